@@ -1,0 +1,105 @@
+//! The account: the host's own stored id, one partition of the store.
+
+use alloc::{boxed::Box, string::String};
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest id, in bytes: fits a MySQL or PostgreSQL index beside a slot, and a file name.
+const MAX_ACCOUNT_ID_BYTES: usize = 190;
+
+/// An account, named by the **host's stored id**: a primary key, a UUID, the canonical user name.
+///
+/// Never what somebody typed: `Alice` and `alice` would be two ledgers with two budgets of guesses. 1 to 190 bytes of
+/// UTF-8 without control characters.
+///
+/// ```
+/// # use keywright_core::AccountId;
+/// let account = AccountId::new("user-1")?;
+/// assert_eq!(account.as_str(), "user-1");
+/// assert!(AccountId::new("").is_err());
+/// # Ok::<(), keywright_core::AccountIdError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(Box<str>);
+
+impl AccountId {
+    /// Takes the host's stored id.
+    ///
+    /// # Errors
+    /// [`AccountIdError`] if it is empty, longer than 190 bytes, or has a control character.
+    pub fn new(id: impl Into<String>) -> Result<Self, AccountIdError> {
+        let id: String = id.into();
+        if id.is_empty() {
+            return Err(AccountIdError::Empty);
+        }
+        if id.len() > MAX_ACCOUNT_ID_BYTES {
+            return Err(AccountIdError::TooLong);
+        }
+        if id.chars().any(char::is_control) {
+            return Err(AccountIdError::ControlCharacter);
+        }
+        Ok(Self(id.into_boxed_str()))
+    }
+
+    /// The id as the host stores it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountId({:?})", &*self.0)
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = AccountIdError;
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        Self::new(id)
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> Self {
+        id.0.into()
+    }
+}
+
+/// Why a text is no [`AccountId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountIdError {
+    /// The empty text.
+    #[error("an account id is empty")]
+    Empty,
+    /// More than 190 bytes.
+    #[error("an account id has more than {MAX_ACCOUNT_ID_BYTES} bytes")]
+    TooLong,
+    /// A control character, NUL included.
+    #[error("an account id has a control character")]
+    ControlCharacter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_no_host_stores() {
+        assert_eq!(AccountId::new(""), Err(AccountIdError::Empty));
+        assert_eq!(AccountId::new("a\0b"), Err(AccountIdError::ControlCharacter));
+        assert_eq!(AccountId::new("x".repeat(191)), Err(AccountIdError::TooLong));
+        assert!(AccountId::new("x".repeat(190)).is_ok());
+        assert!(AccountId::new("Ünïcode / with spaces").is_ok());
+    }
+}

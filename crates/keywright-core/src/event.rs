@@ -1,0 +1,128 @@
+//! What happened to an account's security, typed and without secrets.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Door, UnixSeconds};
+
+/// One entry of an account's security log. Written by the same commit as the change it tells of; kept through an erase.
+///
+/// Stored in clear and shown to operators, so it has no secret and no personal data: no address, no code, no IP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SecurityEvent {
+    /// When it was decided, by the server's clock.
+    pub at: UnixSeconds,
+    /// What it was.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl SecurityEvent {
+    /// An event.
+    #[must_use]
+    pub const fn new(at: UnixSeconds, kind: EventKind) -> Self {
+        Self { at, kind }
+    }
+}
+
+/// What happened. One enum for all of Keywright's crates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The account's records were made.
+    AccountCreated,
+    /// All records of the account were dropped.
+    AccountErased,
+    /// A wrong guess was counted.
+    GuessDenied {
+        /// The secret that was guessed at.
+        door: Door,
+        /// Why.
+        reason: Reason,
+    },
+    /// Guesses at a door are refused, unseen, until a moment.
+    DoorPaused {
+        /// The secret.
+        door: Door,
+        /// The end of the wait.
+        until: UnixSeconds,
+    },
+    /// A door is closed to strangers until it is unlocked.
+    DoorLocked {
+        /// The secret.
+        door: Door,
+    },
+    /// A lock was lifted by an explicit act.
+    DoorUnlocked {
+        /// The secret.
+        door: Door,
+    },
+    /// The first challenge was set.
+    ChallengeSet,
+    /// The challenge was replaced; all other sessions ended.
+    ChallengeReplaced,
+    /// A session was opened with the right proof.
+    SessionOpened,
+    /// A client keychain was stored.
+    KeychainSet,
+    /// A confirmation was asked for.
+    ConfirmationAsked {
+        /// The action's name.
+        action: String,
+    },
+    /// A confirmation was given; the action may happen once.
+    ConfirmationGranted {
+        /// The action's name.
+        action: String,
+    },
+    /// A confirmation was tried in vain.
+    ConfirmationDenied {
+        /// The action's name.
+        action: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A confirmation was withdrawn by its cancel token.
+    ConfirmationCancelled {
+        /// The action's name.
+        action: String,
+    },
+    /// The host was told to end an app token.
+    AppTokenEnded,
+}
+
+/// Why something was denied: for the log only. Outside, all of these look the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It did not match.
+    Wrong,
+    /// It matched something already spent.
+    Replayed,
+    /// It came too late.
+    Expired,
+    /// It came too early.
+    Early,
+    /// It was made for something else: another action, target, session or epoch.
+    Unbound,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_is_stable() {
+        let event = SecurityEvent::new(
+            UnixSeconds::new(7).unwrap(),
+            EventKind::GuessDenied { door: Door::Challenge, reason: Reason::Wrong },
+        );
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(text, r#"{"at":7,"kind":"guess_denied","door":"challenge","reason":"wrong"}"#);
+        assert_eq!(serde_json::from_str::<SecurityEvent>(&text).unwrap(), event);
+    }
+}

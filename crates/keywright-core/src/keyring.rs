@@ -1,0 +1,294 @@
+//! The keyring: seals record bodies, and keys the few index values that must stay stable. It does nothing else.
+//!
+//! Per seal key `R`: key id = HKDF-SHA-256(ikm `R`, salt `keywright/v1`, info `key-id`, 8 bytes), seal key = the same
+//! with info `seal`, 32 bytes. The id follows from the key, so a renamed or swapped key is noticed.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::seal::{self, append_lp};
+use crate::{Entropy, EntropyError, OpenError, SealContext, SealError, SecretBytes, UnixSeconds};
+
+#[cfg(feature = "std")]
+mod file;
+#[cfg(feature = "std")]
+pub use file::{KeyringFileError, Opened};
+
+const SALT: &[u8] = b"keywright/v1";
+
+/// The public name of a seal key: 8 bytes that follow from it. Printed as 16 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    /// From its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+struct SealKey {
+    kid: KeyId,
+    root: SecretBytes<32>,
+    seal: SecretBytes<32>,
+}
+
+/// Seal keys, newest first, one index key, and the fence.
+///
+/// Kept outside the database and outside its backups: with a dump alone, nothing that is stored verifies a guess.
+pub struct Keyring {
+    keys: Vec<SealKey>,
+    index: SecretBytes<32>,
+    fence: UnixSeconds,
+}
+
+impl Keyring {
+    /// A keyring of one fresh seal key and one fresh index key.
+    ///
+    /// # Errors
+    /// [`KeyringError::Entropy`] if the source fails.
+    pub fn generate(entropy: &(impl Entropy + ?Sized)) -> Result<Self, KeyringError> {
+        Self::from_keys(&[SecretBytes::random(entropy)?], &SecretBytes::random(entropy)?)
+    }
+
+    /// A keyring of given keys: `seal` newest first, 32 bytes each from a secure generator.
+    ///
+    /// # Errors
+    /// [`KeyringError::Empty`] without a seal key, [`KeyringError::Duplicate`] if two have one id.
+    pub fn from_keys(seal: &[SecretBytes<32>], index: &SecretBytes<32>) -> Result<Self, KeyringError> {
+        let mut keys: Vec<SealKey> = Vec::with_capacity(seal.len());
+        for root in seal {
+            let key = SealKey::derive(root)?;
+            if keys.iter().any(|other| other.kid == key.kid) {
+                return Err(KeyringError::Duplicate(key.kid));
+            }
+            keys.push(key);
+        }
+        if keys.is_empty() {
+            return Err(KeyringError::Empty);
+        }
+        Ok(Self { keys, index: index.duplicate(), fence: UnixSeconds::EPOCH })
+    }
+
+    /// The same keyring with a fence: what was made before it (sessions, tokens, pending confirmations) is void. Set to
+    /// the present after a restore from a backup.
+    #[must_use]
+    pub const fn with_fence(mut self, fence: UnixSeconds) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    /// The fence; the epoch if there is none.
+    #[must_use]
+    pub const fn fence(&self) -> UnixSeconds {
+        self.fence
+    }
+
+    /// The ids of all seal keys, newest first.
+    pub fn kids(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.keys.iter().map(|key| key.kid)
+    }
+
+    /// Whether a body is sealed under the newest key. One that is not is re-sealed by its next write.
+    #[must_use]
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        self.keys.first().is_some_and(|key| seal::kid_of(sealed) == Some(key.kid))
+    }
+
+    /// Seals a body under the newest key; [`SEAL_OVERHEAD`](crate::SEAL_OVERHEAD) bytes longer.
+    ///
+    /// # Errors
+    /// [`SealError`] if the generator fails or the body is absurdly long.
+    pub fn seal(
+        &self,
+        entropy: &(impl Entropy + ?Sized),
+        context: &SealContext<'_>,
+        body: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        self.seal_at(seal::fresh_nonce(entropy)?, context, body)
+    }
+
+    pub(crate) fn seal_at(
+        &self,
+        nonce: [u8; 24],
+        context: &SealContext<'_>,
+        body: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        // A keyring has at least one key; `from_keys` is the only way to make one.
+        let key = self.keys.first().ok_or(SealError::TooLong)?;
+        seal::seal_with(&key.seal, key.kid, nonce, context, body)
+    }
+
+    /// Opens a body with the key whose id it names; keys are never tried in turn.
+    ///
+    /// # Errors
+    /// [`OpenError`], which names slot and key id. The caller denies: such a record is never "absent".
+    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        seal::open_with(|kid| self.keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
+    }
+
+    /// The key of one purpose's index values (`address`, `device`, `decoy`, …): HKDF(index, salt `keywright/v1`, info
+    /// *purpose*). It does not rotate; changing it is a migration.
+    ///
+    /// # Errors
+    /// [`KeyringError::Derive`] never happens for 32 bytes; it is here so that nothing panics.
+    pub fn index(&self, purpose: &str) -> Result<IndexKey, KeyringError> {
+        let mut key = SecretBytes::zeroed();
+        expand(self.index.expose(), purpose.as_bytes(), key.expose_mut())?;
+        Ok(IndexKey(key))
+    }
+}
+
+impl SealKey {
+    fn derive(root: &SecretBytes<32>) -> Result<Self, KeyringError> {
+        let mut kid = [0_u8; 8];
+        expand(root.expose(), b"key-id", &mut kid)?;
+        let mut seal = SecretBytes::zeroed();
+        expand(root.expose(), b"seal", seal.expose_mut())?;
+        Ok(Self { kid: KeyId(kid), root: root.duplicate(), seal })
+    }
+}
+
+fn expand(ikm: &[u8], info: &[u8], out: &mut [u8]) -> Result<(), KeyringError> {
+    Hkdf::<Sha256>::new(Some(SALT), ikm).expand(info, out).map_err(|_| KeyringError::Derive)
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("kids", &self.kids().collect::<Vec<_>>()).finish_non_exhaustive()
+    }
+}
+
+/// Keys the stable index values of one purpose: look-ups by HMAC, never by the secret or the name itself.
+pub struct IndexKey(SecretBytes<32>);
+
+impl IndexKey {
+    /// HMAC-SHA-256 over `LP(parts…)`.
+    #[must_use]
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut message = Zeroizing::new(Vec::with_capacity(
+            parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()).saturating_add(4)),
+        ));
+        append_lp(&mut message, parts);
+        self.mac_raw(&message)
+    }
+
+    /// HMAC-SHA-256 over `message` as it stands.
+    #[must_use]
+    pub fn mac_raw(&self, message: &[u8]) -> [u8; 32] {
+        // HMAC takes a key of any length; 32 bytes always fit.
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose()) else { return [0; 32] };
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The first 16 bytes of [`mac`](Self::mac): session tags, device tags.
+    #[must_use]
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let full = self.mac(parts);
+        let mut tag = [0; 16];
+        tag.copy_from_slice(full.split_at(16).0);
+        tag
+    }
+}
+
+impl fmt::Debug for IndexKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IndexKey(..)")
+    }
+}
+
+/// Why keys are no keyring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyringError {
+    /// No seal key.
+    #[error("a keyring needs at least one seal key")]
+    Empty,
+    /// Two seal keys with one id: the same key twice.
+    #[error("a keyring holds the seal key {0} twice")]
+    Duplicate(KeyId),
+    /// The generator failed.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// A key could not be derived.
+    #[error("a key could not be derived")]
+    Derive,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting() -> SecretBytes<32> {
+        let bytes: [u8; 32] = core::array::from_fn(|i| u8::try_from(i).unwrap());
+        SecretBytes::from_slice(&bytes).unwrap()
+    }
+
+    /// `security.md` § 16.
+    #[test]
+    fn known_answer() {
+        let key = SealKey::derive(&counting()).unwrap();
+        assert_eq!(alloc::format!("{}", key.kid), "8966744f1882dfe7");
+        assert_eq!(hex::encode(key.seal.expose()), "23956268336501b136bef7ccc26ec1606500be458d7cb443092307bb12922f8a");
+    }
+
+    #[test]
+    fn refuses_no_key_and_the_same_key_twice() {
+        let index = SecretBytes::zeroed();
+        assert_eq!(Keyring::from_keys(&[], &index).unwrap_err(), KeyringError::Empty);
+        let twice = Keyring::from_keys(&[counting(), counting()], &index).unwrap_err();
+        assert!(matches!(twice, KeyringError::Duplicate(_)));
+    }
+
+    #[test]
+    fn rotation_opens_old_bodies_and_seals_new_ones_under_the_newest() {
+        let index = SecretBytes::zeroed();
+        let place = SealContext::new(b"user-1", "challenge", 1);
+        let before = Keyring::from_keys(&[counting()], &index).unwrap();
+        let old = before.seal_at([1; 24], &place, b"x").unwrap();
+        let after = Keyring::from_keys(&[SecretBytes::from_slice(&[5; 32]).unwrap(), counting()], &index).unwrap();
+        assert_eq!(after.open(&place, &old).unwrap().as_slice(), b"x");
+        assert!(!after.is_current(&old));
+        assert!(after.is_current(&after.seal_at([2; 24], &place, b"x").unwrap()));
+    }
+
+    #[test]
+    fn index_values_differ_by_purpose_and_boundary() {
+        let keyring = Keyring::from_keys(&[counting()], &counting()).unwrap();
+        let address = keyring.index("address").unwrap();
+        let device = keyring.index("device").unwrap();
+        assert_ne!(address.mac(&[b"a"]), device.mac(&[b"a"]));
+        assert_ne!(address.mac(&[b"ab", b"c"]), address.mac(&[b"a", b"bc"]));
+    }
+
+    #[test]
+    fn debug_shows_ids_only() {
+        let keyring = Keyring::from_keys(&[counting()], &counting()).unwrap();
+        assert_eq!(alloc::format!("{keyring:?}"), "Keyring { kids: [KeyId(8966744f1882dfe7)], .. }");
+    }
+}

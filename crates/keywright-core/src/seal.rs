@@ -1,0 +1,266 @@
+//! Sealed records: every body encrypted whole, bound to its account and slot.
+//!
+//! Bytes: `01 ‖ kid(8) ‖ nonce(24) ‖ ciphertext ‖ tag(16)`. XChaCha20-Poly1305 with a random nonce: after n seals two
+//! nonces collide with probability n²/2¹⁹³. Associated data: `keywright.seal.v1 ‖ kid ‖ LP(account, slot) ‖ schema`,
+//! the schema as two bytes big endian.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
+
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use crate::keyring::KeyId;
+use crate::{Entropy, EntropyError, SecretBytes, random_bytes};
+
+/// How much longer a sealed body is than its plain text: version 1, key id 8, nonce 24, tag 16.
+pub const SEAL_OVERHEAD: usize = 49;
+
+const VERSION: u8 = 1;
+const LABEL: &[u8] = b"keywright.seal.v1";
+const NONCE: usize = 24;
+const TAG: usize = 16;
+
+/// Where a body belongs. It is authenticated with the body, so a body moved elsewhere does not open.
+#[derive(Debug, Clone, Copy)]
+pub struct SealContext<'a> {
+    partition: &'a [u8],
+    slot: &'a str,
+    schema: u16,
+}
+
+impl<'a> SealContext<'a> {
+    /// `partition`: the account's id, as the host stores it. `slot`: the record's printed name. `schema`: the version of
+    /// the body's encoding.
+    #[must_use]
+    pub const fn new(partition: &'a [u8], slot: &'a str, schema: u16) -> Self {
+        Self { partition, slot, schema }
+    }
+
+    fn associated_data(&self, kid: KeyId) -> Vec<u8> {
+        let mut data = Vec::with_capacity(LABEL.len().saturating_add(self.partition.len()).saturating_add(64));
+        data.extend_from_slice(LABEL);
+        data.extend_from_slice(&kid.to_bytes());
+        append_lp(&mut data, &[self.partition, self.slot.as_bytes()]);
+        data.extend_from_slice(&self.schema.to_be_bytes());
+        data
+    }
+}
+
+/// Appends `LP(parts…)`: for each part its length as 4 bytes big endian, then its bytes. Injective, so that two
+/// different lists never give the same bytes.
+pub fn append_lp(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        // No part of ours comes near 4 GiB; a saturated length would still be a distinct, unopenable input.
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(part);
+    }
+}
+
+pub(crate) fn seal_with(
+    key: &SecretBytes<32>,
+    kid: KeyId,
+    nonce: [u8; NONCE],
+    context: &SealContext<'_>,
+    body: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    let mut out = Vec::with_capacity(body.len().saturating_add(SEAL_OVERHEAD));
+    out.push(VERSION);
+    out.extend_from_slice(&kid.to_bytes());
+    out.extend_from_slice(&nonce);
+    let start = out.len();
+    out.extend_from_slice(body);
+    let text = out.get_mut(start..).ok_or(SealError::TooLong)?;
+    let cipher = XChaCha20Poly1305::new(key.expose().into());
+    let tag = cipher
+        .encrypt_inout_detached(&XNonce::from(nonce), &context.associated_data(kid), text.into())
+        .map_err(|_| SealError::TooLong)?;
+    out.extend_from_slice(&tag);
+    Ok(out)
+}
+
+/// Splits a sealed body and opens it with the key that `find` knows for its key id.
+pub(crate) fn open_with<'k>(
+    find: impl FnOnce(KeyId) -> Option<&'k SecretBytes<32>>,
+    context: &SealContext<'_>,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let fail = |kid, cause| OpenError { slot: String::from(context.slot).into_boxed_str(), kid, cause };
+    let Some((&VERSION, rest)) = sealed.split_first() else {
+        return Err(fail(None, OpenCause::Format));
+    };
+    let Some((kid, rest)) = rest.split_first_chunk::<8>() else {
+        return Err(fail(None, OpenCause::Format));
+    };
+    let kid = KeyId::from_bytes(*kid);
+    let Some((nonce, rest)) = rest.split_first_chunk::<NONCE>() else {
+        return Err(fail(Some(kid), OpenCause::Format));
+    };
+    let Some((text, tag)) = rest.split_last_chunk::<TAG>() else {
+        return Err(fail(Some(kid), OpenCause::Format));
+    };
+    let Some(key) = find(kid) else {
+        return Err(fail(Some(kid), OpenCause::UnknownKey));
+    };
+    let mut body = Zeroizing::new(text.to_vec());
+    XChaCha20Poly1305::new(key.expose().into())
+        .decrypt_inout_detached(
+            &XNonce::from(*nonce),
+            &context.associated_data(kid),
+            body.as_mut_slice().into(),
+            &Tag::from(*tag),
+        )
+        .map_err(|_| fail(Some(kid), OpenCause::Altered))?;
+    Ok(body)
+}
+
+/// The key id a sealed body names, without opening it. `None` if it is no sealed body.
+pub(crate) fn kid_of(sealed: &[u8]) -> Option<KeyId> {
+    let (&VERSION, rest) = sealed.split_first()? else { return None };
+    rest.split_first_chunk::<8>().map(|(kid, _)| KeyId::from_bytes(*kid))
+}
+
+pub(crate) fn fresh_nonce(entropy: &(impl Entropy + ?Sized)) -> Result<[u8; NONCE], EntropyError> {
+    random_bytes(entropy)
+}
+
+/// Why a body was not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The generator failed: no nonce.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The body is longer than the cipher takes (256 GiB).
+    #[error("a record body is too long to seal")]
+    TooLong,
+}
+
+/// A body that does not open. **It denies**; it is never "absent", and it is never overwritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenError {
+    slot: Box<str>,
+    kid: Option<KeyId>,
+    cause: OpenCause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpenCause {
+    Format,
+    UnknownKey,
+    Altered,
+}
+
+impl OpenError {
+    /// The record.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        &self.slot
+    }
+
+    /// The key id that the body names, if it could be read.
+    #[must_use]
+    pub const fn kid(&self) -> Option<KeyId> {
+        self.kid
+    }
+
+    /// Whether the keyring lacks the key, which an operator can mend, rather than the body being damaged or moved.
+    #[must_use]
+    pub const fn is_unknown_key(&self) -> bool {
+        matches!(self.cause, OpenCause::UnknownKey)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the record `{}` does not open", self.slot)?;
+        if let Some(kid) = self.kid {
+            write!(f, " (key {kid})")?;
+        }
+        f.write_str(match self.cause {
+            OpenCause::Format => ": no sealed record of this version",
+            OpenCause::UnknownKey => ": the keyring lacks this key",
+            OpenCause::Altered => ": damaged, moved from another place, or written under another schema",
+        })
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Keyring;
+    use proptest::prelude::*;
+
+    fn root() -> Keyring {
+        let seal: [u8; 32] = core::array::from_fn(|i| u8::try_from(i).unwrap());
+        Keyring::from_keys(&[SecretBytes::from_slice(&seal).unwrap()], &SecretBytes::zeroed()).unwrap()
+    }
+
+    /// `security.md` § 16.
+    #[test]
+    fn known_answer() {
+        let keyring = root();
+        let nonce: [u8; 24] = core::array::from_fn(|i| u8::try_from(i).unwrap());
+        let place = SealContext::new(b"user-1", "challenge", 1);
+        let sealed = keyring.seal_at(nonce, &place, b"hello").unwrap();
+        assert_eq!(sealed.len(), 5 + SEAL_OVERHEAD);
+        assert_eq!(sealed[0], 1);
+        assert_eq!(hex::encode(&sealed[1..9]), "8966744f1882dfe7");
+        assert_eq!(hex::encode(&sealed[9..33]), hex::encode(nonce));
+        assert_eq!(hex::encode(&sealed[33..]), "6d8bbba9b1031290fcfaa8d1ab1a8a10948272a995");
+        assert_eq!(keyring.open(&place, &sealed).unwrap().as_slice(), b"hello");
+    }
+
+    #[test]
+    fn a_moved_body_does_not_open() {
+        let keyring = root();
+        let place = SealContext::new(b"user-1", "challenge", 1);
+        let sealed = keyring.seal_at([9; 24], &place, b"body").unwrap();
+        for other in [
+            SealContext::new(b"user-2", "challenge", 1),
+            SealContext::new(b"user-1", "ledger", 1),
+            SealContext::new(b"user-1", "challenge", 2),
+            // The parts are length-prefixed: a shifted boundary is another place.
+            SealContext::new(b"user-1c", "hallenge", 1),
+        ] {
+            let error = keyring.open(&other, &sealed).unwrap_err();
+            assert!(!error.is_unknown_key());
+            assert_eq!(error.kid().unwrap().to_string(), "8966744f1882dfe7");
+        }
+    }
+
+    #[test]
+    fn another_keyring_names_the_missing_key() {
+        let place = SealContext::new(b"user-1", "challenge", 1);
+        let sealed = root().seal_at([9; 24], &place, b"body").unwrap();
+        let other = Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32]).unwrap()], &SecretBytes::zeroed()).unwrap();
+        let error = other.open(&place, &sealed).unwrap_err();
+        assert!(error.is_unknown_key());
+        assert_eq!(error.slot(), "challenge");
+        assert!(alloc::format!("{error}").contains("8966744f1882dfe7"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_open_or_fail_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let place = SealContext::new(b"user-1", "challenge", 1);
+            prop_assert!(root().open(&place, &bytes).is_err());
+        }
+
+        #[test]
+        fn any_flipped_bit_denies(body in proptest::collection::vec(any::<u8>(), 0..40), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+            let place = SealContext::new(b"user-1", "challenge", 1);
+            let keyring = root();
+            let mut sealed = keyring.seal_at([3; 24], &place, &body).unwrap();
+            let open = keyring.open(&place, &sealed).unwrap();
+            prop_assert_eq!(open.as_slice(), body.as_slice());
+            let index = at.index(sealed.len());
+            sealed[index] ^= 1 << bit;
+            prop_assert!(keyring.open(&place, &sealed).is_err());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! keywright-store-conformance
