@@ -53,6 +53,8 @@ impl fmt::Debug for KeyId {
 
 struct SealKey {
     kid: KeyId,
+    /// What the keyring file holds; kept to write one.
+    #[cfg(feature = "std")]
     root: SecretBytes<32>,
     seal: SecretBytes<32>,
 }
@@ -169,7 +171,12 @@ impl SealKey {
         expand(root.expose(), b"key-id", &mut kid)?;
         let mut seal = SecretBytes::zeroed();
         expand(root.expose(), b"seal", seal.expose_mut())?;
-        Ok(Self { kid: KeyId(kid), root: root.duplicate(), seal })
+        Ok(Self {
+            kid: KeyId(kid),
+            #[cfg(feature = "std")]
+            root: root.duplicate(),
+            seal,
+        })
     }
 }
 

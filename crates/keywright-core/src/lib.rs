@@ -40,6 +40,7 @@ pub mod ledger;
 mod seal;
 mod secret;
 mod time;
+mod wrap;
 
 pub use account::{AccountId, AccountIdError};
 pub use entropy::{Entropy, EntropyError, LocalRng, below, random_bytes};
@@ -49,10 +50,14 @@ pub use event::{EventKind, Reason, SecurityEvent};
 pub use keyring::{IndexKey, KeyId, Keyring, KeyringError};
 #[cfg(feature = "std")]
 pub use keyring::{KeyringFileError, Opened};
-pub use ledger::{Door, GuessLedger, LedgerPolicy};
+pub use ledger::{
+    Admission, Charge, DeviceTag, Door, GuessLedger, GuessOdds, Lane, LedgerPolicy, LedgerPolicyBuilder,
+    LedgerPolicyError, Refusal, Strength,
+};
 pub use rand_core;
 pub use seal::{OpenError, SEAL_OVERHEAD, SealContext, SealError, append_lp};
 pub use secret::{SecretBytes, SecretString, SecretVec, WrongLength};
 #[cfg(feature = "std")]
 pub use time::SystemClock;
 pub use time::{Clock, ClockError, ManualClock, TimeError, UnixSeconds};
+pub use wrap::{WrapError, WrapKey};

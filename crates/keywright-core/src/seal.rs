@@ -229,7 +229,7 @@ mod tests {
         ] {
             let error = keyring.open(&other, &sealed).unwrap_err();
             assert!(!error.is_unknown_key());
-            assert_eq!(error.kid().unwrap().to_string(), "8966744f1882dfe7");
+            assert_eq!(alloc::format!("{}", error.kid().unwrap()), "8966744f1882dfe7");
         }
     }
 

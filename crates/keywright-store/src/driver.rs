@@ -161,6 +161,35 @@ impl Driver {
         }
     }
 
+    /// Looks at one partition without a turn and without a commit. What comes back may be old when it arrives: decide
+    /// nothing by it that a commit does not decide again.
+    ///
+    /// # Errors
+    /// [`TransactError`]; [`StepError::Misuse`] if the step changes or grants something.
+    pub async fn observe<T, F>(&self, partition: &Partition, slots: &[Slot], mut look: F) -> Result<T, TransactError>
+    where
+        T: Send,
+        F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    {
+        let mut wanted = wanted(slots);
+        let mut extra = 0_u32;
+        loop {
+            let loaded = self.load(partition, &wanted).await?;
+            let attempt = Revision::random(&*self.parts.entropy)?;
+            let now = self.parts.clock.now()?;
+            let mut draft = Draft::new(partition, &loaded, &self.parts.keyring, &*self.parts.entropy, now, attempt);
+            match look(&mut draft).and_then(|seen| Ok((seen, draft.into_batch()?))) {
+                Ok((seen, None)) => return Ok(seen),
+                Ok((_, Some(_))) => return Err(StepError::Misuse("an observation changed something").into()),
+                Err(StepError::NotLoaded(slot)) if extra < MAX_EXTRA_LOADS && !wanted.contains(&slot) => {
+                    extra = extra.saturating_add(1);
+                    wanted.push(slot);
+                }
+                Err(error) => return Err(TransactError::Step(error)),
+            }
+        }
+    }
+
     async fn load(&self, partition: &Partition, slots: &[Slot]) -> Result<Loaded, TransactError> {
         let stored = self.parts.store.load(partition, slots).await.map_err(TransactError::Load)?;
         if stored.len() != slots.len() {

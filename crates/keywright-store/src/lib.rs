@@ -55,7 +55,7 @@
 //! - [`RecordStore`], [`VaultStore`], [`Upkeep`]: what a backend implements. `keywright-store-conformance` tests it.
 //! - [`Draft`], [`Record`], [`Tentative`], [`Receipt`]: what a step sees.
 //! - `Driver`, `MemoryStore` (feature `std`): what runs it.
-//! - [`Root`], [`due`]: the records every account has.
+//! - [`Root`], [`due`]: the records every account has. [`guess`]: the one way a guess is looked at.
 //!
 //! # What it does not promise
 //! A store that replicates asynchronously can revive a spent code after a failover. Who can write the database without
@@ -70,6 +70,7 @@ mod draft;
 #[cfg(feature = "std")]
 mod driver;
 pub mod due;
+pub mod guess;
 #[cfg(feature = "std")]
 mod lanes;
 #[cfg(feature = "std")]

@@ -1,0 +1,22 @@
+//! What can go wrong, grouped by what the caller does next. A denial is an outcome, not an error.
+
+use keywright_store::{StepError, TransactError, WrongReceipt};
+
+/// The challenge service could not decide. Nothing is granted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChallengeError {
+    /// The store, the clock or the generator failed, or the account is busy. [`TransactError::Unknown`] means that a
+    /// change **may** have happened: tell the user to try both passwords.
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    /// A step was misused.
+    #[error(transparent)]
+    Receipt(#[from] WrongReceipt),
+}
+
+impl From<StepError> for ChallengeError {
+    fn from(error: StepError) -> Self {
+        Self::Transact(TransactError::Step(error))
+    }
+}

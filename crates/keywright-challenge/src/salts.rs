@@ -1,0 +1,169 @@
+//! The salts as a server takes them: a fixed shape, so that what is stored can always be solved.
+
+use alloc::{boxed::Box, string::String, vec};
+use core::fmt;
+use core::ops::RangeInclusive;
+
+use keywright_core::{Entropy, EntropyError};
+
+use crate::secret::is_lower_hex;
+
+/// Hex digits of each salt (`decisions.md` 19). Salt 0 has an upper bound, unlike upstream's, so that a record stays
+/// small; the real client makes 512.
+const DIGITS: [RangeInclusive<usize>; 3] = [512..=2048, 128..=128, 32..=32];
+
+/// Bytes of each salt that is made here (dossier § 3).
+const NEW_BYTES: [usize; 3] = [256, 64, 16];
+
+/// Three salts of 512 to 2048, 128 and 32 lower-case hex digits.
+///
+/// Upstream checks lengths only, so a client's slip (odd length, a letter that is no digit) locks its user out for good.
+/// Here it is refused while the old secret still opens the account. Not secret: anybody who is logged in may read them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Salts([Box<str>; 3]);
+
+impl Salts {
+    /// Takes the salts that a client sent with a new challenge.
+    ///
+    /// # Errors
+    /// [`SaltsError`], which names the salt. Nothing is copied before all lengths are known to be in bounds.
+    pub fn parse<S: AsRef<str>>(salts: &[S]) -> Result<Self, SaltsError> {
+        let [first, second, third] = salts else {
+            return Err(SaltsError::Count);
+        };
+        let salts = [first.as_ref(), second.as_ref(), third.as_ref()];
+        for ((index, salt), digits) in (0_u8..).zip(salts).zip(&DIGITS) {
+            if !digits.contains(&salt.len()) || !salt.len().is_multiple_of(2) {
+                return Err(SaltsError::Length { index });
+            }
+            if !is_lower_hex(salt.as_bytes()) {
+                return Err(SaltsError::NotLowerHex { index });
+            }
+        }
+        Ok(Self(salts.map(Box::from)))
+    }
+
+    /// Draws new salts of 256, 64 and 16 bytes, as the real client does.
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the source fails.
+    pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
+        let draw = |bytes: usize| -> Result<Box<str>, EntropyError> {
+            let mut salt = vec![0_u8; bytes];
+            entropy.fill(&mut salt)?;
+            Ok(hex::encode(salt).into_boxed_str())
+        };
+        let [first, second, third] = NEW_BYTES;
+        Ok(Self([draw(first)?, draw(second)?, draw(third)?]))
+    }
+
+    /// The three, in the order of the protocol.
+    #[must_use]
+    pub fn as_strs(&self) -> [&str; 3] {
+        let [first, second, third] = &self.0;
+        [first, second, third]
+    }
+
+    /// The three, to be sent or stored.
+    #[must_use]
+    pub fn into_strings(self) -> [String; 3] {
+        self.0.map(String::from)
+    }
+}
+
+/// Shows the lengths only: with the salts, a guess at the password could be tried.
+impl fmt::Debug for Salts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Salts({:?} digits)", self.as_strs().map(str::len))
+    }
+}
+
+/// Why texts are no [`Salts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaltsError {
+    /// Not exactly three.
+    #[error("a challenge has not exactly three salts")]
+    Count,
+    /// Too short, too long, or an odd number of digits.
+    #[error("salt {index} has the wrong length")]
+    Length {
+        /// Which: 0, 1 or 2.
+        index: u8,
+    },
+    /// Not all digits are `0-9a-f`.
+    #[error("salt {index} is not lower-case hex")]
+    NotLowerHex {
+        /// Which: 0, 1 or 2.
+        index: u8,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{format, vec::Vec};
+    use proptest::prelude::*;
+
+    fn of(digits: [usize; 3]) -> [String; 3] {
+        digits.map(|n| "a".repeat(n))
+    }
+
+    #[test]
+    fn the_bounds() {
+        for good in [[512, 128, 32], [514, 128, 32], [2048, 128, 32]] {
+            assert!(Salts::parse(&of(good)).is_ok(), "{good:?}");
+        }
+        for (bad, index) in [
+            ([510, 128, 32], 0),
+            ([513, 128, 32], 0),
+            ([2050, 128, 32], 0),
+            ([512, 126, 32], 1),
+            ([512, 130, 32], 1),
+            ([512, 128, 30], 2),
+            ([512, 128, 34], 2),
+        ] {
+            assert_eq!(Salts::parse(&of(bad)), Err(SaltsError::Length { index }), "{bad:?}");
+        }
+        let mut upper = of([512, 128, 32]);
+        upper[1] = "A".repeat(128);
+        assert_eq!(Salts::parse(&upper), Err(SaltsError::NotLowerHex { index: 1 }));
+        assert_eq!(Salts::parse(&upper[..2]), Err(SaltsError::Count));
+        assert_eq!(Salts::parse::<&str>(&[]), Err(SaltsError::Count));
+    }
+
+    #[test]
+    fn debug_shows_lengths_only() {
+        let salts = Salts::parse(&of([512, 128, 32])).unwrap();
+        assert_eq!(format!("{salts:?}"), "Salts([512, 128, 32] digits)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_texts_are_salts_or_a_typed_error(texts in proptest::collection::vec(any::<String>(), 0..6)) {
+            prop_assert!(Salts::parse(&texts).is_err(), "no random text is 512 hex digits");
+        }
+
+        #[test]
+        fn near_misses_are_judged_by_the_rule(
+            first in "[0-9a-f]{505,520}", second in "[0-9a-fA]{127,129}", third in "[0-9a-f]{31,33}", extra in any::<bool>(),
+        ) {
+            let mut texts: Vec<&str> = [first.as_str(), second.as_str(), third.as_str()].into();
+            if extra {
+                texts.push("extra");
+            }
+            let good = first.len() >= 512 && first.len() % 2 == 0 && second.len() == 128 && third.len() == 32
+                && !second.contains('A') && !extra;
+            prop_assert_eq!(Salts::parse(&texts).is_ok(), good);
+        }
+
+        #[test]
+        fn good_salts_round_trip(first in "([0-9a-f]{2}){256,1024}", second in "[0-9a-f]{128}", third in "[0-9a-f]{32}") {
+            let texts = [first, second, third];
+            let salts = Salts::parse(&texts).unwrap();
+            prop_assert_eq!(salts.as_strs(), [&*texts[0], &*texts[1], &*texts[2]]);
+            prop_assert_eq!(Salts::parse(&salts.as_strs()), Ok(salts.clone()));
+            prop_assert_eq!(salts.into_strings(), texts);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The secret as it travels: 64 bytes of text, taken as they are and never decoded.
+
+use core::fmt;
+
+use keywright_core::SecretBytes;
+
+/// The length of a secret and of a proof in bytes: 32 bytes in hex (dossier § 3).
+pub const SECRET_BYTES: usize = 64;
+
+/// What a client sends as `challenge` or `oldSecret`: any 64 bytes, right or wrong.
+///
+/// Text that is not lower-case hex is well formed and wrong: it goes the way of every guess and is charged. Upper case
+/// is another secret, so nothing is decoded or folded (`security.md` § 4).
+pub struct Proof(SecretBytes<SECRET_BYTES>);
+
+impl Proof {
+    /// Takes what a client sent. The caller wipes its own copy.
+    ///
+    /// # Errors
+    /// [`SecretError::Length`] if it is not 64 bytes. That is no guess: it must not be charged.
+    pub fn from_client(text: &str) -> Result<Self, SecretError> {
+        SecretBytes::from_slice(text.as_bytes()).map(Self).map_err(|_| SecretError::Length)
+    }
+
+    /// The bytes, the input of the key that wraps the user key.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; SECRET_BYTES] {
+        self.0.expose()
+    }
+
+    /// Whether all bytes are `0-9a-f`. If not, no challenge can have been set with this.
+    #[must_use]
+    pub fn is_lower_hex(&self) -> bool {
+        is_lower_hex(self.expose())
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof(..)")
+    }
+}
+
+/// A secret that a challenge may be set with: 64 lower-case hex digits. What [`Deriver`](crate::Deriver) returns.
+pub struct ChallengeSecret(SecretBytes<SECRET_BYTES>);
+
+impl ChallengeSecret {
+    /// Takes the new secret that a client sent. The caller wipes its own copy.
+    ///
+    /// # Errors
+    /// [`SecretError::Length`] if it is not 64 bytes, [`SecretError::NotLowerHex`] if one is not `0-9a-f`.
+    pub fn from_client(text: &str) -> Result<Self, SecretError> {
+        Self::try_from(Proof::from_client(text)?)
+    }
+
+    /// Writes 32 derived bytes as hex, in place.
+    #[cfg(feature = "client")]
+    pub(crate) fn encode(derived: &SecretBytes<32>) -> Result<Self, SecretError> {
+        let mut secret = SecretBytes::zeroed();
+        hex::encode_to_slice(derived.expose(), secret.expose_mut()).map_err(|_| SecretError::Length)?;
+        Ok(Self(secret))
+    }
+
+    /// The bytes, the input of the key that wraps the user key.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; SECRET_BYTES] {
+        self.0.expose()
+    }
+
+    /// The text, to be sent.
+    #[must_use]
+    pub fn expose_str(&self) -> &str {
+        // Lower-case hex is ASCII, by construction: the default is never taken.
+        core::str::from_utf8(self.expose()).unwrap_or_default()
+    }
+
+    /// Whether `other` is the same secret, in time that depends on neither.
+    #[must_use]
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(other.expose())
+    }
+}
+
+impl TryFrom<Proof> for ChallengeSecret {
+    type Error = SecretError;
+    fn try_from(proof: Proof) -> Result<Self, SecretError> {
+        if proof.is_lower_hex() { Ok(Self(proof.0)) } else { Err(SecretError::NotLowerHex) }
+    }
+}
+
+impl From<ChallengeSecret> for Proof {
+    fn from(secret: ChallengeSecret) -> Self {
+        Self(secret.0)
+    }
+}
+
+impl fmt::Debug for ChallengeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChallengeSecret(..)")
+    }
+}
+
+/// Why a text is no [`Proof`] or no [`ChallengeSecret`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Not 64 bytes.
+    #[error("a secret is not {SECRET_BYTES} bytes long")]
+    Length,
+    /// 64 bytes, but not all of them `0-9a-f`. Only setting a challenge says so.
+    #[error("a secret is not lower-case hex")]
+    NotLowerHex,
+}
+
+pub(crate) fn is_lower_hex(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_shows_a_planted_secret() {
+        let planted = "deadbeef".repeat(8);
+        let proof = Proof::from_client(&planted).unwrap();
+        let secret = ChallengeSecret::from_client(&planted).unwrap();
+        let shown = format!("{proof:?} {secret:?}");
+        assert_eq!(shown, "Proof(..) ChallengeSecret(..)");
+    }
+
+    #[test]
+    fn length_is_counted_in_bytes() {
+        assert_eq!(Proof::from_client(&"é".repeat(64)).err(), Some(SecretError::Length));
+        let wide = Proof::from_client(&"é".repeat(32)).unwrap();
+        assert!(!wide.is_lower_hex());
+        assert_eq!(ChallengeSecret::try_from(wide).err(), Some(SecretError::NotLowerHex));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_proof_or_a_typed_error(text in prop_oneof![any::<String>(), "\\PC{64}", "[0-9a-fA-F]{60,68}"]) {
+            match Proof::from_client(&text) {
+                Ok(proof) => prop_assert_eq!(proof.expose().as_slice(), text.as_bytes()),
+                Err(error) => {
+                    prop_assert_eq!(error, SecretError::Length);
+                    prop_assert_ne!(text.len(), SECRET_BYTES);
+                }
+            }
+            let settable = text.len() == SECRET_BYTES && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+            prop_assert_eq!(ChallengeSecret::from_client(&text).is_ok(), settable);
+        }
+
+        #[test]
+        fn what_can_be_set_round_trips(text in "[0-9a-f]{64}") {
+            let secret = ChallengeSecret::from_client(&text).unwrap();
+            prop_assert_eq!(secret.expose_str(), text.as_str());
+            prop_assert!(secret.ct_eq(&ChallengeSecret::from_client(&text).unwrap()));
+            let proof = Proof::from(secret);
+            prop_assert_eq!(proof.expose().as_slice(), text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What is stored: three salts, a server salt, the wrapped user key. No hash and no check value: the wrap's tag is the
+//! check, and the outer seal tells corruption from a wrong secret (`security.md` § 4).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_core::{AccountId, Entropy, SecretBytes, WrapError, WrapKey};
+use keywright_store::Record;
+use serde::{Deserialize, Serialize};
+
+use crate::{Salts, SaltsError};
+
+/// Label of the wrap key's info (`security.md` § 4).
+const LABEL: &str = "keywright/v1/challenge.user-key";
+
+/// 32 random bytes that only the secret unwraps. What else belongs to the user (keychains) is sealed under keys that are
+/// derived from it.
+pub struct UserKey(SecretBytes<32>);
+
+impl UserKey {
+    /// Draws one.
+    ///
+    /// # Errors
+    /// If the generator fails.
+    pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, keywright_core::EntropyError> {
+        SecretBytes::random(entropy).map(Self)
+    }
+
+    /// Takes over a key that was kept elsewhere, for a session for instance.
+    #[must_use]
+    pub const fn from_secret(key: SecretBytes<32>) -> Self {
+        Self(key)
+    }
+
+    /// The bytes, as the input of a key derivation.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
+    /// A second copy. Not `Clone`: each one is a place to audit.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
+    }
+}
+
+impl fmt::Debug for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserKey(..)")
+    }
+}
+
+/// The record of a challenge.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Challenge {
+    salts: [String; 3],
+    server_salt: [u8; 32],
+    wrapped: Vec<u8>,
+}
+
+impl Record for Challenge {
+    const SCHEMA: u16 = 1;
+}
+
+impl Challenge {
+    /// A challenge for a secret: a fresh server salt, the user key wrapped.
+    pub(crate) fn new(
+        entropy: &(impl Entropy + ?Sized),
+        account: &AccountId,
+        salts: Salts,
+        secret: &[u8; 64],
+        user_key: &UserKey,
+    ) -> Result<Self, WrapError> {
+        let server_salt = keywright_core::random_bytes(entropy)?;
+        let wrapped = wrap_key(secret, &server_salt, account)?.wrap(entropy, user_key.expose())?;
+        Ok(Self { salts: salts.into_strings(), server_salt, wrapped })
+    }
+
+    /// The salts, which a client needs to solve it.
+    pub(crate) fn salts(&self) -> Result<Salts, SaltsError> {
+        Salts::parse(&self.salts)
+    }
+
+    /// The user key, if the proof is right. Takes the characters, decodes nothing: upper case is another secret.
+    pub(crate) fn unwrap(&self, account: &AccountId, proof: &[u8; 64]) -> Result<Option<UserKey>, WrapError> {
+        Ok(wrap_key(proof, &self.server_salt, account)?.unwrap_secret(&self.wrapped).map(UserKey))
+    }
+}
+
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Challenge(..)")
+    }
+}
+
+fn wrap_key(secret: &[u8; 64], server_salt: &[u8; 32], account: &AccountId) -> Result<WrapKey, WrapError> {
+    WrapKey::derive(secret, server_salt, LABEL, &[account.as_str().as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keywright_core::LocalRng;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    const SECRET: &[u8; 64] = b"1dfe459da5ad0b6862abfe10b815902bfe3c79770ab4de170836e8286fc19d45";
+
+    /// `security.md` § 16.
+    #[test]
+    fn known_answer_of_the_wrap_key() {
+        let key = wrap_key(SECRET, &[0xa5; 32], &AccountId::new("user-1").unwrap()).unwrap();
+        assert_eq!(
+            hex::encode(key.expose().expose()),
+            "0b12ee0d76c8d8ef748525527c834a2cc7ee2d006edd6419c4646c804d00ce47"
+        );
+    }
+
+    #[test]
+    fn opens_with_the_right_secret_of_the_right_account_only() {
+        let rng = LocalRng::new(ChaCha20Rng::seed_from_u64(3));
+        let account = AccountId::new("user-1").unwrap();
+        let key = UserKey::random(&rng).unwrap();
+        let challenge = Challenge::new(&rng, &account, Salts::random(&rng).unwrap(), SECRET, &key).unwrap();
+        assert!(challenge.unwrap(&account, SECRET).unwrap().unwrap().0.ct_eq(key.expose()));
+        let mut upper = *SECRET;
+        upper.make_ascii_uppercase();
+        assert!(challenge.unwrap(&account, &upper).unwrap().is_none());
+        assert!(challenge.unwrap(&AccountId::new("user-2").unwrap(), SECRET).unwrap().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(challenge) = Challenge::decode(1, &bytes) {
+                let _ = challenge.salts();
+                let account = AccountId::new("user-1").unwrap();
+                prop_assert!(challenge.unwrap(&account, SECRET).unwrap().is_none());
+            }
+        }
+    }
+}
