@@ -1,1 +1,82 @@
-fn main() {}
+//! Everything CI does, runnable by hand: `cargo xtask test` is the one test command of Keywright.
+//!
+//! It never changes a file outside `target/`, and never sends a request anywhere but to the package registries that
+//! Cargo and npm are set up for.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its standard streams")]
+
+mod client;
+mod count;
+mod error;
+mod msrv;
+mod process;
+mod readme;
+mod report;
+mod suite;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::count::Counts;
+use crate::error::Error;
+
+/// Builds, checks and tests Keywright.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Format, lints, docs, every test and the real-client run: what must pass before anything lands.
+    Test,
+    /// Only the real-client run: the published clients against a freshly started account-server.
+    Client {
+        /// Drive this server program instead of building account-server.
+        #[arg(long, value_name = "PATH")]
+        server: Option<PathBuf>,
+    },
+    /// The criterion benches.
+    Bench {
+        /// Passed on to the benches, for example a name to filter by.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Licences, duplicate versions and sources of the dependencies, by cargo-deny.
+    Deny,
+}
+
+fn main() -> ExitCode {
+    let root = tools::repository_root();
+    let outcome = match Arguments::parse().task {
+        Task::Test => suite::run(&root),
+        Task::Client { server } => suite::run_client(&root, server.as_deref()),
+        Task::Bench { arguments } => bench(&root, &arguments),
+        Task::Deny => deny(&root),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(root: &std::path::Path, arguments: &[String]) -> Result<(), Error> {
+    let mut command = tools::cargo(root);
+    command.args(["bench", "--package", "keywright-benches", "--"]).args(arguments);
+    process::stream(&mut command, &mut Counts::default())
+}
+
+fn deny(root: &std::path::Path) -> Result<(), Error> {
+    tools::require_subcommand(root, "deny", "install it with `cargo install cargo-deny --locked`")?;
+    let mut command = tools::cargo(root);
+    command.args(["deny", "check", "bans", "licenses", "sources"]);
+    process::stream(&mut command, &mut Counts::default())
+}

@@ -1,0 +1,194 @@
+//! The files that a server is started on, and the search for secrets that it must not have left in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::count::Counts;
+use crate::error::Error;
+
+/// name, app passwords, login password. A colon and letters beyond ASCII: HTTP Basic must carry both.
+const ACCOUNTS: [(&str, &[&str], &str); 3] = [
+    ("alice", &["alice-app-Qm3vT9xKd2"], "alice: Grüße aus Köln"),
+    ("bob", &["bob-app-Hc7yR4nWs8", "bob-app-stolen-Lz5p"], "bob: Grüße aus Köln"),
+    ("carol", &["carol-app-Zk6tB1fJe9"], "carol: Grüße aus Köln"),
+];
+
+/// A folder under `target/` that is removed at the end, and the files in it.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    directory: TempDir,
+}
+
+impl Scene {
+    pub(crate) fn new(parent: &Path) -> Result<Self, Error> {
+        let directory = tempfile::Builder::new().prefix("run-").tempdir_in(parent);
+        let scene = Self { directory: directory.map_err(Error::io("a folder for the run"))? };
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .map_err(|error| Error::Check(format!("cannot make a certificate: {error}")))?;
+        scene.write("tls.crt", &certified.cert.pem())?;
+        scene.write("tls.key", &certified.signing_key.serialize_pem())?;
+        scene.write("accounts.toml", &accounts_file())?;
+        scene.write("state.json", &initial_state().to_string())?;
+        Ok(scene)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Error> {
+        fs::write(self.path(name), text).map_err(Error::io(name))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The options of account-server for these files.
+    pub(crate) fn server_options(&self) -> Vec<String> {
+        let path = |name| self.path(name).display().to_string();
+        let pairs = [
+            ("--listen", "127.0.0.1:0".to_owned()),
+            ("--store", format!("sqlite:{}", path("accounts.sqlite"))),
+            ("--accounts", path("accounts.toml")),
+            ("--keyring", path("keyring.toml")),
+            ("--outbox", path("outbox.txt")),
+            ("--tls-cert", path("tls.crt")),
+            ("--tls-key", path("tls.key")),
+        ];
+        pairs.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect()
+    }
+
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.path("tls.crt")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state.json")
+    }
+
+    /// Everything that the server printed, over all restarts.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path("server.log")
+    }
+
+    pub(crate) fn show_log(&self, title: &str) {
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        println!("# {title}: the last lines that the server printed");
+        for line in lines.iter().skip(lines.len().saturating_sub(40)) {
+            println!("# {line}");
+        }
+    }
+
+    /// No secret that was used may stand in clear in the log or in the store.
+    ///
+    /// # Errors
+    /// [`Error::Check`] naming the file; the secret itself is not repeated.
+    pub(crate) fn check_for_secrets(&self, counts: &mut Counts) -> Result<(), Error> {
+        let secrets = self.secrets()?;
+        let files = [("server.log", true), ("accounts.sqlite", true), ("accounts.sqlite-wal", false)];
+        for (name, required) in files {
+            let bytes = match fs::read(self.path(name)) {
+                Ok(bytes) => bytes,
+                Err(_) if !required => continue, // a clean stop leaves no write-ahead log
+                Err(source) => return Err(Error::io(name)(source)),
+            };
+            if let Some(found) = secrets.iter().position(|secret| holds(&bytes, secret.as_bytes())) {
+                println!("not ok - {name} holds none of the secrets used");
+                counts.add(Counts { passed: 0, failed: 1 });
+                return Err(Error::Check(format!("{name} holds secret {found} of state.json in clear")));
+            }
+            println!("ok - {name} holds none of the secrets used");
+            counts.pass();
+        }
+        Ok(())
+    }
+
+    fn secrets(&self) -> Result<Vec<String>, Error> {
+        let text = fs::read_to_string(self.state()).map_err(Error::io("state.json"))?;
+        let state: Value = serde_json::from_str(&text).unwrap_or_default();
+        let secrets = state.get("secrets").and_then(Value::as_array);
+        let secrets = secrets.ok_or_else(|| Error::Check("state.json names no secrets".to_owned()))?;
+        Ok(secrets.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+}
+
+fn holds(bytes: &[u8], secret: &[u8]) -> bool {
+    !secret.is_empty() && bytes.windows(secret.len()).any(|window| window == secret)
+}
+
+fn accounts_file() -> String {
+    let mut text = String::new();
+    for (name, app_passwords, login_password) in ACCOUNTS {
+        // Neither quotes nor backslashes are in there, so Rust's quoting is TOML's.
+        text.push_str(&format!(
+            "[[account]]\nname = \"{name}\"\nemail = \"{name}@example.org\"\nlogin_password = \"{login_password}\"\n\
+             app_passwords = {app_passwords:?}\n\n"
+        ));
+    }
+    text
+}
+
+/// What the drivers find: the accounts by name, and the secrets so far.
+fn initial_state() -> Value {
+    let mut accounts = serde_json::Map::new();
+    let mut secrets = Vec::new();
+    for (name, app_passwords, login_password) in ACCOUNTS {
+        secrets.push(login_password);
+        secrets.extend(app_passwords);
+        let account = json!({
+            "login_password": login_password,
+            "app_password": app_passwords.first(),
+            "stolen_password": app_passwords.get(1),
+        });
+        accounts.insert(name.to_owned(), account);
+    }
+    json!({"accounts": accounts, "secrets": secrets})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scene() -> Scene {
+        Scene::new(&std::env::temp_dir()).unwrap()
+    }
+
+    #[test]
+    fn a_scene_has_what_a_server_needs() {
+        let scene = scene();
+        let accounts = fs::read_to_string(scene.path("accounts.toml")).unwrap();
+        assert!(accounts.contains("app_passwords = [\"bob-app-Hc7yR4nWs8\", \"bob-app-stolen-Lz5p\"]"), "{accounts}");
+        assert!(fs::read_to_string(scene.certificate()).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+        assert!(scene.server_options().iter().any(|option| option.starts_with("sqlite:")));
+    }
+
+    #[test]
+    fn a_secret_in_the_log_is_found_and_not_repeated() {
+        let scene = scene();
+        scene.write("server.log", "nothing to see").unwrap();
+        scene.write("accounts.sqlite", "nor here").unwrap();
+        let mut counts = Counts::default();
+        scene.check_for_secrets(&mut counts).unwrap();
+        assert_eq!(counts, Counts { passed: 2, failed: 0 });
+
+        scene.write("server.log", "login with alice-app-Qm3vT9xKd2 failed").unwrap();
+        let error = scene.check_for_secrets(&mut counts).unwrap_err().to_string();
+        assert!(error.starts_with("server.log holds secret"), "{error}");
+        assert!(!error.contains("Qm3v"), "{error}");
+        assert_eq!(counts, Counts { passed: 2, failed: 1 });
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_not_searched_in_silence() {
+        let error = scene().check_for_secrets(&mut Counts::default()).unwrap_err();
+        assert!(error.to_string().starts_with("server.log: "), "{error}");
+    }
+
+    #[test]
+    fn an_empty_secret_is_nowhere() {
+        assert!(!holds(b"text", b""));
+        assert!(holds(b"text", b"ex"));
+        assert!(!holds(b"t", b"text"));
+    }
+}

@@ -1,0 +1,173 @@
+//! One running account-server.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::scene::Scene;
+use crate::error::Error;
+
+/// A debug build seeds its accounts with a slow hash: generous, since a machine may be busy.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+/// Requests in progress are finished first.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
+/// The process, ended at the latest when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    base_url: String,
+    /// Lines of its standard output; closed when the process closes it.
+    lines: Receiver<String>,
+}
+
+impl Server {
+    /// Starts it on the files of the scene and waits until it says that it is listening.
+    pub(crate) fn start(program: &Path, scene: &Scene, reset_style: &str) -> Result<Self, Error> {
+        let mut command = Command::new(program);
+        command.args(scene.server_options()).args(["--reset-style", reset_style]);
+        Self::launch(command, &scene.log())
+    }
+
+    fn launch(mut command: Command, log: &Path) -> Result<Self, Error> {
+        let log = File::options().create(true).append(true).open(log).map_err(Error::io("server.log"))?;
+        let errors = log.try_clone().map_err(Error::io("server.log"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        let cannot = format!("cannot start {}", command.get_program().display());
+        let mut child = command.spawn().map_err(Error::io(cannot))?;
+        let (sender, lines) = channel();
+        if let Some(output) = child.stdout.take() {
+            thread::spawn(move || forward(output, log, &sender));
+        }
+        let mut server = Self { child, base_url: String::new(), lines };
+        server.base_url = server.listening_on()?;
+        Ok(server)
+    }
+
+    /// With a slash at the end, as the client wants it.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    fn listening_on(&self) -> Result<String, Error> {
+        let since = Instant::now();
+        loop {
+            let left = READY_WITHIN.saturating_sub(since.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    if let Some(url) = base_url_in(&line) {
+                        return Ok(url);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let waited = READY_WITHIN.as_secs();
+                    return Err(Error::Check(format!("the server did not say `listening on URL` within {waited} s")));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Check("the server ended before it said `listening on URL`".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Asks it to stop, as a service manager does, and waits for a clean exit.
+    pub(crate) fn stop(mut self) -> Result<(), Error> {
+        // The standard library can only kill; every Unix shell can ask.
+        let ask = format!("kill -TERM {}", self.child.id());
+        let asked = Command::new("sh").args(["-c", &ask]).status().map_err(Error::io(ask))?;
+        if !asked.success() {
+            return Err(Error::Check("the server had already ended when it was asked to stop".to_owned()));
+        }
+        let since = Instant::now();
+        loop {
+            match self.lines.recv_timeout(STOPPED_WITHIN.saturating_sub(since.elapsed())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let waited = STOPPED_WITHIN.as_secs();
+                    return Err(Error::Check(format!("the server did not stop within {waited} s of SIGTERM")));
+                }
+            }
+        }
+        let status = self.child.wait().map_err(Error::io("waiting for the server"))?;
+        if status.success() { Ok(()) } else { Err(Error::Check(format!("the server stopped with {status}"))) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After a failure somewhere else. A process that has ended already makes both calls harmless.
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+fn forward(output: ChildStdout, mut log: File, lines: &Sender<String>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let _logged = writeln!(log, "{line}");
+        // Nobody may listen any more; the log still wants the rest.
+        let _heard = lines.send(line);
+    }
+}
+
+/// `listening on https://127.0.0.1:4711` → the URL with one slash at the end. The client insists on TLS.
+fn base_url_in(line: &str) -> Option<String> {
+    let url = line.trim().strip_prefix("listening on ")?.trim();
+    url.starts_with("https://").then(|| format!("{}/", url.trim_end_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_ready_line() {
+        assert_eq!(base_url_in("listening on https://127.0.0.1:4711").as_deref(), Some("https://127.0.0.1:4711/"));
+        assert_eq!(base_url_in("listening on https://localhost:1/\r").as_deref(), Some("https://localhost:1/"));
+        assert_eq!(base_url_in("listening on http://127.0.0.1:1"), None);
+        assert_eq!(base_url_in("now listening on https://127.0.0.1:1"), None);
+    }
+
+    /// A shell script in place of the server.
+    fn launch(script: &str) -> (Scene, Result<Server, Error>) {
+        let scene = Scene::new(&std::env::temp_dir()).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(scene.log().parent().unwrap());
+        let server = Server::launch(command, &scene.log());
+        (scene, server)
+    }
+
+    /// Blocks on a pipe that nobody writes to until SIGTERM arrives, then exits with this code.
+    fn until_asked(exit: u8) -> String {
+        let block = "mkfifo never; cat never > never.out 2>&1 &";
+        format!("{block} trap \"kill $!; exit {exit}\" TERM; echo hello; echo listening on https://127.0.0.1:1; wait")
+    }
+
+    #[test]
+    fn a_server_that_ends_early_is_reported() {
+        let (scene, server) = launch("echo no such option >&2; exit 2");
+        assert_eq!(server.unwrap_err().to_string(), "the server ended before it said `listening on URL`");
+        assert_eq!(fs::read_to_string(scene.log()).unwrap(), "no such option\n");
+    }
+
+    #[test]
+    fn a_clean_stop() {
+        let (scene, server) = launch(&until_asked(0));
+        let server = server.unwrap();
+        assert_eq!(server.base_url(), "https://127.0.0.1:1/");
+        server.stop().unwrap();
+        assert_eq!(fs::read_to_string(scene.log()).unwrap(), "hello\nlistening on https://127.0.0.1:1\n");
+    }
+
+    #[test]
+    fn a_stop_with_an_error_is_reported() {
+        let (_scene, server) = launch(&until_asked(7));
+        assert_eq!(server.unwrap().stop().unwrap_err().to_string(), "the server stopped with exit status: 7");
+    }
+}

@@ -1,0 +1,82 @@
+//! The steps of `cargo xtask test`, in order; nothing runs after a failure.
+
+use std::path::Path;
+
+use crate::count::Counts;
+use crate::error::Error;
+use crate::report::Report;
+use crate::{client, msrv, process, readme, tools};
+
+/// Crates that promise to build without `std`.
+const PURE: [&str; 4] = ["keywright-core", "keywright-store", "keywright-challenge", "keywright-confirm"];
+
+/// # Errors
+/// [`Error::Step`] of the first step that failed.
+pub(crate) fn run(root: &Path) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = every_step(root, &mut report);
+    report.finish();
+    outcome
+}
+
+/// # Errors
+/// [`Error::Step`] of the first step that failed.
+pub(crate) fn run_client(root: &Path, server: Option<&Path>) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("tools", |_| tools::require_node())
+        .and_then(|()| report.step("real client", |counts| client::run(root, server, counts)));
+    report.finish();
+    outcome
+}
+
+fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
+    report.step("tools", |_| {
+        tools::require_subcommand(root, "fmt", "install it with `rustup component add rustfmt`")?;
+        tools::require_subcommand(root, "clippy", "install it with `rustup component add clippy`")?;
+        tools::require_node()
+    })?;
+    report.step("format", |_| cargo(root, &["fmt", "--all", "--check"]))?;
+    report.step("clippy", |_| {
+        cargo(root, &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
+    })?;
+    report.step("docs", |_| {
+        let mut command = tools::cargo(root);
+        command.args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings");
+        process::stream(&mut command, &mut Counts::default())
+    })?;
+    report.step("tests", |counts| tests(root, counts))?;
+    report.step("doctests", |counts| {
+        process::stream(tools::cargo(root).args(["test", "--workspace", "--doc", "--all-features"]), counts)
+    })?;
+    report.step("without std", |counts| without_std(root, counts))?;
+    report.step("rust-version", |_| msrv::check(root))?;
+    report.step("README", |_| readme::check(root))?;
+    report.step("real client", |counts| client::run(root, None, counts))
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<(), Error> {
+    process::stream(tools::cargo(root).args(arguments), &mut Counts::default())
+}
+
+fn tests(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let mut command = tools::cargo(root);
+    if tools::has_subcommand(root, "nextest") {
+        println!("runner: cargo nextest");
+        command.args(["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]);
+    } else {
+        println!("runner: cargo test (cargo nextest is not installed)");
+        // Doctests are a step of their own, so that none is counted twice.
+        command.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--no-fail-fast"]);
+    }
+    process::stream(&mut command, counts)
+}
+
+fn without_std(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    for package in PURE {
+        cargo(root, &["clippy", "--package", package, "--no-default-features", "--lib", "--", "-D", "warnings"])?;
+        let mut command = tools::cargo(root);
+        process::stream(command.args(["test", "--package", package, "--no-default-features", "--lib"]), counts)?;
+    }
+    Ok(())
+}

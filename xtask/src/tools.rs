@@ -1,0 +1,113 @@
+//! The programs that the tasks call, and what to say when one is missing.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::Error;
+use crate::process;
+
+/// The oldest Node whose `fetch`, `Request` and `Headers` are there without a flag.
+const NODE_AT_LEAST: u64 = 18;
+
+/// The folder of the workspace, whatever folder the task was started in.
+pub(crate) fn repository_root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+/// The Cargo that started us, else the one on the path, at the root of the workspace.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+fn runs(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+pub(crate) fn has_subcommand(root: &Path, name: &str) -> bool {
+    runs(cargo(root).args([name, "--version"]))
+}
+
+/// # Errors
+/// [`Error::MissingTool`] with the advice given.
+pub(crate) fn require_subcommand(root: &Path, name: &str, advice: &str) -> Result<(), Error> {
+    if has_subcommand(root, name) {
+        Ok(())
+    } else {
+        Err(Error::MissingTool(format!("`cargo {name}` is missing: {advice}")))
+    }
+}
+
+/// Node and npm, for the published clients. Where they are missing and that is easily helped, installs them: on Debian
+/// as root, as on a fresh CI machine.
+///
+/// # Errors
+/// [`Error::MissingTool`]: what is missing or too old, and what to install.
+pub(crate) fn require_node() -> Result<(), Error> {
+    let missing = match missing_for_node() {
+        None => return Ok(()),
+        Some(missing) => missing,
+    };
+    if Path::new("/etc/debian_version").exists() && is_root() {
+        println!("{missing}: trying `apt-get install -y nodejs npm`");
+        let install = || runs(Command::new("apt-get").args(["install", "-y", "nodejs", "npm"]));
+        if !install() && runs(Command::new("apt-get").arg("update")) {
+            install();
+        }
+    }
+    match missing_for_node() {
+        None => Ok(()),
+        Some(missing) => Err(Error::MissingTool(format!(
+            "{missing}. The real-client run drives a published npm package: install Node {NODE_AT_LEAST} or newer with \
+             npm (Debian: `apt-get install nodejs npm`) and put both on the PATH"
+        ))),
+    }
+}
+
+fn missing_for_node() -> Option<String> {
+    let Ok(version) = process::read(Command::new("node").arg("--version")) else {
+        return Some("Node is missing".to_owned());
+    };
+    let version = version.trim();
+    if node_major(version).is_none_or(|major| major < NODE_AT_LEAST) {
+        return Some(format!("Node is too old: {version}"));
+    }
+    (!runs(Command::new("npm").arg("--version"))).then(|| "npm is missing".to_owned())
+}
+
+fn is_root() -> bool {
+    process::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// `v20.19.2` → 20.
+fn node_major(version: &str) -> Option<u64> {
+    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_versions() {
+        assert_eq!(node_major("v20.19.2"), Some(20));
+        assert_eq!(node_major("v8.0.0"), Some(8));
+        assert_eq!(node_major("20"), None);
+        assert_eq!(node_major(""), None);
+    }
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(repository_root().join("xtask").join("Cargo.toml").is_file());
+    }
+
+    #[test]
+    fn a_missing_subcommand_comes_with_its_advice() {
+        let error = require_subcommand(&repository_root(), "keywright-no-such-command", "do this").unwrap_err();
+        assert_eq!(error.to_string(), "`cargo keywright-no-such-command` is missing: do this");
+    }
+}
