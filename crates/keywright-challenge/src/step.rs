@@ -14,28 +14,27 @@ use crate::{ChallengeSecret, Proof, Salts};
 pub struct Caller {
     /// The credential's tag: a known device if it passed this door before.
     pub tag: Option<DeviceTag>,
-    /// The tag under which it becomes known if the proof is right. For a replacement, which moves the epoch, the tag it
-    /// has in the next one, where tags name the epoch.
-    pub passes_as: Option<DeviceTag>,
+    /// The tag that it has after a replacement, which moves the credential epoch: tags name the epoch.
+    pub next: Option<DeviceTag>,
 }
 
 impl Caller {
     /// A stranger, who stays one.
     #[must_use]
     pub const fn stranger() -> Self {
-        Self { tag: None, passes_as: None }
+        Self { tag: None, next: None }
     }
 
     /// A credential, known by this tag from its first right proof on.
     #[must_use]
     pub const fn with_tag(tag: DeviceTag) -> Self {
-        Self { tag: Some(tag), passes_as: Some(tag) }
+        Self { tag: Some(tag), next: Some(tag) }
     }
 
-    /// The same, known by another tag from now on.
+    /// The same, known by another tag once a replacement has moved the epoch.
     #[must_use]
-    pub const fn passing_as(mut self, tag: DeviceTag) -> Self {
-        self.passes_as = Some(tag);
+    pub const fn passing_in_next_epoch(mut self, tag: DeviceTag) -> Self {
+        self.next = Some(tag);
         self
     }
 }
@@ -120,9 +119,20 @@ pub(crate) fn verify(
     proof: &Proof,
     caller: &Caller,
 ) -> Result<Verification<Tentative<UserKey>>, StepError> {
+    judge(draft, policy, proof, caller.tag, caller.tag)
+}
+
+/// Judges a proof by the credential `tag`, which becomes known as `passes_as`.
+fn judge(
+    draft: &mut Draft<'_>,
+    policy: &ChallengePolicy,
+    proof: &Proof,
+    tag: Option<DeviceTag>,
+    passes_as: Option<DeviceTag>,
+) -> Result<Verification<Tentative<UserKey>>, StepError> {
     let Some(challenge) = draft.read::<Challenge>(Slot::Challenge)? else { return Ok(Verification::NoChallenge) };
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    let guesser = Guesser { door: DOOR, strength: STRENGTH, tag: caller.tag, passes_as: caller.passes_as };
+    let guesser = Guesser { door: DOOR, strength: STRENGTH, tag, passes_as };
     let guess = check(draft, &policy.ledger, &guesser, |_| {
         Ok(challenge.unwrap(&account, proof.expose()).map_err(crypto)?.map_or(Look::Wrong, Look::Right))
     })?;
@@ -144,7 +154,7 @@ pub(crate) fn replace(
     salts: &Salts,
     caller: &Caller,
 ) -> Result<Verification<Tentative<Keys>>, StepError> {
-    let key = match verify(draft, policy, old, caller)? {
+    let key = match judge(draft, policy, old, caller.tag, caller.next)? {
         Verification::Granted(key) => key,
         Verification::Denied(charge) => return Ok(Verification::Denied(charge)),
         Verification::Refused(refusal) => return Ok(Verification::Refused(refusal)),

@@ -35,7 +35,7 @@ struct Staged {
     events: Vec<SecurityEvent>,
     vault: Option<VaultWrite>,
     erase: bool,
-    /// Counts changes, so that a held verdict knows whether it was reached on the present state.
+    /// The change that led here, so that a held verdict knows whether it was reached on the present state.
     version: u64,
 }
 
@@ -48,6 +48,8 @@ pub struct Draft<'a> {
     now: UnixSeconds,
     attempt: Revision,
     staged: Staged,
+    /// How many changes were staged, those held back included.
+    versions: u64,
     /// Bodies of this partition that were opened already.
     opened: BTreeMap<Slot, Plain>,
     /// A grant is on its way: the batch must be committed even if it changes nothing.
@@ -75,6 +77,7 @@ impl<'a> Draft<'a> {
             now,
             attempt,
             staged: Staged::default(),
+            versions: 0,
             opened: BTreeMap::new(),
             grants: false,
             spending: false,
@@ -133,12 +136,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Puts a changed root record.
+    /// Puts a changed root record. Which records exist is the draft's own to note: a root that was read before a put does
+    /// not undo the note.
     ///
     /// # Errors
-    /// [`StepError::Encode`].
+    /// As [`root`](Self::root).
     pub fn put_root(&mut self, root: &Root) -> Result<(), StepError> {
-        self.put_raw(Slot::Root, root, None)
+        let next = root.present_as(&self.root()?);
+        self.put_raw(Slot::Root, &next, None)
     }
 
     /// Makes the account's records, in a partition that has none. The only way to a first root: a missing root is never
@@ -156,7 +161,7 @@ impl<'a> Draft<'a> {
             }
         }
         let root = Root::new(self.now);
-        self.put_root(&root)?;
+        self.put_raw(Slot::Root, &root, None)?;
         self.event(EventKind::AccountCreated);
         Ok(root)
     }
@@ -170,12 +175,10 @@ impl<'a> Draft<'a> {
         if self.spending && slot == Slot::Ledger {
             return Err(StepError::GuessInHostTransaction);
         }
-        let root = self.root()?;
+        self.root()?;
         let found = self.read_raw::<R>(slot)?;
-        match root.says_present(slot) {
-            Some(said) if self.partition.is_account() && said != found.is_some() => Err(StepError::Integrity(slot)),
-            _ => Ok(found),
-        }
+        self.vouched(slot, found.is_some())?;
+        Ok(found)
     }
 
     /// Stages a record. `purge_after` is a hint for the sweep, never earlier than the record's own expiry, and not
@@ -195,10 +198,25 @@ impl<'a> Draft<'a> {
         if purge_after.is_some() && slot.presence().is_some() {
             return Err(StepError::Misuse("a record that the root vouches for is never swept"));
         }
-        // A put over a record that does not open would destroy what an operator could still mend.
-        self.load_and_open(slot)?;
+        self.intact(slot)?;
         self.put_raw(slot, record, purge_after)?;
         self.note(slot, true)
+    }
+
+    /// Puts a record's same body again if it is not sealed under the newest key, with the sweep hint that it had (a load
+    /// does not tell it, a scan does). Gives whether there was anything to do. For upkeep: every other put seals anew.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn reseal(&mut self, slot: Slot, purge_after: Option<UnixSeconds>) -> Result<bool, StepError> {
+        let old = self.load_slot(slot)?.is_some_and(|stored| !self.keyring.is_current(&stored.body));
+        if !old || self.staged.erase || self.staged.writes.contains_key(&slot) {
+            return Ok(false);
+        }
+        let Some(plain) = self.plain(slot)? else { return Ok(false) };
+        self.staged.writes.insert(slot, Some(Plain { purge_after, ..plain }));
+        self.touch();
+        Ok(true)
     }
 
     /// Stages the removal of a record. What consumes puts a spent state instead; this is for tidying up.
@@ -209,7 +227,7 @@ impl<'a> Draft<'a> {
         if slot == Slot::Root {
             return Err(StepError::Misuse("the root record is never deleted"));
         }
-        self.load_and_open(slot)?;
+        self.intact(slot)?;
         self.staged.writes.insert(slot, None);
         self.touch();
         self.note(slot, false)
@@ -237,7 +255,7 @@ impl<'a> Draft<'a> {
             next.note(slot, true);
             self.staged.writes.insert(slot, Some(plain));
         }
-        self.put_root(&next)?;
+        self.put_raw(Slot::Root, &next, None)?;
         self.event(EventKind::AccountErased);
         Ok(next)
     }
@@ -307,7 +325,9 @@ impl<'a> Draft<'a> {
     }
 
     fn touch(&mut self) {
-        self.staged.version = self.staged.version.wrapping_add(1);
+        // Counted in the draft, not in what is staged: a version that was held back is never given to another state.
+        self.versions = self.versions.wrapping_add(1);
+        self.staged.version = self.versions;
     }
 
     fn note(&mut self, slot: Slot, exists: bool) -> Result<(), StepError> {
@@ -315,7 +335,23 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let mut root = self.root()?;
-        if root.note(slot, exists) { self.put_root(&root) } else { Ok(()) }
+        if root.note(slot, exists) { self.put_raw(Slot::Root, &root, None) } else { Ok(()) }
+    }
+
+    /// Whether the root and a record's presence agree.
+    fn vouched(&mut self, slot: Slot, found: bool) -> Result<(), StepError> {
+        match self.root()?.says_present(slot) {
+            Some(said) if self.partition.is_account() && said != found => Err(StepError::Integrity(slot)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a record may be overwritten. One that does not open may not: an operator could still mend it. One that the
+    /// root vouches for and that is gone may not: the loss would be hidden.
+    fn intact(&mut self, slot: Slot) -> Result<(), StepError> {
+        self.root()?;
+        let found = self.plain(slot)?.is_some();
+        self.vouched(slot, found)
     }
 
     fn put_raw<R: Record>(
@@ -337,10 +373,6 @@ impl<'a> Draft<'a> {
 
     fn load_slot(&self, slot: Slot) -> Result<Option<&'a Stored>, StepError> {
         Ok(self.loaded.get(&slot).ok_or(StepError::NotLoaded(slot))?.as_ref())
-    }
-
-    fn load_and_open(&mut self, slot: Slot) -> Result<(), StepError> {
-        self.plain(slot).map(|_| ())
     }
 
     fn plain(&mut self, slot: Slot) -> Result<Option<Plain>, StepError> {
@@ -372,16 +404,18 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// [`StepError`] if sealing fails.
     pub fn into_batch(mut self) -> Result<Option<Batch>, StepError> {
-        if !self.staged.writes.is_empty() && !self.partition.is_account() {
-            // Names and the server get their root with their first write: a fence needs one.
-            let root = self.root()?;
-            if self.load_slot(Slot::Root)?.is_none() {
-                self.put_root(&root)?;
-            }
-        }
         let changes = !self.staged.writes.is_empty() || !self.staged.events.is_empty() || self.staged.vault.is_some();
         if !changes && !self.grants {
             return Ok(None);
+        }
+        // Names and the server get their root with their first write: a fence needs one.
+        let first = !self.partition.is_account() && self.load_slot(Slot::Root)?.is_none();
+        // A batch that only deletes, or only tells, puts the root: after a lost reply, absence proves nothing.
+        let puts = self.staged.writes.values().any(Option::is_some);
+        let settled_by_root = !puts && self.load_slot(Slot::Root)?.is_some();
+        if changes && !self.staged.writes.contains_key(&Slot::Root) && (first || settled_by_root) {
+            let root = self.root()?;
+            self.put_raw(Slot::Root, &root, None)?;
         }
         let label = self.partition.seal_label();
         let mut writes = Vec::with_capacity(self.loaded.len());

@@ -132,16 +132,16 @@ impl Driver {
         loop {
             let loaded = self.load(partition, &wanted).await?;
             let attempt = Revision::random(&*self.parts.entropy)?;
-            let now = self.parts.clock.now()?;
-            let mut draft = Draft::new(partition, &loaded, &self.parts.keyring, &*self.parts.entropy, now, attempt);
-            let (outcome, batch) = match step(&mut draft).and_then(|outcome| Ok((outcome, draft.into_batch()?))) {
+            let (outcome, batch) = match self.decide(partition, &loaded, attempt, &mut step) {
                 Ok(decided) => decided,
-                Err(StepError::NotLoaded(slot)) if extra < MAX_EXTRA_LOADS && !wanted.contains(&slot) => {
+                Err(TransactError::Step(StepError::NotLoaded(slot)))
+                    if extra < MAX_EXTRA_LOADS && !wanted.contains(&slot) =>
+                {
                     extra = extra.saturating_add(1);
                     wanted.push(slot);
                     continue;
                 }
-                Err(error) => return Err(TransactError::Step(error)),
+                Err(error) => return Err(error),
             };
             let Some(batch) = batch else { return Ok((outcome, Receipt::new(attempt))) };
             let trace = Trace::of(&batch);
@@ -190,6 +190,20 @@ impl Driver {
         }
     }
 
+    /// One attempt, between two awaits: a draft is not `Send`, so it must not live across one.
+    fn decide<T>(
+        &self,
+        partition: &Partition,
+        loaded: &Loaded,
+        attempt: Revision,
+        step: &mut impl FnMut(&mut Draft<'_>) -> Result<T, StepError>,
+    ) -> Result<(T, Option<Batch>), TransactError> {
+        let now = self.parts.clock.now()?;
+        let mut draft = Draft::new(partition, loaded, &self.parts.keyring, &*self.parts.entropy, now, attempt);
+        let outcome = step(&mut draft)?;
+        Ok((outcome, draft.into_batch()?))
+    }
+
     async fn load(&self, partition: &Partition, slots: &[Slot]) -> Result<Loaded, TransactError> {
         let stored = self.parts.store.load(partition, slots).await.map_err(TransactError::Load)?;
         if stored.len() != slots.len() {
@@ -200,7 +214,8 @@ impl Driver {
 
     /// Finds out what became of a commit whose reply was lost. Reading back our own revision proves that it landed; that
     /// it is absent proves nothing, it may still be on its way. So the root is put again under a new revision: every
-    /// batch guards the root, so once the fence stands the lost commit can never land.
+    /// batch guards the root, so once the fence stands the lost commit can never land. The fence also rests on
+    /// every record just as it was loaded: else a commit that lands between the load and the fence would be called lost.
     async fn settle(&self, partition: &Partition, trace: &Trace, source: BoxError) -> Result<Settled, TransactError> {
         for _ in 0..MAX_SETTLES {
             let slots: Vec<Slot> = trace.guards.iter().map(|(slot, ..)| *slot).collect();
@@ -269,15 +284,18 @@ fn meets(stored: Option<&crate::Stored>, expect: Expect) -> bool {
     }
 }
 
-/// The root's same body under a new revision.
+/// The root's same body under a new revision, if every other record is still as it was loaded.
 fn fence(partition: &Partition, loaded: &Loaded, revision: Revision) -> Option<Batch> {
     let root = loaded.get(&Slot::Root)?.as_ref()?;
-    let write = Write {
-        slot: Slot::Root,
-        expect: Expect::Revision(root.revision),
-        effect: Effect::Put { body: root.body.clone(), purge_after: None },
-    };
-    Batch::new(partition.clone(), revision, Vec::from([write])).ok()
+    let writes = loaded.iter().map(|(&slot, stored)| {
+        let expect = stored.as_ref().map_or(Expect::Absent, |stored| Expect::Revision(stored.revision));
+        let effect = match slot {
+            Slot::Root => Effect::Put { body: root.body.clone(), purge_after: None },
+            _ => Effect::Check,
+        };
+        Write { slot, expect, effect }
+    });
+    Batch::new(partition.clone(), revision, writes.collect()).ok()
 }
 
 impl std::fmt::Debug for Driver {

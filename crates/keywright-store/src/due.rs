@@ -13,6 +13,10 @@ use crate::{Draft, Record, Slot, StepError};
 /// The most tasks an account can owe. More means that the host has been failing for long; a further act is refused.
 pub const MAX_DUE: usize = 64;
 
+/// How long, in seconds, one server may be at a task before another may try. Two servers doing one task at once is what
+/// idempotence is for; but a second erasure that comes after the user has stored something new would erase that too.
+pub const CLAIM_SECONDS: u64 = 30;
+
 /// One piece of work.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -25,6 +29,16 @@ pub struct DueTask {
     pub detail: Vec<u8>,
     /// When it was added.
     pub since: UnixSeconds,
+    /// Until when whoever claimed it may be at it.
+    claimed_until: UnixSeconds,
+}
+
+impl DueTask {
+    /// Whether nobody is at it: the claim has run out, or the clock went back behind it.
+    #[must_use]
+    pub const fn is_free(&self, now: UnixSeconds) -> bool {
+        self.claimed_until.get() <= now.get() || self.claimed_until.get() > now.plus(CLAIM_SECONDS).get()
+    }
 }
 
 impl fmt::Debug for DueTask {
@@ -43,7 +57,8 @@ impl Record for DueList {
     const SCHEMA: u16 = 1;
 }
 
-/// Adds a task to the batch that makes it necessary. Gives its id.
+/// Adds a task to the batch that makes it necessary, claimed by whoever commits that batch: do it at once after the
+/// commit. Gives its id.
 ///
 /// # Errors
 /// [`StepError::TooMuchDue`] at [`MAX_DUE`] tasks; else as reading does.
@@ -53,7 +68,8 @@ pub fn add(draft: &mut Draft<'_>, name: &str, detail: Vec<u8>) -> Result<[u8; 16
         return Err(StepError::TooMuchDue);
     }
     let id = draft.random()?;
-    list.tasks.push(DueTask { id, name: name.into(), detail, since: draft.now() });
+    let since = draft.now();
+    list.tasks.push(DueTask { id, name: name.into(), detail, since, claimed_until: since.plus(CLAIM_SECONDS) });
     draft.put(Slot::Due, &list, None)?;
     Ok(id)
 }
@@ -64,6 +80,24 @@ pub fn add(draft: &mut Draft<'_>, name: &str, detail: Vec<u8>) -> Result<[u8; 16
 /// As reading does.
 pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
     Ok(draft.read::<DueList>(Slot::Due)?.unwrap_or_default().tasks)
+}
+
+/// Claims every task that nobody is at, and gives them: do them after the commit.
+///
+/// # Errors
+/// As reading does.
+pub fn claim(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
+    let now = draft.now();
+    let mut list = draft.read::<DueList>(Slot::Due)?.unwrap_or_default();
+    let mut claimed = Vec::new();
+    for task in list.tasks.iter_mut().filter(|task| task.is_free(now)) {
+        task.claimed_until = now.plus(CLAIM_SECONDS);
+        claimed.push(task.clone());
+    }
+    if !claimed.is_empty() {
+        draft.put(Slot::Due, &list, None)?;
+    }
+    Ok(claimed)
 }
 
 /// Strikes a task that was done. Gives whether it was still there: two servers may both have done it.

@@ -72,7 +72,7 @@ impl Tables {
                 return Err(CommitError::Conflict);
             }
         }
-        let vault = batch.vault().map(|write| self.plan_vault(partition, write)).transpose()?;
+        let vault = batch.vault().map(|write| self.plan_vault(batch, write)).transpose()?;
         if batch.erases() {
             self.erase(batch);
         }
@@ -112,8 +112,10 @@ impl Tables {
     }
 
     /// The vault as it will be; a conflict if a swap is not an exact cover.
-    fn plan_vault(&self, partition: &Partition, write: &VaultWrite) -> Result<BTreeMap<CipherId, Row>, CommitError> {
-        let owned = self.ciphers.get(partition);
+    fn plan_vault(&self, batch: &Batch, write: &VaultWrite) -> Result<BTreeMap<CipherId, Row>, CommitError> {
+        let partition = batch.partition();
+        // An erase comes first: what it drops is owned no more.
+        let owned = self.ciphers.get(partition).filter(|_| !batch.erases());
         match write {
             VaultWrite::Edit { put, delete } => {
                 let mut next = owned.cloned().unwrap_or_default();
@@ -125,7 +127,11 @@ impl Tables {
             }
             VaultWrite::Swap { rows } => exact(owned, distinct(rows)?),
             VaultWrite::Promote { stage } => {
-                let staged = self.stages.get(&(partition.clone(), *stage)).map(|stage| stage.rows.clone());
+                let staged = self
+                    .stages
+                    .get(&(partition.clone(), *stage))
+                    .filter(|_| !batch.erases())
+                    .map(|stage| stage.rows.clone());
                 exact(owned, staged.unwrap_or_default())
             }
         }
@@ -272,6 +278,7 @@ impl Upkeep for MemoryStore {
                 partition: partition.clone(),
                 slot: record.slot,
                 stored: record.stored.clone(),
+                purge_after: record.purge_after,
             })
             .collect();
         Box::pin(ready(Ok(found)))

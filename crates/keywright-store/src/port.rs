@@ -119,6 +119,8 @@ pub struct Scanned {
     pub slot: Slot,
     /// What lies there.
     pub stored: Stored,
+    /// The sweep hint that it was put with: who puts the same body again keeps it.
+    pub purge_after: Option<UnixSeconds>,
 }
 
 /// The place of an event in its partition's log; later ones are greater.

@@ -62,6 +62,11 @@ impl Root {
         next
     }
 
+    /// The same, with the present records of another.
+    pub(crate) fn present_as(&self, other: &Self) -> Self {
+        Self { present: other.present, ..self.clone() }
+    }
+
     pub(crate) fn says_present(&self, slot: Slot) -> Option<bool> {
         slot.presence().map(|bit| self.present & bit != 0)
     }

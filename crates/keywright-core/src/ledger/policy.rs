@@ -84,6 +84,12 @@ impl Default for LedgerPolicy {
 }
 
 impl LedgerPolicy {
+    /// The streak at which the first wait begins.
+    #[must_use]
+    pub const fn free_tries(&self) -> u16 {
+        self.free_tries
+    }
+
     /// Starts from the default numbers.
     pub fn builder() -> LedgerPolicyBuilder {
         LedgerPolicyBuilder { policy: Self::default(), odds: GuessOdds::WEAKEST_TOTP }

@@ -1,0 +1,103 @@
+//! The exact error bodies: `{"status": "error", "id": "…", "message": "…"}`.
+//!
+//! The id is the CRC-32/BZIP2 of the message, its four bytes least significant first (dossier § 1.1).
+
+use bytes::Bytes;
+use crc::{CRC_32_BZIP2, Crc};
+use http::StatusCode;
+
+const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_BZIP2);
+
+/// An answer that refuses, with its `Retry-After` if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) message: &'static str,
+    /// Whole seconds.
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl ApiError {
+    const fn new(status: StatusCode, message: &'static str) -> Self {
+        Self { status, message, retry_after: None }
+    }
+
+    pub(crate) const HTTPS_REQUIRED: Self = Self::new(StatusCode::BAD_REQUEST, "HTTPS required");
+    pub(crate) const SESSION_REQUIRED: Self = Self::new(StatusCode::PRECONDITION_FAILED, "Authorized session required");
+    pub(crate) const PASSPHRASE_INVALID: Self = Self::new(StatusCode::UNAUTHORIZED, "Passphrase invalid");
+    pub(crate) const SECRET_INVALID: Self = Self::new(StatusCode::BAD_REQUEST, "Secret invalid");
+    pub(crate) const SALT_INVALID: Self = Self::new(StatusCode::BAD_REQUEST, "Salt length invalid");
+    pub(crate) const UPDATE_FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Challenge update failed");
+    pub(crate) const LOADING_FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Loading challenge failed");
+    pub(crate) const VERIFICATION_FAILED: Self =
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Passphrase verification failed");
+    pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "Not found");
+    pub(crate) const RESET_CODE_INVALID: Self = Self::new(StatusCode::FORBIDDEN, "Invalid reset code");
+    pub(crate) const TOO_MANY: Self = Self::new(StatusCode::FORBIDDEN, "Too many failed login attempts");
+    pub(crate) const LOGIN_NOT_ALLOWED: Self = Self::new(StatusCode::FORBIDDEN, "Login not allowed");
+    pub(crate) const KEYCHAIN_FAILED: Self =
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Reading user keychain failed");
+    pub(crate) const ENCRYPTION_OFF: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Encryption not enabled");
+    pub(crate) const KEYCHAIN_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "Keychain not found");
+    pub(crate) const PASSWORD_INVALID: Self = Self::new(StatusCode::FORBIDDEN, "Password invalid");
+    pub(crate) const FEATURE_OFF: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Feature not enabled");
+    pub(crate) const METHOD: Self = Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
+    pub(crate) const MEDIA_TYPE: Self = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "JSON required");
+    pub(crate) const TOO_LARGE: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Request too large");
+    /// The generic one: its id is the number 0.
+    pub(crate) const BAD_REQUEST: Self = Self::new(StatusCode::BAD_REQUEST, GENERIC);
+    pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, GENERIC);
+    pub(crate) const BUSY: Self =
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, message: GENERIC, retry_after: Some(1) };
+
+    pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    pub(crate) fn body(&self) -> Bytes {
+        let id = if self.message == GENERIC { String::from("0") } else { format!("\"{}\"", id(self.message)) };
+        // The messages are constants without a character that JSON escapes.
+        Bytes::from(format!(r#"{{"status":"error","id":{id},"message":"{}"}}"#, self.message))
+    }
+}
+
+const GENERIC: &str = "Unable to complete request";
+
+fn id(message: &str) -> String {
+    CRC.checksum(message.as_bytes()).to_le_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dossier § 1.1, every id that we send.
+    #[test]
+    fn ids_are_those_of_the_protocol() {
+        for (error, status, id) in [
+            (ApiError::HTTPS_REQUIRED, 400, "6304571a"),
+            (ApiError::SESSION_REQUIRED, 412, "4ad27488"),
+            (ApiError::PASSPHRASE_INVALID, 401, "ab6e13ba"),
+            (ApiError::SECRET_INVALID, 400, "92312b66"),
+            (ApiError::SALT_INVALID, 400, "ee858005"),
+            (ApiError::UPDATE_FAILED, 500, "114cbe8d"),
+            (ApiError::LOADING_FAILED, 500, "1d21b905"),
+            (ApiError::VERIFICATION_FAILED, 500, "033d1943"),
+            (ApiError::NOT_FOUND, 404, "135d4069"),
+            (ApiError::RESET_CODE_INVALID, 403, "7e130744"),
+            (ApiError::TOO_MANY, 403, "b927b225"),
+            (ApiError::LOGIN_NOT_ALLOWED, 403, "64a6cf1f"),
+            (ApiError::KEYCHAIN_FAILED, 500, "3476b978"),
+            (ApiError::ENCRYPTION_OFF, 500, "a6bb2388"),
+            (ApiError::KEYCHAIN_NOT_FOUND, 404, "648ef153"),
+            (ApiError::PASSWORD_INVALID, 403, "a361c427"),
+            (ApiError::FEATURE_OFF, 500, "adca63f1"),
+        ] {
+            assert_eq!(error.status.as_u16(), status);
+            let expected = format!(r#"{{"status":"error","id":"{id}","message":"{}"}}"#, error.message);
+            assert_eq!(error.body(), expected);
+        }
+        assert_eq!(ApiError::FAILED.body(), r#"{"status":"error","id":0,"message":"Unable to complete request"}"#);
+    }
+}

@@ -1,0 +1,212 @@
+//! What the embedding server supplies: who is logging in, the login password, and what only it can erase.
+
+use core::fmt;
+use core::future::Future;
+
+use keywright_core::{AccountId, SecretString};
+
+/// The server around the protocol. Six methods; those that change something are **idempotent**, because they are tried
+/// again after a crash.
+///
+/// The order of calls for one request: [`account`](Self::account) and [`app_token`](Self::app_token); if that was no
+/// token, [`check_password`](Self::check_password), already charged to the guess ledger; [`admit`](Self::admit); the
+/// endpoint; then whatever its commit made due ([`end_app_token`](Self::end_app_token),
+/// [`erase_data`](Self::erase_data)).
+pub trait Host: Send + Sync + 'static {
+    /// The stored account id behind a login name, as typed. Case and aliases are the host's: `Alice` and `alice` must
+    /// give one id or two, but always the same.
+    ///
+    /// # Errors
+    /// [`HostError`] if it cannot be known now; the request is answered 500.
+    fn account(&self, login_name: &str) -> impl Future<Output = Result<Option<AccountId>, HostError>> + Send;
+
+    /// The app token with this secret: of that account for HTTP Basic, of any for a Bearer token. App tokens are random
+    /// and at least 128 bits long, so they are looked up by a keyed hash and not charged.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500.
+    fn app_token(
+        &self,
+        account: Option<&AccountId>,
+        secret: &SecretString,
+    ) -> impl Future<Output = Result<Option<AppToken>, HostError>> + Send;
+
+    /// Whether this is the account's login password. For `None` (no such account) do the same work on a dummy hash and
+    /// say no: a name must not be told by the time it takes.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500, and the attempt stays charged.
+    fn check_password(
+        &self,
+        account: Option<&AccountId>,
+        password: &SecretString,
+    ) -> impl Future<Output = Result<bool, HostError>> + Send;
+
+    /// Ends an app token, for good: too many wrong proofs came with it. Idempotent.
+    ///
+    /// # Errors
+    /// [`HostError`]; it is tried again later.
+    fn end_app_token(
+        &self,
+        account: &AccountId,
+        token: &AppTokenId,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Erases the account's passwords, folders, tags, shares and settings; not its app tokens. Idempotent. The reset is
+    /// confirmed and committed when this is called; the user is not asked again.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500 and the erasure is tried again later.
+    fn erase_data(&self, account: &AccountId) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Request limits of the host's own, per user and endpoint (dossier § 2.7: `session/open` 10 in 30 s). The default
+    /// has none; the guess ledger stays in force either way.
+    fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {
+        let _ = (account, endpoint);
+        Admittance::Open
+    }
+
+    /// Whether this login may do what cannot be undone while the account has **no challenge** to prove: set the first
+    /// one, or reset. A host may ask for a recent login, a login by password, or a second factor of its own here. The
+    /// default allows it, as the protocol does (dossier § 9, item 5).
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500.
+    fn permit(
+        &self,
+        account: &AccountId,
+        login: &Login,
+        act: Unproven,
+    ) -> impl Future<Output = Result<bool, HostError>> + Send {
+        let _ = (account, login, act);
+        core::future::ready(Ok(true))
+    }
+}
+
+/// The host's stored id of an app token. Not the token: it may be logged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AppTokenId(pub String);
+
+/// An app token that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppToken {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Which it is.
+    pub id: AppTokenId,
+}
+
+impl AppToken {
+    /// A token of an account.
+    #[must_use]
+    pub const fn new(account: AccountId, id: AppTokenId) -> Self {
+        Self { account, id }
+    }
+}
+
+/// How a request logged in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Login {
+    /// By an app token.
+    AppToken(AppTokenId),
+    /// By the login password.
+    Password,
+}
+
+/// The endpoints, for limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `GET session/request`
+    SessionRequest,
+    /// `POST session/open`
+    SessionOpen,
+    /// `GET session/keepalive`
+    SessionKeepalive,
+    /// `GET session/close`
+    SessionClose,
+    /// `GET account/challenge/get`
+    ChallengeGet,
+    /// `POST account/challenge/set`
+    ChallengeSet,
+    /// `GET`, `POST account/reset`
+    AccountReset,
+    /// `GET keychain/get`
+    KeychainGet,
+    /// `POST keychain/set`
+    KeychainSet,
+}
+
+/// Whether a request is within the host's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Admittance {
+    /// It is.
+    Open,
+    /// It is not: 429 with `Retry-After`, in whole seconds.
+    Full {
+        /// Seconds until it may be tried again, at least 1.
+        retry_after: u64,
+    },
+}
+
+/// What an account without a challenge can do unproven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unproven {
+    /// Set the first challenge.
+    SetChallenge,
+    /// Reset the account.
+    ResetAccount,
+}
+
+/// The host failed. Its source is for the host's own log; clients see none of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the host failed")]
+pub struct HostError(#[source] keywright_store::BoxError);
+
+impl HostError {
+    /// From any error.
+    pub fn new(source: impl Into<keywright_store::BoxError>) -> Self {
+        Self(source.into())
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::SessionRequest,
+        Self::SessionOpen,
+        Self::SessionKeepalive,
+        Self::SessionClose,
+        Self::ChallengeGet,
+        Self::ChallengeSet,
+        Self::AccountReset,
+        Self::KeychainGet,
+        Self::KeychainSet,
+    ];
+
+    /// The path below `…/api/1.0/`.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::SessionRequest => "session/request",
+            Self::SessionOpen => "session/open",
+            Self::SessionKeepalive => "session/keepalive",
+            Self::SessionClose => "session/close",
+            Self::ChallengeGet => "account/challenge/get",
+            Self::ChallengeSet => "account/challenge/set",
+            Self::AccountReset => "account/reset",
+            Self::KeychainGet => "keychain/get",
+            Self::KeychainSet => "keychain/set",
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The client keychain: opaque text, sealed under the user key, so that a dump with the keyring still holds no text to
+//! test passphrases against.
+//!
+//! A change of passphrase comes in two requests: until `keychain/set` brings the new text, the old one stays, sealed
+//! under the user key of its time, which is wrapped by the present one (`decisions.md` 21).
+
+use keywright_challenge::UserKey;
+use keywright_core::{AccountId, EventKind, WrapError, WrapKey};
+use keywright_store::{Draft, Record, Slot, StepError};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// The only client keychain there is (dossier § 5).
+pub(crate) const CSE: &str = "CSEv1r1";
+/// The server's own keychain, which clients may not write.
+pub(crate) const SSE: &str = "SSEv2r1";
+
+const TEXT_LABEL: &str = "keywright/v1/nextcloud.keychain";
+const KEY_LABEL: &str = "keywright/v1/nextcloud.keychain-key";
+
+#[derive(Serialize, Deserialize)]
+struct Keychain {
+    /// The text, wrapped under the user key of its time.
+    text: Vec<u8>,
+    /// That user key, wrapped under the present one; `None` if it is the present one.
+    key: Option<Vec<u8>>,
+}
+
+impl Record for Keychain {
+    const SCHEMA: u16 = 1;
+}
+
+/// A keychain that is there and does not open.
+pub(crate) struct Unreadable;
+
+/// The text as the client stored it.
+pub(crate) fn read(
+    draft: &mut Draft<'_>,
+    account: &AccountId,
+    user_key: &UserKey,
+) -> Result<Result<Option<Zeroizing<String>>, Unreadable>, StepError> {
+    let Some(keychain) = draft.read::<Keychain>(Slot::Keychain)? else { return Ok(Ok(None)) };
+    let Some(key) = keychain.key_of_its_time(account, user_key)? else { return Ok(Err(Unreadable)) };
+    let text = wrap_key(&key, TEXT_LABEL, account)?.unwrap(&keychain.text);
+    let text = text.and_then(|mut bytes| String::from_utf8(std::mem::take(&mut *bytes)).ok());
+    Ok(text.map(|text| Some(Zeroizing::new(text))).ok_or(Unreadable))
+}
+
+/// Stores a text under the present user key.
+pub(crate) fn write(
+    draft: &mut Draft<'_>,
+    account: &AccountId,
+    user_key: &UserKey,
+    text: &str,
+) -> Result<(), StepError> {
+    let text = wrap_key(user_key, TEXT_LABEL, account)?.wrap(draft.entropy(), text.as_bytes()).map_err(crypto)?;
+    draft.put(Slot::Keychain, &Keychain { text, key: None }, None)?;
+    draft.event(EventKind::KeychainSet);
+    Ok(())
+}
+
+/// Carries the keychain over to a new user key. One that does not open is left as it is: reads go on to say so.
+pub(crate) fn carry_over(
+    draft: &mut Draft<'_>,
+    account: &AccountId,
+    old: &UserKey,
+    new: &UserKey,
+) -> Result<(), StepError> {
+    let Some(mut keychain) = draft.read::<Keychain>(Slot::Keychain)? else { return Ok(()) };
+    let Some(key) = keychain.key_of_its_time(account, old)? else { return Ok(()) };
+    let wrapped = wrap_key(new, KEY_LABEL, account)?.wrap(draft.entropy(), key.expose()).map_err(crypto)?;
+    keychain.key = Some(wrapped);
+    draft.put(Slot::Keychain, &keychain, None)
+}
+
+impl Keychain {
+    fn key_of_its_time(&self, account: &AccountId, present: &UserKey) -> Result<Option<UserKey>, StepError> {
+        let Some(wrapped) = &self.key else { return Ok(Some(present.duplicate())) };
+        Ok(wrap_key(present, KEY_LABEL, account)?.unwrap_secret(wrapped).map(UserKey::from_secret))
+    }
+}
+
+fn wrap_key(user_key: &UserKey, label: &str, account: &AccountId) -> Result<WrapKey, StepError> {
+    WrapKey::derive(user_key.expose(), &[], label, &[account.as_str().as_bytes()]).map_err(crypto)
+}
+
+fn crypto(error: WrapError) -> StepError {
+    match error {
+        WrapError::Entropy(error) => StepError::Entropy(error),
+        _ => StepError::Crypto,
+    }
+}

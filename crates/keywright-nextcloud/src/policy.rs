@@ -1,0 +1,58 @@
+//! The numbers and choices that are policy.
+
+use keywright_challenge::ChallengePolicy;
+use keywright_confirm::ConfirmPolicy;
+
+/// How long a session lives after its last use, in seconds (dossier § 2.2: upstream's default).
+pub const SESSION_LIFETIME: u64 = 600;
+/// How long a session lives at most, in seconds (`security.md` § 10; upstream has no such limit).
+pub const SESSION_ABSOLUTE: u64 = 86_400;
+/// How many saved sessions an account may have (`security.md` § 10).
+pub const MAX_SESSIONS: usize = 16;
+/// The largest request body, in bytes (`decisions.md` 40).
+pub const MAX_BODY: usize = 1024 * 1024;
+/// Where the protocol's paths begin (dossier § 1).
+pub const BASE_PATH: &str = "/index.php/apps/passwords/api/1.0/";
+
+/// Which of the two documented resets the server speaks (dossier § 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ResetStyle {
+    /// A shown code, typed back. What present clients speak.
+    #[default]
+    Code,
+    /// The login password, and a random wait of 5 to 10 s.
+    Wait,
+}
+
+/// The choices of a server author. Start from [`Default`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NextcloudPolicy {
+    /// Guesses at the secret, and at the login password.
+    pub challenge: ChallengePolicy,
+    /// Codes and waits.
+    pub confirm: ConfirmPolicy,
+    /// Which reset is spoken.
+    pub reset: ResetStyle,
+    /// Whether clients may encrypt. If not, `challenge/set` answers 500 `adca63f1` and changes nothing.
+    pub client_side_encryption: bool,
+    /// Whether requests reach this server over plain HTTP from beyond the machine: then every one is answered 400
+    /// `6304571a`, as the protocol has it. False behind TLS, and on a loopback address.
+    pub refuse_plain_http: bool,
+    /// The largest request body, in bytes; a longer one is answered 413.
+    pub max_body: usize,
+}
+
+impl Default for NextcloudPolicy {
+    fn default() -> Self {
+        Self {
+            challenge: ChallengePolicy::default(),
+            confirm: ConfirmPolicy::default(),
+            reset: ResetStyle::Code,
+            client_side_encryption: true,
+            refuse_plain_http: false,
+            max_body: MAX_BODY,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Requests: which endpoint, who logs in, which session, which parameters. Bounded, and nothing of it is logged.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
+use http::{HeaderMap, Method, Request};
+use keywright_core::SecretString;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::error::ApiError;
+use crate::host::Endpoint;
+use crate::policy::BASE_PATH;
+use crate::session::Presented;
+
+/// Where the session's id travels.
+pub(crate) const SESSION_HEADER: &str = "x-api-session";
+pub(crate) const SESSION_COOKIE: &str = "nc_passwords";
+/// Longer user names and passwords are no login of ours: refused before anything is hashed.
+const MAX_LOGIN_BYTES: usize = 1024;
+
+/// What came with `Authorization`.
+pub(crate) enum Credentials {
+    /// HTTP Basic: login name, and app token or login password.
+    Basic { name: String, secret: SecretString },
+    /// A Bearer token.
+    Bearer(SecretString),
+}
+
+/// The endpoint of a path; `None` for any other.
+pub(crate) fn endpoint(path: &str) -> Option<Endpoint> {
+    let below = path.strip_prefix(BASE_PATH)?;
+    Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == below)
+}
+
+/// The methods of an endpoint, for `Allow`. `HEAD` never acts, so no endpoint has it.
+pub(crate) const fn methods(endpoint: Endpoint) -> &'static [Method] {
+    match endpoint {
+        Endpoint::SessionOpen | Endpoint::ChallengeSet | Endpoint::KeychainSet => &[Method::POST],
+        Endpoint::AccountReset => &[Method::GET, Method::POST],
+        Endpoint::SessionRequest
+        | Endpoint::SessionKeepalive
+        | Endpoint::SessionClose
+        | Endpoint::ChallengeGet
+        | Endpoint::KeychainGet => &[Method::GET],
+    }
+}
+
+/// Reads the login. Exactly one header, in one of the two schemes; anything else is no login.
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() && rest.len() <= MAX_LOGIN_BYTES {
+        return Some(Credentials::Bearer(SecretString::new(rest.into())));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") || rest.len() > MAX_LOGIN_BYTES * 3 {
+        return None;
+    }
+    let bytes = Zeroizing::new(STANDARD.decode(rest).ok()?);
+    let (name, secret) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    if name.is_empty() || name.len() > MAX_LOGIN_BYTES || secret.len() > MAX_LOGIN_BYTES {
+        return None;
+    }
+    Some(Credentials::Basic { name: name.into(), secret: SecretString::new(secret.into()) })
+}
+
+/// Reads the session's id. The cookie has precedence over the header (dossier § 2.1); neither is ever an error.
+pub(crate) fn session(headers: &HeaderMap) -> Option<Presented> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    match pairs.find(|(name, _)| *name == SESSION_COOKIE) {
+        Some((_, id)) => Presented::parse(id),
+        None => Presented::parse(headers.get(SESSION_HEADER)?.to_str().ok()?),
+    }
+}
+
+/// Reads the parameters of a POST: one JSON object, as `application/json` only. A form can be sent by any web page.
+pub(crate) fn body<B: AsRef<[u8]>>(request: &Request<B>, most: usize) -> Result<Params, ApiError> {
+    let body = request.body().as_ref();
+    if body.len() > most {
+        return Err(ApiError::TOO_LARGE);
+    }
+    let json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    });
+    if !json {
+        return Err(ApiError::MEDIA_TYPE);
+    }
+    // The parser's message quotes the input: it goes nowhere.
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(Params(members)),
+        Ok(_) | Err(_) => Err(ApiError::BAD_REQUEST),
+    }
+}
+
+/// The members of a request's object. `null` counts as absent, unknown ones are ignored (dossier § 1).
+pub(crate) struct Params(Map<String, Value>);
+
+/// A member of the wrong type.
+pub(crate) struct Mistyped;
+
+impl Params {
+    fn member(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A text, or absent.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Mistyped> {
+        match self.member(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Mistyped),
+        }
+    }
+
+    /// A list of texts, or absent.
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<&str>>, Mistyped> {
+        match self.member(name) {
+            None => Ok(None),
+            Some(Value::Array(values)) => {
+                values.iter().map(|value| value.as_str().ok_or(Mistyped)).collect::<Result<_, _>>().map(Some)
+            }
+            Some(_) => Err(Mistyped),
+        }
+    }
+
+    /// Whether a member is absent or an object.
+    pub(crate) fn is_object_or_absent(&self, name: &str) -> bool {
+        self.member(name).is_none_or(Value::is_object)
+    }
+}
+
+/// Whether a GET's query names a parameter. Its value is not looked at.
+pub(crate) fn query_names(query: Option<&str>, name: &str) -> bool {
+    query.unwrap_or("").split('&').any(|pair| pair.split('=').next() == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn basic(text: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Basic {}", STANDARD.encode(text)).parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn basic_splits_at_the_first_colon_and_reads_utf8() {
+        let Some(Credentials::Basic { name, secret }) = credentials(&basic("älice:pass:wörd")) else {
+            panic!("no login");
+        };
+        assert_eq!((name.as_str(), secret.expose()), ("älice", "pass:wörd"));
+        assert!(credentials(&basic("no-colon")).is_none());
+        assert!(credentials(&basic(":secret")).is_none());
+    }
+
+    #[test]
+    fn two_authorization_headers_are_no_login() {
+        let mut headers = basic("a:b");
+        headers.append(AUTHORIZATION, "Bearer x".parse().unwrap());
+        assert!(credentials(&headers).is_none());
+    }
+
+    #[test]
+    fn the_cookie_has_precedence() {
+        let id = |byte: u8| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([byte; 64]);
+        let mut headers = HeaderMap::new();
+        headers.insert(SESSION_HEADER, id(1).parse().unwrap());
+        assert_eq!(session(&headers).unwrap().text(), id(1));
+        headers.insert(COOKIE, format!("a=b; {SESSION_COOKIE}={}", id(2)).parse().unwrap());
+        assert_eq!(session(&headers).unwrap().text(), id(2));
+    }
+
+    #[test]
+    fn paths_are_exact() {
+        assert_eq!(endpoint("/index.php/apps/passwords/api/1.0/session/open"), Some(Endpoint::SessionOpen));
+        for path in
+            ["/session/open", "/index.php/apps/passwords/api/1.0/session/open/", "/index.php/apps/passwords/api/1.0/"]
+        {
+            assert_eq!(endpoint(path), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_and_any_body_give_an_answer(value in "[\\x20-\\x7e]{0,200}", bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            headers.insert(COOKIE, value.parse().unwrap());
+            let _ = credentials(&headers);
+            let _ = session(&headers);
+            let _ = query_names(Some(&value), "code");
+            let request = Request::post("/").header(CONTENT_TYPE, "application/json").body(bytes).unwrap();
+            let _ = body(&request, 100);
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Sessions: the id that travels, the record behind it, the list that bounds them.
+//!
+//! Id: base64url(selector 16 ‖ secret 32 ‖ tag 16), the tag under the index key over account, credential epoch, selector
+//! and secret (`decisions.md` 16). An id whose tag verifies is ours and is echoed, with a record or without, so a request
+//! without a session costs no row. A record is made only where something must be kept, and always under a **new** id: an
+//! id that a client chose never becomes a session.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hkdf::Hkdf;
+use keywright_challenge::UserKey;
+use keywright_core::{AccountId, KeyringError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_store::{Draft, Record, Root, Slot, StepError};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::Login;
+use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
+
+/// Length of an id: 64 bytes in base64url without padding.
+const ID_CHARS: usize = 86;
+/// The last use is written only when it is older than a tenth of the lifetime (`decisions.md` 17).
+const TOUCH_AFTER: u64 = SESSION_LIFETIME / 10;
+/// How far servers' clocks may differ: a session made this far in the future is still one, beyond it is void.
+const CLOCK_SKEW: u64 = 60;
+/// Purpose of the index key under an id's tag.
+const TAG_PURPOSE: &str = "nextcloud-session";
+/// Info of the keys that an id's secret gives (`security.md` § 10).
+const KEYS_INFO: &[u8] = b"keywright/v1/session";
+
+/// An id as a client sent it: well formed, not yet verified.
+pub(crate) struct Presented {
+    text: String,
+    selector: [u8; 16],
+    secret: SecretBytes<32>,
+    tag: [u8; 16],
+}
+
+impl Presented {
+    /// Reads an id; whatever is none counts as absent, never as an error (dossier § 2.1).
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() != ID_CHARS {
+            return None;
+        }
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        let (selector, rest) = bytes.split_first_chunk::<16>()?;
+        let (secret, tag) = rest.split_at_checked(32)?;
+        Some(Self {
+            text: text.into(),
+            selector: *selector,
+            secret: SecretBytes::from_slice(secret).ok()?,
+            tag: tag.try_into().ok()?,
+        })
+    }
+
+    /// The slot of its record, if it has one.
+    pub(crate) const fn slot(&self) -> Slot {
+        Slot::Session(self.selector)
+    }
+
+    /// The text as it was sent: only characters of base64url.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its selector, if the id is ours and of the present epoch.
+    pub(crate) fn verified(
+        &self,
+        draft: &Draft<'_>,
+        account: &AccountId,
+        epoch: u64,
+    ) -> Result<Option<[u8; 16]>, StepError> {
+        Ok(self.is_ours(draft, account, epoch)?.then_some(self.selector))
+    }
+
+    fn is_ours(&self, draft: &Draft<'_>, account: &AccountId, epoch: u64) -> Result<bool, StepError> {
+        use subtle::ConstantTimeEq;
+        let tag = tag(draft, account, epoch, &self.selector, &self.secret)?;
+        Ok(tag.ct_eq(&self.tag).into())
+    }
+}
+
+impl std::fmt::Debug for Presented {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Presented(..)")
+    }
+}
+
+/// A saved session. Even with the dump and the keyring it opens nothing: verifier and key follow from the id's secret.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    salt: [u8; 32],
+    verifier: [u8; 32],
+    /// The user key, wrapped with the session's key; only in a session that has proven the challenge.
+    user_key: Option<Vec<u8>>,
+    authorized: bool,
+    /// The login it belongs to: another kind of login does not get it.
+    login: [u8; 16],
+    epoch: u64,
+    made: UnixSeconds,
+    used: UnixSeconds,
+}
+
+impl Record for Saved {
+    const SCHEMA: u16 = 1;
+}
+
+/// Which sessions are live. One that is not listed is void, so dropping an entry ends a session; its row goes with the
+/// sweep.
+#[derive(Default, Serialize, Deserialize)]
+struct SessionList {
+    entries: Vec<Listed>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    selector: [u8; 16],
+    authorized: bool,
+    epoch: u64,
+    made: UnixSeconds,
+}
+
+impl Record for SessionList {
+    const SCHEMA: u16 = 1;
+}
+
+/// The session of one request, inside its draft.
+pub(crate) struct Session {
+    account: AccountId,
+    login: [u8; 16],
+    /// The id to answer with, if the one that came can stay.
+    id: Option<Zeroizing<String>>,
+    selector: Option<[u8; 16]>,
+    authorized: bool,
+    user_key: Option<UserKey>,
+}
+
+impl Session {
+    /// Finds the session that an id names, and refreshes it. No id, or one that is void in any way, is a session without
+    /// a record.
+    pub(crate) fn find(
+        draft: &mut Draft<'_>,
+        account: &AccountId,
+        login: &Login,
+        presented: Option<&Presented>,
+    ) -> Result<Self, StepError> {
+        let session = Self::look(draft, account, login, presented)?;
+        if let (Some(selector), Some(presented)) = (session.selector, presented)
+            && let Some(mut saved) = draft.read::<Saved>(Slot::Session(selector))?
+            && draft.now().since(saved.used) > TOUCH_AFTER
+        {
+            saved.used = draft.now();
+            let purge = saved.purge_after();
+            draft.put(presented.slot(), &saved, Some(purge))?;
+        }
+        Ok(session)
+    }
+
+    /// The same without a refresh: changes nothing.
+    pub(crate) fn look(
+        draft: &mut Draft<'_>,
+        account: &AccountId,
+        login: &Login,
+        presented: Option<&Presented>,
+    ) -> Result<Self, StepError> {
+        let root = draft.root()?;
+        let login = login_tag(draft, account, login)?;
+        let mut session =
+            Self { account: account.clone(), login, id: None, selector: None, authorized: false, user_key: None };
+        let Some(presented) = presented else { return Ok(session) };
+        if !presented.is_ours(draft, account, root.credential_epoch)? {
+            return Ok(session);
+        }
+        session.id = Some(Zeroizing::new(presented.text.clone()));
+        let listed = list(draft)?.entries.iter().any(|entry| entry.selector == presented.selector);
+        let Some(saved) = draft.read::<Saved>(presented.slot())? else { return Ok(session) };
+        let (verifier, key) = keys(account, presented.secret.expose(), &saved.salt)?;
+        if !listed || !saved.is_live(draft, &root) || saved.login != login || !verifier.ct_eq(&saved.verifier) {
+            // The id stays void for good: its record is dead, so it must not come back without one.
+            session.id = None;
+            return Ok(session);
+        }
+        if let Some(wrapped) = &saved.user_key {
+            let user_key = key.unwrap_secret(wrapped).ok_or(StepError::Crypto)?;
+            session.user_key = Some(UserKey::from_secret(user_key));
+        }
+        session.selector = Some(presented.selector);
+        session.authorized = saved.authorized;
+        Ok(session)
+    }
+
+    /// Whether it was opened with the right proof in the present epoch.
+    pub(crate) const fn is_authorized(&self) -> bool {
+        self.authorized
+    }
+
+    /// The user key, in a session that has proven the challenge.
+    pub(crate) const fn user_key(&self) -> Option<&UserKey> {
+        self.user_key.as_ref()
+    }
+
+    /// What confirmations are bound to; `None` without a record.
+    pub(crate) const fn selector(&self) -> Option<&[u8; 16]> {
+        self.selector.as_ref()
+    }
+
+    /// Saves the session under a **new** id, ends the old one, and makes room. `false` if there is none: sixteen others
+    /// are authorized and this one is not.
+    pub(crate) fn save(
+        &mut self,
+        draft: &mut Draft<'_>,
+        authorized: bool,
+        user_key: Option<&UserKey>,
+    ) -> Result<bool, StepError> {
+        let root = draft.root()?;
+        let mut list = list(draft)?;
+        let (old, now, epoch) = (self.selector, draft.now(), root.credential_epoch);
+        list.entries.retain(|entry| {
+            Some(entry.selector) != old && entry.epoch == epoch && now.since(entry.made) <= SESSION_ABSOLUTE
+        });
+        if list.entries.len() >= MAX_SESSIONS {
+            // The list is in the order of making: the first of its kind is the oldest.
+            let weakest = list.entries.iter().position(|entry| !entry.authorized).or(authorized.then_some(0));
+            let Some(weakest) = weakest else { return Ok(false) };
+            list.entries.remove(weakest);
+        }
+        let selector: [u8; 16] = draft.random()?;
+        let secret = SecretBytes::<32>::random(draft.entropy())?;
+        let salt: [u8; 32] = draft.random()?;
+        let (verifier, key) = keys(&self.account, secret.expose(), &salt)?;
+        let wrapped = user_key.map(|user_key| key.wrap(draft.entropy(), user_key.expose())).transpose();
+        let saved = Saved {
+            salt,
+            verifier: *verifier.expose(),
+            user_key: wrapped.map_err(|_| StepError::Crypto)?,
+            authorized,
+            login: self.login,
+            epoch,
+            made: now,
+            used: now,
+        };
+        draft.put(Slot::Session(selector), &saved, Some(saved.purge_after()))?;
+        list.entries.push(Listed { selector, authorized, epoch, made: now });
+        draft.put(Slot::Sessions, &list, None)?;
+        self.id = Some(id(draft, &self.account, epoch, &selector, &secret)?);
+        self.selector = Some(selector);
+        self.authorized = authorized;
+        self.user_key = user_key.map(UserKey::duplicate);
+        Ok(true)
+    }
+
+    /// Ends the session. What the answer carries is a new id without a record.
+    pub(crate) fn close(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        if let Some(selector) = self.selector.take() {
+            let mut list = list(draft)?;
+            list.entries.retain(|entry| entry.selector != selector);
+            draft.put(Slot::Sessions, &list, None)?;
+            draft.delete(Slot::Session(selector))?;
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// After the epoch moved: nothing of it is left.
+    pub(crate) fn forget(&mut self) {
+        self.id = None;
+        self.selector = None;
+        self.authorized = false;
+        self.user_key = None;
+    }
+
+    /// The id that the answer carries: the one that came, the one that was made, or a fresh one without a record.
+    pub(crate) fn answer_id(&mut self, draft: &mut Draft<'_>) -> Result<Zeroizing<String>, StepError> {
+        match self.id.take() {
+            Some(id) => Ok(id),
+            None => {
+                let epoch = draft.root()?.credential_epoch;
+                let selector = draft.random()?;
+                let secret = SecretBytes::random(draft.entropy())?;
+                id(draft, &self.account, epoch, &selector, &secret)
+            }
+        }
+    }
+}
+
+impl Saved {
+    fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
+        let now = draft.now();
+        self.epoch == root.credential_epoch
+            && self.made <= now.plus(CLOCK_SKEW)
+            && self.made >= draft.keyring().fence()
+            && now.since(self.used) <= SESSION_LIFETIME
+            && now.since(self.made) <= SESSION_ABSOLUTE
+    }
+
+    /// Dead by then, whatever happens; a day of grace for clocks.
+    const fn purge_after(&self) -> UnixSeconds {
+        self.made.plus(2 * SESSION_ABSOLUTE)
+    }
+}
+
+fn list(draft: &mut Draft<'_>) -> Result<SessionList, StepError> {
+    Ok(draft.read::<SessionList>(Slot::Sessions)?.unwrap_or_default())
+}
+
+/// The tag that binds a session to its login: an app token, or the login password.
+fn login_tag(draft: &Draft<'_>, account: &AccountId, login: &Login) -> Result<[u8; 16], StepError> {
+    let key = draft.keyring().index(TAG_PURPOSE).map_err(crypto)?;
+    Ok(match login {
+        Login::AppToken(token) => key.tag(&[b"app-token", account.as_str().as_bytes(), token.0.as_bytes()]),
+        Login::Password => key.tag(&[b"password", account.as_str().as_bytes()]),
+    })
+}
+
+fn tag(
+    draft: &Draft<'_>,
+    account: &AccountId,
+    epoch: u64,
+    selector: &[u8; 16],
+    secret: &SecretBytes<32>,
+) -> Result<[u8; 16], StepError> {
+    let key = draft.keyring().index(TAG_PURPOSE).map_err(crypto)?;
+    Ok(key.tag(&[b"id", account.as_str().as_bytes(), &epoch.to_be_bytes(), selector, secret.expose()]))
+}
+
+fn id(
+    draft: &Draft<'_>,
+    account: &AccountId,
+    epoch: u64,
+    selector: &[u8; 16],
+    secret: &SecretBytes<32>,
+) -> Result<Zeroizing<String>, StepError> {
+    let tag = tag(draft, account, epoch, selector, secret)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(64));
+    bytes.extend_from_slice(selector);
+    bytes.extend_from_slice(secret.expose());
+    bytes.extend_from_slice(&tag);
+    let mut text = Zeroizing::new(String::with_capacity(ID_CHARS));
+    URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
+    Ok(text)
+}
+
+/// HKDF(ikm secret, salt of the record, info `keywright/v1/session ‖ LP(account)`): 32 bytes verifier, 32 bytes key.
+fn keys(account: &AccountId, secret: &[u8; 32], salt: &[u8; 32]) -> Result<(SecretBytes<32>, WrapKey), StepError> {
+    let mut info = KEYS_INFO.to_vec();
+    keywright_core::append_lp(&mut info, &[account.as_str().as_bytes()]);
+    let mut both = SecretBytes::<64>::zeroed();
+    Hkdf::<Sha256>::new(Some(salt), secret).expand(&info, both.expose_mut()).map_err(|_| StepError::Crypto)?;
+    let (verifier, key) = both.expose().split_at(32);
+    let verifier = SecretBytes::from_slice(verifier).map_err(|_| StepError::Crypto)?;
+    let key = SecretBytes::from_slice(key).map_err(|_| StepError::Crypto)?;
+    Ok((verifier, WrapKey::from_key(key, info)))
+}
+
+pub(crate) fn crypto(_: KeyringError) -> StepError {
+    StepError::Crypto
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_id_or_absent(text in "\\PC{0,100}") {
+            let _ = Presented::parse(&text);
+        }
+
+        #[test]
+        fn an_id_has_one_text(bytes in proptest::collection::vec(any::<u8>(), 64)) {
+            let text = URL_SAFE_NO_PAD.encode(&bytes);
+            prop_assert!(Presented::parse(&text).is_some_and(|id| id.text() == text));
+        }
+    }
+
+    #[test]
+    fn null_and_other_lengths_are_absent() {
+        for text in ["null", "", "undefined", &"A".repeat(85), &"A".repeat(87), &"=".repeat(86)] {
+            assert!(Presented::parse(text).is_none(), "{text}");
+        }
+    }
+}
