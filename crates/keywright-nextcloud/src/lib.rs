@@ -1,4 +1,98 @@
-//! keywright-nextcloud
+//! The account protocol of Nextcloud Passwords: sessions, challenge, account reset, keychain — as real clients expect it.
+//!
+//! For a server that wants the clients of Nextcloud Passwords to reach its accounts. It takes an `http::Request` with its
+//! whole body and gives an `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no framework, no
+//! database and no user table: those are the [`Host`]'s. It never sees a passphrase, never logs a query or a body, and
+//! never lets out a grant before its commit.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
+//! use keywright_nextcloud::{AppToken, AppTokenId, Host, HostError, Nextcloud, NextcloudPolicy};
+//! use keywright_store::{Driver, MemoryStore, Partition};
+//!
+//! /// One user, one app token. A real host looks these up, by keyed hash and by Argon2id.
+//! struct OneUser;
+//!
+//! impl Host for OneUser {
+//!     async fn account(&self, login_name: &str) -> Result<Option<AccountId>, HostError> {
+//!         let known = login_name.eq_ignore_ascii_case("alice");
+//!         Ok(if known { Some(AccountId::new("user-1").map_err(HostError::new)?) } else { None })
+//!     }
+//!     async fn app_token(&self, account: Option<&AccountId>, secret: &SecretString) -> Result<Option<AppToken>, HostError> {
+//!         let right = secret.expose() == "correct-horse-app-token"; // compare in constant time in a real host
+//!         Ok(account.filter(|_| right).map(|account| AppToken::new(account.clone(), AppTokenId("phone".into()))))
+//!     }
+//!     async fn check_password(&self, _: Option<&AccountId>, _: &SecretString) -> Result<bool, HostError> {
+//!         Ok(false)
+//!     }
+//!     async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {
+//!         Ok(())
+//!     }
+//!     async fn erase_data(&self, _: &AccountId) -> Result<(), HostError> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+//! let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! // At sign-up, once: an account that was never made is an error, not a fresh start.
+//! let alice = Partition::account(&AccountId::new("user-1")?);
+//! driver.transact(&alice, &[], |draft| draft.create_account()).await?;
+//!
+//! let passwords = Nextcloud::new(driver, Arc::new(OneUser), NextcloudPolicy::default())?;
+//! let request = http::Request::get("/index.php/apps/passwords/api/1.0/session/request")
+//!     .header("authorization", "Basic QWxpY2U6Y29ycmVjdC1ob3JzZS1hcHAtdG9rZW4=")
+//!     .body(Vec::new())?;
+//! let response = passwords.handle(request).await;
+//! assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, b"{}".as_slice()));
+//! assert!(response.headers().contains_key("x-api-session"));
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! # Safer than upstream, on the same wire
+//! The numbers are those of the protocol page's § 9; each has a test in `tests/wire`.
+//!
+//! | # | upstream | here |
+//! |---|---|---|
+//! | 1, 2, 3 | a reset code never dies | five wrong tries or ten minutes end it; constant time; same 403 |
+//! | 4 | a GET with `?code=` resets the account | a GET may ask for a code; a code in a query is never looked at; HEAD acts on nothing |
+//! | 6 | a wrong `oldSecret` is free | it is charged to the same ledger entry as a wrong proof; same 401, then 403 |
+//! | 7, 8 | other sessions survive a change of passphrase | all others are void; so are those from before the first challenge |
+//! | 9 | the session id survives `open` | `open`, `set` and every first record rotate it; an id that a client chose never becomes a session |
+//! | 10, 12 | one counter per user, for ever | a ledger: strangers wait and lock, a token that opened before still gets in; malformed input is not charged |
+//! | 13, 14, 20 | any text is taken as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
+//! | 15 | a change is several writes | one commit; of two changes one wins, the other is judged on the new challenge |
+//! | 16, 17 | old and new records can be guessed at from a dump | the old one is erased; all are sealed under a key that is not in the database |
+//! | 18 | a reset marks rows | it drops every record, moves the epochs and ends with the host's erasure, finished after a crash |
+//! | 19 | every request writes a session row | a row only where something must be kept |
+//! | 21 | no absolute lifetime | 24 hours |
+//! | 22 | challenge and keychain can part | the old keychain stays readable until the new one arrives |
+//!
+//! Item 5 (any app token can set the first challenge or reset an account that has none) is the host's choice:
+//! [`Host::permit`]. POST takes JSON only: a form can be sent by any web page. Uploads over [`NextcloudPolicy::max_body`]
+//! are answered 413.
+//!
+//! # Answers of our own
+//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, 429 with an empty list and
+//! `Retry-After` while its login password's door is shut, 415 for a POST that is no JSON, 500 with the protocol's generic
+//! body when a store or a host fails. `challenge/set` may answer 500 `114cbe8d` for a change that **did** happen, if the
+//! store's reply was lost: a client should try both passphrases then.
+//!
+//! # What the host must know
+//! - The login password's guesses are charged here, before [`Host::check_password`] is asked. Do not limit them again.
+//! - [`Host::erase_data`] and [`Host::end_app_token`] are called after the commit that made them due, and again after a
+//!   crash or a failure. Until an erasure is done, this protocol serves nothing of the account; the host's own endpoints
+//!   call [`Nextcloud::finish_due`] first to keep that up.
+//! - One server at a time is at a due task; it has [`CLAIM_SECONDS`](keywright_store::due::CLAIM_SECONDS) for it. An
+//!   erasure that takes longer may be begun by a second server as well.
+//!
+//! # Features
+//! `tower`: `Nextcloud` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
 mod endpoints;

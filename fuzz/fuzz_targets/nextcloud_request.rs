@@ -1,0 +1,51 @@
+#![no_main]
+use std::sync::{Arc, LazyLock};
+
+use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
+use keywright_nextcloud::{AppToken, AppTokenId, BASE_PATH, Endpoint, Host, HostError, Nextcloud, NextcloudPolicy};
+use keywright_store::{Driver, MemoryStore, Partition};
+
+/// Lets every login in: what lies behind it is to be reached.
+struct Open;
+
+impl Host for Open {
+    async fn account(&self, _: &str) -> Result<Option<AccountId>, HostError> {
+        AccountId::new("user-1").map(Some).map_err(HostError::new)
+    }
+    async fn app_token(&self, account: Option<&AccountId>, _: &SecretString) -> Result<Option<AppToken>, HostError> {
+        Ok(account.map(|account| AppToken::new(account.clone(), AppTokenId("t".into()))))
+    }
+    async fn check_password(&self, _: Option<&AccountId>, _: &SecretString) -> Result<bool, HostError> {
+        Ok(false)
+    }
+    async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {
+        Ok(())
+    }
+    async fn erase_data(&self, _: &AccountId) -> Result<(), HostError> {
+        Ok(())
+    }
+}
+
+static SERVICE: LazyLock<Nextcloud<Open>> = LazyLock::new(|| {
+    let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
+    let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+    let account = Partition::account(&AccountId::new("user-1").unwrap());
+    futures_lite::future::block_on(driver.transact(&account, &[], |draft| draft.create_account())).unwrap();
+    Nextcloud::new(driver, Arc::new(Open), NextcloudPolicy::default()).unwrap()
+});
+
+libfuzzer_sys::fuzz_target!(|input: (u8, bool, &str, &str, &[u8])| {
+    let (which, post, session, query, body) = input;
+    let endpoint = Endpoint::ALL[usize::from(which) % Endpoint::ALL.len()];
+    let request = http::Request::builder()
+        .method(if post { "POST" } else { "GET" })
+        .uri(format!("{BASE_PATH}{endpoint}?{query}"))
+        .header("authorization", "Basic YTpi")
+        .header("content-type", "application/json")
+        .header("x-api-session", session)
+        .body(body);
+    let Ok(request) = request else { return };
+    let response = futures_lite::future::block_on(SERVICE.handle(request));
+    assert!(response.headers().contains_key("x-api-session"));
+    assert!(!matches!(response.status().as_u16(), 501..=599), "{}", response.status());
+});
