@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 use crate::host::Endpoint;
-use crate::policy::BASE_PATH;
+use crate::policy::{BASE_PATH, ResetStyle};
 use crate::session::Presented;
 
 /// Where the session's id travels.
@@ -34,15 +34,19 @@ pub(crate) fn endpoint(path: &str) -> Option<Endpoint> {
 }
 
 /// The methods of an endpoint, for `Allow`. `HEAD` never acts, so no endpoint has it.
-pub(crate) const fn methods(endpoint: Endpoint) -> &'static [Method] {
-    match endpoint {
-        Endpoint::SessionOpen | Endpoint::ChallengeSet | Endpoint::KeychainSet => &[Method::POST],
-        Endpoint::AccountReset => &[Method::GET, Method::POST],
-        Endpoint::SessionRequest
-        | Endpoint::SessionKeepalive
-        | Endpoint::SessionClose
-        | Endpoint::ChallengeGet
-        | Endpoint::KeychainGet => &[Method::GET],
+pub(crate) const fn methods(endpoint: Endpoint, reset: ResetStyle) -> &'static [Method] {
+    match (endpoint, reset) {
+        (Endpoint::SessionOpen | Endpoint::ChallengeSet | Endpoint::KeychainSet, _)
+        | (Endpoint::AccountReset, ResetStyle::Wait) => &[Method::POST],
+        (Endpoint::AccountReset, ResetStyle::Code) => &[Method::GET, Method::POST],
+        (
+            Endpoint::SessionRequest
+            | Endpoint::SessionKeepalive
+            | Endpoint::SessionClose
+            | Endpoint::ChallengeGet
+            | Endpoint::KeychainGet,
+            _,
+        ) => &[Method::GET],
     }
 }
 

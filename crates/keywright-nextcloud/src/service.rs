@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 use crate::host::{Admittance, AppTokenId, Endpoint, Host, HostError, Login};
-use crate::policy::NextcloudPolicy;
+use crate::policy::{NextcloudPolicy, ResetStyle};
 use crate::request::{self, SESSION_COOKIE, SESSION_HEADER};
 use crate::session::{Presented, Session};
-use crate::{endpoints, login};
+use crate::{endpoints, login, session};
 
 /// The host's work: erase the account's data.
 pub(crate) const ERASE: &str = "nextcloud/erase-data";
@@ -120,16 +120,16 @@ impl<H: Host> Nextcloud<H> {
         }
         let endpoint = request::endpoint(request.uri().path());
         if request.method() == Method::OPTIONS {
-            return preflight(endpoint);
+            return preflight(endpoint, parts.policy.reset);
         }
         let caller = match login::authenticate(parts, request.headers()).await {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
         let Some(endpoint) = endpoint else { return bare(&caller, parts, &ApiError::NOT_FOUND).await };
-        if !request::methods(endpoint).contains(request.method()) {
+        if !request::methods(endpoint, parts.policy.reset).contains(request.method()) {
             let mut response = bare(&caller, parts, &ApiError::METHOD).await;
-            response.headers_mut().insert(ALLOW, allow(endpoint));
+            response.headers_mut().insert(ALLOW, allow(endpoint, parts.policy.reset));
             return response;
         }
         if let Admittance::Full { retry_after } = parts.host.admit(&caller.account, endpoint) {
@@ -139,9 +139,7 @@ impl<H: Host> Nextcloud<H> {
             Ok(answer) => respond(&answer),
             Err(failure) => {
                 let error = parts.failure(endpoint, &failure);
-                let presented = caller.presented.as_ref().map_or("", Presented::text);
-                // The id that came is echoed unverified: a passing fault must not make a client drop its session.
-                respond(&Answer { result: Err(error), id: Zeroizing::new(presented.into()) })
+                respond(&Answer { result: Err(error), id: parts.unverified_id(&caller) })
             }
         }
     }
@@ -156,13 +154,11 @@ impl<H: Host> Nextcloud<H> {
         let partition = Partition::account(account);
         let turn = self.parts.driver.turn(&partition).await?;
         let (tasks, _) = self.parts.driver.transact_in(&turn, &[Slot::Due], due::claim).await?;
-        let count = tasks.len();
         self.parts.work_off(&turn, account, tasks).await.map_err(|failure| match failure {
             Failure::Transact(error) => DueError::Transact(error),
             Failure::Host(error) => DueError::Host(error),
             Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
-        })?;
-        Ok(count)
+        })
     }
 }
 
@@ -194,6 +190,7 @@ impl<H: Host> Parts<H> {
             Done { value: T, id: Zeroizing<String>, owed: Vec<DueTask> },
         }
         let partition = Partition::account(&caller.account);
+        let fresh = keywright_core::random_bytes(&**self.driver.entropy()).map_err(TransactError::from)?;
         let turn = self.driver.turn(&partition).await?;
         let slots: Vec<Slot> = [Slot::Due, Slot::Sessions]
             .into_iter()
@@ -211,7 +208,8 @@ impl<H: Host> Parts<H> {
                     if before.iter().any(|task| task.name == ERASE) {
                         return Ok(Run::Erasing);
                     }
-                    let mut session = Session::find(draft, &caller.account, &caller.login, caller.presented.as_ref())?;
+                    let presented = caller.presented.as_ref();
+                    let mut session = Session::find(draft, &caller.account, &caller.login, presented, fresh)?;
                     let value = step(draft, &mut session)?;
                     let id = session.answer_id(draft)?;
                     let mut owed = due::pending(draft)?;
@@ -220,7 +218,9 @@ impl<H: Host> Parts<H> {
                 })
                 .await?;
             match run {
-                (Run::Owed(tasks), _) => self.work_off(&turn, &caller.account, tasks).await?,
+                (Run::Owed(tasks), _) => {
+                    self.work_off(&turn, &caller.account, tasks).await?;
+                }
                 // Another server is erasing what this account was: nothing may be stored until it is done.
                 (Run::Erasing, _) => return Err(TransactError::Busy.into()),
                 (Run::Done { value, id, owed }, receipt) => {
@@ -231,8 +231,9 @@ impl<H: Host> Parts<H> {
         }
     }
 
-    /// Does claimed tasks, and strikes them.
-    async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: Vec<DueTask>) -> Result<(), Failure> {
+    /// Does claimed tasks, and strikes them. Gives how many were this protocol's.
+    async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: Vec<DueTask>) -> Result<usize, Failure> {
+        let mut done = 0_usize;
         for task in tasks {
             match task.name.as_str() {
                 ERASE => self.host.erase_data(account).await?,
@@ -244,8 +245,9 @@ impl<H: Host> Parts<H> {
                 _ => continue,
             }
             self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task.id)).await?;
+            done = done.saturating_add(1);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Who proves the challenge, to the ledger: an app token is a known device once it has opened a session in the
@@ -260,6 +262,15 @@ impl<H: Host> Parts<H> {
         Ok(Prover::with_tag(tag(epoch)).passing_in_next_epoch(tag(epoch.saturating_add(1))))
     }
 
+    /// The id for an answer without a look at the records: the one that came, so that a passing fault does not make a
+    /// client drop its session; without one, a text that no server knows, which the next request has replaced.
+    fn unverified_id(&self, caller: &Caller) -> Zeroizing<String> {
+        match &caller.presented {
+            Some(presented) => Zeroizing::new(presented.text().into()),
+            None => session::unknown_id(&**self.driver.entropy()).unwrap_or_default(),
+        }
+    }
+
     fn failure(&self, endpoint: Endpoint, failure: &Failure) -> ApiError {
         let error = match failure {
             Failure::Transact(TransactError::Busy) => return ApiError::BUSY,
@@ -267,9 +278,10 @@ impl<H: Host> Parts<H> {
                 ApiError::UPDATE_FAILED
             }
             Failure::Transact(TransactError::Step(
-                StepError::Open(_) | StepError::Decode(_) | StepError::Integrity(_),
+                unreadable @ (StepError::Open(_) | StepError::Decode(_) | StepError::Integrity(_)),
             )) => match endpoint {
                 Endpoint::SessionRequest | Endpoint::ChallengeGet => ApiError::LOADING_FAILED,
+                Endpoint::SessionOpen if concerns(unreadable, Slot::Keychain) => ApiError::KEYCHAIN_FAILED,
                 Endpoint::SessionOpen | Endpoint::ChallengeSet => ApiError::VERIFICATION_FAILED,
                 Endpoint::KeychainGet => ApiError::KEYCHAIN_FAILED,
                 _ => ApiError::FAILED,
@@ -292,12 +304,22 @@ impl<T> Stepped<T> {
     }
 }
 
+/// Whether an error is about a record.
+fn concerns(error: &StepError, slot: Slot) -> bool {
+    match error {
+        StepError::Open(error) => error.slot() == slot.to_text(),
+        StepError::Decode(found) | StepError::Integrity(found) => *found == slot,
+        _ => false,
+    }
+}
+
 /// An error of no endpoint, with the caller's session as ever.
 async fn bare<H: Host>(caller: &Caller, parts: &Parts<H>, error: &ApiError) -> Response<Bytes> {
-    match parts.step(caller, &[], |_, _| Ok(())).await {
-        Ok(stepped) => respond(&Answer { result: Err(*error), id: stepped.id }),
-        Err(_) => refuse(error),
-    }
+    let id = match parts.step(caller, &[], |_, _| Ok(())).await {
+        Ok(stepped) => stepped.id,
+        Err(_) => parts.unverified_id(caller),
+    };
+    respond(&Answer { result: Err(*error), id })
 }
 
 fn respond(answer: &Answer) -> Response<Bytes> {
@@ -372,15 +394,15 @@ pub(crate) fn failed(error: &ApiError) -> Response<Bytes> {
 }
 
 /// OPTIONS acts on nothing and allows no other origin.
-fn preflight(endpoint: Option<Endpoint>) -> Response<Bytes> {
+fn preflight(endpoint: Option<Endpoint>, reset: ResetStyle) -> Response<Bytes> {
     let Some(endpoint) = endpoint else { return refuse(&ApiError::NOT_FOUND) };
     let mut response = json(StatusCode::NO_CONTENT, Bytes::new());
-    response.headers_mut().insert(ALLOW, allow(endpoint));
+    response.headers_mut().insert(ALLOW, allow(endpoint, reset));
     response
 }
 
-fn allow(endpoint: Endpoint) -> HeaderValue {
-    match request::methods(endpoint) {
+fn allow(endpoint: Endpoint, reset: ResetStyle) -> HeaderValue {
+    match request::methods(endpoint, reset) {
         [Method::POST] => HeaderValue::from_static("POST, OPTIONS"),
         [Method::GET] => HeaderValue::from_static("GET, OPTIONS"),
         _ => HeaderValue::from_static("GET, POST, OPTIONS"),

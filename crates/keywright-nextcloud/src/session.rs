@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, KeyringError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_core::{AccountId, Entropy, EntropyError, KeyringError, SecretBytes, UnixSeconds, WrapKey};
 use keywright_store::{Draft, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -129,6 +129,9 @@ impl Record for SessionList {
 pub(crate) struct Session {
     account: AccountId,
     login: [u8; 16],
+    /// Where it is saved if it must be. Drawn once for all attempts: the slot of a new record must be loaded before it is
+    /// put, so the attempt that is run again with it loaded must name the same one.
+    fresh: [u8; 16],
     /// The id to answer with, if the one that came can stay.
     id: Option<Zeroizing<String>>,
     selector: Option<[u8; 16]>,
@@ -144,8 +147,9 @@ impl Session {
         account: &AccountId,
         login: &Login,
         presented: Option<&Presented>,
+        fresh: [u8; 16],
     ) -> Result<Self, StepError> {
-        let session = Self::look(draft, account, login, presented)?;
+        let session = Self { fresh, ..Self::look(draft, account, login, presented)? };
         if let (Some(selector), Some(presented)) = (session.selector, presented)
             && let Some(mut saved) = draft.read::<Saved>(Slot::Session(selector))?
             && draft.now().since(saved.used) > TOUCH_AFTER
@@ -166,8 +170,15 @@ impl Session {
     ) -> Result<Self, StepError> {
         let root = draft.root()?;
         let login = login_tag(draft, account, login)?;
-        let mut session =
-            Self { account: account.clone(), login, id: None, selector: None, authorized: false, user_key: None };
+        let mut session = Self {
+            account: account.clone(),
+            login,
+            fresh: draft.random()?,
+            id: None,
+            selector: None,
+            authorized: false,
+            user_key: None,
+        };
         let Some(presented) = presented else { return Ok(session) };
         if !presented.is_ours(draft, account, root.credential_epoch)? {
             return Ok(session);
@@ -215,17 +226,16 @@ impl Session {
     ) -> Result<bool, StepError> {
         let root = draft.root()?;
         let mut list = list(draft)?;
-        let (old, now, epoch) = (self.selector, draft.now(), root.credential_epoch);
-        list.entries.retain(|entry| {
-            Some(entry.selector) != old && entry.epoch == epoch && now.since(entry.made) <= SESSION_ABSOLUTE
-        });
-        if list.entries.len() >= MAX_SESSIONS {
-            // The list is in the order of making: the first of its kind is the oldest.
-            let weakest = list.entries.iter().position(|entry| !entry.authorized).or(authorized.then_some(0));
-            let Some(weakest) = weakest else { return Ok(false) };
-            list.entries.remove(weakest);
+        let (now, epoch) = (draft.now(), root.credential_epoch);
+        if let Some(old) = self.selector {
+            list.entries.retain(|entry| entry.selector != old);
+            draft.delete(Slot::Session(old))?;
         }
-        let selector: [u8; 16] = draft.random()?;
+        list.entries.retain(|entry| entry.epoch == epoch && now.since(entry.made) <= SESSION_ABSOLUTE);
+        if !list.make_room(draft, &root, authorized)? {
+            return Ok(false);
+        }
+        let selector = self.fresh;
         let secret = SecretBytes::<32>::random(draft.entropy())?;
         let salt: [u8; 32] = draft.random()?;
         let (verifier, key) = keys(&self.account, secret.expose(), &salt)?;
@@ -284,6 +294,33 @@ impl Session {
     }
 }
 
+impl SessionList {
+    /// Makes room for one more: who is dead goes first, then the oldest that is weaker. An unauthorized session drops no
+    /// authorized one. The rows go too, so that opening again and again leaves no more of them than there are sessions.
+    fn make_room(&mut self, draft: &mut Draft<'_>, root: &Root, authorized: bool) -> Result<bool, StepError> {
+        if self.entries.len() < MAX_SESSIONS {
+            return Ok(true);
+        }
+        for entry in std::mem::take(&mut self.entries) {
+            let saved = draft.read::<Saved>(Slot::Session(entry.selector))?;
+            if saved.is_some_and(|saved| saved.is_live(draft, root)) {
+                self.entries.push(entry);
+            } else {
+                draft.delete(Slot::Session(entry.selector))?;
+            }
+        }
+        if self.entries.len() < MAX_SESSIONS {
+            return Ok(true);
+        }
+        // The list is in the order of making: the first of its kind is the oldest.
+        let weakest = self.entries.iter().position(|entry| !entry.authorized).or(authorized.then_some(0));
+        let Some(weakest) = weakest else { return Ok(false) };
+        let weakest = self.entries.remove(weakest);
+        draft.delete(Slot::Session(weakest.selector))?;
+        Ok(true)
+    }
+}
+
 impl Saved {
     fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
         let now = draft.now();
@@ -298,6 +335,11 @@ impl Saved {
     const fn purge_after(&self) -> UnixSeconds {
         self.made.plus(2 * SESSION_ABSOLUTE)
     }
+}
+
+/// A text of an id's form that is nobody's.
+pub(crate) fn unknown_id(entropy: &dyn Entropy) -> Result<Zeroizing<String>, EntropyError> {
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(keywright_core::random_bytes::<64>(entropy)?)))
 }
 
 fn list(draft: &mut Draft<'_>) -> Result<SessionList, StepError> {

@@ -167,14 +167,15 @@ fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Option<[u8; 16]>
     Ok(session.selector().copied())
 }
 
-/// The reset itself: every record goes but the ledger (without the challenge's entry) and what is due; the host's part
+/// The reset itself: every record goes but the ledger (without the challenge's entry), what is due, and the confirmations,
+/// which are void in the new epoch but still count the day's mail; the host's part
 /// becomes due in the same commit.
 fn reset(
     draft: &mut Draft<'_>,
     session: &mut Session,
     proof: Tentative<Confirmed<ResetAccount>>,
 ) -> Result<Decision, StepError> {
-    draft.erase(&[Slot::Ledger, Slot::Due])?;
+    draft.erase(&[Slot::Ledger, Slot::Due, Slot::Confirmations])?;
     guess::clear(draft, Door::Challenge)?;
     due::add(draft, ERASE, Vec::new())?;
     session.forget();

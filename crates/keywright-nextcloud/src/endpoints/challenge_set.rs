@@ -5,7 +5,7 @@ use keywright_challenge::{ChallengeSecret, Proof, Salts, Setting, Verification};
 use keywright_core::Refusal;
 use keywright_store::{Draft, Partition, Slot, StepError, Tentative};
 
-use super::{denied, gate, refuse, success};
+use super::{denied, gate, locked_out, refuse, success};
 use crate::error::ApiError;
 use crate::host::{Host, Unproven};
 use crate::keychain;
@@ -101,6 +101,9 @@ fn set<H: Host>(
             }
             _ => Err(StepError::Misuse("a challenge that does not exist was not set")),
         };
+    }
+    if let Some(error) = locked_out(parts, caller, draft)? {
+        return Ok(Err(error));
     }
     let old = match &sent.old {
         Some(Ok(old)) => old,

@@ -12,8 +12,8 @@ mod session_request;
 
 use http::Request;
 use keywright_challenge::Salts;
-use keywright_core::{Charge, EventKind, LedgerPolicy};
-use keywright_store::{Draft, StepError, due};
+use keywright_core::{Admission, Charge, Door, EventKind, GuessLedger, LedgerPolicy, Strength};
+use keywright_store::{Draft, Slot, StepError, due};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -54,6 +54,30 @@ fn gate<H: Host>(
 ) -> Result<Result<bool, ApiError>, StepError> {
     let exists = parts.challenges.exists_in(draft)?;
     Ok(if exists && !session.is_authorized() { Err(ApiError::SESSION_REQUIRED) } else { Ok(exists) })
+}
+
+/// The lock-out of a login by password: before anything else is looked at, an authorized session included (dossier § 2.5).
+/// An app token learns of its wait when it proves (`decisions.md` 22).
+fn locked_out<H: Host>(
+    parts: &Parts<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+) -> Result<Option<ApiError>, StepError> {
+    if caller.login != Login::Password {
+        return Ok(None);
+    }
+    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
+    let policy = &parts.policy.challenge.ledger;
+    match ledger.admit(policy, Door::Challenge, Strength::Guessable, None, draft.now()) {
+        Admission::Open(_) => Ok(None),
+        Admission::Refused(refusal) => {
+            // The clock went back: without the put the wait would begin anew at every look, and never end.
+            if refusal.changed() {
+                draft.put(Slot::Ledger, &ledger, None)?;
+            }
+            Ok(Some(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())))
+        }
+    }
 }
 
 /// What a wrong proof is answered with: the fifth of a lane ends the app token that it came with (`decisions.md` 22).

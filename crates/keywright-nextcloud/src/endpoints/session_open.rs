@@ -1,13 +1,13 @@
 //! `POST session/open`: proves the challenge and opens the session, under a new id.
 
 use http::Request;
-use keywright_challenge::{Proof, Verification};
+use keywright_challenge::{Proof, UserKey, Verification};
 use keywright_core::{AccountId, EventKind};
 use keywright_store::{Draft, Slot, StepError, Tentative};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{denied, refuse};
+use super::{denied, locked_out, refuse};
 use crate::error::ApiError;
 use crate::host::Host;
 use crate::keychain;
@@ -58,13 +58,21 @@ fn open<H: Host>(
     session: &mut Session,
     sent: &Sent,
 ) -> Result<Result<Tentative<Keychain>, ApiError>, StepError> {
+    let exists = parts.challenges.exists_in(draft)?;
+    if exists && let Some(error) = locked_out(parts, caller, draft)? {
+        return Ok(Err(error));
+    }
     if session.is_authorized() {
-        return match session.user_key() {
-            Some(key) => Ok(keychain(draft, &caller.account, key)?.map(|keychain| draft.tentative(keychain))),
-            None => Ok(Ok(draft.tentative(None))),
+        let Some(key) = session.user_key().map(UserKey::duplicate) else { return Ok(Ok(draft.tentative(None))) };
+        return match keychain(draft, &caller.account, &key)? {
+            Ok(keychain) => Ok(Ok(draft.tentative(keychain))),
+            Err(error) => {
+                session.close(draft)?;
+                Ok(Err(error))
+            }
         };
     }
-    if !parts.challenges.exists_in(draft)? {
+    if !exists {
         // Nothing to prove: a proof is ignored (dossier § 2.5). The record's epoch ends with the first challenge.
         let saved = session.save(draft, true, None)?;
         return Ok(if saved { Ok(draft.tentative(None)) } else { Err(ApiError::BUSY) });
@@ -103,7 +111,7 @@ fn open<H: Host>(
 fn keychain(
     draft: &mut Draft<'_>,
     account: &AccountId,
-    key: &keywright_challenge::UserKey,
+    key: &UserKey,
 ) -> Result<Result<Keychain, ApiError>, StepError> {
     Ok(keychain::read(draft, account, key)?.map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
 }

@@ -1,0 +1,161 @@
+//! What is confirmed, and the proof that it was.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_core::{AccountId, append_lp};
+use keywright_store::{Draft, StepError};
+use sha2::{Digest, Sha256};
+
+/// Label of the digest (`security.md` § 9).
+const DIGEST_LABEL: &[u8] = b"keywright/v1/confirm";
+
+/// Label of the (action, session) that names a pending confirmation.
+const PLACE_LABEL: &[u8] = b"keywright/v1/confirm.place";
+
+/// The longest name of an action, in bytes. Also a bound of the stored form.
+pub(crate) const MAX_NAME: usize = 64;
+
+/// The longest session identity, in bytes.
+pub const MAX_SESSION: usize = 64;
+
+/// Something that must be confirmed before it happens, with all that it will do.
+///
+/// Whatever changes the effect belongs in [`target`](Self::target) or [`parameters`](Self::parameters): a confirmation
+/// of one value is void for any other.
+pub trait Action: Send + Sync {
+    /// Names the kind of action: 1 to 64 printable ASCII characters, unique in the server. Written to the security log.
+    const NAME: &'static str;
+
+    /// What it acts on: an id, the empty text if it is the account itself.
+    fn target(&self) -> &str;
+
+    /// All other parameters in **one** canonical form: equal actions give equal bytes, different ones never do. Use
+    /// [`append_lp`](keywright_core::append_lp) to join several.
+    fn parameters(&self) -> Vec<u8>;
+}
+
+/// The proof that an action was confirmed, once. Only a commit makes one.
+///
+/// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account and
+/// action **from it**, so it can neither be called without a proof nor do anything else than was confirmed:
+///
+/// ```
+/// # use keywright_confirm::{Action, Confirmed};
+/// # struct DeleteVault; impl Action for DeleteVault { const NAME: &'static str = "vault.delete";
+/// # fn target(&self) -> &str { "" } fn parameters(&self) -> Vec<u8> { Vec::new() } }
+/// fn delete_vault(proof: Confirmed<DeleteVault>) {
+///     let (account, action) = proof.into_parts();
+///     // …
+/// # let _ = (account, action);
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use keywright_confirm::{Action, Confirmed};
+/// fn twice<A: Action>(proof: Confirmed<A>) -> [Confirmed<A>; 2] {
+///     [proof.clone(), proof] // no such method
+/// }
+/// ```
+#[must_use = "a proof that nobody takes confirms nothing"]
+pub struct Confirmed<A> {
+    account: AccountId,
+    action: A,
+}
+
+impl<A: Action> Confirmed<A> {
+    pub(crate) const fn new(account: AccountId, action: A) -> Self {
+        Self { account, action }
+    }
+
+    /// The account that confirmed.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// What was confirmed.
+    #[must_use]
+    pub const fn action(&self) -> &A {
+        &self.action
+    }
+
+    /// Account and action, for the one function that acts.
+    #[must_use]
+    pub fn into_parts(self) -> (AccountId, A) {
+        (self.account, self.action)
+    }
+}
+
+impl<A: Action> fmt::Debug for Confirmed<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Confirmed({})", A::NAME)
+    }
+}
+
+/// One (action name, session): at most one confirmation is pending there.
+pub(crate) type Place = [u8; 32];
+
+/// What a confirmation is bound to.
+pub(crate) struct Binding {
+    pub(crate) account: AccountId,
+    pub(crate) action: &'static str,
+    pub(crate) place: Place,
+    pub(crate) digest: [u8; 32],
+}
+
+impl Binding {
+    /// Binds to the draft's account.
+    pub(crate) fn of<A: Action>(draft: &Draft<'_>, action: &A, session: &[u8]) -> Result<Self, StepError> {
+        let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+        let place = place::<A>(session)?;
+        let parts = [
+            A::NAME.as_bytes(),
+            account.as_str().as_bytes(),
+            action.target().as_bytes(),
+            &action.parameters(),
+            session,
+        ];
+        let digest = hash(DIGEST_LABEL, &parts);
+        Ok(Self { account, action: A::NAME, place, digest })
+    }
+}
+
+/// Names the pending confirmation of an action in a session.
+pub(crate) fn place<A: Action>(session: &[u8]) -> Result<Place, StepError> {
+    if session.is_empty() || session.len() > MAX_SESSION {
+        return Err(StepError::Misuse("a session identity has 1 to 64 bytes"));
+    }
+    if A::NAME.is_empty() || A::NAME.len() > MAX_NAME || !A::NAME.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(StepError::Misuse("an action's name has 1 to 64 printable ASCII characters"));
+    }
+    Ok(hash(PLACE_LABEL, &[A::NAME.as_bytes(), session]))
+}
+
+fn hash(label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let size = parts.iter().fold(label.len(), |sum, part| sum.saturating_add(part.len()).saturating_add(4));
+    let mut message = Vec::with_capacity(size);
+    message.extend_from_slice(label);
+    append_lp(&mut message, parts);
+    Sha256::digest(&message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `security.md` § 9, computed apart: SHA-256 of the label and five parts, each behind its length.
+    #[test]
+    fn the_digest_is_fixed_to_the_byte() {
+        let by_hand: [u8; 32] = Sha256::digest(
+            b"keywright/v1/confirm\0\0\0\x0cvault.delete\0\0\0\x06user-1\0\0\0\x01t\0\0\0\x02pp\0\0\0\x03sid",
+        )
+        .into();
+        assert_eq!(hash(DIGEST_LABEL, &[b"vault.delete", b"user-1", b"t", b"pp", b"sid"]), by_hand);
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(hash(DIGEST_LABEL, &[b"ab", b"c"]), hash(DIGEST_LABEL, &[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,361 @@
+//! Codes and tokens: drawn, shown once, kept as hashes.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, UnixSeconds, below};
+use keywright_store::{StepError, secret_field};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+/// The symbols of a typed code: 64, so each carries six bits.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// A typed code as text: four groups of four symbols, joined by `-`.
+pub(crate) const TYPED_LEN: usize = 19;
+
+/// A mailed code as text.
+pub(crate) const MAILED_LEN: usize = 6;
+
+/// What a stored hash is a hash of. Keeps the styles apart: a typed code never matches as a mailed one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Label {
+    Typed,
+    Mailed,
+}
+
+impl Label {
+    const fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Typed => b"keywright/v1/typed",
+            Self::Mailed => b"keywright/v1/mailed",
+        }
+    }
+}
+
+/// A code at rest: HMAC-SHA-256(random key, label ‖ 00 ‖ text), beside its key in the sealed body (`security.md` § 5).
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Code {
+    #[serde(with = "secret_field")]
+    key: SecretBytes<32>,
+    #[serde(with = "secret_field")]
+    mac: SecretBytes<32>,
+}
+
+impl Code {
+    pub(crate) fn new(entropy: &dyn Entropy, label: Label, text: &str) -> Result<Self, StepError> {
+        let key = SecretBytes::random(entropy)?;
+        let mac = mac(&key, label, text.as_bytes()).ok_or(StepError::Crypto)?;
+        Ok(Self { key, mac })
+    }
+
+    /// Whether a text is this code: exactly, in constant time.
+    pub(crate) fn matches(&self, label: Label, text: &[u8]) -> Choice {
+        match mac(&self.key, label, text) {
+            Some(mac) => self.mac.expose().as_slice().ct_eq(mac.expose().as_slice()),
+            None => Choice::from(0),
+        }
+    }
+}
+
+fn mac(key: &SecretBytes<32>, label: Label, text: &[u8]) -> Option<SecretBytes<32>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
+    mac.update(label.as_bytes());
+    mac.update(&[0]);
+    mac.update(text);
+    let mut out = SecretBytes::zeroed();
+    out.expose_mut().copy_from_slice(&mac.finalize().into_bytes());
+    Some(out)
+}
+
+/// Draws a typed code. 12 bytes are 16 × 6 bits: uniform without rejection.
+pub(crate) fn draw_typed(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
+    let bits = SecretBytes::<12>::random(entropy)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(TYPED_LEN));
+    for triple in bits.expose().chunks_exact(3) {
+        if !text.is_empty() {
+            text.push(b'-');
+        }
+        let word = triple.iter().fold(0_u32, |word, &byte| (word << 8) | u32::from(byte));
+        for shift in [18, 12, 6, 0] {
+            text.push(symbol((word >> shift) & 63));
+        }
+    }
+    text_of(&text)
+}
+
+/// The symbol at an index below 64; every symbol is looked at, so none leaves its own trace in the cache.
+fn symbol(index: u32) -> u8 {
+    ALPHABET.iter().zip(0_u32..).fold(0, |found, (&symbol, at)| found | (symbol & mask(at.ct_eq(&index))))
+}
+
+fn mask(choice: Choice) -> u8 {
+    choice.unwrap_u8().wrapping_neg()
+}
+
+/// Draws a mailed code: uniform 0…999999 by rejection.
+pub(crate) fn draw_mailed(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
+    let number = below(entropy, 1_000_000)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(MAILED_LEN));
+    for place in [100_000, 10_000, 1_000, 100, 10, 1] {
+        let digit = number.checked_div(place).unwrap_or(0) % 10;
+        text.push(b'0' | u8::try_from(digit).unwrap_or(0));
+    }
+    text_of(&text)
+}
+
+fn text_of(ascii: &[u8]) -> Result<SecretString, EntropyError> {
+    let mut text = String::with_capacity(ascii.len());
+    text.push_str(core::str::from_utf8(ascii).map_err(|_| EntropyError)?);
+    Ok(SecretString::new(text))
+}
+
+/// Whether a text could be a mailed code at all. If not, it is no guess.
+pub(crate) fn is_six_digits(text: &str) -> bool {
+    text.len() == MAILED_LEN && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A code that is shown once and typed back.
+pub struct TypedCode {
+    pub(crate) text: SecretString,
+    pub(crate) cancel: CancelToken,
+    pub(crate) expires: UnixSeconds,
+}
+
+impl TypedCode {
+    /// The text: four groups of four of `A–Z a–z 0–9 + /`, joined by `-`. 96 bits.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// Withdraws the confirmation: for the notice to the owner.
+    #[must_use]
+    pub const fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// The first moment at which it is no longer taken.
+    #[must_use]
+    pub const fn expires(&self) -> UnixSeconds {
+        self.expires
+    }
+}
+
+impl fmt::Debug for TypedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedCode").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// A code to be mailed. It confirms that somebody reads the mailbox; it is no second factor (NIST SP 800-63B-4
+/// § 3.1.3.1).
+pub struct MailedCode {
+    pub(crate) text: SecretString,
+    pub(crate) cancel: CancelToken,
+    pub(crate) expires: UnixSeconds,
+}
+
+impl MailedCode {
+    /// The text: six digits.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// Withdraws the confirmation: for the same mail, or the notice to the owner.
+    #[must_use]
+    pub const fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
+    /// The first moment at which it is no longer taken.
+    #[must_use]
+    pub const fn expires(&self) -> UnixSeconds {
+        self.expires
+    }
+}
+
+impl fmt::Debug for MailedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MailedCode").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// A wait that has begun.
+pub struct Wait {
+    pub(crate) seconds: u64,
+    pub(crate) earliest: UnixSeconds,
+    pub(crate) latest: UnixSeconds,
+    pub(crate) cancel: CancelToken,
+}
+
+impl Wait {
+    /// How long to wait, in whole seconds of the server's clock.
+    #[must_use]
+    pub const fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    /// The first moment at which the action may be confirmed.
+    #[must_use]
+    pub const fn earliest(&self) -> UnixSeconds {
+        self.earliest
+    }
+
+    /// The first moment at which it may be confirmed no more.
+    #[must_use]
+    pub const fn latest(&self) -> UnixSeconds {
+        self.latest
+    }
+
+    /// Withdraws the confirmation: for the notice to the owner.
+    #[must_use]
+    pub const fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wait").field("earliest", &self.earliest).field("latest", &self.latest).finish_non_exhaustive()
+    }
+}
+
+/// Withdraws a pending confirmation: 256 bits, for the link in a notice. Stored as a hash.
+///
+/// The link names the account beside the token. It must act **on POST only**: show a page with a button on GET, else
+/// every mail scanner cancels (`security.md` § 9).
+pub struct CancelToken(SecretBytes<32>);
+
+impl CancelToken {
+    pub(crate) fn random(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        SecretBytes::random(entropy).map(Self)
+    }
+
+    /// Reads [`to_hex`](Self::to_hex) back.
+    ///
+    /// # Errors
+    /// [`CancelTokenError`] for anything but 64 lower-case hex digits.
+    pub fn parse(text: &str) -> Result<Self, CancelTokenError> {
+        let mut bytes = SecretBytes::zeroed();
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(CancelTokenError);
+        }
+        hex::decode_to_slice(text, bytes.expose_mut()).map_err(|_| CancelTokenError)?;
+        Ok(Self(bytes))
+    }
+
+    /// The text for a link: 64 lower-case hex digits.
+    #[must_use]
+    pub fn to_hex(&self) -> SecretString {
+        SecretString::new(hex::encode(self.0.expose()))
+    }
+
+    /// How it is stored: SHA-256(`keywright/v1/cancel` ‖ 00 ‖ token).
+    pub(crate) fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"keywright/v1/cancel\0");
+        hash.update(self.0.expose());
+        hash.finalize().into()
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CancelToken(..)")
+    }
+}
+
+/// A text that is no cancel token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a cancel token has another form")]
+pub struct CancelTokenError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keywright_core::LocalRng;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn rng(seed: u64) -> LocalRng<ChaCha20Rng> {
+        LocalRng::new(ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn asvs_6_5_3_typed_codes_use_all_64_symbols_evenly() {
+        let rng = rng(1);
+        let mut seen = [0_u32; 64];
+        for _ in 0..4_000 {
+            let code = draw_typed(&rng).unwrap();
+            let groups: Vec<&str> = code.expose().split('-').collect();
+            assert!(groups.len() == 4 && groups.iter().all(|group| group.len() == 4), "{}", code.expose());
+            for byte in code.expose().bytes().filter(|&byte| byte != b'-') {
+                seen[ALPHABET.iter().position(|&symbol| symbol == byte).unwrap()] += 1;
+            }
+        }
+        // 64,000 symbols, 1,000 each; five standard deviations are 157.
+        assert!(seen.iter().all(|count| (840..1160).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn typed_codes_are_the_plain_base_64_of_96_bits() {
+        struct Given;
+        impl Entropy for Given {
+            fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
+                out.copy_from_slice(&[0, 0, 0, 255, 255, 255, 0, 16, 131, 16, 81, 135]);
+                Ok(())
+            }
+        }
+        assert_eq!(draw_typed(&Given).unwrap().expose(), "AAAA-////-ABCD-EFGH");
+    }
+
+    #[test]
+    fn nist_3_1_3_2_mailed_codes_are_six_digits_evenly() {
+        let rng = rng(2);
+        let mut seen = [[0_u32; 10]; 6];
+        for _ in 0..10_000 {
+            let code = draw_mailed(&rng).unwrap();
+            assert!(is_six_digits(code.expose()));
+            for (place, byte) in code.expose().bytes().enumerate() {
+                seen[place][usize::from(byte - b'0')] += 1;
+            }
+        }
+        // 1,000 each; five standard deviations are 150.
+        assert!(seen.iter().flatten().all(|count| (850..1150).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn only_six_ascii_digits_are_a_guess() {
+        assert!(is_six_digits("000000"));
+        for text in ["", "12345", "1234567", "12345a", " 12345", "12345 ", "+12345", "١٢٣", "\u{661}23456"] {
+            assert!(!is_six_digits(text), "{text}");
+        }
+    }
+
+    /// HMAC-SHA-256(key, label ‖ 00 ‖ text), computed apart.
+    #[test]
+    fn the_stored_hash_is_fixed_to_the_byte() {
+        let key = SecretBytes::from_slice(&[7; 32]).unwrap();
+        let mut by_hand = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+        by_hand.update(b"keywright/v1/typed\0AAAA-BBBB-CCCC-DDDD");
+        let expected: [u8; 32] = by_hand.finalize().into_bytes().into();
+        assert!(mac(&key, Label::Typed, b"AAAA-BBBB-CCCC-DDDD").unwrap().ct_eq(&expected));
+        assert!(!mac(&key, Label::Mailed, b"AAAA-BBBB-CCCC-DDDD").unwrap().ct_eq(&expected));
+    }
+
+    #[test]
+    fn cancel_tokens_have_one_text() {
+        let token = CancelToken::random(&rng(3)).unwrap();
+        let text = token.to_hex();
+        assert_eq!(CancelToken::parse(text.expose()).unwrap().hash(), token.hash());
+        for bad in ["", "00", &text.expose().to_uppercase(), &alloc::format!("{}00", text.expose()), "zz"] {
+            assert!(CancelToken::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

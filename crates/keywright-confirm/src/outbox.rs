@@ -1,0 +1,192 @@
+//! What mails have used up. Apart from the pending confirmations, so that dropping or replacing one refills nothing.
+
+use alloc::vec::Vec;
+
+use keywright_core::UnixSeconds;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Place;
+use crate::policy::{ConfirmPolicy, DAY_SECONDS, MAILED_MAX_SECONDS, MAILED_TRIES, MAILS_PER_DAY, MAILS_PER_PENDING};
+
+/// The mails of one account.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Outbox {
+    /// When mails went out in the last 24 hours, oldest first.
+    sent: Vec<UnixSeconds>,
+    /// One for each (action, session) that was mailed to and whose limits still hold.
+    budgets: Vec<Budget>,
+}
+
+/// What the mails of one (action, session) have used up.
+#[derive(Serialize, Deserialize)]
+struct Budget {
+    place: Place,
+    /// Wrong tries.
+    tries: u8,
+    sends: u8,
+    /// The last mail.
+    last: UnixSeconds,
+    /// From here on, tries and sends begin anew: the last code has expired.
+    until: UnixSeconds,
+}
+
+/// Why no mail goes out now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    NotYet(u64),
+    Exhausted(u64),
+}
+
+impl Outbox {
+    /// Brings the counts to `now`. After the clock went back, what lies in the future begins once more at `now`, no
+    /// shorter than it was (`security.md` § 12). True if so: then it must be stored, even beside a refusal.
+    pub(crate) fn settle(&mut self, policy: &ConfirmPolicy, now: UnixSeconds) -> bool {
+        let mut went_back = false;
+        for at in self.sent.iter_mut().filter(|at| **at > now) {
+            *at = now;
+            went_back = true;
+        }
+        for budget in self.budgets.iter_mut().filter(|budget| budget.last > now) {
+            budget.until = now.plus(budget.until.since(budget.last));
+            budget.last = now;
+            went_back = true;
+        }
+        self.sent.retain(|at| now.since(*at) < DAY_SECONDS);
+        self.budgets.retain(|budget| now < budget.until || now.since(budget.last) < policy.mail_spacing_seconds);
+        went_back
+    }
+
+    /// Whether a mail may go out now. The outbox is settled.
+    pub(crate) fn admit(&self, policy: &ConfirmPolicy, place: &Place, now: UnixSeconds) -> Result<(), Held> {
+        // How many of the day's mails are too many, and how long until the last of those is a day old.
+        let surplus = self.sent.len().saturating_add(1).saturating_sub(policy.mails_per_day);
+        let day = surplus.checked_sub(1).and_then(|nth| self.sent.get(nth)).map(|at| left(at.plus(DAY_SECONDS), now));
+        let budget = self.find(place);
+        let used_up = budget
+            .filter(|budget| budget.tries >= policy.mailed_tries || budget.sends >= policy.mails_per_pending)
+            .map(|budget| left(budget.until, now));
+        let spacing = budget.map_or(0, |budget| left(budget.last.plus(policy.mail_spacing_seconds), now));
+        match day.unwrap_or(0).max(used_up.unwrap_or(0)) {
+            0 if spacing == 0 => Ok(()),
+            0 => Err(Held::NotYet(spacing)),
+            seconds => Err(Held::Exhausted(seconds.max(spacing))),
+        }
+    }
+
+    /// Counts a mail that was admitted; its code expires at `until`.
+    pub(crate) fn book(&mut self, place: &Place, now: UnixSeconds, until: UnixSeconds) {
+        self.sent.push(now);
+        let old = self.budgets.iter().position(|budget| budget.place == *place).map(|at| self.budgets.remove(at));
+        let (tries, sends) = old.filter(|old| now < old.until).map_or((0, 0), |old| (old.tries, old.sends));
+        self.budgets.push(Budget { place: *place, tries, sends: sends.saturating_add(1), last: now, until });
+    }
+
+    /// Counts a wrong try. True if it was the last.
+    pub(crate) fn miss(&mut self, policy: &ConfirmPolicy, place: &Place) -> bool {
+        // A live code without a budget does not happen; if it did, it would have no tries.
+        let Some(budget) = self.budgets.iter_mut().find(|budget| budget.place == *place) else { return true };
+        budget.tries = budget.tries.saturating_add(1).min(MAILED_TRIES);
+        budget.tries >= policy.mailed_tries
+    }
+
+    /// The code was right: the next confirmation has its own tries and mails. The spacing and the day's count stay.
+    pub(crate) fn pass(&mut self, place: &Place) {
+        if let Some(budget) = self.budgets.iter_mut().find(|budget| budget.place == *place) {
+            budget.until = budget.last;
+            budget.tries = 0;
+            budget.sends = 0;
+        }
+    }
+
+    /// When nothing of it counts any more.
+    pub(crate) fn ends(&self) -> UnixSeconds {
+        let day = self.sent.last().map_or(UnixSeconds::EPOCH, |at| at.plus(DAY_SECONDS));
+        self.budgets.iter().fold(day, |end, budget| end.max(budget.until))
+    }
+
+    /// Whether it can have been written by this crate.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.sent.len() <= MAILS_PER_DAY
+            && self.budgets.len() <= MAILS_PER_DAY
+            && self.budgets.iter().all(|budget| {
+                budget.tries <= MAILED_TRIES
+                    && budget.sends <= MAILS_PER_PENDING
+                    && budget.last <= budget.until
+                    && budget.until.since(budget.last) <= MAILED_MAX_SECONDS
+            })
+    }
+
+    fn find(&self, place: &Place) -> Option<&Budget> {
+        self.budgets.iter().find(|budget| budget.place == *place)
+    }
+}
+
+/// Seconds from `now` to `end`; 0 if it is over.
+const fn left(end: UnixSeconds, now: UnixSeconds) -> u64 {
+    end.since(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds::new(1_000_000).unwrap().plus(seconds)
+    }
+
+    fn send(outbox: &mut Outbox, place: u8, now: UnixSeconds) -> Result<(), Held> {
+        let policy = ConfirmPolicy::default();
+        outbox.settle(&policy, now);
+        outbox.admit(&policy, &[place; 32], now)?;
+        outbox.book(&[place; 32], now, now.plus(600));
+        assert!(outbox.is_bounded());
+        Ok(())
+    }
+
+    #[test]
+    fn sixty_seconds_apart_five_times() {
+        let mut outbox = Outbox::default();
+        for nth in 0..5 {
+            assert_eq!(send(&mut outbox, 1, at(nth * 60)), Ok(()));
+            assert_ne!(send(&mut outbox, 1, at(nth * 60 + 59)), Ok(()));
+        }
+        assert_eq!(send(&mut outbox, 1, at(300)), Err(Held::Exhausted(540)), "600 s from the fifth at 240");
+        assert_eq!(send(&mut outbox, 1, at(839)), Err(Held::Exhausted(1)));
+        assert_eq!(send(&mut outbox, 1, at(840)), Ok(()));
+    }
+
+    #[test]
+    fn ten_a_day_whatever_the_place() {
+        let mut outbox = Outbox::default();
+        for nth in 0..10 {
+            assert_eq!(send(&mut outbox, nth, at(u64::from(nth))), Ok(()));
+        }
+        assert_eq!(send(&mut outbox, 77, at(10)), Err(Held::Exhausted(86_390)));
+        assert_eq!(send(&mut outbox, 77, at(86_399)), Err(Held::Exhausted(1)));
+        assert_eq!(send(&mut outbox, 77, at(86_400)), Ok(()), "the window slides: one more");
+        assert_eq!(send(&mut outbox, 78, at(86_400)), Err(Held::Exhausted(1)));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_prolongs_once_and_never_for_years() {
+        let mut outbox = Outbox::default();
+        assert_eq!(send(&mut outbox, 1, at(400_000_000)), Ok(()));
+        let policy = ConfirmPolicy::default();
+        assert!(outbox.settle(&policy, at(0)));
+        assert!(!outbox.settle(&policy, at(1)), "once");
+        assert_eq!(outbox.admit(&policy, &[1; 32], at(1)), Err(Held::NotYet(59)));
+        assert_eq!(send(&mut outbox, 1, at(60)), Ok(()));
+    }
+
+    #[test]
+    fn nist_3_1_3_2_a_new_code_does_not_reset_the_failure_count() {
+        let (mut outbox, policy) = (Outbox::default(), ConfirmPolicy::default());
+        send(&mut outbox, 1, at(0)).unwrap();
+        for _ in 0..4 {
+            assert!(!outbox.miss(&policy, &[1; 32]));
+        }
+        send(&mut outbox, 1, at(60)).unwrap();
+        assert!(outbox.miss(&policy, &[1; 32]), "the fifth, though the code is fresh");
+        assert_eq!(send(&mut outbox, 1, at(120)), Err(Held::Exhausted(540)));
+    }
+}

@@ -1,0 +1,276 @@
+//! The numbers that are policy. A builder changes them inside bounds; a value outside is an error that names the field.
+
+use keywright_core::{Door, GuessOdds, LedgerPolicy, LedgerPolicyError, Strength};
+
+/// The door of mailed codes in the guess ledger. A typed code has 96 bits and none.
+pub(crate) const DOOR: Door = Door::Mailed;
+
+/// Six digits are 20 bits.
+pub(crate) const STRENGTH: Strength = Strength::Guessable;
+
+/// Pending confirmations of one account; one more drops the oldest. Also a bound of the stored form. Source:
+/// `decisions.md` 8.
+pub const MAX_PENDING: usize = 8;
+
+/// Life of a shown code, in seconds. Source: OWASP ASVS 5.0 6.5.5 (out-of-band: at most 10 minutes); upstream's code
+/// lived as long as its session.
+pub const CODE_SECONDS: u64 = 600;
+
+/// Wrong tries that a shown code survives, less one: the fifth kills it. Source: `security.md` § 5. 5 of 2⁹⁶.
+pub const CODE_TRIES: u8 = 5;
+
+/// The shortest random wait, in seconds. Source: Nextcloud Passwords 2019.7.0 to 2021.1.x.
+pub const WAIT_MIN_SECONDS: u64 = 5;
+
+/// The longest random wait, in seconds. Source: as [`WAIT_MIN_SECONDS`].
+pub const WAIT_MAX_SECONDS: u64 = 10;
+
+/// How long a wait that is over can be used, in seconds; the last of them no more. Source: as [`WAIT_MIN_SECONDS`].
+pub const WAIT_VALID_SECONDS: u64 = 60;
+
+/// Life of a mailed code, in seconds. Source: NIST SP 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5, 10 minutes.
+pub const MAILED_SECONDS: u64 = 600;
+
+/// The longest life of a mailed code that a policy may give, in seconds. Source: NIST SP 800-63B-4 § 4.2.1.2, 24 hours
+/// for a code sent by e-mail.
+pub const MAILED_MAX_SECONDS: u64 = 86_400;
+
+/// Wrong tries of a mailed confirmation; a fresh code does not give them back. Source: `security.md` § 5. 5 of 10⁶, and
+/// the guess ledger beyond.
+pub const MAILED_TRIES: u8 = 5;
+
+/// Seconds between two mails of one (action, session). Source: `security.md` § 5.
+pub const MAIL_SPACING_SECONDS: u64 = 60;
+
+/// Mails of one pending confirmation; the last code stays valid. Source: `security.md` § 5.
+pub const MAILS_PER_PENDING: u8 = 5;
+
+/// Mails of one account in any 24 hours, all actions and sessions together. Also a bound of the stored form. Source:
+/// `security.md` § 5.
+pub const MAILS_PER_DAY: usize = 10;
+
+/// The day of [`MAILS_PER_DAY`], in seconds: it slides.
+pub const DAY_SECONDS: u64 = 86_400;
+
+/// The numbers that confirmations go by. [`Default`] are the constants of this module.
+///
+/// ```
+/// # use keywright_confirm::{ConfirmPolicy, ConfirmPolicyError};
+/// // LibrePass mails a confirmation that lives for a day.
+/// let policy = ConfirmPolicy::builder().mailed_seconds(86_400).build()?;
+/// let error = ConfirmPolicy::builder().code_tries(6).build().unwrap_err();
+/// assert_eq!(error.to_string(), "`code_tries` is not in 1..=5");
+/// # let _ = policy;
+/// # Ok::<(), ConfirmPolicyError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmPolicy {
+    pub(crate) ledger: LedgerPolicy,
+    pub(crate) pending: usize,
+    pub(crate) code_seconds: u64,
+    pub(crate) code_tries: u8,
+    pub(crate) wait_min_seconds: u64,
+    pub(crate) wait_max_seconds: u64,
+    pub(crate) wait_valid_seconds: u64,
+    pub(crate) mailed_seconds: u64,
+    pub(crate) mailed_tries: u8,
+    pub(crate) mail_spacing_seconds: u64,
+    pub(crate) mails_per_pending: u8,
+    pub(crate) mails_per_day: usize,
+}
+
+impl Default for ConfirmPolicy {
+    fn default() -> Self {
+        Self {
+            ledger: LedgerPolicy::default(),
+            pending: MAX_PENDING,
+            code_seconds: CODE_SECONDS,
+            code_tries: CODE_TRIES,
+            wait_min_seconds: WAIT_MIN_SECONDS,
+            wait_max_seconds: WAIT_MAX_SECONDS,
+            wait_valid_seconds: WAIT_VALID_SECONDS,
+            mailed_seconds: MAILED_SECONDS,
+            mailed_tries: MAILED_TRIES,
+            mail_spacing_seconds: MAIL_SPACING_SECONDS,
+            mails_per_pending: MAILS_PER_PENDING,
+            mails_per_day: MAILS_PER_DAY,
+        }
+    }
+}
+
+impl ConfirmPolicy {
+    /// Starts from the default numbers.
+    pub fn builder() -> ConfirmPolicyBuilder {
+        ConfirmPolicyBuilder { policy: Self::default() }
+    }
+
+    /// The guess ledger's numbers.
+    #[must_use]
+    pub const fn ledger(&self) -> &LedgerPolicy {
+        &self.ledger
+    }
+}
+
+/// Changes the numbers of a [`ConfirmPolicy`] one by one; [`build`](Self::build) checks them all.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ConfirmPolicyBuilder {
+    policy: ConfirmPolicy,
+}
+
+impl ConfirmPolicyBuilder {
+    /// The guess ledger's numbers: the same for every crate that charges the account.
+    pub fn ledger(mut self, ledger: LedgerPolicy) -> Self {
+        self.policy.ledger = ledger;
+        self
+    }
+
+    /// Pending confirmations of one account: 1 to 8. Default [`MAX_PENDING`].
+    pub const fn pending(mut self, pending: usize) -> Self {
+        self.policy.pending = pending;
+        self
+    }
+
+    /// Life of a shown code: 30 to 600 seconds. Default [`CODE_SECONDS`].
+    pub const fn code_seconds(mut self, seconds: u64) -> Self {
+        self.policy.code_seconds = seconds;
+        self
+    }
+
+    /// Tries of a shown code: 1 to 5. Default [`CODE_TRIES`].
+    pub const fn code_tries(mut self, tries: u8) -> Self {
+        self.policy.code_tries = tries;
+        self
+    }
+
+    /// The shortest wait: 1 to 300 seconds. Default [`WAIT_MIN_SECONDS`].
+    pub const fn wait_min_seconds(mut self, seconds: u64) -> Self {
+        self.policy.wait_min_seconds = seconds;
+        self
+    }
+
+    /// The longest wait: `wait_min_seconds` to 300 seconds. Default [`WAIT_MAX_SECONDS`].
+    pub const fn wait_max_seconds(mut self, seconds: u64) -> Self {
+        self.policy.wait_max_seconds = seconds;
+        self
+    }
+
+    /// How long a wait that is over can be used: 1 to 300 seconds. Default [`WAIT_VALID_SECONDS`].
+    pub const fn wait_valid_seconds(mut self, seconds: u64) -> Self {
+        self.policy.wait_valid_seconds = seconds;
+        self
+    }
+
+    /// Life of a mailed code: 60 to 86,400 seconds. Default [`MAILED_SECONDS`]; more only where a protocol needs it.
+    pub const fn mailed_seconds(mut self, seconds: u64) -> Self {
+        self.policy.mailed_seconds = seconds;
+        self
+    }
+
+    /// Tries of a mailed confirmation: 1 to 5. Default [`MAILED_TRIES`].
+    pub const fn mailed_tries(mut self, tries: u8) -> Self {
+        self.policy.mailed_tries = tries;
+        self
+    }
+
+    /// Seconds between two mails: 60 to 3,600. Default [`MAIL_SPACING_SECONDS`].
+    pub const fn mail_spacing_seconds(mut self, seconds: u64) -> Self {
+        self.policy.mail_spacing_seconds = seconds;
+        self
+    }
+
+    /// Mails of one pending confirmation: 1 to 5. Default [`MAILS_PER_PENDING`].
+    pub const fn mails_per_pending(mut self, mails: u8) -> Self {
+        self.policy.mails_per_pending = mails;
+        self
+    }
+
+    /// Mails of one account in 24 hours: 1 to 10. Default [`MAILS_PER_DAY`].
+    pub const fn mails_per_day(mut self, mails: usize) -> Self {
+        self.policy.mails_per_day = mails;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// [`ConfirmPolicyError`]: a number out of its bounds, or a ledger policy that does not guard six digits.
+    pub fn build(self) -> Result<ConfirmPolicy, ConfirmPolicyError> {
+        let Self { policy } = self;
+        within("pending", policy.pending as u64, 1, MAX_PENDING as u64)?;
+        within("code_seconds", policy.code_seconds, 30, CODE_SECONDS)?;
+        within("code_tries", policy.code_tries.into(), 1, CODE_TRIES.into())?;
+        within("wait_min_seconds", policy.wait_min_seconds, 1, 300)?;
+        within("wait_max_seconds", policy.wait_max_seconds, policy.wait_min_seconds, 300)?;
+        within("wait_valid_seconds", policy.wait_valid_seconds, 1, 300)?;
+        within("mailed_seconds", policy.mailed_seconds, 60, MAILED_MAX_SECONDS)?;
+        within("mailed_tries", policy.mailed_tries.into(), 1, MAILED_TRIES.into())?;
+        within("mail_spacing_seconds", policy.mail_spacing_seconds, MAIL_SPACING_SECONDS, 3_600)?;
+        within("mails_per_pending", policy.mails_per_pending.into(), 1, MAILS_PER_PENDING.into())?;
+        within("mails_per_day", policy.mails_per_day as u64, 1, MAILS_PER_DAY as u64)?;
+        policy.ledger.check_guess_probability(GuessOdds::new(1, 1_000_000)?)?;
+        Ok(policy)
+    }
+}
+
+const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfirmPolicyError> {
+    if min <= value && value <= max { Ok(()) } else { Err(ConfirmPolicyError::OutOfBounds { field, min, max }) }
+}
+
+/// Why numbers make no [`ConfirmPolicy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfirmPolicyError {
+    /// One number is out of its bounds.
+    #[error("`{field}` is not in {min}..={max}")]
+    OutOfBounds {
+        /// Which.
+        field: &'static str,
+        /// The smallest allowed.
+        min: u64,
+        /// The largest allowed.
+        max: u64,
+    },
+    /// A year of guessing would find a mailed code with more than 1 %.
+    #[error("`ledger` does not guard a code of six digits")]
+    Ledger(#[from] LedgerPolicyError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_number_has_both_bounds_and_is_named() {
+        type Change = fn(ConfirmPolicyBuilder, u64) -> ConfirmPolicyBuilder;
+        #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+        let fields: [(&str, u64, u64, Change); 11] = [
+            ("pending", 1, 8, |b, n| b.pending(n as usize)),
+            ("code_seconds", 30, 600, |b, n| b.code_seconds(n)),
+            ("code_tries", 1, 5, |b, n| b.code_tries(n as u8)),
+            ("wait_min_seconds", 1, 300, |b, n| b.wait_min_seconds(n).wait_max_seconds(n.clamp(1, 300))),
+            ("wait_max_seconds", 5, 300, |b, n| b.wait_max_seconds(n)),
+            ("wait_valid_seconds", 1, 300, |b, n| b.wait_valid_seconds(n)),
+            ("mailed_seconds", 60, 86_400, |b, n| b.mailed_seconds(n)),
+            ("mailed_tries", 1, 5, |b, n| b.mailed_tries(n as u8)),
+            ("mail_spacing_seconds", 60, 3_600, |b, n| b.mail_spacing_seconds(n)),
+            ("mails_per_pending", 1, 5, |b, n| b.mails_per_pending(n as u8)),
+            ("mails_per_day", 1, 10, |b, n| b.mails_per_day(n as usize)),
+        ];
+        for (field, min, max, change) in fields {
+            for (number, good) in [(min, true), (max, true), (min - 1, false), (max + 1, false)] {
+                let built = change(ConfirmPolicy::builder(), number).build();
+                assert_eq!(built.is_ok(), good, "{field} = {number}: {built:?}");
+                if let Err(error) = built {
+                    assert!(error.to_string().contains(&alloc::format!("`{field}`")), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_a_policy() {
+        assert_eq!(ConfirmPolicy::builder().build(), Ok(ConfirmPolicy::default()));
+    }
+}

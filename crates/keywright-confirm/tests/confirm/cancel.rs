@@ -1,0 +1,93 @@
+//! Cancel tokens.
+
+use keywright_confirm::{CancelToken, Sending};
+use keywright_core::EventKind;
+
+use crate::support::{DELETE, Delete, Mailed, Told, World};
+
+#[tokio::test]
+async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
+    for style in 0..3 {
+        let world = World::new().await;
+        let (service, account) = (&world.confirmations, &world.account);
+        let (token, code) = match style {
+            0 => {
+                let code = service.ask_code(account, &DELETE, b"s").await.unwrap();
+                (code.cancel_token().to_hex(), code.expose().to_owned())
+            }
+            1 => {
+                let wait = service.begin_wait(account, &DELETE, b"s").await.unwrap();
+                (wait.cancel_token().to_hex(), String::new())
+            }
+            _ => match service.ask_mailed(account, &DELETE, b"s").await.unwrap() {
+                Sending::Send(code) => (code.cancel_token().to_hex(), code.expose().to_owned()),
+                held => panic!("{held:?}"),
+            },
+        };
+        let token = CancelToken::parse(token.expose()).unwrap();
+        assert!(service.cancel(account, &token).await.unwrap());
+        assert!(!service.cancel(account, &token).await.unwrap(), "once");
+        world.advance(10);
+        match style {
+            0 => assert_eq!(world.code(DELETE, b"s", &code).await, Told::Denied),
+            1 => assert!(world.wait(DELETE, b"s").await.is_some()),
+            _ => {
+                assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Denied);
+                assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(50), "cancelling refills nothing");
+            }
+        }
+        let cancelled = EventKind::ConfirmationCancelled { action: "test.delete".into() };
+        assert_eq!(world.events().await.iter().filter(|kind| **kind == cancelled).count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_changes_nothing() {
+    let world = World::new().await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    let before = world.revisions().await;
+    for byte in ["00", "ff", "a5"] {
+        let token = CancelToken::parse(&byte.repeat(32)).unwrap();
+        assert!(!world.confirmations.cancel(&world.account, &token).await.unwrap());
+    }
+    assert_eq!(world.revisions().await, before);
+    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn it_withdraws_its_own_confirmation_only() {
+    let world = World::new().await;
+    let kept = world.ask_code(&DELETE, b"kept").await;
+    let gone = world.confirmations.ask_code(&world.account, &DELETE, b"gone").await.unwrap();
+    assert!(world.confirmations.cancel(&world.account, gone.cancel_token()).await.unwrap());
+    assert_eq!(world.code(DELETE, b"gone", gone.expose()).await, Told::Denied);
+    assert_eq!(world.code(DELETE, b"kept", &kept).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn the_link_of_an_earlier_notice_still_works_for_the_same_act() {
+    let world = World::new().await;
+    let (service, account) = (&world.confirmations, &world.account);
+    let first = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    let second = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    assert!(service.cancel(account, first.cancel_token()).await.unwrap());
+    assert_eq!(world.code(DELETE, b"s", second.expose()).await, Told::Denied);
+
+    let other = Delete { target: "vault-8", ..DELETE };
+    let first = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    let second = service.ask_code(account, &other, b"s").await.unwrap();
+    assert!(!service.cancel(account, first.cancel_token()).await.unwrap(), "of another act it is void");
+    assert_eq!(world.code(other, b"s", second.expose()).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn too_late_is_too_late() {
+    let world = World::new().await;
+    let (service, account) = (&world.confirmations, &world.account);
+    let code = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    assert_eq!(world.code(DELETE, b"s", code.expose()).await, Told::Granted);
+    assert!(!service.cancel(account, code.cancel_token()).await.unwrap());
+    let code = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    world.advance(600);
+    assert!(!service.cancel(account, code.cancel_token()).await.unwrap(), "expired");
+}

@@ -1,0 +1,235 @@
+//! Mailed codes.
+
+use keywright_confirm::ConfirmPolicy;
+use keywright_core::{DeviceTag, Door, EventKind, Reason};
+
+use crate::support::{DELETE, Delete, Export, Mailed, Told, World, wrong};
+use crate::typed::denied;
+
+#[tokio::test]
+async fn nist_3_1_3_2_a_mailed_code_is_accepted_once_within_ten_minutes() {
+    for (age, expected) in [(0, Told::Granted), (599, Told::Granted), (600, Told::Denied)] {
+        let world = World::new().await;
+        let code = world.ask_mailed(&DELETE, b"s").await.sent();
+        assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
+        world.advance(age);
+        assert_eq!(world.mailed(DELETE, b"s", &code).await, expected);
+        assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Denied);
+        let reason = if expected == Told::Granted { Reason::Replayed } else { Reason::Expired };
+        assert_eq!(world.events().await.last(), Some(&denied(reason)));
+    }
+}
+
+#[tokio::test]
+async fn nist_4_2_1_2_a_policy_may_give_a_day() {
+    let policy = ConfirmPolicy::builder().mailed_seconds(86_400).build().unwrap();
+    let world = World::with(policy, 1).await;
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    world.advance(86_399);
+    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+}
+
+/// Wrong ones are charged to the confirmation and to the door; a fresh code gives nothing back.
+#[tokio::test]
+async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
+    let world = World::new().await;
+    let first = world.ask_mailed(&DELETE, b"s").await.sent();
+    for streak in 1..=4 {
+        assert_eq!(world.mailed(DELETE, b"s", &wrong(&first)).await, Told::Charged(streak, false));
+    }
+    world.advance(60);
+    let second = world.ask_mailed(&DELETE, b"s").await.sent();
+    assert_eq!(world.mailed(DELETE, b"s", &wrong(&second)).await, Told::Charged(5, true));
+    assert_eq!(world.mailed(DELETE, b"s", &second).await, Told::Refused(30), "the door's wait");
+    world.advance(60);
+    assert_eq!(world.mailed(DELETE, b"s", &second).await, Told::Denied, "the code is dead");
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540), "until the code would have expired");
+    world.advance(540);
+    let third = world.ask_mailed(&DELETE, b"s").await.sent();
+    assert_eq!(world.mailed(DELETE, b"s", &third).await, Told::Granted);
+}
+
+/// No other action, session or style gives back a dead confirmation's tries, nor do eight of them that push it out.
+#[tokio::test]
+async fn re_asking_refills_nothing() {
+    let world = World::new().await;
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    for _ in 0..5 {
+        world.mailed(DELETE, b"s", &wrong(&code)).await;
+    }
+    world.advance(60);
+    assert_eq!(world.ask_mailed(&Delete { target: "another", ..DELETE }, b"s").await, Mailed::Exhausted(540));
+    world.ask_code(&DELETE, b"s").await;
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540));
+    for session in 0..8_u8 {
+        world.ask_code(&DELETE, &[session]).await;
+    }
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540));
+}
+
+#[tokio::test]
+async fn a_new_session_meets_the_same_door() {
+    let world = World::new().await;
+    for session in 0..5_u8 {
+        let code = world.ask_mailed(&DELETE, &[session]).await.sent();
+        let streak = u16::from(session) + 1;
+        assert_eq!(world.mailed(DELETE, &[session], &wrong(&code)).await, Told::Charged(streak, false));
+    }
+    let code = world.ask_mailed(&DELETE, &[9]).await.sent();
+    assert_eq!(world.mailed(DELETE, &[9], &code).await, Told::Refused(30));
+    let before = world.revisions().await;
+    assert_eq!(world.mailed(DELETE, &[9], &code).await, Told::Refused(30));
+    assert_eq!(world.mailed(DELETE, &[77], "123456").await, Told::Refused(30), "also where nothing is pending");
+    assert_eq!(world.revisions().await, before, "a refusal writes nothing");
+    world.advance(30);
+    assert_eq!(world.mailed(DELETE, &[9], &code).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn mails_are_sixty_seconds_apart_and_five() {
+    let world = World::new().await;
+    let mut last = world.ask_mailed(&DELETE, b"s").await.sent();
+    for _ in 0..4 {
+        let before = world.revisions().await;
+        assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(60));
+        world.advance(59);
+        assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(1));
+        assert_eq!(world.revisions().await, before, "a refusal writes nothing");
+        world.advance(1);
+        let fresh = world.ask_mailed(&DELETE, b"s").await.sent();
+        assert_ne!(fresh, last);
+        assert!(matches!(world.mailed(DELETE, b"s", &last).await, Told::Charged(..)), "the one before is void");
+        last = fresh;
+    }
+    world.advance(60);
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540));
+    assert_eq!(world.mailed(DELETE, b"s", &last).await, Told::Granted, "the last stays valid");
+}
+
+#[tokio::test]
+async fn ten_mails_a_day_and_account() {
+    let world = World::new().await;
+    for nth in 0..10_u8 {
+        let sent = if nth % 2 == 0 {
+            world.ask_mailed(&DELETE, &[nth]).await
+        } else {
+            world.ask_mailed(&Export(DELETE), &[nth]).await
+        };
+        sent.sent();
+    }
+    assert_eq!(world.ask_mailed(&DELETE, &[200]).await, Mailed::Exhausted(86_400));
+    world.move_epoch(keywright_store::Root::move_credential_epoch).await;
+    assert_eq!(world.ask_mailed(&DELETE, &[201]).await, Mailed::Exhausted(86_400), "an epoch refills nothing");
+    assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
+    world.advance(86_400);
+    world.ask_mailed(&DELETE, &[202]).await.sent();
+}
+
+#[tokio::test]
+async fn the_days_count_survives_an_erase_that_keeps_the_slot() {
+    let world = World::new().await;
+    for nth in 0..10_u8 {
+        world.ask_mailed(&DELETE, &[nth]).await.sent();
+    }
+    let partition = keywright_store::Partition::account(&world.account);
+    let slot = keywright_store::Slot::Confirmations;
+    world.driver.transact(&partition, &[slot], |draft| draft.erase(&[slot])).await.unwrap();
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(86_400));
+}
+
+#[tokio::test]
+async fn malformed_input_is_never_charged_nor_written() {
+    let world = World::new().await;
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let before = world.revisions().await;
+    for text in ["", "12345", "1234567", "12345a", &format!(" {code}"), &format!("{code}\n"), "١٢٣٤٥٦", "123-456"]
+    {
+        assert_eq!(world.mailed(DELETE, b"s", text).await, Told::Denied, "{text:?}");
+    }
+    assert_eq!(world.revisions().await, before);
+    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+}
+
+/// ASVS 6.6.2: bound to the request it was made for. A guess meets one pending code, never any of several.
+#[tokio::test]
+async fn asvs_6_6_2_a_code_is_compared_with_its_own_pending_only() {
+    let world = World::new().await;
+    let here = world.ask_mailed(&DELETE, b"here").await.sent();
+    let there = world.ask_mailed(&DELETE, b"there").await.sent();
+    let export = world.ask_mailed(&Export(DELETE), b"here").await.sent();
+    assert!(matches!(world.mailed(DELETE, b"here", &there).await, Told::Charged(..)));
+    assert!(matches!(world.mailed(DELETE, b"here", &export).await, Told::Charged(..)));
+    assert_eq!(world.mailed(DELETE, b"here", &here).await, Told::Granted);
+    assert_eq!(world.mailed(Export(DELETE), b"here", &export).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn owasp_txauth_2_6_a_right_code_for_other_data_is_a_wrong_try() {
+    let world = World::new().await;
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let changed = Delete { target: "vault-8", ..DELETE };
+    assert_eq!(world.mailed(changed, b"s", &code).await, Told::Charged(1, false));
+    let guess = EventKind::GuessDenied { door: Door::Mailed, reason: Reason::Wrong };
+    assert_eq!(world.events().await[1..], [guess, denied(Reason::Unbound)]);
+}
+
+#[tokio::test]
+async fn a_resend_without_login_only_repeats_what_was_asked_for() {
+    let world = World::new().await;
+    let resend = async |session: Option<&[u8]>| {
+        let sent = world.confirmations.resend::<Delete>(&world.account, session).await.unwrap();
+        sent.map(|code| code.expose().to_owned())
+    };
+    let before = world.revisions().await;
+    assert_eq!(resend(None).await, None, "nobody asked");
+    assert_eq!(world.revisions().await, before);
+
+    let first = world.ask_mailed(&DELETE, b"s").await.sent();
+    world.ask_mailed(&Export(DELETE), b"s").await.sent();
+    assert_eq!(resend(None).await, None, "too soon");
+    world.advance(60);
+    assert_eq!(resend(Some(b"other")).await, None, "another session asked for nothing");
+    let second = resend(None).await.expect("a minute later");
+    assert!(matches!(world.mailed(DELETE, b"s", &first).await, Told::Charged(1, false)));
+    world.advance(60);
+    let third = resend(Some(b"s")).await.expect("by its session");
+    assert!(matches!(world.mailed(DELETE, b"s", &second).await, Told::Charged(2, false)));
+    assert_eq!(world.mailed(DELETE, b"s", &third).await, Told::Granted);
+    world.advance(60);
+    assert_eq!(resend(None).await, None, "spent");
+}
+
+#[tokio::test]
+async fn a_resend_does_not_carry_over_a_moved_epoch() {
+    let world = World::new().await;
+    world.ask_mailed(&DELETE, b"s").await.sent();
+    world.advance(60);
+    world.move_epoch(keywright_store::Root::move_factor_epoch).await;
+    assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_known_device_is_not_held_up_by_strangers() {
+    let world = World::new().await;
+    let tag = DeviceTag::from_bytes([7; 16]);
+    let confirm = async |typed: &str| {
+        Told::of(world.confirmations.confirm_mailed(&world.account, DELETE, b"s", typed, Some(tag)).await.unwrap())
+    };
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    assert_eq!(confirm(&code).await, Told::Granted);
+    let other = world.ask_mailed(&Export(DELETE), b"x").await.sent();
+    for _ in 0..5 {
+        world.mailed(Export(DELETE), b"x", &wrong(&other)).await;
+    }
+    world.advance(60);
+    world.set(world.now() - 40);
+    let steps = world.confirmations.steps();
+    let partition = keywright_store::Partition::account(&world.account);
+    let refusal = async |tag: Option<DeviceTag>| {
+        let step = |draft: &mut keywright_store::Draft<'_>| steps.mailed_refusal_in(draft, tag);
+        let (refusal, _) = world.driver.transact(&partition, keywright_confirm::SLOTS, step).await.unwrap();
+        refusal.map(|refusal| refusal.retry_after())
+    };
+    assert_eq!(refusal(None).await, Some(10));
+    assert_eq!(refusal(Some(tag)).await, None);
+}

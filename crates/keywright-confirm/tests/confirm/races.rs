@@ -1,0 +1,171 @@
+//! Many at once, on several servers over one store: each server has its own queue, so the guard decides.
+
+use std::sync::Arc;
+
+use keywright_confirm::{CancelToken, ConfirmError, Confirmation, Confirmations, Waiting};
+use keywright_store::TransactError;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::support::{DELETE, START, Told, World, wrong};
+
+const TASKS: usize = 64;
+
+/// Runs `task` on 64 tasks that start together, on four servers by turns. A server that lost too many races says "busy",
+/// which denies.
+async fn crowd<T, F>(world: &World, task: impl Fn(usize, Confirmations) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, ConfirmError>> + Send + 'static,
+{
+    let servers: Vec<_> = (10..14).map(|seed| world.another_server(seed, 0)).collect();
+    let barrier = Arc::new(Barrier::new(TASKS));
+    let mut tasks = JoinSet::new();
+    for nth in 0..TASKS {
+        let (barrier, work) = (barrier.clone(), task(nth, servers[nth % servers.len()].clone()));
+        tasks.spawn(async move {
+            barrier.wait().await;
+            work.await
+        });
+    }
+    let done = tasks.join_all().await;
+    done.into_iter()
+        .filter_map(|outcome| match outcome {
+            Ok(outcome) => Some(outcome),
+            Err(ConfirmError::Transact(TransactError::Busy)) => None,
+            Err(other) => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+fn count(told: &[Told], what: Told) -> usize {
+    told.iter().filter(|told| **told == what).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn asvs_15_4_2_of_64_right_codes_one_is_granted() {
+    for _ in 0..5 {
+        let world = World::new().await;
+        let code = world.ask_code(&DELETE, b"s").await;
+        let told = crowd(&world, |_, server| {
+            let (account, code) = (world.account.clone(), code.clone());
+            async move { Ok(Told::of(server.confirm_code(&account, DELETE, b"s", &code).await?)) }
+        })
+        .await;
+        assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nist_3_1_3_2_of_64_right_mailed_codes_one_is_granted_and_none_charged() {
+    let world = World::new().await;
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let told = crowd(&world, |_, server| {
+        let (account, code) = (world.account.clone(), code.clone());
+        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, None).await?)) }
+    })
+    .await;
+    assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
+    assert_eq!(count(&told, Told::Granted) + count(&told, Told::Denied), told.len(), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_at_the_end_of_a_wait_one_is_granted() {
+    let world = World::new().await;
+    let (_, earliest) = world.wait(DELETE, b"s").await.unwrap();
+    world.set(earliest);
+    let granted = crowd(&world, |_, server| {
+        let account = world.account.clone();
+        async move { Ok(matches!(server.confirm_wait(&account, DELETE, b"s").await?, Waiting::Granted(_))) }
+    })
+    .await;
+    assert_eq!(granted.iter().filter(|granted| **granted).count(), 1);
+}
+
+/// Half ask again while half redeem: the first code is granted at most once, and of all codes at most the newest still is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn asks_and_redeems_mixed() {
+    let world = World::new().await;
+    let first = world.ask_code(&DELETE, b"s").await;
+    let outcomes = crowd(&world, |nth, server| {
+        let (account, code) = (world.account.clone(), first.clone());
+        async move {
+            if nth % 2 == 0 {
+                let code = server.ask_code(&account, &DELETE, b"s").await?;
+                return Ok(Err(code.expose().to_owned()));
+            }
+            Ok(Ok(Told::of(server.confirm_code(&account, DELETE, b"s", &code).await?)))
+        }
+    })
+    .await;
+    let granted = outcomes.iter().filter(|outcome| **outcome == Ok(Told::Granted)).count();
+    assert!(granted <= 1, "{granted}");
+    let codes: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    let mut still = 0;
+    for code in &codes {
+        still += usize::from(world.code(DELETE, b"s", code).await == Told::Granted);
+    }
+    assert!(still <= 1, "{still}");
+}
+
+/// 64 wrong guesses together are judged as if one after the other: five are looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn asvs_6_6_3_parallel_guesses_do_not_outrun_the_limit() {
+    let world = World::new().await;
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let told = crowd(&world, |_, server| {
+        let (account, code) = (world.account.clone(), wrong(&code));
+        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, None).await?)) }
+    })
+    .await;
+    let charged = told.iter().filter(|told| matches!(told, Told::Charged(..))).count();
+    assert_eq!(charged, 5, "{told:?}");
+    assert!(matches!(world.mailed(DELETE, b"s", &code).await, Told::Refused(_)));
+
+    let code = world.ask_code(&DELETE, b"t").await;
+    let told = crowd(&world, |_, server| {
+        let (account, code) = (world.account.clone(), wrong(&code));
+        async move { Ok(Told::of(server.confirm_code(&account, DELETE, b"t", &code).await?)) }
+    })
+    .await;
+    assert_eq!(count(&told, Told::Last), 1);
+    assert_eq!(world.code(DELETE, b"t", &code).await, Told::Denied);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_asks_one_mail_goes_out() {
+    let world = World::new().await;
+    let sent = crowd(&world, |_, server| {
+        let account = world.account.clone();
+        async move {
+            let sending = server.ask_mailed(&account, &DELETE, b"s").await?;
+            Ok(matches!(sending, keywright_confirm::Sending::Send(_)))
+        }
+    })
+    .await;
+    assert_eq!(sent.iter().filter(|sent| **sent).count(), 1);
+}
+
+/// Either it was withdrawn or it was granted, never both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cancel_races_a_redeem() {
+    for _ in 0..10 {
+        let world = World::new().await;
+        let code = world.confirmations.ask_code(&world.account, &DELETE, b"s").await.unwrap();
+        let (text, token) = (code.expose().to_owned(), code.cancel_token().to_hex());
+        let won = crowd(&world, |nth, server| {
+            let (account, text) = (world.account.clone(), text.clone());
+            let token = CancelToken::parse(token.expose()).unwrap();
+            async move {
+                if nth % 2 == 0 {
+                    return server.cancel(&account, &token).await;
+                }
+                let outcome = server.confirm_code(&account, DELETE, b"s", &text).await?;
+                Ok(matches!(outcome, Confirmation::Granted(_)))
+            }
+        })
+        .await;
+        assert_eq!(won.iter().filter(|won| **won).count(), 1);
+        assert_eq!(world.now(), START);
+    }
+}

@@ -1,0 +1,202 @@
+//! Typed codes.
+
+use keywright_confirm::{ConfirmPolicy, Confirmation};
+use keywright_core::{EventKind, Reason};
+use keywright_store::{Draft, Partition, Slot, StepError, TransactError};
+
+use crate::support::{DELETE, Delete, START, Told, World, is_misuse, wrong};
+
+fn asked() -> EventKind {
+    EventKind::ConfirmationAsked { action: "test.delete".into() }
+}
+
+fn granted() -> EventKind {
+    EventKind::ConfirmationGranted { action: "test.delete".into() }
+}
+
+pub(crate) fn denied(reason: Reason) -> EventKind {
+    EventKind::ConfirmationDenied { action: "test.delete".into(), reason }
+}
+
+/// Also owasp_txauth_1_5: a code for one operation.
+#[tokio::test]
+async fn asvs_6_5_1_a_code_works_once_and_a_replay_is_logged_once() {
+    let world = World::new().await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    match world.confirmations.confirm_code(&world.account, DELETE, b"s", &code).await.unwrap() {
+        Confirmation::Granted(proof) => {
+            assert_eq!(proof.account(), &world.account);
+            assert_eq!(proof.action(), &DELETE);
+            assert_eq!(proof.into_parts(), (world.account.clone(), DELETE));
+        }
+        other => panic!("{other:?}"),
+    }
+    for _ in 0..3 {
+        assert_eq!(world.code(DELETE, b"s", &code).await, Told::Denied);
+    }
+    assert_eq!(world.events().await, [asked(), granted(), denied(Reason::Replayed)]);
+}
+
+/// `decisions.md` 22b: a shown code dies at its fifth wrong try. Also owasp_txauth_2_4.
+#[tokio::test]
+async fn asvs_6_6_3_the_fifth_wrong_try_kills_the_code() {
+    let world = World::new().await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    for _ in 0..4 {
+        assert_eq!(world.code(DELETE, b"s", &wrong(&code)).await, Told::Denied);
+    }
+    assert_eq!(world.code(DELETE, b"s", &wrong(&code)).await, Told::Last);
+    let before = world.revisions().await;
+    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Denied, "the right one is too late");
+    assert_eq!(world.revisions().await, before, "a flood on a dead code writes nothing");
+
+    let code = world.ask_code(&DELETE, b"s").await;
+    for _ in 0..4 {
+        assert_eq!(world.code(DELETE, b"s", &wrong(&code)).await, Told::Denied);
+    }
+    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted, "four wrong tries are survived");
+}
+
+#[tokio::test]
+async fn any_other_text_is_a_wrong_try() {
+    let world = World::new().await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    let huge = "A".repeat(1 << 20);
+    let swapped: String = code.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
+    let texts = ["", &format!(" {code}"), &code.replace('-', ""), &huge, &swapped];
+    assert!(texts.iter().all(|text| *text != code), "the seed gives a code with a lower-case letter");
+    for text in &texts[..4] {
+        assert_eq!(world.code(DELETE, b"s", text).await, Told::Denied, "{}", text.len());
+    }
+    assert_eq!(world.code(DELETE, b"s", texts[4]).await, Told::Last);
+}
+
+#[tokio::test]
+async fn a_session_that_asked_for_none_costs_nothing() {
+    let world = World::new().await;
+    let before = world.revisions().await;
+    assert_eq!(world.code(DELETE, b"s", "AAAA-BBBB-CCCC-DDDD").await, Told::Denied);
+    assert_eq!(world.revisions().await, before);
+    assert_eq!(world.events().await, []);
+
+    let code = world.ask_code(&DELETE, b"s").await;
+    for _ in 0..10 {
+        assert_eq!(world.code(DELETE, b"other", &code).await, Told::Denied);
+    }
+    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted, "another session's tries are not counted here");
+}
+
+#[tokio::test]
+async fn asking_again_gives_a_new_code_and_voids_the_old() {
+    let world = World::new().await;
+    let first = world.ask_code(&DELETE, b"s").await;
+    let second = world.ask_code(&DELETE, b"s").await;
+    assert_ne!(first, second);
+    assert_eq!(world.code(DELETE, b"s", &first).await, Told::Denied);
+    assert_eq!(world.code(DELETE, b"s", &second).await, Told::Granted);
+}
+
+/// Also owasp_txauth_2_9.
+#[tokio::test]
+async fn asvs_6_5_5_a_code_lives_ten_minutes() {
+    for (age, expected) in [(599, Told::Granted), (600, Told::Denied)] {
+        let world = World::new().await;
+        let code = world.ask_code(&DELETE, b"s").await;
+        world.advance(age);
+        assert_eq!(world.code(DELETE, b"s", &code).await, expected);
+        if expected == Told::Denied {
+            assert_eq!(world.code(DELETE, b"s", &code).await, expected);
+            assert_eq!(world.events().await, [asked(), denied(Reason::Expired)], "told once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn decisions_8_at_most_eight_are_pending_and_the_oldest_goes() {
+    let world = World::new().await;
+    let mut codes = Vec::new();
+    for session in 0..9_u8 {
+        codes.push(world.ask_code(&DELETE, &[session]).await);
+    }
+    assert_eq!(world.code(DELETE, &[0], &codes[0]).await, Told::Denied);
+    for session in 1..9_u8 {
+        assert_eq!(world.code(DELETE, &[session], &codes[usize::from(session)]).await, Told::Granted);
+    }
+}
+
+#[tokio::test]
+async fn a_spent_one_makes_room_before_a_live_one() {
+    let world = World::new().await;
+    let mut codes = Vec::new();
+    for session in 0..8_u8 {
+        codes.push(world.ask_code(&DELETE, &[session]).await);
+    }
+    assert_eq!(world.code(DELETE, &[5], &codes[5]).await, Told::Granted);
+    world.ask_code(&DELETE, &[8]).await;
+    assert_eq!(world.code(DELETE, &[0], &codes[0]).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn a_session_identity_has_1_to_64_bytes() {
+    let world = World::new().await;
+    for session in [&[][..], &[0; 65]] {
+        assert!(is_misuse(world.confirmations.ask_code(&world.account, &DELETE, session).await));
+        assert!(is_misuse(world.confirmations.resend::<Delete>(&world.account, Some(session)).await));
+    }
+    assert!(world.confirmations.ask_code(&world.account, &DELETE, &[0; 64]).await.is_ok());
+}
+
+/// A guess inside a host's transaction would be forgotten by its rollback.
+#[tokio::test]
+async fn no_code_is_judged_in_a_hosts_transaction() {
+    let world = World::new().await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    let partition = Partition::account(&world.account);
+    let slots = [Slot::Root, Slot::Confirmations, Slot::Ledger];
+    use keywright_store::RecordStore;
+    let stored = world.store.load(&partition, &slots).await.unwrap();
+    let loaded = slots.into_iter().zip(stored).collect();
+    let (keyring, now) = (world.driver.keyring(), keywright_core::UnixSeconds::new(START).unwrap());
+    let attempt = keywright_store::Revision::random(world.driver.entropy()).unwrap();
+    let mut draft = Draft::new(&partition, &loaded, keyring, world.driver.entropy(), now, attempt).spending();
+    let steps = world.confirmations.steps();
+    let outcome = steps.confirm_code_in(&mut draft, DELETE, b"s", &code);
+    assert!(matches!(outcome, Err(StepError::GuessInHostTransaction)), "{outcome:?}");
+    let outcome = steps.confirm_mailed_in(&mut draft, DELETE, b"s", "123456", None);
+    assert!(matches!(outcome, Err(StepError::GuessInHostTransaction)), "{outcome:?}");
+}
+
+/// Of two proofs in one draft, the right one is not spent because the other was wrong.
+#[tokio::test]
+async fn a_verdict_that_is_not_booked_spends_nothing() {
+    let world = World::new().await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    let steps = world.confirmations.steps();
+    let step = |draft: &mut Draft<'_>| {
+        let judged = draft.judge(|draft| steps.confirm_code_in(draft, DELETE, b"s", &code))?;
+        assert!(matches!(judged.outcome(), Confirmation::Granted(_)));
+        Ok(())
+    };
+    world.driver.transact(&Partition::account(&world.account), &[Slot::Confirmations], step).await.unwrap();
+    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
+}
+
+#[tokio::test]
+async fn an_account_without_records_is_an_error() {
+    let world = World::new().await;
+    let nobody = keywright_core::AccountId::new("nobody").unwrap();
+    let outcome = world.confirmations.ask_code(&nobody, &DELETE, b"s").await;
+    let expected = |error: &keywright_confirm::ConfirmError| {
+        matches!(error, keywright_confirm::ConfirmError::Transact(TransactError::Step(StepError::NoAccount)))
+    };
+    assert!(outcome.as_ref().is_err_and(expected), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn fewer_tries_by_policy() {
+    let policy = ConfirmPolicy::builder().code_tries(1).build().unwrap();
+    let world = World::with(policy, 3).await;
+    let code = world.ask_code(&DELETE, b"s").await;
+    assert_eq!(world.code(DELETE, b"s", &wrong(&code)).await, Told::Last);
+    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Denied);
+}
