@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group};
-use keywright_core::{AccountId, SystemEntropy};
+use keywright_core::{AccountId, SEAL_OVERHEAD, SystemEntropy};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Batch, Effect, Expect, Partition, RecordStore, Revision, Slot, Write};
 use tokio::runtime::Runtime;
@@ -21,37 +21,50 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const TASKS: usize = 64;
 
-/// Of a sealed challenge, about.
-const BODY_BYTES: usize = 300;
+/// Of a sealed root record and of a sealed ledger with one full door.
+const ROOT_BYTES: usize = 70;
+const LEDGER_BYTES: usize = 140 + SEAL_OVERHEAD;
 
 /// Commits in a row by each task before it is the other store's turn, and turns of each.
-const IN_A_ROW: u32 = 20;
-const ALONE_IN_A_ROW: u32 = 2;
+const IN_A_ROW: u32 = 200;
+const ALONE_IN_A_ROW: u32 = 12;
 const TURNS: usize = 9;
 
 /// One store, its accounts, and the revisions that stand in it.
 struct Site {
     runtime: Runtime,
     store: Arc<SqliteStore>,
-    accounts: Vec<(Partition, Revision)>,
+    accounts: Vec<Account>,
     made: AtomicUsize,
     _directory: tempfile::TempDir,
 }
 
-fn batch(account: &Partition, before: Option<Revision>) -> Result<Batch, Failure> {
-    let expect = before.map_or(Expect::Absent, Expect::Revision);
-    let put = |slot| {
-        let body = Bytes::from_static(&[0x5a; BODY_BYTES]);
-        Write { slot, expect, effect: Effect::Put { body, purge_after: None } }
-    };
-    Ok(Batch::new(account.clone(), Revision::random(&SystemEntropy)?, vec![put(Slot::Root), put(Slot::Challenge)])?)
+#[derive(Clone)]
+struct Account {
+    partition: Partition,
+    root: Revision,
+    ledger: Revision,
 }
 
-async fn commit(store: &SqliteStore, account: &Partition, before: Option<Revision>) -> Result<Revision, Failure> {
-    let batch = batch(account, before)?;
-    let revision = batch.revision();
-    store.commit(batch).await?;
-    Ok(revision)
+fn put(slot: Slot, expect: Expect, bytes: usize) -> Write {
+    Write { slot, expect, effect: Effect::Put { body: Bytes::from(vec![0x5a; bytes]), purge_after: None } }
+}
+
+/// Makes the account. Gives its revision, which its root and its ledger have from now on.
+async fn insert(store: &SqliteStore, account: &Partition) -> Result<Revision, Failure> {
+    let made = Revision::random(&SystemEntropy)?;
+    let writes = vec![put(Slot::Root, Expect::Absent, ROOT_BYTES), put(Slot::Ledger, Expect::Absent, LEDGER_BYTES)];
+    store.commit(Batch::new(account.clone(), made, writes)?).await?;
+    Ok(made)
+}
+
+/// What every judged guess commits at least: the root is checked, the ledger is put. Gives the ledger's new revision.
+async fn update(store: &SqliteStore, account: &Account) -> Result<Revision, Failure> {
+    let next = Revision::random(&SystemEntropy)?;
+    let root = Write { slot: Slot::Root, expect: Expect::Revision(account.root), effect: Effect::Check };
+    let writes = vec![root, put(Slot::Ledger, Expect::Revision(account.ledger), LEDGER_BYTES)];
+    store.commit(Batch::new(account.partition.clone(), next, writes)?).await?;
+    Ok(next)
 }
 
 impl Site {
@@ -65,9 +78,9 @@ impl Site {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
         let mut site = Self { runtime, store, accounts: Vec::new(), made: AtomicUsize::new(0), _directory: directory };
         for _ in 0..TASKS {
-            let account = site.fresh()?;
-            let revision = site.runtime.block_on(commit(&site.store, &account, None))?;
-            site.accounts.push((account, revision));
+            let partition = site.fresh()?;
+            let made = site.runtime.block_on(insert(&site.store, &partition))?;
+            site.accounts.push(Account { partition, root: made, ledger: made });
         }
         Ok(site)
     }
@@ -84,13 +97,13 @@ impl Site {
         self.accounts = self.runtime.block_on(async {
             let tasks: Vec<_> = accounts
                 .into_iter()
-                .map(|(account, mut revision)| {
+                .map(|mut account| {
                     let store = Arc::clone(&self.store);
                     tokio::spawn(async move {
                         for _ in 0..each {
-                            revision = commit(&store, &account, Some(revision)).await?;
+                            account.ledger = update(&store, &account).await?;
                         }
-                        Ok::<_, Failure>((account, revision))
+                        Ok::<_, Failure>(account)
                     })
                 })
                 .collect();
@@ -117,7 +130,7 @@ impl Site {
                     let store = Arc::clone(&self.store);
                     tokio::spawn(async move {
                         for account in &accounts {
-                            commit(&store, account, None).await?;
+                            insert(&store, account).await?;
                         }
                         Ok::<_, Failure>(())
                     })

@@ -240,7 +240,7 @@ mod tests {
         serde_json::from_str::<File>(include_str!("../tests/data/pwdv1r1.json")).unwrap().vectors
     }
 
-    /// The intermediate value of all vectors. `tests/vectors.rs` holds the secrets through the public API.
+    /// The intermediate value of all vectors. `tests/challenge/vectors.rs` holds the secrets through the public API.
     #[test]
     fn generic_hash_of_every_vector() {
         let vectors = vectors();

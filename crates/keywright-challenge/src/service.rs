@@ -1,17 +1,18 @@
 //! The service: `…_in` composes into a caller's draft, the bare names run it.
 
+#[cfg(feature = "std")]
 use core::fmt;
 
+#[cfg(feature = "std")]
 use keywright_core::AccountId;
 use keywright_store::{Draft, StepError, Tentative};
 #[cfg(feature = "std")]
 use keywright_store::{Driver, Partition, Slot};
 
-use crate::step::{self, Caller, Keys, Setting, Verification};
-use crate::{ChallengePolicy, ChallengeSecret, Proof, Salts, UserKey};
-
 #[cfg(feature = "std")]
 use crate::ChallengeError;
+use crate::step::{self, Caller, Keys, Setting, Verification};
+use crate::{ChallengePolicy, ChallengeSecret, Proof, Salts, UserKey};
 
 /// The server half: pure transitions with a policy. [`Challenges`] runs them on a store.
 #[derive(Debug, Clone, Default)]
@@ -118,8 +119,8 @@ impl Challenges {
     /// [`ChallengeError`].
     pub async fn get(&self, account: &AccountId) -> Result<Option<Salts>, ChallengeError> {
         let partition = Partition::account(account);
-        let (salts, _) = self.driver.transact(&partition, &[Slot::Challenge], |draft| self.steps.get_in(draft)).await?;
-        Ok(salts)
+        // Decides nothing, so it waits for no turn: a flood of guesses does not keep the owner from the salts.
+        Ok(self.driver.observe(&partition, &[Slot::Challenge], |draft| self.steps.get_in(draft)).await?)
     }
 
     /// Sets the first challenge.

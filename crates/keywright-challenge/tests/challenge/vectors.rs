@@ -8,14 +8,14 @@ use keywright_challenge::{ChallengeSecret, Proof, Salts, SaltsError, SecretError
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct File {
-    format: String,
-    vectors: Vec<Vector>,
-    negative: Negative,
+pub(crate) struct File {
+    pub(crate) format: String,
+    pub(crate) vectors: Vec<Vector>,
+    pub(crate) negative: Negative,
 }
 
 #[derive(Deserialize)]
-struct Vector {
+pub(crate) struct Vector {
     name: String,
     password: String,
     password_utf8_hex: String,
@@ -26,13 +26,13 @@ struct Vector {
 }
 
 #[derive(Deserialize)]
-struct Negative {
-    salts: Vec<SaltCase>,
-    secrets: Secrets,
+pub(crate) struct Negative {
+    pub(crate) salts: Vec<SaltCase>,
+    pub(crate) secrets: Secrets,
 }
 
 #[derive(Deserialize)]
-struct SaltCase {
+pub(crate) struct SaltCase {
     name: String,
     password: String,
     salts: Vec<String>,
@@ -42,27 +42,27 @@ struct SaltCase {
 }
 
 #[derive(Deserialize)]
-struct Secrets {
-    password: String,
-    correct_salts: Vec<String>,
-    correct_secret: String,
-    cases: Vec<SecretCase>,
+pub(crate) struct Secrets {
+    pub(crate) password: String,
+    pub(crate) correct_salts: Vec<String>,
+    pub(crate) correct_secret: String,
+    pub(crate) cases: Vec<SecretCase>,
 }
 
 #[derive(Deserialize)]
-struct SecretCase {
-    name: String,
-    secret: String,
-    upstream_server: Answer,
+pub(crate) struct SecretCase {
+    pub(crate) name: String,
+    pub(crate) secret: String,
+    pub(crate) upstream_server: Answer,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
 }
 
-fn file() -> Result<File, serde_json::Error> {
-    serde_json::from_str(include_str!("data/pwdv1r1.json"))
+pub(crate) fn file() -> Result<File, serde_json::Error> {
+    serde_json::from_str(include_str!("../data/pwdv1r1.json"))
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! The challenge's server half: a verified proof as a bare step (open, judge, build the batch), over the memory store and
+//! over a SQLite file, and a first challenge over both stores. One request at a time.
+//!
+//! A grant commits a batch of checks: it is guarded like any other but writes nothing. A first challenge is written, so
+//! on SQLite it has one synchronisation. No Argon2 here: that is the client's, see `derive`.
+//!
+//! The file lies in the build directory. In a file system in memory a synchronisation costs nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use keywright_challenge::{
+    Caller, ChallengePolicy, ChallengeSecret, ChallengeSteps, Challenges, Proof, Salts, Setting, Verification,
+};
+use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy, UnixSeconds};
+use keywright_sqlite::SqliteStore;
+use keywright_store::{Draft, Driver, Loaded, MemoryStore, Partition, RecordStore, Revision, Slot};
+use tokio::runtime::Runtime;
+
+type Failure = Box<dyn std::error::Error>;
+
+const SLOTS: [Slot; 3] = [Slot::Root, Slot::Challenge, Slot::Ledger];
+
+/// A store with one account whose challenge is set.
+struct Site {
+    runtime: Runtime,
+    driver: Driver,
+    challenges: Challenges,
+    account: AccountId,
+    salts: Salts,
+    secret: ChallengeSecret,
+    proof: Proof,
+    made: u64,
+    // Last: the store is closed before its file goes.
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Site {
+    fn memory() -> Result<Self, Failure> {
+        Self::over(Arc::new(MemoryStore::new()), None)
+    }
+
+    fn sqlite() -> Result<Self, Failure> {
+        let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+        let store = SqliteStore::open(directory.path().join("store.db"))?;
+        Self::over(Arc::new(store), Some(directory))
+    }
+
+    fn over(store: Arc<dyn RecordStore>, directory: Option<tempfile::TempDir>) -> Result<Self, Failure> {
+        let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+        let driver = Driver::new(store, keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+        let text = "1d".repeat(32);
+        let mut site = Self {
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
+            challenges: Challenges::new(driver.clone(), ChallengePolicy::default()),
+            driver,
+            account: AccountId::new("user-1")?,
+            salts: Salts::random(&SystemEntropy)?,
+            secret: ChallengeSecret::from_client(&text)?,
+            proof: Proof::from_client(&text)?,
+            made: 0,
+            _directory: directory,
+        };
+        site.account = site.fresh()?;
+        if site.set(&site.account) { Ok(site) } else { Err("the challenge was not set".into()) }
+    }
+
+    /// An account without a challenge.
+    fn fresh(&mut self) -> Result<AccountId, Failure> {
+        self.made = self.made.saturating_add(1);
+        let account = AccountId::new(format!("account-{:09}", self.made))?;
+        let partition = Partition::account(&account);
+        self.runtime.block_on(self.driver.transact(&partition, &[], |draft| draft.create_account()))?;
+        Ok(account)
+    }
+
+    fn set(&self, account: &AccountId) -> bool {
+        let set = self.runtime.block_on(self.challenges.set(account, &self.secret, &self.salts));
+        matches!(set, Ok(Setting::Set(_)))
+    }
+
+    fn verify(&self) -> bool {
+        let verified = self.runtime.block_on(self.challenges.verify(&self.account, &self.proof, &Caller::stranger()));
+        matches!(verified, Ok(Verification::Granted(_)))
+    }
+
+    /// Only the calls of `set` are timed, not the accounts made for them.
+    fn sets(&mut self, rounds: u64) -> Result<Duration, Failure> {
+        let accounts = (0..rounds).map(|_| self.fresh()).collect::<Result<Vec<_>, _>>()?;
+        let started = Instant::now();
+        let all = accounts.iter().all(|account| self.set(account));
+        let time = started.elapsed();
+        if all { Ok(time) } else { Err("a challenge was not set".into()) }
+    }
+}
+
+/// What the driver does between load and commit.
+fn step(partition: &Partition, loaded: &Loaded, keyring: &Keyring, proof: &Proof) -> Result<bool, Failure> {
+    let steps = ChallengeSteps::default();
+    let (now, attempt) = (UnixSeconds::new(1_700_000_000)?, Revision::random(&SystemEntropy)?);
+    let mut draft = Draft::new(partition, loaded, keyring, &SystemEntropy, now, attempt);
+    let outcome = steps.verify_in(&mut draft, proof, &Caller::stranger())?;
+    Ok(matches!(outcome, Verification::Granted(_)) && draft.into_batch()?.is_some())
+}
+
+/// A call that failed must not look like a fast one.
+#[expect(clippy::panic, reason = "a bench that measures failures must stop")]
+fn good(right: bool) {
+    if !right {
+        panic!("a call failed");
+    }
+}
+
+#[expect(clippy::panic, reason = "a bench without its store must stop")]
+fn challenge(criterion: &mut Criterion) {
+    if let Err(failure) = benches_of(criterion) {
+        panic!("{failure}");
+    }
+}
+
+fn benches_of(criterion: &mut Criterion) -> Result<(), Failure> {
+    let (mut memory, mut sqlite) = (Site::memory()?, Site::sqlite()?);
+    let partition = Partition::account(&memory.account);
+    let stored = memory.runtime.block_on(memory.driver.store().load(&partition, &SLOTS))?;
+    let loaded: Loaded = SLOTS.into_iter().zip(stored).collect();
+    let keyring = Arc::clone(memory.driver.keyring());
+
+    let mut group = criterion.benchmark_group("challenge");
+    group.sample_size(20).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    group.bench_function("verify/step", |bencher| {
+        bencher.iter(|| good(step(&partition, &loaded, &keyring, &memory.proof).unwrap_or(false)));
+    });
+    group.bench_function("verify/memory", |bencher| bencher.iter(|| good(memory.verify())));
+    group.bench_function("verify/sqlite", |bencher| bencher.iter(|| good(sqlite.verify())));
+    group.bench_function("set/memory", |bencher| {
+        bencher.iter_custom(|rounds| memory.sets(rounds).unwrap_or(Duration::MAX));
+    });
+    group.bench_function("set/sqlite", |bencher| {
+        bencher.iter_custom(|rounds| sqlite.sets(rounds).unwrap_or(Duration::MAX));
+    });
+    group.finish();
+    Ok(())
+}
+
+criterion_group!(benches, challenge);
+criterion_main!(benches);

@@ -1,0 +1,121 @@
+//! Conflicts, refusals, lost replies and late deliveries: one charge for one guess, one change for one replacement, and
+//! "unknown" only where it is.
+
+use std::sync::Arc;
+
+use keywright_challenge::{Caller, ChallengeError, Verification};
+use keywright_core::{Door, EventKind, Reason};
+use keywright_store::{MemoryStore, TransactError};
+use keywright_store_conformance::{Fault, FaultStore, Odds};
+
+use crate::site::{Site, granted, proof, salts, secret, streak};
+
+const STRANGER: Caller = Caller::stranger();
+
+async fn faulty() -> (Arc<FaultStore<MemoryStore>>, Site) {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    (Arc::clone(&store), Site::over(store, None).await)
+}
+
+/// After each of these the driver finds out, and the step runs again if it must.
+fn settled() -> [Fault; 5] {
+    [Fault::Conflict, Fault::LostBefore, Fault::LostAfter, Fault::CommitFailed, Fault::Held]
+}
+
+#[tokio::test]
+async fn a_wrong_guess_is_charged_once() {
+    for fault in settled() {
+        let (store, site) = faulty().await;
+        site.set(1).await;
+        store.next_commit(fault.clone());
+        assert_eq!(streak(site.verify(2, &STRANGER).await), 1, "{fault:?}");
+        let ledger = site.ledger().await;
+        while let Some(late) = store.deliver().await {
+            assert!(late.is_err(), "a commit that was fenced off landed");
+        }
+        assert_eq!(site.ledger().await, ledger, "{fault:?}");
+        let denied = EventKind::GuessDenied { door: Door::Challenge, reason: Reason::Wrong };
+        assert_eq!(site.events().await.iter().filter(|&kind| *kind == denied).count(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_happens_once_and_gives_the_keys_that_count() {
+    for fault in settled() {
+        let (store, site) = faulty().await;
+        let first = site.set(1).await;
+        store.next_commit(fault.clone());
+        let replaced = site.challenges().replace(&site.account, &proof(1), &secret(2), &salts(2), &STRANGER).await;
+        let keys = granted(replaced.unwrap());
+        while store.deliver().await.is_some() {}
+        assert_eq!(keys.old.expose(), first.expose(), "{fault:?}");
+        assert_eq!(granted(site.verify(2, &STRANGER).await).expose(), keys.new.expose(), "{fault:?}");
+        assert_eq!(streak(site.verify(1, &STRANGER).await), 1, "{fault:?}");
+        assert_eq!(site.credential_epoch().await, 3, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_key_without_a_commit() {
+    let (store, site) = faulty().await;
+    site.set(1).await;
+    for guess in [1, 2] {
+        let before = site.ledger().await;
+        store.next_commit(Fault::Rejected);
+        let verified = site.challenges().verify(&site.account, &proof(guess), &STRANGER).await;
+        assert!(matches!(verified, Err(ChallengeError::Transact(TransactError::Rejected(_)))));
+        assert_eq!(site.ledger().await, before);
+    }
+    store.next_commit(Fault::Rejected);
+    let replaced = site.challenges().replace(&site.account, &proof(1), &secret(2), &salts(2), &STRANGER).await;
+    assert!(matches!(replaced, Err(ChallengeError::Transact(TransactError::Rejected(_)))));
+    granted(site.verify(1, &STRANGER).await);
+    assert_eq!(site.credential_epoch().await, 2);
+}
+
+/// Chains of replacements over a store that fails at random. Whatever the answer was, exactly one of the two secrets
+/// opens afterwards, and which one is in doubt only if the answer said so.
+#[tokio::test]
+async fn after_any_fault_exactly_one_secret_opens() {
+    let odds = Odds {
+        conflict: 100,
+        rejected: 50,
+        lost_before: 100,
+        lost_after: 150,
+        held: 100,
+        load_fails: 50,
+        ..Odds::default()
+    };
+    let mut ends = Vec::new();
+    for seed in 0..64 {
+        let (store, site) = faulty().await;
+        site.set(0).await;
+        let mut current = 0;
+        for new in 1..=12_u8 {
+            store.randomise(seed * 1_000 + u64::from(new), odds);
+            let replaced =
+                site.challenges().replace(&site.account, &proof(current), &secret(new), &salts(new), &STRANGER).await;
+            store.calm();
+            let expected = match replaced {
+                Ok(Verification::Granted(_)) => Some(new),
+                Ok(other) => panic!("{other:?}"),
+                Err(ChallengeError::Transact(TransactError::Unknown(_))) => None,
+                Err(_) => Some(current),
+            };
+            while store.deliver().await.is_some() {}
+            let opens = async |n| matches!(site.verify(n, &STRANGER).await, Verification::Granted(_));
+            let (old_opens, new_opens) = (opens(current).await, opens(new).await);
+            assert_ne!(old_opens, new_opens, "seed {seed}, {expected:?}");
+            let now = if new_opens { new } else { current };
+            assert!(expected.is_none_or(|expected| expected == now), "seed {seed}: {expected:?}, but {now} opens");
+            ends.push(expected.map(|n| n == new));
+            // The wrong one of the two was charged, unless the right one came after it.
+            granted(site.verify(now, &STRANGER).await);
+            current = now;
+            site.clock.advance(2 * 86_400);
+        }
+    }
+    let often = |end| ends.iter().filter(|&&other| other == end).count();
+    let (done, refused, unknown) = (often(Some(true)), often(Some(false)), often(None));
+    assert!(done > 300 && refused > 10 && unknown > 10, "{done} {refused} {unknown}");
+}

@@ -1,0 +1,199 @@
+//! Many at once, on one server and on four that share a store: memory and SQLite
+//! (ASVS 2.3.4, 15.4.2).
+
+use std::sync::Arc;
+
+use keywright_challenge::{Caller, ChallengeError, Challenges, Keys, UserKey, Verification};
+use keywright_core::AccountId;
+use keywright_store::TransactError;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::site::{Site, granted, proof, salts, secret, tag};
+
+const STRANGER: Caller = Caller::stranger();
+const SERVERS: [usize; 2] = [1, 4];
+
+/// Every store, with one server and with four.
+async fn each(test: impl AsyncFn(Site, Vec<Challenges>)) {
+    for count in SERVERS {
+        for site in [Site::memory().await, Site::sqlite().await] {
+            let servers = (0..count).map(|_| site.server()).collect();
+            test(site, servers).await;
+        }
+    }
+}
+
+/// Across servers "busy" is a permitted answer; the client's repeat succeeds (`decisions.md` 13).
+fn is_busy<T>(result: &Result<T, ChallengeError>) -> bool {
+    matches!(result, Err(ChallengeError::Transact(TransactError::Busy)))
+}
+
+async fn verify(server: Challenges, account: AccountId, n: u8, caller: Caller) -> Verification<UserKey> {
+    loop {
+        let result = server.verify(&account, &proof(n), &caller).await;
+        if !is_busy(&result) {
+            return result.unwrap();
+        }
+    }
+}
+
+async fn replace(server: Challenges, account: AccountId, old: u8, new: u8) -> (u8, Verification<Keys>) {
+    loop {
+        let result = server.replace(&account, &proof(old), &secret(new), &salts(new), &STRANGER).await;
+        if !is_busy(&result) {
+            return (new, result.unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_right_proofs_all_open() {
+    each(async |site, servers| {
+        let key = site.set(1).await;
+        let tasks = (0..64_usize).map(|n| {
+            let caller = if n % 2 == 0 { STRANGER } else { Caller::with_tag(tag(7)) };
+            verify(servers[n % servers.len()].clone(), site.account.clone(), 1, caller)
+        });
+        for outcome in tasks.collect::<JoinSet<_>>().join_all().await {
+            assert_eq!(granted(outcome).expose(), key.expose());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_first_challenges_one_is_set() {
+    each(async |site, servers| {
+        let tasks = (0..64_u8).map(|n| {
+            let (server, account) = (servers[usize::from(n) % servers.len()].clone(), site.account.clone());
+            async move {
+                loop {
+                    let result = server.set(&account, &secret(n), &salts(n)).await;
+                    if !is_busy(&result) {
+                        return (n, result.unwrap());
+                    }
+                }
+            }
+        });
+        let outcomes = tasks.collect::<JoinSet<_>>().join_all().await;
+        let mut set = outcomes.into_iter().filter_map(|(n, outcome)| match outcome {
+            keywright_challenge::Setting::Set(key) => Some((n, key)),
+            _ => None,
+        });
+        let (winner, key) = set.next().unwrap();
+        assert!(set.next().is_none(), "two first challenges");
+        assert_eq!(granted(site.verify(winner, &STRANGER).await).expose(), key.expose());
+        assert_eq!(site.credential_epoch().await, 2);
+    })
+    .await;
+}
+
+/// The loser of two changes is judged on the new challenge and counted (`decisions.md` 5).
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_replacements_one_wins() {
+    each(async |site, servers| {
+        let first = site.set(1).await;
+        let tasks = (0..64_u8)
+            .map(|n| replace(servers[usize::from(n) % servers.len()].clone(), site.account.clone(), 1, 100 + n));
+        let outcomes = tasks.collect::<JoinSet<_>>().join_all().await;
+        let (mut won, mut denied, mut refused) = (Vec::new(), 0, 0);
+        for (new, outcome) in outcomes {
+            match outcome {
+                Verification::Granted(keys) => won.push((new, keys)),
+                Verification::Denied(_) => denied += 1,
+                Verification::Refused(_) => refused += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((won.len(), denied, refused), (1, 5, 58));
+        let (winner, keys) = won.remove(0);
+        assert_eq!(keys.old.expose(), first.expose());
+        assert_eq!(site.credential_epoch().await, 3);
+        site.clock.advance(30);
+        assert_eq!(granted(site.verify(winner, &STRANGER).await).expose(), keys.new.expose());
+    })
+    .await;
+}
+
+/// 999 wrong guesses at once and the right one last, from strangers; between them the owner on a known device.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
+    each(async |site, servers| {
+        let key = site.set(1).await;
+        let owner = Caller::with_tag(tag(7));
+        granted(site.verify(1, &owner).await);
+        let server = |n: usize| servers[n % servers.len()].clone();
+
+        let shut = Arc::new(Semaphore::new(0));
+        let mut flood = JoinSet::new();
+        let mut owners = JoinSet::new();
+        for n in 0..999_usize {
+            let (shut, guess) = (Arc::clone(&shut), verify(server(n), site.account.clone(), 2, STRANGER));
+            flood.spawn(async move {
+                let outcome = guess.await;
+                if matches!(outcome, Verification::Refused(_)) {
+                    shut.add_permits(1);
+                }
+                outcome
+            });
+            if n % 31 == 0 {
+                owners.spawn(verify(server(n), site.account.clone(), 1, owner));
+            }
+        }
+        // The right one comes when the budget is gone, while hundreds are still under way.
+        let last = verify(server(0), site.account.clone(), 1, STRANGER);
+        let last = tokio::spawn(async move {
+            shut.acquire().await.unwrap().forget();
+            last.await
+        });
+
+        let denied = flood.join_all().await.into_iter().filter(|outcome| match outcome {
+            Verification::Denied(_) => true,
+            Verification::Refused(_) => false,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(denied.count(), 5);
+        assert!(matches!(last.await.unwrap(), Verification::Refused(_)));
+        for outcome in owners.join_all().await {
+            assert_eq!(granted(outcome).expose(), key.expose());
+        }
+
+        // The wait ends: one more wrong guess is looked at, of another flood.
+        site.clock.advance(30);
+        let again = (0..64_usize).map(|n| verify(server(n), site.account.clone(), 2, STRANGER));
+        let outcomes = again.collect::<JoinSet<_>>().join_all().await;
+        assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Verification::Denied(_))).count(), 1);
+        site.clock.advance(60);
+        granted(site.verify(1, &STRANGER).await);
+    })
+    .await;
+}
+
+/// Guesses and a replacement race: whoever is granted holds the key of the challenge that was judged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_grant_is_of_the_challenge_that_was_judged() {
+    each(async |site, servers| {
+        let old = site.set(1).await;
+        let owner = Caller::with_tag(tag(7));
+        granted(site.verify(1, &owner).await);
+        let mut readers = JoinSet::new();
+        for n in 0..32_usize {
+            readers.spawn(verify(servers[n % servers.len()].clone(), site.account.clone(), 1, owner));
+        }
+        let replaced = tokio::spawn(replace(servers[0].clone(), site.account.clone(), 1, 2));
+        for outcome in readers.join_all().await {
+            match outcome {
+                Verification::Granted(key) => assert_eq!(key.expose(), old.expose()),
+                Verification::Denied(_) | Verification::Refused(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let (_, outcome) = replaced.await.unwrap();
+        let new = granted(outcome).new;
+        site.clock.advance(3_600);
+        assert!(matches!(site.verify(1, &STRANGER).await, Verification::Denied(_)));
+        assert_eq!(granted(site.verify(2, &STRANGER).await).expose(), new.expose());
+    })
+    .await;
+}
