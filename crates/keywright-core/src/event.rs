@@ -92,6 +92,43 @@ pub enum EventKind {
     },
     /// The host was told to end an app token.
     AppTokenEnded,
+    /// The enrolment of a TOTP device was begun.
+    FactorPending,
+    /// A TOTP device was added.
+    FactorAdded,
+    /// A TOTP device took the place of another.
+    FactorReplaced,
+    /// A TOTP device was removed.
+    FactorRemoved,
+    /// A time-based code was accepted.
+    TotpAccepted,
+    /// A set of recovery codes was made.
+    RecoveryCodesMade,
+    /// A set of recovery codes went live; the one before is void.
+    RecoveryCodesLive,
+    /// The recovery codes were removed.
+    RecoveryCodesRemoved,
+    /// A recovery code was used.
+    RecoveryCodeUsed {
+        /// Unused codes of the set.
+        remaining: u8,
+    },
+    /// Few recovery codes are left: tell the owner to make new ones.
+    RecoveryCodesLow {
+        /// Unused codes of the set, 1 to 3.
+        remaining: u8,
+    },
+    /// The last recovery code is used.
+    RecoveryCodesExhausted,
+    /// A session proved itself once more for an action.
+    StepUpGranted {
+        /// The action's name.
+        action: String,
+    },
+    /// Mailed codes are asked for from now on.
+    EmailFactorOn,
+    /// Mailed codes are no longer asked for.
+    EmailFactorOff,
 }
 
 /// Why something was denied: for the log only. Outside, all of these look the same.

@@ -155,7 +155,16 @@ impl<'a> Draft<'a> {
         if self.read_raw::<Root>(Slot::Root)?.is_some() {
             return Err(StepError::AccountExists);
         }
-        for slot in [Slot::Ledger, Slot::Due, Slot::Challenge, Slot::Keychain, Slot::Sessions, Slot::VaultHead] {
+        for slot in [
+            Slot::Ledger,
+            Slot::Due,
+            Slot::Challenge,
+            Slot::Factors,
+            Slot::Recovery,
+            Slot::Keychain,
+            Slot::Sessions,
+            Slot::VaultHead,
+        ] {
             if self.load_slot(slot)?.is_some() {
                 return Err(StepError::Integrity(slot));
             }
@@ -172,9 +181,7 @@ impl<'a> Draft<'a> {
     /// [`StepError::NotLoaded`] makes the driver load the slot and run the step again: pass it on. Otherwise the record
     /// does not open, or the root says that it must (not) exist: deny.
     pub fn read<R: Record>(&mut self, slot: Slot) -> Result<Option<R>, StepError> {
-        if self.spending && slot == Slot::Ledger {
-            return Err(StepError::GuessInHostTransaction);
-        }
+        self.forbid_guess(slot)?;
         self.root()?;
         let found = self.read_raw::<R>(slot)?;
         self.vouched(slot, found.is_some())?;
@@ -324,6 +331,10 @@ impl<'a> Draft<'a> {
         Ok(judged.outcome)
     }
 
+    fn forbid_guess(&self, slot: Slot) -> Result<(), StepError> {
+        if self.spending && slot == Slot::Ledger { Err(StepError::GuessInHostTransaction) } else { Ok(()) }
+    }
+
     fn touch(&mut self) {
         // Counted in the draft, not in what is staged: a version that was held back is never given to another state.
         self.versions = self.versions.wrapping_add(1);
@@ -349,6 +360,7 @@ impl<'a> Draft<'a> {
     /// Whether a record may be overwritten. One that does not open may not: an operator could still mend it. One that the
     /// root vouches for and that is gone may not: the loss would be hidden.
     fn intact(&mut self, slot: Slot) -> Result<(), StepError> {
+        self.forbid_guess(slot)?;
         self.root()?;
         let found = self.plain(slot)?.is_some();
         self.vouched(slot, found)

@@ -111,6 +111,12 @@ pub enum Slot {
     Challenge,
     /// Pending confirmations.
     Confirmations,
+    /// TOTP devices, and which other second factors are on.
+    Factors,
+    /// Recovery codes.
+    Recovery,
+    /// What one session has proven lately, by a digest of the session.
+    StepUp([u8; 16]),
     /// Client keychains.
     Keychain,
     /// The list of the account's sessions.
@@ -130,13 +136,15 @@ impl Slot {
     pub(crate) const fn presence(self) -> Option<u32> {
         match self {
             Self::Challenge => Some(1),
+            Self::Factors => Some(1 << 1),
+            Self::Recovery => Some(1 << 2),
             Self::Ledger => Some(1 << 3),
             Self::VaultHead => Some(1 << 4),
             Self::Keychain => Some(1 << 5),
-            // Bits 1 and 2 are kept for the second factor and the recovery codes.
             Self::Root
             | Self::Due
             | Self::Confirmations
+            | Self::StepUp(_)
             | Self::Sessions
             | Self::Session(_)
             | Self::Kids
@@ -160,12 +168,15 @@ impl Slot {
             "due" => Self::Due,
             "challenge" => Self::Challenge,
             "confirmations" => Self::Confirmations,
+            "factors" => Self::Factors,
+            "recovery" => Self::Recovery,
             "keychain" => Self::Keychain,
             "sessions" => Self::Sessions,
             "vault" => Self::VaultHead,
             "kids" => Self::Kids,
             _ => match text.split_once('/') {
                 Some(("session", digits)) => Self::Session(part(digits)?),
+                Some(("stepup", digits)) => Self::StepUp(part(digits)?),
                 Some(("host", digits)) => Self::Host(part(digits)?),
                 _ => return Err(UnknownSlot),
             },
@@ -189,11 +200,14 @@ impl fmt::Display for Slot {
             Self::Due => ("due", None),
             Self::Challenge => ("challenge", None),
             Self::Confirmations => ("confirmations", None),
+            Self::Factors => ("factors", None),
+            Self::Recovery => ("recovery", None),
             Self::Keychain => ("keychain", None),
             Self::Sessions => ("sessions", None),
             Self::VaultHead => ("vault", None),
             Self::Kids => ("kids", None),
             Self::Session(id) => ("session/", Some(id)),
+            Self::StepUp(id) => ("stepup/", Some(id)),
             Self::Host(id) => ("host/", Some(id)),
         };
         f.write_str(name)?;
@@ -225,6 +239,9 @@ mod tests {
             Slot::Due,
             Slot::Challenge,
             Slot::Confirmations,
+            Slot::Factors,
+            Slot::Recovery,
+            Slot::StepUp([0x1c; 16]),
             Slot::Keychain,
             Slot::Sessions,
             Slot::Session([0xab; 16]),

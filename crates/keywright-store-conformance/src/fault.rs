@@ -1,0 +1,391 @@
+//! A store that fails on purpose: lost replies, late deliveries, conflicts, loads that fail.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use keywright_core::{SecurityEvent, UnixSeconds};
+use keywright_store::{
+    Batch, BoxFuture, CipherId, CommitError, EventId, LoadError, Manifest, Mark, Partition, RecordStore, Row, Rows,
+    Scanned, Slot, StageId, Stored, Upkeep, VaultStore, Which,
+};
+
+use crate::Backend;
+
+/// What happens to one commit.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing: it reaches the store, and the store's own reply comes back.
+    None,
+    /// `Conflict`. It never reaches the store.
+    Conflict,
+    /// `Rejected`. It never reaches the store.
+    Rejected,
+    /// `Unknown`. It never reaches the store.
+    LostBefore,
+    /// `Unknown`. It reached the store; what the store said is lost.
+    LostAfter,
+    /// `Unknown`, as from a `COMMIT` that failed: it was rolled back.
+    CommitFailed,
+    /// `Unknown`. It is still on its way, until [`FaultStore::deliver`].
+    Held,
+    /// Another server is faster: its batch reaches the store first, then this one does.
+    Overtaken(Batch),
+}
+
+/// What happens to one load of records.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum LoadFault {
+    /// Nothing.
+    None,
+    /// `Failed`. It never reaches the store.
+    Fails,
+    /// It is answered; then, before the answer is used, another server's batch reaches the store.
+    Then(Batch),
+    /// It is answered; then, before the answer is used, every held commit is delivered.
+    ThenDelivers,
+}
+
+/// How often a fault happens in random mode, each in 1/1000 of the calls it can happen to. At most 1,000 in sum for
+/// those of a commit; what is over has no effect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Odds {
+    /// Of a commit: [`Fault::Conflict`].
+    pub conflict: u16,
+    /// Of a commit: [`Fault::Rejected`].
+    pub rejected: u16,
+    /// Of a commit: [`Fault::LostBefore`].
+    pub lost_before: u16,
+    /// Of a commit: [`Fault::LostAfter`].
+    pub lost_after: u16,
+    /// Of a commit: [`Fault::Held`].
+    pub held: u16,
+    /// Of a load: [`LoadFault::Fails`].
+    pub load_fails: u16,
+    /// Of a load or commit: the oldest held commit is delivered just before or just after it.
+    pub delivery: u16,
+    /// Of a load or commit: other tasks run before it.
+    pub pause: u16,
+}
+
+/// What went through a [`FaultStore`] so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Commits asked for, with and without a fault.
+    pub commits: u64,
+    /// Of them, and of those delivered late, those that the store applied.
+    pub landed: u64,
+    /// Loads of records.
+    pub loads: u64,
+}
+
+#[derive(Default)]
+struct Script {
+    commits: VecDeque<Fault>,
+    loads: VecDeque<LoadFault>,
+    held: VecDeque<Batch>,
+    random: Option<(SplitMix, Odds)>,
+    tally: Tally,
+}
+
+/// Wraps a store and makes its commits and loads fail, by script or at random.
+///
+/// Its own promises:
+/// - A scripted fault happens to exactly one call, in the order of the script; without script and odds nothing fails.
+/// - A commit reaches the store at most once, whole and unchanged, or is [`Held`](Fault::Held) until it is delivered.
+/// - `Conflict` and `Rejected` are said only of what was not and will not be written; `Unknown` of anything.
+/// - The same seed, odds and sequence of calls gives the same faults. The seed is no secret and the generator no secure
+///   one.
+///
+/// Only [`load`](RecordStore::load) and [`commit`](RecordStore::commit) fail; all other calls pass.
+///
+/// ```
+/// use std::sync::Arc;
+/// use keywright_core::AccountId;
+/// use keywright_store::{Batch, CommitError, Effect, Expect, MemoryStore, Partition, RecordStore, Revision, Slot, Write};
+/// use keywright_store_conformance::{Fault, FaultStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let store = FaultStore::new(Arc::new(MemoryStore::new()));
+/// let account = Partition::account(&AccountId::new("user-1")?);
+/// let write = Write {
+///     slot: Slot::Root,
+///     expect: Expect::Absent,
+///     effect: Effect::Put { body: "sealed".into(), purge_after: None },
+/// };
+/// let batch = Batch::new(account.clone(), Revision::from_bytes([1; 16]), vec![write])?;
+///
+/// store.next_commit(Fault::Held);
+/// assert!(matches!(store.commit(batch).await, Err(CommitError::Unknown(_))));
+/// assert_eq!(store.load(&account, &[Slot::Root]).await?, [None]);
+/// assert!(matches!(store.deliver().await, Some(Ok(()))));
+/// assert!(store.load(&account, &[Slot::Root]).await?[0].is_some());
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+pub struct FaultStore<S: ?Sized> {
+    script: Mutex<Script>,
+    inner: Arc<S>,
+}
+
+impl<S: Backend + ?Sized> FaultStore<S> {
+    /// A store without any fault, yet.
+    #[must_use]
+    pub fn new(inner: Arc<S>) -> Self {
+        Self { script: Mutex::default(), inner }
+    }
+
+    /// The store inside: what another server sees.
+    #[must_use]
+    pub const fn inner(&self) -> &Arc<S> {
+        &self.inner
+    }
+
+    /// Adds to the script of commits.
+    pub fn next_commit(&self, fault: Fault) {
+        self.script().commits.push_back(fault);
+    }
+
+    /// Adds to the script of loads.
+    pub fn next_load(&self, fault: LoadFault) {
+        self.script().loads.push_back(fault);
+    }
+
+    /// From now on, what has no script fails at random.
+    pub fn randomise(&self, seed: u64, odds: Odds) {
+        self.script().random = Some((SplitMix(seed), odds));
+    }
+
+    /// From now on nothing fails. Held commits stay held.
+    pub fn calm(&self) {
+        let mut script = self.script();
+        script.random = None;
+        script.commits.clear();
+        script.loads.clear();
+    }
+
+    /// How many commits are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.script().held.len()
+    }
+
+    /// Delivers the oldest held commit. Gives what the store says of it, which nobody was waiting for any more; `None`
+    /// if none is held.
+    pub async fn deliver(&self) -> Option<Result<(), CommitError>> {
+        let batch = self.script().held.pop_front()?;
+        Some(self.reach(batch).await)
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.script().tally
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn reach(&self, batch: Batch) -> Result<(), CommitError> {
+        let result = self.inner.commit(batch).await;
+        if result.is_ok() {
+            let tally = &mut self.script().tally;
+            tally.landed = tally.landed.saturating_add(1);
+        }
+        result
+    }
+
+    /// In random mode: perhaps lets other tasks run, perhaps delivers a held commit.
+    async fn unsettle(&self) {
+        let (pause, delivery) = {
+            let mut script = self.script();
+            let Some((rng, odds)) = &mut script.random else { return };
+            (rng.happens(odds.pause), rng.happens(odds.delivery))
+        };
+        if pause {
+            tokio::task::yield_now().await;
+        }
+        if delivery {
+            self.deliver().await;
+        }
+    }
+
+    async fn commit_with(&self, fault: Fault, batch: Batch) -> Result<(), CommitError> {
+        match fault {
+            Fault::None => self.reach(batch).await,
+            Fault::Conflict => Err(CommitError::Conflict),
+            Fault::Rejected => Err(CommitError::Rejected("refused on purpose".into())),
+            Fault::LostBefore => Err(lost()),
+            Fault::CommitFailed => Err(CommitError::Unknown("COMMIT failed on purpose".into())),
+            Fault::LostAfter => {
+                // Whatever it says: nobody hears it.
+                let _ = self.reach(batch).await;
+                Err(lost())
+            }
+            Fault::Held => {
+                self.script().held.push_back(batch);
+                Err(lost())
+            }
+            Fault::Overtaken(other) => {
+                // Whether the other landed is the test's to look at.
+                let _ = self.inner.commit(other).await;
+                self.reach(batch).await
+            }
+        }
+    }
+}
+
+fn lost() -> CommitError {
+    CommitError::Unknown("the reply was lost on purpose".into())
+}
+
+impl Script {
+    fn commit(&mut self) -> Fault {
+        self.tally.commits = self.tally.commits.saturating_add(1);
+        if let Some(fault) = self.commits.pop_front() {
+            return fault;
+        }
+        let Some((rng, odds)) = &mut self.random else { return Fault::None };
+        let faults = [
+            (odds.conflict, Fault::Conflict),
+            (odds.rejected, Fault::Rejected),
+            (odds.lost_before, Fault::LostBefore),
+            (odds.lost_after, Fault::LostAfter),
+            (odds.held, Fault::Held),
+        ];
+        let mut drawn = rng.per_mille();
+        for (odds, fault) in faults {
+            match drawn.checked_sub(odds) {
+                None => return fault,
+                Some(rest) => drawn = rest,
+            }
+        }
+        Fault::None
+    }
+
+    fn load(&mut self) -> LoadFault {
+        self.tally.loads = self.tally.loads.saturating_add(1);
+        if let Some(fault) = self.loads.pop_front() {
+            return fault;
+        }
+        let fails = self.random.as_mut().is_some_and(|(rng, odds)| rng.happens(odds.load_fails));
+        if fails { LoadFault::Fails } else { LoadFault::None }
+    }
+}
+
+/// Steele, Lea and Flood's SplitMix64: a few lines, good enough to choose faults, never for a secret.
+struct SplitMix(u64);
+
+impl SplitMix {
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn per_mille(&mut self) -> u16 {
+        u16::try_from(self.next() % 1_000).unwrap_or(0)
+    }
+
+    fn happens(&mut self, odds: u16) -> bool {
+        self.per_mille() < odds
+    }
+}
+
+impl<S: Backend + ?Sized> fmt::Debug for FaultStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultStore").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S: Backend + ?Sized> RecordStore for FaultStore<S> {
+    fn load<'a>(
+        &'a self,
+        partition: &'a Partition,
+        slots: &'a [Slot],
+    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
+        Box::pin(async move {
+            let fault = self.script().load();
+            self.unsettle().await;
+            if matches!(fault, LoadFault::Fails) {
+                return Err(LoadError::Failed("a load failed on purpose".into()));
+            }
+            let stored = self.inner.load(partition, slots).await;
+            match fault {
+                LoadFault::Then(batch) => drop(self.inner.commit(batch).await),
+                LoadFault::ThenDelivers => while self.deliver().await.is_some() {},
+                LoadFault::None | LoadFault::Fails => self.unsettle().await,
+            }
+            stored
+        })
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(async move {
+            let fault = self.script().commit();
+            self.unsettle().await;
+            let result = self.commit_with(fault, batch).await;
+            self.unsettle().await;
+            result
+        })
+    }
+
+    fn events<'a>(
+        &'a self,
+        partition: &'a Partition,
+        before: Option<EventId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
+        self.inner.events(partition, before, limit)
+    }
+}
+
+impl<S: Backend + ?Sized> VaultStore for FaultStore<S> {
+    fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
+        self.inner.manifest(account)
+    }
+
+    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
+        self.inner.read(account, which)
+    }
+
+    fn stage<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        rows: Rows,
+        purge_after: UnixSeconds,
+    ) -> BoxFuture<'a, Result<(), CommitError>> {
+        self.inner.stage(account, stage, rows, purge_after)
+    }
+
+    fn staged<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+    ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
+        self.inner.staged(account, stage)
+    }
+}
+
+impl<S: Backend + ?Sized> Upkeep for FaultStore<S> {
+    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.sweep(before, limit)
+    }
+
+    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.forget_events(before, limit)
+    }
+
+    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
+        self.inner.scan(after, limit)
+    }
+}
