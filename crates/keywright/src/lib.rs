@@ -1,1 +1,111 @@
-//! keywright
+//! Account security for Rust servers: a password challenge, confirmation of destructive actions, and the wire protocols
+//! of real clients, over your own storage. What is granted is granted at most once, on any store, under any race or
+//! crash.
+//!
+//! This crate is the front door: it opens a store with its keyring ([`Keywright`]) and hands out the services. It never
+//! logs, never spawns, never binds a port, and has no accounts of its own: you say when one is made.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (database, keyring) = (folder.path().join("accounts.sqlite"), folder.path().join("keyring.toml"));
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! use keywright::challenge::{Caller, ChallengeSecret, Proof, Salts, Verification};
+//! use keywright::{AccountId, Keywright, sqlite::SqliteStore};
+//!
+//! let keywright = Keywright::builder(SqliteStore::open(&database)?).keyring_file(&keyring).open().await?;
+//! let account = AccountId::new("user-1")?;
+//! keywright.create_account(&account).await?; // at sign-up
+//!
+//! # let (one, two, three) = ("ab".repeat(256), "cd".repeat(64), "ef".repeat(16));
+//! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
+//! // The client sends salts and a secret that it derived from the password, and later the secret alone.
+//! let challenges = keywright.challenges();
+//! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts).await?;
+//! match challenges.verify(&account, &Proof::from_client(&typed)?, &Caller::stranger()).await? {
+//!     Verification::Granted(_user_key) => println!("welcome"),
+//!     Verification::Denied(_) => println!("wrong, and counted"),
+//!     Verification::Refused(refusal) => println!("try again in {} s", refusal.retry_after()),
+//!     _ => println!("no challenge is set"),
+//! }
+//! # Ok(())
+//! # })
+//! # }
+//! ```
+//!
+//! A confirmed deletion: the function that deletes takes a proof, and only a confirmation makes one.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
+//! # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
+//! # let account = AccountId::new("user-1")?;
+//! # keywright.create_account(&account).await?;
+//! use keywright::confirm::{Action, Confirmation, Confirmed};
+//!
+//! struct DeleteVault { vault: String }
+//! impl Action for DeleteVault {
+//!     const NAME: &'static str = "vault.delete";
+//!     fn target(&self) -> &str { &self.vault }
+//!     fn parameters(&self) -> Vec<u8> { Vec::new() }
+//! }
+//! fn delete_vault(proof: Confirmed<DeleteVault>) -> String {
+//!     let (account, action) = proof.into_parts();
+//!     format!("vault {} of {account} is gone", action.vault)
+//! }
+//!
+//! let action = || DeleteVault { vault: "7".into() };
+//! let shown = keywright.confirmations().ask_code(&account, &action(), b"session-1").await?;
+//! # let typed = shown.expose();
+//! // … the page shows it, the user types it back:
+//! match keywright.confirmations().confirm_code(&account, action(), b"session-1", typed).await? {
+//!     Confirmation::Granted(proof) => assert_eq!(delete_vault(proof), "vault 7 of user-1 is gone"),
+//!     _ => println!("wrong code, or too late"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
+//!   from requests.
+//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm): what is checked. `nextcloud`: who asks.
+//! - [`sqlite`](mod@sqlite), [`MemoryStore`]: where it is kept. [`mod@store`]: the port, for a backend of your own.
+//! - [`mod@core`]: time, randomness, secrets, the keyring, the guess ledger.
+//!
+//! # Features
+//! - `challenge`, `confirm`, `sqlite` (default): the domain and the embedded backend.
+//! - `client`: the client half of the challenge. `nextcloud`: that wire. `tower`: wires as `tower::Service`.
+#![forbid(unsafe_code)]
+
+/// The example of the README, compiled and run as a doctest.
+#[cfg(all(doctest, feature = "confirm", feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+mod builder;
+mod front;
+mod housekeeping;
+mod kids;
+
+pub use keywright_core as core;
+pub use keywright_store as store;
+
+#[cfg(feature = "challenge")]
+pub use keywright_challenge as challenge;
+#[cfg(feature = "confirm")]
+pub use keywright_confirm as confirm;
+#[cfg(feature = "nextcloud")]
+pub use keywright_nextcloud as nextcloud;
+#[cfg(feature = "sqlite")]
+pub use keywright_sqlite as sqlite;
+
+pub use builder::{Builder, StartError, Store};
+pub use front::{Creation, Keywright};
+pub use housekeeping::{Due, Housekeeping, HousekeepingError, Place, Resealed, Retirement};
+pub use keywright_core::{
+    AccountId, AccountIdError, Clock, Door, Entropy, EventKind, KeyId, Keyring, KeyringFileError, ManualClock,
+    SecretBytes, SecretString, SecretVec, SecurityEvent, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
+};
+pub use keywright_store::{Driver, EventId, MemoryStore, TransactError};

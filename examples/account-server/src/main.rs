@@ -1,1 +1,50 @@
-fn main() {}
+//! The reference server: Keywright's protocols on an embedded SQLite file. Read it to see how a server embeds Keywright.
+//!
+//! It is no product: it has only as much login as real clients need to reach the account endpoints. Names, e-mail
+//! addresses and password hashes lie in the same store, sealed like everything else.
+//!
+//! - [`options`]: the command line. [`start`]: how the parts are put together.
+//! - [`accounts`]: who there is. [`host`]: what the Nextcloud protocol asks of the server around it.
+//! - [`routes`], [`serve`], [`tls`]: HTTP. [`mail`], [`limits`], [`housekeeping`]: the rest.
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod demo;
+mod host;
+mod housekeeping;
+mod limits;
+mod mail;
+mod options;
+mod output;
+mod routes;
+mod serve;
+mod start;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = options::Options::parse();
+    log_to_stderr();
+    match start::run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Our own crates at `info`, others only when they warn: what they log of requests is not ours to vouch for.
+fn log_to_stderr() {
+    let ours = ["account_server", "keywright"].map(|target| (target, LevelFilter::INFO));
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(format).with(filter).init();
+}

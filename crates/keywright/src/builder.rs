@@ -1,0 +1,111 @@
+//! Opening: a store, its keyring, and the note that keeps the two together.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keywright_core::{Clock, Entropy, KeyId, Keyring, KeyringFileError, SystemClock, SystemEntropy};
+use keywright_store::{Driver, LoadError, TransactError, Upkeep, VaultStore};
+
+use crate::{Keywright, kids};
+
+/// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one.
+pub trait Store: VaultStore + Upkeep {}
+
+impl<T: VaultStore + Upkeep> Store for T {}
+
+enum Source {
+    None,
+    File(PathBuf),
+    Given(Keyring),
+}
+
+/// Opens a [`Keywright`].
+pub struct Builder {
+    store: Arc<dyn Store>,
+    source: Source,
+    entropy: Arc<dyn Entropy + Send + Sync>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Builder {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, source: Source::None, entropy: Arc::new(SystemEntropy), clock: Arc::new(SystemClock) }
+    }
+
+    /// Where the keyring file is. It is made, with mode 0600, if it is absent **and** the store is empty. Keep it out of
+    /// the database's backups: with a dump alone, nothing that is stored verifies a guess.
+    #[must_use]
+    pub fn keyring_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source = Source::File(path.into());
+        self
+    }
+
+    /// A keyring from elsewhere: a secret manager, a test.
+    #[must_use]
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.source = Source::Given(keyring);
+        self
+    }
+
+    /// Another source of randomness; the operating system's by default.
+    #[must_use]
+    pub fn entropy(mut self, entropy: impl Entropy + Send + Sync + 'static) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Another clock; the system's by default. Shared, so that a test can set it.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Opens the keyring, sees that it is the one this store was written with, and notes its newest key. Reads one small
+    /// file without giving way to other tasks: meant for a server's start.
+    ///
+    /// # Errors
+    /// [`StartError`]. Nothing is overwritten; an operator must act.
+    pub async fn open(self) -> Result<Keywright, StartError> {
+        let empty = self.store.scan(None, 1).await.map_err(StartError::Store)?.is_empty();
+        let keyring = match self.source {
+            Source::None => return Err(StartError::NoKeyring),
+            Source::File(path) => Keyring::open_or_create(&path, &*self.entropy, empty)?.0,
+            Source::Given(keyring) => keyring,
+        };
+        let driver = Driver::new(self.store.clone(), Arc::new(keyring), self.entropy, self.clock);
+        kids::note(&driver, empty).await?;
+        Ok(Keywright::new(driver, self.store))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The builder was told of no keyring.
+    #[error("no keyring: name a keyring file, or give one")]
+    NoKeyring,
+    /// The keyring file cannot be used; absent beside a store that holds data, for one.
+    #[error(transparent)]
+    Keyring(#[from] KeyringFileError),
+    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds it.
+    #[error("the keyring lacks the key {0}, which this store was written with: restore the right keyring file")]
+    MissingKey(KeyId),
+    /// The store holds data, but not the note of its keys.
+    #[error("the store holds data, but no note of its keys: lost or half-restored data")]
+    NoKeyNote,
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[source] LoadError),
+    /// The keys in use could not be noted.
+    #[error("the note of the keys in use failed")]
+    Note(#[source] TransactError),
+}

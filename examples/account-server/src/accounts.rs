@@ -1,0 +1,329 @@
+//! Who there is: profiles and app passwords, sealed records in the same store.
+//!
+//! An account's own partition belongs to Keywright, and a reset empties it. So what must outlive a reset lies in the
+//! partitions of names: the profile under the login name's index value, an app password under its own. The account's id
+//! is `acc-` and the login name's index value: stored nowhere twice, and telling nobody the name.
+
+mod file;
+mod password;
+
+use keywright::core::{EntropyError, IndexKey, KeyringError, random_bytes};
+use keywright::nextcloud::AppTokenId;
+use keywright::store::{Draft, Partition, Record, Slot, StepError};
+use keywright::{AccountId, Driver, SecretString, TransactError};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use file::{AccountsFileError, NewAccount, read};
+use password::{PasswordError, PasswordHash, Passwords};
+
+const PROFILE: Slot = Slot::Host(*b"server-profile-1");
+const APP_PASSWORD: Slot = Slot::Host(*b"server-app-pass1");
+const ID_PREFIX: &str = "acc-";
+
+/// App passwords are looked up, not throttled, so they must be too long to guess: 128 bits, as 22 characters have in
+/// base64. One from the accounts file may be shorter; then the log says so.
+const UNGUESSABLE_CHARACTERS: usize = 22;
+
+/// What the server knows of an account.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Profile {
+    /// As it stands in the accounts file.
+    pub(crate) name: String,
+    pub(crate) email: Option<String>,
+    password: Option<PasswordHash>,
+}
+
+impl Record for Profile {
+    const SCHEMA: u16 = 1;
+}
+
+/// An app password's record: found by its index value, so it need not be compared.
+#[derive(Serialize, Deserialize)]
+struct AppPassword {
+    account: AccountId,
+    /// Kept when it has ended, so that nothing brings it back.
+    ended: bool,
+}
+
+impl Record for AppPassword {
+    const SCHEMA: u16 = 1;
+}
+
+/// The accounts.
+pub(crate) struct Accounts {
+    driver: Driver,
+    names: IndexKey,
+    app_passwords: IndexKey,
+    passwords: Passwords,
+}
+
+/// What became of an account that was to be seeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seeding {
+    /// It was made now.
+    Made,
+    /// It was made before, and stays as it is.
+    Kept,
+}
+
+impl Accounts {
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) fn new(driver: Driver) -> Result<Self, AccountsError> {
+        let keyring = driver.keyring();
+        let (names, app_passwords) = (keyring.index("login-name")?, keyring.index("app-token")?);
+        let passwords = Passwords::new(&**driver.entropy())?;
+        Ok(Self { driver, names, app_passwords, passwords })
+    }
+
+    /// The account behind a login name. Upper and lower case of ASCII letters are one name.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn find(&self, login_name: &str) -> Result<Option<AccountId>, AccountsError> {
+        let account = self.id(login_name)?;
+        Ok(self.profile(&account).await?.map(|_| account))
+    }
+
+    /// What is known of an account.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, AccountsError> {
+        let Some(partition) = profile_partition(account) else { return Ok(None) };
+        Ok(self.driver.observe(&partition, &[PROFILE], |draft| draft.read(PROFILE)).await?)
+    }
+
+    /// Whether this is the account's login password. The same work is done where there is none.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn check_password(
+        &self,
+        account: Option<&AccountId>,
+        password: &SecretString,
+    ) -> Result<bool, AccountsError> {
+        let profile = match account {
+            Some(account) => self.profile(account).await?,
+            None => None,
+        };
+        let stored = profile.as_ref().and_then(|profile| profile.password.as_ref());
+        Ok(self.passwords.check(password, stored).await?)
+    }
+
+    /// Whose app password this is, and its id, which is its index value in hex digits.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn app_password(
+        &self,
+        secret: &SecretString,
+    ) -> Result<Option<(AccountId, AppTokenId)>, AccountsError> {
+        let index = self.app_password_index(secret);
+        let look = |draft: &mut Draft<'_>| draft.read::<AppPassword>(APP_PASSWORD);
+        let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD], look).await?;
+        Ok(found.filter(|found| !found.ended).map(|found| (found.account, AppTokenId(hex::encode(index)))))
+    }
+
+    /// Ends an app password, for good. Gives whether it was alive.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn end_app_password(&self, account: &AccountId, id: &AppTokenId) -> Result<bool, AccountsError> {
+        let Some(index) = decode(&id.0) else { return Ok(false) };
+        let step = |draft: &mut Draft<'_>| match draft.read::<AppPassword>(APP_PASSWORD)? {
+            Some(found) if found.account == *account && !found.ended => {
+                draft.put(APP_PASSWORD, &AppPassword { ended: true, ..found }, None).map(|()| true)
+            }
+            Some(_) | None => Ok(false),
+        };
+        Ok(self.driver.transact(&Partition::name(&index), &[APP_PASSWORD], step).await?.0)
+    }
+
+    /// Makes an account, once and never again. The account's own records come last and say that it was seeded, so what
+    /// was cut short is done again, and what was done stays: a restart brings nothing back that was spent or ended.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn seed(&self, new: &NewAccount) -> Result<Seeding, AccountsError> {
+        let account = self.id(&new.name)?;
+        if self.is_seeded(&account).await? {
+            return Ok(Seeding::Kept);
+        }
+        for secret in &new.app_passwords {
+            self.add_app_password(&account, &new.name, secret).await?;
+        }
+        let entropy = &**self.driver.entropy();
+        let password = match &new.login_password {
+            Some(password) => Some(self.passwords.hash(password, entropy).await?),
+            None => None,
+        };
+        let profile = Profile { name: new.name.clone(), email: new.email.clone(), password };
+        let partition = Partition::name(&self.name_index(&new.name));
+        self.driver.transact(&partition, &[PROFILE], |draft| draft.put(PROFILE, &profile, None)).await?;
+        self.driver.transact(&Partition::account(&account), &[], make_seeded).await?;
+        tracing::info!(account = %account, "an account was made");
+        Ok(Seeding::Made)
+    }
+
+    /// Whether an account of this name was seeded before.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn is_known(&self, login_name: &str) -> Result<bool, AccountsError> {
+        self.is_seeded(&self.id(login_name)?).await
+    }
+
+    /// A fresh secret of 160 bits, for an app password or a login password.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) fn fresh_secret(&self) -> Result<SecretString, AccountsError> {
+        Ok(SecretString::new(hex::encode(random_bytes::<20>(&**self.driver.entropy())?)))
+    }
+
+    async fn is_seeded(&self, account: &AccountId) -> Result<bool, AccountsError> {
+        match self.driver.observe(&Partition::account(account), &[], |draft| Ok(draft.root()?.seeded)).await {
+            Err(TransactError::Step(StepError::NoAccount)) => Ok(false),
+            seeded => Ok(seeded?),
+        }
+    }
+
+    async fn add_app_password(
+        &self,
+        account: &AccountId,
+        name: &str,
+        secret: &SecretString,
+    ) -> Result<(), AccountsError> {
+        if secret.expose().chars().count() < UNGUESSABLE_CHARACTERS {
+            tracing::warn!(account = %account, "an app password is short enough to be guessed; take 22 random characters");
+        }
+        let step = |draft: &mut Draft<'_>| match draft.read::<AppPassword>(APP_PASSWORD)? {
+            Some(found) => Ok(found.account == *account),
+            None => {
+                let new = AppPassword { account: account.clone(), ended: false };
+                draft.put(APP_PASSWORD, &new, None).map(|()| true)
+            }
+        };
+        let partition = Partition::name(&self.app_password_index(secret));
+        let (ours, _) = self.driver.transact(&partition, &[APP_PASSWORD], step).await?;
+        if ours { Ok(()) } else { Err(AccountsError::AppPasswordTaken { name: name.to_owned() }) }
+    }
+
+    fn name_index(&self, login_name: &str) -> [u8; 32] {
+        self.names.mac(&[login_name.to_ascii_lowercase().as_bytes()])
+    }
+
+    fn app_password_index(&self, secret: &SecretString) -> [u8; 32] {
+        self.app_passwords.mac(&[secret.expose().as_bytes()])
+    }
+
+    fn id(&self, login_name: &str) -> Result<AccountId, AccountsError> {
+        let id = format!("{ID_PREFIX}{}", hex::encode(self.name_index(login_name)));
+        AccountId::new(id).map_err(|_| AccountsError::Id)
+    }
+}
+
+/// The first root, in one commit with the mark that seeding came to its end.
+fn make_seeded(draft: &mut Draft<'_>) -> Result<(), StepError> {
+    let mut root = draft.create_account()?;
+    root.seeded = true;
+    draft.put_root(&root)
+}
+
+/// `None` for an id that is not of this server's making.
+fn profile_partition(account: &AccountId) -> Option<Partition> {
+    account.as_str().strip_prefix(ID_PREFIX).and_then(decode).map(|index| Partition::name(&index))
+}
+
+fn decode(digits: &str) -> Option<[u8; 32]> {
+    let mut index = [0; 32];
+    hex::decode_to_slice(digits, &mut index).ok().map(|()| index)
+}
+
+/// The accounts cannot be looked up or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountsError {
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    #[error("an app password of `{name}` is in use by another account")]
+    AppPasswordTaken { name: String },
+    #[error("an account id could not be made")]
+    Id,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
+
+    async fn accounts() -> Accounts {
+        let keyring = Keyring::generate(&SystemEntropy).unwrap();
+        let keywright = Keywright::builder(MemoryStore::new()).keyring(keyring).open().await.unwrap();
+        Accounts::new(keywright.driver().clone()).unwrap()
+    }
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::new(text.to_owned())
+    }
+
+    fn new(name: &str, app_passwords: &[&str]) -> NewAccount {
+        NewAccount {
+            name: name.to_owned(),
+            email: Some(format!("{name}@example.org")),
+            login_password: Some(secret("login")),
+            app_passwords: app_passwords.iter().map(|text| secret(text)).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn seeded_once_and_found_by_any_case() {
+        let accounts = accounts().await;
+        assert!(!accounts.is_known("alice").await.unwrap());
+        assert_eq!(accounts.seed(&new("Alice", &["one"])).await.unwrap(), Seeding::Made);
+        let alice = accounts.find("aLICE").await.unwrap().unwrap();
+        assert_eq!(accounts.find("alicia").await.unwrap(), None);
+        assert_eq!(accounts.profile(&alice).await.unwrap().unwrap().name, "Alice");
+        assert!(accounts.check_password(Some(&alice), &secret("login")).await.unwrap());
+        assert!(!accounts.check_password(Some(&alice), &secret("one")).await.unwrap());
+        assert!(!accounts.check_password(None, &secret("login")).await.unwrap());
+
+        let mut changed = new("alice", &["one", "two"]);
+        changed.login_password = Some(secret("other"));
+        assert_eq!(accounts.seed(&changed).await.unwrap(), Seeding::Kept);
+        assert!(accounts.app_password(&secret("two")).await.unwrap().is_none());
+        assert!(accounts.check_password(Some(&alice), &secret("login")).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_ended_app_password_stays_ended() {
+        let accounts = accounts().await;
+        accounts.seed(&new("alice", &["one", "two"])).await.unwrap();
+        let (alice, id) = accounts.app_password(&secret("one")).await.unwrap().unwrap();
+        let stranger = AccountId::new("acc-00").unwrap();
+        assert!(!accounts.end_app_password(&stranger, &id).await.unwrap());
+        assert!(accounts.end_app_password(&alice, &id).await.unwrap());
+        assert!(!accounts.end_app_password(&alice, &id).await.unwrap(), "idempotent");
+        assert!(!accounts.end_app_password(&alice, &AppTokenId("no id".to_owned())).await.unwrap());
+        accounts.seed(&new("alice", &["one", "two"])).await.unwrap();
+        assert!(accounts.app_password(&secret("one")).await.unwrap().is_none());
+        assert_eq!(accounts.app_password(&secret("two")).await.unwrap().unwrap().0, alice);
+    }
+
+    #[tokio::test]
+    async fn seeding_that_was_cut_short_is_done_again() {
+        let accounts = accounts().await;
+        let alice = accounts.id("alice").unwrap();
+        accounts.add_app_password(&alice, "alice", &secret("one")).await.unwrap();
+        assert_eq!(accounts.seed(&new("alice", &["one"])).await.unwrap(), Seeding::Made);
+        let taken = accounts.seed(&new("bob", &["one"])).await.unwrap_err();
+        assert_eq!(taken.to_string(), "an app password of `bob` is in use by another account");
+        assert!(accounts.find("bob").await.unwrap().is_none());
+    }
+}

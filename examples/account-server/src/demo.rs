@@ -1,0 +1,69 @@
+//! The demo account of a first start, and three lines to try it with.
+
+use std::fmt::Write;
+
+use keywright::nextcloud::BASE_PATH;
+
+use crate::accounts::{Accounts, AccountsError, NewAccount, Seeding};
+use crate::options::Style;
+
+const NAME: &str = "demo";
+
+/// What the demo account's lines depend on.
+pub(crate) struct Scene<'a> {
+    /// The server's address, as this machine reaches it.
+    pub(crate) url: &'a str,
+    pub(crate) tls: bool,
+    /// Whether the protocol's paths answer at all.
+    pub(crate) usable: bool,
+    pub(crate) reset: Style,
+}
+
+/// Makes the demo account if there is no account at all. Gives what to print.
+///
+/// # Errors
+/// [`AccountsError`].
+pub(crate) async fn seed(accounts: &Accounts, nobody: bool, scene: &Scene<'_>) -> Result<String, AccountsError> {
+    if !nobody {
+        return Ok(if accounts.is_known(NAME).await? {
+            format!(
+                "the account {NAME} exists already; its passwords are stored as hashes and cannot be shown again\n\
+                 (for a new one: stop, delete the store and the keyring, start again; or name a file with --accounts)"
+            )
+        } else {
+            "no demo account is made: the store has accounts already".to_owned()
+        });
+    }
+    let (app_password, login_password) = (accounts.fresh_secret()?, accounts.fresh_secret()?);
+    let (app, login) = (app_password.expose().to_owned(), login_password.expose().to_owned());
+    let new = NewAccount {
+        name: NAME.to_owned(),
+        email: Some("demo@example.org".to_owned()),
+        login_password: Some(login_password),
+        app_passwords: vec![app_password],
+    };
+    match accounts.seed(&new).await? {
+        Seeding::Made => Ok(introduce(&app, &login, scene)),
+        Seeding::Kept => Ok(format!("another process made the account {NAME} at this moment; it has shown it")),
+    }
+}
+
+fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
+    let mut text = format!(
+        "demo account, shown this once\nname:           {NAME}\napp password:   {app}\nlogin password: {login}\n"
+    );
+    if !scene.usable {
+        text.push_str("plain HTTP is refused on an address that others reach: add --tls-self-signed or a certificate");
+        return text;
+    }
+    let options = if scene.tls { "--insecure " } else { "" };
+    let (curl, base) = (format!("curl {options}-u {NAME}:{app}"), format!("{}{BASE_PATH}", scene.url));
+    let json = "-H 'Content-Type: application/json' -d";
+    // Writing to a text does not fail.
+    let _written = write!(text, "{curl} {base}session/request\n{curl} {json} '{{}}' {base}session/open\n");
+    let _written = match scene.reset {
+        Style::Code => write!(text, "{curl} {base}account/reset"),
+        Style::Wait => write!(text, "{curl} {json} '{{\"password\":\"{login}\"}}' {base}account/reset"),
+    };
+    text
+}

@@ -1,0 +1,158 @@
+//! Mail: appended to a text file, sent by SMTP, or not at all.
+//!
+//! What this server mails are notices. One that cannot be delivered is logged, and delays or undoes nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use lettre::message::header::ContentType;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tokio::task::spawn_blocking;
+
+use crate::options::PublicUrl;
+
+/// How long a mail server may take for one step of the conversation.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// One message.
+pub(crate) struct Message {
+    /// The address, checked when it was seeded: no control characters, no blanks.
+    pub(crate) to: String,
+    /// One line.
+    pub(crate) subject: &'static str,
+    pub(crate) text: String,
+}
+
+/// Where mail goes.
+pub(crate) enum Mailer {
+    /// Nowhere.
+    Off,
+    /// To the end of a file.
+    Outbox(PathBuf),
+    /// To a mail server.
+    Smtp(Box<Smtp>),
+}
+
+/// A mail server, and whom it sends for.
+pub(crate) struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+impl Mailer {
+    /// Mail to a file, which is made now if it is absent.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn outbox(path: PathBuf) -> io::Result<Self> {
+        open(&path)?;
+        Ok(Self::Outbox(path))
+    }
+
+    /// Mail by SMTP, from an address at the host of `public_url`.
+    ///
+    /// # Errors
+    /// [`SmtpUrlError`]. It does not quote the URL, which may hold a password.
+    pub(crate) fn smtp(url: &str, public_url: &PublicUrl) -> Result<Self, SmtpUrlError> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| SmtpUrlError)?;
+        let sender = format!("Account server <no-reply@{}>", public_url.host());
+        let from = sender.parse().or_else(|_| "Account server <no-reply@localhost>".parse());
+        let transport = transport.timeout(Some(SMTP_TIMEOUT)).build();
+        Ok(Self::Smtp(Box::new(Smtp { transport, from: from.map_err(|_| SmtpUrlError)? })))
+    }
+
+    /// Hands a message over. A file has it when this returns; a mail server gets it while the caller goes on.
+    pub(crate) async fn send(&self, message: Message) {
+        match self {
+            Self::Off => {}
+            Self::Outbox(path) => {
+                let path = path.clone();
+                let appended = spawn_blocking(move || append(&path, &message)).await;
+                match appended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "a mail was not written to the outbox"),
+                    Err(_) => tracing::error!("a mail was not written to the outbox"),
+                }
+            }
+            Self::Smtp(smtp) => match compose(smtp.from.clone(), message) {
+                Some(message) => {
+                    let transport = smtp.transport.clone();
+                    tokio::spawn(async move {
+                        // The mail server's own words may quote the recipient: its status has to do.
+                        if let Err(error) = transport.send(message).await {
+                            let code = error.status().map(|code| code.to_string());
+                            tracing::error!(code, timeout = error.is_timeout(), "a mail was not sent");
+                        }
+                    });
+                }
+                None => tracing::error!("a mail could not be composed: is the account's address one?"),
+            },
+        }
+    }
+}
+
+/// The URL of a mail server that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("`--smtp` is no SMTP URL; expected `smtps://user:password@host` or `smtp://host?tls=required`")]
+pub(crate) struct SmtpUrlError;
+
+fn compose(from: Mailbox, message: Message) -> Option<lettre::Message> {
+    let to = message.to.parse().ok()?;
+    let builder = lettre::Message::builder().from(from).to(to).subject(message.subject);
+    builder.header(ContentType::TEXT_PLAIN).body(message.text).ok()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    // Mail will carry codes.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// One message is one append: `To:` and `Subject:`, an empty line, the text, an empty line.
+fn append(path: &Path, message: &Message) -> io::Result<()> {
+    let Message { to, subject, text } = message;
+    open(path)?.write_all(format!("To: {to}\nSubject: {subject}\n\n{}\n\n", text.trim_end()).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message { to: "alice@example.org".to_owned(), subject: "Hello", text: text.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn the_outbox_keeps_every_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("outbox.txt");
+        let mailer = Mailer::outbox(path.clone()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+        mailer.send(message("Grüße,\nBob\n")).await;
+        mailer.send(message("again")).await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected = "To: alice@example.org\nSubject: Hello\n\nGrüße,\nBob\n\n\
+                        To: alice@example.org\nSubject: Hello\n\nagain\n\n";
+        assert_eq!(text, expected);
+        assert!(Mailer::outbox(folder.path().join("absent").join("outbox")).is_err());
+    }
+
+    #[tokio::test]
+    async fn smtp_urls() {
+        let public: PublicUrl = "https://example.org".parse().unwrap();
+        let Ok(Mailer::Smtp(smtp)) = Mailer::smtp("smtps://u:p@mail.example.org", &public) else {
+            panic!("a good URL")
+        };
+        assert_eq!(smtp.from.email.to_string(), "no-reply@example.org");
+        let error = Mailer::smtp("https://u:sesame@mail.example.org", &public).map(|_| ()).unwrap_err();
+        assert!(!error.to_string().contains("sesame"));
+        let mail = compose(smtp.from, message("Grüße")).unwrap();
+        assert!(String::from_utf8(mail.formatted()).unwrap().contains("To: alice@example.org"));
+    }
+}

@@ -1,0 +1,201 @@
+//! The command line.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use axum::http::Uri;
+use clap::{Parser, ValueEnum};
+use keywright::nextcloud::ResetStyle;
+
+/// Keywright's reference server: account protocols of real clients, on an embedded SQLite file.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Options {
+    /// Where to listen. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+
+    /// Where everything is kept: `sqlite:PATH` or `memory:`.
+    #[arg(long, value_name = "STORE", default_value = "sqlite:account-server.sqlite")]
+    pub(crate) store: StoreChoice,
+
+    /// Accounts to make, once, from a TOML file. Without it a demo account is made on the first start.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) accounts: Option<PathBuf>,
+
+    /// The keyring; made if it is absent and the store is empty. Default: beside the SQLite file, ending in
+    /// `.keyring.toml`; for `memory:` none is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keyring: Option<PathBuf>,
+
+    /// Appends mail to a text file.
+    #[arg(long, value_name = "FILE", conflicts_with = "smtp")]
+    pub(crate) outbox: Option<PathBuf>,
+
+    /// Sends mail: `smtps://user:password@host`, or `smtp://host?tls=required`.
+    #[arg(long, value_name = "URL")]
+    pub(crate) smtp: Option<String>,
+
+    /// Serves TLS with a certificate made at the start.
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub(crate) tls_self_signed: bool,
+
+    /// Serves TLS with this certificate chain, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Request limits per user. The guess ledger always stays on.
+    #[arg(long, value_name = "on|off", default_value = "on", hide_possible_values = true)]
+    pub(crate) rate_limits: Switch,
+
+    /// The largest request body in bytes, where a protocol takes large ones; 1 MiB elsewhere.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
+    pub(crate) max_body: usize,
+
+    /// How an account is reset: a shown code typed back, or the login password and a wait.
+    #[arg(long, value_name = "code|wait", default_value = "code", hide_possible_values = true)]
+    pub(crate) reset_style: Style,
+
+    /// The address that mails name. Default: the listening one.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<PublicUrl>,
+}
+
+impl Options {
+    /// Whether requests come in over TLS.
+    pub(crate) const fn has_tls(&self) -> bool {
+        self.tls_self_signed || self.tls_cert.is_some()
+    }
+}
+
+/// `on` or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+/// The two documented resets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Style {
+    Code,
+    Wait,
+}
+
+impl From<Style> for ResetStyle {
+    fn from(style: Style) -> Self {
+        match style {
+            Style::Code => Self::Code,
+            Style::Wait => Self::Wait,
+        }
+    }
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StoreChoice {
+    Sqlite(PathBuf),
+    Memory,
+}
+
+impl FromStr for StoreChoice {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("sqlite", "" | ":memory:")) => Err("`sqlite:` takes a path; a store in memory is `memory:`"),
+            Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
+            _ => Err("expected `sqlite:PATH` or `memory:`"),
+        }
+    }
+}
+
+/// An `http` or `https` URL without query, and without the slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The name or address in it, without port.
+    pub(crate) fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
+        }
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected `http://HOST…` or `https://HOST…` without query or user";
+        let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
+        let authority = uri.authority().ok_or(EXPECTED)?;
+        let plain = matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.query().is_none()
+            && !text.contains('#')
+            && !authority.as_str().contains('@')
+            && !authority.host().is_empty();
+        if plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(EXPECTED) }
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+        let defaults = Options::parse_from(["account-server"]);
+        assert_eq!(defaults.listen, "127.0.0.1:8080");
+        assert_eq!(defaults.store, StoreChoice::Sqlite("account-server.sqlite".into()));
+        assert_eq!((defaults.rate_limits, defaults.reset_style), (Switch::On, Style::Code));
+        assert_eq!(defaults.max_body, 67_108_864);
+    }
+
+    #[test]
+    fn what_excludes_or_needs_each_other() {
+        for bad in [
+            "--outbox a --smtp smtp://b",
+            "--tls-self-signed --tls-cert a --tls-key b",
+            "--tls-cert a",
+            "--tls-key a",
+            "--store sqlite:",
+            "--store sqlite::memory:",
+            "--store postgres://x",
+            "--store memory",
+            "--rate-limits maybe",
+            "--reset-style mail",
+            "--max-body 1MiB",
+            "--public-url example.org",
+            "--public-url ftp://example.org",
+            "--public-url https://example.org/?a=b",
+            "--public-url https://user@example.org/",
+        ] {
+            let words = std::iter::once("account-server").chain(bad.split(' '));
+            assert!(Options::try_parse_from(words).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn public_urls() {
+        let url: PublicUrl = "https://example.org:8443/accounts/".parse().unwrap();
+        assert_eq!((url.to_string().as_str(), url.host()), ("https://example.org:8443/accounts", "example.org"));
+        assert_eq!("http://[::1]:80".parse::<PublicUrl>().unwrap().host(), "[::1]");
+        assert_eq!("http://[::1]".parse::<PublicUrl>().unwrap().host(), "[::1]");
+    }
+}

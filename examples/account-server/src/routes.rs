@@ -1,0 +1,63 @@
+//! What is served where, and what is logged of it.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use keywright::nextcloud::{BASE_PATH, Endpoint, Nextcloud};
+
+use crate::host::Server;
+
+const PAGE: &str = include_str!("page.html");
+
+/// The whole server.
+pub(crate) fn routes(nextcloud: &Nextcloud<Server>) -> Router {
+    let mut router = Router::new()
+        .route("/", get(page))
+        .route("/health", get(async || "ok\n"))
+        .route_service(BASE_PATH, nextcloud.clone())
+        .route_service(&format!("{BASE_PATH}{{*unknown}}"), nextcloud.clone());
+    // One route each, so that the log can name the endpoint without repeating what a client sent.
+    for endpoint in Endpoint::ALL {
+        router = router.route_service(&format!("{BASE_PATH}{}", endpoint.path()), nextcloud.clone());
+    }
+    router.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn(log))
+}
+
+async fn page() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, Html(PAGE))
+}
+
+/// The route, never the path or the query: those may carry codes.
+async fn log(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = known(request.method());
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
+    tracing::info!(method, route, status, milliseconds, "request");
+    response
+}
+
+/// A method's name can be any text; only the usual ones are repeated.
+fn known(method: &Method) -> &'static str {
+    const METHODS: [(Method, &str); 7] = [
+        (Method::GET, "GET"),
+        (Method::POST, "POST"),
+        (Method::HEAD, "HEAD"),
+        (Method::OPTIONS, "OPTIONS"),
+        (Method::PUT, "PUT"),
+        (Method::PATCH, "PATCH"),
+        (Method::DELETE, "DELETE"),
+    ];
+    METHODS.iter().find(|(usual, _)| usual == method).map_or("other", |(_, name)| name)
+}

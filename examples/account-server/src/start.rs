@@ -1,0 +1,163 @@
+//! How the parts are put together: listener, store and keyring, accounts, protocol, router.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum_server::tls_rustls::RustlsConfig;
+use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::sqlite::SqliteStore;
+use keywright::store::LoadError;
+use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy};
+
+use crate::accounts::{Accounts, AccountsError, AccountsFileError};
+use crate::host::Server;
+use crate::limits::Limits;
+use crate::mail::{Mailer, SmtpUrlError};
+use crate::options::{Options, PublicUrl, StoreChoice, Switch};
+use crate::{accounts, demo, housekeeping, output, routes, serve, tls};
+
+/// Starts the server and runs it until it is told to stop.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+    let stop = serve::told_to_stop().map_err(Failure::Signals)?;
+    let (listener, address) = listen(&options.listen)?;
+    let scheme = if options.has_tls() { "https" } else { "http" };
+    let listening_url = format!("{scheme}://{address}");
+    let tls = tls_config(&options, address)?;
+    let public_url = match &options.public_url {
+        Some(url) => url.clone(),
+        None => listening_url.parse().map_err(Failure::Url)?,
+    };
+
+    let keywright = open(&options).await?;
+    // Seen before anything is seeded. The order of partitions puts accounts first.
+    let first = keywright.store().scan(None, 1).await.map_err(Failure::Scan)?;
+    let nobody = !first.iter().any(|found| found.partition.is_account());
+    let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
+    let refuse_plain_http = !options.has_tls() && !address.ip().to_canonical().is_loopback();
+    match &options.accounts {
+        Some(path) => {
+            for new in accounts::read(path).map_err(Failure::AccountsFile)? {
+                accounts.seed(&new).await?;
+            }
+        }
+        None => {
+            let url = format!("{scheme}://{}", reachable(address));
+            let scene = demo::Scene {
+                url: &url,
+                tls: options.has_tls(),
+                usable: !refuse_plain_http,
+                reset: options.reset_style,
+            };
+            output::say(&demo::seed(&accounts, nobody, &scene).await?).map_err(Failure::Output)?;
+        }
+    }
+
+    let mut policy = NextcloudPolicy::default();
+    policy.reset = options.reset_style.into();
+    policy.refuse_plain_http = refuse_plain_http;
+    policy.max_body = MAX_BODY.min(options.max_body);
+    let limits = if options.rate_limits == Switch::On { Limits::on() } else { Limits::off() };
+    let host = Server { accounts, limits, mailer: mailer(&options, &public_url)?, public_url };
+    let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
+
+    let beside = tokio::spawn(housekeeping::run(keywright.clone(), nextcloud.clone()));
+    let router = routes::routes(&nextcloud);
+    output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
+    let served = serve::serve(listener, tls, router, stop).await.map_err(Failure::Serve);
+    beside.abort();
+    served
+}
+
+fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let bind = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bind().map_err(|source| Failure::Listen { address: address.to_owned(), source })
+}
+
+/// Where this machine reaches what listens on every address.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+fn tls_config(options: &Options, address: SocketAddr) -> Result<Option<RustlsConfig>, Failure> {
+    if let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        return Ok(Some(tls::from_files(certificate, key)?));
+    }
+    if !options.tls_self_signed {
+        return Ok(None);
+    }
+    let made = tls::self_signed(address.ip())?;
+    output::say(&format!("certificate SHA-256: {}", made.fingerprint)).map_err(Failure::Output)?;
+    Ok(Some(made.config))
+}
+
+/// Opens the store with its keyring.
+async fn open(options: &Options) -> Result<Keywright, Failure> {
+    let (store, beside): (Arc<dyn Store>, Option<PathBuf>) = match &options.store {
+        StoreChoice::Sqlite(path) => {
+            let store = SqliteStore::open(path)
+                .map_err(|source| Failure::Store { path: path.clone(), source: Box::new(source) })?;
+            (Arc::new(store), Some(path.with_extension("keyring.toml")))
+        }
+        StoreChoice::Memory => (Arc::new(MemoryStore::new()), None),
+    };
+    let builder = Keywright::builder_shared(store);
+    let keyring = options.keyring.clone().or(beside);
+    let builder = match &keyring {
+        Some(path) => builder.keyring_file(path),
+        None => builder.keyring(Keyring::generate(&SystemEntropy).map_err(AccountsError::from)?),
+    };
+    let place = keyring.unwrap_or_else(|| "(in memory)".into());
+    builder.open().await.map_err(|source| Failure::Keyring { place, source })
+}
+
+fn mailer(options: &Options, public_url: &PublicUrl) -> Result<Mailer, Failure> {
+    match (&options.outbox, &options.smtp) {
+        (Some(path), _) => Mailer::outbox(path.clone()).map_err(Failure::Outbox),
+        (None, Some(url)) => Ok(Mailer::smtp(url, public_url)?),
+        (None, None) => Ok(Mailer::Off),
+    }
+}
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("signals cannot be watched")]
+    Signals(#[source] io::Error),
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error("the listening address makes no URL: {0}")]
+    Url(&'static str),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error("the store {} cannot be opened", path.display())]
+    Store { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("store and keyring {} cannot be used together", place.display())]
+    Keyring { place: PathBuf, source: StartError },
+    #[error("the store cannot be read")]
+    Scan(#[source] LoadError),
+    #[error("the accounts file cannot be used")]
+    AccountsFile(#[source] AccountsFileError),
+    #[error("the accounts cannot be used")]
+    Accounts(#[from] AccountsError),
+    #[error("the outbox cannot be written")]
+    Outbox(#[source] io::Error),
+    #[error(transparent)]
+    Smtp(#[from] SmtpUrlError),
+    #[error("standard output cannot be written")]
+    Output(#[source] io::Error),
+    #[error("the server ended")]
+    Serve(#[source] io::Error),
+}

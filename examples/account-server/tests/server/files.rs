@@ -1,0 +1,110 @@
+//! Store and keyring: what belongs together, what is refused.
+
+use std::fs;
+
+use keywright::sqlite::rusqlite::Connection;
+
+use crate::program::Folder;
+
+const DEFAULTS: &[&str] = &["--store", "sqlite:db", "--keyring", "keys"];
+
+fn used() -> Folder {
+    let folder = Folder::new();
+    folder.start(DEFAULTS).stop();
+    folder
+}
+
+#[test]
+fn a_keyring_is_never_made_beside_data() {
+    let folder = used();
+    fs::rename(folder.path("keys"), folder.path("away")).unwrap();
+    let complaint = folder.refuse(DEFAULTS);
+    assert!(complaint.contains("the keyring file is missing, but the store holds data"), "{complaint}");
+    assert!(!folder.path("keys").exists());
+    fs::rename(folder.path("away"), folder.path("keys")).unwrap();
+    folder.start(DEFAULTS).stop();
+}
+
+#[test]
+fn a_keyring_of_another_store_is_refused_and_the_missing_key_named() {
+    let (folder, other) = (used(), used());
+    fs::copy(other.path("keys"), folder.path("keys")).unwrap();
+    let complaint = folder.refuse(DEFAULTS);
+    assert!(complaint.contains("the keyring lacks the key "), "{complaint}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_keyring_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = used();
+    assert_eq!(fs::metadata(folder.path("keys")).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(folder.path("keys"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(folder.refuse(DEFAULTS).contains("can be read by others"));
+}
+
+#[test]
+fn a_broken_keyring_is_not_quoted() {
+    let folder = used();
+    let text = folder.read("keys");
+    folder.write("keys", &text.replace("index", "indxe"));
+    let complaint = folder.refuse(DEFAULTS);
+    assert!(complaint.contains("the keyring file is not valid"), "{complaint}");
+    let key = text.split('"').nth(1).unwrap();
+    assert!(!complaint.contains(&key[..8]), "{complaint}");
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_untouched() {
+    let folder = used();
+    let connection = Connection::open(folder.path("db")).unwrap();
+    connection.pragma_update(None, "user_version", 9_999).unwrap();
+    connection.close().unwrap();
+    let before = fs::read(folder.path("db")).unwrap();
+    let complaint = folder.refuse(DEFAULTS);
+    assert!(
+        complaint.contains("the store db cannot be opened") && complaint.contains("version 9999, this program knows"),
+        "{complaint}"
+    );
+    assert_eq!(fs::read(folder.path("db")).unwrap(), before);
+}
+
+#[test]
+fn what_is_no_store_is_refused_untouched() {
+    let folder = Folder::new();
+    folder.write("db", "Dear diary, this is no database, and it should stay as it is. ".repeat(20).as_str());
+    let before = folder.read("db");
+    assert!(folder.refuse(DEFAULTS).contains("the store db cannot be opened"));
+    assert_eq!(folder.read("db"), before);
+    assert!(!folder.path("keys").exists());
+    assert!(folder.refuse(&["--store", "sqlite:absent/db"]).contains("the store absent/db cannot be opened"));
+}
+
+#[test]
+fn a_store_in_memory_leaves_nothing() {
+    let folder = Folder::new();
+    folder.start(&["--store", "memory:"]).stop();
+    let left: Vec<_> = fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["log.txt"]);
+}
+
+#[test]
+fn the_command_line() {
+    let folder = Folder::new();
+    for bad in [
+        &["--frobnicate"][..],
+        &["--store", "postgres://x"],
+        &["--tls-cert", "x"],
+        &["--outbox", "x", "--smtp", "smtp://y"],
+        &["--rate-limits", "maybe"],
+    ] {
+        assert_eq!(folder.usage(bad), Some(2), "{bad:?}");
+    }
+    assert_eq!(folder.usage(&["--help"]), Some(0));
+    let complaint = folder.refuse(&["--store", "memory:", "--smtp", "http://user:sesame@mail.example.org"]);
+    assert!(complaint.contains("--smtp") && !complaint.contains("sesame"), "{complaint}");
+    let server = folder.start(&["--store", "memory:"]);
+    let complaint = folder.refuse(&["--store", "memory:", "--listen", server.address()]);
+    assert!(complaint.contains(&format!("cannot listen on {}", server.address())), "{complaint}");
+    server.stop();
+}

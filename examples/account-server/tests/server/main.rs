@@ -1,0 +1,15 @@
+//! The server as its users meet it: the real program on a free port, with files in a folder of its own.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
+
+mod client;
+mod program;
+
+mod accounts;
+mod demo;
+mod files;
+mod http;
+mod limits;
+mod mail;
+mod stop;
+mod tls;

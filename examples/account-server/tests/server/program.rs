@@ -1,0 +1,121 @@
+//! One running account-server.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Files for a server, removed at the end.
+pub(crate) struct Folder(TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn command(&self, options: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_account-server"));
+        command.current_dir(self.0.path()).args(options).stdin(Stdio::null());
+        if !options.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        command
+    }
+
+    /// Starts a server here, and waits until it says that it is listening.
+    pub(crate) fn start(&self, options: &[&str]) -> Server {
+        let log = File::options().create(true).append(true).open(self.path("log.txt")).unwrap();
+        let mut child = self.command(options).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut printed = String::new();
+        let url = loop {
+            let mut line = String::new();
+            if output.read_line(&mut line).unwrap() == 0 {
+                panic!("the server ended:\n{printed}\n{}", self.read("log.txt"));
+            }
+            if let Some(url) = line.strip_prefix("listening on ") {
+                break url.trim_end().to_owned();
+            }
+            printed.push_str(&line);
+        };
+        Server { child, output, printed, url, log: self.path("log.txt") }
+    }
+
+    /// Runs a server that must not start. Gives its complaint.
+    pub(crate) fn refuse(&self, options: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.command(options).output().unwrap();
+        let complaint = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{complaint}");
+        assert!(!String::from_utf8(stdout).unwrap().contains("listening on"));
+        assert!(!complaint.contains("panicked"), "{complaint}");
+        complaint
+    }
+
+    /// The exit code for a command line that is none.
+    pub(crate) fn usage(&self, options: &[&str]) -> Option<i32> {
+        self.command(options).output().unwrap().status.code()
+    }
+}
+
+/// The process, ended at the latest when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// What it printed before it was listening.
+    pub(crate) printed: String,
+    pub(crate) url: String,
+    log: PathBuf,
+}
+
+impl Server {
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        self.url.split_once("://").unwrap().1
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Sends a signal, by the name `kill` knows.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        let mut rest = String::new();
+        self.output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "nothing is printed after `listening on`");
+        self.child.wait().unwrap()
+    }
+
+    pub(crate) fn stop(self) {
+        self.signal("TERM");
+        let log = self.log.clone();
+        assert!(self.wait().success(), "{}", fs::read_to_string(log).unwrap());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A process that has ended already makes both calls harmless.
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
