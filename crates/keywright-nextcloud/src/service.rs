@@ -153,7 +153,8 @@ impl<H: Host> Nextcloud<H> {
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
         let partition = Partition::account(account);
         let turn = self.parts.driver.turn(&partition).await?;
-        let (tasks, _) = self.parts.driver.transact_in(&turn, &[Slot::Due], due::claim).await?;
+        let claim = |draft: &mut Draft<'_>| if owes(draft)? { due::claim(draft) } else { Ok(Vec::new()) };
+        let (tasks, _) = self.parts.driver.transact_in(&turn, &[Slot::Due], claim).await?;
         self.parts.work_off(&turn, account, tasks).await.map_err(|failure| match failure {
             Failure::Transact(error) => DueError::Transact(error),
             Failure::Host(error) => DueError::Host(error),
@@ -201,10 +202,10 @@ impl<H: Host> Parts<H> {
             let run = self
                 .driver
                 .transact_in(&turn, &slots, |draft| {
-                    let before = due::pending(draft)?;
-                    if before.iter().any(|task| task.is_free(draft.now())) {
+                    if owes(draft)? {
                         return due::claim(draft).map(Run::Owed);
                     }
+                    let before = due::pending(draft)?;
                     if before.iter().any(|task| task.name == ERASE) {
                         return Ok(Run::Erasing);
                     }
@@ -302,6 +303,14 @@ impl<T> Stepped<T> {
     ) -> Result<Answer, Failure> {
         Ok(Answer { result: make(self.value, &self.receipt)?, id: self.id })
     }
+}
+
+/// Whether there is work of this protocol's that nobody is at. Other parts' is theirs: claiming it would keep it from
+/// them.
+fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    let now = draft.now();
+    let ours = |task: &DueTask| [ERASE, END_TOKEN].contains(&task.name.as_str());
+    Ok(due::pending(draft)?.iter().any(|task| ours(task) && task.is_free(now)))
 }
 
 /// Whether an error is about a record.

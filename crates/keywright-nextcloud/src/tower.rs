@@ -31,6 +31,10 @@ where
         let service = self.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
+            // What a client announces is believed at once: it need not send it first.
+            if body.size_hint().lower() > u64::try_from(service.max_body()).unwrap_or(u64::MAX) {
+                return Ok(crate::service::too_large().map(Full::new));
+            }
             // One byte over the limit is enough to know that it is too long; no more is read or kept.
             let body = match Limited::new(body, service.max_body()).collect().await {
                 Ok(body) => body.to_bytes(),
