@@ -1,1 +1,75 @@
-//! keywright-sqlite
+//! Keywright's embedded backend: one SQLite file, one writer with group commit, readers beside it.
+//!
+//! It keeps what the port of `keywright-store` promises, and nothing more: it never decides, never opens a sealed body,
+//! never retries by itself, never blocks an executor's thread. For a server of one machine, with any async runtime.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("accounts.db");
+//! use std::sync::Arc;
+//! use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
+//! use keywright_sqlite::SqliteStore;
+//! use keywright_store::{Driver, Partition, RecordStore, Slot};
+//!
+//! let store = Arc::new(SqliteStore::open(&path)?);
+//! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+//! let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let account = Partition::account(&AccountId::new("user-1")?);
+//! # futures_lite::future::block_on(async {
+//! driver.transact(&account, &[], |draft| draft.create_account()).await?;
+//! assert!(store.load(&account, &[Slot::Root]).await?.iter().all(Option::is_some));
+//! assert_eq!(store.events(&account, None, 10).await?.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # drop((driver, store));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it guarantees
+//! - **A commit that was acknowledged is on the disk.** The log is written ahead (WAL) and synchronised before any
+//!   outcome goes out (`synchronous=FULL`). A killed process or a power cut loses nothing acknowledged and leaves no
+//!   batch half there, provided that the drive keeps what it says it has synchronised.
+//! - **A failing disk** shows as an error, never as a lost grant. Before `COMMIT`, all is rolled back and
+//!   [`Rejected`](keywright_store::CommitError::Rejected). From `COMMIT` itself it is
+//!   [`Unknown`](keywright_store::CommitError::Unknown), for every batch of the group that wrote: the driver then finds
+//!   out, or denies. The sources downcast to [`Fault`], whose [`FaultKind`] says whether the disk is full, locked, read-only
+//!   or broken. A full disk loses nothing: reading goes on, and writing too once there is room.
+//! - **A load sees every commit acknowledged before it began**, and one snapshot only.
+//! - **Commits that wait are committed together**, in one transaction with one synchronisation. Each has its own verdict:
+//!   a conflict has written nothing, and if SQLite fails inside one batch, the others are done without it.
+//! - **The newest version wins**: a file is brought forward in one transaction when it is opened; a file of a newer
+//!   version, or of another program, is refused untouched ([`OpenError`]).
+//!
+//! # What it does not
+//! Several processes may open one file on one machine: each commit takes SQLite's own lock, and who does not get it
+//! within the busy timeout is rejected with nothing written. It is no way to scale, and never on a network file system.
+//! Copies and backups (also of the `-wal` file) carry all that the port keeps in clear: partitions, slots, events, ids.
+//! Put an old copy back, and spent codes and counted guesses are back too.
+//!
+//! # A host's own tables
+//! may lie in the same file ([`Builder::adopt`]); ours begin with `keywright_`, and `application_id` and `user_version`
+//! are ours. [`within`] spends a proof inside the host's own transaction there.
+//!
+//! # Foreign types
+//! The public API names [`rusqlite::Transaction`] and [`rusqlite::Error`]: a new major version of `rusqlite` is one of
+//! this crate. SQLite itself is compiled in.
+#![forbid(unsafe_code)]
+
+mod apply;
+mod change;
+mod connect;
+mod fault;
+mod inbox;
+mod read;
+mod schema;
+mod store;
+mod vault;
+mod within;
+mod writer;
+
+pub use fault::{Fault, FaultKind, OpenError};
+pub use rusqlite;
+pub use store::{Builder, SqliteStore};
+pub use within::{Spent, WithinContext, WithinError, apply_within, within};

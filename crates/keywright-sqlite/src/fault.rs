@@ -1,0 +1,192 @@
+//! What can go wrong with the file, sorted by what an operator does next.
+
+use std::fmt;
+use std::sync::Arc;
+
+use keywright_store::{CommitError, LoadError};
+use rusqlite::ErrorCode;
+
+/// What went wrong, by what an operator does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The file is no SQLite database, or is encrypted.
+    NotADatabase,
+    /// Another program holds the file's lock for longer than the busy timeout.
+    Locked,
+    /// The file, its directory or the medium cannot be written.
+    ReadOnly,
+    /// The disk, or the size limit of the store, is full.
+    Full,
+    /// The path cannot be opened: no such directory, no permission.
+    CannotOpen,
+    /// The file is damaged. Restore a backup.
+    Corrupt,
+    /// The operating system reported an I/O error.
+    Disk,
+    /// A row has a form that this version does not know: a newer version wrote it, or it is damaged.
+    UnknownForm,
+    /// A vault write or a stage names one cipher twice: a mistake of the caller.
+    DuplicateCipher,
+    /// The thread that was to answer is gone.
+    Stopped,
+    /// Anything else that SQLite reports.
+    Other,
+}
+
+impl FaultKind {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::NotADatabase => "the file is not an SQLite database",
+            Self::Locked => "the database is locked by another program",
+            Self::ReadOnly => "the database cannot be written",
+            Self::Full => "the disk or the store's size limit is full",
+            Self::CannotOpen => "the database file cannot be opened",
+            Self::Corrupt => "the database file is damaged",
+            Self::Disk => "the disk failed",
+            Self::UnknownForm => "the database holds a row of an unknown form",
+            Self::DuplicateCipher => "a vault write names one cipher twice",
+            Self::Stopped => "the store's thread is gone",
+            Self::Other => "SQLite reported an error",
+        }
+    }
+
+    const fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::NotADatabase => Self::NotADatabase,
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => Self::Locked,
+            ErrorCode::ReadOnly => Self::ReadOnly,
+            ErrorCode::DiskFull => Self::Full,
+            ErrorCode::CannotOpen | ErrorCode::PermissionDenied => Self::CannotOpen,
+            ErrorCode::DatabaseCorrupt => Self::Corrupt,
+            ErrorCode::SystemIoFailure => Self::Disk,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A fault of the store: a kind, and SQLite's own error where there is one. The source inside [`LoadError`] and
+/// [`CommitError`] downcasts to it.
+///
+/// It carries no value of any row: SQLite's messages name tables and columns, and all our statements are fixed.
+#[derive(Clone)]
+pub struct Fault {
+    kind: FaultKind,
+    // Shared, because one failed group is the failure of each of its batches.
+    source: Option<Arc<rusqlite::Error>>,
+}
+
+impl Fault {
+    /// What went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> FaultKind {
+        self.kind
+    }
+
+    /// SQLite's own error.
+    #[must_use]
+    pub fn sqlite_error(&self) -> Option<&rusqlite::Error> {
+        self.source.as_deref()
+    }
+
+    pub(crate) const fn new(kind: FaultKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(crate) fn into_load_error(self) -> LoadError {
+        if self.kind == FaultKind::UnknownForm {
+            LoadError::Corrupt(self.into())
+        } else {
+            LoadError::Failed(self.into())
+        }
+    }
+
+    pub(crate) fn into_rejected(self) -> CommitError {
+        CommitError::Rejected(self.into())
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        let kind = match &error {
+            rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..) => FaultKind::UnknownForm,
+            other => other.sqlite_error_code().map_or(FaultKind::Other, FaultKind::of),
+        };
+        Self { kind, source: Some(Arc::new(error)) }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.text())
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault").field("kind", &self.kind).field("source", &self.source).finish()
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|error| error as _)
+    }
+}
+
+/// Why a store was not opened. No row of the file was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A newer version of this crate wrote the file. Use that version; there is no way back.
+    #[error("the database has version {found}, this program knows versions up to {known}")]
+    Newer {
+        /// The file's version.
+        found: i32,
+        /// The newest version this program knows.
+        known: i32,
+    },
+    /// The file is a database of another program: its `application_id` or `user_version` is not ours, or it has tables
+    /// and [`Builder::adopt`](crate::Builder::adopt) was not asked for.
+    #[error("the file is a database of another program (application id {application_id:#x})")]
+    Foreign {
+        /// The file's `application_id`; 0 where none is set.
+        application_id: i32,
+    },
+    /// The file's place cannot have a write-ahead log: a network file system, as a rule.
+    #[error("the file's place does not support a write-ahead log (the journal mode stays `{mode}`)")]
+    NoWriteAheadLog {
+        /// The journal mode SQLite fell back to.
+        mode: String,
+    },
+    /// SQLite could not open, read or set up the file.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The operating system gave no thread.
+    #[error("a thread of the store cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_shows_its_kind_and_keeps_its_source() {
+        let full = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
+        let fault = Fault::from(full);
+        assert_eq!(fault.kind(), FaultKind::Full);
+        assert!(fault.sqlite_error().is_some());
+        assert_eq!(fault.to_string(), "the disk or the store's size limit is full");
+        assert!(matches!(fault.into_load_error(), LoadError::Failed(_)));
+        assert!(matches!(Fault::new(FaultKind::UnknownForm).into_load_error(), LoadError::Corrupt(_)));
+    }
+}

@@ -1,0 +1,118 @@
+//! The tables, versioned by `PRAGMA user_version`, with forward migrations.
+//!
+//! Names have a prefix, so that a host's own tables may lie in the same file. The file's `application_id` and
+//! `user_version` are ours.
+
+use rusqlite::Connection;
+
+use crate::fault::{Fault, OpenError};
+
+/// Marks the file as ours (`PRAGMA application_id`): "KWrt". Chosen here; no registry lists it.
+pub(crate) const APPLICATION_ID: i32 = 0x4b57_7274;
+
+/// The step from each version to the next. Never edited once released, only added to.
+const MIGRATIONS: &[&str] = &[V1];
+
+/// Every primary key begins with the partition; only the log of events is ordered by its own number, which SQLite never
+/// gives twice, and found through an index that begins with the partition.
+const V1: &str = "
+CREATE TABLE keywright_records (
+    partition TEXT NOT NULL,
+    slot TEXT NOT NULL,
+    revision BLOB NOT NULL,
+    body BLOB NOT NULL,
+    purge_after INTEGER,
+    PRIMARY KEY (partition, slot)
+) WITHOUT ROWID;
+CREATE INDEX keywright_records_purge ON keywright_records (purge_after) WHERE purge_after IS NOT NULL;
+
+CREATE TABLE keywright_ciphers (
+    partition TEXT NOT NULL,
+    id BLOB NOT NULL,
+    mark BLOB NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (partition, id)
+) WITHOUT ROWID;
+
+CREATE TABLE keywright_stages (
+    partition TEXT NOT NULL,
+    stage BLOB NOT NULL,
+    purge_after INTEGER NOT NULL,
+    PRIMARY KEY (partition, stage)
+) WITHOUT ROWID;
+CREATE INDEX keywright_stages_purge ON keywright_stages (purge_after);
+
+CREATE TABLE keywright_staged (
+    partition TEXT NOT NULL,
+    stage BLOB NOT NULL,
+    id BLOB NOT NULL,
+    mark BLOB NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (partition, stage, id)
+) WITHOUT ROWID;
+
+CREATE TABLE keywright_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    partition TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    event TEXT NOT NULL
+);
+CREATE INDEX keywright_events_partition ON keywright_events (partition, id);
+CREATE INDEX keywright_events_at ON keywright_events (at);
+";
+
+/// The newest version this program knows.
+pub(crate) fn known_version() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
+/// The file's version; 0 for one that has no tables of ours yet. Reads only.
+///
+/// # Errors
+/// [`OpenError::Foreign`], [`OpenError::Newer`], or the fault.
+pub(crate) fn version(connection: &Connection, adopt: bool) -> Result<i32, OpenError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let (application_id, found) = (pragma("application_id")?, pragma("user_version")?);
+    if application_id == APPLICATION_ID {
+        let known = known_version();
+        return if found > known { Err(OpenError::Newer { found, known }) } else { Ok(found.max(0)) };
+    }
+    let empty = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+    if application_id == 0 && found == 0 && (empty || adopt) {
+        Ok(0)
+    } else {
+        Err(OpenError::Foreign { application_id })
+    }
+}
+
+/// Brings the file to the newest version, in one transaction.
+///
+/// # Errors
+/// As [`version`]; the file is then as it was.
+pub(crate) fn migrate(connection: &mut Connection, adopt: bool) -> Result<(), OpenError> {
+    if version(connection, adopt)? == known_version() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // Looked at again under the lock: another process may have done it meanwhile.
+    let from = usize::try_from(version(&transaction, adopt)?).unwrap_or(usize::MAX);
+    for step in MIGRATIONS.iter().skip(from) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", known_version())?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether a connection of the host's is on a file with exactly our present tables.
+///
+/// # Errors
+/// The fault.
+pub(crate) fn is_current(connection: &Connection) -> Result<bool, Fault> {
+    match version(connection, false) {
+        Ok(found) => Ok(found == known_version()),
+        Err(OpenError::Fault(fault)) => Err(fault),
+        Err(_) => Ok(false),
+    }
+}

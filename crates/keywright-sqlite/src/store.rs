@@ -1,0 +1,266 @@
+//! The store: one writer, readers beside it, and the port.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use keywright_core::{SecurityEvent, UnixSeconds};
+use keywright_store::{
+    Batch, BoxFuture, CipherId, CommitError, EventId, LoadError, Manifest, Mark, Partition, RecordStore, Row, Rows,
+    Scanned, Slot, StageId, Stored, Upkeep, VaultStore, Which,
+};
+use rusqlite::Connection;
+
+use crate::change::Change;
+use crate::connect::{self, Settings};
+use crate::fault::{Fault, FaultKind, OpenError};
+use crate::inbox::{Inbox, Jobs};
+use crate::read;
+use crate::writer::{self, Job};
+
+/// A question to a reader thread. It answers by itself.
+type Question = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Records, events and vaults in one SQLite file, or in memory.
+///
+/// Opening reads and may write the file on the calling thread, and dropping waits for the changes already taken in: do
+/// both where blocking is allowed. Everything between is asynchronous, under any runtime.
+pub struct SqliteStore {
+    // Dropped first: what the writer still has to finish outlives no reader that needs it.
+    writer: Inbox<Job>,
+    readers: Inbox<Question>,
+    path: Option<PathBuf>,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes it. As [`builder`](Self::builder) without changes.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is as it was.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::builder(path).open()
+    }
+
+    /// A store in memory, gone when it is dropped: for tests, and for trying things out. One connection, shared by the
+    /// writer and one reader in turn.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_in_memory() -> Result<Self, OpenError> {
+        Builder::new(None).open()
+    }
+
+    /// How to open the file at `path`.
+    pub fn builder(path: impl AsRef<Path>) -> Builder {
+        Builder::new(Some(path.as_ref().to_path_buf()))
+    }
+
+    /// The file; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    async fn change(&self, change: Change) -> Result<u64, CommitError> {
+        let (reply, verdict) = oneshot::channel();
+        if self.writer.put(Job { change, reply }).await.is_err() {
+            return Err(Fault::new(FaultKind::Stopped).into_rejected());
+        }
+        // No verdict although it was taken in: the writer died with it in hand, before or after `COMMIT`.
+        verdict.await.unwrap_or_else(|_| Err(CommitError::Unknown(Fault::new(FaultKind::Stopped).into())))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let (reply, answer) = oneshot::channel();
+        let question: Question = Box::new(move |connection| {
+            // Who gave up while waiting costs no read.
+            if !reply.is_canceled() {
+                let _ = reply.send(read::snapshot(connection, question));
+            }
+        });
+        let stopped = || Fault::new(FaultKind::Stopped);
+        self.readers.put(question).await.map_err(|_| stopped().into_load_error())?;
+        answer.await.unwrap_or_else(|_| Err(stopped())).map_err(Fault::into_load_error)
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+#[must_use = "a builder opens nothing until `open`"]
+pub struct Builder {
+    path: Option<PathBuf>,
+    readers: usize,
+    inbox: usize,
+    group: usize,
+    settings: Settings,
+}
+
+impl Builder {
+    fn new(path: Option<PathBuf>) -> Self {
+        let settings = Settings { busy_timeout: Duration::from_secs(1), size_limit: None, adopt: false };
+        Self { path, readers: 4, inbox: 1_024, group: 256, settings }
+    }
+
+    /// How many threads read beside the writer: 1 to 64, 4 unless set. In memory always one.
+    pub fn readers(mut self, threads: usize) -> Self {
+        self.readers = threads.clamp(1, 64);
+        self
+    }
+
+    /// How many changes may wait for the writer, and how many questions for the readers, before the next waits to be
+    /// taken in: at least 1, 1,024 unless set.
+    pub fn inbox(mut self, places: usize) -> Self {
+        self.inbox = places.max(1);
+        self
+    }
+
+    /// The most changes that one transaction commits together: at least 1, 256 unless set.
+    pub fn group(mut self, changes: usize) -> Self {
+        self.group = changes.max(1);
+        self
+    }
+
+    /// How long a lock of **another program** is waited for: at most 10 s, 1 s unless set. No thread of an executor
+    /// waits with it.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.busy_timeout = timeout.min(Duration::from_secs(10));
+        self
+    }
+
+    /// The most pages (of 4,096 bytes, in a file made by this crate) that the database may have. A change that needs
+    /// more is rejected with [`FaultKind::Full`]. No limit unless set; a limit below the present size stops the growth.
+    pub fn size_limit(mut self, pages: u32) -> Self {
+        self.settings.size_limit = Some(pages);
+        self
+    }
+
+    /// Makes our tables in a file that already has a host's own. Only where the file's `application_id` and
+    /// `user_version` are unset: from then on both are ours.
+    pub fn adopt(mut self) -> Self {
+        self.settings.adopt = true;
+        self
+    }
+
+    /// Opens the store: checks whose the file is, brings it to the newest version, starts the threads.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is as it was.
+    pub fn open(self) -> Result<SqliteStore, OpenError> {
+        let (writing, reading) = match &self.path {
+            Some(path) => {
+                let writing = connect::writer(path, connect::READ_WRITE, &self.settings)?;
+                let reader = |_| connect::reader(path, &self.settings).map(|reader| Arc::new(Mutex::new(reader)));
+                (Arc::new(Mutex::new(writing)), (0..self.readers).map(reader).collect::<Result<Vec<_>, _>>()?)
+            }
+            None => {
+                let only = Arc::new(Mutex::new(connect::memory(&self.settings)?));
+                (Arc::clone(&only), vec![only])
+            }
+        };
+        let writer = writer::worker(writing, self.group);
+        let writer = Inbox::start("keywright-writer", self.inbox, vec![writer]).map_err(OpenError::Thread)?;
+        let readers = reading.into_iter().map(reader).collect();
+        let readers = Inbox::start("keywright-reader", self.inbox, readers).map_err(OpenError::Thread)?;
+        Ok(SqliteStore { writer, readers, path: self.path })
+    }
+}
+
+fn reader(connection: Arc<Mutex<Connection>>) -> impl FnOnce(Jobs<Question>) + Send + 'static {
+    move |jobs| {
+        while let Some(question) = jobs.take(1).pop() {
+            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            // A mistake of ours costs one answer, not the thread: the reply is dropped, which is an error there.
+            let _ = catch_unwind(AssertUnwindSafe(|| question(&connection)));
+        }
+    }
+}
+
+impl RecordStore for SqliteStore {
+    fn load<'a>(
+        &'a self,
+        partition: &'a Partition,
+        slots: &'a [Slot],
+    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
+        let (partition, slots) = (partition.clone(), slots.to_vec());
+        Box::pin(self.ask(move |connection| read::load(connection, &partition, &slots)))
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(async move { self.change(Change::Commit(batch)).await.map(|_| ()) })
+    }
+
+    fn events<'a>(
+        &'a self,
+        partition: &'a Partition,
+        before: Option<EventId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
+        let partition = partition.clone();
+        Box::pin(self.ask(move |connection| read::events(connection, &partition, before, limit)))
+    }
+}
+
+impl VaultStore for SqliteStore {
+    fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
+        let account = account.clone();
+        Box::pin(self.ask(move |connection| read::manifest(connection, &account)))
+    }
+
+    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
+        let account = account.clone();
+        let ids = match which {
+            Which::All => None,
+            Which::Ids(ids) => Some(ids.to_vec()),
+        };
+        Box::pin(self.ask(move |connection| match ids {
+            None => read::all_rows(connection, &account),
+            Some(ids) => read::rows(connection, &account, &ids),
+        }))
+    }
+
+    fn stage<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        rows: Rows,
+        purge_after: UnixSeconds,
+    ) -> BoxFuture<'a, Result<(), CommitError>> {
+        let change = Change::Stage { account: account.clone(), stage, rows, purge_after };
+        Box::pin(async move { self.change(change).await.map(|_| ()) })
+    }
+
+    fn staged<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+    ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
+        let account = account.clone();
+        Box::pin(self.ask(move |connection| read::staged(connection, &account, stage)))
+    }
+}
+
+impl Upkeep for SqliteStore {
+    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        Box::pin(self.change(Change::Sweep { before, limit }))
+    }
+
+    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        Box::pin(self.change(Change::ForgetEvents { before, limit }))
+    }
+
+    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
+        Box::pin(self.ask(move |connection| read::scan(connection, after.as_ref(), limit)))
+    }
+}

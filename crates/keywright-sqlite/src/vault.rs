@@ -1,0 +1,171 @@
+//! The vault part of a batch: edits, swaps, promotions; and staging.
+
+use keywright_core::UnixSeconds;
+use keywright_store::{CipherId, Partition, Row, Rows, StageId, VaultWrite};
+use rusqlite::{Connection, params};
+
+use crate::apply::{ApplyError, expect_rows, number};
+use crate::fault::{Fault, FaultKind};
+
+/// A vault write whose conditions hold.
+pub(crate) enum Plan<'a> {
+    Edit { put: Vec<&'a Row>, delete: &'a [CipherId] },
+    Swap { rows: Vec<&'a Row> },
+    Promote { stage: StageId, rows: usize },
+}
+
+/// Checks a vault write, and writes nothing.
+pub(crate) fn plan<'a>(
+    connection: &Connection,
+    partition: &Partition,
+    write: &'a VaultWrite,
+) -> Result<Plan<'a>, ApplyError> {
+    match write {
+        VaultWrite::Edit { put, delete } => Ok(Plan::Edit { put: sorted(put)?, delete }),
+        VaultWrite::Swap { rows } => {
+            let rows = sorted(rows)?;
+            if owned(connection, partition)?.into_iter().eq(rows.iter().map(|row| row.id.0)) {
+                Ok(Plan::Swap { rows })
+            } else {
+                Err(ApplyError::Conflict)
+            }
+        }
+        VaultWrite::Promote { stage } => {
+            let owned = owned(connection, partition)?;
+            if owned == staged(connection, partition, *stage)? {
+                Ok(Plan::Promote { stage: *stage, rows: owned.len() })
+            } else {
+                Err(ApplyError::Conflict)
+            }
+        }
+    }
+}
+
+impl Plan<'_> {
+    /// Writes it. Every row of a swap is counted: exactly one each, or the transaction falls.
+    pub(crate) fn write(&self, connection: &Connection, partition: &Partition) -> Result<(), ApplyError> {
+        match self {
+            Self::Edit { put, delete } => edit(connection, partition, put, delete),
+            Self::Swap { rows } => {
+                let mut update = connection.prepare_cached(
+                    "UPDATE keywright_ciphers SET mark = ?3, body = ?4 WHERE partition = ?1 AND id = ?2",
+                )?;
+                for row in rows {
+                    let changed = update.execute(params![partition.key(), row.id.0, row.mark.0, &row.body[..]])?;
+                    expect_rows(changed, 1)?;
+                }
+                Ok(())
+            }
+            Self::Promote { stage, rows } => {
+                let changed = connection
+                    .prepare_cached(
+                        "UPDATE keywright_ciphers SET mark = staged.mark, body = staged.body
+                         FROM keywright_staged AS staged
+                         WHERE keywright_ciphers.partition = ?1 AND staged.partition = ?1 AND staged.stage = ?2
+                         AND staged.id = keywright_ciphers.id",
+                    )?
+                    .execute(params![partition.key(), stage.0])?;
+                expect_rows(changed, *rows)?;
+                drop_stage(connection, partition.key(), &stage.0)
+            }
+        }
+    }
+}
+
+fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[CipherId]) -> Result<(), ApplyError> {
+    // Deletions first: an id in both lists is put.
+    let mut gone = connection.prepare_cached("DELETE FROM keywright_ciphers WHERE partition = ?1 AND id = ?2")?;
+    for id in delete {
+        gone.execute(params![partition.key(), id.0])?;
+    }
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO keywright_ciphers (partition, id, mark, body) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (partition, id) DO UPDATE SET mark = excluded.mark, body = excluded.body",
+    )?;
+    for row in put {
+        upsert.execute(params![partition.key(), row.id.0, row.mark.0, &row.body[..]])?;
+    }
+    Ok(())
+}
+
+/// Drops what an erase drops: all ciphers and stages. A swap that rides with it writes every cipher anew, so those
+/// stay for it, and so does the stage it promotes.
+pub(crate) fn erase(
+    connection: &Connection,
+    partition: &Partition,
+    write: Option<&VaultWrite>,
+) -> Result<(), ApplyError> {
+    let promoted = match write {
+        Some(VaultWrite::Promote { stage }) => Some(stage.0),
+        _ => None,
+    };
+    if !matches!(write, Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. })) {
+        connection.prepare_cached("DELETE FROM keywright_ciphers WHERE partition = ?1")?.execute([partition.key()])?;
+    }
+    for table in [
+        "DELETE FROM keywright_staged WHERE partition = ?1 AND stage IS NOT ?2",
+        "DELETE FROM keywright_stages WHERE partition = ?1 AND stage IS NOT ?2",
+    ] {
+        connection.prepare_cached(table)?.execute(params![partition.key(), promoted])?;
+    }
+    Ok(())
+}
+
+/// Keeps rows under a stage id, replacing those of the same id.
+pub(crate) fn stage(
+    connection: &Connection,
+    partition: &Partition,
+    stage: StageId,
+    rows: &Rows,
+    purge_after: UnixSeconds,
+) -> Result<(), ApplyError> {
+    let rows = sorted(rows)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO keywright_stages (partition, stage, purge_after) VALUES (?1, ?2, ?3)
+             ON CONFLICT (partition, stage) DO UPDATE SET purge_after = excluded.purge_after",
+        )?
+        .execute(params![partition.key(), stage.0, number(purge_after.get())])?;
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO keywright_staged (partition, stage, id, mark, body) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (partition, stage, id) DO UPDATE SET mark = excluded.mark, body = excluded.body",
+    )?;
+    for row in rows {
+        upsert.execute(params![partition.key(), stage.0, row.id.0, row.mark.0, &row.body[..]])?;
+    }
+    Ok(())
+}
+
+/// Drops a stage and its rows.
+pub(crate) fn drop_stage(connection: &Connection, partition: &str, stage: &[u8]) -> Result<(), ApplyError> {
+    for table in [
+        "DELETE FROM keywright_staged WHERE partition = ?1 AND stage = ?2",
+        "DELETE FROM keywright_stages WHERE partition = ?1 AND stage = ?2",
+    ] {
+        connection.prepare_cached(table)?.execute(params![partition, stage])?;
+    }
+    Ok(())
+}
+
+/// The rows by id, which is the order of the table; refused if one id is named twice.
+fn sorted(rows: &Rows) -> Result<Vec<&Row>, ApplyError> {
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by_key(|row| row.id);
+    if rows.windows(2).any(|pair| matches!(pair, [a, b] if a.id == b.id)) {
+        return Err(ApplyError::Refused(Fault::new(FaultKind::DuplicateCipher)));
+    }
+    Ok(rows)
+}
+
+fn owned(connection: &Connection, partition: &Partition) -> Result<Vec<[u8; 16]>, ApplyError> {
+    let mut select = connection.prepare_cached("SELECT id FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
+    let ids = select.query_map([partition.key()], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(ids)
+}
+
+fn staged(connection: &Connection, partition: &Partition, stage: StageId) -> Result<Vec<[u8; 16]>, ApplyError> {
+    let mut select =
+        connection.prepare_cached("SELECT id FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
+    let ids = select.query_map(params![partition.key(), stage.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(ids)
+}

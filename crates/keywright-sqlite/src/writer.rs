@@ -1,0 +1,199 @@
+//! The writer's side of the inbox: what waits is committed together, outcomes go out after the shared `COMMIT`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_channel::oneshot;
+use keywright_store::CommitError;
+use rusqlite::Connection;
+
+use crate::apply::{Applier, ApplyError};
+use crate::change::Change;
+use crate::fault::{Fault, FaultKind};
+use crate::inbox::Jobs;
+
+/// A change and who asked for it.
+pub(crate) struct Job {
+    pub(crate) change: Change,
+    pub(crate) reply: oneshot::Sender<Result<u64, CommitError>>,
+}
+
+/// Works until the inbox is closed and empty.
+pub(crate) fn work(connection: &Mutex<Connection>, jobs: &Jobs<Job>, most: usize) {
+    loop {
+        let group = jobs.take(most);
+        if group.is_empty() {
+            return;
+        }
+        // A poisoned lock only says that somebody panicked; what was begun is rolled back before the next group.
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        serve(&connection, group);
+    }
+}
+
+/// What one transaction came to.
+enum Attempt {
+    /// It was committed; each change has its own verdict. One that is refused has written nothing.
+    Committed(Vec<Result<u64, ApplyError>>),
+    /// It could not begin: nothing was looked at.
+    NotBegun(Fault),
+    /// SQLite failed inside a change; all of it was rolled back.
+    RolledBack(Fault),
+    /// The error came from `COMMIT` itself: perhaps written.
+    Uncertain(Vec<Result<u64, ApplyError>>, Fault),
+}
+
+fn serve(connection: &Connection, group: Vec<Job>) {
+    let (changes, replies): (Vec<Change>, Vec<_>) = group.into_iter().map(|job| (job.change, job.reply)).unzip();
+    for (verdict, reply) in decide(connection, &changes).into_iter().zip(replies) {
+        // Who no longer asks does not undo it.
+        let _ = reply.send(verdict);
+    }
+}
+
+fn decide(connection: &Connection, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
+    match attempt(connection, changes) {
+        // One change spoiled it for all: each is tried alone.
+        Attempt::RolledBack(_) if changes.len() > 1 => one_by_one(connection, changes),
+        attempt => attempt.into_verdicts(changes.len()),
+    }
+}
+
+fn one_by_one(connection: &Connection, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
+    let mut verdicts = Vec::with_capacity(changes.len());
+    for change in changes {
+        let attempt = attempt(connection, std::slice::from_ref(change));
+        if let Attempt::NotBegun(_) = attempt {
+            // Locked, as a rule. The others would each wait as long, for the same answer.
+            let left = changes.len().saturating_sub(verdicts.len());
+            verdicts.extend(attempt.into_verdicts(left));
+            break;
+        }
+        verdicts.extend(attempt.into_verdicts(1));
+    }
+    verdicts
+}
+
+impl Attempt {
+    fn into_verdicts(self, changes: usize) -> Vec<Result<u64, CommitError>> {
+        let settled = |verdict: Result<u64, ApplyError>| verdict.map_err(ApplyError::into_commit_error);
+        match self {
+            Self::Committed(verdicts) => verdicts.into_iter().map(settled).collect(),
+            Self::NotBegun(fault) | Self::RolledBack(fault) => {
+                (0..changes).map(|_| Err(fault.clone().into_rejected())).collect()
+            }
+            Self::Uncertain(verdicts, fault) => verdicts
+                .into_iter()
+                // A conflict stays one: that change has written nothing, whatever became of the others.
+                .map(|verdict| settled(verdict).and_then(|_| Err(CommitError::Unknown(fault.clone().into()))))
+                .collect(),
+        }
+    }
+}
+
+fn attempt(connection: &Connection, changes: &[Change]) -> Attempt {
+    let attempt = transact(connection, changes);
+    // Whatever happened, the next group finds no transaction open. If this fails too, its `BEGIN` says so.
+    if !connection.is_autocommit() {
+        let _ = run(connection, "ROLLBACK");
+    }
+    attempt
+}
+
+fn transact(connection: &Connection, changes: &[Change]) -> Attempt {
+    let begun = run(connection, "BEGIN IMMEDIATE").and_then(|()| Applier::new(connection));
+    let mut applier = match begun {
+        Ok(applier) => applier,
+        Err(error) => return Attempt::NotBegun(error.into()),
+    };
+    let mut verdicts = Vec::with_capacity(changes.len());
+    for change in changes {
+        // A panic here is a mistake of ours, and before `COMMIT`: it is rolled back like any other failure. The connection
+        // is no less sound for it, SQLite's own state is not unwound.
+        let applied = catch_unwind(AssertUnwindSafe(|| change.apply(&mut applier)));
+        match applied.unwrap_or(Err(ApplyError::Failed(Fault::new(FaultKind::Other)))) {
+            Err(ApplyError::Failed(fault)) => return Attempt::RolledBack(fault),
+            verdict => verdicts.push(verdict),
+        }
+    }
+    match run(connection, "COMMIT") {
+        Ok(()) => Attempt::Committed(verdicts),
+        Err(error) => Attempt::Uncertain(verdicts, error.into()),
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+/// The writer's thread, for [`Inbox::start`](crate::inbox::Inbox::start).
+pub(crate) fn worker(connection: Arc<Mutex<Connection>>, most: usize) -> impl FnOnce(Jobs<Job>) + Send + 'static {
+    move |jobs| work(&connection, &jobs, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use keywright_core::AccountId;
+    use keywright_store::{Batch, Effect, Expect, Partition, Revision, Slot, Write};
+    use std::time::Duration;
+
+    fn connection() -> Connection {
+        let settings = crate::connect::Settings { busy_timeout: Duration::ZERO, size_limit: None, adopt: false };
+        crate::connect::memory(&settings).unwrap()
+    }
+
+    fn put(account: &str, revision: u8, expect: Expect) -> Change {
+        let effect = Effect::Put { body: Bytes::from_static(b"body"), purge_after: None };
+        let partition = Partition::account(&AccountId::new(account).unwrap());
+        let write = Write { slot: Slot::Root, expect, effect };
+        Change::Commit(Batch::new(partition, Revision::from_bytes([revision; 16]), vec![write]).unwrap())
+    }
+
+    fn records(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM keywright_records", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_conflict_spoils_nothing_for_the_others() {
+        let connection = connection();
+        let group = [put("a", 1, Expect::Absent), put("a", 2, Expect::Absent), put("b", 3, Expect::Absent), {
+            // Rests on what the first of the same group wrote.
+            put("a", 4, Expect::Revision(Revision::from_bytes([1; 16])))
+        }];
+        let verdicts = decide(&connection, &group);
+        assert!(matches!(verdicts[..], [Ok(_), Err(CommitError::Conflict), Ok(_), Ok(_)]), "{verdicts:?}");
+        assert_eq!(records(&connection), 2);
+    }
+
+    #[test]
+    fn a_panic_in_one_change_costs_the_others_nothing() {
+        let connection = connection();
+        let group = [put("a", 1, Expect::Absent), Change::Panic, put("b", 2, Expect::Absent)];
+        let verdicts = decide(&connection, &group);
+        assert!(matches!(verdicts[..], [Ok(_), Err(CommitError::Rejected(_)), Ok(_)]), "{verdicts:?}");
+        assert_eq!(records(&connection), 2);
+        assert!(decide(&connection, &[put("c", 3, Expect::Absent)]).remove(0).is_ok(), "the writer goes on");
+    }
+
+    #[test]
+    fn an_error_from_commit_itself_is_unknown_and_a_conflict_stays_one() {
+        let connection = connection();
+        // A deferred constraint fails at COMMIT, and only there.
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = ON;
+                 CREATE TABLE parent (id INTEGER PRIMARY KEY);
+                 CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+                 CREATE TRIGGER spoil AFTER INSERT ON keywright_records BEGIN INSERT INTO child VALUES (7); END;",
+            )
+            .unwrap();
+        let group = [put("a", 1, Expect::Absent), put("a", 2, Expect::Absent)];
+        let verdicts = decide(&connection, &group);
+        assert!(matches!(verdicts[..], [Err(CommitError::Unknown(_)), Err(CommitError::Conflict)]), "{verdicts:?}");
+        assert_eq!(records(&connection), 0);
+        connection.execute_batch("DROP TRIGGER spoil").unwrap();
+        assert!(decide(&connection, &group[..1]).remove(0).is_ok(), "no transaction was left open");
+    }
+}

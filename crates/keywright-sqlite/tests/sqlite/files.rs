@@ -1,0 +1,170 @@
+//! Files that are not ours, not whole, not free, or of another version.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_lite::future::block_on;
+use keywright_core::{Keyring, SystemEntropy, UnixSeconds};
+use keywright_sqlite::{Fault, FaultKind, OpenError, SqliteStore, rusqlite};
+use keywright_store::{LoadError, RecordStore, Slot, Upkeep};
+use rusqlite::Connection;
+
+use crate::records::{account, number, numbered, rejected};
+
+fn fault(path: &Path) -> FaultKind {
+    match SqliteStore::open(path) {
+        Err(OpenError::Fault(fault)) => fault.kind(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn not_a_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notes.txt");
+    for text in ["short".to_owned(), "a long text, longer than any header. ".repeat(400)] {
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(fault(&path), FaultKind::NotADatabase);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "untouched");
+    }
+}
+
+#[test]
+fn no_such_directory_and_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(fault(&directory.path().join("none/store.db")), FaultKind::CannotOpen);
+    assert_eq!(fault(directory.path()), FaultKind::CannotOpen);
+}
+
+/// Where the tests run as root, permissions do not bind; there the unit test of `connect` stands alone.
+#[cfg(unix)]
+#[test]
+fn a_write_protected_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    drop(SqliteStore::open(&path).unwrap());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    if std::fs::OpenOptions::new().append(true).open(&path).is_err() {
+        assert_eq!(fault(&path), FaultKind::ReadOnly);
+    }
+}
+
+#[test]
+fn a_newer_version_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let host = Connection::open(&path).unwrap();
+    host.pragma_update(None, "user_version", 1_000).unwrap();
+    match SqliteStore::open(&path) {
+        Err(error @ OpenError::Newer { found: 1_000, known }) => {
+            assert!(error.to_string().contains("1000") && error.to_string().contains(&known.to_string()));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(host.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0)).unwrap(), 1_000);
+}
+
+#[test]
+fn another_programs_database_is_refused_and_a_hosts_adopted_when_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("host.db");
+    let host = Connection::open(&path).unwrap();
+    host.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY); INSERT INTO orders VALUES (1);").unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(OpenError::Foreign { application_id: 0 })));
+    let mode: String = host.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete", "not even the journal mode was changed");
+
+    let store = SqliteStore::builder(&path).adopt().open().unwrap();
+    block_on(store.commit(numbered(&account(1), None, 1))).unwrap();
+    assert_eq!(host.query_row("SELECT count(*) FROM orders", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    drop(store);
+    drop(SqliteStore::open(&path).unwrap());
+
+    host.pragma_update(None, "application_id", 7).unwrap();
+    assert!(matches!(SqliteStore::builder(&path).adopt().open(), Err(OpenError::Foreign { application_id: 7 })));
+}
+
+#[test]
+fn locked_by_another_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let build = || SqliteStore::builder(&path).busy_timeout(Duration::from_millis(50));
+
+    // Before the file is ours, a lock hinders the opening.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert!(matches!(build().open(), Err(OpenError::Fault(fault)) if fault.kind() == FaultKind::Locked));
+    other.execute_batch("ROLLBACK").unwrap();
+
+    // Then it hinders a commit: nothing is written, reading goes on, and the next commit works.
+    block_on(async {
+        let store = build().open().unwrap();
+        store.commit(numbered(&account(1), None, 1)).await.unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(rejected(store.commit(numbered(&account(2), None, 1)).await), FaultKind::Locked);
+        assert_eq!(number(&store, &account(1)).await.unwrap().1, 1);
+        assert_eq!(number(&store, &account(2)).await, None);
+        other.execute_batch("ROLLBACK").unwrap();
+        store.commit(numbered(&account(2), None, 1)).await.unwrap();
+    });
+}
+
+#[test]
+fn two_stores_on_one_file_see_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let (one, two) = (SqliteStore::open(&path).unwrap(), SqliteStore::open(&path).unwrap());
+    block_on(async {
+        let mut before = None;
+        for count in 1..=10 {
+            let writer = if count % 2 == 0 { &one } else { &two };
+            writer.commit(numbered(&account(1), before, count)).await.unwrap();
+            let reader = if count % 2 == 0 { &two } else { &one };
+            let (revision, found) = number(reader, &account(1)).await.unwrap();
+            assert_eq!(found, count);
+            before = Some(revision);
+        }
+    });
+}
+
+#[test]
+fn a_row_of_an_unknown_form_is_corrupt_and_not_absent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    block_on(async {
+        store.commit(numbered(&account(1), None, 1)).await.unwrap();
+        let corrupt = |result| match result {
+            Err(LoadError::Corrupt(source)) => assert!(source.downcast_ref::<Fault>().is_some()),
+            other => panic!("{other:?}"),
+        };
+        let host = Connection::open(&path).unwrap();
+        host.execute("UPDATE keywright_records SET revision = x'00' WHERE slot = 'root'", []).unwrap();
+        corrupt(store.load(&account(1), &[Slot::Root]).await.map(|_| ()));
+        host.execute("UPDATE keywright_records SET slot = 'a-newer-slot' WHERE slot = 'root'", []).unwrap();
+        corrupt(store.scan(None, 10).await.map(|_| ()));
+        host.execute("UPDATE keywright_events SET event = '{\"at\":1,\"kind\":\"a_newer_kind\"}'", []).unwrap();
+        corrupt(store.events(&account(1), None, 10).await.map(|_| ()));
+    });
+}
+
+#[test]
+fn what_was_sealed_is_nowhere_in_clear_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = std::sync::Arc::new(SqliteStore::open(&path).unwrap());
+    let keyring = std::sync::Arc::new(Keyring::generate(&SystemEntropy).unwrap());
+    let clock = std::sync::Arc::new(keywright_core::ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
+    let driver = keywright_store::Driver::new(store.clone(), keyring, std::sync::Arc::new(SystemEntropy), clock);
+    block_on(driver.transact(&account(1), &[Slot::Due], |draft| {
+        draft.create_account()?;
+        keywright_store::due::add(draft, "planted-needle", Vec::new())
+    }))
+    .unwrap();
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(14).any(|window| window == b"planted-needle"));
+    }
+}

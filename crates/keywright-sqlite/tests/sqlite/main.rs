@@ -1,0 +1,14 @@
+//! What the conformance suite cannot ask of every backend: files, crashes, groups, and a host's own transactions.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod full;
+#[cfg(test)]
+mod groups;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod within;
