@@ -1,0 +1,18 @@
+//! The protocol on its wire: what real clients send, what attackers send, and what each gets.
+#![forbid(unsafe_code)]
+#![expect(clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
+
+mod bad_input;
+mod challenge;
+mod faults;
+mod guesses;
+mod races;
+mod reset_code;
+mod reset_wait;
+mod secrets;
+mod sessions;
+mod shapes;
+mod support;
+#[cfg(feature = "tower")]
+mod tower;

@@ -1,0 +1,114 @@
+//! No secret in any log or any `Debug`, whatever happens.
+
+use std::io::{self, Write};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use keywright_store::Slot;
+use keywright_store::due::CLAIM_SECONDS;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{PASSWORD, World, alice, secret, token_secret};
+
+/// Where the log goes.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_full_life_with_every_failure_logs_no_secret() {
+    let sink = Sink::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
+    let guard = tracing::subscriber::set_default(subscriber.with_writer(sink.clone()).with_ansi(false).finish());
+    let world = World::new().await;
+    let mut planted = vec![PASSWORD.to_owned(), token_secret("phone"), token_secret("laptop"), "wrong-planted".into()];
+    let mut phone = world.with_challenge().await;
+    planted.extend(phone.session.clone());
+    phone.put_keychain("keychain-planted").await;
+    planted.push("keychain-planted".into());
+    let mut laptop = world.token("laptop");
+    for n in 9..16 {
+        laptop.open(&secret(n)).await;
+        planted.push(secret(n));
+    }
+    for body in ["{\"challenge\":\"json-planted", "json-planted", "[\"json-planted\"]", "{\"secret\":json-planted}"] {
+        phone.post_bytes("account/challenge/set", body.as_bytes().to_vec()).await;
+    }
+    planted.push("json-planted".into());
+    phone.get("account/reset?code=query-planted").await;
+    phone.get("query-planted?query-planted").await;
+    planted.push("query-planted".into());
+    world.client("name-planted", "wrong-planted").get("session/request").await;
+    planted.push("name-planted".into());
+    phone.set(&secret(2), Some(&secret(1))).await;
+    planted.extend([secret(1), secret(2)]);
+    planted.extend(phone.session.clone());
+    let code = phone.reset_code().await;
+    phone.reset_with("code-planted").await;
+    world.host.failures.store(1, Ordering::SeqCst);
+    assert_eq!(phone.reset_with(&code).await.status, 500);
+    planted.extend([code, "code-planted".into()]);
+    world.clock.advance(CLAIM_SECONDS);
+    phone.get("session/request").await;
+    phone.set(&secret(3), None).await;
+    planted.push(secret(3));
+    world.damage(Slot::Challenge).await;
+    phone.open(&secret(3)).await;
+    phone.get("session/request").await.fails(500, "1d21b905");
+    world.host.down.store(true, Ordering::SeqCst);
+    assert_eq!(phone.get("session/request").await.status, 500);
+    planted.extend(phone.session.clone());
+    drop(guard);
+    let log = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    // Not empty: the failures are there, with the endpoint that was matched.
+    assert!(log.contains("request failed") && log.contains("login failed") && log.contains("account/reset"), "{log}");
+    for secret in planted {
+        assert!(!log.contains(&secret), "{secret} in the log:\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let world = World::new().await;
+    let mut phone = world.with_challenge().await;
+    let answer = phone.get("session/keepalive").await;
+    let shown = format!("{:?} {:?} {:?} {answer:?}", world.app, world.policy, alice());
+    assert!(shown.starts_with("Nextcloud {"), "{shown}");
+    for secret in [secret(1), token_secret("phone"), PASSWORD.into(), phone.session.clone().unwrap()] {
+        assert!(!shown.contains(&secret), "{secret} in {shown}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_secret_lies_in_the_store_in_clear() {
+    let world = World::new().await;
+    let mut phone = world.with_challenge().await;
+    phone.put_keychain("keychain-planted").await;
+    let code = phone.reset_code().await;
+    let session = phone.session.clone().unwrap();
+    for row in world.scan().await {
+        let body = String::from_utf8_lossy(&row.stored.body).into_owned();
+        for secret in [&secret(1), "keychain-planted", &code, &session] {
+            assert!(!body.contains(secret), "{secret} in {:?}", row.slot);
+        }
+    }
+    let events = serde_json::to_string(&world.events().await).unwrap();
+    assert!(events.contains("challenge_set") && !events.contains(&code) && !events.contains("alice"), "{events}");
+}

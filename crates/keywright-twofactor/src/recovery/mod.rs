@@ -1,0 +1,1 @@
+//! Recovery codes: each works once, and they come in sets.
