@@ -21,7 +21,8 @@ pub trait Host: Send + Sync + 'static {
     fn account(&self, login_name: &str) -> impl Future<Output = Result<Option<AccountId>, HostError>> + Send;
 
     /// The app token with this secret: of that account for HTTP Basic, of any for a Bearer token. App tokens are random
-    /// and at least 128 bits long, so they are looked up by a keyed hash and not charged.
+    /// and at least 128 bits long, so they are looked up by a keyed hash and not charged. One that was ended is best
+    /// remembered, and given as [`AppToken::ended`].
     ///
     /// # Errors
     /// [`HostError`]; the request is answered 500.
@@ -95,13 +96,22 @@ pub struct AppToken {
     pub account: AccountId,
     /// Which it is.
     pub id: AppTokenId,
+    /// Whether it still lets in. One that has ended is refused as what it is; unknown to the host, it would be taken for
+    /// a wrong login password, and a client that goes on using it would shut that door.
+    pub live: bool,
 }
 
 impl AppToken {
-    /// A token of an account.
+    /// A live token of an account.
     #[must_use]
     pub const fn new(account: AccountId, id: AppTokenId) -> Self {
-        Self { account, id }
+        Self { account, id, live: true }
+    }
+
+    /// A token that has ended and that the host still knows.
+    #[must_use]
+    pub const fn ended(account: AccountId, id: AppTokenId) -> Self {
+        Self { account, id, live: false }
     }
 }
 

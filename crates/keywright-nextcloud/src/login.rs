@@ -48,7 +48,7 @@ pub(crate) async fn authenticate<H: Host>(parts: &Parts<H>, headers: &HeaderMap)
     match request::credentials(headers).ok_or(Refusal::Unauthorized)? {
         Credentials::Bearer(secret) => {
             let token = parts.host.app_token(None, &secret).await.map_err(Failure::from)?;
-            let token = token.ok_or(Refusal::Unauthorized)?;
+            let token = token.filter(|token| token.live).ok_or(Refusal::Unauthorized)?;
             Ok(Caller { account: token.account, login: Login::AppToken(token.id), presented })
         }
         Credentials::Basic { name, secret } => {
@@ -57,6 +57,9 @@ pub(crate) async fn authenticate<H: Host>(parts: &Parts<H>, headers: &HeaderMap)
                 let token = parts.host.app_token(Some(account), &secret).await.map_err(Failure::from)?;
                 // A host that answers with somebody else's token is not believed.
                 if let Some(token) = token.filter(|token| token.account == *account) {
+                    if !token.live {
+                        return Err(Refusal::Unauthorized);
+                    }
                     return Ok(Caller { account: token.account, login: Login::AppToken(token.id), presented });
                 }
             }

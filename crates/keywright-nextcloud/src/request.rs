@@ -138,7 +138,7 @@ impl Params {
 
 /// Whether a GET's query names a parameter. Its value is not looked at.
 pub(crate) fn query_names(query: Option<&str>, name: &str) -> bool {
-    query.unwrap_or("").split('&').any(|pair| pair.split('=').next() == Some(name))
+    form_urlencoded::parse(query.unwrap_or("").as_bytes()).any(|(found, _)| found == name)
 }
 
 #[cfg(test)]

@@ -235,20 +235,34 @@ impl<H: Host> Parts<H> {
     /// Does claimed tasks, and strikes them. Gives how many were this protocol's.
     async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: Vec<DueTask>) -> Result<usize, Failure> {
         let mut done = 0_usize;
-        for task in tasks {
-            match task.name.as_str() {
-                ERASE => self.host.erase_data(account).await?,
-                END_TOKEN => {
-                    let token = AppTokenId(String::from_utf8_lossy(&task.detail).into_owned());
-                    self.host.end_app_token(account, &token).await?;
+        let mut left = tasks.iter();
+        while let Some(task) = left.next() {
+            if let Err(error) = self.work(account, task).await {
+                // The host failed: whoever comes next need not wait for our claim to run out. If this fails too, it does.
+                let ids: Vec<_> = std::iter::once(task).chain(left).map(|task| task.id).collect();
+                let released = self.driver.transact_in(turn, &[Slot::Due], |draft| due::release(draft, &ids)).await;
+                if let Err(fault) = released {
+                    tracing::warn!(error = &fault as &dyn std::error::Error, "a claim on due work was not given back");
                 }
-                // Another part's task: its owner does it.
-                _ => continue,
+                return Err(error.into());
             }
             self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task.id)).await?;
             done = done.saturating_add(1);
         }
         Ok(done)
+    }
+
+    /// One task of this protocol's.
+    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
+        match task.name.as_str() {
+            ERASE => self.host.erase_data(account).await,
+            END_TOKEN => {
+                let token = AppTokenId(String::from_utf8_lossy(&task.detail).into_owned());
+                self.host.end_app_token(account, &token).await
+            }
+            // Never claimed here: another part's task is done by its owner.
+            _ => Ok(()),
+        }
     }
 
     /// Who proves the challenge, to the ledger: an app token is a known device once it has opened a session in the

@@ -100,6 +100,20 @@ pub fn claim(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
     Ok(claimed)
 }
 
+/// Gives claims back: the host failed, and whoever comes next may try at once.
+///
+/// # Errors
+/// As reading does.
+pub fn release(draft: &mut Draft<'_>, ids: &[[u8; 16]]) -> Result<(), StepError> {
+    let mut list = draft.read::<DueList>(Slot::Due)?.unwrap_or_default();
+    let mut released = false;
+    for task in list.tasks.iter_mut().filter(|task| ids.contains(&task.id)) {
+        task.claimed_until = UnixSeconds::EPOCH;
+        released = true;
+    }
+    if released { draft.put(Slot::Due, &list, None) } else { Ok(()) }
+}
+
 /// Strikes a task that was done. Gives whether it was still there: two servers may both have done it.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod file;
 mod password;
 
 use keywright::core::{EntropyError, IndexKey, KeyringError, random_bytes};
-use keywright::nextcloud::AppTokenId;
+use keywright::nextcloud::{AppToken, AppTokenId};
 use keywright::store::{Draft, Partition, Record, Slot, StepError};
 use keywright::{AccountId, Driver, SecretString, TransactError};
 use serde::{Deserialize, Serialize};
@@ -115,14 +115,15 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`].
-    pub(crate) async fn app_password(
-        &self,
-        secret: &SecretString,
-    ) -> Result<Option<(AccountId, AppTokenId)>, AccountsError> {
+    pub(crate) async fn app_password(&self, secret: &SecretString) -> Result<Option<AppToken>, AccountsError> {
         let index = self.app_password_index(secret);
         let look = |draft: &mut Draft<'_>| draft.read::<AppPassword>(APP_PASSWORD);
         let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD], look).await?;
-        Ok(found.filter(|found| !found.ended).map(|found| (found.account, AppTokenId(hex::encode(index)))))
+        let token = |found: AppPassword| {
+            let made = if found.ended { AppToken::ended } else { AppToken::new };
+            made(found.account, AppTokenId(hex::encode(index)))
+        };
+        Ok(found.map(token))
     }
 
     /// Ends an app password, for good. Gives whether it was alive.
@@ -305,15 +306,20 @@ mod tests {
     async fn an_ended_app_password_stays_ended() {
         let accounts = accounts().await;
         accounts.seed(&new("alice", &["one", "two"])).await.unwrap();
-        let (alice, id) = accounts.app_password(&secret("one")).await.unwrap().unwrap();
+        let AppToken { account: alice, id, live: true, .. } =
+            accounts.app_password(&secret("one")).await.unwrap().unwrap()
+        else {
+            panic!("a fresh app password has ended")
+        };
         let stranger = AccountId::new("acc-00").unwrap();
         assert!(!accounts.end_app_password(&stranger, &id).await.unwrap());
         assert!(accounts.end_app_password(&alice, &id).await.unwrap());
         assert!(!accounts.end_app_password(&alice, &id).await.unwrap(), "idempotent");
         assert!(!accounts.end_app_password(&alice, &AppTokenId("no id".to_owned())).await.unwrap());
         accounts.seed(&new("alice", &["one", "two"])).await.unwrap();
-        assert!(accounts.app_password(&secret("one")).await.unwrap().is_none());
-        assert_eq!(accounts.app_password(&secret("two")).await.unwrap().unwrap().0, alice);
+        assert!(!accounts.app_password(&secret("one")).await.unwrap().unwrap().live);
+        let two = AppTokenId(hex::encode(accounts.app_password_index(&secret("two"))));
+        assert_eq!(accounts.app_password(&secret("two")).await.unwrap(), Some(AppToken::new(alice, two)));
     }
 
     #[tokio::test]

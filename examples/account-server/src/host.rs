@@ -45,8 +45,7 @@ impl Host for Server {
         secret: &SecretString,
     ) -> Result<Option<AppToken>, HostError> {
         let found = self.accounts.app_password(secret).await.map_err(HostError::new)?;
-        let meant = found.filter(|(owner, _)| account.is_none_or(|account| account == owner));
-        Ok(meant.map(|(owner, id)| AppToken::new(owner, id)))
+        Ok(found.filter(|token| account.is_none_or(|account| *account == token.account)))
     }
 
     async fn check_password(&self, account: Option<&AccountId>, password: &SecretString) -> Result<bool, HostError> {

@@ -175,6 +175,10 @@ fn reset(
     session: &mut Session,
     proof: Tentative<Confirmed<ResetAccount>>,
 ) -> Result<Decision, StepError> {
+    // The account is taken from the proof: it is the one whose records this draft can touch, or nothing is reset.
+    if Some(proof.peek(draft)?.account()) != draft.partition().as_account().as_ref() {
+        return Err(StepError::Misuse("a proof of another account"));
+    }
     draft.erase(&[Slot::Ledger, Slot::Due, Slot::Confirmations])?;
     guess::clear(draft, Door::Challenge)?;
     due::add(draft, ERASE, Vec::new())?;

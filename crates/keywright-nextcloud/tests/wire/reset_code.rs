@@ -58,7 +58,7 @@ async fn a_code_in_a_get_is_never_looked_at_and_the_pending_one_stays() {
     let mut phone = world.with_challenge().await;
     let code = phone.reset_code().await;
     let before = world.scan().await;
-    for query in [format!("code={code}"), format!("a=b&code={code}"), "code=".into(), "code".into(), "code=x".into()] {
+    for query in [format!("code={code}"), format!("a=b&code={code}"), "code=".into(), "code".into(), "c%6Fde=x".into()] {
         for _ in 0..3 {
             phone.get(&format!("account/reset?{query}")).await.fails(403, "7e130744");
         }
@@ -243,12 +243,8 @@ async fn a_failed_erasure_is_500_and_finished_later_without_asking_again() {
     let code = phone.reset_code().await;
     world.host.failures.store(2, Ordering::SeqCst);
     phone.reset_with(&code).await.fails(500, "0");
-    nothing_is_served(&world, &mut phone).await;
-    world.clock.advance(CLAIM_SECONDS);
     phone.get("session/request").await.fails(500, "0");
-    nothing_is_served(&world, &mut phone).await;
     assert_eq!(world.host.erasures(), 0);
-    world.clock.advance(CLAIM_SECONDS);
     phone.get("session/request").await.is(200, json!({}));
     assert_eq!(world.host.erasures(), 1);
     phone.get("session/request").await.is(200, json!({}));
@@ -307,11 +303,8 @@ async fn finish_due_does_the_same_for_a_sweep() {
     let code = client.reset_code().await;
     world.host.failures.store(1, Ordering::SeqCst);
     client.reset_with(&code).await.fails(500, "0");
-    assert_eq!(world.app.finish_due(&alice()).await.unwrap(), 0, "somebody is at it");
-    world.clock.advance(CLAIM_SECONDS);
     world.host.failures.store(1, Ordering::SeqCst);
     world.app.finish_due(&alice()).await.unwrap_err();
-    world.clock.advance(CLAIM_SECONDS);
     assert_eq!(world.app.finish_due(&alice()).await.unwrap(), 1);
     assert_eq!(world.app.finish_due(&alice()).await.unwrap(), 0);
     assert_eq!(world.host.erasures(), 1);
