@@ -55,6 +55,8 @@ pub struct Proven {
     pub(crate) account: AccountId,
     pub(crate) method: Method,
     pub(crate) purpose: String,
+    /// Steps that the code was off; for TOTP.
+    pub(crate) drift: Option<i8>,
 }
 
 /// A second factor.
@@ -72,6 +74,10 @@ pub enum Method {
 }
 
 impl Proven {
+    pub(crate) const fn new(account: AccountId, method: Method, purpose: String) -> Self {
+        Self { account, method, purpose, drift: None }
+    }
+
     /// Who.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
@@ -88,5 +94,12 @@ impl Proven {
     #[must_use]
     pub fn purpose(&self) -> &str {
         &self.purpose
+    }
+
+    /// Steps that the device's clock was off: negative behind, positive ahead of the server's. `None` for what is no
+    /// time-based code. It is told, never learned: a window that follows a device would follow an attacker's guesses too.
+    #[must_use]
+    pub const fn drift(&self) -> Option<i8> {
+        self.drift
     }
 }

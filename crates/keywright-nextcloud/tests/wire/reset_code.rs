@@ -58,7 +58,8 @@ async fn a_code_in_a_get_is_never_looked_at_and_the_pending_one_stays() {
     let mut phone = world.with_challenge().await;
     let code = phone.reset_code().await;
     let before = world.scan().await;
-    for query in [format!("code={code}"), format!("a=b&code={code}"), "code=".into(), "code".into(), "c%6Fde=x".into()] {
+    for query in [format!("code={code}"), format!("a=b&code={code}"), "code=".into(), "code".into(), "c%6Fde=x".into()]
+    {
         for _ in 0..3 {
             phone.get(&format!("account/reset?{query}")).await.fails(403, "7e130744");
         }
