@@ -67,6 +67,8 @@ pub(crate) fn memory(settings: &Settings) -> Result<Connection, OpenError> {
 fn set_up_writer(connection: &mut Connection, settings: &Settings) -> Result<(), OpenError> {
     set_up(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What was replaced or erased is overwritten, not left in free pages.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     // Where a plain sync leaves data in the drive's cache (Apple's systems). Elsewhere it changes nothing.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
