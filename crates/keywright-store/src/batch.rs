@@ -149,10 +149,14 @@ impl Batch {
     /// Makes it drop first every record and vault row of the partition that it does not itself write.
     ///
     /// # Errors
-    /// [`BatchError::EraseKeepsRoot`] unless the root is put: an erase moves the epochs.
+    /// [`BatchError::EraseKeepsRoot`] unless the root is put: an erase moves the epochs. [`BatchError::EraseWithCover`]
+    /// beside a swap or a promotion: there is nothing left to cover.
     pub fn with_erase(mut self) -> Result<Self, BatchError> {
         if !self.puts(Slot::Root) {
             return Err(BatchError::EraseKeepsRoot);
+        }
+        if matches!(self.vault, Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. })) {
+            return Err(BatchError::EraseWithCover);
         }
         self.erase = true;
         Ok(self)
@@ -162,9 +166,13 @@ impl Batch {
     ///
     /// # Errors
     /// [`BatchError::VaultWithoutHead`] unless the vault's head is put: every vault write moves it.
+    /// [`BatchError::EraseWithCover`] for a swap or a promotion beside an erase.
     pub fn with_vault(mut self, vault: VaultWrite) -> Result<Self, BatchError> {
         if !self.puts(Slot::VaultHead) {
             return Err(BatchError::VaultWithoutHead);
+        }
+        if self.erase && !matches!(vault, VaultWrite::Edit { .. }) {
+            return Err(BatchError::EraseWithCover);
         }
         self.vault = Some(vault);
         Ok(self)
@@ -227,6 +235,9 @@ pub enum BatchError {
     /// An erase that leaves the epochs.
     #[error("an erase does not put the root record")]
     EraseKeepsRoot,
+    /// A swap or a promotion of what the same batch erases.
+    #[error("a batch erases the vault that it would swap")]
+    EraseWithCover,
     /// A vault write that leaves the head.
     #[error("a vault write does not put the vault's head")]
     VaultWithoutHead,
@@ -252,6 +263,15 @@ mod tests {
         let checks = new(alloc::vec![check(Slot::Root)]).unwrap();
         assert_eq!(checks.clone().with_erase().unwrap_err(), BatchError::EraseKeepsRoot);
         let vault = VaultWrite::Swap { rows: Vec::new() };
-        assert_eq!(checks.with_vault(vault).unwrap_err(), BatchError::VaultWithoutHead);
+        assert_eq!(checks.with_vault(vault.clone()).unwrap_err(), BatchError::VaultWithoutHead);
+        let put = |slot| Write {
+            slot,
+            expect: Expect::Absent,
+            effect: Effect::Put { body: Bytes::new(), purge_after: None },
+        };
+        let puts = new(alloc::vec![put(Slot::Root), put(Slot::VaultHead)]).unwrap();
+        let erasing = puts.clone().with_erase().unwrap();
+        assert_eq!(erasing.with_vault(vault.clone()).unwrap_err(), BatchError::EraseWithCover);
+        assert_eq!(puts.with_vault(vault).unwrap().with_erase().unwrap_err(), BatchError::EraseWithCover);
     }
 }

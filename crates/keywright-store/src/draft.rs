@@ -159,6 +159,7 @@ impl<'a> Draft<'a> {
             Slot::Ledger,
             Slot::Due,
             Slot::Challenge,
+            Slot::Confirmations,
             Slot::Factors,
             Slot::Recovery,
             Slot::Keychain,
@@ -372,6 +373,9 @@ impl<'a> Draft<'a> {
         record: &R,
         purge_after: Option<UnixSeconds>,
     ) -> Result<(), StepError> {
+        if R::SCHEMA == 0 || R::SCHEMA > NEWEST_SCHEMA {
+            return Err(StepError::Misuse("a record's schema is beyond what re-sealing tries"));
+        }
         let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(slot))?);
         self.staged.writes.insert(slot, Some(Plain { schema: R::SCHEMA, body, purge_after }));
         self.touch();
@@ -459,7 +463,7 @@ impl<'a> Draft<'a> {
 }
 
 /// The newest schema any record has; what re-sealing tries downwards from.
-pub(crate) const NEWEST_SCHEMA: u16 = 4;
+pub(crate) const NEWEST_SCHEMA: u16 = 8;
 
 /// Opens a body under the newest schema it was written with. The schema is authenticated, so it is found by trying the
 /// few there are; the key is not tried, it is named by the body.

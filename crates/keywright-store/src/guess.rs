@@ -101,6 +101,9 @@ pub fn charge_first(
         Admission::Open(lane) => {
             let charge = ledger.charge(policy, &lane, draft.now());
             draft.put(Slot::Ledger, &ledger, None)?;
+            // A wait or a lock is told with the charge that begins it: a caller who is gone before the host has judged
+            // must not shut a door unseen.
+            charge.event().into_iter().for_each(|event| draft.event(event));
             Ok(Ok(charge))
         }
     }
@@ -109,7 +112,6 @@ pub fn charge_first(
 /// Notes that the host found a guess wrong that was charged before.
 pub fn confirm_charge(draft: &mut Draft<'_>, charge: &Charge) {
     draft.event(EventKind::GuessDenied { door: charge.lane().door(), reason: Reason::Wrong });
-    charge.event().into_iter().for_each(|event| draft.event(event));
 }
 
 /// Gives a charge back: the host found the guess right. In the commit that grants.
@@ -129,13 +131,17 @@ pub fn give_back(
     Ok(())
 }
 
-/// What a guess would be refused with now, without looking at one and without any change.
+/// What a guess would be refused with now, without looking at one and without any change. If [`Refusal::changed`] says
+/// so, the clock went back and the wait must begin anew: do not answer by this look, judge a guess as ever.
 ///
 /// # Errors
 /// [`StepError`]; the caller denies.
 pub fn refusal(draft: &mut Draft<'_>, policy: &LedgerPolicy, guesser: &Guesser) -> Result<Option<Refusal>, StepError> {
-    let ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    Ok(ledger.peek(policy, guesser.door, guesser.strength, guesser.tag, draft.now()))
+    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
+    Ok(match ledger.admit(policy, guesser.door, guesser.strength, guesser.tag, draft.now()) {
+        Admission::Open(_) => None,
+        Admission::Refused(refusal) => Some(refusal),
+    })
 }
 
 /// Lifts waits and lock of a door. Only by an explicit act that the caller has proven: see

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 /// A value that fills a slot. Its schema is authenticated with the sealed body.
 pub trait Record: Serialize + DeserializeOwned {
-    /// The version of the encoding that this type writes, from 1.
+    /// The version of the encoding that this type writes, 1 to 8.
     const SCHEMA: u16;
 
     /// Reads a body that was written under `schema`. A type that has older versions overrides this and upgrades them.

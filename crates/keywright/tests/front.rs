@@ -181,7 +181,7 @@ async fn accounts_that_are_owed_work_are_found() {
     owe("alice").await;
     let done = owe("bob").await;
     let bob = Partition::account(&account("bob"));
-    keywright.driver().transact(&bob, &[Slot::Due], |draft| due::complete(draft, done)).await.unwrap();
+    keywright.driver().transact(&bob, &[Slot::Due], |draft| due::complete(draft, &done)).await.unwrap();
     let (mut place, mut found) = (None, Vec::new());
     loop {
         let pass = keywright.housekeeping().due(place, 1).await.unwrap();

@@ -89,7 +89,7 @@ async fn a_removal_is_settled_too() {
         assert_eq!(seen, runs);
         assert!(bench.stored(VOUCHER).await.is_none());
         let done =
-            bench.driver.transact(&bench.account, &[Slot::Due], |draft| due::complete(draft, id)).await.unwrap().0;
+            bench.driver.transact(&bench.account, &[Slot::Due], |draft| due::complete(draft, &id)).await.unwrap().0;
         assert!(done);
     }
 }
