@@ -2,7 +2,7 @@
 use std::sync::{Arc, LazyLock};
 
 use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
-use keywright_nextcloud::{AppToken, AppTokenId, BASE_PATH, Endpoint, Host, HostError, Nextcloud, NextcloudPolicy};
+use keywright_nextcloud::{AppToken, AppTokenId, BASE_PATH, Endpoint, Erasure, Host, HostError, Nextcloud, NextcloudPolicy};
 use keywright_store::{Driver, MemoryStore, Partition};
 
 /// Lets every login in: what lies behind it is to be reached.
@@ -21,7 +21,7 @@ impl Host for Open {
     async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {
         Ok(())
     }
-    async fn erase_data(&self, _: &AccountId) -> Result<(), HostError> {
+    async fn erase_data(&self, _: &AccountId, _: &Erasure) -> Result<(), HostError> {
         Ok(())
     }
 }

@@ -3,10 +3,14 @@
 use core::fmt;
 use core::future::Future;
 
-use keywright_core::{AccountId, SecretString};
+use keywright_core::{AccountId, SecretString, UnixSeconds};
 
-/// The server around the protocol. Six methods; those that change something are **idempotent**, because they are tried
+/// The server around the protocol. Five methods, two more with defaults; those that change something are **idempotent**, because they are tried
 /// again after a crash.
+///
+/// **They run inside the account's turn.** A method that starts a transaction of its own on the same account, through a
+/// driver or a service, waits for itself for ever; keep what a host stores there in a partition of its own. A call that
+/// never returns holds the account up: give each a time limit.
 ///
 /// The order of calls for one request: [`account`](Self::account) and [`app_token`](Self::app_token); if that was no
 /// token, [`check_password`](Self::check_password), already charged to the guess ledger; [`admit`](Self::admit); the
@@ -56,9 +60,12 @@ pub trait Host: Send + Sync + 'static {
     /// Erases the account's passwords, folders, tags, shares and settings; not its app tokens. Idempotent. The reset is
     /// confirmed and committed when this is called; the user is not asked again.
     ///
+    /// `erasure` is the same however often one reset's erasure is tried. A host that notes its id in the transaction that
+    /// erases can refuse a second one that comes late, from a server that was cut off meanwhile.
+    ///
     /// # Errors
     /// [`HostError`]; the request is answered 500 and the erasure is tried again later.
-    fn erase_data(&self, account: &AccountId) -> impl Future<Output = Result<(), HostError>> + Send;
+    fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Request limits of the host's own, per user and endpoint (dossier § 2.7: `session/open` 10 in 30 s). The default
     /// has none; the guess ledger stays in force either way.
@@ -82,6 +89,16 @@ pub trait Host: Send + Sync + 'static {
         let _ = (account, login, act);
         core::future::ready(Ok(true))
     }
+}
+
+/// One erasure, that of one reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Erasure {
+    /// Its id: 16 random bytes, drawn with the reset.
+    pub id: [u8; 16],
+    /// When the reset was committed. What the user has stored after an erasure was done is not to be erased by another.
+    pub since: UnixSeconds,
 }
 
 /// The host's stored id of an app token. Not the token: it may be logged.

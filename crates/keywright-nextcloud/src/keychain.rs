@@ -39,7 +39,14 @@ pub(crate) fn read(
     account: &AccountId,
     user_key: &UserKey,
 ) -> Result<Result<Option<Zeroizing<String>>, Unreadable>, StepError> {
-    let Some(keychain) = draft.read::<Keychain>(Slot::Keychain)? else { return Ok(Ok(None)) };
+    // A damaged record is an outcome here, not an error: an answer that follows from a right proof must come with the
+    // commit of that proof.
+    let keychain = match draft.read::<Keychain>(Slot::Keychain) {
+        Ok(Some(keychain)) => keychain,
+        Ok(None) => return Ok(Ok(None)),
+        Err(StepError::Open(_) | StepError::Decode(_) | StepError::Integrity(_)) => return Ok(Err(Unreadable)),
+        Err(error) => return Err(error),
+    };
     let Some(key) = keychain.key_of_its_time(account, user_key)? else { return Ok(Err(Unreadable)) };
     let text = wrap_key(&key, TEXT_LABEL, account)?.unwrap(&keychain.text);
     let text = text.and_then(|mut bytes| String::from_utf8(std::mem::take(&mut *bytes)).ok());

@@ -8,7 +8,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
-//! use keywright_nextcloud::{AppToken, AppTokenId, Host, HostError, Nextcloud, NextcloudPolicy};
+//! use keywright_nextcloud::{AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy};
 //! use keywright_store::{Driver, MemoryStore, Partition};
 //!
 //! /// One user, one app token. A real host looks these up, by keyed hash and by Argon2id.
@@ -29,7 +29,7 @@
 //!     async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {
 //!         Ok(())
 //!     }
-//!     async fn erase_data(&self, _: &AccountId) -> Result<(), HostError> {
+//!     async fn erase_data(&self, _: &AccountId, _: &Erasure) -> Result<(), HostError> {
 //!         Ok(())
 //!     }
 //! }
@@ -107,6 +107,6 @@ mod session;
 #[cfg(feature = "tower")]
 mod tower;
 
-pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Host, HostError, Login, Unproven};
+pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError, Login, Unproven};
 pub use policy::{BASE_PATH, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE, SESSION_LIFETIME};
 pub use service::{DueError, Nextcloud};

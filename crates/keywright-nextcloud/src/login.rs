@@ -53,15 +53,14 @@ pub(crate) async fn authenticate<H: Host>(parts: &Parts<H>, headers: &HeaderMap)
         }
         Credentials::Basic { name, secret } => {
             let account = parts.host.account(&name).await.map_err(Failure::from)?;
-            if let Some(account) = &account {
-                let token = parts.host.app_token(Some(account), &secret).await.map_err(Failure::from)?;
-                // A host that answers with somebody else's token is not believed.
-                if let Some(token) = token.filter(|token| token.account == *account) {
-                    if !token.live {
-                        return Err(Refusal::Unauthorized);
-                    }
-                    return Ok(Caller { account: token.account, login: Login::AppToken(token.id), presented });
+            // Asked for an unknown name too, and then not believed: the same work is done for both.
+            let token = parts.host.app_token(account.as_ref(), &secret).await.map_err(Failure::from)?;
+            // Nor is a host that answers with somebody else's token.
+            if let Some(token) = token.filter(|token| Some(&token.account) == account.as_ref()) {
+                if !token.live {
+                    return Err(Refusal::Unauthorized);
                 }
+                return Ok(Caller { account: token.account, login: Login::AppToken(token.id), presented });
             }
             let verdict = check_password(parts, account.as_ref(), &name, presented.as_ref(), &secret).await?;
             match (verdict, account) {
@@ -93,14 +92,26 @@ pub(crate) async fn check_password<H: Host>(
 ) -> Result<Verdict, Failure> {
     let partition = account.map_or_else(|| decoy(parts, name), Partition::account);
     let policy = &parts.policy.challenge.ledger;
-    let turn = parts.driver.turn(&partition).await?;
+    // A decoy waits as an account does, but is never locked: nobody could unlock it, and once it is, a name that meets it
+    // would be told from a known one by that.
+    let strength = if account.is_some() { Strength::Guessable } else { Strength::Unguessable };
     let guesser = |draft: &mut Draft<'_>| -> Result<Guesser, StepError> {
         let tag = match (account, presented) {
             (Some(account), Some(presented)) => known(parts, draft, account, presented)?,
             _ => None,
         };
-        Ok(Guesser { door: Door::LoginPassword, strength: Strength::Guessable, tag, passes_as: tag })
+        Ok(Guesser { door: Door::LoginPassword, strength, tag, passes_as: tag })
     };
+    // A look without a turn: while the door is shut, a crowd of strangers takes no place in the owner's queue.
+    let shut = |draft: &mut Draft<'_>| {
+        let guesser = guesser(draft)?;
+        guess::refusal(draft, policy, &guesser)
+    };
+    let refusal = parts.driver.observe(&partition, &[Slot::Ledger], shut).await?;
+    if let Some(refusal) = refusal.filter(|refusal| !refusal.changed()) {
+        return Ok(Verdict::Refused { retry_after: refusal.retry_after() });
+    }
+    let turn = parts.driver.turn(&partition).await?;
     let (charge, _) = parts
         .driver
         .transact_in(&turn, &[Slot::Ledger], |draft| {
@@ -142,7 +153,8 @@ fn known<H: Host>(
 
 fn decoy<H: Host>(parts: &Parts<H>, name: &str) -> Partition {
     let mut index = [0; 32];
-    let full = parts.decoys.mac(&[b"login-name", name.as_bytes()]);
+    // Folded, as a host folds names as a rule: `ALICE` and `alice` must share a decoy as they share an account.
+    let full = parts.decoys.mac(&[b"login-name", name.to_lowercase().as_bytes()]);
     index.iter_mut().zip(full).take(2).for_each(|(to, from)| *to = from);
     Partition::name(&index)
 }

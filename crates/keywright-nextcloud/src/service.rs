@@ -16,7 +16,7 @@ use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, Transa
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
-use crate::host::{Admittance, AppTokenId, Endpoint, Host, HostError, Login};
+use crate::host::{Admittance, AppTokenId, Endpoint, Erasure, Host, HostError, Login};
 use crate::policy::{NextcloudPolicy, ResetStyle};
 use crate::request::{self, SESSION_COOKIE, SESSION_HEADER};
 use crate::session::{Presented, Session};
@@ -153,9 +153,9 @@ impl<H: Host> Nextcloud<H> {
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
         let partition = Partition::account(account);
         let turn = self.parts.driver.turn(&partition).await?;
-        let claim = |draft: &mut Draft<'_>| if owes(draft)? { due::claim(draft) } else { Ok(Vec::new()) };
+        let claim = |draft: &mut Draft<'_>| due::claim(draft, is_ours);
         let (tasks, _) = self.parts.driver.transact_in(&turn, &[Slot::Due], claim).await?;
-        self.parts.work_off(&turn, account, tasks).await.map_err(|failure| match failure {
+        self.parts.work_off(&turn, account, &tasks, true).await.map_err(|failure| match failure {
             Failure::Transact(error) => DueError::Transact(error),
             Failure::Host(error) => DueError::Host(error),
             Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
@@ -203,7 +203,7 @@ impl<H: Host> Parts<H> {
                 .driver
                 .transact_in(&turn, &slots, |draft| {
                     if owes(draft)? {
-                        return due::claim(draft).map(Run::Owed);
+                        return due::claim(draft, is_ours).map(Run::Owed);
                     }
                     let before = due::pending(draft)?;
                     if before.iter().any(|task| task.name == ERASE) {
@@ -220,34 +220,52 @@ impl<H: Host> Parts<H> {
                 .await?;
             match run {
                 (Run::Owed(tasks), _) => {
-                    self.work_off(&turn, &caller.account, tasks).await?;
+                    self.work_off(&turn, &caller.account, &tasks, false).await?;
                 }
                 // Another server is erasing what this account was: nothing may be stored until it is done.
                 (Run::Erasing, _) => return Err(TransactError::Busy.into()),
                 (Run::Done { value, id, owed }, receipt) => {
-                    self.work_off(&turn, &caller.account, owed).await?;
+                    self.work_off(&turn, &caller.account, &owed, true).await?;
                     return Ok(Stepped { value, receipt, id });
                 }
             }
         }
     }
 
-    /// Does claimed tasks, and strikes them. Gives how many were this protocol's.
-    async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: Vec<DueTask>) -> Result<usize, Failure> {
+    /// Does claimed tasks, and strikes them. Gives how many were done. What this very request made due must be done, or
+    /// it fails; of what was left from before, only an erasure stands in the way of other requests.
+    async fn work_off(
+        &self,
+        turn: &Turn,
+        account: &AccountId,
+        tasks: &[DueTask],
+        made_now: bool,
+    ) -> Result<usize, Failure> {
         let mut done = 0_usize;
-        let mut left = tasks.iter();
-        while let Some(task) = left.next() {
-            if let Err(error) = self.work(account, task).await {
-                // The host failed: whoever comes next need not wait for our claim to run out. If this fails too, it does.
-                let ids: Vec<_> = std::iter::once(task).chain(left).map(|task| task.id).collect();
-                let released = self.driver.transact_in(turn, &[Slot::Due], |draft| due::release(draft, &ids)).await;
-                if let Err(fault) = released {
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "a claim on due work was not given back");
+        let mut left = tasks;
+        while let Some((task, rest)) = left.split_first() {
+            match self.work(account, task).await {
+                Ok(()) => {
+                    self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task)).await?;
+                    done = done.saturating_add(1);
                 }
-                return Err(error.into());
+                Err(error) if made_now || task.name == ERASE => {
+                    // Whoever comes next need not wait for our claims to run out; if this fails too, they must.
+                    let release = |draft: &mut Draft<'_>| due::release(draft, left);
+                    if let Err(fault) = self.driver.transact_in(turn, &[Slot::Due], release).await {
+                        tracing::warn!(
+                            error = &fault as &dyn std::error::Error,
+                            "a claim on due work is not given back"
+                        );
+                    }
+                    return Err(error.into());
+                }
+                // Our claim stays, so it is tried again when that has run out, not by every request.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "work for the host is still due")
+                }
             }
-            self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task.id)).await?;
-            done = done.saturating_add(1);
+            left = rest;
         }
         Ok(done)
     }
@@ -255,13 +273,12 @@ impl<H: Host> Parts<H> {
     /// One task of this protocol's.
     async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
         match task.name.as_str() {
-            ERASE => self.host.erase_data(account).await,
+            ERASE => self.host.erase_data(account, &Erasure { id: task.id, since: task.since }).await,
             END_TOKEN => {
                 let token = AppTokenId(String::from_utf8_lossy(&task.detail).into_owned());
                 self.host.end_app_token(account, &token).await
             }
-            // Never claimed here: another part's task is done by its owner.
-            _ => Ok(()),
+            _ => Err(HostError::new("a task of another part was claimed")),
         }
     }
 
@@ -319,12 +336,15 @@ impl<T> Stepped<T> {
     }
 }
 
-/// Whether there is work of this protocol's that nobody is at. Other parts' is theirs: claiming it would keep it from
-/// them.
+/// Whether there is work of this protocol's that nobody is at.
 fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     let now = draft.now();
-    let ours = |task: &DueTask| [ERASE, END_TOKEN].contains(&task.name.as_str());
-    Ok(due::pending(draft)?.iter().any(|task| ours(task) && task.is_free(now)))
+    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name) && task.is_free(now)))
+}
+
+/// This protocol's tasks. Other parts' are theirs: claiming one would keep it from them.
+fn is_ours(name: &str) -> bool {
+    [ERASE, END_TOKEN].contains(&name)
 }
 
 /// Whether an error is about a record.

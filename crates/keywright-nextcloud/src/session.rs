@@ -31,7 +31,7 @@ const KEYS_INFO: &[u8] = b"keywright/v1/session";
 
 /// An id as a client sent it: well formed, not yet verified.
 pub(crate) struct Presented {
-    text: String,
+    text: Zeroizing<String>,
     selector: [u8; 16],
     secret: SecretBytes<32>,
     tag: [u8; 16],
@@ -47,7 +47,7 @@ impl Presented {
         let (selector, rest) = bytes.split_first_chunk::<16>()?;
         let (secret, tag) = rest.split_at_checked(32)?;
         Some(Self {
-            text: text.into(),
+            text: Zeroizing::new(text.into()),
             selector: *selector,
             secret: SecretBytes::from_slice(secret).ok()?,
             tag: tag.try_into().ok()?,
@@ -183,7 +183,7 @@ impl Session {
         if !presented.is_ours(draft, account, root.credential_epoch)? {
             return Ok(session);
         }
-        session.id = Some(Zeroizing::new(presented.text.clone()));
+        session.id = Some(presented.text.clone());
         let listed = list(draft)?.entries.iter().any(|entry| entry.selector == presented.selector);
         let Some(saved) = draft.read::<Saved>(presented.slot())? else { return Ok(session) };
         let (verifier, key) = keys(account, presented.secret.expose(), &saved.salt)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright::nextcloud::{Admittance, AppToken, AppTokenId, Endpoint, Host, HostError};
+use keywright::nextcloud::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError};
 use keywright::{AccountId, SecretString};
 
 use crate::accounts::Accounts;
@@ -68,7 +68,7 @@ impl Host for Server {
 
     /// This server keeps no passwords, folders or tags: all there was to erase went with the commit of the reset. What
     /// is left to do is to tell the owner.
-    async fn erase_data(&self, account: &AccountId) -> Result<(), HostError> {
+    async fn erase_data(&self, account: &AccountId, _: &Erasure) -> Result<(), HostError> {
         let told = |name: &str, server: &PublicUrl| {
             format!(
                 "The account {name} on\n{server}\nwas reset: its passphrase and keychain are gone, and all sessions have \

@@ -13,8 +13,15 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
             if let Err(error) = gate(parts, draft, session)? {
                 return Ok(Err(error));
             }
-            Ok(parts.challenges.get_in(draft)?.ok_or(ApiError::NOT_FOUND))
+            let salts = parts.challenges.get_in(draft)?.ok_or(ApiError::NOT_FOUND);
+            // What only an authorized session gets is a grant: it is guarded, though nothing changes.
+            Ok(salts.map(|salts| draft.tentative(salts)))
         })
         .await?;
-    stepped.answer(|salts, _| Ok(salts.map(|salts| Reply::ok(&challenge(&salts)))))
+    stepped.answer(|salts, receipt| {
+        Ok(match salts {
+            Ok(salts) => Ok(Reply::ok(&challenge(&salts.release(receipt)?))),
+            Err(error) => Err(error),
+        })
+    })
 }

@@ -46,7 +46,15 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
         return refuse(parts, caller, ApiError::LOGIN_NOT_ALLOWED).await;
     }
     let slots = [Slot::Challenge, Slot::Ledger, Slot::Keychain];
-    let stepped = parts.step(caller, &slots, |draft, session| set(parts, caller, draft, session, &sent)).await?;
+    let stepped = parts
+        .step(caller, &slots, |draft, session| {
+            if had_challenge && !parts.challenges.exists_in(draft)? {
+                // The account was reset meanwhile: what was let in was a change, not a first challenge of a blank account.
+                return Ok(Err(ApiError::SESSION_REQUIRED));
+            }
+            set(parts, caller, draft, session, &sent)
+        })
+        .await?;
     stepped.answer(|set, receipt| {
         Ok(match set {
             Ok(set) => {

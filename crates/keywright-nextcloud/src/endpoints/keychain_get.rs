@@ -15,15 +15,22 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
             if let Err(error) = gate(parts, draft, session)? {
                 return Ok(Err(error));
             }
-            let Some(key) = session.user_key() else { return Ok(Ok(None)) };
-            let text = keychain::read(draft, &caller.account, key)?;
-            Ok(text.map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
+            let text = match session.user_key() {
+                Some(key) => keychain::read(draft, &caller.account, key)?,
+                None => Ok(None),
+            };
+            // A grant is guarded, though nothing changes.
+            Ok(text.map(|text| draft.tentative(text)).map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
         })
         .await?;
-    stepped.answer(|text, _| {
-        Ok(text.map(|text| {
-            let none = || Value::Array(Vec::new());
-            Reply::ok(&text.map_or_else(none, |text| json!({ keychain::CSE: text.as_str() })))
-        }))
+    stepped.answer(|text, receipt| {
+        let none = || Value::Array(Vec::new());
+        Ok(match text {
+            Ok(text) => {
+                let text = text.release(receipt)?;
+                Ok(Reply::ok(&text.map_or_else(none, |text| json!({ keychain::CSE: text.as_str() }))))
+            }
+            Err(error) => Err(error),
+        })
     })
 }

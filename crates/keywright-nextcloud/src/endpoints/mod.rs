@@ -91,8 +91,12 @@ fn denied(
         return Ok(ApiError::PASSPHRASE_INVALID);
     }
     if let Login::AppToken(token) = &caller.login {
-        due::add(draft, END_TOKEN, token.0.as_bytes().to_vec())?;
-        draft.event(EventKind::AppTokenEnded);
+        match due::add(draft, END_TOKEN, token.0.as_bytes().to_vec()) {
+            Ok(_) => draft.event(EventKind::AppTokenEnded),
+            // The host owes too much already. The charge counts all the same: nothing after a wrong proof may undo it.
+            Err(StepError::TooMuchDue) => {}
+            Err(error) => return Err(error),
+        }
     }
     let wait = charge.next().map(keywright_core::Refusal::retry_after);
     Ok(wait.map_or(ApiError::TOO_MANY, |seconds| ApiError::TOO_MANY.retry_after(seconds)))

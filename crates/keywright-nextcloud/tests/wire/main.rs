@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
+mod attacks;
 mod bad_input;
 mod challenge;
 mod faults;

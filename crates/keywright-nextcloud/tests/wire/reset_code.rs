@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::Ordering;
 
-use keywright_store::due::CLAIM_SECONDS;
+use keywright_store::due::CLAIM_LASTS;
 use keywright_store::{Partition, Scanned};
 use serde_json::{Value, json};
 
@@ -292,7 +292,7 @@ async fn a_crash_between_the_commit_and_the_erasure_is_made_good_by_another_serv
     world.host.hangs.store(false, Ordering::SeqCst);
     let other = world.restarted(2);
     nothing_is_served(&other, &mut phone).await;
-    world.clock.advance(CLAIM_SECONDS);
+    world.clock.advance(CLAIM_LASTS);
     other.token("t1").get("session/request").await.is(200, json!({}));
     assert_eq!(world.host.erasures(), 1);
 }
@@ -315,7 +315,7 @@ async fn finish_due_does_the_same_for_a_sweep() {
 async fn work_of_another_part_is_left_to_it() {
     let world = World::new().await;
     world.step(&alice(), |draft| keywright_store::due::add(draft, "host/mail", vec![1])).await;
-    world.clock.advance(CLAIM_SECONDS);
+    world.clock.advance(CLAIM_LASTS);
     assert_eq!(world.token("phone").get("session/request").await.status, 200);
     assert_eq!(world.app.finish_due(&alice()).await.unwrap(), 0);
     let pending = world.step(&alice(), keywright_store::due::pending).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use keywright_store::Slot;
-use keywright_store::due::CLAIM_SECONDS;
+use keywright_store::due::CLAIM_LASTS;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{PASSWORD, World, alice, secret, token_secret};
@@ -65,7 +65,7 @@ async fn a_full_life_with_every_failure_logs_no_secret() {
     world.host.failures.store(1, Ordering::SeqCst);
     assert_eq!(phone.reset_with(&code).await.status, 500);
     planted.extend([code, "code-planted".into()]);
-    world.clock.advance(CLAIM_SECONDS);
+    world.clock.advance(CLAIM_LASTS);
     phone.get("session/request").await;
     phone.set(&secret(3), None).await;
     planted.push(secret(3));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, SecretString};
-use keywright_nextcloud::{Admittance, AppToken, AppTokenId, Endpoint, Host, HostError, Login, Unproven};
+use keywright_nextcloud::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError, Login, Unproven};
 use keywright_store::{Partition, Slot};
 use tokio::sync::Notify;
 
@@ -150,7 +150,7 @@ impl Host for TestHost {
         Ok(())
     }
 
-    async fn erase_data(&self, account: &AccountId) -> Result<(), HostError> {
+    async fn erase_data(&self, account: &AccountId, _: &Erasure) -> Result<(), HostError> {
         if self.hangs.load(Ordering::SeqCst) {
             self.hanging.notify_one();
             std::future::pending::<()>().await;

@@ -1,0 +1,198 @@
+//! Attacks that once worked, or nearly did. Each must fail for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use keywright_core::{Clock, ManualClock, SharedRng};
+use keywright_nextcloud::Nextcloud;
+use keywright_store::due::{self, CLAIM_LASTS};
+use keywright_store::{Driver, Partition, Slot};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::json;
+
+use crate::support::{Client, World, alice, secret};
+
+/// A wrong guess is charged, whatever the host owes: with a full list the app token is not ended, but the door shuts.
+#[tokio::test]
+async fn a_full_list_of_due_work_makes_no_guess_free() {
+    let world = World::new().await;
+    world.with_challenge().await;
+    world
+        .step(&alice(), |draft| {
+            for _ in 0..due::MAX_DUE {
+                due::add(draft, "host/mail", vec![1])?;
+            }
+            Ok(())
+        })
+        .await;
+    let mut laptop = world.token("laptop");
+    for _ in 0..4 {
+        laptop.open(&secret(9)).await.fails(401, "ab6e13ba");
+    }
+    laptop.open(&secret(9)).await.waits(403, "b927b225", 30);
+    for _ in 0..20 {
+        laptop.open(&secret(9)).await.waits(403, "64a6cf1f", 30);
+    }
+    laptop.open(&secret(1)).await.waits(403, "64a6cf1f", 30);
+}
+
+/// Another part's work is neither struck nor kept from it when ours is done.
+#[tokio::test]
+async fn work_of_another_part_outlives_an_erasure() {
+    let world = World::new().await;
+    let mut client = world.token("phone");
+    let code = client.reset_code().await;
+    world.host.failures.store(1, Ordering::SeqCst);
+    client.reset_with(&code).await.fails(500, "0");
+    world.step(&alice(), |draft| due::add(draft, "host/mail", vec![1])).await;
+    world.clock.advance(CLAIM_LASTS);
+    client.get("session/request").await.is(200, json!({}));
+    assert_eq!(world.host.erasures(), 1);
+    let left = world.step(&alice(), due::pending).await;
+    let now = world.clock.now().unwrap();
+    assert!(left.len() == 1 && left[0].name == "host/mail" && left[0].is_free(now), "{left:?}");
+}
+
+/// A part that looks for its own work does not keep an erasure from being done.
+#[tokio::test]
+async fn a_part_claims_its_own_work_only() {
+    let world = World::new().await;
+    let mut client = world.token("phone");
+    let code = client.reset_code().await;
+    world.host.failures.store(1, Ordering::SeqCst);
+    client.reset_with(&code).await.fails(500, "0");
+    assert!(world.step(&alice(), |draft| due::claim(draft, |name| name == "host/mail")).await.is_empty());
+    client.get("session/request").await.is(200, json!({}));
+    assert_eq!(world.host.erasures(), 1);
+}
+
+/// A server whose clock differs does not take a fresh claim: two erasures at once would cost what is stored in between.
+#[tokio::test]
+async fn clocks_that_differ_do_not_erase_twice() {
+    for (ahead, seconds) in [(false, 1), (false, 59), (true, 1), (true, 59)] {
+        let world = World::new().await;
+        let phone = world.with_challenge().await;
+        let mut resetting = phone.clone();
+        let code = resetting.reset_code().await;
+        let now = world.clock.now().unwrap();
+        let skewed = if ahead { now.plus(seconds) } else { now.minus(seconds) };
+        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(99)));
+        let clock = Arc::new(ManualClock::new(skewed));
+        let driver = Driver::new(world.store.clone(), world.keyring.clone(), entropy, clock);
+        let other = Nextcloud::new(driver, world.host.clone(), world.policy.clone()).unwrap();
+        world.host.hangs.store(true, Ordering::SeqCst);
+        let reset = tokio::spawn(async move { resetting.reset_with(&code).await });
+        world.host.hanging.notified().await;
+        world.host.hangs.store(false, Ordering::SeqCst);
+        let mut there = Client { app: other, ..phone };
+        there.get("session/request").await.waits(503, "0", 1);
+        assert_eq!(world.host.erasures(), 0);
+        reset.abort();
+    }
+}
+
+/// Who fails late gives back its own claim, not the one that somebody else has made since.
+#[tokio::test]
+async fn a_late_failure_gives_back_no_other_claim() {
+    let world = World::new().await;
+    let first = world.step(&alice(), |draft| due::add(draft, "x", Vec::new())).await;
+    world.clock.advance(CLAIM_LASTS);
+    let second = world.step(&alice(), |draft| due::claim(draft, |_| true)).await;
+    assert_eq!(second.len(), 1);
+    world.step(&alice(), |draft| due::release(draft, std::slice::from_ref(&first))).await;
+    assert!(!world.step(&alice(), |draft| due::complete(draft, &first)).await);
+    assert!(world.step(&alice(), |draft| due::claim(draft, |_| true)).await.is_empty());
+    assert!(world.step(&alice(), |draft| due::complete(draft, &second[0])).await);
+}
+
+/// Another spelling of a name tells nothing: known and unknown names wait alike in all of them.
+#[tokio::test]
+async fn case_does_not_tell_a_known_name() {
+    let world = World::new().await;
+    for name in ["alice", "nobody"] {
+        for _ in 0..5 {
+            assert_eq!(world.client(name, "wrong").get("session/request").await.status, 401, "{name}");
+        }
+        for spelled in [name.to_uppercase(), name.to_owned()] {
+            assert_eq!(world.client(&spelled, "wrong").get("session/request").await.status, 429, "{spelled}");
+        }
+    }
+}
+
+/// A change that was let in while a challenge existed is no first challenge of the account that a reset has blanked.
+#[tokio::test]
+async fn a_reset_meanwhile_does_not_let_a_change_set_the_first_challenge() {
+    let world = World::new().await;
+    let mut phone = world.with_challenge().await;
+    let mut thief = world.opened("laptop").await;
+    let code = phone.reset_code().await;
+    let turn = world.driver.turn(&Partition::account(&alice())).await.unwrap();
+    let mut resetting = phone.clone();
+    let reset = tokio::spawn(async move { resetting.reset_with(&code).await.status });
+    tokio::task::yield_now().await;
+    let set = tokio::spawn(async move { thief.set(&secret(66), None).await.status });
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    drop(turn);
+    assert_eq!(reset.await.unwrap(), 200);
+    assert_eq!(set.await.unwrap(), 412);
+    let partition = Partition::account(&alice());
+    assert!(world.store.load(&partition, &[Slot::Challenge]).await.unwrap()[0].is_none());
+}
+
+/// While the login password's door is shut, strangers are refused without a place in the account's queue.
+#[tokio::test]
+async fn a_crowd_at_a_shut_door_does_not_fill_the_owners_queue() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        assert_eq!(world.client("alice", "wrong").get("session/request").await.status, 401);
+    }
+    let turn = world.driver.turn(&Partition::account(&alice())).await.unwrap();
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let mut stranger = world.client("alice", "wrong");
+        crowd.spawn(async move { stranger.get("session/request").await.status });
+    }
+    // All are answered while the turn is held.
+    while let Some(status) = crowd.join_next().await {
+        assert_eq!(status.unwrap(), 429);
+    }
+    drop(turn);
+}
+
+/// A right proof beside a damaged keychain is answered with a commit, as every other verdict is.
+#[tokio::test]
+async fn a_right_proof_is_not_told_without_a_commit() {
+    let world = World::new().await;
+    let mut phone = world.with_challenge().await;
+    phone.put_keychain("x").await;
+    world.damage(Slot::Keychain).await;
+    let mut laptop = world.token("laptop");
+    laptop.open(&secret(9)).await.fails(401, "ab6e13ba");
+    let before = world.scan().await;
+    laptop.open(&secret(1)).await.fails(500, "3476b978");
+    assert_ne!(world.scan().await, before);
+}
+
+/// A host that cannot end one app token serves the account all the same.
+#[tokio::test]
+async fn a_token_that_cannot_be_ended_does_not_shut_the_account() {
+    let world = World::new().await;
+    world.with_challenge().await;
+    let mut laptop = world.token("laptop");
+    for _ in 0..4 {
+        laptop.open(&secret(9)).await.fails(401, "ab6e13ba");
+    }
+    world.host.failures.store(3, Ordering::SeqCst);
+    laptop.open(&secret(9)).await.fails(500, "0");
+    for _ in 0..5 {
+        assert_eq!(world.token("t1").get("session/keepalive").await.status, 200);
+    }
+    world.clock.advance(CLAIM_LASTS);
+    assert_eq!(world.token("t1").get("session/keepalive").await.status, 200);
+    world.clock.advance(CLAIM_LASTS);
+    assert_eq!(world.token("t1").get("session/keepalive").await.status, 200);
+    assert_eq!(world.host.ended(), ["laptop"]);
+}
