@@ -88,8 +88,10 @@
 //! - [`Host::erase_data`] and [`Host::end_app_token`] are called after the commit that made them due, and again after a
 //!   crash or a failure. Until an erasure is done, this protocol serves nothing of the account; the host's own endpoints
 //!   call [`Nextcloud::finish_due`] first to keep that up.
-//! - One server at a time is at a due task; it has [`CLAIM_SECONDS`](keywright_store::due::CLAIM_SECONDS) for it. An
-//!   erasure that takes longer may be begun by a second server as well.
+//! - One server at a time is at a due task; it should need no longer than
+//!   [`CLAIM_SECONDS`](keywright_store::due::CLAIM_SECONDS). After [`CLAIM_LASTS`](keywright_store::due::CLAIM_LASTS)
+//!   another one begins it anew; [`Erasure::id`] is for hosts that must tell the two apart.
+//! - An answer 500 or 503 carries the session id as it was sent, if it is well formed, without a look at it.
 //!
 //! # Features
 //! `tower`: `Nextcloud` is a `tower::Service`.
