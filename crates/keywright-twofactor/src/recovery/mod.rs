@@ -61,6 +61,7 @@ pub const MAX_CODES: usize = 32;
 pub const LOW: u8 = 3;
 
 /// The kind of a set's codes.
+// Stored by its place: a new one goes to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Preset {
@@ -165,6 +166,16 @@ pub fn acknowledge(draft: &mut Draft<'_>) -> Result<bool, StepError> {
 /// [`ImportError`]: nothing was taken over.
 pub fn import(draft: &mut Draft<'_>, preset: Preset, codes: &[&str]) -> Result<(), ImportError> {
     let set = CodeSet::import(draft.entropy(), preset, draft.now(), codes)?;
+    Ok(go_live(draft, set)?)
+}
+
+/// The same, from the form in which Rocket.Chat stores its codes: lower-case hex SHA-256 each. For a host that moves its
+/// accounts here.
+///
+/// # Errors
+/// [`ImportError`]: nothing was taken over.
+pub fn import_digests(draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
+    let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
     Ok(go_live(draft, set)?)
 }
 

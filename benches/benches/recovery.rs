@@ -1,0 +1,148 @@
+//! One guess against ten recovery codes. `guess` is the look alone: reading what was typed, one keyed hash, a scan of all
+//! ten. Its peer is the least that such a look can be: one HMAC-SHA-256 over the same bytes and a constant-time scan. The
+//! goal is 1.2 × at most.
+//!
+//! Beside them the whole step (ledger, events, sealing), and the same with load and commit on the memory store and on an
+//! SQLite file, where the disk's synchronisation is most of it. Making the set is not measured.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use hmac::{Hmac, KeyInit, Mac};
+use keywright_core::{AccountId, Keyring, LedgerPolicy, SystemClock, SystemEntropy, UnixSeconds};
+use keywright_sqlite::SqliteStore;
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Revision, Slot};
+use keywright_twofactor::Verdict;
+use keywright_twofactor::recovery::{self, CodeSet, Liveness, Matched, Preset};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use tokio::runtime::Runtime;
+
+type Failure = Box<dyn std::error::Error>;
+
+const SLOTS: [Slot; 3] = [Slot::Root, Slot::Recovery, Slot::Ledger];
+
+/// One account on a store.
+struct Site {
+    runtime: Runtime,
+    driver: Driver,
+    partition: Partition,
+    policy: LedgerPolicy,
+}
+
+impl Site {
+    fn new(store: Arc<dyn RecordStore>) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+        let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+        let driver = Driver::new(store, keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+        let partition = Partition::account(&AccountId::new("user-1")?);
+        runtime.block_on(driver.transact(&partition, &[], |draft| draft.create_account()))?;
+        Ok(Self { runtime, driver, partition, policy: LedgerPolicy::default() })
+    }
+
+    /// Makes a set and gives its first code.
+    async fn code(&self) -> Result<String, Failure> {
+        let step = |draft: &mut Draft<'_>| recovery::make(draft, Preset::Default, Liveness::Now);
+        let (codes, receipt) = self.driver.transact(&self.partition, &SLOTS, step).await?;
+        let codes = codes.release(&receipt)?;
+        Ok(codes.iter().next().ok_or("an empty set")?.to_owned())
+    }
+
+    /// Makes a set, then uses a code of it. Only the second is timed.
+    fn redeem(&self) -> Result<Duration, Failure> {
+        self.runtime.block_on(async {
+            let code = self.code().await?;
+            let started = Instant::now();
+            let step = |draft: &mut Draft<'_>| recovery::verify(draft, &self.policy, &code, "bench", None);
+            let (verdict, receipt) = self.driver.transact(&self.partition, &SLOTS, step).await?;
+            let proof = match verdict {
+                Verdict::Granted(proof) => proof.release(&receipt)?,
+                _ => return Err("the right code was denied".into()),
+            };
+            let taken = started.elapsed();
+            let _ = black_box(proof);
+            Ok(taken)
+        })
+    }
+}
+
+/// The look and its peer, wrong and right.
+fn look(criterion: &mut Criterion) -> Result<(), Failure> {
+    let (set, codes) = CodeSet::make(&SystemEntropy, Preset::Default, UnixSeconds::EPOCH)?;
+    let wrong = "000000-000000-000001";
+    let right = codes.iter().last().ok_or("an empty set")?;
+    if set.judge(wrong)? != Matched::Wrong || !matches!(set.judge(right)?, Matched::Unused(_)) {
+        return Err("a guess was misjudged".into());
+    }
+    let (key, stored) = ([7_u8; 32], [[9_u8; 32]; 10]);
+    let peer = |typed: &[u8]| -> Option<u32> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(black_box(&key)).ok()?;
+        mac.update(b"keywright/v1/recovery\0");
+        mac.update(typed);
+        let mac = mac.finalize().into_bytes();
+        Some(black_box(&stored).iter().map(|stored| u32::from(stored.ct_eq(mac.as_slice()).unwrap_u8())).sum())
+    };
+    let mut group = criterion.benchmark_group("recovery");
+    group.bench_function("hmac_and_scan", |bencher| bencher.iter(|| peer(black_box(b"000000000000000001"))));
+    group.bench_function("guess_wrong", |bencher| bencher.iter(|| set.judge(black_box(wrong))));
+    group.bench_function("guess_right", |bencher| bencher.iter(|| set.judge(black_box(right))));
+    group.finish();
+    Ok(())
+}
+
+/// The step, and the step with its store.
+fn whole(criterion: &mut Criterion) -> Result<(), Failure> {
+    let memory = Site::new(Arc::new(MemoryStore::new()))?;
+    let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    let sqlite = Site::new(Arc::new(SqliteStore::builder(directory.path().join("store.db")).open()?))?;
+
+    let mut group = criterion.benchmark_group("recovery_verify");
+    let code = memory.runtime.block_on(memory.code())?;
+    let stored = memory.runtime.block_on(memory.driver.store().load(&memory.partition, &SLOTS))?;
+    let loaded = SLOTS.into_iter().zip(stored).collect();
+    let (now, attempt) = (memory.driver.clock().now()?, Revision::random(&SystemEntropy)?);
+    let step = || {
+        let keyring = memory.driver.keyring();
+        let mut draft = Draft::new(&memory.partition, &loaded, keyring, &SystemEntropy, now, attempt);
+        let verdict = recovery::verify(&mut draft, &memory.policy, black_box(&code), "bench", None);
+        matches!(verdict, Ok(Verdict::Granted(_))) && draft.into_batch().is_ok()
+    };
+    if !step() {
+        return Err("the right code was denied".into());
+    }
+    group.bench_function("step", |bencher| bencher.iter(|| black_box(step())));
+    for (name, site) in [("memory", &memory), ("sqlite", &sqlite)] {
+        let mut failure = None;
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|times| {
+                (0..times)
+                    .map(|_| site.redeem().map_err(|error| failure = Some(error)).unwrap_or_default())
+                    .sum::<Duration>()
+                    // A failed run is reported below; criterion refuses a time of nothing before that.
+                    .max(Duration::from_nanos(1))
+            });
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+    }
+    group.finish();
+    Ok(())
+}
+
+#[expect(clippy::panic, reason = "a bench that cannot run says so")]
+fn recovery_codes(criterion: &mut Criterion) {
+    if let Err(error) = look(criterion).and_then(|()| whole(criterion)) {
+        panic!("{error}");
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(50).measurement_time(Duration::from_secs(4));
+    targets = recovery_codes
+}
+criterion_main!(benches);

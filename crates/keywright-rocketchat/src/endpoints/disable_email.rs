@@ -1,0 +1,25 @@
+//! `POST users.2fa.disableEmail`: mailed codes are no longer asked for. Proven anew, always.
+
+use super::FACTORS;
+use crate::guard::{Act, Demand, Guard};
+use crate::host::{Endpoint, Host, Login};
+use crate::request::{SentCode, Target};
+use crate::service::{Answered, Parts, Reply};
+
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode) -> Answered {
+    let act = Act::new(Endpoint::DisableEmail, Target::Own);
+    let guard = Guard { parts, caller, sent, act, demand: Demand::Always };
+    let disabled = guard
+        .run(&FACTORS, |draft, proof| {
+            parts.factors.set_email_in(draft, false)?;
+            Ok(proof.map(drop))
+        })
+        .await?;
+    Ok(match disabled {
+        Ok((done, receipt)) => {
+            done.release(&receipt)?;
+            Ok(Reply::success())
+        }
+        Err(error) => Err(error),
+    })
+}

@@ -1,0 +1,32 @@
+//! `POST users.2fa.enableEmail`: mailed codes are asked for from now on, and all other logins end. Every address must be
+//! verified; a factor that is active is proven.
+
+use super::{FACTORS, end_other_logins};
+use crate::error::ApiError;
+use crate::guard::{Act, Demand, Guard};
+use crate::host::{Endpoint, Host, Login};
+use crate::request::{SentCode, Target};
+use crate::service::{Answered, Parts, Reply};
+
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode) -> Answered {
+    if caller.user.verified_emails.is_empty() || caller.user.has_unverified_email {
+        return Ok(Err(ApiError::not_allowed()));
+    }
+    let act = Act::new(Endpoint::EnableEmail, Target::Own);
+    let guard = Guard { parts, caller, sent, act, demand: Demand::WhenActive };
+    let enabled = guard
+        .run(&FACTORS, |draft, proof| {
+            if parts.factors.set_email_in(draft, true)? {
+                end_other_logins(draft, caller)?;
+            }
+            Ok(proof.map(drop))
+        })
+        .await?;
+    Ok(match enabled {
+        Ok((done, receipt)) => {
+            done.release(&receipt)?;
+            Ok(Reply::success())
+        }
+        Err(error) => Err(error),
+    })
+}

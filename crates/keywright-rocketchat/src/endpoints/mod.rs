@@ -1,0 +1,95 @@
+//! One file per endpoint: a step over an account's draft, and the answer made of what was committed.
+
+mod disable_email;
+mod enable_email;
+mod reset;
+mod reset_e2e_key;
+mod reset_totp;
+mod send_email_code;
+mod totp_codes_remaining;
+mod totp_disable;
+mod totp_enable;
+mod totp_regenerate_codes;
+mod totp_validate;
+
+use http::Request;
+use keywright_core::SecretString;
+use keywright_store::due;
+use keywright_store::{Draft, Slot, StepError};
+use keywright_twofactor::recovery::RecoveryCodes;
+use serde_json::json;
+
+use crate::error::ApiError;
+use crate::host::{Endpoint, Host, Login};
+use crate::request::{self, SentCode, Target};
+use crate::service::{Answered, END_LOGINS, Failure, Parts, Reply};
+
+pub(crate) use send_email_code::run as send_email_code;
+
+/// What a request's body says, its shape checked.
+pub(crate) enum Input {
+    /// An empty object, or nothing.
+    Nothing,
+    /// `userId`, `username`, `user`.
+    Target(Target),
+    /// `code`
+    Code(SecretString),
+    /// `emailOrUsername`
+    EmailOrUsername(String),
+}
+
+impl Input {
+    pub(crate) fn read<B: AsRef<[u8]>>(
+        endpoint: Endpoint,
+        request: &Request<B>,
+        most: usize,
+    ) -> Result<Self, ApiError> {
+        let params = request::body(request, most)?;
+        match endpoint {
+            Endpoint::ResetE2eKey | Endpoint::ResetTotp => params.target().map(Self::Target),
+            Endpoint::TotpValidate | Endpoint::TotpDisable | Endpoint::TotpRegenerateCodes => {
+                params.only("code").map(|code| Self::Code(SecretString::new(code.into())))
+            }
+            Endpoint::SendEmailCode => params.only("emailOrUsername").map(|name| Self::EmailOrUsername(name.into())),
+            Endpoint::TotpEnable | Endpoint::TotpCodesRemaining | Endpoint::EnableEmail | Endpoint::DisableEmail => {
+                params.strings(&[]).map(|()| Self::Nothing)
+            }
+        }
+    }
+}
+
+/// Runs an endpoint for a caller who is logged in.
+pub(crate) async fn run<H: Host>(
+    parts: &Parts<H>,
+    caller: &Login,
+    sent: &SentCode,
+    endpoint: Endpoint,
+    input: Input,
+) -> Answered {
+    match (endpoint, input) {
+        (Endpoint::ResetE2eKey, Input::Target(target)) => reset_e2e_key::run(parts, caller, sent, target).await,
+        (Endpoint::ResetTotp, Input::Target(target)) => reset_totp::run(parts, caller, sent, target).await,
+        (Endpoint::TotpEnable, Input::Nothing) => totp_enable::run(parts, caller, sent).await,
+        (Endpoint::TotpValidate, Input::Code(code)) => totp_validate::run(parts, caller, &code).await,
+        (Endpoint::TotpDisable, Input::Code(code)) => totp_disable::run(parts, caller, &code).await,
+        (Endpoint::TotpRegenerateCodes, Input::Code(code)) => totp_regenerate_codes::run(parts, caller, &code).await,
+        (Endpoint::TotpCodesRemaining, Input::Nothing) => totp_codes_remaining::run(parts, caller).await,
+        (Endpoint::EnableEmail, Input::Nothing) => enable_email::run(parts, caller, sent).await,
+        (Endpoint::DisableEmail, Input::Nothing) => disable_email::run(parts, caller, sent).await,
+        _ => Err(Failure::from(StepError::Misuse("an endpoint with another's input"))),
+    }
+}
+
+/// Makes it due that all other logins end: a factor was added.
+fn end_other_logins(draft: &mut Draft<'_>, caller: &Login) -> Result<(), StepError> {
+    due::add(draft, END_LOGINS, caller.token.0.as_bytes().to_vec()).map(drop)
+}
+
+/// Recovery codes, shown once.
+fn codes(codes: &RecoveryCodes) -> Reply {
+    let codes: Vec<&str> = codes.iter().collect();
+    Reply::ok(&json!({"success": true, "codes": codes}))
+}
+
+/// What a change of factors touches.
+const FACTORS: [Slot; 3] = [Slot::Factors, Slot::Recovery, Slot::Ledger];

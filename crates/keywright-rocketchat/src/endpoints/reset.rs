@@ -1,0 +1,119 @@
+//! The two resets. One's own: proof and reset in one commit. Another's: the caller's proof, the notice, the target's
+//! reset, in that order (`decisions.md` 14, 24); a crash between costs a code and resets nothing.
+
+use keywright_core::{AccountId, EventKind};
+use keywright_store::due;
+use keywright_store::{Draft, StepError, Tentative};
+
+use super::FACTORS;
+use crate::error::ApiError;
+use crate::guard::{Act, Authorized, Demand, Guard};
+use crate::host::{Endpoint, Host, Login, Mail, Permission, User};
+use crate::request::{SentCode, Target};
+use crate::service::{Answered, END_LOGINS, Failure, Parts, REMOVE_KEYS, Reply};
+
+pub(super) async fn run<H: Host>(
+    parts: &Parts<H>,
+    caller: &Login,
+    sent: &SentCode,
+    endpoint: Endpoint,
+    target: Target,
+) -> Answered {
+    let own = target == Target::Own;
+    let guard = Guard { parts, caller, sent, act: Act::new(endpoint, target), demand: Demand::Always };
+    if own {
+        let reset = guard.run(&FACTORS, |draft, proof| reset_own(parts, draft, proof)).await?;
+        let (done, receipt) = match reset {
+            Ok(done) => done,
+            Err(error) => return Ok(Err(error)),
+        };
+        done.release(&receipt)?;
+        return Ok(Ok(Reply::success()));
+    }
+    match guard.run(&[], |_, proof| Ok(proof)).await? {
+        Ok((proof, receipt)) => reset_other(parts, proof.release(&receipt)?).await,
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The caller's own, in the commit that spends the code.
+fn reset_own<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    proof: Tentative<Authorized>,
+) -> Result<Tentative<()>, StepError> {
+    // The proof's own endpoint says what is reset.
+    let mut endpoint = None;
+    let done = proof.map(|proof| endpoint = Some(proof.into_parts().1.endpoint));
+    let endpoint = endpoint.ok_or(StepError::Misuse("a proof without an act"))?;
+    reset(parts, draft, endpoint)?;
+    Ok(done)
+}
+
+/// Another's account, or one's own by name: permission before look-up, so that nobody without it learns who exists; the
+/// federated are refused before a notice tells them of a reset that will not be.
+async fn reset_other<H: Host>(parts: &Parts<H>, proof: Authorized) -> Answered {
+    let (caller, act) = proof.into_parts();
+    let user = match find_target(parts, &caller, &act).await? {
+        Ok(user) => user,
+        Err(error) => return Ok(Err(error)),
+    };
+    if !user.verified_emails.is_empty()
+        && let Err(error) = parts.host.mail(&user, notice(act.endpoint)).await
+    {
+        tracing::error!(error = &error as &dyn std::error::Error, "a notice was not mailed");
+        return Ok(Err(ApiError::mail_failed(function(act.endpoint), error.shown())));
+    }
+    // What an earlier reset has left goes first.
+    parts.settle(&user.account).await?;
+    parts.step_alone(&user.account, &FACTORS, |draft| reset(parts, draft, act.endpoint)).await?;
+    Ok(Ok(Reply::success()))
+}
+
+async fn find_target<H: Host>(
+    parts: &Parts<H>,
+    caller: &AccountId,
+    act: &Act,
+) -> Result<Result<User, ApiError>, Failure> {
+    if !parts.host.permitted(caller, permission(act.endpoint)).await? {
+        return Ok(Err(ApiError::not_allowed()));
+    }
+    let Some(named) = act.target.named() else { return Ok(Err(ApiError::blank_target())) };
+    let Some(user) = parts.host.find_user(named).await? else { return Ok(Err(ApiError::unknown_target())) };
+    Ok(if user.is_federated { Err(ApiError::federated()) } else { Ok(user) })
+}
+
+/// The reset itself: what is ours goes now, what is the host's becomes due in the same commit.
+fn reset<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>, endpoint: Endpoint) -> Result<(), StepError> {
+    let work = if endpoint == Endpoint::ResetTotp {
+        parts.factors.remove_all_in(draft)?;
+        END_LOGINS
+    } else {
+        REMOVE_KEYS
+    };
+    due::add(draft, work, Vec::new())?;
+    draft.event(EventKind::AppTokenEnded);
+    Ok(())
+}
+
+const fn permission(endpoint: Endpoint) -> Permission {
+    match endpoint {
+        Endpoint::ResetTotp => Permission::EditOtherUserTotp,
+        _ => Permission::EditOtherUserE2ee,
+    }
+}
+
+const fn notice(endpoint: Endpoint) -> Mail<'static> {
+    match endpoint {
+        Endpoint::ResetTotp => Mail::TotpReset,
+        _ => Mail::KeysReset,
+    }
+}
+
+/// The name in an error's details. The first is upstream's spelling, and part of the wire.
+const fn function(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::ResetTotp => "resetTOTP",
+        _ => "resetUserE2EEncriptionKey",
+    }
+}

@@ -1,0 +1,34 @@
+//! `POST users.2fa.sendEmailCode`: sends a fresh code for what a call **with** a login has started, and nothing else. No
+//! login, so the answer is always the same: known or not, sent or not, failed or not.
+
+use keywright_store::{Draft, Partition, Slot};
+
+use super::Input;
+use crate::guard::{Act, send_code};
+use crate::host::{Host, Named};
+use crate::service::{Answered, Failure, Parts, Reply};
+
+pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input) -> Answered {
+    if let Err(failure) = resend(parts, input).await {
+        tracing::error!(error = &failure as &dyn std::error::Error, "a code was not sent again");
+    }
+    Ok(Ok(Reply::success()))
+}
+
+async fn resend<H: Host>(parts: &Parts<H>, input: &Input) -> Result<(), Failure> {
+    let Input::EmailOrUsername(name) = input else { return Ok(()) };
+    let Some(user) = parts.host.find_user(Named::EmailOrUsername(name)).await? else { return Ok(()) };
+    if !parts.policy.by_email || user.verified_emails.is_empty() {
+        return Ok(());
+    }
+    let partition = Partition::account(&user.account);
+    // Who switched mailed codes off has nothing pending: the factor epoch moved.
+    let resend = |draft: &mut Draft<'_>| parts.confirmations.resend_in::<Act>(draft, None);
+    let (mail, receipt) = parts.driver.transact(&partition, &[Slot::Confirmations], resend).await?;
+    if let Some(mail) = mail {
+        let code = mail.release(&receipt)?;
+        // Its failure is in the log; the answer is the same.
+        let _ = send_code(parts, &user, &code).await;
+    }
+    Ok(())
+}

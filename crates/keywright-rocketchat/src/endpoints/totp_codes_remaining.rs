@@ -1,0 +1,14 @@
+//! `GET users.totp.codesRemaining`: how many recovery codes are unused.
+
+use keywright_store::{Draft, Partition, Slot};
+use serde_json::json;
+
+use crate::host::{Host, Login};
+use crate::service::{Answered, Parts, Reply};
+
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login) -> Answered {
+    let partition = Partition::account(&caller.user.account);
+    let look = |draft: &mut Draft<'_>| parts.factors.enrolled_in(draft).map(|enrolled| enrolled.recovery.unwrap_or(0));
+    let remaining = parts.driver.observe(&partition, &[Slot::Factors, Slot::Recovery], look).await?;
+    Ok(Ok(Reply::ok(&json!({"success": true, "remaining": remaining}))))
+}

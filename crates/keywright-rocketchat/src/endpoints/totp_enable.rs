@@ -1,0 +1,50 @@
+//! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate` changes that.
+
+use keywright_store::{Draft, Slot, StepError, Tentative};
+use keywright_twofactor::{Beginning, PendingDevice};
+use serde_json::json;
+
+use super::FACTORS;
+use crate::error::ApiError;
+use crate::guard::{Act, Demand, Guard};
+use crate::host::{Endpoint, Host, Login};
+use crate::request::{SentCode, Target};
+use crate::service::{Answered, Failure, Parts, Reply};
+
+/// The device's name in the account's list: the wire has none.
+const DEVICE: &str = "Rocket.Chat";
+
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode) -> Answered {
+    // Said first: nobody's code is spent for it.
+    if has_totp(parts, caller).await? {
+        return Ok(Err(ApiError::already_enabled()));
+    }
+    let act = Act::new(Endpoint::TotpEnable, Target::Own);
+    let guard = Guard { parts, caller, sent, act, demand: Demand::WhenActive };
+    let (begun, receipt) = match guard.run(&FACTORS, |draft, _| begin(parts, draft)).await? {
+        Ok(begun) => begun,
+        Err(error) => return Ok(Err(error)),
+    };
+    let Some(device) = begun else { return Ok(Err(ApiError::already_enabled())) };
+    let device = device.release(&receipt)?;
+    let name = caller.user.username.as_deref().unwrap_or_default();
+    let uri = device.uri(&parts.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
+    Ok(Ok(Reply::ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()}))))
+}
+
+async fn has_totp<H: Host>(parts: &Parts<H>, caller: &Login) -> Result<bool, Failure> {
+    let slots = [Slot::Factors, Slot::Recovery];
+    let look = |draft: &mut Draft<'_>| parts.factors.enrolled_in(draft).map(|enrolled| enrolled.has_totp());
+    let partition = keywright_store::Partition::account(&caller.user.account);
+    Ok(parts.driver.observe(&partition, &slots, look).await?)
+}
+
+fn begin<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>) -> Result<Option<Tentative<PendingDevice>>, StepError> {
+    if parts.factors.enrolled_in(draft)?.has_totp() {
+        return Ok(None);
+    }
+    Ok(match parts.factors.begin_enrolment_in(draft, DEVICE, None)? {
+        Beginning::Begun(device) => Some(device),
+        _ => None,
+    })
+}

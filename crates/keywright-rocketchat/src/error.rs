@@ -1,0 +1,238 @@
+//! The exact error bodies: `{"success": false, "error": "<reason> [<code>]", "errorType": "<code>"}` and `details`
+//! (dossier § 4, the forms of 8.x).
+
+use bytes::Bytes;
+use http::StatusCode;
+use keywright_core::UnixSeconds;
+use serde_json::{Value, json};
+
+use crate::guard::Factor;
+use crate::iso;
+
+/// An answer that refuses. Not `Debug`: its details may name an address.
+#[derive(Clone)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    body: Value,
+    pub(crate) wait: Option<Wait>,
+}
+
+/// How long a caller must wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// Whole seconds, at least 1.
+    pub(crate) seconds: u64,
+    /// The end, in milliseconds since 1970.
+    pub(crate) reset: u64,
+}
+
+impl Wait {
+    /// From a moment on.
+    pub(crate) fn from(now: UnixSeconds, seconds: u64) -> Self {
+        let seconds = seconds.max(1);
+        Self { seconds, reset: now.plus(seconds).get().saturating_mul(1_000) }
+    }
+}
+
+/// Which of the answers about a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Complaint {
+    /// No code came.
+    Required,
+    /// Wrong, used, expired, malformed: one answer.
+    Invalid,
+    /// The last try of a mailed code was wrong.
+    MaxAttempts,
+}
+
+/// What a client needs to ask its user for a code.
+#[derive(Clone)]
+pub(crate) struct Details {
+    pub(crate) method: Factor,
+    /// Whether this very call mailed a code.
+    pub(crate) generated: bool,
+    /// For mailed codes: the first verified address.
+    pub(crate) email: Option<String>,
+    /// For mailed codes: when the pending one expires.
+    pub(crate) expires: Option<UnixSeconds>,
+    /// The enrolled methods.
+    pub(crate) available: Vec<Factor>,
+}
+
+impl Details {
+    fn to_json(&self) -> Value {
+        let available: Vec<&str> = self.available.iter().map(|factor| factor.name()).collect();
+        let expires = self.expires.filter(|_| !self.generated);
+        let members = [
+            Some(("method", json!(self.method.name()))),
+            Some(("codeGenerated", json!(self.generated))),
+            Some(("availableMethods", json!(available))),
+            self.email.as_ref().map(|email| ("emailOrUsername", json!(email))),
+            expires.map(|expires| ("codeExpires", json!(iso::milliseconds(expires)))),
+        ];
+        members.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+const MUST_LOG_IN: &str = "You must be logged in to do this.";
+
+impl ApiError {
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body, wait: None }
+    }
+
+    /// The general form of 400: an error without a reason is its code in brackets.
+    pub(crate) fn coded(reason: &str, code: &str) -> Self {
+        let error = if reason.is_empty() { format!("[{code}]") } else { format!("{reason} [{code}]") };
+        Self::new(StatusCode::BAD_REQUEST, json!({"success": false, "error": error, "errorType": code}))
+    }
+
+    fn with_details(mut self, details: Value) -> Self {
+        if let Value::Object(members) = &mut self.body {
+            members.insert("details".into(), details);
+        }
+        self
+    }
+
+    /// Not logged in, in the form that readers of every age understand.
+    pub(crate) fn unauthorized() -> Self {
+        let body = json!({"success": false, "error": MUST_LOG_IN, "status": "error", "message": MUST_LOG_IN});
+        Self::new(StatusCode::UNAUTHORIZED, body)
+    }
+
+    /// A login whose account has no username.
+    pub(crate) fn no_username() -> Self {
+        Self::coded("", "error-unauthorized")
+    }
+
+    /// The body's shape. The words are the validator's, never the input's.
+    pub(crate) fn invalid_params(error: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, json!({"success": false, "errorType": "invalid-params", "error": error}))
+    }
+
+    pub(crate) fn too_large() -> Self {
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, ..Self::invalid_params("must NOT have a body of that size") }
+    }
+
+    /// A limit of requests, or a wait of the guess ledger: said alike.
+    pub(crate) fn too_many(wait: Wait) -> Self {
+        let error = format!(
+            "Error, too many requests. Please slow down. You must wait {} seconds before trying this endpoint again. \
+             [error-too-many-requests]",
+            wait.seconds
+        );
+        let body = json!({"success": false, "error": error});
+        Self { wait: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, body) }
+    }
+
+    pub(crate) fn second_factor(complaint: Complaint, details: &Details) -> Self {
+        let (reason, code) = match complaint {
+            Complaint::Required => ("TOTP Required", "totp-required"),
+            Complaint::Invalid => ("TOTP Invalid", "totp-invalid"),
+            // Upstream's spelling, and part of the wire.
+            Complaint::MaxAttempts => ("TOTP Maximun Failed Attempts Reached", "totp-max-attempts"),
+        };
+        Self::coded(reason, code).with_details(details.to_json())
+    }
+
+    pub(crate) fn blank_target() -> Self {
+        let reason = r#"The required "userId" or "username" param was not provided"#;
+        Self::coded(reason, "error-user-param-not-provided")
+    }
+
+    pub(crate) fn unknown_target() -> Self {
+        let reason = r#"The required "userId" or "username" param provided does not match any users"#;
+        Self::coded(reason, "error-invalid-user")
+    }
+
+    pub(crate) fn not_allowed() -> Self {
+        Self::coded("Not allowed", "error-not-allowed")
+    }
+
+    pub(crate) fn federated() -> Self {
+        Self::coded("Federated Users cant have TOTP", "error-not-allowed")
+            .with_details(json!({"function": "resetTOTP"}))
+    }
+
+    /// A mail that did not go out; `shown` are the host's words for clients.
+    pub(crate) fn mail_failed(function: &str, shown: &str) -> Self {
+        Self::coded(&format!("Error trying to send email: {shown}"), "error-email-send-failed")
+            .with_details(json!({"function": function, "message": shown}))
+    }
+
+    /// An enrolling code, or one to make new recovery codes with, that is not right.
+    pub(crate) fn invalid_totp() -> Self {
+        Self::coded("", "invalid-totp")
+    }
+
+    pub(crate) fn already_enabled() -> Self {
+        Self::coded("", "error-2fa-already-enabled")
+    }
+
+    pub(crate) fn two_factor_off() -> Self {
+        Self::coded("", "error-two-factor-not-enabled")
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, json!({"success": false, "error": "API endpoint not found"}))
+    }
+
+    pub(crate) fn wrong_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, json!({"success": false, "error": "Method not allowed"}))
+    }
+
+    /// A store or a host failed. Not told what.
+    pub(crate) fn failed() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, json!({"success": false, "error": "Internal server error"}))
+    }
+
+    /// The account is busy: nothing was looked at.
+    pub(crate) fn busy(now: UnixSeconds) -> Self {
+        let body = json!({"success": false, "error": "The account is busy, try again"});
+        Self { wait: Some(Wait::from(now, 1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+    }
+
+    pub(crate) fn body(&self) -> Bytes {
+        Bytes::from(self.body.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dossier § 4, every body that the vectors do not have.
+    #[test]
+    fn bodies_are_those_of_the_protocol() {
+        let body = |error: ApiError| serde_json::from_slice::<Value>(&error.body()).unwrap();
+        assert_eq!(
+            body(ApiError::invalid_totp()),
+            json!({"success": false, "error": "[invalid-totp]", "errorType": "invalid-totp"})
+        );
+        assert_eq!(
+            body(ApiError::already_enabled()),
+            json!({"success": false, "error": "[error-2fa-already-enabled]", "errorType": "error-2fa-already-enabled"})
+        );
+        let now = UnixSeconds::new(1_800_000_000).unwrap();
+        let wait = ApiError::too_many(Wait::from(now, 42));
+        assert_eq!(wait.wait, Some(Wait { seconds: 42, reset: 1_800_000_042_000 }));
+        assert_eq!(body(wait).as_object().unwrap().len(), 2, "no errorType, no details");
+        assert_eq!(ApiError::too_large().status, 413);
+        assert_eq!(body(ApiError::too_large())["errorType"], "invalid-params");
+    }
+
+    #[test]
+    fn an_expiry_is_told_only_when_nothing_was_mailed_now() {
+        let mut details = Details {
+            method: Factor::Email,
+            generated: true,
+            email: Some("a@example.com".into()),
+            expires: Some(UnixSeconds::EPOCH),
+            available: vec![Factor::Totp, Factor::Email],
+        };
+        assert!(details.to_json().get("codeExpires").is_none());
+        details.generated = false;
+        assert_eq!(details.to_json()["codeExpires"], "1970-01-01T00:00:00.000Z");
+        assert_eq!(details.to_json()["availableMethods"], json!(["totp", "email"]));
+    }
+}

@@ -1,0 +1,364 @@
+//! What the embedding server supplies: who calls, what they may do, mail, and what only it can remove.
+
+use core::fmt;
+use core::future::Future;
+
+use http::{Extensions, HeaderMap};
+use keywright_core::{AccountId, SecretString, UnixSeconds};
+
+/// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
+/// crash.
+///
+/// The order of calls for one request: [`login`](Self::login) (once more if work was due that may have ended it);
+/// [`permitted`](Self::permitted) for the limits and [`admit`](Self::admit); the second factor, which may ask for
+/// [`check_password`](Self::check_password), already charged to the guess ledger, or for [`mail`](Self::mail) with a
+/// code. For another's account, only after the caller's proof is committed: `permitted`,
+/// [`find_user`](Self::find_user), `mail` with the notice, then the target's commit. Last, whatever a commit made due:
+/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins).
+pub trait Host: Send + Sync + 'static {
+    /// The login that has this user id **and** this token, login token or personal access token; tokens are random, so
+    /// they are looked up by a hash and not charged. A token of another user is no login.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500.
+    fn login(
+        &self,
+        user_id: &str,
+        token: &SecretString,
+    ) -> impl Future<Output = Result<Option<Login>, HostError>> + Send;
+
+    /// Whether a user has a permission.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500.
+    fn permitted(
+        &self,
+        account: &AccountId,
+        permission: Permission,
+    ) -> impl Future<Output = Result<bool, HostError>> + Send;
+
+    /// The user that a request names.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500.
+    fn find_user(&self, named: Named<'_>) -> impl Future<Output = Result<Option<User>, HostError>> + Send;
+
+    /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password: compared with a slow
+    /// hash **of that digest**. Do not limit it again; the guess is charged already.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500, and the attempt stays charged.
+    fn check_password(
+        &self,
+        account: &AccountId,
+        digest: &SecretString,
+    ) -> impl Future<Output = Result<bool, HostError>> + Send;
+
+    /// Sends a mail to **every** verified address of a user, in the user's language. Not called for a user without one.
+    /// A mail that was queued for good counts as sent.
+    ///
+    /// # Errors
+    /// [`MailError`]; its text is shown to the caller. After a notice that failed nothing is changed.
+    fn mail(&self, to: &User, mail: Mail<'_>) -> impl Future<Output = Result<(), MailError>> + Send;
+
+    /// Removes the account's end-to-end keys: key pair, group keys of its subscriptions (suggested and old ones too),
+    /// queues it for new ones, and ends **all** its login tokens, personal access tokens included. Idempotent. The reset
+    /// is committed when this is called.
+    ///
+    /// # Errors
+    /// [`HostError`]; the request is answered 500 and the removal is tried again later.
+    fn remove_keys(&self, account: &AccountId) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Ends login tokens, because a second factor changed. Idempotent.
+    ///
+    /// # Errors
+    /// [`HostError`]; as for [`remove_keys`](Self::remove_keys).
+    fn end_logins(&self, account: &AccountId, which: &EndLogins) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Request limits of the host's own, per client address and endpoint: upstream's are 10 in a fixed window of 60 s
+    /// (dossier § 13). Not asked for callers with [`Permission::BypassRateLimit`]. The default counts nothing; the guess
+    /// ledger stays in force either way.
+    fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
+        let _ = (peer, endpoint);
+        Admittance::Uncounted
+    }
+}
+
+/// The host's stored id of a login token. Not the token: it may be logged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LoginTokenId(pub String);
+
+/// A login that was found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Login {
+    /// Whose it is.
+    pub user: User,
+    /// The token it came with.
+    pub token: LoginTokenId,
+}
+
+impl Login {
+    /// A login.
+    #[must_use]
+    pub const fn new(user: User, token: LoginTokenId) -> Self {
+        Self { user, token }
+    }
+}
+
+/// A user, as far as this protocol needs one.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// The host's stored id of the account.
+    pub account: AccountId,
+    /// The name at login; a user without one is let in nowhere.
+    pub username: Option<String>,
+    /// Verified addresses, the first one is named on the wire.
+    pub verified_emails: Vec<String>,
+    /// Whether there are addresses that are not verified: then e-mail codes cannot be switched on.
+    pub has_unverified_email: bool,
+    /// Whether there is a login password.
+    pub has_password: bool,
+    /// Whether the account lives on another server: its keys and factors are not reset here.
+    pub is_federated: bool,
+}
+
+impl User {
+    /// A user with a name and a password, and without addresses.
+    #[must_use]
+    pub fn new(account: AccountId, username: impl Into<String>) -> Self {
+        Self {
+            account,
+            username: Some(username.into()),
+            verified_emails: Vec::new(),
+            has_unverified_email: false,
+            has_password: true,
+            is_federated: false,
+        }
+    }
+
+    /// The same, with verified addresses.
+    #[must_use]
+    pub fn with_verified_emails(self, verified_emails: Vec<String>) -> Self {
+        Self { verified_emails, ..self }
+    }
+}
+
+impl fmt::Debug for User {
+    /// Without name and addresses: they are personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// How a request names a user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Named<'a> {
+    /// By `userId`, exactly.
+    Id(&'a str),
+    /// By `username` or `user`, without regard to letter case.
+    Username(&'a str),
+    /// By a verified address or a name, for a code to be sent again.
+    EmailOrUsername(&'a str),
+}
+
+impl fmt::Debug for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Id(_) => "Id(..)",
+            Self::Username(_) => "Username(..)",
+            Self::EmailOrUsername(_) => "EmailOrUsername(..)",
+        })
+    }
+}
+
+/// What a user may be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Permission {
+    /// `edit-other-user-e2ee`
+    EditOtherUserE2ee,
+    /// `edit-other-user-totp`
+    EditOtherUserTotp,
+    /// `api-bypass-rate-limit`: lifts the request limits, never the guess ledger.
+    BypassRateLimit,
+}
+
+/// What is mailed.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Mail<'a> {
+    /// A code to be typed back. It confirms that somebody reads the mailbox; do not call it a second factor.
+    Code {
+        /// `123-456`
+        code: &'a SecretString,
+        /// The first moment at which it is no longer taken.
+        expires: UnixSeconds,
+    },
+    /// Notice that somebody else is resetting the user's end-to-end keys and ending all logins.
+    KeysReset,
+    /// Notice that somebody else is removing the user's second factors and ending all logins.
+    TotpReset,
+}
+
+/// Which login tokens end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndLogins {
+    /// All, personal access tokens included.
+    All,
+    /// All but this one; personal access tokens stay.
+    OthersThan(LoginTokenId),
+}
+
+/// Where a request comes from: what the framework knows of it.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Peer<'a> {
+    /// The headers: of a trusted proxy, the client's address may be here.
+    pub headers: &'a HeaderMap,
+    /// The extensions: frameworks put the socket's address here.
+    pub extensions: &'a Extensions,
+}
+
+impl fmt::Debug for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer(..)")
+    }
+}
+
+/// Whether a request is within the host's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Admittance {
+    /// No limits.
+    Uncounted,
+    /// Counted, and within them. The answer carries the three headers.
+    Counted(Quota),
+    /// Beyond them: 429.
+    Full {
+        /// For the three headers.
+        quota: Quota,
+        /// Seconds until the window ends, at least 1.
+        retry_after: u64,
+    },
+}
+
+/// The figures of one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the three headers of the wire")]
+pub struct Quota {
+    /// Calls in a window.
+    pub limit: u32,
+    /// Calls left in this one.
+    pub remaining: u32,
+    /// The window's end, in **milliseconds** since 1970.
+    pub reset: u64,
+}
+
+/// The endpoints, for limits and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST users.resetE2EKey`
+    ResetE2eKey,
+    /// `POST users.resetTOTP`
+    ResetTotp,
+    /// `POST users.totp.enable`
+    TotpEnable,
+    /// `POST users.totp.validate`
+    TotpValidate,
+    /// `POST users.totp.disable`
+    TotpDisable,
+    /// `POST users.totp.regenerateCodes`
+    TotpRegenerateCodes,
+    /// `GET users.totp.codesRemaining`
+    TotpCodesRemaining,
+    /// `POST users.2fa.enableEmail`
+    EnableEmail,
+    /// `POST users.2fa.disableEmail`
+    DisableEmail,
+    /// `POST users.2fa.sendEmailCode`
+    SendEmailCode,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::ResetE2eKey,
+        Self::ResetTotp,
+        Self::TotpEnable,
+        Self::TotpValidate,
+        Self::TotpDisable,
+        Self::TotpRegenerateCodes,
+        Self::TotpCodesRemaining,
+        Self::EnableEmail,
+        Self::DisableEmail,
+        Self::SendEmailCode,
+    ];
+
+    /// The path below [`BASE_PATH`](crate::BASE_PATH).
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::ResetE2eKey => "users.resetE2EKey",
+            Self::ResetTotp => "users.resetTOTP",
+            Self::TotpEnable => "users.totp.enable",
+            Self::TotpValidate => "users.totp.validate",
+            Self::TotpDisable => "users.totp.disable",
+            Self::TotpRegenerateCodes => "users.totp.regenerateCodes",
+            Self::TotpCodesRemaining => "users.totp.codesRemaining",
+            Self::EnableEmail => "users.2fa.enableEmail",
+            Self::DisableEmail => "users.2fa.disableEmail",
+            Self::SendEmailCode => "users.2fa.sendEmailCode",
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+/// The host failed. Its source is for the host's own log; clients see none of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the host failed")]
+pub struct HostError(#[source] keywright_store::BoxError);
+
+impl HostError {
+    /// From any error.
+    pub fn new(source: impl Into<keywright_store::BoxError>) -> Self {
+        Self(source.into())
+    }
+}
+
+/// A mail did not go out.
+#[derive(Debug, thiserror::Error)]
+#[error("the mail was not sent")]
+pub struct MailError {
+    shown: String,
+    #[source]
+    source: Option<keywright_store::BoxError>,
+}
+
+impl MailError {
+    /// `shown` goes to the caller (`error-email-send-failed`): no address, no server's own words that say more than
+    /// they should.
+    #[must_use]
+    pub fn new(shown: impl Into<String>) -> Self {
+        Self { shown: shown.into(), source: None }
+    }
+
+    /// The same, with the error behind it, for the log.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<keywright_store::BoxError>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+}

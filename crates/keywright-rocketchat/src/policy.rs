@@ -1,0 +1,69 @@
+//! The numbers and choices that are policy.
+
+use keywright_confirm::ConfirmPolicy;
+use keywright_core::LedgerPolicy;
+use keywright_twofactor::TwoFactorPolicy;
+use keywright_twofactor::recovery::Preset;
+
+/// Where the protocol's paths begin.
+pub const BASE_PATH: &str = "/api/v1/";
+/// Life of a mailed code, in seconds. Source: upstream's default. A server author who can set it lower should: NIST SP
+/// 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5 say 600.
+pub const EMAIL_CODE_SECONDS: u64 = 3_600;
+/// The largest request body, in bytes (`decisions.md` 40).
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The choices of a server author. Start from [`Default`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RocketChatPolicy {
+    /// Time-based codes and recovery codes. Default: recovery codes as Rocket.Chat has them, twelve of eight characters.
+    pub two_factor: TwoFactorPolicy,
+    /// Mailed codes. Default: those of [`ConfirmPolicy`], but for a life of [`EMAIL_CODE_SECONDS`].
+    pub confirm: ConfirmPolicy,
+    /// Guesses at the login password. The same for every part that charges the account.
+    pub ledger: LedgerPolicy,
+    /// `Accounts_TwoFactorAuthentication_Enabled`. Off: no act asks for a code.
+    pub enabled: bool,
+    /// `…_By_TOTP_Enabled`
+    pub by_totp: bool,
+    /// `…_By_Email_Enabled`
+    pub by_email: bool,
+    /// `…_Enforce_Password_Fallback`: who has enrolled nothing proves the login password. Off, or without a password,
+    /// such an act is refused; upstream lets it through.
+    pub password_fallback: bool,
+    /// Names the server in authenticator apps: not empty, without a colon.
+    pub issuer: String,
+    /// The largest request body, in bytes; a longer one is answered 413.
+    pub max_body: usize,
+}
+
+impl Default for RocketChatPolicy {
+    fn default() -> Self {
+        Self {
+            // Both are within the builders' bounds: a test says so.
+            two_factor: TwoFactorPolicy::builder().recovery(Preset::RocketChat).build().unwrap_or_default(),
+            confirm: ConfirmPolicy::builder().mailed_seconds(EMAIL_CODE_SECONDS).build().unwrap_or_default(),
+            ledger: LedgerPolicy::default(),
+            enabled: true,
+            by_totp: true,
+            by_email: true,
+            password_fallback: true,
+            issuer: "Rocket.Chat".into(),
+            max_body: MAX_BODY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_wire() {
+        let hour = ConfirmPolicy::builder().mailed_seconds(EMAIL_CODE_SECONDS).build().unwrap();
+        assert_eq!(RocketChatPolicy::default().confirm, hour);
+        assert_ne!(hour, ConfirmPolicy::default());
+        assert_eq!(RocketChatPolicy::default().two_factor.recovery(), Preset::RocketChat);
+    }
+}

@@ -1,0 +1,266 @@
+//! Requests: which endpoint, which login, which code, which parameters. Bounded, and nothing of it is logged.
+
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request};
+use keywright_core::SecretString;
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::guard::Factor;
+use crate::host::{Endpoint, Named};
+use crate::policy::BASE_PATH;
+
+const USER_ID: &str = "x-user-id";
+const TOKEN: &str = "x-auth-token";
+const CODE: &str = "x-2fa-code";
+const METHOD: &str = "x-2fa-method";
+/// Longer ids and tokens are no login of ours: refused before anything is hashed.
+const MAX_LOGIN_BYTES: usize = 1024;
+/// The longest code is a password's digest. Anything longer is no code: refused before anything is hashed.
+const MAX_CODE_BYTES: usize = 256;
+
+/// The endpoint of a path; `None` for any other.
+pub(crate) fn endpoint(path: &str) -> Option<Endpoint> {
+    let below = path.strip_prefix(BASE_PATH)?;
+    Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == below)
+}
+
+/// The one method of an endpoint. `HEAD` never acts, so no endpoint has it.
+pub(crate) const fn method(endpoint: Endpoint) -> Method {
+    match endpoint {
+        Endpoint::TotpCodesRemaining => Method::GET,
+        _ => Method::POST,
+    }
+}
+
+/// Who says they call.
+pub(crate) struct Credentials {
+    pub(crate) user_id: String,
+    pub(crate) token: SecretString,
+}
+
+/// Reads the login: each header once, printable, not empty. Anything else is no login.
+pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let text = |name| {
+        let text = single(headers, name).ok()??.to_str().ok()?;
+        (!text.is_empty() && text.len() <= MAX_LOGIN_BYTES).then(|| text.to_owned())
+    };
+    Some(Credentials { user_id: text(USER_ID)?, token: SecretString::new(text(TOKEN)?) })
+}
+
+/// The code that came, and the method that the client would like.
+pub(crate) struct SentCode {
+    /// `None` if none came, or an empty one.
+    pub(crate) code: Option<SecretString>,
+    /// Unknown names are as good as none.
+    pub(crate) method: Option<Factor>,
+}
+
+/// Reads code and method. Each may come once: a proxy that joins repeated ones would send another code than we saw.
+pub(crate) fn sent_code(headers: &HeaderMap) -> Result<SentCode, ApiError> {
+    let repeated = |_| ApiError::invalid_params("must NOT have repeated headers");
+    let code = single(headers, CODE).map_err(repeated)?.filter(|value| !value.is_empty());
+    let method = single(headers, METHOD).map_err(repeated)?;
+    Ok(SentCode {
+        code: code.map(|value| SecretString::new(code_text(value))),
+        method: method.and_then(|value| Factor::named(value.to_str().ok()?)),
+    })
+}
+
+/// A code as text. What is no text, or too long for any code, is one that no factor has by its form.
+fn code_text(value: &HeaderValue) -> String {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) if text.len() <= MAX_CODE_BYTES => text.to_owned(),
+        _ => String::from("\u{fffd}"),
+    }
+}
+
+struct Repeated;
+
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, Repeated> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() { Err(Repeated) } else { Ok(first) }
+}
+
+/// A request's body: a JSON object. Nothing at all is the empty object, which is what the published client sends for a
+/// call without parameters. Forms are refused: what is meant for another's account must never be read as "my own".
+pub(crate) fn body<B: AsRef<[u8]>>(request: &Request<B>, most: usize) -> Result<Params, ApiError> {
+    let body = request.body().as_ref();
+    if body.len() > most {
+        return Err(ApiError::too_large());
+    }
+    if body.is_empty() {
+        return Ok(Params(Map::new()));
+    }
+    let json = matches!(single(request.headers(), CONTENT_TYPE.as_str()), Ok(Some(value)) if is_json(value));
+    if !json {
+        return Err(ApiError::invalid_params("must NOT have additional properties"));
+    }
+    // The parser's message quotes the input: it goes nowhere.
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(Params(members)),
+        Ok(_) => Err(ApiError::invalid_params("must be object")),
+        Err(_) => Err(ApiError::invalid_params("must be valid JSON")),
+    }
+}
+
+fn is_json(value: &HeaderValue) -> bool {
+    let kind = value.to_str().ok().and_then(|value| value.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// The members of a request's object.
+pub(crate) struct Params(Map<String, Value>);
+
+impl Params {
+    /// Whether all members are strings and of these names; both complaints are made, as upstream's validator does.
+    pub(crate) fn strings(&self, names: &[&str]) -> Result<(), ApiError> {
+        let extra = self.0.keys().any(|name| !names.contains(&name.as_str()));
+        let mistyped = self.0.iter().any(|(name, value)| names.contains(&name.as_str()) && !value.is_string());
+        match (extra, mistyped) {
+            (false, false) => Ok(()),
+            (true, false) => Err(ApiError::invalid_params("must NOT have additional properties")),
+            (false, true) => Err(ApiError::invalid_params("must be string")),
+            (true, true) => Err(ApiError::invalid_params("must NOT have additional properties\nmust be string")),
+        }
+    }
+
+    /// The one member of an object that must have it and nothing else.
+    pub(crate) fn only(&self, name: &str) -> Result<&str, ApiError> {
+        self.strings(&[name])?;
+        self.text(name).ok_or_else(|| ApiError::invalid_params(&format!("must have required property '{name}'")))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// Whose account is acted on (dossier § 1).
+    pub(crate) fn target(&self) -> Result<Target, ApiError> {
+        self.strings(&["userId", "username", "user"])?;
+        if self.0.is_empty() {
+            return Ok(Target::Own);
+        }
+        let given = |name| self.text(name).filter(|text| !text.trim().is_empty());
+        let by_name = given("username").or_else(|| given("user"));
+        Ok(match (given("userId"), by_name) {
+            (Some(id), _) => Target::Id(id.into()),
+            (None, Some(name)) => Target::Username(name.into()),
+            (None, None) => Target::Blank,
+        })
+    }
+}
+
+/// Whose account is acted on. Naming oneself is naming a user.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// No member at all.
+    Own,
+    /// Only blank ones.
+    Blank,
+    Id(String),
+    Username(String),
+}
+
+impl Target {
+    pub(crate) fn named(&self) -> Option<Named<'_>> {
+        match self {
+            Self::Id(id) => Some(Named::Id(id)),
+            Self::Username(name) => Some(Named::Username(name)),
+            Self::Own | Self::Blank => None,
+        }
+    }
+
+    /// One text for one target, to bind a code to.
+    pub(crate) fn canonical(&self) -> String {
+        match self {
+            Self::Own => String::new(),
+            Self::Blank => "?".into(),
+            Self::Id(id) => format!("id={id}"),
+            Self::Username(name) => format!("name={name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn json(text: &str) -> Result<Params, ApiError> {
+        body(&Request::post("/").header(CONTENT_TYPE, "application/json; charset=utf-8").body(text).unwrap(), 1_000)
+    }
+
+    fn target(text: &str) -> Option<Target> {
+        json(text).and_then(|params| params.target()).ok()
+    }
+
+    #[test]
+    fn the_three_spellings_have_their_order_and_blank_ones_are_skipped() {
+        for (text, expected) in [
+            ("", Target::Own),
+            ("{}", Target::Own),
+            (r#"{"userId":"a","username":"b","user":"c"}"#, Target::Id("a".into())),
+            (r#"{"userId":" ","username":"b","user":"c"}"#, Target::Username("b".into())),
+            (r#"{"username":"","user":" c"}"#, Target::Username(" c".into())),
+            (r#"{"userId":"","user":" "}"#, Target::Blank),
+        ] {
+            assert!(target(text) == Some(expected), "{text}");
+        }
+        for text in ["{", "[]", "null", "\"x\"", " ", r#"{"userId":null}"#, r#"{"userId":1}"#, r#"{"a":"b"}"#] {
+            assert!(target(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_are_bound_apart() {
+        let all = [Target::Own, Target::Blank, Target::Id("a".into()), Target::Username("a".into())];
+        for (n, one) in all.iter().enumerate() {
+            assert!(all.iter().skip(n + 1).all(|other| other.canonical() != one.canonical()));
+        }
+    }
+
+    #[test]
+    fn paths_are_exact() {
+        assert_eq!(endpoint("/api/v1/users.resetE2EKey"), Some(Endpoint::ResetE2eKey));
+        for path in ["/api/v1/users.resete2ekey", "/users.resetE2EKey", "/api/v1/users.resetE2EKey/", "/api/v1/"] {
+            assert_eq!(endpoint(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_header_counts_once_and_an_empty_code_is_none() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CODE, HeaderValue::from_static(""));
+        headers.insert(METHOD, HeaderValue::from_static("sms"));
+        let sent = sent_code(&headers).ok().unwrap();
+        assert!(sent.code.is_none() && sent.method.is_none());
+        headers.append(METHOD, HeaderValue::from_static("totp"));
+        assert!(sent_code(&headers).is_err());
+        headers.insert(USER_ID, HeaderValue::from_static("id"));
+        headers.insert(TOKEN, HeaderValue::from_static("token"));
+        assert!(credentials(&headers).is_some());
+        headers.append(TOKEN, HeaderValue::from_static("token"));
+        assert!(credentials(&headers).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_and_any_body_give_an_answer(
+            header in proptest::collection::vec(0x20..=0xff_u8, 0..300),
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&header) {
+                for name in [USER_ID, TOKEN, CODE, METHOD] {
+                    headers.insert(name, value.clone());
+                }
+            }
+            let _ = credentials(&headers);
+            prop_assert!(sent_code(&headers).is_ok());
+            let request = Request::post("/").header(CONTENT_TYPE, "application/json").body(bytes).unwrap();
+            let _ = body(&request, 100).map(|params| params.target().is_ok());
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The service: login, shape, limits, endpoint, the host's work that a commit made due, and the answer.
+//! Framework-neutral: `http::Request` in, `http::Response` out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use keywright_confirm::ConfirmSteps;
+use keywright_core::{AccountId, IndexKey, KeyringError, UnixSeconds};
+use keywright_store::due::{self, DueTask};
+use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, TransactError, Turn};
+use keywright_twofactor::TwoFactorSteps;
+use zeroize::Zeroizing;
+
+use crate::error::{ApiError, Wait};
+use crate::host::{Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Peer, Permission, Quota};
+use crate::policy::RocketChatPolicy;
+use crate::request;
+use crate::{endpoints, endpoints::Input};
+
+/// The host's work: remove the end-to-end keys and end all logins.
+pub(crate) const REMOVE_KEYS: &str = "rocketchat/remove-keys";
+/// The host's work: end logins; the detail is the id of the token that stays, or nothing.
+pub(crate) const END_LOGINS: &str = "rocketchat/end-logins";
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The protocol over a store and a host. Cheap to clone.
+pub struct RocketChat<H> {
+    parts: Arc<Parts<H>>,
+}
+
+pub(crate) struct Parts<H> {
+    pub(crate) driver: Driver,
+    pub(crate) host: Arc<H>,
+    pub(crate) policy: RocketChatPolicy,
+    pub(crate) factors: TwoFactorSteps,
+    pub(crate) confirmations: ConfirmSteps,
+    /// Names login tokens to the guess ledger and to confirmations.
+    pub(crate) devices: IndexKey,
+}
+
+/// A success: JSON text, which may hold a secret that is shown once.
+pub(crate) struct Reply(Zeroizing<Vec<u8>>);
+
+impl Reply {
+    pub(crate) fn ok(body: &serde_json::Value) -> Self {
+        Self(Zeroizing::new(body.to_string().into_bytes()))
+    }
+
+    pub(crate) fn success() -> Self {
+        Self(Zeroizing::new(br#"{"success":true}"#.to_vec()))
+    }
+}
+
+/// What an endpoint answers.
+pub(crate) type Answered = Result<Result<Reply, ApiError>, Failure>;
+
+/// Why there is no answer of the endpoint's own. All of them deny.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Receipt(#[from] keywright_store::WrongReceipt),
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        Self::Transact(error.into())
+    }
+}
+
+impl<H: Host> RocketChat<H> {
+    /// The protocol over a driver's store.
+    ///
+    /// # Errors
+    /// [`KeyringError`] if an index key cannot be derived; with a loaded keyring this does not happen.
+    pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, KeyringError> {
+        let devices = driver.keyring().index("device")?;
+        let factors = TwoFactorSteps::new(policy.two_factor.clone());
+        let confirmations = ConfirmSteps::new(policy.confirm.clone());
+        Ok(Self { parts: Arc::new(Parts { driver, host, policy, factors, confirmations, devices }) })
+    }
+
+    /// The largest body that [`handle`](Self::handle) looks at, in bytes.
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        self.parts.policy.max_body
+    }
+
+    /// Answers one request. The path is the full one, from [`BASE_PATH`](crate::BASE_PATH) on.
+    pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
+        let Some(endpoint) = request::endpoint(request.uri().path()) else {
+            return refuse(&ApiError::not_found(), None);
+        };
+        let method = request::method(endpoint);
+        if request.method() == Method::OPTIONS || request.method() != method {
+            return other_method(request.method(), &method);
+        }
+        let mut quota = None;
+        match self.parts.serve(endpoint, &request, &mut quota).await {
+            Ok(Ok(Reply(body))) => {
+                let mut response = json(StatusCode::OK, Bytes::copy_from_slice(&body));
+                count(response.headers_mut(), quota, None);
+                response
+            }
+            Ok(Err(error)) => refuse(&error, quota),
+            Err(failure) => refuse(&self.parts.failure(endpoint, &failure), quota),
+        }
+    }
+
+    /// Does what an account's commits have made due and a crash or a failing host has left. Every request of the account
+    /// does so too; call it from a sweep, and before serving the account elsewhere. Gives how many tasks were done.
+    ///
+    /// # Errors
+    /// [`DueError`]; it is tried again later.
+    pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
+        self.parts.finish(account).await.map_err(|failure| match failure {
+            Failure::Transact(error) => DueError::Transact(error),
+            Failure::Host(error) => DueError::Host(error),
+            Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
+        })
+    }
+}
+
+/// Why due work is still due.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DueError {
+    /// The store failed.
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    /// The host failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+impl<H: Host> Parts<H> {
+    /// The order of checks (dossier § 2): login, shape, limits; then the endpoint.
+    async fn serve<B: AsRef<[u8]>>(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<B>,
+        quota: &mut Option<Quota>,
+    ) -> Answered {
+        // The one endpoint without a login.
+        if endpoint == Endpoint::SendEmailCode {
+            let input = match Input::read(endpoint, request, self.policy.max_body) {
+                Ok(input) => input,
+                Err(error) => return Ok(Err(error)),
+            };
+            return match self.admit(endpoint, request, quota) {
+                Ok(()) => endpoints::send_email_code(self, &input).await,
+                Err(error) => Ok(Err(error)),
+            };
+        }
+        let Some(caller) = self.login(request.headers()).await? else { return Ok(Err(ApiError::unauthorized())) };
+        if caller.user.username.is_none() {
+            return Ok(Err(ApiError::no_username()));
+        }
+        let shape = request::sent_code(request.headers())
+            .and_then(|sent| Ok((sent, Input::read(endpoint, request, self.policy.max_body)?)));
+        let (sent, input) = match shape {
+            Ok(shape) => shape,
+            Err(error) => return Ok(Err(error)),
+        };
+        let bypasses = self.host.permitted(&caller.user.account, Permission::BypassRateLimit).await?;
+        if !bypasses && let Err(error) = self.admit(endpoint, request, quota) {
+            return Ok(Err(error));
+        }
+        endpoints::run(self, &caller, &sent, endpoint, input).await
+    }
+
+    /// Finds out who calls. Work that is still due may end the login, so it is done first.
+    async fn login(&self, headers: &HeaderMap) -> Result<Option<Login>, Failure> {
+        let Some(credentials) = request::credentials(headers) else { return Ok(None) };
+        let Some(login) = self.host.login(&credentials.user_id, &credentials.token).await? else { return Ok(None) };
+        if self.settle(&login.user.account).await? == 0 {
+            return Ok(Some(login));
+        }
+        Ok(self.host.login(&credentials.user_id, &credentials.token).await?)
+    }
+
+    fn admit<B>(&self, endpoint: Endpoint, request: &Request<B>, quota: &mut Option<Quota>) -> Result<(), ApiError> {
+        let peer = Peer { headers: request.headers(), extensions: request.extensions() };
+        match self.host.admit(peer, endpoint) {
+            Admittance::Uncounted => Ok(()),
+            Admittance::Counted(counted) => {
+                *quota = Some(counted);
+                Ok(())
+            }
+            Admittance::Full { quota: full, retry_after } => {
+                *quota = Some(full);
+                Err(ApiError::too_many(Wait { seconds: retry_after.max(1), reset: full.reset }))
+            }
+        }
+    }
+
+    /// Does what is due, if a look says that something is. Gives how many tasks were done.
+    pub(crate) async fn settle(&self, account: &AccountId) -> Result<usize, Failure> {
+        let owing = self.driver.observe(&Partition::account(account), &[Slot::Due], owes).await?;
+        if owing { self.finish(account).await } else { Ok(0) }
+    }
+
+    async fn finish(&self, account: &AccountId) -> Result<usize, Failure> {
+        let turn = self.driver.turn(&Partition::account(account)).await?;
+        let claim = |draft: &mut Draft<'_>| due::claim(draft, is_ours);
+        let (tasks, _) = self.driver.transact_in(&turn, &[Slot::Due], claim).await?;
+        self.work_off(&turn, account, &tasks).await
+    }
+
+    /// Runs a step in a turn, commits it, and does what that commit made due. While another server is at the account's
+    /// due work nothing is decided: the login may be about to end.
+    pub(crate) async fn step<T: Send>(
+        &self,
+        turn: &Turn,
+        account: &AccountId,
+        slots: &[Slot],
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<(T, Receipt), Failure> {
+        let slots: Vec<Slot> = [Slot::Due].into_iter().chain(slots.iter().copied()).collect();
+        let (run, receipt) = self
+            .driver
+            .transact_in(turn, &slots, |draft| {
+                if due::pending(draft)?.iter().any(|task| is_ours(&task.name)) {
+                    return Ok(None);
+                }
+                let value = step(draft)?;
+                let owed: Vec<DueTask> = due::pending(draft)?.into_iter().filter(|task| is_ours(&task.name)).collect();
+                Ok(Some((value, owed)))
+            })
+            .await?;
+        let Some((value, owed)) = run else { return Err(TransactError::Busy.into()) };
+        self.work_off(turn, account, &owed).await?;
+        Ok((value, receipt))
+    }
+
+    /// The same in a turn of its own.
+    pub(crate) async fn step_alone<T: Send>(
+        &self,
+        account: &AccountId,
+        slots: &[Slot],
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<(T, Receipt), Failure> {
+        let turn = self.driver.turn(&Partition::account(account)).await?;
+        self.step(&turn, account, slots, step).await
+    }
+
+    /// Does claimed tasks, and strikes them. Gives how many were done. Each of them ends logins, so one that fails stands
+    /// in the way of every request of the account.
+    async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: &[DueTask]) -> Result<usize, Failure> {
+        let mut done = 0_usize;
+        let mut left = tasks;
+        while let Some((task, rest)) = left.split_first() {
+            if let Err(error) = self.work(account, task).await {
+                // Whoever comes next need not wait for our claims to run out; if this fails too, they must.
+                let release = |draft: &mut Draft<'_>| due::release(draft, left);
+                if let Err(fault) = self.driver.transact_in(turn, &[Slot::Due], release).await {
+                    tracing::warn!(error = &fault as &dyn std::error::Error, "a claim on due work is not given back");
+                }
+                return Err(error.into());
+            }
+            self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task)).await?;
+            done = done.saturating_add(1);
+            left = rest;
+        }
+        Ok(done)
+    }
+
+    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
+        match task.name.as_str() {
+            REMOVE_KEYS => self.host.remove_keys(account).await,
+            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await,
+            END_LOGINS => {
+                let kept = LoginTokenId(String::from_utf8_lossy(&task.detail).into_owned());
+                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await
+            }
+            _ => Err(HostError::new("a task of another part was claimed")),
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixSeconds {
+        self.driver.clock().now().unwrap_or(UnixSeconds::EPOCH)
+    }
+
+    fn failure(&self, endpoint: Endpoint, failure: &Failure) -> ApiError {
+        if matches!(failure, Failure::Transact(TransactError::Busy)) {
+            return ApiError::busy(self.now());
+        }
+        // No input and no secret is in these errors; their sources are the store's and the host's own words.
+        tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
+        ApiError::failed()
+    }
+}
+
+/// This protocol's tasks. Other parts' are theirs: claiming one would keep it from them.
+fn is_ours(name: &str) -> bool {
+    [REMOVE_KEYS, END_LOGINS].contains(&name)
+}
+
+/// Whether there is work of this protocol's that nobody is at.
+fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    let now = draft.now();
+    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name) && task.is_free(now)))
+}
+
+fn refuse(error: &ApiError, quota: Option<Quota>) -> Response<Bytes> {
+    let mut response = json(error.status, error.body());
+    count(response.headers_mut(), quota, error.wait);
+    response
+}
+
+/// The three headers of a counted call; a wait has its own end, and is told to every caller.
+fn count(headers: &mut HeaderMap, quota: Option<Quota>, wait: Option<Wait>) {
+    if let Some(quota) = quota {
+        headers.insert(LIMIT, HeaderValue::from(quota.limit));
+        headers.insert(REMAINING, HeaderValue::from(if wait.is_some() { 0 } else { quota.remaining }));
+        headers.insert(RESET, HeaderValue::from(quota.reset));
+    }
+    if let Some(wait) = wait {
+        headers.insert(RESET, HeaderValue::from(wait.reset));
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.seconds));
+    }
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// OPTIONS acts on nothing and allows no other origin; nor does any other method act.
+fn other_method(sent: &Method, right: &Method) -> Response<Bytes> {
+    let mut response = if sent == Method::OPTIONS {
+        json(StatusCode::NO_CONTENT, Bytes::new())
+    } else {
+        refuse(&ApiError::wrong_method(), None)
+    };
+    let allow = if right == Method::GET { "GET, OPTIONS" } else { "POST, OPTIONS" };
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// A body over the limit: said before anything is looked at, login included.
+#[cfg(feature = "tower")]
+pub(crate) fn too_large() -> Response<Bytes> {
+    refuse(&ApiError::too_large(), None)
+}
+
+/// A body that ended in an error of the connection.
+#[cfg(feature = "tower")]
+pub(crate) fn broken() -> Response<Bytes> {
+    refuse(&ApiError::invalid_params("must be valid JSON"), None)
+}
+
+impl<H> Clone for RocketChat<H> {
+    fn clone(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts) }
+    }
+}
+
+impl<H> std::fmt::Debug for RocketChat<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RocketChat").field("policy", &self.parts.policy).finish_non_exhaustive()
+    }
+}

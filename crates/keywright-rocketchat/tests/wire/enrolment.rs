@@ -1,0 +1,203 @@
+//! Switching factors on and off.
+
+use keywright_rocketchat::EMAIL_CODE_SECONDS;
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, Answer, Call, Client, USER, World, code_of};
+
+async fn enable(client: &Client) -> Answer {
+    client.post("users.totp.enable").send().await
+}
+
+async fn with_code(client: &Client, path: &str, code: &str) -> Answer {
+    client.post(path).json(&json!({"code": code})).send().await
+}
+
+/// The bytes behind base32 text.
+fn decode(base32: &str) -> Vec<u8> {
+    let mut bits = 0_u32;
+    let mut count = 0;
+    let mut bytes = Vec::new();
+    for symbol in base32.bytes() {
+        let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|&one| one == symbol).unwrap();
+        bits = bits << 5 | u32::try_from(value).unwrap();
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
+        }
+    }
+    bytes
+}
+
+fn codes_of(answer: &Answer) -> Vec<String> {
+    answer.json()["codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().into()).collect()
+}
+
+/// Enrols a device and gives its secret and the recovery codes.
+async fn enrolled(world: &World, client: &Client) -> (Vec<u8>, Vec<String>) {
+    let secret = decode(enable(client).await.json()["secret"].as_str().unwrap());
+    let answer = with_code(client, "users.totp.validate", &code_of(&secret, world.now())).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    (secret, codes_of(&answer))
+}
+
+#[tokio::test]
+async fn a_device_is_enrolled_and_its_first_code_is_spent() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    let other = world.other_client(ADMIN, 1);
+    let begun = enable(&client).await;
+    assert_eq!(begun.status, 200, "{begun:?}");
+    let begun = begun.json();
+    assert_eq!(begun.as_object().unwrap().len(), 3);
+    let secret = begun["secret"].as_str().unwrap();
+    let url = format!("otpauth://totp/Rocket.Chat:admin?secret={secret}&issuer=Rocket.Chat");
+    assert_eq!(begun["url"], json!(url));
+    let secret = decode(secret);
+    assert_eq!(secret.len(), 20, "160 bits");
+    for wrong in ["000000", "", "12345", "Ａ23456", &ADMIN.recovery_code(0)] {
+        let refused = json!({"success": false, "error": "[invalid-totp]", "errorType": "invalid-totp"});
+        with_code(&client, "users.totp.validate", wrong).await.is(400, refused);
+    }
+    assert!(other.is_in().await);
+    let code = code_of(&secret, world.now());
+    let answer = with_code(&client, "users.totp.validate", &code).await;
+    let codes = codes_of(&answer);
+    let alphabet = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
+    assert!(
+        codes.len() == 12 && codes.iter().all(|code| code.len() == 8 && code.chars().all(|c| alphabet.contains(c)))
+    );
+    // All other logins end; the caller's stays.
+    let kept = Some(format!("{}-id", ADMIN.token()));
+    assert_eq!(world.host.calls(), [Call::EndLogins(ADMIN.account().as_str().into(), kept)]);
+    assert!(client.is_in().await && !other.is_in().await);
+    // The enrolling code has spent its step; the recovery codes are live at once.
+    client.reset().code(&code).send().await.fails("totp-invalid");
+    with_code(&client, "users.totp.validate", &code).await.fails("invalid-totp");
+    client.reset_of(USER.id).code(&codes[0]).send().await.succeeds();
+    world.clock.advance(30);
+    client.reset().code(&code_of(&secret, world.now())).send().await.succeeds();
+}
+
+#[tokio::test]
+async fn weakness_8_beginning_an_enrolment_switches_nothing_off() {
+    let world = World::new().await;
+    let client = world.client(ADMIN);
+    let before = world.scan().await;
+    for code in ["", &world.totp(ADMIN)] {
+        let answer = client.post("users.totp.enable").code(code).send().await;
+        let error = json!({
+            "success": false, "error": "[error-2fa-already-enabled]", "errorType": "error-2fa-already-enabled"
+        });
+        answer.is(400, error);
+    }
+    assert_eq!(world.scan().await, before, "no code is spent for it");
+    client.reset().code(&world.totp(ADMIN)).send().await.succeeds();
+}
+
+#[tokio::test]
+async fn an_active_factor_is_proven_before_another_is_added() {
+    let world = World::email_only().await;
+    let client = world.client(ADMIN);
+    let asked = enable(&client).await;
+    assert_eq!(asked.fails("totp-required").json()["details"]["method"], json!("email"));
+    let code = world.host.last_code();
+    assert_eq!(client.post("users.totp.enable").code(&code).send().await.status, 200);
+    let world = World::new().await;
+    let client = world.client(ADMIN);
+    client.post("users.2fa.enableEmail").send().await.fails("totp-required");
+    client.post("users.2fa.enableEmail").code(&world.totp(ADMIN)).send().await.succeeds();
+    let answer = client.reset().send().await;
+    assert_eq!(answer.json()["details"]["availableMethods"], json!(["totp", "email"]));
+}
+
+#[tokio::test]
+async fn a_device_is_removed_with_a_code_of_either_kind() {
+    for recovery in [false, true] {
+        let world = World::new().await;
+        let client = world.client(USER);
+        let disabled = |disabled: bool| json!({"success": true, "disabled": disabled});
+        for wrong in [&world.wrong_totp(USER), "", "AAAAAAAA", &ADMIN.recovery_code(0)] {
+            with_code(&client, "users.totp.disable", wrong).await.is(200, disabled(false));
+        }
+        assert_eq!(world.codes_left(USER).await, Some(12));
+        let code = if recovery { USER.recovery_code(0) } else { world.totp(USER) };
+        with_code(&client, "users.totp.disable", &code).await.is(200, disabled(true));
+        assert_eq!(world.codes_left(USER).await, None, "the recovery codes go with it");
+        with_code(&client, "users.totp.disable", &code).await.is(200, disabled(false));
+        let answer = client.reset().send().await;
+        assert_eq!(answer.json()["details"]["method"], json!("password"));
+    }
+}
+
+#[tokio::test]
+async fn what_strangers_have_locked_is_open_after_a_proven_removal() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    let (_, codes) = enrolled(&world, &client).await;
+    let thief = world.other_client(ADMIN, 1);
+    for _ in 0..5 {
+        thief.reset().code("000000").send().await.fails("totp-invalid");
+    }
+    thief.reset().code("000000").send().await.waits(30);
+    assert_eq!(with_code(&client, "users.totp.disable", &codes[0]).await.json()["disabled"], json!(true));
+    assert_eq!(world.count_events(ADMIN, "door_unlocked").await, 1);
+    world.clock.advance(30);
+    let (secret, _) = enrolled(&world, &client).await;
+    world.clock.advance(30);
+    client.reset().code(&code_of(&secret, world.now())).send().await.succeeds();
+}
+
+#[tokio::test]
+async fn new_recovery_codes_void_the_old() {
+    let world = World::new().await;
+    let client = world.client(USER);
+    let remaining = async |client: &Client| -> Value {
+        let answer = client.request("GET", "users.totp.codesRemaining").send().await;
+        answer.json()["remaining"].clone()
+    };
+    assert_eq!(remaining(&client).await, json!(12));
+    for wrong in [&world.wrong_totp(USER), "AAAAAAAA", ""] {
+        with_code(&client, "users.totp.regenerateCodes", wrong).await.fails("invalid-totp");
+    }
+    let first = with_code(&client, "users.totp.regenerateCodes", &USER.recovery_code(0)).await;
+    let codes = codes_of(&first);
+    assert_eq!((codes.len(), remaining(&client).await), (12, json!(12)));
+    with_code(&client, "users.totp.regenerateCodes", &USER.recovery_code(1)).await.fails("invalid-totp");
+    client.reset().code(&codes[0]).send().await.succeeds();
+    let again = with_code(&world.other_client(USER, 1), "users.totp.regenerateCodes", &world.totp(USER)).await;
+    assert_eq!(codes_of(&again).len(), 12);
+    let world = World::password_only().await;
+    assert_eq!(remaining(&world.client(ADMIN)).await, json!(0));
+    with_code(&world.client(ADMIN), "users.totp.regenerateCodes", "123456").await.fails("invalid-totp");
+}
+
+#[tokio::test]
+async fn mailed_codes_are_switched_on_and_off() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    let other = world.other_client(ADMIN, 1);
+    world.host.change(ADMIN.id, |user| user.has_unverified_email = true);
+    client.post("users.2fa.enableEmail").send().await.fails("error-not-allowed");
+    world.host.change(ADMIN.id, |user| user.has_unverified_email = false);
+    client.post("users.2fa.enableEmail").send().await.succeeds();
+    assert!(client.is_in().await && !other.is_in().await, "other logins end");
+    // Off: proven anew, each time.
+    client.post("users.2fa.disableEmail").send().await.fails("totp-required");
+    let code = world.host.last_code();
+    client.post("users.2fa.disableEmail").code(&code).method("email").send().await.succeeds();
+    let answer = client.post("users.2fa.disableEmail").send().await;
+    assert_eq!(answer.fails("totp-required").json()["details"]["method"], json!("password"));
+    client.post("users.2fa.disableEmail").code(&ADMIN.password()).send().await.succeeds();
+    assert_eq!(world.host.codes(), 1);
+}
+
+#[tokio::test]
+async fn an_enrolment_that_waits_too_long_is_void() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    let secret = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    world.clock.advance(EMAIL_CODE_SECONDS);
+    with_code(&client, "users.totp.validate", &code_of(&secret, world.now())).await.fails("invalid-totp");
+}

@@ -1,0 +1,108 @@
+//! The login password as the second factor of who has enrolled nothing.
+
+use std::sync::atomic::Ordering;
+
+use keywright_rocketchat::RocketChatPolicy;
+use serde_json::json;
+
+use crate::support::{ADMIN, Call, TARGET, World};
+
+fn compared(world: &World) -> usize {
+    world.host.count(|call| matches!(call, Call::Password(_)))
+}
+
+#[tokio::test]
+async fn a_right_digest_passes_and_is_not_counted() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    for _ in 0..20 {
+        client.reset_of(TARGET.id).code(&ADMIN.password()).method("password").send().await.succeeds();
+    }
+    assert_eq!((world.host.removals(), world.count_events(ADMIN, "guess_denied").await), (20, 0));
+}
+
+#[tokio::test]
+async fn the_fifth_wrong_digest_begins_a_wait_and_then_none_is_compared() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    for _ in 0..5 {
+        client.reset().code(&TARGET.password()).method("password").send().await.fails("totp-invalid");
+    }
+    client.reset().code(&ADMIN.password()).method("password").send().await.waits(30);
+    client.reset().send().await.waits(30);
+    assert_eq!((compared(&world), world.count_events(ADMIN, "guess_denied").await), (5, 5));
+    world.clock.advance(30);
+    client.reset().code(&ADMIN.password()).method("password").send().await.succeeds();
+}
+
+#[tokio::test]
+async fn what_is_no_digest_is_no_guess() {
+    let world = World::password_only().await;
+    let (client, before) = (world.client(ADMIN), world.scan().await);
+    let digest = ADMIN.password();
+    for code in
+        ["password-planted-admin", &digest[1..], &format!("{digest}0"), &digest.replace(|_| true, "g"), "123456"]
+    {
+        for _ in 0..6 {
+            client.reset().code(code).method("password").send().await.fails("totp-invalid");
+        }
+    }
+    assert_eq!((world.scan().await, compared(&world)), (before, 0));
+}
+
+#[tokio::test]
+async fn a_digest_that_the_host_could_not_check_stays_charged() {
+    let world = World::password_only().await;
+    let client = world.client(ADMIN);
+    world.host.broken_hash.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert_eq!(client.reset().code(&ADMIN.password()).send().await.status, 500);
+    }
+    world.host.broken_hash.store(false, Ordering::SeqCst);
+    client.reset().code(&ADMIN.password()).send().await.waits(30);
+}
+
+#[tokio::test]
+async fn it_never_replaces_what_is_enrolled() {
+    let world = World::email_only().await;
+    let client = world.client(ADMIN);
+    let answer = client.reset().code(&ADMIN.password()).method("password").send().await;
+    assert_eq!(answer.fails("totp-invalid").json()["details"]["method"], json!("email"));
+    assert_eq!(compared(&world), 0);
+}
+
+#[tokio::test]
+async fn with_the_fallback_off_nobody_passes_by_it() {
+    let mut policy = RocketChatPolicy::default();
+    policy.password_fallback = false;
+    let world = World::with(policy).await.without_totp(ADMIN).await;
+    let client = world.client(ADMIN);
+    client.reset().send().await.fails("totp-required");
+    client.reset().code(&ADMIN.password()).method("password").send().await.fails("totp-invalid");
+    assert_eq!((compared(&world), world.host.removals()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_factor_that_is_switched_off_is_not_asked_for() {
+    let mut policy = RocketChatPolicy::default();
+    (policy.by_totp, policy.by_email) = (false, false);
+    let world = World::with(policy).await.with_email(ADMIN).await;
+    let answer = world.client(ADMIN).reset().send().await;
+    assert_eq!(answer.fails("totp-required").json()["details"]["method"], json!("password"));
+}
+
+/// Another server enrols a device while the host compares: the password no longer counts.
+#[tokio::test]
+async fn what_is_enrolled_meanwhile_is_asked_for() {
+    let world = World::password_only().await;
+    world.host.slow_hash.store(true, Ordering::SeqCst);
+    let request = world.client(ADMIN).reset().code(&ADMIN.password()).method("password");
+    let answer = tokio::spawn(async move { request.send().await });
+    world.host.hanging.notified().await;
+    world.restarted(2).enrol(ADMIN).await;
+    world.host.go.notify_one();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.fails("totp-required").json()["details"]["method"], json!("totp"));
+    assert_eq!((world.host.removals(), world.count_events(ADMIN, "guess_denied").await), (0, 0));
+    world.client(ADMIN).reset().code(&world.totp(ADMIN)).send().await.succeeds();
+}

@@ -1,0 +1,163 @@
+//! Real concurrency, in memory and on SQLite: nothing is granted twice, no budget is outrun, and the owner gets in.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use keywright_rocketchat::RocketChatPolicy;
+use keywright_sqlite::SqliteStore;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::support::{ADMIN, Answer, TARGET, USER, World};
+
+/// Runs a test on both stores.
+async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
+    test(World::new().await).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
+    test(World::on(store, RocketChatPolicy::default()).await).await;
+}
+
+/// Lets all requests loose at once and gives their answers, in no order.
+async fn at_once<F>(many: usize, act: impl Fn(usize) -> F) -> Vec<Answer>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let start = Arc::new(Barrier::new(many));
+    let mut set = JoinSet::new();
+    for n in 0..many {
+        let (start, act) = (Arc::clone(&start), act(n));
+        set.spawn(async move {
+            start.wait().await;
+            act.await
+        });
+    }
+    set.join_all().await
+}
+
+fn with_status(answers: &[Answer], status: u16) -> usize {
+    answers.iter().filter(|answer| answer.status == status).count()
+}
+
+/// 64 requests for another's account, each with one of these codes.
+async fn grants(world: &World, codes: &[String]) -> usize {
+    let client = world.client(ADMIN);
+    let answers = at_once(64, |n| client.reset_of(TARGET.id).code(&codes[n % codes.len()]).send()).await;
+    let granted = with_status(&answers, 200);
+    assert_eq!(with_status(&answers, 400), 64 - granted, "{answers:?}");
+    assert_eq!((world.host.removals(), world.host.notices()), (granted, granted));
+    granted
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_requests_with_one_totp_code_one_is_granted() {
+    on_both(async |world: World| {
+        assert_eq!(grants(&world, &[world.totp(ADMIN)]).await, 1);
+        assert_eq!(world.count_events(ADMIN, "totp_accepted").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn weakness_3_of_sixty_four_with_one_recovery_code_one_is_granted() {
+    on_both(async |world: World| {
+        assert_eq!(grants(&world, &[ADMIN.recovery_code(0)]).await, 1);
+        assert_eq!(world.codes_left(ADMIN).await, Some(11));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn weakness_3_of_sixty_four_with_two_recovery_codes_two_are_granted() {
+    on_both(async |world: World| {
+        assert_eq!(grants(&world, &[ADMIN.recovery_code(0), ADMIN.recovery_code(1)]).await, 2);
+        assert_eq!(world.codes_left(ADMIN).await, Some(10), "neither comes back to life");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_own_resets_with_one_code_one_is_granted() {
+    on_both(async |world: World| {
+        let (client, code) = (world.client(USER), world.totp(USER));
+        let answers = at_once(64, |_| client.reset().code(&code).send()).await;
+        assert_eq!((with_status(&answers, 200), world.host.removals()), (1, 1));
+        assert_eq!(with_status(&answers, 400) + with_status(&answers, 401), 63, "{answers:?}");
+        assert!(!client.is_in().await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_with_one_mailed_code_one_is_granted() {
+    on_both(async |world: World| {
+        let world = world.without_totp(ADMIN).await.with_email(ADMIN).await;
+        let client = world.client(ADMIN);
+        // One mail for 64 who ask: the others are told that it is on its way.
+        let asked = at_once(64, |_| client.reset_of(TARGET.id).send()).await;
+        assert_eq!((with_status(&asked, 400), world.host.codes()), (64, 1));
+        assert_eq!(grants(&world, &[world.host.last_code()]).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_right_passwords_all_pass() {
+    on_both(async |world: World| {
+        let world = world.without_totp(ADMIN).await;
+        assert_eq!(grants(&world, &[ADMIN.password()]).await, 64);
+        assert_eq!(world.count_events(ADMIN, "guess_denied").await, 0);
+    })
+    .await;
+}
+
+/// 1,000 wrong codes by strangers, the owner on a known login in the middle of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_wrong_guesses_at_once_are_five_and_the_owner_gets_in() {
+    on_both(async |world: World| {
+        let owner = world.client(ADMIN);
+        owner.reset_of(TARGET.id).code(&world.totp(ADMIN)).send().await.succeeds();
+        world.clock.advance(30);
+        let (thief, wrong, right) = (world.other_client(ADMIN, 1), world.wrong_totp(ADMIN), world.totp(ADMIN));
+        let answers = at_once(1_000, |n| {
+            let (client, code) = if n == 500 { (&owner, &right) } else { (&thief, &wrong) };
+            client.reset_of(TARGET.id).code(code).send()
+        })
+        .await;
+        assert_eq!((with_status(&answers, 400), with_status(&answers, 200)), (5, 1));
+        assert_eq!(with_status(&answers, 429), 994);
+        assert_eq!(world.count_events(ADMIN, "guess_denied").await, 5);
+        thief.reset_of(TARGET.id).code(&right).send().await.waits(30);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_thousand_wrong_digests_five_are_compared() {
+    on_both(async |world: World| {
+        let world = world.without_totp(ADMIN).await;
+        let client = world.client(ADMIN);
+        let answers = at_once(1_000, |_| client.reset().code(&USER.password()).send()).await;
+        assert_eq!((with_status(&answers, 400), with_status(&answers, 429)), (5, 995));
+        let compared = world.host.count(|call| matches!(call, crate::support::Call::Password(_)));
+        assert_eq!(compared, 5);
+    })
+    .await;
+}
+
+/// Two administrators reset each other: neither waits for the other's turn while holding their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn resets_in_a_circle_do_not_hold_each_other_up() {
+    on_both(async |world: World| {
+        world.host.permit(&USER.account(), keywright_rocketchat::Permission::EditOtherUserE2ee);
+        let clients = [(world.client(ADMIN), USER, ADMIN), (world.client(USER), ADMIN, USER)];
+        let answers = at_once(2, |n| {
+            let (client, target, caller) = &clients[n];
+            client.reset_of(target.id).code(&caller.recovery_code(0)).send()
+        })
+        .await;
+        let granted = with_status(&answers, 200);
+        assert!(granted >= 1 && granted + with_status(&answers, 401) == 2, "{answers:?}");
+    })
+    .await;
+}

@@ -1,0 +1,293 @@
+//! A host in memory that does what a real one does: users, login tokens, permissions, a mailbox, keys. It records what
+//! it was asked to do, and fails or hangs when told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use keywright_core::{AccountId, Clock, ManualClock, SecretString};
+use keywright_rocketchat::{
+    Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
+    Quota, User,
+};
+use tokio::sync::Notify;
+
+/// Something the host was asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// A code was mailed to all these.
+    Code { to: Vec<String>, code: String },
+    /// A notice was mailed.
+    Notice { to: Vec<String>, keys: bool },
+    /// Keys were removed and all logins ended.
+    RemoveKeys(String),
+    /// Logins were ended, but for one.
+    EndLogins(String, Option<String>),
+    /// A password was compared.
+    Password(String),
+    /// A user was looked up.
+    Find,
+}
+
+#[derive(Default)]
+struct State {
+    /// Id to user.
+    users: BTreeMap<String, User>,
+    /// Token to (id of its user, its own id).
+    tokens: BTreeMap<String, (String, String)>,
+    permissions: BTreeSet<(AccountId, &'static str)>,
+    /// Digests by account.
+    passwords: BTreeMap<AccountId, String>,
+    calls: Vec<Call>,
+    /// Calls by (address, endpoint) in the present window.
+    window: BTreeMap<(String, &'static str), u32>,
+}
+
+pub(crate) struct TestHost {
+    state: Mutex<State>,
+    clock: Arc<ManualClock>,
+    /// How many of the next removals and endings fail.
+    pub(crate) failures: AtomicUsize,
+    /// Whether no mail goes out.
+    pub(crate) mail_down: AtomicBool,
+    /// Whether every look-up fails.
+    pub(crate) down: AtomicBool,
+    /// Whether passwords cannot be checked.
+    pub(crate) broken_hash: AtomicBool,
+    /// Whether requests are counted.
+    pub(crate) limited: AtomicBool,
+    /// Whether a notice never comes back, and who is told.
+    pub(crate) mail_hangs: AtomicBool,
+    /// Whether a removal never comes back.
+    pub(crate) removal_hangs: AtomicBool,
+    pub(crate) hanging: Notify,
+    /// Whether passwords are compared only when told to.
+    pub(crate) slow_hash: AtomicBool,
+    pub(crate) go: Notify,
+    /// What happens when a notice was sent.
+    on_notice: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+/// Upstream's default.
+pub(crate) const LIMIT: u32 = 10;
+
+fn name(permission: Permission) -> &'static str {
+    match permission {
+        Permission::EditOtherUserE2ee => "edit-other-user-e2ee",
+        Permission::EditOtherUserTotp => "edit-other-user-totp",
+        Permission::BypassRateLimit => "api-bypass-rate-limit",
+        _ => panic!("a new permission"),
+    }
+}
+
+impl TestHost {
+    pub(crate) fn new(clock: Arc<ManualClock>) -> Self {
+        Self {
+            state: Mutex::default(),
+            clock,
+            failures: AtomicUsize::new(0),
+            mail_down: AtomicBool::new(false),
+            down: AtomicBool::new(false),
+            broken_hash: AtomicBool::new(false),
+            limited: AtomicBool::new(false),
+            mail_hangs: AtomicBool::new(false),
+            removal_hangs: AtomicBool::new(false),
+            hanging: Notify::new(),
+            slow_hash: AtomicBool::new(false),
+            go: Notify::new(),
+            on_notice: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn add_user(&self, id: &str, user: User, digest: &str) {
+        let mut state = self.state();
+        state.passwords.insert(user.account.clone(), digest.into());
+        state.users.insert(id.into(), user);
+    }
+
+    pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut User)) {
+        change(self.state().users.get_mut(id).unwrap());
+    }
+
+    pub(crate) fn add_token(&self, id: &str, token: &str) {
+        self.state().tokens.insert(token.into(), (id.into(), format!("{token}-id")));
+    }
+
+    pub(crate) fn permit(&self, account: &AccountId, permission: Permission) {
+        self.state().permissions.insert((account.clone(), name(permission)));
+    }
+
+    pub(crate) fn forbid(&self, account: &AccountId, permission: Permission) {
+        self.state().permissions.remove(&(account.clone(), name(permission)));
+    }
+
+    pub(crate) fn after_notice(&self, act: impl Fn() + Send + 'static) {
+        *self.on_notice.lock().unwrap() = Some(Box::new(act));
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    pub(crate) fn count(&self, wanted: impl Fn(&Call) -> bool) -> usize {
+        self.state().calls.iter().filter(|call| wanted(call)).count()
+    }
+
+    /// How many codes were mailed.
+    pub(crate) fn codes(&self) -> usize {
+        self.count(|call| matches!(call, Call::Code { .. }))
+    }
+
+    /// The code mailed last.
+    pub(crate) fn last_code(&self) -> String {
+        let calls = self.calls();
+        let code = calls.iter().rev().find_map(|call| match call {
+            Call::Code { code, .. } => Some(code.clone()),
+            _ => None,
+        });
+        code.unwrap()
+    }
+
+    pub(crate) fn notices(&self) -> usize {
+        self.count(|call| matches!(call, Call::Notice { .. }))
+    }
+
+    /// How often keys were removed.
+    pub(crate) fn removals(&self) -> usize {
+        self.count(|call| matches!(call, Call::RemoveKeys(_)))
+    }
+
+    fn fails(&self) -> Result<(), HostError> {
+        let failed = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if failed { Err(HostError::new("told to fail")) } else { Ok(()) }
+    }
+
+    fn is_up(&self) -> Result<(), HostError> {
+        if self.down.load(Ordering::SeqCst) { Err(HostError::new("told to be down")) } else { Ok(()) }
+    }
+
+    fn end_tokens(&self, account: &AccountId, kept: Option<&str>) {
+        let mut state = self.state();
+        let ids: Vec<String> =
+            state.users.iter().filter(|(_, user)| user.account == *account).map(|(id, _)| id.clone()).collect();
+        state.tokens.retain(|_, (id, token)| !ids.contains(id) || Some(token.as_str()) == kept);
+    }
+}
+
+impl Host for TestHost {
+    async fn login(&self, user_id: &str, token: &SecretString) -> Result<Option<Login>, HostError> {
+        self.is_up()?;
+        let state = self.state();
+        let Some((id, token_id)) = state.tokens.get(token.expose()).filter(|(id, _)| id == user_id) else {
+            return Ok(None);
+        };
+        Ok(state.users.get(id).map(|user| Login::new(user.clone(), LoginTokenId(token_id.clone()))))
+    }
+
+    async fn permitted(&self, account: &AccountId, permission: Permission) -> Result<bool, HostError> {
+        self.is_up()?;
+        Ok(self.state().permissions.contains(&(account.clone(), name(permission))))
+    }
+
+    async fn find_user(&self, named: Named<'_>) -> Result<Option<User>, HostError> {
+        self.is_up()?;
+        let mut state = self.state();
+        state.calls.push(Call::Find);
+        let by_name = |user: &&User, name: &str| {
+            user.username.as_deref().is_some_and(|own| own.to_lowercase() == name.to_lowercase())
+        };
+        Ok(match named {
+            Named::Id(id) => state.users.get(id).cloned(),
+            Named::Username(name) => state.users.values().find(|user| by_name(user, name)).cloned(),
+            Named::EmailOrUsername(name) => state
+                .users
+                .values()
+                .find(|user| by_name(user, name) || user.verified_emails.iter().any(|email| email == name))
+                .cloned(),
+            _ => panic!("a new way to name a user"),
+        })
+    }
+
+    async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
+        // A real hash takes a while: others run meanwhile.
+        tokio::task::yield_now().await;
+        if self.slow_hash.load(Ordering::SeqCst) {
+            self.hanging.notify_one();
+            self.go.notified().await;
+        }
+        if self.broken_hash.load(Ordering::SeqCst) {
+            return Err(HostError::new("told to fail"));
+        }
+        let mut state = self.state();
+        state.calls.push(Call::Password(account.as_str().into()));
+        Ok(state.passwords.get(account).is_some_and(|own| own == digest.expose()))
+    }
+
+    async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
+        if self.mail_hangs.load(Ordering::SeqCst) {
+            self.hanging.notify_one();
+            std::future::pending::<()>().await;
+        }
+        if self.mail_down.load(Ordering::SeqCst) {
+            return Err(MailError::new("MAIL_ERROR").with_source("told to fail"));
+        }
+        let to = to.verified_emails.clone();
+        let call = match mail {
+            Mail::Code { code, expires } => {
+                assert!(expires > self.clock.now().unwrap());
+                Call::Code { to, code: code.expose().into() }
+            }
+            Mail::KeysReset => Call::Notice { to, keys: true },
+            Mail::TotpReset => Call::Notice { to, keys: false },
+            _ => panic!("a new mail"),
+        };
+        if matches!(call, Call::Notice { .. })
+            && let Some(act) = &*self.on_notice.lock().unwrap()
+        {
+            act();
+        }
+        self.state().calls.push(call);
+        Ok(())
+    }
+
+    async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {
+        if self.removal_hangs.load(Ordering::SeqCst) {
+            self.hanging.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.fails()?;
+        self.end_tokens(account, None);
+        self.state().calls.push(Call::RemoveKeys(account.as_str().into()));
+        Ok(())
+    }
+
+    async fn end_logins(&self, account: &AccountId, which: &EndLogins) -> Result<(), HostError> {
+        self.fails()?;
+        let kept = match which {
+            EndLogins::OthersThan(token) => Some(token.0.as_str()),
+            _ => None,
+        };
+        self.end_tokens(account, kept);
+        self.state().calls.push(Call::EndLogins(account.as_str().into(), kept.map(String::from)));
+        Ok(())
+    }
+
+    /// Ten in a fixed window of 60 s for an address and an endpoint, counted, then compared.
+    fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
+        if !self.limited.load(Ordering::SeqCst) {
+            return Admittance::Uncounted;
+        }
+        let now = self.clock.now().unwrap().get();
+        let left = 60 - now % 60;
+        let address = peer.headers.get("x-forwarded-for").map_or("", |value| value.to_str().unwrap()).to_owned();
+        let mut state = self.state();
+        let calls = state.window.entry((format!("{address}/{}", now / 60), endpoint.path())).or_default();
+        *calls += 1;
+        let quota = Quota { limit: LIMIT, remaining: LIMIT.saturating_sub(*calls), reset: (now + left) * 1_000 };
+        if *calls > LIMIT { Admittance::Full { quota, retry_after: left } } else { Admittance::Counted(quota) }
+    }
+}

@@ -1,0 +1,22 @@
+//! What can go wrong, grouped by what the caller does next. A denial is an outcome, not an error.
+
+use keywright_store::{StepError, TransactError, WrongReceipt};
+
+/// The two-factor service could not decide. Nothing is granted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TwoFactorError {
+    /// The store, the clock or the generator failed, or the account is busy. After [`TransactError::Unknown`] a code may
+    /// be spent, or a change may have happened: let the user try the next code, and look at what is enrolled.
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    /// A step was misused.
+    #[error(transparent)]
+    Receipt(#[from] WrongReceipt),
+}
+
+impl From<StepError> for TwoFactorError {
+    fn from(error: StepError) -> Self {
+        Self::Transact(TransactError::Step(error))
+    }
+}

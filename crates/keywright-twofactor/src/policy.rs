@@ -1,0 +1,330 @@
+//! The numbers that are policy. A builder changes them inside bounds; a value outside is an error that names the field.
+
+use keywright_core::{Door, GuessOdds, LedgerPolicy, LedgerPolicyError, Strength};
+
+use crate::recovery::Preset;
+use crate::step_up_policy::StepUpPolicy;
+pub use crate::step_up_policy::{FRESH_SECONDS, MAX_FRESH_SECONDS};
+pub use crate::totp::parameters::{DIGITS, MAX_DIGITS, MAX_STEP_SECONDS, MIN_DIGITS, MIN_STEP_SECONDS, STEP_SECONDS};
+pub use crate::totp::secret::{MIN_SECRET_BITS, SECRET_BYTES};
+use crate::totp::{Algorithm, Parameters, ParametersError, TotpSecret, Window};
+
+/// The door of all TOTP devices together in the guess ledger.
+pub(crate) const DOOR: Door = Door::Totp;
+
+/// Six digits are 20 bits.
+pub(crate) const STRENGTH: Strength = Strength::Guessable;
+
+/// Devices of an account. Also a bound of the stored form. Source: `decisions.md` 26; five at ±1 are found with 0.7 % a
+/// year (`security.md` § 6).
+pub const MAX_DEVICES: usize = 5;
+
+/// Steps that are looked at on either side of the present one. Source: RFC 6238 § 5.2.
+pub const WINDOW: Window = Window::new(1, 1);
+
+/// The same for the enrolling code, which is no guess: a clock that is further off is found out here.
+pub const ENROLMENT_WINDOW: Window = Window::new(2, 2);
+
+/// The most steps on either side that a policy may look at.
+pub const MAX_WINDOW: u8 = 10;
+
+/// How long an enrolment stays pending, in seconds. Source: OWASP ASVS 5.0 6.5.5, ten minutes for a code that is sent.
+pub const PENDING_SECONDS: u64 = 600;
+
+/// Bits of the shortest secret that may be imported. Source: RFC 4226 § 4 R6.
+pub const MIN_IMPORT_BITS: u32 = 128;
+
+/// Within what a code is accepted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Once {
+    /// The whole account: a code that was used for one thing is used.
+    #[default]
+    Account,
+    /// One purpose: a code of the same step opens another purpose too. For protocols whose clients ask twice in a row.
+    Purpose,
+}
+
+/// The numbers that two-factor authentication goes by. [`Default`] are the constants of this module.
+///
+/// ```
+/// # use keywright_twofactor::{TwoFactorPolicy, TwoFactorPolicyError, Window};
+/// let policy = TwoFactorPolicy::builder().digits(8).window(Window::new(2, 0)).build()?;
+/// // Six digits, five devices and five steps: a year of guessing would find a code with 1.2 %.
+/// let refused = TwoFactorPolicy::builder().window(Window::new(2, 2)).build();
+/// assert!(matches!(refused, Err(TwoFactorPolicyError::Guessable(_))));
+/// # let _ = policy;
+/// # Ok::<(), TwoFactorPolicyError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwoFactorPolicy {
+    pub(crate) ledger: LedgerPolicy,
+    pub(crate) parameters: Parameters,
+    pub(crate) window: Window,
+    pub(crate) enrolment_window: Window,
+    pub(crate) devices: usize,
+    pub(crate) pending_seconds: u64,
+    pub(crate) min_secret_bits: u32,
+    pub(crate) once: Once,
+    pub(crate) recovery: Preset,
+    pub(crate) step_up: StepUpPolicy,
+}
+
+impl Default for TwoFactorPolicy {
+    fn default() -> Self {
+        Self {
+            ledger: LedgerPolicy::default(),
+            parameters: Parameters::DEFAULT,
+            window: WINDOW,
+            enrolment_window: ENROLMENT_WINDOW,
+            devices: MAX_DEVICES,
+            pending_seconds: PENDING_SECONDS,
+            min_secret_bits: MIN_IMPORT_BITS,
+            once: Once::Account,
+            recovery: Preset::Default,
+            step_up: StepUpPolicy::default(),
+        }
+    }
+}
+
+impl TwoFactorPolicy {
+    /// Starts from the default numbers.
+    pub fn builder() -> TwoFactorPolicyBuilder {
+        let default = Self::default();
+        let parameters = default.parameters;
+        TwoFactorPolicyBuilder {
+            policy: default,
+            algorithm: parameters.algorithm(),
+            digits: parameters.digits(),
+            step_seconds: parameters.step_seconds(),
+        }
+    }
+
+    /// OWASP ASVS 5.0 6.5.5: a code lives for its own 30 seconds. Only the present step is accepted, at enrolment too.
+    #[must_use]
+    pub fn asvs() -> Self {
+        let present = Window::new(0, 0);
+        Self { window: present, enrolment_window: present, ..Self::default() }
+    }
+
+    /// The guess ledger's numbers.
+    #[must_use]
+    pub const fn ledger(&self) -> &LedgerPolicy {
+        &self.ledger
+    }
+
+    /// Algorithm, digits and step of devices that are enrolled from now on.
+    #[must_use]
+    pub const fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The form of recovery codes.
+    #[must_use]
+    pub const fn recovery(&self) -> Preset {
+        self.recovery
+    }
+
+    /// Which proofs open which action.
+    #[must_use]
+    pub const fn step_up(&self) -> &StepUpPolicy {
+        &self.step_up
+    }
+
+    /// Whether a secret is long enough to be imported.
+    #[must_use]
+    pub fn takes(&self, secret: &TotpSecret) -> bool {
+        secret.bits() >= self.min_secret_bits
+    }
+
+    /// Whether a year of guessing at devices with so many digits succeeds with at most 1 %.
+    pub(crate) fn guards(&self, parameters: &Parameters) -> Result<(), LedgerPolicyError> {
+        let devices = u32::try_from(self.devices).unwrap_or(u32::MAX);
+        let (back, forward) = (self.window.back.into(), self.window.forward.into());
+        let odds = GuessOdds::totp(back, forward, devices, parameters.digits().into())?;
+        self.ledger.check_guess_probability(odds)
+    }
+}
+
+/// Changes the numbers of a [`TwoFactorPolicy`] one by one; [`build`](Self::build) checks them all.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct TwoFactorPolicyBuilder {
+    policy: TwoFactorPolicy,
+    algorithm: Algorithm,
+    digits: u8,
+    step_seconds: u64,
+}
+
+impl TwoFactorPolicyBuilder {
+    /// The guess ledger's numbers: the same for every crate that charges the account.
+    pub fn ledger(mut self, ledger: LedgerPolicy) -> Self {
+        self.policy.ledger = ledger;
+        self
+    }
+
+    /// The hash of new devices. Default SHA-1, because some apps take the others and show its codes all the same.
+    pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Digits of new devices: 6 to 8. Default 6.
+    pub const fn digits(mut self, digits: u8) -> Self {
+        self.digits = digits;
+        self
+    }
+
+    /// Seconds of a step of new devices: 15 to 60. Default 30.
+    pub const fn step_seconds(mut self, seconds: u64) -> Self {
+        self.step_seconds = seconds;
+        self
+    }
+
+    /// The steps that are looked at: 0 to 10 on either side. Default [`WINDOW`].
+    pub const fn window(mut self, window: Window) -> Self {
+        self.policy.window = window;
+        self
+    }
+
+    /// The steps that are looked at when a device is enrolled: 0 to 10 on either side. Default [`ENROLMENT_WINDOW`].
+    pub const fn enrolment_window(mut self, window: Window) -> Self {
+        self.policy.enrolment_window = window;
+        self
+    }
+
+    /// Devices of an account: 1 to 5. Default [`MAX_DEVICES`].
+    pub const fn devices(mut self, devices: usize) -> Self {
+        self.policy.devices = devices;
+        self
+    }
+
+    /// How long an enrolment stays pending: 60 to 3,600 seconds. Default [`PENDING_SECONDS`].
+    pub const fn pending_seconds(mut self, seconds: u64) -> Self {
+        self.policy.pending_seconds = seconds;
+        self
+    }
+
+    /// Bits of the shortest secret that may be imported: 80 to 512. Default [`MIN_IMPORT_BITS`]; fewer only where a
+    /// protocol needs it.
+    pub const fn min_secret_bits(mut self, bits: u32) -> Self {
+        self.policy.min_secret_bits = bits;
+        self
+    }
+
+    /// Within what a code is accepted once. Default [`Once::Account`].
+    pub const fn once(mut self, once: Once) -> Self {
+        self.policy.once = once;
+        self
+    }
+
+    /// The form of recovery codes. Default [`Preset::Default`].
+    pub const fn recovery(mut self, preset: Preset) -> Self {
+        self.policy.recovery = preset;
+        self
+    }
+
+    /// Which proofs open which action.
+    pub fn step_up(mut self, step_up: StepUpPolicy) -> Self {
+        self.policy.step_up = step_up;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// [`TwoFactorPolicyError`]: a number out of its bounds, or a code that a year of guessing finds with more than 1 %.
+    pub fn build(self) -> Result<TwoFactorPolicy, TwoFactorPolicyError> {
+        let Self { mut policy, algorithm, digits, step_seconds } = self;
+        policy.parameters = Parameters::new(algorithm, digits, step_seconds)?;
+        for (field, window) in [("window", policy.window), ("enrolment_window", policy.enrolment_window)] {
+            within(field, window.back.max(window.forward).into(), 0, MAX_WINDOW.into())?;
+        }
+        within("devices", policy.devices as u64, 1, MAX_DEVICES as u64)?;
+        within("pending_seconds", policy.pending_seconds, 60, 3_600)?;
+        within("min_secret_bits", policy.min_secret_bits.into(), MIN_SECRET_BITS.into(), 512)?;
+        policy.guards(&policy.parameters)?;
+        Ok(policy)
+    }
+}
+
+const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), TwoFactorPolicyError> {
+    if min <= value && value <= max { Ok(()) } else { Err(TwoFactorPolicyError::OutOfBounds { field, min, max }) }
+}
+
+/// Why numbers make no [`TwoFactorPolicy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TwoFactorPolicyError {
+    /// One number is out of its bounds.
+    #[error("`{field}` is not in {min}..={max}")]
+    OutOfBounds {
+        /// Which.
+        field: &'static str,
+        /// The smallest allowed.
+        min: u64,
+        /// The largest allowed.
+        max: u64,
+    },
+    /// Digits or step are out of their bounds.
+    #[error(transparent)]
+    Parameters(#[from] ParametersError),
+    /// A year of guessing would find a code with more than 1 %: (back + forward + 1) · devices · guesses / 10^digits.
+    #[error("`window`, `devices` and `digits` make a code that `ledger` does not guard")]
+    Guessable(#[from] LedgerPolicyError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_number_has_both_bounds_and_is_named() {
+        type Change = fn(TwoFactorPolicyBuilder, u64) -> TwoFactorPolicyBuilder;
+        #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+        let fields: [(&str, u64, u64, Change); 8] = [
+            ("digits", 6, 8, |b, n| b.digits(n as u8)),
+            ("step_seconds", 15, 60, |b, n| b.step_seconds(n)),
+            ("enrolment_window", 0, 10, |b, n| b.enrolment_window(Window::new(0, n as u8))),
+            ("enrolment_window", 0, 10, |b, n| b.enrolment_window(Window::new(n as u8, 0))),
+            ("window", 0, 10, |b, n| b.digits(8).window(Window::new(n as u8, n as u8))),
+            ("devices", 1, 5, |b, n| b.devices(n as usize)),
+            ("pending_seconds", 60, 3_600, |b, n| b.pending_seconds(n)),
+            ("min_secret_bits", 80, 512, |b, n| b.min_secret_bits(n as u32)),
+        ];
+        for (field, min, max, change) in fields {
+            let outside = [min.checked_sub(1), Some(max + 1)].into_iter().flatten().map(|number| (number, false));
+            for (number, good) in [(min, true), (max, true)].into_iter().chain(outside) {
+                let built = change(TwoFactorPolicy::builder(), number).build();
+                assert_eq!(built.is_ok(), good, "{field} = {number}: {built:?}");
+                if let Err(error) = built {
+                    assert!(error.to_string().contains(&alloc::format!("`{field}`")), "{error}");
+                }
+            }
+        }
+    }
+
+    /// `security.md` § 6: (back + forward + 1) · devices · 465 / 10^digits at most 1 %.
+    #[test]
+    fn more_than_one_percent_a_year_is_refused() {
+        let build = |back, forward, devices, digits| {
+            TwoFactorPolicy::builder().window(Window::new(back, forward)).devices(devices).digits(digits).build()
+        };
+        assert!(build(1, 1, 5, 6).is_ok()); // 0.70 %
+        assert!(build(2, 1, 5, 6).is_ok()); // 0.93 %
+        assert!(build(2, 2, 4, 6).is_ok()); // 0.93 %
+        assert!(matches!(build(2, 2, 5, 6), Err(TwoFactorPolicyError::Guessable(_)))); // 1.16 %
+        assert!(build(10, 10, 1, 6).is_ok()); // 0.98 %
+        assert!(matches!(build(10, 10, 2, 6), Err(TwoFactorPolicyError::Guessable(_))));
+        assert!(build(10, 10, 5, 7).is_ok());
+    }
+
+    #[test]
+    fn the_defaults_and_the_preset_are_policies() {
+        assert_eq!(TwoFactorPolicy::builder().build(), Ok(TwoFactorPolicy::default()));
+        let present = Window::new(0, 0);
+        let built = TwoFactorPolicy::builder().window(present).enrolment_window(present).build();
+        assert_eq!(built, Ok(TwoFactorPolicy::asvs()));
+    }
+}

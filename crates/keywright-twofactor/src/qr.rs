@@ -1,0 +1,164 @@
+//! An otpauth URI as a QR code.
+//!
+//! The pictures show the secret: they are wiped like one, and belong in no cache and no log.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use crc::{CRC_32_ISO_HDLC, Crc};
+use keywright_core::{SecretString, SecretVec};
+use qrcode::{Color, EcLevel, QrCode};
+
+/// Light modules around the code. Source: ISO/IEC 18004, four.
+const QUIET: usize = 4;
+
+/// Pixels of a module in a PNG: phones read it from a screen at arm's length.
+const SCALE: usize = 6;
+
+/// The eight bytes that a PNG begins with.
+const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
+
+/// Bytes of one stored deflate block, at most.
+const BLOCK: usize = 65_535;
+
+/// A square of dark and light modules, quiet zone included.
+struct Modules {
+    side: usize,
+    dark: Vec<bool>,
+}
+
+impl Modules {
+    fn of(text: &str) -> Result<Self, QrError> {
+        let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|_| QrError)?;
+        let width = code.width();
+        let side = width.saturating_add(QUIET.saturating_mul(2));
+        let mut dark = Vec::with_capacity(side.saturating_mul(side));
+        let quiet = side.saturating_mul(QUIET);
+        dark.resize(quiet, false);
+        for row in code.to_colors().chunks(width.max(1)) {
+            dark.extend([false; QUIET]);
+            dark.extend(row.iter().map(|color| *color == Color::Dark));
+            dark.extend([false; QUIET]);
+        }
+        dark.resize(dark.len().saturating_add(quiet), false);
+        Ok(Self { side, dark })
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[bool]> {
+        self.dark.chunks(self.side.max(1))
+    }
+}
+
+/// The text as an SVG picture, black on white, one unit a module.
+///
+/// # Errors
+/// [`QrError`].
+pub fn svg(text: &str) -> Result<SecretString, QrError> {
+    let modules = Modules::of(text)?;
+    let side = modules.side;
+    // "M", two numbers of three digits, "h1v1h-1z": 17 bytes for each dark module at most.
+    let size = modules.dark.len().saturating_mul(17).saturating_add(256);
+    let mut out = String::with_capacity(size);
+    let begun = write!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
+         <path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path d=\""
+    );
+    begun.map_err(|_| QrError)?;
+    for (y, row) in modules.rows().enumerate() {
+        for (x, _) in row.iter().enumerate().filter(|(_, dark)| **dark) {
+            write!(out, "M{x} {y}h1v1h-1z").map_err(|_| QrError)?;
+        }
+    }
+    out.push_str("\"/></svg>");
+    Ok(SecretString::new(out))
+}
+
+/// The text as a PNG picture, black on white, six pixels a module, one bit a pixel.
+///
+/// # Errors
+/// [`QrError`].
+pub fn png(text: &str) -> Result<SecretVec, QrError> {
+    let modules = Modules::of(text)?;
+    let pixels = modules.side.saturating_mul(SCALE);
+    let side = u32::try_from(pixels).map_err(|_| QrError)?;
+    let mut lines =
+        zeroize::Zeroizing::new(Vec::with_capacity(pixels.saturating_mul(pixels.div_ceil(8).saturating_add(1))));
+    for row in modules.rows() {
+        let line = scan_line(row);
+        (0..SCALE).for_each(|_| lines.extend_from_slice(&line));
+    }
+    let packed = store(&lines)?;
+    let mut header = [0; 13];
+    if let Some((width, rest)) = header.split_first_chunk_mut::<4>()
+        && let Some((height, rest)) = rest.split_first_chunk_mut::<4>()
+        && let Some(depth) = rest.first_mut()
+    {
+        *width = side.to_be_bytes();
+        *height = side.to_be_bytes();
+        *depth = 1; // one bit of grey; colour type, compression, filter and interlace are 0
+    }
+    let mut out = Vec::with_capacity(packed.len().saturating_add(64));
+    out.extend_from_slice(SIGNATURE);
+    chunk(&mut out, *b"IHDR", &header)?;
+    chunk(&mut out, *b"IDAT", &packed)?;
+    chunk(&mut out, *b"IEND", &[])?;
+    Ok(SecretVec::new(out))
+}
+
+/// One line of pixels behind its filter byte: a set bit is light.
+fn scan_line(row: &[bool]) -> zeroize::Zeroizing<Vec<u8>> {
+    let pixels: Vec<bool> = row.iter().flat_map(|dark| [*dark; SCALE]).collect();
+    let mut line = zeroize::Zeroizing::new(Vec::with_capacity(pixels.len().div_ceil(8).saturating_add(1)));
+    line.push(0);
+    for eight in pixels.chunks(8) {
+        let byte = eight.iter().zip((0..8_u8).rev()).fold(0, |byte, (dark, bit)| byte | (u8::from(!*dark) << bit));
+        line.push(byte);
+    }
+    line
+}
+
+/// A zlib stream of stored blocks: nothing is gained by packing a picture that is shown once.
+fn store(bytes: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, QrError> {
+    let blocks = bytes.len().div_ceil(BLOCK).saturating_mul(5);
+    let mut out = zeroize::Zeroizing::new(Vec::with_capacity(bytes.len().saturating_add(blocks).saturating_add(6)));
+    out.extend_from_slice(&[0x78, 0x01]);
+    let mut blocks = bytes.chunks(BLOCK).peekable();
+    while let Some(block) = blocks.next() {
+        let length = u16::try_from(block.len()).map_err(|_| QrError)?;
+        out.push(u8::from(blocks.peek().is_none()));
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&(!length).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out.extend_from_slice(&adler32(bytes).to_be_bytes());
+    Ok(out)
+}
+
+/// The checksum of a zlib stream (RFC 1950).
+fn adler32(bytes: &[u8]) -> u32 {
+    const PRIME: u32 = 65_521;
+    let (low, high) = bytes.iter().fold((1_u32, 0_u32), |(low, high), byte| {
+        let low = low.wrapping_add(u32::from(*byte)).checked_rem(PRIME).unwrap_or(0);
+        (low, high.wrapping_add(low).checked_rem(PRIME).unwrap_or(0))
+    });
+    (high << 16) | low
+}
+
+fn chunk(out: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<(), QrError> {
+    let crc = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+    let mut digest = crc.digest();
+    digest.update(&kind);
+    digest.update(body);
+    out.extend_from_slice(&u32::try_from(body.len()).map_err(|_| QrError)?.to_be_bytes());
+    out.extend_from_slice(&kind);
+    out.extend_from_slice(body);
+    out.extend_from_slice(&digest.finalize().to_be_bytes());
+    Ok(())
+}
+
+/// The text is too long for a QR code: an otpauth URI with names of hundreds of characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a text is too long for a QR code")]
+pub struct QrError;

@@ -1,0 +1,340 @@
+//! One set of recovery codes at rest, and the look at a guess: pure, without ledger, store or clock.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use keywright_core::{Entropy, SecretBytes, SecretString, UnixSeconds};
+use keywright_store::StepError;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::code::{Canonical, draw};
+use super::{ImportError, MAX_CODES, Preset};
+
+/// What the stored hashes are hashes of (`security.md` § 5).
+const LABEL: &[u8] = b"keywright/v1/recovery\0";
+
+/// Bytes of a stored hash.
+pub(crate) const MAC: usize = 32;
+
+/// A set of recovery codes as it is kept: one random key, an HMAC per code, and which are used. Not `Serialize`: only
+/// this crate's sealed record holds it.
+pub struct CodeSet {
+    pub(crate) preset: Preset,
+    pub(crate) key: SecretBytes<32>,
+    /// The hashes, one after the other.
+    pub(crate) macs: Zeroizing<Vec<u8>>,
+    /// Bit `n`: code `n` is used.
+    pub(crate) used: u32,
+    /// When it was made or imported.
+    pub(crate) made: UnixSeconds,
+    /// Imported as SHA-256 digests: what is hashed is the digest's text, not the symbols.
+    pub(crate) digests: bool,
+}
+
+/// What a guess is, before anything is charged or spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "a verdict; no caller should need a wildcard arm that grants")]
+pub enum Matched {
+    /// An unused code; spend it with [`CodeSet::spend`].
+    Unused(Spend),
+    /// A used one.
+    Used,
+    /// None of the set.
+    Wrong,
+    /// No code of this kind by its form.
+    Malformed,
+}
+
+/// Which code of a set is to be spent. Made by [`CodeSet::judge`] alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spend(u32);
+
+impl CodeSet {
+    /// Draws a set and the codes to show, once.
+    ///
+    /// # Errors
+    /// [`StepError::Entropy`] if the generator fails.
+    pub fn make(entropy: &dyn Entropy, preset: Preset, now: UnixSeconds) -> Result<(Self, RecoveryCodes), StepError> {
+        let mut codes = Vec::with_capacity(preset.count().into());
+        for _ in 0..preset.count() {
+            codes.push(draw(preset, entropy)?);
+        }
+        let mut set = Self::empty(entropy, preset, now, codes.len())?;
+        for code in &codes {
+            let canonical = Canonical::parse(preset, code.expose()).ok_or(StepError::Crypto)?;
+            set.add(&canonical)?;
+        }
+        Ok((set, RecoveryCodes { preset, codes: codes.into_boxed_slice() }))
+    }
+
+    /// A set of given codes, all unused.
+    ///
+    /// # Errors
+    /// [`ImportError`].
+    pub fn import(
+        entropy: &dyn Entropy,
+        preset: Preset,
+        now: UnixSeconds,
+        codes: &[&str],
+    ) -> Result<Self, ImportError> {
+        Self::import_as(entropy, preset, now, codes, |code| Canonical::parse(preset, code))
+    }
+
+    /// A set of Rocket.Chat's codes from its own stored form, lower-case hex SHA-256 each (dossier § 8), all unused. The
+    /// codes were never seen here, so what is kept is the keyed hash of that text.
+    ///
+    /// # Errors
+    /// [`ImportError`].
+    pub fn import_digests(entropy: &dyn Entropy, now: UnixSeconds, digests: &[&str]) -> Result<Self, ImportError> {
+        let mut set = Self::import_as(entropy, Preset::RocketChat, now, digests, Canonical::parse_digest)?;
+        set.digests = true;
+        Ok(set)
+    }
+
+    fn import_as(
+        entropy: &dyn Entropy,
+        preset: Preset,
+        now: UnixSeconds,
+        codes: &[&str],
+        read: impl Fn(&str) -> Option<Canonical>,
+    ) -> Result<Self, ImportError> {
+        if codes.is_empty() || codes.len() > MAX_CODES {
+            return Err(ImportError::Count(codes.len()));
+        }
+        let mut set = Self::empty(entropy, preset, now, codes.len())?;
+        for (index, code) in codes.iter().enumerate() {
+            let canonical = read(code).ok_or(ImportError::Malformed { index })?;
+            if set.find(&canonical)? != 0 {
+                return Err(ImportError::Duplicate { index });
+            }
+            set.add(&canonical)?;
+        }
+        Ok(set)
+    }
+
+    fn empty(entropy: &dyn Entropy, preset: Preset, made: UnixSeconds, count: usize) -> Result<Self, StepError> {
+        let macs = Zeroizing::new(Vec::with_capacity(count.saturating_mul(MAC)));
+        Ok(Self { preset, key: SecretBytes::random(entropy)?, macs, used: 0, made, digests: false })
+    }
+
+    fn add(&mut self, code: &Canonical) -> Result<(), StepError> {
+        let mac = self.mac(code)?;
+        self.macs.extend_from_slice(mac.as_slice());
+        Ok(())
+    }
+
+    /// What a typed text is: read, hashed once, compared with all hashes, used ones too, in constant time.
+    ///
+    /// # Errors
+    /// [`StepError::Crypto`]; with a sound primitive this does not happen.
+    pub fn judge(&self, typed: &str) -> Result<Matched, StepError> {
+        match Canonical::parse(self.preset, typed) {
+            Some(code) => self.look(&code),
+            None => Ok(Matched::Malformed),
+        }
+    }
+
+    pub(crate) fn look(&self, code: &Canonical) -> Result<Matched, StepError> {
+        let found = if self.digests { self.find(&code.digest()?)? } else { self.find(code)? };
+        Ok(match (found, found & self.used) {
+            (0, _) => Matched::Wrong,
+            (_, 0) => Matched::Unused(Spend(found)),
+            (_, _) => Matched::Used,
+        })
+    }
+
+    /// The bits of the codes that match. Two of one set are alike with 2⁻⁴⁰ at worst; then both are spent together.
+    fn find(&self, code: &Canonical) -> Result<u32, StepError> {
+        let mac = self.mac(code)?;
+        let found = self.macs.chunks_exact(MAC).zip(0_u32..).fold(0, |found, (stored, at)| {
+            let hit = u32::from(stored.ct_eq(mac.as_slice()).unwrap_u8());
+            found | hit.checked_shl(at).unwrap_or(0)
+        });
+        Ok(found)
+    }
+
+    fn mac(&self, code: &Canonical) -> Result<Zeroizing<[u8; MAC]>, StepError> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).map_err(|_| StepError::Crypto)?;
+        mac.update(LABEL);
+        mac.update(code.expose());
+        Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
+    }
+
+    /// Spends what [`judge`](Self::judge) found in this set.
+    pub const fn spend(&mut self, code: Spend) {
+        self.used |= code.0;
+    }
+
+    /// The kind of its codes.
+    #[must_use]
+    pub const fn preset(&self) -> Preset {
+        self.preset
+    }
+
+    /// Codes, used or not.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.macs.chunks_exact(MAC).len()).unwrap_or(u32::MAX)
+    }
+
+    /// Codes that still work.
+    #[must_use]
+    pub fn remaining(&self) -> u8 {
+        u8::try_from(self.count().saturating_sub(self.used.count_ones())).unwrap_or(u8::MAX)
+    }
+}
+
+impl fmt::Debug for CodeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeSet")
+            .field("preset", &self.preset)
+            .field("remaining", &self.remaining())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The codes of a new set, to be shown once. Wiped when dropped; nothing gives them again.
+pub struct RecoveryCodes {
+    preset: Preset,
+    codes: Box<[SecretString]>,
+}
+
+impl RecoveryCodes {
+    /// The codes as they are printed.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.codes.iter().map(SecretString::expose)
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Their kind.
+    #[must_use]
+    pub const fn preset(&self) -> Preset {
+        self.preset
+    }
+}
+
+impl fmt::Debug for RecoveryCodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoveryCodes")
+            .field("preset", &self.preset)
+            .field("count", &self.codes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+    use keywright_core::LocalRng;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn rng(seed: u64) -> LocalRng<ChaCha20Rng> {
+        LocalRng::new(ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    /// `security.md` § 16.
+    #[test]
+    fn the_stored_hash_is_the_known_answer() {
+        let mut set = CodeSet::empty(&rng(1), Preset::Default, UnixSeconds::EPOCH, 1).unwrap();
+        set.key = SecretBytes::from_slice(&[7; 32]).unwrap();
+        set.add(&Canonical::parse(Preset::Default, "000000-000000-0001ZV").unwrap()).unwrap();
+        let known = "7ec72cfca66b2cb21f9bae759bf03ecaef2e1b03bae42bc2b7371609b0116c6e";
+        assert_eq!(hex::encode(set.macs.as_slice()), known);
+    }
+
+    #[test]
+    fn a_set_is_of_its_kind_and_each_code_works_once() {
+        for (preset, count) in
+            [(Preset::Default, 10), (Preset::Nist, 10), (Preset::RocketChat, 12), (Preset::LibrePass, 1)]
+        {
+            let (mut set, codes) = CodeSet::make(&rng(2), preset, UnixSeconds::EPOCH).unwrap();
+            assert_eq!(
+                (codes.count(), codes.iter().len(), codes.preset(), set.preset()),
+                (count, count, preset, preset)
+            );
+            assert_eq!(usize::from(set.remaining()), count);
+            for (code, used) in codes.iter().zip(1..) {
+                let Matched::Unused(spend) = set.judge(code).unwrap() else { panic!("{preset:?}") };
+                set.spend(spend);
+                assert_eq!(set.judge(code).unwrap(), Matched::Used);
+                assert_eq!(usize::from(set.remaining()), count - used);
+            }
+            let (other, foreign) = CodeSet::make(&rng(3), preset, UnixSeconds::EPOCH).unwrap();
+            assert!(foreign.iter().all(|code| set.judge(code).unwrap() == Matched::Wrong));
+            assert!(!other.key.ct_eq(set.key.expose()));
+        }
+    }
+
+    #[test]
+    fn strengths_and_sizes() {
+        use keywright_core::Strength::{Guessable, Unguessable};
+        for (preset, bits, strength) in [
+            (Preset::Default, 80, Unguessable),
+            (Preset::Nist, 115, Unguessable),
+            (Preset::RocketChat, 46, Guessable),
+            (Preset::LibrePass, 122, Unguessable),
+        ] {
+            assert_eq!((preset.bits(), preset.strength()), (bits, strength));
+        }
+    }
+
+    #[test]
+    fn imports_name_the_place_and_never_the_code() {
+        let import = |codes: &[&str]| CodeSet::import(&rng(4), Preset::RocketChat, UnixSeconds::EPOCH, codes);
+        let set = import(&["23456789", "abcdefgh", "ABCDEFGH"]).unwrap();
+        assert_eq!(set.remaining(), 3);
+        assert!(matches!(set.judge("ABCDEFGH"), Ok(Matched::Unused(Spend(4)))));
+        assert_eq!(set.judge("AbCDEFGH").unwrap(), Matched::Wrong);
+        assert_eq!(import(&[]).unwrap_err(), ImportError::Count(0));
+        assert_eq!(import(&["23456789", "planted"]).unwrap_err(), ImportError::Malformed { index: 1 });
+        assert_eq!(import(&["23456789", "abcdefgh", "23456789"]).unwrap_err(), ImportError::Duplicate { index: 2 });
+        let many: Vec<String> = (0..33).map(|n| alloc::format!("{n:08}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(import(&many).unwrap_err(), ImportError::Count(33));
+        let set = import(&many[..32]).unwrap();
+        assert!(matches!(set.judge(many[31]), Ok(Matched::Unused(Spend(bit))) if bit == 1 << 31));
+        let shown = alloc::format!("{:?} {}", ImportError::Malformed { index: 1 }, ImportError::Malformed { index: 1 });
+        assert!(!shown.contains("planted"));
+        let digests = ["0".repeat(64), "F".repeat(64), "f".repeat(63)];
+        for (bad, index) in [(1, 1), (2, 1), (0, 1)] {
+            let list = [digests[0].as_str(), digests[bad].as_str()];
+            let error = CodeSet::import_digests(&rng(5), UnixSeconds::EPOCH, &list).unwrap_err();
+            assert_eq!(error == ImportError::Malformed { index }, bad != 0, "{error}");
+        }
+        // Two spellings of one code are one code.
+        let twice = ["000000-000000-000001", "OOOOOOOOOOOOOOOOOi"];
+        let same = CodeSet::import(&rng(5), Preset::Default, UnixSeconds::EPOCH, &twice);
+        assert_eq!(same.unwrap_err(), ImportError::Duplicate { index: 1 });
+    }
+
+    /// Two alike in one set are spent together.
+    #[test]
+    fn alike_codes_are_one() {
+        let mut set = CodeSet::import(&rng(6), Preset::RocketChat, UnixSeconds::EPOCH, &["23456789"]).unwrap();
+        set.add(&Canonical::parse(Preset::RocketChat, "23456789").unwrap()).unwrap();
+        let Matched::Unused(spend) = set.judge("23456789").unwrap() else { panic!("unused") };
+        set.spend(spend);
+        assert_eq!((set.judge("23456789").unwrap(), set.remaining()), (Matched::Used, 0));
+    }
+
+    #[test]
+    fn nothing_shows_a_code_or_a_key() {
+        let (set, codes) = CodeSet::make(&rng(7), Preset::Default, UnixSeconds::EPOCH).unwrap();
+        let first = codes.iter().next().unwrap().to_string();
+        let judged = set.judge(&first);
+        let shown = alloc::format!("{set:?} {codes:?} {judged:?} {:?}", Canonical::parse(Preset::Default, &first));
+        assert!(codes.iter().all(|code| !shown.contains(code) && !shown.contains(&code.replace('-', ""))), "{shown}");
+        assert!(!shown.contains(&alloc::format!("{}, {}", set.key.expose()[0], set.key.expose()[1])));
+    }
+}

@@ -1,0 +1,247 @@
+//! The sealed record: the live set and the one that waits to be acknowledged.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_core::{SecretBytes, UnixSeconds};
+use keywright_store::{Draft, Record, Slot, StepError, secret_field};
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use super::set::MAC;
+use super::{CodeSet, MAX_CODES, Preset};
+
+/// What an account has of recovery codes. Its stored form is hostile input: what this crate cannot have written is an
+/// error of the decoder.
+#[derive(Default)]
+pub(crate) struct Recovery {
+    pub(crate) live: Option<CodeSet>,
+    pub(crate) pending: Option<Pending>,
+}
+
+/// A set that was shown and not yet acknowledged.
+pub(crate) struct Pending {
+    pub(crate) set: CodeSet,
+    /// Made before a change of password, challenge or address, it is void.
+    pub(crate) credential_epoch: u64,
+}
+
+impl Pending {
+    /// Whether it may go live: not after a restore, not if the clock says that it is not yet made.
+    pub(crate) fn holds(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        let same = self.credential_epoch == draft.root()?.credential_epoch;
+        Ok(same && self.set.made <= draft.now() && self.set.made >= draft.keyring().fence())
+    }
+}
+
+impl Recovery {
+    pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
+        Ok(draft.read(Slot::Recovery)?.unwrap_or_default())
+    }
+
+    pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        draft.put(Slot::Recovery, self, None)
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.live.is_none() && self.pending.is_none()
+    }
+}
+
+impl Record for Recovery {
+    const SCHEMA: u16 = 1;
+}
+
+/// The stored form, borrowed for writing. Sets are not `Serialize` themselves: this is the one place that writes a key.
+#[derive(Serialize)]
+struct RecoveryOut<'a> {
+    live: Option<SetOut<'a>>,
+    pending: Option<(SetOut<'a>, u64)>,
+}
+
+#[derive(Serialize)]
+struct SetOut<'a> {
+    preset: Preset,
+    #[serde(serialize_with = "secret_field::serialize")]
+    key: &'a SecretBytes<32>,
+    #[serde(serialize_with = "write_macs")]
+    macs: &'a [u8],
+    used: u32,
+    made: UnixSeconds,
+    digests: bool,
+}
+
+impl<'a> From<&'a CodeSet> for SetOut<'a> {
+    fn from(set: &'a CodeSet) -> Self {
+        Self {
+            preset: set.preset,
+            key: &set.key,
+            macs: &set.macs,
+            used: set.used,
+            made: set.made,
+            digests: set.digests,
+        }
+    }
+}
+
+impl Serialize for Recovery {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let pending = self.pending.as_ref().map(|pending| ((&pending.set).into(), pending.credential_epoch));
+        RecoveryOut { live: self.live.as_ref().map(SetOut::from), pending }.serialize(to)
+    }
+}
+
+/// The stored form, before it is believed.
+#[derive(Deserialize)]
+struct RecoveryIn {
+    live: Option<SetIn>,
+    pending: Option<(SetIn, u64)>,
+}
+
+#[derive(Deserialize)]
+struct SetIn {
+    preset: Preset,
+    #[serde(deserialize_with = "secret_field::deserialize")]
+    key: SecretBytes<32>,
+    #[serde(deserialize_with = "read_macs")]
+    macs: Zeroizing<Vec<u8>>,
+    used: u32,
+    made: UnixSeconds,
+    digests: bool,
+}
+
+/// A stored form that this crate cannot have written.
+#[derive(Debug, thiserror::Error)]
+#[error("recovery codes are out of bounds")]
+struct OutOfBounds;
+
+impl TryFrom<SetIn> for CodeSet {
+    type Error = OutOfBounds;
+    fn try_from(stored: SetIn) -> Result<Self, OutOfBounds> {
+        let SetIn { preset, key, macs, used, made, digests } = stored;
+        let set = Self { preset, key, macs, used, made, digests };
+        let whole = set.macs.len().checked_rem(MAC) == Some(0);
+        let beyond = set.used.checked_shr(set.count()).unwrap_or(0);
+        let bounded = (1..=MAX_CODES).contains(&(set.macs.len() / MAC)) && whole && beyond == 0;
+        let kind = !set.digests || set.preset == Preset::RocketChat;
+        if bounded && kind { Ok(set) } else { Err(OutOfBounds) }
+    }
+}
+
+impl TryFrom<RecoveryIn> for Recovery {
+    type Error = OutOfBounds;
+    fn try_from(stored: RecoveryIn) -> Result<Self, OutOfBounds> {
+        let live = stored.live.map(CodeSet::try_from).transpose()?;
+        let pending = stored.pending.map(|(set, credential_epoch)| {
+            let set = CodeSet::try_from(set)?;
+            if set.used == 0 { Ok(Pending { set, credential_epoch }) } else { Err(OutOfBounds) }
+        });
+        let recovery = Self { live, pending: pending.transpose()? };
+        // A record without any set is never put: it is deleted.
+        if recovery.is_empty() { Err(OutOfBounds) } else { Ok(recovery) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Recovery {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::try_from(RecoveryIn::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+fn write_macs<S: Serializer>(macs: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(macs)
+}
+
+fn read_macs<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
+    struct Macs;
+    impl Visitor<'_> for Macs {
+        type Value = Zeroizing<Vec<u8>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("hashes")
+        }
+        fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            Ok(Zeroizing::new(bytes.to_vec()))
+        }
+    }
+    from.deserialize_bytes(Macs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keywright_core::LocalRng;
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn full() -> Recovery {
+        let rng = LocalRng::new(ChaCha20Rng::seed_from_u64(1));
+        let made = UnixSeconds::new(1_700_000_000).unwrap();
+        let (mut live, codes) = CodeSet::make(&rng, Preset::Default, made).unwrap();
+        if let Some(Ok(super::super::Matched::Unused(code))) = codes.iter().nth(9).map(|code| live.judge(code)) {
+            live.spend(code);
+        }
+        let (set, _) = CodeSet::make(&rng, Preset::RocketChat, made).unwrap();
+        Recovery { live: Some(live), pending: Some(Pending { set, credential_epoch: 300 }) }
+    }
+
+    fn bytes(recovery: &Recovery) -> Vec<u8> {
+        postcard::to_allocvec(recovery).unwrap()
+    }
+
+    #[test]
+    fn the_stored_form_reads_back() {
+        let body = bytes(&full());
+        // Two keys, 22 hashes, and little else.
+        assert!(body.len() < 24 * 32 + 40, "{}", body.len());
+        let back = Recovery::decode(1, &body).unwrap();
+        assert_eq!(bytes(&back), body);
+        assert_eq!(back.live.unwrap().remaining(), 9);
+        assert!(Recovery::decode(2, &body).is_err(), "another schema");
+    }
+
+    #[test]
+    fn what_cannot_have_been_written_is_an_error() {
+        let refuses = |change: fn(&mut Recovery)| {
+            let mut recovery = full();
+            change(&mut recovery);
+            assert!(Recovery::decode(1, &bytes(&recovery)).is_err());
+        };
+        refuses(|recovery| *recovery = Recovery::default());
+        refuses(|recovery| recovery.live.as_mut().unwrap().used = 1 << 10);
+        refuses(|recovery| recovery.live.as_mut().unwrap().digests = true);
+        refuses(|recovery| recovery.live.as_mut().unwrap().macs.clear());
+        refuses(|recovery| recovery.live.as_mut().unwrap().macs.truncate(319));
+        refuses(|recovery| *recovery.live.as_mut().unwrap().macs = alloc::vec![0; 33 * 32]);
+        refuses(|recovery| recovery.pending.as_mut().unwrap().set.used = 1);
+        refuses(|recovery| recovery.pending.as_mut().unwrap().set.macs.clear());
+    }
+
+    #[test]
+    fn the_largest_set_reads_back() {
+        let mut recovery = full();
+        let live = recovery.live.as_mut().unwrap();
+        *live.macs = alloc::vec![0; 32 * 32];
+        live.used = u32::MAX;
+        assert_eq!(Recovery::decode(1, &bytes(&recovery)).unwrap().live.unwrap().remaining(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Recovery::decode(1, &bytes);
+        }
+
+        /// Decode, then encode: identity or refusal.
+        #[test]
+        fn a_damaged_body_is_refused_or_whole(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+            let mut body = bytes(&full());
+            *at.get_mut(&mut body) = byte;
+            if let Ok(recovery) = Recovery::decode(1, &body) {
+                let again = Recovery::decode(1, &bytes(&recovery)).unwrap();
+                prop_assert_eq!(bytes(&again), bytes(&recovery));
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How a device computes its codes.
+
+use core::fmt;
+
+use keywright_core::UnixSeconds;
+use serde::{Deserialize, Serialize};
+
+/// The fewest digits of a code. Source: RFC 4226 § 5.3.
+pub const MIN_DIGITS: u8 = 6;
+
+/// The most digits of a code: what authenticator apps can show. 10⁸ is below 2³¹, so no value of the truncation is lost.
+pub const MAX_DIGITS: u8 = 8;
+
+/// The digits of a code. Source: RFC 6238, and what every authenticator app takes without asking.
+pub const DIGITS: u8 = 6;
+
+/// The shortest step, in seconds: below that a person cannot type the code in time.
+pub const MIN_STEP_SECONDS: u64 = 15;
+
+/// The longest step, in seconds. NIST SP 800-63B-4 § 3.1.4.1 allows 120; with a window of three, 60 is 3 minutes of life.
+pub const MAX_STEP_SECONDS: u64 = 60;
+
+/// The step, in seconds. Source: RFC 6238 § 5.2; OWASP ASVS 5.0 6.5.5.
+pub const STEP_SECONDS: u64 = 30;
+
+/// The hash under the code's HMAC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// HMAC-SHA-1: what every authenticator app takes. Its collisions do not weaken the HMAC (RFC 4226 B.2).
+    #[default]
+    Sha1,
+    /// HMAC-SHA-256. Some apps show the codes of SHA-1 instead, without a word.
+    Sha256,
+    /// HMAC-SHA-512. Some apps show the codes of SHA-1 instead, without a word.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The name in an otpauth URI.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
+
+    /// Reads the name of an otpauth URI, in either case.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|one| one.as_str().eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) const fn foreign(self) -> totp_rs::Algorithm {
+        match self {
+            Self::Sha1 => totp_rs::Algorithm::SHA1,
+            Self::Sha256 => totp_rs::Algorithm::SHA256,
+            Self::Sha512 => totp_rs::Algorithm::SHA512,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Algorithm, digits and step of a device. Kept with the device: a later policy changes new devices only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
+pub struct Parameters {
+    algorithm: Algorithm,
+    digits: u8,
+    step_seconds: u64,
+}
+
+impl Parameters {
+    /// SHA-1, six digits, 30 seconds.
+    pub const DEFAULT: Self = Self { algorithm: Algorithm::Sha1, digits: DIGITS, step_seconds: STEP_SECONDS };
+
+    /// Parameters; `digits` 6 to 8, `step_seconds` 15 to 60.
+    ///
+    /// # Errors
+    /// [`ParametersError`] outside of these.
+    pub const fn new(algorithm: Algorithm, digits: u8, step_seconds: u64) -> Result<Self, ParametersError> {
+        if digits < MIN_DIGITS || digits > MAX_DIGITS {
+            return Err(ParametersError::Digits);
+        }
+        if step_seconds < MIN_STEP_SECONDS || step_seconds > MAX_STEP_SECONDS {
+            return Err(ParametersError::Step);
+        }
+        Ok(Self { algorithm, digits, step_seconds })
+    }
+
+    /// The hash.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Digits of a code, 6 to 8.
+    #[must_use]
+    pub const fn digits(&self) -> u8 {
+        self.digits
+    }
+
+    /// Seconds of a step, 15 to 60.
+    #[must_use]
+    pub const fn step_seconds(&self) -> u64 {
+        self.step_seconds
+    }
+
+    /// The step that a moment is in. 64 bits: it does not end in 2038 (RFC 6238 § 4.2).
+    pub(crate) fn step_at(&self, now: UnixSeconds) -> u64 {
+        // The divisor is at least 15.
+        now.get().checked_div(self.step_seconds).unwrap_or(0)
+    }
+
+    /// 10 to the digits.
+    pub(crate) fn modulus(&self) -> u32 {
+        10_u32.saturating_pow(self.digits.into())
+    }
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    algorithm: Algorithm,
+    digits: u8,
+    step_seconds: u64,
+}
+
+impl TryFrom<Stored> for Parameters {
+    type Error = ParametersError;
+    fn try_from(stored: Stored) -> Result<Self, ParametersError> {
+        Self::new(stored.algorithm, stored.digits, stored.step_seconds)
+    }
+}
+
+/// Why numbers make no [`Parameters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParametersError {
+    /// `digits` is not in 6..=8.
+    #[error("`digits` is not in 6..=8")]
+    Digits,
+    /// `step_seconds` is not in 15..=60.
+    #[error("`step_seconds` is not in 15..=60")]
+    Step,
+}

@@ -1,0 +1,201 @@
+//! The secret that a device and the server share, and its base32 form.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_core::{Entropy, EntropyError, SecretString, SecretVec};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserializer, Serializer};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Bytes of a secret that we draw: 160 bits. Source: RFC 4226 § 4 R6.
+pub const SECRET_BYTES: usize = 20;
+
+/// Bits of the shortest secret that this type holds. A policy asks for more, see
+/// [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits); 80 is what some services still hand out.
+pub const MIN_SECRET_BITS: u32 = 80;
+
+/// Bytes of the longest secret: two blocks of SHA-512's half; RFC 6238's own longest has 64.
+const MAX_BYTES: usize = 128;
+
+/// Characters of the longest text that is looked at: 205 symbols, grouped by single characters, and padding.
+const MAX_TEXT: usize = 512;
+
+const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// A TOTP secret of 80 to 1,024 bits.
+///
+/// ```
+/// # use keywright_twofactor::TotpSecret;
+/// let secret = TotpSecret::from_base32("gezd gnbv-gy3t qojq gezd gnbv gy3t qojq")?;
+/// assert_eq!(secret.expose(), b"12345678901234567890");
+/// assert_eq!(format!("{secret:?}"), "TotpSecret(..)");
+/// # Ok::<(), keywright_twofactor::SecretError>(())
+/// ```
+pub struct TotpSecret(SecretVec);
+
+impl TotpSecret {
+    /// Draws a secret of [`SECRET_BYTES`].
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the source fails.
+    pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
+        let mut bytes = Zeroizing::new(alloc::vec![0; SECRET_BYTES]);
+        entropy.fill(&mut bytes)?;
+        Ok(Self(bytes.into()))
+    }
+
+    /// Copies a secret in. The caller wipes its own copy.
+    ///
+    /// # Errors
+    /// [`SecretError::Length`].
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, SecretError> {
+        if bytes.len() > MAX_BYTES || bits(bytes.len()) < MIN_SECRET_BITS {
+            return Err(SecretError::Length);
+        }
+        Ok(Self(SecretVec::new(bytes.to_vec())))
+    }
+
+    /// Reads base32 as people copy it: either case, spaces, tabs and hyphens anywhere, padding at the end or none.
+    ///
+    /// # Errors
+    /// [`SecretError`]; it does not tell what stood there.
+    pub fn from_base32(text: &str) -> Result<Self, SecretError> {
+        if text.len() > MAX_TEXT {
+            return Err(SecretError::Length);
+        }
+        Self::from_slice(&decode(text).ok_or(SecretError::Base32)?)
+    }
+
+    /// The base32 form: upper case, without padding.
+    #[must_use]
+    pub fn to_base32(&self) -> SecretString {
+        let bytes = self.expose();
+        // Sized once: a growing text would leave copies.
+        let mut text = String::with_capacity(bytes.len().saturating_mul(8).div_ceil(5));
+        for group in bytes.chunks(5) {
+            let symbols = group.len().saturating_mul(8).div_ceil(5);
+            let number = group.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+            // Filled up to 40 bits with zeros from the right.
+            let number = (0..5_usize.saturating_sub(group.len())).fold(number, |number, _| number << 8);
+            for place in (0..8_u32).rev().take(symbols) {
+                let symbol = number.checked_shr(place.saturating_mul(5)).unwrap_or(0) & 31;
+                text.push(
+                    usize::try_from(symbol).ok().and_then(|at| ALPHABET.get(at)).copied().map_or('A', char::from),
+                );
+            }
+        }
+        SecretString::new(text)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+
+    /// How many bits it has.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        bits(self.expose().len())
+    }
+
+    /// A second copy. Not `Clone`: each one is a place to audit.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(SecretVec::new(self.expose().to_vec()))
+    }
+
+    /// Whether both are the same secret. Only their lengths are told by the time.
+    pub(crate) fn ct_eq(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
+    }
+}
+
+fn bits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(8)
+}
+
+/// The bytes of a lenient base32 text; `None` if it is none. Bits that are left over at the end are dropped.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(5).div_ceil(8)));
+    let (mut bits, mut held, mut symbols, mut padded) = (0_u32, 0_u32, 0_usize, false);
+    for character in text.bytes() {
+        match character {
+            b' ' | b'\t' | b'-' => continue,
+            b'=' => {
+                padded = true;
+                continue;
+            }
+            _ if padded => return None,
+            _ => {}
+        }
+        let wanted = character.to_ascii_uppercase();
+        let value = ALPHABET.iter().position(|symbol| *symbol == wanted)?;
+        symbols = symbols.saturating_add(1);
+        bits = (bits << 5) | u32::try_from(value).ok()?;
+        held = held.saturating_add(5);
+        if let Some(rest) = held.checked_sub(8) {
+            bytes.push(u8::try_from(bits.checked_shr(rest)? & 0xff).ok()?);
+            held = rest;
+            // At most seven bits stay: nothing is ever shifted out.
+            bits &= 0x7f;
+        }
+    }
+    // 1, 3 and 6 symbols of a group of eight end within a byte that no text has.
+    let whole = matches!(symbols.checked_rem(8), Some(0 | 2 | 4 | 5 | 7));
+    (symbols > 0 && whole).then_some(bytes)
+}
+
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TotpSecret(..)")
+    }
+}
+
+/// Why a text or bytes are no [`TotpSecret`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Not base32.
+    #[error("a secret is not base32")]
+    Base32,
+    /// Fewer than 80 or more than 1,024 bits.
+    #[error("a secret has not 80 to 1,024 bits")]
+    Length,
+}
+
+/// For `#[serde(with = "stored")]`: inside a record that is sealed whole.
+pub(crate) mod stored {
+    use super::{Deserializer, Error, MAX_BYTES, SeqAccess, Serializer, TotpSecret, Vec, Visitor, Zeroizing, fmt};
+
+    pub(crate) fn serialize<S: Serializer>(secret: &TotpSecret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(secret.expose())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<TotpSecret, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = TotpSecret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("10 to 128 bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<TotpSecret, E> {
+                TotpSecret::from_slice(bytes).map_err(E::custom)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TotpSecret, A::Error> {
+                let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+                while let Some(byte) = seq.next_element()? {
+                    if bytes.len() == MAX_BYTES {
+                        return Err(A::Error::custom("too many bytes"));
+                    }
+                    bytes.push(byte);
+                }
+                TotpSecret::from_slice(&bytes).map_err(A::Error::custom)
+            }
+        }
+        from.deserialize_bytes(Bytes)
+    }
+}

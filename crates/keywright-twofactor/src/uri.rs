@@ -1,0 +1,297 @@
+//! The otpauth URI that authenticator apps read, to the byte (`vectors/two-factor.json`, `key_uri`).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use keywright_core::SecretString;
+use zeroize::Zeroizing;
+
+use crate::totp::{Algorithm, Parameters, ParametersError, SecretError, TotpSecret};
+
+const SCHEME: &str = "otpauth://";
+
+/// The longest text that is parsed, in bytes: a QR code holds 2,953.
+const MAX_TEXT: usize = 4_096;
+
+/// An otpauth URI, taken apart.
+///
+/// ```
+/// # use keywright_twofactor::{KeyUri, Parameters, TotpSecret};
+/// let secret = TotpSecret::from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")?;
+/// let uri = KeyUri::new(Some("ACME Co"), "john.doe@example.com", secret, Parameters::default())?;
+/// assert_eq!(
+///     uri.to_text().expose(),
+///     "otpauth://totp/ACME%20Co:john.doe%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME%20Co",
+/// );
+/// assert_eq!(KeyUri::parse(uri.to_text().expose())?.account(), "john.doe@example.com");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct KeyUri {
+    issuer: Option<String>,
+    account: String,
+    secret: TotpSecret,
+    parameters: Parameters,
+}
+
+impl KeyUri {
+    /// Puts a URI together. Without an issuer the label is the account alone.
+    ///
+    /// # Errors
+    /// [`UriError::Label`] for an empty issuer or account, or a colon in either: the label would be ambiguous.
+    pub fn new(
+        issuer: Option<&str>,
+        account: &str,
+        secret: TotpSecret,
+        parameters: Parameters,
+    ) -> Result<Self, UriError> {
+        let good = |part: &str| !part.is_empty() && !part.contains(':');
+        if !good(account) || !issuer.is_none_or(good) {
+            return Err(UriError::Label);
+        }
+        Ok(Self { issuer: issuer.map(Into::into), account: account.into(), secret, parameters })
+    }
+
+    /// The URI. Parameters that are the default of every app are left out.
+    #[must_use]
+    pub fn to_text(&self) -> SecretString {
+        self.write(false)
+    }
+
+    /// The URI with algorithm, digits and period always written, for apps that insist on them.
+    #[must_use]
+    pub fn to_explicit_text(&self) -> SecretString {
+        self.write(true)
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// The user's account at the service.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The secret.
+    #[must_use]
+    pub const fn secret(&self) -> &TotpSecret {
+        &self.secret
+    }
+
+    /// Algorithm, digits and step.
+    #[must_use]
+    pub const fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The secret, for [`import_device_in`](crate::TwoFactorSteps::import_device_in).
+    #[must_use]
+    pub fn into_secret(self) -> TotpSecret {
+        self.secret
+    }
+
+    fn write(&self, explicit: bool) -> SecretString {
+        let secret = self.secret.to_base32();
+        let issuer = self.issuer.as_deref().map(encode);
+        let account = encode(&self.account);
+        // Sized for the longest form, so that no copy of the secret is left behind by growth.
+        let names = issuer.as_ref().map_or(0, |issuer| issuer.len().saturating_mul(2));
+        let size = names.saturating_add(account.len()).saturating_add(secret.expose().len()).saturating_add(96);
+        let mut text = String::with_capacity(size);
+        text.push_str("otpauth://totp/");
+        if let Some(issuer) = &issuer {
+            text.push_str(issuer);
+            text.push(':');
+        }
+        for part in [&account, "?secret=", secret.expose()] {
+            text.push_str(part);
+        }
+        if let Some(issuer) = &issuer {
+            text.push_str("&issuer=");
+            text.push_str(issuer);
+        }
+        let (parameters, default) = (&self.parameters, Parameters::DEFAULT);
+        if explicit || parameters.algorithm() != default.algorithm() {
+            text.push_str("&algorithm=");
+            text.push_str(parameters.algorithm().as_str());
+        }
+        if explicit || parameters.digits() != default.digits() {
+            text.push_str("&digits=");
+            text.push_str(&alloc::format!("{}", parameters.digits()));
+        }
+        if explicit || parameters.step_seconds() != default.step_seconds() {
+            text.push_str("&period=");
+            text.push_str(&alloc::format!("{}", parameters.step_seconds()));
+        }
+        SecretString::new(text)
+    }
+
+    /// Takes a URI apart. Unknown parameters are passed over, as apps do; a known one twice is an error.
+    ///
+    /// # Errors
+    /// [`UriError`]; it does not tell what stood there.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        if text.len() > MAX_TEXT {
+            return Err(UriError::Label);
+        }
+        let rest = match text.split_at_checked(SCHEME.len()) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
+            _ => return Err(UriError::Scheme),
+        };
+        let (kind, rest) = rest.split_once('/').ok_or(UriError::Label)?;
+        let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+        let (label, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let query = Query::parse(query)?;
+        if kind.eq_ignore_ascii_case("hotp") {
+            return Err(if query.counter { UriError::Kind } else { UriError::Counter });
+        }
+        if !kind.eq_ignore_ascii_case("totp") {
+            return Err(UriError::Kind);
+        }
+        let label = decode(label)?;
+        let (issuer, account) = match label.split_once(':') {
+            Some((issuer, account)) => (Some(issuer), account),
+            None => (None, label.as_str()),
+        };
+        let account = account.trim_start_matches(' ');
+        if let (Some(label), Some(named)) = (issuer, query.issuer.as_deref())
+            && label != named
+        {
+            return Err(UriError::Issuer);
+        }
+        let secret = query.secret.ok_or(UriError::NoSecret)?;
+        let parameters = Parameters::new(query.algorithm, query.digits, query.period).map_err(|error| match error {
+            ParametersError::Digits => UriError::Digits,
+            ParametersError::Step => UriError::Period,
+        })?;
+        Self::new(query.issuer.as_deref().or(issuer), account, secret, parameters)
+    }
+}
+
+/// The parameters of a URI.
+struct Query {
+    secret: Option<TotpSecret>,
+    issuer: Option<String>,
+    algorithm: Algorithm,
+    digits: u8,
+    period: u64,
+    counter: bool,
+}
+
+impl Query {
+    fn parse(text: &str) -> Result<Self, UriError> {
+        let default = Parameters::DEFAULT;
+        let mut query = Self {
+            secret: None,
+            issuer: None,
+            algorithm: default.algorithm(),
+            digits: default.digits(),
+            period: default.step_seconds(),
+            counter: false,
+        };
+        let mut seen = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if seen.contains(&name) {
+                return Err(UriError::Repeated);
+            }
+            let value = Zeroizing::new(decode(value)?);
+            match name {
+                "secret" => query.secret = Some(TotpSecret::from_base32(&value).map_err(UriError::Secret)?),
+                "issuer" => query.issuer = Some(value.as_str().into()),
+                "algorithm" => query.algorithm = Algorithm::parse(&value).ok_or(UriError::Algorithm)?,
+                "digits" => query.digits = number(&value).ok_or(UriError::Digits)?,
+                "period" => query.period = number(&value).ok_or(UriError::Period)?.into(),
+                "counter" => query.counter = true,
+                _ => continue,
+            }
+            seen.push(name);
+        }
+        Ok(query)
+    }
+}
+
+/// One to three ASCII digits.
+fn number(text: &str) -> Option<u8> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986.
+fn encode(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |half: u8| HEX.get(usize::from(half)).copied().map_or('0', char::from);
+    let mut out = String::with_capacity(text.len().saturating_mul(3));
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(digit(byte >> 4));
+            out.push(digit(byte & 0x0f));
+        }
+    }
+    out
+}
+
+/// Undoes percent-encoding. A plus stays a plus: this is no form.
+fn decode(text: &str) -> Result<String, UriError> {
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(UriError::Encoding) };
+        out.push((high << 4) | low);
+    }
+    // The vector itself becomes the text: no copy is left behind.
+    String::from_utf8(core::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
+}
+
+/// Why a text is no otpauth URI, or none can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UriError {
+    /// Not an `otpauth:` URI.
+    #[error("not an otpauth URI")]
+    Scheme,
+    /// Not of the kind `totp`.
+    #[error("an otpauth URI is not of the kind `totp`")]
+    Kind,
+    /// Of the kind `hotp`, and without the counter that this kind must have.
+    #[error("an otpauth URI of the kind `hotp` has no counter")]
+    Counter,
+    /// Issuer or account is empty, has a colon, or the whole is too long.
+    #[error("the label of an otpauth URI is empty, ambiguous or too long")]
+    Label,
+    /// A percent sign without two hex digits, or bytes that are no UTF-8.
+    #[error("an otpauth URI is wrongly encoded")]
+    Encoding,
+    /// The issuer in the label is another than the parameter.
+    #[error("an otpauth URI names two issuers")]
+    Issuer,
+    /// A parameter stands there twice.
+    #[error("an otpauth URI has a parameter twice")]
+    Repeated,
+    /// No secret.
+    #[error("an otpauth URI has no secret")]
+    NoSecret,
+    /// The secret cannot be used.
+    #[error("an otpauth URI has a bad secret")]
+    Secret(#[source] SecretError),
+    /// The algorithm is none of the three.
+    #[error("an otpauth URI has an unknown algorithm")]
+    Algorithm,
+    /// The digits are not 6 to 8.
+    #[error("`digits` is not in 6..=8")]
+    Digits,
+    /// The period is not 15 to 60 seconds.
+    #[error("`period` is not in 15..=60")]
+    Period,
+}

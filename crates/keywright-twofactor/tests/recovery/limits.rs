@@ -1,0 +1,132 @@
+//! What the ledger makes of wrong codes, and what costs nothing.
+
+use keywright_core::{EventKind, Refusal};
+use keywright_twofactor::recovery::{Liveness, Preset};
+
+use crate::world::{START, Told, World, at, foreign, tag};
+
+/// Guesses wrongly, waits as long as it is told, until the door is locked or `most` were looked at.
+async fn guess_on(world: &World, preset: Preset, most: usize) -> (usize, Option<Refusal>) {
+    let (mut looked, mut now) = (0, START);
+    while looked < most {
+        match world.verify(&foreign(preset, looked + 1)).await {
+            Told::Charged(_) => looked += 1,
+            Told::Refused(refusal) if refusal.is_locked() => return (looked, Some(refusal)),
+            Told::Refused(refusal) => {
+                now += refusal.retry_after();
+                world.clock.set(at(now));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    (looked, None)
+}
+
+/// `security.md` § 6: at 64 bits and more it is the way out, so it waits and never locks.
+#[tokio::test]
+async fn unguessable_codes_wait_and_never_lock() {
+    for preset in [Preset::Default, Preset::Nist, Preset::LibrePass] {
+        let world = World::new().await;
+        let codes = world.make(preset, Liveness::Now).await;
+        assert_eq!(guess_on(&world, preset, 120).await, (120, None), "{preset:?}");
+        let Told::Refused(wait) = world.verify(&codes[0]).await else { panic!("no wait") };
+        assert!(!wait.is_locked() && wait.retry_after() == 3_600);
+        assert_eq!(world.refusal(None).await, Some(wait));
+        world.clock.advance(3_600);
+        assert_eq!(world.verify(&codes[0]).await, Told::Granted, "{preset:?}");
+    }
+}
+
+#[tokio::test]
+async fn nist_3_2_2_rocket_chat_codes_lock_like_any_other_secret() {
+    let world = World::new().await;
+    let codes = world.make(Preset::RocketChat, Liveness::Now).await;
+    // A device that passed this door before is known here.
+    assert_eq!(world.verify_as(&codes[0], Some(tag(7))).await, Told::Granted);
+    let (looked, lock) = guess_on(&world, Preset::RocketChat, 1_000).await;
+    assert_eq!(looked, 50);
+    world.clock.advance(10 * 365 * 86_400);
+    let Told::Refused(refusal) = world.verify(&codes[1]).await else { panic!("no lock") };
+    assert!(refusal.is_locked() && lock.is_some_and(|lock| lock.is_locked()));
+    assert_eq!(world.verify_as(&codes[1], Some(tag(7))).await, Told::Granted, "the owner's device gets in");
+    assert!(world.refusal(Some(tag(7))).await.is_none());
+}
+
+/// "No history of failures and re-issues gains guesses."
+#[tokio::test]
+async fn a_new_set_refills_no_guesses() {
+    let world = World::new().await;
+    world.make(Preset::RocketChat, Liveness::Now).await;
+    for nth in 1..=5 {
+        assert_eq!(world.verify(&foreign(Preset::RocketChat, nth.into())).await, Told::Charged(nth));
+    }
+    let codes = world.make(Preset::RocketChat, Liveness::Now).await;
+    assert!(matches!(world.verify(&codes[0]).await, Told::Refused(_)));
+    assert!(world.remove().await);
+    let codes = world.make(Preset::RocketChat, Liveness::Now).await;
+    assert!(matches!(world.verify(&codes[0]).await, Told::Refused(_)));
+}
+
+/// Defined answers, nothing spent, nothing charged, nothing written, nothing in the log.
+#[tokio::test]
+async fn asvs_2_2_1_malformed_input_and_refusals_write_nothing() {
+    let huge = "0".repeat(1 << 20);
+    for preset in [Preset::Default, Preset::Nist, Preset::RocketChat, Preset::LibrePass] {
+        let world = World::new().await;
+        let codes = world.make(preset, Liveness::Now).await;
+        let slip = format!("{}!", codes[0]);
+        let full_width: String =
+            codes[0].chars().map(|symbol| char::from_u32(u32::from(symbol) + 0xfee0).unwrap()).collect();
+        let inputs = ["", " ", "123456", "12345", "123456789", "\0", "\u{661}\u{662}", &huge, &slip, &full_width];
+        let (before, events) = (world.stored().await, world.events().await);
+        for input in inputs {
+            assert_eq!(world.verify(input).await, Told::Malformed, "{preset:?}");
+        }
+        assert_eq!((world.stored().await, world.events().await), (before, events.clone()));
+        for nth in 1..=5 {
+            assert_eq!(world.verify(&foreign(preset, nth.into())).await, Told::Charged(nth));
+        }
+        let (before, events) = (world.stored().await, world.events().await);
+        for guess in [&codes[0], &foreign(preset, 6)] {
+            assert!(matches!(world.verify(guess).await, Told::Refused(refusal) if refusal.retry_after() == 30));
+        }
+        assert_eq!((world.stored().await, world.events().await), (before, events.clone()));
+        let denied = events.iter().filter(|kind| matches!(kind, EventKind::GuessDenied { .. })).count();
+        assert_eq!(denied, 5);
+        world.clock.advance(30);
+        assert_eq!(world.verify(&codes[0]).await, Told::Granted);
+    }
+}
+
+/// Checked codes as people type them.
+#[tokio::test]
+async fn typed_codes_are_forgiven() {
+    let world = World::new().await;
+    let codes = world.make(Preset::Default, Liveness::Now).await;
+    let spellings = [
+        codes[0].to_lowercase(),
+        codes[1].replace('-', ""),
+        codes[2].replace('-', " \u{2013}\t"),
+        codes[3].replace('0', "o").replace('1', "l"),
+        format!("  {} ", codes[4].replace('1', "I")),
+    ];
+    for (typed, code) in spellings.iter().zip(&codes) {
+        assert_eq!(world.verify(typed).await, Told::Granted, "{typed}");
+        assert_eq!(world.verify(code).await, Told::Denied, "one code, however it is written");
+    }
+}
+
+/// One wrong symbol is no wrong guess.
+#[tokio::test]
+async fn a_slip_of_the_finger_costs_nothing() {
+    let world = World::new().await;
+    let codes = world.make(Preset::Default, Liveness::Now).await;
+    let before = world.stored().await;
+    for (at, symbol) in codes[0].char_indices().filter(|(_, symbol)| *symbol != '-') {
+        let other = if symbol == '7' { "8" } else { "7" };
+        let slip = format!("{}{other}{}", &codes[0][..at], &codes[0][at + 1..]);
+        assert_eq!(world.verify(&slip).await, Told::Malformed, "{slip}");
+    }
+    assert_eq!(world.stored().await, before);
+    assert_eq!(world.verify(&codes[0]).await, Told::Granted);
+}

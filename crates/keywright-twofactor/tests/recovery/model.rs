@@ -1,0 +1,191 @@
+//! Random histories against a model of a few lines: two lists of codes, the guess ledger, the epoch.
+
+use std::collections::BTreeSet;
+
+use keywright_core::{Admission, Door, GuessLedger, LedgerPolicy, UnixSeconds};
+use keywright_store::{Slot, guess};
+use keywright_twofactor::recovery::{Liveness, Preset};
+use proptest::prelude::*;
+
+use crate::world::{START, Told, World, at, foreign, tag};
+
+#[derive(Debug, Clone)]
+enum Op {
+    Make(Preset, Liveness),
+    Acknowledge,
+    Import(Preset, usize),
+    Remove,
+    /// A code of any set ever made, by its place.
+    Known(prop::sample::Index, Option<u8>),
+    Foreign(Preset, usize, Option<u8>),
+    Malformed,
+    Clock {
+        seconds: u64,
+        back: bool,
+    },
+    Unlock,
+}
+
+fn preset() -> impl Strategy<Value = Preset> {
+    prop::sample::select(vec![Preset::Default, Preset::Nist, Preset::RocketChat, Preset::LibrePass])
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let who = prop::option::of(0..3_u8);
+    let jump = prop::sample::select(vec![1, 29, 30, 60, 3_600, 86_400, 315_360_000]);
+    let liveness = prop::sample::select(vec![Liveness::Now, Liveness::OnAcknowledgement]);
+    prop_oneof![
+        2 => (preset(), liveness).prop_map(|(preset, liveness)| Op::Make(preset, liveness)),
+        2 => Just(Op::Acknowledge),
+        1 => (preset(), 1..5_usize).prop_map(|(preset, count)| Op::Import(preset, count)),
+        1 => Just(Op::Remove),
+        12 => (any::<prop::sample::Index>(), who.clone()).prop_map(|(code, who)| Op::Known(code, who)),
+        6 => (preset(), 900..1_000_usize, who).prop_map(|(preset, nth, who)| Op::Foreign(preset, nth, who)),
+        1 => Just(Op::Malformed),
+        3 => (jump, prop::bool::weighted(0.2)).prop_map(|(seconds, back)| Op::Clock { seconds, back }),
+        1 => Just(Op::Unlock),
+    ]
+}
+
+struct Set {
+    preset: Preset,
+    codes: Vec<String>,
+    used: BTreeSet<String>,
+    made: UnixSeconds,
+}
+
+struct Model {
+    now: UnixSeconds,
+    live: Option<Set>,
+    pending: Option<Set>,
+    /// All codes there ever were.
+    known: Vec<String>,
+    /// All that were granted, with how often their set went live before.
+    granted: BTreeSet<(String, u64)>,
+    ledger: GuessLedger,
+    epoch: u64,
+}
+
+impl Model {
+    fn take(&mut self, preset: Preset, codes: Vec<String>) -> Set {
+        self.known.extend(codes.iter().cloned());
+        Set { preset, codes, used: BTreeSet::new(), made: self.now }
+    }
+
+    fn go_live(&mut self, set: Set) {
+        self.live = Some(set);
+        self.pending = None;
+        self.epoch += 1;
+    }
+
+    fn judge(&mut self, code: &str, who: Option<u8>) -> Told {
+        let policy = LedgerPolicy::default();
+        let Some(live) = &mut self.live else { return Told::NotEnrolled };
+        if !live.preset.is_form_of(code) {
+            return Told::Malformed;
+        }
+        let who = who.map(tag);
+        match self.ledger.admit(&policy, Door::Recovery, live.preset.strength(), who, self.now) {
+            Admission::Refused(refusal) => Told::Refused(refusal),
+            Admission::Open(_) if live.used.contains(code) => Told::Denied,
+            Admission::Open(lane) if live.codes.iter().any(|other| other == code) => {
+                self.ledger.forgive(&policy, &lane, who);
+                live.used.insert(code.to_owned());
+                assert!(self.granted.insert((code.to_owned(), self.epoch)), "granted twice");
+                Told::Granted
+            }
+            Admission::Open(lane) => Told::Charged(self.ledger.charge(&policy, &lane, self.now).streak()),
+        }
+    }
+}
+
+async fn apply(world: &World, model: &mut Model, op: Op) {
+    match op {
+        Op::Make(preset, liveness) => {
+            let codes = world.make(preset, liveness).await;
+            assert!(codes.iter().all(|code| !model.known.contains(code)), "a code came twice");
+            let set = model.take(preset, codes);
+            match liveness {
+                Liveness::Now => model.go_live(set),
+                Liveness::OnAcknowledgement => model.pending = Some(set),
+            }
+        }
+        Op::Acknowledge => {
+            let holds = model.pending.as_ref().is_some_and(|pending| pending.made <= model.now);
+            assert_eq!(world.acknowledge().await, holds);
+            if holds && let Some(set) = model.pending.take() {
+                model.go_live(set);
+            }
+        }
+        Op::Import(preset, count) => {
+            let codes: Vec<String> = (0..count).map(|nth| foreign(preset, 100 + nth)).collect();
+            let borrowed: Vec<&str> = codes.iter().map(String::as_str).collect();
+            world.import(preset, &borrowed).await.unwrap();
+            let set = model.take(preset, codes);
+            model.go_live(set);
+        }
+        Op::Remove => {
+            let any = model.live.is_some() || model.pending.is_some();
+            assert_eq!(world.remove().await, any);
+            (model.live, model.pending) = (None, None);
+            model.epoch += u64::from(any);
+        }
+        Op::Known(at, who) => {
+            if !model.known.is_empty() {
+                let shown = at.get(&model.known).clone();
+                // The model knows a code as it was shown; a UUID has no other spelling.
+                let bare = shown.replace('-', "").to_lowercase();
+                let exact = [Preset::LibrePass, Preset::RocketChat].iter().any(|preset| preset.is_form_of(&shown));
+                let typed = if exact || model.now.get() & 1 == 0 { &shown } else { &bare };
+                assert_eq!(world.verify_as(typed, who.map(tag)).await, model.judge(&shown, who));
+            }
+        }
+        Op::Foreign(preset, nth, who) => {
+            let code = foreign(preset, nth);
+            assert_eq!(world.verify_as(&code, who.map(tag)).await, model.judge(&code, who));
+        }
+        Op::Malformed => {
+            let told = if model.live.is_some() { Told::Malformed } else { Told::NotEnrolled };
+            assert_eq!(world.verify("123456").await, told);
+        }
+        Op::Clock { seconds, back } => {
+            model.now = if back { model.now.minus(seconds) } else { model.now.plus(seconds) };
+            world.clock.set(model.now);
+        }
+        Op::Unlock => {
+            let step = |draft: &mut keywright_store::Draft<'_>| guess::unlock(draft, Door::Recovery);
+            let lifted = world.driver.transact(&world.partition, &[Slot::Ledger], step).await.unwrap().0;
+            assert_eq!(lifted, model.ledger.unlock(Door::Recovery));
+        }
+    }
+}
+
+/// Granted if and only if live, right, unused and admitted; counts, ledger and epoch are the model's after every step.
+async fn history(ops: Vec<Op>) {
+    let world = World::new().await;
+    let mut model = Model {
+        now: at(START),
+        live: None,
+        pending: None,
+        known: Vec::new(),
+        granted: BTreeSet::new(),
+        ledger: GuessLedger::default(),
+        epoch: 1,
+    };
+    for op in ops {
+        apply(&world, &mut model, op).await;
+        let remaining = model.live.as_ref().map(|live| live.codes.len() - live.used.len());
+        assert_eq!(world.remaining().await.map(usize::from), remaining);
+        assert_eq!(world.ledger().await, model.ledger);
+        assert_eq!(world.root().await.factor_epoch, model.epoch);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_history_is_the_models(ops in prop::collection::vec(op(), 1..60)) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(history(ops));
+    }
+}

@@ -1,0 +1,53 @@
+//! Clock jumps and the fence (`security.md` § 12).
+
+use crate::support::{SEED, START, Told, World, code};
+
+#[tokio::test]
+async fn the_last_step_stays_when_the_clock_goes_back() {
+    for back in [1, 30, 3_600, 86_400, 10 * 365 * 86_400] {
+        let world = World::new().await;
+        world.import("phone", SEED).await;
+        assert!(world.totp(&code(SEED, START)).await.granted());
+        world.set(START - back);
+        assert_eq!(world.totp(&code(SEED, START - back)).await, Told::Replayed, "{back}");
+        world.set(START + 30);
+        assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed, "{back}");
+        assert!(world.totp(&code(SEED, START + 30)).await.granted());
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_forward_burns_what_lies_before() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    let future = START + 10 * 365 * 86_400;
+    world.set(future);
+    assert!(world.totp(&code(SEED, future)).await.granted());
+    world.set(START);
+    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+}
+
+/// RFC 6238 § 4.2: 64-bit time, after 2038 and at both ends.
+#[tokio::test]
+async fn rfc_6238_4_2_time_has_64_bits() {
+    for at in [0, 29, 30, 4_294_967_296, 253_402_300_799] {
+        let world = World::new().await;
+        world.set(at);
+        world.import("phone", SEED).await;
+        assert_eq!(world.totp(&code(SEED, at)).await, Told::Granted(0), "{at}");
+        assert_eq!(world.totp(&code(SEED, at)).await, Told::Replayed, "{at}");
+    }
+}
+
+/// After a restore the last steps are old ones: codes up to the fence may be spent.
+#[tokio::test]
+async fn steps_up_to_the_fence_are_refused() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    let fenced = world.another_server(5, START + 7);
+    for (at, granted) in [(START - 30, false), (START, false), (START + 30, true)] {
+        let verdict = fenced.verify_totp(&world.account, &code(SEED, at), "test", None).await.unwrap();
+        assert_eq!(Told::of(verdict).granted(), granted, "{at}");
+    }
+    assert!(world.ledger().await == keywright_core::GuessLedger::default(), "a code of before the fence is no guess");
+}

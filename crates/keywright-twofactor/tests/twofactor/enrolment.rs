@@ -1,0 +1,249 @@
+//! Devices come pending and go active, replace each other only when proven, and go with all that hangs on them.
+
+use keywright_core::EventKind;
+use keywright_store::StepError;
+use keywright_twofactor::recovery::Liveness;
+use keywright_twofactor::{Beginning, Confirming, DeviceId, TotpSecret, TwoFactorPolicy};
+
+use crate::support::{OTHER, SEED, START, Told, World, code, step_error, wrong};
+
+async fn confirm(world: &World, typed: &str) -> Confirming {
+    world.service.confirm_enrolment(&world.account, typed).await.unwrap()
+}
+
+#[tokio::test]
+async fn asvs_2_3_1_pending_then_active_and_the_step_is_spent() {
+    let world = World::new().await;
+    let seed = world.begin("phone", None).await;
+    assert_eq!(seed.len(), 20, "RFC 4226 § 4 R6: 160 bits");
+    let enrolled = world.service.enrolled(&world.account).await.unwrap();
+    assert!(enrolled.pending && !enrolled.has_totp());
+    assert_eq!(world.totp(&code(&seed, START)).await, Told::NotEnrolled, "pending opens nothing");
+
+    assert_eq!(confirm(&world, "12345").await, Confirming::Malformed);
+    assert_eq!(confirm(&world, &wrong(&[&seed], START)).await, Confirming::Wrong);
+    let before = world.factor_epoch().await;
+    let Confirming::Active(id) = confirm(&world, &code(&seed, START)).await else { panic!("a right code") };
+    assert_eq!(world.factor_epoch().await, before + 1);
+    let enrolled = world.service.enrolled(&world.account).await.unwrap();
+    assert!(!enrolled.pending && enrolled.has_totp());
+    assert_eq!((enrolled.devices[0].id, enrolled.devices[0].name.as_str()), (id, "phone"));
+
+    assert_eq!(world.totp(&code(&seed, START)).await, Told::Replayed, "the enrolling code is spent");
+    assert_eq!(confirm(&world, &code(&seed, START + 30)).await, Confirming::NonePending);
+    assert!(world.totp(&code(&seed, START + 30)).await.granted());
+    assert_eq!(world.events().await[..2], [EventKind::FactorPending, EventKind::FactorAdded]);
+}
+
+#[tokio::test]
+async fn the_enrolling_code_is_never_charged() {
+    let world = World::new().await;
+    let seed = world.begin("phone", None).await;
+    let before = world.revisions().await;
+    for _ in 0..200 {
+        assert_eq!(confirm(&world, &wrong(&[&seed], START)).await, Confirming::Wrong);
+    }
+    assert_eq!(world.revisions().await, before);
+    assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+}
+
+/// The window is wider at enrolment, two steps.
+#[tokio::test]
+async fn a_clock_that_is_off_is_found_out_at_enrolment() {
+    for (offset, good) in [(-90_i64, false), (-60, true), (60, true), (90, false)] {
+        let world = World::new().await;
+        let seed = world.begin("phone", None).await;
+        let typed = code(&seed, START.checked_add_signed(offset).unwrap());
+        assert_eq!(matches!(confirm(&world, &typed).await, Confirming::Active(_)), good, "{offset}");
+    }
+}
+
+#[tokio::test]
+async fn the_old_device_stays_until_the_new_one_is_proven() {
+    let world = World::new().await;
+    let old = world.import("old phone", SEED).await;
+    let seed = world.begin("new phone", Some(old)).await;
+    assert!(world.totp(&code(SEED, START)).await.granted());
+    assert_eq!(confirm(&world, &wrong(&[&seed], START)).await, Confirming::Wrong);
+    assert!(world.totp(&code(SEED, START + 30)).await.granted());
+    world.advance(60);
+    assert!(matches!(confirm(&world, &code(&seed, START + 60)).await, Confirming::Active(_)));
+    let enrolled = world.service.enrolled(&world.account).await.unwrap();
+    assert_eq!(enrolled.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), ["new phone"]);
+    assert!(matches!(world.totp(&code(SEED, START + 60)).await, Told::Charged(_)));
+    assert_eq!(
+        world.events().await.last(),
+        Some(&EventKind::GuessDenied { door: keywright_core::Door::Totp, reason: keywright_core::Reason::Wrong })
+    );
+    assert!(world.events().await.contains(&EventKind::FactorReplaced));
+}
+
+#[tokio::test]
+async fn a_pending_device_expires_and_is_void_after_a_change() {
+    type Change = fn(&World);
+    let changes: [(&str, Change); 3] = [
+        ("expired", |world| world.advance(600)),
+        ("made in the future", |world| world.set(START - 1)),
+        ("nothing", |_| ()),
+    ];
+    for (name, change) in changes {
+        let world = World::new().await;
+        let seed = world.begin("phone", None).await;
+        change(&world);
+        let told = confirm(&world, &code(&seed, world.now())).await;
+        assert_eq!(matches!(told, Confirming::Active(_)), name == "nothing", "{name}: {told:?}");
+    }
+    for change in [keywright_store::Root::move_credential_epoch, keywright_store::Root::move_factor_epoch] {
+        let world = World::new().await;
+        let seed = world.begin("phone", None).await;
+        world.move_epoch(change).await;
+        assert!(!world.service.enrolled(&world.account).await.unwrap().pending);
+        assert_eq!(confirm(&world, &code(&seed, START)).await, Confirming::NonePending);
+        let before = world.revisions().await;
+        assert_eq!(confirm(&world, &code(&seed, START)).await, Confirming::NonePending);
+        assert_eq!(world.revisions().await, before, "the first attempt tidied, the second writes nothing");
+    }
+    // The last second of its life, and a fence that is younger than it.
+    let world = World::new().await;
+    let seed = world.begin("phone", None).await;
+    world.advance(599);
+    let fenced = world.another_server(3, START + 1);
+    assert_eq!(
+        fenced.confirm_enrolment(&world.account, &code(&seed, START + 599)).await.unwrap(),
+        Confirming::NonePending
+    );
+    let world = World::new().await;
+    let seed = world.begin("phone", None).await;
+    world.advance(599);
+    assert!(matches!(confirm(&world, &code(&seed, START + 599)).await, Confirming::Active(_)));
+}
+
+#[tokio::test]
+async fn beginning_again_voids_what_was_pending() {
+    let world = World::new().await;
+    let first = world.begin("first", None).await;
+    let second = world.begin("second", None).await;
+    assert_ne!(first, second);
+    assert_eq!(confirm(&world, &code(&first, START)).await, Confirming::Wrong);
+    assert!(matches!(confirm(&world, &code(&second, START)).await, Confirming::Active(_)));
+}
+
+#[tokio::test]
+async fn five_devices_are_the_most() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for nth in 0..5_u8 {
+        ids.push(world.import(&format!("device {nth}"), &[nth + 1; 20]).await);
+    }
+    let (service, account) = (&world.service, &world.account);
+    let begun = service.begin_enrolment(account, "sixth", None).await.unwrap();
+    assert!(matches!(begun, Beginning::TooManyDevices));
+    let secret = TotpSecret::from_slice(SEED).unwrap();
+    assert!(matches!(step_error(service.import_device(account, "sixth", &secret).await), StepError::Misuse(_)));
+    // Replacing needs no room.
+    let seed = world.begin("in its place", Some(ids[2])).await;
+    assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+    assert_eq!(service.enrolled(account).await.unwrap().devices.len(), 5);
+    // The room was taken while one was pending.
+    service.remove_device(account, ids[0]).await.unwrap();
+    let begun = service.begin_enrolment(account, "late", None).await.unwrap();
+    let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
+    let late = pending.secret().expose().to_vec();
+    drop(pending);
+    // An import moves the factor epoch, so the pending one is void.
+    world.import("faster", SEED).await;
+    assert_eq!(confirm(&world, &code(&late, START)).await, Confirming::NonePending);
+    let unknown = DeviceId::parse("00000000000000aa").unwrap();
+    let begun = service.begin_enrolment(account, "x", Some(unknown)).await.unwrap();
+    assert!(matches!(begun, Beginning::UnknownDevice));
+}
+
+#[tokio::test]
+async fn names_have_bounds() {
+    let world = World::new().await;
+    let (service, account) = (&world.service, &world.account);
+    let long = "é".repeat(65);
+    for name in ["", "tab\there", "\u{7f}", &long] {
+        let begun = service.begin_enrolment(account, name, None).await.unwrap();
+        assert!(matches!(begun, Beginning::BadName), "{name:?}");
+    }
+    world.begin(&"é".repeat(64), None).await;
+    for text in ["", "00000000000000AA", "00000000000000a", "00000000000000aaa", "zz000000000000aa"] {
+        assert!(DeviceId::parse(text).is_err());
+    }
+    let id = DeviceId::parse("00000000000000aa").unwrap();
+    assert_eq!((id.to_string(), format!("{id:?}")), ("00000000000000aa".into(), "DeviceId(00000000000000aa)".into()));
+}
+
+/// RFC 4226 § 4 R6: 128 bits, and 80 only where a policy says so.
+#[tokio::test]
+async fn rfc_4226_r6_short_secrets_are_refused() {
+    assert!(TotpSecret::from_slice(&[7; 9]).is_err());
+    assert!(TotpSecret::from_slice(&[7; 129]).is_err());
+    for (bytes, default, lenient) in [(10, false, true), (15, false, true), (16, true, true)] {
+        let secret = TotpSecret::from_slice(&vec![7; bytes]).unwrap();
+        let strict = World::new().await;
+        assert_eq!(strict.service.import_device(&strict.account, "x", &secret).await.is_ok(), default, "{bytes}");
+        let world = World::with(TwoFactorPolicy::builder().min_secret_bits(80).build().unwrap()).await;
+        assert_eq!(world.service.import_device(&world.account, "x", &secret).await.is_ok(), lenient, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn asvs_6_5_6_each_device_can_be_revoked() {
+    let world = World::new().await;
+    let (one, _two) = (world.import("one", SEED).await, world.import("two", OTHER).await);
+    let (service, account) = (&world.service, &world.account);
+    let codes = service.make_recovery(account, Liveness::Now).await.unwrap();
+    let epoch = world.factor_epoch().await;
+    assert!(service.remove_device(account, one).await.unwrap());
+    assert!(!service.remove_device(account, one).await.unwrap());
+    assert_eq!(world.factor_epoch().await, epoch + 1);
+    assert!(matches!(world.totp(&code(SEED, START)).await, Told::Charged(_)));
+    assert!(world.totp(&code(OTHER, START)).await.granted());
+    assert_eq!(service.enrolled(account).await.unwrap().recovery, Some(10), "not the last device");
+    let first = codes.iter().next().unwrap();
+    let verdict = service.verify_recovery(account, first, "test", None).await.unwrap();
+    assert!(matches!(verdict, keywright_twofactor::Verdict::Granted(_)));
+}
+
+/// `security.md` § 3: else old recovery codes would open an account that has no second factor any more, and come back
+/// with the next device.
+#[tokio::test]
+async fn the_last_device_takes_the_recovery_codes_with_it() {
+    for all in [false, true] {
+        let world = World::new().await;
+        let id = world.import("one", SEED).await;
+        let (service, account) = (&world.service, &world.account);
+        let codes = service.make_recovery(account, Liveness::Now).await.unwrap();
+        if all {
+            world.begin("pending", None).await;
+            assert!(service.remove_all(account).await.unwrap());
+        } else {
+            assert!(service.remove_device(account, id).await.unwrap());
+        }
+        let enrolled = service.enrolled(account).await.unwrap();
+        assert_eq!((enrolled.recovery, enrolled.has_totp(), enrolled.pending), (None, false, false));
+        let verdict = service.verify_recovery(account, codes.iter().next().unwrap(), "test", None).await.unwrap();
+        assert!(matches!(verdict, keywright_twofactor::Verdict::NotEnrolled));
+        assert!(world.events().await.contains(&EventKind::RecoveryCodesRemoved));
+        assert!(!service.remove_all(account).await.unwrap(), "nothing is left");
+    }
+}
+
+#[tokio::test]
+async fn the_email_switch_moves_the_factor_epoch() {
+    let world = World::new().await;
+    let (service, account) = (&world.service, &world.account);
+    let epoch = world.factor_epoch().await;
+    assert!(!service.set_email(account, false).await.unwrap());
+    assert!(service.set_email(account, true).await.unwrap());
+    assert!(!service.set_email(account, true).await.unwrap());
+    assert!(service.enrolled(account).await.unwrap().email);
+    assert_eq!(world.factor_epoch().await, epoch + 1);
+    world.import("phone", SEED).await;
+    service.remove_all(account).await.unwrap();
+    assert!(service.enrolled(account).await.unwrap().email, "the switch is its own");
+    assert!(service.set_email(account, false).await.unwrap());
+    assert_eq!(world.events().await.last(), Some(&EventKind::EmailFactorOff));
+}

@@ -1,0 +1,20 @@
+//! Time-based codes and step-up over stores. Names carry the requirement that a test is for.
+#![cfg(feature = "std")]
+#![forbid(unsafe_code)]
+#![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
+
+mod clock;
+mod damage;
+mod enrolment;
+mod faults;
+mod model;
+#[cfg(feature = "qr")]
+mod qr;
+mod races;
+mod secrets;
+mod step_up;
+mod support;
+mod uri;
+mod vectors;
+mod verify;

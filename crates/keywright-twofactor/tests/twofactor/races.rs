@@ -1,0 +1,151 @@
+//! Many at once, on several servers over one store: each server has its own queue, so the guard decides.
+
+use std::sync::Arc;
+
+use keywright_store::TransactError;
+use keywright_twofactor::{TwoFactor, TwoFactorError};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::support::{OTHER, SEED, START, Told, World, code, wrong};
+
+const TASKS: usize = 64;
+
+/// Runs `task` so many times, all starting together, on four servers by turns. A server that lost too many races says
+/// "busy", which denies.
+async fn crowd<T, F>(world: &World, tasks: usize, task: impl Fn(usize, TwoFactor) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, TwoFactorError>> + Send + 'static,
+{
+    let servers: Vec<_> = (0..4).map(|_| world.another_server(world.next_seed(), 0)).collect();
+    let barrier = Arc::new(Barrier::new(tasks));
+    let mut running = JoinSet::new();
+    for nth in 0..tasks {
+        let (barrier, work) = (barrier.clone(), task(nth, servers[nth % servers.len()].clone()));
+        running.spawn(async move {
+            barrier.wait().await;
+            work.await
+        });
+    }
+    let done = running.join_all().await;
+    done.into_iter()
+        .filter_map(|outcome| match outcome {
+            Ok(outcome) => Some(outcome),
+            Err(TwoFactorError::Transact(TransactError::Busy)) => None,
+            Err(other) => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+async fn guess(world: &World, tasks: usize, codes: &[String]) -> Vec<Told> {
+    crowd(world, tasks, |nth, server| {
+        let (account, typed) = (world.account.clone(), codes[nth % codes.len()].clone());
+        async move { Ok(Told::of(server.verify_totp(&account, &typed, "race", None).await?)) }
+    })
+    .await
+}
+
+fn granted(told: &[Told]) -> usize {
+    told.iter().filter(|told| told.granted()).count()
+}
+
+async fn worlds() -> [World; 2] {
+    [World::new().await, World::sqlite().await]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn asvs_15_4_2_of_64_with_one_code_one_is_granted() {
+    for world in worlds().await {
+        world.import("phone", SEED).await;
+        world.import("twin", SEED).await;
+        for round in 0..5 {
+            world.set(START + round * 30);
+            let told = guess(&world, TASKS, &[code(SEED, world.now())]).await;
+            assert_eq!(granted(&told), 1, "{told:?}");
+            let replayed = told.iter().filter(|told| **told == Told::Replayed).count();
+            assert_eq!(replayed + 1, told.len(), "a replay is not charged: {told:?}");
+        }
+    }
+}
+
+/// Two devices, two codes: each once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_with_two_codes_two_are_granted() {
+    for world in worlds().await {
+        world.import("phone", SEED).await;
+        world.import("key", OTHER).await;
+        let told = guess(&world, TASKS, &[code(SEED, START), code(OTHER, START)]).await;
+        assert_eq!(granted(&told), 2, "{told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn asvs_6_6_3_a_thousand_wrong_guesses_are_five() {
+    for world in worlds().await {
+        world.import("phone", SEED).await;
+        let told = guess(&world, 1_000, &[wrong(&[SEED], START)]).await;
+        let charged = told.iter().filter(|told| matches!(told, Told::Charged(_))).count();
+        assert_eq!(charged, 5, "{charged}");
+        assert!(matches!(world.totp(&code(SEED, START)).await, Told::Refused(_)), "the right one after the limit");
+        world.advance(30);
+        assert!(world.totp(&code(SEED, START + 30)).await.granted(), "the owner gets in");
+    }
+}
+
+/// The right code among a crowd of wrong ones: granted at most once, and five wrong ones between two waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_right_code_in_a_crowd() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    let mut codes = vec![wrong(&[SEED], START); 7];
+    codes.push(code(SEED, START));
+    let told = guess(&world, 256, &codes).await;
+    assert!(granted(&told) <= 1);
+    let charged = told.iter().filter(|told| matches!(told, Told::Charged(_))).count();
+    assert!(charged <= 10, "a grant clears the streak once: {charged}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_enrolling_codes_one_adds_a_device() {
+    for world in worlds().await {
+        let seed = world.begin("phone", None).await;
+        let typed = code(&seed, START);
+        let told = crowd(&world, TASKS, |_, server| {
+            let (account, typed) = (world.account.clone(), typed.clone());
+            async move {
+                let told = server.confirm_enrolment(&account, &typed).await?;
+                Ok(matches!(told, keywright_twofactor::Confirming::Active(_)))
+            }
+        })
+        .await;
+        assert_eq!(told.iter().filter(|active| **active).count(), 1);
+        assert_eq!(world.service.enrolled(&world.account).await.unwrap().devices.len(), 1);
+        assert_eq!(world.totp(&typed).await, Told::Replayed);
+    }
+}
+
+/// The device is removed while its code is used: at most one grant, and none after the removal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_removal_races_a_code() {
+    for _ in 0..5 {
+        let world = World::new().await;
+        let id = world.import("phone", SEED).await;
+        let typed = code(SEED, START);
+        let told = crowd(&world, 16, |nth, server| {
+            let (account, typed) = (world.account.clone(), typed.clone());
+            async move {
+                if nth == 7 {
+                    server.remove_device(&account, id).await?;
+                    return Ok(false);
+                }
+                Ok(Told::of(server.verify_totp(&account, &typed, "race", None).await?).granted())
+            }
+        })
+        .await;
+        assert!(told.iter().filter(|granted| **granted).count() <= 1);
+        if !world.service.enrolled(&world.account).await.unwrap().has_totp() {
+            assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::NotEnrolled);
+        }
+    }
+}

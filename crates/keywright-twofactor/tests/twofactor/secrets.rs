@@ -1,0 +1,65 @@
+//! Nothing shows a secret, a code or a session; no stored byte shows one.
+
+use keywright_store::Slot;
+use keywright_twofactor::{
+    Beginning, KeyUri, Method, Parameters, Rule, StepUpPolicy, StepUps, TotpSecret, TwoFactorPolicy,
+};
+
+use crate::support::{START, World, code, wrong};
+
+const PLANTED: &[u8] = b"PLANTED-SECRET-20-by";
+
+#[tokio::test]
+async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
+    let rule = Rule::strongest_of(&[Method::Totp]).remembered(60).unwrap();
+    let world = World::with(TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap()).await;
+    let (service, account) = (&world.service, &world.account);
+    let secret = TotpSecret::from_slice(PLANTED).unwrap();
+    let base32 = secret.to_base32();
+    world.import("phone", PLANTED).await;
+    let Beginning::Begun(pending) = service.begin_enrolment(account, "next", None).await.unwrap() else {
+        panic!("full")
+    };
+    let drawn = [pending.base32(), pending.uri("Issuer", "account").unwrap()];
+    let right = code(PLANTED, START);
+    let uri = KeyUri::new(Some("Issuer"), "account", secret.duplicate(), Parameters::default()).unwrap();
+    let mut shown = format!("{secret:?} {base32:?} {pending:?} {drawn:?} {uri:?} {service:?} {:?}", service.steps());
+    for outcome in [
+        format!("{:?}", service.verify_totp(account, &wrong(&[PLANTED], START), "p", None).await.unwrap()),
+        format!("{:?}", service.step_up_totp(account, "act", b"SESSION-PLANTED", &right, None).await.unwrap()),
+        format!("{:?}", service.demand(account, "act", b"SESSION-PLANTED", false).await.unwrap()),
+        format!("{:?}", service.verify_totp(account, &right, "p", None).await.unwrap()),
+        format!("{:?}", service.confirm_enrolment(account, "PLANTED").await.unwrap()),
+        format!("{:?}", service.enrolled(account).await.unwrap()),
+        format!(
+            "{:?} {:?}",
+            TotpSecret::from_base32("PLANTED!"),
+            KeyUri::parse("otpauth://totp/PLANTED?secret=PLANTED")
+        ),
+        format!("{:?}", TwoFactorPolicy::builder().min_secret_bits(7).build()),
+        format!("{:?}", keywright_twofactor::TotpVerifier::new(&secret, Parameters::default())),
+        format!("{:?}", world.events().await),
+    ] {
+        shown.push_str(&outcome);
+    }
+    assert!(shown.contains("StepUp(act)"), "{shown}");
+    let slots = [Slot::Factors, StepUps::slot(b"SESSION-PLANTED").unwrap(), Slot::Ledger, Slot::Root];
+    let stored = world.store.load(&world.partition(), &slots).await.unwrap();
+    let bodies: Vec<_> = stored.into_iter().flatten().map(|stored| stored.body).collect();
+    assert_eq!(bodies.len(), 4);
+    let planted = ["PLANTED", base32.expose(), &right, drawn[0].expose(), "80, 76, 65, 78"];
+    for secret in planted {
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(!bodies.iter().any(|body| body.windows(secret.len()).any(|window| window == secret.as_bytes())));
+    }
+}
+
+/// RFC 6238 § 3 R6: every device has a key of its own, drawn at random.
+#[tokio::test]
+async fn rfc_6238_r5_r6_every_secret_is_its_own() {
+    let world = World::new().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        assert!(seen.insert(world.begin("phone", None).await));
+    }
+}

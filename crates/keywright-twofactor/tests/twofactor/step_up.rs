@@ -1,0 +1,191 @@
+//! Step-up: what opens what, for how long, and never by less than the strongest that is enrolled.
+
+use keywright_core::EventKind;
+use keywright_store::{Root, StepError};
+use keywright_twofactor::recovery::Liveness;
+use keywright_twofactor::{
+    Attested, Demand, Method, Rule, SLOTS, StepUp, StepUpPolicy, StepUps, TwoFactorPolicy, Verdict,
+};
+
+use crate::support::{SEED, START, World, code, step_error, wrong};
+
+const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
+
+fn policy() -> TwoFactorPolicy {
+    let step_up = StepUpPolicy::new(Rule::strongest_of(&ALL).remembered(900).unwrap())
+        .rule("never", Rule::strongest_of(&ALL))
+        .unwrap()
+        .rule("any", Rule::any_enrolled_of(&ALL).remembered(60).unwrap())
+        .unwrap();
+    TwoFactorPolicy::builder().step_up(step_up).build().unwrap()
+}
+
+async fn by_totp(world: &World, action: &str, session: &[u8], typed: &str) -> Verdict<StepUp> {
+    world.service.step_up_totp(&world.account, action, session, typed, None).await.unwrap()
+}
+
+async fn attest(world: &World, action: &str, attested: Attested) -> bool {
+    world.service.step_up_attested(&world.account, action, b"s", attested).await.unwrap().is_some()
+}
+
+/// `None`: remembered; else the methods asked for.
+async fn demand(world: &World, action: &str, session: &[u8]) -> Option<Vec<Method>> {
+    match world.service.demand(&world.account, action, session, true).await.unwrap() {
+        Demand::Remembered(proof) => {
+            assert!(proof.was_remembered());
+            None
+        }
+        Demand::Ask(methods) => Some(methods),
+        Demand::NothingEnrolled => Some(Vec::new()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn asvs_7_5_3_a_code_opens_an_action_and_the_proof_says_which() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    assert_eq!(demand(&world, "vault.delete", b"s").await, Some(vec![Method::Totp]));
+    let Verdict::Granted(proof) = by_totp(&world, "vault.delete", b"s", &code(SEED, START)).await else { panic!("no") };
+    assert_eq!((proof.account(), proof.action(), proof.session()), (&world.account, "vault.delete", &b"s"[..]));
+    assert_eq!((proof.method(), proof.was_remembered()), (Method::Totp, false));
+    assert!(world.events().await.contains(&EventKind::StepUpGranted { action: "vault.delete".into() }));
+}
+
+#[tokio::test]
+async fn owasp_2_9_a_window_ends_and_belongs_to_its_session() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    let events = world.events().await.len();
+    for at in [START, START + 1, START + 899] {
+        world.set(at);
+        assert_eq!(demand(&world, "b", b"s").await, None, "{at}");
+    }
+    assert_eq!(world.events().await.len(), events, "a grant inside a window is a batch of checks");
+    assert!(demand(&world, "b", b"other").await.is_some(), "another session");
+    assert!(demand(&world, "never", b"s").await.is_some(), "an action that is never remembered");
+    world.set(START + 60);
+    assert!(demand(&world, "any", b"s").await.is_some(), "its own window is shorter");
+    world.set(START + 900);
+    assert!(demand(&world, "b", b"s").await.is_some(), "too old");
+}
+
+#[tokio::test]
+async fn what_is_never_remembered_leaves_no_window() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    assert!(matches!(by_totp(&world, "never", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    assert!(demand(&world, "a", b"s").await.is_some());
+}
+
+#[tokio::test]
+async fn a_window_is_void_when_epochs_move_in_the_future_and_before_the_fence() {
+    for change in [Root::move_credential_epoch, Root::move_factor_epoch] {
+        let world = World::with(policy()).await;
+        world.import("phone", SEED).await;
+        assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+        world.move_epoch(change).await;
+        assert!(demand(&world, "a", b"s").await.is_some());
+    }
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    world.set(START - 1);
+    assert!(demand(&world, "a", b"s").await.is_some(), "made in the future");
+    world.set(START);
+    assert_eq!(demand(&world, "a", b"s").await, None);
+    let fenced = world.another_server(9, START + 1);
+    let demanded = fenced.demand(&world.account, "a", b"s", true).await.unwrap();
+    assert!(matches!(demanded, Demand::Ask(_)));
+}
+
+/// A password or mailed code opens nothing where a factor is enrolled, whatever the client names.
+#[tokio::test]
+async fn owasp_2_2_the_server_enforces_the_method() {
+    let world = World::with(policy()).await;
+    assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Password]));
+    assert!(attest(&world, "a", Attested::Password).await);
+    assert!(!attest(&world, "a", Attested::Mailed).await, "not enrolled");
+    world.service.set_email(&world.account, true).await.unwrap();
+    assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Mailed]));
+    assert!(!attest(&world, "a", Attested::Password).await);
+    assert!(attest(&world, "a", Attested::Mailed).await);
+    world.import("phone", SEED).await;
+    assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Totp]));
+    assert!(!attest(&world, "a", Attested::Password).await);
+    assert!(!attest(&world, "a", Attested::Mailed).await);
+    // Where the wire lets its clients choose among what is enrolled.
+    assert_eq!(demand(&world, "any", b"s").await, Some(vec![Method::Totp, Method::Mailed]));
+    assert!(attest(&world, "any", Attested::Mailed).await);
+    assert!(!attest(&world, "any", Attested::Password).await);
+    // What was opened by a mailed code stays closed to what demands more.
+    assert_eq!(demand(&world, "any", b"s").await, None);
+    assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Totp]));
+}
+
+#[tokio::test]
+async fn a_wrong_code_is_charged_and_opens_nothing() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    let denied = by_totp(&world, "a", b"s", &wrong(&[SEED], START)).await;
+    assert!(matches!(denied, Verdict::Denied(denial) if denial.charge().is_some()));
+    assert!(demand(&world, "a", b"s").await.is_some());
+}
+
+/// A method that does not open the action is not looked at: its code is not spent.
+#[tokio::test]
+async fn a_code_that_would_open_nothing_is_not_spent() {
+    let step_up = StepUpPolicy::new(Rule::strongest_of(&[Method::Recovery]));
+    let world = World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await;
+    world.import("phone", SEED).await;
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::NotEnrolled));
+    assert!(world.totp(&code(SEED, START)).await.granted());
+}
+
+/// The last recovery code is enrolled until it is spent, and opens the action all the same.
+#[tokio::test]
+async fn every_recovery_code_opens_the_last_one_too() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    let codes = world.service.make_recovery(&world.account, Liveness::Now).await.unwrap();
+    for typed in codes.iter() {
+        let verdict = world.service.step_up_recovery(&world.account, "never", b"s", typed, None).await.unwrap();
+        assert!(matches!(verdict, Verdict::Granted(_)));
+    }
+    assert_eq!(demand(&world, "never", b"s").await, Some(vec![Method::Totp]));
+}
+
+/// A proof of one purpose is no step-up for another, and the names have bounds.
+#[tokio::test]
+async fn asvs_6_6_2_a_code_is_bound_to_its_action() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    let steps = world.service.steps().clone();
+    let typed = code(SEED, START);
+    let step = |draft: &mut keywright_store::Draft<'_>| match steps.verify_totp_in(draft, &typed, "login", None)? {
+        Verdict::Granted(proof) => steps.step_ups().grant_in(draft, "vault.delete", b"s", proof),
+        other => panic!("{other:?}"),
+    };
+    let refused = world.driver.transact(&world.partition(), SLOTS, step).await.err();
+    assert!(matches!(refused, Some(keywright_store::TransactError::Step(StepError::Misuse(_)))));
+    assert!(world.totp(&typed).await.granted(), "nothing was spent");
+    for (action, session) in [("", &b"s"[..]), ("two words", b"s"), ("a", b""), ("a", &[7; 65])] {
+        let demanded = world.service.demand(&world.account, action, session, true).await;
+        assert!(matches!(step_error(demanded), StepError::Misuse(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_forgets() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    let slots = [StepUps::slot(b"s").unwrap()];
+    let steps = world.service.steps().clone();
+    for there in [true, false] {
+        let forget = |draft: &mut keywright_store::Draft<'_>| steps.step_ups().forget_in(draft, b"s");
+        assert_eq!(world.driver.transact(&world.partition(), &slots, forget).await.unwrap().0, there);
+    }
+    assert!(demand(&world, "a", b"s").await.is_some());
+}

@@ -1,0 +1,201 @@
+//! `shared/vectors/two-factor.json`, all but what `decisions.md` 27b leaves out and the recovery codes, which have tests
+//! of their own. Codes are checked through the whole service, not by a function of their own.
+
+use keywright_twofactor::{Algorithm, KeyUri, Once, Parameters, TotpSecret, TwoFactorPolicy, UriError, Window};
+use serde_json::Value;
+
+use crate::support::{Told, World};
+
+pub(crate) fn vectors() -> Value {
+    serde_json::from_str(include_str!("../data/two-factor.json")).unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+fn parameters(case: &Value) -> Parameters {
+    let algorithm = Algorithm::parse(text(&case["algorithm"])).unwrap();
+    Parameters::new(algorithm, u8::try_from(number(&case["digits"])).unwrap(), number(&case["period"])).unwrap()
+}
+
+/// A world with one device, at a moment, that looks at so many steps.
+async fn world(secret: TotpSecret, parameters: Parameters, window: (u8, u8), at: u64) -> World {
+    let builder = TwoFactorPolicy::builder().window(Window::new(window.0, window.1)).devices(1);
+    let world = World::with(builder.min_secret_bits(80).build().unwrap()).await;
+    world.set(at);
+    let steps = world.service.steps().clone();
+    let import = |draft: &mut keywright_store::Draft<'_>| {
+        steps.import_device_with_in(draft, "vector", secret.duplicate(), parameters)
+    };
+    world.driver.transact(&world.partition(), keywright_twofactor::SLOTS, import).await.unwrap();
+    world
+}
+
+/// The code is the one of the very step: with no window, it is accepted then and neither a step before nor after.
+async fn shows(secret: &TotpSecret, parameters: Parameters, at: u64, code: &str) {
+    let period = parameters.step_seconds();
+    assert_eq!(world(secret.duplicate(), parameters, (0, 0), at).await.totp(code).await, Told::Granted(0), "{code}");
+    let later = world(secret.duplicate(), parameters, (0, 0), at + period).await;
+    assert_eq!(later.totp(code).await, Told::Charged(1), "{code}");
+    if let Some(before) = at.checked_sub(period) {
+        let earlier = world(secret.duplicate(), parameters, (0, 0), before).await;
+        assert_eq!(earlier.totp(code).await, Told::Charged(1), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn rfc_4226_appendix_d() {
+    let section = &vectors()["rfc4226_appendix_d"];
+    let secret = TotpSecret::from_slice(&hex::decode(text(&section["key_hex"])).unwrap()).unwrap();
+    assert_eq!(secret.to_base32().expose(), text(&section["key_base32"]));
+    for case in section["cases"].as_array().unwrap() {
+        let at = number(&case["counter"]) * 30;
+        shows(&secret, Parameters::default(), at, text(&case["code"])).await;
+    }
+}
+
+#[tokio::test]
+async fn rfc_6238_appendix_b() {
+    for case in vectors()["rfc6238_appendix_b"]["cases"].as_array().unwrap() {
+        let secret = TotpSecret::from_slice(&hex::decode(text(&case["key_hex"])).unwrap()).unwrap();
+        assert_eq!(number(&case["unix_time"]) / number(&case["period"]), number(&case["time_step"]));
+        shows(&secret, parameters(case), number(&case["unix_time"]), text(&case["code"])).await;
+    }
+}
+
+#[tokio::test]
+async fn every_algorithm_digits_and_period() {
+    let vectors = vectors();
+    let cases = vectors["totp_variants"].as_array().unwrap();
+    assert_eq!(cases.len(), 126);
+    for case in cases {
+        let secret = TotpSecret::from_base32(text(&case["key_base32"])).unwrap();
+        shows(&secret, parameters(case), number(&case["unix_time"]), text(&case["code"])).await;
+    }
+}
+
+/// Leading zeros are digits like others, and nothing that a parser of numbers forgives is a code.
+#[tokio::test]
+async fn rfc_4226_5_3_strict_digits() {
+    let section = &vectors()["strict_digits"];
+    let secret = TotpSecret::from_base32(text(&section["key_base32"])).unwrap();
+    for case in section["cases"].as_array().unwrap() {
+        let at = number(&case["counter"]) * 30;
+        let world = world(secret.duplicate(), Parameters::default(), (1, 1), at).await;
+        let before = world.revisions().await;
+        for bad in case["must_reject"].as_array().unwrap() {
+            assert_eq!(world.totp(text(bad)).await, Told::Malformed, "{bad}");
+        }
+        assert_eq!(world.revisions().await, before, "something was written");
+        assert_eq!(world.totp(text(&case["code"])).await, Told::Granted(0));
+    }
+}
+
+#[tokio::test]
+async fn rfc_6238_6_windows_are_whole_steps() {
+    let section = &vectors()["windows"];
+    let secret = TotpSecret::from_base32(text(&section["key_base32"])).unwrap();
+    for case in section["cases"].as_array().unwrap() {
+        let window = ["steps_back", "steps_forward"].map(|name| u8::try_from(number(&case[name])).unwrap());
+        let at = number(&case["server_unix_time"]);
+        let world = world(secret.duplicate(), Parameters::default(), (window[0], window[1]), at).await;
+        let told = world.totp(text(&case["code"])).await;
+        let drift = i8::try_from(case["step_delta"].as_i64().unwrap()).unwrap();
+        let expected = if case["accept"].as_bool().unwrap() { Told::Granted(drift) } else { Told::Charged(1) };
+        assert_eq!(told, expected, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn rfc_6238_5_2_replays() {
+    let section = &vectors()["replay"];
+    for once in [Once::Account, Once::Purpose] {
+        for case in section["cases"].as_array().unwrap() {
+            let window = case["window"].as_array().unwrap();
+            let [back, forward] = [&window[0], &window[1]].map(|side| u8::try_from(number(side)).unwrap());
+            let builder = TwoFactorPolicy::builder().window(Window::new(back, forward)).once(once);
+            let world = World::with(builder.build().unwrap()).await;
+            world.import("vector", TotpSecret::from_base32(text(&section["key_base32"])).unwrap().expose()).await;
+            for attempt in case["attempts"].as_array().unwrap() {
+                world.set(number(&attempt["unix_time"]));
+                let told = world.totp(text(&attempt["code"])).await;
+                let good = match text(&attempt["expect"]) {
+                    "accept" => told.granted(),
+                    "reject-replay" => told == Told::Replayed,
+                    "reject-invalid" => matches!(told, Told::Charged(_)),
+                    "reject-invalid-or-replay" => matches!(told, Told::Charged(_) | Told::Replayed),
+                    other => panic!("{other}"),
+                };
+                assert!(good, "{}: {attempt}: {told:?}", case["name"]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn base32_is_lenient_and_bounded() {
+    let section = &vectors()["base32"];
+    for case in section["cases"].as_array().unwrap() {
+        let key = hex::decode(text(&case["key_hex"])).unwrap();
+        for form in case["must_decode_same"].as_array().unwrap() {
+            let secret = TotpSecret::from_base32(text(form)).unwrap();
+            assert_eq!(secret.expose(), key, "{form}");
+            assert_eq!(secret.to_base32().expose(), text(&case["canonical"]));
+        }
+        let secret = TotpSecret::from_slice(&key).unwrap();
+        shows(&secret, parameters(section), number(&case["unix_time"]), text(&case["code"])).await;
+    }
+    for case in section["must_fail"].as_array().unwrap() {
+        assert!(TotpSecret::from_base32(text(&case["text"])).is_err(), "{case}");
+    }
+}
+
+#[test]
+fn key_uris_are_built_to_the_byte() {
+    for case in vectors()["key_uri"]["build"].as_array().unwrap() {
+        let secret = TotpSecret::from_base32(text(&case["secret"])).unwrap();
+        let uri = KeyUri::new(case["issuer"].as_str(), text(&case["account"]), secret, parameters(case)).unwrap();
+        let explicit = case["explicit_defaults"].as_bool().unwrap();
+        let built = if explicit { uri.to_explicit_text() } else { uri.to_text() };
+        assert_eq!(built.expose(), text(&case["uri"]));
+        for written in [&case["uri"], &case["pyotp_uri"]] {
+            let back = KeyUri::parse(text(written)).unwrap();
+            assert_eq!((back.issuer(), back.account()), (case["issuer"].as_str(), text(&case["account"])));
+            assert_eq!(back.secret().to_base32().expose(), text(&case["secret"]));
+            assert_eq!(back.parameters(), &parameters(case));
+        }
+    }
+    for case in vectors()["key_uri"]["build_must_fail"].as_array().unwrap() {
+        let secret = TotpSecret::from_slice(crate::support::SEED).unwrap();
+        let built = KeyUri::new(case["issuer"].as_str(), text(&case["account"]), secret, Parameters::default());
+        assert_eq!(built.err(), Some(UriError::Label), "{case}");
+    }
+}
+
+#[test]
+fn key_uris_are_parsed() {
+    for case in vectors()["key_uri"]["parse"].as_array().unwrap() {
+        let parsed = KeyUri::parse(text(&case["uri"]));
+        let Some(error) = case["error"].as_str() else {
+            let uri = parsed.unwrap();
+            assert_eq!((uri.issuer(), uri.account()), (case["issuer"].as_str(), text(&case["account"])));
+            continue;
+        };
+        let expected = match error {
+            "issuer-mismatch" => UriError::Issuer,
+            "missing-secret" => UriError::NoSecret,
+            "missing-counter" => UriError::Counter,
+            "wrong-scheme" => UriError::Scheme,
+            "bad-digits" => UriError::Digits,
+            "bad-period" => UriError::Period,
+            "bad-algorithm" => UriError::Algorithm,
+            other => panic!("{other}"),
+        };
+        assert_eq!(parsed.err(), Some(expected), "{case}");
+    }
+}
