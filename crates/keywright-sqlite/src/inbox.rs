@@ -7,6 +7,9 @@ use std::thread::{self, JoinHandle};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
+/// How often in a row a thread looks in vain for one more job of its group: some microseconds.
+const PATIENCE: u32 = 16;
+
 /// A job and the place it takes in the inbox until a thread fetches it.
 type Placed<J> = (J, SemaphoreGuardArc);
 
@@ -64,10 +67,22 @@ impl<J: Send + 'static> fmt::Debug for Inbox<J> {
 
 impl<J> Jobs<J> {
     /// Blocks this thread until a job comes; then takes up to `most` that wait. Empty: the inbox is closed and done.
-    pub(crate) fn take(&self, most: usize) -> Vec<J> {
+    ///
+    /// `expected` is how many are likely on their way: those that were just answered. While they keep coming, they are
+    /// waited for by giving up the processor, never by a clock; who comes alone is not held up.
+    pub(crate) fn take(&self, most: usize, expected: usize) -> Vec<J> {
         let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = receiver.recv().into_iter();
-        first.chain(receiver.try_iter()).take(most.max(1)).map(|(job, _place)| job).collect()
+        let mut group: Vec<J> = first.chain(receiver.try_iter()).take(most.max(1)).map(|(job, _place)| job).collect();
+        let enough = expected.min(most);
+        let mut in_vain = 0_u32;
+        while !group.is_empty() && group.len() < enough && in_vain < PATIENCE {
+            thread::yield_now();
+            let before = group.len();
+            group.extend(receiver.try_iter().take(enough.saturating_sub(before)).map(|(job, _place)| job));
+            in_vain = if group.len() == before { in_vain.saturating_add(1) } else { 0 };
+        }
+        group
     }
 }
 
@@ -84,7 +99,7 @@ mod tests {
         let worker = move |jobs: Jobs<u32>| {
             let _ = gate.recv();
             loop {
-                let group = jobs.take(2);
+                let group = jobs.take(2, 1);
                 if group.is_empty() {
                     break;
                 }

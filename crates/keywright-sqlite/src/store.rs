@@ -179,7 +179,7 @@ impl Builder {
 
 fn reader(connection: Arc<Mutex<Connection>>) -> impl FnOnce(Jobs<Question>) + Send + 'static {
     move |jobs| {
-        while let Some(question) = jobs.take(1).pop() {
+        while let Some(question) = jobs.take(1, 1).pop() {
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             // A mistake of ours costs one answer, not the thread: the reply is dropped, which is an error there.
             let _ = catch_unwind(AssertUnwindSafe(|| question(&connection)));

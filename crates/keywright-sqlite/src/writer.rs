@@ -20,11 +20,15 @@ pub(crate) struct Job {
 
 /// Works until the inbox is closed and empty.
 pub(crate) fn work(connection: &Mutex<Connection>, jobs: &Jobs<Job>, most: usize) {
+    // Who was answered together comes back together: without a look at how many those were, the first of them would be
+    // committed alone, and all others would wait for that.
+    let mut answered = 1;
     loop {
-        let group = jobs.take(most);
+        let group = jobs.take(most, answered);
         if group.is_empty() {
             return;
         }
+        answered = group.len();
         // A poisoned lock only says that somebody panicked; what was begun is rolled back before the next group.
         let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         serve(&connection, group);
