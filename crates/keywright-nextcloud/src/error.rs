@@ -33,6 +33,8 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Passphrase verification failed");
     pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "Not found");
     pub(crate) const RESET_CODE_INVALID: Self = Self::new(StatusCode::FORBIDDEN, "Invalid reset code");
+    pub(crate) const TOKEN_INVALID: Self = Self::new(StatusCode::UNAUTHORIZED, "Token invalid");
+    pub(crate) const TOKEN_FAILED: Self = Self::new(StatusCode::UNAUTHORIZED, "Token verification failed");
     pub(crate) const TOO_MANY: Self = Self::new(StatusCode::FORBIDDEN, "Too many failed login attempts");
     pub(crate) const LOGIN_NOT_ALLOWED: Self = Self::new(StatusCode::FORBIDDEN, "Login not allowed");
     pub(crate) const KEYCHAIN_FAILED: Self =
@@ -86,6 +88,8 @@ mod tests {
             (ApiError::VERIFICATION_FAILED, 500, "033d1943"),
             (ApiError::NOT_FOUND, 404, "135d4069"),
             (ApiError::RESET_CODE_INVALID, 403, "7e130744"),
+            (ApiError::TOKEN_INVALID, 401, "c0980e3c"),
+            (ApiError::TOKEN_FAILED, 401, "8b4f02b4"),
             (ApiError::TOO_MANY, 403, "b927b225"),
             (ApiError::LOGIN_NOT_ALLOWED, 403, "64a6cf1f"),
             (ApiError::KEYCHAIN_FAILED, 500, "3476b978"),

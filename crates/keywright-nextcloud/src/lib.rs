@@ -68,14 +68,23 @@
 //! | 13, 14, 20 | any text is taken as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
 //! | 15 | a change is several writes | one commit; of two changes one wins, the other is judged on the new challenge |
 //! | 16, 17 | old and new records can be guessed at from a dump | the old one is erased; all are sealed under a key that is not in the database |
-//! | 18 | a reset marks rows | it drops every record, moves the epochs and ends with the host's erasure, finished after a crash |
+//! | 18 | a reset marks rows | it drops every record but the second factor, moves the epochs and ends with the host's erasure, finished after a crash |
 //! | 19 | every request writes a session row | a row only where something must be kept |
 //! | 21 | no absolute lifetime | 24 hours |
 //! | 22 | challenge and keychain can part | the old keychain stays readable until the new one arrives |
+//! | 23 | a remote list switches tokens off | [`NextcloudPolicy::require_token`]; a code works once, in every protocol |
 //!
 //! Item 5 (any app token can set the first challenge or reset an account that has none) is the host's choice:
 //! [`Host::permit`]. POST takes JSON only: a form can be sent by any web page. Uploads over [`NextcloudPolicy::max_body`]
 //! are answered 413.
+//!
+//! # Two-factor tokens
+//! An account with a time-based device ([`keywright_twofactor`]) is asked for a token: `totp`, or `backup_codes` while
+//! recovery codes are left. It is judged before the passphrase. A wrong one is charged to the door of its kind and the
+//! passphrase is not looked at; an absent one, one that is no code by its form, and a replay are not charged. A right one
+//! with a wrong passphrase is spent, and its session keeps a credit: for [`CREDIT_TRIES`] further passphrases within
+//! [`CREDIT_SECONDS`], at `session/open` alone, no token is asked for or looked at. So a slip costs no second code, and
+//! the code is worth nothing elsewhere. While the passphrase's own door is shut, no token is looked at, so none is spent.
 //!
 //! # Answers of our own
 //! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, 429 with an empty list and
@@ -110,5 +119,8 @@ mod session;
 mod tower;
 
 pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError, Login, Unproven};
-pub use policy::{BASE_PATH, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE, SESSION_LIFETIME};
+pub use policy::{
+    BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
+    SESSION_LIFETIME,
+};
 pub use service::{DueError, Nextcloud};

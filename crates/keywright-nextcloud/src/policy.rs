@@ -2,6 +2,7 @@
 
 use keywright_challenge::ChallengePolicy;
 use keywright_confirm::ConfirmPolicy;
+use keywright_twofactor::TwoFactorPolicy;
 
 /// How long a session lives after its last use, in seconds (dossier § 2.2: upstream's default).
 pub const SESSION_LIFETIME: u64 = 600;
@@ -9,6 +10,10 @@ pub const SESSION_LIFETIME: u64 = 600;
 pub const SESSION_ABSOLUTE: u64 = 86_400;
 /// How many saved sessions an account may have (`security.md` § 10).
 pub const MAX_SESSIONS: usize = 16;
+/// How long a right two-factor token counts for further passphrases of its session, in seconds (`decisions.md` 18).
+pub const CREDIT_SECONDS: u64 = 300;
+/// For how many further passphrases it counts (`decisions.md` 18).
+pub const CREDIT_TRIES: u8 = 5;
 /// The largest request body, in bytes (`decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
 /// Where the protocol's paths begin (dossier § 1).
@@ -33,6 +38,11 @@ pub struct NextcloudPolicy {
     pub challenge: ChallengePolicy,
     /// Codes and waits.
     pub confirm: ConfirmPolicy,
+    /// Two-factor tokens: whatever else the server speaks for the same accounts, it is the same policy.
+    pub two_factor: TwoFactorPolicy,
+    /// Whether an account with a time-based device must give a token to open a session. If not, one that is given is
+    /// judged all the same.
+    pub require_token: bool,
     /// Which reset is spoken.
     pub reset: ResetStyle,
     /// Whether clients may encrypt. If not, `challenge/set` answers 500 `adca63f1` and changes nothing.
@@ -49,6 +59,8 @@ impl Default for NextcloudPolicy {
         Self {
             challenge: ChallengePolicy::default(),
             confirm: ConfirmPolicy::default(),
+            two_factor: TwoFactorPolicy::default(),
+            require_token: true,
             reset: ResetStyle::Code,
             client_side_encryption: true,
             refuse_plain_http: false,

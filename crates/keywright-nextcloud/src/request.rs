@@ -130,9 +130,16 @@ impl Params {
         }
     }
 
-    /// Whether a member is absent or an object.
-    pub(crate) fn is_object_or_absent(&self, name: &str) -> bool {
-        self.member(name).is_none_or(Value::is_object)
+    /// The members of an object, those that are `null` left out; none if it is absent.
+    pub(crate) fn object(&self, name: &str) -> Result<Vec<(&str, &Value)>, Mistyped> {
+        match self.member(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Object(members)) => {
+                let members = members.iter().filter(|(_, value)| !value.is_null());
+                Ok(members.map(|(name, value)| (name.as_str(), value)).collect())
+            }
+            Some(_) => Err(Mistyped),
+        }
     }
 }
 

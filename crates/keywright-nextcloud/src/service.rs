@@ -13,6 +13,7 @@ use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, DeviceTag, IndexKey, KeyringError, SecretString};
 use keywright_store::due::{self, DueTask};
 use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, TransactError, Turn};
+use keywright_twofactor::TwoFactorSteps;
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
@@ -38,6 +39,7 @@ pub(crate) struct Parts<H> {
     pub(crate) policy: NextcloudPolicy,
     pub(crate) challenges: ChallengeSteps,
     pub(crate) confirmations: ConfirmSteps,
+    pub(crate) factors: TwoFactorSteps,
     /// Names credentials to the guess ledger.
     pub(crate) devices: IndexKey,
     /// Spreads unknown names over the decoy ledgers.
@@ -102,7 +104,8 @@ impl<H: Host> Nextcloud<H> {
         let decoys = driver.keyring().index("decoy")?;
         let challenges = ChallengeSteps::new(policy.challenge.clone());
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        let parts = Parts { driver, host, policy, challenges, confirmations, devices, decoys };
+        let factors = TwoFactorSteps::new(policy.two_factor.clone());
+        let parts = Parts { driver, host, policy, challenges, confirmations, factors, devices, decoys };
         Ok(Self { parts: Arc::new(parts) })
     }
 
@@ -282,7 +285,7 @@ impl<H: Host> Parts<H> {
         }
     }
 
-    /// Who proves the challenge, to the ledger: an app token is a known device once it has opened a session in the
+    /// Who proves the challenge or a token, to the ledger: an app token is a known device once it has opened a session in the
     /// present epoch; a login by password is a stranger.
     pub(crate) fn prover(&self, draft: &mut Draft<'_>, caller: &Caller) -> Result<Prover, StepError> {
         let Login::AppToken(token) = &caller.login else { return Ok(Prover::stranger()) };

@@ -10,13 +10,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
 use keywright_core::{AccountId, Entropy, EntropyError, KeyringError, SecretBytes, UnixSeconds, WrapKey};
-use keywright_store::{Draft, Record, Root, Slot, StepError};
+use keywright_store::{Draft, Epochs, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::Login;
-use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
+use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
 
 /// Length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
@@ -100,6 +100,26 @@ struct Saved {
     epoch: u64,
     made: UnixSeconds,
     used: UnixSeconds,
+    /// A two-factor token that was right when the passphrase was not.
+    credit: Option<Credit>,
+}
+
+/// What is left of a spent two-factor token, in the session that gave it and for `session/open` alone (`decisions.md` 18).
+#[derive(Serialize, Deserialize)]
+struct Credit {
+    made: UnixSeconds,
+    /// Passphrases that may still be tried.
+    tries: u8,
+    epochs: Epochs,
+}
+
+impl Credit {
+    fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
+        let (now, fence) = (draft.now(), draft.keyring().fence());
+        // Made in the future: the clock went back, and its age is not known (`security.md` § 8).
+        let fresh = fence <= self.made && self.made <= now && now < self.made.plus(CREDIT_SECONDS);
+        fresh && self.tries > 0 && self.epochs == root.epochs()
+    }
 }
 
 impl Record for Saved {
@@ -137,6 +157,7 @@ pub(crate) struct Session {
     selector: Option<[u8; 16]>,
     authorized: bool,
     user_key: Option<UserKey>,
+    credit: bool,
 }
 
 impl Session {
@@ -178,6 +199,7 @@ impl Session {
             selector: None,
             authorized: false,
             user_key: None,
+            credit: false,
         };
         let Some(presented) = presented else { return Ok(session) };
         if !presented.is_ours(draft, account, root.credential_epoch)? {
@@ -198,6 +220,7 @@ impl Session {
         }
         session.selector = Some(presented.selector);
         session.authorized = saved.authorized;
+        session.credit = saved.credit.is_some_and(|credit| credit.is_live(draft, &root));
         Ok(session)
     }
 
@@ -249,6 +272,7 @@ impl Session {
             epoch,
             made: now,
             used: now,
+            credit: None,
         };
         draft.put(Slot::Session(selector), &saved, Some(saved.purge_after()))?;
         list.entries.push(Listed { selector, authorized, epoch, made: now });
@@ -257,7 +281,44 @@ impl Session {
         self.selector = Some(selector);
         self.authorized = authorized;
         self.user_key = user_key.map(UserKey::duplicate);
+        self.credit = false;
         Ok(true)
+    }
+
+    /// Whether a token was right here, a passphrase may still be tried on it, and it is not too long ago.
+    pub(crate) const fn has_credit(&self) -> bool {
+        self.credit
+    }
+
+    /// Keeps a credit for a token that is spent, in a record under a new id if there is none. Without room for one there
+    /// is no credit: it is a courtesy, and drops no authorized session.
+    pub(crate) fn keep_credit(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        if self.selector.is_none() && !self.save(draft, false, None)? {
+            return Ok(());
+        }
+        let (made, epochs) = (draft.now(), draft.root()?.epochs());
+        self.credit = true;
+        self.put_credit(draft, |_| Some(Credit { made, tries: CREDIT_TRIES, epochs }))
+    }
+
+    /// Takes one try off the credit.
+    pub(crate) fn charge_credit(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        self.put_credit(draft, |credit| {
+            let credit = credit?;
+            let tries = credit.tries.checked_sub(1).filter(|tries| *tries > 0)?;
+            Some(Credit { tries, ..credit })
+        })
+    }
+
+    fn put_credit(
+        &self,
+        draft: &mut Draft<'_>,
+        change: impl FnOnce(Option<Credit>) -> Option<Credit>,
+    ) -> Result<(), StepError> {
+        let slot = Slot::Session(self.selector.ok_or(StepError::Misuse("a credit without a session"))?);
+        let saved = draft.read::<Saved>(slot)?.ok_or(StepError::Misuse("a live session without a record"))?;
+        let saved = Saved { credit: change(saved.credit), ..saved };
+        draft.put(slot, &saved, Some(saved.purge_after()))
     }
 
     /// Ends the session. What the answer carries is a new id without a record.
@@ -278,6 +339,7 @@ impl Session {
         self.selector = None;
         self.authorized = false;
         self.user_key = None;
+        self.credit = false;
     }
 
     /// The id that the answer carries: the one that came, the one that was made, or a fresh one without a record.

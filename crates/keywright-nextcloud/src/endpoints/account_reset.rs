@@ -40,7 +40,7 @@ enum Decision {
     Reset(Tentative<()>),
 }
 
-const SLOTS: [Slot; 4] = [Slot::Challenge, Slot::Confirmations, Slot::Ledger, Slot::Due];
+const SLOTS: [Slot; 6] = [Slot::Challenge, Slot::Confirmations, Slot::Ledger, Slot::Due, Slot::Factors, Slot::Recovery];
 
 pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
     parts: &Parts<H>,
@@ -179,7 +179,9 @@ fn reset(
     if Some(proof.peek(draft)?.account()) != draft.partition().as_account().as_ref() {
         return Err(StepError::Misuse("a proof of another account"));
     }
-    draft.erase(&[Slot::Ledger, Slot::Due, Slot::Confirmations])?;
+    // The second factor is the account's, not this protocol's (`decisions.md` 27c): a reset, which an app token may do
+    // where there is no challenge, must not take it off the other protocols.
+    draft.erase(&[Slot::Ledger, Slot::Due, Slot::Confirmations, Slot::Factors, Slot::Recovery])?;
     guess::clear(draft, Door::Challenge)?;
     due::add(draft, ERASE, Vec::new())?;
     session.forget();

@@ -9,6 +9,7 @@ mod session_close;
 mod session_keepalive;
 mod session_open;
 mod session_request;
+mod token;
 
 use http::Request;
 use keywright_challenge::Salts;
@@ -87,8 +88,18 @@ fn denied(
     policy: &LedgerPolicy,
     charge: &Charge,
 ) -> Result<ApiError, StepError> {
+    Ok(shut_out(draft, caller, policy, charge)?.unwrap_or(ApiError::PASSPHRASE_INVALID))
+}
+
+/// What the fifth failure of a lane is answered with, whatever was guessed at; `None` for any other.
+fn shut_out(
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+    policy: &LedgerPolicy,
+    charge: &Charge,
+) -> Result<Option<ApiError>, StepError> {
     if charge.streak() != policy.free_tries() {
-        return Ok(ApiError::PASSPHRASE_INVALID);
+        return Ok(None);
     }
     if let Login::AppToken(token) = &caller.login {
         match due::add(draft, END_TOKEN, token.0.as_bytes().to_vec()) {
@@ -99,7 +110,7 @@ fn denied(
         }
     }
     let wait = charge.next().map(keywright_core::Refusal::retry_after);
-    Ok(wait.map_or(ApiError::TOO_MANY, |seconds| ApiError::TOO_MANY.retry_after(seconds)))
+    Ok(Some(wait.map_or(ApiError::TOO_MANY, |seconds| ApiError::TOO_MANY.retry_after(seconds))))
 }
 
 fn challenge(salts: &Salts) -> Value {

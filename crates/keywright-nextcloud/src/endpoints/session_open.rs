@@ -1,12 +1,14 @@
-//! `POST session/open`: proves the challenge and opens the session, under a new id.
+//! `POST session/open`: judges token and challenge, and opens the session under a new id.
 
 use http::Request;
-use keywright_challenge::{Proof, UserKey, Verification};
-use keywright_core::{AccountId, EventKind};
+use keywright_challenge::{Caller as Prover, Proof, UserKey, Verification};
+use keywright_core::{AccountId, Charge, Door, EventKind, Strength};
+use keywright_store::guess::{self, Guesser};
 use keywright_store::{Draft, Slot, StepError, Tentative};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::token::{self, Tokens};
 use super::{denied, locked_out, refuse};
 use crate::error::ApiError;
 use crate::host::Host;
@@ -18,10 +20,10 @@ use crate::session::Session;
 type Keychain = Option<Zeroizing<String>>;
 
 /// What the request proves with. Judged only where there is something to prove.
-enum Sent {
-    Nothing,
-    Malformed,
-    Proof(Proof),
+struct Sent<'p> {
+    /// A proof, or what its absence or its form is answered with: that is never charged.
+    proof: Result<Proof, ApiError>,
+    tokens: Tokens<'p>,
 }
 
 pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
@@ -33,15 +35,16 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
         Ok(params) => params,
         Err(error) => return refuse(parts, caller, error).await,
     };
-    if !params.is_object_or_absent("token") {
+    let Ok(tokens) = Tokens::read(&params) else {
         return refuse(parts, caller, ApiError::BAD_REQUEST).await;
-    }
-    let sent = match params.text("challenge") {
-        Ok(None) => Sent::Nothing,
-        Ok(Some(text)) => Proof::from_client(text).map_or(Sent::Malformed, Sent::Proof),
-        Err(_) => Sent::Malformed,
     };
-    let slots = [Slot::Challenge, Slot::Ledger, Slot::Keychain];
+    let proof = match params.text("challenge") {
+        Ok(None) => Err(ApiError::PASSPHRASE_INVALID),
+        Ok(Some(text)) => Proof::from_client(text).map_err(|_| ApiError::SECRET_INVALID),
+        Err(_) => Err(ApiError::SECRET_INVALID),
+    };
+    let sent = Sent { proof, tokens };
+    let slots = [Slot::Challenge, Slot::Ledger, Slot::Keychain, Slot::Factors, Slot::Recovery];
     let stepped = parts.step(caller, &slots, |draft, session| open(parts, caller, draft, session, &sent)).await?;
     stepped.answer(|opened, receipt| {
         Ok(match opened {
@@ -56,7 +59,7 @@ fn open<H: Host>(
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &mut Session,
-    sent: &Sent,
+    sent: &Sent<'_>,
 ) -> Result<Result<Tentative<Keychain>, ApiError>, StepError> {
     let exists = parts.challenges.exists_in(draft)?;
     if exists && let Some(error) = locked_out(parts, caller, draft)? {
@@ -77,21 +80,9 @@ fn open<H: Host>(
         let saved = session.save(draft, true, None)?;
         return Ok(if saved { Ok(draft.tentative(None)) } else { Err(ApiError::BUSY) });
     }
-    let proof = match sent {
-        Sent::Proof(proof) => proof,
-        Sent::Nothing => return Ok(Err(ApiError::PASSPHRASE_INVALID)),
-        Sent::Malformed => return Ok(Err(ApiError::SECRET_INVALID)),
-    };
-    let prover = parts.prover(draft, caller)?;
-    let key = match parts.challenges.verify_in(draft, proof, &prover)? {
-        Verification::Granted(key) => key,
-        Verification::Denied(charge) => {
-            return denied(draft, caller, &parts.policy.challenge.ledger, &charge).map(Err);
-        }
-        Verification::Refused(refusal) => {
-            return Ok(Err(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())));
-        }
-        _ => return Err(StepError::Misuse("a challenge that exists was not judged")),
+    let key = match prove(parts, caller, draft, session, sent)? {
+        Ok(key) => key,
+        Err(error) => return Ok(Err(error)),
     };
     let user_key = key.peek(draft)?.duplicate();
     let keychain = match keychain(draft, &caller.account, &user_key)? {
@@ -106,6 +97,103 @@ fn open<H: Host>(
     }
     draft.event(EventKind::SessionOpened);
     Ok(Ok(key.map(|_| keychain)))
+}
+
+type Proved = Result<Tentative<UserKey>, ApiError>;
+
+/// Token, then passphrase (dossier § 2.5). A session with a credit has given its token.
+fn prove<H: Host>(
+    parts: &Parts<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    session: &mut Session,
+    sent: &Sent<'_>,
+) -> Result<Proved, StepError> {
+    let prover = parts.prover(draft, caller)?;
+    if !session.has_credit() {
+        match token::asked(parts, draft, &sent.tokens)? {
+            Ok(true) => return prove_both(parts, caller, draft, session, sent, &prover),
+            Ok(false) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let proof = match &sent.proof {
+        Ok(proof) => proof,
+        Err(error) => return Ok(Err(*error)),
+    };
+    let verification = parts.challenges.verify_in(draft, proof, &prover)?;
+    if session.has_credit() && matches!(verification, Verification::Denied(_)) {
+        session.charge_credit(draft)?;
+    }
+    match decide(verification)? {
+        Decided::Right(key) => Ok(Ok(key)),
+        Decided::Wrong(charge) => denied(draft, caller, &parts.policy.challenge.ledger, &charge).map(Err),
+        Decided::Refused(error) => Ok(Err(error)),
+    }
+}
+
+/// Token and passphrase of one request (`decisions.md` 18). Both are held back until both are judged: a token is not
+/// spent while the passphrase's door is shut, and a passphrase is neither charged nor forgiven beside a wrong token.
+fn prove_both<'a, H: Host>(
+    parts: &Parts<H>,
+    caller: &Caller,
+    draft: &mut Draft<'a>,
+    session: &mut Session,
+    sent: &Sent<'_>,
+    prover: &Prover,
+) -> Result<Proved, StepError> {
+    let ledger = &parts.policy.challenge.ledger;
+    if sent.proof.is_ok() {
+        let (door, tag) = (Door::Challenge, prover.tag);
+        let guesser = Guesser { door, strength: Strength::Guessable, tag, passes_as: tag };
+        // One that changed is judged below, so that the wait begins anew.
+        if let Some(refusal) = guess::refusal(draft, ledger, &guesser)?.filter(|refusal| !refusal.changed()) {
+            return Ok(Err(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())));
+        }
+    }
+    let tokens = match token::judge(parts, caller, draft, &sent.tokens, prover.tag)? {
+        Ok(tokens) => tokens,
+        Err(error) => return Ok(Err(error)),
+    };
+    let proof = match &sent.proof {
+        Ok(proof) => proof,
+        Err(error) => {
+            // The answer tells that the token was right: it is spent by the commit of that, and the session has its credit.
+            tokens.book(draft)?;
+            session.keep_credit(draft)?;
+            return Ok(Err(*error));
+        }
+    };
+    let verification = draft.judge(|draft: &mut Draft<'a>| parts.challenges.verify_in(draft, proof, prover))?;
+    if !matches!(verification.outcome(), Verification::Refused(_)) {
+        tokens.book(draft)?;
+    }
+    match decide(draft.stage(verification)?)? {
+        Decided::Right(key) => Ok(Ok(key)),
+        Decided::Wrong(charge) => {
+            session.keep_credit(draft)?;
+            denied(draft, caller, ledger, &charge).map(Err)
+        }
+        Decided::Refused(error) => Ok(Err(error)),
+    }
+}
+
+/// How a proof was judged, of an account that has a challenge.
+enum Decided {
+    Right(Tentative<UserKey>),
+    Wrong(Charge),
+    Refused(ApiError),
+}
+
+fn decide(verification: Verification<Tentative<UserKey>>) -> Result<Decided, StepError> {
+    Ok(match verification {
+        Verification::Granted(key) => Decided::Right(key),
+        Verification::Denied(charge) => Decided::Wrong(charge),
+        Verification::Refused(refusal) => {
+            Decided::Refused(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after()))
+        }
+        _ => return Err(StepError::Misuse("a challenge that exists was not judged")),
+    })
 }
 
 fn keychain(

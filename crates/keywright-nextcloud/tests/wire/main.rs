@@ -17,3 +17,4 @@ mod shapes;
 mod support;
 #[cfg(feature = "tower")]
 mod tower;
+mod two_factor;

@@ -1,0 +1,155 @@
+//! Two-factor tokens (dossier § 6): what `session/request` lists and `session/open` judges.
+
+use keywright_core::DeviceTag;
+use keywright_store::{Draft, Judged, StepError, Tentative};
+use keywright_twofactor::{Proven, Verdict};
+use serde_json::{Value, json};
+
+use super::shut_out;
+use crate::error::ApiError;
+use crate::host::Host;
+use crate::request::{Mistyped, Params};
+use crate::service::{Caller, Parts};
+
+/// The ids of the tokens that there are here.
+const TOTP: &str = "totp";
+const BACKUP: &str = "backup_codes";
+/// What a token is a proof for.
+const PURPOSE: &str = "nextcloud/session/open";
+
+/// The tokens of a request. Only an account that is asked for one has them looked at.
+pub(super) enum Tokens<'p> {
+    None,
+    /// One is no text.
+    Mistyped,
+    /// One has an id that was never offered.
+    Unknown,
+    Given {
+        totp: Option<&'p str>,
+        backup: Option<&'p str>,
+    },
+}
+
+impl<'p> Tokens<'p> {
+    pub(super) fn read(params: &'p Params) -> Result<Self, Mistyped> {
+        let members = params.object("token")?;
+        let (mut totp, mut backup) = (None, None);
+        if members.is_empty() {
+            return Ok(Self::None);
+        }
+        for (id, value) in members {
+            let Some(text) = value.as_str() else { return Ok(Self::Mistyped) };
+            match id {
+                TOTP => totp = Some(text),
+                BACKUP => backup = Some(text),
+                _ => return Ok(Self::Unknown),
+            }
+        }
+        Ok(Self::Given { totp, backup })
+    }
+}
+
+/// What an account can be asked for beside its challenge; `None` for one without a time-based device.
+pub(super) fn offered<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
+    let enrolled = parts.factors.enrolled_in(draft)?;
+    if !enrolled.has_totp() {
+        return Ok(None);
+    }
+    let entry = |id, label, description| json!({"type": "user-token", "id": id, "label": label, "description": description, "request": false});
+    let totp = entry(TOTP, "Authenticator app", "The code that your authenticator app shows now");
+    let backup = || entry(BACKUP, "Recovery code", "One of your recovery codes; each works once");
+    let left = enrolled.recovery.is_some_and(|left| left > 0);
+    Ok(Some(std::iter::once(totp).chain(left.then(backup)).collect()))
+}
+
+/// Whether the tokens must be judged, or what is answered without a look at them. None of it is charged.
+pub(super) fn asked<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    tokens: &Tokens<'_>,
+) -> Result<Result<bool, ApiError>, StepError> {
+    if !parts.factors.enrolled_in(draft)?.has_totp() {
+        return Ok(Ok(false));
+    }
+    Ok(match tokens {
+        Tokens::None if parts.policy.require_token => Err(ApiError::TOKEN_INVALID),
+        Tokens::None => Ok(false),
+        Tokens::Mistyped => Err(ApiError::BAD_REQUEST),
+        Tokens::Unknown => Err(ApiError::TOKEN_FAILED),
+        Tokens::Given { .. } => Ok(true),
+    })
+}
+
+type Outcome = Verdict<Tentative<Proven>>;
+type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + 's>;
+
+/// Tokens that are all right, their writes held back.
+#[must_use = "a token that is not booked is not spent"]
+pub(super) struct Held<'a, 's>(Vec<Judged<Outcome, Step<'a, 's>>>);
+
+impl<'a> Held<'a, '_> {
+    /// Spends them.
+    pub(super) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
+        for judged in self.0 {
+            let Verdict::Granted(_) = draft.stage(judged)? else {
+                return Err(StepError::Misuse("a right token became wrong within one step"));
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
+/// forgiven, and one that is no code by its form keeps the others from being judged, so that it makes no free probe.
+pub(super) fn judge<'a, 's, H: Host>(
+    parts: &'s Parts<H>,
+    caller: &Caller,
+    draft: &mut Draft<'a>,
+    tokens: &Tokens<'s>,
+    tag: Option<DeviceTag>,
+) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
+    let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
+    let mut steps: Vec<Step<'a, 's>> = Vec::new();
+    if let Some(code) = totp {
+        steps.push(Box::new(move |draft| parts.factors.verify_totp_in(draft, code, PURPOSE, tag)));
+    }
+    if let Some(code) = backup {
+        steps.push(Box::new(move |draft| parts.factors.verify_recovery_in(draft, code, PURPOSE, tag)));
+    }
+    let mut held = Vec::with_capacity(steps.len());
+    for step in steps {
+        held.push(draft.judge(step)?);
+    }
+    let none_is = |kind: fn(&Outcome) -> bool| !held.iter().any(|judged| kind(judged.outcome()));
+    if !none_is(|outcome| matches!(outcome, Verdict::Malformed | Verdict::NotEnrolled)) {
+        return Ok(Err(ApiError::TOKEN_FAILED));
+    }
+    if none_is(|outcome| !matches!(outcome, Verdict::Granted(_))) {
+        return Ok(Ok(Held(held)));
+    }
+    // A wait is said before a code is looked at: then the other code is not charged either.
+    let waits = !none_is(|outcome| matches!(outcome, Verdict::Refused(_)));
+    let mut error = ApiError::TOKEN_FAILED;
+    for judged in held {
+        match judged.outcome() {
+            Verdict::Refused(_) => {}
+            Verdict::Denied(_) if !waits => {}
+            _ => continue,
+        }
+        match draft.stage(judged)? {
+            Verdict::Refused(refusal) => {
+                let wait = refusal.retry_after().max(error.retry_after.unwrap_or(0));
+                error = ApiError::LOGIN_NOT_ALLOWED.retry_after(wait);
+            }
+            Verdict::Denied(denial) => {
+                if let Some(charge) = denial.charge()
+                    && let Some(last) = shut_out(draft, caller, parts.policy.two_factor.ledger(), charge)?
+                {
+                    error = last;
+                }
+            }
+            _ => return Err(StepError::Misuse("a wrong token became right within one step")),
+        }
+    }
+    Ok(Err(error))
+}

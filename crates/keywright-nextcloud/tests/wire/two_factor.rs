@@ -1,0 +1,511 @@
+//! Two-factor tokens: what is asked for, what each answer costs, and what is left of a token beside a wrong passphrase.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use keywright_nextcloud::{CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
+use keywright_sqlite::SqliteStore;
+use keywright_twofactor::recovery::Liveness;
+use keywright_twofactor::{TotpSecret, TwoFactor, TwoFactorPolicy, Verdict};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::{Answer, Client, FlakyStore, START, World, alice, bob, salts, secret};
+
+const SEED: [u8; 20] = [0x5e; 20];
+
+/// The code that Alice's app shows at a moment.
+fn code_at(at: u64) -> String {
+    totp_rs::Builder::new().with_secret(SEED).build_noncompliant().generate(at).to_string()
+}
+
+/// The code that it shows `later` seconds after the start.
+fn code(later: u64) -> String {
+    code_at(START.saturating_add(later))
+}
+
+/// The one before.
+fn code_before() -> String {
+    code_at(START.saturating_sub(30))
+}
+
+/// A code that it shows at no time near.
+fn wrong() -> String {
+    let shown: Vec<String> = (0..600).step_by(30).map(code).chain([code_before()]).collect();
+    (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap()
+}
+
+fn factors(world: &World) -> TwoFactor {
+    TwoFactor::new(world.driver.clone(), TwoFactorPolicy::default())
+}
+
+async fn enrol(world: &World) {
+    let secret = TotpSecret::from_slice(&SEED).unwrap();
+    factors(world).import_device(&alice(), "phone", &secret).await.unwrap();
+}
+
+/// Alice's recovery codes.
+async fn recovery(world: &World) -> Vec<String> {
+    let codes = factors(world).make_recovery(&alice(), Liveness::Now).await.unwrap();
+    codes.iter().map(String::from).collect()
+}
+
+/// Codes of the right form that are none of Alice's.
+async fn foreign(world: &World) -> Vec<String> {
+    let codes = factors(world).make_recovery(&bob(), Liveness::Now).await.unwrap();
+    codes.iter().map(String::from).collect()
+}
+
+/// Alice with the challenge `secret(1)` and a device.
+async fn enrolled(world: &World) -> Client {
+    let phone = world.with_challenge().await;
+    enrol(world).await;
+    phone
+}
+
+async fn world() -> World {
+    let world = World::new().await;
+    enrolled(&world).await;
+    world
+}
+
+impl Client {
+    async fn open_with(&mut self, proof: &str, token: Value) -> Answer {
+        self.post("session/open", json!({"challenge": proof, "token": token})).await
+    }
+
+    async fn open_totp(&mut self, proof: &str, code: &str) -> Answer {
+        self.open_with(proof, json!({"totp": code})).await
+    }
+}
+
+fn opened() -> Value {
+    json!({"success": true, "keys": []})
+}
+
+/// Alice's guesses that were counted at a door.
+async fn charged(world: &World, door: &str) -> usize {
+    let counts =
+        |event: &&Value| event["kind"] == "guess_denied" && event["door"] == door && event["reason"] == "wrong";
+    world.events().await.iter().filter(counts).count()
+}
+
+fn entry(id: &str, label: &str, description: &str) -> Value {
+    json!({"type": "user-token", "id": id, "label": label, "description": description, "request": false})
+}
+
+#[tokio::test]
+async fn a_request_lists_the_tokens_that_the_account_has() {
+    let world = World::new().await;
+    let challenge = json!({"salts": salts(1), "type": "PWDv1r1"});
+    let totp = entry("totp", "Authenticator app", "The code that your authenticator app shows now");
+    let backup = entry("backup_codes", "Recovery code", "One of your recovery codes; each works once");
+    enrol(&world).await;
+    let mut laptop = world.token("laptop");
+    laptop.get("session/request").await.is(200, json!({}));
+    let mut phone = world.with_challenge().await;
+    laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp]}));
+    phone.get("session/request").await.is(200, json!({}));
+    let codes = recovery(&world).await;
+    laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp, backup]}));
+    for code in &codes {
+        let verdict = factors(&world).verify_recovery(&alice(), code, "elsewhere", None).await.unwrap();
+        assert!(matches!(verdict, Verdict::Granted(_)));
+    }
+    laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp]}));
+    let device = factors(&world).enrolled(&alice()).await.unwrap().devices[0].id;
+    factors(&world).remove_device(&alice(), device).await.unwrap();
+    laptop.get("session/request").await.is(200, json!({"challenge": challenge}));
+    laptop.open(&secret(1)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_code_opens_once_in_every_protocol() {
+    let world = world().await;
+    let mut laptop = world.token("laptop");
+    let before = laptop.session.clone();
+    laptop.open_totp(&secret(1), &code(0)).await.is(200, opened());
+    assert!(laptop.is_authorized().await && laptop.session != before);
+    laptop.open("").await.is(200, opened());
+    for _ in 0..8 {
+        world.token("t1").open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
+        world.token("t1").open_totp(&secret(1), &code_before()).await.fails(401, "8b4f02b4");
+    }
+    let elsewhere = factors(&world).verify_totp(&alice(), &code(0), "elsewhere", None).await.unwrap();
+    assert!(matches!(elsewhere, Verdict::Denied(_)));
+    assert_eq!(charged(&world, "totp").await + charged(&world, "challenge").await, 0, "a replay is not charged");
+    world.clock.advance(30);
+    world.token("t1").open_totp(&secret(1), &code(30)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn the_token_is_judged_before_the_passphrase_and_only_a_guess_is_charged() {
+    let world = world().await;
+    let codes = recovery(&world).await;
+    let mut client = world.token("laptop");
+    let rows = world.scan().await;
+    let malformed = ["", "12345", "1234567", "１２３４５６", "abcdef", &"1".repeat(9_999)];
+    let mut table: Vec<(Value, u16, &str)> = malformed.map(|code| (json!({"totp": code}), 401, "8b4f02b4")).to_vec();
+    table.extend([
+        (Value::Null, 401, "c0980e3c"),
+        (json!({}), 401, "c0980e3c"),
+        (json!({"totp": null}), 401, "c0980e3c"),
+        (json!([]), 400, "0"),
+        (json!("123456"), 400, "0"),
+        (json!({"totp": 123_456}), 400, "0"),
+        (json!({"totp": [code(0)]}), 400, "0"),
+        (json!({"email": code(0)}), 401, "8b4f02b4"),
+        (json!({"totp": code(0), "email": "1"}), 401, "8b4f02b4"),
+        (json!({"backup_codes": code(0)}), 401, "8b4f02b4"),
+        (json!({"totp": codes[0]}), 401, "8b4f02b4"),
+        // One that cannot be a code makes no free probe of the other.
+        (json!({"totp": code(0), "backup_codes": "x"}), 401, "8b4f02b4"),
+        (json!({"totp": wrong(), "backup_codes": "x"}), 401, "8b4f02b4"),
+        (json!({"totp": "x", "backup_codes": codes[0]}), 401, "8b4f02b4"),
+    ]);
+    for (token, status, id) in table {
+        for proof in [json!(secret(1)), json!(secret(9)), json!(null), json!("short")] {
+            client.post("session/open", json!({"challenge": proof, "token": token})).await.fails(status, id);
+        }
+    }
+    assert_eq!(world.scan().await, rows, "none of it is charged, spent or written");
+    for (proof, count) in [(json!(secret(1)), 1), (json!(secret(9)), 2), (json!(null), 3), (json!("short"), 4)] {
+        let body = json!({"challenge": proof, "token": {"totp": wrong()}});
+        client.post("session/open", body).await.fails(401, "8b4f02b4");
+        assert_eq!(charged(&world, "totp").await, count);
+    }
+    assert_eq!(charged(&world, "challenge").await, 0);
+    client.open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn every_token_given_must_be_right_and_the_right_one_is_kept_otherwise() {
+    let world = world().await;
+    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
+    let mut client = world.token("laptop");
+    let both = |totp: &str, backup: &str| json!({"totp": totp, "backup_codes": backup});
+    client.open_with(&secret(1), both(&code(0), &foreign[0])).await.fails(401, "8b4f02b4");
+    assert_eq!((charged(&world, "totp").await, charged(&world, "recovery").await), (0, 1));
+    client.open_with(&secret(1), both(&wrong(), &codes[0])).await.fails(401, "8b4f02b4");
+    assert_eq!((charged(&world, "totp").await, charged(&world, "recovery").await), (1, 1));
+    client.open_with(&secret(1), both(&wrong(), &foreign[0])).await.fails(401, "8b4f02b4");
+    assert_eq!((charged(&world, "totp").await, charged(&world, "recovery").await), (2, 2));
+    client.open_with(&secret(1), both(&code(0), &codes[0])).await.is(200, opened());
+    for token in [json!({"totp": code(0)}), json!({"backup_codes": codes[0]})] {
+        world.token("t1").open_with(&secret(1), token).await.fails(401, "8b4f02b4");
+    }
+    world.token("t1").open_with(&secret(1), json!({"backup_codes": codes[1].to_lowercase()})).await.is(200, opened());
+    assert_eq!(factors(&world).enrolled(&alice()).await.unwrap().recovery, Some(8));
+}
+
+#[tokio::test]
+async fn the_fifth_wrong_token_is_403_and_the_door_waits() {
+    let world = world().await;
+    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
+    let right = [json!({"totp": code(0)}), json!({"backup_codes": codes[0]})];
+    for (at, bad) in [json!({"totp": wrong()}), json!({"backup_codes": foreign[0]})].into_iter().enumerate() {
+        let mut guesser = world.token(["laptop", "t1"][at]);
+        for _ in 0..4 {
+            guesser.open_with(&secret(1), bad.clone()).await.fails(401, "8b4f02b4");
+        }
+        guesser.open_with(&secret(1), bad.clone()).await.waits(403, "b927b225", 30);
+        assert_eq!(guesser.open_with(&secret(1), right[at].clone()).await.status, 401);
+        let rows = world.scan().await;
+        for token in [&right[at], &bad] {
+            world.token("t2").open_with(&secret(1), token.clone()).await.waits(403, "64a6cf1f", 30);
+        }
+        assert_eq!(world.scan().await, rows, "a refusal writes nothing");
+        world.password().open_with(&secret(1), right[at].clone()).await.waits(403, "64a6cf1f", 30);
+    }
+    assert_eq!(world.host.ended(), ["laptop", "t1"]);
+    assert_eq!(charged(&world, "challenge").await, 0);
+    world.clock.advance(30);
+    world.token("t2").open_with(&secret(1), right[0].clone()).await.is(200, opened());
+    world.token("t2").open_with(&secret(1), right[1].clone()).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_token_that_passed_is_not_held_up_by_strangers() {
+    let world = world().await;
+    world.token("phone").open_totp(&secret(1), &code_before()).await.is(200, opened());
+    for _ in 0..5 {
+        world.password().open_totp(&secret(1), &wrong()).await;
+    }
+    world.password().open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
+    world.token("phone").open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn while_the_passphrase_waits_no_token_is_looked_at() {
+    let world = world().await;
+    let mut guesser = world.password();
+    guesser.open_totp(&secret(9), &code_before()).await.fails(401, "ab6e13ba");
+    for _ in 0..3 {
+        guesser.open(&secret(9)).await.fails(401, "ab6e13ba");
+    }
+    guesser.open(&secret(9)).await.waits(403, "b927b225", 30);
+    let rows = world.scan().await;
+    for code in [code(0), wrong()] {
+        world.token("laptop").open_totp(&secret(1), &code).await.waits(403, "64a6cf1f", 30);
+    }
+    assert_eq!(world.scan().await, rows);
+    world.password().open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
+    world.clock.advance(30);
+    world.token("laptop").open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_slip_costs_no_second_code_and_the_first_is_worth_nothing_elsewhere() {
+    let world = world().await;
+    let mut laptop = world.token("laptop");
+    laptop.get("session/request").await;
+    let before = laptop.session.clone();
+    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+    assert_ne!(laptop.session, before, "a record is made under a new id");
+    assert_eq!((charged(&world, "challenge").await, charged(&world, "totp").await), (1, 0));
+    // Another session, another login with this session's id, and the code again.
+    world.token("laptop").open(&secret(1)).await.fails(401, "c0980e3c");
+    for other in ["t1", "laptop"] {
+        world.token(other).open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
+    }
+    let mut thief = world.token("t1");
+    thief.session = laptop.session.clone();
+    thief.open(&secret(1)).await.fails(401, "c0980e3c");
+    // Other endpoints.
+    let mut elsewhere = laptop.clone();
+    for path in ["account/challenge/get", "keychain/get", "session/close", "account/reset"] {
+        elsewhere.get(path).await.fails(412, "4ad27488");
+    }
+    elsewhere.set(&secret(2), Some(&secret(1))).await.fails(412, "4ad27488");
+    assert!(elsewhere.get("session/request").await.json()["token"].is_array());
+    let kept = laptop.session.clone();
+    laptop.open(&secret(9)).await.fails(401, "ab6e13ba");
+    assert_eq!(laptop.session, kept);
+    laptop.open(&secret(1)).await.is(200, opened());
+    assert!(laptop.is_authorized().await && laptop.session != kept);
+    // It went with its session.
+    laptop.session = kept;
+    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
+}
+
+#[tokio::test]
+async fn with_a_credit_no_token_is_looked_at() {
+    let world = world().await;
+    let mut laptop = world.token("laptop");
+    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+    // What a client that sends its form again sends.
+    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+    laptop.open_totp(&secret(9), &wrong()).await.fails(401, "ab6e13ba");
+    assert_eq!(charged(&world, "totp").await, 0);
+    laptop.open_totp(&secret(1), &code(30)).await.is(200, opened());
+    world.token("t1").open_totp(&secret(1), &code(30)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_right_token_beside_no_passphrase_is_spent_too() {
+    for (proof, status, id) in [(json!(null), 401, "ab6e13ba"), (json!("short"), 400, "92312b66")] {
+        let world = world().await;
+        let mut laptop = world.token("laptop");
+        let body = json!({"challenge": proof, "token": {"totp": code(0)}});
+        laptop.post("session/open", body.clone()).await.fails(status, id);
+        world.token("t1").post("session/open", body.clone()).await.fails(401, "8b4f02b4");
+        laptop.post("session/open", body).await.fails(status, id);
+        assert_eq!(charged(&world, "challenge").await + charged(&world, "totp").await, 0);
+        laptop.open(&secret(1)).await.is(200, opened());
+    }
+}
+
+#[tokio::test]
+async fn a_credit_has_five_tries() {
+    for (slips, good) in [(4, true), (5, false)] {
+        let world = world().await;
+        let mut client = world.password();
+        client.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+        for _ in 0..slips {
+            // The fifth failure of the lane begins its wait.
+            let answer = client.open(&secret(9)).await;
+            assert!(matches!(answer.status, 401 | 403), "{answer:?}");
+            world.clock.advance(answer.retry_after().unwrap_or(0));
+        }
+        assert_eq!(charged(&world, "challenge").await, slips + 1);
+        world.clock.advance(60);
+        match good {
+            true => client.open(&secret(1)).await.is(200, opened()),
+            false => client.open(&secret(1)).await.fails(401, "c0980e3c"),
+        };
+    }
+}
+
+#[tokio::test]
+async fn a_credit_lasts_five_minutes_and_the_future_has_none() {
+    for (now, good) in [(0, true), (CREDIT_SECONDS - 1, true), (CREDIT_SECONDS, false)] {
+        let world = world().await;
+        let mut laptop = world.token("laptop");
+        laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+        world.clock.advance(now);
+        match good {
+            true => laptop.open(&secret(1)).await.is(200, opened()),
+            false => laptop.open(&secret(1)).await.fails(401, "c0980e3c"),
+        };
+    }
+    let world = world().await;
+    let mut laptop = world.token("laptop");
+    world.clock.advance(30);
+    laptop.open_totp(&secret(9), &code(30)).await.fails(401, "ab6e13ba");
+    world.clock.set(keywright_core::UnixSeconds::new(START + 29).unwrap());
+    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
+}
+
+#[tokio::test]
+async fn a_credit_ends_with_its_epochs() {
+    let world = World::new().await;
+    let mut phone = enrolled(&world).await;
+    let mut laptop = world.token("laptop");
+    laptop.open_totp(&secret(9), &code_before()).await.fails(401, "ab6e13ba");
+    recovery(&world).await;
+    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
+    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+    phone.set(&secret(2), Some(&secret(1))).await.is(200, json!({"success": true}));
+    laptop.open(&secret(2)).await.fails(401, "c0980e3c");
+    laptop.open_totp(&secret(2), &code(30)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_credit_drops_no_authorized_session() {
+    let world = World::new().await;
+    let mut sessions = vec![world.with_challenge().await];
+    for n in 1..MAX_SESSIONS {
+        sessions.push(world.opened(&format!("t{n}")).await);
+    }
+    enrol(&world).await;
+    let mut laptop = world.token("laptop");
+    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
+    for session in &mut sessions {
+        assert!(session.is_authorized().await);
+    }
+    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
+    laptop.open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
+    laptop.open_totp(&secret(1), &code(30)).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_policy_can_offer_tokens_without_requiring_them() {
+    let mut policy = NextcloudPolicy::default();
+    policy.require_token = false;
+    let world = World::with(policy).await;
+    enrolled(&world).await;
+    let mut laptop = world.token("laptop");
+    assert!(laptop.get("session/request").await.json()["token"].is_array());
+    laptop.open_totp(&secret(1), &wrong()).await.fails(401, "8b4f02b4");
+    laptop.open(&secret(1)).await.is(200, opened());
+}
+
+/// The second factor is the account's, not this protocol's.
+#[tokio::test]
+async fn a_reset_takes_no_factor_away() {
+    let world = World::new().await;
+    enrol(&world).await;
+    let codes = recovery(&world).await;
+    let mut phone = world.token("phone");
+    let code_of_reset = phone.reset_code().await;
+    phone.reset_with(&code_of_reset).await.is(200, json!({"status": "ok"}));
+    world.with_challenge().await;
+    let mut laptop = world.token("laptop");
+    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
+    laptop.open_totp(&secret(1), &code(0)).await.is(200, opened());
+    world.token("t1").open_with(&secret(1), json!({"backup_codes": codes[0]})).await.is(200, opened());
+}
+
+#[tokio::test]
+async fn a_fault_spends_and_charges_nothing() {
+    let store = Arc::new(FlakyStore::default());
+    let world = World::on(store.clone(), NextcloudPolicy::default()).await;
+    enrolled(&world).await;
+    let rows = world.scan().await;
+    let mut laptop = world.token("laptop");
+    for fault in [&store.full, &store.silent] {
+        fault.store(true, Ordering::SeqCst);
+        for (proof, code) in [(1, code(0)), (1, wrong()), (9, code(0))] {
+            laptop.open_totp(&secret(proof), &code).await.fails(500, "0");
+        }
+        fault.store(false, Ordering::SeqCst);
+        assert_eq!(world.scan().await, rows);
+    }
+    assert!(!laptop.is_authorized().await);
+    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
+    laptop.open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+/// Runs a test on both stores.
+async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
+    test(World::new().await).await;
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
+    test(World::on(store, NextcloudPolicy::default()).await).await;
+}
+
+/// 64 opens at once on two servers over one store, each with its proof and token.
+async fn at_once(world: &World, sent: impl Fn(usize) -> (String, Value)) -> Vec<Answer> {
+    let other = world.restarted(2);
+    let mut set = JoinSet::new();
+    for n in 0..64 {
+        let (proof, token) = sent(n);
+        let mut client = world.token(&format!("t{}", n % 16));
+        if n % 2 == 1 {
+            client.app = other.app.clone();
+        }
+        set.spawn(async move {
+            loop {
+                let answer = client.open_with(&proof, token.clone()).await;
+                // Busy: two servers met. The client's repeat must succeed (`decisions.md` 13).
+                if answer.status != 503 {
+                    return answer;
+                }
+            }
+        });
+    }
+    set.join_all().await
+}
+
+fn with(answers: &[Answer], status: u16, id: &str) -> usize {
+    answers.iter().filter(|answer| answer.error() == (status, id.into())).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_opens_with_one_code_exactly_one_succeeds() {
+    on_both(async |world: World| {
+        enrolled(&world).await;
+        let answers = at_once(&world, |_| (secret(1), json!({"totp": code(0)}))).await;
+        assert_eq!((with(&answers, 200, ""), with(&answers, 401, "8b4f02b4")), (1, 63));
+        assert_eq!(world.count_events("session_opened").await, 1);
+        assert_eq!(world.count_events("totp_accepted").await, 1);
+        assert_eq!(charged(&world, "totp").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_sixty_four_opens_with_one_or_two_recovery_codes_one_or_two_succeed() {
+    for different in [1, 2] {
+        on_both(async |world: World| {
+            enrolled(&world).await;
+            let codes = recovery(&world).await;
+            let answers = at_once(&world, |n| (secret(1), json!({"backup_codes": codes[n / 2 % different]}))).await;
+            assert_eq!((with(&answers, 200, ""), with(&answers, 401, "8b4f02b4")), (different, 64 - different));
+            assert_eq!(world.count_events("recovery_code_used").await, different);
+        })
+        .await;
+    }
+}
+
+/// Of a crowd with one code and wrong passphrases, one has its passphrase judged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_code_buys_one_look_at_the_passphrase() {
+    on_both(async |world: World| {
+        enrolled(&world).await;
+        let answers = at_once(&world, |_| (secret(9), json!({"totp": code(0)}))).await;
+        assert_eq!((with(&answers, 401, "ab6e13ba"), with(&answers, 401, "8b4f02b4")), (1, 63));
+        assert_eq!(charged(&world, "challenge").await, 1);
+    })
+    .await;
+}
