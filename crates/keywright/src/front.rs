@@ -73,6 +73,26 @@ impl Keywright {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
+    /// Time-based codes, recovery codes and step-up, with the default policy.
+    #[cfg(feature = "twofactor")]
+    #[must_use]
+    pub fn two_factor(&self) -> keywright_twofactor::TwoFactor {
+        keywright_twofactor::TwoFactor::new(self.driver.clone(), keywright_twofactor::TwoFactorPolicy::default())
+    }
+
+    /// The two-factor wire of Rocket.Chat around a host.
+    ///
+    /// # Errors
+    /// [`KeyringError`](keywright_core::KeyringError) if a key cannot be derived, which does not happen.
+    #[cfg(feature = "rocketchat")]
+    pub fn rocketchat<H: keywright_rocketchat::Host>(
+        &self,
+        host: Arc<H>,
+        policy: keywright_rocketchat::RocketChatPolicy,
+    ) -> Result<keywright_rocketchat::RocketChat<H>, keywright_core::KeyringError> {
+        keywright_rocketchat::RocketChat::new(self.driver.clone(), host, policy)
+    }
+
     /// An account's security log, newest first: those before `before`, at most `limit`.
     ///
     /// # Errors

@@ -70,13 +70,15 @@
 //! # Map
 //! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
 //!   from requests.
-//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm): what is checked. `nextcloud`: who asks.
+//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm), `twofactor`: what is checked. `nextcloud`, `rocketchat`: who
+//!   asks.
 //! - [`sqlite`](mod@sqlite), [`MemoryStore`]: where it is kept. [`mod@store`]: the port, for a backend of your own.
 //! - [`mod@core`]: time, randomness, secrets, the keyring, the guess ledger.
 //!
 //! # Features
 //! - `challenge`, `confirm`, `sqlite` (default): the domain and the embedded backend.
-//! - `client`: the client half of the challenge. `nextcloud`: that wire. `tower`: wires as `tower::Service`.
+//! - `twofactor`: time-based codes, recovery codes and step-up. `client`: the client half of the challenge.
+//! - `nextcloud`, `rocketchat`: those wires. `tower`: wires as `tower::Service`.
 #![forbid(unsafe_code)]
 
 /// The example of the README, compiled and run as a doctest.
@@ -98,8 +100,12 @@ pub use keywright_challenge as challenge;
 pub use keywright_confirm as confirm;
 #[cfg(feature = "nextcloud")]
 pub use keywright_nextcloud as nextcloud;
+#[cfg(feature = "rocketchat")]
+pub use keywright_rocketchat as rocketchat;
 #[cfg(feature = "sqlite")]
 pub use keywright_sqlite as sqlite;
+#[cfg(feature = "twofactor")]
+pub use keywright_twofactor as twofactor;
 
 pub use builder::{Builder, StartError, Store};
 pub use front::{Creation, Keywright};

@@ -6,15 +6,20 @@
 
 mod file;
 mod password;
+mod rocketchat;
 
 use keywright::core::{EntropyError, IndexKey, KeyringError, random_bytes};
 use keywright::nextcloud::{AppToken, AppTokenId};
 use keywright::store::{Draft, Partition, Record, Slot, StepError};
+use keywright::twofactor::policy::MIN_SECRET_BITS;
+use keywright::twofactor::recovery::Preset;
+use keywright::twofactor::{SLOTS, TwoFactorPolicy, TwoFactorPolicyError, TwoFactorSteps};
 use keywright::{AccountId, Driver, SecretString, TransactError};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::{AccountsFileError, NewAccount, read};
+pub(crate) use file::{AccountsFileError, NewAccount, NewChat, read};
 use password::{PasswordError, PasswordHash, Passwords};
+use rocketchat::{CHAT, ChatKeys};
 
 const PROFILE: Slot = Slot::Host(*b"server-profile-1");
 const APP_PASSWORD: Slot = Slot::Host(*b"server-app-pass1");
@@ -54,6 +59,9 @@ pub(crate) struct Accounts {
     driver: Driver,
     names: IndexKey,
     app_passwords: IndexKey,
+    chat: ChatKeys,
+    /// Takes second factors over from the accounts file.
+    factors: TwoFactorSteps,
     passwords: Passwords,
 }
 
@@ -72,8 +80,12 @@ impl Accounts {
     pub(crate) fn new(driver: Driver) -> Result<Self, AccountsError> {
         let keyring = driver.keyring();
         let (names, app_passwords) = (keyring.index("login-name")?, keyring.index("app-token")?);
+        let chat = ChatKeys::new(keyring)?;
+        // `decisions.md` 27c: 80 bits are enough there.
+        let policy =
+            TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
         let passwords = Passwords::new(&**driver.entropy())?;
-        Ok(Self { driver, names, app_passwords, passwords })
+        Ok(Self { driver, names, app_passwords, chat, factors: TwoFactorSteps::new(policy), passwords })
     }
 
     /// The account behind a login name. Upper and lower case of ASCII letters are one name.
@@ -159,10 +171,19 @@ impl Accounts {
             Some(password) => Some(self.passwords.hash(password, entropy).await?),
             None => None,
         };
+        let chat = match &new.rocketchat {
+            Some(chat) => Some(self.prepare_chat(&account, &new.name, chat, new.login_password.as_ref()).await?),
+            None => None,
+        };
         let profile = Profile { name: new.name.clone(), email: new.email.clone(), password };
         let partition = Partition::name(&self.name_index(&new.name));
-        self.driver.transact(&partition, &[PROFILE], |draft| draft.put(PROFILE, &profile, None)).await?;
-        self.driver.transact(&Partition::account(&account), &[], make_seeded).await?;
+        let put = |draft: &mut Draft<'_>| {
+            draft.put(PROFILE, &profile, None)?;
+            chat.as_ref().map_or(Ok(()), |chat| draft.put(CHAT, chat, None))
+        };
+        self.driver.transact(&partition, &[PROFILE, CHAT], put).await?;
+        let make = |draft: &mut Draft<'_>| make_seeded(draft, &self.factors, new.rocketchat.as_ref());
+        self.driver.transact(&Partition::account(&account), SLOTS, make).await?;
         tracing::info!(account = %account, "an account was made");
         Ok(Seeding::Made)
     }
@@ -196,9 +217,7 @@ impl Accounts {
         name: &str,
         secret: &SecretString,
     ) -> Result<(), AccountsError> {
-        if secret.expose().chars().count() < UNGUESSABLE_CHARACTERS {
-            tracing::warn!(account = %account, "an app password is short enough to be guessed; take 22 random characters");
-        }
+        warn_if_short(account, secret, "an app password");
         let step = |draft: &mut Draft<'_>| match draft.read::<AppPassword>(APP_PASSWORD)? {
             Some(found) => Ok(found.account == *account),
             None => {
@@ -208,7 +227,7 @@ impl Accounts {
         };
         let partition = Partition::name(&self.app_password_index(secret));
         let (ours, _) = self.driver.transact(&partition, &[APP_PASSWORD], step).await?;
-        if ours { Ok(()) } else { Err(AccountsError::AppPasswordTaken { name: name.to_owned() }) }
+        if ours { Ok(()) } else { Err(AccountsError::Taken { what: "an app password", name: name.to_owned() }) }
     }
 
     fn name_index(&self, login_name: &str) -> [u8; 32] {
@@ -225,11 +244,22 @@ impl Accounts {
     }
 }
 
-/// The first root, in one commit with the mark that seeding came to its end.
-fn make_seeded(draft: &mut Draft<'_>) -> Result<(), StepError> {
-    let mut root = draft.create_account()?;
+/// The first root and the second factors, in one commit with the mark that seeding came to its end.
+fn make_seeded(draft: &mut Draft<'_>, factors: &TwoFactorSteps, chat: Option<&NewChat>) -> Result<(), StepError> {
+    draft.create_account()?;
+    if let Some(chat) = chat {
+        rocketchat::enrol(draft, factors, chat)?;
+    }
+    // Read again: a factor moved its epoch.
+    let mut root = draft.root()?;
     root.seeded = true;
     draft.put_root(&root)
+}
+
+fn warn_if_short(account: &AccountId, secret: &SecretString, what: &'static str) {
+    if secret.expose().chars().count() < UNGUESSABLE_CHARACTERS {
+        tracing::warn!(account = %account, "{what} is short enough to be guessed; take 22 random characters");
+    }
 }
 
 /// `None` for an id that is not of this server's making.
@@ -253,8 +283,10 @@ pub(crate) enum AccountsError {
     Keyring(#[from] KeyringError),
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    #[error("an app password of `{name}` is in use by another account")]
-    AppPasswordTaken { name: String },
+    #[error("{what} of `{name}` is in use by another account")]
+    Taken { what: &'static str, name: String },
+    #[error(transparent)]
+    TwoFactorPolicy(#[from] TwoFactorPolicyError),
     #[error("an account id could not be made")]
     Id,
 }
@@ -280,6 +312,7 @@ mod tests {
             email: Some(format!("{name}@example.org")),
             login_password: Some(secret("login")),
             app_passwords: app_passwords.iter().map(|text| secret(text)).collect(),
+            rocketchat: None,
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) async fn seed(accounts: &Accounts, nobody: bool, scene: &Scene<'_>) -
         email: Some("demo@example.org".to_owned()),
         login_password: Some(login_password),
         app_passwords: vec![app_password],
+        rocketchat: None,
     };
     match accounts.seed(&new).await? {
         Seeding::Made => Ok(introduce(&app, &login, scene)),

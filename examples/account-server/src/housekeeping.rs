@@ -4,8 +4,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use keywright::nextcloud::Nextcloud;
+use keywright::rocketchat::RocketChat;
 use keywright::{Housekeeping, Keywright};
 
+use crate::chat::Chat;
 use crate::host::Server;
 
 const EVERY: Duration = Duration::from_secs(3600);
@@ -15,17 +17,21 @@ const LIMIT: u32 = 500;
 const EVENTS_AGE: u64 = 365 * 86_400;
 
 /// Runs until it is aborted, the first round at once.
-pub(crate) async fn run(keywright: Keywright, nextcloud: Nextcloud<Server>) {
+pub(crate) async fn run(keywright: Keywright, nextcloud: Nextcloud<Server>, rocketchat: RocketChat<Chat>) {
     let mut hours = tokio::time::interval(EVERY);
     loop {
         hours.tick().await;
-        if let Err(error) = round(&keywright.housekeeping(), &nextcloud).await {
+        if let Err(error) = round(&keywright.housekeeping(), &nextcloud, &rocketchat).await {
             tracing::warn!(error, "housekeeping was cut short; it goes on in an hour");
         }
     }
 }
 
-async fn round(housekeeping: &Housekeeping, nextcloud: &Nextcloud<Server>) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn round(
+    housekeeping: &Housekeeping,
+    nextcloud: &Nextcloud<Server>,
+    rocketchat: &RocketChat<Chat>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     while housekeeping.sweep(LIMIT).await? >= u64::from(LIMIT) {}
     while housekeeping.forget_events(EVENTS_AGE, LIMIT).await? >= u64::from(LIMIT) {}
     let mut place = None;
@@ -34,6 +40,9 @@ async fn round(housekeeping: &Housekeeping, nextcloud: &Nextcloud<Server>) -> Re
         for account in due.accounts {
             // One account whose work fails must not keep the others from theirs.
             if let Err(error) = nextcloud.finish_due(&account).await {
+                tracing::warn!(%account, %error, "work for an account is still due");
+            }
+            if let Err(error) = rocketchat.finish_due(&account).await {
                 tracing::warn!(%account, %error, "work for an account is still due");
             }
         }

@@ -1,6 +1,7 @@
 //! Mail: appended to a text file, sent by SMTP, or not at all.
 //!
-//! What this server mails are notices. One that cannot be delivered is logged, and delays or undoes nothing.
+//! What cannot be delivered is logged. Most of it delays or undoes nothing; where a protocol demands that a notice goes
+//! out first, the caller waits for it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -37,6 +38,7 @@ pub(crate) enum Mailer {
 }
 
 /// A mail server, and whom it sends for.
+#[derive(Clone)]
 pub(crate) struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
@@ -66,33 +68,56 @@ impl Mailer {
 
     /// Hands a message over. A file has it when this returns; a mail server gets it while the caller goes on.
     pub(crate) async fn send(&self, message: Message) {
+        if let Self::Smtp(smtp) = self {
+            let smtp = smtp.clone();
+            tokio::spawn(async move { smtp.deliver(message).await });
+        } else {
+            // It is logged there.
+            let _delivered = self.deliver(message).await;
+        }
+    }
+
+    /// Delivers a message: the file has it, or the mail server has taken it, when this returns.
+    ///
+    /// # Errors
+    /// [`NotDelivered`]; it was logged.
+    pub(crate) async fn deliver(&self, message: Message) -> Result<(), NotDelivered> {
         match self {
-            Self::Off => {}
+            Self::Off => Ok(()),
             Self::Outbox(path) => {
                 let path = path.clone();
-                let appended = spawn_blocking(move || append(&path, &message)).await;
-                match appended {
-                    Ok(Ok(())) => {}
+                match spawn_blocking(move || append(&path, &message)).await {
+                    Ok(Ok(())) => return Ok(()),
                     Ok(Err(error)) => tracing::error!(%error, "a mail was not written to the outbox"),
                     Err(_) => tracing::error!("a mail was not written to the outbox"),
                 }
+                Err(NotDelivered)
             }
-            Self::Smtp(smtp) => match compose(smtp.from.clone(), message) {
-                Some(message) => {
-                    let transport = smtp.transport.clone();
-                    tokio::spawn(async move {
-                        // The mail server's own words may quote the recipient: its status has to do.
-                        if let Err(error) = transport.send(message).await {
-                            let code = error.status().map(|code| code.to_string());
-                            tracing::error!(code, timeout = error.is_timeout(), "a mail was not sent");
-                        }
-                    });
-                }
-                None => tracing::error!("a mail could not be composed: is the account's address one?"),
-            },
+            Self::Smtp(smtp) => smtp.deliver(message).await,
         }
     }
 }
+
+impl Smtp {
+    async fn deliver(&self, message: Message) -> Result<(), NotDelivered> {
+        let Some(message) = compose(self.from.clone(), message) else {
+            tracing::error!("a mail could not be composed: is the account's address one?");
+            return Err(NotDelivered);
+        };
+        // The mail server's own words may quote the recipient: its status has to do.
+        if let Err(error) = self.transport.send(message).await {
+            let code = error.status().map(|code| code.to_string());
+            tracing::error!(code, timeout = error.is_timeout(), "a mail was not sent");
+            return Err(NotDelivered);
+        }
+        Ok(())
+    }
+}
+
+/// A message that did not go out.
+#[derive(Debug, thiserror::Error)]
+#[error("a mail was not delivered")]
+pub(crate) struct NotDelivered;
 
 /// The URL of a mail server that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,11 +4,13 @@
 //! addresses and password hashes lie in the same store, sealed like everything else.
 //!
 //! - [`options`]: the command line. [`start`]: how the parts are put together.
-//! - [`accounts`]: who there is. [`host`]: what the Nextcloud protocol asks of the server around it.
-//! - [`routes`], [`serve`], [`tls`]: HTTP. [`mail`], [`limits`], [`housekeeping`]: the rest.
+//! - [`accounts`]: who there is. [`host`], [`chat`]: what the protocols of Nextcloud Passwords and of Rocket.Chat ask of
+//!   the server around them.
+//! - [`routes`], [`serve`], [`tls`]: HTTP. [`mail`], [`limits`], [`windows`], [`housekeeping`]: the rest.
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod chat;
 mod demo;
 mod host;
 mod housekeeping;
@@ -20,6 +22,7 @@ mod routes;
 mod serve;
 mod start;
 mod tls;
+mod windows;
 
 use std::process::ExitCode;
 

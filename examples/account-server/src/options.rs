@@ -49,7 +49,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Request limits per user. The guess ledger always stays on.
+    /// Request limits, per user or per address as the protocol has them. The guess ledger always stays on.
     #[arg(long, value_name = "on|off", default_value = "on", hide_possible_values = true)]
     pub(crate) rate_limits: Switch,
 

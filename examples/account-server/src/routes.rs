@@ -8,22 +8,30 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use keywright::nextcloud::{BASE_PATH, Endpoint, Nextcloud};
+use keywright::nextcloud::{self, Nextcloud};
+use keywright::rocketchat::{self, RocketChat};
 
+use crate::chat::Chat;
 use crate::host::Server;
 
 const PAGE: &str = include_str!("page.html");
 
 /// The whole server.
-pub(crate) fn routes(nextcloud: &Nextcloud<Server>) -> Router {
+pub(crate) fn routes(nextcloud: &Nextcloud<Server>, rocketchat: &RocketChat<Chat>) -> Router {
+    let (passwords, chat) = (nextcloud::BASE_PATH, rocketchat::BASE_PATH);
     let mut router = Router::new()
         .route("/", get(page))
         .route("/health", get(async || "ok\n"))
-        .route_service(BASE_PATH, nextcloud.clone())
-        .route_service(&format!("{BASE_PATH}{{*unknown}}"), nextcloud.clone());
+        .route_service(passwords, nextcloud.clone())
+        .route_service(&format!("{passwords}{{*unknown}}"), nextcloud.clone())
+        .route_service(chat, rocketchat.clone())
+        .route_service(&format!("{chat}{{*unknown}}"), rocketchat.clone());
     // One route each, so that the log can name the endpoint without repeating what a client sent.
-    for endpoint in Endpoint::ALL {
-        router = router.route_service(&format!("{BASE_PATH}{}", endpoint.path()), nextcloud.clone());
+    for endpoint in nextcloud::Endpoint::ALL {
+        router = router.route_service(&format!("{passwords}{}", endpoint.path()), nextcloud.clone());
+    }
+    for endpoint in rocketchat::Endpoint::ALL {
+        router = router.route_service(&format!("{chat}{}", endpoint.path()), rocketchat.clone());
     }
     router.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn(log))
 }

@@ -61,7 +61,8 @@ pub(crate) async fn serve(
         tracing::info!("stopping");
         stopping.graceful_shutdown(Some(STOP_WITHIN));
     });
-    let service = router.into_make_service();
+    // Request limits are per address.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
         Some(config) => {
             let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);

@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::SqliteStore;
 use keywright::store::LoadError;
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy};
 
 use crate::accounts::{Accounts, AccountsError, AccountsFileError};
+use crate::chat::Chat;
 use crate::host::Server;
 use crate::limits::Limits;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
+use crate::windows::Windows;
 use crate::{accounts, demo, housekeeping, output, routes, serve, tls};
 
 /// Starts the server and runs it until it is told to stop.
@@ -61,12 +64,17 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     policy.reset = options.reset_style.into();
     policy.refuse_plain_http = refuse_plain_http;
     policy.max_body = MAX_BODY.min(options.max_body);
-    let limits = if options.rate_limits == Switch::On { Limits::on() } else { Limits::off() };
-    let host = Server { accounts, limits, mailer: mailer(&options, &public_url)?, public_url };
-    let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
+    let limited = options.rate_limits == Switch::On;
+    let limits = if limited { Limits::on() } else { Limits::off() };
+    let server = Arc::new(Server { accounts, limits, mailer: mailer(&options, &public_url)?, public_url });
+    let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
+    let chat = Chat { server, windows: limited.then(Windows::default), clock: Arc::clone(keywright.driver().clock()) };
+    let mut policy = RocketChatPolicy::default();
+    policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
+    let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
 
-    let beside = tokio::spawn(housekeeping::run(keywright.clone(), nextcloud.clone()));
-    let router = routes::routes(&nextcloud);
+    let beside = tokio::spawn(housekeeping::run(keywright.clone(), nextcloud.clone(), rocketchat.clone()));
+    let router = routes::routes(&nextcloud, &rocketchat);
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
     let served = serve::serve(listener, tls, router, stop).await.map_err(Failure::Serve);
     beside.abort();

@@ -1,5 +1,7 @@
 //! The accounts file. It holds passwords in clear, so no error quotes it: keys and lines only.
 
+mod rocketchat;
+
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
@@ -8,10 +10,14 @@ use keywright::SecretString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use rocketchat::NewChat;
+use rocketchat::secrets;
+
 /// As long as an account's id may be.
 const MAX_NAME_BYTES: usize = 190;
 /// RFC 5321 § 4.5.3.1.3, without the angle brackets.
 const MAX_EMAIL_BYTES: usize = 254;
+const ACCOUNT_KEYS: [&str; 5] = ["name", "email", "login_password", "app_passwords", "rocketchat"];
 
 /// An account as it stands in the file.
 #[derive(Debug)]
@@ -20,6 +26,7 @@ pub(crate) struct NewAccount {
     pub(crate) email: Option<String>,
     pub(crate) login_password: Option<SecretString>,
     pub(crate) app_passwords: Vec<SecretString>,
+    pub(crate) rocketchat: Option<NewChat>,
 }
 
 /// Reads the file.
@@ -44,9 +51,10 @@ fn parse(text: &str) -> Result<Vec<NewAccount>, AccountsFileError> {
     Ok(accounts)
 }
 
-/// What would make a login ambiguous: a name twice, or an app password twice.
+/// What would make a login ambiguous: a name twice, an app password twice, and the like.
 fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
     let (mut names, mut app_passwords) = (HashSet::new(), HashSet::new());
+    let (mut ids, mut tokens, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
     for account in accounts {
         if !names.insert(account.name.to_ascii_lowercase()) {
             return Err(AccountsFileError::Twice { what: "the name", name: account.name.clone() });
@@ -54,6 +62,17 @@ fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
         if !account.app_passwords.iter().all(|password| app_passwords.insert(password.expose())) {
             return Err(AccountsFileError::Twice { what: "an app password", name: account.name.clone() });
         }
+        let Some(chat) = &account.rocketchat else { continue };
+        let twice = if !ids.insert(chat.user_id.as_str()) {
+            "the Rocket.Chat user id"
+        } else if !chat.auth_tokens.iter().all(|token| tokens.insert(token.expose())) {
+            "an auth token"
+        } else if !chat.verified_emails.iter().all(|address| addresses.insert(address.to_ascii_lowercase())) {
+            "a verified address"
+        } else {
+            continue;
+        };
+        return Err(AccountsFileError::Twice { what: twice, name: account.name.clone() });
     }
     Ok(())
 }
@@ -86,7 +105,7 @@ impl Reader<'_> {
     fn account(&self, table: &Spanned<DeValue<'_>>) -> Result<NewAccount, AccountsFileError> {
         let fields =
             table.get_ref().as_table().ok_or_else(|| self.wrong("account", table, "a table: `[[account]]`"))?;
-        self.known_keys(fields, &["name", "email", "login_password", "app_passwords"], "`[[account]]`")?;
+        self.known_keys(fields, &ACCOUNT_KEYS, "`[[account]]`")?;
         let name = self
             .string(fields, "name", "a name of 1 to 190 bytes without colon or control character", is_name)?
             .ok_or_else(|| AccountsFileError::NoName { line: self.line(table.span().start) })?;
@@ -96,7 +115,13 @@ impl Reader<'_> {
             name,
             email,
             login_password: login_password.map(SecretString::new),
-            app_passwords: self.app_passwords(fields)?,
+            app_passwords: secrets(self.list(
+                fields,
+                "app_passwords",
+                "a list of texts that are not empty",
+                is_password,
+            )?),
+            rocketchat: self.rocketchat(fields)?,
         })
     }
 
@@ -110,18 +135,6 @@ impl Reader<'_> {
         let Some(value) = fields.get(key) else { return Ok(None) };
         let text = value.get_ref().as_str().filter(|text| good(text));
         text.map(|text| Some(text.to_owned())).ok_or_else(|| self.wrong(key, value, expected))
-    }
-
-    fn app_passwords(&self, fields: &DeTable<'_>) -> Result<Vec<SecretString>, AccountsFileError> {
-        const EXPECTED: &str = "a list of texts that are not empty";
-        let Some(value) = fields.get("app_passwords") else { return Ok(Vec::new()) };
-        let list = value.get_ref().as_array().ok_or_else(|| self.wrong("app_passwords", value, EXPECTED))?;
-        let texts = list.iter().map(|entry| {
-            let text = entry.get_ref().as_str().filter(|text| is_password(text));
-            text.map(|text| SecretString::new(text.to_owned()))
-                .ok_or_else(|| self.wrong("app_passwords", entry, EXPECTED))
-        });
-        texts.collect()
     }
 }
 
@@ -153,6 +166,8 @@ pub(crate) enum AccountsFileError {
     Wrong { key: &'static str, line: usize, expected: &'static str },
     #[error("the account in line {line} has no `name`")]
     NoName { line: usize },
+    #[error("the table `[account.rocketchat]` in line {line} has no `user_id`")]
+    NoUserId { line: usize },
     #[error("{what} of `{name}` is there twice")]
     Twice { what: &'static str, name: String },
 }
@@ -190,8 +205,8 @@ mod tests {
                 "unknown in `[[account]]`: `emial` (line 4), `passwort` (line 3)",
             ),
             (
-                "[[account]]\nname = \"a\"\n[account.rocketchat]\nuser_id = 1",
-                "unknown in `[[account]]`: `rocketchat` (line 3)",
+                "[[account]]\nname = \"a\"\n[account.librepass]\nuser_id = 1",
+                "unknown in `[[account]]`: `librepass` (line 3)",
             ),
             ("[[account]]\nemail = \"a@b\"", "the account in line 1 has no `name`"),
             ("[[account]]\nname = 7", "`name` in line 2 is not a name of 1 to 190 bytes without"),

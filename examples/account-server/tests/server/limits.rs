@@ -35,7 +35,8 @@ fn guesses_at_the_login_password_are_always_counted() {
         assert_eq!(Client::new(&server, "alice", "wrong").get("session/request").status, 401);
     }
     let refused = Client::new(&server, "alice", "login").get("session/request");
-    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("30")));
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(refused.status == 429 && (20..=30).contains(&wait), "a slow machine has waited a little: {refused:?}");
     // An app password is another door.
     assert_eq!(Client::new(&server, "alice", "alice-app-password").get("session/request").status, 200);
     server.stop();

@@ -11,5 +11,7 @@ mod files;
 mod http;
 mod limits;
 mod mail;
+mod rocketchat;
+mod smtp;
 mod stop;
 mod tls;

@@ -1,0 +1,117 @@
+//! What the protocol of Rocket.Chat asks of the server around it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use keywright::core::Clock;
+use keywright::rocketchat::{
+    Admittance, EndLogins, Endpoint, Host, HostError, Login, Mail, MailError, Named, Peer, Permission, User,
+};
+use keywright::{AccountId, SecretString};
+
+use crate::host::Server;
+use crate::mail::Message;
+use crate::windows::Windows;
+
+/// This server, as that protocol sees it.
+pub(crate) struct Chat {
+    pub(crate) server: Arc<Server>,
+    /// `None`: no request limits.
+    pub(crate) windows: Option<Windows>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Chat {
+    /// Subject and text of a mail to a user.
+    fn write(&self, name: &str, mail: Mail<'_>) -> Option<(&'static str, String)> {
+        let server = &self.server.public_url;
+        Some(match mail {
+            Mail::Code { code, expires } => {
+                let minutes = self.clock.now().map_or(0, |now| expires.get().saturating_sub(now.get()).div_ceil(60));
+                let text = format!(
+                    "This code confirms what is being done with the account {name} on\n{server}\n\n{}\n\nIt works once, \
+                     within {minutes} minutes. Tell it to nobody.\n\nIf you did not ask for it, somebody is logged in to \
+                     your account.",
+                    code.expose()
+                );
+                ("Your code", text)
+            }
+            Mail::KeysReset => {
+                let text = format!(
+                    "The end-to-end keys of the account {name} on\n{server}\nare being reset by somebody who may do \
+                     that, and all its logins end. Messages encrypted to the old keys cannot be read any more."
+                );
+                ("Your end-to-end keys are being reset", text)
+            }
+            Mail::TotpReset => {
+                let text = format!(
+                    "The second factors of the account {name} on\n{server}\nare being removed by somebody who may do \
+                     that, and all its logins end. Enrol new ones after your next login."
+                );
+                ("Your second factors are being removed", text)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Host for Chat {
+    async fn login(&self, user_id: &str, token: &SecretString) -> Result<Option<Login>, HostError> {
+        self.server.accounts.chat_login(user_id, token).await.map_err(HostError::new)
+    }
+
+    async fn permitted(&self, account: &AccountId, permission: Permission) -> Result<bool, HostError> {
+        self.server.accounts.is_permitted(account, permission).await.map_err(HostError::new)
+    }
+
+    async fn find_user(&self, named: Named<'_>) -> Result<Option<User>, HostError> {
+        self.server.accounts.chat_user(named).await.map_err(HostError::new)
+    }
+
+    async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
+        self.server.accounts.check_password_digest(account, digest).await.map_err(HostError::new)
+    }
+
+    /// A code is queued: the answer must not tell by its time whether there was one. A notice is delivered, because
+    /// nothing is changed without it.
+    async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
+        let name = to.username.as_deref().unwrap_or_default();
+        let Some((subject, text)) = self.write(name, mail) else {
+            return Err(MailError::new("this server has no such mail"));
+        };
+        for address in &to.verified_emails {
+            let message = Message { to: address.clone(), subject, text: text.clone() };
+            if matches!(mail, Mail::Code { .. }) {
+                self.server.mailer.send(message).await;
+            } else {
+                let delivered = self.server.mailer.deliver(message).await;
+                delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// This server keeps no end-to-end keys of its own, so what is left of a reset is to end the logins. A server that
+    /// keeps some removes them here first.
+    async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {
+        self.end_logins(account, &EndLogins::All).await?;
+        tracing::info!(%account, "end-to-end keys were reset");
+        Ok(())
+    }
+
+    async fn end_logins(&self, account: &AccountId, which: &EndLogins) -> Result<(), HostError> {
+        self.server.accounts.end_chat_logins(account, which).await.map_err(HostError::new)
+    }
+
+    /// By the socket's address: behind a proxy all its clients are one. Uncounted if there is none, or no time.
+    fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
+        let address = peer.extensions.get::<ConnectInfo<SocketAddr>>();
+        match (&self.windows, address, self.clock.now()) {
+            (Some(windows), Some(ConnectInfo(address)), Ok(now)) => {
+                windows.admit(address.ip().to_canonical(), endpoint, now)
+            }
+            _ => Admittance::Uncounted,
+        }
+    }
+}

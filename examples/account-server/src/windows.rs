@@ -1,0 +1,77 @@
+//! Request limits per client address and endpoint, as Rocket.Chat has them. They save work; what protects secrets is the
+//! guess ledger.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use keywright::UnixSeconds;
+use keywright::rocketchat::{Admittance, Endpoint, Quota};
+
+/// Calls in a window (dossier Rocket.Chat § 13).
+const LIMIT: u32 = 10;
+/// Length of a window, in seconds (there too).
+const WINDOW: u64 = 60;
+
+/// Fixed windows, in the memory of this process.
+#[derive(Default)]
+pub(crate) struct Windows {
+    present: Mutex<Present>,
+}
+
+#[derive(Default)]
+struct Present {
+    /// Which window this is: forgotten as a whole when the next one begins, so it holds a minute's callers at most.
+    number: u64,
+    calls: HashMap<(IpAddr, Endpoint), u32>,
+}
+
+impl Windows {
+    /// Counted, then compared: ten pass, the eleventh is refused.
+    pub(crate) fn admit(&self, address: IpAddr, endpoint: Endpoint, now: UnixSeconds) -> Admittance {
+        let now = now.get();
+        let (number, passed) = (now.div_euclid(WINDOW), now.rem_euclid(WINDOW));
+        let left = WINDOW.saturating_sub(passed);
+        let reset = now.saturating_add(left).saturating_mul(1_000);
+        // Nothing panics while it is held; were it otherwise, counts are still counts.
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.number != number {
+            *present = Present { number, calls: HashMap::new() };
+        }
+        let calls = present.calls.entry((address, endpoint)).or_default();
+        *calls = calls.saturating_add(1);
+        let quota = Quota { limit: LIMIT, remaining: LIMIT.saturating_sub(*calls), reset };
+        if *calls > LIMIT { Admittance::Full { quota, retry_after: left } } else { Admittance::Counted(quota) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+
+    #[test]
+    fn ten_pass_in_a_window_and_nobody_else_is_held_up() {
+        let windows = Windows::default();
+        let at = |second| UnixSeconds::new(second).unwrap();
+        for remaining in (0..10).rev() {
+            let quota = Quota { limit: 10, remaining, reset: 1_800_000_060_000 };
+            assert_eq!(windows.admit(HERE, Endpoint::ResetTotp, at(1_800_000_017)), Admittance::Counted(quota));
+        }
+        let quota = Quota { limit: 10, remaining: 0, reset: 1_800_000_060_000 };
+        let full = Admittance::Full { quota, retry_after: 1 };
+        assert_eq!(windows.admit(HERE, Endpoint::ResetTotp, at(1_800_000_059)), full);
+        for (address, endpoint, second) in [
+            (THERE, Endpoint::ResetTotp, 1_800_000_059),
+            (HERE, Endpoint::ResetE2eKey, 1_800_000_059),
+            (HERE, Endpoint::ResetTotp, 1_800_000_060),
+        ] {
+            assert!(matches!(
+                windows.admit(address, endpoint, at(second)),
+                Admittance::Counted(Quota { remaining: 9, .. })
+            ));
+        }
+    }
+}

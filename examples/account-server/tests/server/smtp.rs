@@ -1,0 +1,123 @@
+//! Mail by SMTP: to a server on this machine, and to one that is not there.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::client::{Answer, raw, text};
+use crate::program::{Folder, Server};
+
+const ACCOUNTS: &str = r#"
+[[account]]
+name = "admin"
+[account.rocketchat]
+user_id = "adminId"
+auth_tokens = ["admin-token-0123456789abc"]
+permissions = ["edit-other-user-e2ee"]
+totp_secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+recovery_codes = ["AbCdEf23", "AbCdEf24"]
+
+[[account]]
+name = "bob"
+[account.rocketchat]
+user_id = "bobId"
+auth_tokens = ["bob-token-0123456789abcde"]
+verified_emails = ["bob@example.org"]
+email_2fa = true
+"#;
+const BOB: &str = "x-user-id: bobId\r\nx-auth-token: bob-token-0123456789abcde\r\n";
+/// Mail comes within a second; a slow machine gets more.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Takes mail, as RFC 5321 has it. Gives its address, and the messages as they come.
+fn mail_server() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, messages) = channel();
+    thread::spawn(move || {
+        // Ends with the test: then nobody takes messages any more.
+        for stream in listener.incoming() {
+            let sender = sender.clone();
+            thread::spawn(move || converse(&stream.unwrap(), &sender));
+        }
+    });
+    (address, messages)
+}
+
+fn converse(stream: &TcpStream, sender: &Sender<String>) {
+    let answer = |line: &str| write!(&*stream, "{line}\r\n").unwrap();
+    answer("220 test");
+    let mut lines = BufReader::new(stream).lines();
+    let (mut envelope, mut open) = (String::new(), true);
+    while open && let Some(Ok(line)) = lines.next() {
+        match line.get(..4).unwrap_or_default() {
+            "DATA" => {
+                answer("354 go on");
+                let body = lines.by_ref().map(Result::unwrap).take_while(|line| line != ".");
+                let message = body.fold(std::mem::take(&mut envelope), |message, line| format!("{message}{line}\n"));
+                open = sender.send(message).is_ok();
+                answer("250 taken");
+            }
+            "RCPT" => {
+                envelope = format!("{line}\n");
+                answer("250 fine");
+            }
+            "QUIT" => {
+                answer("221 bye");
+                open = false;
+            }
+            _ => answer("250 fine"),
+        }
+    }
+}
+
+fn start(folder: &Folder, smtp: &str) -> Server {
+    folder.write("accounts.toml", ACCOUNTS);
+    let url = format!("smtp://{smtp}");
+    folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--smtp", &url])
+}
+
+fn reset(server: &Server, headers: &str, body: &str) -> Answer {
+    let headers = format!("{headers}content-type: application/json\r\n");
+    raw(server, text("POST", "/api/v1/users.resetE2EKey", &headers, body).as_bytes())
+}
+
+fn reset_bob(server: &Server, code: &str) -> Answer {
+    let login = "x-user-id: adminId\r\nx-auth-token: admin-token-0123456789abc\r\nx-2fa-method: totp\r\n";
+    reset(server, &format!("{login}x-2fa-code: {code}\r\n"), "{\"userId\":\"bobId\"}")
+}
+
+#[test]
+fn codes_and_notices_arrive() {
+    let (address, messages) = mail_server();
+    let folder = Folder::new();
+    let server = start(&folder, &address);
+    let asked = reset(&server, BOB, "{}");
+    assert!(asked.status == 400 && asked.body.contains("\"codeGenerated\":true"), "{asked:?}");
+    let mail = messages.recv_timeout(PATIENCE).unwrap();
+    assert!(mail.starts_with("RCPT TO:<bob@example.org>\n") && mail.contains("\nSubject: Your code\n"), "{mail}");
+    let is_code = |line: &&str| line.len() == 7 && line.chars().all(|c| c.is_ascii_digit() || c == '-');
+    assert!(mail.lines().any(|line| is_code(&line)), "{mail}");
+
+    let done = reset_bob(&server, "AbCdEf23");
+    assert_eq!(done.status, 200, "{done:?}");
+    let mail = messages.recv_timeout(PATIENCE).unwrap();
+    assert!(mail.contains("\nSubject: Your end-to-end keys are being reset\n"), "{mail}");
+    server.stop();
+}
+
+#[test]
+fn without_its_notice_a_reset_changes_nothing() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let folder = Folder::new();
+    let server = start(&folder, &nobody);
+    let refused = reset_bob(&server, "AbCdEf23");
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert!(refused.body.contains("\"errorType\":\"error-email-send-failed\""), "{refused:?}");
+    assert!(!refused.body.contains("example"), "{refused:?}");
+    let bob = raw(&server, text("GET", "/api/v1/users.totp.codesRemaining", BOB, "").as_bytes());
+    assert_eq!(bob.status, 200, "{bob:?}");
+    server.stop();
+}
