@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 
@@ -40,6 +41,9 @@ enum Task {
         /// Drive this server program instead of building account-server.
         #[arg(long, value_name = "PATH")]
         server: Option<PathBuf>,
+        /// Drive one client only.
+        #[arg(long, value_name = "CLIENT", value_enum)]
+        only: Option<Client>,
     },
     /// The criterion benches.
     Bench {
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
     let root = tools::repository_root();
     let outcome = match Arguments::parse().task {
         Task::Test => suite::run(&root),
-        Task::Client { server } => suite::run_client(&root, server.as_deref()),
+        Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Deny => deny(&root),
     };

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
@@ -21,11 +22,11 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
 
 /// # Errors
 /// [`Error::Step`] of the first step that failed.
-pub(crate) fn run_client(root: &Path, server: Option<&Path>) -> Result<(), Error> {
+pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client>) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = report
         .step("tools", |_| tools::require_node())
-        .and_then(|()| report.step("real client", |counts| client::run(root, server, counts)));
+        .and_then(|()| report.step("real client", |counts| client::run(root, server, only, counts)));
     report.finish();
     outcome
 }
@@ -52,7 +53,7 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("without std", |counts| without_std(root, counts))?;
     report.step("rust-version", |_| msrv::check(root))?;
     report.step("README", |_| readme::check(root))?;
-    report.step("real client", |counts| client::run(root, None, counts))
+    report.step("real client", |counts| client::run(root, None, None, counts))
 }
 
 fn cargo(root: &Path, arguments: &[&str]) -> Result<(), Error> {

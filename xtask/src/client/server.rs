@@ -1,4 +1,4 @@
-//! One running account-server.
+//! One running server: account-server itself, or the mail server that it sends to.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::drivers::Drivers;
 use super::scene::Scene;
 use crate::error::Error;
 
@@ -20,20 +21,25 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    base_url: String,
+    address: String,
     /// Lines of its standard output; closed when the process closes it.
     lines: Receiver<String>,
 }
 
 impl Server {
-    /// Starts it on the files of the scene and waits until it says that it is listening.
-    pub(crate) fn start(program: &Path, scene: &Scene, reset_style: &str) -> Result<Self, Error> {
+    /// Starts account-server on the files of the scene and waits until it says that it is listening.
+    pub(crate) fn start(program: &Path, scene: &Scene, options: &[&str]) -> Result<Self, Error> {
         let mut command = Command::new(program);
-        command.args(scene.server_options()).args(["--reset-style", reset_style]);
-        Self::launch(command, &scene.log())
+        command.args(scene.server_options()).args(options);
+        Self::launch(command, &scene.log(), "https://")
     }
 
-    fn launch(mut command: Command, log: &Path) -> Result<Self, Error> {
+    /// Starts a script of the drivers that is a server itself and names its URL, which begins like this.
+    pub(crate) fn start_script(drivers: &Drivers, script: &str, log: &Path, scheme: &str) -> Result<Self, Error> {
+        Self::launch(drivers.node(script), log, scheme)
+    }
+
+    fn launch(mut command: Command, log: &Path, scheme: &str) -> Result<Self, Error> {
         let log = File::options().create(true).append(true).open(log).map_err(Error::io("server.log"))?;
         let errors = log.try_clone().map_err(Error::io("server.log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
@@ -43,23 +49,23 @@ impl Server {
         if let Some(output) = child.stdout.take() {
             thread::spawn(move || forward(output, log, &sender));
         }
-        let mut server = Self { child, base_url: String::new(), lines };
-        server.base_url = server.listening_on()?;
+        let mut server = Self { child, address: String::new(), lines };
+        server.address = server.listening_on(scheme)?;
         Ok(server)
     }
 
-    /// With a slash at the end, as the client wants it.
-    pub(crate) fn base_url(&self) -> &str {
-        &self.base_url
+    /// The URL that it listens on, without a slash at the end.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
-    fn listening_on(&self) -> Result<String, Error> {
+    fn listening_on(&self, scheme: &str) -> Result<String, Error> {
         let since = Instant::now();
         loop {
             let left = READY_WITHIN.saturating_sub(since.elapsed());
             match self.lines.recv_timeout(left) {
                 Ok(line) => {
-                    if let Some(url) = base_url_in(&line) {
+                    if let Some(url) = address_in(&line, scheme) {
                         return Ok(url);
                     }
                 }
@@ -114,32 +120,37 @@ fn forward(output: ChildStdout, mut log: File, lines: &Sender<String>) {
     }
 }
 
-/// `listening on https://127.0.0.1:4711` → the URL with one slash at the end. The client insists on TLS.
-fn base_url_in(line: &str) -> Option<String> {
+/// `listening on https://127.0.0.1:4711` → the URL without a slash at the end, if it has the scheme. The clients insist
+/// on TLS, so another scheme is not taken. What a script says after a blank is kept.
+fn address_in(line: &str, scheme: &str) -> Option<String> {
     let url = line.trim().strip_prefix("listening on ")?.trim();
-    url.starts_with("https://").then(|| format!("{}/", url.trim_end_matches('/')))
+    url.starts_with(scheme).then(|| url.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
     fn the_ready_line() {
-        assert_eq!(base_url_in("listening on https://127.0.0.1:4711").as_deref(), Some("https://127.0.0.1:4711/"));
-        assert_eq!(base_url_in("listening on https://localhost:1/\r").as_deref(), Some("https://localhost:1/"));
-        assert_eq!(base_url_in("listening on http://127.0.0.1:1"), None);
-        assert_eq!(base_url_in("now listening on https://127.0.0.1:1"), None);
+        let https = |line| address_in(line, "https://");
+        assert_eq!(https("listening on https://127.0.0.1:4711").as_deref(), Some("https://127.0.0.1:4711"));
+        assert_eq!(https("listening on https://localhost:1/\r").as_deref(), Some("https://localhost:1"));
+        assert_eq!(https("listening on http://127.0.0.1:1"), None);
+        assert_eq!(https("now listening on https://127.0.0.1:1"), None);
+        assert_eq!(address_in("listening on smtp://127.0.0.1:1", "smtp://").as_deref(), Some("smtp://127.0.0.1:1"));
     }
 
     /// A shell script in place of the server.
     fn launch(script: &str) -> (Scene, Result<Server, Error>) {
-        let scene = Scene::new(&std::env::temp_dir()).unwrap();
+        let scene = Scene::new(&std::env::temp_dir(), "", &Value::Null).unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]).current_dir(scene.log().parent().unwrap());
-        let server = Server::launch(command, &scene.log());
+        let server = Server::launch(command, &scene.log(), "https://");
         (scene, server)
     }
 
@@ -160,7 +171,7 @@ mod tests {
     fn a_clean_stop() {
         let (scene, server) = launch(&until_asked(0));
         let server = server.unwrap();
-        assert_eq!(server.base_url(), "https://127.0.0.1:1/");
+        assert_eq!(server.address(), "https://127.0.0.1:1");
         server.stop().unwrap();
         assert_eq!(fs::read_to_string(scene.log()).unwrap(), "hello\nlistening on https://127.0.0.1:1\n");
     }

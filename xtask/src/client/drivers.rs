@@ -1,0 +1,102 @@
+//! The drivers of one client: installed from a lock file, bundled, and run phase by phase.
+//!
+//! They are copied into `target/`, the packages that their lock file names are installed beside them, and the whole is
+//! bundled, since not every client's sources load in Node alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::scene::Scene;
+use super::server::Server;
+use crate::count::Counts;
+use crate::error::Error;
+use crate::process;
+
+const DRIVERS: &str = "examples/account-server/tests/clients";
+
+/// A folder with installed and bundled drivers.
+#[derive(Debug)]
+pub(crate) struct Drivers {
+    directory: PathBuf,
+}
+
+impl Drivers {
+    /// Copies, installs and bundles those of one client below `runs`. What is installed is kept for as long as the lock
+    /// file stays the same.
+    pub(crate) fn install(root: &Path, runs: &Path, client: &str) -> Result<Self, Error> {
+        let source = root.join(DRIVERS).join(client);
+        let shown = format!("{DRIVERS}/{client}");
+        let directory = runs.join(client);
+        fs::create_dir_all(&directory).map_err(Error::io(format!("{}", directory.display())))?;
+        for entry in fs::read_dir(&source).map_err(Error::io(shown.as_str()))? {
+            let entry = entry.map_err(Error::io(shown.as_str()))?;
+            if entry.path().is_file() {
+                fs::copy(entry.path(), directory.join(entry.file_name())).map_err(Error::io(shown.as_str()))?;
+            }
+        }
+        let lock = fs::read_to_string(source.join("package-lock.json")).map_err(Error::io("package-lock.json"))?;
+        if names_a_host(&lock) {
+            return Err(Error::Check(format!("{shown}/package-lock.json names a host: make it anew in that folder")));
+        }
+        let installed = directory.join("node_modules").join("installed-lock.json");
+        if fs::read_to_string(&installed).ok().as_ref() != Some(&lock) {
+            npm(&directory, &["ci", "--no-progress"])?;
+            fs::write(&installed, &lock).map_err(Error::io("node_modules"))?;
+        }
+        npm(&directory, &["run", "--silent", "bundle"])?;
+        Ok(Self { directory })
+    }
+
+    /// Node with a bundled script. Nothing in the environment may switch off the verification of certificates.
+    pub(crate) fn node(&self, script: &str) -> Command {
+        let mut command = Command::new("node");
+        command.current_dir(&self.directory).arg("--enable-source-maps").arg(Path::new("out").join(script));
+        command.env_remove("NODE_TLS_REJECT_UNAUTHORIZED").env_remove("NODE_OPTIONS");
+        command
+    }
+
+    /// Runs one phase of a driver against the server, with what it finds in its environment besides.
+    pub(crate) fn drive(
+        &self,
+        (driver, phase): (&str, &str),
+        server: &Server,
+        scene: &Scene,
+        environment: &[(&str, &str)],
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
+        println!("# {driver}, phase {phase}");
+        let mut command = self.node(driver);
+        command.arg(phase).env("NODE_EXTRA_CA_CERTS", scene.certificate());
+        // The slash at the end is as the first client wants it.
+        command.env("BASE_URL", format!("{}/", server.address())).env("STATE", scene.state());
+        command.envs(environment.iter().copied());
+        let before = *counts;
+        process::stream(&mut command, counts)?;
+        if *counts == before {
+            return Err(Error::Check(format!("{driver}: phase {phase} ran no step")));
+        }
+        Ok(())
+    }
+}
+
+fn npm(directory: &Path, arguments: &[&str]) -> Result<(), Error> {
+    process::stream(Command::new("npm").current_dir(directory).args(arguments), &mut Counts::default())
+}
+
+/// Whether a package is pinned to where it was once fetched from. Addresses to give money to are no such thing.
+fn names_a_host(lock: &str) -> bool {
+    lock.contains("\"resolved\"") || lock.contains("git+")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_file_that_names_a_host_is_seen() {
+        assert!(names_a_host("\"resolved\": \"https://registry.example/a-1.0.0.tgz\","));
+        assert!(names_a_host("\"version\": \"git+ssh://git@host.example/a.git#1\""));
+        assert!(!names_a_host("\"funding\": {\"url\": \"https://example.org/give\"}, \"integrity\": \"sha512-git/+\""));
+    }
+}
