@@ -1,5 +1,5 @@
-//! Account security for Rust servers: a password challenge, confirmation of destructive actions, and the wire protocols
-//! of real clients, over your own storage. What is granted is granted at most once, on any store, under any race or
+//! Account security for Rust servers: a password challenge, confirmation of destructive actions, a second factor, and the
+//! wire protocols of real clients, over your own storage. What is granted is granted at most once, on any store, under any race or
 //! crash.
 //!
 //! This crate is the front door: it opens a store with its keyring ([`Keywright`]) and hands out the services. It never
