@@ -272,11 +272,13 @@ impl<H: Host> Guard<'_, H> {
     /// would never ask for the recovery code that is the way out.
     fn shut(&self, draft: &mut Draft<'_>, enrolment: &Enrolment) -> Result<Option<u64>, StepError> {
         let tag = self.parts.tag(draft, self.caller)?;
-        let totp = self.parts.factors.totp_refusal_in(draft, tag)?.as_ref().map(Refusal::retry_after);
+        let stands = |refusal: &Refusal| !refusal.changed();
+        let totp = self.parts.factors.totp_refusal_in(draft, tag)?.filter(stands).as_ref().map(Refusal::retry_after);
         if totp.is_none() || enrolment.recovery_codes == 0 {
             return Ok(totp);
         }
-        let recovery = self.parts.factors.recovery_refusal_in(draft, tag)?.as_ref().map(Refusal::retry_after);
+        let recovery = self.parts.factors.recovery_refusal_in(draft, tag)?.filter(stands);
+        let recovery = recovery.as_ref().map(Refusal::retry_after);
         Ok(totp.and_then(|totp| recovery.map(|recovery| totp.min(recovery))))
     }
 
@@ -286,7 +288,8 @@ impl<H: Host> Guard<'_, H> {
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let (parts, tag) = (self.parts, self.parts.tag(draft, self.caller)?);
-        if let Some(refusal) = parts.confirmations.mailed_refusal_in(draft, tag)? {
+        // A look does not begin a wait anew after the clock went back; the judgement of a code does.
+        if let Some(refusal) = parts.confirmations.mailed_refusal_in(draft, tag)?.filter(|refusal| !refusal.changed()) {
             return Ok(too_many(draft, refusal.retry_after()));
         }
         let session = mailed::session(parts, self.caller);
@@ -354,8 +357,8 @@ impl<H: Host> Guard<'_, H> {
             let guesser = self.password_guesser(draft)?;
             let refusal = if usable { guess::refusal(draft, &policy.ledger, &guesser)? } else { None };
             return Ok(match refusal {
-                Some(refusal) => too_many(draft, refusal.retry_after()),
-                None => complain(Complaint::Required, &details),
+                Some(refusal) if !refusal.changed() => too_many(draft, refusal.retry_after()),
+                _ => complain(Complaint::Required, &details),
             });
         };
         // Without a password nothing can be right, and nothing is there to guess at; what is no digest is no guess.

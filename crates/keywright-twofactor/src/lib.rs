@@ -100,7 +100,7 @@ mod uri;
 #[cfg(feature = "std")]
 pub use error::TwoFactorError;
 pub use outcome::{Denial, Method, Proven, Verdict};
-pub use policy::{Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
+pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 #[cfg(feature = "std")]
 pub use run::TwoFactor;
 pub use service::{SLOTS, TwoFactorSteps};

@@ -15,6 +15,10 @@ pub(crate) const DOOR: Door = Door::Totp;
 /// Six digits are 20 bits.
 pub(crate) const STRENGTH: Strength = Strength::Guessable;
 
+/// How many wrong enrolling codes end an enrolment. They are not charged to the ledger (`security.md` § 6), but a stolen
+/// login that did not begin the enrolment must not guess at it: 10 of 5 in 10⁶ each is 5·10⁻⁵.
+pub const ENROLMENT_TRIES: u8 = 10;
+
 /// Devices of an account. Also a bound of the stored form. Source: `decisions.md` 26; five at ±1 are found with 0.7 % a
 /// year (`security.md` § 6).
 pub const MAX_DEVICES: usize = 5;

@@ -75,6 +75,8 @@ pub(crate) struct Pending {
     pub(crate) made: UnixSeconds,
     pub(crate) expires: UnixSeconds,
     pub(crate) epochs: Epochs,
+    /// Wrong enrolling codes so far.
+    pub(crate) wrong: u8,
 }
 
 /// How a code is looked at.
@@ -334,7 +336,7 @@ mod tests {
         let (name, secret, parameters) = ("next".into(), secret(3), Parameters::DEFAULT);
         let replaces = Some(DeviceId::from_bytes([1; 8]));
         let expires = now.plus(600);
-        factors.pending = Some(Pending { name, replaces, secret, parameters, made: now, expires, epochs });
+        factors.pending = Some(Pending { name, replaces, secret, parameters, made: now, expires, epochs, wrong: 0 });
         factors
     }
 

@@ -7,7 +7,7 @@ use keywright_store::guess::{self, Guess, Guesser, Look};
 use keywright_store::{Draft, StepError, Tentative};
 
 use crate::outcome::{Denial, Method, Proven, Verdict};
-use crate::policy::{DOOR, Once, STRENGTH, TwoFactorPolicy};
+use crate::policy::{DOOR, ENROLMENT_TRIES, Once, STRENGTH, TwoFactorPolicy};
 use crate::recovery;
 use crate::state::{Factors, Pending, Sight, after_fence, is_name, purpose_digest};
 use crate::totp::code::{TotpVerifier, TypedCode};
@@ -47,7 +47,8 @@ pub(crate) fn begin(
     let expires = made.plus(policy.pending_seconds);
     let shown = PendingDevice { secret: secret.duplicate(), parameters: policy.parameters, expires };
     let parameters = policy.parameters;
-    factors.pending = Some(Pending { name: name.into(), replaces, secret, parameters, made, expires, epochs });
+    factors.pending =
+        Some(Pending { name: name.into(), replaces, secret, parameters, made, expires, epochs, wrong: 0 });
     factors.put(draft)?;
     draft.event(EventKind::FactorPending);
     Ok(Beginning::Begun(draft.tentative(shown)))
@@ -58,7 +59,7 @@ pub(crate) fn confirm(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, code: &st
     let mut factors = Factors::read(draft)?;
     let (now, fence) = (draft.now(), draft.keyring().fence());
     let epochs = draft.root()?.epochs();
-    let Some(pending) = factors.pending.take() else { return Ok(Confirming::NonePending) };
+    let Some(mut pending) = factors.pending.take() else { return Ok(Confirming::NonePending) };
     if !pending.is_live(now, fence, epochs) {
         // Its secret is of no more use to anybody. Only the first attempt writes.
         factors.put(draft)?;
@@ -72,6 +73,10 @@ pub(crate) fn confirm(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, code: &st
     let codes = TotpVerifier::new(&pending.secret, parameters);
     let found = codes.judge(&typed, parameters.step_at(now), policy.enrolment_window, next);
     if !bool::from(found.fresh) {
+        // Who enrols was shown the secret and needs no guesses. Another login of the account was not: it gets few.
+        pending.wrong = pending.wrong.saturating_add(1);
+        factors.pending = Some(pending).filter(|pending| pending.wrong < ENROLMENT_TRIES);
+        factors.put(draft)?;
         return Ok(Confirming::Wrong);
     }
     let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
