@@ -10,6 +10,8 @@ use keywright_store::{Draft, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::service::concerns;
+
 /// The only client keychain there is (dossier § 5).
 pub(crate) const CSE: &str = "CSEv1r1";
 /// The server's own keychain, which clients may not write.
@@ -44,7 +46,7 @@ pub(crate) fn read(
     let keychain = match draft.read::<Keychain>(Slot::Keychain) {
         Ok(Some(keychain)) => keychain,
         Ok(None) => return Ok(Ok(None)),
-        Err(StepError::Open(_) | StepError::Decode(_) | StepError::Integrity(_)) => return Ok(Err(Unreadable)),
+        Err(error) if concerns(&error, Slot::Keychain) => return Ok(Err(Unreadable)),
         Err(error) => return Err(error),
     };
     let Some(key) = keychain.key_of_its_time(account, user_key)? else { return Ok(Err(Unreadable)) };

@@ -351,7 +351,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Whether an error is about a record.
-fn concerns(error: &StepError, slot: Slot) -> bool {
+pub(crate) fn concerns(error: &StepError, slot: Slot) -> bool {
     match error {
         StepError::Open(error) => error.slot() == slot.to_text(),
         StepError::Decode(found) | StepError::Integrity(found) => *found == slot,

@@ -144,6 +144,18 @@ pub fn refusal(draft: &mut Draft<'_>, policy: &LedgerPolicy, guesser: &Guesser) 
     })
 }
 
+/// What every guess is refused with now, to be answered before one is looked at. Unlike [`refusal`], this begins a wait
+/// anew, once, after the clock went back: answered by a mere look, it would begin anew at every look and never end.
+///
+/// # Errors
+/// [`StepError`]; the caller denies.
+pub fn refused(draft: &mut Draft<'_>, policy: &LedgerPolicy, guesser: &Guesser) -> Result<Option<Refusal>, StepError> {
+    Ok(match admit(draft, policy, guesser)?.1 {
+        Admission::Open(_) => None,
+        Admission::Refused(refusal) => Some(refusal),
+    })
+}
+
 /// Lifts waits and lock of a door. Only by an explicit act that the caller has proven: see
 /// [`GuessLedger::unlock`](keywright_core::GuessLedger::unlock). Gives whether there was anything to lift.
 ///

@@ -13,8 +13,9 @@ mod token;
 
 use http::Request;
 use keywright_challenge::Salts;
-use keywright_core::{Admission, Charge, Door, EventKind, GuessLedger, LedgerPolicy, Strength};
-use keywright_store::{Draft, Slot, StepError, due};
+use keywright_core::{Charge, Door, EventKind, LedgerPolicy, Strength};
+use keywright_store::guess::{self, Guesser};
+use keywright_store::{Draft, StepError, due};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -67,18 +68,9 @@ fn locked_out<H: Host>(
     if caller.login != Login::Password {
         return Ok(None);
     }
-    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    let policy = &parts.policy.challenge.ledger;
-    match ledger.admit(policy, Door::Challenge, Strength::Guessable, None, draft.now()) {
-        Admission::Open(_) => Ok(None),
-        Admission::Refused(refusal) => {
-            // The clock went back: without the put the wait would begin anew at every look, and never end.
-            if refusal.changed() {
-                draft.put(Slot::Ledger, &ledger, None)?;
-            }
-            Ok(Some(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())))
-        }
-    }
+    let stranger = Guesser { door: Door::Challenge, strength: Strength::Guessable, tag: None, passes_as: None };
+    let refusal = guess::refused(draft, &parts.policy.challenge.ledger, &stranger)?;
+    Ok(refusal.map(|refusal| ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())))
 }
 
 /// What a wrong proof is answered with: the fifth of a lane ends the app token that it came with (`decisions.md` 22).
