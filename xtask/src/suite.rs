@@ -9,7 +9,8 @@ use crate::report::Report;
 use crate::{client, msrv, process, readme, tools};
 
 /// Crates that promise to build without `std`.
-const PURE: [&str; 4] = ["keywright-core", "keywright-store", "keywright-challenge", "keywright-confirm"];
+const PURE: [&str; 5] =
+    ["keywright-core", "keywright-store", "keywright-challenge", "keywright-confirm", "keywright-twofactor"];
 
 /// # Errors
 /// [`Error::Step`] of the first step that failed.
