@@ -29,9 +29,10 @@ type Question = Box<dyn FnOnce(&Connection) + Send>;
 /// Opening reads and may write the file on the calling thread, and dropping waits for the changes already taken in: do
 /// both where blocking is allowed. Everything between is asynchronous, under any runtime.
 pub struct SqliteStore {
-    // Dropped first: what the writer still has to finish outlives no reader that needs it.
-    writer: Inbox<Job>,
+    // Dropped in this order: the writer's connection is then the last and closes alone, and SQLite takes the log back into
+    // the file. Of several that close at once, each may leave that to the others.
     readers: Inbox<Question>,
+    writer: Inbox<Job>,
     path: Option<PathBuf>,
 }
 
@@ -173,7 +174,7 @@ impl Builder {
         let writer = Inbox::start("keywright-writer", self.inbox, vec![writer]).map_err(OpenError::Thread)?;
         let readers = reading.into_iter().map(reader).collect();
         let readers = Inbox::start("keywright-reader", self.inbox, readers).map_err(OpenError::Thread)?;
-        Ok(SqliteStore { writer, readers, path: self.path })
+        Ok(SqliteStore { readers, writer, path: self.path })
     }
 }
 
