@@ -125,6 +125,30 @@ pub enum EventKind {
         /// The action's name.
         action: String,
     },
+    /// The credential of the account was changed; all sessions ended.
+    CredentialChanged,
+    /// The whole vault was replaced by a re-encrypted one.
+    VaultSwapped {
+        /// How many ciphers it has.
+        ciphers: u64,
+    },
+    /// A re-encrypted vault is held back until it is confirmed.
+    VaultHeld {
+        /// How many ciphers it has.
+        ciphers: u64,
+    },
+    /// A held vault is void: it was replaced, or what it rests on has changed.
+    VaultDropped,
+    /// A change of address was asked for.
+    AddressChangeAsked,
+    /// The address was changed; all sessions ended.
+    AddressChanged,
+    /// The address was verified.
+    AddressVerified,
+    /// A token was given out at a login.
+    TokenIssued,
+    /// A token's login proved its second factor.
+    TokenConfirmed,
     /// Mailed codes are asked for from now on.
     EmailFactorOn,
     /// Mailed codes are no longer asked for.

@@ -66,15 +66,15 @@ pub(crate) fn manifest(connection: &Connection, account: &Partition) -> Result<M
 }
 
 pub(crate) fn all_rows(connection: &Connection, account: &Partition) -> Result<Vec<Row>, Fault> {
-    let mut select =
-        connection.prepare_cached("SELECT id, mark, body FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
+    let mut select = connection
+        .prepare_cached("SELECT id, mark, body, meta FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
     let rows = select.query_map([account.key()], cipher)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn rows(connection: &Connection, account: &Partition, ids: &[CipherId]) -> Result<Vec<Row>, Fault> {
-    let mut select =
-        connection.prepare_cached("SELECT id, mark, body FROM keywright_ciphers WHERE partition = ?1 AND id = ?2")?;
+    let mut select = connection
+        .prepare_cached("SELECT id, mark, body, meta FROM keywright_ciphers WHERE partition = ?1 AND id = ?2")?;
     let ids: BTreeSet<&CipherId> = ids.iter().collect();
     let mut found = Vec::new();
     for id in ids {
@@ -134,7 +134,7 @@ fn stored(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Stored> {
 }
 
 fn cipher(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { id: CipherId(row.get(0)?), mark: Mark(row.get(1)?), body: body(row, 2)? })
+    Ok(Row { id: CipherId(row.get(0)?), mark: Mark(row.get(1)?), body: body(row, 2)?, meta: body(row, 3)? })
 }
 
 fn body(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Bytes> {

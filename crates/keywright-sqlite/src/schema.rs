@@ -30,6 +30,7 @@ CREATE TABLE keywright_ciphers (
     partition TEXT NOT NULL,
     id BLOB NOT NULL,
     mark BLOB NOT NULL,
+    meta BLOB NOT NULL,
     body BLOB NOT NULL,
     PRIMARY KEY (partition, id)
 ) WITHOUT ROWID;

@@ -79,11 +79,11 @@ fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[
         gone.execute(params![partition.key(), id.0])?;
     }
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO keywright_ciphers (partition, id, mark, body) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (partition, id) DO UPDATE SET mark = excluded.mark, body = excluded.body",
+        "INSERT INTO keywright_ciphers (partition, id, mark, meta, body) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (partition, id) DO UPDATE SET mark = excluded.mark, meta = excluded.meta, body = excluded.body",
     )?;
     for row in put {
-        upsert.execute(params![partition.key(), row.id.0, row.mark.0, &row.body[..]])?;
+        upsert.execute(params![partition.key(), row.id.0, row.mark.0, &row.meta[..], &row.body[..]])?;
     }
     Ok(())
 }

@@ -56,8 +56,13 @@ pub(crate) fn put_until(slot: Slot, expect: Expect, body: impl Into<Bytes>, purg
     Write { slot, expect, effect: Effect::Put { body: body.into(), purge_after: Some(purge_after) } }
 }
 
+/// The note beside a cipher: one per id, so that a swap, which keeps notes, leaves what a test compares with.
+fn meta_of(id: u8) -> Bytes {
+    vec![id, 0, 0xff].into()
+}
+
 pub(crate) fn row(id: u8, mark: u8, body: impl Into<Bytes>) -> Row {
-    Row { id: CipherId([id; 16]), mark: Mark([mark; 16]), body: body.into() }
+    Row { id: CipherId([id; 16]), mark: Mark([mark; 16]), body: body.into(), meta: meta_of(id) }
 }
 
 pub(crate) const fn stage_id(id: u8) -> StageId {

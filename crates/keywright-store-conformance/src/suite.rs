@@ -179,6 +179,7 @@ macro_rules! suite {
             vault_bodies_survive,
             swap_covers_exactly,
             swap_is_never_seen_half,
+            notes_outlive_a_swap,
             stages_are_upserts,
             promote_covers_exactly,
             one_of_edit_and_swap_wins,

@@ -55,6 +55,9 @@ pub enum Promise {
     /// A swap covers exactly the ciphers that the account owns.
     #[error("a swap covers exactly the ciphers that the account owns")]
     ExactCover,
+    /// A swap leaves the notes beside the ciphers.
+    #[error("a swap leaves the notes beside the ciphers")]
+    Notes,
     /// Vault edits and reads do what they say, sorted by id.
     #[error("vault edits and reads do what they say, sorted by id")]
     Vault,

@@ -165,6 +165,11 @@ impl<'a> Draft<'a> {
             Slot::Keychain,
             Slot::Sessions,
             Slot::VaultHead,
+            Slot::Held,
+            Slot::Credential,
+            Slot::Tokens,
+            Slot::PendingAddress,
+            Slot::Names,
         ] {
             if self.load_slot(slot)?.is_some() {
                 return Err(StepError::Integrity(slot));

@@ -152,7 +152,16 @@ fn exact(
     next: BTreeMap<CipherId, Row>,
 ) -> Result<BTreeMap<CipherId, Row>, CommitError> {
     let none = BTreeMap::new();
-    if owned.unwrap_or(&none).keys().eq(next.keys()) { Ok(next) } else { Err(CommitError::Conflict) }
+    let owned = owned.unwrap_or(&none);
+    if !owned.keys().eq(next.keys()) {
+        return Err(CommitError::Conflict);
+    }
+    // The notes stay: who swaps sends texts alone.
+    Ok(next
+        .into_iter()
+        .zip(owned.values())
+        .map(|((id, row), old)| (id, Row { meta: old.meta.clone(), ..row }))
+        .collect())
 }
 
 impl RecordStore for MemoryStore {

@@ -125,6 +125,22 @@ pub enum Slot {
     Session([u8; 16]),
     /// The head of the cipher vault.
     VaultHead,
+    /// A re-encrypted vault that is held back, or being uploaded in parts.
+    Held,
+    /// The credential record of a wire that keeps its own: address, key, parameters.
+    Credential,
+    /// The list of the account's API tokens.
+    Tokens,
+    /// One API token, by its selector.
+    Token([u8; 16]),
+    /// A change of address that waits for its mailed link.
+    PendingAddress,
+    /// The names that an account owns or intends to take.
+    Names,
+    /// Who holds a name; in the name's partition.
+    Claim,
+    /// A key pair that all instances share; in the server's partition.
+    ServerKey,
     /// The seal keys in use; in the server's partition.
     Kids,
     /// A record of the host's own.
@@ -141,6 +157,7 @@ impl Slot {
             Self::Ledger => Some(1 << 3),
             Self::VaultHead => Some(1 << 4),
             Self::Keychain => Some(1 << 5),
+            Self::Credential => Some(1 << 6),
             Self::Root
             | Self::Due
             | Self::Confirmations
@@ -148,6 +165,13 @@ impl Slot {
             | Self::Sessions
             | Self::Session(_)
             | Self::Kids
+            | Self::Held
+            | Self::Tokens
+            | Self::Token(_)
+            | Self::PendingAddress
+            | Self::Names
+            | Self::Claim
+            | Self::ServerKey
             | Self::Host(_) => None,
         }
     }
@@ -174,8 +198,16 @@ impl Slot {
             "sessions" => Self::Sessions,
             "vault" => Self::VaultHead,
             "kids" => Self::Kids,
+            "held" => Self::Held,
+            "credential" => Self::Credential,
+            "tokens" => Self::Tokens,
+            "pending-address" => Self::PendingAddress,
+            "names" => Self::Names,
+            "claim" => Self::Claim,
+            "server-key" => Self::ServerKey,
             _ => match text.split_once('/') {
                 Some(("session", digits)) => Self::Session(part(digits)?),
+                Some(("token", digits)) => Self::Token(part(digits)?),
                 Some(("stepup", digits)) => Self::StepUp(part(digits)?),
                 Some(("host", digits)) => Self::Host(part(digits)?),
                 _ => return Err(UnknownSlot),
@@ -206,8 +238,16 @@ impl fmt::Display for Slot {
             Self::Sessions => ("sessions", None),
             Self::VaultHead => ("vault", None),
             Self::Kids => ("kids", None),
+            Self::Held => ("held", None),
+            Self::Credential => ("credential", None),
+            Self::Tokens => ("tokens", None),
+            Self::PendingAddress => ("pending-address", None),
+            Self::Names => ("names", None),
+            Self::Claim => ("claim", None),
+            Self::ServerKey => ("server-key", None),
             Self::Session(id) => ("session/", Some(id)),
             Self::StepUp(id) => ("stepup/", Some(id)),
+            Self::Token(id) => ("token/", Some(id)),
             Self::Host(id) => ("host/", Some(id)),
         };
         f.write_str(name)?;
@@ -247,6 +287,14 @@ mod tests {
             Slot::Session([0xab; 16]),
             Slot::VaultHead,
             Slot::Kids,
+            Slot::Held,
+            Slot::Credential,
+            Slot::Tokens,
+            Slot::Token([0x2d; 16]),
+            Slot::PendingAddress,
+            Slot::Names,
+            Slot::Claim,
+            Slot::ServerKey,
             Slot::Host([7; 16]),
         ] {
             assert_eq!(Slot::parse(&slot.to_text()), Ok(slot));

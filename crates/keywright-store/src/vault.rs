@@ -34,7 +34,7 @@ macro_rules! hex_debug {
 }
 hex_debug!(CipherId, Mark, StageId);
 
-/// One cipher: its id, its mark, its sealed text.
+/// One cipher: its id, its mark, its sealed text, and what its application notes beside it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Row {
     /// The id.
@@ -43,11 +43,14 @@ pub struct Row {
     pub mark: Mark,
     /// The sealed text, byte for byte as it was committed.
     pub body: Bytes,
+    /// The application's note (a kind, times), sealed too. An edit writes it; a swap and a promotion leave the one that
+    /// is there, because who re-encrypts a vault sends texts alone.
+    pub meta: Bytes,
 }
 
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Row({:?}, {:?}, {} bytes)", self.id, self.mark, self.body.len())
+        write!(f, "Row({:?}, {:?}, {} + {} bytes)", self.id, self.mark, self.body.len(), self.meta.len())
     }
 }
 
@@ -65,9 +68,9 @@ pub enum VaultWrite {
         /// Rows to delete.
         delete: Vec<CipherId>,
     },
-    /// Every row replaced. A conflict unless the ids are **exactly** those the account owns.
+    /// Every row's mark and body replaced. A conflict unless the ids are **exactly** those the account owns.
     Swap {
-        /// The new rows.
+        /// The new rows; their `meta` is not looked at.
         rows: Rows,
     },
     /// As [`Swap`](Self::Swap), with the rows of a stage, which goes with it.

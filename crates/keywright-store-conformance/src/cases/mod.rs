@@ -41,6 +41,6 @@ pub use upkeep::{
     sweep_keeps_records_without_a_hint, sweep_keeps_to_its_limit,
 };
 pub use vault::{
-    one_of_edit_and_swap_wins, promote_covers_exactly, stages_are_upserts, swap_covers_exactly,
+    notes_outlive_a_swap, one_of_edit_and_swap_wins, promote_covers_exactly, stages_are_upserts, swap_covers_exactly,
     swap_is_never_seen_half, vault_edits_apply, vault_reads_are_sorted,
 };

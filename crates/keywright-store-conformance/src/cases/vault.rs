@@ -104,6 +104,30 @@ pub async fn swap_covers_exactly(store: Arc<dyn Backend>) -> Result<(), Violatio
     Ok(())
 }
 
+/// An application's note beside a cipher is written by edits alone: a swap and a promoted stage, whatever their rows say,
+/// leave the one that is there.
+///
+/// # Errors
+/// What was broken.
+pub async fn notes_outlive_a_swap(store: Arc<dyn Backend>) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let noted = |mark, body: &'static str, meta: &'static str| Row { meta: meta.into(), ..row(1, mark, body) };
+    let head = site.edit(root, Expect::Absent, put_rows(vec![noted(1, "a", "first")])).await?;
+    let head = site.edit(root, at(head), put_rows(vec![noted(2, "b", "second")])).await?;
+    let seen = store.read(&site.account, Which::All).await?;
+    holds!(seen == [noted(2, "b", "second")], Notes, "after an edit, the vault holds {seen:?}");
+    let head = site.edit(root, at(head), VaultWrite::Swap { rows: vec![noted(3, "c", "")] }).await?;
+    let seen = store.read(&site.account, Which::All).await?;
+    holds!(seen == [noted(3, "c", "second")], Notes, "after a swap, the vault holds {seen:?}");
+    let stage = stage_id(1);
+    store.stage(&site.account, stage, vec![noted(4, "d", "fourth")], LONG_AGO).await.map_err(Violation::Commit)?;
+    site.edit(root, at(head), VaultWrite::Promote { stage }).await?;
+    let ids = [CipherId([1; 16])];
+    let seen = store.read(&site.account, Which::Ids(&ids)).await?;
+    holds!(seen == [noted(4, "d", "second")], Notes, "after a promotion, the vault holds {seen:?}");
+    Ok(())
+}
+
 /// How many ciphers the readers watch.
 const WATCHED: u16 = 400;
 
@@ -113,7 +137,8 @@ fn generation(number: u8) -> Vec<Row> {
         id[..2].copy_from_slice(&n.to_be_bytes());
         CipherId(id)
     };
-    (0..WATCHED).map(|n| Row { id: id(n), mark: Mark([number; 16]), body: vec![number; 40].into() }).collect()
+    let row = |n| Row { id: id(n), mark: Mark([number; 16]), body: vec![number; 40].into(), meta: bytes::Bytes::new() };
+    (0..WATCHED).map(row).collect()
 }
 
 /// Readers watch while a vault is swapped again and again: by manifest and by read, each sees one generation, whole, and

@@ -109,6 +109,7 @@ impl SabotagedStore {
             Flaw::CommitsInSteps => self.in_steps(batch).await,
             Flaw::SwapsUncovered => self.swap_uncovered(batch).await,
             Flaw::SwapsInSteps => self.swap_in_steps(batch).await,
+            Flaw::SwapsTakeNotes => self.swap_as_edit(batch).await,
             Flaw::FoldsCase => self.folding(&batch).await,
             _ => self.noting(batch).await,
         }
@@ -281,6 +282,17 @@ impl SabotagedStore {
         let owned = self.inner.manifest(batch.partition()).await.map_err(failed)?.entries;
         let gone = owned.into_iter().map(|(id, _)| id).filter(|id| rows.iter().all(|row| row.id != *id));
         let edit = VaultWrite::Edit { put: rows.clone(), delete: gone.collect() };
+        self.inner.commit(remade(&batch, batch.writes().to_vec(), batch.events().to_vec(), Some(edit))?).await
+    }
+
+    async fn swap_as_edit(&self, batch: Batch) -> Result<(), CommitError> {
+        let Some(VaultWrite::Swap { rows }) = batch.vault() else { return self.inner.commit(batch).await };
+        let owned = self.inner.manifest(batch.partition()).await.map_err(failed)?.entries;
+        let covers = owned.len() == rows.len() && rows.iter().all(|row| owned.iter().any(|(id, _)| *id == row.id));
+        if !covers {
+            return self.inner.commit(batch).await;
+        }
+        let edit = VaultWrite::Edit { put: rows.clone(), delete: Vec::new() };
         self.inner.commit(remade(&batch, batch.writes().to_vec(), batch.events().to_vec(), Some(edit))?).await
     }
 

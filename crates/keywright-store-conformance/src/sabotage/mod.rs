@@ -71,6 +71,8 @@ pub enum Flaw {
     SwapsUncovered,
     /// A swap is visible half done.
     SwapsInSteps,
+    /// A swap writes the notes of its rows too.
+    SwapsTakeNotes,
     /// A manifest's head and entries are of two snapshots.
     ManifestTorn,
     /// A manifest is not sorted.
@@ -85,7 +87,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every one.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::IgnoresChecks,
         Self::IgnoresRevisions,
         Self::ReplacesPresent,
@@ -108,6 +110,7 @@ impl Flaw {
         Self::ErasesUnlocked,
         Self::SwapsUncovered,
         Self::SwapsInSteps,
+        Self::SwapsTakeNotes,
         Self::ManifestTorn,
         Self::ManifestUnsorted,
         Self::SweepsUnhinted,
@@ -139,6 +142,7 @@ impl Flaw {
             Self::ErasesNoCiphers => ("erase_drops_the_vault", Promise::Erase),
             Self::ErasesUnlocked => ("erase_beats_32_creators", Promise::Erase),
             Self::SwapsUncovered => ("swap_covers_exactly", Promise::ExactCover),
+            Self::SwapsTakeNotes => ("notes_outlive_a_swap", Promise::Notes),
             Self::SwapsInSteps | Self::ManifestTorn => ("swap_is_never_seen_half", Promise::Snapshot),
             Self::ManifestUnsorted => ("vault_reads_are_sorted", Promise::Vault),
             Self::SweepsUnhinted => ("sweep_keeps_records_without_a_hint", Promise::Sweep),
