@@ -98,6 +98,13 @@ impl<'a> Draft<'a> {
         self.partition
     }
 
+    /// The revision under which this attempt's batch puts its records: for a record that must name what is put beside
+    /// it. It proves nothing before the commit.
+    #[must_use]
+    pub const fn attempt(&self) -> Revision {
+        self.attempt
+    }
+
     /// The one moment at which this attempt is decided.
     #[must_use]
     pub const fn now(&self) -> UnixSeconds {

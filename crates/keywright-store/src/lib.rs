@@ -56,6 +56,7 @@
 //! - [`Draft`], [`Record`], [`Tentative`], [`Receipt`]: what a step sees.
 //! - `Driver`, `MemoryStore` (feature `std`): what runs it.
 //! - [`Root`], [`due`]: the records every account has. [`guess`]: the one way a guess is looked at.
+//! - [`names`]: unique names, without a commit that crosses partitions.
 //!
 //! # What it does not promise
 //! A store that replicates asynchronously can revive a spent code after a failover. Who can write the database without
@@ -75,6 +76,7 @@ pub mod guess;
 mod lanes;
 #[cfg(feature = "std")]
 mod memory;
+pub mod names;
 mod partition;
 mod port;
 mod record;

@@ -158,6 +158,7 @@ impl Slot {
             Self::VaultHead => Some(1 << 4),
             Self::Keychain => Some(1 << 5),
             Self::Credential => Some(1 << 6),
+            Self::Names => Some(1 << 7),
             Self::Root
             | Self::Due
             | Self::Confirmations
@@ -169,7 +170,6 @@ impl Slot {
             | Self::Tokens
             | Self::Token(_)
             | Self::PendingAddress
-            | Self::Names
             | Self::Claim
             | Self::ServerKey
             | Self::Host(_) => None,

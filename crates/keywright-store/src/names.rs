@@ -1,0 +1,441 @@
+//! Unique names (an e-mail address, a login name) without a commit that crosses partitions.
+//!
+//! An account's partition and a name's may lie on different shards, so no batch can change both. Three commits do, and
+//! whoever stops between two of them strands nobody:
+//!
+//! 1. The account notes an intent: [`intend`], a pure step. It draws a ticket that is never used again.
+//! 2. The name's own partition is made to say {account, ticket}: `Names::claim`.
+//! 3. The account takes the name, only if its intent still stands: [`take`], a pure step. It composes with what the name is
+//!    taken for (a new credential, say) and with [`release`] of the old name, in **one** batch.
+//!
+//! Whoever finds a name held by another looks there. Owned: it is taken. Only intended: the taker first cancels that
+//! intent, by a commit in the holder's partition that judges it there, and only then replaces the claim. So a claim
+//! never goes while its intent or ownership stands, and of all accounts at most one owns a name. An intent is no
+//! reservation: of two that race, the one that claims later may win; the other's [`take`] says no.
+//!
+//! ```
+//! # #[cfg(feature = "std")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
+//! use keywright_store::names::{self, Claim, NameIndex, Names};
+//! use keywright_store::{Driver, MemoryStore, Partition, Slot};
+//!
+//! # futures_lite::future::block_on(async {
+//! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+//! let address = NameIndex::derive(&keyring, "address", b"ada@example.org")?;
+//! let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let service = Names::new(driver.clone());
+//! let account = AccountId::new("user-1")?;
+//! let partition = Partition::account(&account);
+//!
+//! // 1: the account notes what it is about to do.
+//! let (intent, receipt) = driver.transact(&partition, &[Slot::Names], |draft| {
+//!     draft.create_account()?;
+//!     names::intend(draft, &address)
+//! }).await?;
+//! let intent = intent.ok_or("owned already")?.release(&receipt)?;
+//! // 2: the name says who.
+//! let Claim::Ours(claimed) = service.claim(&intent).await? else { return Err("taken".into()) };
+//! assert_eq!(service.find(&address).await?, None, "a claim is not yet ownership");
+//! // 3: the account takes it, together with whatever it is taken for.
+//! let (taken, _) = driver.transact(&partition, &[Slot::Names], |draft| names::take(draft, &claimed)).await?;
+//! assert!(taken);
+//! assert_eq!(service.find(&address).await?, Some(account));
+//! # Ok(())
+//! # })
+//! # }
+//! # #[cfg(not(feature = "std"))]
+//! # fn main() {}
+//! ```
+//!
+//! # What a crash leaves behind
+//! | it stops | it leaves | who wants the name next |
+//! |---|---|---|
+//! | after 1 | an intent, one of at most [`MAX_INTENDED`] | takes it: nothing says otherwise |
+//! | after 2 | an intent, and a claim that nobody believes | cancels the intent, replaces the claim |
+//! | after an intent of another was cancelled | the other's claim, which can come to nothing | replaces it |
+//! | after 3, which released an old name | the old name's claim, which nobody believes | replaces it |
+//! | after an account was erased | its claims, likewise | replaces them |
+//!
+//! An account that owned an old name owns it until the very commit that takes the new one. A reply that is lost is a stop
+//! like any other: what it was about either stands or does not, and every call can be made again.
+//!
+//! # What it does not do
+//! It does not know texts: canonicalise the name first. It does not tell the loser of a race who won. It does not hide by
+//! its timing whether a name is claimed: `Names::find` looks at a second partition only if so.
+//! Who can write the database without the keyring can make an account lose its names, as it can delete the account.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_core::{AccountId, Keyring, KeyringError, UnixSeconds};
+use serde::{Deserialize, Serialize};
+
+use crate::{Draft, Partition, Record, Slot, StepError, Tentative};
+
+#[cfg(feature = "std")]
+mod service;
+
+#[cfg(feature = "std")]
+pub use service::{Claim, MAX_OVERTAKEN, Names};
+
+/// The most names an account intends to take at one time. One more drops the oldest intent: whoever made it is told by
+/// [`take`] that it stands no more.
+pub const MAX_INTENDED: usize = 8;
+
+/// The most names an account owns. A wire has one, and two for as long as a move takes.
+pub const MAX_OWNED: usize = 8;
+
+/// A name by its index value: what its partition is called by, never the text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NameIndex([u8; 32]);
+
+impl NameIndex {
+    /// The index value of a canonical name, under the keyring's index key of this purpose (`address`, say), which does
+    /// not rotate. Two texts that must not both be taken must be one text here.
+    ///
+    /// # Errors
+    /// [`KeyringError`] if the key cannot be derived; with a loaded keyring this does not happen.
+    pub fn derive(keyring: &Keyring, purpose: &str, canonical: &[u8]) -> Result<Self, KeyringError> {
+        Ok(Self(keyring.index(purpose)?.mac(&[canonical])))
+    }
+
+    /// From an index value that was made elsewhere.
+    #[must_use]
+    pub const fn from_bytes(index: [u8; 32]) -> Self {
+        Self(index)
+    }
+
+    /// The name's own partition.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        Partition::name(&self.0)
+    }
+}
+
+impl fmt::Debug for NameIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NameIndex(")?;
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("…)")
+    }
+}
+
+/// Names one intent for ever: drawn anew for each, so that what became void never becomes valid again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Ticket([u8; 16]);
+
+/// What a name's partition says. By itself it proves nothing: the account must say the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Claimant {
+    account: AccountId,
+    ticket: Ticket,
+}
+
+impl Record for Claimant {
+    const SCHEMA: u16 = 1;
+}
+
+/// An intent that was committed. Only the receipt of its commit gives it out, so no claim precedes its intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    name: NameIndex,
+    claimant: Claimant,
+}
+
+impl Intent {
+    /// The account that intends.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.claimant.account
+    }
+
+    /// The name.
+    #[must_use]
+    pub const fn name(&self) -> &NameIndex {
+        &self.name
+    }
+}
+
+/// Proof that the name's partition said {account, ticket} after the intent was committed. Only `Names::claim` makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed(Intent);
+
+impl Claimed {
+    /// The intent that was claimed for.
+    #[must_use]
+    pub const fn intent(&self) -> &Intent {
+        &self.0
+    }
+}
+
+/// A name that an account has given up. Only the receipt of that commit gives it out, so no claim goes before that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released(Intent);
+
+impl Released {
+    /// The name.
+    #[must_use]
+    pub const fn name(&self) -> &NameIndex {
+        self.0.name()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Standing {
+    Intended,
+    /// With the end of the time in which nobody else may take it, while the account has not proven itself.
+    Owned {
+        provisional_until: Option<UnixSeconds>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    name: NameIndex,
+    ticket: Ticket,
+    /// When it came to stand so.
+    since: UnixSeconds,
+    standing: Standing,
+}
+
+impl Entry {
+    const fn is_owned(&self) -> bool {
+        matches!(self.standing, Standing::Owned { .. })
+    }
+
+    fn claimant(&self, account: &AccountId) -> Intent {
+        Intent { name: self.name, claimant: Claimant { account: account.clone(), ticket: self.ticket } }
+    }
+
+    fn holding(&self, now: UnixSeconds) -> Holding {
+        match self.standing {
+            Standing::Intended => Holding::Intended,
+            Standing::Owned { provisional_until: None } => Holding::Owned,
+            // Run out, or from a clock that stood further ahead than the whole time.
+            Standing::Owned { provisional_until: Some(until) }
+                if until <= now || self.since > now.plus(until.since(self.since)) =>
+            {
+                Holding::Lapsed
+            }
+            Standing::Owned { provisional_until: Some(_) } => Holding::Owned,
+        }
+    }
+}
+
+/// All names of an account: one record. At most one entry a name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct NameList {
+    entries: Vec<Entry>,
+}
+
+impl Record for NameList {
+    const SCHEMA: u16 = 1;
+}
+
+impl NameList {
+    fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
+        Ok(draft.read::<Self>(Slot::Names)?.unwrap_or_default())
+    }
+
+    fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        // An empty list is put, not deleted: a lost reply is settled by what a batch has put.
+        draft.put(Slot::Names, self, None)
+    }
+
+    fn of(&self, name: &NameIndex) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == *name)
+    }
+
+    fn make_room(&mut self) {
+        while self.entries.iter().filter(|entry| !entry.is_owned()).count() >= MAX_INTENDED {
+            let Some(oldest) = self.entries.iter().position(|entry| !entry.is_owned()) else { return };
+            self.entries.remove(oldest);
+        }
+    }
+}
+
+/// Notes that the account is about to take a name. `None` if it owns the name already. A second intent for one name
+/// replaces the first; beyond [`MAX_INTENDED`] the oldest goes.
+///
+/// # Errors
+/// [`StepError::NoAccount`] outside an account; else as reading does.
+pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentative<Intent>>, StepError> {
+    let account = account(draft)?;
+    let mut list = NameList::read(draft)?;
+    if list.of(name).is_some_and(Entry::is_owned) {
+        return Ok(None);
+    }
+    list.entries.retain(|entry| entry.name != *name);
+    list.make_room();
+    let entry =
+        Entry { name: *name, ticket: Ticket(draft.random()?), since: draft.now(), standing: Standing::Intended };
+    let intent = entry.claimant(&account);
+    list.entries.push(entry);
+    list.put(draft)?;
+    Ok(Some(draft.tentative(intent)))
+}
+
+/// Makes the name the account's own, if the intent still stands. `false`: somebody was faster, or the intent was dropped;
+/// nothing is changed, and the caller changes nothing either. Asked again after it was granted, it is granted.
+///
+/// # Errors
+/// [`StepError::Misuse`] for what another account has claimed, or beyond [`MAX_OWNED`]; else as reading does.
+pub fn take(draft: &mut Draft<'_>, claimed: &Claimed) -> Result<bool, StepError> {
+    take_as(draft, claimed, None)
+}
+
+/// The same, for an account that has not proven itself yet: from `until` on (by the clock of the server that looks) a
+/// taker may evict it, unless [`firm_up`] came first.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_provisional(draft: &mut Draft<'_>, claimed: &Claimed, until: UnixSeconds) -> Result<bool, StepError> {
+    take_as(draft, claimed, Some(until))
+}
+
+fn take_as(
+    draft: &mut Draft<'_>,
+    Claimed(intent): &Claimed,
+    provisional_until: Option<UnixSeconds>,
+) -> Result<bool, StepError> {
+    if account(draft)? != intent.claimant.account {
+        return Err(StepError::Misuse("a name that another account has claimed"));
+    }
+    let now = draft.now();
+    let mut list = NameList::read(draft)?;
+    let owned = list.entries.iter().filter(|entry| entry.is_owned()).count();
+    let Some(entry) = list.entries.iter_mut().find(|entry| entry.claimant(&intent.claimant.account) == *intent) else {
+        return Ok(false);
+    };
+    if entry.is_owned() {
+        return Ok(true);
+    }
+    if owned >= MAX_OWNED {
+        return Err(StepError::Misuse("an account that owns too many names"));
+    }
+    entry.since = now;
+    entry.standing = Standing::Owned { provisional_until };
+    list.put(draft)?;
+    Ok(true)
+}
+
+/// Ends the provisional time: the account has proven itself. `false` if it does not own the name, because it was evicted
+/// or never had it.
+///
+/// # Errors
+/// As reading does.
+pub fn firm_up(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
+    let mut list = NameList::read(draft)?;
+    let Some(entry) = list.entries.iter_mut().find(|entry| entry.name == *name && entry.is_owned()) else {
+        return Ok(false);
+    };
+    let firm = Standing::Owned { provisional_until: None };
+    if entry.standing != firm {
+        entry.standing = firm;
+        list.put(draft)?;
+    }
+    Ok(true)
+}
+
+/// Whether the account owns the name, provisionally or for good. Ask it in the commit that acts on a look-up.
+///
+/// # Errors
+/// As reading does.
+pub fn owns(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
+    Ok(NameList::read(draft)?.of(name).is_some_and(Entry::is_owned))
+}
+
+/// The names that the account owns, those taken first first.
+///
+/// # Errors
+/// As reading does.
+pub fn owned(draft: &mut Draft<'_>) -> Result<Vec<NameIndex>, StepError> {
+    Ok(NameList::read(draft)?.entries.iter().filter(|entry| entry.is_owned()).map(|entry| entry.name).collect())
+}
+
+/// Gives a name up, owned or only intended. `None` if it is neither. From the commit on the name is free; hand what the
+/// receipt releases to `Names::let_go`, which tidies up.
+///
+/// # Errors
+/// As reading does.
+pub fn release(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentative<Released>>, StepError> {
+    let account = account(draft)?;
+    let mut list = NameList::read(draft)?;
+    let Some(at) = list.entries.iter().position(|entry| entry.name == *name) else { return Ok(None) };
+    let released = Released(list.entries.remove(at).claimant(&account));
+    list.put(draft)?;
+    Ok(Some(draft.tentative(released)))
+}
+
+/// Gives all names up: before [`Draft::erase`], which drops the list and would leave the claims to the next taker.
+///
+/// # Errors
+/// As reading does.
+pub fn release_all(draft: &mut Draft<'_>) -> Result<Tentative<Vec<Released>>, StepError> {
+    let account = account(draft)?;
+    let list = NameList::read(draft)?;
+    let released = list.entries.iter().map(|entry| Released(entry.claimant(&account))).collect();
+    if !list.entries.is_empty() {
+        NameList::default().put(draft)?;
+    }
+    Ok(draft.tentative(released))
+}
+
+fn account(draft: &Draft<'_>) -> Result<AccountId, StepError> {
+    draft.partition().as_account().ok_or(StepError::NoAccount)
+}
+
+/// What a taker ends in the holder's partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ousted {
+    /// An intent. The account may be in use under another name; or it may be all that a crashed registration has left.
+    Intent,
+    /// A provisional ownership whose time had run out.
+    Provisional,
+}
+
+/// How an account stands to a claim in its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holding {
+    /// Not at all, and never again: tickets are not drawn twice.
+    Void,
+    Intended,
+    Owned,
+    Lapsed,
+}
+
+fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<Holding, StepError> {
+    match draft.root() {
+        // The account never was, or is gone with all its records.
+        Err(StepError::NoAccount) => return Ok(Holding::Void),
+        root => root?,
+    };
+    let list = NameList::read(draft)?;
+    let entry = list.of(name).filter(|entry| entry.ticket == ticket);
+    Ok(entry.map_or(Holding::Void, |entry| entry.holding(draft.now())))
+}
+
+/// Ends what may be ended, in the holder's partition, and says how the holder stood. `husk` is what else that commit
+/// does with the account.
+#[cfg_attr(not(feature = "std"), expect(dead_code, reason = "only the service asks"))]
+fn oust(
+    draft: &mut Draft<'_>,
+    name: &NameIndex,
+    ticket: Ticket,
+    husk: &mut impl FnMut(&mut Draft<'_>, Ousted) -> Result<(), StepError>,
+) -> Result<Holding, StepError> {
+    let held = holding(draft, name, ticket)?;
+    let ousted = match held {
+        Holding::Void | Holding::Owned => return Ok(held),
+        Holding::Intended => Ousted::Intent,
+        Holding::Lapsed => Ousted::Provisional,
+    };
+    let mut list = NameList::read(draft)?;
+    list.entries.retain(|entry| entry.name != *name);
+    list.put(draft)?;
+    husk(draft, ousted)?;
+    Ok(held)
+}

@@ -1,0 +1,215 @@
+//! One store, any number of servers, and the acts that a wire makes of the protocol.
+
+use std::sync::Arc;
+
+use keywright_core::{AccountId, Keyring, ManualClock, SharedRng, UnixSeconds};
+use keywright_sqlite::SqliteStore;
+use keywright_store::names::{self, Claim, Claimed, Intent, NameIndex, Names, Ousted};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Slot, StepError, TransactError};
+use keywright_store_conformance::Backend;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+pub(crate) type Rng = Arc<SharedRng<ChaCha20Rng>>;
+
+/// Lives as long as the store does.
+pub(crate) type Guard = Option<tempfile::TempDir>;
+
+pub(crate) fn memory() -> (Arc<dyn Backend>, Guard) {
+    (Arc::new(MemoryStore::new()), None)
+}
+
+pub(crate) fn sqlite() -> (Arc<dyn Backend>, Guard) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path().join("store.db")).unwrap();
+    (Arc::new(store), Some(directory))
+}
+
+pub(crate) fn id(account: &str) -> AccountId {
+    AccountId::new(account).unwrap()
+}
+
+pub(crate) const NAMES: &[Slot] = &[Slot::Names];
+
+/// What `create_account` looks at: named at once, or each is one more load.
+pub(crate) const ALL: &[Slot] = &[
+    Slot::Ledger,
+    Slot::Due,
+    Slot::Challenge,
+    Slot::Confirmations,
+    Slot::Factors,
+    Slot::Recovery,
+    Slot::Keychain,
+    Slot::Sessions,
+    Slot::VaultHead,
+    Slot::Held,
+    Slot::Credential,
+    Slot::Tokens,
+    Slot::PendingAddress,
+    Slot::Names,
+    Slot::Root,
+];
+
+/// How an attempt to get a name ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Took,
+    /// Somebody owned it.
+    Taken,
+    /// Somebody was faster.
+    Overtaken,
+}
+
+/// What is shared by all servers. `store` is what they write through; `truth` is what lies beneath any faults.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) clock: Arc<ManualClock>,
+    truth: Server,
+    pub(crate) name: NameIndex,
+    pub(crate) old: NameIndex,
+    _guard: Guard,
+}
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) driver: Driver,
+    pub(crate) names: Names,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, (store, guard): (Arc<dyn RecordStore>, Guard)) -> Self {
+        let rng = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
+        let keyring = Arc::new(Keyring::generate(&rng).unwrap());
+        let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
+        let name = NameIndex::derive(&keyring, "address", b"ada@example.org").unwrap();
+        let old = NameIndex::derive(&keyring, "address", b"old@example.org").unwrap();
+        let driver = Driver::new(store, Arc::clone(&keyring), Arc::<SharedRng<_>>::clone(&rng), clock.clone());
+        let truth = Server { names: Names::new(driver.clone()), driver };
+        Self { rng, keyring, clock, truth, name, old, _guard: guard }
+    }
+
+    /// The server that no fault meets.
+    pub(crate) const fn truth(&self) -> &Server {
+        &self.truth
+    }
+
+    /// A further server, with lanes of its own.
+    pub(crate) fn server(&self, store: Arc<dyn RecordStore>) -> Server {
+        let rng = Arc::<SharedRng<_>>::clone(&self.rng);
+        let driver = Driver::new(store, Arc::clone(&self.keyring), rng, self.clock.clone());
+        Server { names: Names::new(driver.clone()), driver }
+    }
+
+    /// Of these accounts at most one owns the name, and the look-up says the same. Gives the owner.
+    pub(crate) async fn owner(&self, accounts: &[AccountId]) -> Option<AccountId> {
+        let mut owners = Vec::new();
+        for account in accounts {
+            if self.truth.owns(account, &self.name).await {
+                owners.push(account.clone());
+            }
+        }
+        assert!(owners.len() <= 1, "two own the name: {owners:?}");
+        assert_eq!(self.truth.names.find(&self.name).await.unwrap(), owners.first().cloned(), "the look-up lies");
+        owners.pop()
+    }
+
+    /// A late comer gets the name unless one of these owns it. Gives whether it did.
+    pub(crate) async fn nobody_is_stranded(&self, accounts: &[AccountId]) -> bool {
+        let owner = self.owner(accounts).await;
+        let late = id("late");
+        self.truth.create(&late).await;
+        let ended = self.truth.acquire(&late, self.name, None).await.unwrap();
+        assert_eq!(ended == Ended::Took, owner.is_none(), "{ended:?} beside {owner:?}");
+        let mut all = accounts.to_vec();
+        all.push(late.clone());
+        assert_eq!(self.owner(&all).await, Some(owner.unwrap_or(late)));
+        ended == Ended::Took
+    }
+}
+
+impl Server {
+    pub(crate) async fn create(&self, account: &AccountId) {
+        let partition = Partition::account(account);
+        let made = self.driver.transact(&partition, ALL, |draft| draft.create_account().map(drop));
+        made.await.unwrap();
+    }
+
+    pub(crate) async fn owns(&self, account: &AccountId, name: &NameIndex) -> bool {
+        let look = |draft: &mut Draft<'_>| match names::owns(draft, name) {
+            Err(StepError::NoAccount) => Ok(false),
+            said => said,
+        };
+        self.driver.observe(&account.into(), NAMES, look).await.unwrap()
+    }
+
+    pub(crate) async fn intend(&self, account: &AccountId, name: NameIndex) -> Result<Intent, TransactError> {
+        let partition = Partition::account(account);
+        let (intent, receipt) = self.driver.transact(&partition, NAMES, |draft| names::intend(draft, &name)).await?;
+        Ok(intent.unwrap().release(&receipt).unwrap())
+    }
+
+    pub(crate) async fn claim(&self, intent: &Intent) -> Result<Claimed, Ended> {
+        match self.names.claim(intent).await.unwrap() {
+            Claim::Ours(claimed) => Ok(claimed),
+            _ => Err(Ended::Taken),
+        }
+    }
+
+    pub(crate) async fn take(&self, account: &AccountId, claimed: &Claimed) -> Result<bool, TransactError> {
+        Ok(self.driver.transact(&account.into(), NAMES, |draft| names::take(draft, claimed)).await?.0)
+    }
+
+    /// All of it: intend, claim, take and release, let go.
+    pub(crate) async fn acquire(
+        &self,
+        account: &AccountId,
+        name: NameIndex,
+        old: Option<NameIndex>,
+    ) -> Result<Ended, TransactError> {
+        let intent = self.intend(account, name).await?;
+        let Claim::Ours(claimed) = self.names.claim(&intent).await? else { return Ok(Ended::Taken) };
+        let step = |draft: &mut Draft<'_>| {
+            if !names::take(draft, &claimed)? {
+                return Ok(None);
+            }
+            let released = match old {
+                Some(old) => names::release(draft, &old)?,
+                None => None,
+            };
+            Ok(Some(released))
+        };
+        let (taken, receipt) = self.driver.transact(&account.into(), NAMES, step).await?;
+        let Some(released) = taken else { return Ok(Ended::Overtaken) };
+        if let Some(released) = released {
+            // Best effort: what it fails at, the next taker does.
+            let _ = self.names.let_go(&released.release(&receipt).unwrap()).await;
+        }
+        Ok(Ended::Took)
+    }
+
+    /// A registration: the account and its intent at once, the name provisionally. Whoever is ousted and owns nothing is
+    /// erased by that commit.
+    pub(crate) async fn register(
+        &self,
+        account: &AccountId,
+        name: NameIndex,
+        until: UnixSeconds,
+    ) -> Result<Ended, TransactError> {
+        let step = |draft: &mut Draft<'_>| {
+            draft.create_account()?;
+            names::intend(draft, &name)
+        };
+        let (intent, receipt) = self.driver.transact(&account.into(), ALL, step).await?;
+        let intent = intent.unwrap().release(&receipt).unwrap();
+        let Claim::Ours(claimed) = self.names.claim_with(&intent, erase_husk).await? else { return Ok(Ended::Taken) };
+        let step = |draft: &mut Draft<'_>| names::take_provisional(draft, &claimed, until);
+        let (took, _) = self.driver.transact(&account.into(), NAMES, step).await?;
+        Ok(if took { Ended::Took } else { Ended::Overtaken })
+    }
+}
+
+/// An account that owns nothing after it was ousted was never more than its registration.
+pub(crate) fn erase_husk(draft: &mut Draft<'_>, _: Ousted) -> Result<(), StepError> {
+    if names::owned(draft)?.is_empty() { draft.erase(&[]).map(drop) } else { Ok(()) }
+}
