@@ -57,7 +57,8 @@
 //! | mailed code | 6 digits | 5th wrong try, 10 minutes (24 h by policy) | a fresh code, the same tries |
 //!
 //! Waits are whole seconds of the server's clock: by a stopwatch one can be up to a second shorter than it says. Mails go
-//! out at least 60 s apart, 5 for a confirmation, 10 a day for an account. These counts are kept apart from what is
+//! out at least 60 s apart, 5 for a confirmation, 10 a day for an account, of which requests without login get 3: strangers
+//! cannot use up what the owner has, and a code that they had sent again lives no longer than the one before. These counts are kept apart from what is
 //! pending, so that no other action, session or style refills them; wrong mailed codes are charged to the guess ledger's
 //! door `mailed` as well.
 //!

@@ -1,12 +1,12 @@
 //! The pure transitions of mailed codes.
 
-use keywright_core::{DeviceTag, EventKind, Reason, Refusal};
-use keywright_store::guess::{Guess, Guesser, Look, check, refusal};
+use keywright_core::{DeviceTag, EventKind, Reason, Refusal, UnixSeconds};
+use keywright_store::guess::{self, Guess, Guesser, Look, check};
 use keywright_store::{Draft, StepError, Tentative};
 
 use crate::action::{Binding, Place};
 use crate::code::{CancelToken, Code, Label, MailedCode, draw_mailed, is_six_digits};
-use crate::outbox::Held;
+use crate::outbox::{Asker, Held};
 use crate::outcome::{Confirmation, Denial, Sending};
 use crate::policy::{ConfirmPolicy, DOOR, STRENGTH};
 use crate::state::{Confirmations, Moment, Pending, Style};
@@ -20,7 +20,7 @@ pub(crate) fn ask(
 ) -> Result<Sending<Tentative<MailedCode>>, StepError> {
     let moment = Moment::of(draft)?;
     let mut list = Confirmations::read(draft)?;
-    if let Err(held) = admit(draft, policy, &mut list, &binding.place, &moment)? {
+    if let Err(held) = admit(draft, policy, &mut list, &binding.place, &moment, Asker::Login)? {
         return Ok(match held {
             Held::NotYet(retry_after) => Sending::NotYet { retry_after },
             Held::Exhausted(retry_after) => Sending::Exhausted { retry_after },
@@ -28,7 +28,7 @@ pub(crate) fn ask(
     }
     let expires = moment.now.plus(policy.mailed_seconds);
     let (mail, code) = draw(draft, expires)?;
-    list.mail.book(&binding.place, moment.now, expires);
+    list.mail.book(&binding.place, moment.now, expires, Asker::Login);
     let pending = Pending::new(binding, &moment, Style::MailedCode { code }, expires);
     list.insert(policy, &moment, pending, &mail.cancel);
     list.put(draft)?;
@@ -37,7 +37,7 @@ pub(crate) fn ask(
 }
 
 /// Sends a fresh code for what an authenticated request started; anything else does nothing. Which pending confirmation:
-/// that of a place, or the newest of an action.
+/// that of a place, or the newest of an action. The fresh code ends when the one before would have.
 pub(crate) fn resend(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -52,17 +52,15 @@ pub(crate) fn resend(
             && matches!(pending.style, Style::MailedCode { .. })
             && pending.void(&moment).is_none()
     };
-    let Some(place) = list.iter_mut().rev().find(|pending| wanted(pending)).map(|pending| pending.place) else {
-        return Ok(None);
-    };
-    if admit(draft, policy, &mut list, &place, &moment)?.is_err() {
+    let newest = list.iter_mut().rev().find(|pending| wanted(pending));
+    let Some((place, expires)) = newest.map(|pending| (pending.place, pending.expires)) else { return Ok(None) };
+    if admit(draft, policy, &mut list, &place, &moment, Asker::Stranger)?.is_err() {
         return Ok(None);
     }
-    let expires = moment.now.plus(policy.mailed_seconds);
     let (mail, code) = draw(draft, expires)?;
-    list.mail.book(&place, moment.now, expires);
+    list.mail.book(&place, moment.now, expires, Asker::Stranger);
     if let Some(pending) = list.at(&place) {
-        pending.renew(code, &moment, expires);
+        pending.renew(code, &moment);
         pending.allow_cancel(&mail.cancel);
     }
     list.put(draft)?;
@@ -125,13 +123,23 @@ pub(crate) fn confirm(
     }
 }
 
-/// What a mailed code would be refused with now, without looking at one.
+/// When the code ends that is pending for this very action, target, parameters and session.
+pub(crate) fn pending(draft: &mut Draft<'_>, binding: &Binding) -> Result<Option<UnixSeconds>, StepError> {
+    let moment = Moment::of(draft)?;
+    let mut list = Confirmations::read(draft)?;
+    let live = list
+        .at(&binding.place)
+        .filter(|pending| matches!(pending.style, Style::MailedCode { .. }) && pending.void(&moment).is_none());
+    Ok(live.filter(|pending| pending.is_bound_to(binding).into()).map(|pending| pending.expires))
+}
+
+/// What every mailed code is refused with now: said before one is looked at.
 pub(crate) fn refused(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
     tag: Option<DeviceTag>,
 ) -> Result<Option<Refusal>, StepError> {
-    refusal(draft, &policy.ledger, &guesser(tag))
+    guess::refused(draft, &policy.ledger, &guesser(tag))
 }
 
 const fn guesser(tag: Option<DeviceTag>) -> Guesser {
@@ -145,16 +153,17 @@ fn admit(
     list: &mut Confirmations,
     place: &Place,
     moment: &Moment,
+    asker: Asker,
 ) -> Result<Result<(), Held>, StepError> {
     let went_back = list.mail.settle(policy, moment.now);
-    let admitted = list.mail.admit(policy, place, moment.now);
+    let admitted = list.mail.admit(policy, place, moment.now, asker);
     if went_back && admitted.is_err() {
         list.put(draft)?;
     }
     Ok(admitted)
 }
 
-fn draw(draft: &Draft<'_>, expires: keywright_core::UnixSeconds) -> Result<(MailedCode, Code), StepError> {
+fn draw(draft: &Draft<'_>, expires: UnixSeconds) -> Result<(MailedCode, Code), StepError> {
     let text = draw_mailed(draft.entropy())?;
     let code = Code::new(draft.entropy(), Label::Mailed, text.expose())?;
     let cancel = CancelToken::random(draft.entropy())?;

@@ -6,13 +6,17 @@ use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Place;
-use crate::policy::{ConfirmPolicy, DAY_SECONDS, MAILED_MAX_SECONDS, MAILED_TRIES, MAILS_PER_DAY, MAILS_PER_PENDING};
+use crate::policy::{
+    ConfirmPolicy, DAY_SECONDS, MAILED_MAX_SECONDS, MAILED_TRIES, MAILS_PER_DAY, MAILS_PER_PENDING, RESENDS_PER_DAY,
+};
 
 /// The mails of one account.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     /// When mails went out in the last 24 hours, oldest first.
     sent: Vec<UnixSeconds>,
+    /// Those of them that strangers asked for.
+    resent: Vec<UnixSeconds>,
     /// One for each (action, session) that was mailed to and whose limits still hold.
     budgets: Vec<Budget>,
 }
@@ -30,6 +34,15 @@ struct Budget {
     until: UnixSeconds,
 }
 
+/// Who asks for a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A caller who is logged in.
+    Login,
+    /// Anybody: gets only a part of the day's mails.
+    Stranger,
+}
+
 /// Why no mail goes out now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Held {
@@ -42,7 +55,7 @@ impl Outbox {
     /// shorter than it was (`security.md` § 12). True if so: then it must be stored, even beside a refusal.
     pub(crate) fn settle(&mut self, policy: &ConfirmPolicy, now: UnixSeconds) -> bool {
         let mut went_back = false;
-        for at in self.sent.iter_mut().filter(|at| **at > now) {
+        for at in self.sent.iter_mut().chain(&mut self.resent).filter(|at| **at > now) {
             *at = now;
             went_back = true;
         }
@@ -52,21 +65,30 @@ impl Outbox {
             went_back = true;
         }
         self.sent.retain(|at| now.since(*at) < DAY_SECONDS);
+        self.resent.retain(|at| now.since(*at) < DAY_SECONDS);
         self.budgets.retain(|budget| now < budget.until || now.since(budget.last) < policy.mail_spacing_seconds);
         went_back
     }
 
     /// Whether a mail may go out now. The outbox is settled.
-    pub(crate) fn admit(&self, policy: &ConfirmPolicy, place: &Place, now: UnixSeconds) -> Result<(), Held> {
-        // How many of the day's mails are too many, and how long until the last of those is a day old.
-        let surplus = self.sent.len().saturating_add(1).saturating_sub(policy.mails_per_day);
-        let day = surplus.checked_sub(1).and_then(|nth| self.sent.get(nth)).map(|at| left(at.plus(DAY_SECONDS), now));
+    pub(crate) fn admit(
+        &self,
+        policy: &ConfirmPolicy,
+        place: &Place,
+        now: UnixSeconds,
+        asker: Asker,
+    ) -> Result<(), Held> {
+        let all = full_for(&self.sent, policy.mails_per_day, now);
+        let day = match asker {
+            Asker::Login => all,
+            Asker::Stranger => all.max(full_for(&self.resent, policy.resends_per_day, now)),
+        };
         let budget = self.find(place);
         let used_up = budget
             .filter(|budget| budget.tries >= policy.mailed_tries || budget.sends >= policy.mails_per_pending)
             .map(|budget| left(budget.until, now));
         let spacing = budget.map_or(0, |budget| left(budget.last.plus(policy.mail_spacing_seconds), now));
-        match day.unwrap_or(0).max(used_up.unwrap_or(0)) {
+        match day.max(used_up.unwrap_or(0)) {
             0 if spacing == 0 => Ok(()),
             0 => Err(Held::NotYet(spacing)),
             seconds => Err(Held::Exhausted(seconds.max(spacing))),
@@ -74,8 +96,11 @@ impl Outbox {
     }
 
     /// Counts a mail that was admitted; its code expires at `until`.
-    pub(crate) fn book(&mut self, place: &Place, now: UnixSeconds, until: UnixSeconds) {
+    pub(crate) fn book(&mut self, place: &Place, now: UnixSeconds, until: UnixSeconds, asker: Asker) {
         self.sent.push(now);
+        if asker == Asker::Stranger {
+            self.resent.push(now);
+        }
         let old = self.budgets.iter().position(|budget| budget.place == *place).map(|at| self.budgets.remove(at));
         let (tries, sends) = old.filter(|old| now < old.until).map_or((0, 0), |old| (old.tries, old.sends));
         self.budgets.push(Budget { place: *place, tries, sends: sends.saturating_add(1), last: now, until });
@@ -107,6 +132,7 @@ impl Outbox {
     /// Whether it can have been written by this crate.
     pub(crate) fn is_bounded(&self) -> bool {
         self.sent.len() <= MAILS_PER_DAY
+            && self.resent.len() <= RESENDS_PER_DAY
             && self.budgets.len() <= MAILS_PER_DAY
             && self.budgets.iter().all(|budget| {
                 budget.tries <= MAILED_TRIES
@@ -119,6 +145,13 @@ impl Outbox {
     fn find(&self, place: &Place) -> Option<&Budget> {
         self.budgets.iter().find(|budget| budget.place == *place)
     }
+}
+
+/// Seconds until one more mail is within the day's: until the last of those that are too many is a day old.
+fn full_for(mails: &[UnixSeconds], most: usize, now: UnixSeconds) -> u64 {
+    let surplus = mails.len().saturating_add(1).saturating_sub(most);
+    let last = surplus.checked_sub(1).and_then(|nth| mails.get(nth));
+    last.map_or(0, |at| left(at.plus(DAY_SECONDS), now))
 }
 
 /// Seconds from `now` to `end`; 0 if it is over.
@@ -136,11 +169,36 @@ mod tests {
 
     fn send(outbox: &mut Outbox, place: u8, now: UnixSeconds) -> Result<(), Held> {
         let policy = ConfirmPolicy::default();
-        outbox.settle(&policy, now);
-        outbox.admit(&policy, &[place; 32], now)?;
-        outbox.book(&[place; 32], now, now.plus(600));
+        send_for(outbox, place, now, &policy, Asker::Login)
+    }
+
+    fn send_for(
+        outbox: &mut Outbox,
+        place: u8,
+        now: UnixSeconds,
+        policy: &ConfirmPolicy,
+        asker: Asker,
+    ) -> Result<(), Held> {
+        outbox.settle(policy, now);
+        outbox.admit(policy, &[place; 32], now, asker)?;
+        outbox.book(&[place; 32], now, now.plus(600), asker);
         assert!(outbox.is_bounded());
         Ok(())
+    }
+
+    #[test]
+    fn strangers_get_three_a_day_of_the_ten() {
+        let (mut outbox, policy) = (Outbox::default(), ConfirmPolicy::default());
+        for nth in 0..3 {
+            assert_eq!(send_for(&mut outbox, nth, at(nth.into()), &policy, Asker::Stranger), Ok(()));
+        }
+        let fourth = send_for(&mut outbox, 3, at(3), &policy, Asker::Stranger);
+        assert_eq!(fourth, Err(Held::Exhausted(86_397)));
+        for nth in 3..10 {
+            assert_eq!(send(&mut outbox, nth, at(nth.into())), Ok(()), "seven are the owner's");
+        }
+        assert_eq!(send(&mut outbox, 10, at(10)), Err(Held::Exhausted(86_390)));
+        assert_eq!(send_for(&mut outbox, 10, at(86_400), &policy, Asker::Stranger), Ok(()), "the window slides");
     }
 
     #[test]
@@ -174,7 +232,7 @@ mod tests {
         let policy = ConfirmPolicy::default();
         assert!(outbox.settle(&policy, at(0)));
         assert!(!outbox.settle(&policy, at(1)), "once");
-        assert_eq!(outbox.admit(&policy, &[1; 32], at(1)), Err(Held::NotYet(59)));
+        assert_eq!(outbox.admit(&policy, &[1; 32], at(1), Asker::Login), Err(Held::NotYet(59)));
         assert_eq!(send(&mut outbox, 1, at(60)), Ok(()));
     }
 

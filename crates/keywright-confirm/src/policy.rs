@@ -49,7 +49,11 @@ pub const MAILS_PER_PENDING: u8 = 5;
 /// `security.md` § 5.
 pub const MAILS_PER_DAY: usize = 10;
 
-/// The day of [`MAILS_PER_DAY`], in seconds: it slides.
+/// Mails of one account in any 24 hours that were sent again for requests **without** login. Part of [`MAILS_PER_DAY`]:
+/// strangers must not use up what the owner has. A mail that got lost is sent again once or twice, not more.
+pub const RESENDS_PER_DAY: usize = 3;
+
+/// The day of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds: it slides.
 pub const DAY_SECONDS: u64 = 86_400;
 
 /// The numbers that confirmations go by. [`Default`] are the constants of this module.
@@ -77,6 +81,7 @@ pub struct ConfirmPolicy {
     pub(crate) mail_spacing_seconds: u64,
     pub(crate) mails_per_pending: u8,
     pub(crate) mails_per_day: usize,
+    pub(crate) resends_per_day: usize,
 }
 
 impl Default for ConfirmPolicy {
@@ -94,6 +99,7 @@ impl Default for ConfirmPolicy {
             mail_spacing_seconds: MAIL_SPACING_SECONDS,
             mails_per_pending: MAILS_PER_PENDING,
             mails_per_day: MAILS_PER_DAY,
+            resends_per_day: RESENDS_PER_DAY,
         }
     }
 }
@@ -191,6 +197,12 @@ impl ConfirmPolicyBuilder {
         self
     }
 
+    /// Mails of one account in 24 hours for requests without login: 1 to 3. Default [`RESENDS_PER_DAY`].
+    pub const fn resends_per_day(mut self, mails: usize) -> Self {
+        self.policy.resends_per_day = mails;
+        self
+    }
+
     /// The policy.
     ///
     /// # Errors
@@ -208,6 +220,7 @@ impl ConfirmPolicyBuilder {
         within("mail_spacing_seconds", policy.mail_spacing_seconds, MAIL_SPACING_SECONDS, 3_600)?;
         within("mails_per_pending", policy.mails_per_pending.into(), 1, MAILS_PER_PENDING.into())?;
         within("mails_per_day", policy.mails_per_day as u64, 1, MAILS_PER_DAY as u64)?;
+        within("resends_per_day", policy.resends_per_day as u64, 1, RESENDS_PER_DAY as u64)?;
         policy.ledger.check_guess_probability(GuessOdds::new(1, 1_000_000)?)?;
         Ok(policy)
     }
@@ -245,7 +258,7 @@ mod tests {
     fn every_number_has_both_bounds_and_is_named() {
         type Change = fn(ConfirmPolicyBuilder, u64) -> ConfirmPolicyBuilder;
         #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
-        let fields: [(&str, u64, u64, Change); 11] = [
+        let fields: [(&str, u64, u64, Change); 12] = [
             ("pending", 1, 8, |b, n| b.pending(n as usize)),
             ("code_seconds", 30, 600, |b, n| b.code_seconds(n)),
             ("code_tries", 1, 5, |b, n| b.code_tries(n as u8)),
@@ -257,6 +270,7 @@ mod tests {
             ("mail_spacing_seconds", 60, 3_600, |b, n| b.mail_spacing_seconds(n)),
             ("mails_per_pending", 1, 5, |b, n| b.mails_per_pending(n as u8)),
             ("mails_per_day", 1, 10, |b, n| b.mails_per_day(n as usize)),
+            ("resends_per_day", 1, 3, |b, n| b.resends_per_day(n as usize)),
         ];
         for (field, min, max, change) in fields {
             for (number, good) in [(min, true), (max, true), (min - 1, false), (max + 1, false)] {

@@ -5,7 +5,7 @@ use core::fmt;
 
 #[cfg(feature = "std")]
 use keywright_core::AccountId;
-use keywright_core::{DeviceTag, Refusal};
+use keywright_core::{DeviceTag, Refusal, UnixSeconds};
 use keywright_store::{Draft, Slot, StepError, Tentative};
 #[cfg(feature = "std")]
 use keywright_store::{Driver, Partition, Receipt};
@@ -129,7 +129,8 @@ impl ConfirmSteps {
 
     /// Sends a fresh code for what [`ask_mailed_in`](Self::ask_mailed_in) started, for a request **without** login:
     /// that of a session, or without one the newest of the action. `None` if nothing is pending or no mail may go out
-    /// now; the wire answers the same in every case.
+    /// now; the wire answers the same in every case. Such requests get a part of the day's mails only
+    /// ([`RESENDS_PER_DAY`](crate::policy::RESENDS_PER_DAY)), and the fresh code ends when the one before would have.
     ///
     /// # Errors
     /// [`StepError`]; nothing is sent or counted.
@@ -161,11 +162,26 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| grant.map(|()| Confirmed::new(binding.account, action))))
     }
 
-    /// What a mailed code would be refused with now, without looking at one: for a wire that tells of a wait first.
+    /// When the mailed code ends that is pending for this very action in this session; `None` if none is.
     ///
     /// # Errors
     /// [`StepError`]; the caller denies.
-    pub fn mailed_refusal_in(
+    pub fn mailed_pending_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &A,
+        session: &[u8],
+    ) -> Result<Option<UnixSeconds>, StepError> {
+        let binding = Binding::of(draft, action, session)?;
+        mailed::pending(draft, &binding)
+    }
+
+    /// What every mailed code is refused with now, to be answered before one is looked at: for a wire that tells of a wait
+    /// first. Begins a wait anew, once, after the clock went back.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn mailed_refused_in(
         &self,
         draft: &mut Draft<'_>,
         tag: Option<DeviceTag>,

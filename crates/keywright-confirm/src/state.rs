@@ -100,11 +100,11 @@ impl Pending {
         self.digest.as_slice().ct_eq(binding.digest.as_slice())
     }
 
-    /// Puts a fresh code in the place of the mailed one.
-    pub(crate) fn renew(&mut self, code: Code, moment: &Moment, expires: UnixSeconds) {
+    /// Puts a fresh code in the place of the mailed one. It lives no longer than that would have: whoever can have a mail
+    /// sent again must not keep a confirmation pending for ever.
+    pub(crate) fn renew(&mut self, code: Code, moment: &Moment) {
         self.style = Style::MailedCode { code };
         self.made = moment.now;
-        self.expires = expires;
     }
 
     /// Spends it. The code of a grant is kept to tell a replay.
@@ -246,6 +246,7 @@ impl TryFrom<Stored> for Confirmations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::Asker;
     use keywright_core::LocalRng;
     use keywright_store::Root;
     use proptest::prelude::*;
@@ -272,7 +273,7 @@ mod tests {
             let binding = Binding { account: account.clone(), action: "a", place: [byte; 32], digest: [byte; 32] };
             let pending = Pending::new(&binding, &moment, style, now.plus(600));
             list.insert(&policy, &moment, pending, &CancelToken::random(&rng).unwrap());
-            list.mail.book(&[byte; 32], now, now.plus(600));
+            list.mail.book(&[byte; 32], now, now.plus(600), if byte < 3 { Asker::Stranger } else { Asker::Login });
         }
         list
     }
@@ -303,8 +304,11 @@ mod tests {
                 *tries = 5;
             }
         });
-        refuses(|list| (0..6).for_each(|_| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::EPOCH.plus(9))));
-        refuses(|list| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::MAX));
+        refuses(|list| {
+            (0..6).for_each(|_| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::EPOCH.plus(9), Asker::Login))
+        });
+        refuses(|list| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::EPOCH.plus(9), Asker::Stranger));
+        refuses(|list| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::MAX, Asker::Login));
     }
 
     proptest! {

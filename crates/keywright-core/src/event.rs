@@ -92,6 +92,12 @@ pub enum EventKind {
     },
     /// The host was told to end an app token.
     AppTokenEnded,
+    /// The host was told to remove the account's end-to-end keys.
+    EndToEndKeysReset,
+    /// The host was told to end all of the account's logins.
+    LoginsEnded,
+    /// The host was told to end all logins but the one that acted.
+    OtherLoginsEnded,
     /// The enrolment of a TOTP device was begun.
     FactorPending,
     /// A TOTP device was added.
@@ -120,6 +126,12 @@ pub enum EventKind {
     },
     /// The last recovery code is used.
     RecoveryCodesExhausted,
+    /// A recovery code was used of a set that is older than the last restore: codes that were used since the backup work
+    /// once more. Tell the owner to make new ones.
+    RecoveryCodesStale {
+        /// Unused codes of the set, as the backup knows it.
+        remaining: u8,
+    },
     /// A session proved itself once more for an action.
     StepUpGranted {
         /// The action's name.
@@ -185,5 +197,12 @@ mod tests {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(text, r#"{"at":7,"kind":"guess_denied","door":"challenge","reason":"wrong"}"#);
         assert_eq!(serde_json::from_str::<SecurityEvent>(&text).unwrap(), event);
+        for (kind, name) in [
+            (EventKind::EndToEndKeysReset, "end_to_end_keys_reset"),
+            (EventKind::LoginsEnded, "logins_ended"),
+            (EventKind::OtherLoginsEnded, "other_logins_ended"),
+        ] {
+            assert_eq!(serde_json::to_value(kind).unwrap()["kind"], name);
+        }
     }
 }

@@ -85,6 +85,7 @@
 //! with a wrong passphrase is spent, and its session keeps a credit: for [`CREDIT_TRIES`] further passphrases within
 //! [`CREDIT_SECONDS`], at `session/open` alone, no token is asked for or looked at. So a slip costs no second code, and
 //! the code is worth nothing elsewhere. While the passphrase's own door is shut, no token is looked at, so none is spent.
+//! A right recovery code also unlocks the door of time-based codes, when strangers have shut it.
 //!
 //! # Answers of our own
 //! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, 429 with an empty list and

@@ -6,7 +6,7 @@ use http::StatusCode;
 use keywright_core::UnixSeconds;
 use serde_json::{Value, json};
 
-use crate::guard::Factor;
+use crate::factors::Factor;
 use crate::iso;
 
 /// An answer that refuses. Not `Debug`: its details may name an address.

@@ -1,42 +1,18 @@
 //! The second factor: which one a caller must prove, and what comes of it. The client wishes; the server chooses.
 
 use keywright_confirm::{Action, Confirmation, MailedCode, Sending};
-use keywright_core::{AccountId, Charge, DeviceTag, Door, EventKind, Refusal, SecretString, Strength};
+use keywright_core::{AccountId, Charge, Door, EventKind, Refusal, SecretString, Strength};
 use keywright_store::guess::{self, Guesser};
 use keywright_store::{Draft, Partition, Receipt, Slot, StepError, Tentative};
-use keywright_twofactor::{Proven, Verdict};
+use keywright_twofactor::Verdict;
 use zeroize::Zeroizing;
 
+use crate::caller::Caller;
 use crate::error::{ApiError, Complaint, Details, Wait};
-use crate::host::{Endpoint, Host, Login, Mail, User};
-use crate::mailed;
+use crate::factors::{Demand, Enrolment, Factor};
+use crate::host::{Endpoint, Host, Mail, User};
 use crate::request::{SentCode, Target};
 use crate::service::{Failure, Parts};
-
-/// What is asked for, by the wire's names and in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Factor {
-    /// A time-based code or a recovery code.
-    Totp,
-    /// A mailed code.
-    Email,
-    /// The digest of the login password; only where nothing else is enrolled.
-    Password,
-}
-
-impl Factor {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Totp => "totp",
-            Self::Email => "email",
-            Self::Password => "password",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Totp, Self::Email, Self::Password].into_iter().find(|factor| factor.name() == name)
-    }
-}
 
 /// What a caller proves a second factor for, whole: a code that was mailed for one act is void for any other.
 #[derive(Clone)]
@@ -83,19 +59,10 @@ impl Authorized {
     }
 }
 
-/// When an act asks for a proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Demand {
-    /// Always: who has enrolled nothing proves the login password.
-    Always,
-    /// When a factor is active; with none there is nothing that the act could weaken.
-    WhenActive,
-}
-
 /// A caller before an act.
 pub(crate) struct Guard<'a, H> {
     pub(crate) parts: &'a Parts<H>,
-    pub(crate) caller: &'a Login,
+    pub(crate) caller: &'a Caller,
     pub(crate) sent: &'a SentCode,
     pub(crate) act: Act,
     pub(crate) demand: Demand,
@@ -113,26 +80,8 @@ enum Ruling<T> {
     },
     /// A password was charged: the host is asked.
     Charged(Charge),
-}
-
-/// What the account has enrolled.
-struct Enrolment {
-    available: Vec<Factor>,
-    recovery_codes: u8,
-}
-
-impl Enrolment {
-    /// The wish, if it is enrolled; else the first that is; else the password. So `password` never replaces an enrolled
-    /// one, and naming `email` mails nothing to who never enrolled it.
-    fn choose(&self, wish: Option<Factor>) -> Factor {
-        let wish = wish.filter(|wish| self.available.contains(wish));
-        wish.or_else(|| self.available.first().copied()).unwrap_or(Factor::Password)
-    }
-
-    fn details(&self, method: Factor, user: &User) -> Details {
-        let email = user.verified_emails.first().filter(|_| method == Factor::Email).cloned();
-        Details { method, generated: false, email, expires: None, available: self.available.clone() }
-    }
+    /// Something has moved since the login was looked up: it is looked up again.
+    Moved,
 }
 
 impl<H: Host> Guard<'_, H> {
@@ -146,11 +95,10 @@ impl<H: Host> Guard<'_, H> {
         let account = &self.caller.user.account;
         let slots: Vec<Slot> = [Slot::Factors, Slot::Recovery, Slot::Ledger, Slot::Confirmations]
             .into_iter()
-            .chain([mailed::slot(self.parts, self.caller)])
             .chain(slots.iter().copied())
             .collect();
         let turn = self.parts.driver.turn(&Partition::account(account)).await?;
-        let mut found = self.parts.step(&turn, account, &slots, |draft| self.judge(draft, &mut then)).await?;
+        let mut found = self.parts.step_for(&turn, self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
         if let (Ruling::Charged(charge), _) = &found {
             let digest = self.digest().ok_or(StepError::Misuse("a password was charged without one"))?;
             let right = self.parts.host.check_password(account, &digest).await?;
@@ -170,6 +118,7 @@ impl<H: Host> Guard<'_, H> {
                     Err(error) => error,
                 }))
             }
+            (Ruling::Moved, _) => Err(Failure::Moved),
             (Ruling::Charged(_), _) => Err(StepError::Misuse("a charge was not settled").into()),
         }
     }
@@ -179,14 +128,16 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        if !self.parts.policy.enabled {
+        let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
+        if enrolment.is_stuck {
+            return Ok(Ruling::Refused(ApiError::not_allowed()));
+        }
+        if enrolment.is_free(self.parts.policy.enabled) {
             return self.unproven(draft, then);
         }
-        let enrolment = self.enrolment(draft)?;
         let ruling = match enrolment.choose(self.sent.method) {
             Factor::Totp => self.by_totp(draft, &enrolment)?,
             Factor::Email => self.by_email(draft, &enrolment)?,
-            Factor::Password if self.demand == Demand::WhenActive => return self.unproven(draft, then),
             Factor::Password => self.by_password(draft, &enrolment)?,
         };
         Ok(match ruling {
@@ -194,6 +145,7 @@ impl<H: Host> Guard<'_, H> {
             Ruling::Refused(error) => Ruling::Refused(error),
             Ruling::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
             Ruling::Charged(charge) => Ruling::Charged(charge),
+            Ruling::Moved => Ruling::Moved,
         })
     }
 
@@ -205,15 +157,21 @@ impl<H: Host> Guard<'_, H> {
         right: bool,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        let enrolment = self.enrolment(draft)?;
+        let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
         let method = enrolment.choose(None);
         if !right {
             guess::confirm_charge(draft, charge);
             return Ok(complain(Complaint::Invalid, &enrolment.details(method, &self.caller.user)));
         }
         guess::give_back(draft, &self.parts.policy.ledger, charge, charge.lane().tag())?;
+        if enrolment.is_stuck {
+            return Ok(Ruling::Refused(ApiError::not_allowed()));
+        }
         if method != Factor::Password {
             return Ok(complain(Complaint::Required, &enrolment.details(method, &self.caller.user)));
+        }
+        if !self.caller.stands(draft)? {
+            return Ok(Ruling::Moved);
         }
         let proof = self.authorized();
         let proof = draft.tentative(proof);
@@ -230,7 +188,7 @@ impl<H: Host> Guard<'_, H> {
         then(draft, proof).map(Ruling::Done)
     }
 
-    /// Nothing to prove: two-factor is off, or nothing is active that the act could weaken.
+    /// Nothing to prove: two-factor is off, or nothing is enrolled that the act could weaken.
     fn unproven<T>(
         &self,
         draft: &mut Draft<'_>,
@@ -272,13 +230,11 @@ impl<H: Host> Guard<'_, H> {
     /// would never ask for the recovery code that is the way out.
     fn shut(&self, draft: &mut Draft<'_>, enrolment: &Enrolment) -> Result<Option<u64>, StepError> {
         let tag = self.parts.tag(draft, self.caller)?;
-        let stands = |refusal: &Refusal| !refusal.changed();
-        let totp = self.parts.factors.totp_refusal_in(draft, tag)?.filter(stands).as_ref().map(Refusal::retry_after);
+        let totp = self.parts.factors.totp_refused_in(draft, tag)?.as_ref().map(Refusal::retry_after);
         if totp.is_none() || enrolment.recovery_codes == 0 {
             return Ok(totp);
         }
-        let recovery = self.parts.factors.recovery_refusal_in(draft, tag)?.filter(stands);
-        let recovery = recovery.as_ref().map(Refusal::retry_after);
+        let recovery = self.parts.factors.recovery_refused_in(draft, tag)?.as_ref().map(Refusal::retry_after);
         Ok(totp.and_then(|totp| recovery.map(|recovery| totp.min(recovery))))
     }
 
@@ -288,26 +244,23 @@ impl<H: Host> Guard<'_, H> {
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let (parts, tag) = (self.parts, self.parts.tag(draft, self.caller)?);
-        // A look does not begin a wait anew after the clock went back; the judgement of a code does.
-        if let Some(refusal) = parts.confirmations.mailed_refusal_in(draft, tag)?.filter(|refusal| !refusal.changed()) {
+        if let Some(refusal) = parts.confirmations.mailed_refused_in(draft, tag)? {
             return Ok(too_many(draft, refusal.retry_after()));
         }
-        let session = mailed::session(parts, self.caller);
+        let session = parts.session(self.caller);
         let mut details = enrolment.details(Factor::Email, &self.caller.user);
-        details.expires = mailed::pending(draft, parts, self.caller, &self.act)?;
+        details.expires = parts.confirmations.mailed_pending_in(draft, &self.act, &session)?;
         if let Some(code) = &self.sent.code {
             let digits = digits_of(code);
             let act = self.act.clone();
             match parts.confirmations.confirm_mailed_in(draft, act, &session, &digits, tag)? {
                 Confirmation::Granted(proof) => {
-                    mailed::forget(draft, parts, self.caller)?;
                     return Ok(Ruling::Done(proof.map(|confirmed| {
                         let (account, act) = confirmed.into_parts();
                         Authorized { account, act }
                     })));
                 }
                 Confirmation::Denied(denial) if denial.was_last_try() => {
-                    mailed::forget(draft, parts, self.caller)?;
                     return Ok(complain(Complaint::MaxAttempts, &details));
                 }
                 Confirmation::Refused(refusal) => return Ok(too_many(draft, refusal.retry_after())),
@@ -330,8 +283,6 @@ impl<H: Host> Guard<'_, H> {
         }
         match self.parts.confirmations.ask_mailed_in(draft, &self.act, session)? {
             Sending::Send(mail) => {
-                let expires = mail.peek(draft)?.expires();
-                mailed::note(draft, self.parts, self.caller, &self.act, expires)?;
                 details.generated = true;
                 Ok(Ruling::Mailed { mail, complaint, details })
             }
@@ -355,10 +306,10 @@ impl<H: Host> Guard<'_, H> {
         let usable = policy.password_fallback && self.caller.user.has_password;
         let Some(_) = &self.sent.code else {
             let guesser = self.password_guesser(draft)?;
-            let refusal = if usable { guess::refusal(draft, &policy.ledger, &guesser)? } else { None };
+            let refusal = if usable { guess::refused(draft, &policy.ledger, &guesser)? } else { None };
             return Ok(match refusal {
-                Some(refusal) if !refusal.changed() => too_many(draft, refusal.retry_after()),
-                _ => complain(Complaint::Required, &details),
+                Some(refusal) => too_many(draft, refusal.retry_after()),
+                None => complain(Complaint::Required, &details),
             });
         };
         // Without a password nothing can be right, and nothing is there to guess at; what is no digest is no guess.
@@ -382,19 +333,6 @@ impl<H: Host> Guard<'_, H> {
         let code = self.sent.code.as_ref()?.expose();
         let is_digest = code.len() == 64 && code.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_digest.then(|| SecretString::new(code.to_ascii_lowercase()))
-    }
-
-    fn enrolment(&self, draft: &mut Draft<'_>) -> Result<Enrolment, StepError> {
-        let (policy, user) = (&self.parts.policy, &self.caller.user);
-        let enrolled = self.parts.factors.enrolled_in(draft)?;
-        let mut available = Vec::new();
-        if policy.by_totp && enrolled.has_totp() {
-            available.push(Factor::Totp);
-        }
-        if policy.by_email && enrolled.email && !user.verified_emails.is_empty() {
-            available.push(Factor::Email);
-        }
-        Ok(Enrolment { available, recovery_codes: enrolled.recovery.unwrap_or(0) })
     }
 }
 
@@ -426,36 +364,4 @@ pub(crate) async fn send_code<H: Host>(parts: &Parts<H>, user: &User, code: &Mai
         tracing::error!(error = &error as &dyn std::error::Error, "a code was not mailed");
         ApiError::mail_failed("sendEmailCode", error.shown())
     })
-}
-
-impl<H: Host> Parts<H> {
-    /// Judges a code that is either time-based, six or seven digits, or a recovery code, anything else: never both. Eight
-    /// characters are a recovery code, also if they are digits (dossier § 8).
-    pub(crate) fn verify_code(
-        &self,
-        draft: &mut Draft<'_>,
-        caller: &Login,
-        code: &SecretString,
-        endpoint: Endpoint,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
-        let (code, purpose) = (code.expose(), Act::purpose(endpoint));
-        let tag = self.tag(draft, caller)?;
-        if matches!(code.len(), 6 | 7) && code.bytes().all(|byte| byte.is_ascii_digit()) {
-            self.factors.verify_totp_in(draft, code, &purpose, tag)
-        } else {
-            self.factors.verify_recovery_in(draft, code, &purpose, tag)
-        }
-    }
-
-    /// The caller's login token to the guess ledger, in the present epochs: known at the doors it has passed in them.
-    pub(crate) fn tag(&self, draft: &mut Draft<'_>, caller: &Login) -> Result<Option<DeviceTag>, StepError> {
-        let root = draft.root()?;
-        Ok(Some(DeviceTag::from_bytes(self.devices.tag(&[
-            b"rocketchat",
-            caller.user.account.as_str().as_bytes(),
-            caller.token.0.as_bytes(),
-            &root.credential_epoch.to_be_bytes(),
-            &root.factor_epoch.to_be_bytes(),
-        ]))))
-    }
 }

@@ -9,8 +9,8 @@ use keywright_core::{AccountId, SecretString, UnixSeconds};
 /// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
 /// crash.
 ///
-/// The order of calls for one request: [`login`](Self::login) (once more if work was due that may have ended it);
-/// [`permitted`](Self::permitted) for the limits and [`admit`](Self::admit); the second factor, which may ask for
+/// The order of calls for one request: [`login`](Self::login), twice: the first says whose account to look at, the second
+/// comes after that look (both once more if the account moved before the commit, or work was due); [`permitted`](Self::permitted) for the limits and [`admit`](Self::admit); the second factor, which may ask for
 /// [`check_password`](Self::check_password), already charged to the guess ledger, or for [`mail`](Self::mail) with a
 /// code. For another's account, only after the caller's proof is committed: `permitted`,
 /// [`find_user`](Self::find_user), `mail` with the notice, then the target's commit. Last, whatever a commit made due:
@@ -55,7 +55,8 @@ pub trait Host: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Sends a mail to **every** verified address of a user, in the user's language. Not called for a user without one.
-    /// A mail that was queued for good counts as sent.
+    /// A mail that was queued for good counts as sent. Queue a code: a caller without a login may be waiting, and must not
+    /// learn by the time it takes that there was one to send.
     ///
     /// # Errors
     /// [`MailError`]; its text is shown to the caller. After a notice that failed nothing is changed.

@@ -80,12 +80,32 @@
 //! the SHA-256 of the login password (`password`). The server chooses which is asked for; a client can wish for another
 //! that is enrolled, never for a weaker one. Nothing is remembered: each call proves anew.
 //!
+//! # Which proof
+//! - `resetE2EKey` goes by what is enrolled **and** offered by [`RocketChatPolicy`], else by the password; with two-factor
+//!   off it asks for nothing. So it is on this wire.
+//! - What changes factors (`totp.enable`, `enableEmail`, `disableEmail`, `resetTOTP`) goes by what is enrolled, whatever is
+//!   offered: no switch, and no address that is no longer verified, opens the factors to a stolen login. Recovery codes
+//!   without a device count. Where something is enrolled and nothing of it can be asked for (mailed codes without a
+//!   verified address), the answer is `error-not-allowed`. `totp.disable` and `regenerateCodes` take a code in any case.
+//! - A code under the name `totp` is judged by what the account has: as many digits as one of its devices shows are a
+//!   time-based code, anything else is a recovery code or none. Only devices of six digits are enrolled here; an account can
+//!   have others from elsewhere. Where a device shows **eight**, eight digits can be both: the door of time-based codes
+//!   decides, its wait included, and is charged, once, for what is neither; an unused recovery code passes uncharged.
+//! - An enrolment is confirmed by the login that began it, before any epoch moves. Beginning in another login takes its
+//!   place.
+//!
 //! # The order of checks
 //! Login, 401 · shape of headers and body, 400 `invalid-params` · request limit and the guess ledger's waits, 429 ·
 //! second factor, 400 `totp-*` · permission · look-up · federated · notice mail · reset. Another's account is two commits:
 //! the caller's proof, bound to the target as it was named; then, after the notice, the target's reset. A crash or a
 //! failure between costs a code and resets nothing. What the host must remove becomes due in the target's commit; until it
 //! is done, nothing of the account is served here.
+//!
+//! A login is found before its account's turn has come, and another request may end it meanwhile. So the commit compares
+//! the account's epochs with those that stood before the look-up; if they moved, the login is looked up again, and of two
+//! resets with two right codes the second is 401. Both resets move the credential epoch, as a recovery does: all logins
+//! end, and with them what they have begun or proven, on the account's other wires too (a Nextcloud session is authorised
+//! anew).
 //!
 //! # Safer than upstream, on the same wire
 //! The numbers are those of the protocol page's list of weaknesses; each has a test in `tests/wire`.
@@ -97,7 +117,7 @@
 //! | 3 | two requests can use one recovery code; a used one can come back | one commit spends it |
 //! | 4, 5 | unsalted hashes, secrets in clear | keyed hashes, sealed records |
 //! | 6 | codes compared as numbers: `"+26920"` passes | ASCII digits; anything else is no guess |
-//! | 7 | `sendEmailCode` mails anybody, voids codes, refills guesses | it sends again what a call with a login started |
+//! | 7 | `sendEmailCode` mails anybody, voids codes, refills guesses | it sends again what a call with a login started, three times a day, and prolongs nothing |
 //! | 8 | beginning an enrolment switched the active one off | nothing changes before the new device is proven |
 //! | 9 | nothing enrolled and no password: no second factor | refused, as if a password were asked for |
 //! | 10 | unparsable JSON resets the caller's own keys | refused, forms too; a body of no bytes is one's own, as ever |
@@ -120,9 +140,18 @@
 //! - [`Host::remove_keys`] and [`Host::end_logins`] are called after the commit that made them due, and again after a
 //!   crash or a failure. The host's own endpoints call [`RocketChat::finish_due`] first to keep that up.
 //! - Request limits are the host's ([`Host::admit`]); the headers are written here. Without them `sendEmailCode` is held
-//!   back by the limits on mails alone: a minute apart, five for an act, ten a day for an account.
-//! - `sendEmailCode` answers alike, but a mail that is sent while the caller waits takes time: queue it.
+//!   back by the limits on mails alone: a minute apart, five for an act, ten a day for an account and three of them for
+//!   callers without a login.
+//! - [`Host::login`] is called twice for a request, and more often if the account moves meanwhile: make it cheap.
 //! - TOTP and recovery codes belong to the account. What was enrolled elsewhere is asked for here.
+//!
+//! # What `sendEmailCode` tells
+//! One answer, and one look at the store, for who is unknown, has no address, has nothing pending or has had their three
+//! mails: at a partition that has nothing, where there is no account. What remains: a mail that does go out is a commit and
+//! a call of [`Host::mail`] (at most three a day, and only while a code of the owner's own call is pending); the look waits
+//! for the account's turn while something else of it is being decided; and [`Host::find_user`] takes its own time. So queue
+//! the mail, and look up who does not exist as slowly as who does. A mail that is sent again voids the code before it, as
+//! every fresh one does.
 //!
 //! # Limits of the wire
 //! A recovery code of this wire has 46 bits: with the database **and** the keyring one falls in about two hours. A mailed
@@ -132,12 +161,13 @@
 //! `tower`: `RocketChat` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
+mod caller;
 mod endpoints;
 mod error;
+mod factors;
 mod guard;
 mod host;
 mod iso;
-mod mailed;
 mod policy;
 mod request;
 mod service;
@@ -148,5 +178,5 @@ pub use host::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
     Quota, User,
 };
-pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy};
+pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
 pub use service::{DueError, RocketChat};

@@ -10,6 +10,8 @@ pub const BASE_PATH: &str = "/api/v1/";
 /// Life of a mailed code, in seconds. Source: upstream's default. A server author who can set it lower should: NIST SP
 /// 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5 say 600.
 pub const EMAIL_CODE_SECONDS: u64 = 3_600;
+/// Digits of the devices that are enrolled here. Source: dossier § 7. Eight would have the form of a recovery code.
+pub const TOTP_DIGITS: u8 = 6;
 /// The largest request body, in bytes (`decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
 
@@ -18,16 +20,18 @@ pub const MAX_BODY: usize = 1024 * 1024;
 #[non_exhaustive]
 pub struct RocketChatPolicy {
     /// Time-based codes and recovery codes. Default: recovery codes as Rocket.Chat has them, twelve of eight characters.
+    /// Devices of other than [`TOTP_DIGITS`] are not enrolled here; those that an account has are asked for.
     pub two_factor: TwoFactorPolicy,
     /// Mailed codes. Default: those of [`ConfirmPolicy`], but for a life of [`EMAIL_CODE_SECONDS`].
     pub confirm: ConfirmPolicy,
     /// Guesses at the login password. The same for every part that charges the account.
     pub ledger: LedgerPolicy,
-    /// `Accounts_TwoFactorAuthentication_Enabled`. Off: no act asks for a code.
+    /// `Accounts_TwoFactorAuthentication_Enabled`. Off: no act asks for a code, but one that changes the factors of an
+    /// account that has some.
     pub enabled: bool,
-    /// `…_By_TOTP_Enabled`
+    /// `…_By_TOTP_Enabled`. Off: not asked for, but where factors are changed.
     pub by_totp: bool,
-    /// `…_By_Email_Enabled`
+    /// `…_By_Email_Enabled`. Off: not asked for, but where factors are changed.
     pub by_email: bool,
     /// `…_Enforce_Password_Fallback`: who has enrolled nothing proves the login password. Off, or without a password,
     /// such an act is refused; upstream lets it through.

@@ -6,7 +6,7 @@ use keywright_core::SecretString;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::guard::Factor;
+use crate::factors::Factor;
 use crate::host::{Endpoint, Named};
 use crate::policy::BASE_PATH;
 

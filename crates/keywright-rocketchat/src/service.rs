@@ -13,8 +13,9 @@ use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, Transa
 use keywright_twofactor::TwoFactorSteps;
 use zeroize::Zeroizing;
 
+use crate::caller::Caller;
 use crate::error::{ApiError, Wait};
-use crate::host::{Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Peer, Permission, Quota};
+use crate::host::{Admittance, EndLogins, Endpoint, Host, HostError, LoginTokenId, Peer, Permission, Quota};
 use crate::policy::RocketChatPolicy;
 use crate::request;
 use crate::{endpoints, endpoints::Input};
@@ -23,6 +24,9 @@ use crate::{endpoints, endpoints::Input};
 pub(crate) const REMOVE_KEYS: &str = "rocketchat/remove-keys";
 /// The host's work: end logins; the detail is the id of the token that stays, or nothing.
 pub(crate) const END_LOGINS: &str = "rocketchat/end-logins";
+
+/// How often a login is looked up anew for one request, because its account moved meanwhile. Then it is busy.
+const LOGIN_TRIES: u32 = 3;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -68,6 +72,9 @@ pub(crate) enum Failure {
     Host(#[from] HostError),
     #[error(transparent)]
     Receipt(#[from] keywright_store::WrongReceipt),
+    /// The account's epochs moved after the login was looked up: it may have ended.
+    #[error("the login must be looked up again")]
+    Moved,
 }
 
 impl From<StepError> for Failure {
@@ -124,6 +131,7 @@ impl<H: Host> RocketChat<H> {
         self.parts.finish(account).await.map_err(|failure| match failure {
             Failure::Transact(error) => DueError::Transact(error),
             Failure::Host(error) => DueError::Host(error),
+            Failure::Moved => DueError::Transact(TransactError::Busy),
             Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
         })
     }
@@ -160,10 +168,10 @@ impl<H: Host> Parts<H> {
                 Err(error) => Ok(Err(error)),
             };
         }
-        let Some(caller) = self.login(request.headers()).await? else { return Ok(Err(ApiError::unauthorized())) };
-        if caller.user.username.is_none() {
-            return Ok(Err(ApiError::no_username()));
-        }
+        let mut caller = match self.login(request.headers()).await? {
+            Ok(caller) => caller,
+            Err(error) => return Ok(Err(error)),
+        };
         let shape = request::sent_code(request.headers())
             .and_then(|sent| Ok((sent, Input::read(endpoint, request, self.policy.max_body)?)));
         let (sent, input) = match shape {
@@ -174,17 +182,44 @@ impl<H: Host> Parts<H> {
         if !bypasses && let Err(error) = self.admit(endpoint, request, quota) {
             return Ok(Err(error));
         }
-        endpoints::run(self, &caller, &sent, endpoint, input).await
+        for _ in 0..LOGIN_TRIES {
+            match endpoints::run(self, &caller, &sent, endpoint, &input).await {
+                Err(Failure::Moved) => {}
+                answered => return answered,
+            }
+            // What was looked up may have ended since. Nothing was spent.
+            caller = match self.login(request.headers()).await? {
+                Ok(caller) => caller,
+                Err(error) => return Ok(Err(error)),
+            };
+        }
+        Err(TransactError::Busy.into())
     }
 
-    /// Finds out who calls. Work that is still due may end the login, so it is done first.
-    async fn login(&self, headers: &HeaderMap) -> Result<Option<Login>, Failure> {
-        let Some(credentials) = request::credentials(headers) else { return Ok(None) };
-        let Some(login) = self.host.login(&credentials.user_id, &credentials.token).await? else { return Ok(None) };
-        if self.settle(&login.user.account).await? == 0 {
-            return Ok(Some(login));
+    /// Finds out who calls. Work that is still due may end the login, so it is done first. Only the first look-up tells
+    /// whose account it is, and only one that comes after a look at that account's epochs is known to hold in them.
+    async fn login(&self, headers: &HeaderMap) -> Result<Result<Caller, ApiError>, Failure> {
+        let Some(credentials) = request::credentials(headers) else { return Ok(Err(ApiError::unauthorized())) };
+        let look_up = async || self.host.login(&credentials.user_id, &credentials.token).await;
+        for _ in 0..LOGIN_TRIES {
+            let Some(first) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };
+            let account = &first.user.account;
+            let look = |draft: &mut Draft<'_>| Ok((owes(draft)?, draft.root()?.epochs()));
+            let (owing, epochs) = self.driver.observe(&Partition::account(account), &[Slot::Due], look).await?;
+            if owing {
+                self.finish(account).await?;
+                continue;
+            }
+            let Some(login) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };
+            if login.user.account != *account {
+                continue;
+            }
+            if login.user.username.is_none() {
+                return Ok(Err(ApiError::no_username()));
+            }
+            return Ok(Ok(Caller::new(login, epochs)));
         }
-        Ok(self.host.login(&credentials.user_id, &credentials.token).await?)
+        Err(TransactError::Busy.into())
     }
 
     fn admit<B>(&self, endpoint: Endpoint, request: &Request<B>, quota: &mut Option<Quota>) -> Result<(), ApiError> {
@@ -241,15 +276,29 @@ impl<H: Host> Parts<H> {
         Ok((value, receipt))
     }
 
+    /// The same for a caller, if the login still stands: between its look-up and this commit another request may have
+    /// ended it.
+    pub(crate) async fn step_for<T: Send>(
+        &self,
+        turn: &Turn,
+        caller: &Caller,
+        slots: &[Slot],
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<(T, Receipt), Failure> {
+        let step = |draft: &mut Draft<'_>| if caller.stands(draft)? { step(draft).map(Some) } else { Ok(None) };
+        let (value, receipt) = self.step(turn, &caller.user.account, slots, step).await?;
+        Ok((value.ok_or(Failure::Moved)?, receipt))
+    }
+
     /// The same in a turn of its own.
     pub(crate) async fn step_alone<T: Send>(
         &self,
-        account: &AccountId,
+        caller: &Caller,
         slots: &[Slot],
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<(T, Receipt), Failure> {
-        let turn = self.driver.turn(&Partition::account(account)).await?;
-        self.step(&turn, account, slots, step).await
+        let turn = self.driver.turn(&Partition::account(&caller.user.account)).await?;
+        self.step_for(&turn, caller, slots, step).await
     }
 
     /// Does claimed tasks, and strikes them. Gives how many were done. Each of them ends logins, so one that fails stands
@@ -290,7 +339,7 @@ impl<H: Host> Parts<H> {
     }
 
     fn failure(&self, endpoint: Endpoint, failure: &Failure) -> ApiError {
-        if matches!(failure, Failure::Transact(TransactError::Busy)) {
+        if matches!(failure, Failure::Moved | Failure::Transact(TransactError::Busy)) {
             return ApiError::busy(self.now());
         }
         // No input and no secret is in these errors; their sources are the store's and the host's own words.
@@ -304,10 +353,9 @@ fn is_ours(name: &str) -> bool {
     [REMOVE_KEYS, END_LOGINS].contains(&name)
 }
 
-/// Whether there is work of this protocol's that nobody is at.
+/// Whether there is work of this protocol's. Also if somebody is at it: until it is done a login may be about to end.
 fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    let now = draft.now();
-    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name) && task.is_free(now)))
+    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name)))
 }
 
 fn refuse(error: &ApiError, quota: Option<Quota>) -> Response<Bytes> {

@@ -2,7 +2,8 @@
 //!
 //! Time-based codes of up to five named devices, recovery codes in sets, and a rule for each action that says which of
 //! them opens it. A right code leads to a proof value that the function which acts takes. This crate never stores,
-//! mails, checks a password or reads a clock itself; codes are computed by `totp-rs`, everything around them is here.
+//! mails, checks a password or reads a clock itself, and has no hash of its own: `hmac`, `sha1` and `sha2` compute, and the
+//! tests compare each code with that of `totp-rs`.
 //!
 //! ```
 //! # #[cfg(feature = "std")]
@@ -20,12 +21,12 @@
 //! # let app = |secret: &[u8]| totp_rs::Builder::new().with_secret(secret).build();
 //! # let now = SystemClock.now()?.get();
 //! let two_factor = TwoFactor::new(driver, TwoFactorPolicy::default());
-//! let Beginning::Begun(pending) = two_factor.begin_enrolment(&account, "phone", None).await? else { panic!("full") };
+//! let Beginning::Begun(pending) = two_factor.begin_enrolment(&account, b"session-1", "phone", None).await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
 //! # assert!(uri.expose().starts_with("otpauth://totp/ACME%20Co:john.doe%40example.com?secret="));
 //! # let app = app(pending.secret().expose()).map_err(|error| format!("{error:?}"))?;
 //! # let code = app.generate(now - 30).to_string();
-//! assert!(matches!(two_factor.confirm_enrolment(&account, &code).await?, Confirming::Active(_)));
+//! assert!(matches!(two_factor.confirm_enrolment(&account, b"session-1", &code).await?, Confirming::Active(_)));
 //!
 //! # let code = app.generate(now).to_string();
 //! match two_factor.verify_totp(&account, &code, "login", None).await? {
@@ -43,13 +44,15 @@
 //! # What an attacker meets
 //! - Of any number of requests with one code, on any number of servers, one is granted: the step or code is spent by the
 //!   commit that grants. A code that was used, or whose step lies before one that was, is denied also when the clock
-//!   goes back, when the device is removed and imported again, and when another device has the same secret.
+//!   goes back, when the device is removed and imported again, and when another device has the same secret. Under other
+//!   parameters a secret is not imported twice.
 //! - All devices are one door of the guess ledger: wrong guesses wait, then lock, whichever endpoint they come through,
 //!   and no success clears the load. A policy whose codes would be found with more than 1 % a year does not build.
 //! - Wrong and used look the same outside; the security log tells them apart. What is no code by its form is not looked
 //!   at, not counted, not written.
 //! - A digit string is compared as a number, with every step of every window, without early exit.
-//! - Beginning an enrolment changes nothing that is active, so a stolen session cannot switch a factor off that way.
+//! - Beginning an enrolment changes nothing that is active, so a stolen session cannot switch a factor off that way. Only
+//!   the session that began it can confirm it: no other login puts a device on the account by finding its code.
 //! - The database without the keyring shows no secret. **With it, all time-based codes can be computed**: the server must
 //!   know the secret to check a code.
 //!

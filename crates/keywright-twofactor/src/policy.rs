@@ -32,7 +32,9 @@ pub const ENROLMENT_WINDOW: Window = Window::new(2, 2);
 /// The most steps on either side that a policy may look at.
 pub const MAX_WINDOW: u8 = 10;
 
-/// How long an enrolment stays pending, in seconds. Source: OWASP ASVS 5.0 6.5.5, ten minutes for a code that is sent.
+/// How long an enrolment, or a set of recovery codes that was shown, stays pending, in seconds. Source: OWASP ASVS 5.0
+/// 6.5.5, ten minutes for a code that is sent. Both lie on a screen until they are proven or acknowledged: who finds the
+/// session open later should not be able to finish what the owner began.
 pub const PENDING_SECONDS: u64 = 600;
 
 /// Bits of the shortest secret that may be imported. Source: RFC 4226 § 4 R6.
@@ -203,7 +205,7 @@ impl TwoFactorPolicyBuilder {
         self
     }
 
-    /// How long an enrolment stays pending: 60 to 3,600 seconds. Default [`PENDING_SECONDS`].
+    /// How long an enrolment or a set of recovery codes stays pending: 60 to 3,600 seconds. Default [`PENDING_SECONDS`].
     pub const fn pending_seconds(mut self, seconds: u64) -> Self {
         self.policy.pending_seconds = seconds;
         self

@@ -52,10 +52,11 @@ impl TwoFactor {
     pub async fn begin_enrolment(
         &self,
         account: &AccountId,
+        session: &[u8],
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
-        let step = |draft: &mut Draft<'_>| self.steps.begin_enrolment_in(draft, name, replaces);
+        let step = |draft: &mut Draft<'_>| self.steps.begin_enrolment_in(draft, session, name, replaces);
         let (beginning, receipt) = self.run(account, SLOTS, step).await?;
         Ok(match beginning {
             Beginning::Begun(pending) => Beginning::Begun(pending.release(&receipt)?),
@@ -69,8 +70,13 @@ impl TwoFactor {
     ///
     /// # Errors
     /// [`TwoFactorError`].
-    pub async fn confirm_enrolment(&self, account: &AccountId, code: &str) -> Result<Confirming, TwoFactorError> {
-        self.change(account, |draft| self.steps.confirm_enrolment_in(draft, code)).await
+    pub async fn confirm_enrolment(
+        &self,
+        account: &AccountId,
+        session: &[u8],
+        code: &str,
+    ) -> Result<Confirming, TwoFactorError> {
+        self.change(account, |draft| self.steps.confirm_enrolment_in(draft, session, code)).await
     }
 
     /// Adds an active device with a secret from elsewhere. See [`TwoFactorSteps::import_device_in`].

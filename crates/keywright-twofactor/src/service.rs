@@ -56,32 +56,44 @@ impl TwoFactorSteps {
     }
 
     /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
-    /// the new device is proven; an enrolment that was pending is void.
+    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
+    ///
+    /// `session` is the opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller
+    /// by. Only it can confirm, and only until an epoch moves.
     ///
     /// # Errors
     /// [`StepError`]; nothing is pending that was not before.
     pub fn begin_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
+        session: &[u8],
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<Beginning<Tentative<PendingDevice>>, StepError> {
-        step::begin(draft, &self.policy, name, replaces)
+        step::begin(draft, &self.policy, session, name, replaces)
     }
 
-    /// Judges the enrolling code. It is never charged; a right one makes the device active and spends its step.
+    /// Judges the enrolling code. It is never charged; a right one makes the device active and spends its step. In
+    /// another session than the one that began, nothing is pending.
     ///
     /// # Errors
     /// [`StepError`]; the enrolment stays pending.
-    pub fn confirm_enrolment_in(&self, draft: &mut Draft<'_>, code: &str) -> Result<Confirming, StepError> {
-        step::confirm(draft, &self.policy, code)
+    pub fn confirm_enrolment_in(
+        &self,
+        draft: &mut Draft<'_>,
+        session: &[u8],
+        code: &str,
+    ) -> Result<Confirming, StepError> {
+        step::confirm(draft, &self.policy, session, code)
     }
 
     /// Adds an active device with a secret from elsewhere and the policy's parameters: for seeding. Seed an account once:
     /// a secret that is imported again after an erase accepts its last codes again.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] for a bad name, a secret that is too short (see [`TwoFactorPolicy::takes`]), or no room.
+    /// [`StepError::Misuse`] for a bad name, a secret that is too short (see [`TwoFactorPolicy::takes`]), no room, or a
+    /// secret that an active device has with other parameters: six digits of a code are the end of its eight, so who saw a
+    /// spent code of the one would know an unspent code of the other. With the same parameters, both are spent together.
     pub fn import_device_in(
         &self,
         draft: &mut Draft<'_>,
@@ -168,10 +180,12 @@ impl TwoFactorSteps {
         draft: &mut Draft<'_>,
         liveness: Liveness,
     ) -> Result<Tentative<RecoveryCodes>, StepError> {
-        recovery::make(draft, self.policy.recovery, liveness)
+        recovery::make(draft, self.policy.recovery, liveness, self.policy.pending_seconds)
     }
 
-    /// The owner has kept the codes: the pending set goes live. False if none waits.
+    /// The owner has kept the codes: the pending set goes live. False if none waits, or if what waits is void or waited
+    /// longer than the policy's [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds); then the one before
+    /// stays live.
     ///
     /// # Errors
     /// [`StepError`]; the set still waits.
@@ -205,6 +219,27 @@ impl TwoFactorSteps {
         tag: Option<DeviceTag>,
     ) -> Result<Option<Refusal>, StepError> {
         recovery::refusal(draft, &self.policy.ledger, tag)
+    }
+
+    /// What every time-based code is refused with now, to be answered before one is looked at. Unlike
+    /// [`totp_refusal_in`](Self::totp_refusal_in) it begins a wait anew, once, after the clock went back.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn totp_refused_in(&self, draft: &mut Draft<'_>, tag: Option<DeviceTag>) -> Result<Option<Refusal>, StepError> {
+        step::refused(draft, &self.policy, tag)
+    }
+
+    /// The same for recovery codes.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn recovery_refused_in(
+        &self,
+        draft: &mut Draft<'_>,
+        tag: Option<DeviceTag>,
+    ) -> Result<Option<Refusal>, StepError> {
+        recovery::refused(draft, &self.policy.ledger, tag)
     }
 
     /// Lifts waits and lock of the door of time-based codes, by a factor that was proven in this draft: a recovery code,

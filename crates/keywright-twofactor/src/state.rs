@@ -4,13 +4,14 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use keywright_core::UnixSeconds;
+use keywright_core::{UnixSeconds, append_lp};
 use keywright_store::{Draft, Epochs, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use subtle::Choice;
+use subtle::{Choice, ConstantTimeEq};
 
 use crate::policy::{MAX_DEVICES, Once};
+use crate::step_up::MAX_SESSION;
 use crate::totp::code::{Found, TotpVerifier, TypedCode, Window};
 use crate::totp::device::{DeviceId, DeviceInfo};
 use crate::totp::parameters::Parameters;
@@ -22,6 +23,9 @@ pub(crate) const MAX_NAME: usize = 64;
 /// Purposes of which a device remembers the last step apart. Beyond, the one with the oldest step is folded into the
 /// step of all purposes, which refuses more, never less.
 const MAX_PURPOSES: usize = 16;
+
+/// Label of the digest that names the session which began an enrolment.
+const ENROLMENT_LABEL: &[u8] = b"keywright/v1/twofactor.enrolment";
 
 /// Label of the digest that a purpose is stored as.
 const PURPOSE_LABEL: &[u8] = b"keywright/v1/twofactor.purpose";
@@ -64,11 +68,16 @@ struct Purpose {
 /// What a purpose is stored as: fixed in size, whatever the caller names it.
 pub(crate) type PurposeDigest = [u8; 16];
 
+/// What a session is stored as.
+pub(crate) type SessionDigest = [u8; 32];
+
 /// A device that waits to be proven.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) name: String,
     pub(crate) replaces: Option<DeviceId>,
+    /// The session that was shown the secret.
+    pub(crate) session: SessionDigest,
     #[serde(with = "stored")]
     pub(crate) secret: TotpSecret,
     pub(crate) parameters: Parameters,
@@ -102,6 +111,16 @@ pub(crate) struct Seen {
 pub(crate) fn purpose_digest(purpose: &str) -> PurposeDigest {
     let hash: [u8; 32] = Sha256::new().chain_update(PURPOSE_LABEL).chain_update(purpose).finalize().into();
     hash.first_chunk().copied().unwrap_or_default()
+}
+
+/// Names a session to the enrolment that it begins.
+pub(crate) fn session_digest(session: &[u8]) -> Result<SessionDigest, StepError> {
+    if session.is_empty() || session.len() > MAX_SESSION {
+        return Err(StepError::Misuse("a session identity has 1 to 64 bytes"));
+    }
+    let mut message = ENROLMENT_LABEL.to_vec();
+    append_lp(&mut message, &[session]);
+    Ok(Sha256::digest(&message).into())
 }
 
 /// Whether a text can name a device.
@@ -156,6 +175,15 @@ impl Factors {
         }
     }
 
+    /// Whether an active device has this secret under other parameters. Its codes could not be spent together: six digits
+    /// are the end of eight.
+    pub(crate) fn clashes(&self, secret: &TotpSecret, parameters: &Parameters) -> bool {
+        // Every device is compared.
+        self.devices.iter().fold(false, |clashes, device| {
+            clashes | (device.secret.ct_eq(secret) & (device.parameters != *parameters))
+        })
+    }
+
     /// Adds a device whose first acceptable step is `next` or later.
     pub(crate) fn add(
         &mut self,
@@ -193,7 +221,7 @@ impl Factors {
 
 impl Device {
     pub(crate) fn info(&self) -> DeviceInfo {
-        DeviceInfo { id: self.id, name: self.name.clone(), added: self.added }
+        DeviceInfo { id: self.id, name: self.name.clone(), added: self.added, parameters: self.parameters }
     }
 
     fn look(&self, typed: &TypedCode, sight: &Sight) -> Found {
@@ -260,6 +288,11 @@ impl Device {
 }
 
 impl Pending {
+    /// Whether this session began it: every other one of the account, a stolen one perhaps, was not shown the secret.
+    pub(crate) fn is_of(&self, session: &SessionDigest) -> bool {
+        self.session.as_slice().ct_eq(session.as_slice()).into()
+    }
+
     /// Whether it can still be confirmed, whatever is typed.
     pub(crate) fn is_live(&self, now: UnixSeconds, fence: UnixSeconds, epochs: Epochs) -> bool {
         // Made in the future: the clock went back, and its age is not known.
@@ -336,7 +369,9 @@ mod tests {
         let (name, secret, parameters) = ("next".into(), secret(3), Parameters::DEFAULT);
         let replaces = Some(DeviceId::from_bytes([1; 8]));
         let expires = now.plus(600);
-        factors.pending = Some(Pending { name, replaces, secret, parameters, made: now, expires, epochs, wrong: 0 });
+        let session = session_digest(b"session").unwrap();
+        factors.pending =
+            Some(Pending { name, replaces, session, secret, parameters, made: now, expires, epochs, wrong: 0 });
         factors
     }
 

@@ -9,7 +9,7 @@ use keywright_store::{Draft, StepError, Tentative};
 use crate::outcome::{Denial, Method, Proven, Verdict};
 use crate::policy::{DOOR, ENROLMENT_TRIES, Once, STRENGTH, TwoFactorPolicy};
 use crate::recovery;
-use crate::state::{Factors, Pending, Sight, after_fence, is_name, purpose_digest};
+use crate::state::{Factors, Pending, Sight, after_fence, is_name, purpose_digest, session_digest};
 use crate::totp::code::{TotpVerifier, TypedCode};
 use crate::totp::device::{Beginning, Confirming, DeviceId, Enrolled, PendingDevice};
 use crate::totp::secret::TotpSecret;
@@ -26,13 +26,16 @@ pub(crate) fn enrolled(draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
     })
 }
 
-/// Begins the enrolment of a device with a secret of ours. Nothing that is active changes.
+/// Begins the enrolment of a device with a secret of ours, in the place of one that was pending, whoever began that.
+/// Nothing that is active changes.
 pub(crate) fn begin(
     draft: &mut Draft<'_>,
     policy: &TwoFactorPolicy,
+    session: &[u8],
     name: &str,
     replaces: Option<DeviceId>,
 ) -> Result<Beginning<Tentative<PendingDevice>>, StepError> {
+    let session = session_digest(session)?;
     let mut factors = Factors::read(draft)?;
     if !is_name(name) {
         return Ok(Beginning::BadName);
@@ -48,18 +51,27 @@ pub(crate) fn begin(
     let shown = PendingDevice { secret: secret.duplicate(), parameters: policy.parameters, expires };
     let parameters = policy.parameters;
     factors.pending =
-        Some(Pending { name: name.into(), replaces, secret, parameters, made, expires, epochs, wrong: 0 });
+        Some(Pending { name: name.into(), replaces, session, secret, parameters, made, expires, epochs, wrong: 0 });
     factors.put(draft)?;
     draft.event(EventKind::FactorPending);
     Ok(Beginning::Begun(draft.tentative(shown)))
 }
 
-/// Judges the enrolling code. Never charged; a right one spends its step.
-pub(crate) fn confirm(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, code: &str) -> Result<Confirming, StepError> {
+/// Judges the enrolling code. Never charged; a right one spends its step. A session that did not begin the enrolment is
+/// told that none is pending, and changes nothing.
+pub(crate) fn confirm(
+    draft: &mut Draft<'_>,
+    policy: &TwoFactorPolicy,
+    session: &[u8],
+    code: &str,
+) -> Result<Confirming, StepError> {
+    let session = session_digest(session)?;
     let mut factors = Factors::read(draft)?;
     let (now, fence) = (draft.now(), draft.keyring().fence());
     let epochs = draft.root()?.epochs();
-    let Some(mut pending) = factors.pending.take() else { return Ok(Confirming::NonePending) };
+    let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
+        return Ok(Confirming::NonePending);
+    };
     if !pending.is_live(now, fence, epochs) {
         // Its secret is of no more use to anybody. Only the first attempt writes.
         factors.put(draft)?;
@@ -70,10 +82,10 @@ pub(crate) fn confirm(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, code: &st
         return Ok(Confirming::Malformed);
     };
     let next = after_fence(&parameters, fence);
-    let codes = TotpVerifier::new(&pending.secret, parameters);
+    let codes = TotpVerifier::by_totp_rs(&pending.secret, parameters);
     let found = codes.judge(&typed, parameters.step_at(now), policy.enrolment_window, next);
     if !bool::from(found.fresh) {
-        // Who enrols was shown the secret and needs no guesses. Another login of the account was not: it gets few.
+        // Who enrols was shown the secret and needs no guesses: few are enough.
         pending.wrong = pending.wrong.saturating_add(1);
         factors.pending = Some(pending).filter(|pending| pending.wrong < ENROLMENT_TRIES);
         factors.put(draft)?;
@@ -116,6 +128,10 @@ pub(crate) fn import(
     let mut factors = Factors::read(draft)?;
     if factors.devices.len() >= policy.devices {
         return Err(StepError::Misuse("the account has as many devices as the policy allows"));
+    }
+    // One that is enrolled cannot clash: its secret is drawn, and an import meanwhile voids the enrolment.
+    if factors.clashes(&secret, &parameters) {
+        return Err(StepError::Misuse("an active device has the imported secret with other parameters"));
     }
     let id = factors.new_id(draft)?;
     factors.add(id, name.into(), secret, parameters, draft.now(), 0);
@@ -221,6 +237,14 @@ pub(crate) fn refusal(
     tag: Option<DeviceTag>,
 ) -> Result<Option<Refusal>, StepError> {
     guess::refusal(draft, &policy.ledger, &guesser(tag))
+}
+
+pub(crate) fn refused(
+    draft: &mut Draft<'_>,
+    policy: &TwoFactorPolicy,
+    tag: Option<DeviceTag>,
+) -> Result<Option<Refusal>, StepError> {
+    guess::refused(draft, &policy.ledger, &guesser(tag))
 }
 
 /// Lifts waits and lock of the door of time-based codes, by a factor that was proven in this draft.

@@ -199,6 +199,83 @@ async fn a_resend_without_login_only_repeats_what_was_asked_for() {
     assert_eq!(resend(None).await, None, "spent");
 }
 
+/// Else whoever knows a name keeps a code pending for as long as they like.
+#[tokio::test]
+async fn a_resend_prolongs_nothing() {
+    let world = World::new().await;
+    let asked = world.now();
+    world.ask_mailed(&DELETE, b"s").await.sent();
+    world.advance(540);
+    let again = world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().expect("a minute is over");
+    assert_eq!(again.expires().get(), asked + 600);
+    world.advance(60);
+    assert_eq!(world.mailed(DELETE, b"s", again.expose()).await, Told::Denied, "it ended with the first");
+    assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
+}
+
+/// Three of the day's ten, whatever they are sent for.
+#[tokio::test]
+async fn strangers_use_up_a_part_of_the_days_mails() {
+    let world = World::new().await;
+    let mut resent = 0;
+    let mut asked = 0;
+    for nth in 0..7_u8 {
+        world.ask_mailed(&DELETE, &[nth]).await.sent();
+        asked += 1;
+        world.advance(60);
+        resent += usize::from(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_some());
+        world.advance(60);
+    }
+    assert_eq!((asked, resent), (7, 3));
+    assert!(matches!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(_)), "ten in all");
+}
+
+#[tokio::test]
+async fn what_is_pending_is_told_with_its_end() {
+    let world = World::new().await;
+    let partition = keywright_store::Partition::account(&world.account);
+    let pending = async |action: Delete, session: &[u8]| {
+        let look = |draft: &mut keywright_store::Draft<'_>| {
+            world.confirmations.steps().mailed_pending_in(draft, &action, session)
+        };
+        let end = world.driver.observe(&partition, keywright_confirm::SLOTS, look).await.unwrap();
+        end.map(keywright_core::UnixSeconds::get)
+    };
+    assert_eq!(pending(DELETE, b"s").await, None);
+    let (code, end) = (world.ask_mailed(&DELETE, b"s").await.sent(), world.now() + 600);
+    assert_eq!(pending(DELETE, b"s").await, Some(end));
+    assert_eq!(pending(Delete { target: "vault-8", ..DELETE }, b"s").await, None);
+    assert_eq!(pending(DELETE, b"other").await, None);
+    world.advance(599);
+    assert_eq!(pending(DELETE, b"s").await, Some(end));
+    world.advance(1);
+    assert_eq!(pending(DELETE, b"s").await, None, "expired");
+    world.set(end - 1);
+    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+    assert_eq!(pending(DELETE, b"s").await, None, "spent");
+    world.ask_mailed(&DELETE, b"t").await.sent();
+    world.move_epoch(keywright_store::Root::move_factor_epoch).await;
+    assert_eq!(pending(DELETE, b"t").await, None, "void");
+    world.ask_code(&DELETE, b"u").await;
+    assert_eq!(pending(DELETE, b"u").await, None, "another style");
+}
+
+/// `keywright_store::guess::refused`: a wait that is told by a look alone would begin anew at every look.
+#[tokio::test]
+async fn a_wait_begins_anew_once_after_the_clock_went_back() {
+    let world = World::new().await;
+    for session in 0..5_u8 {
+        let code = world.ask_mailed(&DELETE, &[session]).await.sent();
+        world.mailed(DELETE, &[session], &wrong(&code)).await;
+    }
+    world.set(world.now() - 1_000);
+    for left in [30, 20, 10] {
+        assert_eq!(world.mailed(DELETE, &[77], "123456").await, Told::Refused(left), "where nothing is pending");
+        world.advance(10);
+    }
+    assert_eq!(world.mailed(DELETE, &[77], "123456").await, Told::Denied);
+}
+
 #[tokio::test]
 async fn a_resend_does_not_carry_over_a_moved_epoch() {
     let world = World::new().await;
@@ -226,7 +303,7 @@ async fn a_known_device_is_not_held_up_by_strangers() {
     let steps = world.confirmations.steps();
     let partition = keywright_store::Partition::account(&world.account);
     let refusal = async |tag: Option<DeviceTag>| {
-        let step = |draft: &mut keywright_store::Draft<'_>| steps.mailed_refusal_in(draft, tag);
+        let step = |draft: &mut keywright_store::Draft<'_>| steps.mailed_refused_in(draft, tag);
         let (refusal, _) = world.driver.transact(&partition, keywright_confirm::SLOTS, step).await.unwrap();
         refusal.map(|refusal| refusal.retry_after())
     };

@@ -4,7 +4,8 @@
 //! - a right code that nothing has spoilt is granted (so the machine does not just deny);
 //! - a refusal to mail holds at least as long as it said;
 //! - re-asking refills nothing: at most five wrong mailed guesses are looked at between a confirmation's first mail and the
-//!   end of its last code, at most ten mails go out in a day.
+//!   end of its last code, at most ten mails go out in a day, three of them for strangers;
+//! - a mail that is sent again prolongs nothing.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,7 @@ struct Issued {
     which: Which,
     text: String,
     at: u64,
+    until: u64,
     epochs: (u64, u64),
     granted: bool,
     /// Asked for again, in whatever style.
@@ -78,6 +80,8 @@ struct Model {
     /// No mail before.
     held: BTreeMap<Where, u64>,
     mails: Vec<u64>,
+    /// Those without login.
+    resends: Vec<u64>,
     /// Wrong mailed guesses since the confirmation began, and when its last code ends.
     tries: BTreeMap<Where, (u8, u64)>,
     /// The clock went back once: `tries` are a lower bound from then on.
@@ -125,6 +129,7 @@ impl Model {
             which,
             text,
             at: now,
+            until: now + 600,
             epochs,
             granted: false,
             replaced: false,
@@ -157,7 +162,7 @@ impl Model {
                 && !issued.granted
                 && !issued.replaced
                 && (style == Style::Mailed || issued.wrong < 5)
-                && (issued.at..issued.at + 600).contains(&now)
+                && (issued.at..issued.until).contains(&now)
         };
         match self.issued.iter_mut().rev().find(good) {
             Some(issued) => (true, !issued.unsure),
@@ -202,18 +207,19 @@ impl Model {
         }
     }
 
-    fn mailed(&mut self, which: Which, text: String, now: u64) {
+    fn mailed(&mut self, which: Which, text: String, now: u64, until: u64) {
         let at = place(which);
         assert!(self.held.get(&at).is_none_or(|until| now >= *until), "a mail went out before its time");
         self.mails.retain(|sent| now - sent < 86_400);
         self.mails.push(now);
         assert!(self.mails.len() <= 10, "more than ten mails a day");
         self.held.insert(at, now + 60);
-        let (tries, until) = self.tries.get(&at).copied().unwrap_or_default();
-        let tries = if now < until { tries } else { 0 };
+        let (tries, end) = self.tries.get(&at).copied().unwrap_or_default();
+        let tries = if now < end { tries } else { 0 };
         assert!(tries < 5, "a dead confirmation was mailed again");
-        self.tries.insert(at, (tries, now + 600));
+        self.tries.insert(at, (tries, until));
         self.issue(Style::Mailed, which, text, now);
+        self.issued.last_mut().unwrap().until = until;
     }
 
     fn wait(&mut self, which: Which, outcome: Option<(u64, u64)>, now: u64) {
@@ -247,7 +253,7 @@ impl Model {
         self.held.values_mut().for_each(|until| *until = now + until.saturating_sub(before));
         self.tries.values_mut().for_each(|(_, until)| *until = now + until.saturating_sub(before));
         self.went_back = true;
-        self.mails.iter_mut().for_each(|sent| *sent = now.min(*sent));
+        self.mails.iter_mut().chain(&mut self.resends).for_each(|sent| *sent = now.min(*sent));
     }
 }
 
@@ -267,7 +273,7 @@ async fn play(seed: u64, steps: Vec<Step>) {
                 match mailed {
                     Mailed::Sent(text) => {
                         model.replace(place(which));
-                        model.mailed(which, text, now);
+                        model.mailed(which, text, now, now + 600);
                     }
                     Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => {
                         assert!(seconds > 0);
@@ -288,9 +294,13 @@ async fn play(seed: u64, steps: Vec<Step>) {
                     let live = |issued: &&Issued| issued.style == Style::Mailed && place(issued.which) == at;
                     let old = model.issued.iter().rev().find(live).expect("only what was asked for");
                     assert!(!old.replaced && !old.granted && old.epochs == model.epochs);
-                    let (which, unsure) = (old.which, old.unsure);
+                    let (which, unsure, until) = (old.which, old.unsure, old.until);
+                    assert_eq!(code.expires().get(), until, "a resend prolongs nothing");
+                    model.resends.retain(|sent| now - sent < 86_400);
+                    model.resends.push(now);
+                    assert!(model.resends.len() <= 3, "strangers used up the owner's mails");
                     model.replace(at);
-                    model.mailed(which, code.expose().to_owned(), now);
+                    model.mailed(which, code.expose().to_owned(), now, until);
                     model.issued.last_mut().unwrap().unsure = unsure;
                 }
             }

@@ -2,7 +2,7 @@
 
 use keywright_core::DeviceTag;
 use keywright_store::{Draft, Judged, StepError, Tentative};
-use keywright_twofactor::{Proven, Verdict};
+use keywright_twofactor::{Method, Proven, TwoFactorSteps, Verdict};
 use serde_json::{Value, json};
 
 use super::shut_out;
@@ -85,15 +85,22 @@ type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + '
 
 /// Tokens that are all right, their writes held back.
 #[must_use = "a token that is not booked is not spent"]
-pub(super) struct Held<'a, 's>(Vec<Judged<Outcome, Step<'a, 's>>>);
+pub(super) struct Held<'a, 's> {
+    factors: &'s TwoFactorSteps,
+    tokens: Vec<Judged<Outcome, Step<'a, 's>>>,
+}
 
 impl<'a> Held<'a, '_> {
-    /// Spends them.
+    /// Spends them. A recovery code is the way out when strangers have shut the door of time-based codes: it opens that
+    /// again (`security.md` § 6).
     pub(super) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
-        for judged in self.0 {
-            let Verdict::Granted(_) = draft.stage(judged)? else {
+        for judged in self.tokens {
+            let Verdict::Granted(proof) = draft.stage(judged)? else {
                 return Err(StepError::Misuse("a right token became wrong within one step"));
             };
+            if proof.peek(draft)?.method() == Method::Recovery {
+                self.factors.unlock_totp_in(draft, &proof)?;
+            }
         }
         Ok(())
     }
@@ -125,7 +132,7 @@ pub(super) fn judge<'a, 's, H: Host>(
         return Ok(Err(ApiError::TOKEN_FAILED));
     }
     if none_is(|outcome| !matches!(outcome, Verdict::Granted(_))) {
-        return Ok(Ok(Held(held)));
+        return Ok(Ok(Held { factors: &parts.factors, tokens: held }));
     }
     // A wait is said before a code is looked at: then the other code is not charged either.
     let waits = !none_is(|outcome| matches!(outcome, Verdict::Refused(_)));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use keywright_core::Clock;
 use keywright_nextcloud::{CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
 use keywright_sqlite::SqliteStore;
 use keywright_twofactor::recovery::Liveness;
@@ -222,6 +223,39 @@ async fn the_fifth_wrong_token_is_403_and_the_door_waits() {
     world.clock.advance(30);
     world.token("t2").open_with(&secret(1), right[0].clone()).await.is(200, opened());
     world.token("t2").open_with(&secret(1), right[1].clone()).await.is(200, opened());
+}
+
+/// `security.md` § 6: strangers lock the door of time-based codes; no time opens it, a recovery code does.
+#[tokio::test]
+async fn a_recovery_code_unlocks_the_door_of_time_based_codes() {
+    let world = world().await;
+    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
+    let factors = factors(&world);
+    let mut streak = 0;
+    while streak < 50 {
+        match factors.verify_totp(&alice(), &wrong(), "elsewhere", None).await.unwrap() {
+            Verdict::Denied(denial) => streak = denial.charge().unwrap().streak(),
+            Verdict::Refused(refusal) => world.clock.advance(refusal.retry_after()),
+            other => panic!("{other:?}"),
+        }
+    }
+    world.clock.advance(10 * 365 * 86_400);
+    let now = || code_at(world.clock.now().unwrap().get());
+    let locked = async || {
+        let answer = world.token("t1").open_totp(&secret(1), &now()).await;
+        answer.error() == (403, "64a6cf1f".into())
+    };
+    assert!(locked().await);
+    world.token("t2").open_with(&secret(1), json!({"backup_codes": foreign[0]})).await.fails(401, "8b4f02b4");
+    world.token("t2").open_with(&secret(1), json!({"backup_codes": "x"})).await.fails(401, "8b4f02b4");
+    assert!(locked().await, "a wrong code opens nothing");
+    assert_eq!(world.count_events("door_unlocked").await, 0);
+    world.token("t2").open_with(&secret(1), json!({"backup_codes": codes[0]})).await.is(200, opened());
+    assert_eq!(world.count_events("door_unlocked").await, 1);
+    world.token("t1").open_totp(&secret(1), &now()).await.is(200, opened());
+    // Where there is nothing to lift, nothing is told.
+    world.token("t2").open_with(&secret(1), json!({"backup_codes": codes[1]})).await.is(200, opened());
+    assert_eq!(world.count_events("door_unlocked").await, 1);
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! `POST users.2fa.disableEmail`: mailed codes are no longer asked for. Proven anew, always.
 
 use super::FACTORS;
-use crate::guard::{Act, Demand, Guard};
-use crate::host::{Endpoint, Host, Login};
+use crate::caller::Caller;
+use crate::factors::Demand;
+use crate::guard::{Act, Guard};
+use crate::host::{Endpoint, Host};
 use crate::request::{SentCode, Target};
 use crate::service::{Answered, Parts, Reply};
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode) -> Answered {
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode) -> Answered {
     let act = Act::new(Endpoint::DisableEmail, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::Always };
+    let guard = Guard { parts, caller, sent, act, demand: Demand::Enrolled };
     let disabled = guard
         .run(&FACTORS, |draft, proof| {
             parts.factors.set_email_in(draft, false)?;

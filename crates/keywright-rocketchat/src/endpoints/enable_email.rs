@@ -2,18 +2,20 @@
 //! verified; a factor that is active is proven.
 
 use super::{FACTORS, end_other_logins};
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::guard::{Act, Demand, Guard};
-use crate::host::{Endpoint, Host, Login};
+use crate::factors::Demand;
+use crate::guard::{Act, Guard};
+use crate::host::{Endpoint, Host};
 use crate::request::{SentCode, Target};
 use crate::service::{Answered, Parts, Reply};
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode) -> Answered {
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode) -> Answered {
     if caller.user.verified_emails.is_empty() || caller.user.has_unverified_email {
         return Ok(Err(ApiError::not_allowed()));
     }
     let act = Act::new(Endpoint::EnableEmail, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::WhenActive };
+    let guard = Guard { parts, caller, sent, act, demand: Demand::EnrolledIfAny };
     let enabled = guard
         .run(&FACTORS, |draft, proof| {
             if parts.factors.set_email_in(draft, true)? {

@@ -13,14 +13,15 @@ mod totp_regenerate_codes;
 mod totp_validate;
 
 use http::Request;
-use keywright_core::SecretString;
+use keywright_core::{EventKind, SecretString};
 use keywright_store::due;
 use keywright_store::{Draft, Slot, StepError};
 use keywright_twofactor::recovery::RecoveryCodes;
 use serde_json::json;
 
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::host::{Endpoint, Host, Login};
+use crate::host::{Endpoint, Host};
 use crate::request::{self, SentCode, Target};
 use crate::service::{Answered, END_LOGINS, Failure, Parts, Reply};
 
@@ -61,18 +62,18 @@ impl Input {
 /// Runs an endpoint for a caller who is logged in.
 pub(crate) async fn run<H: Host>(
     parts: &Parts<H>,
-    caller: &Login,
+    caller: &Caller,
     sent: &SentCode,
     endpoint: Endpoint,
-    input: Input,
+    input: &Input,
 ) -> Answered {
     match (endpoint, input) {
-        (Endpoint::ResetE2eKey, Input::Target(target)) => reset_e2e_key::run(parts, caller, sent, target).await,
-        (Endpoint::ResetTotp, Input::Target(target)) => reset_totp::run(parts, caller, sent, target).await,
+        (Endpoint::ResetE2eKey, Input::Target(target)) => reset_e2e_key::run(parts, caller, sent, target.clone()).await,
+        (Endpoint::ResetTotp, Input::Target(target)) => reset_totp::run(parts, caller, sent, target.clone()).await,
         (Endpoint::TotpEnable, Input::Nothing) => totp_enable::run(parts, caller, sent).await,
-        (Endpoint::TotpValidate, Input::Code(code)) => totp_validate::run(parts, caller, &code).await,
-        (Endpoint::TotpDisable, Input::Code(code)) => totp_disable::run(parts, caller, &code).await,
-        (Endpoint::TotpRegenerateCodes, Input::Code(code)) => totp_regenerate_codes::run(parts, caller, &code).await,
+        (Endpoint::TotpValidate, Input::Code(code)) => totp_validate::run(parts, caller, code).await,
+        (Endpoint::TotpDisable, Input::Code(code)) => totp_disable::run(parts, caller, code).await,
+        (Endpoint::TotpRegenerateCodes, Input::Code(code)) => totp_regenerate_codes::run(parts, caller, code).await,
         (Endpoint::TotpCodesRemaining, Input::Nothing) => totp_codes_remaining::run(parts, caller).await,
         (Endpoint::EnableEmail, Input::Nothing) => enable_email::run(parts, caller, sent).await,
         (Endpoint::DisableEmail, Input::Nothing) => disable_email::run(parts, caller, sent).await,
@@ -80,9 +81,11 @@ pub(crate) async fn run<H: Host>(
     }
 }
 
-/// Makes it due that all other logins end: a factor was added.
-fn end_other_logins(draft: &mut Draft<'_>, caller: &Login) -> Result<(), StepError> {
-    due::add(draft, END_LOGINS, caller.token.0.as_bytes().to_vec()).map(drop)
+/// Makes it due that all other logins end: a factor was added, which moved an epoch.
+fn end_other_logins(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
+    due::add(draft, END_LOGINS, caller.token.0.as_bytes().to_vec())?;
+    draft.event(EventKind::OtherLoginsEnded);
+    Ok(())
 }
 
 /// Recovery codes, shown once.

@@ -3,24 +3,26 @@
 
 use keywright_core::{AccountId, EventKind};
 use keywright_store::due;
-use keywright_store::{Draft, StepError, Tentative};
+use keywright_store::{Draft, Partition, StepError, Tentative};
 
 use super::FACTORS;
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::guard::{Act, Authorized, Demand, Guard};
-use crate::host::{Endpoint, Host, Login, Mail, Permission, User};
+use crate::factors::Demand;
+use crate::guard::{Act, Authorized, Guard};
+use crate::host::{Endpoint, Host, Mail, Permission, User};
 use crate::request::{SentCode, Target};
 use crate::service::{Answered, END_LOGINS, Failure, Parts, REMOVE_KEYS, Reply};
 
 pub(super) async fn run<H: Host>(
     parts: &Parts<H>,
-    caller: &Login,
+    caller: &Caller,
     sent: &SentCode,
     endpoint: Endpoint,
     target: Target,
 ) -> Answered {
     let own = target == Target::Own;
-    let guard = Guard { parts, caller, sent, act: Act::new(endpoint, target), demand: Demand::Always };
+    let guard = Guard { parts, caller, sent, act: Act::new(endpoint, target), demand: demand(endpoint) };
     if own {
         let reset = guard.run(&FACTORS, |draft, proof| reset_own(parts, draft, proof)).await?;
         let (done, receipt) = match reset {
@@ -66,7 +68,8 @@ async fn reset_other<H: Host>(parts: &Parts<H>, proof: Authorized) -> Answered {
     }
     // What an earlier reset has left goes first.
     parts.settle(&user.account).await?;
-    parts.step_alone(&user.account, &FACTORS, |draft| reset(parts, draft, act.endpoint)).await?;
+    let turn = parts.driver.turn(&Partition::account(&user.account)).await?;
+    parts.step(&turn, &user.account, &FACTORS, |draft| reset(parts, draft, act.endpoint)).await?;
     Ok(Ok(Reply::success()))
 }
 
@@ -83,17 +86,29 @@ async fn find_target<H: Host>(
     Ok(if user.is_federated { Err(ApiError::federated()) } else { Ok(user) })
 }
 
-/// The reset itself: what is ours goes now, what is the host's becomes due in the same commit.
+/// The reset itself: what is ours goes now, what is the host's becomes due in the same commit. All logins end, so the
+/// credential epoch moves: nothing that one of them has begun or proven is left, and none that was looked up before acts.
 fn reset<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>, endpoint: Endpoint) -> Result<(), StepError> {
+    let mut root = draft.root()?;
+    root.move_credential_epoch();
+    draft.put_root(&root)?;
     let work = if endpoint == Endpoint::ResetTotp {
         parts.factors.remove_all_in(draft)?;
         END_LOGINS
     } else {
+        draft.event(EventKind::EndToEndKeysReset);
         REMOVE_KEYS
     };
     due::add(draft, work, Vec::new())?;
-    draft.event(EventKind::AppTokenEnded);
+    draft.event(EventKind::LoginsEnded);
     Ok(())
+}
+
+const fn demand(endpoint: Endpoint) -> Demand {
+    match endpoint {
+        Endpoint::ResetTotp => Demand::Enrolled,
+        _ => Demand::Offered,
+    }
 }
 
 const fn permission(endpoint: Endpoint) -> Permission {

@@ -1,9 +1,10 @@
 //! `POST users.resetE2EKey`: removes end-to-end keys, one's own or another's, and ends all their owner's logins.
 
-use crate::host::{Endpoint, Host, Login};
+use crate::caller::Caller;
+use crate::host::{Endpoint, Host};
 use crate::request::{SentCode, Target};
 use crate::service::{Answered, Parts};
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode, target: Target) -> Answered {
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode, target: Target) -> Answered {
     super::reset::run(parts, caller, sent, Endpoint::ResetE2eKey, target).await
 }

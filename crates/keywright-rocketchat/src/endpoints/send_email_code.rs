@@ -17,15 +17,15 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input) -> Answered {
 
 async fn resend<H: Host>(parts: &Parts<H>, input: &Input) -> Result<(), Failure> {
     let Input::EmailOrUsername(name) = input else { return Ok(()) };
-    let Some(user) = parts.host.find_user(Named::EmailOrUsername(name)).await? else { return Ok(()) };
-    if !parts.policy.by_email || user.verified_emails.is_empty() {
-        return Ok(());
-    }
-    let partition = Partition::account(&user.account);
+    let user = parts.host.find_user(Named::EmailOrUsername(name)).await?;
+    let user = user.filter(|user| !user.verified_emails.is_empty());
+    // The same look for who does not exist, at a partition that has nothing.
+    let decoy = || Partition::name(&parts.devices.mac(&[b"rocketchat-decoy", name.as_bytes()]));
+    let partition = user.as_ref().map_or_else(decoy, |user| Partition::account(&user.account));
     // Who switched mailed codes off has nothing pending: the factor epoch moved.
     let resend = |draft: &mut Draft<'_>| parts.confirmations.resend_in::<Act>(draft, None);
     let (mail, receipt) = parts.driver.transact(&partition, &[Slot::Confirmations], resend).await?;
-    if let Some(mail) = mail {
+    if let (Some(user), Some(mail)) = (user, mail) {
         let code = mail.release(&receipt)?;
         // Its failure is in the log; the answer is the same.
         let _ = send_code(parts, &user, &code).await;

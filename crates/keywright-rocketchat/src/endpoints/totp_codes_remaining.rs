@@ -3,10 +3,11 @@
 use keywright_store::{Draft, Partition, Slot};
 use serde_json::json;
 
-use crate::host::{Host, Login};
+use crate::caller::Caller;
+use crate::host::Host;
 use crate::service::{Answered, Parts, Reply};
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login) -> Answered {
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Answered {
     let partition = Partition::account(&caller.user.account);
     let look = |draft: &mut Draft<'_>| parts.factors.enrolled_in(draft).map(|enrolled| enrolled.recovery.unwrap_or(0));
     let remaining = parts.driver.observe(&partition, &[Slot::Factors, Slot::Recovery], look).await?;

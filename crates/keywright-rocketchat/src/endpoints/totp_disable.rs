@@ -6,13 +6,14 @@ use keywright_twofactor::Verdict;
 use serde_json::json;
 
 use super::FACTORS;
+use crate::caller::Caller;
 use crate::error::{ApiError, Wait};
-use crate::host::{Endpoint, Host, Login};
+use crate::host::{Endpoint, Host};
 use crate::service::{Answered, Parts, Reply};
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, code: &SecretString) -> Answered {
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &SecretString) -> Answered {
     let (judged, receipt) = parts
-        .step_alone(&caller.user.account, &FACTORS, |draft| {
+        .step_alone(caller, &FACTORS, |draft| {
             Ok(match parts.verify_code(draft, caller, code, Endpoint::TotpDisable)? {
                 Verdict::Granted(proof) => {
                     // What strangers have locked is opened with what is proven: a device enrolled next starts fresh.

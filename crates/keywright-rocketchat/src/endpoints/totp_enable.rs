@@ -5,23 +5,31 @@ use keywright_twofactor::{Beginning, PendingDevice};
 use serde_json::json;
 
 use super::FACTORS;
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::guard::{Act, Demand, Guard};
-use crate::host::{Endpoint, Host, Login};
+use crate::factors::Demand;
+use crate::guard::{Act, Guard};
+use crate::host::{Endpoint, Host};
+use crate::policy::TOTP_DIGITS;
 use crate::request::{SentCode, Target};
 use crate::service::{Answered, Failure, Parts, Reply};
 
 /// The device's name in the account's list: the wire has none.
 const DEVICE: &str = "Rocket.Chat";
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCode) -> Answered {
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode) -> Answered {
+    if parts.policy.two_factor.parameters().digits() != TOTP_DIGITS {
+        tracing::error!("the policy's devices do not show codes of this wire");
+        return Ok(Err(ApiError::not_allowed()));
+    }
     // Said first: nobody's code is spent for it.
     if has_totp(parts, caller).await? {
         return Ok(Err(ApiError::already_enabled()));
     }
+    let session = parts.session(caller);
     let act = Act::new(Endpoint::TotpEnable, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::WhenActive };
-    let (begun, receipt) = match guard.run(&FACTORS, |draft, _| begin(parts, draft)).await? {
+    let guard = Guard { parts, caller, sent, act, demand: Demand::EnrolledIfAny };
+    let (begun, receipt) = match guard.run(&FACTORS, |draft, _| begin(parts, draft, &session)).await? {
         Ok(begun) => begun,
         Err(error) => return Ok(Err(error)),
     };
@@ -32,18 +40,22 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, sent: &SentCo
     Ok(Ok(Reply::ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()}))))
 }
 
-async fn has_totp<H: Host>(parts: &Parts<H>, caller: &Login) -> Result<bool, Failure> {
+async fn has_totp<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<bool, Failure> {
     let slots = [Slot::Factors, Slot::Recovery];
     let look = |draft: &mut Draft<'_>| parts.factors.enrolled_in(draft).map(|enrolled| enrolled.has_totp());
     let partition = keywright_store::Partition::account(&caller.user.account);
     Ok(parts.driver.observe(&partition, &slots, look).await?)
 }
 
-fn begin<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>) -> Result<Option<Tentative<PendingDevice>>, StepError> {
+fn begin<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    session: &[u8],
+) -> Result<Option<Tentative<PendingDevice>>, StepError> {
     if parts.factors.enrolled_in(draft)?.has_totp() {
         return Ok(None);
     }
-    Ok(match parts.factors.begin_enrolment_in(draft, DEVICE, None)? {
+    Ok(match parts.factors.begin_enrolment_in(draft, session, DEVICE, None)? {
         Beginning::Begun(device) => Some(device),
         _ => None,
     })

@@ -1,20 +1,20 @@
 //! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery codes, and ends all
-//! other logins. An enrolling code is never charged: its secret was just shown to the caller.
+//! other logins. Only the login that began can: an enrolling code is never charged, its secret was just shown to the caller.
 
 use keywright_core::SecretString;
-use keywright_store::Slot;
 use keywright_twofactor::{Confirming, recovery::Liveness};
 
 use super::{FACTORS, codes, end_other_logins};
+use crate::caller::Caller;
 use crate::error::ApiError;
-use crate::host::{Host, Login};
+use crate::host::Host;
 use crate::service::{Answered, Parts};
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Login, code: &SecretString) -> Answered {
-    let slots: Vec<Slot> = FACTORS.to_vec();
+pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &SecretString) -> Answered {
+    let session = parts.session(caller);
     let (made, receipt) = parts
-        .step_alone(&caller.user.account, &slots, |draft| {
-            let Confirming::Active(_) = parts.factors.confirm_enrolment_in(draft, code.expose())? else {
+        .step_alone(caller, &FACTORS, |draft| {
+            let Confirming::Active(_) = parts.factors.confirm_enrolment_in(draft, &session, code.expose())? else {
                 return Ok(None);
             };
             end_other_logins(draft, caller)?;

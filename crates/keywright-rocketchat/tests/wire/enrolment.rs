@@ -72,6 +72,7 @@ async fn a_device_is_enrolled_and_its_first_code_is_spent() {
     let kept = Some(format!("{}-id", ADMIN.token()));
     assert_eq!(world.host.calls(), [Call::EndLogins(ADMIN.account().as_str().into(), kept)]);
     assert!(client.is_in().await && !other.is_in().await);
+    assert_eq!(world.count_events(ADMIN, "other_logins_ended").await, 1);
     // The enrolling code has spent its step; the recovery codes are live at once.
     client.reset().code(&code).send().await.fails("totp-invalid");
     with_code(&client, "users.totp.validate", &code).await.fails("invalid-totp");
@@ -191,6 +192,43 @@ async fn mailed_codes_are_switched_on_and_off() {
     assert_eq!(answer.fails("totp-required").json()["details"]["method"], json!("password"));
     client.post("users.2fa.disableEmail").code(&ADMIN.password()).send().await.succeeds();
     assert_eq!(world.host.codes(), 1);
+}
+
+/// A stolen login neither confirms what the owner has begun, nor uses up its tries.
+#[tokio::test]
+async fn only_the_login_that_began_an_enrolment_confirms_it() {
+    let world = World::password_only().await;
+    let (client, thief) = (world.client(ADMIN), world.other_client(ADMIN, 1));
+    let secret = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    let code = code_of(&secret, world.now());
+    for _ in 0..20 {
+        with_code(&thief, "users.totp.validate", &code).await.fails("invalid-totp");
+        with_code(&thief, "users.totp.validate", "000000").await.fails("invalid-totp");
+    }
+    assert_eq!(with_code(&client, "users.totp.validate", &code).await.status, 200);
+    assert!(!thief.is_in().await);
+    // Beginning anew in another login takes the place of what was begun, and is that login's alone.
+    let world = World::password_only().await;
+    let (client, other) = (world.client(ADMIN), world.other_client(ADMIN, 1));
+    let first = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    let second = decode(enable(&other).await.json()["secret"].as_str().unwrap());
+    for secret in [&first, &second] {
+        with_code(&client, "users.totp.validate", &code_of(secret, world.now())).await.fails("invalid-totp");
+    }
+    with_code(&other, "users.totp.validate", &code_of(&first, world.now())).await.fails("invalid-totp");
+    assert_eq!(with_code(&other, "users.totp.validate", &code_of(&second, world.now())).await.status, 200);
+}
+
+/// A reset of the keys ends all logins: what they have begun is void with them.
+#[tokio::test]
+async fn a_reset_voids_what_was_pending() {
+    let world = World::new().await.without_totp(USER).await;
+    let client = world.client(USER);
+    let secret = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    world.client(ADMIN).reset_of(USER.id).code(&world.totp(ADMIN)).send().await.succeeds();
+    // The host lets the very same token in again.
+    world.host.add_token(USER.id, &USER.token());
+    with_code(&client, "users.totp.validate", &code_of(&secret, world.now())).await.fails("invalid-totp");
 }
 
 #[tokio::test]

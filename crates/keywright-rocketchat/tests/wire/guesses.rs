@@ -1,8 +1,9 @@
 //! How many guesses there are, for whom, and what the request limit has to do with it: nothing.
 
+use keywright_core::UnixSeconds;
 use serde_json::json;
 
-use crate::support::{ADMIN, TARGET, USER, World};
+use crate::support::{ADMIN, START, TARGET, USER, World};
 
 #[tokio::test]
 async fn weakness_1_a_code_works_once_and_a_replay_costs_nothing() {
@@ -71,6 +72,36 @@ async fn the_recovery_code_is_the_way_out_and_a_client_is_told_to_ask_for_it() {
     client.reset().send().await.waits(30);
     world.clock.advance(30);
     client.reset().send().await.fails("totp-required");
+}
+
+/// A wait that was told without being written would begin anew at every look, and never end.
+#[tokio::test]
+async fn a_wait_that_begins_anew_after_the_clock_went_back_ends() {
+    let both_doors = World::new().await;
+    let client = both_doors.client(ADMIN);
+    both_doors.guess_wrong(&client, ADMIN, 5).await;
+    for _ in 0..5 {
+        client.reset().code("AAAAAAAA").send().await.fails("totp-invalid");
+    }
+    let password = World::password_only().await;
+    for _ in 0..5 {
+        password.client(ADMIN).reset().code(&TARGET.password()).send().await.fails("totp-invalid");
+    }
+    let email = World::email_only().await;
+    email.client(ADMIN).reset().send().await.fails("totp-required");
+    for n in 0..5 {
+        let answer = email.client(ADMIN).reset().code("000000").send().await;
+        answer.fails(if n < 4 { "totp-invalid" } else { "totp-max-attempts" });
+    }
+    for world in [both_doors, password, email] {
+        let client = world.client(ADMIN);
+        world.clock.set(UnixSeconds::new(START - 10_000).unwrap());
+        for left in [30, 20, 10] {
+            client.reset().send().await.waits(left);
+            world.clock.advance(10);
+        }
+        client.reset().code("123").send().await.fails("totp-invalid");
+    }
 }
 
 #[tokio::test]

@@ -91,6 +91,21 @@ async fn a_factor_that_is_switched_off_is_not_asked_for() {
     assert_eq!(answer.fails("totp-required").json()["details"]["method"], json!("password"));
 }
 
+/// Another server ends the login while the host compares: the right password no longer acts, and costs nothing.
+#[tokio::test]
+async fn a_login_that_ends_meanwhile_does_not_act() {
+    let world = World::password_only().await;
+    world.host.slow_hash.store(true, Ordering::SeqCst);
+    let request = world.client(ADMIN).reset().code(&ADMIN.password()).method("password");
+    let late = tokio::spawn(async move { request.send().await });
+    world.host.hanging.notified().await;
+    world.host.slow_hash.store(false, Ordering::SeqCst);
+    world.restarted(2).client(ADMIN).reset().code(&ADMIN.password()).send().await.succeeds();
+    world.host.go.notify_one();
+    assert_eq!((late.await.unwrap().status, world.host.removals()), (401, 1));
+    assert_eq!(world.count_events(ADMIN, "guess_denied").await, 0);
+}
+
 /// Another server enrols a device while the host compares: the password no longer counts.
 #[tokio::test]
 async fn what_is_enrolled_meanwhile_is_asked_for() {

@@ -145,6 +145,62 @@ async fn of_a_thousand_wrong_digests_five_are_compared() {
     .await;
 }
 
+/// Both codes are right, and the first of the two ends the login that the second came with: it is looked up again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_own_resets_with_two_right_codes_one_acts() {
+    for _ in 0..8 {
+        on_both(async |world: World| {
+            let client = world.client(USER);
+            let answers = at_once(8, |n| client.reset().code(&USER.recovery_code(n)).send()).await;
+            assert_eq!((with_status(&answers, 200), with_status(&answers, 401)), (1, 7), "{answers:?}");
+            assert_eq!((world.host.removals(), world.codes_left(USER).await), (1, Some(11)));
+            assert_eq!(world.count_events(USER, "end_to_end_keys_reset").await, 1);
+        })
+        .await;
+    }
+}
+
+/// The same by construction: the second waits, its login found, for the turn that the first holds until the login has
+/// ended; here on a host that is held up just then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_login_that_ended_while_it_waited_for_its_turn_does_not_act() {
+    on_both(async |world: World| {
+        let partition = keywright_store::Partition::account(&USER.account());
+        let turn = world.driver.turn(&partition).await.unwrap();
+        let requests = [0, 1].map(|n| tokio::spawn(world.client(USER).reset().code(&USER.recovery_code(n)).send()));
+        // Both have found their login, and wait.
+        while world.host.logins() < 4 {
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+        let mut statuses = Vec::new();
+        for request in requests {
+            statuses.push(request.await.unwrap().status);
+        }
+        statuses.sort_unstable();
+        assert_eq!((statuses, world.host.removals()), (vec![200, 401], 1));
+        assert_eq!(world.codes_left(USER).await, Some(11), "the other code is not spent");
+    })
+    .await;
+}
+
+/// Another server has done the whole reset between the look-up and the step. Neither has seen the other's turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_login_that_another_server_ended_does_not_act() {
+    on_both(async |world: World| {
+        let other = world.restarted(2);
+        let turn = world.driver.turn(&keywright_store::Partition::account(&USER.account())).await.unwrap();
+        let late = tokio::spawn(world.client(USER).reset().code(&USER.recovery_code(0)).send());
+        while world.host.logins() < 2 {
+            tokio::task::yield_now().await;
+        }
+        other.client(USER).reset().code(&USER.recovery_code(1)).send().await.succeeds();
+        drop(turn);
+        assert_eq!((late.await.unwrap().status, world.host.removals()), (401, 1));
+    })
+    .await;
+}
+
 /// Two administrators reset each other: neither waits for the other's turn while holding their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn resets_in_a_circle_do_not_hold_each_other_up() {

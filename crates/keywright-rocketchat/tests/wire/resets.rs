@@ -39,6 +39,9 @@ async fn naming_oneself_is_naming_a_user() {
     let account: String = USER.account().as_str().into();
     let to = vec![USER.email.into()];
     assert_eq!(world.host.calls(), [Call::Find, Call::Notice { to, keys: true }, Call::RemoveKeys(account)]);
+    for kind in ["end_to_end_keys_reset", "logins_ended"] {
+        assert_eq!(world.count_events(USER, kind).await, 1, "{kind}");
+    }
     assert!(!world.client(USER).is_in().await);
 }
 
@@ -65,7 +68,9 @@ async fn reset_totp_of_another() {
     assert!(!world.client(TARGET).is_in().await, "personal access tokens included");
     let left = world.step(TARGET, |draft| world.factors().enrolled_in(draft)).await;
     assert!(!left.has_totp() && left.recovery.is_none() && left.email, "{left:?}");
-    assert_eq!(world.count_events(TARGET, "factor_removed").await, 1);
+    for (kind, count) in [("factor_removed", 1), ("logins_ended", 1), ("end_to_end_keys_reset", 0)] {
+        assert_eq!(world.count_events(TARGET, kind).await, count, "{kind}");
+    }
     assert_eq!(world.codes_left(ADMIN).await, Some(12), "the caller keeps theirs");
 }
 

@@ -26,16 +26,18 @@
 //! code has 64 bits or more.
 //!
 //! # Going live
-//! A set made with [`Liveness::OnAcknowledgement`] waits until [`acknowledge`]; the one before works until then. A newer
-//! one takes its place. It is void after a change of password or challenge, and after a restore.
+//! A set made with [`Liveness::OnAcknowledgement`] waits until [`acknowledge`], ten minutes by default
+//! ([`PENDING_SECONDS`](crate::policy::PENDING_SECONDS), as an enrolment waits); the one before works until then. A newer
+//! one takes its place. It is void after a change of password, challenge or factors (a device that is added counts, so
+//! make codes after it), after a restore, and while the clock stands before the moment it was made.
 //!
 //! # What a thief gets
 //! From a dump nothing. From a dump and the keyring, one of ten default codes for 2⁷⁶·⁷ hashes; a Rocket.Chat code falls
 //! **in about two hours** at 10¹⁰ hashes a second, so prefer another preset wherever the wire allows one.
 //!
 //! # After a restore
-//! Used codes return with an old backup. They are taken, and each use of a set older than the keyring's fence asks the
-//! owner by [`EventKind::RecoveryCodesLow`] to make new ones, however many are left.
+//! Used codes return with an old backup. They are taken, and each use of a set older than the keyring's fence is told by
+//! [`EventKind::RecoveryCodesStale`]: the owner should make new ones, however many are left.
 
 mod code;
 mod error;
@@ -127,19 +129,25 @@ pub enum Liveness {
     OnAcknowledgement,
 }
 
-/// Makes a set and gives its codes, to be shown once. The caller has asked for a fresh step-up.
+/// Makes a set and gives its codes, to be shown once. The caller has asked for a fresh step-up. `pending_seconds` is how
+/// long a set waits to be acknowledged; [`PENDING_SECONDS`](crate::policy::PENDING_SECONDS) by default.
 ///
 /// # Errors
 /// [`StepError`]: nothing was made.
-pub fn make(draft: &mut Draft<'_>, preset: Preset, liveness: Liveness) -> Result<Tentative<RecoveryCodes>, StepError> {
+pub fn make(
+    draft: &mut Draft<'_>,
+    preset: Preset,
+    liveness: Liveness,
+    pending_seconds: u64,
+) -> Result<Tentative<RecoveryCodes>, StepError> {
     let mut recovery = Recovery::read(draft)?;
     let (set, codes) = CodeSet::make(draft.entropy(), preset, draft.now())?;
     draft.event(EventKind::RecoveryCodesMade);
     match liveness {
         Liveness::Now => go_live(draft, set)?,
         Liveness::OnAcknowledgement => {
-            let credential_epoch = draft.root()?.credential_epoch;
-            recovery.pending = Some(Pending { set, credential_epoch });
+            let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(pending_seconds));
+            recovery.pending = Some(Pending { set, epochs, expires });
             recovery.put(draft)?;
         }
     }
@@ -147,7 +155,7 @@ pub fn make(draft: &mut Draft<'_>, preset: Preset, liveness: Liveness) -> Result
 }
 
 /// The owner has kept the codes: the pending set goes live, the one before is void. False if none waits, or if what waits
-/// is void.
+/// is void or waited too long; then the one before stays live.
 ///
 /// # Errors
 /// [`StepError`]: the set still waits.
@@ -216,8 +224,11 @@ pub fn verify(
     draft.event(EventKind::RecoveryCodeUsed { remaining });
     if remaining == 0 {
         draft.event(EventKind::RecoveryCodesExhausted);
-    } else if remaining <= LOW || made < draft.keyring().fence() {
+    } else if remaining <= LOW {
         draft.event(EventKind::RecoveryCodesLow { remaining });
+    }
+    if made < draft.keyring().fence() {
+        draft.event(EventKind::RecoveryCodesStale { remaining });
     }
     Ok(Verdict::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.into()))))
 }
@@ -233,6 +244,22 @@ pub fn refusal(
 ) -> Result<Option<Refusal>, StepError> {
     match Recovery::read(draft)?.live {
         Some(live) => guess::refusal(draft, policy, &guesser(live.preset(), tag)),
+        None => Ok(None),
+    }
+}
+
+/// What every code is refused with now, to be answered before one is looked at; `None` also if the account has no live
+/// set. Unlike [`refusal`] it begins a wait anew, once, after the clock went back.
+///
+/// # Errors
+/// [`StepError`]; the caller denies.
+pub fn refused(
+    draft: &mut Draft<'_>,
+    policy: &LedgerPolicy,
+    tag: Option<DeviceTag>,
+) -> Result<Option<Refusal>, StepError> {
+    match Recovery::read(draft)?.live {
+        Some(live) => guess::refused(draft, policy, &guesser(live.preset(), tag)),
         None => Ok(None),
     }
 }

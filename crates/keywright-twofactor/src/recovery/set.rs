@@ -150,9 +150,9 @@ impl CodeSet {
 
     /// The bits of the codes that match. Two of one set are alike with 2⁻⁴⁰ at worst; then both are spent together.
     fn find(&self, code: &Canonical) -> Result<u32, StepError> {
-        let mac = self.mac(code)?;
+        let mac = Zeroizing::new(words(self.mac(code)?.as_slice()));
         let found = self.macs.chunks_exact(MAC).zip(0_u32..).fold(0, |found, (stored, at)| {
-            let hit = u32::from(stored.ct_eq(mac.as_slice()).unwrap_u8());
+            let hit = u32::from(words(stored).ct_eq(mac.as_slice()).unwrap_u8());
             found | hit.checked_shl(at).unwrap_or(0)
         });
         Ok(found)
@@ -186,6 +186,14 @@ impl CodeSet {
     pub fn remaining(&self) -> u8 {
         u8::try_from(self.count().saturating_sub(self.used.count_ones())).unwrap_or(u8::MAX)
     }
+}
+
+/// A hash as four words: `subtle` takes a step for each word, not for each byte.
+fn words(hash: &[u8]) -> [u64; 4] {
+    let mut words = [0; 4];
+    let (eights, _) = hash.as_chunks::<8>();
+    words.iter_mut().zip(eights).for_each(|(word, eight)| *word = u64::from_ne_bytes(*eight));
+    words
 }
 
 impl fmt::Debug for CodeSet {
@@ -316,6 +324,21 @@ mod tests {
         let twice = ["000000-000000-000001", "OOOOOOOOOOOOOOOOOi"];
         let same = CodeSet::import(&rng(5), Preset::Default, UnixSeconds::EPOCH, &twice);
         assert_eq!(same.unwrap_err(), ImportError::Duplicate { index: 1 });
+    }
+
+    /// Every bit of a hash counts.
+    #[test]
+    fn a_hash_that_differs_in_one_bit_is_another() {
+        let (mut set, codes) = CodeSet::make(&rng(8), Preset::Default, UnixSeconds::EPOCH).unwrap();
+        let last = codes.iter().last().unwrap();
+        for at in 9 * MAC..10 * MAC {
+            for bit in 0..8 {
+                set.macs[at] ^= 1 << bit;
+                assert_eq!(set.judge(last).unwrap(), Matched::Wrong);
+                set.macs[at] ^= 1 << bit;
+            }
+        }
+        assert!(matches!(set.judge(last), Ok(Matched::Unused(Spend(512)))));
     }
 
     /// Two alike in one set are spent together.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use keywright_core::{SecretBytes, UnixSeconds};
-use keywright_store::{Draft, Record, Slot, StepError, secret_field};
+use keywright_store::{Draft, Epochs, Record, Slot, StepError, secret_field};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -23,15 +23,17 @@ pub(crate) struct Recovery {
 /// A set that was shown and not yet acknowledged.
 pub(crate) struct Pending {
     pub(crate) set: CodeSet,
-    /// Made before a change of password, challenge or address, it is void.
-    pub(crate) credential_epoch: u64,
+    /// Made before a change of password, challenge, address or factors, it is void.
+    pub(crate) epochs: Epochs,
+    /// The first moment at which it can no longer be acknowledged.
+    pub(crate) expires: UnixSeconds,
 }
 
 impl Pending {
-    /// Whether it may go live: not after a restore, not if the clock says that it is not yet made.
+    /// Whether it may go live: not too late, not after a restore, not if the clock says that it is not yet made.
     pub(crate) fn holds(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
-        let same = self.credential_epoch == draft.root()?.credential_epoch;
-        Ok(same && self.set.made <= draft.now() && self.set.made >= draft.keyring().fence())
+        let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), draft.root()?.epochs());
+        Ok(self.epochs == epochs && self.set.made <= now && now < self.expires && self.set.made >= fence)
     }
 }
 
@@ -57,7 +59,7 @@ impl Record for Recovery {
 #[derive(Serialize)]
 struct RecoveryOut<'a> {
     live: Option<SetOut<'a>>,
-    pending: Option<(SetOut<'a>, u64)>,
+    pending: Option<(SetOut<'a>, Epochs, UnixSeconds)>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +89,7 @@ impl<'a> From<&'a CodeSet> for SetOut<'a> {
 
 impl Serialize for Recovery {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let pending = self.pending.as_ref().map(|pending| ((&pending.set).into(), pending.credential_epoch));
+        let pending = self.pending.as_ref().map(|pending| ((&pending.set).into(), pending.epochs, pending.expires));
         RecoveryOut { live: self.live.as_ref().map(SetOut::from), pending }.serialize(to)
     }
 }
@@ -96,7 +98,7 @@ impl Serialize for Recovery {
 #[derive(Deserialize)]
 struct RecoveryIn {
     live: Option<SetIn>,
-    pending: Option<(SetIn, u64)>,
+    pending: Option<(SetIn, Epochs, UnixSeconds)>,
 }
 
 #[derive(Deserialize)]
@@ -133,9 +135,10 @@ impl TryFrom<RecoveryIn> for Recovery {
     type Error = OutOfBounds;
     fn try_from(stored: RecoveryIn) -> Result<Self, OutOfBounds> {
         let live = stored.live.map(CodeSet::try_from).transpose()?;
-        let pending = stored.pending.map(|(set, credential_epoch)| {
+        let pending = stored.pending.map(|(set, epochs, expires)| {
             let set = CodeSet::try_from(set)?;
-            if set.used == 0 { Ok(Pending { set, credential_epoch }) } else { Err(OutOfBounds) }
+            let bounded = set.used == 0 && set.made <= expires;
+            if bounded { Ok(Pending { set, epochs, expires }) } else { Err(OutOfBounds) }
         });
         let recovery = Self { live, pending: pending.transpose()? };
         // A record without any set is never put: it is deleted.
@@ -171,6 +174,7 @@ fn read_macs<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<Vec<u8>>, D
 mod tests {
     use super::*;
     use keywright_core::LocalRng;
+    use keywright_store::Root;
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
@@ -183,7 +187,9 @@ mod tests {
             live.spend(code);
         }
         let (set, _) = CodeSet::make(&rng, Preset::RocketChat, made).unwrap();
-        Recovery { live: Some(live), pending: Some(Pending { set, credential_epoch: 300 }) }
+        // Nothing else makes epochs.
+        let epochs = Root::decode(Root::SCHEMA, &[1, 1, 1, 0, 0, 0]).unwrap().epochs();
+        Recovery { live: Some(live), pending: Some(Pending { set, epochs, expires: made.plus(600) }) }
     }
 
     fn bytes(recovery: &Recovery) -> Vec<u8> {
@@ -215,6 +221,7 @@ mod tests {
         refuses(|recovery| recovery.live.as_mut().unwrap().macs.truncate(319));
         refuses(|recovery| *recovery.live.as_mut().unwrap().macs = alloc::vec![0; 33 * 32]);
         refuses(|recovery| recovery.pending.as_mut().unwrap().set.used = 1);
+        refuses(|recovery| recovery.pending.as_mut().unwrap().expires = UnixSeconds::EPOCH);
         refuses(|recovery| recovery.pending.as_mut().unwrap().set.macs.clear());
     }
 

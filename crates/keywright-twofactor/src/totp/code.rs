@@ -1,13 +1,21 @@
-//! Codes: what was typed, what a device shows, and a constant-time look at a whole window (`decisions.md` 27: `totp-rs`
-//! computes, the window, the comparison and the last step are ours).
+//! Codes: what was typed, what a device shows, and a constant-time look at a whole window.
+//!
+//! `decisions.md` 27 has `totp-rs` compute the codes. It does where a device is enrolled: none goes live but by a code
+//! that the library of the field computes too. It keys its HMAC for each code anew, and a window has three; so for an
+//! active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the two.
 
+use alloc::boxed::Box;
 use core::fmt;
 
+use hmac::digest::Output;
+use hmac::{Hmac, KeyInit, Mac};
 use keywright_core::UnixSeconds;
+use sha1::Sha1;
+use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use totp_rs::{Builder, Totp};
 
-use super::parameters::{MAX_DIGITS, MIN_DIGITS, Parameters};
+use super::parameters::{Algorithm, MAX_DIGITS, MIN_DIGITS, Parameters};
 use super::secret::TotpSecret;
 
 /// How many steps before and after the present one are looked at.
@@ -59,6 +67,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    fn nothing() -> Self {
+        Self { after: 0, fresh: Choice::from(0) }
+    }
+
     /// Steps between the highest match and the present one.
     pub(crate) fn drift(&self, present: u64) -> Option<i8> {
         let step = i64::try_from(self.after.checked_sub(1)?).ok()?;
@@ -96,14 +108,32 @@ pub enum TotpCheck {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TotpVerifier {
-    totp: Totp,
+    /// An HMAC takes a key of any length (RFC 2104 § 2), so there is one; without it, no code would be right.
+    key: Option<Key>,
     parameters: Parameters,
 }
 
+/// An HMAC that has taken its key. Copies of it make the codes; boxed, because whoever has it has the codes.
+enum Key {
+    Sha1(Box<Hmac<Sha1>>),
+    Sha256(Box<Hmac<Sha256>>),
+    Sha512(Box<Hmac<Sha512>>),
+    TotpRs(Box<Totp>),
+}
+
+impl Key {
+    fn new(algorithm: Algorithm, secret: &TotpSecret) -> Option<Self> {
+        match algorithm {
+            Algorithm::Sha1 => keyed(secret).map(Self::Sha1),
+            Algorithm::Sha256 => keyed(secret).map(Self::Sha256),
+            Algorithm::Sha512 => keyed(secret).map(Self::Sha512),
+        }
+    }
+}
+
 impl TotpVerifier {
-    /// A verifier of a device's codes.
-    #[must_use]
-    pub fn new(secret: &TotpSecret, parameters: Parameters) -> Self {
+    /// The same, by `totp-rs` itself: for the code that enrols a device.
+    pub(crate) fn by_totp_rs(secret: &TotpSecret, parameters: Parameters) -> Self {
         // A step of one second: its clock counts our steps. Lengths are checked by our own types, and 80-bit secrets
         // are a policy of ours; so the checks of `build` add nothing.
         let totp = Builder::new()
@@ -112,7 +142,13 @@ impl TotpVerifier {
             .with_step_duration(1)
             .with_secret(secret.expose())
             .build_noncompliant();
-        Self { totp, parameters }
+        Self { key: Some(Key::TotpRs(Box::new(totp))), parameters }
+    }
+
+    /// A verifier of a device's codes.
+    #[must_use]
+    pub fn new(secret: &TotpSecret, parameters: Parameters) -> Self {
+        Self { key: Key::new(parameters.algorithm(), secret), parameters }
     }
 
     /// Compares a code with every step of the window, without early exit. Steps up to `last` are spent.
@@ -129,24 +165,32 @@ impl TotpVerifier {
         }
     }
 
-    /// The code of a step, as a number below 10^digits.
-    pub(crate) fn at(&self, step: u64) -> u32 {
-        let truncated = truncate(self.totp.sign(step).as_ref());
-        truncated.checked_rem(self.parameters.modulus()).unwrap_or(u32::MAX)
-    }
-
     /// Compares a typed code with every code of the window, without early exit. `next` is the first step that is still
     /// acceptable.
     pub(crate) fn judge(&self, typed: &TypedCode, present: u64, window: Window, next: u64) -> Found {
         let length = typed.digits.ct_eq(&self.parameters.digits());
-        let mut found = Found { after: 0, fresh: Choice::from(0) };
+        // The arms differ in their hash alone.
+        let hit = |step| match &self.key {
+            Some(Key::Sha1(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
+            Some(Key::Sha256(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
+            Some(Key::Sha512(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
+            Some(Key::TotpRs(totp)) => self.code_of(totp.sign(step).as_ref()).ct_eq(&typed.value),
+            None => Choice::from(0),
+        };
+        let mut found = Found::nothing();
         let last = present.saturating_add(window.forward.into());
         for step in present.saturating_sub(window.back.into())..=last {
-            let hit = self.at(step).ct_eq(&typed.value) & length;
+            let hit = hit(step) & length;
             found.after.conditional_assign(&step.saturating_add(1), hit);
             found.fresh |= hit & Choice::from(u8::from(step >= next));
         }
         found
+    }
+
+    /// The code of a signature, as a number below 10^digits: RFC 4226 § 5.3.
+    fn code_of(&self, signature: &[u8]) -> u32 {
+        // The modulus is at least 10⁶.
+        truncate(signature).checked_rem(self.parameters.modulus()).unwrap_or(u32::MAX)
     }
 }
 
@@ -154,6 +198,18 @@ impl fmt::Debug for TotpVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TotpVerifier(..)")
     }
+}
+
+/// Keys an HMAC with a device's secret.
+fn keyed<M: Mac + KeyInit>(secret: &TotpSecret) -> Option<Box<M>> {
+    <M as KeyInit>::new_from_slice(secret.expose()).ok().map(Box::new)
+}
+
+/// The HMAC of a step: RFC 6238 § 4.2.
+fn sign<M: Mac + Clone>(key: &M, step: u64) -> Output<M> {
+    let mut hmac = key.clone();
+    hmac.update(&step.to_be_bytes());
+    hmac.finalize().into_bytes()
 }
 
 /// Dynamic truncation, RFC 4226 § 5.3.
@@ -167,14 +223,16 @@ fn truncate(signature: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::totp::parameters::Algorithm;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
 
     const SEED: &[u8; 20] = b"12345678901234567890";
 
     /// RFC 4226 Appendix D: the intermediate values before the reduction to digits.
     #[test]
     fn rfc_4226_appendix_d_truncation() {
-        let codes = TotpVerifier::new(&TotpSecret::from_slice(SEED).unwrap(), Parameters::DEFAULT);
+        let key: Box<Hmac<Sha1>> = keyed(&TotpSecret::from_slice(SEED).unwrap()).unwrap();
         let truncated = [
             1_284_755_224,
             1_094_287_082,
@@ -187,9 +245,63 @@ mod tests {
             673_399_871,
             645_520_489,
         ];
+        let secret = TotpSecret::from_slice(SEED).unwrap();
+        let codes = TotpVerifier::by_totp_rs(&secret, Parameters::DEFAULT);
+        let Some(Key::TotpRs(peer)) = &codes.key else { panic!("not by totp-rs") };
         for (counter, expected) in (0..).zip(truncated) {
-            assert_eq!(truncate(codes.totp.sign(counter).as_ref()), expected);
-            assert_eq!(codes.at(counter), expected % 1_000_000);
+            let signature = sign(key.as_ref(), counter);
+            assert_eq!(truncate(&signature), expected);
+            assert_eq!(peer.sign(counter).as_ref(), signature.as_slice());
+            assert_eq!(codes.code_of(&signature), expected % 1_000_000);
+        }
+    }
+
+    fn any_parameters() -> impl Strategy<Value = Parameters> {
+        let algorithm = prop::sample::select(Vec::from([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]));
+        (algorithm, MIN_DIGITS..=MAX_DIGITS, 15..=60_u64)
+            .prop_map(|(algorithm, digits, step)| Parameters::new(algorithm, digits, step).unwrap())
+    }
+
+    fn peer(secret: &[u8], parameters: Parameters) -> totp_rs::Totp {
+        let peer = Builder::new().with_algorithm(parameters.algorithm().foreign()).with_digits(parameters.digits());
+        peer.with_step_duration(parameters.step_seconds()).with_secret(secret).build_noncompliant()
+    }
+
+    proptest! {
+        /// `totp-rs` computes every code as we do: any algorithm, length, step and time, secrets shorter and longer than a
+        /// block of the hash.
+        #[test]
+        fn codes_are_those_of_totp_rs(
+            secret in prop::collection::vec(any::<u8>(), 10..=128),
+            parameters in any_parameters(),
+            now in 180..253_402_300_000_u64,
+            off in -3_i64..=3,
+        ) {
+            let peer = peer(&secret, parameters);
+            let ours = TotpVerifier::new(&TotpSecret::from_slice(&secret).unwrap(), parameters);
+            let off = off.wrapping_mul(i64::try_from(parameters.step_seconds()).unwrap());
+            let at = now.checked_add_signed(off).unwrap();
+            let shown = peer.generate(at).to_string();
+            // Alone in its window; then where it belongs.
+            let step = at.div_euclid(parameters.step_seconds());
+            let there = ours.check(&shown, UnixSeconds::new(at).unwrap(), Window::new(0, 0), None);
+            prop_assert_eq!(there, TotpCheck::Right { step });
+            let seen = ours.check(&shown, UnixSeconds::new(now).unwrap(), Window::new(1, 1), None);
+            prop_assert_eq!(seen != TotpCheck::Wrong, peer.check(&shown, now).is_some());
+            let enrolling = TotpVerifier::by_totp_rs(&TotpSecret::from_slice(&secret).unwrap(), parameters);
+            prop_assert_eq!(enrolling.check(&shown, UnixSeconds::new(now).unwrap(), Window::new(1, 1), None), seen);
+            let near = off.unsigned_abs() <= parameters.step_seconds();
+            prop_assert!(!near || seen != TotpCheck::Wrong);
+        }
+
+        /// A wrong code, or one by chance right, is judged alike by both.
+        #[test]
+        fn verdicts_are_those_of_totp_rs(parameters in any_parameters(), guess in any::<u32>(), now in 120..10_u64.pow(11)) {
+            let ours = TotpVerifier::new(&TotpSecret::from_slice(SEED).unwrap(), parameters);
+            let guess = guess.rem_euclid(parameters.modulus());
+            let guess = alloc::format!("{guess:0width$}", width = usize::from(parameters.digits()));
+            let seen = ours.check(&guess, UnixSeconds::new(now).unwrap(), Window::new(1, 1), None);
+            prop_assert_eq!(seen == TotpCheck::Wrong, peer(SEED, parameters).check(&guess, now).is_none());
         }
     }
 

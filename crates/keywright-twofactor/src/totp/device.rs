@@ -59,6 +59,8 @@ pub struct DeviceInfo {
     pub name: String,
     /// When it became active.
     pub added: UnixSeconds,
+    /// How it computes its codes.
+    pub parameters: Parameters,
 }
 
 /// What an account has enrolled.
@@ -80,6 +82,13 @@ impl Enrolled {
     #[must_use]
     pub const fn has_totp(&self) -> bool {
         !self.devices.is_empty()
+    }
+
+    /// Whether a text has the form of a code of an active device: as many ASCII digits as one of them shows.
+    #[must_use]
+    pub fn is_form_of_totp(&self, typed: &str) -> bool {
+        typed.bytes().all(|byte| byte.is_ascii_digit())
+            && self.devices.iter().any(|device| usize::from(device.parameters.digits()) == typed.len())
     }
 }
 
@@ -119,7 +128,8 @@ pub enum Confirming {
     Active(DeviceId),
     /// The code is wrong. The enrolment stays pending.
     Wrong,
-    /// No enrolment is pending: never begun, expired, or void since a credential or factor changed.
+    /// No enrolment is pending: never begun, begun in another session, expired, or void since a credential or factor
+    /// changed.
     NonePending,
     /// No code by its form.
     Malformed,

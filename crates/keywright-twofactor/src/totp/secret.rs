@@ -108,9 +108,13 @@ impl TotpSecret {
         Self(SecretVec::new(self.expose().to_vec()))
     }
 
-    /// Whether both are the same secret. Only their lengths are told by the time.
+    /// Whether both are the same secret, in the same time for any two. Zeros at the end make no difference: an HMAC fills
+    /// its key up with them (RFC 2104 § 2), so both show the same codes.
     pub(crate) fn ct_eq(&self, other: &Self) -> bool {
-        self.expose().ct_eq(other.expose()).into()
+        let [mut one, mut two] = [Zeroizing::new([0; MAX_BYTES]), Zeroizing::new([0; MAX_BYTES])];
+        one.iter_mut().zip(self.expose()).for_each(|(to, from)| *to = *from);
+        two.iter_mut().zip(other.expose()).for_each(|(to, from)| *to = *from);
+        one.as_slice().ct_eq(two.as_slice()).into()
     }
 }
 

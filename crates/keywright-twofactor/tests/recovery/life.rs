@@ -2,10 +2,11 @@
 
 use keywright_core::EventKind::{
     GuessDenied, RecoveryCodeUsed, RecoveryCodesExhausted, RecoveryCodesLive, RecoveryCodesLow, RecoveryCodesMade,
-    RecoveryCodesRemoved,
+    RecoveryCodesRemoved, RecoveryCodesStale,
 };
 use keywright_core::{Door, EventKind, LedgerPolicy, Reason};
 use keywright_store::{Draft, Root, Slot, StepError, TransactError};
+use keywright_twofactor::policy::PENDING_SECONDS;
 use keywright_twofactor::recovery::{self, ImportError, Liveness, Preset};
 
 use crate::world::{START, Told, World, at, foreign, judge, keyring};
@@ -103,19 +104,25 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
 }
 
+/// `security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
 #[tokio::test]
-async fn what_waits_is_void_after_a_change_of_password_a_jump_of_the_clock_and_a_restore() {
+async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
     let changes: [fn(&mut Root); 2] = [Root::move_credential_epoch, Root::move_factor_epoch];
-    for (change, holds) in changes.into_iter().zip([false, true]) {
+    for change in changes {
         let world = World::new().await;
-        world.make(Preset::Default, WAITS).await;
+        let live = world.make(Preset::Default, NOW).await;
+        let waiting = world.make(Preset::Default, WAITS).await;
         let step = |draft: &mut Draft<'_>| {
             let mut root = draft.root()?;
             change(&mut root);
             draft.put_root(&root)
         };
         world.run(step).await.unwrap();
-        assert_eq!(world.acknowledge().await, holds);
+        let before = world.stored().await;
+        assert!(!world.acknowledge().await);
+        assert_eq!(world.stored().await, before, "a refusal writes nothing");
+        assert_eq!(world.verify(&live[0]).await, Told::Granted);
+        assert_eq!(world.verify(&waiting[0]).await, Told::Charged(1));
     }
     let world = World::new().await;
     world.make(Preset::Default, WAITS).await;
@@ -128,6 +135,25 @@ async fn what_waits_is_void_after_a_change_of_password_a_jump_of_the_clock_and_a
     assert!(world.acknowledge().await);
 }
 
+/// Ten minutes by default. Who finds the session open later does not exchange the owner's codes for those on the screen.
+#[tokio::test]
+async fn what_waits_expires_and_the_old_set_stays_live() {
+    for (seconds, holds) in [(0, true), (599, true), (600, false), (10 * 365 * 86_400, false)] {
+        let world = World::new().await;
+        let live = world.make(Preset::Default, NOW).await;
+        let waiting = world.make(Preset::Default, WAITS).await;
+        world.clock.set(at(START + seconds));
+        assert_eq!(world.acknowledge().await, holds, "{seconds}");
+        let (works, void) = if holds { (&waiting, &live) } else { (&live, &waiting) };
+        assert_eq!(world.verify(&works[0]).await, Told::Granted);
+        assert_eq!(world.verify(&void[0]).await, Told::Charged(1));
+        // A new one can be made and acknowledged.
+        let next = world.make(Preset::Default, WAITS).await;
+        assert!(world.acknowledge().await);
+        assert_eq!(world.verify(&next[0]).await, Told::Granted);
+    }
+}
+
 /// `security.md` § 12: they still work, with a notice.
 #[tokio::test]
 async fn after_a_restore_codes_work_and_the_owner_is_told() {
@@ -136,8 +162,14 @@ async fn after_a_restore_codes_work_and_the_owner_is_told() {
     let restored = world.server(9, keyring().with_fence(at(START + 1)));
     world.clock.set(at(START + 1));
     assert_eq!(judge(&restored, &world.partition, &codes[0], None).await.unwrap(), Told::Granted);
-    let told = [RecoveryCodeUsed { remaining: 9 }, RecoveryCodesLow { remaining: 9 }];
+    let told = [RecoveryCodeUsed { remaining: 9 }, RecoveryCodesStale { remaining: 9 }];
     assert_eq!(world.events().await[2..], told);
+    // The last of them is told as such too.
+    for code in &codes[1..] {
+        assert_eq!(judge(&restored, &world.partition, code, None).await.unwrap(), Told::Granted);
+    }
+    let last = [RecoveryCodeUsed { remaining: 0 }, RecoveryCodesExhausted, RecoveryCodesStale { remaining: 0 }];
+    assert!(world.events().await.ends_with(&last));
     // A set made after the restore is like any other.
     let codes = world.make(Preset::Default, NOW).await;
     assert_eq!(judge(&restored, &world.partition, &codes[0], None).await.unwrap(), Told::Granted);
@@ -196,7 +228,7 @@ async fn a_lost_or_damaged_record_denies() {
             other => panic!("{other:?}"),
         };
         assert!(fails(judge(&world.driver, &world.partition, &codes[0], None).await.map(drop)));
-        assert!(fails(world.run(|draft| recovery::make(draft, Preset::Default, NOW).map(drop)).await));
+        assert!(fails(world.run(|draft| recovery::make(draft, Preset::Default, NOW, PENDING_SECONDS).map(drop)).await));
         assert!(fails(world.run(|draft| recovery::remaining(draft).map(drop)).await));
         assert!(fails(world.run(|draft| recovery::acknowledge(draft).map(drop)).await));
         assert!(fails(world.run(|draft| recovery::remove(draft).map(drop)).await));
@@ -223,7 +255,7 @@ async fn no_guess_in_a_hosts_transaction() {
 #[tokio::test]
 async fn asvs_16_2_5_no_debug_no_event_and_no_stored_byte_shows_a_code() {
     let world = World::new().await;
-    let step = |draft: &mut Draft<'_>| recovery::make(draft, Preset::RocketChat, NOW);
+    let step = |draft: &mut Draft<'_>| recovery::make(draft, Preset::RocketChat, NOW, PENDING_SECONDS);
     let (tentative, receipt) = world.driver.transact(&world.partition, &[], step).await.unwrap();
     let mut shown = format!("{tentative:?}");
     let codes = tentative.release(&receipt).unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use keywright_core::{Admission, Door, GuessLedger, LedgerPolicy, UnixSeconds};
 use keywright_store::{Slot, guess};
+use keywright_twofactor::policy::PENDING_SECONDS;
 use keywright_twofactor::recovery::{Liveness, Preset};
 use proptest::prelude::*;
 
@@ -111,7 +112,11 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
             }
         }
         Op::Acknowledge => {
-            let holds = model.pending.as_ref().is_some_and(|pending| pending.made <= model.now);
+            // A change of the factor epoch drops what waits in this model: there is no other factor.
+            let holds = model
+                .pending
+                .as_ref()
+                .is_some_and(|pending| pending.made <= model.now && model.now < pending.made.plus(PENDING_SECONDS));
             assert_eq!(world.acknowledge().await, holds);
             if holds && let Some(set) = model.pending.take() {
                 model.go_live(set);

@@ -10,6 +10,7 @@ use keywright_sqlite::SqliteStore;
 use keywright_store::{
     Draft, Driver, MemoryStore, Partition, RecordStore, Root, Slot, StepError, Stored, Tentative, TransactError,
 };
+use keywright_twofactor::policy::PENDING_SECONDS;
 use keywright_twofactor::recovery::{self, ImportError, Liveness, Preset};
 use keywright_twofactor::{Method, Proven, Verdict};
 use rand_chacha::ChaCha20Rng;
@@ -121,7 +122,7 @@ impl World {
     }
 
     pub(crate) async fn make(&self, preset: Preset, liveness: Liveness) -> Vec<String> {
-        let step = |draft: &mut Draft<'_>| recovery::make(draft, preset, liveness);
+        let step = |draft: &mut Draft<'_>| recovery::make(draft, preset, liveness, PENDING_SECONDS);
         let (codes, receipt) = self.driver.transact(&self.partition, &[Slot::Recovery], step).await.unwrap();
         let codes = Tentative::release(codes, &receipt).unwrap();
         codes.iter().map(str::to_owned).collect()

@@ -7,7 +7,7 @@ use keywright_store::{
 use keywright_twofactor::TwoFactorPolicy;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{SEED, START, World, code, step_error};
+use crate::support::{SEED, SESSION, START, World, code, step_error};
 
 type Change = Box<dyn Fn(Slot, Option<Stored>) -> Option<Stored> + Send>;
 
@@ -60,8 +60,8 @@ async fn all_deny(world: &World) -> StepError {
     let error = step_error(service.verify_totp(account, &code(SEED, START), "test", None).await);
     assert_eq!(step_error(service.verify_totp(account, "000000", "test", None).await), error);
     assert_eq!(step_error(service.enrolled(account).await), error);
-    assert_eq!(step_error(service.begin_enrolment(account, "new", None).await), error);
-    assert_eq!(step_error(service.confirm_enrolment(account, "000000").await), error);
+    assert_eq!(step_error(service.begin_enrolment(account, SESSION, "new", None).await), error);
+    assert_eq!(step_error(service.confirm_enrolment(account, SESSION, "000000").await), error);
     assert_eq!(step_error(service.remove_all(account).await), error);
     assert_eq!(step_error(service.set_email(account, true).await), error);
     assert_eq!(step_error(service.demand(account, "act", b"s", true).await), error);

@@ -5,10 +5,10 @@ use keywright_store::StepError;
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{Beginning, Confirming, DeviceId, ENROLMENT_TRIES, TotpSecret, TwoFactorPolicy};
 
-use crate::support::{OTHER, SEED, START, Told, World, code, step_error, wrong};
+use crate::support::{OTHER, SEED, SESSION, START, Told, World, code, step_error, wrong};
 
 async fn confirm(world: &World, typed: &str) -> Confirming {
-    world.service.confirm_enrolment(&world.account, typed).await.unwrap()
+    world.service.confirm_enrolment(&world.account, SESSION, typed).await.unwrap()
 }
 
 #[tokio::test]
@@ -35,8 +35,8 @@ async fn asvs_2_3_1_pending_then_active_and_the_step_is_spent() {
     assert_eq!(world.events().await[..2], [EventKind::FactorPending, EventKind::FactorAdded]);
 }
 
-/// Wrong enrolling codes are no guesses at a factor, so the ledger knows nothing of them; but they are few: a stolen login
-/// that did not begin the enrolment must not find the code of the device.
+/// Wrong enrolling codes are no guesses at a factor, so the ledger knows nothing of them; but they are few: nobody
+/// who was shown the secret needs more.
 #[tokio::test]
 async fn the_enrolling_code_is_never_charged_and_ten_wrong_ones_end_the_enrolment() {
     for (tries, ended) in [(ENROLMENT_TRIES - 1, false), (ENROLMENT_TRIES, true)] {
@@ -114,7 +114,7 @@ async fn a_pending_device_expires_and_is_void_after_a_change() {
     world.advance(599);
     let fenced = world.another_server(3, START + 1);
     assert_eq!(
-        fenced.confirm_enrolment(&world.account, &code(&seed, START + 599)).await.unwrap(),
+        fenced.confirm_enrolment(&world.account, SESSION, &code(&seed, START + 599)).await.unwrap(),
         Confirming::NonePending
     );
     let world = World::new().await;
@@ -133,6 +133,42 @@ async fn beginning_again_voids_what_was_pending() {
     assert!(matches!(confirm(&world, &code(&second, START)).await, Confirming::Active(_)));
 }
 
+/// What a session began is nobody else's: no login that was not shown the secret confirms it, by a right code either, or
+/// uses up its tries.
+#[tokio::test]
+async fn only_the_session_that_began_confirms() {
+    let world = World::new().await;
+    let other = async |typed: &str| world.service.confirm_enrolment(&world.account, b"session-2", typed).await.unwrap();
+    let seed = world.begin("phone", None).await;
+    let before = world.revisions().await;
+    for _ in 0..=ENROLMENT_TRIES {
+        for typed in [&*code(&seed, START), &*wrong(&[&seed], START), "12345"] {
+            assert_eq!(other(typed).await, Confirming::NonePending);
+        }
+    }
+    assert_eq!(world.revisions().await, before, "as if nothing were pending");
+    assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+
+    // Beginning in another session replaces, and does not join.
+    let world = World::new().await;
+    let first = world.begin("phone", None).await;
+    let begun = world.service.begin_enrolment(&world.account, b"session-2", "theirs", None).await.unwrap();
+    let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
+    for seed in [&first, &pending.secret().expose().to_vec()] {
+        assert_eq!(confirm(&world, &code(seed, START)).await, Confirming::NonePending);
+    }
+    let taken = world.service.confirm_enrolment(&world.account, b"session-2", &code(&first, START)).await.unwrap();
+    assert_eq!(taken, Confirming::Wrong);
+    for session in [&[][..], &[7; 65]] {
+        let begun = world.service.begin_enrolment(&world.account, session, "phone", None).await;
+        assert!(matches!(step_error(begun), StepError::Misuse(_)));
+        assert!(matches!(
+            step_error(world.service.confirm_enrolment(&world.account, session, "123456").await),
+            StepError::Misuse(_)
+        ));
+    }
+}
+
 #[tokio::test]
 async fn five_devices_are_the_most() {
     let world = World::new().await;
@@ -141,7 +177,7 @@ async fn five_devices_are_the_most() {
         ids.push(world.import(&format!("device {nth}"), &[nth + 1; 20]).await);
     }
     let (service, account) = (&world.service, &world.account);
-    let begun = service.begin_enrolment(account, "sixth", None).await.unwrap();
+    let begun = service.begin_enrolment(account, SESSION, "sixth", None).await.unwrap();
     assert!(matches!(begun, Beginning::TooManyDevices));
     let secret = TotpSecret::from_slice(SEED).unwrap();
     assert!(matches!(step_error(service.import_device(account, "sixth", &secret).await), StepError::Misuse(_)));
@@ -151,7 +187,7 @@ async fn five_devices_are_the_most() {
     assert_eq!(service.enrolled(account).await.unwrap().devices.len(), 5);
     // The room was taken while one was pending.
     service.remove_device(account, ids[0]).await.unwrap();
-    let begun = service.begin_enrolment(account, "late", None).await.unwrap();
+    let begun = service.begin_enrolment(account, SESSION, "late", None).await.unwrap();
     let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
     let late = pending.secret().expose().to_vec();
     drop(pending);
@@ -159,7 +195,7 @@ async fn five_devices_are_the_most() {
     world.import("faster", SEED).await;
     assert_eq!(confirm(&world, &code(&late, START)).await, Confirming::NonePending);
     let unknown = DeviceId::parse("00000000000000aa").unwrap();
-    let begun = service.begin_enrolment(account, "x", Some(unknown)).await.unwrap();
+    let begun = service.begin_enrolment(account, SESSION, "x", Some(unknown)).await.unwrap();
     assert!(matches!(begun, Beginning::UnknownDevice));
 }
 
@@ -169,7 +205,7 @@ async fn names_have_bounds() {
     let (service, account) = (&world.service, &world.account);
     let long = "é".repeat(65);
     for name in ["", "tab\there", "\u{7f}", &long] {
-        let begun = service.begin_enrolment(account, name, None).await.unwrap();
+        let begun = service.begin_enrolment(account, SESSION, name, None).await.unwrap();
         assert!(matches!(begun, Beginning::BadName), "{name:?}");
     }
     world.begin(&"é".repeat(64), None).await;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use keywright_twofactor::{Confirming, DeviceId};
 use proptest::prelude::*;
 
-use crate::support::{START, Told, World, code};
+use crate::support::{SESSION, START, Told, World, code};
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -79,11 +79,11 @@ type Devices = Vec<(DeviceId, Vec<u8>)>;
 
 async fn enrol(world: &World, devices: &mut Devices, book: &mut Book, at: Option<u8>) -> Result<(), TestCaseError> {
     let replaced = at.and_then(|at| devices.get(usize::from(at))).map(|(id, _)| *id);
-    let begun = world.service.begin_enrolment(&world.account, "new", replaced).await.unwrap();
+    let begun = world.service.begin_enrolment(&world.account, SESSION, "new", replaced).await.unwrap();
     let keywright_twofactor::Beginning::Begun(pending) = begun else { return Ok(()) };
     let secret = pending.secret().expose().to_vec();
     let typed = code(&secret, world.now());
-    if let Confirming::Active(id) = world.service.confirm_enrolment(&world.account, &typed).await.unwrap() {
+    if let Confirming::Active(id) = world.service.confirm_enrolment(&world.account, SESSION, &typed).await.unwrap() {
         devices.retain(|(id, _)| Some(*id) != replaced);
         devices.push((id, secret.clone()));
         let secrets: Vec<_> = devices.iter().map(|(_, secret)| secret.clone()).collect();

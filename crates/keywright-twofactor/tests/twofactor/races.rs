@@ -7,7 +7,7 @@ use keywright_twofactor::{TwoFactor, TwoFactorError};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{OTHER, SEED, START, Told, World, code, wrong};
+use crate::support::{OTHER, SEED, SESSION, START, Told, World, code, wrong};
 
 const TASKS: usize = 64;
 
@@ -114,7 +114,7 @@ async fn of_64_enrolling_codes_one_adds_a_device() {
         let told = crowd(&world, TASKS, |_, server| {
             let (account, typed) = (world.account.clone(), typed.clone());
             async move {
-                let told = server.confirm_enrolment(&account, &typed).await?;
+                let told = server.confirm_enrolment(&account, SESSION, &typed).await?;
                 Ok(matches!(told, keywright_twofactor::Confirming::Active(_)))
             }
         })

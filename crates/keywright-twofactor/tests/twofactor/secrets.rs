@@ -5,7 +5,7 @@ use keywright_twofactor::{
     Beginning, KeyUri, Method, Parameters, Rule, StepUpPolicy, StepUps, TotpSecret, TwoFactorPolicy,
 };
 
-use crate::support::{START, World, code, wrong};
+use crate::support::{SESSION, START, World, code, wrong};
 
 const PLANTED: &[u8] = b"PLANTED-SECRET-20-by";
 
@@ -17,7 +17,7 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let secret = TotpSecret::from_slice(PLANTED).unwrap();
     let base32 = secret.to_base32();
     world.import("phone", PLANTED).await;
-    let Beginning::Begun(pending) = service.begin_enrolment(account, "next", None).await.unwrap() else {
+    let Beginning::Begun(pending) = service.begin_enrolment(account, SESSION, "next", None).await.unwrap() else {
         panic!("full")
     };
     let drawn = [pending.base32(), pending.uri("Issuer", "account").unwrap()];
@@ -29,7 +29,7 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
         format!("{:?}", service.step_up_totp(account, "act", b"SESSION-PLANTED", &right, None).await.unwrap()),
         format!("{:?}", service.demand(account, "act", b"SESSION-PLANTED", false).await.unwrap()),
         format!("{:?}", service.verify_totp(account, &right, "p", None).await.unwrap()),
-        format!("{:?}", service.confirm_enrolment(account, "PLANTED").await.unwrap()),
+        format!("{:?}", service.confirm_enrolment(account, SESSION, "PLANTED").await.unwrap()),
         format!("{:?}", service.enrolled(account).await.unwrap()),
         format!(
             "{:?} {:?}",

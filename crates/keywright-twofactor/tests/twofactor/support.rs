@@ -20,6 +20,9 @@ pub(crate) const START: u64 = 1_699_999_980;
 /// The seed of the RFCs: 20 bytes.
 pub(crate) const SEED: &[u8] = b"12345678901234567890";
 
+/// The session that enrols.
+pub(crate) const SESSION: &[u8] = b"session-1";
+
 /// Another one.
 pub(crate) const OTHER: &[u8] = b"another seed of 20 b";
 
@@ -106,7 +109,7 @@ impl World {
 
     /// Begins an enrolment and gives its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
-        match self.service.begin_enrolment(&self.account, name, replaces).await.unwrap() {
+        match self.service.begin_enrolment(&self.account, SESSION, name, replaces).await.unwrap() {
             Beginning::Begun(pending) => pending.secret().expose().to_vec(),
             other => panic!("{other:?}"),
         }

@@ -74,6 +74,77 @@ async fn two_devices_with_one_secret_accept_one_code() {
     assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
 }
 
+/// `security.md` § 8: one secret under two names still works once. With other digits its codes are parts of each other,
+/// and with another step or hash nobody needs it twice.
+#[tokio::test]
+async fn one_secret_has_one_set_of_parameters() {
+    use keywright_twofactor::Algorithm::{Sha1, Sha256};
+    let world = World::new().await;
+    let steps = world.service.steps().clone();
+    let import = async |seed: &[u8], (algorithm, digits, step)| {
+        let parameters = Parameters::new(algorithm, digits, step).unwrap();
+        let secret = TotpSecret::from_slice(seed).unwrap();
+        let step = |draft: &mut keywright_store::Draft<'_>| {
+            steps.import_device_with_in(draft, "phone", secret.duplicate(), parameters)
+        };
+        world.driver.transact(&world.partition(), SLOTS, step).await.map(|(id, _)| id)
+    };
+    let six = import(SEED, (Sha1, 6, 30)).await.unwrap();
+    let eight = Parameters::new(Sha1, 8, 30).unwrap();
+    assert!(code_of(SEED, START, eight).ends_with(&code(SEED, START)), "what the rule is for");
+    assert!(world.totp(&code(SEED, START)).await.granted());
+    let before = (world.revisions().await, world.events().await);
+    let padded = [SEED, &[0; 12]].concat();
+    for seed in [SEED, &padded] {
+        for other in [(Sha1, 8, 30), (Sha1, 7, 30), (Sha1, 6, 15), (Sha1, 6, 60), (Sha256, 6, 30)] {
+            let error = import(seed, other).await.unwrap_err();
+            let step = keywright_store::TransactError::Step(keywright_store::StepError::Misuse(
+                "an active device has the imported secret with other parameters",
+            ));
+            assert_eq!(error.to_string(), step.to_string());
+        }
+    }
+    assert_eq!((world.revisions().await, world.events().await), before);
+    assert_eq!(world.totp(&code_of(SEED, START, eight)).await, Told::Malformed, "there is no such device");
+    // With the same parameters it is the same device under another name, zeros at the end or not.
+    import(&padded, (Sha1, 6, 30)).await.unwrap();
+    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
+    assert!(world.totp(&code(SEED, START + 30)).await.granted());
+    assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
+    // Another secret may have any, and so may this one when its devices are gone; what they have spent stays so.
+    import(OTHER, (Sha1, 8, 60)).await.unwrap();
+    assert!(world.service.remove_device(&world.account, six).await.unwrap());
+    assert!(import(SEED, (Sha1, 8, 30)).await.is_err(), "its twin is there");
+    world.service.remove_all(&world.account).await.unwrap();
+    import(SEED, (Sha1, 8, 30)).await.unwrap();
+    for at in [START, START + 30] {
+        assert_eq!(world.totp(&code_of(SEED, at, eight)).await, Told::Replayed);
+    }
+}
+
+/// `security.md` § 8: a code that a device shows at two steps of one window is spent at both.
+#[tokio::test]
+async fn one_code_at_two_steps_works_once() {
+    // Steps of the RFCs' seed with one code, found by trying: neighbours, and two that lie two apart.
+    for (first, second, now, shown) in [
+        (1_732_990_050, 1_732_990_080, 1_732_990_050, "251166"),
+        (1_732_990_050, 1_732_990_080, 1_732_990_080, "251166"),
+        (1_710_533_460, 1_710_533_520, 1_710_533_490, "882938"),
+    ] {
+        assert_eq!((&*code(SEED, first), &*code(SEED, second)), (shown, shown));
+        let world = World::new().await;
+        world.import("phone", SEED).await;
+        world.set(now);
+        let highest = i8::try_from((second - now) / 30).unwrap();
+        assert_eq!(world.totp(shown).await, Told::Granted(highest));
+        for later in [0, 30, 60] {
+            world.set(now + later);
+            assert!(!world.totp(shown).await.granted(), "{later}");
+        }
+        assert!(world.totp(&code(SEED, now + 90)).await.granted());
+    }
+}
+
 /// Else a code would come back with its device.
 #[tokio::test]
 async fn removed_and_imported_again_a_secret_stays_spent() {

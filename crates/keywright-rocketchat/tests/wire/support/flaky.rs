@@ -1,5 +1,6 @@
 //! A memory store that fails when told to.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use keywright_core::{SecurityEvent, UnixSeconds};
@@ -17,6 +18,8 @@ pub(crate) struct FlakyStore {
     pub(crate) full: AtomicBool,
     /// Every commit's reply is lost, and the commit with it.
     pub(crate) silent: AtomicBool,
+    /// What was loaded.
+    pub(crate) loads: Mutex<Vec<Vec<Slot>>>,
 }
 
 impl RecordStore for FlakyStore {
@@ -28,6 +31,7 @@ impl RecordStore for FlakyStore {
         if self.unreadable.load(Ordering::SeqCst) {
             return Box::pin(async { Err(LoadError::Failed("told to fail".into())) });
         }
+        self.loads.lock().unwrap().push(slots.to_vec());
         self.inner.load(partition, slots)
     }
 

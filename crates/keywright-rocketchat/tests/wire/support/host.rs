@@ -64,6 +64,8 @@ pub(crate) struct TestHost {
     /// Whether passwords are compared only when told to.
     pub(crate) slow_hash: AtomicBool,
     pub(crate) go: Notify,
+    /// How many logins were found.
+    found: AtomicUsize,
     /// What happens when a notice was sent.
     on_notice: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
@@ -95,6 +97,7 @@ impl TestHost {
             hanging: Notify::new(),
             slow_hash: AtomicBool::new(false),
             go: Notify::new(),
+            found: AtomicUsize::new(0),
             on_notice: Mutex::default(),
         }
     }
@@ -161,6 +164,11 @@ impl TestHost {
         self.count(|call| matches!(call, Call::RemoveKeys(_)))
     }
 
+    /// How many logins were found.
+    pub(crate) fn logins(&self) -> usize {
+        self.found.load(Ordering::SeqCst)
+    }
+
     fn fails(&self) -> Result<(), HostError> {
         let failed = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if failed { Err(HostError::new("told to fail")) } else { Ok(()) }
@@ -185,6 +193,7 @@ impl Host for TestHost {
         let Some((id, token_id)) = state.tokens.get(token.expose()).filter(|(id, _)| id == user_id) else {
             return Ok(None);
         };
+        self.found.fetch_add(1, Ordering::SeqCst);
         Ok(state.users.get(id).map(|user| Login::new(user.clone(), LoginTokenId(token_id.clone()))))
     }
 

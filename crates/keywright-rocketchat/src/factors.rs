@@ -1,0 +1,130 @@
+//! What an account has enrolled, which of it an act asks for, and the judgement of a code that may be of two kinds.
+
+use keywright_core::SecretString;
+use keywright_store::{Draft, StepError, Tentative};
+use keywright_twofactor::{Proven, Verdict};
+
+use crate::caller::Caller;
+use crate::error::Details;
+use crate::guard::Act;
+use crate::host::{Endpoint, Host, User};
+use crate::service::Parts;
+
+/// What is asked for, by the wire's names and in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Factor {
+    /// A time-based code or a recovery code.
+    Totp,
+    /// A mailed code.
+    Email,
+    /// The digest of the login password; only where nothing else is enrolled.
+    Password,
+}
+
+impl Factor {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Email => "email",
+            Self::Password => "password",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Totp, Self::Email, Self::Password].into_iter().find(|factor| factor.name() == name)
+    }
+}
+
+/// What an act asks for. What changes factors goes by what is **enrolled**: switching a method off in the policy, or losing
+/// the last verified address, must not open the factors to whoever holds a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// For acts that leave the factors as they are: what is enrolled and offered by the policy, else the login password;
+    /// nothing while two-factor is off.
+    Offered,
+    /// For acts that take factors away: what is enrolled, whatever the policy offers. Else the login password; nothing
+    /// while two-factor is off.
+    Enrolled,
+    /// For acts that add one: what is enrolled, whatever the policy offers. Else nothing: there is none to be weakened.
+    EnrolledIfAny,
+}
+
+/// What the account has enrolled, as far as an act goes by it.
+pub(crate) struct Enrolment {
+    demand: Demand,
+    /// What can be asked for, in the wire's order.
+    methods: Vec<Factor>,
+    pub(crate) recovery_codes: u8,
+    /// Something is enrolled that the act goes by, and none of it can be asked for: nobody passes.
+    pub(crate) is_stuck: bool,
+}
+
+impl Enrolment {
+    /// The wish, if it is enrolled; else the first that is; else the password. So `password` never replaces an enrolled
+    /// one, and naming `email` mails nothing to who never enrolled it.
+    pub(crate) fn choose(&self, wish: Option<Factor>) -> Factor {
+        let wish = wish.filter(|wish| self.methods.contains(wish));
+        wish.or_else(|| self.methods.first().copied()).unwrap_or(Factor::Password)
+    }
+
+    /// Whether nothing is asked for. `enabled`: whether two-factor is on.
+    pub(crate) const fn is_free(&self, enabled: bool) -> bool {
+        match self.demand {
+            Demand::Offered => !enabled,
+            Demand::Enrolled => !enabled && self.methods.is_empty(),
+            Demand::EnrolledIfAny => self.methods.is_empty(),
+        }
+    }
+
+    pub(crate) fn details(&self, method: Factor, user: &User) -> Details {
+        let email = user.verified_emails.first().filter(|_| method == Factor::Email).cloned();
+        Details { method, generated: false, email, expires: None, available: self.methods.clone() }
+    }
+}
+
+impl<H: Host> Parts<H> {
+    pub(crate) fn enrolment(&self, draft: &mut Draft<'_>, user: &User, demand: Demand) -> Result<Enrolment, StepError> {
+        let enrolled = self.factors.enrolled_in(draft)?;
+        let recovery_codes = enrolled.recovery.unwrap_or(0);
+        let whatever_is_offered = demand != Demand::Offered;
+        let mut methods = Vec::new();
+        // Recovery codes without a device are seldom, but a factor: a new set takes their place.
+        if (whatever_is_offered && (enrolled.has_totp() || recovery_codes > 0))
+            || (self.policy.by_totp && enrolled.has_totp())
+        {
+            methods.push(Factor::Totp);
+        }
+        if (whatever_is_offered || self.policy.by_email) && enrolled.email && !user.verified_emails.is_empty() {
+            methods.push(Factor::Email);
+        }
+        let is_stuck = whatever_is_offered && methods.is_empty() && enrolled.email;
+        Ok(Enrolment { demand, methods, recovery_codes, is_stuck })
+    }
+
+    /// Judges a code that came under the name `totp`: time-based or a recovery code, by what the account has. As many
+    /// digits as one of its devices shows are a time-based code; anything else is a recovery code, or none.
+    ///
+    /// Eight digits can be both, where a device shows eight: the door of time-based codes decides, a wait there included,
+    /// and is charged, once, for what is neither. Only an unused recovery code passes without a charge.
+    pub(crate) fn verify_code(
+        &self,
+        draft: &mut Draft<'_>,
+        caller: &Caller,
+        code: &SecretString,
+        endpoint: Endpoint,
+    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+        let (code, purpose) = (code.expose(), Act::purpose(endpoint));
+        let tag = self.tag(draft, caller)?;
+        if !self.factors.enrolled_in(draft)?.is_form_of_totp(code) {
+            return self.factors.verify_recovery_in(draft, code, &purpose, tag);
+        }
+        let as_totp = draft.judge(|draft| self.factors.verify_totp_in(draft, code, &purpose, tag))?;
+        if matches!(as_totp.outcome(), Verdict::Denied(denial) if denial.charge().is_some()) {
+            let as_recovery = draft.judge(|draft| self.factors.verify_recovery_in(draft, code, &purpose, tag))?;
+            if matches!(as_recovery.outcome(), Verdict::Granted(_)) {
+                return draft.stage(as_recovery);
+            }
+        }
+        draft.stage(as_totp)
+    }
+}

@@ -1,0 +1,132 @@
+//! What changes factors is proven by what is enrolled, whatever the policy offers.
+
+use keywright_rocketchat::RocketChatPolicy;
+use keywright_store::Draft;
+use serde_json::json;
+
+use crate::support::{ADMIN, Answer, Client, World};
+
+/// Every way to switch something off, and none.
+fn policies() -> Vec<RocketChatPolicy> {
+    let mut policies = Vec::new();
+    for (enabled, by_totp, by_email) in
+        [(true, true, true), (true, false, true), (true, true, false), (true, false, false), (false, true, true)]
+    {
+        let mut policy = RocketChatPolicy::default();
+        (policy.enabled, policy.by_totp, policy.by_email) = (enabled, by_totp, by_email);
+        policies.push(policy);
+    }
+    policies
+}
+
+/// Asks without a code and with the password: neither does it, and `method` is asked for.
+async fn is_proven_by(client: &Client, path: &str, method: &str) {
+    let asks = |answer: &Answer, error: &str| {
+        assert_eq!(answer.fails(error).json()["details"]["method"], json!(method), "{path}");
+    };
+    asks(&client.post(path).send().await, "totp-required");
+    asks(&client.post(path).code(&ADMIN.password()).method("password").send().await, "totp-invalid");
+}
+
+#[tokio::test]
+async fn a_totp_device_guards_the_factors() {
+    for policy in policies() {
+        let enabled = policy.enabled;
+        let world = World::with(policy.clone()).await;
+        let client = world.client(ADMIN);
+        is_proven_by(&client, "users.2fa.enableEmail", "totp").await;
+        client.post("users.2fa.enableEmail").code(&world.totp(ADMIN)).send().await.succeeds();
+        is_proven_by(&client, "users.2fa.disableEmail", "totp").await;
+        client.post("users.2fa.disableEmail").code(&ADMIN.recovery_code(0)).send().await.succeeds();
+        if enabled {
+            is_proven_by(&client, "users.resetTOTP", "totp").await;
+            client.post("users.resetTOTP").code(&ADMIN.recovery_code(1)).send().await.succeeds();
+        }
+    }
+}
+
+#[tokio::test]
+async fn mailed_codes_guard_the_factors() {
+    for policy in policies() {
+        let enabled = policy.enabled;
+        let paths = ["users.totp.enable", "users.2fa.disableEmail", "users.resetTOTP"];
+        for path in paths.into_iter().filter(|path| enabled || *path != "users.resetTOTP") {
+            let world = World::with(policy.clone()).await.without_totp(ADMIN).await.with_email(ADMIN).await;
+            let client = world.client(ADMIN);
+            is_proven_by(&client, path, "email").await;
+            let answer = client.post(path).code(&world.host.last_code()).send().await;
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        }
+    }
+}
+
+/// No proof is possible, and the password is none.
+#[tokio::test]
+async fn mailed_codes_without_an_address_still_guard_the_factors() {
+    for policy in policies() {
+        let enabled = policy.enabled;
+        let world = World::with(policy).await.without_totp(ADMIN).await.with_email(ADMIN).await;
+        world.host.change(ADMIN.id, |user| user.verified_emails.clear());
+        let (client, before) = (world.client(ADMIN), world.scan().await);
+        let paths = ["users.totp.enable", "users.2fa.enableEmail", "users.2fa.disableEmail", "users.resetTOTP"];
+        for path in paths.into_iter().filter(|path| enabled || *path != "users.resetTOTP") {
+            for code in ["", "123456", &ADMIN.password()] {
+                client.post(path).code(code).send().await.fails("error-not-allowed");
+            }
+        }
+        assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
+        // With a device beside them there is a proof.
+        world.enrol(ADMIN).await;
+        is_proven_by(&client, "users.2fa.disableEmail", "totp").await;
+        client.post("users.2fa.disableEmail").code(&world.totp(ADMIN)).send().await.succeeds();
+    }
+}
+
+#[tokio::test]
+async fn recovery_codes_without_a_device_are_a_factor_too() {
+    for policy in policies() {
+        let world = World::with(policy).await.without_totp(ADMIN).await;
+        let codes = ADMIN.recovery_codes();
+        let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+        let import = |draft: &mut Draft<'_>| {
+            world.factors().import_recovery_in(draft, &codes).unwrap();
+            Ok(())
+        };
+        world.step(ADMIN, import).await;
+        let client = world.client(ADMIN);
+        is_proven_by(&client, "users.totp.enable", "totp").await;
+        assert_eq!(client.post("users.totp.enable").code(codes[0]).send().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn with_nothing_enrolled_there_is_nothing_to_weaken() {
+    for policy in policies() {
+        let enabled = policy.enabled;
+        let world = World::with(policy).await.without_totp(ADMIN).await;
+        let client = world.client(ADMIN);
+        if enabled {
+            let asked = client.post("users.2fa.disableEmail").send().await;
+            assert_eq!(asked.fails("totp-required").json()["details"]["method"], json!("password"));
+        } else {
+            client.post("users.2fa.disableEmail").send().await.succeeds();
+        }
+        assert_eq!(client.post("users.totp.enable").send().await.status, 200);
+        client.post("users.2fa.enableEmail").send().await.succeeds();
+    }
+}
+
+/// The keys are no factor: there it is as the protocol has it (dossier §§ 5, 6).
+#[tokio::test]
+async fn a_reset_of_the_keys_goes_by_what_is_offered() {
+    for policy in policies() {
+        let (enabled, by_totp) = (policy.enabled, policy.by_totp);
+        let world = World::with(policy).await;
+        let client = world.client(ADMIN);
+        match (enabled, by_totp) {
+            (false, _) => drop(client.reset().send().await.succeeds()),
+            (true, true) => is_proven_by(&client, "users.resetE2EKey", "totp").await,
+            (true, false) => drop(client.reset().code(&ADMIN.password()).send().await.succeeds()),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Devices with other than six digits: not enrolled here, and judged as what they are.
+
+use keywright_rocketchat::RocketChatPolicy;
+use keywright_twofactor::recovery::Preset;
+use keywright_twofactor::{Algorithm, Parameters, TotpSecret, TwoFactorPolicy};
+
+use crate::support::{ADMIN, TARGET, World};
+
+/// A recovery code of nothing but digits.
+const DIGITS: &str = "23456789";
+
+/// The admin with a device of so many digits and two recovery codes.
+async fn world(digits: u8) -> World {
+    let world = World::new().await.without_totp(ADMIN).await;
+    let parameters = Parameters::new(Algorithm::Sha1, digits, 30).unwrap();
+    world
+        .step(ADMIN, |draft| {
+            let secret = TotpSecret::from_slice(&ADMIN.secret()).unwrap();
+            world.factors().import_device_with_in(draft, "app", secret, parameters)?;
+            world.factors().import_recovery_in(draft, &[DIGITS, &ADMIN.recovery_code(0)]).unwrap();
+            Ok(())
+        })
+        .await;
+    world
+}
+
+fn code(world: &World, digits: u8, steps: u64) -> String {
+    let device = totp_rs::Builder::new().with_secret(ADMIN.secret()).with_digits(digits).build_noncompliant();
+    device.generate(world.now() + steps * 30).to_string()
+}
+
+/// Wrong guesses by door.
+async fn charged(world: &World) -> (usize, usize) {
+    let events = world.events(ADMIN).await;
+    let at = |door: &str| {
+        events.iter().filter(|event| event["reason"] == "wrong" && event["door"].as_str() == Some(door)).count()
+    };
+    (at("totp"), at("recovery"))
+}
+
+#[tokio::test]
+async fn a_policy_with_other_devices_enrols_none() {
+    for digits in [7, 8] {
+        let mut policy = RocketChatPolicy::default();
+        let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(digits);
+        policy.two_factor = builder.build().unwrap();
+        let world = World::with(policy).await.without_totp(ADMIN).await;
+        let before = world.scan().await;
+        world.client(ADMIN).post("users.totp.enable").send().await.fails("error-not-allowed");
+        assert_eq!(world.scan().await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_device_from_elsewhere_is_judged_by_its_own_digits() {
+    for digits in [6, 7, 8] {
+        let world = world(digits).await;
+        let client = world.client(ADMIN);
+        client.reset_of(TARGET.id).code(&code(&world, digits, 0)).send().await.succeeds();
+        // Used: denied, not charged.
+        client.reset_of(TARGET.id).code(&code(&world, digits, 0)).send().await.fails("totp-invalid");
+        assert_eq!(charged(&world).await, (0, 0));
+        // Digits in any other number are no guess at it; eight are one at the recovery codes, as ever.
+        let before = world.scan().await;
+        for other in [6, 7, 8].into_iter().filter(|other| *other != digits && *other != 8) {
+            client.reset_of(TARGET.id).code(&code(&world, other, 1)).send().await.fails("totp-invalid");
+        }
+        assert_eq!(world.scan().await, before, "{digits}");
+        client.reset_of(TARGET.id).code(&code(&world, digits, 1)).send().await.succeeds();
+        client.reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.succeeds();
+        client.reset_of(TARGET.id).code(DIGITS).send().await.succeeds();
+        assert_eq!(charged(&world).await, (0, 0));
+    }
+}
+
+/// What could be both is charged once, where a time-based code is: no guess is free, and the recovery codes stay the way
+/// out.
+#[tokio::test]
+async fn eight_wrong_digits_are_charged_at_the_door_of_time_based_codes() {
+    let world = world(8).await;
+    let client = world.client(ADMIN);
+    let wrong = |n: u32| format!("9999{n:04}");
+    for n in 0..5 {
+        client.reset_of(TARGET.id).code(&wrong(n)).send().await.fails("totp-invalid");
+        assert_eq!(charged(&world).await, (usize::try_from(n).unwrap() + 1, 0));
+    }
+    // Nothing of eight digits is looked at now.
+    for code in [wrong(6), code(&world, 8, 0), DIGITS.into()] {
+        client.reset_of(TARGET.id).code(&code).send().await.waits(30);
+    }
+    client.reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.succeeds();
+    assert_eq!(world.codes_left(ADMIN).await, Some(1));
+    world.clock.advance(30);
+    client.reset_of(TARGET.id).code(DIGITS).send().await.succeeds();
+    // Spent: a guess like any other now.
+    client.reset_of(TARGET.id).code(DIGITS).send().await.fails("totp-invalid");
+    assert_eq!(charged(&world).await, (6, 0));
+}
+
+/// Without a device of eight digits they are recovery codes and nothing else.
+#[tokio::test]
+async fn eight_digits_are_a_recovery_code_where_no_device_shows_them() {
+    let world = world(6).await;
+    let client = world.client(ADMIN);
+    for _ in 0..5 {
+        client.reset_of(TARGET.id).code("99999999").send().await.fails("totp-invalid");
+    }
+    assert_eq!(charged(&world).await, (0, 5));
+    client.reset_of(TARGET.id).code(DIGITS).send().await.waits(30);
+    client.reset_of(TARGET.id).code(&code(&world, 6, 0)).send().await.succeeds();
+}
