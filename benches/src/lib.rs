@@ -1,1 +1,4 @@
 //! Shared set-up of the benches.
+
+pub mod rekey;
+pub mod turns;

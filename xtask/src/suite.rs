@@ -9,8 +9,14 @@ use crate::report::Report;
 use crate::{client, msrv, process, readme, tools};
 
 /// Crates that promise to build without `std`.
-const PURE: [&str; 5] =
-    ["keywright-core", "keywright-store", "keywright-challenge", "keywright-confirm", "keywright-twofactor"];
+const PURE: [&str; 6] = [
+    "keywright-core",
+    "keywright-store",
+    "keywright-challenge",
+    "keywright-confirm",
+    "keywright-twofactor",
+    "keywright-rekey",
+];
 
 /// # Errors
 /// [`Error::Step`] of the first step that failed.

@@ -1,0 +1,47 @@
+//! Checks what a validation needs beyond the body and the manifest: 32 bytes a cipher at most, by the peak of the
+//! resident size.
+//!
+//! `cargo run --release -p keywright-benches --bin rekey_memory`. Linux only: it reads `/proc/self/status`.
+
+use keywright_benches::rekey::{Vault, Written};
+use keywright_rekey::{CipherList, Hex, Limits};
+
+type Failure = Box<dyn std::error::Error>;
+
+const CIPHERS: usize = 100_000;
+const ALLOWED_BYTES: usize = 32;
+/// What the allocator and the stack may take besides.
+const SLACK: usize = 128 << 10;
+
+/// A figure of this process, in bytes.
+fn status(name: &str) -> Result<usize, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line in /proc/self/status")?;
+    let kib: usize = line.trim_start_matches(':').trim().trim_end_matches("kB").trim_end().parse()?;
+    Ok(kib.saturating_mul(1024))
+}
+
+/// Parses and checks; the bytes that the submission says it holds.
+fn validate(vault: &Vault) -> Result<usize, Failure> {
+    let submission = CipherList::new(&vault.body, Limits::default(), &Hex).read_json()?;
+    let plan = submission.against(&vault.manifest)?;
+    if plan.len() == vault.manifest.entries.len() { Ok(submission.memory()) } else { Err("a cipher is missing".into()) }
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a check run by hand")]
+fn main() -> Result<(), Failure> {
+    // A small one first, so that code and stack are there.
+    validate(&Vault::new(100, Written::Hex))?;
+    let vault = Vault::new(CIPHERS, Written::Hex);
+    // Sets the peak back to what there is.
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    let before = status("VmRSS")?;
+    let held = validate(&vault)?;
+    let peak = status("VmHWM")?.saturating_sub(before);
+    let each = |bytes: usize| bytes as f64 / CIPHERS as f64;
+    println!("{CIPHERS} ciphers: held {:.1} bytes a cipher, at the peak {:.1}", each(held), each(peak));
+    if peak > CIPHERS.saturating_mul(ALLOWED_BYTES).saturating_add(SLACK) {
+        return Err(format!("{peak} bytes at the peak").into());
+    }
+    Ok(())
+}

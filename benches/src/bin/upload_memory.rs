@@ -1,0 +1,147 @@
+//! Checks what a vault of 100,000 ciphers of 400 bytes needs when it is uploaded in parts and promoted on SQLite: 64 MiB
+//! at most, by the peak of the resident size, the parts' own bodies included. A swap in one piece stands beside it,
+//! without a target: there the whole vault is in memory once, sealed.
+//!
+//! `cargo run --release -p keywright-benches --bin upload_memory`. Linux only: it reads `/proc/self/status`. Each act is a
+//! process of its own, so that none profits from memory that another has freed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use keywright_core::{AccountId, Clock as _, Keyring, SecretBytes, SystemClock, SystemEntropy, random_bytes};
+use keywright_rekey::{
+    Beginning, CipherList, Edit, Editing, Hex, Limits, Put, Putting, Submission, Swap, VAULT_SLOTS, VaultPolicy,
+    Vaults, id_text,
+};
+use keywright_sqlite::SqliteStore;
+use keywright_store::{CipherId, Draft, Driver, Partition};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const CIPHERS: u32 = 100_000;
+const PART: u32 = 2_000;
+const ALLOWED_KIB: u64 = 64 << 10;
+
+/// A figure of this process, in KiB.
+fn status(name: &str) -> Result<u64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line in /proc/self/status")?;
+    Ok(line.trim_start_matches(':').trim().trim_end_matches("kB").trim_end().parse()?)
+}
+
+/// The body of a part: fresh texts of 400 hex digits.
+fn body(numbers: std::ops::Range<u32>) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::with_capacity(numbers.len() * 480);
+    for number in numbers {
+        body.push(if body.is_empty() { b'[' } else { b',' });
+        let mut id = [0; 16];
+        // Spread, as random ids are.
+        id.chunks_exact_mut(4).for_each(|part| part.copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes()));
+        let text = hex::encode(random_bytes::<200>(&SystemEntropy)?);
+        body.extend_from_slice(format!(r#"{{"id":"{}","data":"{text}"}}"#, id_text(CipherId(id))).as_bytes());
+    }
+    body.push(b']');
+    Ok(body)
+}
+
+fn read(body: &[u8]) -> Result<Submission<'_>, Failure> {
+    Ok(CipherList::new(body, Limits::default(), &Hex).read_json()?)
+}
+
+struct Site {
+    vaults: Vaults,
+    account: AccountId,
+}
+
+impl Site {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let store = Arc::new(SqliteStore::builder(path).readers(1).open()?);
+        let keyring = Arc::new(Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32])?], &SecretBytes::zeroed())?);
+        let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+        Ok(Self { vaults: Vaults::new(driver, store, VaultPolicy::default()), account: AccountId::new("user-1")? })
+    }
+
+    async fn fill(&self) -> Result<(), Failure> {
+        let steps = self.vaults.steps();
+        let step = |draft: &mut Draft<'_>| {
+            draft.create_account()?;
+            steps.create_in(draft)
+        };
+        let _ = self.vaults.driver().transact(&Partition::account(&self.account), &VAULT_SLOTS, step).await?;
+        for start in (0..CIPHERS).step_by(PART as usize) {
+            let body = body(start..start + PART)?;
+            let part = read(&body)?;
+            let put = part.iter().map(|(id, mark, text)| Put::new(id, mark, text, b"kind and times")).collect();
+            match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), 1).await? {
+                Editing::Done { .. } => {}
+                other => return Err(format!("{other:?}").into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn upload(&self) -> Result<(), Failure> {
+        let until = SystemClock.now()?.plus(3_600);
+        let Beginning::Begun { upload, .. } = self.vaults.begin_upload(&self.account, None, until).await? else {
+            return Err("not begun".into());
+        };
+        for start in (0..CIPHERS).step_by(PART as usize) {
+            let body = body(start..start + PART)?;
+            match self.vaults.put_part(&self.account, upload, &read(&body)?).await? {
+                Putting::Kept { .. } => {}
+                other => return Err(format!("{other:?}").into()),
+            }
+        }
+        done(self.vaults.finish_upload(&self.account, upload, |_| Ok(())).await?)
+    }
+
+    async fn swap(&self, body: &[u8]) -> Result<(), Failure> {
+        done(self.vaults.swap(&self.account, &read(body)?, None, |_| Ok(())).await?)
+    }
+}
+
+fn done(outcome: Swap<()>) -> Result<(), Failure> {
+    match outcome {
+        Swap::Done { ciphers, .. } if ciphers == u64::from(CIPHERS) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// One act in this process. Gives its peak beyond what there was before, in KiB.
+fn act(name: &str, path: &Path) -> Result<u64, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let site = Site::open(path)?;
+    let whole = if name == "swap" { body(0..CIPHERS)? } else { Vec::new() };
+    // Sets the peak back to what there is.
+    std::fs::write("/proc/self/clear_refs", "5")?;
+    let before = status("VmRSS")?;
+    match name {
+        "fill" => runtime.block_on(site.fill())?,
+        "upload" => runtime.block_on(site.upload())?,
+        _ => runtime.block_on(site.swap(&whole))?,
+    }
+    Ok(status("VmHWM")?.saturating_sub(before))
+}
+
+#[expect(clippy::print_stdout, reason = "the result of a check run by hand")]
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [name, path] = arguments.as_slice() {
+        println!("{}", act(name, Path::new(path))?);
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("store.db");
+    let run = |name: &str| -> Result<u64, Failure> {
+        let output = std::process::Command::new(std::env::current_exe()?).arg(name).arg(&path).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        if output.status.success() { Ok(text.trim().parse()?) } else { Err(format!("`{name}` failed").into()) }
+    };
+    run("fill")?;
+    let (upload, swap) = (run("upload")?, run("swap")?);
+    println!("{CIPHERS} ciphers of 400 bytes: uploaded in parts {upload} KiB at the peak, in one piece {swap} KiB");
+    if upload > ALLOWED_KIB {
+        return Err(format!("an upload needs more than {ALLOWED_KIB} KiB").into());
+    }
+    Ok(())
+}

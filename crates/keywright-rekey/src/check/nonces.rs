@@ -1,0 +1,154 @@
+//! No nonce twice, and none left from before.
+//!
+//! Nearly every submission has none, so that is what must be quick: a table of fingerprints, which never misses a
+//! repetition but may suspect one. Only suspects are compared, by sorting them; so a client that makes fingerprints
+//! collide gains nothing but a refusal or a sort, and the table needs no secret.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use keywright_store::{CipherId, Mark};
+
+use super::Ciphers;
+use crate::report::{Difference, Fault};
+
+/// Fingerprints that are remembered as suspicious; with more, all marks are compared.
+const MAX_SUSPECTS: usize = 1024;
+
+/// Steps in the table that one fingerprint may take on the average; honest ones take one and a half.
+const MAX_STEPS: usize = 16;
+
+/// Places are below this; the bits above are flags.
+const PLACES: u32 = 1 << 30;
+const UNCHANGED: u32 = 1 << 30;
+const REUSED: u32 = 1 << 31;
+const GONE: u32 = u32::MAX;
+
+pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[(CipherId, Mark)], report: &mut Difference) {
+    match suspects(ciphers, owned) {
+        Suspects::None => {}
+        Suspects::These(mut prints) => {
+            prints.sort_unstable();
+            compare(ciphers, owned, |print| prints.binary_search(&print).is_ok(), report);
+        }
+        Suspects::All => compare(ciphers, owned, |_| true, report),
+    }
+}
+
+enum Suspects {
+    None,
+    These(Vec<u32>),
+    All,
+}
+
+/// Prints that are there twice: of two ciphers, or of a cipher and of the vault.
+fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[(CipherId, Mark)]) -> Suspects {
+    let Some(mut table) = Table::new(ciphers.len(), owned.len()) else { return Suspects::All };
+    let mut suspects = Vec::new();
+    let new = (0..ciphers.len()).filter_map(|place| ciphers.print(place)).map(|print| (print, true));
+    let old = owned.iter().map(|(_, mark)| (fingerprint(*mark), false));
+    for (print, enter) in new.chain(old) {
+        match table.look(print, enter) {
+            Some(false) => {}
+            Some(true) if suspects.len() < MAX_SUSPECTS => suspects.push(print),
+            _ => return Suspects::All,
+        }
+    }
+    if suspects.is_empty() { Suspects::None } else { Suspects::These(suspects) }
+}
+
+/// What stands for a mark in the table; never zero.
+#[inline]
+pub(crate) fn fingerprint(Mark(mark): Mark) -> u32 {
+    let number = u128::from_le_bytes(mark);
+    // Two odd constants (digits of the golden ratio and of the square root of three), a multiplication, both halves.
+    let (low, high) = (number as u64 ^ 0x9e37_79b9_7f4a_7c15, (number >> 64) as u64 ^ 0xbb67_ae85_84ca_a73b);
+    let product = u128::from(low).wrapping_mul(u128::from(high));
+    let mixed = product as u64 ^ (product >> 64) as u64;
+    ((mixed >> 32) as u32 ^ mixed as u32).max(1)
+}
+
+/// Two cells of four bytes for each cipher.
+struct Table {
+    cells: Vec<u32>,
+    steps: usize,
+}
+
+impl Table {
+    fn new(ciphers: usize, owned: usize) -> Option<Self> {
+        let cells = ciphers.checked_mul(2).filter(|&cells| u32::try_from(cells).is_ok())?;
+        let steps = ciphers.saturating_add(owned).saturating_mul(MAX_STEPS);
+        Some(Self { cells: vec![0; cells.max(1)], steps })
+    }
+
+    /// Whether the print is there; enters it if not. `None` if the table is clustered.
+    #[inline]
+    fn look(&mut self, print: u32, enter: bool) -> Option<bool> {
+        // The print as a fraction of the table.
+        let mut at = (u64::from(print).wrapping_mul(self.cells.len() as u64) >> 32) as usize;
+        loop {
+            let Some(cell) = self.cells.get_mut(at) else {
+                at = 0;
+                continue;
+            };
+            if *cell == print {
+                return Some(true);
+            }
+            if *cell == 0 {
+                if enter {
+                    *cell = print;
+                }
+                return Some(false);
+            }
+            at = at.wrapping_add(1);
+            self.steps = self.steps.checked_sub(1)?;
+        }
+    }
+}
+
+/// Compares the marks that `suspect` picks, those of ciphers and those of the vault, and reports what is true of it.
+fn compare(
+    ciphers: &(impl Ciphers + ?Sized),
+    owned: &[(CipherId, Mark)],
+    suspect: impl Fn(u32) -> bool,
+    report: &mut Difference,
+) {
+    let count = ciphers.len();
+    // Places of ciphers, and behind them those of the vault. A cipher with a malformed text has no mark.
+    let at = |place: u32| match (place as usize).checked_sub(count) {
+        None => ciphers.mark(place as usize).zip(ciphers.id(place as usize)),
+        Some(place) => owned.get(place).map(|&(id, mark)| (mark, id)),
+    };
+    let all = u32::try_from(count.saturating_add(owned.len())).unwrap_or(PLACES).min(PLACES);
+    let print = |place: u32| match (place as usize).checked_sub(count) {
+        None => ciphers.print(place as usize),
+        Some(place) => owned.get(place).map(|&(_, mark)| fingerprint(mark)),
+    };
+    let mut places: Vec<u32> = (0..all).filter(|&place| print(place).is_some_and(&suspect)).collect();
+    places.sort_unstable_by(|a, b| at(*a).cmp(&at(*b)).then(a.cmp(b)));
+
+    let mark = |place: u32| at(place).map(|(mark, _)| mark);
+    let id = |place: u32| at(place).map(|(_, id)| id);
+    let is_old = |place: u32| place as usize >= count;
+    for same_mark in places.chunk_by_mut(|a, b| mark(*a) == mark(*b)) {
+        let ends = (same_mark.first().copied().and_then(id), same_mark.last().copied().and_then(id));
+        let reused = if ends.0 == ends.1 { 0 } else { REUSED };
+        for same_id in same_mark.chunk_by_mut(|a, b| id(*a) == id(*b)) {
+            let unchanged = if same_id.last().is_some_and(|last| is_old(*last)) { UNCHANGED } else { 0 };
+            for place in same_id {
+                *place = if is_old(*place) || reused | unchanged == 0 { GONE } else { *place | reused | unchanged };
+            }
+        }
+    }
+    places.retain(|place| *place != GONE);
+    places.sort_unstable_by_key(|place| place % PLACES);
+    for flagged in places {
+        let Some(id) = id(flagged % PLACES) else { continue };
+        if flagged & UNCHANGED != 0 {
+            report.of_id(Fault::Unchanged, id);
+        }
+        if flagged & REUSED != 0 {
+            report.of_id(Fault::ReusedNonce, id);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What can go wrong, grouped by what the caller does next. A refusal is an outcome, not an error.
+
+#[cfg(feature = "std")]
+use keywright_core::{EntropyError, SealError};
+#[cfg(feature = "std")]
+use keywright_store::{CipherId, CommitError, LoadError, StepError, TransactError};
+
+/// The vault service could not decide, or could not read.
+#[cfg(feature = "std")]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VaultError {
+    /// The store, the clock or the generator failed, or the account is busy. [`TransactError::Unknown`] means that a
+    /// change **may** have happened: tell the user to try both passwords, never that it was refused.
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    /// The vault could not be read. Nothing was changed.
+    #[error("the vault cannot be read")]
+    Load(#[source] LoadError),
+    /// Rows could not be kept beside the vault. **The vault is as it was**, also where the cause is
+    /// [`CommitError::Unknown`]: what may lie there is swept, or replaced by a repetition.
+    #[error("the ciphers could not be staged")]
+    Stage(#[source] CommitError),
+    /// A cipher does not open: damaged, moved from another place, or of another key. It is never taken for absent.
+    #[error("the cipher {0:?} does not open")]
+    Open(CipherId),
+    /// The vault was changed again and again while it was read. Try again.
+    #[error("the vault changes too quickly to be read")]
+    Restless,
+    /// A text could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+#[cfg(feature = "std")]
+impl VaultError {
+    /// Whether a change **may** have happened.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Transact(TransactError::Unknown(_)))
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<StepError> for VaultError {
+    fn from(error: StepError) -> Self {
+        Self::Transact(TransactError::Step(error))
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<EntropyError> for VaultError {
+    fn from(error: EntropyError) -> Self {
+        Self::Transact(TransactError::Entropy(error))
+    }
+}

@@ -1,0 +1,59 @@
+//! Cipher ids as text.
+
+use alloc::string::String;
+
+use keywright_store::CipherId;
+
+use crate::format::decode_array;
+
+/// Characters of a UUID's text. Source: RFC 9562 § 4.
+pub(crate) const ID_TEXT_BYTES: usize = 36;
+
+/// Reads a UUID of 36 characters, either case. No short forms, no braces, no `urn:uuid:`.
+#[must_use]
+pub fn parse_id(text: &str) -> Option<CipherId> {
+    text.as_bytes().try_into().ok().and_then(parse_id_bytes)
+}
+
+#[inline]
+pub(crate) fn parse_id_bytes(text: &[u8; ID_TEXT_BYTES]) -> Option<CipherId> {
+    // 8-4-4-4-12 digits; all offsets are constants, so that the compiler drops the checks.
+    let (a, rest) = text.split_first_chunk::<8>()?;
+    let (b, rest) = rest.split_first_chunk::<5>()?;
+    let (c, rest) = rest.split_first_chunk::<5>()?;
+    let (d, rest) = rest.split_first_chunk::<5>()?;
+    let (e, f) = rest.split_first_chunk::<5>()?;
+    let f: &[u8; 8] = f.try_into().ok()?;
+    let mut digits = [0_u8; 32];
+    let ([g1, g2, g3, g4], []) = digits.as_chunks_mut::<8>() else { return None };
+    let ([h1, b1 @ ..], [h2, c1 @ ..], [h3, d1 @ ..], [h4, e1 @ ..]) = (*b, *c, *d, *e);
+    if [h1, h2, h3, h4] != [b'-'; 4] {
+        return None;
+    }
+    *g1 = *a;
+    *g2 = join(b1, c1);
+    *g3 = join(d1, e1);
+    *g4 = *f;
+    decode_array(&digits).map(CipherId)
+}
+
+#[inline]
+fn join([a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]) -> [u8; 8] {
+    [a, b, c, d, e, f, g, h]
+}
+
+/// Writes an id as a UUID: 36 characters, lower case.
+#[must_use]
+pub fn id_text(id: CipherId) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(ID_TEXT_BYTES);
+    for (place, byte) in id.0.into_iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from));
+        }
+    }
+    text
+}

@@ -1,0 +1,296 @@
+//! The list out of a JSON body, quicker than a general reader can: entries of the usual shape are taken as they stand,
+//! with one search for the text's end. Whatever looks otherwise (escapes, other members, other types) is given to
+//! `serde_json`, entry by entry, so there is one meaning and two speeds.
+
+use alloc::borrow::Cow;
+use core::fmt;
+
+use keywright_core::SecretVec;
+use memchr::memchr2;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny};
+
+use super::id::{ID_TEXT_BYTES, parse_id_bytes};
+use super::{CipherList, Submission, entry};
+
+/// A JSON object without the list that was in it.
+pub struct Split<'b> {
+    /// The list; `None` if the object has no such member, or one that is no list.
+    pub submission: Option<Submission<'b>>,
+    /// The object with `null` in the list's place. Not checked further than needed to find its members: read it with a
+    /// JSON reader.
+    pub rest: SecretVec,
+}
+
+impl fmt::Debug for Split<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Split({:?}, {} bytes)", self.submission, self.rest.expose().len())
+    }
+}
+
+/// The body is no JSON of the expected form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// Not well-formed, or not an object or list where there must be one.
+    #[error("no such JSON at byte {at}")]
+    Syntax {
+        /// Where, in bytes from the body's begin.
+        at: usize,
+    },
+    /// The object has the list twice.
+    #[error("the list is there twice")]
+    Twice,
+    /// The body is larger than 4 GiB.
+    #[error("the body is larger than 4 GiB")]
+    TooLarge,
+}
+
+impl<'b> CipherList<'b> {
+    /// Reads a body that is the list.
+    ///
+    /// # Errors
+    /// [`JsonError`]. Faults of single entries are noted in the submission, as ever.
+    pub fn read_json(&self) -> Result<Submission<'b>, JsonError> {
+        let mut reader = Reader::new(self)?;
+        reader.space();
+        let submission = reader.list(self)?;
+        reader.end()?;
+        Ok(submission)
+    }
+
+    /// Reads the list out of a body that is an object and has it as `member`; gives it and the rest of the object.
+    ///
+    /// ```
+    /// # use keywright_rekey::{CipherList, Hex, JsonError, Limits};
+    /// let body = br#"{"hint": "a", "ciphers": [], "memory": 1}"#;
+    /// let split = CipherList::new(body, Limits::default(), &Hex).split_json("ciphers")?;
+    /// assert!(split.submission.is_some_and(|list| list.is_empty()));
+    /// assert_eq!(split.rest.expose(), br#"{"hint": "a", "ciphers": null, "memory": 1}"#);
+    /// # Ok::<(), JsonError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`JsonError`]. Faults of single entries are noted in the submission, as ever.
+    pub fn split_json(&self, member: &str) -> Result<Split<'b>, JsonError> {
+        let mut reader = Reader::new(self)?;
+        let mut found = None;
+        reader.space();
+        reader.expect(b'{')?;
+        reader.space();
+        let mut more = reader.peek() != Some(b'}');
+        while more {
+            reader.space();
+            let is_list = reader.name()? == member;
+            reader.space();
+            reader.expect(b':')?;
+            reader.space();
+            let from = reader.at;
+            if is_list && found.is_some() {
+                return Err(JsonError::Twice);
+            }
+            if is_list && reader.peek() == Some(b'[') {
+                found = Some((reader.list(self)?, from..reader.at));
+            } else {
+                reader.skip()?;
+            }
+            reader.space();
+            more = reader.peek() == Some(b',');
+            if more {
+                reader.at = reader.at.saturating_add(1);
+            }
+        }
+        reader.expect(b'}')?;
+        reader.end()?;
+        let body = self.body.0;
+        let (submission, rest) = match found {
+            None => (None, body.to_vec()),
+            Some((submission, list)) => {
+                let (before, after) = (body.get(..list.start), body.get(list.end..));
+                (Some(submission), [before.unwrap_or_default(), b"null", after.unwrap_or_default()].concat())
+            }
+        };
+        Ok(Split { submission, rest: SecretVec::new(rest) })
+    }
+}
+
+/// A place in the body.
+#[derive(Clone, Copy)]
+struct Reader<'b> {
+    body: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Reader<'b> {
+    fn new(list: &CipherList<'b>) -> Result<Self, JsonError> {
+        let body = list.body.0;
+        u32::try_from(body.len()).map_err(|_| JsonError::TooLarge)?;
+        Ok(Self { body, at: 0 })
+    }
+
+    const fn error(self) -> JsonError {
+        JsonError::Syntax { at: self.at }
+    }
+
+    #[inline]
+    fn rest(self) -> &'b [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn peek(self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+
+    #[inline]
+    fn skip_bytes(&mut self, count: usize) {
+        self.at = self.at.saturating_add(count);
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.skip_bytes(1);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        let there = self.rest().starts_with(bytes);
+        if there {
+            self.skip_bytes(bytes.len());
+        }
+        there
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.take(&[byte]) { Ok(()) } else { Err(self.error()) }
+    }
+
+    /// Nothing but white space may follow.
+    fn end(mut self) -> Result<(), JsonError> {
+        self.space();
+        if self.at == self.body.len() { Ok(()) } else { Err(self.error()) }
+    }
+
+    /// One value of any kind, which is left where it is.
+    fn skip(&mut self) -> Result<&'b [u8], JsonError> {
+        let rest = self.rest();
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
+        if !matches!(values.next(), Some(Ok(_))) {
+            return Err(self.error());
+        }
+        let count = values.byte_offset();
+        self.skip_bytes(count);
+        rest.get(..count).ok_or_else(|| self.error())
+    }
+
+    /// A member's name.
+    fn name(&mut self) -> Result<Cow<'b, str>, JsonError> {
+        /// Borrows if it can, which `Cow` does not by itself.
+        #[derive(Deserialize)]
+        struct Name<'b>(#[serde(borrow)] Cow<'b, str>);
+        let at = *self;
+        let name = serde_json::from_slice::<Name<'b>>(self.skip()?);
+        name.map(|name| name.0).map_err(|_| at.error())
+    }
+
+    fn list(&mut self, list: &CipherList<'b>) -> Result<Submission<'b>, JsonError> {
+        let mut submission = Submission::new(list);
+        self.expect(b'[')?;
+        self.space();
+        if !self.take(b"]") {
+            loop {
+                self.entry(list, &mut submission)?;
+                self.space();
+                match self.peek() {
+                    Some(b',') => self.skip_bytes(1),
+                    _ => break self.expect(b']')?,
+                }
+                self.space();
+            }
+        }
+        submission.finish();
+        Ok(submission)
+    }
+
+    #[inline]
+    fn entry(&mut self, list: &CipherList<'b>, submission: &mut Submission<'b>) -> Result<(), JsonError> {
+        if !submission.has_room(&list.limits) {
+            self.skip()?;
+            submission.add_beyond();
+            return Ok(());
+        }
+        if let Some(end) = self.usual(list, submission) {
+            self.at = end;
+            return Ok(());
+        }
+        self.unusual(list, submission)
+    }
+
+    /// An entry of the usual shape: the two members, in either order, plain strings, right. Gives where it ends.
+    #[inline]
+    fn usual(mut self, list: &CipherList<'b>, submission: &mut Submission<'b>) -> Option<usize> {
+        if !self.take(b"{") {
+            return None;
+        }
+        let (mut id, mut text) = (None, None);
+        for separator in [b',', b'}'] {
+            self.space();
+            if id.is_none() && self.begins(list.names.id) {
+                let (bytes, _) = self.rest().split_first_chunk::<ID_TEXT_BYTES>()?;
+                id = Some(parse_id_bytes(bytes)?);
+                self.skip_bytes(ID_TEXT_BYTES);
+            } else if text.is_none() && self.begins(list.names.text) {
+                let rest = self.rest();
+                let bytes = rest.get(..memchr2(b'"', b'\\', rest)?)?;
+                let mark = list.limits.check_bytes(list.format, bytes).ok()?;
+                let plain = list.format.is_plain() || bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+                text = Some((u32::try_from(self.at).ok().filter(|_| plain)?, mark));
+                self.skip_bytes(bytes.len());
+            } else {
+                return None;
+            }
+            if !self.take(b"\"") {
+                return None;
+            }
+            self.space();
+            if !self.take(&[separator]) {
+                return None;
+            }
+        }
+        let (id, (start, mark)) = id.zip(text)?;
+        submission.add_right(id, start, mark);
+        Some(self.at)
+    }
+
+    /// `"name": "`.
+    #[inline]
+    fn begins(&mut self, name: &str) -> bool {
+        let mut reader = *self;
+        if !(reader.take(b"\"") && reader.take(name.as_bytes()) && reader.take(b"\"")) {
+            return false;
+        }
+        reader.space();
+        if !reader.take(b":") {
+            return false;
+        }
+        reader.space();
+        if !reader.take(b"\"") {
+            return false;
+        }
+        *self = reader;
+        true
+    }
+
+    /// Any other entry.
+    #[cold]
+    fn unusual(&mut self, list: &CipherList<'b>, submission: &mut Submission<'b>) -> Result<(), JsonError> {
+        let at = *self;
+        let value = self.skip()?;
+        let mut json = serde_json::Deserializer::from_slice(value);
+        let read = entry::Seed(list.names).deserialize(&mut json).map_err(|_| at.error())?;
+        submission.add(&list.limits, read);
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! What a client sent, as places in its body.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_store::{CipherId, Mark};
+use memchr::memchr;
+
+use super::entry::{Member, Read};
+use super::{Body, CipherList, parse_id};
+use crate::check::fingerprint;
+use crate::format::Format;
+use crate::policy::Limits;
+use crate::report::{Difference, Fault};
+
+/// One cipher of a submission, 24 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) id: CipherId,
+    /// Where the text begins: in the body, where it ends before the next `"`; or beyond the body's end, in the spill,
+    /// where its length comes first. [`NO_TEXT`] if it is malformed.
+    start: u32,
+    /// The fingerprint of the mark, so that a check need not go through the body again.
+    print: u32,
+}
+
+/// No body that is read has such a place.
+const NO_TEXT: u32 = u32::MAX;
+
+/// Entries before the first guess at how many there will be.
+const FIRST: usize = 16;
+
+/// Ciphers as a client sent them: well-formed each for itself, or noted as not. [`against`](Self::against) a manifest it
+/// becomes a [`SwapPlan`](crate::SwapPlan) or a [`Difference`].
+///
+/// Holds 24 bytes a cipher and borrows the texts from the body.
+#[derive(Clone)]
+pub struct Submission<'b> {
+    body: Body<'b>,
+    /// Texts that are not in the body as they are.
+    spill: Vec<u8>,
+    entries: Vec<Entry>,
+    /// All entries that were sent, those without a usable id and those beyond the limit too.
+    sent: usize,
+    faults: Difference,
+    format: &'b dyn Format,
+}
+
+impl<'b> Submission<'b> {
+    pub(super) fn new(list: &CipherList<'b>) -> Self {
+        let (spill, entries) = (Vec::new(), Vec::new());
+        Self { body: list.body, spill, entries, sent: 0, faults: Difference::none(), format: list.format }
+    }
+
+    /// How many entries were sent, whatever they are worth.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.sent
+    }
+
+    /// Whether none was sent.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.sent == 0
+    }
+
+    /// The entries whose id and text are well-formed, in the order they came, with the texts' marks.
+    pub fn iter(&self) -> impl Iterator<Item = (CipherId, Mark, &str)> + '_ {
+        self.entries.iter().filter_map(|entry| {
+            let text = self.text(entry)?;
+            Some((entry.id, self.format.mark(text), core::str::from_utf8(text).ok()?))
+        })
+    }
+
+    /// The faults that show without a manifest.
+    #[must_use]
+    pub fn faults(&self) -> &Difference {
+        &self.faults
+    }
+
+    /// Bytes of memory that it holds beyond the body.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let entries = self.entries.capacity().saturating_mul(size_of::<Entry>());
+        self.spill.capacity().saturating_add(entries)
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The bytes of an entry's text, if it is well-formed.
+    #[inline]
+    pub(crate) fn text(&self, entry: &Entry) -> Option<&[u8]> {
+        if entry.start == NO_TEXT {
+            return None;
+        }
+        let start = entry.start as usize;
+        match start.checked_sub(self.body.0.len()) {
+            None => {
+                let text = self.body.0.get(start..)?;
+                text.get(..memchr(b'"', text)?)
+            }
+            Some(start) => {
+                let (len, text) = self.spill.get(start..)?.split_first_chunk()?;
+                text.get(..u32::from_le_bytes(*len) as usize)
+            }
+        }
+    }
+
+    pub(crate) fn format(&self) -> &dyn Format {
+        self.format
+    }
+
+    #[inline]
+    pub(crate) fn mark(&self, entry: &Entry) -> Option<Mark> {
+        self.text(entry).map(|text| self.format.mark(text))
+    }
+
+    /// The fingerprint of a text's mark; `None` if the text is malformed.
+    #[inline]
+    pub(crate) fn print(entry: &Entry) -> Option<u32> {
+        (entry.start != NO_TEXT).then_some(entry.print)
+    }
+
+    /// Whether one more entry is to be looked at.
+    #[inline]
+    pub(super) fn has_room(&self, limits: &Limits) -> bool {
+        self.sent < limits.max_entries()
+    }
+
+    /// Takes in an entry whose text begins at `start` in the body and is well-formed.
+    #[cfg(feature = "json")]
+    #[inline]
+    pub(super) fn add_right(&mut self, id: CipherId, start: u32, mark: Mark) {
+        self.sent = self.sent.saturating_add(1);
+        self.push(Entry { id, start, print: fingerprint(mark) });
+    }
+
+    /// Counts an entry beyond the limit.
+    pub(super) fn add_beyond(&mut self) {
+        self.sent = self.sent.saturating_add(1);
+        self.faults.plain(Fault::TooMany);
+    }
+
+    /// Takes in one entry as it was read.
+    pub(super) fn add(&mut self, limits: &Limits, read: Read<'b>) {
+        let position = self.sent;
+        self.sent = position.saturating_add(1);
+        let wrong_type = |member: &Member<'_>| matches!(member, Member::Absent | Member::NoText);
+        let any_wrong = wrong_type(&read.id) || wrong_type(&read.text);
+        let id = match &read.id {
+            Member::Text(text) => parse_id(text),
+            _ => None,
+        };
+        let text = match read.text {
+            Member::Text(text) => limits.check(self.format, &text).ok().map(|mark| (text, mark)),
+            _ => None,
+        };
+        // Without an id there is nothing to keep a text for.
+        let kept = match id {
+            Some(_) => text.and_then(|(text, mark)| Some((self.keep(text)?, fingerprint(mark)))),
+            None => text.map(|_| (0, 0)),
+        };
+        let mut note = |fault| match id {
+            Some(id) => self.faults.of_id(fault, id),
+            None => self.faults.at(fault, position),
+        };
+        if id.is_none() {
+            note(Fault::MalformedId);
+        }
+        if kept.is_none() {
+            note(Fault::MalformedText);
+        }
+        if any_wrong {
+            note(Fault::WrongType);
+        }
+        if let Some(id) = id {
+            let (start, print) = kept.unwrap_or((NO_TEXT, 0));
+            self.push(Entry { id, start, print });
+        }
+    }
+
+    /// Where a text is; `None` beyond 4 GiB. One that does not stand between quotes in the body is copied.
+    fn keep(&mut self, text: Cow<'b, str>) -> Option<u32> {
+        let within = match text {
+            Cow::Borrowed(text) => self.place_of(text),
+            Cow::Owned(_) => None,
+        };
+        let start = match within {
+            Some(start) => start,
+            None => {
+                let start = self.body.0.len().saturating_add(self.spill.len());
+                self.spill.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
+                self.spill.extend_from_slice(text.as_bytes());
+                start
+            }
+        };
+        u32::try_from(start).ok().filter(|&start| start != NO_TEXT)
+    }
+
+    /// Where in the body a borrowed text lies, if it does and if its end can be found again.
+    fn place_of(&self, text: &str) -> Option<usize> {
+        let start = text.as_ptr().addr().checked_sub(self.body.0.as_ptr().addr())?;
+        let end = memchr(b'"', self.body.0.get(start..)?)?;
+        (end == text.len()).then_some(start)
+    }
+
+    /// Adds an entry. Room is made for as many as will come if they go on as they began, not twice what there is: the
+    /// memory a cipher is promised.
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() == self.entries.capacity() {
+            self.grow(entry.start);
+        }
+        self.entries.push(entry);
+    }
+
+    #[cold]
+    fn grow(&mut self, place: u32) {
+        let (count, place) = (self.entries.len(), place as usize);
+        let expected = match self.body.0.len().checked_sub(place) {
+            Some(left) if count >= FIRST => count.saturating_mul(left).checked_div(place).unwrap_or(0),
+            _ => 0,
+        };
+        // A little more than expected, and never so little that growing costs more than reading.
+        let more = expected.saturating_add(expected / 64).max(count / 8).max(FIRST);
+        self.entries.reserve_exact(more);
+    }
+
+    /// Gives back what was reserved for entries that did not come.
+    pub(super) fn finish(&mut self) {
+        let spare = self.entries.capacity().saturating_sub(self.entries.len());
+        if spare > self.entries.len() / 32 {
+            self.entries.shrink_to_fit();
+        }
+    }
+}
+
+impl fmt::Debug for Submission<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Submission({} sent, {} with an id, {:?})", self.sent, self.entries.len(), self.faults)
+    }
+}

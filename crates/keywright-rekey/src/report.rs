@@ -1,0 +1,169 @@
+//! What a submission and a vault do not agree on: everything, not the first fault.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use keywright_store::CipherId;
+
+/// How many ids or positions a report names of one fault. All are counted.
+pub const NAMED: usize = 100;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A cipher of the vault is not in the submission: it would become unreadable.
+    Missing,
+    /// An entry's id is not in the vault; whether anybody else owns it is not looked at.
+    Unknown,
+    /// An entry's id was in the submission before.
+    Duplicate,
+    /// The vault changed after the client had read it. Counted once; names no id.
+    Stale,
+    /// An entry has no id, more than one, or one that is not a UUID of 36 characters.
+    MalformedId,
+    /// An entry has no text, more than one, or one that its format or the limits refuse.
+    MalformedText,
+    /// An entry is no object, or its id or text is absent, null or no string. It also counts as malformed.
+    WrongType,
+    /// An entry's text has the mark that its cipher already has: it was not encrypted anew.
+    Unchanged,
+    /// An entry's text has the mark of another cipher, in the submission or in the vault.
+    ReusedNonce,
+    /// An entry is beyond the limit. It was not looked at, so the cipher it stands for may be called missing.
+    TooMany,
+}
+
+impl Fault {
+    /// All kinds, in the order of the report.
+    pub const ALL: [Self; 10] = [
+        Self::Missing,
+        Self::Unknown,
+        Self::Duplicate,
+        Self::Stale,
+        Self::MalformedId,
+        Self::MalformedText,
+        Self::WrongType,
+        Self::Unchanged,
+        Self::ReusedNonce,
+        Self::TooMany,
+    ];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Duplicate => "duplicate",
+            Self::Stale => "stale",
+            Self::MalformedId => "malformed id",
+            Self::MalformedText => "malformed text",
+            Self::WrongType => "wrong type",
+            Self::Unchanged => "unchanged",
+            Self::ReusedNonce => "reused nonce",
+            Self::TooMany => "too many",
+        }
+    }
+}
+
+/// What is known of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Found {
+    count: usize,
+    ids: Vec<CipherId>,
+    positions: Vec<usize>,
+}
+
+/// The faults of a submission: of each [`Fault`] how many entries have it (of [`Fault::Missing`]: how many ciphers of the
+/// vault), and the first [`NAMED`] of them. Names ids, never a text.
+///
+/// One entry may have several faults. The entries are named in the order of the submission, the missing by id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Difference(Box<[Found; Fault::ALL.len()]>);
+
+impl Difference {
+    pub(crate) fn none() -> Self {
+        Self(Box::default())
+    }
+
+    fn found(&self, fault: Fault) -> Option<&Found> {
+        self.0.get(fault as usize)
+    }
+
+    /// How often the fault was found.
+    #[must_use]
+    pub fn count(&self, fault: Fault) -> usize {
+        self.found(fault).map_or(0, |found| found.count)
+    }
+
+    /// The first [`NAMED`] ids that have the fault, as far as an id is known.
+    #[must_use]
+    pub fn ids(&self, fault: Fault) -> &[CipherId] {
+        self.found(fault).map_or(&[], |found| &found.ids)
+    }
+
+    /// The places in the submission, from 0, of the first [`NAMED`] entries that have the fault and no usable id.
+    #[must_use]
+    pub fn positions(&self, fault: Fault) -> &[usize] {
+        self.found(fault).map_or(&[], |found| &found.positions)
+    }
+
+    /// The kinds that were found.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
+        Fault::ALL.into_iter().filter(|&fault| self.count(fault) > 0)
+    }
+
+    /// Whether nothing was found.
+    pub(crate) fn is_none(&self) -> bool {
+        self.faults().next().is_none()
+    }
+
+    /// Counts a fault; names the cipher if there is room.
+    pub(crate) fn of_id(&mut self, fault: Fault, id: CipherId) {
+        if let Some(found) = self.count_one(fault)
+            && found.ids.len() < NAMED
+        {
+            found.ids.push(id);
+        }
+    }
+
+    /// Counts a fault of an entry without a usable id.
+    pub(crate) fn at(&mut self, fault: Fault, position: usize) {
+        if let Some(found) = self.count_one(fault)
+            && found.positions.len() < NAMED
+        {
+            found.positions.push(position);
+        }
+    }
+
+    /// Counts a fault that names nothing.
+    pub(crate) fn plain(&mut self, fault: Fault) {
+        self.count_one(fault);
+    }
+
+    fn count_one(&mut self, fault: Fault) -> Option<&mut Found> {
+        let found = self.0.get_mut(fault as usize)?;
+        found.count = found.count.saturating_add(1);
+        Some(found)
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the submission does not fit the vault:")?;
+        let mut separator = " ";
+        for fault in self.faults() {
+            write!(f, "{separator}{} {}", self.count(fault), fault.label())?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.faults().map(|fault| (fault, self.count(fault)))).finish()
+    }
+}
+
+impl core::error::Error for Difference {}

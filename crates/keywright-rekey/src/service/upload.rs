@@ -1,0 +1,190 @@
+//! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`decisions.md` 36).
+//!
+//! Parts are not guarded, so an upload goes on after a crash, and a part that was perhaps kept is put again. What guards
+//! is the record of the upload: the head and the epochs it rests on. Nothing of it is the vault before the finish.
+
+use std::vec::Vec;
+
+use keywright_core::{AccountId, UnixSeconds};
+use keywright_store::{CipherId, Draft, Mark, Partition, Revision, StageId, StepError};
+
+use super::swapping::{Swap, promoted};
+use super::{VAULT_SLOTS, Vaults};
+use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
+use crate::report::Fault;
+use crate::seal::{self, Fresh, Sealer};
+use crate::state::{Phase, Staged};
+use crate::step::{self, Promotion};
+use crate::{Difference, Submission, VaultError, check_marks};
+
+/// The outcome of beginning an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Beginning {
+    /// It is begun. What was held or uploaded before is void.
+    Begun {
+        /// Its name, for every part and the finish.
+        upload: StageId,
+        /// The head of the vault that the parts are to replace.
+        head: Revision,
+    },
+    /// The vault is not the one that the client read.
+    HeadMoved,
+    /// The account has no vault.
+    NoVault,
+}
+
+/// The outcome of putting a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Putting {
+    /// Its ciphers are kept, in place of those of the same ids that an earlier part had.
+    Kept {
+        /// How many the part has.
+        ciphers: usize,
+    },
+    /// The part itself is faulty. Nothing of it is kept.
+    Refused(Difference),
+    /// There is no such upload, or what it rests on has changed: begin anew.
+    Void,
+}
+
+impl Vaults {
+    /// Begins an upload that can be finished before `until`. `known` is the head that the client read last, if that is
+    /// known.
+    ///
+    /// # Errors
+    /// [`VaultError`]; the vault is as it was.
+    pub async fn begin_upload(
+        &self,
+        account: &AccountId,
+        known: Option<Revision>,
+        until: UnixSeconds,
+    ) -> Result<Beginning, VaultError> {
+        let at_rest = self.steps.policy().at_rest();
+        let step = |draft: &mut Draft<'_>| {
+            let Some((head, _)) = step::open(draft)? else { return Ok(Beginning::NoVault) };
+            if known.is_some_and(|known| known != head) {
+                return Ok(Beginning::HeadMoved);
+            }
+            let upload = StageId(draft.random()?);
+            let fresh = Fresh::random(at_rest, draft.entropy())?;
+            step::keep(draft, Phase::Uploading, (upload, head), &fresh, until)?;
+            Ok(Beginning::Begun { upload, head })
+        };
+        Ok(self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?.0)
+    }
+
+    /// Puts one part: each text checked and sealed, the cover not looked at. May be repeated, in any order.
+    ///
+    /// # Errors
+    /// [`VaultError`]. Perhaps the part is kept: put it again.
+    pub async fn put_part(
+        &self,
+        account: &AccountId,
+        upload: StageId,
+        part: &Submission<'_>,
+    ) -> Result<Putting, VaultError> {
+        if let Some(faults) = faults(part) {
+            return Ok(Putting::Refused(faults));
+        }
+        let partition = Partition::account(account);
+        // The turn keeps a part from arriving between a finish's check and its commit.
+        let turn = self.driver.turn(&partition).await?;
+        let Some(staged) = self.upload(&partition, upload).await? else { return Ok(Putting::Void) };
+        let fresh = staged.fresh();
+        // As it was begun, whatever the policy is now: the head will say so of all its texts.
+        let at_rest = if fresh.as_sent { AtRest::AsSent } else { AtRest::Sealed };
+        let mut sealer = Sealer::new(&fresh.key, account);
+        let rows = seal::rows(&mut sealer, at_rest, &**self.driver.entropy(), || part.iter())?;
+        let ciphers = rows.len();
+        let purge_after = staged.until.plus(STAGE_GRACE_SECONDS);
+        self.store.stage(&partition, upload, rows, purge_after).await.map_err(VaultError::Stage)?;
+        drop(turn);
+        Ok(Putting::Kept { ciphers })
+    }
+
+    /// The ciphers that arrived so far, sorted by id; `None` if there is no such upload or it is void.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn uploaded(&self, account: &AccountId, upload: StageId) -> Result<Option<Vec<CipherId>>, VaultError> {
+        let partition = Partition::account(account);
+        if self.upload(&partition, upload).await?.is_none() {
+            return Ok(None);
+        }
+        let staged = self.staged_marks(&partition, upload).await?;
+        Ok(Some(staged.into_iter().map(|(id, _)| id).collect()))
+    }
+
+    /// Checks the whole upload against the vault, and makes it the vault in one commit. `then` as with
+    /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
+    ///
+    /// # Errors
+    /// As [`swap`](Self::swap).
+    pub async fn finish_upload<T, F>(
+        &self,
+        account: &AccountId,
+        upload: StageId,
+        mut then: F,
+    ) -> Result<Swap<T>, VaultError>
+    where
+        T: Send,
+        F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    {
+        let partition = Partition::account(account);
+        let turn = self.driver.turn(&partition).await?;
+        if self.upload(&partition, upload).await?.is_none() {
+            return Ok(Swap::Nothing);
+        }
+        let checked = {
+            let manifest = self.manifest(account).await?;
+            let staged = self.staged_marks(&partition, upload).await?;
+            let head = manifest.head.as_ref().map(|head| head.revision);
+            match check_marks(&staged, &manifest) {
+                Ok(()) => head,
+                Err(difference) => return Ok(Swap::Refused(difference)),
+            }
+        };
+        let step = |draft: &mut Draft<'_>| {
+            // Live says that the vault is the one it was begun for; `checked`, that it is the one it was checked against.
+            let Some((staged, true)) = step::staged(draft)? else { return Ok((Promotion::Void, None)) };
+            if staged.phase != Phase::Uploading || staged.stage() != upload || Some(staged.head()) != checked {
+                return Ok((Promotion::Void, None));
+            }
+            let promotion = step::promote_stage(draft, &staged)?;
+            let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
+            Ok((promotion, value))
+        };
+        let (outcome, receipt) = self.driver.transact_in(&turn, &VAULT_SLOTS, step).await?;
+        Ok(promoted(outcome, receipt))
+    }
+
+    /// The record of a live upload of this name.
+    async fn upload(&self, partition: &Partition, upload: StageId) -> Result<Option<Staged>, VaultError> {
+        let seen = self.driver.observe(partition, &VAULT_SLOTS, step::staged).await?;
+        let is_it = |staged: &Staged| staged.phase == Phase::Uploading && staged.stage() == upload;
+        Ok(seen.and_then(|(staged, live)| (live && is_it(&staged)).then_some(staged)))
+    }
+
+    async fn staged_marks(&self, partition: &Partition, upload: StageId) -> Result<Vec<(CipherId, Mark)>, VaultError> {
+        self.store.staged(partition, upload).await.map_err(VaultError::Load)
+    }
+}
+
+/// The faults that a part has by itself.
+fn faults(part: &Submission<'_>) -> Option<Difference> {
+    let mut faults = part.faults().clone();
+    let mut ids = part.iter().map(|(id, ..)| id).collect::<Vec<_>>();
+    ids.sort_unstable();
+    for pair in ids.windows(2) {
+        if let [a, b] = pair
+            && a == b
+        {
+            faults.of_id(Fault::Duplicate, *a);
+        }
+    }
+    if faults.faults().next().is_some() { Some(faults) } else { None }
+}

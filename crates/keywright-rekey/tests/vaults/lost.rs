@@ -1,0 +1,112 @@
+//! Replies that are lost: what is unknown is said to be so, and what was lost never lands later.
+
+use std::sync::Arc;
+
+use keywright_rekey::{Edit, Editing, Swap, VaultError};
+use keywright_sqlite::SqliteStore;
+use keywright_store::{MemoryStore, TransactError};
+use keywright_store_conformance::{Backend, Fault, FaultStore, LoadFault};
+
+use crate::site::{Site, id, put, text};
+
+async fn faulty(ciphers: u32) -> Vec<(Site, Arc<FaultStore<dyn Backend>>)> {
+    let stores: [Arc<dyn Backend>; 2] =
+        [Arc::new(MemoryStore::new()), Arc::new(SqliteStore::open_in_memory().unwrap())];
+    let mut sites = Vec::new();
+    for store in stores {
+        let faults = Arc::new(FaultStore::new(store));
+        let site = Site::over(Arc::clone(&faults) as _);
+        let _ = site.register(ciphers).await;
+        sites.push((site, faults));
+    }
+    sites
+}
+
+#[tokio::test]
+async fn a_lost_reply_that_landed_is_a_swap_done_once() {
+    for (site, faults) in faulty(10).await {
+        let vaults = site.server();
+        faults.next_commit(Fault::LostAfter);
+        assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { ciphers: 10, .. }));
+        let contents = site.check().await;
+        assert_eq!(contents.head.key_epoch, 2, "once");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_that_did_not_land_is_fenced_and_tried_again() {
+    for fault in [Fault::LostBefore, Fault::CommitFailed] {
+        for (site, faults) in faulty(10).await {
+            let vaults = site.server();
+            faults.next_commit(fault.clone());
+            assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
+            assert_eq!(site.check().await.head.key_epoch, 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_swap_on_its_way_never_lands_after_it_was_settled() {
+    for (site, faults) in faulty(10).await {
+        let vaults = site.server();
+        faults.next_commit(Fault::Held);
+        assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
+        assert!(matches!(site.change(&vaults, 3).await.unwrap(), Swap::Done { .. }));
+        assert!(faults.deliver().await.unwrap().is_err(), "the fence keeps it out");
+        assert_eq!(site.check().await.head.key_epoch, 3);
+    }
+}
+
+#[tokio::test]
+async fn what_stays_unknown_is_said_to_be_unknown() {
+    for landed in [false, true] {
+        for (site, faults) in faulty(10).await {
+            let vaults = site.server();
+            let contents = site.contents().await;
+            faults.next_commit(if landed { Fault::LostAfter } else { Fault::LostBefore });
+            // The step takes two loads, the second for the client's key; then the store cannot be read any more.
+            faults.next_load(LoadFault::None);
+            faults.next_load(LoadFault::None);
+            faults.next_load(LoadFault::Fails);
+            let outcome = site.change_from(&vaults, &contents, Some(contents.head.revision), 2).await;
+            let error = outcome.unwrap_err();
+            assert!(
+                error.is_unknown() && matches!(error, VaultError::Transact(TransactError::Unknown(_))),
+                "{error:?}"
+            );
+            faults.calm();
+            // Old vault with the old key, or new vault with the new one.
+            site.check().await;
+            assert_eq!(site.generation().await, if landed { 2 } else { 1 });
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_edit_whose_reply_is_lost_counts_once() {
+    for fault in [Fault::LostAfter, Fault::LostBefore, Fault::CommitFailed, Fault::Held] {
+        for (site, faults) in faulty(3).await {
+            let vaults = site.server();
+            faults.next_commit(fault.clone());
+            let new = text(1, 1);
+            let edit = Edit::new(vec![put(id(50), &new, "")], vec![id(0)]);
+            let done = vaults.edit(&site.account, &edit, 1).await.unwrap();
+            assert!(matches!(done, Editing::Done { count: 3, .. }), "{done:?}");
+            let _ = faults.deliver().await;
+            assert_eq!(site.check().await.ciphers.len(), 3);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusing_store_refuses_and_a_failing_one_fails() {
+    for (site, faults) in faulty(3).await {
+        let vaults = site.server();
+        faults.next_commit(Fault::Rejected);
+        let error = site.change(&vaults, 2).await.unwrap_err();
+        assert!(matches!(error, VaultError::Transact(TransactError::Rejected(_))) && !error.is_unknown());
+        assert_eq!(site.check().await.head.key_epoch, 1);
+        faults.next_load(LoadFault::Fails);
+        assert!(vaults.read(&site.account, keywright_store::Which::All).await.is_err());
+    }
+}

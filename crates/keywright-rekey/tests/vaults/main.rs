@@ -1,0 +1,21 @@
+//! Vaults over real stores: swaps, edits, held and uploaded vaults; races, lost replies, crashes.
+#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
+
+#[cfg(test)]
+mod at_rest;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod edits;
+#[cfg(test)]
+mod held;
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod lost;
+#[cfg(test)]
+mod site;
+#[cfg(test)]
+mod swaps;
+#[cfg(test)]
+mod uploads;

@@ -1,0 +1,225 @@
+//! All ciphers or none, and never over what somebody else wrote meanwhile.
+
+use keywright_rekey::{Edit, Editing, Fault, Swap, Swapping, VaultError};
+use keywright_store::{CipherId, Draft, Slot, StepError, TransactError, Which};
+
+use crate::site::{Site, anew, body, id, put, read_text, set_key, submission, text};
+
+#[tokio::test]
+async fn a_swap_replaces_texts_moves_the_epochs_and_leaves_notes() {
+    for site in Site::both() {
+        let vaults = site.register(20).await;
+        let before = site.check().await;
+        let epochs = async || {
+            let look = |draft: &mut Draft<'_>| draft.root();
+            let root = site.server().driver().observe(&site.partition(), &[], look).await.unwrap();
+            (root.credential_epoch, root.key_epoch, root.factor_epoch)
+        };
+        assert_eq!(epochs().await, (1, 1, 1));
+        let Swap::Done { head, ciphers, .. } = site.change(&vaults, 2).await.unwrap() else { panic!() };
+        let after = site.check().await;
+        assert_eq!((after.head.revision, ciphers, after.head.count), (head, 20, 20));
+        assert_ne!(before.head.revision, head);
+        assert_eq!(epochs().await, (2, 2, 1));
+        assert_eq!(after.head.key_epoch, 2);
+        for (old, new) in before.ciphers.iter().zip(&after.ciphers) {
+            assert_eq!((old.id(), old.note()), (new.id(), new.note()));
+            assert_ne!((old.text(), old.mark()), (new.text(), new.mark()));
+        }
+        assert_eq!(site.events().await[0], "VaultSwapped { ciphers: 20 }");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_vault_is_swapped_too() {
+    for site in Site::both() {
+        let vaults = site.register(0).await;
+        assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { ciphers: 0, .. }));
+        assert_eq!(site.check().await.head.key_epoch, 2);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_cover_the_vault_changes_nothing() {
+    for site in Site::both() {
+        let vaults = site.register(3).await;
+        let texts = |ids: &[u32]| body(ids.iter().map(|&number| (id(number), text(2, 0))));
+        for (ids, fault) in
+            [(&[0, 1][..], Fault::Missing), (&[0, 1, 2, 3], Fault::Unknown), (&[0, 1, 2, 2], Fault::Duplicate)]
+        {
+            let body = texts(ids);
+            let refused = vaults.swap(&site.account, &submission(&body), None, |_| Ok(())).await.unwrap();
+            let Swap::Refused(difference) = refused else { panic!("{refused:?}") };
+            assert!(difference.count(fault) > 0, "{difference:?}");
+        }
+        let contents = site.check().await;
+        assert_eq!(contents.head.key_epoch, 1);
+        assert_eq!(site.generation().await, 1);
+    }
+}
+
+/// What somebody else does between the check and the commit.
+async fn meanwhile(what: &str, site: &Site) {
+    let vaults = site.server();
+    let (new, edited) = (text(1, 5), text(1, 9));
+    let edit = match what {
+        "edit" => Edit::new(vec![put(id(0), &edited, "edited")], Vec::new()),
+        "insert" => Edit::new(vec![put(id(99), &new, "new")], Vec::new()),
+        "delete" => Edit::new(Vec::new(), vec![id(2)]),
+        _ => {
+            assert!(matches!(site.change(&vaults, 7).await.unwrap(), Swap::Done { .. }));
+            return;
+        }
+    };
+    assert!(matches!(vaults.edit(&site.account, &edit, 1).await.unwrap(), Editing::Done { .. }));
+}
+
+#[tokio::test]
+async fn a_change_between_check_and_commit_is_never_overwritten() {
+    for what in ["edit", "insert", "delete", "swap"] {
+        for site in Site::both() {
+            let vaults = site.register(4).await;
+            let sealed = site.sealed(&vaults, 2).await;
+            meanwhile(what, &site).await;
+            let step = |draft: &mut Draft<'_>| {
+                let outcome = vaults.steps().swap_in(draft, &sealed)?;
+                if matches!(outcome, Swapping::Done { .. }) {
+                    set_key(draft, 2)?;
+                }
+                Ok(outcome)
+            };
+            let (outcome, _) = vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
+            assert_eq!(outcome, Swapping::HeadMoved, "{what}");
+            let contents = site.check().await;
+            match what {
+                "edit" => assert_eq!(read_text(contents.ciphers[0].text()), (1, 9)),
+                "insert" => assert_eq!(contents.ciphers.len(), 5),
+                "delete" => assert_eq!(contents.ciphers.len(), 3),
+                _ => assert_eq!(site.generation().await, 7),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_read_before_is_stale_and_one_of_which_nothing_is_known_is_held_to_the_cover() {
+    for site in Site::both() {
+        let vaults = site.register(3).await;
+        let old = site.contents().await;
+        meanwhile("edit", &site).await;
+        let known = Some(old.head.revision);
+        let Swap::Refused(difference) = site.change_from(&vaults, &old, known, 2).await.unwrap() else { panic!() };
+        assert_eq!(difference.count(Fault::Stale), 1);
+        assert!(matches!(site.change_from(&vaults, &old, None, 2).await.unwrap(), Swap::Done { .. }));
+        site.check().await;
+    }
+}
+
+/// Two servers, many rounds: whoever wins, one wins, and the vault is of one key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_swaps_at_once_one_wins() {
+    for site in Site::both() {
+        let servers = [site.register(30).await, site.server()];
+        for round in 1..=25 {
+            let contents = std::sync::Arc::new(site.contents().await);
+            let tasks = [0, 1].map(|number| {
+                let (site, vaults, contents) = (site.clone(), servers[number].clone(), contents.clone());
+                let generation = round * 10 + u32::try_from(number).unwrap();
+                tokio::spawn(async move {
+                    let known = Some(contents.head.revision);
+                    (generation, site.change_from(&vaults, &contents, known, generation).await.unwrap())
+                })
+            });
+            let mut won = Vec::new();
+            for task in tasks {
+                let (generation, outcome) = task.await.unwrap();
+                match outcome {
+                    Swap::Done { .. } => won.push(generation),
+                    Swap::HeadMoved | Swap::Refused(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            site.check().await;
+            assert_eq!(won, [site.generation().await]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_swap_and_an_edit_at_once_one_wins() {
+    for site in Site::both() {
+        let servers = [site.register(30).await, site.server()];
+        for round in 2..=40 {
+            let contents = site.contents().await;
+            let (generation, epoch) = (site.generation().await, contents.head.key_epoch);
+            let edited = text(generation, round);
+            let (swapper, editor) = (site.clone(), site.clone());
+            let [swapping, editing] = servers.clone();
+            let swap = tokio::spawn(async move {
+                let known = Some(contents.head.revision);
+                swapper.change_from(&swapping, &contents, known, round).await.unwrap()
+            });
+            let edit = tokio::spawn(async move {
+                let edit = Edit::new(vec![put(id(3), &edited, "edited")], Vec::new());
+                editing.edit(&editor.account, &edit, epoch).await.unwrap()
+            });
+            let (swap, edit) = (swap.await.unwrap(), edit.await.unwrap());
+            let (swapped, wrote) = (matches!(swap, Swap::Done { .. }), matches!(edit, Editing::Done { .. }));
+            assert!(!(swapped && wrote), "one of them did not see the other: {swap:?} {edit:?}");
+            assert!(swapped || wrote, "{swap:?} {edit:?}");
+            let contents = site.check().await;
+            if wrote {
+                assert_eq!(read_text(contents.ciphers[3].text()).1, round, "the edit is not overwritten");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_swap_is_of_one_account_and_one_vault() {
+    let site = Site::memory();
+    let vaults = site.register(2).await;
+    let sealed = site.sealed(&vaults, 2).await;
+    let other = Site { account: keywright_core::AccountId::new("user-2").unwrap(), ..site.clone() };
+    other.register(2).await;
+    let step = |draft: &mut Draft<'_>| vaults.steps().swap_in(draft, &sealed);
+    let refused = vaults.driver().transact(&other.partition(), &[Slot::VaultHead], step).await.unwrap_err();
+    assert!(matches!(refused, TransactError::Step(StepError::Misuse(_))), "{refused:?}");
+    other.check().await;
+    // Foreign ids are unknown ones, whoever owns them.
+    let foreign = body([(id(0), text(2, 0)), (id(1), text(2, 0)), (CipherId([9; 16]), text(2, 0))]);
+    let Swap::Refused(difference) = vaults.swap(&site.account, &submission(&foreign), None, |_| Ok(())).await.unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(difference.ids(Fault::Unknown), [CipherId([9; 16])]);
+}
+
+#[tokio::test]
+async fn an_account_without_a_vault_swaps_nothing() {
+    let site = Site::memory();
+    let vaults = site.server();
+    let step = |draft: &mut Draft<'_>| draft.create_account();
+    vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
+    let none = body([]);
+    let outcome = vaults.swap(&site.account, &submission(&none), None, |_| Ok(())).await.unwrap();
+    assert!(matches!(outcome, Swap::HeadMoved), "{outcome:?}");
+    assert!(vaults.read(&site.account, Which::All).await.unwrap().is_none());
+    assert!(vaults.existing(&site.account, &[id(1)]).await.unwrap().is_none());
+    // And one that has no records at all is an error, never a fresh start.
+    let nobody = keywright_core::AccountId::new("nobody").unwrap();
+    let error = vaults.head(&nobody).await.unwrap_err();
+    assert!(matches!(error, VaultError::Transact(TransactError::Step(StepError::NoAccount))), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_callers_own_step_falls_with_the_swap() {
+    for site in Site::both() {
+        let vaults = site.register(3).await;
+        let body = anew(&site.contents().await, 2);
+        let failed: Result<Swap<()>, _> =
+            vaults.swap(&site.account, &submission(&body), None, |_| Err(StepError::Crypto)).await;
+        assert!(matches!(failed, Err(VaultError::Transact(TransactError::Step(StepError::Crypto)))));
+        assert_eq!(site.check().await.head.key_epoch, 1);
+    }
+}
