@@ -1,0 +1,121 @@
+//! E-mail addresses, as names: lower-cased in ASCII for storage and look-up, never for the client's salt.
+
+use std::fmt;
+
+use keywright_core::{Keyring, KeyringError};
+use keywright_store::names::NameIndex;
+
+/// The purpose under which addresses are hashed.
+const PURPOSE: &str = "address";
+/// The longest address, in bytes (RFC 5321 § 4.5.3.1.3: a path of 256 with its brackets).
+const MAX_ADDRESS: usize = 254;
+/// The longest part before the `@`, in bytes (RFC 5321 § 4.5.3.1.1).
+const MAX_LOCAL: usize = 64;
+
+/// An address that a mail can be sent to, and to nobody else: no space, comma, bracket or control character.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address(String);
+
+impl Address {
+    /// Takes an address. ASCII letters become lower case, others stay: a mapping of Unicode's would make two mailboxes
+    /// one (`security.md` § 11). `None` for what is no address.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (local, domain) = text.split_once('@')?;
+        let sized = text.len() <= MAX_ADDRESS && local.len() <= MAX_LOCAL;
+        let dots = |part: &str| part.split('.').all(|label| !label.is_empty());
+        let of_local = |c: char| c == '.' || c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c);
+        let of_label = |c: char| c == '-' || c == '_' || c.is_alphanumeric();
+        let label = |label: &str| {
+            label.chars().all(of_label) && !label.starts_with('-') && !label.ends_with('-') && label.len() <= 63
+        };
+        let literal = |domain: &str| {
+            let inner = domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+            inner.is_some_and(|inner| inner.parse::<core::net::IpAddr>().is_ok())
+        };
+        let is_domain = literal(domain) || (dots(domain) && domain.split('.').all(label));
+        (sized && dots(local) && local.chars().all(of_local) && is_domain).then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where the name lies. The text itself is nowhere in a key.
+    pub(crate) fn index(&self, keyring: &Keyring) -> Result<NameIndex, KeyringError> {
+        NameIndex::derive(keyring, PURPOSE, self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_an_address() {
+        for (text, lower) in [
+            ("User@Example.com", "user@example.com"),
+            ("a@b.co", "a@b.co"),
+            ("a+tag@b.co", "a+tag@b.co"),
+            ("a@localhost", "a@localhost"),
+            ("a.b'c@x-y.example", "a.b'c@x-y.example"),
+            ("a@[127.0.0.1]", "a@[127.0.0.1]"),
+            // Only ASCII is folded.
+            ("ÄB@example.com", "Äb@example.com"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().as_str(), lower, "{text}");
+        }
+        let long = format!("{}@b.co", "a".repeat(65));
+        let longer = format!("a@{}.co", "b.".repeat(130));
+        for text in [
+            "",
+            "a",
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c",
+            "a@b,c@d",
+            "a@b,",
+            "<a@b>",
+            "a@b>",
+            "a@.b",
+            "a@b.",
+            "a@b..c",
+            ".a@b",
+            "a.@b",
+            "a..b@c",
+            "a\r\nBcc: x@y",
+            "a@b\n",
+            "\"a\"@b",
+            "a@-b",
+            "a@b-",
+            "a@[b]",
+            "a;b@c",
+            "a:b@c",
+            "a\\@b",
+            "a(b)@c",
+            &long,
+            &longer,
+        ] {
+            assert!(Address::parse(text).is_none(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_one_line_without_a_separator(text in "\\PC{0,20}@\\PC{0,20}") {
+            if let Some(address) = Address::parse(&text) {
+                let separates = [',', ';', ' ', '<', '>', '"', '\r', '\n', '\u{a0}'];
+                prop_assert!(!address.as_str().contains(separates));
+                prop_assert_eq!(Address::parse(address.as_str()).unwrap(), address);
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The bodies that a client sends and the one it must check: members as on the wire (dossier §§ 5, 7).
+//!
+//! They hold keys, so none is `Debug`-printable in clear; what they are serialized into is the caller's to wipe.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::keys::Key;
+use crate::{ArgonParameters, KeyTextError, ParameterError, PublicKey, SharedKey};
+
+/// The answer to `GET auth/preLogin`. Reading it refuses parameters out of range: a server that asks for less than 20480
+/// KiB or no pass wants a hash that is cheap to guess against (`security.md` § 11).
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Answer")]
+pub struct PreLogin {
+    /// The parameters of the user's own derivation.
+    pub parameters: ArgonParameters,
+    /// The server's present public key.
+    pub server: PublicKey,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    parallelism: u32,
+    memory: u32,
+    iterations: u32,
+    server_public_key: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AnswerError {
+    #[error(transparent)]
+    Parameters(#[from] ParameterError),
+    #[error(transparent)]
+    Key(#[from] KeyTextError),
+}
+
+impl TryFrom<Answer> for PreLogin {
+    type Error = AnswerError;
+    fn try_from(answer: Answer) -> Result<Self, Self::Error> {
+        Ok(Self {
+            parameters: ArgonParameters::new(answer.parallelism, answer.memory, answer.iterations)?,
+            server: PublicKey::from_hex(&answer.server_public_key)?,
+        })
+    }
+}
+
+macro_rules! body {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name<'a> { $($(#[$field_meta])* pub $field: $type,)* }
+
+        impl fmt::Debug for $name<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+body! {
+    /// `POST auth/register`.
+    Register {
+        /// The address, as typed.
+        email: &'a str,
+        /// At most 100 characters.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password_hint: Option<&'a str>,
+        /// The proof that the client has the private key.
+        #[serde(serialize_with = "digits")]
+        shared_key: &'a SharedKey,
+        /// Of the derivation.
+        #[serde(flatten)]
+        parameters: ArgonParameters,
+        /// The user's public key.
+        #[serde(serialize_with = "digits")]
+        public_key: &'a PublicKey,
+    }
+}
+
+body! {
+    /// `POST auth/oauth?grantType=login`.
+    LogIn {
+        /// The address, as typed.
+        email: &'a str,
+        /// The proof of the password.
+        #[serde(serialize_with = "digits")]
+        shared_key: &'a SharedKey,
+    }
+}
+
+body! {
+    /// `POST auth/oauth?grantType=2fa`.
+    SecondFactor {
+        /// The token that the log-in gave.
+        api_key: &'a str,
+        /// A TOTP or the recovery code.
+        code: &'a str,
+    }
+}
+
+body! {
+    /// One cipher of a change: its id and its new envelope.
+    Reencrypted {
+        /// A UUID.
+        id: &'a str,
+        /// What [`VaultKey::encrypt`](crate::VaultKey::encrypt) gave under the new key.
+        data: &'a str,
+    }
+}
+
+body! {
+    /// `PATCH user/password`.
+    ChangePassword {
+        /// The proof of the present password.
+        #[serde(serialize_with = "digits")]
+        old_shared_key: &'a SharedKey,
+        /// At most 100 characters; absent clears it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new_password_hint: Option<&'a str>,
+        /// The new public key.
+        #[serde(serialize_with = "digits")]
+        new_public_key: &'a PublicKey,
+        /// The proof that the client has the new private key.
+        #[serde(serialize_with = "digits")]
+        new_shared_key: &'a SharedKey,
+        /// Of the new derivation.
+        #[serde(flatten)]
+        parameters: ArgonParameters,
+        /// **Every** cipher of the vault, once.
+        ciphers: &'a [Reencrypted<'a>],
+    }
+}
+
+body! {
+    /// `PATCH user/email`. No parameters: the user's own stay in force.
+    ChangeEmail {
+        /// The new address, as typed: the salt of the new keys.
+        new_email: &'a str,
+        /// The proof of the password with the present address.
+        #[serde(serialize_with = "digits")]
+        old_shared_key: &'a SharedKey,
+        /// The new public key.
+        #[serde(serialize_with = "digits")]
+        new_public_key: &'a PublicKey,
+        /// The proof that the client has the new private key.
+        #[serde(serialize_with = "digits")]
+        new_shared_key: &'a SharedKey,
+        /// **Every** cipher of the vault, once.
+        ciphers: &'a [Reencrypted<'a>],
+    }
+}
+
+fn digits<S: Serializer, K: Key>(key: &&K, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(crate::keys::digits(key.bytes().expose()).expose())
+}

@@ -1,0 +1,119 @@
+//! `PATCH user/email`: a new address, and with it a new key, because the address is the salt.
+//!
+//! The account stays as it is until the link is opened that goes to the new address; the vault under the new key lies
+//! beside it till then. The old address is told at once, without a link. Where the policy asks for no verification the
+//! change is made at once.
+//!
+//! An address that differs from the present one in the case of its letters alone, or not at all, is a change like any
+//! other: the text that its owner types is the salt, so the key changes, and nobody else can be in the way. One that
+//! another account owns is refused here already, but only behind the password; it is claimed when the link is opened
+//! (`decisions.md` 31).
+
+use keywright_core::{EventKind, SecretBytes};
+use keywright_rekey::{Holding, SealedSwap, Swapping};
+use keywright_store::names::NameIndex;
+use keywright_store::{Draft, TransactError, names};
+
+use crate::account::Credential;
+use crate::change::{self, ChangeOfAddress, Taking};
+use crate::error::ApiError;
+use crate::host::Host;
+use crate::mails::{self, Kind};
+use crate::pending::{self, Asked};
+use crate::policy::LINK_SECONDS;
+use crate::request::Input;
+use crate::service::{Answered, Caller, Parts, Reply};
+use crate::tokens::Login;
+
+/// How often a move begins anew because its intent was overtaken, before the answer is "busy".
+pub(crate) const TRIES: usize = 8;
+
+pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
+    let body = ChangeOfAddress::read(input.body, &parts.policy)?;
+    let name = body.address.index(parts.driver.keyring())?;
+    let look = |draft: &mut Draft<'_>| Ok((names::owns(draft, &name)?, pending::wait_in(draft)?));
+    let (known, (own, wait)) = parts.check_keys(caller, &body.keys, look).await?;
+    let sealed = parts.check_batch(caller, known, &body.ciphers).await?;
+    if !own && parts.is_taken(&name).await? {
+        return Err(ApiError::DUPLICATED.into());
+    }
+    if !parts.policy.verify_email {
+        return parts.move_at_once(caller, &body, &name, &sealed).await;
+    }
+    if let Some(seconds) = wait {
+        return Err(ApiError::too_many(seconds).into());
+    }
+    parts.ask(caller, &body, sealed).await
+}
+
+impl<H: Host> Parts<H> {
+    /// Keeps the vault beside the vault, then makes one commit: it is held, the change waits, both addresses are told.
+    async fn ask(&self, caller: &Caller, body: &ChangeOfAddress<'_>, sealed: SealedSwap) -> Answered {
+        let known = sealed.head();
+        let until = self.driver.clock().now().map_err(TransactError::from)?.plus(LINK_SECONDS);
+        let staged = self.vaults.stage(sealed, until).await?;
+        let act = |draft: &mut Draft<'_>, login: &Login, credential: Credential| {
+            if login.head().is_some() && login.head() != known {
+                return Ok(Err(ApiError::MISSING_CIPHER));
+            }
+            if let Some(seconds) = pending::wait_in(draft)? {
+                return Ok(Err(ApiError::too_many(seconds)));
+            }
+            let Holding::Held = self.vaults.steps().hold_in(draft, &staged)? else {
+                return Ok(Err(ApiError::MISSING_CIPHER));
+            };
+            let code = SecretBytes::<32>::random(draft.entropy())?;
+            let code = crate::keys::digits(code.expose());
+            let hash = pending::code_hash(&self.links, &login.user, code.expose());
+            let asked = Asked { address: &body.address, public_key: &body.keys.new_public, code: hash, until };
+            pending::ask_in(draft, &asked)?;
+            draft.event(EventKind::AddressChangeAsked);
+            let link = format!(
+                "{}/api/user/verifyNewEmail?user={}&code={}",
+                self.policy.public_url,
+                login.user,
+                code.expose()
+            );
+            let link = mails::add_in(draft, &body.address, Kind::VerifyNewAddress { link })?;
+            let notice = mails::add_in(draft, &credential.address()?, Kind::AddressChangeAsked)?;
+            Ok(Ok([link, notice]))
+        };
+        let (tasks, _) = self.commit_change(caller, &body.keys, act).await?;
+        self.send(caller.account(), &tasks).await;
+        Ok(Reply::empty())
+    }
+
+    /// Without a verification: the address is claimed, and then one commit changes everything.
+    async fn move_at_once(
+        &self,
+        caller: &Caller,
+        body: &ChangeOfAddress<'_>,
+        name: &NameIndex,
+        sealed: &SealedSwap,
+    ) -> Answered {
+        for _ in 0..TRIES {
+            let taking = self.claim_address(caller.account(), name).await?;
+            if matches!(taking, Taking::Taken) {
+                return Err(ApiError::DUPLICATED.into());
+            }
+            let act = |draft: &mut Draft<'_>, login: &Login, credential: Credential| {
+                if !change::is_known(login, sealed) {
+                    return Ok(Err(ApiError::MISSING_CIPHER));
+                }
+                if !taking.take_in(draft, name)? {
+                    return Ok(Ok(None));
+                }
+                let Swapping::Done { .. } = self.vaults.steps().swap_in(draft, sealed)? else {
+                    return Ok(Err(ApiError::MISSING_CIPHER));
+                };
+                let moved = change::move_in(draft, credential, &body.address, &body.keys.new_public)?;
+                Ok(Ok(Some(moved)))
+            };
+            if let (Some(moved), receipt) = self.commit_change(caller, &body.keys, act).await? {
+                self.finish_move(caller.account(), moved, &receipt).await?;
+                return Ok(Reply::empty());
+            }
+        }
+        Err(ApiError::BUSY.into())
+    }
+}

@@ -1,0 +1,41 @@
+//! `PATCH user/password`: a new key, and the whole vault under it, or nothing.
+
+use keywright_core::EventKind;
+use keywright_rekey::Swapping;
+use keywright_store::Draft;
+
+use crate::account::Credential;
+use crate::change::{self, ChangeOfPassword};
+use crate::error::ApiError;
+use crate::host::Host;
+use crate::mails::{self, Kind};
+use crate::pending;
+use crate::request::Input;
+use crate::service::{Answered, Caller, Parts, Reply};
+use crate::tokens::{self, Login};
+
+pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
+    let body = ChangeOfPassword::read(input.body, &parts.policy)?;
+    let (known, ()) = parts.check_keys(caller, &body.keys, |_| Ok(())).await?;
+    let sealed = parts.check_batch(caller, known, &body.ciphers).await?;
+    let act = |draft: &mut Draft<'_>, login: &Login, mut credential: Credential| {
+        if !change::is_known(login, &sealed) {
+            return Ok(Err(ApiError::MISSING_CIPHER));
+        }
+        let Swapping::Done { .. } = parts.vaults.steps().swap_in(draft, &sealed)? else {
+            return Ok(Err(ApiError::MISSING_CIPHER));
+        };
+        credential.hint.clone_from(&body.hint);
+        credential.parameters = body.parameters;
+        credential.public_key = body.keys.new_public.duplicate();
+        credential.changed = draft.now();
+        credential.put(draft)?;
+        tokens::end_all_in(draft)?;
+        pending::drop_in(draft)?;
+        draft.event(EventKind::CredentialChanged);
+        mails::add_in(draft, &credential.address()?, Kind::PasswordChanged).map(Ok)
+    };
+    let (task, _) = parts.commit_change(caller, &body.keys, act).await?;
+    parts.send(caller.account(), &[task]).await;
+    Ok(Reply::empty())
+}

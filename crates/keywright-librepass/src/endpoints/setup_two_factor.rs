@@ -1,0 +1,154 @@
+//! `POST user/setup/2fa`: a second factor, or another in the place of the one there is.
+//!
+//! The client draws the secret and sends it with its first code, so there is nothing to guess here: the code is not
+//! charged. Whoever holds a token and the password may set up the first one. Where there is one, the token's login must
+//! have proven it within the last quarter of an hour (`decisions.md` 34): else 401, and logging in again proves it.
+
+use keywright_core::{DeviceTag, Door, UnixSeconds};
+use keywright_store::due::DueTask;
+use keywright_store::{Draft, Slot, StepError, Tentative, guess};
+use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
+use keywright_twofactor::{Enrolled, Parameters, TotpCheck, TotpSecret, TotpVerifier, Verdict, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::SharedKey;
+use crate::account::Credential;
+use crate::endpoints::{delete, oauth};
+use crate::error::ApiError;
+use crate::guard::{Proof, SharedDoor};
+use crate::host::Host;
+use crate::mails::{self, Kind};
+use crate::request::Input;
+use crate::service::{Answered, Caller, Parts, Reply};
+use crate::tokens::{self, Login};
+
+/// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`security.md` § 8).
+const FRESH_SECONDS: u64 = 15 * 60;
+/// Steps either side of the present one (dossier § 7).
+const WINDOW: Window = Window::new(1, 1);
+/// What the one device is called in the records; the wire has no name for it.
+const DEVICE: &str = "app";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    shared_key: String,
+    secret: String,
+    code: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    recovery_code: &'a str,
+}
+
+/// How a set-up ended, in its commit.
+enum Ended {
+    Set(Tentative<RecoveryCodes>, DueTask),
+    Refused(ApiError),
+}
+
+pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
+    let body: Body = input.json()?;
+    let sent = SharedKey::from_hex(&body.shared_key).map_err(|_| ApiError::SHARED_KEY)?;
+    // Complained of in its turn: after the shared key.
+    let secret = TotpSecret::from_base32(&body.secret).ok().filter(|secret| parts.factors.policy().takes(secret));
+    let slots = [
+        Slot::Token(caller.token.slot()),
+        Slot::Tokens,
+        Slot::Credential,
+        Slot::Ledger,
+        Slot::Factors,
+        Slot::Recovery,
+        Slot::Due,
+    ];
+    let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
+        parts.set_up(draft, door, caller, &sent, secret.as_ref(), &body.code)
+    };
+    match parts.with_shared_key(caller.account(), &slots, step).await? {
+        (Ended::Refused(error), _) => Err(error.into()),
+        (Ended::Set(codes, task), receipt) => {
+            let codes = codes.release(&receipt)?;
+            parts.send(caller.account(), &[task]).await;
+            let recovery_code = codes.iter().next().ok_or(StepError::Misuse("a set of no recovery codes"))?;
+            Reply::json(&Answer { recovery_code })
+        }
+    }
+}
+
+impl<H: Host> Parts<H> {
+    fn set_up(
+        &self,
+        draft: &mut Draft<'_>,
+        door: &SharedDoor<'_>,
+        caller: &Caller,
+        sent: &SharedKey,
+        secret: Option<&TotpSecret>,
+        code: &str,
+    ) -> Result<Option<Ended>, StepError> {
+        let refused = |error| Ok(Some(Ended::Refused(error)));
+        let Some(mut login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
+            return refused(ApiError::INVALID_TOKEN);
+        };
+        if !is_fresh(&login, &self.factors.enrolled_in(draft)?, draft.now()) {
+            return refused(ApiError::INVALID_TOKEN);
+        }
+        let Some(credential) = Credential::read(draft)? else { return refused(ApiError::INVALID_TOKEN) };
+        let tag = Some(self.token_tag(login.id()));
+        match door.judge_in(draft, &credential.public_key, sent, tag, tag)? {
+            Proof::Right => {}
+            Proof::Wrong => return refused(ApiError::SHARED_KEY),
+            Proof::Refused { retry_after } => return refused(ApiError::too_many(retry_after)),
+            Proof::Unsettled => return Ok(None),
+        }
+        let Some(secret) = secret.filter(|secret| shows(draft, secret, code)) else {
+            return refused(ApiError::TWO_FACTOR);
+        };
+        self.replace_device(draft, secret, code, tag)?;
+        let codes = self.factors.make_recovery_in(draft, Liveness::Now)?;
+        // Whoever enrols has just proven the new one.
+        tokens::confirm_in(draft, &mut login)?;
+        let task = mails::add_in(draft, &credential.address()?, Kind::SecondFactorSet)?;
+        Ok(Some(Ended::Set(codes, task)))
+    }
+
+    /// The device of a secret in the place of all others, the code that enrolled it spent for every purpose.
+    fn replace_device(
+        &self,
+        draft: &mut Draft<'_>,
+        secret: &TotpSecret,
+        code: &str,
+        tag: Option<DeviceTag>,
+    ) -> Result<(), StepError> {
+        self.factors.remove_all_in(draft)?;
+        self.factors.import_device_in(draft, DEVICE, secret.duplicate())?;
+        if self.factors.totp_refusal_in(draft, tag)?.is_some() {
+            // Guesses at a secret that is gone, replaced by who has proven it: they hold up nobody any more.
+            guess::unlock(draft, Door::Totp)?;
+        }
+        for purpose in [oauth::PURPOSE, delete::PURPOSE] {
+            let spending = draft.judge(|draft| self.factors.verify_totp_in(draft, code, purpose, tag))?;
+            // Not granted, it is spent already: by the purpose before, or because the old device had gone further. What
+            // would be told of that is dropped.
+            if matches!(spending.outcome(), Verdict::Granted(_)) {
+                let _spent = draft.stage(spending)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a token may set up a second factor. One that is there must have been proven with this very device: a proof of
+/// the one before it counts no more.
+fn is_fresh(login: &Login, enrolled: &Enrolled, now: UnixSeconds) -> bool {
+    let Some(added) = enrolled.devices.iter().map(|device| device.added).max() else { return true };
+    let since = if added <= now { now.since(added).saturating_add(1).min(FRESH_SECONDS) } else { FRESH_SECONDS };
+    login.proven_within(now, since)
+}
+
+/// Whether a code is one that the secret shows now.
+fn shows(draft: &Draft<'_>, secret: &TotpSecret, code: &str) -> bool {
+    let check = TotpVerifier::new(secret, Parameters::DEFAULT).check(code, draft.now(), WINDOW, None);
+    matches!(check, TotpCheck::Right { .. })
+}

@@ -1,0 +1,184 @@
+//! The account protocol of LibrePass: a password that the server checks by key agreement and never sees.
+//!
+//! A client makes an X25519 private key of password and e-mail address with Argon2id. The server keeps the public half
+//! and compares products: whoever sends the right one has the private key. The vault's key is another product, which is
+//! never sent. On the server it is a whole protocol: an `http::Request` with its body in, an `http::Response` out; with the
+//! feature `tower` it is a `tower::Service`. It knows no framework and no database, never reads a clock by itself, draws
+//! only from the [`Entropy`](keywright_core::Entropy) it is given, never logs a header, a query or a body, and never lets
+//! out a token before its commit.
+//!
+//! # A server
+//! The accounts are this crate's own; the [`Host`] sends mails and counts requests.
+//! ```
+//! use std::sync::Arc;
+//! use keywright_core::{Keyring, SystemClock, SystemEntropy};
+//! use keywright_librepass::{Host, HostError, LibrePass, LibrePassPolicy, Mail};
+//! use keywright_store::{Driver, MemoryStore};
+//!
+//! struct Outbox;
+//! impl Host for Outbox {
+//!     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
+//!         let _ = (mail.to, mail.message.subject(), mail.message.text()); // to a mail server, in a real host
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (store, keyring) = (Arc::new(MemoryStore::new()), Arc::new(Keyring::generate(&SystemEntropy)?));
+//! let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let policy = LibrePassPolicy::builder("https://pass.example").build()?;
+//! let librepass = LibrePass::open(driver, store, Arc::new(Outbox), policy).await?;
+//!
+//! let request = http::Request::get("/api/auth/preLogin?email=user@example.com").body(Vec::new())?;
+//! let response = librepass.handle(request).await;
+//! assert_eq!(response.status(), 200);
+//! assert!(response.body().starts_with(br#"{"iterations":4,"memory":65536,"parallelism":3,"serverPublicKey":""#));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A client
+//! ```
+//! # #[cfg(feature = "client")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use keywright_core::SystemEntropy;
+//! use keywright_librepass::{ArgonParameters, LogIn, PreLogin, UserKeys};
+//! # use keywright_librepass::{PrivateKey, verify_shared};
+//! # let server = PrivateKey::random(&SystemEntropy)?;
+//! # let answer = format!(
+//! #     r#"{{"parallelism":1,"memory":20480,"iterations":1,"serverPublicKey":"{}"}}"#,
+//! #     server.public_key().to_hex().expose()
+//! # );
+//!
+//! // What the server answers to `GET auth/preLogin`. Parameters that are too cheap are refused here.
+//! let offer: PreLogin = serde_json::from_str(&answer)?;
+//!
+//! // Slow on purpose. The address is the salt: as typed, in its own case.
+//! let keys = UserKeys::derive("user@example.com", "correct horse", offer.parameters)?;
+//!
+//! // The proof of the password, refused to a server that tries to be sent the vault key.
+//! let shared_key = keys.shared_key(&offer.server)?;
+//! let body = serde_json::to_string(&LogIn { email: "user@example.com", shared_key: &shared_key })?;
+//! # assert!(body.contains(shared_key.to_hex().expose()));
+//! # assert!(verify_shared(&server, keys.public_key(), &shared_key));
+//!
+//! // A cipher, for this user alone.
+//! let envelope = keys.vault_key().encrypt(br#"{"name":"site"}"#, &SystemEntropy)?;
+//! assert_eq!(keys.vault_key().decrypt(&envelope)?.expose(), br#"{"name":"site"}"#);
+//!
+//! // A new password is a new key: every cipher must be encrypted anew and sent with the change.
+//! let new = UserKeys::derive("user@example.com", "battery staple", ArgonParameters::new(1, 20480, 1)?)?;
+//! assert!(new.vault_key().decrypt(&envelope).is_err());
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "client"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Endpoints, below [`BASE_PATH`]
+//! | | |
+//! |---|---|
+//! | `GET auth/preLogin` | parameters of an address, the server's public key |
+//! | `POST auth/register`, `GET auth/verifyEmail`, `auth/resendVerificationEmail`, `auth/passwordHint` | |
+//! | `POST auth/oauth?grantType=login` | a token for a shared key |
+//! | `POST auth/oauth?grantType=2fa` | the token's second factor: a time-based code or the recovery code |
+//! | `POST cipher/sync`; `GET`, `PUT`, `PATCH`, `DELETE cipher…` | the vault |
+//! | `PATCH user/email`, `GET user/verifyNewEmail`, `PATCH user/password` | with the whole vault, re-encrypted |
+//! | `POST user/setup/2fa`, `DELETE user/delete` | |
+//! | `GET` [`INFO_PATH`] | what apps look for |
+//!
+//! Every refusal is JSON, `{error, status, message?}`, with a code of the protocol. The order of checks: path and method ·
+//! the host's limits · token · body · the endpoint's own. At log-in: user, verification, shared key.
+//!
+//! # Stricter than upstream, on the same wire
+//! The numbers are those of the protocol page's list of weaknesses; each has a test in `tests/wire`.
+//!
+//! | # | upstream | here |
+//! |---|---|---|
+//! | 1 | a token works before its second factor | 401 everywhere but at `grantType=2fa` |
+//! | 2 | a cipher belongs to whom its `owner` field names | to the account it lies in; ids of others are never met |
+//! | 3, 4 | part of a vault, duplicates, bad data pass; n + 1 commits | exact cover, one commit |
+//! | 5 | a waiting change of address overwrites newer ciphers | void once the vault, the password or a factor changed |
+//! | 6 | recovery code for ever, codes for 90 s, any number of guesses | each once, and the guess ledger |
+//! | 7 | a second factor is replaced with the password alone | only by a token that has proven it within 15 minutes |
+//! | 8 | addresses in any case, unchecked, in HTML; the old one is not told | lower case, one mailbox, plain text; told |
+//! | 9 | declared limits have no effect | Argon2 ranges, hints, bodies, data: refused, nothing written |
+//! | 10 | a low-order public key lets anybody in | an all-zero product proves nothing |
+//! | 11 | one server key for as long as the process runs | a sealed pair of all instances, new every day |
+//! | 12 | compared byte by byte, stored in clear | constant time; hashed, and sealed records |
+//! | 13 | sessions outlive a change of address | all sessions end, in its commit |
+//! | 14 | guesses at mailed codes, and mail scanners that open links | 128 or 256 random bits; HEAD, OPTIONS and prefetches do not act |
+//! | 15 | the vault limit counts the wrong way round | counted in the commit that adds |
+//! | 17 | log-in, hint and mail tell who has an account | by default too; [`Privacy::Uniform`] does not |
+//! | 19 | 500 for bad hex, missing and null members | 400 with a code |
+//!
+//! # Answers of our own
+//! A wait or a lock of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
+//! before anything is looked at. A store that failed: 500 `LP-Database-Error`; a change may have happened then, so it is
+//! never a refusal's code. A mail that failed stays due and the request succeeds; 500 `LP-Mail-Error` only if 64 wait. A
+//! prefetch of a mailed link: 503. The media type is looked at nowhere: there is no cookie, so a form on another site can
+//! do nothing that its author could not do alone. An e-mail parameter's space is a `+`. A parameter that comes twice is
+//! refused. A hint is one line, and goes to verified addresses only. Ten mails a day that strangers can ask for. An
+//! unverified registration keeps its address for 24 hours; after that whoever registers it replaces the account.
+//!
+//! # Who stands before a door
+//! A log-in is a stranger's, unless it carries a token of the account that is still good: that one is a known device, and
+//! strangers do not shut it out. Clients without one are known by their address only where the policy says so
+//! ([`devices_by_address`](LibrePassPolicyBuilder::devices_by_address)).
+//!
+//! # What the host must know
+//! - Request limits are the host's ([`Host::admit`]). The guess ledger is in force without them.
+//! - A mail is sent while the client waits: queue it, also because the time it takes tells that there was one.
+//! - [`LibrePass::finish_due`] belongs into a sweep: mails that failed go out again then, or with the account's next
+//!   request. A mail may go out twice.
+//! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts a button in between.
+//! - Under [`Privacy::Uniform`] registration still tells that an address is taken.
+//!
+//! # Features
+//! - `tower`: [`LibrePass`] is a `tower::Service`; bodies that carry a vault are read only after the token is found good.
+//! - `client` (default): key derivation and cipher envelopes, [`UserKeys`] and [`VaultKey`]. A server does not need it.
+#![forbid(unsafe_code)]
+
+mod account;
+mod address;
+mod change;
+mod cipher;
+#[cfg(feature = "client")]
+mod client;
+mod endpoints;
+mod error;
+mod guard;
+mod handshake;
+mod host;
+mod keys;
+mod mails;
+mod parameters;
+mod pending;
+mod policy;
+mod privacy;
+mod request;
+mod service;
+mod token;
+mod tokens;
+#[cfg(feature = "tower")]
+mod tower;
+mod user;
+
+#[cfg(feature = "client")]
+pub use client::{
+    ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
+    PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
+};
+pub use handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
+pub use host::{Admittance, Endpoint, Host, HostError, Peer, Subject};
+pub use keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
+pub use mails::{Mail, Message};
+pub use parameters::{ArgonParameters, ParameterError};
+pub use policy::{
+    BASE_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder, LibrePassPolicyError,
+    MAILS_PER_DAY, MAX_BODY, MAX_HINT, MAX_VAULT_BODY, MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
+};
+pub use service::{DueError, LibrePass, OpenError};
+pub use token::{TOKEN_PREFIX, Token};
+pub use user::{UserId, UserIdError};

@@ -1,0 +1,325 @@
+//! The numbers and choices that are policy. A builder changes them inside bounds; a value outside is an error that names
+//! the field.
+
+use keywright_core::{LedgerPolicy, LedgerPolicyError};
+use keywright_twofactor::recovery::Preset;
+use keywright_twofactor::{Once, TwoFactorPolicy, TwoFactorPolicyError};
+
+/// Where the protocol's paths begin, but for [`INFO_PATH`].
+pub const BASE_PATH: &str = "/api/";
+/// What apps ask before they take a server's address (dossier § 6).
+pub const INFO_PATH: &str = "/actuator/info";
+/// Where mailed links lead in the end, below the web address (dossier § 5).
+pub const VERIFICATION_PATH: &str = "/verification/email";
+/// Ciphers of a vault. Source: upstream's `LIMIT_USER_CIPHERS` (dossier § 6).
+pub const VAULT_LIMIT: u64 = 500;
+/// Hex digits of a cipher's data (dossier § 8: a choice of ours).
+pub const DATA_CEILING: usize = 65_536;
+/// Life of a mailed link, in seconds: 24 hours (dossier §§ 5, 7).
+pub const LINK_SECONDS: u64 = 24 * 60 * 60;
+/// Characters of a password hint (dossier § 10).
+pub const MAX_HINT: usize = 100;
+/// The largest body, in bytes, but for those that carry a whole vault (`decisions.md` 40).
+pub const MAX_BODY: usize = 1024 * 1024;
+/// The largest body that carries a whole vault, in bytes (`decisions.md` 40).
+pub const MAX_VAULT_BODY: usize = 64 * 1024 * 1024;
+/// Mails that anybody can have sent to one account in 24 hours, hints and fresh links (`security.md` § 5).
+pub const MAILS_PER_DAY: usize = 10;
+
+/// What a stranger can learn of whether an address has an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Privacy {
+    /// What the wire tells: `preLogin` has the defaults for unknown addresses, log-in, hint and fresh link 404, and an
+    /// address that waits for verification is told from others.
+    #[default]
+    Wire,
+    /// As little as the wire allows (`security.md` § 11): parameters from a weighted table, one and the same refusal at
+    /// log-in, 200 for hint and fresh link. Registration still says that an address is taken.
+    Uniform,
+}
+
+/// What opening a mailed link does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum MailedLinks {
+    /// It acts, as the protocol has it. A scanner that opens links with a plain GET acts too.
+    #[default]
+    Act,
+    /// It shows a page with a button, and the button's POST acts.
+    Confirm,
+}
+
+/// The choices of a server author.
+///
+/// ```
+/// use keywright_librepass::{LibrePassPolicy, LibrePassPolicyError};
+///
+/// let policy = LibrePassPolicy::builder("https://pass.example").vault_limit(2_000).build()?;
+/// assert_eq!(policy.public_url(), "https://pass.example");
+/// let refused = LibrePassPolicy::builder("pass.example").build();
+/// assert_eq!(refused.err(), Some(LibrePassPolicyError::Url { field: "public_url" }));
+/// # Ok::<(), LibrePassPolicyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct LibrePassPolicy {
+    pub(crate) public_url: String,
+    pub(crate) web_url: String,
+    pub(crate) verify_email: bool,
+    pub(crate) vault_limit: u64,
+    pub(crate) data_ceiling: usize,
+    pub(crate) max_vault_body: usize,
+    pub(crate) privacy: Privacy,
+    pub(crate) mailed_links: MailedLinks,
+    pub(crate) devices_by_address: bool,
+    pub(crate) ledger: LedgerPolicy,
+    pub(crate) two_factor: TwoFactorPolicy,
+}
+
+impl LibrePassPolicy {
+    /// Starts from the defaults; `public_url` is where clients and browsers reach this server.
+    pub fn builder(public_url: impl Into<String>) -> LibrePassPolicyBuilder {
+        LibrePassPolicyBuilder {
+            public_url: public_url.into(),
+            web_url: None,
+            verify_email: true,
+            vault_limit: VAULT_LIMIT,
+            data_ceiling: DATA_CEILING,
+            max_vault_body: MAX_VAULT_BODY,
+            privacy: Privacy::default(),
+            mailed_links: MailedLinks::default(),
+            devices_by_address: false,
+            ledger: LedgerPolicy::default(),
+            once: Once::default(),
+        }
+    }
+
+    /// Where clients and browsers reach this server, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// Where the web pages are, without a slash at the end.
+    #[must_use]
+    pub fn web_url(&self) -> &str {
+        &self.web_url
+    }
+
+    /// Whether an address must be verified before it logs in.
+    #[must_use]
+    pub const fn verify_email(&self) -> bool {
+        self.verify_email
+    }
+
+    /// Ciphers of a vault.
+    #[must_use]
+    pub const fn vault_limit(&self) -> u64 {
+        self.vault_limit
+    }
+}
+
+/// Makes a [`LibrePassPolicy`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct LibrePassPolicyBuilder {
+    public_url: String,
+    web_url: Option<String>,
+    verify_email: bool,
+    vault_limit: u64,
+    data_ceiling: usize,
+    max_vault_body: usize,
+    privacy: Privacy,
+    mailed_links: MailedLinks,
+    devices_by_address: bool,
+    ledger: LedgerPolicy,
+    once: Once,
+}
+
+impl LibrePassPolicyBuilder {
+    /// Where the web pages are; [`VERIFICATION_PATH`] below it is where mailed links lead. Default: the public address.
+    pub fn web_url(mut self, url: impl Into<String>) -> Self {
+        self.web_url = Some(url.into());
+        self
+    }
+
+    /// Whether an address must be verified before it logs in, and a new one before it takes effect. Default: yes.
+    pub const fn verify_email(mut self, on: bool) -> Self {
+        self.verify_email = on;
+        self
+    }
+
+    /// Ciphers of a vault: 1 to 100,000. Default [`VAULT_LIMIT`].
+    pub const fn vault_limit(mut self, ciphers: u64) -> Self {
+        self.vault_limit = ciphers;
+        self
+    }
+
+    /// Hex digits of a cipher's data: 56 to 16,777,216. Default [`DATA_CEILING`].
+    pub const fn data_ceiling(mut self, digits: usize) -> Self {
+        self.data_ceiling = digits;
+        self
+    }
+
+    /// The largest body that carries a whole vault, in bytes: 1 KiB to 1 GiB. Default [`MAX_VAULT_BODY`].
+    pub const fn max_vault_body(mut self, bytes: usize) -> Self {
+        self.max_vault_body = bytes;
+        self
+    }
+
+    /// What a stranger can learn of whether an address has an account. Default [`Privacy::Wire`].
+    pub const fn privacy(mut self, privacy: Privacy) -> Self {
+        self.privacy = privacy;
+        self
+    }
+
+    /// What opening a mailed link does. Default [`MailedLinks::Act`].
+    pub const fn mailed_links(mut self, links: MailedLinks) -> Self {
+        self.mailed_links = links;
+        self
+    }
+
+    /// Whether a client's address, as [`Host::client_address`](crate::Host::client_address) tells it, is a known device
+    /// once the right password came from it: then a crowd of strangers does not shut out the owner at home. Only where
+    /// that address cannot be forged. Default: no; a log-in is a stranger's unless it sends a token that is still good.
+    pub const fn devices_by_address(mut self, on: bool) -> Self {
+        self.devices_by_address = on;
+        self
+    }
+
+    /// Guesses at passwords and codes. The same for every part that charges the account.
+    pub fn ledger(mut self, ledger: LedgerPolicy) -> Self {
+        self.ledger = ledger;
+        self
+    }
+
+    /// Within what a time-based code is accepted once. Default: the whole account (`decisions.md` 38).
+    pub const fn once(mut self, once: Once) -> Self {
+        self.once = once;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// [`LibrePassPolicyError`] names the field.
+    pub fn build(self) -> Result<LibrePassPolicy, LibrePassPolicyError> {
+        let public_url = url("public_url", &self.public_url)?;
+        let web_url = self.web_url.as_deref().map_or_else(|| Ok(public_url.clone()), |text| url("web_url", text))?;
+        within("vault_limit", self.vault_limit, 1, 100_000)?;
+        within("data_ceiling", self.data_ceiling as u64, 56, 16 * 1024 * 1024)?;
+        within("max_vault_body", self.max_vault_body as u64, 1024, 1024 * 1024 * 1024)?;
+        // One device, six digits, thirty seconds, a step either side, secrets from 10 bytes on, one UUID (dossier § 7).
+        let two_factor = TwoFactorPolicy::builder()
+            .devices(1)
+            .min_secret_bits(80)
+            .recovery(Preset::LibrePass)
+            .ledger(self.ledger.clone())
+            .once(self.once)
+            .build()?;
+        Ok(LibrePassPolicy {
+            public_url,
+            web_url,
+            verify_email: self.verify_email,
+            vault_limit: self.vault_limit,
+            data_ceiling: self.data_ceiling,
+            max_vault_body: self.max_vault_body,
+            privacy: self.privacy,
+            mailed_links: self.mailed_links,
+            devices_by_address: self.devices_by_address,
+            ledger: self.ledger,
+            two_factor,
+        })
+    }
+}
+
+const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), LibrePassPolicyError> {
+    if min <= value && value <= max { Ok(()) } else { Err(LibrePassPolicyError::OutOfBounds { field, min, max }) }
+}
+
+/// A base that paths are appended to: it ends up in mails, in `Location` and in pages, so it has none of the characters
+/// that mean something there.
+fn url(field: &'static str, text: &str) -> Result<String, LibrePassPolicyError> {
+    let base = text.strip_suffix('/').unwrap_or(text);
+    let rest = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
+    let plain = |byte: u8| byte.is_ascii_graphic() && !br#""'<>?#\^`{|}"#.contains(&byte);
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && base.len() <= 1_000 && rest.bytes().all(plain) => {
+            Ok(base.to_owned())
+        }
+        _ => Err(LibrePassPolicyError::Url { field }),
+    }
+}
+
+/// Why choices make no [`LibrePassPolicy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LibrePassPolicyError {
+    /// One number is out of its bounds.
+    #[error("`{field}` is not in {min}..={max}")]
+    OutOfBounds {
+        /// Which.
+        field: &'static str,
+        /// The smallest allowed.
+        min: u64,
+        /// The largest allowed.
+        max: u64,
+    },
+    /// An address is not `http://…` or `https://…` without query and fragment.
+    #[error("`{field}` is no address that paths can be appended to")]
+    Url {
+        /// Which.
+        field: &'static str,
+    },
+    /// The numbers of two-factor authentication.
+    #[error("`two_factor`: {0}")]
+    TwoFactor(#[from] TwoFactorPolicyError),
+    /// The numbers of the guess ledger.
+    #[error("`ledger`: {0}")]
+    Ledger(#[from] LedgerPolicyError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_both_bounds_and_is_named() {
+        type Change = fn(LibrePassPolicyBuilder, u64) -> LibrePassPolicyBuilder;
+        #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
+        let fields: [(&str, u64, u64, Change); 3] = [
+            ("vault_limit", 1, 100_000, |b, n| b.vault_limit(n)),
+            ("data_ceiling", 56, 16_777_216, |b, n| b.data_ceiling(n as usize)),
+            ("max_vault_body", 1_024, 1_073_741_824, |b, n| b.max_vault_body(n as usize)),
+        ];
+        for (field, min, max, change) in fields {
+            let build = |n| change(LibrePassPolicy::builder("http://a"), n).build();
+            assert!(build(min).is_ok() && build(max).is_ok(), "{field}");
+            let refused = LibrePassPolicyError::OutOfBounds { field, min, max };
+            assert_eq!(build(min - 1).unwrap_err(), refused);
+            assert_eq!(build(max + 1).unwrap_err(), refused);
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_that_paths_can_be_appended_to() {
+        for good in ["http://127.0.0.1:8080", "https://pass.example/", "https://pass.example/below"] {
+            let policy = LibrePassPolicy::builder(good).build().unwrap();
+            assert_eq!(policy.web_url(), good.trim_end_matches('/'));
+        }
+        for bad in [
+            "",
+            "https://",
+            "https:///",
+            "ftp://a",
+            "//a",
+            "https://a b",
+            "https://a?b",
+            "https://a\r\nX: y",
+            "https://\"a",
+        ] {
+            let refused = LibrePassPolicy::builder("https://a").web_url(bad).build();
+            assert_eq!(refused.unwrap_err(), LibrePassPolicyError::Url { field: "web_url" }, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The shared server key: one record, several instances, memory and SQLite.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use keywright_core::{Clock, Entropy, Keyring, ManualClock, SecretBytes, SharedRng, SystemEntropy, UnixSeconds};
+use keywright_librepass::{
+    CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, PrivateKey, ServerKeys, SharedKey,
+};
+use keywright_sqlite::SqliteStore;
+use keywright_store::{Driver, MemoryStore, Partition, RecordStore, Slot, StepError, TransactError};
+use keywright_store_conformance::{Fault, FaultStore, LoadFault};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use tokio::task::JoinSet;
+
+const START: u64 = 1_700_000_000;
+
+struct Site {
+    store: Arc<dyn RecordStore>,
+    clock: Arc<ManualClock>,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Site {
+    fn over(store: Arc<dyn RecordStore>, directory: Option<tempfile::TempDir>) -> Self {
+        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
+        Self { store, clock, _directory: directory }
+    }
+
+    fn both() -> [Self; 2] {
+        let directory = tempfile::tempdir().unwrap();
+        let sqlite = SqliteStore::open(directory.path().join("store.db")).unwrap();
+        [Self::over(Arc::new(MemoryStore::new()), None), Self::over(Arc::new(sqlite), Some(directory))]
+    }
+
+    /// Another instance: its own driver and turn list over the same store.
+    fn driver(&self) -> Driver {
+        self.driver_with(self.clock.clone(), keyring(1, 0))
+    }
+
+    fn driver_with(&self, clock: Arc<dyn Clock>, keyring: Keyring) -> Driver {
+        Driver::new(self.store.clone(), Arc::new(keyring), Arc::new(SystemEntropy), clock)
+    }
+
+    async fn instance(&self) -> HandshakeKeys {
+        HandshakeKeys::load(self.driver()).await.unwrap()
+    }
+
+    fn now(&self) -> UnixSeconds {
+        self.clock.now().unwrap()
+    }
+}
+
+fn keyring(seal: u8, fence: u64) -> Keyring {
+    let key = |byte| SecretBytes::from_slice(&[byte; 32]).unwrap();
+    Keyring::from_keys(&[key(seal)], &key(9)).map(|ring| ring.with_fence(UnixSeconds::new(fence).unwrap())).unwrap()
+}
+
+/// A user, and what it would send to the pair that an instance hands out.
+fn user(keys: &ServerKeys) -> (PrivateKey, SharedKey) {
+    let user = PrivateKey::random(&SystemEntropy).unwrap();
+    let sent = user.agree(&keys.public_key()).unwrap();
+    (user, sent)
+}
+
+fn takes(keys: &ServerKeys, now: UnixSeconds, (user, sent): &(PrivateKey, SharedKey)) -> bool {
+    keys.verify(now, &user.public_key(), sent)
+}
+
+#[tokio::test]
+async fn one_pair_for_all_instances_and_after_a_restart() {
+    for site in Site::both() {
+        let (one, two) = (site.instance().await, site.instance().await);
+        let (first, second) = (one.current().await.unwrap(), two.current().await.unwrap());
+        assert!(first.is_same(&second));
+        let login = user(&first);
+        assert!(takes(&second, site.now(), &login));
+        assert!(!takes(&second, site.now(), &(PrivateKey::random(&SystemEntropy).unwrap(), login.1.duplicate())));
+        assert!(site.instance().await.current().await.unwrap().is_same(&first));
+    }
+}
+
+#[tokio::test]
+async fn renewed_after_a_day_and_taken_for_an_hour_more() {
+    for site in Site::both() {
+        let instance = site.instance().await;
+        let first = instance.current().await.unwrap();
+        let login = user(&first);
+        site.clock.advance(LIFETIME_SECONDS - 1);
+        assert!(instance.current().await.unwrap().is_same(&first));
+        site.clock.advance(1);
+        let second = instance.current().await.unwrap();
+        assert!(!second.is_same(&first));
+        assert!(takes(&second, site.now(), &login));
+        site.clock.advance(GRACE_SECONDS - 1);
+        assert!(takes(&instance.current().await.unwrap(), site.now(), &login));
+        site.clock.advance(1);
+        assert!(!takes(&instance.current().await.unwrap(), site.now(), &login));
+        assert!(instance.current().await.unwrap().is_same(&second));
+    }
+}
+
+/// The grace counts from the end of the lifetime, not from the renewal: else a key that was captured on one day would
+/// replay after a week of quiet.
+#[tokio::test]
+async fn quiet_weeks_prolong_nothing() {
+    let [site, _] = Site::both();
+    let instance = site.instance().await;
+    let login = user(&instance.current().await.unwrap());
+    site.clock.advance(7 * LIFETIME_SECONDS);
+    assert!(!takes(&instance.current().await.unwrap(), site.now(), &login));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_instances_one_wins_and_the_others_adopt() {
+    for site in Site::both() {
+        for _ in 0..8 {
+            // Nothing stored at first, then a pair that is due.
+            let mut tasks = JoinSet::new();
+            for _ in 0..4 {
+                let driver = site.driver();
+                tasks.spawn(async move { HandshakeKeys::load(driver).await.unwrap() });
+            }
+            let instances = tasks.join_all().await;
+            same(&instances).await;
+            let login = user(&instances[0].current().await.unwrap());
+
+            site.clock.advance(LIFETIME_SECONDS);
+            let mut tasks = JoinSet::new();
+            for instance in instances.iter().cycle().take(64) {
+                let instance = instance.clone();
+                tasks.spawn(async move { instance.current().await.unwrap().public_key().to_hex().expose().to_owned() });
+            }
+            let publics: HashSet<_> = tasks.join_all().await.into_iter().collect();
+            assert_eq!(publics.len(), 1);
+            same(&instances).await;
+            for instance in &instances {
+                assert!(takes(&instance.current().await.unwrap(), site.now(), &login));
+            }
+            site.clock.advance(LIFETIME_SECONDS);
+        }
+    }
+}
+
+async fn same(instances: &[HandshakeKeys]) {
+    let first = instances[0].current().await.unwrap();
+    for instance in instances {
+        assert!(instance.current().await.unwrap().is_same(&first));
+    }
+}
+
+/// An instance whose clock is a little ahead renews first. The others learn of it by a mismatch, and keep its pair.
+#[tokio::test]
+async fn reload_adopts_what_another_instance_renewed() {
+    for site in Site::both() {
+        let slow = site.instance().await;
+        let ahead = Arc::new(ManualClock::new(site.now().plus(CLOCK_SKEW_SECONDS)));
+        let fast = HandshakeKeys::load(site.driver_with(ahead.clone(), keyring(1, 0))).await.unwrap();
+        for clock in [&ahead, &site.clock] {
+            clock.advance(LIFETIME_SECONDS - CLOCK_SKEW_SECONDS);
+        }
+        let login = user(&fast.current().await.unwrap());
+        let cached = slow.current().await.unwrap();
+        assert!(!takes(&cached, site.now(), &login));
+        let reloaded = slow.reload().await.unwrap();
+        assert!(!reloaded.is_same(&cached));
+        assert!(takes(&reloaded, site.now(), &login));
+        assert!(slow.current().await.unwrap().is_same(&reloaded));
+        // With nothing new, nothing is renewed.
+        assert!(slow.reload().await.unwrap().is_same(&reloaded));
+        assert!(fast.current().await.unwrap().is_same(&reloaded));
+    }
+}
+
+/// `security.md` § 12: the clock went back, or a backup was put back. At once, and the previous pair goes.
+#[tokio::test]
+async fn suspect_pairs_are_dropped() {
+    for site in Site::both() {
+        let instance = site.instance().await;
+        let old = user(&instance.current().await.unwrap());
+        site.clock.advance(LIFETIME_SECONDS);
+        let before = instance.current().await.unwrap();
+        let login = user(&before);
+
+        site.clock.set(site.now().minus(CLOCK_SKEW_SECONDS));
+        assert!(instance.current().await.unwrap().is_same(&before), "another's clock is ahead");
+        site.clock.set(site.now().minus(1));
+        let after = instance.current().await.unwrap();
+        assert!(!after.is_same(&before));
+        assert!(!takes(&after, site.now(), &login) && !takes(&after, site.now(), &old));
+
+        site.clock.advance(10);
+        let fenced = site.driver_with(site.clock.clone(), keyring(1, site.now().get()));
+        let restored = HandshakeKeys::load(fenced).await.unwrap().current().await.unwrap();
+        assert!(!restored.is_same(&after));
+        assert!(!takes(&restored, site.now(), &user(&after)));
+        assert!(instance.reload().await.unwrap().is_same(&restored));
+    }
+}
+
+/// A record that does not open is no reason for a fresh pair.
+#[tokio::test]
+async fn a_record_under_a_lost_key_is_an_error() {
+    for site in Site::both() {
+        let first = site.instance().await.current().await.unwrap();
+        let stranger = site.driver_with(site.clock.clone(), keyring(2, 0));
+        let refused = HandshakeKeys::load(stranger).await;
+        assert!(matches!(refused.err(), Some(TransactError::Step(StepError::Open(_)))));
+        assert!(site.instance().await.current().await.unwrap().is_same(&first));
+    }
+}
+
+/// The record shows neither half of the pair, and neither does a log.
+#[tokio::test]
+async fn nothing_shows_the_pair() {
+    let [site, _] = Site::both();
+    let seed: Arc<dyn Entropy + Send + Sync> = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(3)));
+    let driver = Driver::new(site.store.clone(), Arc::new(keyring(1, 0)), seed, site.clock.clone());
+    let keys = HandshakeKeys::load(driver.clone()).await.unwrap().current().await.unwrap();
+    let private = keys.accepted(site.now()).next().unwrap();
+    let [stored] = site.store.load(&Partition::server(), &[Slot::ServerKey]).await.unwrap().try_into().unwrap();
+    let body = hex::encode(stored.unwrap().body);
+    assert!(!body.contains(private.to_hex().expose()) && !body.contains(keys.public_key().to_hex().expose()));
+    let shown = format!("{keys:?}");
+    assert_eq!(shown, format!("ServerKeys {{ made: UnixSeconds({START}), .. }}"));
+}
+
+/// Whatever becomes of the commit: what is handed out is what the store keeps.
+#[tokio::test]
+async fn a_lost_reply_hands_out_no_second_pair() {
+    for fault in [Fault::Conflict, Fault::LostBefore, Fault::LostAfter, Fault::Held, Fault::CommitFailed] {
+        let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+        let site = Site::over(store.clone(), None);
+        let instance = site.instance().await;
+        let first = instance.current().await.unwrap();
+        site.clock.advance(LIFETIME_SECONDS);
+        store.next_commit(fault.clone());
+        let second = instance.current().await.unwrap();
+        assert!(!second.is_same(&first), "{fault:?}");
+        while let Some(late) = store.deliver().await {
+            assert!(late.is_err(), "a commit that was fenced off landed");
+        }
+        assert!(instance.reload().await.unwrap().is_same(&second), "{fault:?}");
+        assert!(site.instance().await.current().await.unwrap().is_same(&second), "{fault:?}");
+    }
+}
+
+/// A pair that is due is not handed out, nor taken, only because it cannot be renewed.
+#[tokio::test]
+async fn without_a_store_nothing_overdue_is_used() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let site = Site::over(store.clone(), None);
+    let instance = site.instance().await;
+    let first = instance.current().await.unwrap();
+    store.next_load(LoadFault::Fails);
+    assert!(instance.current().await.unwrap().is_same(&first), "no load while it is in date");
+    assert!(instance.reload().await.is_err());
+    site.clock.advance(LIFETIME_SECONDS);
+    store.next_commit(Fault::Rejected);
+    assert!(matches!(instance.current().await.err(), Some(TransactError::Rejected(_))));
+    assert!(!instance.current().await.unwrap().is_same(&first));
+}

@@ -1,0 +1,123 @@
+//! What strangers learn of whether an address has an account (dossier § 11, 17; `security.md` § 11).
+
+use std::collections::HashMap;
+
+use keywright_librepass::Privacy;
+use serde_json::{Value, json};
+
+use crate::support::{World, alice, bob, policy};
+
+const NOBODY: &str = "nobody@example.com";
+
+fn uniform() -> keywright_librepass::LibrePassPolicyBuilder {
+    policy().privacy(Privacy::Uniform)
+}
+
+#[tokio::test]
+async fn by_default_it_is_as_on_the_wire() {
+    let world = World::new().await;
+    world.register(&alice()).await.is(201, json!({}));
+    world.log_in_with(NOBODY, &"0".repeat(64)).await.is(404, json!({"error": "LP-User-404", "status": 404}));
+    let waiting = world.log_in_with(&alice().email, &"0".repeat(64)).await;
+    waiting.is(401, json!({"error": "LP-Email-Not-Verified", "status": 401}));
+    for path in ["passwordHint", "resendVerificationEmail"] {
+        let answer = world.client().get(&format!("/api/auth/{path}?email={NOBODY}")).send().await;
+        answer.is(404, json!({"error": "LP-User-404", "status": 404}));
+    }
+    world.register(&alice()).await.fails(400, "LP-Duplicated");
+}
+
+#[tokio::test]
+async fn under_uniform_every_refusal_at_log_in_is_the_same() {
+    let world = World::with(uniform()).await;
+    world.settle(&alice()).await;
+    world.register(&bob()).await.is(201, json!({}));
+    let refused = json!({"error": "LP-Invalid-Shared-Secret", "status": 400});
+    let (alices, bobs) = (alice().shared(&world.server_key().await), bob().shared(&world.server_key().await));
+    let wrong = "1".repeat(64);
+    // Wrong, unknown, waiting with a wrong and with the right key, malformed at each.
+    for (email, key) in [
+        (alice().email, &wrong),
+        (NOBODY.into(), &wrong),
+        (bob().email, &wrong),
+        (bob().email, &bobs),
+        (alice().email, &"x".to_owned()),
+        (NOBODY.into(), &"x".to_owned()),
+        (bob().email, &"x".to_owned()),
+    ] {
+        world.log_in_with(&email, key).await.is(400, refused.clone());
+    }
+    world.log_in_with(&alice().email, &alices).await.ok();
+    for _ in 0..10 {
+        world.log_in_with(&alice().email, &wrong).await.is(400, refused.clone());
+        world.log_in_with(NOBODY, &wrong).await.is(400, refused.clone());
+    }
+    // The owner waits too, and is not told why.
+    world.log_in_with(&alice().email, &alices).await.is(400, refused);
+    world.clock.advance(30);
+    world.log_in_with(&alice().email, &alices).await.ok();
+}
+
+#[tokio::test]
+async fn under_uniform_unknown_addresses_are_charged_too() {
+    let world = World::with(uniform()).await;
+    world.settle(&alice()).await;
+    let wrong = "1".repeat(64);
+    let mut rows = world.scan().await.len();
+    let written = async |email: &str| {
+        let before = world.scan().await;
+        world.log_in_with(email, &wrong).await.fails(400, "LP-Invalid-Shared-Secret");
+        world.scan().await != before
+    };
+    for n in 0..5 {
+        assert!(written(&alice().email).await && written(NOBODY).await, "{n}");
+    }
+    // Both doors are shut now: neither writes.
+    assert!(!written(&alice().email).await && !written(NOBODY).await);
+    world.clock.advance(30);
+    assert!(written(&alice().email).await && written(NOBODY).await);
+    // A ledger and a root for the decoy; the account has its ledger since the first log-in.
+    rows += 2;
+    assert_eq!(world.scan().await.len(), rows);
+    // `NOBODY` in another case is the same decoy.
+    world.log_in_with("NOBODY@Example.com", &wrong).await.fails(400, "LP-Invalid-Shared-Secret");
+    assert_eq!(world.scan().await.len(), rows);
+}
+
+#[tokio::test]
+async fn under_uniform_parameters_do_not_tell() {
+    let world = World::with(uniform()).await;
+    let ask = async |email: &str| -> Value {
+        world.client().get(&format!("/api/auth/preLogin?email={email}")).send().await.ok()
+    };
+    let mut seen = HashMap::new();
+    for n in 0..400 {
+        let email = format!("nobody{n}@example.com");
+        let body = ask(&email).await;
+        assert_eq!(body, ask(&email.to_uppercase()).await, "the same whenever it is asked");
+        let key = format!("{}/{}/{}", body["parallelism"], body["memory"], body["iterations"]);
+        *seen.entry(key).or_insert(0) += 1;
+    }
+    assert!(seen["3/65536/4"] > 340 && seen.len() > 2, "{seen:?}");
+    // The table is keyed: another server has another one.
+    assert_eq!(ask("").await["memory"], 65_536);
+}
+
+#[tokio::test]
+async fn under_uniform_mails_are_promised_to_everybody() {
+    let world = World::with(uniform()).await;
+    world.settle(&alice()).await;
+    world.register(&bob()).await.is(201, json!({}));
+    let mails = world.host.mails().len();
+    for email in [alice().email, bob().email, NOBODY.into()] {
+        for path in ["passwordHint", "resendVerificationEmail"] {
+            world.client().get(&format!("/api/auth/{path}?email={email}")).send().await.is_empty();
+        }
+    }
+    // A hint for the one, a link for the other.
+    assert_eq!(world.host.mails().len(), mails + 2);
+    for _ in 0..20 {
+        world.client().get(&format!("/api/auth/passwordHint?email={}", alice().email)).send().await.is_empty();
+    }
+    assert_eq!(world.host.mails().len(), mails + 2 + 9);
+}

@@ -1,0 +1,169 @@
+//! The door of the shared key: what wrong guesses cost, whom they shut out, and whom not.
+
+use keywright_core::UnixSeconds;
+
+use crate::support::{Answer, START, World, alice, at_once, bob, on_both, policy};
+
+/// A key that is wrong, the n-th.
+fn wrong(n: usize) -> String {
+    format!("{n:064x}")
+}
+
+async fn guess_wrong(world: &World, times: usize) {
+    for n in 0..times {
+        world.log_in_with(&alice().email, &wrong(n)).await.fails(400, "LP-Invalid-Shared-Secret");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_parallel_right_logins_all_succeed() {
+    on_both(async |world: World| {
+        let user = world.settle(&alice()).await;
+        let shared = alice().shared(&world.server_key().await);
+        let answers = at_once(64, |_| world.client().log_in(&alice().email, &shared).send()).await;
+        for answer in &answers {
+            answer.ok();
+        }
+        let mut tokens: Vec<String> = answers.iter().map(|answer| answer.json()["apiKey"].to_string()).collect();
+        tokens.sort();
+        tokens.dedup();
+        assert_eq!(tokens.len(), 64);
+        assert_eq!(world.count_events(&user, "guess_denied").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_a_thousand_parallel_wrong_keys_the_budget_is_looked_at_and_then_the_right_one_is_refused() {
+    on_both(async |world: World| {
+        let user = world.settle(&alice()).await;
+        let right = alice().shared(&world.server_key().await);
+        let answers = at_once(1_000, |n| world.client().log_in(&alice().email, &wrong(n)).send()).await;
+        let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+        assert_eq!((count(400), count(429)), (5, 995));
+        assert_eq!(world.count_events(&user, "guess_denied").await, 5);
+        assert_eq!(world.count_events(&user, "door_paused").await, 1);
+        world.log_in_with(&alice().email, &right).await.waits(30);
+        world.clock.advance(30);
+        world.log_in_with(&alice().email, &right).await.ok();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_right_key_in_the_crowd_passes_only_if_it_is_within_the_budget() {
+    let mut passed = 0;
+    for _ in 0..8 {
+        let world = World::new().await;
+        let user = world.settle(&alice()).await;
+        let right = alice().shared(&world.server_key().await);
+        let answers = at_once(100, |n| {
+            let key = if n == 50 { right.clone() } else { wrong(n) };
+            world.client().log_in(&alice().email, &key).send()
+        })
+        .await;
+        let granted = answers.iter().filter(|answer| answer.status == 200).count();
+        // A right one clears the streak: then there are five more.
+        assert!(world.count_events(&user, "guess_denied").await <= 5 + 5 * granted);
+        passed += granted;
+    }
+    assert!(passed < 8, "a right key somewhere among a hundred is not always looked at");
+}
+
+#[tokio::test]
+async fn waits_double_and_a_refusal_writes_nothing() {
+    on_both(async |world: World| {
+        let right = {
+            world.settle(&alice()).await;
+            alice().shared(&world.server_key().await)
+        };
+        guess_wrong(&world, 5).await;
+        let mut wait = 30;
+        for n in 0..4 {
+            let before = world.scan().await;
+            world.log_in_with(&alice().email, &right).await.waits(wait);
+            assert_eq!(world.scan().await, before);
+            world.clock.advance(wait - 1);
+            world.log_in_with(&alice().email, &right).await.waits(1);
+            world.clock.advance(1);
+            world.log_in_with(&alice().email, &wrong(n)).await.fails(400, "LP-Invalid-Shared-Secret");
+            wait *= 2;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_no_guess() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    let before = world.scan().await;
+    for key in ["", "0", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &format!(" {}", "0".repeat(63))] {
+        world.log_in_with(&alice().email, key).await.fails(400, "LP-Invalid-Shared-Secret");
+    }
+    assert_eq!(world.scan().await, before);
+}
+
+#[tokio::test]
+async fn a_device_that_has_logged_in_gets_in_while_strangers_wait() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    let device = world.client_of(&alice()).await;
+    world.settle(&bob()).await;
+    let bobs = world.client_of(&bob()).await;
+    let right = alice().shared(&world.server_key().await);
+    guess_wrong(&world, 5).await;
+    world.log_in_with(&alice().email, &right).await.waits(30);
+    // Another's token helps nobody, and is not the account's.
+    bobs.log_in(&alice().email, &right).send().await.waits(30);
+    let body = device.log_in(&alice().email, &right).send().await.ok();
+    let next = world.client().with_token(body["apiKey"].as_str().unwrap());
+    world.log_in_with(&alice().email, &right).await.waits(30);
+    next.log_in(&alice().email, &right).send().await.ok();
+}
+
+#[tokio::test]
+async fn with_the_policy_the_owners_address_is_a_device() {
+    let world = World::with(policy().devices_by_address(true)).await;
+    world.settle(&alice()).await;
+    let right = alice().shared(&world.server_key().await);
+    let from = async |address: &str, key: &str| -> Answer {
+        world.client().log_in(&alice().email, key).header("x-test-address", address).send().await
+    };
+    from("192.0.2.1", &right).await.ok();
+    for n in 0..5 {
+        from("198.51.100.7", &wrong(n)).await.fails(400, "LP-Invalid-Shared-Secret");
+    }
+    from("198.51.100.7", &right).await.waits(30);
+    from("203.0.113.9", &right).await.waits(30);
+    from("192.0.2.1", &right).await.ok();
+}
+
+#[tokio::test]
+async fn fifty_wrong_keys_lock_strangers_out_for_good() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    for n in 0..50 {
+        world.log_in_with(&alice().email, &wrong(n)).await.fails(400, "LP-Invalid-Shared-Secret");
+        world.clock.advance(3_600);
+    }
+    assert_eq!(world.count_events(&user, "door_locked").await, 1);
+    world.clock.advance(29 * 86_400);
+    let right = alice().shared(&world.server_key().await);
+    world.log_in_with(&alice().email, &right).await.fails(429, "LP-RateLimit");
+}
+
+#[tokio::test]
+async fn a_clock_that_went_back_begins_the_wait_anew_once() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    guess_wrong(&world, 5).await;
+    world.clock.set(UnixSeconds::new(START - 600).unwrap());
+    // The server's key is from the future now, and made anew; that is another matter than the wait.
+    let right = alice().shared(&world.server_key().await);
+    world.log_in_with(&alice().email, &right).await.waits(30);
+    world.clock.advance(10);
+    world.log_in_with(&alice().email, &right).await.waits(20);
+    world.clock.advance(20);
+    world.log_in_with(&alice().email, &right).await.ok();
+}

@@ -1,0 +1,104 @@
+//! `auth/resendVerificationEmail`, `auth/passwordHint`, and mails that a failing mail server leaves.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use crate::support::{PUBLIC, World, alice, bob, on_both, policy};
+
+async fn resend(world: &World, email: &str) -> crate::support::Answer {
+    world.client().get(&format!("/api/auth/resendVerificationEmail?email={email}")).send().await
+}
+
+async fn ask_hint(world: &World, email: &str) -> crate::support::Answer {
+    world.client().get(&format!("/api/auth/passwordHint?email={email}")).send().await
+}
+
+#[tokio::test]
+async fn a_fresh_link_voids_the_one_before() {
+    let world = World::new().await;
+    world.register(&alice()).await.is(201, json!({}));
+    let old = world.host.link_to(&alice().email).unwrap();
+    world.clock.advance(3_600);
+    resend(&world, "ALICE@example.com").await.is_empty();
+    assert_eq!(world.host.mails_to(&alice().email).len(), 2);
+    let new = world.host.link_to(&alice().email).unwrap();
+    assert_ne!(old, new);
+    world.client().get(old.strip_prefix(PUBLIC).unwrap()).send().await.fails(400, "LP-Email-Invalid-Code");
+    // It has a day of its own.
+    world.clock.advance(86_399);
+    world.client().get(new.strip_prefix(PUBLIC).unwrap()).send().await.redirects();
+    resend(&world, &alice().email).await.fails(400, "LP-Invalid-Body").says("email is already verified");
+    resend(&world, &bob().email).await.fails(404, "LP-User-404");
+    resend(&world, "").await.fails(400, "LP-Invalid-Body");
+    resend(&world, "x").await.fails(400, "LP-Invalid-Body");
+    assert_eq!(world.host.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn a_hint_is_mailed_to_a_verified_address_alone() {
+    let world = World::new().await;
+    let mut body = world.registration(&alice()).await;
+    body["passwordHint"] = json!("the usual <b>");
+    world.client().post("/api/auth/register").json(&body).send().await.is(201, json!({}));
+    ask_hint(&world, &alice().email).await.is_empty();
+    assert_eq!(world.host.mails().len(), 1, "what a stranger may have written is not mailed");
+    world.open_link(&alice().email).await.redirects();
+    ask_hint(&world, "Alice@example.com").await.is_empty();
+    let letter = world.host.mails().pop().unwrap();
+    assert_eq!((&*letter.to, letter.subject), ("alice@example.com", "Your password hint"));
+    assert!(letter.text.lines().any(|line| line == "the usual <b>"));
+    world.settle(&bob()).await;
+    ask_hint(&world, &bob().email).await.is_empty();
+    assert_eq!(world.host.mails().pop().unwrap().text, "You have kept no hint.\n");
+    ask_hint(&world, "nobody@example.com").await.fails(404, "LP-User-404");
+    let answer = world.client().get("/api/auth/passwordHint").send().await;
+    answer.fails(400, "LP-Invalid-Body").says("missing parameter");
+}
+
+#[tokio::test]
+async fn strangers_can_have_ten_mails_a_day_sent() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    for _ in 0..10 {
+        ask_hint(&world, &alice().email).await.is_empty();
+    }
+    let before = world.scan().await;
+    ask_hint(&world, &alice().email).await.waits(86_400);
+    assert_eq!((world.host.mails().len(), world.scan().await == before), (11, true));
+    world.clock.advance(86_400);
+    ask_hint(&world, &alice().email).await.is_empty();
+}
+
+#[tokio::test]
+async fn a_mail_that_failed_stays_due_and_goes_out_later() {
+    on_both(async |world: World| {
+        world.host.mail_down.store(true, Ordering::SeqCst);
+        world.register(&alice()).await.is(201, json!({}));
+        assert!(world.host.mails().is_empty());
+        let account =
+            world.scan().await.into_iter().find_map(|row| row.partition.as_account()).expect("the account is there");
+        world.app.finish_due(&account).await.unwrap_err();
+        world.host.mail_down.store(false, Ordering::SeqCst);
+        assert_eq!(world.app.finish_due(&account).await.unwrap(), 1);
+        assert_eq!(world.app.finish_due(&account).await.unwrap(), 0);
+        world.open_link(&alice().email).await.redirects();
+        // Or the next request with a token takes it along.
+        let client = world.client_of(&alice()).await;
+        world.host.mail_down.store(true, Ordering::SeqCst);
+        ask_hint(&world, &alice().email).await.is_empty();
+        world.host.mail_down.store(false, Ordering::SeqCst);
+        assert!(client.is_in().await);
+        assert_eq!(world.host.mails().pop().unwrap().subject, "Your password hint");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_verification_a_hint_goes_to_the_address_as_it_is() {
+    let world = World::with(policy().verify_email(false)).await;
+    world.register(&alice()).await.is(201, json!({}));
+    ask_hint(&world, &alice().email).await.is_empty();
+    assert_eq!(world.host.mails().len(), 1);
+    resend(&world, &alice().email).await.fails(400, "LP-Invalid-Body").says("email is already verified");
+}

@@ -1,0 +1,78 @@
+//! A host that keeps its mails, and fails when told to.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use keywright_librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
+
+/// A mail that went out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) to: String,
+    pub(crate) subject: &'static str,
+    pub(crate) text: String,
+}
+
+impl Letter {
+    pub(crate) fn link(&self) -> Option<&str> {
+        self.text.lines().find(|line| line.starts_with("https://"))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct TestHost {
+    mails: Mutex<Vec<Letter>>,
+    /// Mails fail.
+    pub(crate) mail_down: AtomicBool,
+    /// What was asked of `admit`, as text.
+    pub(crate) asked: Mutex<Vec<String>>,
+    /// Whoever is named here is beyond the limit.
+    pub(crate) full: Mutex<Option<String>>,
+}
+
+impl TestHost {
+    pub(crate) fn mails(&self) -> Vec<Letter> {
+        self.mails.lock().unwrap().clone()
+    }
+
+    pub(crate) fn mails_to(&self, email: &str) -> Vec<Letter> {
+        self.mails().into_iter().filter(|letter| letter.to == email).collect()
+    }
+
+    /// The newest link that was mailed to an address.
+    pub(crate) fn link_to(&self, email: &str) -> Option<String> {
+        self.mails_to(email).iter().rev().find_map(|letter| letter.link().map(str::to_owned))
+    }
+}
+
+impl Host for TestHost {
+    async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
+        tokio::task::yield_now().await;
+        if self.mail_down.load(Ordering::SeqCst) {
+            return Err(HostError::new("told to fail"));
+        }
+        let letter = Letter { to: mail.to.into(), subject: mail.message.subject(), text: mail.message.text() };
+        self.mails.lock().unwrap().push(letter);
+        Ok(())
+    }
+
+    fn admit(&self, endpoint: Endpoint, _: Peer<'_>, subject: Subject<'_>) -> Admittance {
+        let subject = match subject {
+            Subject::Peer => "peer".to_owned(),
+            Subject::Address(address) => format!("address {address}"),
+            Subject::Account(account) => format!("account {account}"),
+            _ => panic!("a new subject"),
+        };
+        self.asked.lock().unwrap().push(format!("{endpoint} {subject}"));
+        if self.full.lock().unwrap().as_deref() == Some(&*subject) {
+            Admittance::Full { retry_after: 17 }
+        } else {
+            Admittance::Open
+        }
+    }
+
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        peer.headers.get("x-test-address")?.to_str().ok()?.parse().ok()
+    }
+}

@@ -1,0 +1,126 @@
+//! How long tokens live, how many there are, and in what forms they come.
+
+use serde_json::Value;
+
+use crate::support::{Client, World, alice, bob, on_both};
+
+#[tokio::test]
+async fn a_token_lives_as_long_as_it_is_used_within_thirty_days() {
+    on_both(async |world: World| {
+        world.settle(&alice()).await;
+        let client = world.client_of(&alice()).await;
+        let idle = world.client_of(&alice()).await;
+        for _ in 0..3 {
+            world.clock.advance(20 * 86_400);
+            assert!(client.is_in().await);
+        }
+        assert!(!idle.is_in().await);
+        world.clock.advance(30 * 86_400 - 1);
+        assert!(client.is_in().await);
+        world.clock.advance(30 * 86_400);
+        assert!(!client.is_in().await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_use_is_written_every_five_minutes() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    let client = world.client_of(&alice()).await;
+    let before = world.scan().await;
+    world.clock.advance(299);
+    assert!(client.is_in().await);
+    assert_eq!(world.scan().await, before);
+    world.clock.advance(1);
+    assert!(client.is_in().await);
+    let after = world.scan().await;
+    let changed: Vec<String> = before
+        .iter()
+        .zip(&after)
+        .filter(|(before, after)| before != after)
+        .map(|(_, after)| after.slot.to_string())
+        .collect();
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    assert!(changed[0].starts_with("token/"));
+}
+
+#[tokio::test]
+async fn sixty_four_tokens_and_the_oldest_goes() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    let mut clients: Vec<Client> = Vec::new();
+    // `settle` has logged in once itself.
+    for _ in 0..64 {
+        clients.push(world.client_of(&alice()).await);
+    }
+    for (n, client) in clients.iter().enumerate() {
+        assert!(client.is_in().await, "{n}");
+    }
+    world.client_of(&alice()).await;
+    assert!(!clients[0].is_in().await);
+    assert!(clients[1].is_in().await);
+    let stored = world.scan().await.iter().filter(|row| row.slot.to_string().starts_with("token/")).count();
+    assert_eq!(stored, 64);
+}
+
+#[tokio::test]
+async fn who_has_only_the_password_ends_nobodys_login() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..64 {
+        clients.push(world.client_of(&alice()).await);
+    }
+    world.enrol(&user, &[7; 20]).await;
+    let mut waiting: Vec<Value> = Vec::new();
+    for _ in 0..20 {
+        waiting.push(world.log_in(&alice()).await.ok());
+    }
+    for client in &clients {
+        assert!(client.is_in().await);
+    }
+    let prove = async |n: usize| {
+        let code = crate::support::code_of(&[7; 20], world.now());
+        world.client().prove(waiting[n]["apiKey"].as_str().unwrap(), &code).await
+    };
+    prove(11).await.fails(401, "LP-Invalid-Token");
+    prove(12).await.is_empty();
+    assert!(!clients[0].is_in().await, "the proven one takes a place among the others");
+    assert!(clients[1].is_in().await);
+}
+
+#[tokio::test]
+async fn a_token_is_one_accounts_and_comes_in_one_header() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    world.settle(&bob()).await;
+    let (alices, bobs) = (world.client_of(&alice()).await.token.unwrap(), world.client_of(&bob()).await.token.unwrap());
+    // One's user id with the other's secret.
+    let mixed = format!("{}{}", &alices[..35], &bobs[35..]);
+    assert!(!world.client().with_token(&mixed).is_in().await);
+    let send = async |value: &str| {
+        let request = world.client().request("PATCH", "/api/user/password").header("Authorization", value);
+        request.send().await.status != 401
+    };
+    assert!(send(&alices).await, "without `Bearer`");
+    assert!(send(&format!("bearer {alices}")).await);
+    assert!(!send(&format!("Basic {alices}")).await);
+    assert!(!send("").await);
+    assert!(!send(&alices.to_uppercase()).await);
+    let twice =
+        world.client().with_token(&alices).request("PATCH", "/api/user/password").header("Authorization", &alices);
+    twice.send().await.fails(401, "LP-Invalid-Token");
+}
+
+#[tokio::test]
+async fn a_fence_ends_every_token_from_before_it() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    let client = world.client_of(&alice()).await;
+    world.clock.advance(10);
+    let restored = world.fenced(world.now(), 2).await;
+    let there = Client { app: restored.app.clone(), token: client.token.clone() };
+    assert!(!there.is_in().await);
+    assert!(restored.client_of(&alice()).await.is_in().await);
+}
