@@ -93,6 +93,26 @@ impl Keywright {
         keywright_rocketchat::RocketChat::new(self.driver.clone(), host, policy)
     }
 
+    /// Vaults of ciphers, read, edited and re-encrypted whole, with the default policy.
+    #[cfg(feature = "rekey")]
+    #[must_use]
+    pub fn vaults(&self) -> keywright_rekey::Vaults {
+        keywright_rekey::Vaults::new(self.driver.clone(), self.store.clone(), keywright_rekey::VaultPolicy::default())
+    }
+
+    /// The account protocol of LibrePass around a host. Makes the server's key pair in a store that has none.
+    ///
+    /// # Errors
+    /// [`OpenError`](keywright_librepass::OpenError).
+    #[cfg(feature = "librepass")]
+    pub async fn librepass<H: keywright_librepass::Host>(
+        &self,
+        host: Arc<H>,
+        policy: keywright_librepass::LibrePassPolicy,
+    ) -> Result<keywright_librepass::LibrePass<H>, keywright_librepass::OpenError> {
+        keywright_librepass::LibrePass::open(self.driver.clone(), self.store.clone(), host, policy).await
+    }
+
     /// An account's security log, newest first: those before `before`, at most `limit`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
-//! Account security for Rust servers: a password challenge, confirmation of destructive actions, a second factor, and the
-//! wire protocols of real clients, over your own storage. What is granted is granted at most once, on any store, under any race or
-//! crash.
+//! Account security for Rust servers: a password challenge, confirmation of destructive actions, a second factor, the
+//! re-encryption of whole vaults, and the wire protocols of real clients, over your own storage. What is granted is
+//! granted at most once, on any store, under any race or crash.
 //!
 //! This crate is the front door: it opens a store with its keyring ([`Keywright`]) and hands out the services. It never
 //! logs, never spawns, never binds a port, and has no accounts of its own: you say when one is made.
@@ -70,15 +70,16 @@
 //! # Map
 //! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
 //!   from requests.
-//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm), `twofactor`: what is checked. `nextcloud`, `rocketchat`: who
-//!   asks.
+//! - [`challenge`](mod@challenge), [`confirm`](mod@confirm), `twofactor`: what is checked. `rekey`: whole vaults, swapped
+//!   all or none. `nextcloud`, `rocketchat`, `librepass`: who asks.
 //! - [`sqlite`](mod@sqlite), [`MemoryStore`]: where it is kept. [`mod@store`]: the port, for a backend of your own.
 //! - [`mod@core`]: time, randomness, secrets, the keyring, the guess ledger.
 //!
 //! # Features
 //! - `challenge`, `confirm`, `sqlite` (default): the domain and the embedded backend.
-//! - `twofactor`: time-based codes, recovery codes and step-up. `client`: the client half of the challenge.
-//! - `nextcloud`, `rocketchat`: those wires. `tower`: wires as `tower::Service`.
+//! - `twofactor`: time-based codes, recovery codes and step-up. `rekey`: vaults of ciphers and their re-encryption.
+//! - `nextcloud`, `rocketchat`, `librepass`: those wires. `tower`: wires as `tower::Service`.
+//! - `client`: the client half of the challenge, and of `rekey` and `librepass` where they are on.
 #![forbid(unsafe_code)]
 
 /// The example of the README, compiled and run as a doctest.
@@ -98,8 +99,12 @@ pub use keywright_store as store;
 pub use keywright_challenge as challenge;
 #[cfg(feature = "confirm")]
 pub use keywright_confirm as confirm;
+#[cfg(feature = "librepass")]
+pub use keywright_librepass as librepass;
 #[cfg(feature = "nextcloud")]
 pub use keywright_nextcloud as nextcloud;
+#[cfg(feature = "rekey")]
+pub use keywright_rekey as rekey;
 #[cfg(feature = "rocketchat")]
 pub use keywright_rocketchat as rocketchat;
 #[cfg(feature = "sqlite")]

@@ -1,4 +1,4 @@
-//! The demo account of a first start, and three lines to try it with.
+//! The demo account of a first start, and lines to try it with.
 
 use std::fmt::Write;
 
@@ -63,8 +63,10 @@ fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
     // Writing to a text does not fail.
     let _written = write!(text, "{curl} {base}session/request\n{curl} {json} '{{}}' {base}session/open\n");
     let _written = match scene.reset {
-        Style::Code => write!(text, "{curl} {base}account/reset"),
-        Style::Wait => write!(text, "{curl} {json} '{{\"password\":\"{login}\"}}' {base}account/reset"),
+        Style::Code => writeln!(text, "{curl} {base}account/reset"),
+        Style::Wait => writeln!(text, "{curl} {json} '{{\"password\":\"{login}\"}}' {base}account/reset"),
     };
+    // Its users make their accounts themselves.
+    let _written = write!(text, "LibrePass: librepass-client register --server {} --email you@example.org", scene.url);
     text
 }

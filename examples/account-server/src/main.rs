@@ -4,12 +4,14 @@
 //! addresses and password hashes lie in the same store, sealed like everything else.
 //!
 //! - [`options`]: the command line. [`start`]: how the parts are put together.
-//! - [`accounts`]: who there is. [`host`], [`chat`]: what the protocols of Nextcloud Passwords and of Rocket.Chat ask of
-//!   the server around them.
-//! - [`routes`], [`serve`], [`tls`]: HTTP. [`mail`], [`limits`], [`windows`], [`housekeeping`]: the rest.
+//! - [`accounts`]: who there is. [`host`], [`chat`], [`pass`]: what the protocols of Nextcloud Passwords, of Rocket.Chat
+//!   and of LibrePass ask of the server around them.
+//! - [`routes`], [`serve`], [`tls`]: HTTP. [`limits`], [`windows`], [`buckets`]: limits of requests. [`mail`],
+//!   [`housekeeping`]: the rest.
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod buckets;
 mod chat;
 mod demo;
 mod host;
@@ -18,6 +20,7 @@ mod limits;
 mod mail;
 mod options;
 mod output;
+mod pass;
 mod routes;
 mod serve;
 mod start;

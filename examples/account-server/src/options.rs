@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use axum::http::Uri;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
+use keywright::librepass::VAULT_LIMIT;
 use keywright::nextcloud::ResetStyle;
 
 /// Keywright's reference server: account protocols of real clients, on an embedded SQLite file.
@@ -56,6 +57,14 @@ pub(crate) struct Options {
     /// The largest request body in bytes, where a protocol takes large ones; 1 MiB elsewhere.
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
     pub(crate) max_body: usize,
+
+    /// Whether LibrePass users verify their address before they log in, and a new one before it takes effect.
+    #[arg(long, value_name = "on|off", default_value = "on", hide_possible_values = true)]
+    pub(crate) librepass_verify_email: Switch,
+
+    /// How many ciphers a LibrePass vault may have.
+    #[arg(long, value_name = "N", default_value_t = VAULT_LIMIT, value_parser = value_parser!(u64).range(1..=100_000))]
+    pub(crate) vault_limit: u64,
 
     /// How an account is reset: a shown code typed back, or the login password and a wait.
     #[arg(long, value_name = "code|wait", default_value = "code", hide_possible_values = true)]
@@ -165,6 +174,7 @@ mod tests {
         assert_eq!(defaults.store, StoreChoice::Sqlite("account-server.sqlite".into()));
         assert_eq!((defaults.rate_limits, defaults.reset_style), (Switch::On, Style::Code));
         assert_eq!(defaults.max_body, 67_108_864);
+        assert_eq!((defaults.librepass_verify_email, defaults.vault_limit), (Switch::On, 500));
     }
 
     #[test]
@@ -181,6 +191,9 @@ mod tests {
             "--rate-limits maybe",
             "--reset-style mail",
             "--max-body 1MiB",
+            "--librepass-verify-email maybe",
+            "--vault-limit 0",
+            "--vault-limit 100001",
             "--public-url example.org",
             "--public-url ftp://example.org",
             "--public-url https://example.org/?a=b",

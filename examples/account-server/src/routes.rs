@@ -8,24 +8,34 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use keywright::librepass::{self, LibrePass};
 use keywright::nextcloud::{self, Nextcloud};
 use keywright::rocketchat::{self, RocketChat};
 
 use crate::chat::Chat;
 use crate::host::Server;
+use crate::pass::Pass;
 
 const PAGE: &str = include_str!("page.html");
+const VERIFIED: &str = include_str!("verified.html");
 
 /// The whole server.
-pub(crate) fn routes(nextcloud: &Nextcloud<Server>, rocketchat: &RocketChat<Chat>) -> Router {
-    let (passwords, chat) = (nextcloud::BASE_PATH, rocketchat::BASE_PATH);
+pub(crate) fn routes(
+    nextcloud: &Nextcloud<Server>,
+    rocketchat: &RocketChat<Chat>,
+    librepass: &LibrePass<Pass>,
+) -> Router {
+    let (passwords, chat, pass) = (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
     let mut router = Router::new()
-        .route("/", get(page))
+        .route("/", get(async || page(PAGE)))
+        .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
         .route("/health", get(async || "ok\n"))
         .route_service(passwords, nextcloud.clone())
         .route_service(&format!("{passwords}{{*unknown}}"), nextcloud.clone())
         .route_service(chat, rocketchat.clone())
-        .route_service(&format!("{chat}{{*unknown}}"), rocketchat.clone());
+        .route_service(&format!("{chat}{{*unknown}}"), rocketchat.clone())
+        .route_service(pass, librepass.clone())
+        .route_service(&format!("{pass}{{*unknown}}"), librepass.clone());
     // One route each, so that the log can name the endpoint without repeating what a client sent.
     for endpoint in nextcloud::Endpoint::ALL {
         router = router.route_service(&format!("{passwords}{}", endpoint.path()), nextcloud.clone());
@@ -33,15 +43,18 @@ pub(crate) fn routes(nextcloud: &Nextcloud<Server>, rocketchat: &RocketChat<Chat
     for endpoint in rocketchat::Endpoint::ALL {
         router = router.route_service(&format!("{chat}{}", endpoint.path()), rocketchat.clone());
     }
+    for endpoint in librepass::Endpoint::ALL {
+        router = router.route_service(endpoint.path(), librepass.clone());
+    }
     router.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn(log))
 }
 
-async fn page() -> impl IntoResponse {
+fn page(page: &'static str) -> impl IntoResponse {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, Html(PAGE))
+    (headers, Html(page))
 }
 
 /// The route, never the path or the query: those may carry codes.

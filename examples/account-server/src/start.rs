@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum_server::tls_rustls::RustlsConfig;
+use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
 use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::SqliteStore;
@@ -13,13 +14,20 @@ use keywright::store::LoadError;
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy};
 
 use crate::accounts::{Accounts, AccountsError, AccountsFileError};
+use crate::buckets::Buckets;
 use crate::chat::Chat;
 use crate::host::Server;
+use crate::housekeeping::House;
 use crate::limits::Limits;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
+use crate::pass::Pass;
 use crate::windows::Windows;
-use crate::{accounts, demo, housekeeping, output, routes, serve, tls};
+use crate::{accounts, demo, output, routes, serve, tls};
+
+/// What that policy takes, in bytes.
+const LEAST_VAULT_BODY: usize = 1024;
+const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
 /// Starts the server and runs it until it is told to stop.
 ///
@@ -68,13 +76,18 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let limits = if limited { Limits::on() } else { Limits::off() };
     let server = Arc::new(Server { accounts, limits, mailer: mailer(&options, &public_url)?, public_url });
     let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
-    let chat = Chat { server, windows: limited.then(Windows::default), clock: Arc::clone(keywright.driver().clock()) };
+    let windows = limited.then(Windows::default);
+    let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
     let mut policy = RocketChatPolicy::default();
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
+    let policy = librepass_policy(&options, &server.public_url)?;
+    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
+    let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
 
-    let beside = tokio::spawn(housekeeping::run(keywright.clone(), nextcloud.clone(), rocketchat.clone()));
-    let router = routes::routes(&nextcloud, &rocketchat);
+    let router = routes::routes(&nextcloud, &rocketchat, &librepass);
+    let house = House { keywright, nextcloud, rocketchat, librepass, pass };
+    let beside = tokio::spawn(house.keep());
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
     let served = serve::serve(listener, tls, router, stop).await.map_err(Failure::Serve);
     beside.abort();
@@ -131,6 +144,18 @@ async fn open(options: &Options) -> Result<Keywright, Failure> {
     builder.open().await.map_err(|source| Failure::Keyring { place, source })
 }
 
+fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePassPolicy, LibrePassPolicyError> {
+    let verify = options.librepass_verify_email == Switch::On;
+    if verify && options.outbox.is_none() && options.smtp.is_none() {
+        tracing::warn!("mail goes nowhere, so no LibrePass user can verify an address: add --outbox or --smtp");
+    }
+    LibrePassPolicy::builder(public_url.to_string())
+        .verify_email(verify)
+        .vault_limit(options.vault_limit)
+        .max_vault_body(options.max_body.clamp(LEAST_VAULT_BODY, MOST_VAULT_BODY))
+        .build()
+}
+
 fn mailer(options: &Options, public_url: &PublicUrl) -> Result<Mailer, Failure> {
     match (&options.outbox, &options.smtp) {
         (Some(path), _) => Mailer::outbox(path.clone()).map_err(Failure::Outbox),
@@ -164,6 +189,10 @@ pub(crate) enum Failure {
     Outbox(#[source] io::Error),
     #[error(transparent)]
     Smtp(#[from] SmtpUrlError),
+    #[error("LibrePass cannot be served")]
+    LibrePass(#[from] OpenError),
+    #[error("LibrePass cannot be served as the options say")]
+    LibrePassPolicy(#[from] LibrePassPolicyError),
     #[error("standard output cannot be written")]
     Output(#[source] io::Error),
     #[error("the server ended")]

@@ -362,6 +362,26 @@ mod tests {
         assert!(!accounts.check_password_digest(&account, &secret("login")).await.unwrap());
     }
 
+    /// `vectors/two-factor.json`, `password_method`: what a client sends for a password. The wire crate lower-cases it.
+    #[tokio::test]
+    async fn digests_are_those_of_the_vectors() {
+        let vectors = include_str!("../../../../crates/keywright-twofactor/tests/data/two-factor.json");
+        let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+        let cases = vectors["password_method"]["cases"].as_array().unwrap();
+        let text = |case: &serde_json::Value, name: &str| secret(case[name].as_str().unwrap());
+        for case in cases {
+            let accounts = Accounts::new(keywright().await.driver().clone()).unwrap();
+            accounts.seed(&NewAccount { login_password: Some(text(case, "password")), ..alice() }).await.unwrap();
+            let account = accounts.id("alice").unwrap();
+            for other in cases {
+                let right = accounts.check_password_digest(&account, &text(other, "x_2fa_code")).await.unwrap();
+                assert_eq!(right, case == other, "{case} {other}");
+                let upper = text(other, "also_accepted_upper_case").expose().to_ascii_lowercase();
+                assert_eq!(upper, text(other, "x_2fa_code").expose());
+            }
+        }
+    }
+
     #[tokio::test]
     async fn logins_end_for_good_but_for_the_one_that_is_kept() {
         let accounts = Accounts::new(keywright().await.driver().clone()).unwrap();

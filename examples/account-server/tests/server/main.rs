@@ -9,6 +9,7 @@ mod accounts;
 mod demo;
 mod files;
 mod http;
+mod librepass;
 mod limits;
 mod mail;
 mod rocketchat;

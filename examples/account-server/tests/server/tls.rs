@@ -12,7 +12,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::client::{Answer, get, text};
 use crate::program::{Folder, Server};
 
-fn over_tls(server: &Server, certificate: &CertificateDer<'static>, request: &str) -> Answer {
+/// Sends a request over TLS, trusting one certificate, and reads the answer.
+pub(crate) fn over_tls(server: &Server, certificate: &CertificateDer<'static>, request: &str) -> Answer {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

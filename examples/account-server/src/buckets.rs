@@ -1,0 +1,175 @@
+//! Request limits of LibrePass: token buckets per client address, per named e-mail address and per account. They save
+//! work; what protects secrets is the guess ledger.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use keywright::AccountId;
+use keywright::librepass::{Admittance, Endpoint};
+use sha2::{Digest, Sha256};
+
+use crate::windows::caller;
+
+/// What is counted by, as a digest: names, addresses and tokens are not kept, and every entry has one size.
+type Key = [u8; 32];
+type Limiter = DefaultKeyedRateLimiter<Key>;
+
+/// Calls whose buckets are kept before those that are full again are forgotten.
+const FORGET_EVERY: u32 = 8_192;
+
+const fn number(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
+    }
+}
+
+/// Who a request is counted for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Counted<'a> {
+    /// The client's address.
+    Peer(IpAddr),
+    /// The e-mail address that it names.
+    Address(&'a str),
+    /// The account that it is about.
+    Account(&'a AccountId),
+}
+
+/// The buckets of everybody; who was never here costs nothing.
+pub(crate) struct Buckets {
+    /// Capacity 20, 10 a minute (dossier LibrePass § 9), shared by all endpoints of a kind. The user endpoints have the
+    /// same numbers, by account: a choice of ours (§ 10), upstream has none.
+    auth: Limiter,
+    /// Capacity 2, one in five minutes: mails that anybody can have sent (§ 9).
+    mails: Limiter,
+    /// Capacity 200, 100 a minute, by account (§ 9).
+    ciphers: Limiter,
+    calls: AtomicU32,
+}
+
+impl Buckets {
+    pub(crate) fn new() -> Self {
+        let mails = Quota::with_period(Duration::from_secs(300)).unwrap_or(Quota::per_hour(number(12)));
+        Self {
+            auth: RateLimiter::keyed(Quota::per_minute(number(10)).allow_burst(number(20))),
+            mails: RateLimiter::keyed(mails.allow_burst(number(2))),
+            ciphers: RateLimiter::keyed(Quota::per_minute(number(100)).allow_burst(number(200))),
+            calls: AtomicU32::new(0),
+        }
+    }
+
+    /// Takes one from each bucket that the endpoint has for this key.
+    pub(crate) fn admit(&self, endpoint: Endpoint, counted: Counted<'_>) -> Admittance {
+        if self.calls.fetch_add(1, Ordering::Relaxed).checked_rem(FORGET_EVERY) == Some(FORGET_EVERY.saturating_sub(1))
+        {
+            self.forget();
+        }
+        let key = key(counted);
+        for buckets in self.of(endpoint, counted) {
+            if let Err(not_until) = buckets.check_key(&key) {
+                let wait = not_until.wait_time_from(buckets.clock().now());
+                // Whole seconds, rounded up: who waits that long is let in.
+                return Admittance::Full { retry_after: wait.as_secs().saturating_add(1) };
+            }
+        }
+        Admittance::Open
+    }
+
+    /// Forgets buckets that are full again: they say nothing.
+    pub(crate) fn forget(&self) {
+        for buckets in [&self.auth, &self.mails, &self.ciphers] {
+            buckets.retain_recent();
+            buckets.shrink_to_fit();
+        }
+    }
+
+    fn of(&self, endpoint: Endpoint, counted: Counted<'_>) -> impl Iterator<Item = &Limiter> {
+        let account = matches!(counted, Counted::Account(_));
+        let (first, second) = match endpoint {
+            Endpoint::PasswordHint | Endpoint::ResendVerificationEmail => {
+                (Some(&self.auth), (!account).then_some(&self.mails))
+            }
+            Endpoint::PreLogin
+            | Endpoint::Register
+            | Endpoint::VerifyEmail
+            | Endpoint::VerifyNewEmail
+            | Endpoint::OAuth => (Some(&self.auth), None),
+            Endpoint::CipherSync | Endpoint::Ciphers | Endpoint::Cipher => (account.then_some(&self.ciphers), None),
+            Endpoint::ChangeEmail | Endpoint::ChangePassword | Endpoint::SetupTwoFactor | Endpoint::Delete => {
+                (account.then_some(&self.auth), None)
+            }
+            _ => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+fn key(counted: Counted<'_>) -> Key {
+    let digest = match counted {
+        Counted::Peer(address) => Sha256::new_with_prefix(b"peer ").chain_update(caller(address).to_string()),
+        Counted::Address(address) => Sha256::new_with_prefix(b"address ").chain_update(address),
+        Counted::Account(account) => Sha256::new_with_prefix(b"account ").chain_update(account.as_str()),
+    };
+    digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Counted<'_> = Counted::Peer(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
+    /// How many calls pass at once, and how long the next one waits.
+    fn burst(buckets: &Buckets, endpoint: Endpoint, counted: Counted<'_>) -> (usize, u64) {
+        for passed in 0..1_000 {
+            if let Admittance::Full { retry_after } = buckets.admit(endpoint, counted) {
+                return (passed, retry_after);
+            }
+        }
+        (1_000, 0)
+    }
+
+    #[test]
+    fn the_numbers_of_the_dossier() {
+        let account = AccountId::new("3a469748-bc30-5a0b-8a3a-eafa3fe5bc54").unwrap();
+        for (endpoint, counted, passed, wait) in [
+            (Endpoint::OAuth, HERE, 20, 6),
+            (Endpoint::PreLogin, Counted::Address("a@example.org"), 20, 6),
+            (Endpoint::VerifyNewEmail, Counted::Account(&account), 20, 6),
+            (Endpoint::PasswordHint, HERE, 2, 300),
+            (Endpoint::ResendVerificationEmail, Counted::Address("a@example.org"), 2, 300),
+            (Endpoint::CipherSync, Counted::Account(&account), 200, 1),
+            (Endpoint::ChangePassword, Counted::Account(&account), 20, 6),
+            (Endpoint::CipherSync, HERE, 1_000, 0),
+            (Endpoint::Info, HERE, 1_000, 0),
+        ] {
+            assert_eq!(burst(&Buckets::new(), endpoint, counted), (passed, wait), "{endpoint:?} {counted:?}");
+        }
+    }
+
+    #[test]
+    fn one_bucket_for_all_auth_endpoints_and_one_for_each_caller() {
+        let buckets = Buckets::new();
+        let there = Counted::Peer("2001:db8:1:2::1".parse().unwrap());
+        let beside = Counted::Peer("2001:db8:1:2:ffff::1".parse().unwrap());
+        assert_eq!(burst(&buckets, Endpoint::PreLogin, there).0, 20);
+        assert_eq!(burst(&buckets, Endpoint::OAuth, beside).0, 0, "a network of IPv6 is one client");
+        assert_eq!(burst(&buckets, Endpoint::OAuth, HERE).0, 20);
+        assert_eq!(burst(&buckets, Endpoint::OAuth, Counted::Address("127.0.0.1")).0, 20, "another kind of key");
+    }
+
+    #[test]
+    fn buckets_that_were_never_low_are_forgotten() {
+        let buckets = Buckets::new();
+        for caller in 0..=FORGET_EVERY {
+            let _ = buckets.admit(Endpoint::OAuth, Counted::Peer(IpAddr::from(caller.to_be_bytes())));
+        }
+        buckets.forget();
+        assert!(!buckets.auth.is_empty(), "what is not full again is kept");
+        assert!(buckets.mails.is_empty() && buckets.ciphers.is_empty());
+    }
+}

@@ -1,0 +1,46 @@
+//! What the protocol of LibrePass asks of the server around it. It has no accounts here: its users register themselves.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
+
+use crate::buckets::{Buckets, Counted};
+use crate::host::Server;
+use crate::mail::Message;
+
+/// This server, as that protocol sees it.
+pub(crate) struct Pass {
+    pub(crate) server: Arc<Server>,
+    /// `None`: no request limits.
+    pub(crate) buckets: Option<Buckets>,
+}
+
+impl Host for Pass {
+    /// Delivered, not queued: what fails stays due, and is sent again.
+    async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
+        let message = Message { to: mail.to.to_owned(), subject: mail.message.subject(), text: mail.message.text() };
+        self.server.mailer.deliver(message).await.map_err(HostError::new)
+    }
+
+    /// By the socket's address: behind a proxy all its clients are one.
+    fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
+        let Some(buckets) = &self.buckets else { return Admittance::Open };
+        let counted = match subject {
+            Subject::Peer => address(peer).map(Counted::Peer),
+            Subject::Address(address) => Some(Counted::Address(address)),
+            Subject::Account(account) => Some(Counted::Account(account)),
+            _ => None,
+        };
+        counted.map_or(Admittance::Open, |counted| buckets.admit(endpoint, counted))
+    }
+
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        address(peer)
+    }
+}
+
+fn address(peer: Peer<'_>) -> Option<IpAddr> {
+    peer.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+}

@@ -1,0 +1,8 @@
+//! LibrePass, driven by the library of the client on the command line, with real keys and over TLS.
+
+mod crash;
+mod life;
+mod limits;
+mod links;
+mod races;
+mod scene;

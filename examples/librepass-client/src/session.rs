@@ -1,0 +1,213 @@
+//! A log-in with the keys of its password: reads and writes the vault, changes password and address.
+
+mod change;
+
+use std::fmt;
+
+use keywright_core::{Clock, SecretString, SecretVec, SystemClock, SystemEntropy, random_bytes};
+use keywright_librepass::{EnvelopeError, SecondFactor, SharedKey, UserKeys};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::cipher::{self, Cipher, Kind, Note};
+use crate::http::{Verb, body};
+use crate::{ClientError, SavedLogin, Server};
+
+/// A log-in, and the keys that its password gave. The keys are in memory alone, and wiped when this is dropped.
+pub struct Session {
+    server: Server,
+    login: SavedLogin,
+    keys: UserKeys,
+    needs_second_factor: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sync<'a> {
+    last_sync_timestamp: u64,
+    updated: &'a [Cipher],
+    deleted: &'a [&'a str],
+}
+
+#[derive(Deserialize)]
+struct Synced {
+    ciphers: Vec<Cipher>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TwoFactor<'a> {
+    shared_key: &'a str,
+    secret: &'a str,
+    code: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TwoFactorDone {
+    recovery_code: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Delete<'a> {
+    shared_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
+impl Session {
+    pub(crate) const fn new(server: Server, login: SavedLogin, keys: UserKeys, needs_second_factor: bool) -> Self {
+        Self { server, login, keys, needs_second_factor }
+    }
+
+    /// What to save in order to go on later.
+    #[must_use]
+    pub const fn login(&self) -> &SavedLogin {
+        &self.login
+    }
+
+    /// As [`login`](Self::login), to be taken away.
+    #[must_use]
+    pub fn into_login(self) -> SavedLogin {
+        self.login
+    }
+
+    /// Whether the server waits for a code before anything else.
+    #[must_use]
+    pub const fn needs_second_factor(&self) -> bool {
+        self.needs_second_factor
+    }
+
+    /// Sends a code of the authenticator app, or the recovery code.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn prove_second_factor(&mut self, code: &str) -> Result<(), ClientError> {
+        let body = body(&SecondFactor { api_key: self.login.token.expose(), code })?;
+        self.server.http().send::<IgnoredAny>(Verb::Post, "/api/auth/oauth?grantType=2fa", None, &body)?;
+        self.needs_second_factor = false;
+        Ok(())
+    }
+
+    /// The whole vault, encrypted.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn read(&self) -> Result<Vec<Cipher>, ClientError> {
+        self.sync(0, &[], &[])
+    }
+
+    /// Puts ciphers, new or changed, in one call.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn put(&self, ciphers: &[Cipher]) -> Result<(), ClientError> {
+        self.sync(now()?, ciphers, &[]).map(drop)
+    }
+
+    /// Removes ciphers.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn remove(&self, ids: &[&str]) -> Result<(), ClientError> {
+        self.sync(now()?, &[], ids).map(drop)
+    }
+
+    /// Encrypts a text into a new cipher, which is not sent.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn seal(&self, kind: Kind, text: &[u8]) -> Result<Cipher, ClientError> {
+        let data = self.keys.vault_key().encrypt(text, &SystemEntropy)?;
+        Ok(Cipher::new(fresh_id()?, &self.login.user, kind, data))
+    }
+
+    /// The text of a cipher.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`]; `Denied` with the wrong password.
+    pub fn open(&self, cipher: &Cipher) -> Result<SecretVec, EnvelopeError> {
+        self.keys.vault_key().decrypt(&cipher.protected_data)
+    }
+
+    /// The name or title in a cipher, if it has one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn name(&self, cipher: &Cipher) -> Result<Option<String>, EnvelopeError> {
+        Ok(cipher::name(&self.open(cipher)?))
+    }
+
+    /// Writes a new secure note. Gives its id.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn write_note(&self, title: &str, note: &str) -> Result<String, ClientError> {
+        let cipher = self.seal(Kind::NOTE, &body(&Note { title, note })?)?;
+        self.put(std::slice::from_ref(&cipher))?;
+        Ok(cipher.id)
+    }
+
+    /// Switches the second factor on: `secret` in base32, and a code made of it. Gives the recovery code, which works
+    /// once.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn set_up_two_factor(&self, secret: &SecretString, code: &str) -> Result<SecretString, ClientError> {
+        let proof = self.proof()?.to_hex();
+        let body = body(&TwoFactor { shared_key: proof.expose(), secret: secret.expose(), code })?;
+        let done: TwoFactorDone =
+            self.send(Verb::Post, "/api/user/setup/2fa", &body).map_err(ClientError::of_change)?;
+        Ok(SecretString::new(done.recovery_code))
+    }
+
+    /// Deletes the account with all that is in it. `code` is one of the authenticator app, where a second factor is on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn delete_account(&self, code: Option<&str>) -> Result<(), ClientError> {
+        let proof = self.proof()?.to_hex();
+        let body = body(&Delete { shared_key: proof.expose(), code })?;
+        let done = self.send::<IgnoredAny>(Verb::Delete, "/api/user/delete", &body);
+        done.map(drop).map_err(ClientError::of_change)
+    }
+
+    /// Changes what is named, and gives what has changed since a time in seconds; everything for 0.
+    fn sync(&self, since: u64, updated: &[Cipher], deleted: &[&str]) -> Result<Vec<Cipher>, ClientError> {
+        let body = body(&Sync { last_sync_timestamp: since, updated, deleted })?;
+        Ok(self.send::<Synced>(Verb::Post, "/api/cipher/sync", &body)?.ciphers)
+    }
+
+    /// The proof of the password, for the server's present key.
+    fn proof(&self) -> Result<SharedKey, ClientError> {
+        Ok(self.keys.shared_key(&self.server.pre_login(&self.login.email)?.server)?)
+    }
+
+    fn send<T: serde::de::DeserializeOwned>(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: &zeroize::Zeroizing<Vec<u8>>,
+    ) -> Result<T, ClientError> {
+        self.server.http().send(verb, path, Some(&self.login.token), body)
+    }
+}
+
+/// For calls that ask for no other ciphers than those just written.
+fn now() -> Result<u64, ClientError> {
+    Ok(SystemClock.now()?.get())
+}
+
+/// A random UUID (RFC 9562 § 5.4), as clients choose them.
+fn fresh_id() -> Result<String, ClientError> {
+    let drawn = u128::from_be_bytes(random_bytes(&SystemEntropy)?);
+    let id = (drawn & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
+    Ok(keywright_rekey::id_text(keywright_store::CipherId(id.to_be_bytes())))
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("server", &self.server).finish_non_exhaustive()
+    }
+}
