@@ -4,6 +4,7 @@ use core::fmt;
 use core::future::Future;
 
 use keywright_core::{AccountId, SecretString, UnixSeconds};
+use keywright_wire::HostError;
 
 /// The server around the protocol. Five methods, two more with defaults; those that change something are **idempotent**, because they are tried
 /// again after a crash.
@@ -187,18 +188,6 @@ pub enum Unproven {
     SetChallenge,
     /// Reset the account.
     ResetAccount,
-}
-
-/// The host failed. Its source is for the host's own log; clients see none of it.
-#[derive(Debug, thiserror::Error)]
-#[error("the host failed")]
-pub struct HostError(#[source] keywright_store::BoxError);
-
-impl HostError {
-    /// From any error.
-    pub fn new(source: impl Into<keywright_store::BoxError>) -> Self {
-        Self(source.into())
-    }
 }
 
 impl fmt::Display for Endpoint {

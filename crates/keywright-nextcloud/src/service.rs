@@ -4,20 +4,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use keywright_challenge::{Caller as Prover, ChallengeSteps};
 use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, DeviceTag, IndexKey, KeyringError, SecretString};
-use keywright_store::due::{self, DueTask};
+use keywright_store::due::{self, Attempt, DueTask, DueWork, OnFailure};
 use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, TransactError, Turn};
 use keywright_twofactor::TwoFactorSteps;
+use keywright_wire::{DueError, HostError, json};
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
-use crate::host::{Admittance, AppTokenId, Endpoint, Erasure, Host, HostError, Login};
+use crate::host::{Admittance, AppTokenId, Endpoint, Erasure, Host, Login};
 use crate::policy::{NextcloudPolicy, ResetStyle};
 use crate::request::{self, SESSION_COOKIE, SESSION_HEADER};
 use crate::session::{Presented, Session};
@@ -156,26 +155,13 @@ impl<H: Host> Nextcloud<H> {
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
         let partition = Partition::account(account);
         let turn = self.parts.driver.turn(&partition).await?;
-        let claim = |draft: &mut Draft<'_>| due::claim(draft, is_ours);
-        let (tasks, _) = self.parts.driver.transact_in(&turn, &[Slot::Due], claim).await?;
+        let tasks = DueWork::held(&self.parts.driver, &turn).claim(is_ours).await?;
         self.parts.work_off(&turn, account, &tasks, true).await.map_err(|failure| match failure {
             Failure::Transact(error) => DueError::Transact(error),
             Failure::Host(error) => DueError::Host(error),
             Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
         })
     }
-}
-
-/// Why due work is still due.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DueError {
-    /// The store failed.
-    #[error(transparent)]
-    Transact(#[from] TransactError),
-    /// The host failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
 }
 
 impl<H: Host> Parts<H> {
@@ -205,7 +191,7 @@ impl<H: Host> Parts<H> {
             let run = self
                 .driver
                 .transact_in(&turn, &slots, |draft| {
-                    if owes(draft)? {
+                    if due::has_free(draft, is_ours)? {
                         return due::claim(draft, is_ours).map(Run::Owed);
                     }
                     let before = due::pending(draft)?;
@@ -244,33 +230,20 @@ impl<H: Host> Parts<H> {
         tasks: &[DueTask],
         made_now: bool,
     ) -> Result<usize, Failure> {
-        let mut done = 0_usize;
-        let mut left = tasks;
-        while let Some((task, rest)) = left.split_first() {
+        let attempt = |task| async move {
             match self.work(account, task).await {
-                Ok(()) => {
-                    self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task)).await?;
-                    done = done.saturating_add(1);
+                Err(error) if !made_now && task.name != ERASE => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "work for the host is still due");
+                    Ok(Attempt::Later)
                 }
-                Err(error) if made_now || task.name == ERASE => {
-                    // Whoever comes next need not wait for our claims to run out; if this fails too, they must.
-                    let release = |draft: &mut Draft<'_>| due::release(draft, left);
-                    if let Err(fault) = self.driver.transact_in(turn, &[Slot::Due], release).await {
-                        tracing::warn!(
-                            error = &fault as &dyn std::error::Error,
-                            "a claim on due work is not given back"
-                        );
-                    }
-                    return Err(error.into());
-                }
-                // Our claim stays, so it is tried again when that has run out, not by every request.
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "work for the host is still due")
-                }
+                worked => worked.map(|()| Attempt::Done),
             }
-            left = rest;
+        };
+        let worked = DueWork::held(&self.driver, turn).work_off(tasks, OnFailure::Stop, attempt).await?;
+        if let Some(fault) = &worked.unreleased {
+            tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
         }
-        Ok(done)
+        Ok(worked.result()?)
     }
 
     /// One task of this protocol's.
@@ -285,7 +258,21 @@ impl<H: Host> Parts<H> {
         }
     }
 
-    /// Who proves the challenge or a token, to the ledger: an app token is a known device once it has opened a session in the
+    /// Who proves a token, to the ledger: an app token is a known device once it has passed by one in the present epochs. A
+    /// change of factors makes it a stranger at their doors, not at the challenge's.
+    pub(crate) fn factor_tag(&self, draft: &mut Draft<'_>, caller: &Caller) -> Result<Option<DeviceTag>, StepError> {
+        let Login::AppToken(token) = &caller.login else { return Ok(None) };
+        let root = draft.root()?;
+        Ok(Some(DeviceTag::from_bytes(self.devices.tag(&[
+            b"factor",
+            caller.account.as_str().as_bytes(),
+            token.0.as_bytes(),
+            &root.credential_epoch.to_be_bytes(),
+            &root.factor_epoch.to_be_bytes(),
+        ]))))
+    }
+
+    /// Who proves the challenge, to the ledger: an app token is a known device once it has opened a session in the
     /// present epoch; a login by password is a stranger.
     pub(crate) fn prover(&self, draft: &mut Draft<'_>, caller: &Caller) -> Result<Prover, StepError> {
         let Login::AppToken(token) = &caller.login else { return Ok(Prover::stranger()) };
@@ -339,12 +326,6 @@ impl<T> Stepped<T> {
     }
 }
 
-/// Whether there is work of this protocol's that nobody is at.
-fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    let now = draft.now();
-    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name) && task.is_free(now)))
-}
-
 /// This protocol's tasks. Other parts' are theirs: claiming one would keep it from them.
 fn is_ours(name: &str) -> bool {
     [ERASE, END_TOKEN].contains(&name)
@@ -395,15 +376,6 @@ fn refuse(error: &ApiError) -> Response<Bytes> {
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response
-}
-
-fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -5,6 +5,7 @@ use core::future::Future;
 
 use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
+use keywright_wire::HostError;
 
 /// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
 /// crash.
@@ -321,18 +322,6 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.path())
-    }
-}
-
-/// The host failed. Its source is for the host's own log; clients see none of it.
-#[derive(Debug, thiserror::Error)]
-#[error("the host failed")]
-pub struct HostError(#[source] keywright_store::BoxError);
-
-impl HostError {
-    /// From any error.
-    pub fn new(source: impl Into<keywright_store::BoxError>) -> Self {
-        Self(source.into())
     }
 }
 

@@ -4,18 +4,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, IndexKey, KeyringError, UnixSeconds};
-use keywright_store::due::{self, DueTask};
+use keywright_store::due::{self, Attempt, DueTask, DueWork, OnFailure};
 use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, TransactError, Turn};
 use keywright_twofactor::TwoFactorSteps;
+use keywright_wire::{DueError, HostError, json};
 use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Wait};
-use crate::host::{Admittance, EndLogins, Endpoint, Host, HostError, LoginTokenId, Peer, Permission, Quota};
+use crate::host::{Admittance, EndLogins, Endpoint, Host, LoginTokenId, Peer, Permission, Quota};
 use crate::policy::RocketChatPolicy;
 use crate::request;
 use crate::{endpoints, endpoints::Input};
@@ -137,18 +138,6 @@ impl<H: Host> RocketChat<H> {
     }
 }
 
-/// Why due work is still due.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DueError {
-    /// The store failed.
-    #[error(transparent)]
-    Transact(#[from] TransactError),
-    /// The host failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
 impl<H: Host> Parts<H> {
     /// The order of checks (dossier § 2): login, shape, limits; then the endpoint.
     async fn serve<B: AsRef<[u8]>>(
@@ -231,7 +220,7 @@ impl<H: Host> Parts<H> {
                 Ok(())
             }
             Admittance::Full { quota: full, retry_after } => {
-                *quota = Some(full);
+                *quota = Some(Quota { remaining: 0, ..full });
                 Err(ApiError::too_many(Wait { seconds: retry_after.max(1), reset: full.reset }))
             }
         }
@@ -245,8 +234,7 @@ impl<H: Host> Parts<H> {
 
     async fn finish(&self, account: &AccountId) -> Result<usize, Failure> {
         let turn = self.driver.turn(&Partition::account(account)).await?;
-        let claim = |draft: &mut Draft<'_>| due::claim(draft, is_ours);
-        let (tasks, _) = self.driver.transact_in(&turn, &[Slot::Due], claim).await?;
+        let tasks = DueWork::held(&self.driver, &turn).claim(is_ours).await?;
         self.work_off(&turn, account, &tasks).await
     }
 
@@ -304,34 +292,25 @@ impl<H: Host> Parts<H> {
     /// Does claimed tasks, and strikes them. Gives how many were done. Each of them ends logins, so one that fails stands
     /// in the way of every request of the account.
     async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: &[DueTask]) -> Result<usize, Failure> {
-        let mut done = 0_usize;
-        let mut left = tasks;
-        while let Some((task, rest)) = left.split_first() {
-            if let Err(error) = self.work(account, task).await {
-                // Whoever comes next need not wait for our claims to run out; if this fails too, they must.
-                let release = |draft: &mut Draft<'_>| due::release(draft, left);
-                if let Err(fault) = self.driver.transact_in(turn, &[Slot::Due], release).await {
-                    tracing::warn!(error = &fault as &dyn std::error::Error, "a claim on due work is not given back");
-                }
-                return Err(error.into());
-            }
-            self.driver.transact_in(turn, &[Slot::Due], |draft| due::complete(draft, task)).await?;
-            done = done.saturating_add(1);
-            left = rest;
+        let attempt = |task| self.work(account, task);
+        let worked = DueWork::held(&self.driver, turn).work_off(tasks, OnFailure::Stop, attempt).await?;
+        if let Some(fault) = &worked.unreleased {
+            tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
         }
-        Ok(done)
+        Ok(worked.result()?)
     }
 
-    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
+    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<Attempt, HostError> {
         match task.name.as_str() {
-            REMOVE_KEYS => self.host.remove_keys(account).await,
-            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await,
+            REMOVE_KEYS => self.host.remove_keys(account).await?,
+            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await?,
             END_LOGINS => {
                 let kept = LoginTokenId(String::from_utf8_lossy(&task.detail).into_owned());
-                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await
+                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await?
             }
-            _ => Err(HostError::new("a task of another part was claimed")),
+            _ => return Err(HostError::new("a task of another part was claimed")),
         }
+        Ok(Attempt::Done)
     }
 
     pub(crate) fn now(&self) -> UnixSeconds {
@@ -364,26 +343,18 @@ fn refuse(error: &ApiError, quota: Option<Quota>) -> Response<Bytes> {
     response
 }
 
-/// The three headers of a counted call; a wait has its own end, and is told to every caller.
+/// The three headers of a counted call. A wait has its own end, and is told to every caller; the guess ledger's leaves the
+/// calls that are left as they are.
 fn count(headers: &mut HeaderMap, quota: Option<Quota>, wait: Option<Wait>) {
     if let Some(quota) = quota {
         headers.insert(LIMIT, HeaderValue::from(quota.limit));
-        headers.insert(REMAINING, HeaderValue::from(if wait.is_some() { 0 } else { quota.remaining }));
+        headers.insert(REMAINING, HeaderValue::from(quota.remaining));
         headers.insert(RESET, HeaderValue::from(quota.reset));
     }
     if let Some(wait) = wait {
         headers.insert(RESET, HeaderValue::from(wait.reset));
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.seconds));
     }
-}
-
-fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// OPTIONS acts on nothing and allows no other origin; nor does any other method act.

@@ -70,6 +70,20 @@ pub struct Odds {
     pub pause: u16,
 }
 
+impl Odds {
+    const NONE: Self =
+        Self { conflict: 0, rejected: 0, lost_before: 0, lost_after: 0, held: 0, load_fails: 0, delivery: 0, pause: 0 };
+
+    /// Every commit is [`Fault::Rejected`], as on a disk that is full.
+    pub const FULL: Self = Self { rejected: 1_000, ..Self::NONE };
+
+    /// Every commit is [`Fault::LostBefore`].
+    pub const SILENT: Self = Self { lost_before: 1_000, ..Self::NONE };
+
+    /// Every load fails.
+    pub const UNREADABLE: Self = Self { load_fails: 1_000, ..Self::NONE };
+}
+
 /// What went through a [`FaultStore`] so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -89,6 +103,7 @@ struct Script {
     held: VecDeque<Batch>,
     random: Option<(SplitMix, Odds)>,
     tally: Tally,
+    noted: Option<Vec<Vec<Slot>>>,
 }
 
 /// Wraps a store and makes its commits and loads fail, by script or at random.
@@ -188,6 +203,17 @@ impl<S: Backend + ?Sized> FaultStore<S> {
         self.script().tally
     }
 
+    /// From now on the slots of every load are noted; what was noted before is forgotten.
+    pub fn note_loads(&self) {
+        self.script().noted = Some(Vec::new());
+    }
+
+    /// The slots of every load since [`note_loads`](Self::note_loads), those that failed too.
+    #[must_use]
+    pub fn noted_loads(&self) -> Vec<Vec<Slot>> {
+        self.script().noted.clone().unwrap_or_default()
+    }
+
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,8 +295,11 @@ impl Script {
         Fault::None
     }
 
-    fn load(&mut self) -> LoadFault {
+    fn load(&mut self, slots: &[Slot]) -> LoadFault {
         self.tally.loads = self.tally.loads.saturating_add(1);
+        if let Some(noted) = &mut self.noted {
+            noted.push(slots.to_vec());
+        }
         if let Some(fault) = self.loads.pop_front() {
             return fault;
         }
@@ -313,7 +342,7 @@ impl<S: Backend + ?Sized> RecordStore for FaultStore<S> {
         slots: &'a [Slot],
     ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
         Box::pin(async move {
-            let fault = self.script().load();
+            let fault = self.script().load(slots);
             self.unsettle().await;
             if matches!(fault, LoadFault::Fails) {
                 return Err(LoadError::Failed("a load failed on purpose".into()));
@@ -365,6 +394,10 @@ impl<S: Backend + ?Sized> VaultStore for FaultStore<S> {
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>> {
         self.inner.stage(account, stage, rows, purge_after)
+    }
+
+    fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
+        self.inner.unstage(account, stage)
     }
 
     fn staged<'a>(

@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Draft, Record, Slot, StepError};
 
+#[cfg(feature = "std")]
+mod work;
+
+#[cfg(feature = "std")]
+pub use work::{Attempt, DueWork, OnFailure, Worked};
+
 /// The most tasks an account can owe. More means that the host has been failing for long; a further act is refused.
 pub const MAX_DUE: usize = 64;
 
@@ -98,6 +104,15 @@ pub fn add(draft: &mut Draft<'_>, name: &str, detail: Vec<u8>) -> Result<DueTask
 /// As reading does.
 pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
     Ok(draft.read::<DueList>(Slot::Due)?.unwrap_or_default().tasks)
+}
+
+/// Whether something is due that is the caller's own by its name and that nobody is at.
+///
+/// # Errors
+/// As reading does.
+pub fn has_free(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<bool, StepError> {
+    let now = draft.now();
+    Ok(pending(draft)?.iter().any(|task| own(&task.name) && task.is_free(now)))
 }
 
 /// Claims every task that is the caller's own by its name and that nobody is at, and gives them: do them after the

@@ -29,11 +29,9 @@ impl Drivers {
         let shown = format!("{DRIVERS}/{client}");
         let directory = runs.join(client);
         fs::create_dir_all(&directory).map_err(Error::io(format!("{}", directory.display())))?;
-        for entry in fs::read_dir(&source).map_err(Error::io(shown.as_str()))? {
-            let entry = entry.map_err(Error::io(shown.as_str()))?;
-            if entry.path().is_file() {
-                fs::copy(entry.path(), directory.join(entry.file_name())).map_err(Error::io(shown.as_str()))?;
-            }
+        // What the clients share lies one folder up, there as here.
+        for (from, to) in [(root.join(DRIVERS), runs), (source.clone(), &directory)] {
+            copy_files(&from, to).map_err(Error::io(shown.as_str()))?;
         }
         let lock = fs::read_to_string(source.join("package-lock.json")).map_err(Error::io("package-lock.json"))?;
         if names_a_host(&lock) {
@@ -78,6 +76,17 @@ impl Drivers {
         }
         Ok(())
     }
+}
+
+/// The files of a folder, not what lies deeper.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.path().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 fn npm(directory: &Path, arguments: &[&str]) -> Result<(), Error> {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_nextcloud::NextcloudPolicy;
-use keywright_store::Slot;
+use keywright_store::{MemoryStore, Slot};
+use keywright_store_conformance::{FaultStore, Odds};
 use serde_json::json;
 
-use crate::support::{Client, FlakyStore, PASSWORD, World, secret};
+use crate::support::{Client, PASSWORD, World, secret};
 
-async fn flaky() -> (World, Arc<FlakyStore>, Client) {
-    let store = Arc::new(FlakyStore::default());
+async fn flaky() -> (World, Arc<FaultStore<MemoryStore>>, Client) {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let world = World::on(store.clone(), NextcloudPolicy::default()).await;
     let phone = world.with_challenge().await;
     (world, store, phone)
@@ -22,7 +23,7 @@ async fn a_lost_reply_grants_nothing_and_a_change_is_answered_as_unknown() {
     let code = phone.reset_code().await;
     let before = world.scan().await;
     let session = phone.session.clone();
-    store.silent.store(true, Ordering::SeqCst);
+    store.randomise(0, Odds::SILENT);
     // Perhaps it happened: the client must try both passphrases.
     phone.set(&secret(2), Some(&secret(1))).await.fails(500, "114cbe8d");
     phone.put_keychain("text").await.fails(500, "0");
@@ -30,7 +31,7 @@ async fn a_lost_reply_grants_nothing_and_a_change_is_answered_as_unknown() {
     let mut laptop = world.token("laptop");
     laptop.open(&secret(1)).await.fails(500, "0");
     laptop.open(&secret(9)).await.fails(500, "0");
-    store.silent.store(false, Ordering::SeqCst);
+    store.calm();
     assert_eq!((world.scan().await, world.host.erasures()), (before, 0));
     assert!(!laptop.is_authorized().await);
     assert_eq!(phone.session, session, "a fault drops no session");
@@ -42,8 +43,8 @@ async fn a_refused_commit_or_load_grants_nothing_and_charges_nothing() {
     let (world, store, mut phone) = flaky().await;
     let code = phone.reset_code().await;
     let before = world.scan().await;
-    for fault in [&store.full, &store.unreadable] {
-        fault.store(true, Ordering::SeqCst);
+    for fault in [Odds::FULL, Odds::UNREADABLE] {
+        store.randomise(0, fault);
         for _ in 0..6 {
             phone.set(&secret(2), Some(&secret(9))).await.fails(500, "0");
         }
@@ -54,7 +55,7 @@ async fn a_refused_commit_or_load_grants_nothing_and_charges_nothing() {
         // Before the login is known there is no session to answer with.
         let answer = world.password().get("session/request").await;
         assert_eq!((answer.error(), answer.id()), ((500, "0".into()), None));
-        fault.store(false, Ordering::SeqCst);
+        store.calm();
     }
     assert_eq!((world.scan().await, world.host.erasures()), (before, 0));
     assert_eq!(world.host.passwords_compared(), 0, "what is not charged is not compared");

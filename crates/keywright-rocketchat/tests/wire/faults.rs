@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_rocketchat::RocketChatPolicy;
+use keywright_store::MemoryStore;
 use keywright_store::due::CLAIM_LASTS;
+use keywright_store_conformance::{FaultStore, Odds};
 
-use crate::support::{ADMIN, FlakyStore, TARGET, USER, World};
+use crate::support::{ADMIN, TARGET, USER, World};
 
-async fn flaky() -> (World, Arc<FlakyStore>) {
-    let store = Arc::new(FlakyStore::default());
+async fn flaky() -> (World, Arc<FaultStore<MemoryStore>>) {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     (World::on(store.clone(), RocketChatPolicy::default()).await, store)
 }
 
@@ -50,10 +52,10 @@ async fn a_notice_that_fails_costs_a_code_and_resets_nothing() {
 async fn a_store_that_fails_for_the_target_resets_nothing() {
     let (world, store) = flaky().await;
     let failing = Arc::clone(&store);
-    world.host.after_notice(move || failing.full.store(true, Ordering::SeqCst));
+    world.host.after_notice(move || failing.randomise(0, Odds::FULL));
     let answer = world.client(ADMIN).reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await;
     assert_eq!(answer.status, 500, "{answer:?}");
-    store.full.store(false, Ordering::SeqCst);
+    store.calm();
     assert_eq!((world.codes_left(ADMIN).await, world.host.removals()), (Some(11), 0));
     assert!(world.client(TARGET).is_in().await);
 }
@@ -96,15 +98,15 @@ async fn a_store_fault_denies_and_costs_no_attempt() {
     let (world, store) = flaky().await;
     let client = world.client(ADMIN);
     let before = world.scan().await;
-    for fault in [&store.full, &store.unreadable, &store.silent] {
-        fault.store(true, Ordering::SeqCst);
+    for fault in [Odds::FULL, Odds::UNREADABLE, Odds::SILENT] {
+        store.randomise(0, fault);
         for _ in 0..6 {
             assert_eq!(client.reset().code(&world.wrong_totp(ADMIN)).send().await.status, 500);
             assert_eq!(client.reset().code("AAAAAAAA").send().await.status, 500);
             assert_eq!(client.reset().code(&world.totp(ADMIN)).send().await.status, 500);
             assert_eq!(client.reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.status, 500);
         }
-        fault.store(false, Ordering::SeqCst);
+        store.calm();
     }
     assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
     client.reset().code(&world.totp(ADMIN)).send().await.succeeds();

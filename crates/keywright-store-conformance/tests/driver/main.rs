@@ -9,6 +9,7 @@
 )]
 
 mod draft;
+mod due_work;
 mod faults;
 mod histories;
 

@@ -1,13 +1,11 @@
 //! The world that a test runs in: a store, a host, a clock that stands still, and clients.
 
 mod client;
-mod flaky;
 mod host;
 
 use std::sync::Arc;
 
 pub(crate) use client::{Answer, Auth, Client};
-pub(crate) use flaky::FlakyStore;
 pub(crate) use host::{Call, TestHost};
 use keywright_core::{AccountId, Clock, Keyring, ManualClock, SharedRng, UnixSeconds};
 use keywright_nextcloud::{Nextcloud, NextcloudPolicy, ResetStyle};

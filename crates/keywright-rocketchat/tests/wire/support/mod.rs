@@ -1,14 +1,12 @@
 //! The world that a test runs in: a store, a host, a clock that stands still, and four people.
 
 mod client;
-mod flaky;
 mod host;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use flaky::FlakyStore;
 pub(crate) use host::{Call, TestHost};
 use keywright_core::{AccountId, Clock, Keyring, ManualClock, SharedRng, UnixSeconds};
 use keywright_rocketchat::{Permission, RocketChat, RocketChatPolicy, User};

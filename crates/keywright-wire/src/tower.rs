@@ -1,0 +1,152 @@
+//! What a protocol's `tower::Service` is made of. The `impl` itself is the protocol's: neither its type nor the trait
+//! belongs here.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+/// A body that can be read here: what `axum`, `hyper` and tests bring.
+pub trait RequestBody: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static {}
+
+impl<B: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static> RequestBody for B {}
+
+/// The future of a [`WholeBody`]'s service. It never fails: what goes wrong is an answer too.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
+
+/// A protocol that looks at a request only once all of it is there.
+pub trait WholeBody: Send + Sync + 'static {
+    /// The largest body for a path, in bytes.
+    fn limit(&self, path: &str) -> usize;
+
+    /// Refuses what needs no body to be refused, before any of it is read. By default nothing is.
+    fn refuse_unread(&self, _: &Request<()>) -> impl Future<Output = Option<Response<Bytes>>> + Send {
+        std::future::ready(None)
+    }
+
+    /// The answer to a body over the limit.
+    fn too_large(&self) -> Response<Bytes>;
+
+    /// The answer to a body that ended in an error of the connection.
+    fn broken(&self) -> Response<Bytes>;
+
+    /// The answer to a request that is all there.
+    fn respond(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
+}
+
+/// Reads a request's body, never more of it than the limit, and answers.
+pub fn answer<S: WholeBody, B: RequestBody>(service: S, request: Request<B>) -> Answering {
+    Box::pin(async move {
+        let (head, body) = request.into_parts();
+        let head = Request::from_parts(head, ());
+        if let Some(refusal) = service.refuse_unread(&head).await {
+            return Ok(refusal.map(Full::new));
+        }
+        let limit = service.limit(head.uri().path());
+        // What a client announces is believed at once: it need not send it first.
+        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return Ok(service.too_large().map(Full::new));
+        }
+        // One byte over the limit is enough to know that it is too long; no more is read or kept.
+        let response = match Limited::new(body, limit).collect().await {
+            Ok(body) => service.respond(head.map(|()| body.to_bytes())).await,
+            Err(error) if error.is::<LengthLimitError>() => service.too_large(),
+            Err(_) => service.broken(),
+        };
+        Ok(response.map(Full::new))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use http::StatusCode;
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+
+    const LIMIT: usize = 100_000;
+
+    /// Answers with how much it was sent.
+    struct Count;
+
+    impl WholeBody for Count {
+        fn limit(&self, path: &str) -> usize {
+            if path == "/small" { 3 } else { LIMIT }
+        }
+
+        async fn refuse_unread(&self, request: &Request<()>) -> Option<Response<Bytes>> {
+            (request.uri().path() == "/closed").then(|| crate::json(StatusCode::UNAUTHORIZED, Bytes::new()))
+        }
+
+        fn too_large(&self) -> Response<Bytes> {
+            crate::json(StatusCode::PAYLOAD_TOO_LARGE, Bytes::new())
+        }
+
+        fn broken(&self) -> Response<Bytes> {
+            crate::json(StatusCode::BAD_REQUEST, Bytes::new())
+        }
+
+        async fn respond(&self, request: Request<Bytes>) -> Response<Bytes> {
+            crate::json(StatusCode::OK, request.body().len().to_string().into())
+        }
+    }
+
+    async fn ask<B: RequestBody>(path: &str, body: B) -> (u16, Bytes) {
+        let request = Request::builder().uri(path).body(body).unwrap();
+        let Ok(response) = answer(Count, request).await;
+        (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// Frames of 64 KiB, and then an error of the connection; or never an end.
+    struct Odd {
+        announced: u64,
+        left: usize,
+        readable: usize,
+    }
+
+    impl Body for Odd {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            self.readable = self.readable.checked_sub(1).expect("read on beyond the limit");
+            match self.left.checked_sub(1) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into()))),
+            }
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 65_536])))))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            if self.announced == 0 { SizeHint::new() } else { SizeHint::with_exact(self.announced) }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit_of_its_path() {
+        for (path, limit) in [("/", LIMIT), ("/small", 3)] {
+            let full = |length| Full::new(Bytes::from(vec![b' '; length]));
+            assert_eq!(ask(path, full(limit)).await, (200, limit.to_string().into()));
+            assert_eq!(ask(path, full(limit + 1)).await.0, 413);
+        }
+        assert_eq!(ask("/", http_body_util::Empty::<Bytes>::new()).await, (200, "0".into()));
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_than_it_takes_to_know() {
+        let odd = |announced, left, readable| Odd { announced, left, readable };
+        assert_eq!(ask("/", odd(0, usize::MAX, 2)).await.0, 413, "endless");
+        assert_eq!(ask("/", odd(u64::MAX, usize::MAX, 0)).await.0, 413, "announced");
+        assert_eq!(ask("/", odd(0, 1, 2)).await.0, 400, "broken off");
+        assert_eq!(ask("/closed", odd(u64::MAX, usize::MAX, 0)).await.0, 401, "refused unread");
+    }
+}
