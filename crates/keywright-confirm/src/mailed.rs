@@ -46,14 +46,7 @@ pub(crate) fn resend(
 ) -> Result<Option<Tentative<MailedCode>>, StepError> {
     let moment = Moment::of(draft)?;
     let mut list = Confirmations::read(draft)?;
-    let wanted = |pending: &Pending| {
-        pending.action == action
-            && place.is_none_or(|place| pending.place == *place)
-            && matches!(pending.style, Style::MailedCode { .. })
-            && pending.void(&moment).is_none()
-    };
-    let newest = list.iter_mut().rev().find(|pending| wanted(pending));
-    let Some((place, expires)) = newest.map(|pending| (pending.place, pending.expires)) else { return Ok(None) };
+    let Some((place, expires)) = newest(&mut list, action, place, &moment) else { return Ok(None) };
     if admit(draft, policy, &mut list, &place, &moment, Asker::Stranger)?.is_err() {
         return Ok(None);
     }
@@ -66,6 +59,37 @@ pub(crate) fn resend(
     list.put(draft)?;
     draft.event(EventKind::ConfirmationAsked { action: action.into() });
     Ok(Some(draft.tentative(mail)))
+}
+
+/// Whether [`resend`] would do anything. After the clock went back it would, if only by storing that.
+pub(crate) fn may_resend(
+    draft: &mut Draft<'_>,
+    policy: &ConfirmPolicy,
+    action: &'static str,
+    place: Option<&Place>,
+) -> Result<bool, StepError> {
+    let moment = Moment::of(draft)?;
+    let mut list = Confirmations::read(draft)?;
+    let Some((place, _)) = newest(&mut list, action, place, &moment) else { return Ok(false) };
+    let went_back = list.mail.settle(policy, moment.now);
+    Ok(went_back || list.mail.admit(policy, &place, moment.now, Asker::Stranger).is_ok())
+}
+
+/// Where a mailed code of an action is pending, and until when: at a place, or the newest.
+fn newest(
+    list: &mut Confirmations,
+    action: &'static str,
+    place: Option<&Place>,
+    moment: &Moment,
+) -> Option<(Place, UnixSeconds)> {
+    let wanted = |pending: &Pending| {
+        pending.action == action
+            && place.is_none_or(|place| pending.place == *place)
+            && matches!(pending.style, Style::MailedCode { .. })
+            && pending.void(moment).is_none()
+    };
+    let newest = list.iter_mut().rev().find(|pending| wanted(pending));
+    newest.map(|pending| (pending.place, pending.expires))
 }
 
 /// Judges a mailed code against the one that is pending for this (action, session), never against any of several.

@@ -143,6 +143,16 @@ impl ConfirmSteps {
         mailed::resend(draft, &self.policy, A::NAME, place.as_ref())
     }
 
+    /// Whether [`resend_in`](Self::resend_in) would send, or has something to put right after the clock went back. Changes
+    /// nothing: for a look before a turn is taken, so that those who ask without login do not fill the account's queue.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is to be sent.
+    pub fn may_resend_in<A: Action>(&self, draft: &mut Draft<'_>, session: Option<&[u8]>) -> Result<bool, StepError> {
+        let place = session.map(place::<A>).transpose()?;
+        mailed::may_resend(draft, &self.policy, A::NAME, place.as_ref())
+    }
+
     /// Judges a mailed code. A wrong one is charged to the door of mailed codes and to this confirmation; anything but
     /// six ASCII digits is no guess, and is neither counted nor stored. `tag` names the credential the caller came
     /// with.

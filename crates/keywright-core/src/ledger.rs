@@ -78,6 +78,9 @@ pub use self::outcome::{Admission, Charge, Lane, Refusal};
 pub use self::policy::{GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError};
 use crate::UnixSeconds;
 
+/// A door's replays are told at most once in so many seconds. Ours: often enough for a log, seldom enough for a flood.
+pub const REPLAY_NOTE_SECONDS: u64 = 60;
+
 /// The secret that guesses are charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -242,6 +245,12 @@ impl GuessLedger {
             }
             entry.forgive(policy, &charge.lane, passed);
         })
+    }
+
+    /// Whether a replay at `door` is to be told now: one in [`REPLAY_NOTE_SECONDS`], so that who repeats a used code, which
+    /// is never charged, neither fills the log nor keeps the account's record busy. True if there is something to store.
+    pub fn note_replay(&mut self, door: Door, now: UnixSeconds) -> bool {
+        self.update(door, |entry| entry.note_replay(now))
     }
 
     /// Clears the streaks, waits and load of a door; known devices stay known. True if there was anything to clear: then

@@ -119,9 +119,10 @@ mod session;
 #[cfg(feature = "tower")]
 mod tower;
 
-pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError, Login, Unproven};
+pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
+pub use keywright_wire::{DueError, HostError};
 pub use policy::{
     BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
     SESSION_LIFETIME,
 };
-pub use service::{DueError, Nextcloud};
+pub use service::Nextcloud;

@@ -1,6 +1,6 @@
 //! What an account has enrolled, which of it an act asks for, and the judgement of a code that may be of two kinds.
 
-use keywright_core::SecretString;
+use keywright_core::{Refusal, SecretString};
 use keywright_store::{Draft, StepError, Tentative};
 use keywright_twofactor::{Proven, Verdict};
 
@@ -54,16 +54,17 @@ pub(crate) struct Enrolment {
     demand: Demand,
     /// What can be asked for, in the wire's order.
     methods: Vec<Factor>,
-    pub(crate) recovery_codes: u8,
+    pub(crate) recovery_codes: Option<u8>,
     /// Something is enrolled that the act goes by, and none of it can be asked for: nobody passes.
     pub(crate) is_stuck: bool,
 }
 
 impl Enrolment {
     /// The wish, if it is enrolled; else the first that is; else the password. So `password` never replaces an enrolled
-    /// one, and naming `email` mails nothing to who never enrolled it.
+    /// one, and naming `email` mails nothing to who never enrolled it. Where factors are changed there is no wish: the
+    /// first is the strongest, and a mailed code takes no device away.
     pub(crate) fn choose(&self, wish: Option<Factor>) -> Factor {
-        let wish = wish.filter(|wish| self.methods.contains(wish));
+        let wish = wish.filter(|wish| self.demand == Demand::Offered && self.methods.contains(wish));
         wish.or_else(|| self.methods.first().copied()).unwrap_or(Factor::Password)
     }
 
@@ -85,11 +86,11 @@ impl Enrolment {
 impl<H: Host> Parts<H> {
     pub(crate) fn enrolment(&self, draft: &mut Draft<'_>, user: &User, demand: Demand) -> Result<Enrolment, StepError> {
         let enrolled = self.factors.enrolled_in(draft)?;
-        let recovery_codes = enrolled.recovery.unwrap_or(0);
+        let recovery_codes = enrolled.recovery;
         let whatever_is_offered = demand != Demand::Offered;
         let mut methods = Vec::new();
         // Recovery codes without a device are seldom, but a factor: a new set takes their place.
-        if (whatever_is_offered && (enrolled.has_totp() || recovery_codes > 0))
+        if (whatever_is_offered && (enrolled.has_totp() || recovery_codes.is_some_and(|left| left > 0)))
             || (self.policy.by_totp && enrolled.has_totp())
         {
             methods.push(Factor::Totp);
@@ -106,6 +107,9 @@ impl<H: Host> Parts<H> {
     ///
     /// Eight digits can be both, where a device shows eight: the door of time-based codes decides, a wait there included,
     /// and is charged, once, for what is neither. Only an unused recovery code passes without a charge.
+    ///
+    /// A wait is said before the code is looked at (`decisions.md` 27a); for a text that is no code, if none could pass. A
+    /// recovery code is the way out of a door of time-based codes that strangers have shut, and opens it.
     pub(crate) fn verify_code(
         &self,
         draft: &mut Draft<'_>,
@@ -115,16 +119,52 @@ impl<H: Host> Parts<H> {
     ) -> Result<Verdict<Tentative<Proven>>, StepError> {
         let (code, purpose) = (code.expose(), Act::purpose(endpoint));
         let tag = self.tag(draft, caller)?;
-        if !self.factors.enrolled_in(draft)?.is_form_of_totp(code) {
-            return self.factors.verify_recovery_in(draft, code, &purpose, tag);
+        let enrolled = self.factors.enrolled_in(draft)?;
+        if !enrolled.is_form_of_totp(code) {
+            return match self.factors.verify_recovery_in(draft, code, &purpose, tag)? {
+                Verdict::Granted(proof) => self.by_recovery(draft, proof),
+                nothing @ (Verdict::Malformed | Verdict::NotEnrolled) => {
+                    Ok(self.shut(draft, caller, enrolled.recovery)?.map_or(nothing, Verdict::Refused))
+                }
+                verdict => Ok(verdict),
+            };
         }
         let as_totp = draft.judge(|draft| self.factors.verify_totp_in(draft, code, &purpose, tag))?;
         if matches!(as_totp.outcome(), Verdict::Denied(denial) if denial.charge().is_some()) {
             let as_recovery = draft.judge(|draft| self.factors.verify_recovery_in(draft, code, &purpose, tag))?;
             if matches!(as_recovery.outcome(), Verdict::Granted(_)) {
-                return draft.stage(as_recovery);
+                return match draft.stage(as_recovery)? {
+                    Verdict::Granted(proof) => self.by_recovery(draft, proof),
+                    verdict => Ok(verdict),
+                };
             }
         }
         draft.stage(as_totp)
+    }
+
+    fn by_recovery(
+        &self,
+        draft: &mut Draft<'_>,
+        proof: Tentative<Proven>,
+    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+        self.factors.unlock_totp_in(draft, &proof)?;
+        Ok(Verdict::Granted(proof))
+    }
+
+    /// What no code passes against, if both doors are shut: the end that comes first. One that is open must be told of, or
+    /// a client would never ask for the recovery code that is the way out. `recovery`: unused ones.
+    pub(crate) fn shut(
+        &self,
+        draft: &mut Draft<'_>,
+        caller: &Caller,
+        recovery: Option<u8>,
+    ) -> Result<Option<Refusal>, StepError> {
+        let tag = self.tag(draft, caller)?;
+        let Some(totp) = self.factors.totp_refused_in(draft, tag)? else { return Ok(None) };
+        if recovery.unwrap_or(0) == 0 {
+            return Ok(Some(totp));
+        }
+        let recovery = self.factors.recovery_refused_in(draft, tag)?;
+        Ok(recovery.map(|recovery| if recovery.retry_after() < totp.retry_after() { recovery } else { totp }))
     }
 }

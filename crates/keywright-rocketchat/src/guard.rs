@@ -1,7 +1,7 @@
 //! The second factor: which one a caller must prove, and what comes of it. The client wishes; the server chooses.
 
 use keywright_confirm::{Action, Confirmation, MailedCode, Sending};
-use keywright_core::{AccountId, Charge, Door, EventKind, Refusal, SecretString, Strength};
+use keywright_core::{AccountId, Charge, Door, EventKind, SecretString, Strength};
 use keywright_store::guess::{self, Guesser};
 use keywright_store::{Draft, Partition, Receipt, Slot, StepError, Tentative};
 use keywright_twofactor::Verdict;
@@ -210,8 +210,8 @@ impl<H: Host> Guard<'_, H> {
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let details = enrolment.details(Factor::Totp, &self.caller.user);
         let Some(code) = &self.sent.code else {
-            return Ok(match self.shut(draft, enrolment)? {
-                Some(seconds) => too_many(draft, seconds),
+            return Ok(match self.parts.shut(draft, self.caller, enrolment.recovery_codes)? {
+                Some(refusal) => too_many(draft, refusal.retry_after()),
                 None => complain(Complaint::Required, &details),
             });
         };
@@ -224,18 +224,6 @@ impl<H: Host> Guard<'_, H> {
             // Wrong, used, malformed, none of the kind: one answer.
             _ => complain(Complaint::Invalid, &details),
         })
-    }
-
-    /// How long nobody can pass by a code: only if both doors are shut. One that is open must be told of, or a client
-    /// would never ask for the recovery code that is the way out.
-    fn shut(&self, draft: &mut Draft<'_>, enrolment: &Enrolment) -> Result<Option<u64>, StepError> {
-        let tag = self.parts.tag(draft, self.caller)?;
-        let totp = self.parts.factors.totp_refused_in(draft, tag)?.as_ref().map(Refusal::retry_after);
-        if totp.is_none() || enrolment.recovery_codes == 0 {
-            return Ok(totp);
-        }
-        let recovery = self.parts.factors.recovery_refused_in(draft, tag)?.as_ref().map(Refusal::retry_after);
-        Ok(totp.and_then(|totp| recovery.map(|recovery| totp.min(recovery))))
     }
 
     fn by_email(
@@ -304,19 +292,16 @@ impl<H: Host> Guard<'_, H> {
         let details = enrolment.details(Factor::Password, &self.caller.user);
         let policy = &self.parts.policy;
         let usable = policy.password_fallback && self.caller.user.has_password;
-        let Some(_) = &self.sent.code else {
-            let guesser = self.password_guesser(draft)?;
+        let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
+        let guesser = self.password_guesser(draft)?;
+        // Without a password nothing can be right, and nothing is there to guess at; what is no digest is no guess.
+        if !usable || self.digest().is_none() {
             let refusal = if usable { guess::refused(draft, &policy.ledger, &guesser)? } else { None };
             return Ok(match refusal {
                 Some(refusal) => too_many(draft, refusal.retry_after()),
-                None => complain(Complaint::Required, &details),
+                None => complain(complaint, &details),
             });
-        };
-        // Without a password nothing can be right, and nothing is there to guess at; what is no digest is no guess.
-        if !usable || self.digest().is_none() {
-            return Ok(complain(Complaint::Invalid, &details));
         }
-        let guesser = self.password_guesser(draft)?;
         Ok(match guess::charge_first(draft, &policy.ledger, &guesser)? {
             Ok(charge) => Ruling::Charged(charge),
             Err(refusal) => too_many(draft, refusal.retry_after()),

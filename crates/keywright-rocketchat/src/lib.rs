@@ -77,8 +77,10 @@
 //! | `POST users.2fa.sendEmailCode` | `emailOrUsername`, no login | always success |
 //!
 //! A second factor comes in `x-2fa-code`: a time-based code or a recovery code (method `totp`), a mailed code (`email`),
-//! the SHA-256 of the login password (`password`). The server chooses which is asked for; a client can wish for another
-//! that is enrolled, never for a weaker one. Nothing is remembered: each call proves anew.
+//! the SHA-256 of the login password (`password`). The server chooses which is asked for. For `resetE2EKey` a client can wish
+//! for another that is enrolled and offered, a mailed code in the place of a time-based one too: so it is on this wire. For
+//! what changes factors it cannot: the strongest that is enrolled is asked for. The password never stands in for an enrolled
+//! one. Nothing is remembered: each call proves anew.
 //!
 //! # Which proof
 //! - `resetE2EKey` goes by what is enrolled **and** offered by [`RocketChatPolicy`], else by the password; with two-factor
@@ -112,7 +114,7 @@
 //!
 //! | # | upstream | here |
 //! |---|---|---|
-//! | 1 | a code works for 90 s, any number of times | once; a replay is denied, an event, and not charged |
+//! | 1 | a code works for 90 s, any number of times | once; a replay is denied and not charged, an event once a minute |
 //! | 2 | no limit on guesses; privileged callers have no limit at all | the guess ledger, per account; no permission lifts it |
 //! | 3 | two requests can use one recovery code; a used one can come back | one commit spends it |
 //! | 4, 5 | unsalted hashes, secrets in clear | keyed hashes, sealed records |
@@ -131,9 +133,10 @@
 //! Where the wire has no fitting answer, or the page leaves it open: 503 with `Retry-After` while an account is busy; 500
 //! when a store or a host fails (a reset may have happened then); 404 and 405 as JSON; `error-unauthorized` for a login
 //! without a username; `invalid-totp` for `regenerateCodes` with a wrong code; `error-not-allowed` for `enableEmail` with
-//! an address that is not verified. Tokens that bypass two-factor and young accounts are not let through. A call without
-//! a code gets 429 only if no code could pass: while time-based codes must wait, a client is still asked for a recovery
-//! code. A mailed code is for one act in one login; a second act within a minute waits for its own mail.
+//! an address that is not verified, and for `totp.enable` with a username that makes no label (empty, with a colon). Tokens
+//! that bypass two-factor and young accounts are not let through. A call without a code, or with a text that is no code, gets
+//! 429 only if no code could pass: while time-based codes must wait, a client is still asked for a recovery code. A mailed
+//! code is for one act in one login; a second act within a minute waits for its own mail.
 //!
 //! # What the host must know
 //! - The password's guesses are charged here, before [`Host::check_password`] is asked. Do not limit them again.
@@ -148,10 +151,14 @@
 //! # What `sendEmailCode` tells
 //! One answer, and one look at the store, for who is unknown, has no address, has nothing pending or has had their three
 //! mails: at a partition that has nothing, where there is no account. What remains: a mail that does go out is a commit and
-//! a call of [`Host::mail`] (at most three a day, and only while a code of the owner's own call is pending); the look waits
-//! for the account's turn while something else of it is being decided; and [`Host::find_user`] takes its own time. So queue
-//! the mail, and look up who does not exist as slowly as who does. A mail that is sent again voids the code before it, as
+//! a call of [`Host::mail`] (at most three a day, and only while a code of the owner's own call is pending); and
+//! [`Host::find_user`] takes its own time. The look waits for no turn of the account, and takes none. So queue the mail, and look up who does not exist as slowly as who does. A mail that is sent again voids the code before it, as
 //! every fresh one does.
+//!
+//! # What strangers lock
+//! A lock does not outlive its secret: what removes the devices or makes new recovery codes, by a factor's proof or with the
+//! permission, empties their doors. A recovery code opens the door of time-based codes. An administrator's `resetTOTP` also
+//! opens the door of mailed codes, the one way out for who has those alone; it leaves them switched on.
 //!
 //! # Limits of the wire
 //! A recovery code of this wire has 46 bits: with the database **and** the keyring one falls in about two hours. A mailed
@@ -175,8 +182,8 @@ mod service;
 mod tower;
 
 pub use host::{
-    Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
-    Quota, User,
+    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, Quota, User,
 };
+pub use keywright_wire::{DueError, HostError};
 pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
-pub use service::{DueError, RocketChat};
+pub use service::RocketChat;

@@ -36,7 +36,7 @@ pub struct RocketChatPolicy {
     /// `…_Enforce_Password_Fallback`: who has enrolled nothing proves the login password. Off, or without a password,
     /// such an act is refused; upstream lets it through.
     pub password_fallback: bool,
-    /// Names the server in authenticator apps: not empty, without a colon.
+    /// Names the server in authenticator apps: not empty, without a colon; else no device is enrolled.
     pub issuer: String,
     /// The largest request body, in bytes; a longer one is answered 413.
     pub max_body: usize,

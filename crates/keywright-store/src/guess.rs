@@ -30,7 +30,8 @@ pub enum Look<T> {
     Right(T),
     /// It is wrong: charged.
     Wrong,
-    /// It matches something already spent: denied, an event of its own, not charged.
+    /// It matches something already spent: denied, not charged; an event of its own, one in
+    /// [`REPLAY_NOTE_SECONDS`](keywright_core::ledger::REPLAY_NOTE_SECONDS) for a door.
     Replayed,
 }
 
@@ -79,7 +80,11 @@ pub fn check<'a, T>(
             Ok(Guess::Wrong(charge))
         }
         Look::Replayed => {
-            draft.event(EventKind::GuessDenied { door: guesser.door, reason: Reason::Replayed });
+            // Told once a minute: a replay costs its sender nothing, so a flood of them must cost us nothing.
+            if ledger.note_replay(guesser.door, draft.now()) {
+                draft.put(Slot::Ledger, &ledger, None)?;
+                draft.event(EventKind::GuessDenied { door: guesser.door, reason: Reason::Replayed });
+            }
             Ok(Guess::Replayed)
         }
     }
@@ -181,6 +186,17 @@ pub fn clear(draft: &mut Draft<'_>, door: Door) -> Result<(), StepError> {
         draft.put(Slot::Ledger, &ledger, None)?;
     }
     Ok(())
+}
+
+/// The same for a secret that is removed or replaced by one that nobody has guessed at: told, if there was a wait, a load or
+/// a lock to lift. A lock that outlived its secret would shut out the owner of the next one. Only after an act that was
+/// proven: guesses at a new secret begin at none.
+///
+/// # Errors
+/// [`StepError`]: nothing is emptied.
+pub fn retire(draft: &mut Draft<'_>, door: Door) -> Result<(), StepError> {
+    unlock(draft, door)?;
+    clear(draft, door)
 }
 
 fn admit(

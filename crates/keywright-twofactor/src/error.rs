@@ -10,6 +10,11 @@ pub enum TwoFactorError {
     /// be spent, or a change may have happened: let the user try the next code, and look at what is enrolled.
     #[error(transparent)]
     Transact(#[from] TransactError),
+    /// The proof does not open a change of factors: it is for another action, weaker than what is enrolled, or from before
+    /// an epoch moved; or it was for the first factor, and there is one. Nothing changed; ask for a fresh step-up for
+    /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS).
+    #[error("a change of factors needs a fresh proof of what is enrolled")]
+    NotProven,
     /// A step was misused.
     #[error(transparent)]
     Receipt(#[from] WrongReceipt),

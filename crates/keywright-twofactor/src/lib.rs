@@ -12,7 +12,7 @@
 //! # use std::sync::Arc;
 //! # use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy, Clock};
 //! # use keywright_store::{Driver, MemoryStore, Partition};
-//! use keywright_twofactor::{Beginning, Confirming, TwoFactor, TwoFactorPolicy, Verdict};
+//! use keywright_twofactor::{Beginning, Confirming, Leave, TwoFactor, TwoFactorPolicy, Verdict};
 //!
 //! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 //! # let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
@@ -21,7 +21,8 @@
 //! # let app = |secret: &[u8]| totp_rs::Builder::new().with_secret(secret).build();
 //! # let now = SystemClock.now()?.get();
 //! let two_factor = TwoFactor::new(driver, TwoFactorPolicy::default());
-//! let Beginning::Begun(pending) = two_factor.begin_enrolment(&account, b"session-1", "phone", None).await? else { panic!("full") };
+//! let leave = Leave::first_factor(account.clone(), b"session-1"); // later: a `StepUp`
+//! let Beginning::Begun(pending) = two_factor.begin_enrolment(leave, "phone", None).await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
 //! # assert!(uri.expose().starts_with("otpauth://totp/ACME%20Co:john.doe%40example.com?secret="));
 //! # let app = app(pending.secret().expose()).map_err(|error| format!("{error:?}"))?;
@@ -57,8 +58,12 @@
 //!   know the secret to check a code.
 //!
 //! # For hosts
-//! - Take a [`StepUp`] before a factor is added, replaced or removed, before recovery codes are made, and before the
-//!   e-mail switch is turned, when any factor is active; and tell the owner.
+//! - What [`TwoFactor`] changes of an account's factors takes a [`StepUp`] for [`CHANGE_FACTORS`] by value, or the [`Leave`]
+//!   for the first one, and looks in the commit whether it still holds. The steps that compose (`…_in`) do not ask: who
+//!   calls them has taken a proof of what is enrolled in the same draft, or acts as the operator; and so do the imports,
+//!   which are for seeding. Tell the owner of every change.
+//! - With the last device the guesses at it are forgotten, and with a set of recovery codes those at it: a lock does not
+//!   outlive its secret.
 //! - Removing the last device removes the recovery codes in the same commit.
 //! - [`Method::Mailed`] and [`Method::Password`] are what some protocols call a second factor. They are none; a rule that
 //!   takes them weakens the action it opens.
@@ -85,6 +90,7 @@ extern crate alloc;
 
 #[cfg(feature = "std")]
 mod error;
+mod leave;
 mod outcome;
 pub mod policy;
 #[cfg(feature = "qr")]
@@ -102,6 +108,7 @@ mod uri;
 
 #[cfg(feature = "std")]
 pub use error::TwoFactorError;
+pub use leave::{CHANGE_FACTORS, Leave};
 pub use outcome::{Denial, Method, Proven, Verdict};
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 #[cfg(feature = "std")]
@@ -110,7 +117,7 @@ pub use service::{SLOTS, TwoFactorSteps};
 pub use step_up::{Attested, Demand, MAX_SESSION, StepUp, StepUps};
 pub use step_up_policy::{Rule, StepUpPolicy, StepUpPolicyError};
 pub use totp::{
-    Algorithm, Beginning, Confirming, DeviceId, DeviceIdError, DeviceInfo, Enrolled, Parameters, ParametersError,
-    PendingDevice, SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
+    Algorithm, Beginning, Confirming, DeviceId, DeviceIdError, DeviceInfo, Enrolled, Enrolling, Parameters,
+    ParametersError, PendingDevice, SecretError, TotpCheck, TotpSecret, TotpVerifier, Window,
 };
 pub use uri::{KeyUri, UriError};

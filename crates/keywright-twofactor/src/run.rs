@@ -6,6 +6,7 @@ use keywright_core::{AccountId, DeviceTag, Refusal};
 use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, Tentative};
 
 use crate::error::TwoFactorError;
+use crate::leave::Leave;
 use crate::outcome::{Proven, Verdict};
 use crate::policy::TwoFactorPolicy;
 use crate::recovery::{ImportError, Liveness, RecoveryCodes};
@@ -45,19 +46,19 @@ impl TwoFactor {
         Ok(self.driver.observe(&partition, SLOTS, |draft| self.steps.enrolled_in(draft)).await?)
     }
 
-    /// Begins the enrolment of a device. See [`TwoFactorSteps::begin_enrolment_in`].
+    /// Begins the enrolment of a device, in the session of the proof. See [`TwoFactorSteps::begin_enrolment_in`].
     ///
     /// # Errors
     /// [`TwoFactorError`]; there is nothing to show.
     pub async fn begin_enrolment(
         &self,
-        account: &AccountId,
-        session: &[u8],
+        leave: impl Into<Leave> + Send,
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
-        let step = |draft: &mut Draft<'_>| self.steps.begin_enrolment_in(draft, session, name, replaces);
-        let (beginning, receipt) = self.run(account, SLOTS, step).await?;
+        let leave = leave.into();
+        let step = |draft: &mut Draft<'_>| self.steps.begin_enrolment_in(draft, leave.session(), name, replaces);
+        let (beginning, receipt) = self.with_leave(&leave, step).await?;
         Ok(match beginning {
             Beginning::Begun(pending) => Beginning::Begun(pending.release(&receipt)?),
             Beginning::TooManyDevices => Beginning::TooManyDevices,
@@ -79,7 +80,7 @@ impl TwoFactor {
         self.change(account, |draft| self.steps.confirm_enrolment_in(draft, session, code)).await
     }
 
-    /// Adds an active device with a secret from elsewhere. See [`TwoFactorSteps::import_device_in`].
+    /// Adds an active device with a secret from elsewhere: for seeding, so it asks for no proof. See [`TwoFactorSteps::import_device_in`].
     ///
     /// # Errors
     /// [`TwoFactorError`].
@@ -96,24 +97,25 @@ impl TwoFactor {
     ///
     /// # Errors
     /// [`TwoFactorError`].
-    pub async fn remove_device(&self, account: &AccountId, device: DeviceId) -> Result<bool, TwoFactorError> {
-        self.change(account, |draft| self.steps.remove_device_in(draft, device)).await
+    pub async fn remove_device(&self, proof: StepUp, device: DeviceId) -> Result<bool, TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| self.steps.remove_device_in(draft, device);
+        Ok(self.with_leave(&proof.into(), step).await?.0)
     }
 
     /// Removes all devices and the recovery codes. See [`TwoFactorSteps::remove_all_in`].
     ///
     /// # Errors
     /// [`TwoFactorError`].
-    pub async fn remove_all(&self, account: &AccountId) -> Result<bool, TwoFactorError> {
-        self.change(account, |draft| self.steps.remove_all_in(draft)).await
+    pub async fn remove_all(&self, proof: StepUp) -> Result<bool, TwoFactorError> {
+        Ok(self.with_leave(&proof.into(), |draft| self.steps.remove_all_in(draft)).await?.0)
     }
 
     /// Switches mailed codes on or off.
     ///
     /// # Errors
     /// [`TwoFactorError`].
-    pub async fn set_email(&self, account: &AccountId, on: bool) -> Result<bool, TwoFactorError> {
-        self.change(account, |draft| self.steps.set_email_in(draft, on)).await
+    pub async fn set_email(&self, leave: impl Into<Leave> + Send, on: bool) -> Result<bool, TwoFactorError> {
+        Ok(self.with_leave(&leave.into(), |draft| self.steps.set_email_in(draft, on)).await?.0)
     }
 
     /// Judges a time-based code. See [`TwoFactorSteps::verify_totp_in`].
@@ -144,17 +146,18 @@ impl TwoFactor {
         self.judge(account, SLOTS, |draft| self.steps.verify_recovery_in(draft, code, purpose, tag)).await
     }
 
-    /// Makes a set of recovery codes, to be shown once. See [`TwoFactorSteps::make_recovery_in`].
+    /// Makes a set of recovery codes, to be shown once. See [`TwoFactorSteps::make_recovery_in`]. For the codes that a first
+    /// device comes with, call that and [`TwoFactorSteps::confirm_enrolment_in`] in one draft.
     ///
     /// # Errors
     /// [`TwoFactorError`]; there is nothing to show.
     pub async fn make_recovery(
         &self,
-        account: &AccountId,
+        leave: impl Into<Leave> + Send,
         liveness: Liveness,
     ) -> Result<RecoveryCodes, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| self.steps.make_recovery_in(draft, liveness);
-        let (codes, receipt) = self.run(account, SLOTS, step).await?;
+        let (codes, receipt) = self.with_leave(&leave.into(), step).await?;
         Ok(codes.release(&receipt)?)
     }
 
@@ -166,7 +169,7 @@ impl TwoFactor {
         self.change(account, |draft| self.steps.acknowledge_recovery_in(draft)).await
     }
 
-    /// Takes over recovery codes from elsewhere. See [`TwoFactorSteps::import_recovery_in`]. The inner result says what is
+    /// Takes over recovery codes from elsewhere: for seeding, so it asks for no proof. See [`TwoFactorSteps::import_recovery_in`]. The inner result says what is
     /// wrong with the codes.
     ///
     /// # Errors
@@ -278,6 +281,17 @@ impl TwoFactor {
         let step = |draft: &mut Draft<'_>| self.steps.step_up_attested_in(draft, action, session, attested);
         let (opened, receipt) = self.run(account, &slots, step).await?;
         Ok(opened.map(|proof| proof.release(&receipt)).transpose()?)
+    }
+
+    /// A change of factors, if the leave for it holds in the very draft.
+    async fn with_leave<T: Send>(
+        &self,
+        leave: &Leave,
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<(T, Receipt), TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| if leave.holds_in(draft)? { step(draft).map(Some) } else { Ok(None) };
+        let (changed, receipt) = self.run(leave.account(), SLOTS, step).await?;
+        Ok((changed.ok_or(TwoFactorError::NotProven)?, receipt))
     }
 
     async fn change<T: Send>(

@@ -8,7 +8,7 @@ use crate::policy::TwoFactorPolicy;
 use crate::recovery::{self, ImportError, Liveness, RecoveryCodes};
 use crate::step;
 use crate::step_up::{Attested, Demand, StepUp, StepUps};
-use crate::totp::{Beginning, Confirming, DeviceId, Enrolled, Parameters, PendingDevice, TotpSecret};
+use crate::totp::{Beginning, Confirming, DeviceId, Enrolled, Enrolling, Parameters, PendingDevice, TotpSecret};
 
 /// The slots that these steps read: name them to the driver and it loads them in one go. Step-up reads
 /// [`StepUps::slot`] as well.
@@ -20,7 +20,9 @@ pub const SLOTS: &[Slot] = &[Slot::Factors, Slot::Recovery, Slot::Ledger];
 /// not held up by strangers' failures. `purpose` says what a proof is for; it is carried by the [`Proven`].
 ///
 /// Adding, replacing or removing a device, making recovery codes and the e-mail switch change what proves the account.
-/// These steps do not ask: the caller takes a [`StepUp`] first, when any factor is active.
+/// These steps do not ask: the caller takes a [`StepUp`] or a [`Proven`] factor first, in the same draft, when any factor is
+/// active. Where a secret goes, its door of the guess ledger is emptied with it, so the proof is one of a factor, or the
+/// act an operator's: a mailed code never takes a factor away.
 #[derive(Debug, Clone, Default)]
 pub struct TwoFactorSteps {
     policy: TwoFactorPolicy,
@@ -115,6 +117,24 @@ impl TwoFactorSteps {
         parameters: Parameters,
     ) -> Result<DeviceId, StepError> {
         step::import(draft, &self.policy, name, secret, parameters)
+    }
+
+    /// Puts a device of a secret that the client brings in the place of all others, in one step, and gives its end as the
+    /// [`Enrolling`]: a code of the new device proves it and is spent for every purpose. For wires on which the client
+    /// draws the secret (LibrePass). The recovery codes stay: make new ones in the same draft.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing changed. [`StepError::Misuse`] for a bad name, a secret that is too short (see
+    /// [`TwoFactorPolicy::takes`]), and codes that the ledger's policy does not guard.
+    pub fn enrol_in(
+        &self,
+        draft: &mut Draft<'_>,
+        name: &str,
+        secret: TotpSecret,
+        parameters: Parameters,
+        code: &str,
+    ) -> Result<Enrolling, StepError> {
+        step::enrol(draft, &self.policy, name, secret, parameters, code)
     }
 
     /// Removes a device. The last one takes the recovery codes with it. Gives whether it was there.

@@ -179,9 +179,9 @@ impl Factors {
     /// are the end of eight.
     pub(crate) fn clashes(&self, secret: &TotpSecret, parameters: &Parameters) -> bool {
         // Every device is compared.
-        self.devices.iter().fold(false, |clashes, device| {
-            clashes | (device.secret.ct_eq(secret) & (device.parameters != *parameters))
-        })
+        self.devices
+            .iter()
+            .fold(false, |clashes, device| clashes | (device.secret.ct_eq(secret) & (device.parameters != *parameters)))
     }
 
     /// Adds a device whose first acceptable step is `next` or later.

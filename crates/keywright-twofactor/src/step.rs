@@ -11,7 +11,7 @@ use crate::policy::{DOOR, ENROLMENT_TRIES, Once, STRENGTH, TwoFactorPolicy};
 use crate::recovery;
 use crate::state::{Factors, Pending, Sight, after_fence, is_name, purpose_digest, session_digest};
 use crate::totp::code::{TotpVerifier, TypedCode};
-use crate::totp::device::{Beginning, Confirming, DeviceId, Enrolled, PendingDevice};
+use crate::totp::device::{Beginning, Confirming, DeviceId, Enrolled, Enrolling, PendingDevice};
 use crate::totp::secret::TotpSecret;
 
 pub(crate) fn enrolled(draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
@@ -22,6 +22,7 @@ pub(crate) fn enrolled(draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
         devices: factors.devices.iter().map(crate::state::Device::info).collect(),
         pending: factors.pending.as_ref().is_some_and(|pending| pending.is_live(now, fence, epochs)),
         recovery: recovery::remaining(draft)?,
+        recovery_form: recovery::preset(draft)?,
         email: factors.email,
     })
 }
@@ -46,14 +47,18 @@ pub(crate) fn begin(
         _ => {}
     }
     let secret = TotpSecret::random(draft.entropy())?;
-    let (made, epochs) = (draft.now(), draft.root()?.epochs());
+    let (made, epochs, fence) = (draft.now(), draft.root()?.epochs(), draft.keyring().fence());
+    // Told once for as long as one is pending: who begins over and over does not fill the log.
+    let was_pending = factors.pending.as_ref().is_some_and(|pending| pending.is_live(made, fence, epochs));
     let expires = made.plus(policy.pending_seconds);
     let shown = PendingDevice { secret: secret.duplicate(), parameters: policy.parameters, expires };
     let parameters = policy.parameters;
     factors.pending =
         Some(Pending { name: name.into(), replaces, session, secret, parameters, made, expires, epochs, wrong: 0 });
     factors.put(draft)?;
-    draft.event(EventKind::FactorPending);
+    if !was_pending {
+        draft.event(EventKind::FactorPending);
+    }
     Ok(Beginning::Begun(draft.tentative(shown)))
 }
 
@@ -94,6 +99,9 @@ pub(crate) fn confirm(
     let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
     if factors.devices.len() >= policy.devices {
         return Ok(Confirming::TooManyDevices);
+    }
+    if factors.devices.is_empty() {
+        guess::retire(draft, DOOR)?;
     }
     // The code may be shown by other devices too (an imported twin): spent is spent, within the same wider window.
     let window = policy.enrolment_window;
@@ -141,6 +149,49 @@ pub(crate) fn import(
     Ok(id)
 }
 
+/// Puts a device of a secret that the client brings in the place of all others, proven by a code of it. That code is
+/// spent, as one that is verified is; it is not charged, for who brings a secret has nothing to guess.
+pub(crate) fn enrol(
+    draft: &mut Draft<'_>,
+    policy: &TwoFactorPolicy,
+    name: &str,
+    secret: TotpSecret,
+    parameters: crate::Parameters,
+    code: &str,
+) -> Result<Enrolling, StepError> {
+    if !is_name(name) || !policy.takes(&secret) || policy.guards(&parameters).is_err() {
+        return Err(StepError::Misuse("a device that the policy does not take"));
+    }
+    let (now, fence) = (draft.now(), draft.keyring().fence());
+    let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
+        return Ok(Enrolling::Malformed);
+    };
+    let next = after_fence(&parameters, fence);
+    let found =
+        TotpVerifier::by_totp_rs(&secret, parameters).judge(&typed, parameters.step_at(now), policy.window, next);
+    if !bool::from(found.fresh) {
+        return Ok(Enrolling::Wrong);
+    }
+    let mut factors = Factors::read(draft)?;
+    // The old devices may show the code too (the same secret once more): spent is spent.
+    let sight = Sight { now, fence, window: policy.window, once: Once::Account, purpose: purpose_digest("") };
+    let seen = factors.look(&typed, &sight);
+    factors.advance(&seen, &sight);
+    let ids: alloc::vec::Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
+    let replaced = !ids.is_empty();
+    for id in ids {
+        factors.remove(id);
+    }
+    factors.pending = None;
+    guess::retire(draft, DOOR)?;
+    let id = factors.new_id(draft)?;
+    factors.add(id, name.into(), secret, parameters, now, found.after);
+    factors.put(draft)?;
+    move_epoch(draft)?;
+    draft.event(if replaced { EventKind::FactorReplaced } else { EventKind::FactorAdded });
+    Ok(Enrolling::Active(id))
+}
+
 /// Removes one device. The last one takes the recovery codes with it.
 pub(crate) fn remove(draft: &mut Draft<'_>, id: DeviceId) -> Result<bool, StepError> {
     let mut factors = Factors::read(draft)?;
@@ -148,7 +199,7 @@ pub(crate) fn remove(draft: &mut Draft<'_>, id: DeviceId) -> Result<bool, StepEr
         return Ok(false);
     }
     draft.event(EventKind::FactorRemoved);
-    finish_removal(draft, &factors)?;
+    finish_removal(draft, &factors, true)?;
     Ok(true)
 }
 
@@ -164,14 +215,19 @@ pub(crate) fn remove_all(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     if ids.is_empty() && !pending {
         return recovery::remove(draft);
     }
-    finish_removal(draft, &factors)?;
+    finish_removal(draft, &factors, !ids.is_empty())?;
     Ok(true)
 }
 
-fn finish_removal(draft: &mut Draft<'_>, factors: &Factors) -> Result<(), StepError> {
+/// `removed`: a device went, not only one that waited.
+fn finish_removal(draft: &mut Draft<'_>, factors: &Factors, removed: bool) -> Result<(), StepError> {
     factors.put(draft)?;
     move_epoch(draft)?;
     if factors.devices.is_empty() {
+        if removed {
+            // The guesses were at secrets that are gone; a lock that outlived them would shut out the next one's owner.
+            guess::retire(draft, DOOR)?;
+        }
         recovery::remove(draft)?;
     }
     Ok(())

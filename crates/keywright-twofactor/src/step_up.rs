@@ -47,9 +47,15 @@ pub struct StepUp {
     session: Vec<u8>,
     method: Method,
     remembered: bool,
+    epochs: Epochs,
 }
 
 impl StepUp {
+    /// In which epochs it was made: a difference voids it for what changes factors.
+    pub(crate) const fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+
     /// Who.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
@@ -352,7 +358,8 @@ fn proof(
     remembered: bool,
 ) -> Result<Tentative<StepUp>, StepError> {
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    let proof = StepUp { account, action: action.into(), session: session.to_vec(), method, remembered };
+    let epochs = draft.root()?.epochs();
+    let proof = StepUp { account, action: action.into(), session: session.to_vec(), method, remembered, epochs };
     Ok(draft.tentative(proof))
 }
 

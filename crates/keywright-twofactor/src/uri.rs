@@ -45,11 +45,17 @@ impl KeyUri {
         secret: TotpSecret,
         parameters: Parameters,
     ) -> Result<Self, UriError> {
-        let good = |part: &str| !part.is_empty() && !part.contains(':');
-        if !good(account) || !issuer.is_none_or(good) {
-            return Err(UriError::Label);
-        }
+        Self::check_label(issuer, account)?;
         Ok(Self { issuer: issuer.map(Into::into), account: account.into(), secret, parameters })
+    }
+
+    /// Whether a label can be made of these: to be asked before a code is spent for a device that could not be shown.
+    ///
+    /// # Errors
+    /// [`UriError::Label`], as [`new`](Self::new).
+    pub fn check_label(issuer: Option<&str>, account: &str) -> Result<(), UriError> {
+        let good = |part: &str| !part.is_empty() && !part.contains(':');
+        if good(account) && issuer.is_none_or(good) { Ok(()) } else { Err(UriError::Label) }
     }
 
     /// The URI. Parameters that are the default of every app are left out.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::policy::MAX_DEVICES;
-use super::{DeviceTag, Door, GuessLedger, Lane, LedgerPolicy, Refusal, Strength};
+use super::{DeviceTag, Door, GuessLedger, Lane, LedgerPolicy, REPLAY_NOTE_SECONDS, Refusal, Strength};
 use crate::UnixSeconds;
 
 /// A lane's failures since its last success.
@@ -84,7 +84,7 @@ impl Load {
 }
 
 /// One door.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// How often it was unlocked or cleared: a charge from before is not given back from what came after.
     pub(super) unlocks: u32,
@@ -92,6 +92,14 @@ pub(super) struct Entry {
     /// By their last right guess, the latest last. At most [`MAX_DEVICES`], no tag twice.
     pub(super) devices: Vec<Device>,
     pub(super) load: Load,
+    /// When a replay was told last; 1970 for never.
+    pub(super) replay: UnixSeconds,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { unlocks: 0, stranger: Streak::NONE, devices: Vec::new(), load: Load::NONE, replay: UnixSeconds::EPOCH }
+    }
 }
 
 impl Entry {
@@ -191,6 +199,14 @@ impl Entry {
         let surplus = self.devices.len().saturating_sub(policy.devices);
         self.devices.drain(..surplus);
         self.devices.retain(|device| device.streak.count < policy.device_forget);
+    }
+
+    /// Remembers that a replay is told now, unless one was a moment ago. After the clock went back it is told anew, once.
+    pub(super) fn note_replay(&mut self, now: UnixSeconds) {
+        let told = self.replay;
+        if told == UnixSeconds::EPOCH || now < told || now.since(told) >= REPLAY_NOTE_SECONDS {
+            self.replay = now;
+        }
     }
 
     /// Clears streaks and load. True if there were any.

@@ -342,6 +342,27 @@ fn a_policy_above_one_percent_a_year_is_refused() {
     assert!(slow.check_guess_probability(GuessOdds::totp(2, 2, 5, 6).unwrap()).is_ok());
 }
 
+/// One event a minute and door, whatever the clock does.
+#[test]
+fn a_replay_is_told_once_a_minute() {
+    let mut ledger = GuessLedger::default();
+    let at = |seconds: u64| UnixSeconds::new(1_700_000_000 + seconds).unwrap();
+    assert!(ledger.note_replay(Door::Totp, at(0)));
+    assert!(ledger.note_replay(Door::Recovery, at(0)), "each door");
+    for seconds in [0, 1, REPLAY_NOTE_SECONDS - 1] {
+        let before = ledger.clone();
+        assert!(!ledger.note_replay(Door::Totp, at(seconds)));
+        assert_eq!(ledger, before);
+    }
+    assert!(ledger.note_replay(Door::Totp, at(REPLAY_NOTE_SECONDS)));
+    let back = UnixSeconds::new(1_000_000_000).unwrap();
+    assert!(ledger.note_replay(Door::Totp, back), "the clock went back");
+    assert!(!ledger.note_replay(Door::Totp, back));
+    // It is no guess: nothing to lift, nothing that waits.
+    assert!(!ledger.unlock(Door::Totp) && !ledger.clear(Door::Totp));
+    assert_eq!(ledger.peek(&policy(), Door::Totp, Strength::Guessable, None, back), None);
+}
+
 #[test]
 fn tags_are_shown_short() {
     assert_eq!(format!("{PHONE:?}"), "DeviceTag(07070707..)");
@@ -359,6 +380,7 @@ struct HostileEntry {
     stranger: (u16, u64),
     devices: Vec<([u8; 16], (u16, u64))>,
     load: (u16, u64),
+    replay: u64,
 }
 
 fn hostile() -> impl Strategy<Value = Hostile> {
@@ -366,8 +388,9 @@ fn hostile() -> impl Strategy<Value = Hostile> {
     let streak = move || (prop_oneof![any::<u16>(), 0..60_u16], time());
     let device = (0..4_u8, streak()).prop_map(|(tag, streak)| ([tag; 16], streak));
     let door = prop::sample::select(alloc::vec![Door::Challenge, Door::Totp, Door::Recovery]);
-    let entry = (any::<u32>(), streak(), prop::collection::vec(device, 0..8), streak())
-        .prop_map(|(unlocks, stranger, devices, load)| HostileEntry { unlocks, stranger, devices, load });
+    let entry = (any::<u32>(), streak(), prop::collection::vec(device, 0..8), streak(), time()).prop_map(
+        |(unlocks, stranger, devices, load, replay)| HostileEntry { unlocks, stranger, devices, load, replay },
+    );
     prop::collection::vec((door, entry), 0..4).prop_map(|doors| Hostile { doors })
 }
 
@@ -411,7 +434,11 @@ proptest! {
                 let mut tags: Vec<_> = entry.devices.iter().map(|(tag, _)| *tag).collect();
                 tags.sort_unstable();
                 tags.dedup();
-                let times = entry.devices.iter().map(|(_, streak)| streak.1).chain([entry.stranger.1, entry.load.1]);
+                let times = entry.devices.iter().map(|(_, streak)| streak.1).chain([
+                    entry.stranger.1,
+                    entry.load.1,
+                    entry.replay,
+                ]);
                 tags.len() == entry.devices.len()
                     && entry.devices.len() <= MAX_DEVICES
                     && times.into_iter().all(|time| UnixSeconds::new(time).is_ok())
@@ -433,9 +460,9 @@ fn the_stored_form_is_stable() {
         wrong(&mut ledger, None, at(0));
     }
     let stored = postcard::to_allocvec(&ledger).unwrap();
-    // One door, the fourth; no unlock; streak 5 until + 30 s; one device; load 5.
+    // One door, the fourth; no unlock; streak 5 until + 30 s; one device; load 5; no replay.
     let tag = "07".repeat(16);
-    let expected = format!("01 03 00 059ea4a7da06 01 {tag} 0000 0580a4a7da06").replace(' ', "");
+    let expected = format!("01 03 00 059ea4a7da06 01 {tag} 0000 0580a4a7da06 00").replace(' ', "");
     assert_eq!(hex::encode(&stored), expected);
     assert_eq!(postcard::from_bytes::<GuessLedger>(&stored).unwrap(), ledger);
 

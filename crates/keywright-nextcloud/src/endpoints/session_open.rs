@@ -151,7 +151,7 @@ fn prove_both<'a, H: Host>(
             return Ok(Err(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())));
         }
     }
-    let tokens = match token::judge(parts, caller, draft, &sent.tokens, prover.tag)? {
+    let tokens = match token::judge(parts, caller, draft, &sent.tokens)? {
         Ok(tokens) => tokens,
         Err(error) => return Ok(Err(error)),
     };

@@ -1,6 +1,6 @@
 //! Two-factor tokens (dossier § 6): what `session/request` lists and `session/open` judges.
 
-use keywright_core::DeviceTag;
+use keywright_core::Refusal;
 use keywright_store::{Draft, Judged, StepError, Tentative};
 use keywright_twofactor::{Method, Proven, TwoFactorSteps, Verdict};
 use serde_json::{Value, json};
@@ -107,15 +107,29 @@ impl<'a> Held<'a, '_> {
 }
 
 /// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
-/// forgiven, and one that is no code by its form keeps the others from being judged, so that it makes no free probe.
+/// forgiven. One that is no code by its form, or whose door is shut, keeps all of them from being looked at, so that it
+/// makes no free probe of the others.
 pub(super) fn judge<'a, 's, H: Host>(
     parts: &'s Parts<H>,
     caller: &Caller,
     draft: &mut Draft<'a>,
     tokens: &Tokens<'s>,
-    tag: Option<DeviceTag>,
 ) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
     let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
+    let enrolled = parts.factors.enrolled_in(draft)?;
+    if !totp.is_none_or(|code| enrolled.is_form_of_totp(code))
+        || !backup.is_none_or(|code| enrolled.is_form_of_recovery(code))
+    {
+        return Ok(Err(ApiError::TOKEN_FAILED));
+    }
+    let tag = parts.factor_tag(draft, caller)?;
+    let refusals = [
+        totp.map(|_| parts.factors.totp_refused_in(draft, tag)).transpose()?.flatten(),
+        backup.map(|_| parts.factors.recovery_refused_in(draft, tag)).transpose()?.flatten(),
+    ];
+    if let Some(wait) = refusals.iter().flatten().map(Refusal::retry_after).max() {
+        return Ok(Err(ApiError::LOGIN_NOT_ALLOWED.retry_after(wait)));
+    }
     let mut steps: Vec<Step<'a, 's>> = Vec::new();
     if let Some(code) = totp {
         steps.push(Box::new(move |draft| parts.factors.verify_totp_in(draft, code, PURPOSE, tag)));
@@ -127,35 +141,21 @@ pub(super) fn judge<'a, 's, H: Host>(
     for step in steps {
         held.push(draft.judge(step)?);
     }
-    let none_is = |kind: fn(&Outcome) -> bool| !held.iter().any(|judged| kind(judged.outcome()));
-    if !none_is(|outcome| matches!(outcome, Verdict::Malformed | Verdict::NotEnrolled)) {
-        return Ok(Err(ApiError::TOKEN_FAILED));
-    }
-    if none_is(|outcome| !matches!(outcome, Verdict::Granted(_))) {
+    if held.iter().all(|judged| matches!(judged.outcome(), Verdict::Granted(_))) {
         return Ok(Ok(Held { factors: &parts.factors, tokens: held }));
     }
-    // A wait is said before a code is looked at: then the other code is not charged either.
-    let waits = !none_is(|outcome| matches!(outcome, Verdict::Refused(_)));
     let mut error = ApiError::TOKEN_FAILED;
     for judged in held {
-        match judged.outcome() {
-            Verdict::Refused(_) => {}
-            Verdict::Denied(_) if !waits => {}
-            _ => continue,
+        if matches!(judged.outcome(), Verdict::Granted(_)) {
+            continue;
         }
-        match draft.stage(judged)? {
-            Verdict::Refused(refusal) => {
-                let wait = refusal.retry_after().max(error.retry_after.unwrap_or(0));
-                error = ApiError::LOGIN_NOT_ALLOWED.retry_after(wait);
-            }
-            Verdict::Denied(denial) => {
-                if let Some(charge) = denial.charge()
-                    && let Some(last) = shut_out(draft, caller, parts.policy.two_factor.ledger(), charge)?
-                {
-                    error = last;
-                }
-            }
-            _ => return Err(StepError::Misuse("a wrong token became right within one step")),
+        let Verdict::Denied(denial) = draft.stage(judged)? else {
+            return Err(StepError::Misuse("a token that is a code of an open door was not looked at"));
+        };
+        if let Some(charge) = denial.charge()
+            && let Some(last) = shut_out(draft, caller, parts.policy.two_factor.ledger(), charge)?
+        {
+            error = last;
         }
     }
     Ok(Err(error))

@@ -1,17 +1,18 @@
 //! Two-factor tokens: what is asked for, what each answer costs, and what is left of a token beside a wrong passphrase.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use keywright_core::Clock;
+use keywright_core::{AccountId, Clock};
 use keywright_nextcloud::{CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
 use keywright_sqlite::SqliteStore;
+use keywright_store::{Draft, MemoryStore, Partition};
+use keywright_store_conformance::{FaultStore, Odds};
 use keywright_twofactor::recovery::Liveness;
-use keywright_twofactor::{TotpSecret, TwoFactor, TwoFactorPolicy, Verdict};
+use keywright_twofactor::{SLOTS, TotpSecret, TwoFactor, TwoFactorPolicy, Verdict};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Client, FlakyStore, START, World, alice, bob, salts, secret};
+use crate::support::{Answer, Client, START, World, alice, bob, salts, secret};
 
 const SEED: [u8; 20] = [0x5e; 20];
 
@@ -47,14 +48,24 @@ async fn enrol(world: &World) {
 
 /// Alice's recovery codes.
 async fn recovery(world: &World) -> Vec<String> {
-    let codes = factors(world).make_recovery(&alice(), Liveness::Now).await.unwrap();
-    codes.iter().map(String::from).collect()
+    made(world, &alice()).await
 }
 
 /// Codes of the right form that are none of Alice's.
 async fn foreign(world: &World) -> Vec<String> {
-    let codes = factors(world).make_recovery(&bob(), Liveness::Now).await.unwrap();
-    codes.iter().map(String::from).collect()
+    made(world, &bob()).await
+}
+
+async fn made(world: &World, account: &AccountId) -> Vec<String> {
+    let make = |draft: &mut Draft<'_>| factors(world).steps().make_recovery_in(draft, Liveness::Now);
+    let (codes, receipt) = world.driver.transact(&Partition::account(account), SLOTS, make).await.unwrap();
+    codes.release(&receipt).unwrap().iter().map(String::from).collect()
+}
+
+async fn remove(world: &World) {
+    let device = factors(world).enrolled(&alice()).await.unwrap().devices[0].id;
+    let remove = |draft: &mut Draft<'_>| factors(world).steps().remove_device_in(draft, device);
+    world.driver.transact(&Partition::account(&alice()), SLOTS, remove).await.unwrap();
 }
 
 /// Alice with the challenge `secret(1)` and a device.
@@ -114,8 +125,7 @@ async fn a_request_lists_the_tokens_that_the_account_has() {
         assert!(matches!(verdict, Verdict::Granted(_)));
     }
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp]}));
-    let device = factors(&world).enrolled(&alice()).await.unwrap().devices[0].id;
-    factors(&world).remove_device(&alice(), device).await.unwrap();
+    remove(&world).await;
     laptop.get("session/request").await.is(200, json!({"challenge": challenge}));
     laptop.open(&secret(1)).await.is(200, opened());
 }
@@ -267,6 +277,38 @@ async fn a_token_that_passed_is_not_held_up_by_strangers() {
     }
     world.password().open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
     world.token("phone").open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+/// Known for having passed by factors that are changed since is known for nothing; the challenge's door is another.
+#[tokio::test]
+async fn a_change_of_factors_makes_a_token_a_stranger_at_their_doors() {
+    let world = world().await;
+    world.token("phone").open_totp(&secret(1), &code_before()).await.is(200, opened());
+    let next = TotpSecret::from_slice(&[0x5f; 20]).unwrap();
+    factors(&world).import_device(&alice(), "next", &next).await.unwrap();
+    for _ in 0..5 {
+        world.password().open_totp(&secret(1), &wrong()).await;
+    }
+    world.token("phone").open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
+}
+
+/// The form of both and the waits of both come before a look at either: nothing is learnt of one by spoiling the other.
+#[tokio::test]
+async fn a_shut_door_keeps_the_other_token_from_being_looked_at() {
+    let world = world().await;
+    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
+    for _ in 0..5 {
+        world.password().open_totp(&secret(1), &wrong()).await;
+    }
+    let (rows, mut laptop) = (world.scan().await, world.token("laptop"));
+    for backup in [&codes[0], &foreign[0]] {
+        for totp in [code(0), wrong()] {
+            let both = json!({"totp": totp, "backup_codes": backup});
+            laptop.open_with(&secret(1), both).await.waits(403, "64a6cf1f", 30);
+        }
+        laptop.open_with(&secret(1), json!({"totp": "x", "backup_codes": backup})).await.fails(401, "8b4f02b4");
+    }
+    assert_eq!(world.scan().await, rows);
 }
 
 #[tokio::test]
@@ -452,17 +494,17 @@ async fn a_reset_takes_no_factor_away() {
 
 #[tokio::test]
 async fn a_fault_spends_and_charges_nothing() {
-    let store = Arc::new(FlakyStore::default());
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let world = World::on(store.clone(), NextcloudPolicy::default()).await;
     enrolled(&world).await;
     let rows = world.scan().await;
     let mut laptop = world.token("laptop");
-    for fault in [&store.full, &store.silent] {
-        fault.store(true, Ordering::SeqCst);
+    for fault in [Odds::FULL, Odds::SILENT] {
+        store.randomise(0, fault);
         for (proof, code) in [(1, code(0)), (1, wrong()), (9, code(0))] {
             laptop.open_totp(&secret(proof), &code).await.fails(500, "0");
         }
-        fault.store(false, Ordering::SeqCst);
+        store.calm();
         assert_eq!(world.scan().await, rows);
     }
     assert!(!laptop.is_authorized().await);

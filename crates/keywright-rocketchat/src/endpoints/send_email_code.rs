@@ -1,7 +1,7 @@
 //! `POST users.2fa.sendEmailCode`: sends a fresh code for what a call **with** a login has started, and nothing else. No
 //! login, so the answer is always the same: known or not, sent or not, failed or not.
 
-use keywright_store::{Draft, Partition, Slot};
+use keywright_store::{Draft, Partition, Slot, TransactError};
 
 use super::Input;
 use crate::guard::{Act, send_code};
@@ -9,8 +9,13 @@ use crate::host::{Host, Named};
 use crate::service::{Answered, Failure, Parts, Reply};
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input) -> Answered {
-    if let Err(failure) = resend(parts, input).await {
-        tracing::error!(error = &failure as &dyn std::error::Error, "a code was not sent again");
+    match resend(parts, input).await {
+        Ok(()) => {}
+        // Anybody can bring this about, so it is no line of the log that an operator watches.
+        Err(Failure::Moved | Failure::Transact(TransactError::Busy)) => {
+            tracing::debug!("an account was busy, a code was not sent again");
+        }
+        Err(failure) => tracing::error!(error = &failure as &dyn std::error::Error, "a code was not sent again"),
     }
     Ok(Ok(Reply::success()))
 }
@@ -22,7 +27,12 @@ async fn resend<H: Host>(parts: &Parts<H>, input: &Input) -> Result<(), Failure>
     // The same look for who does not exist, at a partition that has nothing.
     let decoy = || Partition::name(&parts.devices.mac(&[b"rocketchat-decoy", name.as_bytes()]));
     let partition = user.as_ref().map_or_else(decoy, |user| Partition::account(&user.account));
-    // Who switched mailed codes off has nothing pending: the factor epoch moved.
+    // Who switched mailed codes off has nothing pending: the factor epoch moved. A look waits for no turn and takes none
+    // from the owner: without it strangers would fill the account's queue.
+    let look = |draft: &mut Draft<'_>| parts.confirmations.may_resend_in::<Act>(draft, None);
+    if !parts.driver.observe(&partition, &[Slot::Confirmations], look).await? {
+        return Ok(());
+    }
     let resend = |draft: &mut Draft<'_>| parts.confirmations.resend_in::<Act>(draft, None);
     let (mail, receipt) = parts.driver.transact(&partition, &[Slot::Confirmations], resend).await?;
     if let (Some(user), Some(mail)) = (user, mail) {

@@ -16,8 +16,6 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &Secre
         .step_alone(caller, &FACTORS, |draft| {
             Ok(match parts.verify_code(draft, caller, code, Endpoint::TotpDisable)? {
                 Verdict::Granted(proof) => {
-                    // What strangers have locked is opened with what is proven: a device enrolled next starts fresh.
-                    parts.factors.unlock_totp_in(draft, &proof)?;
                     parts.factors.remove_all_in(draft)?;
                     Ok(Some(proof))
                 }

@@ -1,7 +1,7 @@
 //! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate` changes that.
 
 use keywright_store::{Draft, Slot, StepError, Tentative};
-use keywright_twofactor::{Beginning, PendingDevice};
+use keywright_twofactor::{Beginning, KeyUri, PendingDevice};
 use serde_json::json;
 
 use super::FACTORS;
@@ -22,7 +22,12 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentC
         tracing::error!("the policy's devices do not show codes of this wire");
         return Ok(Err(ApiError::not_allowed()));
     }
-    // Said first: nobody's code is spent for it.
+    // Said first, as what comes next: nobody's code is spent for it.
+    let name = caller.user.username.as_deref().unwrap_or_default();
+    if KeyUri::check_label(Some(&parts.policy.issuer), name).is_err() {
+        tracing::error!("the policy's issuer, or a username, makes no label of an otpauth URI");
+        return Ok(Err(ApiError::not_allowed()));
+    }
     if has_totp(parts, caller).await? {
         return Ok(Err(ApiError::already_enabled()));
     }
@@ -35,7 +40,6 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentC
     };
     let Some(device) = begun else { return Ok(Err(ApiError::already_enabled())) };
     let device = device.release(&receipt)?;
-    let name = caller.user.username.as_deref().unwrap_or_default();
     let uri = device.uri(&parts.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
     Ok(Ok(Reply::ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()}))))
 }

@@ -60,6 +60,29 @@ async fn mailed_codes_guard_the_factors() {
     }
 }
 
+/// A mailed code is confirmation: it takes no device away, and adds nothing beside one, whatever the client would like.
+#[tokio::test]
+async fn with_both_enrolled_a_change_of_factors_asks_for_the_device() {
+    for policy in policies() {
+        let enabled = policy.enabled;
+        for path in ["users.resetTOTP", "users.2fa.disableEmail", "users.2fa.enableEmail"] {
+            let world = World::with(policy.clone()).await.with_email(ADMIN).await;
+            if !enabled && path == "users.resetTOTP" {
+                continue;
+            }
+            let client = world.client(ADMIN);
+            for code in ["", "000000"] {
+                let answer = client.post(path).method("email").code(code).send().await;
+                let details =
+                    &answer.fails(if code.is_empty() { "totp-required" } else { "totp-invalid" }).json()["details"];
+                assert_eq!(details["method"], json!("totp"), "{path}");
+            }
+            assert_eq!((world.host.codes(), world.codes_left(ADMIN).await), (0, Some(12)), "no code is mailed for it");
+            client.post(path).method("email").code(&world.totp(ADMIN)).send().await.succeeds();
+        }
+    }
+}
+
 /// No proof is possible, and the password is none.
 #[tokio::test]
 async fn mailed_codes_without_an_address_still_guard_the_factors() {

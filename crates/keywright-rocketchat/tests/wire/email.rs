@@ -1,11 +1,14 @@
 //! Mailed codes: bound to one act in one login, never sent to who did not ask with a login.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_rocketchat::RocketChatPolicy;
+use keywright_store::MemoryStore;
+use keywright_store_conformance::FaultStore;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Call, FlakyStore, TARGET, USER, World};
+use crate::support::{ADMIN, Call, TARGET, USER, World};
 
 const LIFE: u64 = 3_600;
 
@@ -204,16 +207,16 @@ async fn weakness_7_strangers_do_not_use_up_the_owners_mails() {
 /// Known or not, with something pending or not: the store is asked for the same, and nothing is written.
 #[tokio::test]
 async fn weakness_7_the_store_does_the_same_for_who_does_not_exist() {
-    let store = std::sync::Arc::new(FlakyStore::default());
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let world = World::on(store.clone(), RocketChatPolicy::default()).await.with_email(USER).await;
     world.host.change(TARGET.id, |user| user.verified_emails.clear());
     let before = world.scan().await;
     let mut loads = Vec::new();
     for name in ["nobody", "nobody@example.com", USER.name, TARGET.name, ADMIN.email] {
-        store.loads.lock().unwrap().clear();
+        store.note_loads();
         let request = world.client(ADMIN).post("users.2fa.sendEmailCode").json(&json!({"emailOrUsername": name}));
         request.send().await.succeeds();
-        loads.push(store.loads.lock().unwrap().clone());
+        loads.push(store.noted_loads());
     }
     assert!(!loads[0].is_empty() && loads.iter().all(|one| *one == loads[0]), "{loads:?}");
     assert_eq!((world.scan().await, world.host.codes()), (before, 0));

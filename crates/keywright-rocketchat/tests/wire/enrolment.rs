@@ -9,12 +9,12 @@ async fn enable(client: &Client) -> Answer {
     client.post("users.totp.enable").send().await
 }
 
-async fn with_code(client: &Client, path: &str, code: &str) -> Answer {
+pub(crate) async fn with_code(client: &Client, path: &str, code: &str) -> Answer {
     client.post(path).json(&json!({"code": code})).send().await
 }
 
 /// The bytes behind base32 text.
-fn decode(base32: &str) -> Vec<u8> {
+pub(crate) fn decode(base32: &str) -> Vec<u8> {
     let mut bits = 0_u32;
     let mut count = 0;
     let mut bytes = Vec::new();

@@ -15,7 +15,7 @@ async fn weakness_1_a_code_works_once_and_a_replay_costs_nothing() {
     }
     assert_eq!(world.host.removals(), 1);
     let replays = world.events(ADMIN).await;
-    assert_eq!(replays.iter().filter(|event| event["reason"] == "replayed").count(), 10);
+    assert_eq!(replays.iter().filter(|event| event["reason"] == "replayed").count(), 1, "told once a minute");
     world.clock.advance(30);
     client.reset_of(TARGET.id).code(&world.totp(ADMIN)).send().await.succeeds();
 }
@@ -64,7 +64,9 @@ async fn the_recovery_code_is_the_way_out_and_a_client_is_told_to_ask_for_it() {
     world.guess_wrong(&client, ADMIN, 5).await;
     client.reset_of(TARGET.id).send().await.fails("totp-required");
     client.reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.succeeds();
+    client.reset_of(TARGET.id).code(&world.totp(ADMIN)).send().await.succeeds();
     // With both doors shut nobody is asked for what would not be looked at.
+    world.guess_wrong(&client, ADMIN, 5).await;
     for _ in 0..5 {
         client.reset().code("AAAAAAAA").send().await.fails("totp-invalid");
     }
@@ -202,7 +204,7 @@ async fn a_guesss_wait_within_a_counted_call_has_the_waits_own_end() {
     let answer = client.reset().code(&world.totp(USER)).send().await;
     answer.waits(30);
     assert_eq!(answer.header("x-ratelimit-limit"), Some("10"));
-    assert_eq!(answer.header("x-ratelimit-remaining"), Some("0"));
+    assert_eq!(answer.header("x-ratelimit-remaining"), Some("4"), "the calls of the minute are not used up");
     assert_eq!(answer.header("x-ratelimit-reset"), Some("1800000030000"));
 }
 

@@ -272,13 +272,22 @@ pub fn remaining(draft: &mut Draft<'_>) -> Result<Option<u8>, StepError> {
     Ok(Recovery::read(draft)?.live.map(|live| live.remaining()))
 }
 
-/// Removes the live set and what waits. Gives whether there was anything.
+/// The kind of the live set's codes; `None` without one.
+pub(crate) fn preset(draft: &mut Draft<'_>) -> Result<Option<Preset>, StepError> {
+    Ok(Recovery::read(draft)?.live.map(|live| live.preset()))
+}
+
+/// Removes the live set and what waits, and with the set what was guessed at it. Gives whether there was anything.
 ///
 /// # Errors
 /// [`StepError`]: nothing was removed.
 pub fn remove(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    if Recovery::read(draft)?.is_empty() {
+    let recovery = Recovery::read(draft)?;
+    if recovery.is_empty() {
         return Ok(false);
+    }
+    if recovery.live.is_some() {
+        guess::retire(draft, Door::Recovery)?;
     }
     draft.delete(Slot::Recovery)?;
     move_epoch(draft)?;
@@ -286,8 +295,10 @@ pub fn remove(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     Ok(true)
 }
 
-/// The set takes the place of all the account has.
+/// The set takes the place of all the account has. What was guessed was another's codes: a lock that outlived them would
+/// shut out who holds the new ones.
 fn go_live(draft: &mut Draft<'_>, set: CodeSet) -> Result<(), StepError> {
+    guess::retire(draft, Door::Recovery)?;
     Recovery { live: Some(set), pending: None }.put(draft)?;
     move_epoch(draft)?;
     draft.event(EventKind::RecoveryCodesLive);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
+use crate::recovery::Preset;
 use crate::uri::{KeyUri, UriError};
 
 /// Names a device within its account: 64 random bits. No secret.
@@ -73,6 +74,8 @@ pub struct Enrolled {
     pub pending: bool,
     /// Unused recovery codes of the live set; `None` without a set.
     pub recovery: Option<u8>,
+    /// The kind of the live set's codes.
+    pub(crate) recovery_form: Option<Preset>,
     /// Whether mailed codes are asked for.
     pub email: bool,
 }
@@ -89,6 +92,12 @@ impl Enrolled {
     pub fn is_form_of_totp(&self, typed: &str) -> bool {
         typed.bytes().all(|byte| byte.is_ascii_digit())
             && self.devices.iter().any(|device| usize::from(device.parameters.digits()) == typed.len())
+    }
+
+    /// Whether a text has the form of a code of the live set of recovery codes.
+    #[must_use]
+    pub fn is_form_of_recovery(&self, typed: &str) -> bool {
+        self.recovery_form.is_some_and(|preset| preset.is_form_of(typed))
     }
 }
 
@@ -135,6 +144,19 @@ pub enum Confirming {
     Malformed,
     /// Devices came in another way meanwhile, and there is no room.
     TooManyDevices,
+}
+
+/// How a device of a secret that the client brings was enrolled. Never charged: the client has the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Enrolling {
+    /// The device is active and the only one; the step of this code is spent.
+    Active(DeviceId),
+    /// The secret does not show the code now. Nothing changed.
+    Wrong,
+    /// No code by its form. Nothing changed.
+    Malformed,
 }
 
 /// A device that waits to be proven. Shown to the owner once.

@@ -6,6 +6,6 @@ pub(crate) mod parameters;
 pub(crate) mod secret;
 
 pub use code::{TotpCheck, TotpVerifier, Window};
-pub use device::{Beginning, Confirming, DeviceId, DeviceIdError, DeviceInfo, Enrolled, PendingDevice};
+pub use device::{Beginning, Confirming, DeviceId, DeviceIdError, DeviceInfo, Enrolled, Enrolling, PendingDevice};
 pub use parameters::{Algorithm, Parameters, ParametersError};
 pub use secret::{SecretError, TotpSecret};

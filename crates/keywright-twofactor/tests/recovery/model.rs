@@ -73,7 +73,14 @@ impl Model {
         Set { preset, codes, used: BTreeSet::new(), made: self.now }
     }
 
+    /// The door of codes that are gone.
+    fn retire(&mut self) {
+        self.ledger.unlock(Door::Recovery);
+        self.ledger.clear(Door::Recovery);
+    }
+
     fn go_live(&mut self, set: Set) {
+        self.retire();
         self.live = Some(set);
         self.pending = None;
         self.epoch += 1;
@@ -88,7 +95,10 @@ impl Model {
         let who = who.map(tag);
         match self.ledger.admit(&policy, Door::Recovery, live.preset.strength(), who, self.now) {
             Admission::Refused(refusal) => Told::Refused(refusal),
-            Admission::Open(_) if live.used.contains(code) => Told::Denied,
+            Admission::Open(_) if live.used.contains(code) => {
+                self.ledger.note_replay(Door::Recovery, self.now);
+                Told::Denied
+            }
             Admission::Open(lane) if live.codes.iter().any(|other| other == code) => {
                 self.ledger.forgive(&policy, &lane, who);
                 live.used.insert(code.to_owned());
@@ -132,6 +142,9 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
         Op::Remove => {
             let any = model.live.is_some() || model.pending.is_some();
             assert_eq!(world.remove().await, any);
+            if model.live.is_some() {
+                model.retire();
+            }
             (model.live, model.pending) = (None, None);
             model.epoch += u64::from(any);
         }

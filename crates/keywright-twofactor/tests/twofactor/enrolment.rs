@@ -152,7 +152,7 @@ async fn only_the_session_that_began_confirms() {
     // Beginning in another session replaces, and does not join.
     let world = World::new().await;
     let first = world.begin("phone", None).await;
-    let begun = world.service.begin_enrolment(&world.account, b"session-2", "theirs", None).await.unwrap();
+    let begun = world.begin_enrolment(b"session-2", "theirs", None).await.unwrap();
     let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
     for seed in [&first, &pending.secret().expose().to_vec()] {
         assert_eq!(confirm(&world, &code(seed, START)).await, Confirming::NonePending);
@@ -160,7 +160,7 @@ async fn only_the_session_that_began_confirms() {
     let taken = world.service.confirm_enrolment(&world.account, b"session-2", &code(&first, START)).await.unwrap();
     assert_eq!(taken, Confirming::Wrong);
     for session in [&[][..], &[7; 65]] {
-        let begun = world.service.begin_enrolment(&world.account, session, "phone", None).await;
+        let begun = world.begin_enrolment(session, "phone", None).await;
         assert!(matches!(step_error(begun), StepError::Misuse(_)));
         assert!(matches!(
             step_error(world.service.confirm_enrolment(&world.account, session, "123456").await),
@@ -177,7 +177,7 @@ async fn five_devices_are_the_most() {
         ids.push(world.import(&format!("device {nth}"), &[nth + 1; 20]).await);
     }
     let (service, account) = (&world.service, &world.account);
-    let begun = service.begin_enrolment(account, SESSION, "sixth", None).await.unwrap();
+    let begun = world.begin_enrolment(SESSION, "sixth", None).await.unwrap();
     assert!(matches!(begun, Beginning::TooManyDevices));
     let secret = TotpSecret::from_slice(SEED).unwrap();
     assert!(matches!(step_error(service.import_device(account, "sixth", &secret).await), StepError::Misuse(_)));
@@ -186,8 +186,8 @@ async fn five_devices_are_the_most() {
     assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
     assert_eq!(service.enrolled(account).await.unwrap().devices.len(), 5);
     // The room was taken while one was pending.
-    service.remove_device(account, ids[0]).await.unwrap();
-    let begun = service.begin_enrolment(account, SESSION, "late", None).await.unwrap();
+    world.remove_device(ids[0]).await.unwrap();
+    let begun = world.begin_enrolment(SESSION, "late", None).await.unwrap();
     let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
     let late = pending.secret().expose().to_vec();
     drop(pending);
@@ -195,17 +195,16 @@ async fn five_devices_are_the_most() {
     world.import("faster", SEED).await;
     assert_eq!(confirm(&world, &code(&late, START)).await, Confirming::NonePending);
     let unknown = DeviceId::parse("00000000000000aa").unwrap();
-    let begun = service.begin_enrolment(account, SESSION, "x", Some(unknown)).await.unwrap();
+    let begun = world.begin_enrolment(SESSION, "x", Some(unknown)).await.unwrap();
     assert!(matches!(begun, Beginning::UnknownDevice));
 }
 
 #[tokio::test]
 async fn names_have_bounds() {
     let world = World::new().await;
-    let (service, account) = (&world.service, &world.account);
     let long = "é".repeat(65);
     for name in ["", "tab\there", "\u{7f}", &long] {
-        let begun = service.begin_enrolment(account, SESSION, name, None).await.unwrap();
+        let begun = world.begin_enrolment(SESSION, name, None).await.unwrap();
         assert!(matches!(begun, Beginning::BadName), "{name:?}");
     }
     world.begin(&"é".repeat(64), None).await;
@@ -235,10 +234,10 @@ async fn asvs_6_5_6_each_device_can_be_revoked() {
     let world = World::new().await;
     let (one, _two) = (world.import("one", SEED).await, world.import("two", OTHER).await);
     let (service, account) = (&world.service, &world.account);
-    let codes = service.make_recovery(account, Liveness::Now).await.unwrap();
+    let codes = world.make_recovery(Liveness::Now).await.unwrap();
     let epoch = world.factor_epoch().await;
-    assert!(service.remove_device(account, one).await.unwrap());
-    assert!(!service.remove_device(account, one).await.unwrap());
+    assert!(world.remove_device(one).await.unwrap());
+    assert!(!world.remove_device(one).await.unwrap());
     assert_eq!(world.factor_epoch().await, epoch + 1);
     assert!(matches!(world.totp(&code(SEED, START)).await, Told::Charged(_)));
     assert!(world.totp(&code(OTHER, START)).await.granted());
@@ -256,19 +255,19 @@ async fn the_last_device_takes_the_recovery_codes_with_it() {
         let world = World::new().await;
         let id = world.import("one", SEED).await;
         let (service, account) = (&world.service, &world.account);
-        let codes = service.make_recovery(account, Liveness::Now).await.unwrap();
+        let codes = world.make_recovery(Liveness::Now).await.unwrap();
         if all {
             world.begin("pending", None).await;
-            assert!(service.remove_all(account).await.unwrap());
+            assert!(world.remove_all().await.unwrap());
         } else {
-            assert!(service.remove_device(account, id).await.unwrap());
+            assert!(world.remove_device(id).await.unwrap());
         }
         let enrolled = service.enrolled(account).await.unwrap();
         assert_eq!((enrolled.recovery, enrolled.has_totp(), enrolled.pending), (None, false, false));
         let verdict = service.verify_recovery(account, codes.iter().next().unwrap(), "test", None).await.unwrap();
         assert!(matches!(verdict, keywright_twofactor::Verdict::NotEnrolled));
         assert!(world.events().await.contains(&EventKind::RecoveryCodesRemoved));
-        assert!(!service.remove_all(account).await.unwrap(), "nothing is left");
+        assert!(!world.remove_all().await.unwrap(), "nothing is left");
     }
 }
 
@@ -277,14 +276,14 @@ async fn the_email_switch_moves_the_factor_epoch() {
     let world = World::new().await;
     let (service, account) = (&world.service, &world.account);
     let epoch = world.factor_epoch().await;
-    assert!(!service.set_email(account, false).await.unwrap());
-    assert!(service.set_email(account, true).await.unwrap());
-    assert!(!service.set_email(account, true).await.unwrap());
+    assert!(!world.set_email(false).await.unwrap());
+    assert!(world.set_email(true).await.unwrap());
+    assert!(!world.set_email(true).await.unwrap());
     assert!(service.enrolled(account).await.unwrap().email);
     assert_eq!(world.factor_epoch().await, epoch + 1);
     world.import("phone", SEED).await;
-    service.remove_all(account).await.unwrap();
+    world.remove_all().await.unwrap();
     assert!(service.enrolled(account).await.unwrap().email, "the switch is its own");
-    assert!(service.set_email(account, false).await.unwrap());
+    assert!(world.set_email(false).await.unwrap());
     assert_eq!(world.events().await.last(), Some(&EventKind::EmailFactorOff));
 }

@@ -100,7 +100,7 @@ async fn a_change_that_stays_unknown_is_told_so() {
     for _ in 0..8 {
         store.next_load(LoadFault::Fails);
     }
-    let removed = world.service.remove_all(&world.account).await;
+    let removed = world.remove_all().await;
     assert!(matches!(removed, Err(TwoFactorError::Transact(TransactError::Unknown(_)))), "{removed:?}");
     store.calm();
     assert!(!world.service.enrolled(&world.account).await.unwrap().has_totp(), "it had happened");

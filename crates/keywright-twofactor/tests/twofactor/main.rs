@@ -8,6 +8,8 @@ mod clock;
 mod damage;
 mod enrolment;
 mod faults;
+mod leave;
+mod lifts;
 mod model;
 #[cfg(feature = "qr")]
 mod qr;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use keywright_store::TransactError;
-use keywright_twofactor::{TwoFactor, TwoFactorError};
+use keywright_store::{Draft, Partition, TransactError};
+use keywright_twofactor::{SLOTS, TwoFactor, TwoFactorError};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -133,10 +133,11 @@ async fn a_removal_races_a_code() {
         let id = world.import("phone", SEED).await;
         let typed = code(SEED, START);
         let told = crowd(&world, 16, |nth, server| {
-            let (account, typed) = (world.account.clone(), typed.clone());
+            let (account, typed, driver) = (world.account.clone(), typed.clone(), world.driver.clone());
             async move {
                 if nth == 7 {
-                    server.remove_device(&account, id).await?;
+                    let remove = |draft: &mut Draft<'_>| server.steps().remove_device_in(draft, id);
+                    driver.transact(&Partition::account(&account), SLOTS, remove).await?;
                     return Ok(false);
                 }
                 Ok(Told::of(server.verify_totp(&account, &typed, "race", None).await?).granted())

@@ -107,7 +107,7 @@ async fn owasp_2_2_the_server_enforces_the_method() {
     assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Password]));
     assert!(attest(&world, "a", Attested::Password).await);
     assert!(!attest(&world, "a", Attested::Mailed).await, "not enrolled");
-    world.service.set_email(&world.account, true).await.unwrap();
+    world.set_email(true).await.unwrap();
     assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Mailed]));
     assert!(!attest(&world, "a", Attested::Password).await);
     assert!(attest(&world, "a", Attested::Mailed).await);
@@ -148,7 +148,7 @@ async fn a_code_that_would_open_nothing_is_not_spent() {
 async fn every_recovery_code_opens_the_last_one_too() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
-    let codes = world.service.make_recovery(&world.account, Liveness::Now).await.unwrap();
+    let codes = world.make_recovery(Liveness::Now).await.unwrap();
     for typed in codes.iter() {
         let verdict = world.service.step_up_recovery(&world.account, "never", b"s", typed, None).await.unwrap();
         assert!(matches!(verdict, Verdict::Granted(_)));

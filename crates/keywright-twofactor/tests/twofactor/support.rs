@@ -7,9 +7,11 @@ use keywright_core::{
     AccountId, Clock, DeviceTag, EventKind, GuessLedger, Keyring, ManualClock, SecretBytes, SharedRng, UnixSeconds,
 };
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Revision, Root, Slot};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, Receipt, RecordStore, Revision, Root, Slot, StepError};
+use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    Algorithm, Beginning, DeviceId, Parameters, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, Verdict,
+    Algorithm, Beginning, DeviceId, Parameters, PendingDevice, SLOTS, TotpSecret, TwoFactor, TwoFactorError,
+    TwoFactorPolicy, Verdict,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -109,10 +111,46 @@ impl World {
 
     /// Begins an enrolment and gives its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
-        match self.service.begin_enrolment(&self.account, SESSION, name, replaces).await.unwrap() {
+        match self.begin_enrolment(SESSION, name, replaces).await.unwrap() {
             Beginning::Begun(pending) => pending.secret().expose().to_vec(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// What composes the steps has taken its proof elsewhere: `leave.rs` tests those that take one.
+    async fn change<T: Send>(
+        &self,
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<(T, Receipt), TwoFactorError> {
+        Ok(self.driver.transact(&self.partition(), SLOTS, step).await?)
+    }
+
+    pub(crate) async fn begin_enrolment(
+        &self,
+        session: &[u8],
+        name: &str,
+        replaces: Option<DeviceId>,
+    ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
+        let steps = self.service.steps();
+        let (begun, receipt) = self.change(|draft| steps.begin_enrolment_in(draft, session, name, replaces)).await?;
+        Ok(begun.map(|pending| pending.release(&receipt).unwrap()))
+    }
+
+    pub(crate) async fn remove_device(&self, id: DeviceId) -> Result<bool, TwoFactorError> {
+        Ok(self.change(|draft| self.service.steps().remove_device_in(draft, id)).await?.0)
+    }
+
+    pub(crate) async fn remove_all(&self) -> Result<bool, TwoFactorError> {
+        Ok(self.change(|draft| self.service.steps().remove_all_in(draft)).await?.0)
+    }
+
+    pub(crate) async fn set_email(&self, on: bool) -> Result<bool, TwoFactorError> {
+        Ok(self.change(|draft| self.service.steps().set_email_in(draft, on)).await?.0)
+    }
+
+    pub(crate) async fn make_recovery(&self, liveness: Liveness) -> Result<RecoveryCodes, TwoFactorError> {
+        let (codes, receipt) = self.change(|draft| self.service.steps().make_recovery_in(draft, liveness)).await?;
+        Ok(codes.release(&receipt)?)
     }
 
     pub(crate) async fn move_epoch(&self, change: fn(&mut Root)) {

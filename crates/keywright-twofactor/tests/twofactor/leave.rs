@@ -1,0 +1,131 @@
+//! What changes factors takes a proof, and looks in its commit whether that still holds.
+
+use keywright_store::Root;
+use keywright_twofactor::recovery::Liveness;
+use keywright_twofactor::{
+    Attested, Beginning, CHANGE_FACTORS, Confirming, Leave, Method, Rule, StepUp, StepUpPolicy, TwoFactorError,
+    TwoFactorPolicy, Verdict,
+};
+
+use crate::support::{OTHER, SEED, SESSION, START, World, code};
+
+const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
+
+/// A rule that is too weak for factors, whatever a host made of it.
+async fn weak() -> World {
+    let step_up = StepUpPolicy::new(Rule::any_enrolled_of(&ALL).remembered(900).unwrap());
+    World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await
+}
+
+async fn proof(world: &World, action: &str) -> StepUp {
+    let typed = code(SEED, world.now());
+    let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, None).await.unwrap();
+    world.advance(30);
+    let Verdict::Granted(proof) = verdict else { panic!("{verdict:?}") };
+    proof
+}
+
+async fn attested(world: &World, by: Attested) -> StepUp {
+    world.service.step_up_attested(&world.account, CHANGE_FACTORS, SESSION, by).await.unwrap().unwrap()
+}
+
+fn first(world: &World) -> Leave {
+    Leave::first_factor(world.account.clone(), SESSION)
+}
+
+/// Nothing that changes factors happens with this.
+async fn opens_nothing(world: &World, mut leave: impl AsyncFnMut(&World) -> Leave) {
+    let service = &world.service;
+    let before = (service.enrolled(&world.account).await.unwrap(), world.factor_epoch().await);
+    let refused = |error| matches!(error, TwoFactorError::NotProven);
+    assert!(refused(service.begin_enrolment(leave(world).await, "new", None).await.unwrap_err()));
+    assert!(refused(service.set_email(leave(world).await, true).await.unwrap_err()));
+    assert!(refused(service.make_recovery(leave(world).await, Liveness::Now).await.unwrap_err()));
+    let id = before.0.devices.first().map(|device| device.id);
+    if let (Some(id), Leave::StepUp(proof)) = (id, leave(world).await) {
+        assert!(refused(service.remove_device(proof, id).await.unwrap_err()));
+    }
+    if let Leave::StepUp(proof) = leave(world).await {
+        assert!(refused(service.remove_all(proof).await.unwrap_err()));
+    }
+    assert_eq!((service.enrolled(&world.account).await.unwrap(), world.factor_epoch().await), before);
+}
+
+#[tokio::test]
+async fn asvs_7_5_1_a_change_takes_a_proof_of_what_is_enrolled() {
+    let world = World::new().await;
+    let service = &world.service;
+    let Beginning::Begun(pending) = service.begin_enrolment(first(&world), "phone", None).await.unwrap() else {
+        panic!("full")
+    };
+    let seed = pending.secret().expose().to_vec();
+    let typed = code(&seed, START);
+    assert!(matches!(service.confirm_enrolment(&world.account, SESSION, &typed).await.unwrap(), Confirming::Active(_)));
+    world.import("other", SEED).await;
+    let id = service.enrolled(&world.account).await.unwrap().devices[0].id;
+    let codes = service.make_recovery(proof(&world, CHANGE_FACTORS).await, Liveness::Now).await.unwrap();
+    assert_eq!(codes.iter().count(), 10);
+    assert!(service.set_email(proof(&world, CHANGE_FACTORS).await, true).await.unwrap());
+    assert!(service.remove_device(proof(&world, CHANGE_FACTORS).await, id).await.unwrap());
+    assert!(service.remove_all(proof(&world, CHANGE_FACTORS).await).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_leave_for_a_first_factor_ends_with_the_first_factor() {
+    let world = World::new().await;
+    let early = first(&world);
+    world.import("phone", SEED).await;
+    assert!(matches!(world.service.set_email(early, true).await, Err(TwoFactorError::NotProven)));
+    opens_nothing(&world, async |world| first(world)).await;
+    let world = World::new().await;
+    assert!(world.service.set_email(first(&world), true).await.unwrap());
+    opens_nothing(&world, async |world| first(world)).await;
+    let world = World::new().await;
+    let _codes = world.service.make_recovery(first(&world), Liveness::Now).await.unwrap();
+    opens_nothing(&world, async |world| first(world)).await;
+}
+
+#[tokio::test]
+async fn a_proof_for_something_else_opens_no_change_of_factors() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    opens_nothing(&world, async |world| proof(world, "vault.delete").await.into()).await;
+}
+
+/// A rule of the host's may take less for other actions.
+#[tokio::test]
+async fn a_mailed_code_takes_no_device_away_whatever_the_rule_says() {
+    let world = weak().await;
+    world.set_email(true).await.unwrap();
+    world.import("phone", SEED).await;
+    opens_nothing(&world, async |world| attested(world, Attested::Mailed).await.into()).await;
+    world.remove_all().await.unwrap();
+    // It is what is enrolled now.
+    assert!(world.service.set_email(attested(&world, Attested::Mailed).await, false).await.unwrap());
+    assert!(world.service.set_email(attested(&world, Attested::Password).await, true).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_proof_from_before_an_epoch_moved_is_void() {
+    for change in [Root::move_credential_epoch, Root::move_factor_epoch] {
+        let world = World::new().await;
+        world.import("phone", SEED).await;
+        let held = proof(&world, CHANGE_FACTORS).await;
+        world.move_epoch(change).await;
+        assert!(matches!(world.service.remove_all(held).await, Err(TwoFactorError::NotProven)));
+        assert!(world.service.enrolled(&world.account).await.unwrap().has_totp());
+    }
+}
+
+/// Two proofs, and the first change voids the second.
+#[tokio::test]
+async fn what_was_proven_together_is_not_used_one_after_the_other() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    let (one, two) = (proof(&world, CHANGE_FACTORS).await, proof(&world, CHANGE_FACTORS).await);
+    let Beginning::Begun(_) = world.service.begin_enrolment(one, "next", None).await.unwrap() else { panic!("full") };
+    assert!(world.service.set_email(two, true).await.unwrap(), "nothing has moved yet");
+    let three = proof(&world, CHANGE_FACTORS).await;
+    world.import("other", OTHER).await;
+    assert!(matches!(world.service.remove_all(three).await, Err(TwoFactorError::NotProven)));
+}
