@@ -31,7 +31,7 @@ fn status(name: &str) -> Result<u64, Failure> {
 
 /// The body of a part: fresh texts of 400 hex digits.
 fn body(numbers: std::ops::Range<u32>) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::with_capacity(numbers.len() * 480);
+    let mut body = Vec::with_capacity(numbers.len().saturating_mul(480));
     for number in numbers {
         body.push(if body.is_empty() { b'[' } else { b',' });
         let mut id = [0; 16];
@@ -69,7 +69,7 @@ impl Site {
         };
         let _ = self.vaults.driver().transact(&Partition::account(&self.account), &VAULT_SLOTS, step).await?;
         for start in (0..CIPHERS).step_by(PART as usize) {
-            let body = body(start..start + PART)?;
+            let body = body(start..start.saturating_add(PART))?;
             let part = read(&body)?;
             let put = part.iter().map(|(id, mark, text)| Put::new(id, mark, text, b"kind and times")).collect();
             match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), 1).await? {
@@ -86,7 +86,7 @@ impl Site {
             return Err("not begun".into());
         };
         for start in (0..CIPHERS).step_by(PART as usize) {
-            let body = body(start..start + PART)?;
+            let body = body(start..start.saturating_add(PART))?;
             match self.vaults.put_part(&self.account, upload, &read(&body)?).await? {
                 Putting::Kept { .. } => {}
                 other => return Err(format!("{other:?}").into()),

@@ -11,7 +11,7 @@ use keywright_core::{AccountId, EventKind};
 use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission};
 use keywright_store::due::DueTask;
 use keywright_store::names::{self, Claimed, NameIndex, Released};
-use keywright_store::{Draft, Receipt, Revision, Slot, StepError, Tentative, WrongReceipt};
+use keywright_store::{Draft, Receipt, Revision, Slot, StageId, StepError, Tentative, WrongReceipt};
 
 pub(crate) use body::{ChangeOfAddress, ChangeOfPassword, Keys};
 
@@ -45,8 +45,6 @@ enum Entry<T> {
     Denied(ApiError),
     /// Refused for another reason: nothing is written.
     Refused(ApiError),
-    /// Not known with the server's keys at hand.
-    Unsettled,
 }
 
 /// The vault's revision that a batch must be of: the one that the token has read last (`decisions.md` 28). Of a token
@@ -81,7 +79,7 @@ pub(crate) struct Moved {
 impl<H: Host> Parts<H> {
     /// The old key, then the new one. A right one is told after a commit only, which writes nothing; it is forgiven with
     /// the change. `look` says what else is to be known of the account.
-    pub(crate) async fn check_keys<T: Clone + Send>(
+    pub(crate) async fn check_keys<T: Copy + Send>(
         &self,
         caller: &Caller,
         keys: &Keys,
@@ -93,15 +91,13 @@ impl<H: Host> Parts<H> {
                     Ok(Ok((Known::at(draft, login)?, look(draft)?)))
                 })
             })?;
-            Ok(match judged.outcome() {
-                Entry::Unsettled => None,
-                Entry::Denied(_) => Some((draft.stage(judged)?, None)),
-                Entry::Refused(error) => Some((Entry::Refused(*error), None)),
-                Entry::Done(seen) => Some((Entry::Done(seen.clone()), Some(draft.tentative(())))),
-            })
+            match judged.outcome() {
+                Entry::Denied(_) => draft.stage(judged),
+                Entry::Refused(error) => Ok(Entry::Refused(*error)),
+                Entry::Done(seen) => Ok(Entry::Done(*seen)),
+            }
         };
-        let ((entry, told), receipt) = self.with_shared_key(caller.account(), &slots(caller), step).await?;
-        told.map(|told| told.release(&receipt)).transpose()?;
+        let (entry, _) = self.with_shared_key(caller.account(), &slots(caller), step).await?;
         let seen = entry.granted()?;
         // It opens nothing yet, so a wrong one is not charged.
         if !self.are_a_pair(&keys.new_public, &keys.new_shared).await? {
@@ -134,9 +130,8 @@ impl<H: Host> Parts<H> {
         let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
             let judged = draft.judge(|draft| self.enter(draft, door, caller, keys, &act))?;
             match judged.outcome() {
-                Entry::Unsettled => Ok(None),
-                Entry::Refused(error) => Ok(Some(Entry::Refused(*error))),
-                Entry::Done(_) | Entry::Denied(_) => draft.stage(judged).map(Some),
+                Entry::Refused(error) => Ok(Entry::Refused(*error)),
+                Entry::Done(_) | Entry::Denied(_) => draft.stage(judged),
             }
         };
         let (entry, receipt) = self.with_shared_key(caller.account(), &slots(caller), step).await?;
@@ -159,12 +154,19 @@ impl<H: Host> Parts<H> {
         Ok(match door.judge_in(draft, &credential.public_key, &keys.old, tag, tag)? {
             Proof::Wrong => Entry::Denied(ApiError::SHARED_KEY),
             Proof::Refused { retry_after } => Entry::Denied(ApiError::too_many(retry_after)),
-            Proof::Unsettled => Entry::Unsettled,
             Proof::Right => match act(draft, &login, credential)? {
                 Ok(done) => Entry::Done(done),
                 Err(error) => Entry::Refused(error),
             },
         })
+    }
+
+    /// Takes a staged vault away that nothing holds any more. If it cannot be taken, the sweep does it.
+    pub(crate) async fn unstage(&self, account: &AccountId, stage: Option<StageId>) {
+        let Some(stage) = stage else { return };
+        if let Err(error) = self.vaults.unstage(account, stage).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a staged vault is left to the sweep");
+        }
     }
 
     /// Sends what is due, and tidies up behind a move. Neither undoes it.
@@ -193,7 +195,6 @@ impl<T> Entry<T> {
         match self {
             Self::Done(done) => Ok(done),
             Self::Denied(error) | Self::Refused(error) => Err(error.into()),
-            Self::Unsettled => Err(StepError::Misuse("an unsettled key is settled by the door").into()),
         }
     }
 }

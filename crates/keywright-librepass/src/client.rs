@@ -73,7 +73,9 @@ impl UserKeys {
     /// The proof of the password for a server.
     ///
     /// A server that answers with the user's own public key, or another encoding of it, would be sent the vault key
-    /// (`security.md` § 11): the products are compared, so no encoding passes.
+    /// (`security.md` § 11): the products are compared, so no encoding passes. **No more is promised**: a server that knows
+    /// the user's public key can answer with a multiple of it, which looks like any other key, and works the vault key out
+    /// of what it is sent. Send this to servers whose operator you trust, and over TLS alone.
     ///
     /// # Errors
     /// [`HostileServer`]: send nothing.
@@ -135,13 +137,16 @@ pub enum DeriveError {
 }
 
 /// What a server sent that no honest one sends. Nothing may be sent back.
+///
+/// That a server is not found hostile does not say that it is honest: one that knows the user's public key can hide what
+/// it asks for, and nothing on the client's side can tell (see the crate's page, *What a hostile server gets*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostileServer {
     /// Its public key is of low order: the shared key would be all zero, and known to everybody.
     #[error("the server's public key is of low order")]
     LowOrder,
-    /// Its public key is the user's own: the shared key would be the vault key.
+    /// Its public key is the user's own, as it is: the shared key would be the vault key.
     #[error("the server's public key would make the client send the vault key")]
     AsksForVaultKey,
 }

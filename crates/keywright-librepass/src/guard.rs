@@ -23,22 +23,18 @@ pub(crate) enum Proof {
         /// Seconds.
         retry_after: u64,
     },
-    /// It is not the product with the keys that this server has in mind; whether with those in the store is not known
-    /// yet. Nothing is staged: give `None` to [`Parts::with_shared_key`].
-    Unsettled,
 }
 
-/// Judges shared keys with the server's pairs of one moment.
+/// Judges shared keys with the server's pairs as the store had them after the request came in.
 pub(crate) struct SharedDoor<'a> {
     keys: Arc<ServerKeys>,
-    /// The pairs are those of the store: a key that does not match is wrong.
-    settled: bool,
     ledger: &'a LedgerPolicy,
 }
 
 impl SharedDoor<'_> {
     /// Judges a shared key against the public key that the account has, and books the verdict. `passes_as` becomes a
-    /// known device if it is right.
+    /// known device if it is right. There is no second look: whatever comes of it is in the commit of this draft, so who
+    /// hangs up sooner has learned nothing.
     pub(crate) fn judge_in(
         &self,
         draft: &mut Draft<'_>,
@@ -58,17 +54,15 @@ impl SharedDoor<'_> {
         public: &PublicKey,
         sent: &SharedKey,
     ) -> Result<Proof, StepError> {
-        if !self.settled {
-            // Looked at only if it would be looked at in the end.
-            let shut = guess::refusal(draft, self.ledger, guesser)?;
-            if shut.is_none() && !self.is_right(draft, public, sent) {
-                return Ok(Proof::Unsettled);
-            }
-        }
         let look =
             |draft: &mut Draft<'_>| Ok(if self.is_right(draft, public, sent) { Look::Right(()) } else { Look::Wrong });
         Ok(match guess::check(draft, self.ledger, guesser, look)? {
-            Guess::Right(()) => Proof::Right,
+            Guess::Right(()) => {
+                // Even if nothing is forgiven and the step then refuses for another reason: that the key is right is
+                // told after a commit that found the ledger as it was.
+                drop(draft.tentative(()));
+                Proof::Right
+            }
             Guess::Wrong(_) | Guess::Replayed => Proof::Wrong,
             Guess::Refused(refusal) => Proof::Refused { retry_after: refusal.retry_after() },
         })
@@ -82,14 +76,13 @@ impl SharedDoor<'_> {
 }
 
 impl<H: Host> Parts<H> {
-    /// Runs a step that judges a shared key, and commits what it leaves. If the step gives `None`, because the proof is
-    /// [`Proof::Unsettled`], the server's pairs are read from the store and the step is run again. Both in one turn, so
-    /// that of a crowd of guesses none is looked at before the one ahead of it is charged.
+    /// Runs a step that judges a shared key, and commits what it leaves. The server's pairs are read from the store
+    /// first, with no turn held: another instance may have renewed them, and a key made with the new pair is not wrong.
     pub(crate) async fn with_shared_key<T: Send>(
         &self,
         account: &AccountId,
         slots: &[Slot],
-        step: impl FnMut(&mut Draft<'_>, &SharedDoor<'_>) -> Result<Option<T>, StepError> + Send,
+        step: impl FnMut(&mut Draft<'_>, &SharedDoor<'_>) -> Result<T, StepError> + Send,
     ) -> Result<(T, Receipt), Failure> {
         self.with_shared_key_at(&Partition::account(account), slots, step).await
     }
@@ -98,29 +91,17 @@ impl<H: Host> Parts<H> {
         &self,
         partition: &Partition,
         slots: &[Slot],
-        mut step: impl FnMut(&mut Draft<'_>, &SharedDoor<'_>) -> Result<Option<T>, StepError> + Send,
+        mut step: impl FnMut(&mut Draft<'_>, &SharedDoor<'_>) -> Result<T, StepError> + Send,
     ) -> Result<(T, Receipt), Failure> {
-        let turn = self.driver.turn(partition).await?;
-        let mut door = SharedDoor { keys: self.keys.current().await?, settled: false, ledger: &self.policy.ledger };
-        let (outcome, receipt) = self.driver.transact_in(&turn, slots, |draft| step(draft, &door)).await?;
-        if let Some(outcome) = outcome {
-            return Ok((outcome, receipt));
-        }
-        door = SharedDoor { keys: self.keys.reload().await?, settled: true, ..door };
-        let (outcome, receipt) = self.driver.transact_in(&turn, slots, |draft| step(draft, &door)).await?;
-        let outcome = outcome.ok_or(StepError::Misuse("a settled shared key is right or wrong"))?;
-        Ok((outcome, receipt))
+        let door = SharedDoor { keys: self.keys.stored().await?, ledger: &self.policy.ledger };
+        Ok(self.driver.transact(partition, slots, |draft| step(draft, &door)).await?)
     }
 
     /// Whether the new keys of a registration or a change belong together. Not charged: they open nothing.
     pub(crate) async fn are_a_pair(&self, public: &PublicKey, sent: &SharedKey) -> Result<bool, Failure> {
+        let keys = self.keys.stored().await?;
         let now = self.driver.clock().now().map_err(keywright_store::TransactError::from)?;
-        let keys = self.keys.current().await?;
-        if keys.verify(now, public, sent) {
-            return Ok(true);
-        }
-        let reloaded = self.keys.reload().await?;
-        Ok(!reloaded.is_same(&keys) && reloaded.verify(now, public, sent))
+        Ok(keys.verify(now, public, sent))
     }
 
     /// A token, as a device of the guess ledger.

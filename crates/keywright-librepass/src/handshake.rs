@@ -4,6 +4,7 @@
 //! per process, as upstream has it, would not work behind a balancer.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_lock::Mutex;
@@ -25,8 +26,13 @@ pub const GRACE_SECONDS: u64 = 60 * 60;
 pub const CLOCK_SKEW_SECONDS: u64 = 60;
 
 /// The present pair, and the one before it.
-#[derive(Serialize, Deserialize)]
 pub struct ServerKeys {
+    pairs: Pairs,
+}
+
+/// The record. Its own type, because it serialises private keys: only what is in this module can write it.
+#[derive(Serialize, Deserialize)]
+struct Pairs {
     current: Pair,
     previous: Option<Pair>,
 }
@@ -38,7 +44,7 @@ struct Pair {
     made: UnixSeconds,
 }
 
-impl Record for ServerKeys {
+impl Record for Pairs {
     const SCHEMA: u16 = 1;
 }
 
@@ -66,14 +72,14 @@ impl ServerKeys {
     /// # Errors
     /// [`EntropyError`] if the source fails.
     pub fn new(now: UnixSeconds, entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
-        Ok(Self { current: Pair::new(now, entropy)?, previous: None })
+        Ok(Self { pairs: Pairs { current: Pair::new(now, entropy)?, previous: None } })
     }
 
     /// Whether the pair must be replaced before it is used: [`LIFETIME_SECONDS`] old, or made in the future, or before
     /// the keyring's `fence`.
     #[must_use]
     pub fn is_due(&self, now: UnixSeconds, fence: UnixSeconds) -> bool {
-        self.current.is_suspect(now, fence) || now.since(self.current.made) >= LIFETIME_SECONDS
+        self.pairs.current.is_suspect(now, fence) || now.since(self.pairs.current.made) >= LIFETIME_SECONDS
     }
 
     /// The next pair, if this one is due. It becomes the previous one, except where it was made in the future or before
@@ -90,16 +96,16 @@ impl ServerKeys {
         if !self.is_due(now, fence) {
             return Ok(None);
         }
-        let previous = (!self.current.is_suspect(now, fence) && self.current.is_accepted(now))
-            .then(|| Pair { private: self.current.private.duplicate(), made: self.current.made });
-        Ok(Some(Self { current: Pair::new(now, entropy)?, previous }))
+        let previous = (!self.pairs.current.is_suspect(now, fence) && self.pairs.current.is_accepted(now))
+            .then(|| Pair { private: self.pairs.current.private.duplicate(), made: self.pairs.current.made });
+        Ok(Some(Self { pairs: Pairs { current: Pair::new(now, entropy)?, previous } }))
     }
 
     /// The private keys whose shared keys are taken now: the present one, and for [`GRACE_SECONDS`] beyond its lifetime
     /// the previous one.
     pub fn accepted(&self, now: UnixSeconds) -> impl Iterator<Item = &PrivateKey> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
+        std::iter::once(&self.pairs.current)
+            .chain(&self.pairs.previous)
             .filter(move |pair| pair.is_accepted(now))
             .map(|pair| &pair.private)
     }
@@ -111,29 +117,33 @@ impl ServerKeys {
         self.accepted(now).fold(false, |found, private| verify_shared(private, user, sent) | found)
     }
 
+    fn read(draft: &mut Draft<'_>) -> Result<Option<Self>, StepError> {
+        Ok(draft.read::<Pairs>(Slot::ServerKey)?.map(|pairs| Self { pairs }))
+    }
+
     /// The public half to hand out.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        self.current.private.public_key()
+        self.pairs.current.private.public_key()
     }
 
     /// Whether both hand out the same pair.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.current.private.ct_eq(&other.current.private)
+        self.pairs.current.private.ct_eq(&other.pairs.current.private)
     }
 }
 
 impl fmt::Debug for ServerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerKeys").field("made", &self.current.made).finish_non_exhaustive()
+        f.debug_struct("ServerKeys").field("made", &self.pairs.current.made).finish_non_exhaustive()
     }
 }
 
 /// The server's pair over a store: cached, and the same on every instance.
 ///
-/// Cheap to clone. Before each use of a cached pair its age is looked at; one that is due is renewed by a guarded
-/// commit, so of many instances one wins and the others adopt its pair.
+/// Cheap to clone. Before each use of a pair its age is looked at; one that is due is renewed by a guarded commit, so of
+/// many instances one wins and the others adopt its pair.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -152,7 +162,7 @@ impl fmt::Debug for ServerKeys {
 /// let sent = user.agree(&handshake.current().await?.public_key()).expect("not of low order");
 ///
 /// let now = SystemClock.now()?;
-/// assert!(handshake.current().await?.verify(now, &user.public_key(), &sent));
+/// assert!(handshake.stored().await?.verify(now, &user.public_key(), &sent));
 /// # Ok(())
 /// # }
 /// ```
@@ -164,8 +174,11 @@ pub struct HandshakeKeys {
 struct Parts {
     driver: Driver,
     cached: RwLock<Arc<ServerKeys>>,
-    /// Held by the one that asks the store, so that a thousand requests after a renewal ask once.
-    asking: Mutex<()>,
+    /// Held by the one that renews, so that a thousand requests after a day make one commit. Nobody else holds it: to read
+    /// what is stored takes no turn.
+    renewing: Mutex<()>,
+    /// How often this instance has renewed, or adopted what another had.
+    renewals: AtomicU64,
 }
 
 impl HandshakeKeys {
@@ -175,44 +188,65 @@ impl HandshakeKeys {
     /// [`TransactError`], also for a record that does not open: it is never replaced by a fresh pair.
     pub async fn load(driver: Driver) -> Result<Self, TransactError> {
         let keys = Arc::new(renew(&driver).await?);
-        Ok(Self { parts: Arc::new(Parts { driver, cached: RwLock::new(keys), asking: Mutex::new(()) }) })
+        Ok(Self {
+            parts: Arc::new(Parts {
+                driver,
+                cached: RwLock::new(keys),
+                renewing: Mutex::new(()),
+                renewals: AtomicU64::new(0),
+            }),
+        })
     }
 
-    /// The pairs to use now: the cached ones, renewed first if they are due.
+    /// The pairs whose public half is handed out: the cached ones, renewed first if they are due.
     ///
     /// # Errors
     /// [`TransactError`] if they are due and cannot be renewed. Nothing is handed out or accepted then.
     pub async fn current(&self) -> Result<Arc<ServerKeys>, TransactError> {
-        if let Some(keys) = self.fresh()? {
-            return Ok(keys);
-        }
-        let _asking = self.parts.asking.lock().await;
-        match self.fresh()? {
+        let renewals = self.renewals();
+        match self.in_date()? {
             Some(keys) => Ok(keys),
-            None => Ok(self.adopt(renew(&self.parts.driver).await?)),
+            None => self.renew(renewals).await,
         }
     }
 
-    /// The pairs as the store has them. To be called when a shared key does not match, **before** the attempt is charged:
-    /// another instance may have renewed the pair early, after a restore for instance. Worth a second look only if the
-    /// answer is not [`is_same`](ServerKeys::is_same) as before.
+    /// The pairs as the store has them, renewed first if they are due. To be called **before** a shared key is judged,
+    /// and so before it is charged: another instance may have renewed the pair early, after a restore for instance.
+    ///
+    /// One load, which waits for no other caller's.
     ///
     /// # Errors
-    /// [`TransactError`].
-    pub async fn reload(&self) -> Result<Arc<ServerKeys>, TransactError> {
-        let _asking = self.parts.asking.lock().await;
-        let driver = &self.parts.driver;
+    /// [`TransactError`]. Nothing is judged then.
+    pub async fn stored(&self) -> Result<Arc<ServerKeys>, TransactError> {
+        let renewals = self.renewals();
         let look = |draft: &mut Draft<'_>| {
             let (now, fence) = (draft.now(), draft.keyring().fence());
-            Ok(draft.read::<ServerKeys>(Slot::ServerKey)?.filter(|keys| !keys.is_due(now, fence)))
+            Ok(ServerKeys::read(draft)?.filter(|keys| !keys.is_due(now, fence)))
         };
-        match driver.observe(&Partition::server(), &[Slot::ServerKey], look).await? {
+        match self.parts.driver.observe(&Partition::server(), &[Slot::ServerKey], look).await? {
             Some(keys) => Ok(self.adopt(keys)),
-            None => Ok(self.adopt(renew(driver).await?)),
+            None => self.renew(renewals).await,
         }
     }
 
-    fn fresh(&self) -> Result<Option<Arc<ServerKeys>>, TransactError> {
+    /// Renews the pairs, unless somebody has done so since there were so many `renewals`.
+    async fn renew(&self, renewals: u64) -> Result<Arc<ServerKeys>, TransactError> {
+        let _renewing = self.parts.renewing.lock().await;
+        if self.renewals() != renewals
+            && let Some(keys) = self.in_date()?
+        {
+            return Ok(keys);
+        }
+        let keys = self.adopt(renew(&self.parts.driver).await?);
+        self.parts.renewals.fetch_add(1, Ordering::AcqRel);
+        Ok(keys)
+    }
+
+    fn renewals(&self) -> u64 {
+        self.parts.renewals.load(Ordering::Acquire)
+    }
+
+    fn in_date(&self) -> Result<Option<Arc<ServerKeys>>, TransactError> {
         let (now, fence) = (self.parts.driver.clock().now()?, self.parts.driver.keyring().fence());
         let keys = Arc::clone(&self.parts.cached.read().unwrap_or_else(PoisonError::into_inner));
         Ok((!keys.is_due(now, fence)).then_some(keys))
@@ -250,13 +284,13 @@ enum Kept {
 
 fn renew_in(draft: &mut Draft<'_>) -> Result<Kept, StepError> {
     let (now, fence, entropy) = (draft.now(), draft.keyring().fence(), draft.entropy());
-    let next = match draft.read::<ServerKeys>(Slot::ServerKey)? {
+    let next = match ServerKeys::read(draft)? {
         None => ServerKeys::new(now, entropy)?,
         Some(keys) => match keys.renewed(now, fence, entropy)? {
             None => return Ok(Kept::Stored(keys)),
             Some(next) => next,
         },
     };
-    draft.put(Slot::ServerKey, &next, None)?;
+    draft.put(Slot::ServerKey, &next.pairs, None)?;
     Ok(Kept::Renewed(draft.tentative(next)))
 }

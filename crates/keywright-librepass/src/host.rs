@@ -6,21 +6,24 @@ use core::net::IpAddr;
 
 use http::{Extensions, HeaderMap};
 use keywright_core::AccountId;
+use keywright_wire::HostError;
 
 use crate::mails::Mail;
 
 /// The server around the protocol. It keeps no users: the accounts are this crate's own, made by registration.
 pub trait Host: Send + Sync + 'static {
     /// Sends a mail, as plain text. A mail that was queued for good counts as sent. Called after the commit that made it
-    /// due, while the client waits, and again after a failure or a crash: the same mail may go out twice.
+    /// due, while the client waits, and again after a failure or a crash, for a day: the same mail may go out twice.
     ///
     /// # Errors
-    /// [`HostError`]; the mail stays due and the request is answered as if it had gone out.
+    /// [`HostError`]; the mail stays due and the request is answered as if it had gone out. It is tried again by the first
+    /// request with the account's token, or the first sweep, that comes 90 seconds later or more
+    /// ([`CLAIM_LASTS`](keywright_store::due::CLAIM_LASTS)).
     fn mail(&self, mail: Mail<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Request limits (dossier § 9), asked before anything is read or looked at: for every request by its peer, and
-    /// where they are known by the address that is named and by the account. The default counts nothing; the guess
-    /// ledger stays in force either way.
+    /// Request limits (dossier § 9). For every request to an endpoint by its peer, once, before its body is read or
+    /// anything is looked up; and where they are known by the address or the account that is named, and by the account
+    /// that is proven. The default counts nothing; the guess ledger stays in force either way.
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
         let _ = (endpoint, peer, subject);
         Admittance::Open
@@ -58,8 +61,11 @@ pub enum Subject<'a> {
     Peer,
     /// The address that it names, in lower case, with an account or without.
     Address(&'a str),
-    /// The account that it is about: the token's, or the one that a mailed link names.
+    /// The account of the token, which was found good.
     Account(&'a AccountId),
+    /// The account that a mailed link names, before its code is looked at: anybody can name one. Counted apart from
+    /// [`Account`](Self::Account), else whoever knows a user's id could use up what is meant for the user.
+    Named(&'a AccountId),
 }
 
 impl fmt::Debug for Subject<'_> {
@@ -68,6 +74,7 @@ impl fmt::Debug for Subject<'_> {
             Self::Peer => "Peer",
             Self::Address(_) => "Address(..)",
             Self::Account(_) => "Account(..)",
+            Self::Named(_) => "Named(..)",
         })
     }
 }
@@ -167,17 +174,5 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.path())
-    }
-}
-
-/// The host failed. Its source is for the host's own log; clients see none of it.
-#[derive(Debug, thiserror::Error)]
-#[error("the host failed")]
-pub struct HostError(#[source] keywright_store::BoxError);
-
-impl HostError {
-    /// From any error.
-    pub fn new(source: impl Into<keywright_store::BoxError>) -> Self {
-        Self(source.into())
     }
 }

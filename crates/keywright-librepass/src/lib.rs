@@ -57,7 +57,7 @@
 //! // Slow on purpose. The address is the salt: as typed, in its own case.
 //! let keys = UserKeys::derive("user@example.com", "correct horse", offer.parameters)?;
 //!
-//! // The proof of the password, refused to a server that tries to be sent the vault key.
+//! // The proof of the password, refused to a server that asks for the vault key in so many words: see below.
 //! let shared_key = keys.shared_key(&offer.server)?;
 //! let body = serde_json::to_string(&LogIn { email: "user@example.com", shared_key: &shared_key })?;
 //! # assert!(body.contains(shared_key.to_hex().expose()));
@@ -116,8 +116,8 @@
 //! # Answers of our own
 //! A wait or a lock of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
 //! before anything is looked at. A store that failed: 500 `LP-Database-Error`; a change may have happened then, so it is
-//! never a refusal's code. A mail that failed stays due and the request succeeds; 500 `LP-Mail-Error` only if 64 wait. A
-//! prefetch of a mailed link: 503. The media type is looked at nowhere: there is no cookie, so a form on another site can
+//! never a refusal's code. A mail that failed stays due for a day and the request succeeds; of more than 64 that wait the
+//! oldest are dropped. A prefetch of a mailed link: 503. The media type is looked at nowhere: there is no cookie, so a form on another site can
 //! do nothing that its author could not do alone. An e-mail parameter's space is a `+`. A parameter that comes twice is
 //! refused. A hint is one line, and goes to verified addresses only. Ten mails a day that strangers can ask for. An
 //! unverified registration keeps its address for 24 hours; after that whoever registers it replaces the account.
@@ -131,12 +131,23 @@
 //! - Request limits are the host's ([`Host::admit`]). The guess ledger is in force without them.
 //! - A mail is sent while the client waits: queue it, also because the time it takes tells that there was one.
 //! - [`LibrePass::finish_due`] belongs into a sweep: mails that failed go out again then, or with the account's next
-//!   request. A mail may go out twice.
+//!   request, but not before 90 seconds have passed and not after a day. A mail may go out twice.
 //! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts a button in between.
-//! - Under [`Privacy::Uniform`] registration still tells that an address is taken.
+//! - Under [`Privacy::Uniform`] registration still tells that an address is taken, and so does `PATCH user/email`, to
+//!   users with their password and ten times a day. Each ask for a change of address counts as one, also if it is refused.
+//!
+//! # What a hostile server gets
+//! **Whoever answers `preLogin` and knows a user's public key gets that user's vault key.** Public keys are sent at
+//! registration and kept in sealed records, so this is the server's operator, or whoever has a dump, the keyring and the
+//! place of the server. The vault key is the product of the user's private key `a` and public key `P`. A server that offers
+//! `s·P`, for an `s` of its own, is sent `a·s·P` at the next log-in and divides `s` out. To the client `s·P` looks like any
+//! other point, so nothing can refuse it: the protocol is made so. [`UserKeys::shared_key`] refuses the naive form, `P`
+//! itself in any encoding, and the points whose product everybody knows. What stands against the rest is TLS, and trust in
+//! the server's operator. Without both, a LibrePass vault is not secret from its server.
 //!
 //! # Features
-//! - `tower`: [`LibrePass`] is a `tower::Service`; bodies that carry a vault are read only after the token is found good.
+//! - `tower`: [`LibrePass`] is a `tower::Service`; the host's limits come before any body is read, and bodies that carry a
+//!   vault are read only after the token is found good.
 //! - `client` (default): key derivation and cipher envelopes, [`UserKeys`] and [`VaultKey`]. A server does not need it.
 #![forbid(unsafe_code)]
 
@@ -171,14 +182,15 @@ pub use client::{
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
 };
 pub use handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
-pub use host::{Admittance, Endpoint, Host, HostError, Peer, Subject};
+pub use host::{Admittance, Endpoint, Host, Peer, Subject};
 pub use keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
+pub use keywright_wire::{DueError, HostError};
 pub use mails::{Mail, Message};
 pub use parameters::{ArgonParameters, ParameterError};
 pub use policy::{
     BASE_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder, LibrePassPolicyError,
     MAILS_PER_DAY, MAX_BODY, MAX_HINT, MAX_VAULT_BODY, MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
 };
-pub use service::{DueError, LibrePass, OpenError};
+pub use service::{LibrePass, OpenError};
 pub use token::{TOKEN_PREFIX, Token};
 pub use user::{UserId, UserIdError};

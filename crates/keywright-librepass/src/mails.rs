@@ -1,14 +1,16 @@
-//! Mails: due work of the commit that causes them, done at once after it and again after a failure.
+//! Mails: due work of the commit that causes them, done at once after it and again some time after a failure, for a day.
 
 use std::fmt;
 
 use keywright_core::AccountId;
-use keywright_store::due::{self, DueTask};
+use keywright_store::due::{self, DueTask, DueWork, MAX_DUE};
 use keywright_store::{Draft, Partition, Slot, StepError, TransactError};
+use keywright_wire::{DueError, HostError};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::host::{Host, HostError};
+use crate::host::Host;
+use crate::policy::LINK_SECONDS;
 use crate::service::Parts;
 
 /// The one kind of task. Its detail is a [`Letter`]; the record it lies in is sealed.
@@ -151,6 +153,12 @@ impl Letter {
 pub(crate) fn add_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Result<DueTask, StepError> {
     let letter = Letter { to: to.as_str().to_owned(), kind };
     let detail = serde_json::to_vec(&letter).map_err(|_| StepError::Encode(Slot::Due))?;
+    // A mail server that has been failing for long keeps nobody from changing a password: the oldest letters go.
+    let waiting = due::pending(draft)?;
+    let surplus = waiting.len().saturating_add(1).saturating_sub(MAX_DUE);
+    for oldest in waiting.iter().filter(|task| is_ours(&task.name)).take(surplus) {
+        due::complete(draft, oldest)?;
+    }
     due::add(draft, TASK, detail)
 }
 
@@ -161,58 +169,51 @@ fn is_ours(name: &str) -> bool {
 
 /// Whether there is a mail that nobody is at.
 pub(crate) fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    let now = draft.now();
-    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name) && task.is_free(now)))
+    due::has_free(draft, is_ours)
 }
 
 impl<H: Host> Parts<H> {
-    /// Sends claimed mails, and strikes them. One that fails stays due and is given back; the act that caused it is done
-    /// either way. Call it without a turn: a slow mail server holds up nobody else.
+    /// Sends claimed mails, and strikes them. One that fails stays due, and claimed: nobody tries it again before
+    /// [`CLAIM_LASTS`](due::CLAIM_LASTS) seconds have passed. The act that caused it is done either way. Call it without a turn: a slow mail
+    /// server holds up nobody else.
     pub(crate) async fn send(&self, account: &AccountId, tasks: &[DueTask]) {
+        // One by one: a mail that cannot be struck keeps no other back.
         for task in tasks {
-            let sent = match self.deliver(task).await {
-                Ok(()) => true,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
-                    false
-                }
-            };
-            if let Err(error) = self.settle(account, task, sent).await {
+            if let Err(DueError::Transact(error)) = self.post(account, std::slice::from_ref(task)).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a mail is not struck from what is due");
             }
         }
     }
 
     /// Claims what is due and free, and sends it. Gives how many went out.
-    pub(crate) async fn finish_mails(&self, account: &AccountId) -> Result<Result<usize, HostError>, TransactError> {
-        let claim = |draft: &mut Draft<'_>| due::claim(draft, is_ours);
-        let (tasks, _) = self.driver.transact(&Partition::account(account), &[Slot::Due], claim).await?;
+    pub(crate) async fn finish_mails(&self, account: &AccountId) -> Result<usize, DueError> {
+        let tasks = DueWork::unheld(&self.driver, &Partition::account(account)).claim(is_ours).await?;
+        self.post(account, &tasks).await
+    }
+
+    /// Sends claimed mails; one that is older than its link could be is struck unsent. All are tried, then the last
+    /// failure is told.
+    async fn post(&self, account: &AccountId, tasks: &[DueTask]) -> Result<usize, DueError> {
+        let now = self.driver.clock().now().map_err(TransactError::from)?;
         let (mut sent, mut failure) = (0_usize, None);
-        for task in &tasks {
-            match self.deliver(task).await {
-                Ok(()) => {
-                    self.settle(account, task, true).await?;
-                    sent = sent.saturating_add(1);
-                }
-                Err(error) => {
-                    self.settle(account, task, false).await?;
+        for task in tasks {
+            if now.since(task.since) < LINK_SECONDS {
+                if let Err(error) = self.deliver(task).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
                     failure = Some(error);
+                    continue;
                 }
+                sent = sent.saturating_add(1);
             }
+            let strike = |draft: &mut Draft<'_>| due::complete(draft, task);
+            self.driver.transact(&Partition::account(account), &[Slot::Due], strike).await?;
         }
-        Ok(failure.map_or(Ok(sent), Err))
+        failure.map_or(Ok(sent), |error| Err(error.into()))
     }
 
     async fn deliver(&self, task: &DueTask) -> Result<(), HostError> {
         let letter: Letter = serde_json::from_slice(&task.detail).map_err(|_| HostError::new("no letter of ours"))?;
         self.host.mail(letter.mail()).await
-    }
-
-    async fn settle(&self, account: &AccountId, task: &DueTask, sent: bool) -> Result<(), TransactError> {
-        let step = |draft: &mut Draft<'_>| {
-            if sent { due::complete(draft, task).map(drop) } else { due::release(draft, std::slice::from_ref(task)) }
-        };
-        self.driver.transact(&Partition::account(account), &[Slot::Due], step).await.map(drop)
     }
 }
 

@@ -86,13 +86,20 @@ impl PendingAddress {
     }
 }
 
-/// Whether a change may be asked for. Each sends a mail to an address of the caller's choice and keeps a vault for a day,
-/// so there are [`MAILS_PER_DAY`]; else the seconds to wait.
-pub(crate) fn wait_in(draft: &mut Draft<'_>) -> Result<Option<u64>, StepError> {
+/// Books one ask for a change, in a commit of its own before anything is told or kept for it: it tells whether an address
+/// has an account, sends a mail to an address of the caller's choice and keeps a vault for a day. So there are
+/// [`MAILS_PER_DAY`], also of those that are refused later, or sent all at once; else the seconds to wait, and nothing is
+/// booked.
+pub(crate) fn book_in(draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepError> {
     let now = draft.now();
     let mut pending = PendingAddress::read(draft)?;
     pending.tidy(now);
-    Ok(pending.wait(now))
+    if let Some(seconds) = pending.wait(now) {
+        return Ok(Err(seconds));
+    }
+    pending.asked.push(now);
+    pending.put(draft)?;
+    Ok(Ok(()))
 }
 
 /// Puts a change in place of the one that waited. In the draft that holds its vault back, which is now the vault at
@@ -101,8 +108,6 @@ pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: &Asked<'_>) -> Result<(), Ste
     let (now, epochs) = (draft.now(), draft.root()?.epochs());
     let head = draft.revision(Slot::VaultHead)?.ok_or(StepError::Misuse("a change of address without a vault"))?;
     let mut pending = PendingAddress::read(draft)?;
-    pending.tidy(now);
-    pending.asked.push(now);
     pending.change = Some(Change {
         address: asked.address.as_str().to_owned(),
         public_key: asked.public_key.duplicate(),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    RETRY_AFTER,
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
 };
 use http::{Method, Request, Response, StatusCode};
 use keywright_core::{AccountId, IndexKey, KeyringError};
@@ -14,10 +13,11 @@ use keywright_rekey::{LimitsError, VaultError, VaultPolicy, Vaults};
 use keywright_store::names::Names;
 use keywright_store::{Driver, Partition, Slot, StepError, TransactError, VaultStore};
 use keywright_twofactor::TwoFactorSteps;
+use keywright_wire::DueError;
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
-use crate::host::{Admittance, Endpoint, Host, HostError, Subject};
+use crate::host::{Admittance, Endpoint, Host, Subject};
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks, VERIFICATION_PATH};
 use crate::request::{self, Input};
 use crate::tokens::{self, Login};
@@ -166,16 +166,21 @@ impl<H: Host> LibrePass<H> {
 
     /// Answers one request. The path is the full one, from `/api/` on, or [`INFO_PATH`](crate::INFO_PATH).
     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
-        let (endpoint, id) = match route(&request, &self.parts.policy) {
+        self.answer(&request, false).await
+    }
+
+    /// `admitted`: [`refuse_unread`](Self::refuse_unread) has counted this request already.
+    pub(crate) async fn answer<B: AsRef<[u8]>>(&self, request: &Request<B>, admitted: bool) -> Response<Bytes> {
+        let (endpoint, id) = match route(request, &self.parts.policy) {
             Ok(route) => route,
             Err(refusal) => return *refusal,
         };
-        let input = Input::new(endpoint, id, &request);
+        let input = Input::new(endpoint, id, request);
+        if !admitted && let Some(error) = self.parts.ahead(&input) {
+            return refuse(&error);
+        }
         if input.body.len() > request::max_body(endpoint, &self.parts.policy) {
             return refuse(&ApiError::TOO_LARGE);
-        }
-        if let Some(error) = self.parts.ahead(&input) {
-            return refuse(&error);
         }
         let asks_first = self.parts.policy.mailed_links == MailedLinks::Confirm && input.method == Method::GET;
         if asks_first && request::is_mailed_link(endpoint) {
@@ -194,10 +199,11 @@ impl<H: Host> LibrePass<H> {
     /// # Errors
     /// [`DueError`]; they are tried again later.
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
-        Ok(self.parts.finish_mails(account).await??)
+        self.parts.finish_mails(account).await
     }
 
-    /// Refuses what needs no body to be refused: before a vault's worth of it is read.
+    /// Refuses what needs no body to be refused, before any of it is read: what is beyond the host's limits, and where a
+    /// vault's worth of it is taken, who has no token. Whatever it lets through is counted.
     #[cfg(feature = "tower")]
     pub(crate) async fn refuse_unread(&self, request: &Request<()>) -> Option<Response<Bytes>> {
         let request = Request::from_parts(request_head(request), Bytes::new());
@@ -205,10 +211,13 @@ impl<H: Host> LibrePass<H> {
             Ok(route) => route,
             Err(refusal) => return Some(*refusal),
         };
+        let input = Input::new(endpoint, id, &request);
+        if let Some(error) = self.parts.ahead(&input) {
+            return Some(refuse(&error));
+        }
         if request::max_body(endpoint, &self.parts.policy) <= MAX_BODY {
             return None;
         }
-        let input = Input::new(endpoint, id, &request);
         match self.parts.login(&input).await {
             Ok(_) => None,
             Err(failure) => Some(refuse(&self.parts.failure(endpoint, &failure))),
@@ -263,7 +272,7 @@ impl<H: Host> Parts<H> {
             };
             self.driver.transact(&partition, &slots, touch).await?;
         }
-        if owes && let Ok(Err(error)) = self.finish_mails(token.user().account()).await {
+        if owes && let Err(DueError::Host(error)) = self.finish_mails(token.user().account()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "mails stay due");
         }
         Ok(Caller { token, login })
@@ -313,18 +322,6 @@ pub enum OpenError {
     Decoy,
 }
 
-/// Why mails are still due.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DueError {
-    /// The store failed.
-    #[error(transparent)]
-    Transact(#[from] TransactError),
-    /// The host failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
 /// Endpoint and method.
 fn route<'r, B>(
     request: &'r Request<B>,
@@ -355,13 +352,9 @@ fn refuse(error: &ApiError) -> Response<Bytes> {
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = keywright_wire::json(status, body);
     // The address of a mailed link holds its code.
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

@@ -1,55 +1,50 @@
 //! A `tower::Service` over the protocol, for axum and every other framework that speaks it.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
+use keywright_wire::{Answering, RequestBody, WholeBody, answer};
 
+use crate::service::{broken, too_large};
 use crate::{Host, LibrePass};
 
-impl<H, B> tower_service::Service<Request<B>> for LibrePass<H>
-where
-    H: Host,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+impl<H: Host> WholeBody for LibrePass<H> {
+    fn limit(&self, path: &str) -> usize {
+        self.max_body(path)
+    }
+
+    /// Nobody beyond the host's limits has anything read or looked up, and nobody without a token makes us hold a whole
+    /// vault.
+    async fn refuse_unread(&self, request: &Request<()>) -> Option<Response<Bytes>> {
+        self.refuse_unread(request).await
+    }
+
+    fn too_large(&self) -> Response<Bytes> {
+        too_large()
+    }
+
+    fn broken(&self) -> Response<Bytes> {
+        broken()
+    }
+
+    async fn respond(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.answer(&request, true).await
+    }
+}
+
+impl<H: Host, B: RequestBody> tower_service::Service<Request<B>> for LibrePass<H> {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move {
-            let (head, body) = request.into_parts();
-            let head = Request::from_parts(head, ());
-            // Nobody without a token makes us hold a whole vault.
-            if let Some(refusal) = service.refuse_unread(&head).await {
-                return Ok(refusal.map(Full::new));
-            }
-            let most = service.max_body(head.uri().path());
-            // What a client announces is believed at once: it need not send it first.
-            if body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
-                return Ok(crate::service::too_large().map(Full::new));
-            }
-            // One byte over the limit is enough to know that it is too long; no more is read or kept.
-            let body = match Limited::new(body, most).collect().await {
-                Ok(body) => body.to_bytes(),
-                Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                    return Ok(crate::service::too_large().map(Full::new));
-                }
-                Err(_) => return Ok(crate::service::broken().map(Full::new)),
-            };
-            Ok(service.handle(head.map(|()| body)).await.map(Full::new))
-        })
+    fn call(&mut self, request: Request<B>) -> Answering {
+        answer(self.clone(), request)
     }
 }

@@ -114,9 +114,7 @@ pub use policy::{
 };
 pub use report::{Difference, Fault, NAMED};
 pub use seal::{SEALED_OVERHEAD, SealedSwap};
-#[cfg(feature = "std")]
-pub use service::{
-    Beginning, Cipher, Contents, Coverage, Planning, Putting, Swap, VAULT_SLOTS, Vaults,
-};
 pub use service::VaultSteps;
+#[cfg(feature = "std")]
+pub use service::{Beginning, Cipher, Contents, Coverage, Planning, Putting, Swap, VAULT_SLOTS, Vaults};
 pub use step::{Creating, Edit, Editing, Existing, Head, Holding, Promotion, Put, StagedSwap, Swapping};

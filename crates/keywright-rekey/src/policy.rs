@@ -91,7 +91,7 @@ pub struct LimitsError {
 #[non_exhaustive]
 pub enum AtRest {
     /// Sealed under a key of the account. The default: a text is a password check, so a dump must not hold it
-    /// (`security.md` § 2). Costs about 0.4 µs per 400 bytes.
+    /// (`security.md` § 2). Costs 0.4 to 1 µs per 400 bytes.
     #[default]
     Sealed,
     /// As they were sent. For a host whose storage is encrypted under keys that its backups do not hold.

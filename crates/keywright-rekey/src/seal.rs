@@ -2,19 +2,23 @@
 //!
 //! A text that a client has encrypted is a password check: who has it can guess the password, at the client's Argon2
 //! cost. So a dump of the database must not hold it. Bytes of a body: `01 ‖ nonce(12) ‖ ciphertext ‖ tag(16)`,
-//! AES-256-GCM, associated data `LP(account, cipher id)`; or `00 ‖ text` where the policy stores texts as sent. Nonces
-//! are random: a key seals one vault, and the next swap brings another key, so it stays far below the 2³² seals at which
-//! two nonces collide with 2⁻³³.
+//! AES-256-GCM, associated data `LP(account, cipher id)`; or `00 ‖ text` where the policy stores texts as sent.
+//!
+//! Nonces are random. The texts' key seals one vault and every edit of it until the next swap, which brings another key;
+//! the notes' key lives as long as the account. After 2³² seals under one key two nonces are the same with a probability
+//! of 2⁻³³. Nothing counts them: only the account's own logins can have something sealed, one cipher a second around the
+//! clock takes 136 years, and who floods the own account endangers the own account alone.
 
+use alloc::boxed::Box;
 #[cfg(feature = "std")]
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
 #[cfg(feature = "std")]
 use aes_gcm::Tag;
+use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 use bytes::Bytes;
 use keywright_core::{AccountId, Entropy, EntropyError, SealError, SecretBytes, append_lp};
@@ -67,7 +71,8 @@ impl<'e> Nonces<'e> {
 
 /// One key and the account it belongs to.
 pub(crate) struct Sealer {
-    cipher: Aes256Gcm,
+    /// In one place from the beginning: each move of a key schedule by value would leave a copy behind.
+    cipher: Box<Aes256Gcm>,
     /// `LP(account, cipher id)`; the id's 16 bytes are the last, and the only ones that differ.
     place: Vec<u8>,
 }
@@ -76,7 +81,7 @@ impl Sealer {
     pub(crate) fn new(key: &SecretBytes<32>, account: &AccountId) -> Self {
         let mut place = Vec::with_capacity(account.as_str().len().saturating_add(24));
         append_lp(&mut place, &[account.as_str().as_bytes(), &[0; 16]]);
-        Self { cipher: Aes256Gcm::new(key.expose().into()), place }
+        Self { cipher: Box::new(Aes256Gcm::new(key.expose().into())), place }
     }
 
     fn at(&mut self, id: CipherId) {
@@ -152,28 +157,25 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// Seals texts under one key into rows without notes, all bodies in one piece of memory that is sized once. `texts` gives
-/// the same texts each time.
-pub(crate) fn rows<'t, I: Iterator<Item = (CipherId, Mark, &'t str)>>(
+/// Seals texts under one key into rows without notes, all bodies in one piece of memory that is sized once.
+pub(crate) fn rows<'t>(
     sealer: &mut Sealer,
     at_rest: AtRest,
     entropy: &dyn Entropy,
-    texts: impl Fn() -> I,
+    texts: impl Iterator<Item = (CipherId, Mark, &'t str)>,
 ) -> Result<Rows, SealError> {
     let over = match at_rest {
         AtRest::Sealed => SEALED_OVERHEAD,
         AtRest::AsSent => 1,
     };
-    let (mut count, mut size) = (0_usize, 0_usize);
-    for (_, _, text) in texts() {
-        count = count.saturating_add(1);
-        size = size.saturating_add(text.len()).saturating_add(over);
-    }
-    let mut nonces = Nonces::new(entropy, count);
-    let mut arena = Vec::with_capacity(size);
-    for (id, _, text) in texts() {
+    // Collected, because to find a text in a body again costs more than to note where it is.
+    let texts: Vec<_> = texts.collect();
+    let size = |text: &str| text.len().saturating_add(over);
+    let mut arena = Vec::with_capacity(texts.iter().fold(0, |sum: usize, (.., text)| sum.saturating_add(size(text))));
+    let mut nonces = Nonces::new(entropy, texts.len());
+    for (id, _, text) in &texts {
         match at_rest {
-            AtRest::Sealed => sealer.append(&mut arena, nonces.next()?, id, text.as_bytes())?,
+            AtRest::Sealed => sealer.append(&mut arena, nonces.next()?, *id, text.as_bytes())?,
             AtRest::AsSent => {
                 arena.push(AS_SENT);
                 arena.extend_from_slice(text.as_bytes());
@@ -181,12 +183,9 @@ pub(crate) fn rows<'t, I: Iterator<Item = (CipherId, Mark, &'t str)>>(
         }
     }
     let mut arena = Bytes::from(arena);
-    let mut rows = Vec::with_capacity(count);
-    rows.extend(texts().map(|(id, mark, text)| {
-        let size = text.len().saturating_add(over).min(arena.len());
-        Row { id, mark, body: arena.split_to(size), meta: Bytes::new() }
-    }));
-    Ok(rows)
+    let row =
+        |(id, mark, text)| Row { id, mark, body: arena.split_to(size(text).min(arena.len())), meta: Bytes::new() };
+    Ok(texts.into_iter().map(row).collect())
 }
 
 /// The key of bodies that are not in the vault yet, and how they lie.
@@ -259,7 +258,7 @@ impl SwapPlan<'_> {
     /// [`SealError`], and nothing is sealed.
     pub fn seal(&self, account: &AccountId, at_rest: AtRest, entropy: &dyn Entropy) -> Result<SealedSwap, SealError> {
         let fresh = Fresh::random(at_rest, entropy)?;
-        let rows = rows(&mut Sealer::new(&fresh.key, account), at_rest, entropy, || self.rows())?;
+        let rows = rows(&mut Sealer::new(&fresh.key, account), at_rest, entropy, self.rows())?;
         Ok(SealedSwap { account: account.clone(), head: self.head(), fresh, rows })
     }
 }

@@ -14,7 +14,7 @@ use core::fmt;
 
 #[cfg(feature = "std")]
 use keywright_core::AccountId;
-use keywright_store::{Draft, StepError};
+use keywright_store::{Draft, StageId, StepError};
 #[cfg(feature = "std")]
 use keywright_store::{Driver, Partition, Slot, VaultStore};
 
@@ -109,7 +109,17 @@ impl VaultSteps {
         step::promote(draft)
     }
 
-    /// Drops what is held or being uploaded; the rows go with the sweep. Gives whether a held vault was there.
+    /// The stage that is held or being uploaded, if there is one. To be asked before a step that replaces or drops it: once
+    /// that is committed, [`Vaults::unstage`](crate::Vaults::unstage) takes its rows away.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub fn staged_in(&self, draft: &mut Draft<'_>) -> Result<Option<StageId>, StepError> {
+        step::stage(draft)
+    }
+
+    /// Drops what is held or being uploaded; its rows go with the sweep, or at once as with
+    /// [`staged_in`](Self::staged_in). Gives whether a held vault was there.
     ///
     /// # Errors
     /// [`StepError`]; nothing is dropped.

@@ -201,7 +201,7 @@ pub enum Promotion {
 }
 
 /// A whole vault that lies in the store beside the vault. Made only from a [`SealedSwap`].
-#[must_use = "a stage that is not held is swept"]
+#[must_use = "a stage that is not held is to be dropped; else it lies there until it is swept"]
 pub struct StagedSwap {
     /// Without its rows, which lie in the store.
     pub(crate) swap: SealedSwap,
@@ -211,6 +211,12 @@ pub struct StagedSwap {
 }
 
 impl StagedSwap {
+    /// Its name, for [`Vaults::unstage`](crate::Vaults::unstage) if it is not held after all.
+    #[must_use]
+    pub const fn stage(&self) -> StageId {
+        self.stage
+    }
+
     /// Until when it can be promoted, exclusive.
     #[must_use]
     pub const fn until(&self) -> UnixSeconds {
@@ -299,7 +305,7 @@ fn counted(edit: &Edit<'_>, existing: &Existing, before: u64) -> Result<Option<u
 
 fn rows(draft: &Draft<'_>, policy: &VaultPolicy, head: &VaultHead, edit: &Edit<'_>) -> Result<Vec<Row>, StepError> {
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    let texts = || edit.put.iter().map(|put| (put.id, put.mark, put.text));
+    let texts = edit.put.iter().map(|put| (put.id, put.mark, put.text));
     let mut sealer = Sealer::new(&head.key, &account);
     let mut rows = seal::rows(&mut sealer, policy.at_rest(), draft.entropy(), texts)?;
     let mut notes = Sealer::new(&head.note_key, &account);
@@ -398,7 +404,12 @@ pub(crate) fn promote_stage(draft: &mut Draft<'_>, staged: &Staged) -> Result<Pr
     Ok(Promotion::Done { head: draft.attempt(), ciphers })
 }
 
-/// Drops the record of what is staged; its rows go with the sweep. Gives whether a held vault was there.
+/// The stage that the record names.
+pub(crate) fn stage(draft: &mut Draft<'_>) -> Result<Option<StageId>, StepError> {
+    Ok(draft.read::<Staged>(Slot::Held)?.map(|staged| staged.stage()))
+}
+
+/// Drops the record of what is staged, not its rows. Gives whether a held vault was there.
 pub(crate) fn drop_held(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     let Some(staged) = draft.read::<Staged>(Slot::Held)? else { return Ok(false) };
     draft.delete(Slot::Held)?;

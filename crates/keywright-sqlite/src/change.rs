@@ -1,11 +1,14 @@
 //! What the writer can be asked to do.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{Batch, Partition, Rows, StageId};
+use keywright_store::{Batch, Partition, Rows, StageId, VaultWrite};
 use rusqlite::{Connection, params};
 
 use crate::apply::{Applier, ApplyError, number};
 use crate::vault;
+
+/// From so many rows on a change is large.
+const MANY: usize = 500;
 
 /// One change, all or nothing.
 pub(crate) enum Change {
@@ -15,6 +18,10 @@ pub(crate) enum Change {
         stage: StageId,
         rows: Rows,
         purge_after: UnixSeconds,
+    },
+    Unstage {
+        account: Partition,
+        stage: StageId,
     },
     Sweep {
         before: UnixSeconds,
@@ -38,6 +45,7 @@ impl Change {
             Self::Stage { account, stage, rows, purge_after } => {
                 vault::stage(connection, account, *stage, rows, *purge_after).map(|()| 0)
             }
+            Self::Unstage { account, stage } => vault::drop_stage(connection, account.key(), &stage.0).map(|()| 0),
             Self::Sweep { before, limit } => sweep(connection, *before, *limit),
             Self::ForgetEvents { before, limit } => {
                 let gone = connection
@@ -50,6 +58,24 @@ impl Change {
             }
             #[cfg(test)]
             Self::Panic => panic!("a mistake of ours"),
+        }
+    }
+}
+
+impl Change {
+    /// Whether it writes so many pages that SQLite would take the log back into the file within its `COMMIT`.
+    pub(crate) fn is_large(&self) -> bool {
+        match self {
+            Self::Commit(batch) => match batch.vault() {
+                Some(VaultWrite::Edit { put, delete }) => put.len().max(delete.len()) > MANY,
+                Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. }) => true,
+                None => false,
+            },
+            Self::Stage { rows, .. } => rows.len() > MANY,
+            Self::Unstage { .. } => true,
+            Self::Sweep { .. } | Self::ForgetEvents { .. } => false,
+            #[cfg(test)]
+            Self::Panic => false,
         }
     }
 }

@@ -242,6 +242,11 @@ impl VaultStore for SqliteStore {
         Box::pin(async move { self.change(change).await.map(|_| ()) })
     }
 
+    fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
+        let change = Change::Unstage { account: account.clone(), stage };
+        Box::pin(async move { self.change(change).await.map(|_| ()) })
+    }
+
     fn staged<'a>(
         &'a self,
         account: &'a Partition,

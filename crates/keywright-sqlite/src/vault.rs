@@ -2,7 +2,7 @@
 
 use keywright_core::UnixSeconds;
 use keywright_store::{CipherId, Partition, Row, Rows, StageId, VaultWrite};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
 use crate::apply::{ApplyError, expect_rows, number};
 use crate::fault::{Fault, FaultKind};
@@ -24,16 +24,16 @@ pub(crate) fn plan<'a>(
         VaultWrite::Edit { put, delete } => Ok(Plan::Edit { put: sorted(put)?, delete }),
         VaultWrite::Swap { rows } => {
             let rows = sorted(rows)?;
-            if owned(connection, partition)?.into_iter().eq(rows.iter().map(|row| row.id.0)) {
+            if owns(connection, partition, rows.iter().map(|row| &row.id.0))? {
                 Ok(Plan::Swap { rows })
             } else {
                 Err(ApplyError::Conflict)
             }
         }
         VaultWrite::Promote { stage } => {
-            let owned = owned(connection, partition)?;
-            if owned == staged(connection, partition, *stage)? {
-                Ok(Plan::Promote { stage: *stage, rows: owned.len() })
+            let staged = staged(connection, partition, *stage)?;
+            if owns(connection, partition, staged.iter())? {
+                Ok(Plan::Promote { stage: *stage, rows: staged.len() })
             } else {
                 Err(ApplyError::Conflict)
             }
@@ -47,29 +47,46 @@ impl Plan<'_> {
         match self {
             Self::Edit { put, delete } => edit(connection, partition, put, delete),
             Self::Swap { rows } => {
-                let mut update = connection.prepare_cached(
-                    "UPDATE keywright_ciphers SET mark = ?3, body = ?4 WHERE partition = ?1 AND id = ?2",
-                )?;
+                let mut update = connection.prepare_cached(REPLACE)?;
+                // Bound once: the bindings stay from row to row.
+                update.raw_bind_parameter(1, partition.key())?;
                 for row in rows {
-                    let changed = update.execute(params![partition.key(), row.id.0, row.mark.0, &row.body[..]])?;
-                    expect_rows(changed, 1)?;
+                    replace(&mut update, &row.id.0, &row.mark.0, &row.body)?;
                 }
                 Ok(())
             }
             Self::Promote { stage, rows } => {
-                let changed = connection
-                    .prepare_cached(
-                        "UPDATE keywright_ciphers SET mark = staged.mark, body = staged.body
-                         FROM keywright_staged AS staged
-                         WHERE keywright_ciphers.partition = ?1 AND staged.partition = ?1 AND staged.stage = ?2
-                         AND staged.id = keywright_ciphers.id",
-                    )?
-                    .execute(params![partition.key(), stage.0])?;
+                // Row by row. One `UPDATE … FROM` would first gather all rows, outside of the page cache.
+                let mut changed = 0_usize;
+                {
+                    let mut update = connection.prepare_cached(REPLACE)?;
+                    update.raw_bind_parameter(1, partition.key())?;
+                    let mut select = connection.prepare_cached(
+                        "SELECT id, mark, body FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id",
+                    )?;
+                    let mut staged = select.query(params![partition.key(), stage.0])?;
+                    while let Some(row) = staged.next()? {
+                        let column = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob()?);
+                        replace(&mut update, column(0)?, column(1)?, column(2)?)?;
+                        changed = changed.saturating_add(1);
+                    }
+                }
                 expect_rows(changed, *rows)?;
                 drop_stage(connection, partition.key(), &stage.0)
             }
         }
     }
+}
+
+/// Replaces the mark and the body of one row; its note stays.
+const REPLACE: &str = "UPDATE keywright_ciphers SET mark = ?3, body = ?4 WHERE partition = ?1 AND id = ?2";
+
+/// Runs [`REPLACE`] with its partition bound already. Exactly one row, or the transaction falls.
+fn replace(update: &mut Statement<'_>, id: &[u8], mark: &[u8], body: &[u8]) -> Result<(), ApplyError> {
+    update.raw_bind_parameter(2, id)?;
+    update.raw_bind_parameter(3, mark)?;
+    update.raw_bind_parameter(4, body)?;
+    expect_rows(update.raw_execute()?, 1)
 }
 
 fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[CipherId]) -> Result<(), ApplyError> {
@@ -157,10 +174,20 @@ fn sorted(rows: &Rows) -> Result<Vec<&Row>, ApplyError> {
     Ok(rows)
 }
 
-fn owned(connection: &Connection, partition: &Partition) -> Result<Vec<[u8; 16]>, ApplyError> {
+/// Whether these, sorted, are exactly the account's ciphers.
+fn owns<'i>(
+    connection: &Connection,
+    partition: &Partition,
+    mut ids: impl Iterator<Item = &'i [u8; 16]>,
+) -> Result<bool, ApplyError> {
     let mut select = connection.prepare_cached("SELECT id FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
-    let ids = select.query_map([partition.key()], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(ids)
+    let mut owned = select.query([partition.key()])?;
+    while let Some(row) = owned.next()? {
+        if ids.next().map(<[u8; 16]>::as_slice) != Some(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?) {
+            return Ok(false);
+        }
+    }
+    Ok(ids.next().is_none())
 }
 
 fn staged(connection: &Connection, partition: &Partition, stage: StageId) -> Result<Vec<[u8; 16]>, ApplyError> {

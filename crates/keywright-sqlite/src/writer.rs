@@ -12,6 +12,9 @@ use crate::change::Change;
 use crate::fault::{Fault, FaultKind};
 use crate::inbox::Jobs;
 
+/// Pages in the log from which on a `COMMIT` takes it back into the file: SQLite's own default.
+const CHECKPOINT_PAGES: u32 = 1_000;
+
 /// A change and who asked for it.
 pub(crate) struct Job {
     pub(crate) change: Change,
@@ -49,9 +52,20 @@ enum Attempt {
 
 fn serve(connection: &Connection, group: Vec<Job>) {
     let (changes, replies): (Vec<Change>, Vec<_>) = group.into_iter().map(|job| (job.change, job.reply)).unzip();
+    // A large change fills the log beyond the point at which SQLite takes it back into the file, in the `COMMIT` itself.
+    // The log is durable by then, so nobody has to wait for that: it is done after the answers. If it cannot be done (a
+    // reader is in the way), the next one does it.
+    let is_large = changes.iter().any(Change::is_large);
+    if is_large {
+        let _ = connection.pragma_update(None, "wal_autocheckpoint", 0);
+    }
     for (verdict, reply) in decide(connection, &changes).into_iter().zip(replies) {
         // Who no longer asks does not undo it.
         let _ = reply.send(verdict);
+    }
+    if is_large {
+        let _ = connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
+        let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
 }
 

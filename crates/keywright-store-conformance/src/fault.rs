@@ -104,6 +104,7 @@ struct Script {
     random: Option<(SplitMix, Odds)>,
     tally: Tally,
     noted: Option<Vec<Vec<Slot>>>,
+    stages: Vec<(Partition, StageId)>,
 }
 
 /// Wraps a store and makes its commits and loads fail, by script or at random.
@@ -212,6 +213,12 @@ impl<S: Backend + ?Sized> FaultStore<S> {
     #[must_use]
     pub fn noted_loads(&self) -> Vec<Vec<Slot>> {
         self.script().noted.clone().unwrap_or_default()
+    }
+
+    /// Every stage that was filled so far, those that are gone too; one that was filled in parts is there for each.
+    #[must_use]
+    pub fn stages(&self) -> Vec<(Partition, StageId)> {
+        self.script().stages.clone()
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -393,6 +400,7 @@ impl<S: Backend + ?Sized> VaultStore for FaultStore<S> {
         rows: Rows,
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>> {
+        self.script().stages.push((account.clone(), stage));
         self.inner.stage(account, stage, rows, purge_after)
     }
 

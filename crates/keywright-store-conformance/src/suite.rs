@@ -181,6 +181,7 @@ macro_rules! suite {
             swap_is_never_seen_half,
             notes_outlive_a_swap,
             stages_are_upserts,
+            unstage_drops_a_stage,
             promote_covers_exactly,
             one_of_edit_and_swap_wins,
             sweep_drops_what_is_due,

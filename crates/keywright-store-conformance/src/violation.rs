@@ -61,8 +61,8 @@ pub enum Promise {
     /// Vault edits and reads do what they say, sorted by id.
     #[error("vault edits and reads do what they say, sorted by id")]
     Vault,
-    /// A stage keeps its rows, by id, until it is promoted, erased or swept.
-    #[error("a stage keeps its rows, by id, until it is promoted, erased or swept")]
+    /// A stage keeps its rows, by id, until it is promoted, dropped, erased or swept.
+    #[error("a stage keeps its rows, by id, until it is promoted, dropped, erased or swept")]
     Stages,
     /// A sweep drops only what is due, and no more than it was told.
     #[error("a sweep drops only what is due, and no more than it was told")]

@@ -239,6 +239,11 @@ impl VaultStore for MemoryStore {
         Box::pin(ready(result))
     }
 
+    fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
+        self.tables().stages.remove(&(account.clone(), stage));
+        Box::pin(ready(Ok(())))
+    }
+
     fn staged<'a>(
         &'a self,
         account: &'a Partition,

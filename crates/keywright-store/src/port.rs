@@ -77,6 +77,13 @@ pub trait VaultStore: RecordStore {
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>>;
 
+    /// Drops a stage and its rows at once: a refused upload should not lie there until it is swept. An unknown one is no
+    /// error. As unguarded as [`stage`](Self::stage): only for one that no record names any more.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
+
     /// Every (id, mark) of a stage, sorted by id; empty for an unknown one.
     ///
     /// # Errors

@@ -35,8 +35,10 @@ pub(crate) enum Counted<'a> {
     Peer(IpAddr),
     /// The e-mail address that it names.
     Address(&'a str),
-    /// The account that it is about.
+    /// The account of its token.
     Account(&'a AccountId),
+    /// The account that it names without a proof: strangers who know a user's id use up a bucket of their own.
+    Named(&'a AccountId),
 }
 
 /// The buckets of everybody; who was never here costs nothing.
@@ -113,6 +115,7 @@ fn key(counted: Counted<'_>) -> Key {
         Counted::Peer(address) => Sha256::new_with_prefix(b"peer ").chain_update(caller(address).to_string()),
         Counted::Address(address) => Sha256::new_with_prefix(b"address ").chain_update(address),
         Counted::Account(account) => Sha256::new_with_prefix(b"account ").chain_update(account.as_str()),
+        Counted::Named(account) => Sha256::new_with_prefix(b"named ").chain_update(account.as_str()),
     };
     digest.finalize().into()
 }
@@ -139,7 +142,7 @@ mod tests {
         for (endpoint, counted, passed, wait) in [
             (Endpoint::OAuth, HERE, 20, 6),
             (Endpoint::PreLogin, Counted::Address("a@example.org"), 20, 6),
-            (Endpoint::VerifyNewEmail, Counted::Account(&account), 20, 6),
+            (Endpoint::VerifyNewEmail, Counted::Named(&account), 20, 6),
             (Endpoint::PasswordHint, HERE, 2, 300),
             (Endpoint::ResendVerificationEmail, Counted::Address("a@example.org"), 2, 300),
             (Endpoint::CipherSync, Counted::Account(&account), 200, 1),
@@ -160,6 +163,13 @@ mod tests {
         assert_eq!(burst(&buckets, Endpoint::OAuth, beside).0, 0, "a network of IPv6 is one client");
         assert_eq!(burst(&buckets, Endpoint::OAuth, HERE).0, 20);
         assert_eq!(burst(&buckets, Endpoint::OAuth, Counted::Address("127.0.0.1")).0, 20, "another kind of key");
+    }
+
+    #[test]
+    fn who_names_an_account_uses_up_nothing_of_its_owners() {
+        let (buckets, account) = (Buckets::new(), AccountId::new("3a469748-bc30-5a0b-8a3a-eafa3fe5bc54").unwrap());
+        assert_eq!(burst(&buckets, Endpoint::VerifyEmail, Counted::Named(&account)).0, 20);
+        assert_eq!(burst(&buckets, Endpoint::ChangePassword, Counted::Account(&account)).0, 20);
     }
 
     #[test]

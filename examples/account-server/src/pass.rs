@@ -31,6 +31,7 @@ impl Host for Pass {
             Subject::Peer => address(peer).map(Counted::Peer),
             Subject::Address(address) => Some(Counted::Address(address)),
             Subject::Account(account) => Some(Counted::Account(account)),
+            Subject::Named(account) => Some(Counted::Named(account)),
             _ => None,
         };
         counted.map_or(Admittance::Open, |counted| buckets.admit(endpoint, counted))

@@ -4,6 +4,11 @@
 //! gives; it reads and writes a vault, and changes password or address by encrypting every cipher anew, on all cores. No
 //! key is ever written to a file: a [`SavedLogin`] holds the server's token alone.
 //!
+//! The protocol trusts the server: whoever runs it, or stands in its place, and knows a user's public key can make any
+//! client, this one too, send what gives the vault key away (`keywright_librepass`, *What a hostile server gets*). What is
+//! checked of the server's key stops the naive form alone. So `https` beyond this machine, and servers whose operator is
+//! trusted.
+//!
 //! It never prints, never asks, and takes no password from an argument. Apart from certificates and saved log-ins it
 //! touches no file.
 //!

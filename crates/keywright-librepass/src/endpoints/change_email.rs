@@ -6,13 +6,13 @@
 //!
 //! An address that differs from the present one in the case of its letters alone, or not at all, is a change like any
 //! other: the text that its owner types is the salt, so the key changes, and nobody else can be in the way. One that
-//! another account owns is refused here already, but only behind the password; it is claimed when the link is opened
-//! (`decisions.md` 31).
+//! another account owns is refused here already, but only behind the password, and so many times a day; it is claimed
+//! when the link is opened (`decisions.md` 31).
 
 use keywright_core::{EventKind, SecretBytes};
 use keywright_rekey::{Holding, SealedSwap, Swapping};
 use keywright_store::names::NameIndex;
-use keywright_store::{Draft, TransactError, names};
+use keywright_store::{Draft, Partition, Slot, TransactError, names};
 
 use crate::account::Credential;
 use crate::change::{self, ChangeOfAddress, Taking};
@@ -22,8 +22,8 @@ use crate::mails::{self, Kind};
 use crate::pending::{self, Asked};
 use crate::policy::LINK_SECONDS;
 use crate::request::Input;
-use crate::service::{Answered, Caller, Parts, Reply};
-use crate::tokens::Login;
+use crate::service::{Answered, Caller, Failure, Parts, Reply};
+use crate::tokens::{self, Login};
 
 /// How often a move begins anew because its intent was overtaken, before the answer is "busy".
 pub(crate) const TRIES: usize = 8;
@@ -31,22 +31,31 @@ pub(crate) const TRIES: usize = 8;
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
     let body = ChangeOfAddress::read(input.body, &parts.policy)?;
     let name = body.address.index(parts.driver.keyring())?;
-    let look = |draft: &mut Draft<'_>| Ok((names::owns(draft, &name)?, pending::wait_in(draft)?));
-    let (known, (own, wait)) = parts.check_keys(caller, &body.keys, look).await?;
+    let look = |draft: &mut Draft<'_>| names::owns(draft, &name);
+    let (known, own) = parts.check_keys(caller, &body.keys, look).await?;
     let sealed = parts.check_batch(caller, known, &body.ciphers).await?;
+    parts.book(caller).await?;
     if !own && parts.is_taken(&name).await? {
         return Err(ApiError::DUPLICATED.into());
     }
     if !parts.policy.verify_email {
         return parts.move_at_once(caller, &body, &name, &sealed).await;
     }
-    if let Some(seconds) = wait {
-        return Err(ApiError::too_many(seconds).into());
-    }
     parts.ask(caller, &body, sealed).await
 }
 
 impl<H: Host> Parts<H> {
+    /// Books the ask, before it costs anything.
+    async fn book(&self, caller: &Caller) -> Result<(), Failure> {
+        let step = |draft: &mut Draft<'_>| match tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) {
+            Some(_) => Ok(pending::book_in(draft)?.map_err(ApiError::too_many)),
+            None => Ok(Err(ApiError::INVALID_TOKEN)),
+        };
+        let slots = [Slot::Token(caller.token.slot()), Slot::PendingAddress];
+        let (booked, _) = self.driver.transact(&Partition::account(caller.account()), &slots, step).await?;
+        Ok(booked?)
+    }
+
     /// Keeps the vault beside the vault, then makes one commit: it is held, the change waits, both addresses are told.
     async fn ask(&self, caller: &Caller, body: &ChangeOfAddress<'_>, sealed: SealedSwap) -> Answered {
         let known = sealed.head();
@@ -56,9 +65,7 @@ impl<H: Host> Parts<H> {
             if login.head().is_some() && login.head() != known {
                 return Ok(Err(ApiError::MISSING_CIPHER));
             }
-            if let Some(seconds) = pending::wait_in(draft)? {
-                return Ok(Err(ApiError::too_many(seconds)));
-            }
+            let replaced = self.vaults.steps().staged_in(draft)?;
             let Holding::Held = self.vaults.steps().hold_in(draft, &staged)? else {
                 return Ok(Err(ApiError::MISSING_CIPHER));
             };
@@ -76,9 +83,15 @@ impl<H: Host> Parts<H> {
             );
             let link = mails::add_in(draft, &body.address, Kind::VerifyNewAddress { link })?;
             let notice = mails::add_in(draft, &credential.address()?, Kind::AddressChangeAsked)?;
-            Ok(Ok([link, notice]))
+            Ok(Ok(([link, notice], replaced)))
         };
-        let (tasks, _) = self.commit_change(caller, &body.keys, act).await?;
+        let committed = self.commit_change(caller, &body.keys, act).await;
+        // Only what is surely held by nothing: a commit that is unknown may have landed.
+        if let Err(Failure::Refused(_)) = &committed {
+            self.unstage(caller.account(), Some(staged.stage())).await;
+        }
+        let ((tasks, replaced), _) = committed?;
+        self.unstage(caller.account(), replaced).await;
         self.send(caller.account(), &tasks).await;
         Ok(Reply::empty())
     }
@@ -103,13 +116,15 @@ impl<H: Host> Parts<H> {
                 if !taking.take_in(draft, name)? {
                     return Ok(Ok(None));
                 }
+                let dropped = self.vaults.steps().staged_in(draft)?;
                 let Swapping::Done { .. } = self.vaults.steps().swap_in(draft, sealed)? else {
                     return Ok(Err(ApiError::MISSING_CIPHER));
                 };
                 let moved = change::move_in(draft, credential, &body.address, &body.keys.new_public)?;
-                Ok(Ok(Some(moved)))
+                Ok(Ok(Some((moved, dropped))))
             };
-            if let (Some(moved), receipt) = self.commit_change(caller, &body.keys, act).await? {
+            if let (Some((moved, dropped)), receipt) = self.commit_change(caller, &body.keys, act).await? {
+                self.unstage(caller.account(), dropped).await;
                 self.finish_move(caller.account(), moved, &receipt).await?;
                 return Ok(Reply::empty());
             }

@@ -22,6 +22,7 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Inpu
         if !change::is_known(login, &sealed) {
             return Ok(Err(ApiError::MISSING_CIPHER));
         }
+        let dropped = parts.vaults.steps().staged_in(draft)?;
         let Swapping::Done { .. } = parts.vaults.steps().swap_in(draft, &sealed)? else {
             return Ok(Err(ApiError::MISSING_CIPHER));
         };
@@ -33,9 +34,10 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Inpu
         tokens::end_all_in(draft)?;
         pending::drop_in(draft)?;
         draft.event(EventKind::CredentialChanged);
-        mails::add_in(draft, &credential.address()?, Kind::PasswordChanged).map(Ok)
+        Ok(Ok((mails::add_in(draft, &credential.address()?, Kind::PasswordChanged)?, dropped)))
     };
-    let (task, _) = parts.commit_change(caller, &body.keys, act).await?;
+    let ((task, dropped), _) = parts.commit_change(caller, &body.keys, act).await?;
+    parts.unstage(caller.account(), dropped).await;
     parts.send(caller.account(), &[task]).await;
     Ok(Reply::empty())
 }

@@ -74,8 +74,8 @@ impl<H: Host> Parts<H> {
         caller: &Caller,
         sent: &SharedKey,
         code: &str,
-    ) -> Result<Option<Ended>, StepError> {
-        let refused = |error| Ok(Some(Ended::Refused(error)));
+    ) -> Result<Ended, StepError> {
+        let refused = |error| Ok(Ended::Refused(error));
         let Some(login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
             return refused(ApiError::INVALID_TOKEN);
         };
@@ -84,7 +84,6 @@ impl<H: Host> Parts<H> {
         let password = draft.judge(|draft| door.judge_in(draft, &credential.public_key, sent, tag, tag))?;
         match *password.outcome() {
             Proof::Right => {}
-            Proof::Unsettled => return Ok(None),
             Proof::Wrong | Proof::Refused { .. } => {
                 return match draft.stage(password)? {
                     Proof::Refused { retry_after } => refused(ApiError::too_many(retry_after)),
@@ -101,7 +100,7 @@ impl<H: Host> Parts<H> {
         let released = names::release_all(draft)?;
         draft.erase(&[])?;
         let task = mails::add_in(draft, &credential.address()?, Kind::AccountDeleted)?;
-        Ok(Some(Ended::Erased(released, task)))
+        Ok(Ended::Erased(released, task))
     }
 
     /// What a code is refused with, if it is. A text that is no code, and none, is not charged.

@@ -50,8 +50,8 @@ enum Ended {
 }
 
 impl Ended {
-    const fn refused<T>(error: ApiError) -> Result<Option<Self>, T> {
-        Ok(Some(Self::Refused(error)))
+    const fn refused<T>(error: ApiError) -> Result<Self, T> {
+        Ok(Self::Refused(error))
     }
 }
 
@@ -163,7 +163,7 @@ impl<H: Host> Parts<H> {
         guesser: &Guesser,
         sent: &SharedKey,
         fresh: &Token,
-    ) -> Result<Option<Ended>, StepError> {
+    ) -> Result<Ended, StepError> {
         let Some(credential) = Credential::read_named(draft, name)? else {
             return Ended::refused(ApiError::USER_NOT_FOUND);
         };
@@ -175,7 +175,6 @@ impl<H: Host> Parts<H> {
             Proof::Right => {}
             Proof::Wrong => return Ended::refused(ApiError::SHARED_KEY),
             Proof::Refused { retry_after } => return Ended::refused(ApiError::too_many(retry_after)),
-            Proof::Unsettled => return Ok(None),
         }
         if !credential.is_verified() {
             if self.policy.verify_email {
@@ -187,7 +186,7 @@ impl<H: Host> Parts<H> {
         let verified = !self.factors.enrolled_in(draft)?.has_totp();
         let factor = if verified { SecondFactor::NotNeeded } else { SecondFactor::Waiting };
         let grant = tokens::issue_in(draft, fresh, factor)?;
-        Ok(Some(Ended::In { grant, verified }))
+        Ok(Ended::In { grant, verified })
     }
 
     /// An address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the same look, the same
@@ -202,10 +201,7 @@ impl<H: Host> Parts<H> {
         if shut.is_some_and(|refusal| !refusal.changed()) {
             return Ok(ApiError::SHARED_KEY);
         }
-        let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
-            let proof = door.judge_as(draft, &guesser, &self.decoy_key, sent)?;
-            Ok((proof != Proof::Unsettled).then_some(()))
-        };
+        let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| door.judge_as(draft, &guesser, &self.decoy_key, sent);
         self.with_shared_key_at(&partition, &[Slot::Ledger], step).await?;
         Ok(ApiError::SHARED_KEY)
     }
@@ -223,13 +219,14 @@ enum Judged {
 async fn prove<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     let body: Code = input.json()?;
     let token = Token::parse(&body.api_key).ok_or(ApiError::INVALID_TOKEN)?;
-    parts.admit(input, Subject::Account(token.user().account()))?;
     let partition = Partition::account(token.user().account());
     let slots = [Slot::Token(token.slot()), Slot::Tokens, Slot::Factors, Slot::Recovery, Slot::Ledger];
     // A look without a turn: whoever has no token takes no place in the owner's queue.
     let look = |draft: &mut Draft<'_>| parts.unproven(draft, &token);
     let judged = match parts.driver.observe(&partition, &slots, look).await? {
         Ok(_) => {
+            // Not sooner: a token that is none names whichever account its sender likes.
+            parts.admit(input, Subject::Account(token.user().account()))?;
             let step = |draft: &mut Draft<'_>| parts.prove_in(draft, &token, &body.code);
             let (judged, receipt) = parts.driver.transact(&partition, &slots, step).await?;
             if let Judged::Confirmed(grant) = judged {

@@ -133,14 +133,16 @@ impl<H: Host> Parts<H> {
         Ok(self.driver.transact(&Partition::account(new.user.account()), &SLOTS, step).await?.0)
     }
 
-    /// Erases an account that lost its name before it had it. If this fails, an account is left that nobody can find.
+    /// Erases an account that lost its name before it had it; who took the name may have done so already. If this fails,
+    /// an account is left that nobody can find.
     async fn abandon(&self, user: &UserId) {
         let step = |draft: &mut Draft<'_>| erase_if_nameless(draft);
-        if let Err(error) = self.driver.transact(&Partition::account(user.account()), &SLOTS, step).await {
-            tracing::warn!(
+        match self.driver.transact(&Partition::account(user.account()), &SLOTS, step).await {
+            Ok(_) | Err(TransactError::Step(StepError::NoAccount)) => {}
+            Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a registration that lost its name is left behind"
-            );
+            ),
         }
     }
 

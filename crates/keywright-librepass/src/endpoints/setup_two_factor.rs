@@ -4,16 +4,15 @@
 //! charged. Whoever holds a token and the password may set up the first one. Where there is one, the token's login must
 //! have proven it within the last quarter of an hour (`decisions.md` 34): else 401, and logging in again proves it.
 
-use keywright_core::{DeviceTag, Door, UnixSeconds};
+use keywright_core::UnixSeconds;
 use keywright_store::due::DueTask;
-use keywright_store::{Draft, Slot, StepError, Tentative, guess};
+use keywright_store::{Draft, Slot, StepError, Tentative};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{Enrolled, Parameters, TotpCheck, TotpSecret, TotpVerifier, Verdict, Window};
+use keywright_twofactor::{Enrolled, Enrolling, Parameters, TotpSecret};
 use serde::{Deserialize, Serialize};
 
 use crate::SharedKey;
 use crate::account::Credential;
-use crate::endpoints::{delete, oauth};
 use crate::error::ApiError;
 use crate::guard::{Proof, SharedDoor};
 use crate::host::Host;
@@ -24,8 +23,6 @@ use crate::tokens::{self, Login};
 
 /// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`security.md` § 8).
 const FRESH_SECONDS: u64 = 15 * 60;
-/// Steps either side of the present one (dossier § 7).
-const WINDOW: Window = Window::new(1, 1);
 /// What the one device is called in the records; the wire has no name for it.
 const DEVICE: &str = "app";
 
@@ -86,8 +83,8 @@ impl<H: Host> Parts<H> {
         sent: &SharedKey,
         secret: Option<&TotpSecret>,
         code: &str,
-    ) -> Result<Option<Ended>, StepError> {
-        let refused = |error| Ok(Some(Ended::Refused(error)));
+    ) -> Result<Ended, StepError> {
+        let refused = |error| Ok(Ended::Refused(error));
         let Some(mut login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
             return refused(ApiError::INVALID_TOKEN);
         };
@@ -100,42 +97,18 @@ impl<H: Host> Parts<H> {
             Proof::Right => {}
             Proof::Wrong => return refused(ApiError::SHARED_KEY),
             Proof::Refused { retry_after } => return refused(ApiError::too_many(retry_after)),
-            Proof::Unsettled => return Ok(None),
         }
-        let Some(secret) = secret.filter(|secret| shows(draft, secret, code)) else {
+        let Some(secret) = secret else { return refused(ApiError::TWO_FACTOR) };
+        // Spent for every purpose, and what was guessed at the device before is forgotten with it.
+        let enrolled = self.factors.enrol_in(draft, DEVICE, secret.duplicate(), Parameters::DEFAULT, code)?;
+        if !matches!(enrolled, Enrolling::Active(_)) {
             return refused(ApiError::TWO_FACTOR);
-        };
-        self.replace_device(draft, secret, code, tag)?;
+        }
         let codes = self.factors.make_recovery_in(draft, Liveness::Now)?;
         // Whoever enrols has just proven the new one.
         tokens::confirm_in(draft, &mut login)?;
         let task = mails::add_in(draft, &credential.address()?, Kind::SecondFactorSet)?;
-        Ok(Some(Ended::Set(codes, task)))
-    }
-
-    /// The device of a secret in the place of all others, the code that enrolled it spent for every purpose.
-    fn replace_device(
-        &self,
-        draft: &mut Draft<'_>,
-        secret: &TotpSecret,
-        code: &str,
-        tag: Option<DeviceTag>,
-    ) -> Result<(), StepError> {
-        self.factors.remove_all_in(draft)?;
-        self.factors.import_device_in(draft, DEVICE, secret.duplicate())?;
-        if self.factors.totp_refusal_in(draft, tag)?.is_some() {
-            // Guesses at a secret that is gone, replaced by who has proven it: they hold up nobody any more.
-            guess::unlock(draft, Door::Totp)?;
-        }
-        for purpose in [oauth::PURPOSE, delete::PURPOSE] {
-            let spending = draft.judge(|draft| self.factors.verify_totp_in(draft, code, purpose, tag))?;
-            // Not granted, it is spent already: by the purpose before, or because the old device had gone further. What
-            // would be told of that is dropped.
-            if matches!(spending.outcome(), Verdict::Granted(_)) {
-                let _spent = draft.stage(spending)?;
-            }
-        }
-        Ok(())
+        Ok(Ended::Set(codes, task))
     }
 }
 
@@ -145,10 +118,4 @@ fn is_fresh(login: &Login, enrolled: &Enrolled, now: UnixSeconds) -> bool {
     let Some(added) = enrolled.devices.iter().map(|device| device.added).max() else { return true };
     let since = if added <= now { now.since(added).saturating_add(1).min(FRESH_SECONDS) } else { FRESH_SECONDS };
     login.proven_within(now, since)
-}
-
-/// Whether a code is one that the secret shows now.
-fn shows(draft: &Draft<'_>, secret: &TotpSecret, code: &str) -> bool {
-    let check = TotpVerifier::new(secret, Parameters::DEFAULT).check(code, draft.now(), WINDOW, None);
-    matches!(check, TotpCheck::Right { .. })
 }

@@ -14,7 +14,7 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     let user = input.user()?;
     // Any UUID has 16 bytes, and so has a code.
     let code = UserId::parse(&input.parameter("code")?).map_err(|_| ApiError::ARGUMENT_TYPE)?;
-    parts.admit(input, Subject::Account(user.account()))?;
+    parts.admit(input, Subject::Named(user.account()))?;
     let hash = parts.code_hash(&user, code.as_bytes());
     let (partition, slots) = (Partition::account(user.account()), [Slot::Credential, Slot::Names]);
     // A look without a turn: a wrong code takes no place in the owner's queue.

@@ -33,7 +33,7 @@ enum Opening<M> {
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     let user = input.user()?;
     let code = input.parameter("code")?;
-    parts.admit(input, Subject::Account(user.account()))?;
+    parts.admit(input, Subject::Named(user.account()))?;
     let code = pending::code_hash(&parts.links, &user, &code);
     for _ in 0..TRIES {
         let name = parts.new_address(user.account(), &code).await?;

@@ -150,9 +150,9 @@ async fn same(instances: &[HandshakeKeys]) {
     }
 }
 
-/// An instance whose clock is a little ahead renews first. The others learn of it by a mismatch, and keep its pair.
+/// An instance whose clock is a little ahead renews first. The others learn of it from the store, and keep its pair.
 #[tokio::test]
-async fn reload_adopts_what_another_instance_renewed() {
+async fn stored_adopts_what_another_instance_renewed() {
     for site in Site::both() {
         let slow = site.instance().await;
         let ahead = Arc::new(ManualClock::new(site.now().plus(CLOCK_SKEW_SECONDS)));
@@ -163,13 +163,13 @@ async fn reload_adopts_what_another_instance_renewed() {
         let login = user(&fast.current().await.unwrap());
         let cached = slow.current().await.unwrap();
         assert!(!takes(&cached, site.now(), &login));
-        let reloaded = slow.reload().await.unwrap();
-        assert!(!reloaded.is_same(&cached));
-        assert!(takes(&reloaded, site.now(), &login));
-        assert!(slow.current().await.unwrap().is_same(&reloaded));
+        let stored = slow.stored().await.unwrap();
+        assert!(!stored.is_same(&cached));
+        assert!(takes(&stored, site.now(), &login));
+        assert!(slow.current().await.unwrap().is_same(&stored));
         // With nothing new, nothing is renewed.
-        assert!(slow.reload().await.unwrap().is_same(&reloaded));
-        assert!(fast.current().await.unwrap().is_same(&reloaded));
+        assert!(slow.stored().await.unwrap().is_same(&stored));
+        assert!(fast.current().await.unwrap().is_same(&stored));
     }
 }
 
@@ -195,7 +195,7 @@ async fn suspect_pairs_are_dropped() {
         let restored = HandshakeKeys::load(fenced).await.unwrap().current().await.unwrap();
         assert!(!restored.is_same(&after));
         assert!(!takes(&restored, site.now(), &user(&after)));
-        assert!(instance.reload().await.unwrap().is_same(&restored));
+        assert!(instance.stored().await.unwrap().is_same(&restored));
     }
 }
 
@@ -241,7 +241,7 @@ async fn a_lost_reply_hands_out_no_second_pair() {
         while let Some(late) = store.deliver().await {
             assert!(late.is_err(), "a commit that was fenced off landed");
         }
-        assert!(instance.reload().await.unwrap().is_same(&second), "{fault:?}");
+        assert!(instance.stored().await.unwrap().is_same(&second), "{fault:?}");
         assert!(site.instance().await.current().await.unwrap().is_same(&second), "{fault:?}");
     }
 }
@@ -255,7 +255,7 @@ async fn without_a_store_nothing_overdue_is_used() {
     let first = instance.current().await.unwrap();
     store.next_load(LoadFault::Fails);
     assert!(instance.current().await.unwrap().is_same(&first), "no load while it is in date");
-    assert!(instance.reload().await.is_err());
+    assert!(instance.stored().await.is_err());
     site.clock.advance(LIFETIME_SECONDS);
     store.next_commit(Fault::Rejected);
     assert!(matches!(instance.current().await.err(), Some(TransactError::Rejected(_))));

@@ -97,6 +97,15 @@ impl VaultStore for DyingStore {
         })
     }
 
+    fn unstage<'a>(&'a self, at: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
+        Box::pin(async move {
+            if !self.lives() {
+                return Err(CommitError::Unknown("the process is dead".into()));
+            }
+            self.inner.unstage(at, stage).await
+        })
+    }
+
     fn staged<'a>(
         &'a self,
         at: &'a Partition,

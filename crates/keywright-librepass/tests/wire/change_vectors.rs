@@ -1,11 +1,12 @@
 //! `librepass.json` over the wire: the two scenarios, and every batch (`decisions.md` 35, 35a).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use keywright_core::{Entropy, EntropyError};
-use keywright_librepass::{PrivateKey, ServerKeys, UserId, VaultKey};
+use keywright_core::{Entropy, EntropyError, SystemEntropy};
+use keywright_librepass::{HandshakeKeys, PrivateKey, UserId, VaultKey};
 use keywright_rekey::{Editing, parse_id};
-use keywright_store::{CipherId, Partition, Slot};
+use keywright_store::{CipherId, Driver, MemoryStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -99,13 +100,16 @@ fn file() -> File {
     serde_json::from_str(include_str!("../data/librepass.json")).unwrap()
 }
 
-/// Draws the key that a vector names.
+/// Draws the key that a vector names, wherever 32 bytes are asked for.
 struct Fixed([u8; 32]);
 
 impl Entropy for Fixed {
     fn fill(&self, to: &mut [u8]) -> Result<(), EntropyError> {
-        to.copy_from_slice(&self.0);
-        Ok(())
+        if to.len() == self.0.len() {
+            to.copy_from_slice(&self.0);
+            return Ok(());
+        }
+        SystemEntropy.fill(to)
     }
 }
 
@@ -117,13 +121,12 @@ impl Credential {
 
 /// A world whose server has the vector's key pair.
 async fn world_of(server: &Server) -> World {
-    let world = World::new().await;
-    let private = PrivateKey::from_hex(&server.private_key).unwrap();
-    let now = keywright_core::UnixSeconds::new(world.now()).unwrap();
-    let pair = ServerKeys::new(now, &Fixed(*private.expose())).unwrap();
-    let step = |draft: &mut keywright_store::Draft<'_>| draft.put(Slot::ServerKey, &pair, None);
-    world.driver.transact(&Partition::server(), &[Slot::ServerKey], step).await.unwrap();
-    let world = world.restarted(2).await;
+    let store = Arc::new(MemoryStore::new());
+    let private = Fixed(*PrivateKey::from_hex(&server.private_key).unwrap().expose());
+    let other = World::new().await;
+    let driver = Driver::new(store.clone(), other.keyring, Arc::new(private), other.clock);
+    HandshakeKeys::load(driver).await.unwrap();
+    let world = World::on(store, policy()).await;
     assert_eq!(world.server_key().await.to_hex().expose(), server.public_key);
     world
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_librepass::UserId;
+use keywright_store::due::CLAIM_LASTS;
 use keywright_store::{MemoryStore, Partition, Slot, Which};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault};
 use keywright_twofactor::Once;
@@ -265,8 +266,8 @@ async fn a_deletion_that_stays_unknown_is_told_so() {
     let client = world.client_of(&alice()).await;
     let body = json!({"sharedKey": shared(&world).await});
     faulty.next_commit(Fault::LostAfter);
-    // Who calls, and what the commit rests on.
-    for _ in 0..2 {
+    // Who calls, the server's key, and what the commit rests on.
+    for _ in 0..3 {
         faulty.next_load(LoadFault::None);
     }
     for _ in 0..8 {
@@ -278,7 +279,7 @@ async fn a_deletion_that_stays_unknown_is_told_so() {
     // The address is free, though nobody has tidied up behind it.
     world.settle(&alice()).await;
     // The farewell is sent by the sweep, once whoever had claimed it is given up.
-    world.clock.advance(24 * 60 * 60);
+    world.clock.advance(CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
 }
 
@@ -293,6 +294,7 @@ async fn a_mail_that_fails_stays_due() {
     is_gone(&world, &user).await;
     assert!(world.host.mails().iter().all(|letter| !letter.subject.ends_with("deleted")));
     world.host.mail_down.store(false, Ordering::SeqCst);
+    world.clock.advance(CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails_to(&alice().email).last().unwrap().subject, "Your account was deleted");
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 0);

@@ -1,6 +1,15 @@
 //! The door of the shared key: what wrong guesses cost, whom they shut out, and whom not.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::Request;
 use keywright_core::UnixSeconds;
+use keywright_store::MemoryStore;
+use keywright_store_conformance::{FaultStore, LoadFault, Odds};
+use serde_json::json;
 
 use crate::support::{Answer, START, World, alice, at_once, bob, on_both, policy};
 
@@ -165,5 +174,85 @@ async fn a_clock_that_went_back_begins_the_wait_anew_once() {
     world.clock.advance(10);
     world.log_in_with(&alice().email, &right).await.waits(20);
     world.clock.advance(20);
+    world.log_in_with(&alice().email, &right).await.ok();
+}
+
+/// How a guess is sent.
+type Guessing = fn(&World, &str, &str) -> Request<Bytes>;
+
+/// All requests that judge a shared key.
+const GUESSINGS: [Guessing; 4] = [
+    |world, _, key| world.client().log_in(&alice().email, key).build(),
+    |world, token, key| {
+        let body = json!({"sharedKey": key, "secret": "no secret", "code": "000000"});
+        world.client().with_token(token).post("/api/user/setup/2fa").json(&body).build()
+    },
+    |world, token, key| {
+        world.client().with_token(token).request("DELETE", "/api/user/delete").json(&json!({"sharedKey": key})).build()
+    },
+    |world, token, key| {
+        let public = alice().key.public_key().to_hex();
+        let body = json!({
+            "oldSharedKey": key, "newPublicKey": public.expose(), "newSharedKey": key,
+            "parallelism": 3, "memory": 65536, "iterations": 4, "ciphers": [],
+        });
+        world.client().with_token(token).request("PATCH", "/api/user/password").json(&body).build()
+    },
+];
+
+/// Sends a guess over a store that lets go of the processor at every call, and hangs up after so many of these, unless
+/// the answer is there. Gives whether it is, and how many wrong guesses were charged.
+async fn hang_up_after(pauses: usize, guessing: Guessing, is_right: bool) -> (bool, usize) {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), policy()).await;
+    let user = world.settle(&alice()).await;
+    let token = world.client_of(&alice()).await.token.unwrap();
+    let (right, guess) = (alice().shared(&world.server_key().await), wrong(1));
+    let request = guessing(&world, &token, if is_right { &right } else { &guess });
+    store.randomise(1, Odds { pause: 1_000, ..Odds::default() });
+    let mut context = Context::from_waker(Waker::noop());
+    let answered = {
+        let mut answering = pin!(world.app.handle(request));
+        (0..=pauses).any(|_| matches!(answering.as_mut().poll(&mut context), Poll::Ready(_)))
+    };
+    store.calm();
+    (answered, world.count_events(&user, "guess_denied").await)
+}
+
+/// Whoever hangs up before a wrong key is charged must not know by then that it was wrong: not by the answer that a right
+/// one would have had.
+#[tokio::test]
+async fn to_hang_up_early_is_to_learn_nothing() {
+    for guessing in GUESSINGS {
+        let mut judged = 0;
+        for pauses in 0.. {
+            let (is_known, _) = hang_up_after(pauses, guessing, true).await;
+            let (is_answered, charged) = hang_up_after(pauses, guessing, false).await;
+            assert!(charged == 1 || !(is_known || is_answered), "after {pauses} pauses");
+            judged += charged;
+            if is_known && is_answered {
+                break;
+            }
+        }
+        assert!(judged > 0);
+    }
+}
+
+/// The server's key cannot be loaded: nothing is judged, right or wrong.
+#[tokio::test]
+async fn without_the_servers_key_no_guess_is_looked_at() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), policy()).await;
+    let user = world.settle(&alice()).await;
+    let right = alice().shared(&world.server_key().await);
+    // A log-in loads the name, the account that it leads to, the account again, and then the server's key.
+    let loads_before = 3;
+    for key in [right.clone(), wrong(1)] {
+        (0..loads_before).for_each(|_| store.next_load(LoadFault::None));
+        store.next_load(LoadFault::Fails);
+        world.log_in_with(&alice().email, &key).await.fails(500, "LP-Database-Error");
+        store.calm();
+    }
+    assert_eq!(world.count_events(&user, "guess_denied").await, 0);
     world.log_in_with(&alice().email, &right).await.ok();
 }

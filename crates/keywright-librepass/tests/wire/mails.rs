@@ -1,10 +1,15 @@
 //! `auth/resendVerificationEmail`, `auth/passwordHint`, and mails that a failing mail server leaves.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use keywright_store::MemoryStore;
+use keywright_store::due::CLAIM_LASTS;
+use keywright_store_conformance::FaultStore;
+use keywright_twofactor::TotpSecret;
 use serde_json::json;
 
-use crate::support::{PUBLIC, World, alice, bob, on_both, policy};
+use crate::support::{PUBLIC, World, alice, bob, code_of, on_both, policy};
 
 async fn resend(world: &World, email: &str) -> crate::support::Answer {
     world.client().get(&format!("/api/auth/resendVerificationEmail?email={email}")).send().await
@@ -76,10 +81,14 @@ async fn a_mail_that_failed_stays_due_and_goes_out_later() {
         world.host.mail_down.store(true, Ordering::SeqCst);
         world.register(&alice()).await.is(201, json!({}));
         assert!(world.host.mails().is_empty());
+        world.clock.advance(CLAIM_LASTS);
         let account =
             world.scan().await.into_iter().find_map(|row| row.partition.as_account()).expect("the account is there");
         world.app.finish_due(&account).await.unwrap_err();
         world.host.mail_down.store(false, Ordering::SeqCst);
+        world.clock.advance(CLAIM_LASTS - 1);
+        assert_eq!(world.app.finish_due(&account).await.unwrap(), 0, "not again at once");
+        world.clock.advance(1);
         assert_eq!(world.app.finish_due(&account).await.unwrap(), 1);
         assert_eq!(world.app.finish_due(&account).await.unwrap(), 0);
         world.open_link(&alice().email).await.redirects();
@@ -88,10 +97,73 @@ async fn a_mail_that_failed_stays_due_and_goes_out_later() {
         world.host.mail_down.store(true, Ordering::SeqCst);
         ask_hint(&world, &alice().email).await.is_empty();
         world.host.mail_down.store(false, Ordering::SeqCst);
+        world.clock.advance(CLAIM_LASTS);
         assert!(client.is_in().await);
         assert_eq!(world.host.mails().pop().unwrap().subject, "Your password hint");
     })
     .await;
+}
+
+/// A mail server that is down costs a request now and then, not each: neither its time nor a commit.
+#[tokio::test]
+async fn a_mail_that_failed_is_not_tried_by_every_request() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), policy()).await;
+    world.settle(&alice()).await;
+    let client = world.client_of(&alice()).await;
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    ask_hint(&world, &alice().email).await.is_empty();
+    let (tried, commits) = (world.host.tried.load(Ordering::SeqCst), store.tally().commits);
+    for _ in 0..20 {
+        assert!(client.is_in().await);
+    }
+    assert_eq!(world.host.tried.load(Ordering::SeqCst), tried);
+    assert_eq!(store.tally().commits, commits);
+    world.clock.advance(CLAIM_LASTS);
+    assert!(client.is_in().await && client.is_in().await);
+    assert_eq!(world.host.tried.load(Ordering::SeqCst), tried + 1);
+}
+
+/// Whatever nobody could send in a day is sent no more: its link is dead.
+#[tokio::test]
+async fn a_mail_of_yesterday_is_dropped() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        ask_hint(&world, &alice().email).await.is_empty();
+        world.clock.advance(43_200);
+    }
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1, "that of half a day ago");
+    world.clock.advance(86_400);
+    assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 0);
+}
+
+/// A hundred letters that could not be sent keep nobody from setting up a second factor: the newest are kept.
+#[tokio::test]
+async fn letters_that_wait_refuse_nothing() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    let client = world.client_of(&alice()).await;
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    for _ in 0..10 {
+        for _ in 0..10 {
+            ask_hint(&world, &alice().email).await.is_empty();
+        }
+        world.clock.advance(86_400);
+    }
+    let secret = [7; 20];
+    let body = json!({
+        "sharedKey": alice().shared(&world.server_key().await),
+        "secret": TotpSecret::from_slice(&secret).unwrap().to_base32().expose(),
+        "code": code_of(&secret, world.now()),
+    });
+    client.post("/api/user/setup/2fa").json(&body).send().await.ok();
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.clock.advance(CLAIM_LASTS);
+    assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1, "the others are of yesterday");
+    assert_eq!(world.host.mails().pop().unwrap().subject, "Two-factor authentication was set up");
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ mod change_password;
 #[cfg(feature = "client")]
 mod change_races;
 #[cfg(feature = "client")]
+mod change_stages;
+#[cfg(feature = "client")]
 mod change_vectors;
 mod ciphers;
 mod delete;

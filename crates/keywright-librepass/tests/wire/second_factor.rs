@@ -196,3 +196,20 @@ async fn the_host_is_asked_about_addresses_and_accounts() {
     *world.host.full.lock().unwrap() = Some(format!("account {account}"));
     world.client().prove(&token, "x").await.waits(17);
 }
+
+/// Whoever knows a user's id must not use up what its owner may ask for.
+#[tokio::test]
+async fn a_stranger_is_not_counted_as_the_account_that_it_names() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    world.host.asked.lock().unwrap().clear();
+    let none = keywright_librepass::Token::random(user.clone(), &keywright_core::SystemEntropy).unwrap();
+    world.client().prove(none.to_text().expose(), "000000").await.fails(401, "LP-Invalid-Token");
+    let code = "00000000-0000-4000-8000-000000000000";
+    for path in ["auth/verifyEmail", "user/verifyNewEmail"] {
+        world.client().get(&format!("/api/{path}?user={user}&code={code}")).send().await;
+    }
+    let asked = world.host.asked.lock().unwrap().clone();
+    assert!(asked.iter().all(|asked| !asked.ends_with(&format!(" account {user}"))), "{asked:?}");
+    assert_eq!(asked.iter().filter(|asked| asked.ends_with(&format!(" named {user}"))).count(), 2, "{asked:?}");
+}

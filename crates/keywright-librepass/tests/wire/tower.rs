@@ -2,15 +2,19 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use keywright_librepass::{LibrePass, MAX_BODY};
+use keywright_core::SystemEntropy;
+use keywright_librepass::{LibrePass, MAX_BODY, Token};
+use keywright_store::MemoryStore;
+use keywright_store_conformance::FaultStore;
 use tower_service::Service;
 
-use crate::support::{Answer, TestHost, World, alice};
+use crate::support::{Answer, TestHost, World, alice, policy};
 
 async fn call<B>(app: &mut LibrePass<TestHost>, request: Request<B>) -> Answer
 where
@@ -33,6 +37,37 @@ async fn it_answers_as_handle_does() {
     let shared = alice().shared(&world.server_key().await);
     let request = world.client().log_in(&alice().email, &shared).build().map(Full::new);
     call(&mut app, request).await.ok();
+}
+
+/// The host's limits come before the body, and before a token is looked up; each request is counted once.
+#[tokio::test]
+async fn beyond_the_limits_nothing_is_read_or_looked_up() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), policy()).await;
+    let user = world.settle(&alice()).await;
+    let mut app = world.app.clone();
+    let token = Token::random(user, &SystemEntropy).unwrap().to_text();
+    let client = world.client().with_token(token.expose());
+    let asks = [
+        ("PATCH", "/api/user/password"),
+        ("POST", "/api/cipher/sync"),
+        ("DELETE", "/api/user/delete"),
+        ("POST", "/api/auth/register"),
+    ];
+    *world.host.full.lock().unwrap() = Some("peer".into());
+    store.note_loads();
+    for (method, path) in asks {
+        let request = client.request(method, path).build().map(|_| Odd { announced: 0, readable: false, frames: 0 });
+        call(&mut app, request).await.waits(17);
+    }
+    assert!(store.noted_loads().is_empty());
+    *world.host.full.lock().unwrap() = None;
+    for (method, path) in asks {
+        world.host.asked.lock().unwrap().clear();
+        call(&mut app, client.request(method, path).build().map(Full::new)).await;
+        let peers = world.host.asked.lock().unwrap().iter().filter(|asked| asked.ends_with(" peer")).count();
+        assert_eq!(peers, 1, "{path}");
+    }
 }
 
 /// A body that never ends, or announces too much, or must not be read at all.

@@ -123,7 +123,8 @@ async fn another_takes_its_place_only_behind_a_fresh_proof() {
         prove(&next, &first).await.fails(400, "LP-Invalid-Two-Factor");
         prove(&next, &code_of(&TWO, world.now())).await.is_empty();
         prove(&waiting(&world).await, &second).await.is_empty();
-        assert_eq!(world.count_events(&user, "factor_removed").await, 1);
+        assert_eq!(world.count_events(&user, "factor_replaced").await, 1, "one step, one event");
+        assert_eq!(world.count_events(&user, "factor_removed").await, 0);
         assert_eq!(
             world.host.mails_to(&alice().email).iter().filter(|letter| letter.subject.starts_with("Two")).count(),
             2
@@ -334,6 +335,7 @@ async fn a_mail_that_fails_stays_due() {
     set_up(&world, &client, &ONE).await.ok();
     assert_eq!(world.host.mails().len(), sent);
     world.host.mail_down.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.clock.advance(keywright_store::due::CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails().len(), sent + 1);
 }

@@ -74,7 +74,7 @@ impl<'b> CipherList<'b> {
     /// [`JsonError`]. Faults of single entries are noted in the submission, as ever.
     pub fn split_json(&self, member: &str) -> Result<Split<'b>, JsonError> {
         let mut reader = Reader::new(self)?;
-        let mut found = None;
+        let (mut found, mut is_there) = (None, false);
         reader.space();
         reader.expect(b'{')?;
         reader.space();
@@ -86,7 +86,8 @@ impl<'b> CipherList<'b> {
             reader.expect(b':')?;
             reader.space();
             let from = reader.at;
-            if is_list && found.is_some() {
+            // Also where one of the two is no list: else it depends on their order which of them counts.
+            if is_list && core::mem::replace(&mut is_there, true) {
                 return Err(JsonError::Twice);
             }
             if is_list && reader.peek() == Some(b'[') {

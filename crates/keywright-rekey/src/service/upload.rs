@@ -6,7 +6,7 @@
 use std::vec::Vec;
 
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::{CipherId, Draft, Mark, Partition, Revision, StageId, StepError};
+use keywright_store::{CipherId, Draft, Manifest, Mark, Partition, Revision, StageId, StepError};
 
 use super::swapping::{Swap, promoted};
 use super::{VAULT_SLOTS, Vaults};
@@ -65,19 +65,22 @@ impl Vaults {
     ) -> Result<Beginning, VaultError> {
         let at_rest = self.steps.policy().at_rest();
         let step = |draft: &mut Draft<'_>| {
-            let Some((head, _)) = step::open(draft)? else { return Ok(Beginning::NoVault) };
+            let Some((head, _)) = step::open(draft)? else { return Ok((Beginning::NoVault, None)) };
             if known.is_some_and(|known| known != head) {
-                return Ok(Beginning::HeadMoved);
+                return Ok((Beginning::HeadMoved, None));
             }
-            let upload = StageId(draft.random()?);
+            let (upload, replaced) = (StageId(draft.random()?), step::stage(draft)?);
             let fresh = Fresh::random(at_rest, draft.entropy())?;
             step::keep(draft, Phase::Uploading, (upload, head), &fresh, until)?;
-            Ok(Beginning::Begun { upload, head })
+            Ok((Beginning::Begun { upload, head }, replaced))
         };
-        Ok(self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?.0)
+        let ((beginning, replaced), _) = self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
+        self.tidy(account, replaced).await;
+        Ok(beginning)
     }
 
-    /// Puts one part: each text checked and sealed, the cover not looked at. May be repeated, in any order.
+    /// Puts one part: each text checked and sealed, the cover not looked at, but that there is no cipher in it that the
+    /// vault has not. So what is kept never outgrows the vault. May be repeated, in any order.
     ///
     /// # Errors
     /// [`VaultError`]. Perhaps the part is kept: put it again.
@@ -94,11 +97,18 @@ impl Vaults {
         // The turn keeps a part from arriving between a finish's check and its commit.
         let turn = self.driver.turn(&partition).await?;
         let Some(staged) = self.upload(&partition, upload).await? else { return Ok(Putting::Void) };
+        let manifest = self.manifest(account).await?;
+        if manifest.head.as_ref().map(|head| head.revision) != Some(staged.head()) {
+            return Ok(Putting::Void);
+        }
+        if let Some(faults) = unknown(part, &manifest) {
+            return Ok(Putting::Refused(faults));
+        }
         let fresh = staged.fresh();
         // As it was begun, whatever the policy is now: the head will say so of all its texts.
         let at_rest = if fresh.as_sent { AtRest::AsSent } else { AtRest::Sealed };
         let mut sealer = Sealer::new(&fresh.key, account);
-        let rows = seal::rows(&mut sealer, at_rest, &**self.driver.entropy(), || part.iter())?;
+        let rows = seal::rows(&mut sealer, at_rest, &**self.driver.entropy(), part.iter())?;
         let ciphers = rows.len();
         let purge_after = staged.until.plus(STAGE_GRACE_SECONDS);
         self.store.stage(&partition, upload, rows, purge_after).await.map_err(VaultError::Stage)?;
@@ -121,6 +131,11 @@ impl Vaults {
 
     /// Checks the whole upload against the vault, and makes it the vault in one commit. `then` as with
     /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
+    ///
+    /// The cover is checked once more by the commit itself. That each text has changed and no nonce is used twice is
+    /// checked just before it, in the account's turn, so no part arrives between the two **in this process**. A part that
+    /// another server takes in that moment is guarded as far as its own texts go: a client that sends its parts while it
+    /// has its upload finished can leave a text as it was, in its own vault.
     ///
     /// # Errors
     /// As [`swap`](Self::swap).
@@ -172,6 +187,17 @@ impl Vaults {
     async fn staged_marks(&self, partition: &Partition, upload: StageId) -> Result<Vec<(CipherId, Mark)>, VaultError> {
         self.store.staged(partition, upload).await.map_err(VaultError::Load)
     }
+}
+
+/// The ciphers of a part that the vault has not.
+fn unknown(part: &Submission<'_>, manifest: &Manifest) -> Option<Difference> {
+    let mut faults = part.faults().clone();
+    for (id, ..) in part.iter() {
+        if manifest.entries.binary_search_by_key(&id, |&(id, _)| id).is_err() {
+            faults.of_id(Fault::Unknown, id);
+        }
+    }
+    (faults.count(Fault::Unknown) > 0).then_some(faults)
 }
 
 /// The faults that a part has by itself.

@@ -197,8 +197,10 @@ mod split {
             assert!(split(body).is_err(), "{body}");
         }
         for second in ["[]", "null", "1"] {
-            let twice = format!(r#"{{"ciphers":[],"ciphers":{second}}}"#);
-            assert_eq!(split(&twice), Err(JsonError::Twice), "{twice}");
+            for (one, other) in [("[]", second), (second, "[]")] {
+                let twice = format!(r#"{{"ciphers":{one},"ciphers":{other}}}"#);
+                assert_eq!(split(&twice), Err(JsonError::Twice), "{twice}");
+            }
         }
         assert!(split(&format!("{}1", r#"{"a":"#.repeat(100_000))).is_err());
     }

@@ -1,4 +1,5 @@
-//! `data_format`, `batches` and `large_batches` of `data/librepass.json`, read as `decisions.md` 35 says.
+//! `data_format`, `batches` and `large_batches` of `librepass.json`, read as `decisions.md` 35 says. The file lies with the
+//! wire it is named for; `foreign` and unknown ids are one fault here, and a report may hold more than the `reasons`.
 
 use keywright_rekey::{Fault, Hex, Limits, MAX_TEXT, Malformed, id_text, parse_id};
 use serde::Deserialize;
@@ -54,7 +55,7 @@ struct Recipe {
 }
 
 fn file() -> File {
-    serde_json::from_str(include_str!("../data/librepass.json")).unwrap()
+    serde_json::from_str(include_str!("../../../keywright-librepass/tests/data/librepass.json")).unwrap()
 }
 
 fn fault(reason: &str) -> Fault {

@@ -3,7 +3,7 @@
 use keywright_core::{Clock, UnixSeconds};
 use keywright_rekey::{Coverage, Edit, Editing, Holding, Promotion, Swap, Vaults};
 use keywright_sqlite::{SqliteStore, rusqlite};
-use keywright_store::{Draft, Root};
+use keywright_store::{Draft, Root, StageId};
 use tokio::task::JoinSet;
 
 use crate::site::{NOW, Site, id, put, set_key, text};
@@ -16,6 +16,38 @@ async fn hold(site: &Site, vaults: &Vaults, generation: u32) {
     let staged = vaults.stage(sealed, until).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
     assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap().0, Holding::Held);
+}
+
+/// The stage that is held now.
+async fn held_stage(site: &Site, vaults: &Vaults) -> StageId {
+    let look = |draft: &mut Draft<'_>| vaults.steps().staged_in(draft);
+    vaults.driver().observe(&site.partition(), &[], look).await.unwrap().expect("one is held")
+}
+
+/// What is dropped by a committed step of the service does not wait for the sweep.
+#[tokio::test]
+async fn the_rows_of_what_is_void_go_with_it() {
+    for site in Site::both() {
+        let vaults = site.register(5).await;
+        hold(&site, &vaults, 2).await;
+        let stage = held_stage(&site, &vaults).await;
+        assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
+        assert!(site.store.staged(&site.partition(), stage).await.unwrap().is_empty(), "replaced by a swap");
+
+        hold(&site, &vaults, 3).await;
+        let stage = held_stage(&site, &vaults).await;
+        site.clock.advance(LIFE);
+        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Void));
+        assert!(site.store.staged(&site.partition(), stage).await.unwrap().is_empty(), "its time was over");
+
+        // One that is not held after all.
+        let sealed = site.sealed(&vaults, 3).await;
+        let staged = vaults.stage(sealed, site.clock.now().unwrap().plus(LIFE)).await.unwrap();
+        assert_eq!(site.store.staged(&site.partition(), staged.stage()).await.unwrap().len(), 5);
+        vaults.unstage(&site.account, staged.stage()).await.unwrap();
+        assert_eq!(site.store.sweep(UnixSeconds::MAX, 100).await.unwrap(), 0);
+        site.check().await;
+    }
 }
 
 async fn promote(site: &Site, vaults: &Vaults, generation: u32) -> Swap<()> {

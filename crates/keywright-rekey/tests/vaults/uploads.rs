@@ -111,10 +111,49 @@ async fn the_finish_checks_what_a_single_submission_would_be_checked_for() {
         let _ = keep(&site, &vaults, upload, &body([(id(5), same)])).await;
         refused(Fault::ReusedNonce, 2).await;
         let _ = keep(&site, &vaults, upload, &part(2, 4..6)).await;
-        let foreign = keep(&site, &vaults, upload, &part(2, [77])).await;
-        assert_eq!(foreign, Putting::Kept { ciphers: 1 }, "the cover is the finish's");
-        refused(Fault::Unknown, 1).await;
         assert_eq!(site.check().await.head.key_epoch, 1);
+        assert!(matches!(finish(&site, &vaults, upload, 2).await, Swap::Done { .. }));
+    }
+}
+
+/// Nothing limits how often parts are put, so what they keep is limited by the vault.
+#[tokio::test]
+async fn a_part_with_a_cipher_that_the_vault_has_not_is_not_kept() {
+    for site in Site::both() {
+        let vaults = site.register(6).await;
+        let upload = begin(&site, &vaults).await;
+        for numbers in [vec![0, 77, 78], vec![77]] {
+            let unknown = numbers.iter().filter(|number| **number > 5).count();
+            let outcome = keep(&site, &vaults, upload, &part(2, numbers)).await;
+            let Putting::Refused(difference) = outcome else { panic!("{outcome:?}") };
+            assert_eq!(difference.count(Fault::Unknown), unknown);
+        }
+        assert_eq!(vaults.uploaded(&site.account, upload).await.unwrap(), Some(Vec::new()));
+        // A vault that has changed since is another matter.
+        let text = text(1, 1);
+        let done = vaults.edit(&site.account, &Edit::new(vec![put(id(6), &text, "note 6")], Vec::new()), 1).await;
+        assert!(matches!(done.unwrap(), Editing::Done { .. }));
+        assert_eq!(keep(&site, &vaults, upload, &part(2, [6])).await, Putting::Void);
+    }
+}
+
+/// What a new upload replaces is gone at once.
+#[tokio::test]
+async fn of_many_uploads_that_were_begun_one_is_kept() {
+    for site in Site::both() {
+        let vaults = site.register(6).await;
+        let mut uploads = Vec::new();
+        for _ in 0..4 {
+            let upload = begin(&site, &vaults).await;
+            assert!(matches!(keep(&site, &vaults, upload, &part(2, 0..6)).await, Putting::Kept { .. }));
+            uploads.push(upload);
+        }
+        let last = uploads.pop().unwrap();
+        for upload in uploads {
+            assert!(site.store.staged(&site.partition(), upload).await.unwrap().is_empty());
+        }
+        assert!(matches!(finish(&site, &vaults, last, 2).await, Swap::Done { .. }));
+        site.check().await;
     }
 }
 

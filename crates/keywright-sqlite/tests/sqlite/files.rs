@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_lite::future::block_on;
 use keywright_core::{Keyring, SystemEntropy, UnixSeconds};
 use keywright_sqlite::{Fault, FaultKind, OpenError, SqliteStore, rusqlite};
-use keywright_store::{LoadError, RecordStore, Slot, Upkeep};
+use keywright_store::{CipherId, LoadError, Mark, RecordStore, Row, Slot, StageId, Upkeep, VaultStore};
 use rusqlite::Connection;
 
 use crate::records::{account, number, numbered, rejected};
@@ -167,4 +167,34 @@ fn what_was_sealed_is_nowhere_in_clear_in_the_file() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(14).any(|window| window == b"planted-needle"));
     }
+}
+
+/// The answer to a large change does not wait until the log is taken back into the file; but that is done, by the time the
+/// next change is answered.
+#[test]
+fn large_changes_do_not_pile_up_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let ids = 0..3_000_u32;
+    let rows = |fill: u8| {
+        let row = |id: u32| Row {
+            id: CipherId(u128::from(id).to_be_bytes()),
+            mark: Mark([fill; 16]),
+            body: vec![fill; 400].into(),
+            meta: Vec::new().into(),
+        };
+        ids.clone().map(row).collect::<Vec<_>>()
+    };
+    block_on(async {
+        for fill in 0..12 {
+            let stage = StageId([7; 16]);
+            store.stage(&account(0), stage, rows(fill), UnixSeconds::MAX).await.unwrap();
+        }
+        // A small one, behind the last.
+        store.commit(numbered(&account(0), None, 1)).await.unwrap();
+        assert_eq!(store.staged(&account(0), StageId([7; 16])).await.unwrap().len(), ids.len());
+    });
+    let log = std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    assert!(log < 3 * 3_000 * 450, "{log} bytes in the log: all twelve would be 16 million");
 }

@@ -42,5 +42,5 @@ pub use upkeep::{
 };
 pub use vault::{
     notes_outlive_a_swap, one_of_edit_and_swap_wins, promote_covers_exactly, stages_are_upserts, swap_covers_exactly,
-    swap_is_never_seen_half, vault_edits_apply, vault_reads_are_sorted,
+    swap_is_never_seen_half, unstage_drops_a_stage, vault_edits_apply, vault_reads_are_sorted,
 };

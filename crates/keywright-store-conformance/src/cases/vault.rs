@@ -238,6 +238,36 @@ pub async fn stages_are_upserts(store: Arc<dyn Backend>) -> Result<(), Violation
     Ok(())
 }
 
+/// A stage that is dropped is gone with its rows, and no other one is; to drop an unknown one, or one twice, is no error.
+/// Its id may be filled again.
+///
+/// # Errors
+/// What was broken.
+pub async fn unstage_drops_a_stage(store: Arc<dyn Backend>) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let (other, _) = Site::made(&store).await?;
+    let head = site.edit(root, Expect::Absent, put_rows(vec![row(1, 1, "old")])).await?;
+    let kept = [(&site.account, stage_id(2)), (&other.account, stage_id(1))];
+    for (account, stage) in [(&site.account, stage_id(1))].into_iter().chain(kept) {
+        store.stage(account, stage, vec![row(1, 2, "new")], LONG_AGO).await.map_err(Violation::Commit)?;
+    }
+    for stage in [stage_id(1), stage_id(1), stage_id(9)] {
+        store.unstage(&site.account, stage).await.map_err(Violation::Commit)?;
+    }
+    let staged = store.staged(&site.account, stage_id(1)).await?;
+    holds!(staged.is_empty(), Stages, "a dropped stage still holds {staged:?}");
+    let promote = site.vault_batch(root, at(head), VaultWrite::Promote { stage: stage_id(1) })?;
+    holds!(!site.commit(promote).await?, ExactCover, "a dropped stage was promoted");
+    for (account, stage) in kept {
+        let staged = store.staged(account, stage).await?.len();
+        holds!(staged == 1, Stages, "to drop a stage left {staged} of 1 rows of another");
+    }
+    store.stage(&site.account, stage_id(1), vec![row(3, 3, "again")], LONG_AGO).await.map_err(Violation::Commit)?;
+    let staged = store.staged(&site.account, stage_id(1)).await?;
+    holds!(staged == entries(&[row(3, 3, "again")]), Stages, "a stage filled anew holds {staged:?}");
+    Ok(())
+}
+
 /// A promoted stage replaces the vault under the same exact cover as a swap, and goes with it. A refused one stays.
 ///
 /// # Errors

@@ -73,6 +73,8 @@ pub enum Flaw {
     SwapsInSteps,
     /// A swap writes the notes of its rows too.
     SwapsTakeNotes,
+    /// A stage that is to be dropped stays.
+    UnstagesNothing,
     /// A manifest's head and entries are of two snapshots.
     ManifestTorn,
     /// A manifest is not sorted.
@@ -87,7 +89,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// Every one.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::IgnoresChecks,
         Self::IgnoresRevisions,
         Self::ReplacesPresent,
@@ -111,6 +113,7 @@ impl Flaw {
         Self::SwapsUncovered,
         Self::SwapsInSteps,
         Self::SwapsTakeNotes,
+        Self::UnstagesNothing,
         Self::ManifestTorn,
         Self::ManifestUnsorted,
         Self::SweepsUnhinted,
@@ -143,6 +146,7 @@ impl Flaw {
             Self::ErasesUnlocked => ("erase_beats_32_creators", Promise::Erase),
             Self::SwapsUncovered => ("swap_covers_exactly", Promise::ExactCover),
             Self::SwapsTakeNotes => ("notes_outlive_a_swap", Promise::Notes),
+            Self::UnstagesNothing => ("unstage_drops_a_stage", Promise::Stages),
             Self::SwapsInSteps | Self::ManifestTorn => ("swap_is_never_seen_half", Promise::Snapshot),
             Self::ManifestUnsorted => ("vault_reads_are_sorted", Promise::Vault),
             Self::SweepsUnhinted => ("sweep_keeps_records_without_a_hint", Promise::Sweep),

@@ -150,6 +150,15 @@ impl VaultStore for SabotagedStore {
         Box::pin(async move { self.inner.stage(&self.place(account), stage, rows, purge_after).await })
     }
 
+    fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
+        Box::pin(async move {
+            if self.flaw == Flaw::UnstagesNothing {
+                return Ok(());
+            }
+            self.inner.unstage(&self.place(account), stage).await
+        })
+    }
+
     fn staged<'a>(
         &'a self,
         account: &'a Partition,

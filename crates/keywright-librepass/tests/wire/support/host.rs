@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use keywright_librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
@@ -23,6 +23,8 @@ impl Letter {
 #[derive(Default)]
 pub(crate) struct TestHost {
     mails: Mutex<Vec<Letter>>,
+    /// How often a mail was to be sent.
+    pub(crate) tried: AtomicUsize,
     /// Mails fail.
     pub(crate) mail_down: AtomicBool,
     /// What was asked of `admit`, as text.
@@ -49,6 +51,7 @@ impl TestHost {
 impl Host for TestHost {
     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
         tokio::task::yield_now().await;
+        self.tried.fetch_add(1, Ordering::SeqCst);
         if self.mail_down.load(Ordering::SeqCst) {
             return Err(HostError::new("told to fail"));
         }
@@ -62,6 +65,7 @@ impl Host for TestHost {
             Subject::Peer => "peer".to_owned(),
             Subject::Address(address) => format!("address {address}"),
             Subject::Account(account) => format!("account {account}"),
+            Subject::Named(account) => format!("named {account}"),
             _ => panic!("a new subject"),
         };
         self.asked.lock().unwrap().push(format!("{endpoint} {subject}"));
