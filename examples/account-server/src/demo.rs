@@ -67,6 +67,7 @@ fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
         Style::Wait => writeln!(text, "{curl} {json} '{{\"password\":\"{login}\"}}' {base}account/reset"),
     };
     // Its users make their accounts themselves.
-    let _written = write!(text, "LibrePass: librepass-client register --server {} --email you@example.org", scene.url);
+    let client = "cargo run -p librepass-client --";
+    let _written = write!(text, "LibrePass: {client} register --server {} --email you@example.org", scene.url);
     text
 }
