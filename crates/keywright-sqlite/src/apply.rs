@@ -78,7 +78,7 @@ impl<'c> Applier<'c> {
         }
         if batch.erases() {
             erase_records(connection, batch)?;
-            vault::erase(connection, partition, batch.vault())?;
+            vault::erase(connection, partition)?;
         }
         for (at, write) in batch.writes().iter().enumerate() {
             if first != Some(at) && write.effect != Effect::Check {

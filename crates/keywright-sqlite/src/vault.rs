@@ -105,25 +105,14 @@ fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[
     Ok(())
 }
 
-/// Drops what an erase drops: all ciphers and stages. A swap that rides with it writes every cipher anew, so those
-/// stay for it, and so does the stage it promotes.
-pub(crate) fn erase(
-    connection: &Connection,
-    partition: &Partition,
-    write: Option<&VaultWrite>,
-) -> Result<(), ApplyError> {
-    let promoted = match write {
-        Some(VaultWrite::Promote { stage }) => Some(stage.0),
-        _ => None,
-    };
-    if !matches!(write, Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. })) {
-        connection.prepare_cached("DELETE FROM keywright_ciphers WHERE partition = ?1")?.execute([partition.key()])?;
-    }
+/// Drops what an erase drops: all ciphers and stages. No batch swaps or promotes what it erases.
+pub(crate) fn erase(connection: &Connection, partition: &Partition) -> Result<(), ApplyError> {
     for table in [
-        "DELETE FROM keywright_staged WHERE partition = ?1 AND stage IS NOT ?2",
-        "DELETE FROM keywright_stages WHERE partition = ?1 AND stage IS NOT ?2",
+        "DELETE FROM keywright_ciphers WHERE partition = ?1",
+        "DELETE FROM keywright_staged WHERE partition = ?1",
+        "DELETE FROM keywright_stages WHERE partition = ?1",
     ] {
-        connection.prepare_cached(table)?.execute(params![partition.key(), promoted])?;
+        connection.prepare_cached(table)?.execute([partition.key()])?;
     }
     Ok(())
 }
