@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use keywright_benches::turns::self_timed;
 use keywright_confirm::{Action, ConfirmPolicy, Confirmation, Confirmations, SLOTS};
 use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
@@ -95,19 +96,7 @@ fn measure(criterion: &mut Criterion) -> Result<(), Failure> {
     }
     group.bench_function("step", |bencher| bencher.iter(|| black_box(step())));
     for (name, site) in [("memory", &memory), ("sqlite", &sqlite)] {
-        let mut failure = None;
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|times| {
-                (0..times)
-                    .map(|_| site.redeem().map_err(|error| failure = Some(error)).unwrap_or_default())
-                    .sum::<Duration>()
-                    // A failed run is reported below; criterion refuses a time of nothing before that.
-                    .max(Duration::from_nanos(1))
-            });
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+        self_timed(&mut group, name, || site.redeem())?;
     }
     group.finish();
     Ok(())

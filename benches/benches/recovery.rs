@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
 use hmac::{Hmac, KeyInit, Mac};
-use keywright_benches::turns::by_turns;
+use keywright_benches::turns::{by_turns, self_timed};
 use keywright_core::{AccountId, Keyring, LedgerPolicy, SystemClock, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Revision, Slot};
@@ -143,19 +143,7 @@ fn whole(criterion: &mut Criterion) -> Result<(), Failure> {
     }
     group.bench_function("step", |bencher| bencher.iter(|| black_box(step())));
     for (name, site) in [("memory", &memory), ("sqlite", &sqlite)] {
-        let mut failure = None;
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|times| {
-                (0..times)
-                    .map(|_| site.redeem().map_err(|error| failure = Some(error)).unwrap_or_default())
-                    .sum::<Duration>()
-                    // A failed run is reported below; criterion refuses a time of nothing before that.
-                    .max(Duration::from_nanos(1))
-            });
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+        self_timed(&mut group, name, || site.redeem())?;
     }
     group.finish();
     Ok(())

@@ -1,7 +1,11 @@
-//! Short works measured by turns, so that a change in the machine's load meets all of them.
+//! Short works measured by turns, so that a change in the machine's load meets all of them; and works that time themselves.
 
+use std::error::Error;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use criterion::BenchmarkGroup;
+use criterion::measurement::WallTime;
 
 /// Works in a row before it is the next one's turn, and turns of each.
 const IN_A_ROW: u32 = 2_000;
@@ -23,4 +27,26 @@ pub fn by_turns<const N: usize>(works: [&dyn Fn() -> bool; N]) -> [f64; N] {
         times.sort_by(f64::total_cmp);
         times.get(TURNS / 2).copied().unwrap_or(f64::NAN)
     })
+}
+
+/// A bench of works that time only a part of what they do, and may fail.
+///
+/// # Errors
+/// The first work's that failed.
+pub fn self_timed(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    mut work: impl FnMut() -> Result<Duration, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let mut failure = None;
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|times| {
+            (0..times)
+                .map(|_| work().map_err(|error| failure = Some(error)).unwrap_or_default())
+                .sum::<Duration>()
+                // A failed run is reported below; criterion refuses a time of nothing before that.
+                .max(Duration::from_nanos(1))
+        });
+    });
+    failure.map_or(Ok(()), Err)
 }
