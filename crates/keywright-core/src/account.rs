@@ -1,6 +1,5 @@
 //! The account: the host's own stored id, one partition of the store.
 
-use alloc::{boxed::Box, string::String};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -25,7 +25,7 @@ impl<E: Entropy + ?Sized> Entropy for &E {
     }
 }
 
-impl<E: Entropy + ?Sized> Entropy for alloc::sync::Arc<E> {
+impl<E: Entropy + ?Sized> Entropy for std::sync::Arc<E> {
     fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
         (**self).fill(out)
     }
@@ -63,11 +63,9 @@ pub fn below(entropy: &(impl Entropy + ?Sized), bound: u32) -> Result<u32, Entro
 }
 
 /// The operating system's generator.
-#[cfg(feature = "std")]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemEntropy;
 
-#[cfg(feature = "std")]
 impl Entropy for SystemEntropy {
     fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
         #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system")]
@@ -76,10 +74,8 @@ impl Entropy for SystemEntropy {
 }
 
 /// Any `rand_core` generator, behind a mutex: for a server with its own generator, and for seeded tests.
-#[cfg(feature = "std")]
 pub struct SharedRng<R>(std::sync::Mutex<R>);
 
-#[cfg(feature = "std")]
 impl<R: TryCryptoRng> SharedRng<R> {
     /// Takes the generator over.
     pub const fn new(rng: R) -> Self {
@@ -87,7 +83,6 @@ impl<R: TryCryptoRng> SharedRng<R> {
     }
 }
 
-#[cfg(feature = "std")]
 impl<R: TryCryptoRng> Entropy for SharedRng<R> {
     fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
         // A generator that panicked half way is not trusted again.
@@ -95,7 +90,6 @@ impl<R: TryCryptoRng> Entropy for SharedRng<R> {
     }
 }
 
-#[cfg(feature = "std")]
 impl<R> fmt::Debug for SharedRng<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedRng(..)")

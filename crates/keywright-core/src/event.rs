@@ -1,208 +1,430 @@
-//! What happened to an account's security, typed and without secrets.
+//! Security events: what happened to an account, without secrets.
+//!
+//! Kinds of events are declared by the crate that tells them, never listed here:
+//!
+//! ```
+//! use keywright_core::{Event, EventKind, Severity};
+//!
+//! /// A voucher was redeemed.
+//! const VOUCHER_REDEEMED: EventKind = EventKind::change("voucher_redeemed", Severity::Notice, "a voucher was redeemed");
+//!
+//! let event = Event::new(&VOUCHER_REDEEMED).with("coins", 10);
+//! assert_eq!(event.to_json(), br#"{"kind":"voucher_redeemed","coins":10}"#);
+//! assert_eq!(event.to_string(), "a voucher was redeemed (coins: 10)");
+//! ```
 
-use alloc::string::String;
+use std::borrow::Cow;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
-use crate::{Door, UnixSeconds};
+use crate::UnixSeconds;
+use crate::seal::append_lp;
 
-/// One entry of an account's security log. Written by the same commit as the change it tells of; kept through an erase.
-///
-/// Stored in clear and shown to operators, so it has no secret and no personal data: no address, no code, no IP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The label of the hash chain (`security.md` § 3).
+const CHAIN_LABEL: &[u8] = b"keywright.event.v1";
+
+/// The longest text of a field, in bytes. Longer ones are cut at a character: an event is a line of a log.
+pub const MAX_FIELD_BYTES: usize = 200;
+
+/// How much an operator should care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
-pub struct SecurityEvent {
-    /// When it was decided, by the server's clock.
-    pub at: UnixSeconds,
-    /// What it was.
-    #[serde(flatten)]
-    pub kind: EventKind,
+pub enum Severity {
+    /// Ordinary use.
+    Info,
+    /// A change that the owner should hear of.
+    Notice,
+    /// A denial, or a sign of an attack.
+    Warning,
+    /// Damaged or tampered data.
+    Alert,
 }
 
-impl SecurityEvent {
-    /// An event.
+/// The two append-only logs of a partition. Denials cannot crowd out changes and grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "a backend stores exactly these two chains")]
+pub enum EventChain {
+    /// Changes and grants.
+    Changes,
+    /// Denials.
+    Denials,
+}
+
+impl EventChain {
+    /// Both chains, in the order in which the root keeps their heads.
+    pub const ALL: [Self; 2] = [Self::Changes, Self::Denials];
+
+    /// The chain's stored number: 0 for changes, 1 for denials.
     #[must_use]
-    pub const fn new(at: UnixSeconds, kind: EventKind) -> Self {
-        Self { at, kind }
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Changes => 0,
+            Self::Denials => 1,
+        }
+    }
+
+    /// Reads [`number`](Self::number) back.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Changes),
+            1 => Some(Self::Denials),
+            _ => None,
+        }
     }
 }
 
-/// What happened. One enum for all of Keywright's crates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum EventKind {
-    /// The account's records were made.
-    AccountCreated,
-    /// All records of the account were dropped.
-    AccountErased,
-    /// A wrong guess was counted.
-    GuessDenied {
-        /// The secret that was guessed at.
-        door: Door,
-        /// Why.
-        reason: Reason,
-    },
-    /// Guesses at a door are refused, unseen, until a moment.
-    DoorPaused {
-        /// The secret.
-        door: Door,
-        /// The end of the wait.
-        until: UnixSeconds,
-    },
-    /// A door is closed to strangers until it is unlocked.
-    DoorLocked {
-        /// The secret.
-        door: Door,
-    },
-    /// A lock was lifted by an explicit act.
-    DoorUnlocked {
-        /// The secret.
-        door: Door,
-    },
-    /// The first challenge was set.
-    ChallengeSet,
-    /// The challenge was replaced; all other sessions ended.
-    ChallengeReplaced,
-    /// A session was opened with the right proof.
-    SessionOpened,
-    /// A client keychain was stored.
-    KeychainSet,
-    /// A confirmation was asked for.
-    ConfirmationAsked {
-        /// The action's name.
-        action: String,
-    },
-    /// A confirmation was given; the action may happen once.
-    ConfirmationGranted {
-        /// The action's name.
-        action: String,
-    },
-    /// A confirmation was tried in vain.
-    ConfirmationDenied {
-        /// The action's name.
-        action: String,
-        /// Why.
-        reason: Reason,
-    },
-    /// A confirmation was withdrawn by its cancel token.
-    ConfirmationCancelled {
-        /// The action's name.
-        action: String,
-    },
-    /// The host was told to end an app token.
-    AppTokenEnded,
-    /// The host was told to remove the account's end-to-end keys.
-    EndToEndKeysReset,
-    /// The host was told to end all of the account's logins.
-    LoginsEnded,
-    /// The host was told to end all logins but the one that acted.
-    OtherLoginsEnded,
-    /// The enrolment of a TOTP device was begun.
-    FactorPending,
-    /// A TOTP device was added.
-    FactorAdded,
-    /// A TOTP device took the place of another.
-    FactorReplaced,
-    /// A TOTP device was removed.
-    FactorRemoved,
-    /// A time-based code was accepted.
-    TotpAccepted,
-    /// A set of recovery codes was made.
-    RecoveryCodesMade,
-    /// A set of recovery codes went live; the one before is void.
-    RecoveryCodesLive,
-    /// The recovery codes were removed.
-    RecoveryCodesRemoved,
-    /// A recovery code was used.
-    RecoveryCodeUsed {
-        /// Unused codes of the set.
-        remaining: u8,
-    },
-    /// Few recovery codes are left: tell the owner to make new ones.
-    RecoveryCodesLow {
-        /// Unused codes of the set, 1 to 3.
-        remaining: u8,
-    },
-    /// The last recovery code is used.
-    RecoveryCodesExhausted,
-    /// A recovery code was used of a set that is older than the last restore: codes that were used since the backup work
-    /// once more. Tell the owner to make new ones.
-    RecoveryCodesStale {
-        /// Unused codes of the set, as the backup knows it.
-        remaining: u8,
-    },
-    /// A session proved itself once more for an action.
-    StepUpGranted {
-        /// The action's name.
-        action: String,
-    },
-    /// The credential of the account was changed; all sessions ended.
-    CredentialChanged,
-    /// The whole vault was replaced by a re-encrypted one.
-    VaultSwapped {
-        /// How many ciphers it has.
-        ciphers: u64,
-    },
-    /// A re-encrypted vault is held back until it is confirmed.
-    VaultHeld {
-        /// How many ciphers it has.
-        ciphers: u64,
-    },
-    /// A held vault is void: it was replaced, or what it rests on has changed.
-    VaultDropped,
-    /// A change of address was asked for.
-    AddressChangeAsked,
-    /// The address was changed; all sessions ended.
-    AddressChanged,
-    /// The address was verified.
-    AddressVerified,
-    /// A token was given out at a login.
-    TokenIssued,
-    /// A token's login proved its second factor.
-    TokenConfirmed,
-    /// Mailed codes are asked for from now on.
-    EmailFactorOn,
-    /// Mailed codes are no longer asked for.
-    EmailFactorOff,
+/// A declared kind of event: its stored name, its chain, its severity and a sentence for people.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EventKind {
+    name: &'static str,
+    chain: EventChain,
+    severity: Severity,
+    sentence: &'static str,
 }
 
-/// Why something was denied: for the log only. Outside, all of these look the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+impl EventKind {
+    /// A change or a grant. `name` is stored, in snake case; `sentence` is shown, in the past tense.
+    #[must_use]
+    pub const fn change(name: &'static str, severity: Severity, sentence: &'static str) -> Self {
+        Self { name, chain: EventChain::Changes, severity, sentence }
+    }
+
+    /// A denial, of [`Severity::Warning`].
+    #[must_use]
+    pub const fn denial(name: &'static str, sentence: &'static str) -> Self {
+        Self { name, chain: EventChain::Denials, severity: Severity::Warning, sentence }
+    }
+
+    /// The stored name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The chain that it is appended to.
+    #[must_use]
+    pub const fn chain(&self) -> EventChain {
+        self.chain
+    }
+
+    /// How much an operator should care.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// The sentence for people.
+    #[must_use]
+    pub const fn sentence(&self) -> &'static str {
+        self.sentence
+    }
+}
+
+/// The value of an event's field. Never a secret, an address, a code or an IP address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 #[non_exhaustive]
-pub enum Reason {
-    /// It did not match.
-    Wrong,
-    /// It matched something already spent.
-    Replayed,
-    /// It came too late.
-    Expired,
-    /// It came too early.
-    Early,
-    /// It was made for something else: another action, target, session or epoch.
-    Unbound,
+pub enum EventValue {
+    /// A number.
+    Number(u64),
+    /// A short text: the name of a secret, of an action, of a purpose.
+    Text(String),
+}
+
+impl From<u64> for EventValue {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<u32> for EventValue {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<u8> for EventValue {
+    fn from(number: u8) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<UnixSeconds> for EventValue {
+    fn from(moment: UnixSeconds) -> Self {
+        Self::Number(moment.get())
+    }
+}
+
+impl From<&str> for EventValue {
+    fn from(text: &str) -> Self {
+        let mut end = text.len().min(MAX_FIELD_BYTES);
+        while !text.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        Self::Text(text.get(..end).unwrap_or_default().to_owned())
+    }
+}
+
+impl fmt::Display for EventValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// An event that a step tells, before it is numbered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    kind: &'static EventKind,
+    fields: Vec<(Cow<'static, str>, EventValue)>,
+}
+
+impl Event {
+    /// An event without fields.
+    #[must_use]
+    pub const fn new(kind: &'static EventKind) -> Self {
+        Self { kind, fields: Vec::new() }
+    }
+
+    /// Adds a field. Field names are constants of the telling crate.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<EventValue>) -> Self {
+        self.fields.push((Cow::Borrowed(name), value.into()));
+        self
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> &'static EventKind {
+        self.kind
+    }
+
+    /// The stored bytes: a JSON object, `kind` first, then the fields in order.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        #[expect(clippy::expect_used, reason = "string keys, numbers and texts always serialise")]
+        serde_json::to_vec(&Body { kind: Cow::Borrowed(self.kind.name), fields: self.fields.clone() })
+            .expect("a map of texts and numbers is JSON")
+    }
+}
+
+impl From<&'static EventKind> for Event {
+    fn from(kind: &'static EventKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.sentence)?;
+        write_fields(f, &self.fields)
+    }
+}
+
+fn write_fields(f: &mut fmt::Formatter<'_>, fields: &[(Cow<'static, str>, EventValue)]) -> fmt::Result {
+    for (at, (name, value)) in fields.iter().enumerate() {
+        write!(f, "{}{name}: {value}", if at == 0 { " (" } else { ", " })?;
+    }
+    if fields.is_empty() { Ok(()) } else { f.write_str(")") }
+}
+
+/// One entry of a partition's security log, as it is read back. Written by the same commit as the change it tells of;
+/// kept through an erase.
+///
+/// Stored in clear and shown to operators, so it has no secret and no personal data. It serialises as
+/// `{"at":…,"kind":…,…fields}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SecurityEvent {
+    /// The chain it belongs to.
+    pub chain: EventChain,
+    /// Its number in that chain, from 1 on.
+    pub number: u64,
+    /// When it was decided, by the server's clock.
+    pub at: UnixSeconds,
+    kind: String,
+    fields: Vec<(Cow<'static, str>, EventValue)>,
+}
+
+impl SecurityEvent {
+    /// Reads the stored bytes of an event.
+    ///
+    /// # Errors
+    /// [`EventFormatError`] if they are no JSON object with a `kind` and flat fields.
+    pub fn parse(chain: EventChain, number: u64, at: UnixSeconds, json: &[u8]) -> Result<Self, EventFormatError> {
+        let Body { kind, fields } = serde_json::from_slice(json).map_err(|_| EventFormatError)?;
+        Ok(Self { chain, number, at, kind: kind.into_owned(), fields })
+    }
+
+    /// The event as it will be read back once it is stored.
+    #[must_use]
+    pub fn of(event: &Event, number: u64, at: UnixSeconds) -> Self {
+        let kind = event.kind.name.to_owned();
+        Self { chain: event.kind.chain, number, at, kind, fields: event.fields.clone() }
+    }
+
+    /// The stored name of its kind.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Whether it is of a declared kind.
+    #[must_use]
+    pub fn is(&self, kind: &EventKind) -> bool {
+        self.kind == kind.name
+    }
+
+    /// The fields, in the order in which they were told.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &EventValue)> {
+        self.fields.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+
+    /// The text of a field.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields().find(|(field, _)| *field == name).and_then(|(_, value)| match value {
+            EventValue::Text(text) => Some(text.as_str()),
+            EventValue::Number(_) => None,
+        })
+    }
+
+    /// The number of a field.
+    #[must_use]
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.fields().find(|(field, _)| *field == name).and_then(|(_, value)| match value {
+            EventValue::Number(number) => Some(*number),
+            EventValue::Text(_) => None,
+        })
+    }
+}
+
+impl fmt::Display for SecurityEvent {
+    /// The name and the fields: the sentence belongs to the crate that declares the kind.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        write_fields(f, &self.fields)
+    }
+}
+
+impl Serialize for SecurityEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len().saturating_add(2)))?;
+        map.serialize_entry("at", &self.at)?;
+        map.serialize_entry("kind", &self.kind)?;
+        self.fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
+    }
+}
+
+/// Stored bytes that are no event: a newer version wrote them, or they are damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored security event has an unknown form")]
+pub struct EventFormatError;
+
+/// The head of a chain after an event: SHA-256(`keywright.event.v1` ‖ prev ‖ LP(number, time, event bytes)), number and
+/// time as eight bytes big endian (`security.md` § 3).
+#[must_use]
+pub fn chain_head(prev: &[u8; 32], number: u64, at: UnixSeconds, json: &[u8]) -> [u8; 32] {
+    let mut message = Vec::with_capacity(json.len().saturating_add(96));
+    message.extend_from_slice(CHAIN_LABEL);
+    message.extend_from_slice(prev);
+    append_lp(&mut message, &[&number.to_be_bytes(), &at.get().to_be_bytes(), json]);
+    Sha256::digest(&message).into()
+}
+
+/// The stored form: `kind` first, then flat fields.
+struct Body<'a> {
+    kind: Cow<'a, str>,
+    fields: Vec<(Cow<'static, str>, EventValue)>,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len().saturating_add(1)))?;
+        map.serialize_entry("kind", &self.kind)?;
+        self.fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Body<'static> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Body<'static>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut kind, mut fields) = (None, Vec::new());
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "kind" && kind.is_none() {
+                        kind = Some(Cow::Owned(map.next_value::<String>()?));
+                    } else {
+                        fields.push((Cow::Owned(name), map.next_value()?));
+                    }
+                }
+                let kind = kind.ok_or_else(|| A::Error::missing_field("kind"))?;
+                Ok(Body { kind, fields })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const CREATED: EventKind = EventKind::change("account_created", Severity::Info, "the account was created");
+    const OPENED: EventKind = EventKind::change("session_opened", Severity::Info, "a session was opened");
+    static DENIED: EventKind = EventKind::denial("guess_denied", "a wrong guess was counted");
+
+    /// `security.md` § 16.
+    #[test]
+    fn known_answers_of_the_chain() {
+        let at = |seconds| UnixSeconds::new(seconds).unwrap();
+        let first = chain_head(&[0; 32], 1, at(1_700_000_000), &Event::new(&CREATED).to_json());
+        assert_eq!(hex::encode(first), "06c6c3eb3fa573d6d08568ccfc3574a2f04bcbaf93c57e149fa44bccdff94b7d");
+        let second = chain_head(&first, 2, at(1_700_000_060), &Event::new(&OPENED).to_json());
+        assert_eq!(hex::encode(second), "cc56f657eeb5dc02c398a61bbb6bba23f0bc26de9e2f5b52bd331ea66716f27d");
+    }
 
     #[test]
-    fn the_stored_form_is_stable() {
-        let event = SecurityEvent::new(
-            UnixSeconds::new(7).unwrap(),
-            EventKind::GuessDenied { door: Door::Challenge, reason: Reason::Wrong },
+    fn the_stored_form_is_stable_and_reads_back() {
+        let at = UnixSeconds::new(7).unwrap();
+        let told = Event::new(&DENIED).with("secret", "challenge").with("earlier", 3_u32);
+        assert_eq!(told.to_json(), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
+        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json()).unwrap();
+        assert_eq!(read, SecurityEvent::of(&told, 4, at));
+        assert!(read.is(&DENIED) && !read.is(&OPENED));
+        assert_eq!((read.text("secret"), read.count("earlier"), read.count("secret")), (Some("challenge"), Some(3), None));
+        assert_eq!(
+            serde_json::to_string(&read).unwrap(),
+            r#"{"at":7,"kind":"guess_denied","secret":"challenge","earlier":3}"#
         );
-        let text = serde_json::to_string(&event).unwrap();
-        assert_eq!(text, r#"{"at":7,"kind":"guess_denied","door":"challenge","reason":"wrong"}"#);
-        assert_eq!(serde_json::from_str::<SecurityEvent>(&text).unwrap(), event);
-        for (kind, name) in [
-            (EventKind::EndToEndKeysReset, "end_to_end_keys_reset"),
-            (EventKind::LoginsEnded, "logins_ended"),
-            (EventKind::OtherLoginsEnded, "other_logins_ended"),
-        ] {
-            assert_eq!(serde_json::to_value(kind).unwrap()["kind"], name);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        let EventValue::Text(text) = EventValue::from("é".repeat(150).as_str()) else { panic!("a text") };
+        assert_eq!(text.len(), MAX_FIELD_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_bytes_parse_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = SecurityEvent::parse(EventChain::Changes, 1, UnixSeconds::EPOCH, &bytes);
         }
     }
 }

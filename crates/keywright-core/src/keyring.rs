@@ -3,7 +3,6 @@
 //! Per seal key `R`: key id = HKDF-SHA-256(ikm `R`, salt `keywright/v1`, info `key-id`, 8 bytes), seal key = the same
 //! with info `seal`, 32 bytes. The id follows from the key, so a renamed or swapped key is noticed.
 
-use alloc::vec::Vec;
 use core::fmt;
 
 use hkdf::Hkdf;
@@ -14,9 +13,7 @@ use zeroize::Zeroizing;
 use crate::seal::{self, append_lp};
 use crate::{Entropy, EntropyError, OpenError, SealContext, SealError, SecretBytes, UnixSeconds};
 
-#[cfg(feature = "std")]
 mod file;
-#[cfg(feature = "std")]
 pub use file::{KeyringFileError, Opened};
 
 const SALT: &[u8] = b"keywright/v1";
@@ -54,7 +51,6 @@ impl fmt::Debug for KeyId {
 struct SealKey {
     kid: KeyId,
     /// What the keyring file holds; kept to write one.
-    #[cfg(feature = "std")]
     root: SecretBytes<32>,
     seal: SecretBytes<32>,
 }
@@ -84,7 +80,7 @@ impl Keyring {
     pub fn from_keys(seal: &[SecretBytes<32>], index: &SecretBytes<32>) -> Result<Self, KeyringError> {
         let mut keys: Vec<SealKey> = Vec::with_capacity(seal.len());
         for root in seal {
-            let key = SealKey::derive(root)?;
+            let key = SealKey::derive(root);
             if keys.iter().any(|other| other.kid == key.kid) {
                 return Err(KeyringError::Duplicate(key.kid));
             }
@@ -111,8 +107,16 @@ impl Keyring {
     }
 
     /// The ids of all seal keys, newest first.
-    pub fn kids(&self) -> impl Iterator<Item = KeyId> + '_ {
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.keys.iter().map(|key| key.kid)
+    }
+
+    /// The id of the index key. A store notes it: under another index key every account would look new.
+    #[must_use]
+    pub fn index_key_id(&self) -> KeyId {
+        let mut id = [0_u8; 8];
+        expand(self.index.expose(), b"key-id", &mut id);
+        KeyId(id)
     }
 
     /// Whether a body is sealed under the newest key. One that is not is re-sealed by its next write.
@@ -121,7 +125,8 @@ impl Keyring {
         self.keys.first().is_some_and(|key| seal::kid_of(sealed) == Some(key.kid))
     }
 
-    /// Seals a body under the newest key; [`SEAL_OVERHEAD`](crate::SEAL_OVERHEAD) bytes longer.
+    /// Seals a body under the newest key; [`SEAL_OVERHEAD`](crate::SEAL_OVERHEAD) bytes longer. `schema` is the version of
+    /// the body's encoding, which travels in clear and is authenticated.
     ///
     /// # Errors
     /// [`SealError`] if the generator fails or the body is absurdly long.
@@ -129,64 +134,62 @@ impl Keyring {
         &self,
         entropy: &(impl Entropy + ?Sized),
         context: &SealContext<'_>,
+        schema: u16,
         body: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        self.seal_at(seal::fresh_nonce(entropy)?, context, body)
+        self.seal_at(seal::fresh_nonce(entropy)?, context, schema, body)
     }
 
     pub(crate) fn seal_at(
         &self,
         nonce: [u8; 24],
         context: &SealContext<'_>,
+        schema: u16,
         body: &[u8],
     ) -> Result<Vec<u8>, SealError> {
         // A keyring has at least one key; `from_keys` is the only way to make one.
         let key = self.keys.first().ok_or(SealError::TooLong)?;
-        seal::seal_with(&key.seal, key.kid, nonce, context, body)
+        seal::seal_with(&key.seal, key.kid, nonce, context, schema, body)
     }
 
-    /// Opens a body with the key whose id it names; keys are never tried in turn.
+    /// Opens a body with the key whose id it names, and returns its schema and its plain text. Neither keys nor schemas
+    /// are tried in turn.
     ///
     /// # Errors
     /// [`OpenError`], which names slot and key id. The caller denies: such a record is never "absent".
-    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<(u16, Zeroizing<Vec<u8>>), OpenError> {
         seal::open_with(|kid| self.keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
     }
 
     /// The key of one purpose's index values (`address`, `device`, `decoy`, …): HKDF(index, salt `keywright/v1`, info
     /// *purpose*). It does not rotate; changing it is a migration.
-    ///
-    /// # Errors
-    /// [`KeyringError::Derive`] never happens for 32 bytes; it is here so that nothing panics.
-    pub fn index(&self, purpose: &str) -> Result<IndexKey, KeyringError> {
+    #[must_use]
+    pub fn index(&self, purpose: &str) -> IndexKey {
         let mut key = SecretBytes::zeroed();
-        expand(self.index.expose(), purpose.as_bytes(), key.expose_mut())?;
-        Ok(IndexKey(key))
+        expand(self.index.expose(), purpose.as_bytes(), key.expose_mut());
+        IndexKey(key)
     }
 }
 
 impl SealKey {
-    fn derive(root: &SecretBytes<32>) -> Result<Self, KeyringError> {
+    fn derive(root: &SecretBytes<32>) -> Self {
         let mut kid = [0_u8; 8];
-        expand(root.expose(), b"key-id", &mut kid)?;
+        expand(root.expose(), b"key-id", &mut kid);
         let mut seal = SecretBytes::zeroed();
-        expand(root.expose(), b"seal", seal.expose_mut())?;
-        Ok(Self {
-            kid: KeyId(kid),
-            #[cfg(feature = "std")]
-            root: root.duplicate(),
-            seal,
-        })
+        expand(root.expose(), b"seal", seal.expose_mut());
+        Self { kid: KeyId(kid), root: root.duplicate(), seal }
     }
 }
 
-fn expand(ikm: &[u8], info: &[u8], out: &mut [u8]) -> Result<(), KeyringError> {
-    Hkdf::<Sha256>::new(Some(SALT), ikm).expand(info, out).map_err(|_| KeyringError::Derive)
+/// HKDF-SHA-256 with the salt of this version.
+fn expand(ikm: &[u8], info: &[u8], out: &mut [u8]) {
+    #[expect(clippy::expect_used, reason = "HKDF-SHA-256 gives up to 8,160 bytes; every caller here asks for 8 or 32")]
+    Hkdf::<Sha256>::new(Some(SALT), ikm).expand(info, out).expect("at most 32 bytes are expanded");
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("kids", &self.kids().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("key_ids", &self.key_ids().collect::<Vec<_>>()).finish_non_exhaustive()
     }
 }
 
@@ -242,9 +245,6 @@ pub enum KeyringError {
     /// The generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// A key could not be derived.
-    #[error("a key could not be derived")]
-    Derive,
 }
 
 #[cfg(test)]
@@ -259,8 +259,8 @@ mod tests {
     /// `security.md` § 16.
     #[test]
     fn known_answer() {
-        let key = SealKey::derive(&counting()).unwrap();
-        assert_eq!(alloc::format!("{}", key.kid), "8966744f1882dfe7");
+        let key = SealKey::derive(&counting());
+        assert_eq!(std::format!("{}", key.kid), "8966744f1882dfe7");
         assert_eq!(hex::encode(key.seal.expose()), "23956268336501b136bef7ccc26ec1606500be458d7cb443092307bb12922f8a");
     }
 
@@ -275,20 +275,20 @@ mod tests {
     #[test]
     fn rotation_opens_old_bodies_and_seals_new_ones_under_the_newest() {
         let index = SecretBytes::zeroed();
-        let place = SealContext::new(b"user-1", "challenge", 1);
+        let place = SealContext::new(b"user-1", "challenge", [7; 16]);
         let before = Keyring::from_keys(&[counting()], &index).unwrap();
-        let old = before.seal_at([1; 24], &place, b"x").unwrap();
+        let old = before.seal_at([1; 24], &place, 1, b"x").unwrap();
         let after = Keyring::from_keys(&[SecretBytes::from_slice(&[5; 32]).unwrap(), counting()], &index).unwrap();
-        assert_eq!(after.open(&place, &old).unwrap().as_slice(), b"x");
+        assert_eq!(after.open(&place, &old).unwrap().1.as_slice(), b"x");
         assert!(!after.is_current(&old));
-        assert!(after.is_current(&after.seal_at([2; 24], &place, b"x").unwrap()));
+        assert!(after.is_current(&after.seal_at([2; 24], &place, 1, b"x").unwrap()));
     }
 
     #[test]
     fn index_values_differ_by_purpose_and_boundary() {
         let keyring = Keyring::from_keys(&[counting()], &counting()).unwrap();
-        let address = keyring.index("address").unwrap();
-        let device = keyring.index("device").unwrap();
+        let address = keyring.index("address");
+        let device = keyring.index("device");
         assert_ne!(address.mac(&[b"a"]), device.mac(&[b"a"]));
         assert_ne!(address.mac(&[b"ab", b"c"]), address.mac(&[b"a", b"bc"]));
     }
@@ -296,6 +296,6 @@ mod tests {
     #[test]
     fn debug_shows_ids_only() {
         let keyring = Keyring::from_keys(&[counting()], &counting()).unwrap();
-        assert_eq!(alloc::format!("{keyring:?}"), "Keyring { kids: [KeyId(8966744f1882dfe7)], .. }");
+        assert_eq!(std::format!("{keyring:?}"), "Keyring { key_ids: [KeyId(8966744f1882dfe7)], .. }");
     }
 }

@@ -1,27 +1,34 @@
-//! The guess ledger: how many wrong guesses a secret survives, from anywhere, in any order, under any clock.
+//! The guess ledger: how many wrong guesses a secret survives, from anybody, in any order, under any clock.
 //!
-//! One [`GuessLedger`] per account, one entry per [`Door`]. A door is named for the secret, not for the endpoint, so
-//! every endpoint that looks at a secret charges the same entry. The ledger is a pure machine: it stores nothing, reads
-//! no clock and draws nothing. Keep it in the account's sealed record and commit it with the verdict it belongs to.
+//! There is one [`GuessLedger`] per account and one entry in it per [kind of secret](SecretKind). An entry belongs to a
+//! secret, not to an endpoint, so every endpoint that checks the secret charges the same entry. The ledger is a pure
+//! state machine: it stores nothing, reads no clock and draws nothing. Keep it in a sealed record of the account and
+//! commit it together with the verdict that it belongs to.
 //!
 //! ```
-//! use keywright_core::{Admission, DeviceTag, Door, GuessLedger, LedgerPolicy, Strength, UnixSeconds};
+//! use keywright_core::{
+//!     Admission, Attempt, Client, ClientTag, Generation, GuessLedger, LedgerPolicy, SecretKind, UnixSeconds,
+//! };
+//!
+//! const PASSPHRASE: SecretKind = SecretKind::new("passphrase");
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let policy = LedgerPolicy::default();
 //! let mut ledger = GuessLedger::default();
 //! let now = UnixSeconds::new(1_700_000_000)?;
-//! let phone = DeviceTag::from_bytes([7; 16]);
+//! let generation = Generation::from_u64(42); // from the record that holds the passphrase
 //!
-//! // The owner passes the door once: her phone is known there.
-//! if let Admission::Open(lane) = ledger.admit(&policy, Door::Totp, Strength::Guessable, Some(phone), now) {
-//!     ledger.forgive(&policy, &lane, Some(phone));
+//! // The owner's phone passes once, and is known from then on.
+//! let phone = Attempt::new(PASSPHRASE, generation, Client::credential(ClientTag::from_bytes([7; 16])));
+//! if let Admission::Open(lane) = ledger.admit(&policy, &phone, now) {
+//!     ledger.forgive(&policy, &lane, now);
 //! }
 //!
-//! // A stranger guesses. Five tries are free, then the door is shut to strangers for 30 seconds.
+//! // Somebody else guesses. Four wrong guesses cost nothing, the fifth begins a wait of 30 seconds.
+//! let other = Attempt::new(PASSPHRASE, generation, Client::network(ClientTag::from_bytes([9; 16])));
 //! let mut looked_at = 0;
 //! let refusal = loop {
-//!     match ledger.admit(&policy, Door::Totp, Strength::Guessable, None, now) {
+//!     match ledger.admit(&policy, &other, now) {
 //!         Admission::Open(lane) => {
 //!             looked_at += 1;
 //!             ledger.charge(&policy, &lane, now); // the guess was wrong
@@ -32,253 +39,431 @@
 //! assert_eq!((looked_at, refusal.retry_after(), refusal.is_locked()), (5, 30, false));
 //!
 //! // The phone is not held up.
-//! assert!(ledger.peek(&policy, Door::Totp, Strength::Guessable, Some(phone), now).is_none());
+//! assert!(ledger.peek(&policy, &phone, now).is_none());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # The rules (`security.md` § 6)
-//! - A caller is a **stranger** or one of at most five **known devices**: a credential that passed this very door
-//!   before. All strangers share one lane; each known device has its own.
-//! - A wrong guess adds one to its lane's streak and one to the door's load, and from the fifth on begins a wait: 30 s,
-//!   1, 2, 4, 8, 16, 32 min, then 1 h each time. A right guess clears its own lane, not the load, not other lanes.
-//! - The load leaks one a day. Strangers are refused at a load of 50, known devices at 100.
-//! - Strangers are **locked** at a streak of 50; a device is forgotten at 10 and is a stranger then. 50 + 5 × 10 = 100
-//!   is NIST's ceiling of consecutive failures (SP 800-63B-4 § 3.2.2). It is counted, not timed: no clock lifts it.
-//! - So a door has at most 100 + 1 a day wrong guesses looked at, 465 in its first year, whatever the owner does between.
-//! - A secret of 64 random bits or more ([`Strength::Unguessable`]) waits but is never locked and has no load limit.
-//! - Every refusal has its way out: a wait and a load end after [`Refusal::retry_after`]; a lock ends by
-//!   [`GuessLedger::unlock`], an explicit act that the caller must have proven.
+//! # The rules
+//! - **Clients.** A client is *known* if its credential (or, where it presents none, its network) passed this very secret
+//!   before, or changed it. At most five are known; the one that was right longest ago makes room. All others are
+//!   *unknown* and judged together. An *admitted* client has ten tries within an hour and is judged by these alone.
+//! - **Waits.** The fifth wrong guess in a row begins a wait of 30 s; the next ones 1, 2, 4, 8, 16, 32 min, then 1 h each.
+//!   A right guess ends the client's streak. It also lowers the unknown clients' streak to 12, where every wrong guess
+//!   costs an hour, or ends it if they were quiet for a day or made fewer than five wrong guesses since the last right one.
+//! - **Levels.** A wrong guess also raises a level, which no right guess lowers. Unknown clients are refused at 50, and
+//!   one guess leaks away every two days; a known client at 10, and one leaks away every ten days. A client that takes
+//!   over a known client's place takes over its level, 9 at most.
+//! - **Shut.** At a streak of 50 unknown clients are shut, and at a streak of 10 a known client, until somebody acts: 50
+//!   + 5 × 10 = 100 is the ceiling of consecutive failures in NIST SP 800-63B-4 § 3.2.2.
+//! - **The sum.** At most 100 + 1 a day wrong guesses are looked at, 465 in the first year, plus one for each new place
+//!   that the owner logs in from, plus ten for each admission.
+//! - A secret of 64 random bits or more ([`Strength::Unguessable`]) has waits, but no limits.
+//! - **A new secret** has a new [`Generation`], and an entry of another generation reads as empty.
+//!   [`renew`](GuessLedger::renew) carries the known clients over.
+//!
+//! # Ways in
+//! Nobody can hold up a known client but itself. An unknown one that others have shut out is let in by an admission
+//! ([`admit_client`](GuessLedger::admit_client)): by the link of a mail ([`unlock_mail_due`](GuessLedger::unlock_mail_due)),
+//! by a session of the account with a fresh proof of the same or a stronger factor, or by the operator, who can also
+//! [`unlock`](GuessLedger::unlock) a secret.
 //!
 //! # Where the guess is checked
-//! A secret of ours: admit, compare, then `charge` or `forgive`, all in one commit. A secret that the host checks
-//! slowly: admit and [`charge`](GuessLedger::charge) in a first commit, ask the host, and on success
-//! [`give_back`](GuessLedger::give_back) in a second. A fault in between costs the attempt, never the ceiling.
+//! Compare a secret of ours between `admit` and [`charge`](GuessLedger::charge) or [`forgive`](GuessLedger::forgive), all
+//! in one commit. A secret that the host checks slowly takes two commits: [`begin`](GuessLedger::begin) in the first,
+//! then ask the host, and [`settle_wrong`](GuessLedger::settle_wrong) or [`settle_right`](GuessLedger::settle_right) in the
+//! second. A guess whose verdict never comes is charged after two minutes. At most four are unjudged per client, of all
+//! unknown clients together four; and only as long as no wait would begin if they were all wrong, so that guesses in
+//! parallel gain nothing over guesses in turn.
 //!
-//! # The clock (`security.md` § 12)
-//! Back: a wait that is now further away than its own length begins once more at the present moment; a load does not leak
-//! until the clock is past where it stood. Forward: waits and loads pass, the counted ceilings stay. No day leaks twice.
+//! # The clock
+//! Forward: waits, leaks, pauses and admissions pass; streaks stay. Back: every stored moment that lies in the future is
+//! moved to where it is believed, which is its own length from the present, and stored so
+//! ([`Refusal::changed`]). Whatever is told as a wait has ended when it said, whatever the clock did before.
 
+mod client;
 mod entry;
+mod failures;
+mod mail;
 mod outcome;
 pub mod policy;
+mod secret;
+mod stored;
+mod told;
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod stored_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_in_tests;
 
-use alloc::collections::BTreeMap;
-use core::fmt;
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use self::entry::{Entry, StoredLedger};
-pub use self::outcome::{Admission, Charge, Lane, Refusal};
+pub use self::client::{Attempt, Client, ClientTag};
+use self::entry::Entry;
+use self::mail::UnlockMail;
+use self::outcome::Ticket;
+pub use self::outcome::{Admission, Charge, ClientAdmission, Lane, PendingGuess, Refusal, ShutOut, Tell, Told, Untold};
+use self::policy::{ADMISSION_DAY, MAIL_WAIT, MAX_ADMISSIONS};
 pub use self::policy::{GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError};
+pub use self::secret::{Generation, SecretKind, SecretName, Strength};
+pub use self::stored::MAX_SECRETS;
+use self::stored::StoredLedger;
 use crate::UnixSeconds;
 
-/// A door's replays are told at most once in so many seconds. Ours: often enough for a log, seldom enough for a flood.
-pub const REPLAY_NOTE_SECONDS: u64 = 60;
-
-/// The secret that guesses are charged to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Door {
-    /// The PWDv1r1 secret.
-    Challenge,
-    /// The host's login password.
-    LoginPassword,
-    /// The LibrePass shared key.
-    SharedKey,
-    /// All TOTP devices of the account together.
-    Totp,
-    /// Recovery codes.
-    Recovery,
-    /// Mailed codes.
-    Mailed,
-}
-
-/// How hard the secret behind a door is to guess: decides whether the door can lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Strength {
-    /// Chosen by a person, or fewer than 64 random bits: the full ledger.
-    Guessable,
-    /// At least 64 random bits. Waits, but no lock and no load limit: it is the way out when other doors are shut, and
-    /// its length is its protection (one guess an hour for a century finds one of 2⁶⁴ with 2⁻⁴⁴).
-    Unguessable,
-}
-
-impl Strength {
-    /// The strength of a secret of `bits` bits, drawn uniformly by a secure generator. What a person chose is
-    /// [`Self::Guessable`] at any length, and so is what was derived from it.
-    #[must_use]
-    pub const fn of_random_bits(bits: u32) -> Self {
-        if bits >= policy::NEVER_LOCKS_BITS { Self::Unguessable } else { Self::Guessable }
-    }
-}
-
-/// Names a credential that passed a door: an app token, a login token, a session; for wires without one, by policy, the
-/// client's address.
+/// The wrong guesses of one account, secret by secret. About 200 bytes for a secret with five known clients; made to be
+/// stored whole.
 ///
-/// The index HMAC of the credential **and the present epoch**, cut to 16 bytes, so that a credential from before a
-/// change is a stranger. Not a secret, but no look-up of the credential either.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct DeviceTag([u8; 16]);
-
-impl DeviceTag {
-    /// Takes 16 bytes of an HMAC.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 16 bytes.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-}
-
-impl fmt::Debug for DeviceTag {
-    /// The first four bytes: enough to tell devices apart in a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, ..] = self.0;
-        write!(f, "DeviceTag({a:02x}{b:02x}{c:02x}{d:02x}..)")
-    }
-}
-
-/// The wrong guesses of one account, door by door. Small (about 140 bytes for a full door), made to be stored whole.
-///
-/// Its stored form is hostile input: more than five devices at a door, a device or a door named twice, doors out of
-/// order or a time beyond the year 9999 are errors of the decoder. Any numbers inside those bounds are safe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The stored form is hostile input. More than [`MAX_SECRETS`] secrets, five known clients or three admitted ones, a name
+/// or a tag twice, too many unjudged guesses, or a time beyond the year 9999 are errors of the decoder; any numbers within
+/// these bounds are safe. Nothing is evicted to make room for another secret: a ledger with too many does not serialize.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "StoredLedger")]
 pub struct GuessLedger {
-    #[serde(serialize_with = "entry::in_order")]
-    doors: BTreeMap<Door, Entry>,
+    entries: BTreeMap<SecretName, Entry>,
+    /// When the last clients were admitted, for any secret.
+    admissions: Vec<UnixSeconds>,
 }
 
+/// Guesses.
 impl GuessLedger {
-    /// Asks whether a guess at `door` may be looked at, **before** looking at it. `tag` names the caller's credential;
-    /// without one, or with one that never passed this door, the caller is a stranger.
+    /// Returns whether a guess may be looked at. Ask **before** looking at it.
     ///
-    /// Opening changes nothing. Nor does a refusal, with one exception: after the clock went back, the wait begins once
-    /// more at `now`. [`Refusal::changed`] says so; only then is there something to store.
-    pub fn admit(
-        &mut self,
-        policy: &LedgerPolicy,
-        door: Door,
-        strength: Strength,
-        tag: Option<DeviceTag>,
-        now: UnixSeconds,
-    ) -> Admission {
-        let mut lane = Lane { door, strength, tag, known: false };
-        let Some(entry) = self.doors.get_mut(&door) else {
-            return Admission::Open(lane);
-        };
-        lane.known = entry.is_known(policy, tag);
-        match entry.refusal(policy, strength, tag, now) {
-            None => Admission::Open(lane),
-            Some(mut refusal) => {
-                refusal.changed = !refusal.locked && entry.reanchor(policy, tag, now);
+    /// Opening changes nothing. Neither does a refusal, with one exception: moments that lie in the future, because the
+    /// clock went back, are moved to where they are believed. [`Refusal::changed`] reports that; only then is there
+    /// something to store.
+    pub fn admit(&mut self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Admission {
+        match self.judge(policy, attempt, now) {
+            Ok(lane) => Admission::Open(lane),
+            Err(mut refusal) => {
+                refusal.changed = self.settle(policy, now);
                 Admission::Refused(refusal)
             }
         }
     }
 
-    /// What [`admit`](Self::admit) would refuse with at this moment, without any change: for an endpoint that tells of a
-    /// wait but takes no guess.
+    /// Returns what [`admit`](Self::admit) would refuse with at this moment, and changes nothing: for a request without a
+    /// guess that reports a wait, and before a turn is taken.
     #[must_use]
-    pub fn peek(
-        &self,
-        policy: &LedgerPolicy,
-        door: Door,
-        strength: Strength,
-        tag: Option<DeviceTag>,
-        now: UnixSeconds,
-    ) -> Option<Refusal> {
-        self.doors.get(&door)?.refusal(policy, strength, tag, now)
+    pub fn peek(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Option<Refusal> {
+        self.judge(policy, attempt, now).err()
     }
 
-    /// Counts a wrong guess, or one that the host has yet to judge: streak + 1, load + 1, the wait begins at `now`.
-    ///
-    /// Not for malformed input, replays, the *new* secret of a change or an enrolling code: those are not guesses.
-    /// `lane` is what [`admit`](Self::admit) opened in this same step.
-    pub fn charge(&mut self, policy: &LedgerPolicy, lane: &Lane, now: UnixSeconds) -> Charge {
-        let entry = self.doors.entry(lane.door).or_default();
-        let (known, streak, forgotten) = entry.charge(policy, lane.tag, now);
-        Charge {
-            lane: Lane { known, ..*lane },
-            streak,
-            forgotten,
-            at: now,
-            unlocks: entry.unlocks,
-            next: entry.refusal(policy, lane.strength, lane.tag, now),
-        }
-    }
-
-    /// Books a right guess: the lane's own streak and wait are cleared, `passed` becomes known (the device that passed
-    /// longest ago makes room), the load stays. True if there is something to store.
-    ///
-    /// `passed` is the tag of the credential that will knock next time: [`Lane::tag`], as a rule, or that of the session
-    /// or token issued now. `None` makes nobody known.
-    ///
-    /// Devices are ordered by their last right guess, not by a clock and not by wrong guesses. So who lacks the secret can
-    /// neither make a device known, nor push the owner's out, nor keep a stolen one from growing old.
-    pub fn forgive(&mut self, policy: &LedgerPolicy, lane: &Lane, passed: Option<DeviceTag>) -> bool {
-        self.update(lane.door, |entry| entry.forgive(policy, lane, passed))
-    }
-
-    /// Undoes a [`charge`](Self::charge) that turned out to be for a right guess, and [forgives](Self::forgive): the load
-    /// too is as if the charge had never been, and a device that the charge made forgotten is known again. Guesses
-    /// charged in between stay on the load. True if there is something to store.
-    ///
-    /// Call it once for a charge, in the commit that grants. After an [`unlock`](Self::unlock) or
-    /// [`clear`](Self::clear) in between, the charge is gone already and no other one is taken off in its place.
-    pub fn give_back(&mut self, policy: &LedgerPolicy, charge: &Charge, passed: Option<DeviceTag>) -> bool {
-        self.update(charge.lane.door, |entry| {
-            if entry.unlocks == charge.unlocks {
-                entry.load.level = entry.load.level.saturating_sub(1);
-            }
-            entry.forgive(policy, &charge.lane, passed);
+    /// Whether the client of an attempt is a known one.
+    #[must_use]
+    pub fn is_known(&self, policy: &LedgerPolicy, attempt: &Attempt) -> bool {
+        self.entry(attempt.secret, attempt.generation).is_some_and(|entry| {
+            let surplus = entry.known.len().saturating_sub(policy.known_clients);
+            entry.known.iter().skip(surplus).any(|known| attempt.client.tag() == Some(known.tag))
         })
     }
 
-    /// Whether a replay at `door` is to be told now: one in [`REPLAY_NOTE_SECONDS`], so that who repeats a used code, which
-    /// is never charged, neither fills the log nor keeps the account's record busy. True if there is something to store.
-    pub fn note_replay(&mut self, door: Door, now: UnixSeconds) -> bool {
-        self.update(door, |entry| entry.note_replay(now))
-    }
-
-    /// Clears the streaks, waits and load of a door; known devices stay known. True if there was anything to clear: then
-    /// it is an event ([`EventKind::DoorUnlocked`](crate::EventKind::DoorUnlocked)).
+    /// Counts a wrong guess.
     ///
-    /// Only by an explicit act: of the operator; of a session of the account with a fresh proof of the same or a
-    /// stronger factor (NIST SP 800-63B-4 § 3.2.2); for [`Door::Totp`] also with a recovery code. Never by a mailed code
-    /// for a factor.
-    pub fn unlock(&mut self, door: Door) -> bool {
-        self.doors.get_mut(&door).is_some_and(Entry::unlock)
+    /// Malformed input, replays, the *new* secret of a change and an enrolling code are not guesses and are not charged.
+    /// `lane` is what [`admit`](Self::admit) opened in this same step.
+    pub fn charge(&mut self, policy: &LedgerPolicy, lane: &Lane, now: UnixSeconds) -> Charge {
+        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        let streak = entry.charge(policy, lane.place, now);
+        charged(policy, entry, lane, streak, now)
     }
 
-    /// Forgets a door, its devices too: its secret was replaced by a proven reset. True if there was anything to forget.
+    /// Books a right guess: the client becomes known under its [tag](Client::tag) and its streak ends; the level stays.
+    /// Returns whether there is something to store.
+    pub fn forgive(&mut self, policy: &LedgerPolicy, lane: &Lane, now: UnixSeconds) -> bool {
+        self.change(policy, lane.secret(), lane.generation(), now, |entry| entry.forgive(policy, lane.client(), now))
+    }
+}
+
+/// Guesses that the host judges.
+impl GuessLedger {
+    /// Notes a guess that the host is about to judge. Commit this, ask the host without holding anything of the account,
+    /// and settle the guess in a second commit.
     ///
-    /// Not for a code that was merely sent anew: that must not refill the tries (NIST SP 800-63B-4 § 3.1.3.2).
-    pub fn clear(&mut self, door: Door) -> bool {
-        self.doors.get_mut(&door).is_some_and(Entry::clear)
+    /// `id` is drawn at random for each guess. If it is one of an unjudged guess, that one is charged.
+    pub fn begin(&mut self, policy: &LedgerPolicy, lane: &Lane, id: [u8; 8], now: UnixSeconds) -> PendingGuess {
+        self.open(policy, lane.secret(), lane.generation(), now).begin(policy, lane.place, id, now);
+        PendingGuess { lane: *lane, id }
     }
 
-    /// Changes a door's entry; one that would say nothing is not made.
-    fn update(&mut self, door: Door, change: impl FnOnce(&mut Entry)) -> bool {
-        let before = self.doors.get(&door).cloned().unwrap_or_default();
-        let mut after = before.clone();
-        change(&mut after);
-        if after == before {
+    /// Counts a guess that the host found wrong. Returns `None` if nothing is counted: the guess was charged already,
+    /// because its verdict came too late or its client lost its place, or the secret was changed in the meantime.
+    pub fn settle_wrong(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> Option<Charge> {
+        let lane = guess.lane();
+        self.entry(lane.secret(), lane.generation())?;
+        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        let pending = entry.take_pending(guess.id)?;
+        if pending.place == entry::Place::Counted {
+            return None;
+        }
+        let streak = entry.charge(policy, pending.place, now);
+        Some(charged(policy, entry, lane, streak, now))
+    }
+
+    /// Books a guess that the host found right, as [`forgive`](Self::forgive) does. Returns whether the verdict counts.
+    /// If it does, there is something to store.
+    ///
+    /// It does not count if it came after [`verdict_seconds`](LedgerPolicyBuilder::verdict_seconds), when the guess has
+    /// been charged, or if the secret was changed in the meantime. Deny it then, as if it were wrong.
+    pub fn settle_right(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
+        let lane = guess.lane();
+        if self.entry(lane.secret(), lane.generation()).is_none() {
             return false;
         }
-        self.doors.insert(door, after);
+        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        if entry.take_pending(guess.id).is_none() {
+            return false;
+        }
+        entry.forgive(policy, lane.client(), now);
         true
     }
+}
+
+/// A change of the secret.
+impl GuessLedger {
+    /// Begins the ledger of a new secret, in the commit that changes it. Streaks, levels, waits, admissions and unjudged
+    /// guesses end with the old secret. The clients that were known stay known, and those in `changed_by` become known:
+    /// the credential of the client that made the change, and its network where the change ends credentials.
+    ///
+    /// Nothing is carried over from an entry that is not of `from`. If it is of `to` already, the change has been booked,
+    /// and only `changed_by` is added; a repetition does not clear what was counted since. A change of a secret that
+    /// keeps its generation ([`Generation::HOST`]) has `from` equal to `to`, and clears each time.
+    pub fn renew(
+        &mut self,
+        policy: &LedgerPolicy,
+        secret: SecretKind,
+        from: Generation,
+        to: Generation,
+        changed_by: &[ClientTag],
+        now: UnixSeconds,
+    ) {
+        let found = self.entries.get(&secret.secret_name()).map(|entry| entry.generation);
+        let carried = match self.entry(secret, from) {
+            Some(entry) => entry.known.iter().map(|known| known.tag).collect(),
+            None => Vec::new(),
+        };
+        self.change(policy, secret, to, now, |entry| {
+            if found == Some(from) {
+                entry.restart(to);
+            }
+            for tag in carried.iter().chain(changed_by) {
+                entry.learn(policy, *tag, now);
+            }
+        });
+    }
+
+    /// Removes a secret's entry: the account has no such secret any more. Returns whether there was an entry.
+    pub fn forget(&mut self, secret: SecretKind) -> bool {
+        self.entries.remove(&secret.secret_name()).is_some()
+    }
+}
+
+/// Ways in.
+impl GuessLedger {
+    /// Admits a client, named by its credential or its network: its next ten guesses within an hour are looked at,
+    /// whatever others have done and whatever it has done itself. There are three admissions in any 24 hours for an
+    /// account, all secrets together.
+    ///
+    /// Only after an act that the caller must have proven: the link of a mail, a session of the account with a fresh proof
+    /// of the same or a stronger factor, a recovery code (for a time-based code), the operator.
+    pub fn admit_client(
+        &mut self,
+        policy: &LedgerPolicy,
+        secret: SecretKind,
+        generation: Generation,
+        tag: ClientTag,
+        now: UnixSeconds,
+    ) -> ClientAdmission {
+        self.settle(policy, now);
+        self.admissions.retain(|admission| now < admission.plus(ADMISSION_DAY));
+        let free = |moment: UnixSeconds| ClientAdmission::TooMany { retry_after: moment.since(now).max(1) };
+        let surplus = self.admissions.len().saturating_sub(policy.admissions.saturating_sub(1));
+        if policy.admissions == 0 {
+            return free(now.plus(ADMISSION_DAY));
+        }
+        // The oldest first: `surplus` of them have to be a day old.
+        if let Some(admission) = surplus.checked_sub(1).and_then(|last| self.admissions.get(last)) {
+            return free(admission.plus(ADMISSION_DAY));
+        }
+        let entry = self.open(policy, secret, generation, now);
+        let others = entry.admitted.iter().filter(|admitted| admitted.tag != tag);
+        if others.clone().count() >= MAX_ADMISSIONS {
+            return free(others.map(|admitted| admitted.until).min().unwrap_or(now));
+        }
+        let until = entry.admit(policy, tag, now);
+        self.admissions.push(now);
+        ClientAdmission::Admitted { until }
+    }
+
+    /// Clears the streaks, waits and levels of a secret; known clients stay known. Returns whether there was anything to
+    /// clear. For the operator: it gives everybody all guesses anew, where an admission gives one client ten.
+    pub fn unlock(
+        &mut self,
+        policy: &LedgerPolicy,
+        secret: SecretKind,
+        generation: Generation,
+        now: UnixSeconds,
+    ) -> bool {
+        self.entry(secret, generation).is_some()
+            && self.change(policy, secret, generation, now, |entry| entry.unlock(policy, now))
+    }
+
+    /// Whether a refusal is worth a mail to the account's verified address, with a link that admits the client: it is for
+    /// more than 15 minutes or for good, and the pause since the last mail is over. Never for a secret
+    /// [without mail](SecretKind::without_mail).
+    ///
+    /// A known client counts too: somebody else on the same network can have filled its limit.
+    #[must_use]
+    pub fn unlock_mail_due(
+        &self,
+        _policy: &LedgerPolicy,
+        attempt: &Attempt,
+        refusal: &Refusal,
+        now: UnixSeconds,
+    ) -> bool {
+        let shut = refusal.is_locked() || refusal.retry_after() > MAIL_WAIT;
+        if !attempt.secret.is_opened_by_mail() || !shut || refusal.is_unjudged() {
+            return false;
+        }
+        match self.entry(attempt.secret, attempt.generation).and_then(|entry| entry.mail.as_ref()) {
+            // A mail from the future is believed to have gone out now.
+            Some(mail) => mail.sent <= now && now >= mail.next(),
+            None => true,
+        }
+    }
+
+    /// Returns what the mail reports: how often unknown clients have guessed wrong since the last right guess, and since
+    /// when. `None` if they have not.
+    #[must_use]
+    pub fn shut_out(&self, attempt: &Attempt) -> Option<ShutOut> {
+        let unknown = self.entry(attempt.secret, attempt.generation)?.unknown;
+        (unknown.since_right > 0).then_some(ShutOut { wrong_guesses: unknown.since_right, since: unknown.first })
+    }
+
+    /// Notes that a mail becomes due in this commit, and the ticket of its link: 16 bytes that only the link reveals, or
+    /// better a keyed hash of what the link carries. The link before it stops working.
+    ///
+    /// The pause until the next mail is a day; it doubles with each mail whose link nobody has used, up to 30 days.
+    pub fn unlock_mail_sent(&mut self, policy: &LedgerPolicy, attempt: &Attempt, ticket: [u8; 16], now: UnixSeconds) {
+        let entry = self.open(policy, attempt.secret, attempt.generation, now);
+        entry.mail = Some(UnlockMail::after(entry.mail.as_ref(), Ticket(ticket), now));
+    }
+
+    /// Uses the link of the last mail once. Returns whether it is valid: until the next mail may go, three times. Call
+    /// [`admit_client`](Self::admit_client) in the same step then, and drop the step if there are too many admissions.
+    ///
+    /// The next mail may go a day later, as somebody evidently reads them.
+    pub fn unlock_mail_clicked(
+        &mut self,
+        policy: &LedgerPolicy,
+        secret: SecretKind,
+        generation: Generation,
+        ticket: [u8; 16],
+        now: UnixSeconds,
+    ) -> bool {
+        if self.entry(secret, generation).is_none_or(|entry| entry.mail.is_none()) {
+            return false;
+        }
+        let entry = self.open(policy, secret, generation, now);
+        entry.mail.as_mut().is_some_and(|mail| mail.click(Ticket(ticket), now))
+    }
+}
+
+/// Denials.
+impl GuessLedger {
+    /// Returns whether a denial becomes an event now. The first one does; others within an hour of it are counted, and are
+    /// one event together with the next that is told. The counts belong to the kind of secret and outlive its changes.
+    pub fn tell(&mut self, secret: SecretKind, what: Told, now: UnixSeconds) -> Tell {
+        let name = secret.secret_name();
+        let entry = self.entries.entry(name).or_insert_with(|| Entry::new(Generation::HOST));
+        entry.told.settle(now);
+        entry.told.tell(what, now)
+    }
+
+    /// Takes the denials that were counted and whose hour is over, so that another event that is written now can tell them
+    /// first. There is something to store if there are any.
+    pub fn take_untold(&mut self, now: UnixSeconds) -> Vec<Untold> {
+        let mut untold = Vec::new();
+        for (&secret, entry) in &mut self.entries {
+            let taken = entry.told.take_untold(now);
+            untold.extend(taken.into_iter().map(|(what, times)| Untold { secret, what, times }));
+        }
+        untold
+    }
+}
+
+impl GuessLedger {
+    /// The entry of a secret, unless it is of another generation.
+    fn entry(&self, secret: SecretKind, generation: Generation) -> Option<&Entry> {
+        self.entries.get(&secret.secret_name()).filter(|entry| entry.generation == generation)
+    }
+
+    fn judge(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Result<Lane, Refusal> {
+        let mut lane = Lane { attempt: *attempt, place: entry::Place::Unknown, known: false };
+        let Some(entry) = self.entry(attempt.secret, attempt.generation) else { return Ok(lane) };
+        let mut entry = entry.clone();
+        entry.catch_up(policy, now);
+        lane.known = entry.is_known(attempt.client);
+        lane.place = entry.judge(policy, attempt.secret.strength(), attempt.client, now)?;
+        Ok(lane)
+    }
+
+    /// Moves every moment that lies in the future to where it is believed. Returns whether there was one.
+    fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
+        let before = self.clone();
+        for entry in self.entries.values_mut() {
+            entry.settle(policy, now);
+        }
+        for admission in &mut self.admissions {
+            *admission = (*admission).min(now);
+        }
+        *self != before
+    }
+
+    /// The entry of a secret for a change, caught up with `now`. One of another generation is replaced.
+    fn open(
+        &mut self,
+        policy: &LedgerPolicy,
+        secret: SecretKind,
+        generation: Generation,
+        now: UnixSeconds,
+    ) -> &mut Entry {
+        self.settle(policy, now);
+        let entry = self.entries.entry(secret.secret_name()).or_insert_with(|| Entry::new(generation));
+        if entry.generation != generation {
+            entry.restart(generation);
+        }
+        entry.catch_up(policy, now);
+        entry
+    }
+
+    /// Changes an entry, and removes it if it says nothing then. Returns whether the ledger is another.
+    fn change(
+        &mut self,
+        policy: &LedgerPolicy,
+        secret: SecretKind,
+        generation: Generation,
+        now: UnixSeconds,
+        change: impl FnOnce(&mut Entry),
+    ) -> bool {
+        let before = self.clone();
+        let entry = self.open(policy, secret, generation, now);
+        change(entry);
+        if entry.is_blank() {
+            self.entries.remove(&secret.secret_name());
+        }
+        *self != before
+    }
+}
+
+fn charged(policy: &LedgerPolicy, entry: &Entry, lane: &Lane, streak: u16, now: UnixSeconds) -> Charge {
+    let next = entry.judge(policy, lane.secret().strength(), lane.client(), now).err();
+    Charge { lane: *lane, streak, at: now, next }
 }

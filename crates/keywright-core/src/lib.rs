@@ -8,12 +8,13 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let keyring = Keyring::generate(&SystemEntropy)?;
-//! let place = SealContext::new(b"user-1", "challenge", 1);
-//! let sealed = keyring.seal(&SystemEntropy, &place, b"hello")?;
-//! assert_eq!(keyring.open(&place, &sealed)?.as_slice(), b"hello");
+//! let revision = [7; 16]; // of the batch that puts the body
+//! let place = SealContext::new(b"user-1", "challenge", revision);
+//! let sealed = keyring.seal(&SystemEntropy, &place, 1, b"hello")?;
+//! assert_eq!(keyring.open(&place, &sealed)?.1.as_slice(), b"hello");
 //!
-//! // The account and the slot are authenticated: a body moved to another account does not open.
-//! assert!(keyring.open(&SealContext::new(b"user-2", "challenge", 1), &sealed).is_err());
+//! // Partition, slot and revision are authenticated: a body moved to another account does not open.
+//! assert!(keyring.open(&SealContext::new(b"user-2", "challenge", revision), &sealed).is_err());
 //! # Ok(())
 //! # }
 //! ```
@@ -24,13 +25,7 @@
 //! - [`Keyring`]: seals record bodies and keys the few stable index values. `security.md` §§ 1–2 fix the bytes.
 //! - [`SecurityEvent`]: what happened, typed, without secrets.
 //! - [`ledger`]: how many wrong guesses a secret survives.
-//!
-//! # Features
-//! `std` (default): the system clock and generator, and keyring files. Without it the crate needs only `alloc`.
-#![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
-
-extern crate alloc;
 
 mod account;
 mod entropy;
@@ -43,21 +38,18 @@ mod time;
 mod wrap;
 
 pub use account::{AccountId, AccountIdError};
-pub use entropy::{Entropy, EntropyError, LocalRng, below, random_bytes};
-#[cfg(feature = "std")]
-pub use entropy::{SharedRng, SystemEntropy};
-pub use event::{EventKind, Reason, SecurityEvent};
-pub use keyring::{IndexKey, KeyId, Keyring, KeyringError};
-#[cfg(feature = "std")]
-pub use keyring::{KeyringFileError, Opened};
+pub use entropy::{Entropy, EntropyError, LocalRng, SharedRng, SystemEntropy, below, random_bytes};
+pub use event::{
+    Event, EventChain, EventFormatError, EventKind, EventValue, MAX_FIELD_BYTES, SecurityEvent, Severity, chain_head,
+};
+pub use keyring::{IndexKey, KeyId, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
-    Admission, Charge, DeviceTag, Door, GuessLedger, GuessOdds, Lane, LedgerPolicy, LedgerPolicyBuilder,
-    LedgerPolicyError, Refusal, Strength,
+    Admission, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger, GuessOdds, Lane,
+    LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName,
+    ShutOut, Strength, Tell, Told, Untold,
 };
 pub use rand_core;
 pub use seal::{OpenError, SEAL_OVERHEAD, SealContext, SealError, append_lp};
 pub use secret::{SecretBytes, SecretString, SecretVec, WrongLength};
-#[cfg(feature = "std")]
-pub use time::SystemClock;
-pub use time::{Clock, ClockError, ManualClock, TimeError, UnixSeconds};
+pub use time::{Clock, ClockError, ManualClock, SystemClock, TimeError, UnixSeconds};
 pub use wrap::{WrapError, WrapKey};

@@ -1,11 +1,10 @@
-//! Sealed records: every body encrypted whole, bound to its account and slot.
+//! Sealed records: every body encrypted whole, bound to its partition, its slot and the revision that put it.
 //!
-//! Bytes: `01 ‖ kid(8) ‖ nonce(24) ‖ ciphertext ‖ tag(16)`. XChaCha20-Poly1305 with a random nonce: after n seals two
-//! nonces collide with probability n²/2¹⁹³. Associated data: `keywright.seal.v1 ‖ kid ‖ LP(account, slot) ‖ schema`,
-//! the schema as two bytes big endian.
+//! Bytes: `02 ‖ kid(8) ‖ schema(2, big endian) ‖ nonce(24) ‖ ciphertext ‖ tag(16)`. XChaCha20-Poly1305 with a random
+//! nonce: after n seals two nonces collide with probability n²/2¹⁹³. Associated data: `keywright.seal.v2 ‖` the first 11
+//! bytes `‖ LP(partition label, slot) ‖ revision(16)`.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
-use core::fmt;
+use std::fmt;
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -14,38 +13,48 @@ use zeroize::Zeroizing;
 use crate::keyring::KeyId;
 use crate::{Entropy, EntropyError, SecretBytes, random_bytes};
 
-/// How much longer a sealed body is than its plain text: version 1, key id 8, nonce 24, tag 16.
-pub const SEAL_OVERHEAD: usize = 49;
+/// How much longer a sealed body is than its plain text: version 1, key id 8, schema 2, nonce 24, tag 16.
+pub const SEAL_OVERHEAD: usize = 51;
 
-const VERSION: u8 = 1;
-const LABEL: &[u8] = b"keywright.seal.v1";
+const VERSION: u8 = 2;
+const LABEL: &[u8] = b"keywright.seal.v2";
 const NONCE: usize = 24;
 const TAG: usize = 16;
+/// Version, key id and schema: in clear, and authenticated.
+const HEADER: usize = 11;
 
-/// Where a body belongs. It is authenticated with the body, so a body moved elsewhere does not open.
+/// Where a body belongs. It is authenticated with the body, so a body that was moved, or put back from an earlier
+/// revision, does not open.
 #[derive(Debug, Clone, Copy)]
 pub struct SealContext<'a> {
     partition: &'a [u8],
     slot: &'a str,
-    schema: u16,
+    revision: [u8; 16],
 }
 
 impl<'a> SealContext<'a> {
-    /// `partition`: the account's id, as the host stores it. `slot`: the record's printed name. `schema`: the version of
-    /// the body's encoding.
+    /// `partition`: the partition's label, for an account its id as the host stores it. `slot`: the record's printed
+    /// name. `revision`: the revision of the batch that puts the body; for the root record, of its own row.
     #[must_use]
-    pub const fn new(partition: &'a [u8], slot: &'a str, schema: u16) -> Self {
-        Self { partition, slot, schema }
+    pub const fn new(partition: &'a [u8], slot: &'a str, revision: [u8; 16]) -> Self {
+        Self { partition, slot, revision }
     }
 
-    fn associated_data(&self, kid: KeyId) -> Vec<u8> {
-        let mut data = Vec::with_capacity(LABEL.len().saturating_add(self.partition.len()).saturating_add(64));
+    fn associated_data(&self, header: &[u8; HEADER]) -> Vec<u8> {
+        let mut data = Vec::with_capacity(LABEL.len().saturating_add(self.partition.len()).saturating_add(96));
         data.extend_from_slice(LABEL);
-        data.extend_from_slice(&kid.to_bytes());
+        data.extend_from_slice(header);
         append_lp(&mut data, &[self.partition, self.slot.as_bytes()]);
-        data.extend_from_slice(&self.schema.to_be_bytes());
+        data.extend_from_slice(&self.revision);
         data
     }
+}
+
+/// The clear bytes in front of the nonce.
+fn header(kid: KeyId, schema: u16) -> [u8; HEADER] {
+    let [a, b, c, d, e, f, g, h] = kid.to_bytes();
+    let [high, low] = schema.to_be_bytes();
+    [VERSION, a, b, c, d, e, f, g, h, high, low]
 }
 
 /// Appends `LP(parts…)`: for each part its length as 4 bytes big endian, then its bytes. Injective, so that two
@@ -64,41 +73,35 @@ pub(crate) fn seal_with(
     kid: KeyId,
     nonce: [u8; NONCE],
     context: &SealContext<'_>,
+    schema: u16,
     body: &[u8],
 ) -> Result<Vec<u8>, SealError> {
+    let header = header(kid, schema);
     let mut out = Vec::with_capacity(body.len().saturating_add(SEAL_OVERHEAD));
-    out.push(VERSION);
-    out.extend_from_slice(&kid.to_bytes());
+    out.extend_from_slice(&header);
     out.extend_from_slice(&nonce);
     let start = out.len();
     out.extend_from_slice(body);
     let text = out.get_mut(start..).ok_or(SealError::TooLong)?;
     let cipher = XChaCha20Poly1305::new(key.expose().into());
     let tag = cipher
-        .encrypt_inout_detached(&XNonce::from(nonce), &context.associated_data(kid), text.into())
+        .encrypt_inout_detached(&XNonce::from(nonce), &context.associated_data(&header), text.into())
         .map_err(|_| SealError::TooLong)?;
     out.extend_from_slice(&tag);
     Ok(out)
 }
 
-/// Splits a sealed body and opens it with the key that `find` knows for its key id.
+/// Splits a sealed body and opens it with the key that `find` returns for its key id. Returns the schema and the body.
 pub(crate) fn open_with<'k>(
     find: impl FnOnce(KeyId) -> Option<&'k SecretBytes<32>>,
     context: &SealContext<'_>,
     sealed: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let fail = |kid, cause| OpenError { slot: String::from(context.slot).into_boxed_str(), kid, cause };
-    let Some((&VERSION, rest)) = sealed.split_first() else {
-        return Err(fail(None, OpenCause::Format));
-    };
-    let Some((kid, rest)) = rest.split_first_chunk::<8>() else {
-        return Err(fail(None, OpenCause::Format));
-    };
-    let kid = KeyId::from_bytes(*kid);
-    let Some((nonce, rest)) = rest.split_first_chunk::<NONCE>() else {
-        return Err(fail(Some(kid), OpenCause::Format));
-    };
-    let Some((text, tag)) = rest.split_last_chunk::<TAG>() else {
+) -> Result<(u16, Zeroizing<Vec<u8>>), OpenError> {
+    let fail = |kid, cause| OpenError { slot: context.slot.into(), kid, cause };
+    let Some((kid, schema)) = read_header(sealed) else { return Err(fail(None, OpenCause::Format)) };
+    let parts = sealed.get(HEADER..).and_then(<[u8]>::split_first_chunk::<NONCE>);
+    let Some((nonce, (text, tag))) = parts.and_then(|(nonce, rest)| Some((nonce, rest.split_last_chunk::<TAG>()?)))
+    else {
         return Err(fail(Some(kid), OpenCause::Format));
     };
     let Some(key) = find(kid) else {
@@ -108,18 +111,24 @@ pub(crate) fn open_with<'k>(
     XChaCha20Poly1305::new(key.expose().into())
         .decrypt_inout_detached(
             &XNonce::from(*nonce),
-            &context.associated_data(kid),
+            &context.associated_data(&header(kid, schema)),
             body.as_mut_slice().into(),
             &Tag::from(*tag),
         )
         .map_err(|_| fail(Some(kid), OpenCause::Altered))?;
-    Ok(body)
+    Ok((schema, body))
 }
 
-/// The key id a sealed body names, without opening it. `None` if it is no sealed body.
-pub(crate) fn kid_of(sealed: &[u8]) -> Option<KeyId> {
+fn read_header(sealed: &[u8]) -> Option<(KeyId, u16)> {
     let (&VERSION, rest) = sealed.split_first()? else { return None };
-    rest.split_first_chunk::<8>().map(|(kid, _)| KeyId::from_bytes(*kid))
+    let (kid, rest) = rest.split_first_chunk::<8>()?;
+    let (schema, _) = rest.split_first_chunk::<2>()?;
+    Some((KeyId::from_bytes(*kid), u16::from_be_bytes(*schema)))
+}
+
+/// The key id that a sealed body names, without opening it. `None` if it is no sealed body.
+pub(crate) fn kid_of(sealed: &[u8]) -> Option<KeyId> {
+    read_header(sealed).map(|(kid, _)| kid)
 }
 
 pub(crate) fn fresh_nonce(entropy: &(impl Entropy + ?Sized)) -> Result<[u8; NONCE], EntropyError> {
@@ -182,7 +191,7 @@ impl fmt::Display for OpenError {
         f.write_str(match self.cause {
             OpenCause::Format => ": no sealed record of this version",
             OpenCause::UnknownKey => ": the keyring lacks this key",
-            OpenCause::Altered => ": damaged, moved from another place, or written under another schema",
+            OpenCause::Altered => ": damaged, moved from another place, or put back from another revision",
         })
     }
 }
@@ -200,64 +209,68 @@ mod tests {
         Keyring::from_keys(&[SecretBytes::from_slice(&seal).unwrap()], &SecretBytes::zeroed()).unwrap()
     }
 
+    const REVISION: [u8; 16] = [0xa5; 16];
+
     /// `security.md` § 16.
     #[test]
     fn known_answer() {
         let keyring = root();
         let nonce: [u8; 24] = core::array::from_fn(|i| u8::try_from(i).unwrap());
-        let place = SealContext::new(b"user-1", "challenge", 1);
-        let sealed = keyring.seal_at(nonce, &place, b"hello").unwrap();
+        let place = SealContext::new(b"user-1", "challenge", REVISION);
+        let sealed = keyring.seal_at(nonce, &place, 1, b"hello").unwrap();
+        assert_eq!(
+            hex::encode(&sealed),
+            "028966744f1882dfe70001000102030405060708090a0b0c0d0e0f1011121314151617\
+             6d8bbba9b1c13227c72be45fa093d557b9aed91c7f"
+        );
         assert_eq!(sealed.len(), 5 + SEAL_OVERHEAD);
-        assert_eq!(sealed[0], 1);
-        assert_eq!(hex::encode(&sealed[1..9]), "8966744f1882dfe7");
-        assert_eq!(hex::encode(&sealed[9..33]), hex::encode(nonce));
-        assert_eq!(hex::encode(&sealed[33..]), "6d8bbba9b1031290fcfaa8d1ab1a8a10948272a995");
-        assert_eq!(keyring.open(&place, &sealed).unwrap().as_slice(), b"hello");
+        let (schema, body) = keyring.open(&place, &sealed).unwrap();
+        assert_eq!((schema, body.as_slice()), (1, b"hello".as_slice()));
     }
 
     #[test]
-    fn a_moved_body_does_not_open() {
+    fn a_moved_body_or_one_of_another_revision_does_not_open() {
         let keyring = root();
-        let place = SealContext::new(b"user-1", "challenge", 1);
-        let sealed = keyring.seal_at([9; 24], &place, b"body").unwrap();
+        let place = SealContext::new(b"user-1", "challenge", REVISION);
+        let sealed = keyring.seal_at([9; 24], &place, 1, b"body").unwrap();
         for other in [
-            SealContext::new(b"user-2", "challenge", 1),
-            SealContext::new(b"user-1", "ledger", 1),
-            SealContext::new(b"user-1", "challenge", 2),
+            SealContext::new(b"user-2", "challenge", REVISION),
+            SealContext::new(b"user-1", "ledger", REVISION),
+            SealContext::new(b"user-1", "challenge", [0; 16]),
             // The parts are length-prefixed: a shifted boundary is another place.
-            SealContext::new(b"user-1c", "hallenge", 1),
+            SealContext::new(b"user-1c", "hallenge", REVISION),
         ] {
             let error = keyring.open(&other, &sealed).unwrap_err();
             assert!(!error.is_unknown_key());
-            assert_eq!(alloc::format!("{}", error.kid().unwrap()), "8966744f1882dfe7");
+            assert_eq!(format!("{}", error.kid().unwrap()), "8966744f1882dfe7");
         }
     }
 
     #[test]
     fn another_keyring_names_the_missing_key() {
-        let place = SealContext::new(b"user-1", "challenge", 1);
-        let sealed = root().seal_at([9; 24], &place, b"body").unwrap();
+        let place = SealContext::new(b"user-1", "challenge", REVISION);
+        let sealed = root().seal_at([9; 24], &place, 1, b"body").unwrap();
         let other = Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32]).unwrap()], &SecretBytes::zeroed()).unwrap();
         let error = other.open(&place, &sealed).unwrap_err();
         assert!(error.is_unknown_key());
         assert_eq!(error.slot(), "challenge");
-        assert!(alloc::format!("{error}").contains("8966744f1882dfe7"));
+        assert!(format!("{error}").contains("8966744f1882dfe7"));
     }
 
     proptest! {
         #[test]
         fn any_bytes_open_or_fail_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
-            let place = SealContext::new(b"user-1", "challenge", 1);
+            let place = SealContext::new(b"user-1", "challenge", REVISION);
             prop_assert!(root().open(&place, &bytes).is_err());
         }
 
         #[test]
         fn any_flipped_bit_denies(body in proptest::collection::vec(any::<u8>(), 0..40), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
-            let place = SealContext::new(b"user-1", "challenge", 1);
+            let place = SealContext::new(b"user-1", "challenge", REVISION);
             let keyring = root();
-            let mut sealed = keyring.seal_at([3; 24], &place, &body).unwrap();
+            let mut sealed = keyring.seal_at([3; 24], &place, 1, &body).unwrap();
             let open = keyring.open(&place, &sealed).unwrap();
-            prop_assert_eq!(open.as_slice(), body.as_slice());
+            prop_assert_eq!(open.1.as_slice(), body.as_slice());
             let index = at.index(sealed.len());
             sealed[index] ^= 1 << bit;
             prop_assert!(keyring.open(&place, &sealed).is_err());

@@ -3,7 +3,6 @@
 //! None of them is `Display`, `Serialize`, `PartialEq` or `Copy`. Reading one is the named act `expose`, so every place
 //! that does is found by searching for it.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 use subtle::ConstantTimeEq;
@@ -151,7 +150,7 @@ impl fmt::Debug for SecretString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
+    use std::format;
 
     #[test]
     fn nothing_shows_a_planted_secret() {

@@ -96,11 +96,9 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct ClockError;
 
 /// The system's clock.
-#[cfg(feature = "std")]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
-#[cfg(feature = "std")]
 impl Clock for SystemClock {
     fn now(&self) -> Result<UnixSeconds, ClockError> {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]

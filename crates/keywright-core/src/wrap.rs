@@ -3,7 +3,6 @@
 //! XChaCha20-Poly1305, random 24-byte nonce. Bytes: `nonce(24) ‖ ciphertext ‖ tag(16)`. The tag is the only check: there
 //! is no hash of the secret beside it to guess against.
 
-use alloc::vec::Vec;
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -25,15 +24,14 @@ pub struct WrapKey {
 
 impl WrapKey {
     /// HKDF(ikm = `secret`, salt, info = `label ‖ LP(parts…)`, 32 bytes).
-    ///
-    /// # Errors
-    /// [`WrapError::Derive`] never happens for 32 bytes; it is here so that nothing panics.
-    pub fn derive(secret: &[u8], salt: &[u8], label: &str, parts: &[&[u8]]) -> Result<Self, WrapError> {
+    #[must_use]
+    pub fn derive(secret: &[u8], salt: &[u8], label: &str, parts: &[&[u8]]) -> Self {
         let mut info = label.as_bytes().to_vec();
         append_lp(&mut info, parts);
         let mut key = SecretBytes::zeroed();
-        Hkdf::<Sha256>::new(Some(salt), secret).expand(&info, key.expose_mut()).map_err(|_| WrapError::Derive)?;
-        Ok(Self { key, info })
+        #[expect(clippy::expect_used, reason = "HKDF-SHA-256 gives up to 8,160 bytes, and 32 are asked for")]
+        Hkdf::<Sha256>::new(Some(salt), secret).expand(&info, key.expose_mut()).expect("32 bytes are expanded");
+        Self { key, info }
     }
 
     /// A key that was derived elsewhere, bound to `info`.
@@ -97,9 +95,6 @@ pub enum WrapError {
     /// The generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// The key could not be derived.
-    #[error("a wrapping key could not be derived")]
-    Derive,
     /// The text is longer than the cipher takes (256 GiB).
     #[error("a text is too long to wrap")]
     TooLong,
@@ -114,7 +109,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     fn key(secret: &[u8], account: &str) -> WrapKey {
-        WrapKey::derive(secret, &[0xa5; 32], "keywright/v1/test", &[account.as_bytes()]).unwrap()
+        WrapKey::derive(secret, &[0xa5; 32], "keywright/v1/test", &[account.as_bytes()])
     }
 
     #[test]

@@ -1,52 +1,16 @@
-//! The batch: guarded writes of one partition, all or nothing.
+//! The batch: one compare-and-set of a partition's root, and with it everything else that the commit writes.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use bytes::Bytes;
-use keywright_core::{Entropy, EntropyError, SecurityEvent, UnixSeconds, random_bytes};
+use keywright_core::{EventChain, UnixSeconds};
 
-use crate::{Partition, Slot, VaultWrite};
+use crate::{Partition, Revision, SlotName, VaultWrite};
 
-/// The revision of a record: 128 random bits that the **driver** draws per batch. Never reused, so a record that was
-/// deleted and made again does not satisfy an old guard (no ABA), and after a lost reply "is this mine?" has an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Revision([u8; 16]);
-
-impl Revision {
-    /// Draws one.
-    ///
-    /// # Errors
-    /// [`EntropyError`] if the source fails.
-    pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
-        random_bytes(entropy).map(Self)
-    }
-
-    /// From its stored bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-}
-
-impl fmt::Debug for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Revision(")?;
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("…)")
-    }
-}
-
-/// A record as it lies in the store: its revision and its sealed body.
+/// A root record as it lies in the store: its revision in clear, and its sealed body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// The revision of the batch that wrote it.
+    /// The revision of the batch that put it.
     pub revision: Revision,
     /// The sealed body, byte for byte as it was committed.
     pub body: Bytes,
@@ -58,128 +22,134 @@ impl fmt::Debug for Stored {
     }
 }
 
-/// What must be true of a slot for the batch to apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a backend must handle every guard there is")]
-pub enum Expect {
-    /// There is no record.
-    Absent,
-    /// The record has this revision.
-    Revision(Revision),
-}
-
-/// What happens to a slot whose guard holds.
+/// One record that a batch writes. There is no guard of its own: whatever was read cannot have changed without the root.
 #[derive(Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a backend must handle every effect there is")]
-pub enum Effect {
-    /// Nothing: the guard is all.
-    Check,
-    /// The record goes.
-    Delete,
-    /// The record is written under the batch's revision.
-    Put {
-        /// The sealed body.
-        body: Bytes,
-        /// From when on a sweep may drop it; a hint, never earlier than the core's own expiry.
-        purge_after: Option<UnixSeconds>,
-    },
+#[expect(clippy::exhaustive_structs, reason = "backends read it, and conformance tests make it")]
+pub struct Put {
+    /// Where to.
+    pub slot: SlotName,
+    /// The sealed body.
+    pub body: Bytes,
+    /// From when on a sweep may drop it; never earlier than the record's own expiry. `None` for a record that lasts.
+    pub purge_after: Option<UnixSeconds>,
 }
 
-impl fmt::Debug for Effect {
+impl fmt::Debug for Put {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Check => f.write_str("Check"),
-            Self::Delete => f.write_str("Delete"),
-            Self::Put { body, purge_after } => write!(f, "Put({} bytes, {purge_after:?})", body.len()),
+        write!(f, "Put({}, {} bytes, {:?})", self.slot, self.body.len(), self.purge_after)
+    }
+}
+
+/// The number of an event in its chain, from 1 on.
+pub type EventNumber = u64;
+
+/// One event as it lies in the store. In clear, chained, and vouched for by the sealed root.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "backends make it from a row")]
+pub struct StoredEvent {
+    /// Its chain.
+    pub chain: EventChain,
+    /// Its number there.
+    pub number: EventNumber,
+    /// When it was decided.
+    pub at: UnixSeconds,
+    /// The event: a JSON object.
+    pub json: Bytes,
+    /// The head of the chain before it.
+    pub prev: [u8; 32],
+}
+
+impl fmt::Debug for StoredEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredEvent({:?} {}, {})", self.chain, self.number, String::from_utf8_lossy(&self.json))
+    }
+}
+
+/// What a batch writes when its guard holds.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "a backend must apply every part of it")]
+pub struct Write {
+    /// The root's new revision.
+    pub revision: Revision,
+    /// The root's new sealed body.
+    pub root: Bytes,
+    /// From when on a sweep may drop the **whole** partition, with everything in it. `None`: never.
+    pub purge_after: Option<UnixSeconds>,
+    /// The earliest moment at which the partition has due work. `None`: it has none. Kept beside the root, indexed, so
+    /// that looking for due work does not read the store.
+    pub due_at: Option<UnixSeconds>,
+    /// Whether every record, cipher and stage of the partition is dropped first. Events stay.
+    pub erase: bool,
+    /// Records to write, replacing whatever is there.
+    pub put: Vec<Put>,
+    /// Records to drop; an absent one is no error.
+    pub delete: Vec<SlotName>,
+    /// Events to append. A number that is taken refuses the whole batch.
+    pub events: Vec<StoredEvent>,
+    /// Events to drop: of each chain named, those with a number below this one.
+    pub forget: Vec<(EventChain, EventNumber)>,
+    /// A change of the vault, applied after an erase.
+    pub vault: Option<VaultWrite>,
+}
+
+impl Write {
+    /// A write of the root alone.
+    #[must_use]
+    pub const fn root(revision: Revision, root: Bytes) -> Self {
+        Self {
+            revision,
+            root,
+            purge_after: None,
+            due_at: None,
+            erase: false,
+            put: Vec::new(),
+            delete: Vec::new(),
+            events: Vec::new(),
+            forget: Vec::new(),
+            vault: None,
         }
     }
 }
 
-/// One guarded write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
-    /// Which record.
-    pub slot: Slot,
-    /// Its guard.
-    pub expect: Expect,
-    /// What happens.
-    pub effect: Effect,
-}
-
-/// Guarded writes of one partition. Every guard holds and all of it applies, or nothing does.
+/// One conditional change of one partition.
+///
+/// Its only guard is the root's revision. With a [`Write`], the store puts the root under a new revision if and only if
+/// it still has the expected one, and applies all the rest in the same atomic, durable step. Without one, the store only
+/// answers whether the root still has that revision, by a read that sees every commit acknowledged before it began.
 #[derive(Debug, Clone)]
 pub struct Batch {
     partition: Partition,
-    revision: Revision,
-    erase: bool,
-    writes: Vec<Write>,
-    events: Vec<SecurityEvent>,
-    vault: Option<VaultWrite>,
+    expect: Option<Revision>,
+    write: Option<Write>,
 }
 
 impl Batch {
-    /// A batch. Public for backends and their conformance tests; services go through the driver, which guards all that
-    /// a step has read.
+    /// A batch that writes. Public for backends and their conformance tests; services go through the driver.
     ///
     /// # Errors
     /// [`BatchError`] if it is not one that every backend can apply.
-    pub fn new(partition: Partition, revision: Revision, writes: Vec<Write>) -> Result<Self, BatchError> {
-        let mut writes = writes;
+    pub fn new(partition: Partition, expect: Option<Revision>, mut write: Write) -> Result<Self, BatchError> {
+        if Some(write.revision) == expect || write.revision == Revision::ZERO {
+            return Err(BatchError::Revision);
+        }
         // Sorted by slot: backends touch rows in one order, so two batches cannot wait for each other.
-        writes.sort_by_key(|write| write.slot);
-        if writes.windows(2).any(|pair| matches!(pair, [a, b] if a.slot == b.slot)) {
+        write.put.sort_by_key(|put| put.slot);
+        write.delete.sort_unstable();
+        let mut slots: Vec<SlotName> = write.put.iter().map(|put| put.slot).chain(write.delete.iter().copied()).collect();
+        slots.sort_unstable();
+        if slots.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(BatchError::TwoWrites);
         }
-        if !writes.iter().any(|write| write.slot == Slot::Root) {
-            return Err(BatchError::NoRoot);
+        if write.erase && matches!(write.vault, Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. })) {
+            return Err(BatchError::EraseWithCover);
         }
-        if writes.iter().any(|write| write.expect == Expect::Absent && write.effect == Effect::Delete) {
-            return Err(BatchError::DeletesAbsent);
-        }
-        Ok(Self { partition, revision, erase: false, writes, events: Vec::new(), vault: None })
+        Ok(Self { partition, expect, write: Some(write) })
     }
 
-    /// Adds events, appended by the same commit.
+    /// A batch that only asks whether the root still has this revision (`None`: whether there still is no root).
     #[must_use]
-    pub fn with_events(mut self, events: Vec<SecurityEvent>) -> Self {
-        self.events = events;
-        self
-    }
-
-    /// Makes it drop first every record and vault row of the partition that it does not itself write.
-    ///
-    /// # Errors
-    /// [`BatchError::EraseKeepsRoot`] unless the root is put: an erase moves the epochs. [`BatchError::EraseWithCover`]
-    /// beside a swap or a promotion: there is nothing left to cover.
-    pub fn with_erase(mut self) -> Result<Self, BatchError> {
-        if !self.puts(Slot::Root) {
-            return Err(BatchError::EraseKeepsRoot);
-        }
-        if matches!(self.vault, Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. })) {
-            return Err(BatchError::EraseWithCover);
-        }
-        self.erase = true;
-        Ok(self)
-    }
-
-    /// Adds a vault write.
-    ///
-    /// # Errors
-    /// [`BatchError::VaultWithoutHead`] unless the vault's head is put: every vault write moves it.
-    /// [`BatchError::EraseWithCover`] for a swap or a promotion beside an erase.
-    pub fn with_vault(mut self, vault: VaultWrite) -> Result<Self, BatchError> {
-        if !self.puts(Slot::VaultHead) {
-            return Err(BatchError::VaultWithoutHead);
-        }
-        if self.erase && !matches!(vault, VaultWrite::Edit { .. }) {
-            return Err(BatchError::EraseWithCover);
-        }
-        self.vault = Some(vault);
-        Ok(self)
-    }
-
-    fn puts(&self, slot: Slot) -> bool {
-        self.writes.iter().any(|write| write.slot == slot && matches!(write.effect, Effect::Put { .. }))
+    pub const fn check(partition: Partition, expect: Option<Revision>) -> Self {
+        Self { partition, expect, write: None }
     }
 
     /// The partition.
@@ -188,90 +158,61 @@ impl Batch {
         &self.partition
     }
 
-    /// The revision under which its records are put.
+    /// The revision that the root must have; `None`: there must be no root.
     #[must_use]
-    pub const fn revision(&self) -> Revision {
-        self.revision
+    pub const fn expect(&self) -> Option<Revision> {
+        self.expect
     }
 
-    /// Whether rows it does not write are dropped first.
+    /// What is written; `None`: nothing, the guard is all.
     #[must_use]
-    pub const fn erases(&self) -> bool {
-        self.erase
+    pub const fn write(&self) -> Option<&Write> {
+        self.write.as_ref()
     }
 
-    /// The writes, sorted by slot; the root's is always among them.
+    /// The parts, for a backend that moves them.
     #[must_use]
-    pub fn writes(&self) -> &[Write] {
-        &self.writes
-    }
-
-    /// The events.
-    #[must_use]
-    pub fn events(&self) -> &[SecurityEvent] {
-        &self.events
-    }
-
-    /// The vault write.
-    #[must_use]
-    pub const fn vault(&self) -> Option<&VaultWrite> {
-        self.vault.as_ref()
+    pub fn into_parts(self) -> (Partition, Option<Revision>, Option<Write>) {
+        (self.partition, self.expect, self.write)
     }
 }
 
-/// Why writes are no batch.
+/// Why a write is no batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// Two writes to one slot.
-    #[error("a batch writes one slot twice")]
+    /// One slot is put twice, or put and deleted.
+    #[error("a batch names one slot twice")]
     TwoWrites,
-    /// The root is not guarded.
-    #[error("a batch does not guard the root record")]
-    NoRoot,
-    /// A delete of what must be absent.
-    #[error("a batch deletes a record that must be absent")]
-    DeletesAbsent,
-    /// An erase that leaves the epochs.
-    #[error("an erase does not put the root record")]
-    EraseKeepsRoot,
+    /// The new revision is the one that it replaces, or zero.
+    #[error("a batch does not move the root's revision")]
+    Revision,
     /// A swap or a promotion of what the same batch erases.
     #[error("a batch erases the vault that it would swap")]
     EraseWithCover,
-    /// A vault write that leaves the head.
-    #[error("a vault write does not put the vault's head")]
-    VaultWithoutHead,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::KindName;
     use keywright_core::AccountId;
-
-    fn check(slot: Slot) -> Write {
-        Write { slot, expect: Expect::Absent, effect: Effect::Check }
-    }
 
     #[test]
     fn refuses_what_no_backend_can_apply() {
         let partition = Partition::account(&AccountId::new("u").unwrap());
-        let new = |writes| Batch::new(partition.clone(), Revision::from_bytes([1; 16]), writes);
-        assert_eq!(new(alloc::vec![check(Slot::Ledger)]).unwrap_err(), BatchError::NoRoot);
-        assert_eq!(new(alloc::vec![check(Slot::Root), check(Slot::Root)]).unwrap_err(), BatchError::TwoWrites);
-        let delete = Write { slot: Slot::Ledger, expect: Expect::Absent, effect: Effect::Delete };
-        assert_eq!(new(alloc::vec![check(Slot::Root), delete]).unwrap_err(), BatchError::DeletesAbsent);
-        let checks = new(alloc::vec![check(Slot::Root)]).unwrap();
-        assert_eq!(checks.clone().with_erase().unwrap_err(), BatchError::EraseKeepsRoot);
-        let vault = VaultWrite::Swap { rows: Vec::new() };
-        assert_eq!(checks.with_vault(vault.clone()).unwrap_err(), BatchError::VaultWithoutHead);
-        let put = |slot| Write {
-            slot,
-            expect: Expect::Absent,
-            effect: Effect::Put { body: Bytes::new(), purge_after: None },
-        };
-        let puts = new(alloc::vec![put(Slot::Root), put(Slot::VaultHead)]).unwrap();
-        let erasing = puts.clone().with_erase().unwrap();
-        assert_eq!(erasing.with_vault(vault.clone()).unwrap_err(), BatchError::EraseWithCover);
-        assert_eq!(puts.with_vault(vault).unwrap().with_erase().unwrap_err(), BatchError::EraseWithCover);
+        let revision = Revision::from_bytes([1; 16]);
+        let root = || Write::root(revision, Bytes::new());
+        let new = |write| Batch::new(partition.clone(), None, write).map(|_| ());
+        let slot = SlotName::new(KindName::new("a"), None);
+        let put = Put { slot, body: Bytes::new(), purge_after: None };
+        assert_eq!(new(root()), Ok(()));
+        assert_eq!(new(Write { put: vec![put.clone(), put.clone()], ..root() }), Err(BatchError::TwoWrites));
+        assert_eq!(new(Write { put: vec![put], delete: vec![slot], ..root() }), Err(BatchError::TwoWrites));
+        assert_eq!(new(Write { revision: Revision::ZERO, ..root() }), Err(BatchError::Revision));
+        let same = Batch::new(partition.clone(), Some(revision), root()).map(|_| ());
+        assert_eq!(same, Err(BatchError::Revision));
+        let vault = Some(VaultWrite::Swap { rows: Vec::new() });
+        assert_eq!(new(Write { erase: true, vault, ..root() }), Err(BatchError::EraseWithCover));
     }
 }

@@ -1,93 +1,122 @@
 //! The draft: what a step sees of one partition, and where it leaves its next states.
 //!
 //! A step is a pure, synchronous function over a draft. It reads no clock, draws no hidden randomness, does no I/O.
-//! Whatever it has read is guarded by the batch that follows, written or not; so steps of different crates compose.
+//! Whatever it reads cannot change before its batch commits, because the batch's one guard is the root; so steps of
+//! different crates compose.
 
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use keywright_core::{
-    Entropy, EntropyError, EventKind, Keyring, OpenError, SealContext, SealError, SecurityEvent, UnixSeconds,
+    ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds,
 };
 use zeroize::Zeroizing;
 
+use crate::loaded::Loaded;
 use crate::record::{Record, RecordError, encode};
-use crate::{Batch, BatchError, Effect, Expect, Partition, Revision, Root, Slot, Stored, VaultWrite, Write};
+use crate::root::Root;
+use crate::slot::{Expiring, Lasting, Slot, SlotName};
+use crate::step_error::{Damage, StepError};
+use crate::{Partition, Revision, Standing, Tentative, VaultWrite};
 
-/// What was loaded for a draft: every slot that was asked for, present or absent, from one snapshot.
-pub type Loaded = BTreeMap<Slot, Option<Stored>>;
+mod finish;
+
+pub(crate) use finish::{Finished, fence as finish_fence};
+
+/// The account's records were made.
+pub static ACCOUNT_CREATED: EventKind =
+    EventKind::change("account_created", Severity::Info, "the account's security records were made");
+/// All records of the account were dropped.
+pub static ACCOUNT_ERASED: EventKind =
+    EventKind::change("account_erased", Severity::Notice, "the account's security records were dropped");
 
 /// A body in clear, until the batch is sealed.
 #[derive(Clone)]
-struct Plain {
+struct PlainBody {
     schema: u16,
     body: Arc<Zeroizing<Vec<u8>>>,
-    purge_after: Option<UnixSeconds>,
+    expiry: Option<UnixSeconds>,
+    /// How many slots of its kind a partition may have.
+    most: u16,
 }
 
 /// What steps have left so far. Cloned by [`Draft::judge`] to hold a step's writes back; bodies are shared.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Staged {
-    writes: BTreeMap<Slot, Option<Plain>>,
-    events: Vec<SecurityEvent>,
+    state: Option<Root>,
+    expires: Option<UnixSeconds>,
+    due_at: Option<UnixSeconds>,
+    writes: BTreeMap<SlotName, Option<PlainBody>>,
+    events: Vec<Event>,
     vault: Option<VaultWrite>,
     erase: bool,
+    /// Whether the root must be put even if nothing else is: its state has changed.
+    touched: bool,
     /// The change that led here, so that a held verdict knows whether it was reached on the present state.
     version: u64,
+}
+
+/// What a draft is given beside the snapshot.
+#[derive(Clone, Copy)]
+pub(crate) struct Env<'a> {
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) entropy: &'a dyn Entropy,
+    pub(crate) ledger_policy: &'a LedgerPolicy,
+    pub(crate) now: UnixSeconds,
+    /// Up to here expired entries may be dropped: the horizon of the store, as far as this process has heard of it.
+    pub(crate) horizon: UnixSeconds,
 }
 
 /// One partition, as one attempt of a step sees it.
 pub struct Draft<'a> {
     partition: &'a Partition,
     loaded: &'a Loaded,
-    keyring: &'a Keyring,
-    entropy: &'a dyn Entropy,
-    now: UnixSeconds,
+    env: Env<'a>,
     attempt: Revision,
     staged: Staged,
     /// How many changes were staged, those held back included.
     versions: u64,
     /// Bodies of this partition that were opened already.
-    opened: BTreeMap<Slot, Plain>,
+    opened: BTreeMap<SlotName, PlainBody>,
     /// A grant is on its way: the batch must be committed even if it changes nothing.
     grants: bool,
     /// Inside a host's own transaction: no guess may be checked here.
     spending: bool,
+    standing: Standing,
 }
 
 impl<'a> Draft<'a> {
-    /// A draft over what was loaded. For drivers; `attempt` is the revision that the batch will carry.
-    #[must_use]
-    pub fn new(
-        partition: &'a Partition,
-        loaded: &'a Loaded,
-        keyring: &'a Keyring,
-        entropy: &'a dyn Entropy,
-        now: UnixSeconds,
-        attempt: Revision,
-    ) -> Self {
+    pub(crate) fn new(partition: &'a Partition, loaded: &'a Loaded, env: Env<'a>, attempt: Revision) -> Self {
+        let root = &loaded.root;
+        let staged = Staged {
+            state: root.state,
+            expires: root.expires,
+            due_at: root.due_at,
+            writes: BTreeMap::new(),
+            events: Vec::new(),
+            vault: None,
+            erase: false,
+            touched: false,
+            version: 0,
+        };
         Self {
             partition,
             loaded,
-            keyring,
-            entropy,
-            now,
+            env,
             attempt,
-            staged: Staged::default(),
+            staged,
             versions: 0,
             opened: BTreeMap::new(),
             grants: false,
             spending: false,
+            standing: Standing::Known,
         }
     }
 
     /// The same, for a step inside a host's own transaction: it may spend what was granted, but the guess ledger cannot
     /// be read, because the host's rollback would erase the charge.
-    #[must_use]
-    pub const fn spending(mut self) -> Self {
+    pub(crate) const fn spending(mut self) -> Self {
         self.spending = true;
         self
     }
@@ -98,29 +127,42 @@ impl<'a> Draft<'a> {
         self.partition
     }
 
-    /// The revision under which this attempt's batch puts its records: for a record that must name what is put beside
-    /// it. It proves nothing before the commit.
+    /// The revision under which this attempt's batch puts the root: for a record that must name what is put beside it. It
+    /// proves nothing before the commit.
     #[must_use]
     pub const fn attempt(&self) -> Revision {
         self.attempt
     }
 
+    /// The root's revision that this attempt is based on: what a plan made outside the draft is compared with. `None`
+    /// where there is no root yet.
+    #[must_use]
+    pub const fn based_on(&self) -> Option<Revision> {
+        self.loaded.revision
+    }
+
     /// The one moment at which this attempt is decided.
     #[must_use]
     pub const fn now(&self) -> UnixSeconds {
-        self.now
+        self.env.now
     }
 
     /// The keyring, for index values.
     #[must_use]
     pub const fn keyring(&self) -> &'a Keyring {
-        self.keyring
+        self.env.keyring
     }
 
     /// Where this attempt draws its randomness.
     #[must_use]
     pub const fn entropy(&self) -> &'a dyn Entropy {
-        self.entropy
+        self.env.entropy
+    }
+
+    /// The driver's ledger policy, the same for every secret of the server.
+    #[must_use]
+    pub const fn ledger_policy(&self) -> &'a LedgerPolicy {
+        self.env.ledger_policy
     }
 
     /// Draws `N` bytes that are no secret.
@@ -128,64 +170,136 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// [`StepError::Entropy`].
     pub fn random<const N: usize>(&self) -> Result<[u8; N], StepError> {
-        Ok(keywright_core::random_bytes(self.entropy)?)
+        Ok(keywright_core::random_bytes(self.env.entropy)?)
     }
 
-    /// The root record. In an account's partition it must exist; elsewhere a missing one is the first.
+    /// The tag by which the guess ledger knows a client of this account that came with `credential`: an app token, a login
+    /// token, a network (`security.md` § 6).
+    #[must_use]
+    pub fn client_tag(&self, credential: &[u8]) -> ClientTag {
+        crate::driver::client_tag(self.env.keyring, self.partition, credential)
+    }
+
+    /// Whether the partition has a root with records: for an account, whether it was created.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.staged.state.is_some()
+    }
+
+    /// The root. In an account's partition it must exist; elsewhere a missing one reads as one of epoch 0.
     ///
     /// # Errors
-    /// [`StepError::NoAccount`] if the account's records were never made; else as [`read`](Self::read).
-    pub fn root(&mut self) -> Result<Root, StepError> {
-        match self.read_raw::<Root>(Slot::Root)? {
+    /// [`StepError::NoAccount`] if the account's records were never made.
+    pub fn root(&self) -> Result<Root, StepError> {
+        match self.staged.state {
             Some(root) => Ok(root),
+            None if self.loaded.orphans => Err(StepError::Damaged(Damage::Orphans)),
             None if self.partition.is_account() => Err(StepError::NoAccount),
-            None => Ok(Root::new(self.now)),
+            None => Ok(Root {
+                credential_epoch: 0,
+                factor_epoch: 0,
+                key_epoch: 0,
+                created: self.env.now,
+                seeded: false,
+            }),
         }
     }
 
-    /// Puts a changed root record. Which records exist is the draft's own to note: a root that was read before a put does
-    /// not undo the note.
+    /// Voids what was made in the present credential epoch: sessions, tokens, pending confirmations, step-ups. The same
+    /// step must tell an event.
     ///
     /// # Errors
     /// As [`root`](Self::root).
-    pub fn put_root(&mut self, root: &Root) -> Result<(), StepError> {
-        let next = root.present_as(&self.root()?);
-        self.put_raw(Slot::Root, &next, None)
+    pub fn move_credential_epoch(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.credential_epoch = root.credential_epoch.wrapping_add(1))
+    }
+
+    /// Voids what was made in the present factor epoch. The same step must tell an event.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn move_factor_epoch(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.factor_epoch = root.factor_epoch.wrapping_add(1))
+    }
+
+    /// Voids what was made in the present key epoch. The same step must tell an event.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn move_key_epoch(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.key_epoch = root.key_epoch.wrapping_add(1))
+    }
+
+    /// Notes that a host has seeded the account from a file, once and for ever.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn mark_seeded(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.seeded = true)
+    }
+
+    /// Lets the whole partition be swept from `expiry` on: an account that was never verified, say. Each commit may say
+    /// another moment, and [`make_permanent`](Self::make_permanent) takes it back.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn expire_partition(&mut self, expiry: UnixSeconds) -> Result<(), StepError> {
+        self.root()?;
+        if self.staged.expires != Some(expiry) {
+            self.staged.expires = Some(expiry);
+            self.touch_root();
+        }
+        Ok(())
+    }
+
+    /// Keeps the partition for good.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn make_permanent(&mut self) -> Result<(), StepError> {
+        self.root()?;
+        if self.staged.expires.is_some() {
+            self.staged.expires = None;
+            self.touch_root();
+        }
+        Ok(())
+    }
+
+    /// When the whole partition may be swept, if it may.
+    #[must_use]
+    pub const fn partition_expiry(&self) -> Option<UnixSeconds> {
+        self.staged.expires
     }
 
     /// Makes the account's records, in a partition that has none. The only way to a first root: a missing root is never
     /// taken for a new account.
     ///
     /// # Errors
-    /// [`StepError::AccountExists`]; [`StepError::Integrity`] if the root is gone but other records are left.
+    /// [`StepError::AccountExists`]; [`StepError::Damaged`] if the root is gone but other rows are left.
     pub fn create_account(&mut self) -> Result<Root, StepError> {
-        if self.read_raw::<Root>(Slot::Root)?.is_some() {
+        if self.exists() {
             return Err(StepError::AccountExists);
         }
-        for slot in [
-            Slot::Ledger,
-            Slot::Due,
-            Slot::Challenge,
-            Slot::Confirmations,
-            Slot::Factors,
-            Slot::Recovery,
-            Slot::Keychain,
-            Slot::Sessions,
-            Slot::VaultHead,
-            Slot::Held,
-            Slot::Credential,
-            Slot::Tokens,
-            Slot::PendingAddress,
-            Slot::Names,
-        ] {
-            if self.load_slot(slot)?.is_some() {
-                return Err(StepError::Integrity(slot));
-            }
+        if self.loaded.orphans {
+            return Err(StepError::Damaged(Damage::Orphans));
         }
-        let root = Root::new(self.now);
-        self.put_raw(Slot::Root, &root, None)?;
-        self.event(EventKind::AccountCreated);
+        let root = Root::new(self.env.entropy, self.env.now)?;
+        self.staged.state = Some(root);
+        self.staged.expires = None;
+        self.touch_root();
+        self.event(&ACCOUNT_CREATED);
         Ok(root)
+    }
+
+    /// Asks for all of these slots to be loaded, in one round. A step that cannot name its slots beforehand (an id comes
+    /// out of another record) calls this before it reads them one by one.
+    ///
+    /// # Errors
+    /// [`StepError::NotLoaded`] if any is missing from the snapshot: pass it on.
+    pub fn require(&self, slots: &[SlotName]) -> Result<(), StepError> {
+        let missing: Vec<SlotName> =
+            slots.iter().filter(|slot| !self.loaded.records.contains_key(slot)).copied().collect();
+        if missing.is_empty() { Ok(()) } else { Err(StepError::NotLoaded(missing)) }
     }
 
     /// The record in a slot, as steps before this one have left it.
@@ -193,64 +307,74 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// [`StepError::NotLoaded`] makes the driver load the slot and run the step again: pass it on. Otherwise the record
     /// does not open, or the root says that it must (not) exist: deny.
-    pub fn read<R: Record>(&mut self, slot: Slot) -> Result<Option<R>, StepError> {
-        self.forbid_guess(slot)?;
+    pub fn read<R: Record, L>(&mut self, slot: Slot<R, L>) -> Result<Option<R>, StepError> {
+        let name = slot.name();
+        self.forbid_guess(name)?;
         self.root()?;
-        let found = self.read_raw::<R>(slot)?;
-        self.vouched(slot, found.is_some())?;
-        Ok(found)
+        let Some(plain) = self.plain(name)? else { return Ok(None) };
+        R::decode(plain.schema, &plain.body).map(Some).map_err(|RecordError| StepError::Decode(name))
     }
 
-    /// Stages a record. `purge_after` is a hint for the sweep, never earlier than the record's own expiry, and not
-    /// allowed where the root vouches for the record.
+    /// Stages a record that lasts.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] for a swept record that the root vouches for; else as [`read`](Self::read).
-    pub fn put<R: Record>(
+    /// As [`read`](Self::read): what does not open is never overwritten.
+    pub fn put<R: Record>(&mut self, slot: Slot<R, Lasting>, record: &R) -> Result<(), StepError> {
+        self.stage_record(slot, record, None)
+    }
+
+    /// Stages a record that expires: from `expiry` on it may be missing.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_until<R: Record>(
         &mut self,
-        slot: Slot,
+        slot: Slot<R, Expiring>,
         record: &R,
-        purge_after: Option<UnixSeconds>,
+        expiry: UnixSeconds,
     ) -> Result<(), StepError> {
-        if slot == Slot::Root {
-            return Err(StepError::Misuse("the root record is put by `put_root`"));
-        }
-        if purge_after.is_some() && slot.presence().is_some() {
-            return Err(StepError::Misuse("a record that the root vouches for is never swept"));
-        }
-        self.intact(slot)?;
-        self.put_raw(slot, record, purge_after)?;
-        self.note(slot, true)
-    }
-
-    /// Puts a record's same body again if it is not sealed under the newest key, with the sweep hint that it had (a load
-    /// does not tell it, a scan does). Gives whether there was anything to do. For upkeep: every other put seals anew.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn reseal(&mut self, slot: Slot, purge_after: Option<UnixSeconds>) -> Result<bool, StepError> {
-        let old = self.load_slot(slot)?.is_some_and(|stored| !self.keyring.is_current(&stored.body));
-        if !old || self.staged.erase || self.staged.writes.contains_key(&slot) {
-            return Ok(false);
-        }
-        let Some(plain) = self.plain(slot)? else { return Ok(false) };
-        self.staged.writes.insert(slot, Some(Plain { purge_after, ..plain }));
-        self.touch();
-        Ok(true)
+        self.stage_record(slot, record, Some(expiry))
     }
 
     /// Stages the removal of a record. What consumes puts a spent state instead; this is for tidying up.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn delete(&mut self, slot: Slot) -> Result<(), StepError> {
-        if slot == Slot::Root {
-            return Err(StepError::Misuse("the root record is never deleted"));
+    pub fn delete<R, L>(&mut self, slot: Slot<R, L>) -> Result<(), StepError> {
+        self.delete_named(slot.name())
+    }
+
+    /// The ids of a family's records, staged ones included, in the order of their ids.
+    #[must_use]
+    pub fn ids<R, L>(&self, family: &crate::SlotFamily<R, L>) -> Vec<[u8; 16]> {
+        let kind = family.kind().name();
+        let mut ids: Vec<[u8; 16]> = self.names().into_iter().filter(|name| name.kind() == kind).filter_map(|name| name.id()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Seals the root and every loaded record of the partition anew, if any is not under the newest key. Returns whether
+    /// there was anything to do. For upkeep: every other put seals anew.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn reseal(&mut self) -> Result<bool, StepError> {
+        self.root()?;
+        let names: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
+        self.require(&names)?;
+        let mut changed = !self.loaded.is_current;
+        for name in names {
+            let stored = self.loaded.records.get(&name).and_then(Option::as_ref);
+            let old = stored.is_some_and(|body| !self.env.keyring.is_current(body));
+            if old && let Some(plain) = self.plain(name)? {
+                self.staged.writes.insert(name, Some(plain));
+                changed = true;
+            }
         }
-        self.intact(slot)?;
-        self.staged.writes.insert(slot, None);
-        self.touch();
-        self.note(slot, false)
+        if changed {
+            self.touch_root();
+        }
+        Ok(changed)
     }
 
     /// Drops every record and vault row of the partition but those in `keep`, moves all epochs, and keeps the events.
@@ -258,29 +382,34 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub fn erase(&mut self, keep: &[Slot]) -> Result<Root, StepError> {
+    pub fn erase(&mut self, keep: &[SlotName]) -> Result<Root, StepError> {
         let root = self.root()?;
-        let mut kept = Vec::new();
-        for &slot in keep {
-            if let Some(plain) = self.plain(slot)? {
-                kept.push((slot, plain));
+        let mut kept = BTreeMap::new();
+        for &name in keep {
+            if let Some(plain) = self.plain(name)? {
+                kept.insert(name, Some(plain));
             }
         }
-        self.staged.writes.clear();
+        let next = Root {
+            credential_epoch: root.credential_epoch.wrapping_add(1),
+            factor_epoch: root.factor_epoch.wrapping_add(1),
+            key_epoch: root.key_epoch.wrapping_add(1),
+            created: self.env.now,
+            seeded: root.seeded,
+        };
+        if !kept.contains_key(&crate::due::DUE.name()) {
+            self.staged.due_at = None;
+        }
+        self.staged.writes = kept;
         self.staged.vault = None;
         self.staged.erase = true;
-        self.touch();
-        let mut next = root.erased(self.now);
-        for (slot, plain) in kept {
-            next.note(slot, true);
-            self.staged.writes.insert(slot, Some(plain));
-        }
-        self.put_raw(Slot::Root, &next, None)?;
-        self.event(EventKind::AccountErased);
+        self.staged.state = Some(next);
+        self.touch_root();
+        self.event(&ACCOUNT_ERASED);
         Ok(next)
     }
 
-    /// Stages a vault write. The batch must also put [`Slot::VaultHead`].
+    /// Stages a vault write.
     ///
     /// # Errors
     /// [`StepError::Misuse`] if one is staged already.
@@ -293,24 +422,25 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Stages an event, at the draft's moment.
-    pub fn event(&mut self, kind: EventKind) {
-        self.staged.events.push(SecurityEvent::new(self.now, kind));
-        self.touch();
+    /// Stages an event, at the draft's moment. Only accounts have events; elsewhere it is dropped.
+    pub fn event(&mut self, event: impl Into<Event>) {
+        if self.partition.is_account() {
+            self.staged.events.push(event.into());
+            self.touch();
+        }
     }
 
-    /// The revision of a loaded record: what a plan made outside the draft is compared with.
-    ///
-    /// # Errors
-    /// [`StepError::NotLoaded`].
-    pub fn revision(&mut self, slot: Slot) -> Result<Option<Revision>, StepError> {
-        Ok(self.load_slot(slot)?.map(|stored| stored.revision))
+    /// The revision under which a record was last put, as it was loaded: what a plan made outside the draft is compared
+    /// with. `None` if the root names no such record.
+    #[must_use]
+    pub fn revision<R, L>(&self, slot: Slot<R, L>) -> Option<Revision> {
+        self.loaded.root.contents.get(&slot.name()).map(|entry| entry.revision)
     }
 
-    /// A value that only the commit's [`Receipt`] releases: a proof, a key, a token.
+    /// A value that comes out only after the commit: a proof, a key, a token.
     pub const fn tentative<T>(&mut self, value: T) -> Tentative<T> {
         self.grants = true;
-        Tentative { value, attempt: self.attempt }
+        Tentative::new(value, self.attempt)
     }
 
     /// Runs a step and holds back what it would write, until [`stage`](Self::stage) books it or it is dropped. Of two
@@ -324,7 +454,7 @@ impl<'a> Draft<'a> {
     {
         let before = self.staged.clone();
         let result = step(self);
-        let after = core::mem::replace(&mut self.staged, before);
+        let after = std::mem::replace(&mut self.staged, before);
         Ok(Judged { outcome: result?, based_on: self.staged.version, after, step })
     }
 
@@ -344,8 +474,36 @@ impl<'a> Draft<'a> {
         Ok(judged.outcome)
     }
 
-    fn forbid_guess(&self, slot: Slot) -> Result<(), StepError> {
-        if self.spending && slot == Slot::Ledger { Err(StepError::GuessInHostTransaction) } else { Ok(()) }
+    /// Notes who guesses, for the queue in front of the commit.
+    pub(crate) const fn set_standing(&mut self, standing: Standing) {
+        self.standing = standing;
+    }
+
+    /// Notes when the partition has due work next.
+    pub(crate) fn set_due_at(&mut self, due_at: Option<UnixSeconds>) {
+        self.staged.due_at = due_at;
+        self.touch_root();
+    }
+
+    fn change_root(&mut self, change: impl FnOnce(&mut Root)) -> Result<(), StepError> {
+        let mut root = self.root()?;
+        change(&mut root);
+        self.staged.state = Some(root);
+        self.touch_root();
+        Ok(())
+    }
+
+    fn forbid_guess(&self, name: SlotName) -> Result<(), StepError> {
+        if self.spending && name == crate::guess::LEDGER.name() {
+            Err(StepError::GuessInHostTransaction)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn touch_root(&mut self) {
+        self.staged.touched = true;
+        self.touch();
     }
 
     fn touch(&mut self) {
@@ -354,152 +512,77 @@ impl<'a> Draft<'a> {
         self.staged.version = self.versions;
     }
 
-    fn note(&mut self, slot: Slot, exists: bool) -> Result<(), StepError> {
-        if slot.presence().is_none() || !self.partition.is_account() {
-            return Ok(());
-        }
-        let mut root = self.root()?;
-        if root.note(slot, exists) { self.put_raw(Slot::Root, &root, None) } else { Ok(()) }
-    }
-
-    /// Whether the root and a record's presence agree.
-    fn vouched(&mut self, slot: Slot, found: bool) -> Result<(), StepError> {
-        match self.root()?.says_present(slot) {
-            Some(said) if self.partition.is_account() && said != found => Err(StepError::Integrity(slot)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a record may be overwritten. One that does not open may not: an operator could still mend it. One that the
-    /// root vouches for and that is gone may not: the loss would be hidden.
-    fn intact(&mut self, slot: Slot) -> Result<(), StepError> {
-        self.forbid_guess(slot)?;
-        self.root()?;
-        let found = self.plain(slot)?.is_some();
-        self.vouched(slot, found)
-    }
-
-    fn put_raw<R: Record>(
+    fn stage_record<R: Record, L>(
         &mut self,
-        slot: Slot,
+        slot: Slot<R, L>,
         record: &R,
-        purge_after: Option<UnixSeconds>,
+        expiry: Option<UnixSeconds>,
     ) -> Result<(), StepError> {
-        if R::SCHEMA == 0 || R::SCHEMA > NEWEST_SCHEMA {
-            return Err(StepError::Misuse("a record's schema is beyond what re-sealing tries"));
-        }
-        let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(slot))?);
-        self.staged.writes.insert(slot, Some(Plain { schema: R::SCHEMA, body, purge_after }));
+        let name = slot.name();
+        self.intact(name)?;
+        let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(name))?);
+        let plain = PlainBody { schema: R::SCHEMA, body, expiry, most: slot.kind().most() };
+        self.staged.writes.insert(name, Some(plain));
         self.touch();
         Ok(())
     }
 
-    fn read_raw<R: Record>(&mut self, slot: Slot) -> Result<Option<R>, StepError> {
-        let Some(plain) = self.plain_within(slot, R::SCHEMA)? else { return Ok(None) };
-        R::decode(plain.schema, &plain.body).map(Some).map_err(|RecordError| StepError::Decode(slot))
+    fn delete_named(&mut self, name: SlotName) -> Result<(), StepError> {
+        self.intact(name)?;
+        self.staged.writes.insert(name, None);
+        self.touch();
+        Ok(())
     }
 
-    fn load_slot(&self, slot: Slot) -> Result<Option<&'a Stored>, StepError> {
-        Ok(self.loaded.get(&slot).ok_or(StepError::NotLoaded(slot))?.as_ref())
+    /// Whether a record may be overwritten. One that does not open may not: an operator could still mend it. One that the
+    /// root vouches for and that is gone may not: the loss would be hidden.
+    fn intact(&mut self, name: SlotName) -> Result<(), StepError> {
+        self.forbid_guess(name)?;
+        self.root()?;
+        self.plain(name).map(|_| ())
     }
 
-    fn plain(&mut self, slot: Slot) -> Result<Option<Plain>, StepError> {
-        self.plain_within(slot, NEWEST_SCHEMA)
+    /// The slots that hold a record, as steps so far have left them.
+    fn names(&self) -> Vec<SlotName> {
+        let kept = self.loaded.root.contents.keys().filter(|_| !self.staged.erase);
+        let mut names: Vec<SlotName> =
+            kept.filter(|name| !self.staged.writes.contains_key(name)).copied().collect();
+        names.extend(self.staged.writes.iter().filter(|(_, plain)| plain.is_some()).map(|(name, _)| *name));
+        names
     }
 
-    /// The slot's body in clear: staged, or loaded and opened under one of the schemas up to `newest`.
-    fn plain_within(&mut self, slot: Slot, newest: u16) -> Result<Option<Plain>, StepError> {
-        // The guard comes first: also what is overwritten blindly must have been loaded.
-        let stored = self.load_slot(slot)?;
-        if let Some(staged) = self.staged.writes.get(&slot) {
+    /// The slot's body in clear: staged, or loaded and opened under exactly the revision that the root names.
+    fn plain(&mut self, name: SlotName) -> Result<Option<PlainBody>, StepError> {
+        // What is overwritten must have been loaded too: the loss of a record would be hidden.
+        let stored = self.loaded.records.get(&name).ok_or_else(|| StepError::NotLoaded(vec![name]))?;
+        if let Some(staged) = self.staged.writes.get(&name) {
             return Ok(staged.clone());
         }
         if self.staged.erase {
             return Ok(None);
         }
-        let Some(stored) = stored else { return Ok(None) };
-        if let Some(plain) = self.opened.get(&slot) {
+        let (entry, body) = match (self.loaded.root.contents.get(&name), stored) {
+            (None, None) => return Ok(None),
+            // The loss of a record that expires denies by itself.
+            (Some(entry), None) if entry.expiry.is_some() => return Ok(None),
+            (None, Some(_)) | (Some(_), None) => return Err(StepError::Damaged(Damage::Record(name))),
+            (Some(entry), Some(body)) => (entry, body),
+        };
+        if let Some(plain) = self.opened.get(&name) {
             return Ok(Some(plain.clone()));
         }
-        let (schema, body) = open(self.keyring, self.partition, slot, &stored.body, newest)?;
-        let plain = Plain { schema, body: Arc::new(body), purge_after: None };
-        self.opened.insert(slot, plain.clone());
+        let (label, text) = (self.partition.seal_label(), name.to_text());
+        let context = SealContext::new(&label, &text, entry.revision.to_bytes());
+        let (schema, body) = self.env.keyring.open(&context, body).map_err(StepError::Open)?;
+        let plain = PlainBody { schema, body: Arc::new(body), expiry: entry.expiry, most: u16::MAX };
+        self.opened.insert(name, plain.clone());
         Ok(Some(plain))
     }
-
-    /// Turns the draft into what must be committed; `None` if nothing changes and nothing is granted.
-    ///
-    /// # Errors
-    /// [`StepError`] if sealing fails.
-    pub fn into_batch(mut self) -> Result<Option<Batch>, StepError> {
-        let changes = !self.staged.writes.is_empty() || !self.staged.events.is_empty() || self.staged.vault.is_some();
-        if !changes && !self.grants {
-            return Ok(None);
-        }
-        // Names and the server get their root with their first write: a fence needs one.
-        let first = !self.partition.is_account() && self.load_slot(Slot::Root)?.is_none();
-        // A batch that only deletes, or only tells, puts the root: after a lost reply, absence proves nothing.
-        let puts = self.staged.writes.values().any(Option::is_some);
-        let settled_by_root = !puts && self.load_slot(Slot::Root)?.is_some();
-        if changes && !self.staged.writes.contains_key(&Slot::Root) && (first || settled_by_root) {
-            let root = self.root()?;
-            self.put_raw(Slot::Root, &root, None)?;
-        }
-        let label = self.partition.seal_label();
-        let mut writes = Vec::with_capacity(self.loaded.len());
-        for (&slot, stored) in self.loaded {
-            let expect = stored.as_ref().map_or(Expect::Absent, |stored| Expect::Revision(stored.revision));
-            let effect = match self.staged.writes.get(&slot) {
-                Some(Some(plain)) => {
-                    let text = slot.to_text();
-                    let place = SealContext::new(&label, &text, plain.schema);
-                    let body = self.keyring.seal(self.entropy, &place, &plain.body)?;
-                    Effect::Put { body: Bytes::from(body), purge_after: plain.purge_after }
-                }
-                Some(None) if expect != Expect::Absent => Effect::Delete,
-                // An erase drops what it does not write, so a guard that must survive it would be a row kept.
-                None if self.staged.erase && expect != Expect::Absent => Effect::Delete,
-                Some(None) | None => Effect::Check,
-            };
-            writes.push(Write { slot, expect, effect });
-        }
-        let mut batch = Batch::new(self.partition.clone(), self.attempt, writes)?.with_events(self.staged.events);
-        if self.staged.erase {
-            batch = batch.with_erase()?;
-        }
-        if let Some(vault) = self.staged.vault {
-            batch = batch.with_vault(vault)?;
-        }
-        Ok(Some(batch))
-    }
-}
-
-/// The newest schema any record has; what re-sealing tries downwards from.
-pub(crate) const NEWEST_SCHEMA: u16 = 8;
-
-/// Opens a body under the newest schema it was written with. The schema is authenticated, so it is found by trying the
-/// few there are; the key is not tried, it is named by the body.
-fn open(
-    keyring: &Keyring,
-    partition: &Partition,
-    slot: Slot,
-    sealed: &[u8],
-    newest: u16,
-) -> Result<(u16, Zeroizing<Vec<u8>>), StepError> {
-    let (label, text) = (partition.seal_label(), slot.to_text());
-    let mut failure = None;
-    for schema in (1..=newest).rev() {
-        match keyring.open(&SealContext::new(&label, &text, schema), sealed) {
-            Ok(body) => return Ok((schema, body)),
-            Err(error) => failure = Some(error),
-        }
-    }
-    Err(failure.map_or(StepError::Decode(slot), StepError::Open))
 }
 
 impl fmt::Debug for Draft<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Draft").field("partition", &self.partition).field("now", &self.now).finish_non_exhaustive()
+        f.debug_struct("Draft").field("partition", &self.partition).field("now", &self.env.now).finish_non_exhaustive()
     }
 }
 
@@ -523,111 +606,4 @@ impl<T, F> fmt::Debug for Judged<T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Judged(..)")
     }
-}
-
-/// A value that exists only if a commit happens.
-#[must_use = "a tentative value is released by the receipt of its commit"]
-pub struct Tentative<T> {
-    value: T,
-    attempt: Revision,
-}
-
-impl<T> Tentative<T> {
-    /// Releases the value with the receipt of the very commit it was staged for.
-    ///
-    /// # Errors
-    /// [`WrongReceipt`] for any other receipt.
-    pub fn release(self, receipt: &Receipt) -> Result<T, WrongReceipt> {
-        if receipt.attempt == self.attempt { Ok(self.value) } else { Err(WrongReceipt) }
-    }
-
-    /// Turns the value into another that is just as tentative.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Tentative<U> {
-        Tentative { value: f(self.value), attempt: self.attempt }
-    }
-
-    /// A look at the value for a step of the **same** draft: it may use a key that is not yet released to seal what
-    /// belongs to it. Nothing of it may leave the step.
-    ///
-    /// # Errors
-    /// [`StepError::Misuse`] in any other attempt.
-    pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
-        if self.attempt == draft.attempt {
-            Ok(&self.value)
-        } else {
-            Err(StepError::Misuse("a value of another attempt"))
-        }
-    }
-}
-
-impl<T> fmt::Debug for Tentative<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tentative(..)")
-    }
-}
-
-/// Proof that one attempt was committed. Made by the driver alone.
-#[derive(Debug)]
-pub struct Receipt {
-    attempt: Revision,
-}
-
-impl Receipt {
-    #[cfg(feature = "std")]
-    pub(crate) const fn new(attempt: Revision) -> Self {
-        Self { attempt }
-    }
-}
-
-/// A receipt of another commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a receipt belongs to another commit")]
-pub struct WrongReceipt;
-
-/// Why a step could not decide. The caller denies; nothing was counted and nothing written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepError {
-    /// The step needs a slot that was not named: the driver loads it and runs the step again.
-    #[error("the record `{0}` was not loaded")]
-    NotLoaded(Slot),
-    /// A body does not open. It is never taken for absent.
-    #[error(transparent)]
-    Open(OpenError),
-    /// A body opened but has an unknown form.
-    #[error("the record `{0}` has an unknown form")]
-    Decode(Slot),
-    /// A record could not be encoded.
-    #[error("the record `{0}` cannot be encoded")]
-    Encode(Slot),
-    /// The root vouches for a record that is missing, or disowns one that is there.
-    #[error("the record `{0}` and the account's root disagree: lost or half-restored data")]
-    Integrity(Slot),
-    /// The account's records were never made.
-    #[error("the account has no records")]
-    NoAccount,
-    /// The account's records exist already.
-    #[error("the account has records already")]
-    AccountExists,
-    /// The host owes [`MAX_DUE`](crate::due::MAX_DUE) tasks.
-    #[error("too much of the host's work is still due")]
-    TooMuchDue,
-    /// A guess must be checked in a commit of its own.
-    #[error("a guess cannot be checked inside a host's transaction")]
-    GuessInHostTransaction,
-    /// The generator failed.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
-    /// Sealing failed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// A step built no valid batch.
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    /// A step's author made a mistake.
-    #[error("misuse: {0}")]
-    Misuse(&'static str),
-    /// A domain crate could not derive or wrap a key; with sound primitives and inputs this does not happen.
-    #[error("a key could not be derived or wrapped")]
-    Crypto,
 }

@@ -1,29 +1,54 @@
-//! The driver: load, step, guarded commit, and only then the outcome.
+//! The driver: load, step, one compare-and-set, and only then the outcome.
 //!
-//! Every promise about races and lost replies lives here and in the guard, once, for every feature and every backend.
+//! Every promise about races and lost replies lives here and in the one guard, for every feature and every backend.
 
 use std::sync::Arc;
-use std::vec::Vec;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use keywright_core::{Clock, ClockError, Entropy, EntropyError, Keyring};
+use keywright_core::{
+    AccountId, Clock, ClockError, ClientTag, Entropy, EntropyError, Keyring, LedgerPolicy, SecurityEvent, SystemClock,
+    SystemEntropy, UnixSeconds,
+};
 
-use crate::draft::{Draft, Loaded, Receipt, StepError};
-use crate::lanes::{Lanes, Turn};
-use crate::{Batch, BoxError, CommitError, Effect, Expect, LoadError, Partition, RecordStore, Revision, Slot, Write};
+use crate::draft::{Draft, Env};
+use crate::loaded::Loaded;
+use crate::locks::PartitionLocks;
+use crate::release::{Release, WrongReceipt};
+use crate::slot::{SlotKind, SlotKinds, SlotKindsError, SlotName};
+use crate::step_error::StepError;
+use crate::{BoxError, LoadError, Partition, RecordStore};
 
-/// How often a step is run again after a conflict before the answer is "busy". In one process conflicts do not happen
-/// (one attempt per account at a time), so this bounds a race between servers: with a fair store, 16 servers on one
-/// account are served.
+mod attempt;
+mod log;
+
+pub use log::{EventCursor, EventPage};
+
+/// How often a step is run again after a conflict before the answer is "busy". In one process conflicts are rare (one
+/// commit per partition at a time), so this bounds a race between servers.
 pub const MAX_RERUNS: u32 = 16;
 
-/// How many requests on one account may wait in one process before the next is told "busy".
+/// How many commits of the owner and of known clients may wait for one partition in one process before the next is told
+/// "busy".
 pub const MAX_WAITING: usize = 2_048;
 
-/// How many slots a step may ask for beyond those named.
-const MAX_EXTRA_LOADS: u32 = 64;
+/// How many guesses of unknown clients may wait for one partition in one process, behind all others.
+pub const MAX_WAITING_UNKNOWN: usize = 64;
 
-/// How often a lost reply is looked into before the answer is "unknown".
-const MAX_SETTLES: u32 = 4;
+/// How long events are kept, in seconds, by default: 400 days.
+pub const EVENTS_KEPT: u64 = 400 * 86_400;
+
+/// Hears of every event after the commit that wrote it, and of damaged data: for a log, a metric, a mail to the owner.
+///
+/// Called on the request's path, so it must return quickly and must not use the driver.
+pub trait Observer: std::fmt::Debug + Send + Sync {
+    /// An event was written.
+    fn event(&self, account: &AccountId, event: &SecurityEvent);
+
+    /// A partition's data is damaged, lost or altered; the request was denied. An operator must see to it.
+    fn damage(&self, partition: &Partition, error: &StepError) {
+        let _ = (partition, error);
+    }
+}
 
 /// Runs steps on a store. Cheap to clone; one per server.
 #[derive(Clone)]
@@ -36,18 +61,127 @@ struct Parts {
     keyring: Arc<Keyring>,
     entropy: Arc<dyn Entropy + Send + Sync>,
     clock: Arc<dyn Clock>,
-    lanes: Arc<Lanes>,
+    ledger_policy: LedgerPolicy,
+    kinds: Option<SlotKinds>,
+    observer: Option<Arc<dyn Observer>>,
+    events_kept: u64,
+    locks: Arc<PartitionLocks>,
+    horizon: AtomicU64,
 }
 
-/// What became of an attempt whose reply was lost.
-enum Settled {
-    Won,
-    /// It did not land and never can.
-    Fenced,
+/// Puts a [`Driver`] together.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct DriverBuilder {
+    store: Arc<dyn RecordStore>,
+    keyring: Arc<Keyring>,
+    entropy: Arc<dyn Entropy + Send + Sync>,
+    clock: Arc<dyn Clock>,
+    ledger_policy: LedgerPolicy,
+    kinds: Option<Vec<SlotKind>>,
+    observer: Option<Arc<dyn Observer>>,
+    events_kept: u64,
+    max_waiting: (usize, usize),
+}
+
+impl DriverBuilder {
+    /// The generator that steps draw from. Default: the operating system's.
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy + Send + Sync>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// The clock. Default: the system's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The one ledger policy of the server, for every secret. Default: [`LedgerPolicy::default`].
+    pub fn ledger_policy(mut self, policy: LedgerPolicy) -> Self {
+        self.ledger_policy = policy;
+        self
+    }
+
+    /// The kinds of slots that a crate declares; call it for each. From the first call on, a root that names another kind
+    /// denies. Without any call all kinds are taken as they come.
+    pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
+        self.kinds.get_or_insert_with(|| crate::SLOT_KINDS.to_vec()).extend_from_slice(kinds);
+        self
+    }
+
+    /// Who hears of events and damage. Default: nobody.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// How long events are kept, in seconds: what is older may be missing at the old end of a log. Default [`EVENTS_KEPT`].
+    pub const fn events_kept(mut self, seconds: u64) -> Self {
+        self.events_kept = seconds;
+        self
+    }
+
+    /// How many commits may wait for one partition: of known clients, and of unknown ones. Defaults [`MAX_WAITING`] and
+    /// [`MAX_WAITING_UNKNOWN`].
+    pub const fn max_waiting(mut self, known: usize, unknown: usize) -> Self {
+        self.max_waiting = (known, unknown);
+        self
+    }
+
+    /// The driver.
+    ///
+    /// # Errors
+    /// [`SlotKindsError`] if the declared kinds do not go together.
+    pub fn build(self) -> Result<Driver, SlotKindsError> {
+        let kinds = self
+            .kinds
+            .map(|list| {
+                let mut kinds = SlotKinds::new();
+                kinds.add(&list).map(|()| kinds)
+            })
+            .transpose()?;
+        let (known, unknown) = self.max_waiting;
+        Ok(Driver {
+            parts: Arc::new(Parts {
+                store: self.store,
+                keyring: self.keyring,
+                entropy: self.entropy,
+                clock: self.clock,
+                ledger_policy: self.ledger_policy,
+                kinds,
+                observer: self.observer,
+                events_kept: self.events_kept,
+                locks: PartitionLocks::new(known, unknown),
+                horizon: AtomicU64::new(0),
+            }),
+        })
+    }
+}
+
+impl std::fmt::Debug for DriverBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DriverBuilder").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 impl Driver {
-    /// A driver over a store.
+    /// Begins to put a driver together.
+    pub fn builder(store: Arc<dyn RecordStore>, keyring: Arc<Keyring>) -> DriverBuilder {
+        DriverBuilder {
+            store,
+            keyring,
+            entropy: Arc::new(SystemEntropy),
+            clock: Arc::new(SystemClock),
+            ledger_policy: LedgerPolicy::default(),
+            kinds: None,
+            observer: None,
+            events_kept: EVENTS_KEPT,
+            max_waiting: (MAX_WAITING, MAX_WAITING_UNKNOWN),
+        }
+    }
+
+    /// A driver over a store, with the default policy and any kind of slot: for tests and small tools.
     #[must_use]
     pub fn new(
         store: Arc<dyn RecordStore>,
@@ -55,7 +189,9 @@ impl Driver {
         entropy: Arc<dyn Entropy + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { parts: Arc::new(Parts { store, keyring, entropy, clock, lanes: Lanes::new(MAX_WAITING) }) }
+        let builder = Self::builder(store, keyring).entropy(entropy).clock(clock);
+        #[expect(clippy::expect_used, reason = "only declared kinds can disagree, and none are declared")]
+        builder.build().expect("a driver without declared kinds")
     }
 
     /// The store.
@@ -82,220 +218,171 @@ impl Driver {
         &self.parts.clock
     }
 
-    /// Waits for the partition's turn: for a caller that must do something slow between two transactions.
-    ///
-    /// # Errors
-    /// [`TransactError::Busy`] if [`MAX_WAITING`] wait already.
-    pub async fn turn(&self, partition: &Partition) -> Result<Turn, TransactError> {
-        self.parts.lanes.turn(partition).await.ok_or(TransactError::Busy)
+    /// The one ledger policy.
+    #[must_use]
+    pub fn ledger_policy(&self) -> &LedgerPolicy {
+        &self.parts.ledger_policy
     }
 
-    /// Runs a step on one partition and commits what it leaves; the outcome comes back only after that, with the
-    /// receipt that releases what is [`Tentative`](crate::Tentative). `slots` are what the step is known to need.
+    /// How long events are kept, in seconds.
+    #[must_use]
+    pub fn events_kept(&self) -> u64 {
+        self.parts.events_kept
+    }
+
+    /// The tag by which the guess ledger knows a client of an account: whoever comes with `credential` (an app token, a
+    /// login token; for a log-in without one, its network) is known at a secret once it has passed it.
+    #[must_use]
+    pub fn client_tag(&self, account: &AccountId, credential: &[u8]) -> ClientTag {
+        client_tag(&self.parts.keyring, &account.into(), credential)
+    }
+
+    /// Tells the driver how far the store's horizon has moved. Housekeeping calls it after each round; until then no
+    /// expired entry is dropped from a root.
+    pub fn set_horizon(&self, horizon: UnixSeconds) {
+        self.parts.horizon.fetch_max(horizon.get(), Ordering::Relaxed);
+    }
+
+    /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request.
+    /// Calling it again is harmless.
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn ensure_account(&self, account: &AccountId) -> Result<AccountCreation, TransactError> {
+        let step = |draft: &mut Draft<'_>| {
+            if draft.exists() {
+                return Ok(AccountCreation::AlreadyExists);
+            }
+            draft.create_account().map(|_| AccountCreation::Created)
+        };
+        self.transact(&account.into(), &[], step).await
+    }
+
+    /// Drops everything that is kept about an account but its security log, and voids whatever was made for it. An account
+    /// that does not exist is left as it is.
+    ///
+    /// # Errors
+    /// [`TransactError`]; after [`TransactError::Unknown`] it may be erased. Call it again.
+    pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
+        let step = |draft: &mut Draft<'_>| {
+            if !draft.exists() {
+                return Ok(Erasure::NoAccount);
+            }
+            draft.erase(&[]).map(|_| Erasure::Erased)
+        };
+        self.transact(&account.into(), &[], step).await
+    }
+
+    /// Runs a step on one partition, commits what it leaves, and only then gives its outcome out, with everything
+    /// [`Tentative`](crate::Tentative) in it released. `slots` are what the step is known to need: name them all, and one
+    /// load does.
     ///
     /// The step may run several times; it must be pure. A step that changes and grants nothing commits nothing.
     ///
     /// # Errors
     /// [`TransactError`]. Each of them denies; none says that a change was refused when it may have happened.
-    pub async fn transact<T, F>(
+    pub async fn run<T, F>(
         &self,
         partition: &Partition,
-        slots: &[Slot],
+        slots: &[SlotName],
         step: F,
-    ) -> Result<(T, Receipt), TransactError>
+    ) -> Result<T::Released, TransactError>
     where
-        T: Send,
+        T: Release + Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        let turn = self.turn(partition).await?;
-        self.transact_in(&turn, slots, step).await
+        let (outcome, receipt) = self.attempt(partition, slots, step).await?;
+        Ok(outcome.release(&receipt)?)
     }
 
-    /// The same, inside a turn that is held already.
+    /// As [`run`](Self::run), for an outcome of any type in which nothing is tentative.
     ///
     /// # Errors
-    /// As [`transact`](Self::transact).
-    pub async fn transact_in<T, F>(
-        &self,
-        turn: &Turn,
-        slots: &[Slot],
-        mut step: F,
-    ) -> Result<(T, Receipt), TransactError>
+    /// As [`run`](Self::run).
+    pub async fn transact<T, F>(&self, partition: &Partition, slots: &[SlotName], step: F) -> Result<T, TransactError>
     where
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        let partition = turn.partition();
-        let mut wanted = wanted(slots);
-        let mut reruns = 0;
-        let mut extra = 0;
-        loop {
-            let loaded = self.load(partition, &wanted).await?;
-            let attempt = Revision::random(&*self.parts.entropy)?;
-            let (outcome, batch) = match self.decide(partition, &loaded, attempt, &mut step) {
-                Ok(decided) => decided,
-                Err(TransactError::Step(StepError::NotLoaded(slot)))
-                    if extra < MAX_EXTRA_LOADS && !wanted.contains(&slot) =>
-                {
-                    extra = extra.saturating_add(1);
-                    wanted.push(slot);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let Some(batch) = batch else { return Ok((outcome, Receipt::new(attempt))) };
-            let trace = Trace::of(&batch);
-            match self.parts.store.commit(batch).await {
-                Ok(()) => return Ok((outcome, Receipt::new(attempt))),
-                Err(CommitError::Conflict) => {}
-                Err(CommitError::Rejected(source)) => return Err(TransactError::Rejected(source)),
-                Err(CommitError::Unknown(source)) => match self.settle(partition, &trace, source).await? {
-                    Settled::Won => return Ok((outcome, Receipt::new(attempt))),
-                    Settled::Fenced => {}
-                },
-            }
-            reruns = u32::saturating_add(reruns, 1);
-            if reruns > MAX_RERUNS {
-                return Err(TransactError::Busy);
-            }
-        }
+        self.attempt(partition, slots, step).await.map(|(outcome, _)| outcome)
     }
 
-    /// Looks at one partition without a turn and without a commit. What comes back may be old when it arrives: decide
-    /// nothing by it that a commit does not decide again.
+    /// Looks at one partition without waiting for anybody and without a commit. What comes back may be old when it
+    /// arrives: decide nothing by it that a commit does not decide again.
     ///
     /// # Errors
     /// [`TransactError`]; [`StepError::Misuse`] if the step changes or grants something.
-    pub async fn observe<T, F>(&self, partition: &Partition, slots: &[Slot], mut look: F) -> Result<T, TransactError>
+    pub async fn observe<T, F>(&self, partition: &Partition, slots: &[SlotName], look: F) -> Result<T, TransactError>
     where
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        let mut wanted = wanted(slots);
-        let mut extra = 0_u32;
-        loop {
-            let loaded = self.load(partition, &wanted).await?;
-            let attempt = Revision::random(&*self.parts.entropy)?;
-            let now = self.parts.clock.now()?;
-            let mut draft = Draft::new(partition, &loaded, &self.parts.keyring, &*self.parts.entropy, now, attempt);
-            match look(&mut draft).and_then(|seen| Ok((seen, draft.into_batch()?))) {
-                Ok((seen, None)) => return Ok(seen),
-                Ok((_, Some(_))) => return Err(StepError::Misuse("an observation changed something").into()),
-                Err(StepError::NotLoaded(slot)) if extra < MAX_EXTRA_LOADS && !wanted.contains(&slot) => {
-                    extra = extra.saturating_add(1);
-                    wanted.push(slot);
-                }
-                Err(error) => return Err(TransactError::Step(error)),
-            }
-        }
+        self.look(partition, slots, look).await
     }
 
-    /// One attempt, between two awaits: a draft is not `Send`, so it must not live across one.
-    fn decide<T>(
-        &self,
-        partition: &Partition,
-        loaded: &Loaded,
-        attempt: Revision,
-        step: &mut impl FnMut(&mut Draft<'_>) -> Result<T, StepError>,
-    ) -> Result<(T, Option<Batch>), TransactError> {
-        let now = self.parts.clock.now()?;
-        let mut draft = Draft::new(partition, loaded, &self.parts.keyring, &*self.parts.entropy, now, attempt);
-        let outcome = step(&mut draft)?;
-        Ok((outcome, draft.into_batch()?))
+    /// The names of all slots that a partition's root lists: for upkeep.
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn slots_of(&self, partition: &Partition) -> Result<Vec<SlotName>, TransactError> {
+        let loaded = self.load(partition, &[]).await?;
+        Ok(loaded.root.contents.keys().copied().collect())
     }
 
-    async fn load(&self, partition: &Partition, slots: &[Slot]) -> Result<Loaded, TransactError> {
-        let stored = self.parts.store.load(partition, slots).await.map_err(TransactError::Load)?;
-        if stored.len() != slots.len() {
-            return Err(TransactError::Load(LoadError::Failed("the store answered another number of slots".into())));
-        }
-        Ok(slots.iter().copied().zip(stored).collect())
+    /// Seals anew what is not under the newest key, in one commit. Returns whether there was anything to do.
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn reseal(&self, partition: &Partition) -> Result<bool, TransactError> {
+        let slots = self.slots_of(partition).await?;
+        self.transact(partition, &slots, |draft| if draft.exists() { draft.reseal() } else { Ok(false) }).await
     }
 
-    /// Finds out what became of a commit whose reply was lost. Reading back our own revision proves that it landed; that
-    /// it is absent proves nothing, it may still be on its way. So the root is put again under a new revision: every
-    /// batch guards the root, so once the fence stands the lost commit can never land. The fence also rests on
-    /// every record just as it was loaded: else a commit that lands between the load and the fence would be called lost.
-    async fn settle(&self, partition: &Partition, trace: &Trace, source: BoxError) -> Result<Settled, TransactError> {
-        for _ in 0..MAX_SETTLES {
-            let slots: Vec<Slot> = trace.guards.iter().map(|(slot, ..)| *slot).collect();
-            let Ok(loaded) = self.load(partition, &slots).await else { break };
-            if holds(&loaded, trace.revision) {
-                return Ok(Settled::Won);
-            }
-            let moved = trace.guards.iter().any(|(slot, expect, puts)| {
-                *puts && loaded.get(slot).is_none_or(|stored| !meets(stored.as_ref(), *expect))
-            });
-            if moved {
-                // Somebody wrote there since. Ours may have landed before that and been overwritten: not to be known.
-                break;
-            }
-            let Some(fence) = fence(partition, &loaded, Revision::random(&*self.parts.entropy)?) else {
-                // No root to fence with: this commit was to make it, and its own guard is that there is none.
-                break;
-            };
-            match self.parts.store.commit(fence).await {
-                Ok(()) => return Ok(Settled::Fenced),
-                Err(CommitError::Conflict) => {}
-                Err(CommitError::Rejected(_) | CommitError::Unknown(_)) => break,
-            }
-        }
-        Err(TransactError::Unknown(source))
+    pub(crate) fn kinds(&self) -> Option<&SlotKinds> {
+        self.parts.kinds.as_ref()
+    }
+
+    pub(crate) fn env(&self) -> Result<Env<'_>, ClockError> {
+        let parts = &*self.parts;
+        let horizon = UnixSeconds::new(parts.horizon.load(Ordering::Relaxed)).unwrap_or(UnixSeconds::EPOCH);
+        Ok(Env {
+            keyring: &parts.keyring,
+            entropy: &*parts.entropy,
+            ledger_policy: &parts.ledger_policy,
+            now: parts.clock.now()?,
+            horizon,
+        })
+    }
+
+    async fn load(&self, partition: &Partition, slots: &[SlotName]) -> Result<Loaded, TransactError> {
+        let parts = &*self.parts;
+        let snapshot = parts.store.load(partition, slots).await.map_err(TransactError::Load)?;
+        Ok(Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, slots, snapshot)?)
     }
 }
 
-/// What a driver must remember of a batch to settle it.
-struct Trace {
-    revision: Revision,
-    guards: Vec<(Slot, Expect, bool)>,
+/// Whether [`Driver::ensure_account`] had anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it was there, or it was not")]
+pub enum AccountCreation {
+    /// The account's records were made.
+    Created,
+    /// They were there already, and are left as they are.
+    AlreadyExists,
 }
 
-impl Trace {
-    fn of(batch: &Batch) -> Self {
-        let guards = batch
-            .writes()
-            .iter()
-            .map(|write| (write.slot, write.expect, matches!(write.effect, Effect::Put { .. })))
-            .collect();
-        Self { revision: batch.revision(), guards }
-    }
+/// Whether [`Driver::erase_account`] had anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it was there, or it was not")]
+pub enum Erasure {
+    /// Everything but the security log is dropped.
+    Erased,
+    /// The account has no records.
+    NoAccount,
 }
 
-fn wanted(slots: &[Slot]) -> Vec<Slot> {
-    let mut wanted = Vec::with_capacity(slots.len().saturating_add(1));
-    wanted.push(Slot::Root);
-    for &slot in slots {
-        if !wanted.contains(&slot) {
-            wanted.push(slot);
-        }
-    }
-    wanted
-}
-
-fn holds(loaded: &Loaded, revision: Revision) -> bool {
-    loaded.values().flatten().any(|stored| stored.revision == revision)
-}
-
-fn meets(stored: Option<&crate::Stored>, expect: Expect) -> bool {
-    match (stored, expect) {
-        (None, Expect::Absent) => true,
-        (Some(stored), Expect::Revision(revision)) => stored.revision == revision,
-        (None, Expect::Revision(_)) | (Some(_), Expect::Absent) => false,
-    }
-}
-
-/// The root's same body under a new revision, if every other record is still as it was loaded.
-fn fence(partition: &Partition, loaded: &Loaded, revision: Revision) -> Option<Batch> {
-    let root = loaded.get(&Slot::Root)?.as_ref()?;
-    let writes = loaded.iter().map(|(&slot, stored)| {
-        let expect = stored.as_ref().map_or(Expect::Absent, |stored| Expect::Revision(stored.revision));
-        let effect = match slot {
-            Slot::Root => Effect::Put { body: root.body.clone(), purge_after: None },
-            _ => Effect::Check,
-        };
-        Write { slot, expect, effect }
-    });
-    Batch::new(partition.clone(), revision, writes.collect()).ok()
+pub(crate) fn client_tag(keyring: &Keyring, partition: &Partition, credential: &[u8]) -> ClientTag {
+    ClientTag::from_bytes(keyring.index("device").tag(&[partition.key().as_bytes(), credential]))
 }
 
 impl std::fmt::Debug for Driver {
@@ -308,7 +395,8 @@ impl std::fmt::Debug for Driver {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransactError {
-    /// Too many wait for this account, or other servers were faster too often. Nothing was counted or written; try again.
+    /// Too many wait for this partition, or other servers were faster too often. Nothing was counted or written; try
+    /// again.
     #[error("the account is busy")]
     Busy,
     /// **Perhaps** it happened. Nothing is granted; a change must be answered as unknown, never as refused.
@@ -329,4 +417,7 @@ pub enum TransactError {
     /// The generator failed.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// The step kept a tentative value from an earlier run: a mistake of its author.
+    #[error(transparent)]
+    WrongReceipt(#[from] WrongReceipt),
 }

@@ -1,20 +1,23 @@
 //! Due work: what the host must still do after a commit, written by that same commit. Done at once, deleted when done,
-//! tried again by the next request or the sweep. So the host's methods must be idempotent.
+//! tried again with growing pauses. So the host's methods must be idempotent.
+//!
+//! [`run`] does it, outside of any commit: a host method may use the driver on the same account.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
-use crate::{Draft, Record, Slot, StepError};
+use crate::record::Record;
+use crate::slot::Slot;
+use crate::{Draft, StepError};
 
-#[cfg(feature = "std")]
 mod work;
 
-#[cfg(feature = "std")]
 pub use work::{Attempt, DueWork, OnFailure, Worked};
+
+/// What an account owes: one record.
+pub const DUE: Slot<DueList> = Slot::lasting("due");
 
 /// The most tasks an account can owe. More means that the host has been failing for long; a further act is refused.
 pub const MAX_DUE: usize = 64;
@@ -28,6 +31,12 @@ pub const CLOCK_SKEW_SECONDS: u64 = 60;
 
 /// After how many seconds, by any server's clock, a claim that nobody gave back has certainly run out.
 pub const CLAIM_LASTS: u64 = CLAIM_SECONDS + CLOCK_SKEW_SECONDS;
+
+/// The pause after the first failure, in seconds; it doubles with each further one.
+pub const FIRST_PAUSE: u64 = 2;
+
+/// The longest pause between two tries, in seconds: an hour.
+pub const LONGEST_PAUSE: u64 = 3_600;
 
 /// Who is at a task: drawn anew for each claim, so that nobody strikes or gives back what another has claimed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,14 +57,45 @@ pub struct DueTask {
     pub detail: Vec<u8>,
     /// When it was added.
     pub since: UnixSeconds,
+    /// From when on it is no longer worth doing: a letter with a link ends with its link. `None`: it is kept until done.
+    pub until: Option<UnixSeconds>,
+    /// How often it has failed.
+    pub failures: u16,
+    /// When it failed last; the pause counts from here.
+    failed: UnixSeconds,
+    /// What anybody can ask for: evicted first when the list is full.
+    evictable: bool,
     claim: Option<Claim>,
 }
 
 impl DueTask {
-    /// Whether nobody is at it: it was given back, the claim has run out, or the clock went back far behind it.
+    /// Whether nobody is at it and its pause is over.
     #[must_use]
     pub fn is_free(&self, now: UnixSeconds) -> bool {
-        self.claim.is_none_or(|claim| claim.made.plus(CLAIM_LASTS) <= now || claim.made > now.plus(CLAIM_LASTS))
+        let unclaimed = self
+            .claim
+            .is_none_or(|claim| claim.made.plus(CLAIM_LASTS) <= now || claim.made > now.plus(CLAIM_LASTS));
+        unclaimed && self.next_try(now) <= now
+    }
+
+    /// Whether it is no longer worth doing.
+    #[must_use]
+    pub fn is_over(&self, now: UnixSeconds) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// When it may be tried next, as of `now`: a failure from the future counts as one of now.
+    fn next_try(&self, now: UnixSeconds) -> UnixSeconds {
+        if self.failures == 0 {
+            return UnixSeconds::EPOCH;
+        }
+        self.failed.min(now).plus(pause(self.failures))
+    }
+
+    /// When somebody should look at it.
+    fn due_at(&self, now: UnixSeconds) -> UnixSeconds {
+        let claimed = self.claim.map_or(UnixSeconds::EPOCH, |claim| claim.made.min(now).plus(CLAIM_LASTS));
+        self.next_try(now).max(claimed).max(self.since.min(now))
     }
 
     /// The same task under the same claim.
@@ -64,9 +104,16 @@ impl DueTask {
     }
 }
 
+/// The pause after so many failures: 2 s, 4, 8, … up to an hour.
+#[must_use]
+pub fn pause(failures: u16) -> u64 {
+    let doublings = u32::from(failures.saturating_sub(1));
+    FIRST_PAUSE.saturating_mul(1_u64.checked_shl(doublings).unwrap_or(u64::MAX)).min(LONGEST_PAUSE)
+}
+
 impl fmt::Debug for DueTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DueTask({}, since {})", self.name, self.since)
+        write!(f, "DueTask({}, since {}, {} failures)", self.name, self.since, self.failures)
     }
 }
 
@@ -80,21 +127,61 @@ impl Record for DueList {
     const SCHEMA: u16 = 1;
 }
 
+/// What is to be done, and for how long.
+#[derive(Debug, Clone)]
+#[must_use = "a task is added by `add`"]
+pub struct NewTask<'n> {
+    name: &'n str,
+    detail: Vec<u8>,
+    until: Option<UnixSeconds>,
+    evictable: bool,
+}
+
+impl<'n> NewTask<'n> {
+    /// A task that is kept until it is done. `name` carries the adding crate's prefix.
+    pub const fn new(name: &'n str, detail: Vec<u8>) -> Self {
+        Self { name, detail, until: None, evictable: false }
+    }
+
+    /// Not worth doing from `until` on.
+    pub const fn until(mut self, until: UnixSeconds) -> Self {
+        self.until = Some(until);
+        self
+    }
+
+    /// Evicted first when the list is full: for what anybody can ask for.
+    pub const fn evictable(mut self) -> Self {
+        self.evictable = true;
+        self
+    }
+}
+
 /// Adds a task to the batch that makes it necessary, claimed by whoever commits that batch: do it at once after the
-/// commit. Gives the task.
+/// commit. Returns the task.
 ///
 /// # Errors
-/// [`StepError::TooMuchDue`] at [`MAX_DUE`] tasks; else as reading does.
-pub fn add(draft: &mut Draft<'_>, name: &str, detail: Vec<u8>) -> Result<DueTask, StepError> {
-    let mut list = draft.read::<DueList>(Slot::Due)?.unwrap_or_default();
+/// [`StepError::TooMuchDue`] if [`MAX_DUE`] tasks are due and none may be evicted; else as reading does.
+pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError> {
+    let now = draft.now();
+    let mut list = read(draft)?;
+    list.tasks.retain(|task| !task.is_over(now));
     if list.tasks.len() >= MAX_DUE {
-        return Err(StepError::TooMuchDue);
+        let evicted = list.tasks.iter().position(|task| task.evictable).ok_or(StepError::TooMuchDue)?;
+        list.tasks.remove(evicted);
     }
-    let since = draft.now();
-    let claim = Some(Claim { id: draft.random()?, made: since });
-    let task = DueTask { id: draft.random()?, name: name.into(), detail, since, claim };
+    let task = DueTask {
+        id: draft.random()?,
+        name: new.name.into(),
+        detail: new.detail,
+        since: now,
+        until: new.until,
+        failures: 0,
+        failed: UnixSeconds::EPOCH,
+        evictable: new.evictable,
+        claim: Some(Claim { id: draft.random()?, made: now }),
+    };
     list.tasks.push(task.clone());
-    draft.put(Slot::Due, &list, None)?;
+    write(draft, &list)?;
     Ok(task)
 }
 
@@ -103,67 +190,115 @@ pub fn add(draft: &mut Draft<'_>, name: &str, detail: Vec<u8>) -> Result<DueTask
 /// # Errors
 /// As reading does.
 pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
-    Ok(draft.read::<DueList>(Slot::Due)?.unwrap_or_default().tasks)
+    let now = draft.now();
+    Ok(read(draft)?.tasks.into_iter().filter(|task| !task.is_over(now)).collect())
 }
 
-/// Whether something is due that is the caller's own by its name and that nobody is at.
+/// Whether something is due that is the caller's own by its name, that nobody is at and whose pause is over.
 ///
 /// # Errors
 /// As reading does.
-pub fn has_free(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<bool, StepError> {
+pub fn has_unclaimed(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<bool, StepError> {
     let now = draft.now();
     Ok(pending(draft)?.iter().any(|task| own(&task.name) && task.is_free(now)))
 }
 
-/// Claims every task that is the caller's own by its name and that nobody is at, and gives them: do them after the
-/// commit, then [`complete`] or [`release`] each. Never claim another part's work: its owner could not get at it.
+/// Claims every task that is the caller's own by its name, that nobody is at and whose pause is over, and returns them: do
+/// them after the commit, then [`complete`] or [`release`] each. Never claim another part's work: its owner could not get
+/// at it.
 ///
 /// # Errors
 /// As reading does.
 pub fn claim(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<Vec<DueTask>, StepError> {
+    claim_where(draft, |task, now| own(&task.name) && task.is_free(now))
+}
+
+/// As [`claim`], whatever pauses there are: at the start of a server everything due is tried at once.
+///
+/// # Errors
+/// As reading does.
+pub fn claim_now(draft: &mut Draft<'_>, own: impl Fn(&str) -> bool) -> Result<Vec<DueTask>, StepError> {
+    claim_where(draft, |task, _| own(&task.name))
+}
+
+fn claim_where(
+    draft: &mut Draft<'_>,
+    wanted: impl Fn(&DueTask, UnixSeconds) -> bool,
+) -> Result<Vec<DueTask>, StepError> {
     let now = draft.now();
     let claim = Claim { id: draft.random()?, made: now };
-    let mut list = draft.read::<DueList>(Slot::Due)?.unwrap_or_default();
+    let mut list = read(draft)?;
+    let before = list.tasks.len();
+    list.tasks.retain(|task| !task.is_over(now));
     let mut claimed = Vec::new();
-    for task in list.tasks.iter_mut().filter(|task| own(&task.name) && task.is_free(now)) {
+    for task in list.tasks.iter_mut().filter(|task| wanted(task, now)) {
         task.claim = Some(claim);
         claimed.push(task.clone());
     }
-    if !claimed.is_empty() {
-        draft.put(Slot::Due, &list, None)?;
+    if !claimed.is_empty() || list.tasks.len() != before {
+        write(draft, &list)?;
     }
     Ok(claimed)
 }
 
-/// Gives claims back: the host failed, and whoever comes next may try at once. A task that somebody else has claimed
-/// since is left to them.
+/// Gives claims back after a failure: each is tried again after a pause that grows with its failures. A task that somebody
+/// else has claimed since is left to them.
 ///
 /// # Errors
 /// As reading does.
 pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepError> {
-    let mut list = draft.read::<DueList>(Slot::Due)?.unwrap_or_default();
+    let now = draft.now();
+    let mut list = read(draft)?;
     let mut released = false;
     for task in list.tasks.iter_mut().filter(|task| claimed.iter().any(|claimed| task.is(claimed))) {
         task.claim = None;
+        task.failures = task.failures.saturating_add(1);
+        task.failed = now;
         released = true;
     }
-    if released { draft.put(Slot::Due, &list, None) } else { Ok(()) }
+    if released { write(draft, &list) } else { Ok(()) }
 }
 
-/// Strikes a task that was done. Gives whether it was still there under this claim: somebody who has claimed it since
+/// Gives claims back that were not tried: whoever comes next may do them at once.
+///
+/// # Errors
+/// As reading does.
+pub fn put_back(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepError> {
+    let mut list = read(draft)?;
+    let mut returned = false;
+    for task in list.tasks.iter_mut().filter(|task| claimed.iter().any(|claimed| task.is(claimed))) {
+        task.claim = None;
+        returned = true;
+    }
+    if returned { write(draft, &list) } else { Ok(()) }
+}
+
+/// Strikes a task that was done. Returns whether it was still there under this claim: somebody who has claimed it since
 /// does it again, and strikes it then.
 ///
 /// # Errors
 /// As reading does.
 pub fn complete(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<bool, StepError> {
-    let mut list = draft.read::<DueList>(Slot::Due)?.unwrap_or_default();
+    let mut list = read(draft)?;
     let before = list.tasks.len();
     list.tasks.retain(|task| !task.is(claimed));
     if list.tasks.len() == before {
         return Ok(false);
     }
-    draft.put(Slot::Due, &list, None)?;
+    write(draft, &list)?;
     Ok(true)
+}
+
+fn read(draft: &mut Draft<'_>) -> Result<DueList, StepError> {
+    Ok(draft.read(DUE)?.unwrap_or_default())
+}
+
+/// Puts the list, and notes beside the root when somebody should look at it next.
+fn write(draft: &mut Draft<'_>, list: &DueList) -> Result<(), StepError> {
+    let now = draft.now();
+    draft.put(DUE, list)?;
+    draft.set_due_at(list.tasks.iter().map(|task| task.due_at(now)).min());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -172,7 +307,17 @@ mod tests {
 
     fn task(claim: Option<Claim>) -> DueTask {
         let since = UnixSeconds::EPOCH.plus(1_000_000);
-        DueTask { id: [1; 16], name: "a/b".into(), detail: Vec::new(), since, claim }
+        DueTask {
+            id: [1; 16],
+            name: "a/b".into(),
+            detail: Vec::new(),
+            since,
+            until: None,
+            failures: 0,
+            failed: UnixSeconds::EPOCH,
+            evictable: false,
+            claim,
+        }
     }
 
     #[test]
@@ -190,6 +335,16 @@ mod tests {
             assert_eq!(claimed.is_free(now), free, "{now}");
         }
         assert!(task(None).is_free(made));
+    }
+
+    #[test]
+    fn pauses_grow_to_an_hour_and_a_failure_from_the_future_counts_as_now() {
+        assert_eq!([1, 2, 3, 11, 12, 13, 200].map(pause), [2, 4, 8, 2_048, 3_600, 3_600, 3_600]);
+        let now = UnixSeconds::EPOCH.plus(2_000_000);
+        let failed = DueTask { failures: 3, failed: now.plus(1_000_000), ..task(None) };
+        assert_eq!(failed.due_at(now), now.plus(8));
+        let before = DueTask { failed: now.minus(8), ..failed };
+        assert!(before.is_free(now) && !before.is_free(now.minus(1)));
     }
 
     #[test]

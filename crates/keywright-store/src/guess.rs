@@ -1,45 +1,56 @@
-//! Looking at a guess: admit, look, charge or forgive, in one draft. Every domain crate that checks a secret goes through
-//! here, so no door is charged in two ways.
+//! Judging a guess: admit, compare, then charge or forgive, in one draft. Every crate that checks a secret goes through
+//! here, so no secret is charged in two ways.
+//!
+//! The ledger's policy is the driver's, one for the whole server: [`Draft::ledger_policy`].
 
+use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
-    Admission, Charge, DeviceTag, Door, EventKind, GuessLedger, LedgerPolicy, Reason, Refusal, Strength,
+    Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal, SecretKind, Severity,
 };
 
-use crate::{Draft, Slot, StepError};
+use crate::record::Record;
+use crate::slot::Slot;
+use crate::{Draft, Standing, StepError};
 
-/// Who guesses at what.
-#[derive(Debug, Clone, Copy)]
-pub struct Guesser {
-    /// The secret.
-    pub door: Door,
-    /// Whether its size alone defends it.
-    pub strength: Strength,
-    /// The credential the caller came with (an app token, a login token): a known device if it passed this door before.
-    /// `None` for a stranger.
-    pub tag: Option<DeviceTag>,
-    /// The credential that becomes known at this door if the guess is right: [`tag`](Self::tag), as a rule, or the name
-    /// that it has in the epoch which the step moves to.
-    pub passes_as: Option<DeviceTag>,
+/// The account's guess ledger. Every step that judges a guess needs it.
+pub const LEDGER: Slot<GuessLedger> = Slot::lasting("ledger");
+
+impl Record for GuessLedger {
+    const SCHEMA: u16 = 1;
 }
 
-/// What a look at a guess found.
+/// A guess was denied. Fields: `secret`, `reason` (`wrong` or `replayed`), `earlier`: how many alike were counted since
+/// the last such event without being told.
+pub static GUESS_DENIED: EventKind = EventKind::denial("guess_denied", "a guess was denied");
+/// Guesses are refused, unseen, until a moment. Fields: `secret`, `until`.
+pub static GUESSES_PAUSED: EventKind = EventKind::denial("guesses_paused", "guesses are refused for a while");
+/// Guesses of unknown clients are refused until somebody lets them in. Field: `secret`.
+pub static GUESSES_SHUT: EventKind =
+    EventKind::denial("guesses_shut", "guesses of unknown clients are refused until the account is unlocked");
+/// Waits and limits were lifted by an explicit act. Field: `secret`.
+pub static GUESSES_UNLOCKED: EventKind =
+    EventKind::change("guesses_unlocked", Severity::Notice, "waits and limits of a secret were lifted");
+/// One named client was let in for a few tries. Fields: `secret`, `until`.
+pub static CLIENT_ADMITTED: EventKind =
+    EventKind::change("client_admitted", Severity::Notice, "a client was let in for a few tries");
+
+/// What comparing a guess has found.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the three ways a guess ends; a new one must be handled by every caller")]
-pub enum Look<T> {
+#[expect(clippy::exhaustive_enums, reason = "the three ways a comparison ends; a new one must be handled everywhere")]
+pub enum Comparison<T> {
     /// It is right.
     Right(T),
     /// It is wrong: charged.
     Wrong,
-    /// It matches something already spent: denied, not charged; an event of its own, one in
-    /// [`REPLAY_NOTE_SECONDS`](keywright_core::ledger::REPLAY_NOTE_SECONDS) for a door.
+    /// It matches something already spent: denied, not charged, told at most once an hour.
     Replayed,
 }
 
-/// How a guess ended.
+/// How an attempt ended.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the four ways a guess ends; a new one must be handled by every caller")]
-pub enum Guess<T> {
-    /// It was right; the caller's lane is forgiven.
+#[expect(clippy::exhaustive_enums, reason = "the four ways an attempt ends; a new one must be handled everywhere")]
+pub enum AttemptOutcome<T> {
+    /// The guess was right; the client is known from now on.
     Right(T),
     /// It was wrong and is charged.
     Wrong(Charge),
@@ -49,168 +60,246 @@ pub enum Guess<T> {
     Refused(Refusal),
 }
 
-/// Looks at a guess if the ledger admits it, and books the verdict. `look` must compare in constant time and change
-/// nothing unless it says [`Look::Right`].
+/// Looks at a guess if the ledger admits it, and books the verdict. `compare` must run in constant time and change nothing
+/// unless it returns [`Comparison::Right`].
 ///
 /// # Errors
 /// [`StepError`]: nothing is charged.
 pub fn check<'a, T>(
     draft: &mut Draft<'a>,
-    policy: &LedgerPolicy,
-    guesser: &Guesser,
-    look: impl FnOnce(&mut Draft<'a>) -> Result<Look<T>, StepError>,
-) -> Result<Guess<T>, StepError> {
-    let (mut ledger, admission) = admit(draft, policy, guesser)?;
+    attempt: &Attempt,
+    compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T>, StepError>,
+) -> Result<AttemptOutcome<T>, StepError> {
+    let (mut ledger, admission) = admit(draft, attempt)?;
     let lane = match admission {
         Admission::Open(lane) => lane,
-        Admission::Refused(refusal) => return Ok(Guess::Refused(refusal)),
+        Admission::Refused(refusal) => return Ok(AttemptOutcome::Refused(refusal)),
     };
-    match look(draft)? {
-        Look::Right(value) => {
-            if ledger.forgive(policy, &lane, guesser.passes_as) {
-                draft.put(Slot::Ledger, &ledger, None)?;
+    let (policy, now) = (draft.ledger_policy(), draft.now());
+    match compare(draft)? {
+        Comparison::Right(value) => {
+            if ledger.forgive(policy, &lane, now) {
+                draft.put(LEDGER, &ledger)?;
             }
-            Ok(Guess::Right(value))
+            Ok(AttemptOutcome::Right(value))
         }
-        Look::Wrong => {
-            let charge = ledger.charge(policy, &lane, draft.now());
-            draft.put(Slot::Ledger, &ledger, None)?;
-            draft.event(EventKind::GuessDenied { door: guesser.door, reason: Reason::Wrong });
-            charge.event().into_iter().for_each(|event| draft.event(event));
-            Ok(Guess::Wrong(charge))
+        Comparison::Wrong => {
+            let charge = ledger.charge(policy, &lane, now);
+            book_charge(draft, &mut ledger, &charge)?;
+            Ok(AttemptOutcome::Wrong(charge))
         }
-        Look::Replayed => {
-            // Told once a minute: a replay costs its sender nothing, so a flood of them must cost us nothing.
-            if ledger.note_replay(guesser.door, draft.now()) {
-                draft.put(Slot::Ledger, &ledger, None)?;
-                draft.event(EventKind::GuessDenied { door: guesser.door, reason: Reason::Replayed });
-            }
-            Ok(Guess::Replayed)
+        Comparison::Replayed => {
+            tell(draft, &mut ledger, attempt.secret, Told::Replayed);
+            draft.put(LEDGER, &ledger)?;
+            Ok(AttemptOutcome::Replayed)
         }
     }
 }
 
-/// Charges a guess that the **host** will judge, before it is asked: a first commit, so that parallel guesses cannot
-/// outrun the limit. Give it back with [`give_back`] if it was right.
+/// Begins an attempt at a secret that the **host** will judge, slowly and outside of any commit: the first of two commits.
+/// Attempts that are not judged yet are counted, so that parallel guesses cannot outrun the limit; one whose verdict never
+/// comes is charged.
 ///
 /// # Errors
-/// [`StepError`]: nothing is charged.
-pub fn charge_first(
-    draft: &mut Draft<'_>,
-    policy: &LedgerPolicy,
-    guesser: &Guesser,
-) -> Result<Result<Charge, Refusal>, StepError> {
-    let (mut ledger, admission) = admit(draft, policy, guesser)?;
+/// [`StepError`]: nothing is begun.
+pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingGuess, Refusal>, StepError> {
+    let (mut ledger, admission) = admit(draft, attempt)?;
     match admission {
         Admission::Refused(refusal) => Ok(Err(refusal)),
         Admission::Open(lane) => {
-            let charge = ledger.charge(policy, &lane, draft.now());
-            draft.put(Slot::Ledger, &ledger, None)?;
-            // A wait or a lock is told with the charge that begins it: a caller who is gone before the host has judged
-            // must not shut a door unseen.
-            charge.event().into_iter().for_each(|event| draft.event(event));
-            Ok(Ok(charge))
+            let pending = ledger.begin(draft.ledger_policy(), &lane, draft.random()?, draft.now());
+            draft.put(LEDGER, &ledger)?;
+            Ok(Ok(pending))
         }
     }
 }
 
-/// Notes that the host found a guess wrong that was charged before.
-pub fn confirm_charge(draft: &mut Draft<'_>, charge: &Charge) {
-    draft.event(EventKind::GuessDenied { door: charge.lane().door(), reason: Reason::Wrong });
-}
-
-/// Gives a charge back: the host found the guess right. In the commit that grants.
+/// Books the host's verdict "wrong": the second commit. `None` if the attempt was charged already, or its secret is gone.
 ///
 /// # Errors
-/// [`StepError`]: nothing is given back.
-pub fn give_back(
-    draft: &mut Draft<'_>,
-    policy: &LedgerPolicy,
-    charge: &Charge,
-    tag: Option<DeviceTag>,
-) -> Result<(), StepError> {
-    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    if ledger.give_back(policy, charge, tag) {
-        draft.put(Slot::Ledger, &ledger, None)?;
+/// [`StepError`]: the attempt stays unjudged, and is charged in time.
+pub fn settle_wrong(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<Option<Charge>, StepError> {
+    let mut ledger = read(draft)?;
+    let charge = ledger.settle_wrong(draft.ledger_policy(), pending, draft.now());
+    if let Some(charge) = &charge {
+        book_charge(draft, &mut ledger, charge)?;
+    }
+    Ok(charge)
+}
+
+/// Books the host's verdict "right", in the commit that grants.
+///
+/// # Errors
+/// [`StepError`]: the attempt stays unjudged, and is charged in time.
+pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<(), StepError> {
+    let mut ledger = read(draft)?;
+    if ledger.settle_right(draft.ledger_policy(), pending, draft.now()) {
+        draft.put(LEDGER, &ledger)?;
     }
     Ok(())
 }
 
-/// What a guess would be refused with now, without looking at one and without any change. If [`Refusal::changed`] says
-/// so, the clock went back and the wait must begin anew: do not answer by this look, judge a guess as ever.
+/// What a guess would be refused with now, by a mere look that changes nothing.
 ///
 /// # Errors
 /// [`StepError`]; the caller denies.
-pub fn refusal(draft: &mut Draft<'_>, policy: &LedgerPolicy, guesser: &Guesser) -> Result<Option<Refusal>, StepError> {
-    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    Ok(match ledger.admit(policy, guesser.door, guesser.strength, guesser.tag, draft.now()) {
+pub fn peek_refusal(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Refusal>, StepError> {
+    Ok(read(draft)?.peek(draft.ledger_policy(), attempt, draft.now()))
+}
+
+/// What every guess is refused with now, to be answered before one is looked at. Unlike [`peek_refusal`] it settles a
+/// moment from the future, once: a wait that was told after the clock went back ends when it was said to.
+///
+/// # Errors
+/// [`StepError`]; the caller denies.
+pub fn refuse(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Option<Refusal>, StepError> {
+    Ok(match admit(draft, attempt)?.1 {
         Admission::Open(_) => None,
         Admission::Refused(refusal) => Some(refusal),
     })
 }
 
-/// What every guess is refused with now, to be answered before one is looked at. Unlike [`refusal`], this begins a wait
-/// anew, once, after the clock went back: answered by a mere look, it would begin anew at every look and never end.
+/// Notes that a secret was changed: its guesses start anew, its known clients stay known, and those who made the change
+/// are known from the start. Call it in the commit that stores the new secret.
 ///
 /// # Errors
-/// [`StepError`]; the caller denies.
-pub fn refused(draft: &mut Draft<'_>, policy: &LedgerPolicy, guesser: &Guesser) -> Result<Option<Refusal>, StepError> {
-    Ok(match admit(draft, policy, guesser)?.1 {
-        Admission::Open(_) => None,
-        Admission::Refused(refusal) => Some(refusal),
-    })
+/// [`StepError`]: nothing is noted.
+pub fn renew(
+    draft: &mut Draft<'_>,
+    secret: SecretKind,
+    from: Generation,
+    to: Generation,
+    changed_by: &[ClientTag],
+) -> Result<(), StepError> {
+    let mut ledger = read(draft)?;
+    ledger.renew(draft.ledger_policy(), secret, from, to, changed_by, draft.now());
+    draft.put(LEDGER, &ledger)
 }
 
-/// Lifts waits and lock of a door. Only by an explicit act that the caller has proven: see
-/// [`GuessLedger::unlock`](keywright_core::GuessLedger::unlock). Gives whether there was anything to lift.
+/// Drops a secret's entry, because the secret is gone.
+///
+/// # Errors
+/// [`StepError`]: nothing is dropped.
+pub fn forget(draft: &mut Draft<'_>, secret: SecretKind) -> Result<(), StepError> {
+    let mut ledger = read(draft)?;
+    if ledger.forget(secret) { draft.put(LEDGER, &ledger) } else { Ok(()) }
+}
+
+/// Lifts waits, streaks and levels of a secret. Only by an explicit act that the caller has proven: of the operator, or of
+/// a session of the account with a fresh proof of the same or a stronger factor. Returns whether there was anything to
+/// lift.
 ///
 /// # Errors
 /// [`StepError`]: nothing is lifted.
-pub fn unlock(draft: &mut Draft<'_>, door: Door) -> Result<bool, StepError> {
-    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    let lifted = ledger.unlock(door);
+pub fn unlock(draft: &mut Draft<'_>, secret: SecretKind, generation: Generation) -> Result<bool, StepError> {
+    let mut ledger = read(draft)?;
+    let lifted = ledger.unlock(draft.ledger_policy(), secret, generation, draft.now());
     if lifted {
-        draft.put(Slot::Ledger, &ledger, None)?;
-        draft.event(EventKind::DoorUnlocked { door });
+        draft.put(LEDGER, &ledger)?;
+        draft.event(Event::new(&GUESSES_UNLOCKED).with("secret", secret.name()));
     }
     Ok(lifted)
 }
 
-/// Empties a door's entry, because its secret is gone by a proven reset.
+/// Lets one named client in: ten tries in an hour, at most three times a day and account. By a click in a mail, by a session
+/// with a fresh proof, for TOTP also by a recovery code.
 ///
 /// # Errors
-/// [`StepError`]: nothing is emptied.
-pub fn clear(draft: &mut Draft<'_>, door: Door) -> Result<(), StepError> {
-    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    if ledger.clear(door) {
-        draft.put(Slot::Ledger, &ledger, None)?;
+/// [`StepError`]: nobody is let in.
+pub fn admit_client(
+    draft: &mut Draft<'_>,
+    secret: SecretKind,
+    generation: Generation,
+    tag: ClientTag,
+) -> Result<ClientAdmission, StepError> {
+    let mut ledger = read(draft)?;
+    let admission = ledger.admit_client(draft.ledger_policy(), secret, generation, tag, draft.now());
+    if let ClientAdmission::Admitted { until } = &admission {
+        let until = *until;
+        draft.put(LEDGER, &ledger)?;
+        draft.event(Event::new(&CLIENT_ADMITTED).with("secret", secret.name()).with("until", until));
+    }
+    Ok(admission)
+}
+
+/// Whether the owner is to be told by mail that somebody shuts out new clients: `Some` ticket, which the mail's link
+/// carries, if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).
+///
+/// # Errors
+/// [`StepError`]: no mail.
+pub fn unlock_mail(
+    draft: &mut Draft<'_>,
+    attempt: &Attempt,
+    refusal: &Refusal,
+) -> Result<Option<[u8; 16]>, StepError> {
+    let mut ledger = read(draft)?;
+    let (policy, now) = (draft.ledger_policy(), draft.now());
+    if !ledger.unlock_mail_due(policy, attempt, refusal, now) {
+        return Ok(None);
+    }
+    let ticket = draft.random()?;
+    ledger.unlock_mail_sent(policy, attempt, ticket, now);
+    draft.put(LEDGER, &ledger)?;
+    Ok(Some(ticket))
+}
+
+/// Lets a client in by the link of an unlock mail: `None` if the link's time is over or it was never sent.
+///
+/// # Errors
+/// [`StepError`]: nobody is let in.
+pub fn unlock_mail_clicked(
+    draft: &mut Draft<'_>,
+    secret: SecretKind,
+    generation: Generation,
+    ticket: [u8; 16],
+    tag: ClientTag,
+) -> Result<Option<ClientAdmission>, StepError> {
+    let mut ledger = read(draft)?;
+    if !ledger.unlock_mail_clicked(draft.ledger_policy(), secret, generation, ticket, draft.now()) {
+        return Ok(None);
+    }
+    draft.put(LEDGER, &ledger)?;
+    admit_client(draft, secret, generation, tag).map(Some)
+}
+
+fn read(draft: &mut Draft<'_>) -> Result<GuessLedger, StepError> {
+    Ok(draft.read(LEDGER)?.unwrap_or_default())
+}
+
+fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admission), StepError> {
+    let mut ledger = read(draft)?;
+    let admission = ledger.admit(draft.ledger_policy(), attempt, draft.now());
+    match &admission {
+        Admission::Open(lane) if lane.is_known() || lane.is_admitted() => {}
+        Admission::Open(_) => draft.set_standing(Standing::Unknown),
+        // A refusal writes nothing, but for a moment from the future that is settled once.
+        Admission::Refused(refusal) if refusal.changed() => draft.put(LEDGER, &ledger)?,
+        Admission::Refused(_) => {}
+    }
+    Ok((ledger, admission))
+}
+
+fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge) -> Result<(), StepError> {
+    let secret = charge.lane().secret();
+    tell(draft, ledger, secret, Told::Wrong);
+    draft.put(LEDGER, ledger)?;
+    if charge.locked() {
+        draft.event(Event::new(&GUESSES_SHUT).with("secret", secret.name()));
+    } else if let Some(until) = charge.paused_until() {
+        draft.event(Event::new(&GUESSES_PAUSED).with("secret", secret.name()).with("until", until));
     }
     Ok(())
 }
 
-/// The same for a secret that is removed or replaced by one that nobody has guessed at: told, if there was a wait, a load or
-/// a lock to lift. A lock that outlived its secret would shut out the owner of the next one. Only after an act that was
-/// proven: guesses at a new secret begin at none.
-///
-/// # Errors
-/// [`StepError`]: nothing is emptied.
-pub fn retire(draft: &mut Draft<'_>, door: Door) -> Result<(), StepError> {
-    unlock(draft, door)?;
-    clear(draft, door)
+/// Tells a denial, unless one like it was told within the hour; then it is only counted.
+fn tell(draft: &mut Draft<'_>, ledger: &mut GuessLedger, secret: SecretKind, told: Told) {
+    if let Tell::Now { earlier } = ledger.tell(secret, told, draft.now()) {
+        draft.event(denied(secret.name(), told, earlier));
+    }
 }
 
-fn admit(
-    draft: &mut Draft<'_>,
-    policy: &LedgerPolicy,
-    guesser: &Guesser,
-) -> Result<(GuessLedger, Admission), StepError> {
-    let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-    let admission = ledger.admit(policy, guesser.door, guesser.strength, guesser.tag, draft.now());
-    if let Admission::Refused(refusal) = &admission
-        && refusal.changed()
-    {
-        // The clock went back and the wait begins anew, once. Every other refusal writes nothing.
-        draft.put(Slot::Ledger, &ledger, None)?;
-    }
-    Ok((ledger, admission))
+fn denied(secret: &str, told: Told, earlier: u32) -> Event {
+    let reason = if told == Told::Replayed { "replayed" } else { "wrong" };
+    let event = Event::new(&GUESS_DENIED).with("secret", secret).with("reason", reason);
+    if earlier == 0 { event } else { event.with("earlier", earlier) }
 }

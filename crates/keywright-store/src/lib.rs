@@ -1,16 +1,16 @@
-//! The storage port of Keywright: guarded records, the draft, the driver, and a memory store.
+//! The storage port of Keywright: one compare-and-set per commit, the draft, the driver, and a memory store.
 //!
 //! A security decision is a pure step over a draft of one account's records. The driver loads the records, runs the
-//! step, commits what it leaves in one conditional batch, and only then lets the outcome out. So whatever a step grants
-//! is granted at most once, by one server or by a hundred, on any store that keeps the port's few promises.
+//! step, commits what it leaves by one compare-and-set of the account's root record, and only then lets the outcome out.
+//! So whatever a step grants is granted at most once, by one server or by a hundred, on any store that keeps the port's
+//! few promises.
 //!
 //! This crate never decides anything itself, never verifies a secret, and hands a backend only sealed bodies.
 //!
 //! ```
-//! # #[cfg(feature = "std")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
-//! use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
+//! use keywright_core::{AccountId, Keyring, SystemEntropy};
 //! use keywright_store::{Driver, MemoryStore, Partition, Record, Slot};
 //! use serde::{Deserialize, Serialize};
 //!
@@ -18,82 +18,94 @@
 //! #[derive(Serialize, Deserialize)]
 //! struct Voucher { spent: bool }
 //! impl Record for Voucher { const SCHEMA: u16 = 1; }
+//! const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
 //!
 //! # futures_lite::future::block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(&[VOUCHER.kind()]).build()?;
 //! let account = Partition::account(&AccountId::new("user-1")?);
-//! let slot = Slot::Host([0; 16]);
-//! driver.transact(&account, &[slot], |draft| {
+//! driver.transact(&account, &[VOUCHER.name()], |draft| {
 //!     draft.create_account()?;
-//!     draft.put(slot, &Voucher { spent: false }, None)
+//!     draft.put(VOUCHER, &Voucher { spent: false })
 //! }).await?;
 //!
 //! let redeem = async || {
-//!     let (granted, receipt) = driver.transact(&account, &[slot], |draft| {
-//!         match draft.read::<Voucher>(slot)? {
-//!             Some(Voucher { spent: false }) => {
-//!                 draft.put(slot, &Voucher { spent: true }, None)?; // a spent state, never a mere delete
-//!                 Ok(Some(draft.tentative("ten coins")))
-//!             }
-//!             _ => Ok(None),
+//!     // What is tentative comes out only after the commit.
+//!     driver.run(&account, &[VOUCHER.name()], |draft| match draft.read(VOUCHER)? {
+//!         Some(Voucher { spent: false }) => {
+//!             draft.put(VOUCHER, &Voucher { spent: true })?; // a spent state, never a mere delete
+//!             Ok(Some(draft.tentative("ten coins")))
 //!         }
-//!     }).await?;
-//!     // Only the commit's receipt releases it.
-//!     Ok::<_, Box<dyn std::error::Error>>(granted.map(|coins| coins.release(&receipt)).transpose()?)
+//!         _ => Ok(None),
+//!     }).await
 //! };
 //! assert_eq!(redeem().await?, Some("ten coins"));
 //! assert_eq!(redeem().await?, None);
 //! # Ok(())
 //! # })
 //! # }
-//! # #[cfg(not(feature = "std"))]
-//! # fn main() {}
 //! ```
 //!
 //! # Map
 //! - [`RecordStore`], [`VaultStore`], [`Upkeep`]: what a backend implements. `keywright-store-conformance` tests it.
-//! - [`Draft`], [`Record`], [`Tentative`], [`Receipt`]: what a step sees.
-//! - `Driver`, `MemoryStore` (feature `std`): what runs it.
-//! - [`Root`], [`due`]: the records every account has. [`guess`]: the one way a guess is looked at.
+//! - [`Slot`], [`SlotFamily`], [`Record`]: what a crate declares to keep something in an account.
+//! - [`Draft`], [`Tentative`], [`Release`]: what a step sees and leaves.
+//! - [`Driver`], [`Observer`], [`MemoryStore`]: what runs it.
+//! - [`guess`]: the one way a guess is judged. [`due`]: the host's work after a commit.
 //! - [`names`]: unique names, without a commit that crosses partitions.
+//!
+//! # What the root proves
+//! The root record is the account's sealed table of contents: it names every record with the revision under which it was
+//! put, and the heads of both chains of events. A record that was dropped, added, moved or put back by somebody who writes
+//! the database without the keyring is noticed at its next use, and denies.
 //!
 //! # What it does not promise
 //! A store that replicates asynchronously can revive a spent code after a failover. Who can write the database without
-//! the keyring can put back an old row of the same slot, or delete a whole account.
-#![cfg_attr(not(feature = "std"), no_std)]
+//! the keyring can put a **whole** account back to an earlier state, or delete it whole.
 #![forbid(unsafe_code)]
-
-extern crate alloc;
 
 mod batch;
 mod draft;
-#[cfg(feature = "std")]
 mod driver;
 pub mod due;
 pub mod guess;
-#[cfg(feature = "std")]
-mod lanes;
-#[cfg(feature = "std")]
+mod loaded;
+mod locks;
 mod memory;
 pub mod names;
 mod partition;
 mod port;
 mod record;
+mod release;
+mod revision;
 mod root;
+pub mod settle;
+pub mod slot;
+mod step_error;
 mod vault;
+mod within;
 
-pub use batch::{Batch, BatchError, Effect, Expect, Revision, Stored, Write};
-pub use draft::{Draft, Judged, Loaded, Receipt, StepError, Tentative, WrongReceipt};
-#[cfg(feature = "std")]
-pub use driver::{Driver, MAX_RERUNS, MAX_WAITING, TransactError};
-pub use due::{DueList, DueTask};
-#[cfg(feature = "std")]
-pub use lanes::Turn;
-#[cfg(feature = "std")]
+pub use batch::{Batch, BatchError, EventNumber, Put, Stored, StoredEvent, Write};
+pub use draft::{ACCOUNT_CREATED, ACCOUNT_ERASED, Draft, Judged};
+pub use driver::{
+    AccountCreation, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, MAX_RERUNS, MAX_WAITING,
+    MAX_WAITING_UNKNOWN, Observer, TransactError,
+};
+pub use locks::Standing;
 pub use memory::MemoryStore;
-pub use partition::{Partition, Slot, UnknownPartition, UnknownSlot};
-pub use port::{BoxError, BoxFuture, CommitError, EventId, LoadError, RecordStore, Scanned, Upkeep, VaultStore};
+pub use partition::{Partition, UnknownPartition};
+pub use port::{
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents, Upkeep,
+    VaultStore,
+};
 pub use record::{Record, RecordError, secret_field};
-pub use root::{Epochs, Root};
-pub use vault::{CipherId, Manifest, Mark, Row, Rows, StageId, VaultWrite, Which};
+pub use release::{Plain, Receipt, Release, Tentative, WrongReceipt};
+pub use revision::{RECENT, Recent, Revision};
+pub use root::{Epochs, MAX_CHANGES, MAX_DENIALS, MAX_ROOT_BYTES, Root};
+pub use slot::{Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
+pub use step_error::{Damage, StepError};
+pub use vault::{ClientNonce, CipherId, Manifest, Mark, Row, RowMarks, Rows, StageId, VaultRows, VaultWrite, Which};
+pub use within::{HostTransaction, Spent, WithinError};
+
+/// The kinds of slots that this crate declares.
+pub const SLOT_KINDS: &[SlotKind] = &[guess::LEDGER.kind(), due::DUE.kind(), names::NAMES.kind(), names::CLAIM.kind()];

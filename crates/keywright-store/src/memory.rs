@@ -1,31 +1,39 @@
 //! A store in memory: for tests, and for servers whose accounts live as long as the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::vec::Vec;
 
-use keywright_core::{SecurityEvent, UnixSeconds};
+use bytes::Bytes;
+use keywright_core::{EventChain, UnixSeconds};
 
+use crate::port::HORIZON_STEP;
+use crate::slot::SlotName;
 use crate::{
-    Batch, BoxFuture, CipherId, CommitError, Effect, EventId, Expect, LoadError, Manifest, Mark, Partition,
-    RecordStore, Row, Rows, Scanned, Slot, StageId, Stored, Upkeep, VaultStore, VaultWrite, Which,
+    Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Newest, Partition, RecordStore,
+    Revision, Row, RowMarks, Rows, Snapshot, StageId, Stored, StoredEvent, StoredEvents, Upkeep, VaultRows, VaultStore,
+    VaultWrite, Which, Write,
 };
 
 #[derive(Default)]
 struct Tables {
-    /// By (partition, slot's text): the order that `scan` promises.
-    records: BTreeMap<(Partition, String), Record>,
+    roots: BTreeMap<Partition, RootRow>,
+    records: BTreeMap<(Partition, SlotName), RecordRow>,
     ciphers: BTreeMap<Partition, BTreeMap<CipherId, Row>>,
     stages: BTreeMap<(Partition, StageId), Stage>,
-    events: BTreeMap<(Partition, EventId), SecurityEvent>,
-    last_event: u64,
+    events: BTreeMap<(Partition, EventChain), BTreeMap<EventNumber, StoredEvent>>,
+    horizon: Option<UnixSeconds>,
 }
 
-struct Record {
-    slot: Slot,
+struct RootRow {
     stored: Stored,
+    purge_after: Option<UnixSeconds>,
+    due_at: Option<UnixSeconds>,
+}
+
+struct RecordRow {
+    body: Bytes,
     purge_after: Option<UnixSeconds>,
 }
 
@@ -60,62 +68,84 @@ impl fmt::Debug for MemoryStore {
 }
 
 impl Tables {
-    fn apply(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        let partition = batch.partition();
-        for write in batch.writes() {
-            let found = self.records.get(&(partition.clone(), write.slot.to_text()));
-            let holds = match write.expect {
-                Expect::Absent => found.is_none(),
-                Expect::Revision(revision) => found.is_some_and(|record| record.stored.revision == revision),
-            };
-            if !holds {
-                return Err(CommitError::Conflict);
-            }
+    fn revision(&self, partition: &Partition) -> Option<Revision> {
+        self.roots.get(partition).map(|root| root.stored.revision)
+    }
+
+    fn apply(&mut self, batch: Batch) -> Result<(), CommitError> {
+        let (partition, expect, write) = batch.into_parts();
+        if self.revision(&partition) != expect {
+            return Err(CommitError::Conflict);
         }
-        let vault = batch.vault().map(|write| self.plan_vault(batch, write)).transpose()?;
-        if batch.erases() {
-            self.erase(batch);
+        let Some(write) = write else { return Ok(()) };
+        // Whatever can refuse comes before the first change.
+        let taken = |event: &StoredEvent| {
+            self.events
+                .get(&(partition.clone(), event.chain))
+                .is_some_and(|numbers| numbers.contains_key(&event.number))
+        };
+        if write.events.iter().any(taken) {
+            return Err(CommitError::Rejected("an event's number is taken".into()));
         }
-        for write in batch.writes() {
-            let key = (partition.clone(), write.slot.to_text());
-            match &write.effect {
-                Effect::Check => {}
-                Effect::Delete => {
-                    self.records.remove(&key);
-                }
-                Effect::Put { body, purge_after } => {
-                    let stored = Stored { revision: batch.revision(), body: body.clone() };
-                    self.records.insert(key, Record { slot: write.slot, stored, purge_after: *purge_after });
-                }
-            }
-        }
-        if let Some(rows) = vault {
-            self.ciphers.insert(partition.clone(), rows);
-            if let Some(VaultWrite::Promote { stage }) = batch.vault() {
-                self.stages.remove(&(partition.clone(), *stage));
-            }
-        }
-        for event in batch.events() {
-            self.last_event = self.last_event.saturating_add(1);
-            self.events.insert((partition.clone(), EventId(self.last_event)), event.clone());
-        }
+        let vault = write.vault.as_ref().map(|vault| self.plan_vault(&partition, write.erase, vault)).transpose()?;
+        self.write(&partition, write, vault);
         Ok(())
     }
 
-    fn erase(&mut self, batch: &Batch) {
-        let partition = batch.partition();
-        self.records.retain(|(owner, _), record| {
-            owner != partition || batch.writes().iter().any(|write| write.slot == record.slot)
-        });
+    fn write(&mut self, partition: &Partition, write: Write, vault: Option<BTreeMap<CipherId, Row>>) {
+        if write.erase {
+            self.erase(partition);
+        }
+        for slot in write.delete {
+            self.records.remove(&(partition.clone(), slot));
+        }
+        for put in write.put {
+            let row = RecordRow { body: put.body, purge_after: put.purge_after };
+            self.records.insert((partition.clone(), put.slot), row);
+        }
+        if let Some(rows) = vault {
+            self.ciphers.insert(partition.clone(), rows);
+            if let Some(VaultWrite::Promote { stage, .. }) = &write.vault {
+                self.stages.remove(&(partition.clone(), *stage));
+            }
+        }
+        for (chain, first) in write.forget {
+            if let Some(numbers) = self.events.get_mut(&(partition.clone(), chain)) {
+                *numbers = numbers.split_off(&first);
+            }
+        }
+        for event in write.events {
+            self.events.entry((partition.clone(), event.chain)).or_default().insert(event.number, event);
+        }
+        let stored = Stored { revision: write.revision, body: write.root };
+        let root = RootRow { stored, purge_after: write.purge_after, due_at: write.due_at };
+        self.roots.insert(partition.clone(), root);
+    }
+
+    fn erase(&mut self, partition: &Partition) {
+        self.records.retain(|(owner, _), _| owner != partition);
         self.ciphers.remove(partition);
         self.stages.retain(|(owner, _), _| owner != partition);
     }
 
-    /// The vault as it will be; a conflict if a swap is not an exact cover.
-    fn plan_vault(&self, batch: &Batch, write: &VaultWrite) -> Result<BTreeMap<CipherId, Row>, CommitError> {
-        let partition = batch.partition();
+    /// Drops a partition with everything in it.
+    fn drop_partition(&mut self, partition: &Partition) {
+        self.erase(partition);
+        self.roots.remove(partition);
+        for chain in EventChain::ALL {
+            self.events.remove(&(partition.clone(), chain));
+        }
+    }
+
+    /// The vault as it will be; a conflict if a swap is not an exact cover, or a stage is not what was checked.
+    fn plan_vault(
+        &self,
+        partition: &Partition,
+        erase: bool,
+        write: &VaultWrite,
+    ) -> Result<BTreeMap<CipherId, Row>, CommitError> {
         // An erase comes first: what it drops is owned no more.
-        let owned = self.ciphers.get(partition).filter(|_| !batch.erases());
+        let owned = self.ciphers.get(partition).filter(|_| !erase);
         match write {
             VaultWrite::Edit { put, delete } => {
                 let mut next = owned.cloned().unwrap_or_default();
@@ -126,20 +156,75 @@ impl Tables {
                 Ok(next)
             }
             VaultWrite::Swap { rows } => exact(owned, distinct(rows)?),
-            VaultWrite::Promote { stage } => {
-                let staged = self
-                    .stages
-                    .get(&(partition.clone(), *stage))
-                    .filter(|_| !batch.erases())
-                    .map(|stage| stage.rows.clone());
-                exact(owned, staged.unwrap_or_default())
+            VaultWrite::Promote { stage, rows } => {
+                let staged = self.stages.get(&(partition.clone(), *stage)).map(|stage| stage.rows.clone());
+                let staged = staged.unwrap_or_default();
+                let marks = staged.values().map(|row| (row.marks.id, row.marks.text));
+                if !marks.eq(rows.iter().copied()) {
+                    return Err(CommitError::Conflict);
+                }
+                exact(owned, staged)
             }
         }
+    }
+
+    /// Every partition that has a row.
+    fn partitions(&self) -> BTreeSet<&Partition> {
+        self.roots
+            .keys()
+            .chain(self.records.keys().map(|(partition, _)| partition))
+            .chain(self.ciphers.iter().filter(|(_, rows)| !rows.is_empty()).map(|(partition, _)| partition))
+            .chain(self.stages.keys().map(|(partition, _)| partition))
+            .chain(self.events.iter().filter(|(_, rows)| !rows.is_empty()).map(|((partition, _), _)| partition))
+            .collect()
+    }
+
+    fn newest(&self, partition: &Partition) -> Newest {
+        let of = |chain| {
+            let numbers = self.events.get(&(partition.clone(), chain));
+            numbers.and_then(BTreeMap::last_key_value).map_or(0, |(number, _)| *number)
+        };
+        Newest { changes: of(EventChain::Changes), denials: of(EventChain::Denials) }
+    }
+
+    fn sweep(&mut self, limit: u32) -> u64 {
+        let Some(horizon) = self.horizon else { return 0 };
+        let mut left = u64::from(limit);
+        let mut due = |purge_after: Option<UnixSeconds>| {
+            let goes = left > 0 && purge_after.is_some_and(|moment| moment < horizon);
+            left = left.saturating_sub(u64::from(goes));
+            goes
+        };
+        self.records.retain(|_, record| !due(record.purge_after));
+        self.stages.retain(|_, stage| !due(Some(stage.purge_after)));
+        let over: Vec<Partition> =
+            self.roots.iter().filter(|(_, root)| due(root.purge_after)).map(|(partition, _)| partition.clone()).collect();
+        for partition in &over {
+            self.drop_partition(partition);
+        }
+        u64::from(limit).saturating_sub(left)
+    }
+
+    fn forget_events(&mut self, age: u64, limit: u32) -> u64 {
+        let Some(horizon) = self.horizon else { return 0 };
+        let cutoff = horizon.minus(age);
+        let mut forgotten = 0;
+        for numbers in self.events.values_mut() {
+            // Only from the old end, and never the newest.
+            while forgotten < u64::from(limit)
+                && numbers.len() > 1
+                && let Some(oldest) = numbers.first_entry().filter(|oldest| oldest.get().at < cutoff)
+            {
+                oldest.remove();
+                forgotten = forgotten.saturating_add(1);
+            }
+        }
+        forgotten
     }
 }
 
 fn distinct(rows: &Rows) -> Result<BTreeMap<CipherId, Row>, CommitError> {
-    let by_id: BTreeMap<CipherId, Row> = rows.iter().map(|row| (row.id, row.clone())).collect();
+    let by_id: BTreeMap<CipherId, Row> = rows.iter().map(|row| (row.id(), row.clone())).collect();
     if by_id.len() == rows.len() {
         Ok(by_id)
     } else {
@@ -157,67 +242,71 @@ fn exact(
         return Err(CommitError::Conflict);
     }
     // The notes stay: who swaps sends texts alone.
-    Ok(next
-        .into_iter()
-        .zip(owned.values())
-        .map(|((id, row), old)| (id, Row { meta: old.meta.clone(), ..row }))
-        .collect())
+    let keep_note = |row: Row, old: &Row| {
+        let marks = RowMarks { note: old.marks.note, ..row.marks };
+        Row { marks, note: old.note.clone(), ..row }
+    };
+    Ok(next.into_iter().zip(owned.values()).map(|((id, row), old)| (id, keep_note(row, old))).collect())
 }
 
 impl RecordStore for MemoryStore {
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
         let tables = self.tables();
-        let found = slots
-            .iter()
-            .map(|slot| tables.records.get(&(partition.clone(), slot.to_text())).map(|record| record.stored.clone()))
-            .collect();
-        Box::pin(ready(Ok(found)))
+        let body = |slot: &SlotName| tables.records.get(&(partition.clone(), *slot)).map(|row| row.body.clone());
+        let root = tables.roots.get(partition).map(|root| root.stored.clone());
+        let rows_without_root = root.is_none() && tables.partitions().contains(partition);
+        let snapshot = Snapshot {
+            records: slots.iter().map(body).collect(),
+            newest: tables.newest(partition),
+            rows_without_root,
+            root,
+        };
+        Box::pin(ready(Ok(snapshot)))
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(ready(self.tables().apply(&batch)))
+        Box::pin(ready(self.tables().apply(batch)))
     }
 
     fn events<'a>(
         &'a self,
         partition: &'a Partition,
-        before: Option<EventId>,
+        chain: EventChain,
+        before: Option<EventNumber>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
-        let end = (partition.clone(), before.unwrap_or(EventId(u64::MAX)));
-        let start = (partition.clone(), EventId(0));
-        let events = if start < end {
-            let tables = self.tables();
-            let newest_first = tables.events.range(start..end).rev();
-            newest_first.take(limit as usize).map(|((_, id), event)| (*id, event.clone())).collect()
-        } else {
-            Vec::new()
-        };
-        Box::pin(ready(Ok(events)))
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        let tables = self.tables();
+        let numbers = tables.events.get(&(partition.clone(), chain));
+        let newest_first = numbers.into_iter().flat_map(|numbers| numbers.range(..before.unwrap_or(u64::MAX)).rev());
+        let events = newest_first.take(limit as usize).map(|(_, event)| event.clone()).collect();
+        let page = StoredEvents { root: tables.revision(partition), events };
+        Box::pin(ready(Ok(page)))
     }
 }
 
 impl VaultStore for MemoryStore {
     fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
         let tables = self.tables();
-        let head = tables.records.get(&(account.clone(), Slot::VaultHead.to_text())).map(|head| head.stored.clone());
         let rows = tables.ciphers.get(account).into_iter().flat_map(BTreeMap::values);
-        let manifest = Manifest { head, entries: rows.map(|row| (row.id, row.mark)).collect() };
+        let manifest = Manifest { root: tables.revision(account), rows: rows.map(|row| row.marks).collect() };
         Box::pin(ready(Ok(manifest)))
     }
 
-    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
+    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>> {
         let tables = self.tables();
-        let rows = tables.ciphers.get(account).into_iter().flat_map(BTreeMap::values);
-        let rows = match which {
-            Which::All => rows.cloned().collect(),
-            Which::Ids(ids) => rows.filter(|row| ids.contains(&row.id)).cloned().collect(),
+        let all = || tables.ciphers.get(account).into_iter().flat_map(BTreeMap::values);
+        let (rows, marks) = match which {
+            Which::All => (all().cloned().collect(), None),
+            Which::Ids { ids, with_marks } => (
+                all().filter(|row| ids.contains(&row.id())).cloned().collect(),
+                with_marks.then(|| all().map(|row| row.marks).collect()),
+            ),
         };
-        Box::pin(ready(Ok(rows)))
+        Box::pin(ready(Ok(VaultRows { root: tables.revision(account), rows, marks })))
     }
 
     fn stage<'a>(
@@ -251,50 +340,50 @@ impl VaultStore for MemoryStore {
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         let tables = self.tables();
         let rows = tables.stages.get(&(account.clone(), stage)).map(|stage| stage.rows.values());
-        let entries = rows.into_iter().flatten().map(|row| (row.id, row.mark)).collect();
+        let entries = rows.into_iter().flatten().map(|row| (row.marks.id, row.marks.text)).collect();
         Box::pin(ready(Ok(entries)))
     }
 }
 
 impl Upkeep for MemoryStore {
-    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
+        Box::pin(ready(Ok(self.tables().horizon)))
+    }
+
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
         let mut tables = self.tables();
-        let mut left = u64::from(limit);
-        let mut due = |purge_after: Option<UnixSeconds>| {
-            let goes = left > 0 && purge_after.is_some_and(|moment| moment < before);
-            left = left.saturating_sub(u64::from(goes));
-            goes
-        };
-        tables.records.retain(|_, record| !due(record.purge_after));
-        tables.stages.retain(|_, stage| !due(Some(stage.purge_after)));
-        Box::pin(ready(Ok(u64::from(limit).saturating_sub(left))))
+        let newest = tables.events.values().flat_map(BTreeMap::values).map(|event| event.at).max();
+        let stands = tables.horizon.or(newest).unwrap_or(now);
+        let moved = now.min(stands.plus(HORIZON_STEP)).max(tables.horizon.unwrap_or(UnixSeconds::EPOCH));
+        tables.horizon = Some(moved);
+        Box::pin(ready(Ok(moved)))
     }
 
-    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        let mut left = u64::from(limit);
-        self.tables().events.retain(|_, event| {
-            let goes = left > 0 && event.at < before;
-            left = left.saturating_sub(u64::from(goes));
-            !goes
-        });
-        Box::pin(ready(Ok(u64::from(limit).saturating_sub(left))))
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        Box::pin(ready(Ok(self.tables().sweep(limit))))
     }
 
-    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        Box::pin(ready(Ok(self.tables().forget_events(age, limit))))
+    }
+
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         let tables = self.tables();
-        let after = after.map(|(partition, slot)| (partition, slot.to_text()));
-        let start = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let found = tables
-            .records
-            .range((start, std::ops::Bound::Unbounded))
-            .take(limit as usize)
-            .map(|((partition, _), record)| Scanned {
-                partition: partition.clone(),
-                slot: record.slot,
-                stored: record.stored.clone(),
-                purge_after: record.purge_after,
-            })
+        let mut due: Vec<(UnixSeconds, &Partition)> = tables
+            .roots
+            .iter()
+            .filter_map(|(partition, root)| root.due_at.filter(|at| *at <= before).map(|at| (at, partition)))
             .collect();
+        due.sort_unstable();
+        let found = due.into_iter().take(limit as usize).map(|(_, partition)| partition.clone()).collect();
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        let tables = self.tables();
+        let all = tables.partitions();
+        let rest = all.into_iter().filter(|partition| after.as_ref().is_none_or(|after| *partition > after));
+        let found = rest.take(limit as usize).cloned().collect();
         Box::pin(ready(Ok(found)))
     }
 }

@@ -14,39 +14,34 @@
 //! reservation: of two that race, the one that claims later may win; the other's [`take`] says no.
 //!
 //! ```
-//! # #[cfg(feature = "std")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
-//! use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
-//! use keywright_store::names::{self, Claim, NameIndex, Names};
-//! use keywright_store::{Driver, MemoryStore, Partition, Slot};
+//! use keywright_core::{AccountId, Keyring, SystemEntropy};
+//! use keywright_store::names::{self, ClaimOutcome, NAMES, NameIndex, Names};
+//! use keywright_store::{Driver, MemoryStore, Partition};
 //!
 //! # futures_lite::future::block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! let address = NameIndex::derive(&keyring, "address", b"ada@example.org")?;
-//! let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let address = NameIndex::derive(&keyring, "address", b"ada@example.org");
+//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build()?;
 //! let service = Names::new(driver.clone());
 //! let account = AccountId::new("user-1")?;
 //! let partition = Partition::account(&account);
 //!
 //! // 1: the account notes what it is about to do.
-//! let (intent, receipt) = driver.transact(&partition, &[Slot::Names], |draft| {
+//! let intent = driver.run(&partition, &[NAMES.name()], |draft| {
 //!     draft.create_account()?;
 //!     names::intend(draft, &address)
-//! }).await?;
-//! let intent = intent.ok_or("owned already")?.release(&receipt)?;
+//! }).await?.ok_or("owned already")?;
 //! // 2: the name says who.
-//! let Claim::Ours(claimed) = service.claim(&intent).await? else { return Err("taken".into()) };
+//! let ClaimOutcome::Ours(claimed) = service.claim(&intent).await? else { return Err("taken".into()) };
 //! assert_eq!(service.find(&address).await?, None, "a claim is not yet ownership");
 //! // 3: the account takes it, together with whatever it is taken for.
-//! let (taken, _) = driver.transact(&partition, &[Slot::Names], |draft| names::take(draft, &claimed)).await?;
-//! assert!(taken);
+//! assert!(driver.run(&partition, &[NAMES.name()], |draft| names::take(draft, &claimed)).await?);
 //! assert_eq!(service.find(&address).await?, Some(account));
 //! # Ok(())
 //! # })
 //! # }
-//! # #[cfg(not(feature = "std"))]
-//! # fn main() {}
 //! ```
 //!
 //! # What a crash leaves behind
@@ -66,19 +61,24 @@
 //! its timing whether a name is claimed: `Names::find` looks at a second partition only if so.
 //! Who can write the database without the keyring can make an account lose its names, as it can delete the account.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
-use keywright_core::{AccountId, Keyring, KeyringError, UnixSeconds};
+use keywright_core::{AccountId, Keyring, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
-use crate::{Draft, Partition, Record, Slot, StepError, Tentative};
+use crate::record::Record;
+use crate::slot::Slot;
+use crate::{Draft, Partition, StepError, Tentative};
 
-#[cfg(feature = "std")]
 mod service;
 
-#[cfg(feature = "std")]
-pub use service::{Claim, MAX_OVERTAKEN, Names};
+pub use service::{ClaimOutcome, MAX_OVERTAKEN, Names};
+
+/// The names that an account owns or intends to take.
+pub const NAMES: Slot<NameList> = Slot::lasting("names");
+
+/// Who holds a name; in the name's own partition.
+pub(crate) const CLAIM: Slot<Claimant> = Slot::lasting("claim");
 
 /// The most names an account intends to take at one time. One more drops the oldest intent: whoever made it is told by
 /// [`take`] that it stands no more.
@@ -94,11 +94,9 @@ pub struct NameIndex([u8; 32]);
 impl NameIndex {
     /// The index value of a canonical name, under the keyring's index key of this purpose (`address`, say), which does
     /// not rotate. Two texts that must not both be taken must be one text here.
-    ///
-    /// # Errors
-    /// [`KeyringError`] if the key cannot be derived; with a loaded keyring this does not happen.
-    pub fn derive(keyring: &Keyring, purpose: &str, canonical: &[u8]) -> Result<Self, KeyringError> {
-        Ok(Self(keyring.index(purpose)?.mac(&[canonical])))
+    #[must_use]
+    pub fn derive(keyring: &Keyring, purpose: &str, canonical: &[u8]) -> Self {
+        Self(keyring.index(purpose).mac(&[canonical]))
     }
 
     /// From an index value that was made elsewhere.
@@ -128,7 +126,7 @@ struct Ticket([u8; 16]);
 
 /// What a name's partition says. By itself it proves nothing: the account must say the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Claimant {
+pub(crate) struct Claimant {
     account: AccountId,
     ticket: Ticket,
 }
@@ -226,7 +224,7 @@ impl Entry {
 
 /// All names of an account: one record. At most one entry a name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct NameList {
+pub struct NameList {
     entries: Vec<Entry>,
 }
 
@@ -236,12 +234,11 @@ impl Record for NameList {
 
 impl NameList {
     fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        Ok(draft.read::<Self>(Slot::Names)?.unwrap_or_default())
+        Ok(draft.read(NAMES)?.unwrap_or_default())
     }
 
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        // An empty list is put, not deleted: a lost reply is settled by what a batch has put.
-        draft.put(Slot::Names, self, None)
+        draft.put(NAMES, self)
     }
 
     fn of(&self, name: &NameIndex) -> Option<&Entry> {
@@ -287,7 +284,7 @@ pub fn take(draft: &mut Draft<'_>, claimed: &Claimed) -> Result<bool, StepError>
 }
 
 /// The same, for an account that has not proven itself yet: from `until` on (by the clock of the server that looks) a
-/// taker may evict it, unless [`firm_up`] came first.
+/// taker may evict it, unless [`make_permanent`] came first.
 ///
 /// # Errors
 /// As [`take`].
@@ -326,14 +323,14 @@ fn take_as(
 ///
 /// # Errors
 /// As reading does.
-pub fn firm_up(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
+pub fn make_permanent(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
     let mut list = NameList::read(draft)?;
     let Some(entry) = list.entries.iter_mut().find(|entry| entry.name == *name && entry.is_owned()) else {
         return Ok(false);
     };
-    let firm = Standing::Owned { provisional_until: None };
-    if entry.standing != firm {
-        entry.standing = firm;
+    let permanent = Standing::Owned { provisional_until: None };
+    if entry.standing != permanent {
+        entry.standing = permanent;
         list.put(draft)?;
     }
     Ok(true)
@@ -356,7 +353,7 @@ pub fn owned(draft: &mut Draft<'_>) -> Result<Vec<NameIndex>, StepError> {
 }
 
 /// Gives a name up, owned or only intended. `None` if it is neither. From the commit on the name is free; hand what the
-/// receipt releases to `Names::let_go`, which tidies up.
+/// receipt releases to `Names::drop_claim`, which tidies up.
 ///
 /// # Errors
 /// As reading does.
@@ -390,7 +387,7 @@ fn account(draft: &Draft<'_>) -> Result<AccountId, StepError> {
 /// What a taker ends in the holder's partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Ousted {
+pub enum Evicted {
     /// An intent. The account may be in use under another name; or it may be all that a crashed registration has left.
     Intent,
     /// A provisional ownership whose time had run out.
@@ -408,34 +405,32 @@ enum Holding {
 }
 
 fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<Holding, StepError> {
-    match draft.root() {
-        // The account never was, or is gone with all its records.
-        Err(StepError::NoAccount) => return Ok(Holding::Void),
-        root => root?,
-    };
+    // The account never was, or is gone with all its records.
+    if !draft.exists() {
+        return Ok(Holding::Void);
+    }
     let list = NameList::read(draft)?;
     let entry = list.of(name).filter(|entry| entry.ticket == ticket);
     Ok(entry.map_or(Holding::Void, |entry| entry.holding(draft.now())))
 }
 
-/// Ends what may be ended, in the holder's partition, and says how the holder stood. `husk` is what else that commit
+/// Ends what may be ended, in the holder's partition, and says how the holder stood. `orphan` is what else that commit
 /// does with the account.
-#[cfg_attr(not(feature = "std"), expect(dead_code, reason = "only the service asks"))]
-fn oust(
+fn evict(
     draft: &mut Draft<'_>,
     name: &NameIndex,
     ticket: Ticket,
-    husk: &mut impl FnMut(&mut Draft<'_>, Ousted) -> Result<(), StepError>,
+    orphan: &mut impl FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError>,
 ) -> Result<Holding, StepError> {
     let held = holding(draft, name, ticket)?;
-    let ousted = match held {
+    let evicted = match held {
         Holding::Void | Holding::Owned => return Ok(held),
-        Holding::Intended => Ousted::Intent,
-        Holding::Lapsed => Ousted::Provisional,
+        Holding::Intended => Evicted::Intent,
+        Holding::Lapsed => Evicted::Provisional,
     };
     let mut list = NameList::read(draft)?;
     list.entries.retain(|entry| entry.name != *name);
     list.put(draft)?;
-    husk(draft, ousted)?;
+    orphan(draft, evicted)?;
     Ok(held)
 }

@@ -1,71 +1,78 @@
 //! The storage port. Object safe; no method has a default body, because each one carries a part of the promise.
 //!
-//! To write a backend: map (partition, slot) to a body and a revision, apply a [`Batch`] in one transaction that locks
-//! the root row first, and run `keywright-store-conformance` against it.
+//! To write a backend: keep a table of roots (partition, revision, body, two hints), one of records (partition, slot,
+//! body, purge hint) and one of events; apply a [`Batch`] as one compare-and-set of the root; then run
+//! `keywright-store-conformance` against it.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 
-use keywright_core::{SecurityEvent, UnixSeconds};
+use bytes::Bytes;
+use keywright_core::{EventChain, UnixSeconds};
 
-use crate::{Batch, CipherId, Manifest, Mark, Partition, Row, Rows, Slot, StageId, Stored, Which};
+use crate::{
+    Batch, CipherId, EventNumber, Manifest, Mark, Partition, Revision, Rows, SlotName, StageId, Stored, StoredEvent,
+    VaultRows, Which,
+};
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Any error, with its source.
-pub type BoxError = Box<dyn core::error::Error + Send + Sync + 'static>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// Guarded records.
+/// Records under one guard per partition. Per partition a backend is strictly serialisable, and durable before it answers.
 pub trait RecordStore: fmt::Debug + Send + Sync {
-    /// The slots asked for, in order, all from **one snapshot of the primary**. Never filters by age: the core owns the
-    /// clock.
+    /// The root and the slots asked for, in order, all from **one snapshot** that includes every commit acknowledged
+    /// before the call: never from a replica. It never filters by age.
     ///
     /// # Errors
     /// [`LoadError`]; the caller denies.
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>>;
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>>;
 
-    /// Applies all of the batch, durably, or nothing. By value, so that it can cross to a writer thread. Never retries
-    /// by itself. Dropping the future does not undo it.
+    /// One compare-and-set of the root, and with it everything else in the batch; durable before it answers. Without a
+    /// write it answers whether the root still has that revision, as of a moment after the call began. By value, so that
+    /// it can cross to a writer thread. Never retries by itself. Dropping the future does not undo it.
     ///
     /// # Errors
     /// [`CommitError`].
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>>;
 
-    /// Events of a partition, newest first, those before `before`, at most `limit`.
+    /// Events of one chain, newest first, those with a number below `before`, at most `limit`, with the root's revision of
+    /// the same snapshot.
     ///
     /// # Errors
     /// [`LoadError`].
     fn events<'a>(
         &'a self,
         partition: &'a Partition,
-        before: Option<EventId>,
+        chain: EventChain,
+        before: Option<EventNumber>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>>;
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>>;
 }
 
 /// The vault: rows too many for one record. Writes ride in a [`Batch`]; staging is unguarded, its promotion is not.
 pub trait VaultStore: RecordStore {
-    /// Head and every (id, mark), sorted by id, from one snapshot.
+    /// The marks of every row, with the root's revision, from one snapshot.
     ///
     /// # Errors
     /// [`LoadError`].
     fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>>;
 
-    /// Rows, sorted by id, from one snapshot.
+    /// Rows, with the root's revision, from one snapshot.
     ///
     /// # Errors
     /// [`LoadError`].
-    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>>;
+    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>>;
 
-    /// Keeps rows under a stage id, replacing those of the same id: an upload can be resumed or repeated.
+    /// Keeps rows under a stage id, replacing those of the same id: an upload can be resumed or repeated. Their notes are
+    /// not kept.
     ///
     /// # Errors
     /// [`CommitError`].
@@ -77,14 +84,14 @@ pub trait VaultStore: RecordStore {
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>>;
 
-    /// Drops a stage and its rows at once: a refused upload should not lie there until it is swept. An unknown one is no
-    /// error. As unguarded as [`stage`](Self::stage): only for one that no record names any more.
+    /// Drops a stage and its rows at once; an unknown one is no error. As unguarded as [`stage`](Self::stage): only for one
+    /// that no record names any more.
     ///
     /// # Errors
     /// [`CommitError`].
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
 
-    /// Every (id, mark) of a stage, sorted by id; empty for an unknown one.
+    /// Every (id, text mark) of a stage, sorted by id; empty for an unknown one.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -95,44 +102,100 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>>;
 }
 
+/// How far the horizon moves in one round, in seconds: a day. A clock that runs ahead by years deletes a day's worth.
+pub const HORIZON_STEP: u64 = 86_400;
+
 /// Housekeeping, never on a request's path.
+///
+/// What is swept is decided by the store's own **horizon**, not by a clock: it only moves forward, by at most
+/// [`HORIZON_STEP`] a round.
 pub trait Upkeep: fmt::Debug + Send + Sync {
-    /// Drops at most `limit` records and stages whose `purge_after` lies before `before`. Gives their number.
-    ///
-    /// # Errors
-    /// [`CommitError`].
-    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>>;
-
-    /// Drops at most `limit` events older than `before`. Gives their number.
-    ///
-    /// # Errors
-    /// [`CommitError`].
-    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>>;
-
-    /// Records of all partitions, in the order of (partition, slot) as text, those after `after`, at most `limit`:
-    /// for re-sealing, for due work, and to see whether a store is empty.
+    /// The horizon; `None` if it was never moved.
     ///
     /// # Errors
     /// [`LoadError`].
-    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>>;
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>>;
+
+    /// Moves the horizon to the smaller of `now` and a day beyond where it stands, never back, and returns it. Where it was
+    /// never moved, it starts from the newest event of the store, or from `now` where there is none.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>>;
+
+    /// Drops at most `limit` records, stages and whole partitions whose `purge_after` lies before the horizon. Each is
+    /// judged as it is at the moment in which it is deleted, in one atomic step; a partition goes with everything in it.
+    /// Returns how many were dropped.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>>;
+
+    /// Drops at most `limit` events that are more than `age` seconds older than the horizon: only from the old end of their
+    /// chain, and never the newest of a chain. Returns how many were dropped.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>>;
+
+    /// At most `limit` partitions with a `due_at` at or before `before`, the earliest first, without reading the others.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>>;
+
+    /// Partitions that have any row (root, record, event, cipher or stage), in the order of their keys' bytes, those after
+    /// `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>>;
 }
 
-/// One record met by a [`scan`](Upkeep::scan).
+/// What a load found, from one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scanned {
-    /// Its partition.
-    pub partition: Partition,
-    /// Its slot.
-    pub slot: Slot,
-    /// What lies there.
-    pub stored: Stored,
-    /// The sweep hint that it was put with: who puts the same body again keeps it.
-    pub purge_after: Option<UnixSeconds>,
+#[expect(clippy::exhaustive_structs, reason = "backends make it")]
+pub struct Snapshot {
+    /// The root.
+    pub root: Option<Stored>,
+    /// The bodies of the slots asked for, in that order.
+    pub records: Vec<Option<Bytes>>,
+    /// The newest number of each chain of events.
+    pub newest: Newest,
+    /// Whether the partition has any row (record, event, cipher, stage) although it has no root.
+    pub rows_without_root: bool,
 }
 
-/// The place of an event in its partition's log; later ones are greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(pub u64);
+/// The newest number of each chain of events; 0 where a chain has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "backends make it")]
+pub struct Newest {
+    /// Of changes and grants.
+    pub changes: EventNumber,
+    /// Of denials.
+    pub denials: EventNumber,
+}
+
+impl Newest {
+    /// The newest number of a chain.
+    #[must_use]
+    pub const fn of(&self, chain: EventChain) -> EventNumber {
+        match chain {
+            EventChain::Changes => self.changes,
+            EventChain::Denials => self.denials,
+        }
+    }
+}
+
+/// A page of events, newest first, and the root's revision of the same snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "backends make it")]
+pub struct StoredEvents {
+    /// The root's revision; `None` where there is no root.
+    pub root: Option<Revision>,
+    /// The events.
+    pub events: Vec<StoredEvent>,
+}
 
 /// A load that failed. Nothing was learned; the caller denies.
 #[derive(Debug, thiserror::Error)]
@@ -150,8 +213,8 @@ pub enum LoadError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// A guard failed. Nothing was written; load again.
-    #[error("a record changed since it was loaded")]
+    /// The root has another revision. Nothing was written; load again.
+    #[error("the partition changed since it was loaded")]
     Conflict,
     /// The store refused. Nothing was written.
     #[error("the store refused the commit")]

@@ -1,13 +1,33 @@
-//! The root record: the epochs, and which security records exist. Every batch guards it.
+//! The root: the sealed table of contents of a partition, and what steps see of it.
 
-use keywright_core::UnixSeconds;
+use std::collections::BTreeMap;
+
+use keywright_core::{Entropy, EntropyError, EventChain, UnixSeconds, chain_head};
 use serde::{Deserialize, Serialize};
 
-use crate::{Record, Slot};
+use crate::record::Record;
+use crate::slot::{MAX_SLOTS, SlotKinds, SlotName};
+use crate::{EventNumber, Newest, Recent, Revision};
 
-/// An account's root. Sessions, tokens, pending confirmations and held batches name the epochs they were made in and are
-/// void in others, so "end all sessions" is one write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The largest sealed root that is opened, in bytes: 256 entries of at most 66 bytes, the recent revisions, and room.
+pub const MAX_ROOT_BYTES: usize = 32 * 1024;
+
+/// How long after its expiry an entry of the contents is dropped, in seconds. Until then it is left alone, so that
+/// servers whose clocks differ do not drop what others still honour.
+pub const PRUNE_AFTER: u64 = 86_400;
+
+/// The most events of the chain of denials.
+pub const MAX_DENIALS: u64 = 1_000;
+
+/// The most events of the chain of changes.
+pub const MAX_CHANGES: u64 = 9_000;
+
+/// How many events are dropped at once when a chain is full, so that not every commit deletes.
+const FORGET_AT_ONCE: u64 = 64;
+
+/// An account's root, as steps see it. Sessions, tokens, pending confirmations and held batches name the epochs in which
+/// they were made and are void in others, so "end all sessions" is one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Root {
     /// Moved by a change of challenge, password, keys or address, by recovery, by an erase.
@@ -17,70 +37,28 @@ pub struct Root {
     /// Moved by a swap of the vault.
     pub key_epoch: u64,
     /// When the account's records were made, or last erased.
-    pub made: UnixSeconds,
+    pub created: UnixSeconds,
     /// Whether a host has seeded the account from a file, once.
     pub seeded: bool,
-    present: u32,
-}
-
-impl Record for Root {
-    const SCHEMA: u16 = 1;
 }
 
 impl Root {
-    pub(crate) const fn new(now: UnixSeconds) -> Self {
-        Self { credential_epoch: 1, factor_epoch: 1, key_epoch: 1, made: now, seeded: false, present: 0 }
+    /// A new root. Epochs start at random numbers: what a lost root had voided never becomes valid again.
+    pub(crate) fn new(entropy: &dyn Entropy, now: UnixSeconds) -> Result<Self, EntropyError> {
+        let epoch = || keywright_core::random_bytes(entropy).map(u64::from_be_bytes);
+        Ok(Self {
+            credential_epoch: epoch()?,
+            factor_epoch: epoch()?,
+            key_epoch: epoch()?,
+            created: now,
+            seeded: false,
+        })
     }
 
     /// The epochs that bind what is made now.
     #[must_use]
     pub const fn epochs(&self) -> Epochs {
         Epochs { credential: self.credential_epoch, factor: self.factor_epoch }
-    }
-
-    /// Voids what was made in the present credential epoch.
-    pub const fn move_credential_epoch(&mut self) {
-        self.credential_epoch = self.credential_epoch.saturating_add(1);
-    }
-
-    /// Voids what was made in the present factor epoch.
-    pub const fn move_factor_epoch(&mut self) {
-        self.factor_epoch = self.factor_epoch.saturating_add(1);
-    }
-
-    /// Voids what was made in the present key epoch.
-    pub const fn move_key_epoch(&mut self) {
-        self.key_epoch = self.key_epoch.saturating_add(1);
-    }
-
-    /// After an erase: nothing exists, everything made before is void.
-    pub(crate) const fn erased(&self, now: UnixSeconds) -> Self {
-        let mut next = Self { made: now, present: 0, seeded: self.seeded, ..*self };
-        next.move_credential_epoch();
-        next.move_factor_epoch();
-        next.move_key_epoch();
-        next
-    }
-
-    /// The same, with the present records of another.
-    pub(crate) fn present_as(&self, other: &Self) -> Self {
-        Self { present: other.present, ..self.clone() }
-    }
-
-    pub(crate) fn says_present(&self, slot: Slot) -> Option<bool> {
-        slot.presence().map(|bit| self.present & bit != 0)
-    }
-
-    /// Notes whether a record exists. Gives whether that is news.
-    pub(crate) fn note(&mut self, slot: Slot, exists: bool) -> bool {
-        let Some(bit) = slot.presence() else { return false };
-        let before = self.present;
-        if exists {
-            self.present |= bit;
-        } else {
-            self.present &= !bit;
-        }
-        self.present != before
     }
 }
 
@@ -92,4 +70,220 @@ pub struct Epochs {
     pub credential: u64,
     /// The factor epoch.
     pub factor: u64,
+}
+
+/// What the contents say of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// The revision under which the record was last put: it opens under no other.
+    pub(crate) revision: Revision,
+    /// From when on it may be missing; `None` for a record that lasts.
+    pub(crate) expiry: Option<UnixSeconds>,
+}
+
+/// One chain of events, as the root vouches for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Chain {
+    /// The oldest number that is kept.
+    pub(crate) first: EventNumber,
+    /// The number of the next event.
+    pub(crate) next: EventNumber,
+    /// When the oldest that is kept was told, or an earlier moment.
+    pub(crate) since: UnixSeconds,
+    /// The head after the newest.
+    pub(crate) head: [u8; 32],
+}
+
+impl Chain {
+    const EMPTY: Self = Self { first: 1, next: 1, since: UnixSeconds::EPOCH, head: [0; 32] };
+
+    /// Appends an event; returns its number and the head before it.
+    pub(crate) fn append(&mut self, at: UnixSeconds, json: &[u8]) -> (EventNumber, [u8; 32]) {
+        let (number, prev) = (self.next, self.head);
+        if number == self.first {
+            self.since = at;
+        }
+        self.head = chain_head(&prev, number, at, json);
+        self.next = number.saturating_add(1);
+        (number, prev)
+    }
+
+    /// Drops the oldest if there are more than `most`; returns the new oldest number.
+    fn trim(&mut self, most: u64) -> Option<EventNumber> {
+        if self.next.saturating_sub(self.first) <= most {
+            return None;
+        }
+        self.first = self.next.saturating_sub(most.saturating_sub(FORGET_AT_ONCE.min(most / 2)));
+        Some(self.first)
+    }
+}
+
+/// The sealed body of a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RootRecord {
+    /// What steps see; `None` in a blank root, which only says that a creation did not happen.
+    pub(crate) state: Option<Root>,
+    pub(crate) recent: Recent,
+    #[serde(with = "contents")]
+    pub(crate) contents: BTreeMap<SlotName, Entry>,
+    pub(crate) chains: [Chain; 2],
+    /// From when on the whole partition may be swept.
+    pub(crate) expires: Option<UnixSeconds>,
+    /// The earliest due work.
+    pub(crate) due_at: Option<UnixSeconds>,
+}
+
+impl Record for RootRecord {
+    const SCHEMA: u16 = 1;
+}
+
+impl RootRecord {
+    /// What an absent root counts as.
+    pub(crate) const fn blank() -> Self {
+        Self {
+            state: None,
+            recent: Recent::new(),
+            contents: BTreeMap::new(),
+            chains: [Chain::EMPTY; 2],
+            expires: None,
+            due_at: None,
+        }
+    }
+
+    pub(crate) const fn chain(&self, chain: EventChain) -> &Chain {
+        let [changes, denials] = &self.chains;
+        match chain {
+            EventChain::Changes => changes,
+            EventChain::Denials => denials,
+        }
+    }
+
+    pub(crate) const fn chain_mut(&mut self, chain: EventChain) -> &mut Chain {
+        let [changes, denials] = &mut self.chains;
+        match chain {
+            EventChain::Changes => changes,
+            EventChain::Denials => denials,
+        }
+    }
+
+    /// Drops the oldest events of full chains; returns what a batch must forget.
+    pub(crate) fn trim_chains(&mut self) -> Vec<(EventChain, EventNumber)> {
+        let most = |chain| match chain {
+            EventChain::Changes => MAX_CHANGES,
+            EventChain::Denials => MAX_DENIALS,
+        };
+        EventChain::ALL
+            .into_iter()
+            .filter_map(|chain| self.chain_mut(chain).trim(most(chain)).map(|first| (chain, first)))
+            .collect()
+    }
+
+    /// Whether the newest events of the store are those that this root has seen.
+    pub(crate) fn tells_newest(&self, newest: &Newest) -> Option<EventChain> {
+        EventChain::ALL.into_iter().find(|&chain| self.chain(chain).next.saturating_sub(1) != newest.of(chain))
+    }
+
+    /// Whether it is one that this version can have written, under this revision.
+    pub(crate) fn is_sound(&self, own: Revision) -> bool {
+        self.recent.is_sound(own)
+            && self.contents.len() <= usize::from(MAX_SLOTS)
+            && (self.state.is_some() || self.contents.is_empty())
+            && self.chains.iter().all(|chain| chain.first >= 1 && chain.first <= chain.next)
+    }
+
+    /// The first kind that is unknown, or that has more slots than it declares.
+    pub(crate) fn undeclared(&self, kinds: &SlotKinds) -> Option<SlotName> {
+        let most = |name: &SlotName| kinds.find(name.kind()).map_or(0, |kind| usize::from(kind.most()));
+        let of_kind = |name: &SlotName| self.contents.keys().filter(|other| other.kind() == name.kind()).count();
+        self.contents.keys().find(|name| of_kind(name) > most(name)).copied()
+    }
+}
+
+/// Entries as a list: a decoder of maps would keep the last of two equal names without a word.
+mod contents {
+    use std::collections::BTreeMap;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Entry;
+    use crate::slot::{KindName, SlotName};
+
+    pub(super) fn serialize<S: Serializer>(contents: &BTreeMap<SlotName, Entry>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(contents.iter().map(|(name, entry)| (name.kind(), name.id(), entry)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<SlotName, Entry>, D::Error> {
+        let list = Vec::<(KindName, Option<[u8; 16]>, Entry)>::deserialize(from)?;
+        let count = list.len();
+        let contents: BTreeMap<_, _> =
+            list.into_iter().map(|(kind, id, entry)| (SlotName::new(kind, id), entry)).collect();
+        if contents.len() == count { Ok(contents) } else { Err(D::Error::custom("a slot is listed twice")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::encode;
+    use crate::slot::KindName;
+
+    fn with_slots(count: u8) -> RootRecord {
+        let mut root = RootRecord::blank();
+        root.state = Some(Root::new(&keywright_core::SystemEntropy, UnixSeconds::EPOCH.plus(1_700_000_000)).unwrap());
+        for at in 0..16 {
+            root.recent.push(Revision::from_bytes([at; 16]));
+        }
+        for at in 0..count {
+            let name = SlotName::new(KindName::new("session"), Some([at; 16]));
+            let expiry = Some(UnixSeconds::EPOCH.plus(1_700_000_000));
+            root.contents.insert(name, Entry { revision: Revision::from_bytes([at; 16]), expiry });
+        }
+        root
+    }
+
+    #[test]
+    fn a_root_of_twenty_entries_stays_inline() {
+        // Beyond 1.9 KB PostgreSQL moves the body out of line: two more rows a commit.
+        let size = encode(&with_slots(20)).unwrap().len();
+        assert!(size < 1_900, "{size} bytes");
+    }
+
+    #[test]
+    fn a_slot_listed_twice_is_no_root() {
+        let entry = Entry { revision: Revision::ZERO, expiry: None };
+        let list = vec![(KindName::new("a"), None::<[u8; 16]>, entry); 2];
+        let bytes = postcard::to_allocvec(&list).unwrap();
+        let mut reader = postcard::Deserializer::from_bytes(&bytes);
+        assert!(contents::deserialize(&mut reader).is_err());
+    }
+
+    #[test]
+    fn chains_are_trimmed_from_the_old_end() {
+        let mut root = with_slots(0);
+        for _ in 0..MAX_DENIALS {
+            root.chain_mut(EventChain::Denials).append(UnixSeconds::EPOCH, b"{}");
+        }
+        assert!(root.trim_chains().is_empty());
+        root.chain_mut(EventChain::Denials).append(UnixSeconds::EPOCH, b"{}");
+        let [(EventChain::Denials, first)] = root.trim_chains()[..] else { panic!("one chain is full") };
+        let chain = root.chain(EventChain::Denials);
+        assert_eq!((first, chain.first, chain.next), (66, 66, MAX_DENIALS + 2));
+        assert!(root.is_sound(Revision::ZERO) || root.recent.as_slice().contains(&Revision::ZERO));
+    }
+
+    #[test]
+    fn unsound_roots_are_told() {
+        let own = Revision::from_bytes([0xee; 16]);
+        assert!(with_slots(3).is_sound(own));
+        assert!(!with_slots(3).is_sound(Revision::from_bytes([3; 16])), "its own revision is among those before");
+        let mut repeated = with_slots(0);
+        repeated.recent.push(Revision::from_bytes([15; 16]));
+        assert!(!repeated.is_sound(own));
+        let mut kinds = SlotKinds::new();
+        assert!(with_slots(1).undeclared(&kinds).is_some());
+        kinds.add(&[crate::SlotFamily::<u8, crate::slot::Expiring>::expiring("session", 2).kind()]).unwrap();
+        assert!(with_slots(2).undeclared(&kinds).is_none());
+        assert!(with_slots(3).undeclared(&kinds).is_some());
+    }
 }

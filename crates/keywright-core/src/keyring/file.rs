@@ -230,7 +230,7 @@ mod tests {
         let path = folder.path().join("keyring.toml");
         let made = Keyring::create(&path, &SystemEntropy).unwrap();
         let read = Keyring::load(&path).unwrap();
-        assert_eq!(made.kids().collect::<Vec<_>>(), read.kids().collect::<Vec<_>>());
+        assert_eq!(made.key_ids().collect::<Vec<_>>(), read.key_ids().collect::<Vec<_>>());
         assert_eq!(made.index("x").unwrap().mac(&[]), read.index("x").unwrap().mac(&[]));
         assert!(matches!(Keyring::create(&path, &SystemEntropy), Err(KeyringFileError::Exists)));
         #[cfg(unix)]
@@ -254,7 +254,7 @@ mod tests {
             threads
                 .into_iter()
                 .map(|thread| thread.join().unwrap())
-                .map(|(ring, how)| (ring.kids().next(), how))
+                .map(|(ring, how)| (ring.key_ids().next(), how))
                 .collect()
         });
         assert_eq!(kids.iter().filter(|(_, how)| *how == Opened::Created).count(), 1);

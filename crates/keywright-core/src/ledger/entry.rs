@@ -1,274 +1,334 @@
-//! One door's entry: what is stored, and the arithmetic on it.
+//! The entry of one secret: who is known, who is admitted, which guesses are unjudged, and how each client is judged.
 
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Serialize, Serializer};
-
-use super::policy::MAX_DEVICES;
-use super::{DeviceTag, Door, GuessLedger, Lane, LedgerPolicy, REPLAY_NOTE_SECONDS, Refusal, Strength};
+use super::failures::{Failures, Opening, Unknown};
+use super::mail::UnlockMail;
+use super::outcome::Refusal;
+use super::policy::{ADMISSION_SECONDS, Limits, MAX_IN_FLIGHT, SHUT_RETRY_AFTER};
+use super::stored::MAX_PENDING;
+use super::told::Tallies;
+use super::{Client, ClientTag, Generation, LedgerPolicy, Strength};
 use crate::UnixSeconds;
 
-/// A lane's failures since its last success.
+/// What a guess counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Streak {
-    pub(super) count: u16,
+pub(super) enum Place {
+    /// The unknown clients together.
+    Unknown,
+    /// A known client.
+    Known(ClientTag),
+    /// An admission.
+    Admitted(ClientTag),
+    /// Nothing more: the guess was counted before its verdict.
+    Counted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) tag: ClientTag,
+    pub(super) failures: Failures,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Admitted {
+    pub(super) tag: ClientTag,
+    pub(super) tries: u8,
     pub(super) until: UnixSeconds,
 }
 
-impl Default for Streak {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
-impl Default for Load {
-    fn default() -> Self {
-        Self::NONE
-    }
-}
-
-impl Streak {
-    const NONE: Self = Self { count: 0, until: UnixSeconds::EPOCH };
-
-    /// The end of the wait as of `now`: an `until` further away than its own wait comes from a clock that went back.
-    fn end(&self, policy: &LedgerPolicy, now: UnixSeconds) -> UnixSeconds {
-        self.until.min(now.plus(policy.wait(self.count)))
-    }
-
-    fn add(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
-        self.count = self.count.saturating_add(1);
-        self.until = now.plus(policy.wait(self.count));
-    }
-}
-
-/// A credential that passed this door, and its own lane.
+/// A guess that the host has not judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Device {
-    pub(super) tag: DeviceTag,
-    pub(super) streak: Streak,
-}
-
-/// Wrong guesses of all lanes, leaking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Load {
-    /// As it stood at `at`.
-    pub(super) level: u16,
-    /// Up to here all leaks are taken off. Moves forward only, so that no day leaks twice.
+pub(super) struct Pending {
+    pub(super) id: [u8; 8],
+    pub(super) place: Place,
     pub(super) at: UnixSeconds,
 }
 
-impl Load {
-    const NONE: Self = Self { level: 0, at: UnixSeconds::EPOCH };
-
-    fn add(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
-        let leaks = now.since(self.at).checked_div(policy.leak_seconds).unwrap_or(0);
-        match u16::try_from(leaks).ok().and_then(|leaks| self.level.checked_sub(leaks)).filter(|&level| level > 0) {
-            Some(level) => {
-                self.level = level;
-                self.at = self.at.plus(leaks.saturating_mul(policy.leak_seconds));
-            }
-            // Empty: the next leak is a whole period after the charge that comes now.
-            None => *self = Self { level: 0, at: self.at.max(now) },
-        }
-        self.level = self.level.saturating_add(1);
-    }
-
-    /// When the level is below `limit` (at least 1) by itself; a time in the past if it is already.
-    fn end(&self, policy: &LedgerPolicy, limit: u16) -> UnixSeconds {
-        match self.level.checked_sub(limit) {
-            None => UnixSeconds::EPOCH,
-            Some(over) => self.at.plus(u64::from(over).saturating_add(1).saturating_mul(policy.leak_seconds)),
-        }
-    }
-}
-
-/// One door.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// How often it was unlocked or cleared: a charge from before is not given back from what came after.
-    pub(super) unlocks: u32,
-    pub(super) stranger: Streak,
-    /// By their last right guess, the latest last. At most [`MAX_DEVICES`], no tag twice.
-    pub(super) devices: Vec<Device>,
-    pub(super) load: Load,
-    /// When a replay was told last; 1970 for never.
-    pub(super) replay: UnixSeconds,
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self { unlocks: 0, stranger: Streak::NONE, devices: Vec::new(), load: Load::NONE, replay: UnixSeconds::EPOCH }
-    }
+    pub(super) generation: Generation,
+    pub(super) unknown: Unknown,
+    /// By their last right guess, the latest last: an order, not a time, so that no clock decides who makes room. Who lacks
+    /// the secret can neither become known, nor push a client out, nor keep a stolen one from growing old.
+    pub(super) known: Vec<Known>,
+    pub(super) admitted: Vec<Admitted>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) mail: Option<UnlockMail>,
+    /// Not of this generation, but of the secret.
+    pub(super) told: Tallies,
 }
 
 impl Entry {
-    /// The devices that count under this policy, which may be stricter than the one they were learnt under.
-    fn known(&self, policy: &LedgerPolicy) -> impl Iterator<Item = &Device> {
-        let surplus = self.devices.len().saturating_sub(policy.devices);
-        self.devices.iter().skip(surplus).filter(|device| device.streak.count < policy.device_forget)
-    }
-
-    /// True if the caller is a known device.
-    pub(super) fn is_known(&self, policy: &LedgerPolicy, tag: Option<DeviceTag>) -> bool {
-        tag.is_some_and(|tag| self.known(policy).any(|device| device.tag == tag))
-    }
-
-    /// The caller's lane, and whether it is a known device's.
-    fn lane(&self, policy: &LedgerPolicy, tag: Option<DeviceTag>) -> (bool, &Streak) {
-        match tag.and_then(|tag| self.known(policy).find(|device| device.tag == tag)) {
-            Some(device) => (true, &device.streak),
-            None => (false, &self.stranger),
+    pub(super) const fn new(generation: Generation) -> Self {
+        Self {
+            generation,
+            unknown: Unknown::NONE,
+            known: Vec::new(),
+            admitted: Vec::new(),
+            pending: Vec::new(),
+            mail: None,
+            told: Tallies::NONE,
         }
     }
 
-    fn lane_mut(&mut self, policy: &LedgerPolicy, tag: Option<DeviceTag>) -> (bool, &mut Streak) {
-        if self.is_known(policy, tag)
-            && let Some(device) = self.devices.iter_mut().find(|device| Some(device.tag) == tag)
-        {
-            return (true, &mut device.streak);
-        }
-        (false, &mut self.stranger)
+    /// Begins another generation: nothing but the counted denials stays.
+    pub(super) fn restart(&mut self, generation: Generation) {
+        *self = Self { told: self.told, ..Self::new(generation) };
     }
 
-    /// Whether the caller's guess is refused at `now`.
-    pub(super) fn refusal(
+    /// Whether the entry says no more than an absent one.
+    pub(super) fn is_blank(&self) -> bool {
+        *self == Self::new(self.generation)
+    }
+
+    /// Moves every moment that lies in the future to where it is believed.
+    pub(super) fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        self.unknown.settle(policy, now);
+        for known in &mut self.known {
+            known.failures.settle(policy, now);
+        }
+        for admitted in &mut self.admitted {
+            admitted.until = admitted.until.min(now.plus(ADMISSION_SECONDS));
+        }
+        for pending in &mut self.pending {
+            pending.at = pending.at.min(now);
+        }
+        if let Some(mail) = &mut self.mail {
+            mail.settle(now);
+        }
+        self.told.settle(now);
+    }
+
+    /// Does what time alone does: charges the guesses that were never judged, ends admissions. Also drops the known clients
+    /// that the policy, which may be stricter now, has no place for.
+    pub(super) fn catch_up(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        self.settle(policy, now);
+        let late = |pending: &Pending| pending.at.plus(policy.verdict_seconds) <= now;
+        let mut overdue: Vec<Pending> = self.pending.iter().copied().filter(late).collect();
+        self.pending.retain(|pending| !late(pending));
+        overdue.sort_by_key(|pending| pending.at);
+        for pending in overdue {
+            self.charge(policy, pending.place, pending.at.plus(policy.verdict_seconds));
+        }
+        self.admitted.retain(|admitted| now < admitted.until);
+        while self.known.len() > policy.known_clients {
+            self.evict();
+        }
+    }
+
+    /// Whether the client is a known one.
+    pub(super) fn is_known(&self, client: Client) -> bool {
+        client.tag().is_some_and(|tag| self.known.iter().any(|known| known.tag == tag))
+    }
+
+    /// Returns what the client's next guess counts for, or why it is not looked at. The entry has caught up with `now`.
+    pub(super) fn judge(
         &self,
         policy: &LedgerPolicy,
         strength: Strength,
-        tag: Option<DeviceTag>,
+        client: Client,
         now: UnixSeconds,
-    ) -> Option<Refusal> {
-        let (known, streak) = self.lane(policy, tag);
-        let mut end = streak.end(policy, now);
-        if strength == Strength::Guessable {
-            if !known && streak.count >= policy.stranger_lock {
-                return Some(Refusal { retry_after: policy.max_wait, locked: true, changed: false });
-            }
-            let limit = if known { policy.known_load_limit } else { policy.stranger_load_limit };
-            end = end.max(self.load.end(policy, limit));
+    ) -> Result<Place, Refusal> {
+        let named = || self.admitted.iter().filter(|admitted| client.is_named_by(admitted.tag));
+        if let Some(admitted) = named().find(|admitted| self.tries_free(admitted) > 0) {
+            return Ok(Place::Admitted(admitted.tag));
         }
-        let retry_after = end.since(now);
-        (retry_after > 0).then_some(Refusal { retry_after, locked: false, changed: false })
+        let guessable = strength == Strength::Guessable;
+        let known = self.known.iter().find(|known| client.tag() == Some(known.tag));
+        // A known client whose admission is used up is judged as any known client: an admission may name a network, and
+        // the others on it must not hold it up.
+        if let Some(known) = known {
+            let place = Place::Known(known.tag);
+            return self.judge_lane(policy, &known.failures, &policy.known, guessable, place, now);
+        }
+        let lane = self.judge_lane(policy, &self.unknown.failures, &policy.unknown, guessable, Place::Unknown, now);
+        if named().next().is_none() {
+            return lane;
+        }
+        // No tries are left, or all are in flight. If they end badly, the client is an unknown one after its admissions.
+        if let Some(free) = named().filter_map(|admitted| self.verdict_frees(policy, admitted)).min() {
+            return Err(Refusal { retry_after: free.since(now), locked: false, unjudged: true, changed: false });
+        }
+        let end = named().map(|admitted| admitted.until).max().unwrap_or(now);
+        let unjudged = named().any(|admitted| admitted.tries > 0);
+        let mut refusal = Refusal { retry_after: end.since(now), locked: false, unjudged, changed: false };
+        if let Err(lane) = lane {
+            refusal.retry_after = refusal.retry_after.max(lane.retry_after);
+            refusal.locked = lane.locked;
+        }
+        Err(refusal)
     }
 
-    /// Begins the caller's wait once more at `now` if it is further away than its own length. True if it was.
-    pub(super) fn reanchor(&mut self, policy: &LedgerPolicy, tag: Option<DeviceTag>, now: UnixSeconds) -> bool {
-        let (_, streak) = self.lane_mut(policy, tag);
-        let end = streak.end(policy, now);
-        core::mem::replace(&mut streak.until, end) != end
-    }
-
-    /// Counts a wrong guess. Gives whether it was a known device's, the lane's streak, and whether the device is forgotten.
-    pub(super) fn charge(
-        &mut self,
+    fn judge_lane(
+        &self,
         policy: &LedgerPolicy,
-        tag: Option<DeviceTag>,
+        failures: &Failures,
+        limits: &Limits,
+        guessable: bool,
+        place: Place,
         now: UnixSeconds,
-    ) -> (bool, u16, bool) {
-        self.load.add(policy, now);
-        let (known, streak) = self.lane_mut(policy, tag);
-        streak.add(policy, now);
-        let count = streak.count;
-        let forgotten = known && count >= policy.device_forget;
-        self.drop_unknown(policy);
-        (known, count, forgotten)
-    }
-
-    /// Clears the lane that passed and makes `passed` known.
-    pub(super) fn forgive(&mut self, policy: &LedgerPolicy, lane: &Lane, passed: Option<DeviceTag>) {
-        match lane.tag.filter(|_| lane.known) {
-            // Also when the charge now given back, or another one meanwhile, made the device forgotten.
-            Some(own) => self.learn(own),
-            None => self.stranger = Streak::NONE,
+    ) -> Result<Place, Refusal> {
+        let in_flight: Vec<UnixSeconds> =
+            self.pending.iter().filter(|pending| pending.place == place).map(|pending| pending.at).collect();
+        let count = u16::try_from(in_flight.len()).unwrap_or(u16::MAX);
+        let open = matches!(failures.opening(limits, guessable), Opening::At(moment) if moment <= now);
+        let room = count == 0
+            || (in_flight.len() < MAX_IN_FLIGHT && failures.has_room_beside(policy, limits, guessable, count, now));
+        if open && room {
+            return Ok(place);
         }
-        if let Some(passed) = passed {
-            self.learn(passed);
+        // What is told must come true: every unjudged guess may be wrong, and be charged as late as can be.
+        let mut worst = *failures;
+        let mut last = now;
+        for at in in_flight {
+            last = last.max(at.plus(policy.verdict_seconds));
+            worst.charge(policy, limits, at.plus(policy.verdict_seconds));
         }
-        self.drop_unknown(policy);
-    }
-
-    /// Puts a device last, with a clean streak.
-    fn learn(&mut self, tag: DeviceTag) {
-        self.devices.retain(|device| device.tag != tag);
-        self.devices.push(Device { tag, streak: Streak::NONE });
-    }
-
-    /// Drops the devices that do not count: too many failures, or too many devices.
-    fn drop_unknown(&mut self, policy: &LedgerPolicy) {
-        let surplus = self.devices.len().saturating_sub(policy.devices);
-        self.devices.drain(..surplus);
-        self.devices.retain(|device| device.streak.count < policy.device_forget);
-    }
-
-    /// Remembers that a replay is told now, unless one was a moment ago. After the clock went back it is told anew, once.
-    pub(super) fn note_replay(&mut self, now: UnixSeconds) {
-        let told = self.replay;
-        if told == UnixSeconds::EPOCH || now < told || now.since(told) >= REPLAY_NOTE_SECONDS {
-            self.replay = now;
-        }
-    }
-
-    /// Clears streaks and load. True if there were any.
-    pub(super) fn unlock(&mut self) -> bool {
-        let spotless = |streak: &Streak| streak.count == 0;
-        let nothing =
-            self.load.level == 0 && spotless(&self.stranger) && self.devices.iter().all(|d| spotless(&d.streak));
-        if nothing {
-            return false;
-        }
-        self.unlocks = self.unlocks.wrapping_add(1);
-        self.stranger = Streak::NONE;
-        self.load = Load::NONE;
-        for device in &mut self.devices {
-            device.streak = Streak::NONE;
-        }
-        true
-    }
-
-    /// Forgets all but the count of unlocks. True if there was anything.
-    pub(super) fn clear(&mut self) -> bool {
-        let had_devices = !self.devices.is_empty();
-        self.devices.clear();
-        self.unlock() || had_devices
-    }
-}
-
-/// The stored form before its bounds are checked.
-#[derive(Deserialize)]
-#[serde(rename = "GuessLedger")]
-pub(super) struct StoredLedger {
-    doors: Vec<(Door, Entry)>,
-}
-
-/// Writes the doors as [`StoredLedger`] reads them. Not as a map: a decoder would keep the last of two equal doors.
-pub(super) fn in_order<S: Serializer>(doors: &BTreeMap<Door, Entry>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(doors)
-}
-
-/// Why a stored ledger is none. Says nothing of its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum StoredLedgerError {
-    #[error("the doors of a guess ledger are not in ascending order, each at most once")]
-    Doors,
-    #[error("a door of a guess ledger has more than {MAX_DEVICES} devices, or one twice")]
-    Devices,
-}
-
-impl TryFrom<StoredLedger> for GuessLedger {
-    type Error = StoredLedgerError;
-    fn try_from(stored: StoredLedger) -> Result<Self, Self::Error> {
-        if !stored.doors.is_sorted_by(|(a, _), (b, _)| a < b) {
-            return Err(StoredLedgerError::Doors);
-        }
-        let sound = |(_, entry): &(Door, Entry)| {
-            let devices = &entry.devices;
-            devices.len() <= MAX_DEVICES
-                && devices.iter().all(|device| devices.iter().filter(|other| other.tag == device.tag).count() == 1)
+        let (retry_after, locked) = match worst.opening(limits, guessable) {
+            Opening::At(moment) => (moment.max(last).since(now).max(1), false),
+            Opening::Shut => (SHUT_RETRY_AFTER, true),
         };
-        if !stored.doors.iter().all(sound) {
-            return Err(StoredLedgerError::Devices);
+        Err(Refusal { retry_after, locked, unjudged: open, changed: false })
+    }
+
+    /// The tries of an admission that may begin now.
+    fn tries_free(&self, admitted: &Admitted) -> usize {
+        let in_flight = self.in_flight(Place::Admitted(admitted.tag));
+        usize::from(admitted.tries).min(MAX_IN_FLIGHT).saturating_sub(in_flight)
+    }
+
+    /// When the next verdict frees a try of an admission, wrong as it may be.
+    fn verdict_frees(&self, policy: &LedgerPolicy, admitted: &Admitted) -> Option<UnixSeconds> {
+        let place = Place::Admitted(admitted.tag);
+        if usize::from(admitted.tries) <= self.in_flight(place) {
+            return None;
         }
-        Ok(Self { doors: stored.doors.into_iter().collect() })
+        let first = self.pending.iter().filter(|pending| pending.place == place).map(|pending| pending.at).min()?;
+        Some(first.plus(policy.verdict_seconds)).filter(|&verdict| verdict < admitted.until)
+    }
+
+    fn in_flight(&self, place: Place) -> usize {
+        self.pending.iter().filter(|pending| pending.place == place).count()
+    }
+
+    /// Counts a wrong guess and returns the streak that it makes.
+    pub(super) fn charge(&mut self, policy: &LedgerPolicy, place: Place, now: UnixSeconds) -> u16 {
+        match place {
+            Place::Known(tag) => {
+                if let Some(known) = self.known.iter_mut().find(|known| known.tag == tag) {
+                    known.failures.charge(policy, &policy.known, now);
+                    return known.failures.streak;
+                }
+            }
+            Place::Admitted(tag) => {
+                // If the admission has ended, the guess was one of its tries all the same.
+                let admitted = self.admitted.iter_mut().find(|admitted| admitted.tag == tag);
+                let left = admitted.map_or(0, |admitted| {
+                    admitted.tries = admitted.tries.saturating_sub(1);
+                    admitted.tries
+                });
+                return u16::from(policy.admitted_tries.saturating_sub(left));
+            }
+            Place::Counted => return 0,
+            Place::Unknown => {}
+        }
+        self.unknown.charge(policy, now);
+        self.unknown.failures.streak
+    }
+
+    /// Books a right guess of the client: it becomes known, its streak ends, and the unknown clients' streak falls.
+    pub(super) fn forgive(&mut self, policy: &LedgerPolicy, client: Client, now: UnixSeconds) {
+        self.unknown.relax(policy, now);
+        if let Some(tag) = client.tag() {
+            self.learn(policy, tag, now);
+        }
+    }
+
+    /// Makes a client known, as the one that was right last.
+    pub(super) fn learn(&mut self, policy: &LedgerPolicy, tag: ClientTag, now: UnixSeconds) {
+        let mut failures = Failures::NONE;
+        if let Some(at) = self.known.iter().position(|known| known.tag == tag) {
+            failures = self.known.remove(at).failures;
+            failures.end_streak();
+        } else if policy.known_clients == 0 {
+            return;
+        } else if self.known.len() >= policy.known_clients
+            && let Some((leaving, in_flight)) = self.evict()
+        {
+            failures = leaving.failures.inherit(&policy.known, in_flight, now);
+        }
+        self.known.push(Known { tag, failures });
+    }
+
+    /// Removes the client that was right longest ago. Its unjudged guesses count at once, for whoever takes its place.
+    fn evict(&mut self) -> Option<(Known, usize)> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let leaving = self.known.remove(0);
+        let place = Place::Known(leaving.tag);
+        let in_flight = self.in_flight(place);
+        for pending in self.pending.iter_mut().filter(|pending| pending.place == place) {
+            pending.place = Place::Counted;
+        }
+        Some((leaving, in_flight))
+    }
+
+    /// Notes a guess that the host is to judge.
+    pub(super) fn begin(&mut self, policy: &LedgerPolicy, place: Place, id: [u8; 8], now: UnixSeconds) {
+        // An id that comes twice would hide a guess: the first one counts as wrong.
+        if let Some(twin) = self.take_pending(id) {
+            self.charge(policy, twin.place, now);
+        }
+        // `judge` keeps every client at four; a lane that is used twice does not make a record that cannot be read.
+        if self.in_flight(place) >= MAX_IN_FLIGHT
+            && let Some(at) = self.pending.iter().position(|pending| pending.place == place)
+        {
+            self.pending.remove(at);
+            self.charge(policy, place, now);
+        }
+        // So only counted ones can fill the list.
+        while self.pending.len() >= MAX_PENDING {
+            let at = self.pending.iter().position(|pending| pending.place == Place::Counted).unwrap_or(0);
+            let oldest = self.pending.remove(at);
+            self.charge(policy, oldest.place, now);
+        }
+        self.pending.push(Pending { id, place, at: now });
+    }
+
+    /// Takes out the unjudged guess with this id.
+    pub(super) fn take_pending(&mut self, id: [u8; 8]) -> Option<Pending> {
+        let at = self.pending.iter().position(|pending| pending.id == id)?;
+        Some(self.pending.remove(at))
+    }
+
+    /// Admits a client for an hour. An earlier admission of it ends.
+    pub(super) fn admit(&mut self, policy: &LedgerPolicy, tag: ClientTag, now: UnixSeconds) -> UnixSeconds {
+        let until = now.plus(ADMISSION_SECONDS);
+        self.admitted.retain(|admitted| admitted.tag != tag);
+        // What an earlier admission left unjudged was one of its tries, and takes none of the new ones.
+        for pending in self.pending.iter_mut().filter(|pending| pending.place == Place::Admitted(tag)) {
+            pending.place = Place::Counted;
+        }
+        self.admitted.push(Admitted { tag, tries: policy.admitted_tries, until });
+        until
+    }
+
+    /// Clears streaks, waits and levels, and the admissions that are used up. Unjudged guesses count as wrong before it.
+    /// Known clients stay known.
+    pub(super) fn unlock(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        self.unknown = Unknown::NONE;
+        for known in &mut self.known {
+            known.failures = Failures::NONE;
+        }
+        for pending in std::mem::take(&mut self.pending) {
+            // An admission keeps its other tries.
+            if let Place::Admitted(_) = pending.place {
+                self.charge(policy, pending.place, now);
+            }
+            self.pending.push(Pending { place: Place::Counted, ..pending });
+        }
+        self.admitted.retain(|admitted| admitted.tries > 0);
     }
 }

@@ -1,7 +1,10 @@
 //! What the ledger answers.
 
-use super::{DeviceTag, Door, Strength};
-use crate::{EventKind, UnixSeconds};
+use std::fmt;
+
+use super::entry::Place;
+use super::{Attempt, Client, Generation, SecretKind, SecretName};
+use crate::UnixSeconds;
 
 /// Whether a guess may be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,134 +14,232 @@ use crate::{EventKind, UnixSeconds};
     reason = "a decision has two sides; no caller should need a wildcard arm that admits"
 )]
 pub enum Admission {
-    /// Look at the guess, then charge or forgive this lane.
+    /// The guess may be looked at. Charge or forgive this lane afterwards, in the same commit.
     Open(Lane),
-    /// Do not look at the guess.
+    /// The guess must not be looked at.
     Refused(Refusal),
 }
 
-/// The caller's lane at a door, open for one guess. Only [`GuessLedger::admit`](super::GuessLedger::admit) makes it, so
-/// nothing is charged or forgiven that was not admitted. It is no state: it is not stored, and a step that runs again
-/// asks again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one guess counts for: its secret, its client, and how the client is judged. Only
+/// [`GuessLedger::admit`](super::GuessLedger::admit) makes one, so nothing is charged or forgiven that was not admitted.
+/// It is not stored, and a step that runs again asks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane {
-    pub(super) door: Door,
-    pub(super) strength: Strength,
-    pub(super) tag: Option<DeviceTag>,
+    pub(super) attempt: Attempt,
+    pub(super) place: Place,
     pub(super) known: bool,
 }
 
 impl Lane {
-    /// The secret.
+    /// Returns the kind of secret.
     #[must_use]
-    pub const fn door(&self) -> Door {
-        self.door
+    pub const fn secret(&self) -> SecretKind {
+        self.attempt.secret
     }
 
-    /// The caller's credential, as given to `admit`.
+    /// Returns the generation of the secret.
     #[must_use]
-    pub const fn tag(&self) -> Option<DeviceTag> {
-        self.tag
+    pub const fn generation(&self) -> Generation {
+        self.attempt.generation
     }
 
-    /// True for a known device, false for a stranger.
+    /// Returns the client, as it was given to `admit`.
+    #[must_use]
+    pub const fn client(&self) -> Client {
+        self.attempt.client
+    }
+
+    /// Whether the client passed this secret, or the one before it, already.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.known
     }
+
+    /// Whether the guess is one of an admission's tries. A known client can be admitted as well.
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        matches!(self.place, Place::Admitted(_))
+    }
 }
 
-/// Why and until when a guess is not looked at.
+/// Why and for how long a guess is not looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub(super) retry_after: u64,
     pub(super) locked: bool,
+    pub(super) unjudged: bool,
     pub(super) changed: bool,
 }
 
 impl Refusal {
-    /// Whole seconds, at least 1, for `Retry-After`.
+    /// Returns the whole seconds, at least 1, after which a guess of this client will be looked at, for `Retry-After`.
+    /// It is true unless somebody else guesses in the meantime; nobody else can make a known client wait.
     ///
-    /// For a wait or a full load: exactly the time until this lane opens by itself, if nobody guesses meanwhile and the
-    /// clock runs on. A lock has no such time; then it is the policy's longest wait, so that a client asks rarely.
+    /// Where only an act ends the refusal ([`is_locked`](Self::is_locked)), it is 86,400.
     #[must_use]
     pub const fn retry_after(&self) -> u64 {
         self.retry_after
     }
 
-    /// True if no time opens this lane, only [`GuessLedger::unlock`](super::GuessLedger::unlock).
+    /// Whether no time ends the refusal, only a right guess of another client, an admission or an unlock.
     #[must_use]
     pub const fn is_locked(&self) -> bool {
         self.locked
     }
 
-    /// True if the clock went back and the wait was begun anew at the present moment: store the ledger. Otherwise a
-    /// refusal has changed nothing and must write nothing, else a flood makes conflicts for the owner.
+    /// Whether nothing but guesses that the host has not judged yet stands in the way. The refusal usually ends as soon
+    /// as a verdict comes, so a server may let the request wait for a moment. The other answers of this refusal assume
+    /// the worst: that every one of them is wrong.
+    #[must_use]
+    pub const fn is_unjudged(&self) -> bool {
+        self.unjudged
+    }
+
+    /// Whether the ledger has to be stored: a moment that lay in the future was moved to where it is believed. It happens
+    /// once. Otherwise a refusal changes nothing and must write nothing, or a flood would make conflicts for the owner.
     #[must_use]
     pub const fn changed(&self) -> bool {
         self.changed
     }
 }
 
-/// A guess that was counted. Keep it until the host has judged the guess, for
-/// [`GuessLedger::give_back`](super::GuessLedger::give_back).
+/// A wrong guess that was counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     pub(super) lane: Lane,
     pub(super) streak: u16,
-    pub(super) forgotten: bool,
     pub(super) at: UnixSeconds,
-    /// Which of the door's lives it was charged to.
-    pub(super) unlocks: u32,
     pub(super) next: Option<Refusal>,
 }
 
 impl Charge {
-    /// The lane it was charged to.
+    /// Returns what it was charged to.
     #[must_use]
     pub const fn lane(&self) -> &Lane {
         &self.lane
     }
 
-    /// Wrong guesses of this lane since its last right one, this one included. `5` is the "fifth charged failure" of the
-    /// Nextcloud wire.
+    /// Returns the wrong guesses since the last right one, this one included: of the client if it is known, of all unknown
+    /// clients if it is not, and of an admission the tries that are used up.
     #[must_use]
     pub const fn streak(&self) -> u16 {
         self.streak
     }
 
-    /// What the caller meets if it guesses again at this very moment; `None`: the guess would be looked at.
+    /// Returns what the client meets if it guesses again at this very moment. `None` if that guess would be looked at.
     #[must_use]
     pub const fn next(&self) -> Option<&Refusal> {
         self.next.as_ref()
     }
 
-    /// The end of the wait (or full load) that this charge began for its lane, if it began one.
+    /// Returns the end of the wait or pause in which the client is now, if there is one and time ends it.
     #[must_use]
     pub fn paused_until(&self) -> Option<UnixSeconds> {
-        let next = self.next.as_ref().filter(|next| !next.locked && !self.forgotten)?;
+        let next = self.next.as_ref().filter(|next| !next.locked)?;
         Some(self.at.plus(next.retry_after))
     }
 
-    /// True if this charge locked the door to strangers.
+    /// Whether the client is now shut until somebody acts.
     #[must_use]
     pub fn locked(&self) -> bool {
-        !self.lane.known && self.next.as_ref().is_some_and(Refusal::is_locked)
+        self.next.as_ref().is_some_and(Refusal::is_locked)
+    }
+}
+
+/// A guess that the host is asked to judge. Keep it until the verdict, for
+/// [`settle_wrong`](super::GuessLedger::settle_wrong) or [`settle_right`](super::GuessLedger::settle_right).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a guess that is not settled is charged after a while"]
+pub struct PendingGuess {
+    pub(super) lane: Lane,
+    pub(super) id: [u8; 8],
+}
+
+impl PendingGuess {
+    /// Returns what the guess counts for.
+    #[must_use]
+    pub const fn lane(&self) -> &Lane {
+        &self.lane
     }
 
-    /// True if this charge made a known device a stranger again.
+    /// Returns the id under which it is stored.
     #[must_use]
-    pub const fn forgotten(&self) -> bool {
-        self.forgotten
+    pub const fn id(&self) -> [u8; 8] {
+        self.id
     }
+}
 
-    /// The one event of the wait or lock that this charge began. Refusals during it have none.
-    #[must_use]
-    pub fn event(&self) -> Option<EventKind> {
-        let door = self.lane.door;
-        if self.locked() {
-            return Some(EventKind::DoorLocked { door });
-        }
-        self.paused_until().map(|until| EventKind::DoorPaused { door, until })
+/// Whether a client was admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a client may not have been admitted"]
+#[expect(clippy::exhaustive_enums, reason = "a decision has two sides")]
+pub enum ClientAdmission {
+    /// The client's next guesses are looked at, whatever others have done.
+    Admitted {
+        /// The end of the admission.
+        until: UnixSeconds,
+    },
+    /// The account has had its admissions for now.
+    TooMany {
+        /// The whole seconds, at least 1, after which one is free again.
+        retry_after: u64,
+    },
+}
+
+/// What the mail to an owner who is shut out reports about the unknown clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutOut {
+    /// The wrong guesses since the last right one.
+    pub wrong_guesses: u16,
+    /// The moment of the first of them.
+    pub since: UnixSeconds,
+}
+
+/// A kind of denial that is told seldom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Told {
+    /// A wrong guess.
+    Wrong,
+    /// A code that was used before.
+    Replayed,
+}
+
+/// Whether a denial becomes an event of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a denial has to be told or stored"]
+#[expect(clippy::exhaustive_enums, reason = "a decision has two sides")]
+pub enum Tell {
+    /// Write an event.
+    Now {
+        /// Denials of the same kind since the event before it, which were only counted. If there are any, write one event
+        /// for all of them first.
+        earlier: u32,
+    },
+    /// It was counted: there is no event to write, but the ledger has changed and has to be stored.
+    Counted,
+}
+
+/// Denials that were counted and have had no event yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Untold {
+    /// The secret.
+    pub secret: SecretName,
+    /// The kind of denial.
+    pub what: Told,
+    /// How many.
+    pub times: u32,
+}
+
+/// The ticket of a mailed link, as it is stored.
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct Ticket(pub(super) [u8; 16]);
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket(..)")
     }
 }

@@ -1,48 +1,104 @@
-//! The ledger's numbers, each with its arithmetic. `security.md` § 6 fixes them; a builder changes them inside bounds.
+//! The ledger's numbers, each with its arithmetic. A builder changes most of them within bounds.
 
-/// Wrong guesses of a lane that begin no wait: the fifth begins the first. A typing owner needs two or three.
+/// The streak at which the first wait begins: wrong guesses one to four cost nothing. Somebody who mistypes needs two or
+/// three.
 pub const FREE_TRIES: u16 = 5;
 
 /// The first wait, in seconds; each further one is twice as long. 30 s is one TOTP time step.
 pub const BASE_WAIT: u64 = 30;
 
 /// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16, 32 min, 1 h, 1 h, …:
-/// guess 12 comes at 3,810 s, guess 12 + j at 3,810 + 3,600·j. A stranger has 34 guesses in 24 h (j = 22), the
-/// fiftieth at 140,610 s = 39 h.
+/// guess 12 comes at 3,810 s, guess 12 + j at 3,810 + 3,600·j. Unknown clients alone have 34 guesses in 24 h (j = 22),
+/// and the fiftieth at 140,610 s = 39 h.
 pub const MAX_WAIT: u64 = 3_600;
 
-/// The load at which strangers are refused. Half of the door's, so that strangers alone never shut out a known device.
-pub const STRANGER_LOAD_LIMIT: u16 = 50;
+/// The level at which unknown clients are refused, all together.
+pub const UNKNOWN_LEVEL_LIMIT: u16 = 50;
 
-/// The load at which known devices are refused too. Together with the leak: at most 100 + 1 a day wrong guesses.
-pub const KNOWN_LOAD_LIMIT: u16 = 100;
+/// The level of the unknown clients falls by one every so many seconds: two days.
+pub const UNKNOWN_LEAK_SECONDS: u64 = 2 * 86_400;
 
-/// The streak at which strangers are locked: 50 + 5 × 10 = [`MAX_CONSECUTIVE`].
-pub const STRANGER_LOCK: u16 = 50;
+/// The level at which a known client is refused. 50 + 5 × 10 = 100 guesses at once, whoever they come from.
+pub const KNOWN_LEVEL_LIMIT: u16 = 10;
 
-/// The streak at which a known device is forgotten: 50 + 5 × 10 = [`MAX_CONSECUTIVE`].
-pub const DEVICE_FORGET: u16 = 10;
+/// The level of a known client falls by one every so many seconds: ten days. 1/2 + 5 × 1/10 = 1 guess a day, so 100 + 365
+/// = 465 in the first year. Without levels, an owner who logs in daily and so resets the streak would give unknown clients
+/// 34 × 365 = 12,410 guesses a year, 3.7 % at 3·10⁻⁶.
+pub const KNOWN_LEAK_SECONDS: u64 = 10 * 86_400;
 
-/// Known devices of a door. Bounds the stored form as well; a policy may have fewer, never more.
-pub const MAX_DEVICES: usize = 5;
+/// The streak at which unknown clients are shut until somebody acts: 50 + 5 × 10 = [`MAX_CONSECUTIVE`].
+pub const UNKNOWN_STREAK_LIMIT: u16 = 50;
 
-/// The load falls by one every so many seconds: one a day. Without the load, an owner who logs in daily and so clears
-/// the streak gives strangers 34 × 365 = 12,410 guesses a year, 3.7 % at 3·10⁻⁶.
-pub const LEAK_SECONDS: u64 = 86_400;
+/// The streak at which a known client is shut until somebody acts: 50 + 5 × 10 = [`MAX_CONSECUTIVE`]. The level alone
+/// would allow one more consecutive failure every ten days, without end.
+pub const KNOWN_STREAK_LIMIT: u16 = 10;
 
-/// Secrets of so many random bits and more never lock (NIST SP 800-63B-4 asks for throttling below 64 bits only).
-pub const NEVER_LOCKS_BITS: u32 = 64;
+/// The most known clients of a secret. It bounds the stored form too; a policy may have fewer, never more.
+pub const MAX_KNOWN_CLIENTS: usize = 5;
 
-/// Consecutive failures of one authenticator, all lanes together (NIST SP 800-63B-4 § 3.2.2). No policy has more.
+/// Secrets of so many random bits and more are never shut (NIST SP 800-63B-4 asks for throttling below 64 bits only).
+pub const NEVER_SHUT_BITS: u32 = 64;
+
+/// The most consecutive failures, all clients together, that a policy may allow (NIST SP 800-63B-4 § 3.2.2).
 pub const MAX_CONSECUTIVE: u64 = 100;
 
-/// The first year, in seconds: 365 days. [`KNOWN_LOAD_LIMIT`] + 365 leaks = 465 wrong guesses.
+/// The first year, in seconds: 365 days.
 pub const YEAR_SECONDS: u64 = 365 * 86_400;
 
-/// A year's guesses may succeed with a probability of one in this: 1 %.
+/// The probability that a year of guessing succeeds is at most one in this: 1 %.
 pub const MIN_YEAR_ODDS: u64 = 100;
 
-/// The numbers that a [`GuessLedger`](super::GuessLedger) goes by. [`Default`] are those of `security.md` § 6.
+/// An owner's right guess resets the streak of the unknown clients wholly if they have made no wrong one for so long, or
+/// fewer than [`FREE_TRIES`] since the last right one. Otherwise their waits stay at the longest.
+pub const QUIET_SECONDS: u64 = 86_400;
+
+/// The guesses of an admitted client.
+pub const MAX_ADMITTED_TRIES: u8 = 10;
+
+/// An admission lasts so many seconds: an hour, enough to read a mail on one device and log in on another.
+pub const ADMISSION_SECONDS: u64 = 3_600;
+
+/// The most admissions in any [`ADMISSION_DAY`] of an account, all secrets together: 3 × 10 = 30 guesses. It bounds the
+/// stored form too; a policy may have fewer, never more.
+pub const MAX_ADMISSIONS: usize = 3;
+
+/// The seconds in which [`MAX_ADMISSIONS`] are counted: any 24 h, not a calendar day.
+pub const ADMISSION_DAY: u64 = 86_400;
+
+/// The most guesses of one client (of all unknown ones together) that the host has not judged yet.
+pub const MAX_IN_FLIGHT: usize = 4;
+
+/// A guess that the host has not judged after so many seconds is charged: far more than any password hash takes.
+pub const VERDICT_SECONDS: u64 = 120;
+
+/// A refusal for longer than this many seconds is worth a mail: 15 minutes, which the tenth wrong guess in a row begins.
+pub const MAIL_WAIT: u64 = 900;
+
+/// The pause after the first mail, in seconds: a day. It doubles with each mail whose link nobody opens: 1, 2, 4, 8, 16,
+/// 30, 30, … days, so a flood that never ends causes 5 mails in the first month and 12 a year after it.
+pub const MAIL_PAUSE: u64 = 86_400;
+
+/// The longest pause between mails, in seconds: 30 days.
+pub const MAX_MAIL_PAUSE: u64 = 30 * 86_400;
+
+/// The admissions that the link of one mail may give.
+pub const MAIL_ADMISSIONS: u8 = 3;
+
+/// Repeated denials become one event in so many seconds: often enough for a log, seldom enough for a flood.
+pub const TELL_SECONDS: u64 = 3_600;
+
+/// What a refusal says that only an act ends, in seconds: a day, for clients that insist on a number.
+pub const SHUT_RETRY_AFTER: u64 = 86_400;
+
+/// The limits of one lane: of the unknown clients together, or of one known client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) level: u16,
+    pub(super) leak: u64,
+    pub(super) streak: u16,
+}
+
+/// The numbers that a [`GuessLedger`](super::GuessLedger) goes by.
 ///
 /// ```
 /// # use keywright_core::{GuessOdds, LedgerPolicy, LedgerPolicyError};
@@ -59,12 +115,12 @@ pub struct LedgerPolicy {
     pub(super) free_tries: u16,
     pub(super) base_wait: u64,
     pub(super) max_wait: u64,
-    pub(super) stranger_load_limit: u16,
-    pub(super) known_load_limit: u16,
-    pub(super) stranger_lock: u16,
-    pub(super) device_forget: u16,
-    pub(super) devices: usize,
-    pub(super) leak_seconds: u64,
+    pub(super) unknown: Limits,
+    pub(super) known: Limits,
+    pub(super) known_clients: usize,
+    pub(super) admitted_tries: u8,
+    pub(super) admissions: usize,
+    pub(super) verdict_seconds: u64,
 }
 
 impl Default for LedgerPolicy {
@@ -73,29 +129,29 @@ impl Default for LedgerPolicy {
             free_tries: FREE_TRIES,
             base_wait: BASE_WAIT,
             max_wait: MAX_WAIT,
-            stranger_load_limit: STRANGER_LOAD_LIMIT,
-            known_load_limit: KNOWN_LOAD_LIMIT,
-            stranger_lock: STRANGER_LOCK,
-            device_forget: DEVICE_FORGET,
-            devices: MAX_DEVICES,
-            leak_seconds: LEAK_SECONDS,
+            unknown: Limits { level: UNKNOWN_LEVEL_LIMIT, leak: UNKNOWN_LEAK_SECONDS, streak: UNKNOWN_STREAK_LIMIT },
+            known: Limits { level: KNOWN_LEVEL_LIMIT, leak: KNOWN_LEAK_SECONDS, streak: KNOWN_STREAK_LIMIT },
+            known_clients: MAX_KNOWN_CLIENTS,
+            admitted_tries: MAX_ADMITTED_TRIES,
+            admissions: MAX_ADMISSIONS,
+            verdict_seconds: VERDICT_SECONDS,
         }
     }
 }
 
 impl LedgerPolicy {
-    /// The streak at which the first wait begins.
+    /// Returns a builder that starts from the default numbers.
+    pub fn builder() -> LedgerPolicyBuilder {
+        LedgerPolicyBuilder { policy: Self::default(), odds: GuessOdds::WEAKEST_TOTP }
+    }
+
+    /// Returns the streak at which the first wait begins.
     #[must_use]
     pub const fn free_tries(&self) -> u16 {
         self.free_tries
     }
 
-    /// Starts from the default numbers.
-    pub fn builder() -> LedgerPolicyBuilder {
-        LedgerPolicyBuilder { policy: Self::default(), odds: GuessOdds::WEAKEST_TOTP }
-    }
-
-    /// Seconds that a lane waits after the wrong guess that made its streak `streak`.
+    /// Returns the seconds of the wait that begins with the wrong guess that made the streak `streak`.
     #[must_use]
     pub fn wait(&self, streak: u16) -> u64 {
         let Some(doublings) = streak.checked_sub(self.free_tries) else { return 0 };
@@ -103,25 +159,43 @@ impl LedgerPolicy {
         self.base_wait.saturating_mul(factor).min(self.max_wait)
     }
 
-    /// Wrong guesses that are looked at in the 365 days from the first one on, at most, whatever lanes they come from,
-    /// whenever the owner succeeds: the known load limit and the leaks of a year. 465 by default.
+    /// Returns the first streak with the longest wait: 12 by default (30 · 2⁷ s is above an hour). The streak of unknown
+    /// clients falls to it with an owner's right guess, so that their waits stay long.
+    #[must_use]
+    pub fn slow_streak(&self) -> u16 {
+        (self.free_tries..u16::MAX).find(|&streak| self.wait(streak) >= self.max_wait).unwrap_or(u16::MAX)
+    }
+
+    /// Returns how many wrong guesses at most are looked at in the 365 days from the first one on, whoever they come from
+    /// and whenever the owner succeeds: the level limits and a year's leaks. 465 by default. Each new place that the
+    /// owner logs in from adds one, each admission ten.
     #[must_use]
     pub fn guesses_in_first_year(&self) -> u64 {
-        let leaks = YEAR_SECONDS.checked_div(self.leak_seconds).unwrap_or(u64::MAX);
-        leaks.saturating_add(u64::from(self.known_load_limit))
+        let places = u64::try_from(self.known_clients).unwrap_or(u64::MAX);
+        let at_once = u64::from(self.known.level).saturating_mul(places).saturating_add(u64::from(self.unknown.level));
+        // One common fraction, so that the year is rounded once: year · (1 / unknown + places / known).
+        let (unknown, known) = (u128::from(self.unknown.leak), u128::from(self.known.leak));
+        let leaks = unknown
+            .saturating_mul(u128::from(places))
+            .saturating_add(known)
+            .saturating_mul(u128::from(YEAR_SECONDS))
+            .checked_div(unknown.saturating_mul(known))
+            .unwrap_or(u128::MAX);
+        at_once.saturating_add(u64::try_from(leaks).unwrap_or(u64::MAX))
     }
 
-    /// Wrong guesses that are looked at without a right one in between, at most, in any time. 100 by default.
+    /// Returns how many wrong guesses at most are looked at without a right one in between, in any time, admissions
+    /// aside. 100 by default.
     #[must_use]
     pub fn consecutive_failures(&self) -> u64 {
-        let of_devices = u64::from(self.device_forget).saturating_mul(self.devices.try_into().unwrap_or(u64::MAX));
-        of_devices.saturating_add(u64::from(self.stranger_lock))
+        let places = u64::try_from(self.known_clients).unwrap_or(u64::MAX);
+        u64::from(self.known.streak).saturating_mul(places).saturating_add(u64::from(self.unknown.streak))
     }
 
-    /// Checks that guessing for a year finds a secret of these odds with at most 1 %.
+    /// Checks that guessing for a year finds a secret of these odds with a probability of at most 1 %.
     ///
     /// # Errors
-    /// [`LedgerPolicyError::FirstYear`] above that.
+    /// Returns [`LedgerPolicyError::FirstYear`] if the probability is higher.
     pub fn check_guess_probability(&self, odds: GuessOdds) -> Result<(), LedgerPolicyError> {
         let guesses = self.guesses_in_first_year();
         // guesses · hits / space > 1 / 100, without division; each factor has 64 bits at most.
@@ -141,10 +215,10 @@ impl GuessOdds {
     /// Six digits, one time step either side, five devices: 15 in 10⁶, the weakest that the defaults allow.
     pub const WEAKEST_TOTP: Self = Self { hits: 15, space: 1_000_000 };
 
-    /// `hits` right values among `space`.
+    /// Returns the odds of `hits` right values among `space`.
     ///
     /// # Errors
-    /// [`LedgerPolicyError::OutOfBounds`] if `space` is 0 or `hits` is not in `1..=space`.
+    /// Returns [`LedgerPolicyError::OutOfBounds`] if `space` is 0 or `hits` is not in `1..=space`.
     pub const fn new(hits: u64, space: u64) -> Result<Self, LedgerPolicyError> {
         if space == 0 {
             return Err(LedgerPolicyError::OutOfBounds { field: "space", min: 1, max: u64::MAX });
@@ -155,10 +229,10 @@ impl GuessOdds {
         Ok(Self { hits, space })
     }
 
-    /// A time-based code: `(back + forward + 1) · devices` right values in 10^`digits`.
+    /// Returns the odds of a time-based code: `(back + forward + 1) · devices` right values in 10^`digits`.
     ///
     /// # Errors
-    /// [`LedgerPolicyError::OutOfBounds`] if `devices` is 0, `digits` above 19, or more values are right than there are.
+    /// Returns [`LedgerPolicyError::OutOfBounds`] if `devices` is 0, `digits` above 19, or more values are right than there are.
     pub fn totp(back: u32, forward: u32, devices: u32, digits: u32) -> Result<Self, LedgerPolicyError> {
         let Some(space) = 10_u64.checked_pow(digits) else {
             return Err(LedgerPolicyError::OutOfBounds { field: "digits", min: 1, max: 19 });
@@ -171,7 +245,7 @@ impl GuessOdds {
     }
 }
 
-/// Changes the numbers of a [`LedgerPolicy`] one by one; [`build`](Self::build) checks them all.
+/// Changes the numbers of a [`LedgerPolicy`] one by one; [`build`](Self::build) checks them together.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct LedgerPolicyBuilder {
@@ -180,84 +254,113 @@ pub struct LedgerPolicyBuilder {
 }
 
 impl LedgerPolicyBuilder {
-    /// The streak whose wrong guess begins the first wait: 1 to 10. Default [`FREE_TRIES`].
+    /// Sets the streak whose wrong guess begins the first wait: 1 to 10. Default [`FREE_TRIES`].
     pub const fn free_tries(mut self, streak: u16) -> Self {
         self.policy.free_tries = streak;
         self
     }
 
-    /// The first wait: 1 to 3,600 seconds. Default [`BASE_WAIT`].
+    /// Sets the first wait: 1 to 3,600 seconds. Default [`BASE_WAIT`].
     pub const fn base_wait(mut self, seconds: u64) -> Self {
         self.policy.base_wait = seconds;
         self
     }
 
-    /// The longest wait: `base_wait` to 86,400 seconds. Default [`MAX_WAIT`].
+    /// Sets the longest wait: `base_wait` to 86,400 seconds. Default [`MAX_WAIT`].
     pub const fn max_wait(mut self, seconds: u64) -> Self {
         self.policy.max_wait = seconds;
         self
     }
 
-    /// The load at which strangers are refused: 1 to `known_load_limit`. Default [`STRANGER_LOAD_LIMIT`].
-    pub const fn stranger_load_limit(mut self, level: u16) -> Self {
-        self.policy.stranger_load_limit = level;
+    /// Sets the level at which unknown clients are refused: 1 to 1,000. Default [`UNKNOWN_LEVEL_LIMIT`].
+    pub const fn unknown_level_limit(mut self, level: u16) -> Self {
+        self.policy.unknown.level = level;
         self
     }
 
-    /// The load at which known devices are refused: 1 to 1,000. Default [`KNOWN_LOAD_LIMIT`].
-    pub const fn known_load_limit(mut self, level: u16) -> Self {
-        self.policy.known_load_limit = level;
+    /// Sets the seconds in which the level of the unknown clients falls by one: 3,600 to 31,536,000. Default
+    /// [`UNKNOWN_LEAK_SECONDS`].
+    pub const fn unknown_leak_seconds(mut self, seconds: u64) -> Self {
+        self.policy.unknown.leak = seconds;
         self
     }
 
-    /// The streak at which strangers are locked: 1 to 100. Default [`STRANGER_LOCK`].
-    pub const fn stranger_lock(mut self, streak: u16) -> Self {
-        self.policy.stranger_lock = streak;
+    /// Sets the streak at which unknown clients are shut: 1 to 100. Default [`UNKNOWN_STREAK_LIMIT`].
+    pub const fn unknown_streak_limit(mut self, streak: u16) -> Self {
+        self.policy.unknown.streak = streak;
         self
     }
 
-    /// The streak at which a known device is forgotten: 1 to 100. Default [`DEVICE_FORGET`].
-    pub const fn device_forget(mut self, streak: u16) -> Self {
-        self.policy.device_forget = streak;
+    /// Sets the level at which a known client is refused: 1 to 1,000. Default [`KNOWN_LEVEL_LIMIT`].
+    pub const fn known_level_limit(mut self, level: u16) -> Self {
+        self.policy.known.level = level;
         self
     }
 
-    /// Known devices of a door: 0 to 5. Default [`MAX_DEVICES`].
-    pub const fn devices(mut self, devices: usize) -> Self {
-        self.policy.devices = devices;
+    /// Sets the seconds in which the level of a known client falls by one: 3,600 to 31,536,000. Default
+    /// [`KNOWN_LEAK_SECONDS`].
+    pub const fn known_leak_seconds(mut self, seconds: u64) -> Self {
+        self.policy.known.leak = seconds;
         self
     }
 
-    /// Seconds in which the load falls by one: 3,600 to 31,536,000. Default [`LEAK_SECONDS`].
-    pub const fn leak_seconds(mut self, seconds: u64) -> Self {
-        self.policy.leak_seconds = seconds;
+    /// Sets the streak at which a known client is shut: 1 to 100. Default [`KNOWN_STREAK_LIMIT`].
+    pub const fn known_streak_limit(mut self, streak: u16) -> Self {
+        self.policy.known.streak = streak;
         self
     }
 
-    /// The weakest secret that this policy guards. Default [`GuessOdds::WEAKEST_TOTP`].
+    /// Sets the number of known clients of a secret: 0 to 5. Default [`MAX_KNOWN_CLIENTS`].
+    pub const fn known_clients(mut self, clients: usize) -> Self {
+        self.policy.known_clients = clients;
+        self
+    }
+
+    /// Sets the guesses of an admitted client: 1 to 10. Default [`MAX_ADMITTED_TRIES`].
+    pub const fn admitted_tries(mut self, tries: u8) -> Self {
+        self.policy.admitted_tries = tries;
+        self
+    }
+
+    /// Sets the admissions of an account in any 24 hours: 0 to 3. Default [`MAX_ADMISSIONS`].
+    pub const fn admissions_per_day(mut self, admissions: usize) -> Self {
+        self.policy.admissions = admissions;
+        self
+    }
+
+    /// Sets the seconds after which a guess that the host has not judged is charged: 10 to 3,600. Default
+    /// [`VERDICT_SECONDS`].
+    pub const fn verdict_seconds(mut self, seconds: u64) -> Self {
+        self.policy.verdict_seconds = seconds;
+        self
+    }
+
+    /// Sets the odds of the weakest secret that this policy guards. Default [`GuessOdds::WEAKEST_TOTP`].
     pub const fn odds(mut self, odds: GuessOdds) -> Self {
         self.odds = odds;
         self
     }
 
-    /// The policy.
+    /// Returns the policy.
     ///
     /// # Errors
-    /// [`LedgerPolicyError`]: a number out of its bounds, more than [`MAX_CONSECUTIVE`] consecutive failures, or more than
-    /// 1 % in the first year.
+    /// Returns [`LedgerPolicyError`] if a number is out of its bounds, if the limits allow more than [`MAX_CONSECUTIVE`]
+    /// consecutive failures, or if a year of guessing succeeds with more than 1 %.
     pub fn build(self) -> Result<LedgerPolicy, LedgerPolicyError> {
         let Self { policy, odds } = self;
         within("free_tries", policy.free_tries.into(), 1, 10)?;
         within("base_wait", policy.base_wait, 1, 3_600)?;
         within("max_wait", policy.max_wait, policy.base_wait, 86_400)?;
-        within("known_load_limit", policy.known_load_limit.into(), 1, 1_000)?;
-        within("stranger_load_limit", policy.stranger_load_limit.into(), 1, policy.known_load_limit.into())?;
-        within("stranger_lock", policy.stranger_lock.into(), 1, 100)?;
-        within("device_forget", policy.device_forget.into(), 1, 100)?;
-        if policy.devices > MAX_DEVICES {
-            return Err(LedgerPolicyError::OutOfBounds { field: "devices", min: 0, max: 5 });
-        }
-        within("leak_seconds", policy.leak_seconds, 3_600, YEAR_SECONDS)?;
+        within("unknown_level_limit", policy.unknown.level.into(), 1, 1_000)?;
+        within("unknown_leak_seconds", policy.unknown.leak, 3_600, YEAR_SECONDS)?;
+        within("unknown_streak_limit", policy.unknown.streak.into(), 1, 100)?;
+        within("known_level_limit", policy.known.level.into(), 1, 1_000)?;
+        within("known_leak_seconds", policy.known.leak, 3_600, YEAR_SECONDS)?;
+        within("known_streak_limit", policy.known.streak.into(), 1, 100)?;
+        at_most("known_clients", policy.known_clients, MAX_KNOWN_CLIENTS)?;
+        within("admitted_tries", policy.admitted_tries.into(), 1, MAX_ADMITTED_TRIES.into())?;
+        at_most("admissions_per_day", policy.admissions, MAX_ADMISSIONS)?;
+        within("verdict_seconds", policy.verdict_seconds, 10, 3_600)?;
         let failures = policy.consecutive_failures();
         if failures > MAX_CONSECUTIVE {
             return Err(LedgerPolicyError::Consecutive { failures });
@@ -271,34 +374,38 @@ fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), Led
     if (min..=max).contains(&value) { Ok(()) } else { Err(LedgerPolicyError::OutOfBounds { field, min, max }) }
 }
 
+fn at_most(field: &'static str, count: usize, max: usize) -> Result<(), LedgerPolicyError> {
+    let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    within(field, wide(count), 0, wide(max))
+}
+
 /// Why numbers make no [`LedgerPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerPolicyError {
-    /// One number is out of its bounds.
+    /// A number is out of its bounds.
     #[error("`{field}` is not in {min}..={max}")]
     OutOfBounds {
-        /// Which.
+        /// The name of the number.
         field: &'static str,
-        /// The smallest allowed.
+        /// The smallest value that is allowed.
         min: u64,
-        /// The largest allowed.
+        /// The largest value that is allowed.
         max: u64,
     },
-    /// More consecutive failures than NIST SP 800-63B-4 § 3.2.2 allows.
+    /// The limits allow more consecutive failures than NIST SP 800-63B-4 § 3.2.2.
     #[error(
-        "`stranger_lock` + `devices` · `device_forget` = {failures} is above {MAX_CONSECUTIVE} consecutive failures"
+        "`unknown_streak_limit` + `known_clients` · `known_streak_limit` = {failures} is above {MAX_CONSECUTIVE} \
+         consecutive failures"
     )]
     Consecutive {
-        /// `stranger_lock + devices · device_forget`.
+        /// `unknown_streak_limit + known_clients · known_streak_limit`.
         failures: u64,
     },
-    /// A year of guessing finds the secret with more than 1 %.
-    #[error(
-        "`known_load_limit` and `leak_seconds` allow {guesses} guesses in the first year, which find `odds` above 1 %"
-    )]
+    /// A year of guessing finds the secret with a probability of more than 1 %.
+    #[error("the level limits and leaks allow {guesses} guesses in the first year, which find `odds` above 1 %")]
     FirstYear {
-        /// Wrong guesses looked at in the first year.
+        /// The wrong guesses that are looked at in the first year.
         guesses: u64,
     },
 }

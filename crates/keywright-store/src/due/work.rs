@@ -1,43 +1,37 @@
-//! Working off what is due: claim, do, strike, and give back what failed.
+//! Doing what is due: claim, do, strike, and give back what failed. Never inside a commit's turn.
 
-use std::vec::Vec;
+use super::{DUE, DueTask, claim, claim_now, complete, put_back, release};
+use crate::{Draft, Driver, Partition, StepError, TransactError};
 
-use super::{DueTask, claim, complete, release};
-use crate::{Draft, Driver, Partition, Slot, StepError, TransactError, Turn};
-
-/// An account's due work, as one server does it. The claims are what keeps others from it; a turn only adds that nobody
-/// in this process meets the account meanwhile.
+/// An account's due work, as one server does it. The claims are what keeps others from it; each claim, strike and return
+/// is a commit of its own, and the work itself runs outside of all of them.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use std::sync::Arc;
 /// # use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
-/// # use keywright_store::{Driver, MemoryStore, Partition, Slot};
-/// use keywright_store::due::{self, Attempt, DueWork, OnFailure};
+/// # use keywright_store::{Driver, MemoryStore, Partition};
+/// use keywright_store::due::{self, Attempt, DUE, DueWork, NewTask, OnFailure};
 ///
 /// # futures_lite::future::block_on(async {
 /// # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-/// # let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+/// # let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build()?;
 /// let account = Partition::account(&AccountId::new("user-1")?);
-/// let (task, _) = driver.transact(&account, &[Slot::Due], |draft| {
+/// let task = driver.transact(&account, &[DUE.name()], |draft| {
 ///     draft.create_account()?;
-///     due::add(draft, "example/greet", b"hello".to_vec()) // claimed: whoever commits it does it
+///     // Claimed: whoever commits it does it.
+///     due::add(draft, NewTask::new("example/greet", b"hello".to_vec()))
 /// }).await?;
 ///
-/// let work = DueWork::unheld(&driver, &account);
-/// let down = async |_: &_| Err("the mail server is down");
-/// let worked = work.work_off(&[task], OnFailure::Stop, down).await?;
-/// assert_eq!((worked.done, worked.failure), (0, Some("the mail server is down")));
-///
-/// // It was given back, so the next may try at once.
-/// let claimed = work.claim(|name| name == "example/greet").await?;
+/// let work = DueWork::new(&driver, &account);
 /// let mut said = Vec::new();
-/// let worked = work.work_off(&claimed, OnFailure::Stop, |task| {
+/// let done = work.run(&[task], OnFailure::Stop, |task| {
 ///     said.push(task.detail.clone());
 ///     async { Ok::<_, &str>(Attempt::Done) }
 /// }).await?;
-/// assert_eq!(worked.done, 1);
+/// assert_eq!(done.done, 1);
 /// assert_eq!(said, [b"hello"]);
+/// assert!(work.claim(|name| name == "example/greet").await?.is_empty());
 /// # Ok(())
 /// # })
 /// # }
@@ -45,13 +39,7 @@ use crate::{Draft, Driver, Partition, Slot, StepError, TransactError, Turn};
 #[derive(Debug, Clone, Copy)]
 pub struct DueWork<'a> {
     driver: &'a Driver,
-    place: Place<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Place<'a> {
-    Held(&'a Turn),
-    Unheld(&'a Partition),
+    partition: &'a Partition,
 }
 
 /// What came of one attempt at a task that did not fail.
@@ -60,7 +48,7 @@ enum Place<'a> {
 pub enum Attempt {
     /// It is done: strike it.
     Done,
-    /// It stays due under this claim, so it is tried again when that has run out and not by every request.
+    /// It failed, but what follows may go on; it is tried again after a pause.
     Later,
 }
 
@@ -68,9 +56,9 @@ pub enum Attempt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// None of them is tried: it and all after it are given back.
+    /// None of them is tried: all after it are given back at once.
     Stop,
-    /// They are tried all the same; it alone is given back.
+    /// They are tried all the same.
     GoOn,
 }
 
@@ -83,7 +71,7 @@ pub struct Worked<E> {
     pub done: usize,
     /// The last failure; its task is still due.
     pub failure: Option<E>,
-    /// Why claims could not be given back after [`OnFailure::Stop`]: whoever comes next must wait until they run out.
+    /// Why a claim could not be given back: whoever comes next must wait until it runs out.
     pub unreleased: Option<TransactError>,
 }
 
@@ -98,32 +86,35 @@ impl<E> Worked<E> {
 }
 
 impl<'a> DueWork<'a> {
-    /// In a turn that is held throughout: no other request of this process meets the account before it is done.
+    /// The work of one account.
     #[must_use]
-    pub const fn held(driver: &'a Driver, turn: &'a Turn) -> Self {
-        Self { driver, place: Place::Held(turn) }
+    pub const fn new(driver: &'a Driver, partition: &'a Partition) -> Self {
+        Self { driver, partition }
     }
 
-    /// In turns of its own, one for each commit: work that is slow holds up nobody else.
-    #[must_use]
-    pub const fn unheld(driver: &'a Driver, partition: &'a Partition) -> Self {
-        Self { driver, place: Place::Unheld(partition) }
-    }
-
-    /// Commits a [`claim`](claim()) on the caller's own tasks that nobody is at.
+    /// Commits a [`claim`](claim()) on the caller's own tasks that nobody is at and whose pause is over.
     ///
     /// # Errors
-    /// As [`Driver::transact`].
+    /// As [`Driver::run`].
     pub async fn claim(&self, own: impl Fn(&str) -> bool + Sync) -> Result<Vec<DueTask>, TransactError> {
         self.commit(|draft| claim(draft, &own)).await
     }
 
-    /// Does tasks that the caller has claimed, oldest first, and strikes each once it is done. `work` must be idempotent.
+    /// Commits a [`claim_now`] on all of the caller's own tasks: for the start of a server that is alone at its store, where
+    /// every earlier claim is a dead process's.
     ///
     /// # Errors
-    /// As [`Driver::transact`], if a task cannot be struck, or given back with [`OnFailure::GoOn`]. The claims of what
-    /// is left stay until they run out.
-    pub async fn work_off<'t, E, F>(
+    /// As [`Driver::run`].
+    pub async fn claim_now(&self, own: impl Fn(&str) -> bool + Sync) -> Result<Vec<DueTask>, TransactError> {
+        self.commit(|draft| claim_now(draft, &own)).await
+    }
+
+    /// Does tasks that the caller has claimed, oldest first, and strikes each once it is done. `work` must be idempotent; it
+    /// runs outside of any commit and may use the driver on the same account.
+    ///
+    /// # Errors
+    /// As [`Driver::run`], if a task that is done cannot be struck: it is done once more later.
+    pub async fn run<'t, E, F>(
         &self,
         claimed: &'t [DueTask],
         on_failure: OnFailure,
@@ -135,24 +126,25 @@ impl<'a> DueWork<'a> {
         let mut worked = Worked { done: 0, failure: None, unreleased: None };
         let mut left = claimed;
         while let Some((task, rest)) = left.split_first() {
+            left = rest;
             match work(task).await {
                 Ok(Attempt::Done) => {
                     self.commit(|draft| complete(draft, task)).await?;
                     worked.done = worked.done.saturating_add(1);
+                    continue;
                 }
                 Ok(Attempt::Later) => {}
-                Err(failure) => {
-                    worked.failure = Some(failure);
-                    match on_failure {
-                        OnFailure::Stop => {
-                            worked.unreleased = self.commit(|draft| release(draft, left)).await.err();
-                            return Ok(worked);
-                        }
-                        OnFailure::GoOn => self.commit(|draft| release(draft, core::slice::from_ref(task))).await?,
-                    }
-                }
+                Err(failure) => worked.failure = Some(failure),
             }
-            left = rest;
+            let released = self.commit(|draft| release(draft, std::slice::from_ref(task))).await;
+            worked.unreleased = released.err().or(worked.unreleased);
+            if worked.failure.is_some() && on_failure == OnFailure::Stop {
+                if !rest.is_empty() {
+                    let returned = self.commit(|draft| put_back(draft, rest)).await;
+                    worked.unreleased = returned.err().or(worked.unreleased);
+                }
+                break;
+            }
         }
         Ok(worked)
     }
@@ -162,10 +154,6 @@ impl<'a> DueWork<'a> {
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        let committed = match self.place {
-            Place::Held(turn) => self.driver.transact_in(turn, &[Slot::Due], step).await,
-            Place::Unheld(partition) => self.driver.transact(partition, &[Slot::Due], step).await,
-        };
-        committed.map(|(value, _)| value)
+        self.driver.transact(self.partition, &[DUE.name()], step).await
     }
 }

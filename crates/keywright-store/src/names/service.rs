@@ -4,8 +4,8 @@ use std::fmt;
 
 use keywright_core::AccountId;
 
-use super::{Claimant, Claimed, Holding, Intent, NameIndex, Ousted, Released, holding, oust};
-use crate::{Draft, Driver, Slot, StepError, TransactError};
+use super::{CLAIM, Claimant, Claimed, Evicted, Holding, Intent, NAMES, NameIndex, Released, evict, holding};
+use crate::{Draft, Driver, StepError, TransactError};
 
 /// How often a claim is overtaken by another's before the answer is "busy". Each claimer overtakes once, so of this many
 /// at once all are served.
@@ -14,7 +14,7 @@ pub const MAX_OVERTAKEN: u32 = 64;
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Claim {
+pub enum ClaimOutcome {
     /// The name says us. Now [`take`](super::take) it; nothing is owned yet.
     Ours(Claimed),
     /// Another account owns the name, or this one does by now, under a later intent.
@@ -28,10 +28,6 @@ enum Look {
 }
 
 /// Claims, looks up and lets go of names. Cheap to clone.
-///
-/// **Call nothing here while you hold a [`Turn`](crate::Turn).** A claim may have to commit in the partition of whoever
-/// holds the name, and waits for its turn. Two callers, each with its own account's turn in hand and each waiting for the
-/// other's, would wait for ever. The service itself never holds one turn while it waits for the next.
 #[derive(Clone)]
 pub struct Names {
     driver: Driver,
@@ -49,27 +45,27 @@ impl Names {
     ///
     /// # Errors
     /// [`TransactError`]. Nothing is owned by it, whatever the error; another's intent may have been cancelled.
-    pub async fn claim(&self, intent: &Intent) -> Result<Claim, TransactError> {
+    pub async fn claim(&self, intent: &Intent) -> Result<ClaimOutcome, TransactError> {
         self.claim_with(intent, |_, _| Ok(())).await
     }
 
-    /// The same. `husk` is a pure step in the partition of whoever is ousted and part of the very commit that ousts: to
+    /// The same. `orphan` is a pure step in the partition of whoever is evicted and part of the very commit that evicts: to
     /// erase an account that was never more than its registration, so that no crash leaves it behind. It is told what is
-    /// ousted and must look for itself what else the account has. It may run several times.
+    /// evicted and must look for itself what else the account has. It may run several times.
     ///
     /// # Errors
     /// As [`claim`](Self::claim), and the step's own.
-    pub async fn claim_with<F>(&self, intent: &Intent, mut husk: F) -> Result<Claim, TransactError>
+    pub async fn claim_with<F>(&self, intent: &Intent, mut orphan: F) -> Result<ClaimOutcome, TransactError>
     where
-        F: FnMut(&mut Draft<'_>, Ousted) -> Result<(), StepError> + Send,
+        F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
         // What is known to be void, once and for ever: it may be replaced wherever it is found.
         let mut void = None;
         for _ in 0..=MAX_OVERTAKEN {
             match self.place(intent, void.as_ref()).await? {
-                Look::Ours => return Ok(Claim::Ours(Claimed(intent.clone()))),
-                Look::Held(by) => match self.judge(&by, intent.name(), &mut husk).await? {
-                    Holding::Owned => return Ok(Claim::Taken),
+                Look::Ours => return Ok(ClaimOutcome::Ours(Claimed(intent.clone()))),
+                Look::Held(by) => match self.judge(&by, intent.name(), &mut orphan).await? {
+                    Holding::Owned => return Ok(ClaimOutcome::Taken),
                     Holding::Void | Holding::Intended | Holding::Lapsed => void = Some(by),
                 },
             }
@@ -83,8 +79,8 @@ impl Names {
     /// # Errors
     /// [`TransactError`].
     pub async fn find(&self, name: &NameIndex) -> Result<Option<AccountId>, TransactError> {
-        let look = |draft: &mut Draft<'_>| draft.read::<Claimant>(Slot::Claim);
-        let Some(by) = self.driver.observe(&name.partition(), &[Slot::Claim], look).await? else { return Ok(None) };
+        let look = |draft: &mut Draft<'_>| draft.read(CLAIM);
+        let Some(by) = self.driver.observe(&name.partition(), &[CLAIM.name()], look).await? else { return Ok(None) };
         let held = self.look(&by, name).await?;
         Ok(matches!(held, Holding::Owned | Holding::Lapsed).then_some(by.account))
     }
@@ -94,48 +90,51 @@ impl Names {
     ///
     /// # Errors
     /// [`TransactError`].
-    pub async fn let_go(&self, Released(given_up): &Released) -> Result<bool, TransactError> {
+    pub async fn drop_claim(&self, Released(given_up): &Released) -> Result<bool, TransactError> {
         let step = |draft: &mut Draft<'_>| {
-            if draft.read::<Claimant>(Slot::Claim)?.as_ref() != Some(&given_up.claimant) {
+            if draft.read(CLAIM)?.as_ref() != Some(&given_up.claimant) {
                 return Ok(false);
             }
-            draft.delete(Slot::Claim)?;
+            draft.delete(CLAIM)?;
+            // Nothing is left of it: the partition may go as a whole.
+            draft.expire_partition(draft.now())?;
             Ok(true)
         };
-        Ok(self.driver.transact(&given_up.name().partition(), &[Slot::Claim], step).await?.0)
+        Ok(self.driver.transact(&given_up.name().partition(), &[CLAIM.name()], step).await?)
     }
 
     /// Puts our claim over none, or over one that is void.
     async fn place(&self, intent: &Intent, void: Option<&Claimant>) -> Result<Look, TransactError> {
         let step = |draft: &mut Draft<'_>| {
-            match draft.read::<Claimant>(Slot::Claim)? {
+            match draft.read(CLAIM)? {
                 Some(by) if by == intent.claimant => return Ok(Look::Ours),
                 Some(by) if Some(&by) != void => return Ok(Look::Held(by)),
                 Some(_) | None => {}
             }
-            draft.put(Slot::Claim, &intent.claimant, None)?;
+            draft.make_permanent()?;
+            draft.put(CLAIM, &intent.claimant)?;
             Ok(Look::Ours)
         };
-        Ok(self.driver.transact(&intent.name().partition(), &[Slot::Claim], step).await?.0)
+        Ok(self.driver.transact(&intent.name().partition(), &[CLAIM.name()], step).await?)
     }
 
     /// How a claimant stands, after its intent was cancelled or its lapsed ownership ended.
-    async fn judge<F>(&self, by: &Claimant, name: &NameIndex, husk: &mut F) -> Result<Holding, TransactError>
+    async fn judge<F>(&self, by: &Claimant, name: &NameIndex, orphan: &mut F) -> Result<Holding, TransactError>
     where
-        F: FnMut(&mut Draft<'_>, Ousted) -> Result<(), StepError> + Send,
+        F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
         // A look first: whoever asks for a name that is taken does not stand in its owner's way.
         let held = self.look(by, name).await?;
         if matches!(held, Holding::Void | Holding::Owned) {
             return Ok(held);
         }
-        let step = |draft: &mut Draft<'_>| oust(draft, name, by.ticket, husk);
-        Ok(self.driver.transact(&(&by.account).into(), &[Slot::Names], step).await?.0)
+        let step = |draft: &mut Draft<'_>| evict(draft, name, by.ticket, orphan);
+        Ok(self.driver.transact(&(&by.account).into(), &[NAMES.name()], step).await?)
     }
 
     async fn look(&self, by: &Claimant, name: &NameIndex) -> Result<Holding, TransactError> {
         let step = |draft: &mut Draft<'_>| holding(draft, name, by.ticket);
-        self.driver.observe(&(&by.account).into(), &[Slot::Names], step).await
+        self.driver.observe(&(&by.account).into(), &[NAMES.name()], step).await
     }
 }
 

@@ -1,0 +1,160 @@
+//! The arithmetic of one lane: streak, wait and level.
+
+use serde::{Deserialize, Serialize};
+
+use super::LedgerPolicy;
+use super::policy::{FREE_TRIES, Limits, QUIET_SECONDS};
+use crate::UnixSeconds;
+
+/// When a lane is open, were all its guesses judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// From this moment on; one in the past if it is open.
+    At(UnixSeconds),
+    /// When somebody acts.
+    Shut,
+}
+
+/// The wrong guesses of the unknown clients together, or of one known client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Failures {
+    /// Wrong guesses since the last right one.
+    pub(super) streak: u16,
+    /// The end of the wait.
+    pub(super) until: UnixSeconds,
+    /// Wrong guesses that have not leaked away, as of `at`.
+    pub(super) level: u16,
+    /// Up to here all leaks are taken off.
+    pub(super) at: UnixSeconds,
+}
+
+impl Failures {
+    pub(super) const NONE: Self = Self { streak: 0, until: UnixSeconds::EPOCH, level: 0, at: UnixSeconds::EPOCH };
+
+    /// Moves what lies in the future to where it is believed: a wait is at most its own length away, and a level leaks
+    /// from now on.
+    pub(super) fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        self.until = self.until.min(now.plus(policy.wait(self.streak)));
+        self.at = self.at.min(now);
+    }
+
+    /// The leaks between `at` and `now`.
+    fn leaks(&self, limits: &Limits, now: UnixSeconds) -> u64 {
+        now.since(self.at).checked_div(limits.leak).unwrap_or(0)
+    }
+
+    /// The level at `now`.
+    pub(super) fn level_at(&self, limits: &Limits, now: UnixSeconds) -> u16 {
+        let leaks = u16::try_from(self.leaks(limits, now)).unwrap_or(u16::MAX);
+        self.level.saturating_sub(leaks)
+    }
+
+    /// Takes the leaks off. The part of a leak that has passed is kept, unless the level is empty.
+    fn leak(&mut self, limits: &Limits, now: UnixSeconds) {
+        let (level, leaks) = (self.level_at(limits, now), self.leaks(limits, now));
+        let at = if level > 0 { self.at.plus(leaks.saturating_mul(limits.leak)) } else { self.at.max(now) };
+        (self.level, self.at) = (level, at);
+    }
+
+    /// Counts a wrong guess.
+    pub(super) fn charge(&mut self, policy: &LedgerPolicy, limits: &Limits, now: UnixSeconds) {
+        self.count(limits, now);
+        self.streak = self.streak.saturating_add(1);
+        self.until = self.until.max(now.plus(policy.wait(self.streak)));
+    }
+
+    /// Counts a wrong guess on the level alone.
+    fn count(&mut self, limits: &Limits, now: UnixSeconds) {
+        self.leak(limits, now);
+        self.level = self.level.saturating_add(1);
+    }
+
+    /// Ends the streak after a right guess. The level stays.
+    pub(super) fn end_streak(&mut self) {
+        self.streak = 0;
+        self.until = UnixSeconds::EPOCH;
+    }
+
+    /// Returns what a client that takes over this place begins with: its level with the guesses in flight counted as
+    /// wrong, but room for one guess.
+    pub(super) fn inherit(mut self, limits: &Limits, in_flight: usize, now: UnixSeconds) -> Self {
+        for _ in 0..in_flight {
+            self.count(limits, now);
+        }
+        self.leak(limits, now);
+        Self { level: self.level.min(limits.level.saturating_sub(1)), at: self.at, ..Self::NONE }
+    }
+
+    /// When the lane is open. A secret that is never shut knows waits only.
+    pub(super) fn opening(&self, limits: &Limits, guessable: bool) -> Opening {
+        if !guessable {
+            return Opening::At(self.until);
+        }
+        if self.streak >= limits.streak {
+            return Opening::Shut;
+        }
+        let Some(over) = self.level.checked_sub(limits.level) else { return Opening::At(self.until) };
+        let leaks = u64::from(over).saturating_add(1);
+        Opening::At(self.until.max(self.at.plus(leaks.saturating_mul(limits.leak))))
+    }
+
+    /// Whether one more guess may begin beside `in_flight` unjudged ones: if all of those are wrong, neither a wait nor a
+    /// limit would have stood in its way.
+    pub(super) fn has_room_beside(
+        &self,
+        policy: &LedgerPolicy,
+        limits: &Limits,
+        guessable: bool,
+        in_flight: u16,
+        now: UnixSeconds,
+    ) -> bool {
+        let streak = self.streak.saturating_add(in_flight);
+        let level = self.level_at(limits, now).saturating_add(in_flight);
+        policy.wait(streak) == 0 && (!guessable || (streak < limits.streak && level < limits.level))
+    }
+}
+
+/// The failures of the unknown clients, and what an owner's right guess does to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unknown {
+    pub(super) failures: Failures,
+    /// Wrong guesses since the last right guess of any client.
+    pub(super) since_right: u16,
+    /// The first of those.
+    pub(super) first: UnixSeconds,
+    /// The last wrong guess.
+    pub(super) last: UnixSeconds,
+}
+
+impl Unknown {
+    pub(super) const NONE: Self =
+        Self { failures: Failures::NONE, since_right: 0, first: UnixSeconds::EPOCH, last: UnixSeconds::EPOCH };
+
+    pub(super) fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        self.failures.settle(policy, now);
+        self.first = self.first.min(now);
+        self.last = self.last.min(now);
+    }
+
+    pub(super) fn charge(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        self.failures.charge(policy, &policy.unknown, now);
+        if self.since_right == 0 {
+            self.first = now;
+        }
+        self.since_right = self.since_right.saturating_add(1);
+        self.last = now;
+    }
+
+    /// Some client guessed right: the streak falls to the first one with the longest wait, or ends if the unknown clients
+    /// were quiet. So an owner's log-ins open what strangers have shut, and give them no short waits while they guess.
+    pub(super) fn relax(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
+        if self.since_right < FREE_TRIES || now.since(self.last) >= QUIET_SECONDS {
+            self.failures.end_streak();
+            self.last = UnixSeconds::EPOCH;
+        } else {
+            self.failures.streak = self.failures.streak.min(policy.slow_streak());
+        }
+        self.since_right = 0;
+        self.first = UnixSeconds::EPOCH;
+    }
+}

@@ -1,0 +1,439 @@
+//! Random histories against the reference: clients that come and go, an owner who succeeds, changes of the secret,
+//! admissions, unlocks, guesses that the host judges late or never, and a clock that jumps.
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+
+use super::model::{DAY, Place, Reference, Verdict, Who, tag};
+use super::{
+    Admission, Attempt, ClientAdmission, Generation, GuessLedger, Lane, LedgerPolicy, PendingGuess, Refusal, SecretKind,
+};
+use crate::UnixSeconds;
+
+const START: u64 = 2_000_000_000;
+const HOUR: i64 = 3_600;
+const TEN_YEARS: i64 = 10 * 365 * 86_400;
+const KINDS: [SecretKind; 2] = [SecretKind::new("passphrase"), SecretKind::new("recovery").unguessable()];
+/// Credentials are 0..7, networks 100..103.
+const NAMES: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 100, 101, 102];
+
+#[derive(Debug, Clone)]
+enum Op {
+    Guess { kind: usize, who: Who, right: bool },
+    /// A guess that the host judges later.
+    Slow { kind: usize, who: Who, right: bool },
+    /// The host answers its oldest question.
+    Answer,
+    /// The host forgets its oldest question.
+    Lose,
+    /// Wrong guesses in a row; refusals are waited out.
+    Siege { kind: usize, who: Who, guesses: u8 },
+    /// A thief with a stolen credential, and its owner who succeeds after every fourth wrong guess.
+    Thief { kind: usize, who: Who, rounds: u8 },
+    Renew { kind: usize, changed_by: Vec<u8> },
+    Admit { kind: usize, name: u8 },
+    Unlock { kind: usize },
+    Pass(u64),
+    Jump(i64),
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    let credential = prop_oneof![1 => Just(None), 3 => (0..7_u8).prop_map(Some)];
+    let network = prop_oneof![1 => Just(None), 2 => (100..103_u8).prop_map(Some)];
+    (credential, network).prop_map(|(credential, network)| Who { credential, network })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let kind = || prop_oneof![5 => Just(0_usize), 1 => Just(1_usize)];
+    let name = || prop::sample::select(NAMES.to_vec());
+    let jumps = [-TEN_YEARS, -86_400, -HOUR, -1, 1, HOUR, 86_400, TEN_YEARS];
+    prop_oneof![
+        10 => (kind(), who(), any::<bool>()).prop_map(|(kind, who, right)| Op::Guess { kind, who, right }),
+        8 => (kind(), who(), prop::bool::weighted(0.3)).prop_map(|(kind, who, right)| Op::Slow { kind, who, right }),
+        5 => Just(Op::Answer),
+        1 => Just(Op::Lose),
+        8 => (kind(), who(), 1..30_u8).prop_map(|(kind, who, guesses)| Op::Siege { kind, who, guesses }),
+        3 => (kind(), who(), 1..10_u8).prop_map(|(kind, who, rounds)| Op::Thief { kind, who, rounds }),
+        1 => (kind(), prop::collection::vec(name(), 0..3))
+            .prop_map(|(kind, changed_by)| Op::Renew { kind, changed_by }),
+        2 => (kind(), name()).prop_map(|(kind, name)| Op::Admit { kind, name }),
+        1 => kind().prop_map(|kind| Op::Unlock { kind }),
+        2 => (0..200_u64).prop_map(Op::Pass),
+        3 => (0..400_000_u64).prop_map(Op::Pass),
+        3 => prop::sample::select(jumps.to_vec()).prop_map(Op::Jump),
+    ]
+}
+
+/// What may have been looked at of one generation.
+#[derive(Debug, Clone, Default)]
+struct Budget {
+    /// Seconds that the clock has moved forward since the first wrong guess.
+    passed: u64,
+    wrong: u64,
+    in_a_row: u64,
+    new_places: u64,
+    admissions: u64,
+    admissions_in_a_row: u64,
+    unlocks: u64,
+}
+
+struct Question {
+    kind: usize,
+    guess: PendingGuess,
+    id: u8,
+    who: Who,
+    right: bool,
+    generation: Generation,
+}
+
+/// A wait that a known client was told.
+struct Promise {
+    kind: usize,
+    who: Who,
+    deadline: u64,
+}
+
+struct History {
+    policy: LedgerPolicy,
+    ledger: GuessLedger,
+    references: [Reference; 2],
+    budgets: [Budget; 2],
+    generations: [Generation; 2],
+    admissions: Vec<u64>,
+    now: u64,
+    next_id: u8,
+    questions: VecDeque<Question>,
+    promises: Vec<Promise>,
+}
+
+impl History {
+    fn new() -> Self {
+        Self {
+            policy: LedgerPolicy::default(),
+            ledger: GuessLedger::default(),
+            references: [Reference::new(true), Reference::new(false)],
+            budgets: Default::default(),
+            generations: [Generation::from_u64(1), Generation::HOST],
+            admissions: Vec::new(),
+            now: START,
+            next_id: 0,
+            questions: VecDeque::new(),
+            promises: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds::new(self.now).unwrap()
+    }
+
+    fn attempt(&self, kind: usize, who: Who) -> Attempt {
+        Attempt::new(KINDS[kind], self.generations[kind], who.client())
+    }
+
+    fn settle(&mut self) {
+        let now = self.now;
+        self.references.iter_mut().for_each(|reference| reference.settle(now));
+        self.admissions.iter_mut().for_each(|admission| *admission = (*admission).min(now));
+    }
+
+    /// The reference of a secret, ready for a change.
+    fn reference(&mut self, kind: usize) -> &mut Reference {
+        self.settle();
+        let now = self.now;
+        self.references[kind].tick(now);
+        &mut self.references[kind]
+    }
+
+    /// Asks both, and checks the answer and everything that a refusal promises.
+    fn admit(&mut self, kind: usize, who: Who) -> Result<(Lane, Place), Refusal> {
+        let (policy, attempt, now, before) =
+            (self.policy.clone(), self.attempt(kind, who), self.now(), self.ledger.clone());
+        let mut ticked = self.references[kind].clone();
+        ticked.tick(self.now);
+        let expected = ticked.ask(who, self.now);
+        let knows = ticked.knows(who);
+        assert_eq!(self.ledger.is_known(&policy, &attempt), knows);
+        let peeked = self.ledger.peek(&policy, &attempt, now);
+        match self.ledger.admit(&policy, &attempt, now) {
+            Admission::Open(lane) => {
+                assert_eq!(self.ledger, before, "opening changed something");
+                assert_eq!(peeked, None);
+                let place = expected.expect("the reference refuses");
+                assert_eq!(lane.is_admitted(), matches!(place, Place::Admitted(_)));
+                assert_eq!(lane.is_known(), knows);
+                self.promises.retain(|promise| promise.who.name() != who.name() || promise.kind != kind);
+                Ok((lane, place))
+            }
+            Admission::Refused(refusal) => {
+                let verdict = expected.expect_err("the reference opens");
+                assert_eq!(refusal.is_locked(), verdict == Verdict::Shut);
+                self.settle();
+                self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
+                if knows && !refusal.is_locked() {
+                    self.promises.push(Promise { kind, who, deadline: self.now + refusal.retry_after() });
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    fn check_refusal(
+        &self,
+        attempt: &Attempt,
+        refusal: &Refusal,
+        before: &GuessLedger,
+        kind: usize,
+        ticked: &Reference,
+    ) {
+        let (policy, now) = (&self.policy, self.now());
+        assert!(refusal.retry_after() >= 1);
+        assert_eq!(refusal.changed(), self.ledger != *before, "a refusal wrote, or hid that it did");
+        let mut again = self.ledger.clone();
+        match again.admit(policy, attempt, now) {
+            Admission::Refused(second) => {
+                assert!(!second.changed() && second.retry_after() == refusal.retry_after());
+                assert_eq!(again, self.ledger);
+            }
+            Admission::Open(_) => panic!("a second guess is looked at"),
+        }
+        if refusal.is_locked() {
+            assert_eq!(refusal.retry_after(), 86_400);
+        } else {
+            let at = |ledger: &GuessLedger, seconds| ledger.peek(policy, attempt, now.plus(seconds));
+            assert_eq!(at(&self.ledger, refusal.retry_after()), None, "not open in time");
+            // The same if all verdicts come in between, and are bad.
+            let mut judged = self.ledger.clone();
+            for question in self.questions.iter().filter(|question| question.kind == kind) {
+                judged.settle_wrong(policy, &question.guess, now.plus(refusal.retry_after() / 2));
+            }
+            assert_eq!(at(&judged, refusal.retry_after()), None, "not open in time after verdicts");
+            if !ticked.has_flights() {
+                assert!(at(&self.ledger, refusal.retry_after() - 1).is_some(), "opens too early");
+            }
+        }
+        // Every way in really lets in.
+        let (secret, generation) = (attempt.secret, attempt.generation);
+        let mut unlocked = self.ledger.clone();
+        assert!(unlocked.unlock(policy, secret, generation, now), "nothing to unlock");
+        assert_eq!(unlocked.peek(policy, attempt, now), None, "an unlock does not let in");
+        if let Some(tag) = attempt.client.tag() {
+            let mut admitted = self.ledger.clone();
+            if let ClientAdmission::Admitted { .. } = admitted.admit_client(policy, secret, generation, tag, now) {
+                let Admission::Open(lane) = admitted.admit(policy, attempt, now) else {
+                    panic!("an admission does not let in")
+                };
+                assert!(lane.is_admitted());
+            }
+        }
+    }
+
+    fn count_wrong(&mut self, kind: usize) {
+        let budget = &mut self.budgets[kind];
+        budget.wrong += 1;
+        budget.in_a_row += 1;
+        if kind == 0 {
+            let days = budget.passed / DAY;
+            let most = 100 + days + budget.new_places + 10 * budget.admissions + 100 * budget.unlocks;
+            assert!(budget.wrong <= most, "{budget:?}");
+            assert!(budget.in_a_row <= 100 + 10 * budget.admissions_in_a_row, "{budget:?}");
+        }
+    }
+
+    fn count_right(&mut self, kind: usize, new_place: bool) {
+        let budget = &mut self.budgets[kind];
+        budget.new_places += u64::from(new_place);
+        (budget.in_a_row, budget.admissions_in_a_row) = (0, 0);
+    }
+
+    fn guess(&mut self, kind: usize, who: Who, right: bool) -> Result<(), Refusal> {
+        let (lane, place) = self.admit(kind, who)?;
+        let (policy, now, seconds) = (self.policy.clone(), self.now(), self.now);
+        if right {
+            let before = self.ledger.clone();
+            let changed = self.ledger.forgive(&policy, &lane, now);
+            assert_eq!(changed, before != self.ledger);
+            let new_place = self.reference(kind).succeed(who, seconds);
+            self.count_right(kind, new_place);
+        } else {
+            let charge = self.ledger.charge(&policy, &lane, now);
+            self.reference(kind).charge(place, seconds);
+            self.count_wrong(kind);
+            let next = self.references[kind].ask(who, seconds).err();
+            assert_eq!(charge.next().is_some(), next.is_some());
+            assert_eq!(charge.locked(), next == Some(Verdict::Shut));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, kind: usize, who: Who, right: bool) {
+        let Ok((lane, place)) = self.admit(kind, who) else { return };
+        let (policy, now, seconds) = (self.policy.clone(), self.now(), self.now);
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        let guess = self.ledger.begin(&policy, &lane, [id; 8], now);
+        self.reference(kind).begin(id, place, seconds);
+        if !right {
+            self.count_wrong(kind);
+        }
+        let generation = self.generations[kind];
+        self.questions.push_back(Question { kind, guess, id, who, right, generation });
+    }
+
+    fn answer(&mut self) {
+        let Some(question) = self.questions.pop_front() else { return };
+        let Question { kind, guess, id, who, right, generation } = question;
+        let (policy, now, seconds) = (self.policy.clone(), self.now(), self.now);
+        if self.ledger.entry(KINDS[kind], generation).is_none() {
+            assert!(generation != self.generations[kind] || !self.references[kind].has_flight(id));
+            assert!(!self.ledger.settle_right(&policy, &guess, now));
+            return;
+        }
+        let place = self.reference(kind).take(id);
+        if right {
+            assert_eq!(self.ledger.settle_right(&policy, &guess, now), place.is_some());
+            if place.is_some() {
+                let new_place = self.references[kind].succeed(who, seconds);
+                self.count_right(kind, new_place);
+            }
+        } else {
+            let counts = place.is_some_and(|place| place != Place::Counted);
+            assert_eq!(self.ledger.settle_wrong(&policy, &guess, now).is_some(), counts);
+            if let Some(place) = place {
+                self.references[kind].charge(place, seconds);
+            }
+        }
+        assert!(!self.ledger.settle_right(&policy, &guess, now), "settled twice");
+    }
+
+    fn renew(&mut self, kind: usize, changed_by: &[u8]) {
+        let mut names = changed_by.to_vec();
+        names.dedup();
+        let from = self.generations[kind];
+        // The second kind is the host's: its generation stays.
+        let to = if kind == 0 { Generation::from_u64(from.get() + 1) } else { from };
+        let tags: Vec<_> = names.iter().map(|name| tag(*name)).collect();
+        self.ledger.renew(&self.policy, KINDS[kind], from, to, &tags, self.now());
+        self.reference(kind).renew(&names);
+        self.generations[kind] = to;
+        self.budgets[kind] = Budget::default();
+        self.promises.retain(|promise| promise.kind != kind);
+    }
+
+    fn admit_client(&mut self, kind: usize, name: u8) {
+        let (policy, now, seconds) = (self.policy.clone(), self.now(), self.now);
+        let answer = self.ledger.admit_client(&policy, KINDS[kind], self.generations[kind], tag(name), now);
+        self.settle();
+        self.admissions.retain(|admission| seconds < admission + DAY);
+        if self.admissions.len() >= 3 {
+            let retry_after = self.admissions[0] + DAY - seconds;
+            assert_eq!(answer, ClientAdmission::TooMany { retry_after });
+            return;
+        }
+        assert_eq!(answer, ClientAdmission::Admitted { until: now.plus(3600) });
+        self.admissions.push(seconds);
+        self.reference(kind).admit(name, seconds);
+        self.budgets[kind].admissions += 1;
+        self.budgets[kind].admissions_in_a_row += 1;
+    }
+
+    fn unlock(&mut self, kind: usize) {
+        let (policy, now, seconds, generation) = (self.policy.clone(), self.now(), self.now, self.generations[kind]);
+        if self.ledger.entry(KINDS[kind], generation).is_none() {
+            assert!(!self.ledger.unlock(&policy, KINDS[kind], generation, now));
+            return;
+        }
+        self.ledger.unlock(&policy, KINDS[kind], generation, now);
+        self.reference(kind).unlock(seconds);
+        assert!(!self.ledger.unlock(&policy, KINDS[kind], generation, now));
+        self.budgets[kind].unlocks += 1;
+        self.budgets[kind].in_a_row = 0;
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += seconds;
+        for budget in self.budgets.iter_mut().filter(|budget| budget.wrong > 0) {
+            budget.passed += seconds;
+        }
+        // What a known client was told has come true, whatever others have done since.
+        let (ledger, policy) = (&self.ledger, &self.policy);
+        for promise in self.promises.iter().filter(|promise| promise.deadline <= self.now) {
+            let attempt = self.attempt(promise.kind, promise.who);
+            if ledger.is_known(policy, &attempt) {
+                assert_eq!(ledger.peek(policy, &attempt, self.now()), None, "a promise was broken");
+            }
+        }
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Guess { kind, who, right } => {
+                let _ = self.guess(kind, who, right);
+            }
+            Op::Slow { kind, who, right } => self.begin(kind, who, right),
+            Op::Answer => self.answer(),
+            Op::Lose => drop(self.questions.pop_front()),
+            Op::Siege { kind, who, guesses } => {
+                for _ in 0..guesses {
+                    if let Err(refusal) = self.guess(kind, who, false)
+                        && !refusal.is_locked()
+                    {
+                        self.pass(refusal.retry_after());
+                    }
+                }
+            }
+            Op::Thief { kind, who, rounds } => {
+                for guess in 0..rounds * 5 {
+                    let _ = self.guess(kind, who, guess % 5 == 4);
+                }
+            }
+            Op::Renew { kind, changed_by } => self.renew(kind, &changed_by),
+            Op::Admit { kind, name } => self.admit_client(kind, name),
+            Op::Unlock { kind } => self.unlock(kind),
+            Op::Pass(seconds) => self.pass(seconds),
+            Op::Jump(seconds) if seconds < 0 => {
+                self.now -= seconds.unsigned_abs();
+                self.promises.clear();
+            }
+            Op::Jump(seconds) => self.pass(seconds.unsigned_abs()),
+        }
+        let stored = postcard::to_allocvec(&self.ledger).unwrap();
+        assert_eq!(postcard::from_bytes::<GuessLedger>(&stored).unwrap(), self.ledger);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// The ledger agrees with the reference everywhere; no more is looked at than 100 + 1 a day, + 1 for a new place, + 10
+    /// for an admission; no more than 100 in a row (NIST SP 800-63B-4 § 3.2.2); refusals change nothing and come true; every
+    /// way in lets in.
+    #[test]
+    fn nist_3_2_2_the_ledger_agrees_with_the_reference(ops in prop::collection::vec(op(), 1..120)) {
+        let mut history = History::new();
+        for op in ops {
+            history.run(op);
+        }
+    }
+
+    /// Others, however many, whenever, with whatever admissions and verdicts, hold up no known client. The owner is known
+    /// by a credential, on a network that others guess from too, and has made up to four wrong guesses.
+    #[test]
+    fn others_never_hold_up_a_known_client(ops in prop::collection::vec(op(), 1..100), fails in 0..5_u8) {
+        let owner = Who { credential: Some(50), network: Some(100) };
+        let mut history = History::new();
+        prop_assert_eq!(history.guess(0, owner, true), Ok(()));
+        for _ in 0..fails {
+            prop_assert_eq!(history.guess(0, owner, false), Ok(()));
+        }
+        for op in ops {
+            // A right guess of five others would take the owner's place: that takes the secret.
+            match op {
+                Op::Guess { right: true, .. } | Op::Slow { right: true, .. } | Op::Thief { .. } | Op::Renew { .. } => {}
+                op => history.run(op),
+            }
+            prop_assert!(history.admit(0, owner).is_ok());
+        }
+    }
+}

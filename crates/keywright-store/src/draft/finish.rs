@@ -1,0 +1,187 @@
+//! Turning a draft into the batch that commits it: the next root, its contents and chains, and the sealed records.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use keywright_core::{SealContext, SecurityEvent, UnixSeconds};
+
+use super::{Draft, PlainBody};
+use crate::record::{RecordError, encode};
+use crate::root::{Entry, PRUNE_AFTER, Root, RootRecord};
+use crate::slot::{KindName, ROOT, SlotName};
+use crate::step_error::StepError;
+use crate::{Batch, Put, Record, Revision, Standing, StoredEvent, Write};
+
+/// What a finished draft leaves.
+pub(crate) struct Finished {
+    /// What must be committed; `None` if nothing changes and nothing is granted.
+    pub(crate) batch: Option<Batch>,
+    /// The events of the batch, for the observer.
+    pub(crate) events: Vec<SecurityEvent>,
+    pub(crate) standing: Standing,
+}
+
+impl Draft<'_> {
+    /// Turns the draft into what must be committed.
+    pub(crate) fn finish(self) -> Result<Finished, StepError> {
+        let staged = &self.staged;
+        let changes = staged.touched
+            || staged.erase
+            || !staged.writes.is_empty()
+            || !staged.events.is_empty()
+            || staged.vault.is_some();
+        let standing = self.standing;
+        if !changes {
+            let batch = self.grants.then(|| Batch::check(self.partition.clone(), self.loaded.revision));
+            return Ok(Finished { batch, events: Vec::new(), standing });
+        }
+        if self.moves_epochs() && staged.events.is_empty() && self.partition.is_account() {
+            return Err(StepError::Misuse("an epoch was moved without an event"));
+        }
+        let (batch, events) = self.write()?;
+        Ok(Finished { batch: Some(batch), events, standing })
+    }
+
+    fn moves_epochs(&self) -> bool {
+        let epochs = |root: &Root| (root.credential_epoch, root.factor_epoch, root.key_epoch);
+        match (&self.loaded.root.state, &self.staged.state) {
+            (Some(before), Some(after)) => epochs(before) != epochs(after),
+            _ => false,
+        }
+    }
+
+    fn write(self) -> Result<(Batch, Vec<SecurityEvent>), StepError> {
+        let Self { partition, loaded, env, attempt, staged, .. } = self;
+        let state = match staged.state {
+            Some(state) => state,
+            // Names and the server get their root with their first write.
+            None if !partition.is_account() => Root::new(env.entropy, env.now)?,
+            None => return Err(StepError::NoAccount),
+        };
+        let mut root = loaded.root.clone();
+        root.state = Some(state);
+        root.recent.push(loaded.revision.unwrap_or(Revision::ZERO));
+        // A partition goes a day after its last commit at the earliest: until then a late commit may still arrive.
+        root.expires = staged.expires.map(|expiry| expiry.max(env.now.plus(PRUNE_AFTER)));
+        root.due_at = staged.due_at;
+        if staged.erase {
+            root.contents.clear();
+        }
+        let pruned = prune(&mut root, &staged.writes, env.now.min(env.horizon));
+        note(&mut root, &staged.writes, attempt)?;
+        let mut events = Vec::with_capacity(staged.events.len());
+        let mut stored_events = Vec::with_capacity(staged.events.len());
+        for event in &staged.events {
+            let (chain, json) = (event.kind().chain(), event.to_json());
+            let (number, prev) = root.chain_mut(chain).append(env.now, &json);
+            events.push(SecurityEvent::of(event, number, env.now));
+            stored_events.push(StoredEvent { chain, number, at: env.now, json: json.into(), prev });
+        }
+        let forget = root.trim_chains();
+        let label = partition.seal_label();
+        let seal = |name: &str, schema: u16, body: &[u8]| {
+            let context = SealContext::new(&label, name, attempt.to_bytes());
+            env.keyring.seal(env.entropy, &context, schema, body).map(Bytes::from)
+        };
+        let mut put = Vec::with_capacity(staged.writes.len());
+        let mut delete = pruned;
+        for (&slot, plain) in &staged.writes {
+            match plain {
+                Some(plain) => {
+                    let body = seal(&slot.to_text(), plain.schema, &plain.body)?;
+                    put.push(Put { slot, body, purge_after: plain.expiry });
+                }
+                // After an erase nothing is left to delete, and a record that was never there needs no delete.
+                None if !staged.erase && loaded.root.contents.contains_key(&slot) => delete.push(slot),
+                None => {}
+            }
+        }
+        let plain = encode(&root).map_err(|RecordError| StepError::Misuse("the root record cannot be encoded"))?;
+        let write = Write {
+            purge_after: root.expires,
+            due_at: root.due_at,
+            erase: staged.erase,
+            put,
+            delete,
+            events: stored_events,
+            forget,
+            vault: staged.vault,
+            ..Write::root(attempt, seal(ROOT, RootRecord::SCHEMA, &plain)?)
+        };
+        Ok((Batch::new(partition.clone(), loaded.revision, write)?, events))
+    }
+}
+
+/// Drops the entries that expired more than a day before `until`, but for those that the batch writes itself. Returns the
+/// rows to delete.
+fn prune(
+    root: &mut RootRecord,
+    writes: &BTreeMap<SlotName, Option<PlainBody>>,
+    until: UnixSeconds,
+) -> Vec<SlotName> {
+    let is_over = |entry: &Entry| entry.expiry.is_some_and(|expiry| expiry.plus(PRUNE_AFTER) < until);
+    let pruned: Vec<SlotName> = root
+        .contents
+        .iter()
+        .filter(|(name, entry)| is_over(entry) && !writes.contains_key(name))
+        .map(|(name, _)| *name)
+        .collect();
+    for name in &pruned {
+        root.contents.remove(name);
+    }
+    pruned
+}
+
+/// Notes in the contents what the batch puts and deletes.
+fn note(
+    root: &mut RootRecord,
+    writes: &BTreeMap<SlotName, Option<PlainBody>>,
+    revision: Revision,
+) -> Result<(), StepError> {
+    for (name, plain) in writes {
+        match plain {
+            Some(plain) => {
+                root.contents.insert(*name, Entry { revision, expiry: plain.expiry });
+            }
+            None => {
+                root.contents.remove(name);
+            }
+        }
+    }
+    let of_kind = |kind: KindName| root.contents.keys().filter(|name| name.kind() == kind).count();
+    for (name, plain) in writes {
+        if let Some(plain) = plain
+            && of_kind(name.kind()) > usize::from(plain.most)
+        {
+            return Err(StepError::TooManySlots(*name));
+        }
+    }
+    if root.contents.len() > usize::from(crate::slot::MAX_SLOTS) {
+        return Err(StepError::Misuse("a partition has more slots than any server declares"));
+    }
+    Ok(())
+}
+
+/// The same root under a new revision, so that an attempt on the one it replaces can never land. Where there is none, a
+/// blank one: a creation can then never land, and steps see no account.
+pub(crate) fn fence(
+    env: &super::Env<'_>,
+    partition: &crate::Partition,
+    current: Option<(Revision, RootRecord)>,
+) -> Result<Batch, StepError> {
+    let attempt = Revision::draw()?;
+    let expect = current.as_ref().map(|(revision, _)| *revision);
+    let mut root = match current {
+        Some((_, root)) => root,
+        // Nothing will ever be in it, so it goes again by itself.
+        None => RootRecord { expires: Some(env.now), ..RootRecord::blank() },
+    };
+    root.expires = root.expires.map(|expiry| expiry.max(env.now.plus(PRUNE_AFTER)));
+    root.recent.push(expect.unwrap_or(Revision::ZERO));
+    let label = partition.seal_label();
+    let context = SealContext::new(&label, ROOT, attempt.to_bytes());
+    let plain = encode(&root).map_err(|RecordError| StepError::Misuse("the root record cannot be encoded"))?;
+    let body = env.keyring.seal(env.entropy, &context, RootRecord::SCHEMA, &plain)?;
+    let write = Write { purge_after: root.expires, due_at: root.due_at, ..Write::root(attempt, body.into()) };
+    Ok(Batch::new(partition.clone(), expect, write)?)
+}

@@ -1,0 +1,128 @@
+//! Reading an account's security log: every page is verified against the heads in the sealed root.
+
+use keywright_core::{AccountId, EventChain, SecurityEvent, UnixSeconds, chain_head};
+
+use super::{Driver, TransactError};
+use crate::root::Chain;
+use crate::step_error::{Damage, StepError};
+use crate::{EventNumber, Partition, StoredEvent, StoredEvents};
+
+/// How often a page is read again because the account moved meanwhile.
+const MAX_LOOKS: u32 = 8;
+
+/// Where the next, older page of a chain begins, and the head that it must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventCursor {
+    chain: EventChain,
+    before: EventNumber,
+    head: [u8; 32],
+}
+
+impl EventCursor {
+    /// The chain that it belongs to.
+    #[must_use]
+    pub const fn chain(&self) -> EventChain {
+        self.chain
+    }
+}
+
+/// One verified page of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventPage {
+    /// The events, newest first.
+    pub events: Vec<SecurityEvent>,
+    /// Where older ones begin; `None` at the old end.
+    pub next: Option<EventCursor>,
+}
+
+impl Driver {
+    /// A page of an account's events of one chain, newest first, at most `limit`, from the newest on or from a cursor of an
+    /// earlier page. No event of it was altered, added, moved or dropped since it was written.
+    ///
+    /// # Errors
+    /// [`TransactError`]; [`Damage::Events`] if the chain is broken.
+    pub async fn events(
+        &self,
+        account: &AccountId,
+        chain: EventChain,
+        cursor: Option<&EventCursor>,
+        limit: u32,
+    ) -> Result<EventPage, TransactError> {
+        let partition = Partition::account(account);
+        let mut suspected = None;
+        for _ in 0..MAX_LOOKS {
+            let loaded = self.load(&partition, &[]).await?;
+            if loaded.orphans {
+                return Err(StepError::Damaged(Damage::Orphans).into());
+            }
+            let before = cursor.map(|cursor| cursor.before);
+            let page = self.parts.store.events(&partition, chain, before, limit);
+            let StoredEvents { root, events } = page.await.map_err(TransactError::Load)?;
+            if root != loaded.revision {
+                continue;
+            }
+            let cutoff = self.parts.clock.now()?.minus(self.parts.events_kept);
+            match verify(loaded.root.chain(chain), chain, cursor, events, limit, cutoff) {
+                Ok(page) => return Ok(page),
+                Err(error) if suspected == Some(root) => {
+                    let error = error.into();
+                    self.report(&partition, &error);
+                    return Err(error);
+                }
+                Err(_) => suspected = Some(root),
+            }
+        }
+        Err(TransactError::Busy)
+    }
+
+    /// The newest events of both chains, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
+        let mut all = self.events(account, EventChain::Changes, None, limit).await?.events;
+        all.extend(self.events(account, EventChain::Denials, None, limit).await?.events);
+        all.sort_by(|a, b| b.at.cmp(&a.at).then(a.chain.cmp(&b.chain)).then(b.number.cmp(&a.number)));
+        all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(all)
+    }
+}
+
+/// Walks a page backwards along the chain.
+fn verify(
+    known: &Chain,
+    chain: EventChain,
+    cursor: Option<&EventCursor>,
+    stored: Vec<StoredEvent>,
+    limit: u32,
+    cutoff: UnixSeconds,
+) -> Result<EventPage, StepError> {
+    let broken = StepError::Damaged(Damage::Events(chain));
+    let (mut before, mut head) = match cursor {
+        None => (known.next, known.head),
+        Some(cursor) if cursor.chain == chain && cursor.before <= known.next => (cursor.before, cursor.head),
+        Some(_) => return Err(StepError::Misuse("a cursor of another chain")),
+    };
+    let full = u32::try_from(stored.len()).is_ok_and(|found| found >= limit);
+    let mut events = Vec::with_capacity(stored.len());
+    for event in stored {
+        let expected = before.checked_sub(1).filter(|number| *number >= known.first);
+        let sound = event.chain == chain
+            && Some(event.number) == expected
+            && chain_head(&event.prev, event.number, event.at, &event.json) == head;
+        if !sound {
+            return Err(broken);
+        }
+        before = event.number;
+        head = event.prev;
+        let parsed = SecurityEvent::parse(chain, event.number, event.at, &event.json);
+        events.push(parsed.map_err(|_| broken.clone())?);
+    }
+    // The page ends before the chain does: only what is older than the policy keeps may be missing.
+    if !full && before > known.first && known.since >= cutoff {
+        return Err(broken);
+    }
+    let next = (full && before > known.first).then_some(EventCursor { chain, before, head });
+    Ok(EventPage { events, next })
+}

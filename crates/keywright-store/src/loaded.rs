@@ -1,0 +1,79 @@
+//! What a load found, with the root opened: the snapshot that a draft is made over.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use keywright_core::{Keyring, SealContext};
+
+use crate::record::Record;
+use crate::root::{MAX_ROOT_BYTES, RootRecord};
+use crate::slot::{ROOT, SlotKinds, SlotName};
+use crate::step_error::{Damage, StepError};
+use crate::{Partition, Revision, Snapshot};
+
+/// One snapshot of a partition.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The root's revision; `None` where there is none.
+    pub(crate) revision: Option<Revision>,
+    pub(crate) root: RootRecord,
+    pub(crate) records: BTreeMap<SlotName, Option<Bytes>>,
+    /// Whether rows lie there although there is no root.
+    pub(crate) orphans: bool,
+    /// Whether the root is sealed under the newest key.
+    pub(crate) is_current: bool,
+}
+
+impl Loaded {
+    /// Opens a snapshot. `slots` are those that were asked for.
+    pub(crate) fn open(
+        keyring: &Keyring,
+        kinds: Option<&SlotKinds>,
+        partition: &Partition,
+        slots: &[SlotName],
+        snapshot: Snapshot,
+    ) -> Result<Self, StepError> {
+        let Snapshot { root: stored, records, newest, rows_without_root } = snapshot;
+        if records.len() != slots.len() {
+            return Err(StepError::Damaged(Damage::Answer));
+        }
+        let records = slots.iter().copied().zip(records).collect();
+        let Some(stored) = stored else {
+            return Ok(Self {
+                revision: None,
+                root: RootRecord::blank(),
+                records,
+                orphans: rows_without_root,
+                is_current: true,
+            });
+        };
+        let root = open_root(keyring, partition, stored.revision, &stored.body)?;
+        if let Some(kinds) = kinds
+            && let Some(slot) = root.undeclared(kinds)
+        {
+            return Err(StepError::UndeclaredSlot(slot));
+        }
+        if let Some(chain) = root.tells_newest(&newest) {
+            return Err(StepError::Damaged(Damage::Events(chain)));
+        }
+        let is_current = keyring.is_current(&stored.body);
+        Ok(Self { revision: Some(stored.revision), root, records, orphans: false, is_current })
+    }
+}
+
+/// Opens a root's body under its row's revision.
+pub(crate) fn open_root(
+    keyring: &Keyring,
+    partition: &Partition,
+    revision: Revision,
+    body: &Bytes,
+) -> Result<RootRecord, StepError> {
+    if body.len() > MAX_ROOT_BYTES {
+        return Err(StepError::Damaged(Damage::Root));
+    }
+    let label = partition.seal_label();
+    let context = SealContext::new(&label, ROOT, revision.to_bytes());
+    let (schema, body) = keyring.open(&context, body).map_err(StepError::Open)?;
+    let root = RootRecord::decode(schema, &body).map_err(|_| StepError::Damaged(Damage::Root))?;
+    if root.is_sound(revision) { Ok(root) } else { Err(StepError::Damaged(Damage::Root)) }
+}

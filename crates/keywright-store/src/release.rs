@@ -1,0 +1,170 @@
+//! Outcomes that exist only if a commit happens.
+
+use std::fmt;
+
+use crate::{Draft, Revision, StepError};
+
+/// A value that exists only if a commit happens. Only the driver gives it out, after the commit that it was staged for.
+#[must_use = "a tentative value comes out of the driver after its commit"]
+pub struct Tentative<T> {
+    value: T,
+    attempt: Revision,
+}
+
+impl<T> Tentative<T> {
+    pub(crate) const fn new(value: T, attempt: Revision) -> Self {
+        Self { value, attempt }
+    }
+
+    /// Turns the value into another that is just as tentative.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Tentative<U> {
+        Tentative { value: f(self.value), attempt: self.attempt }
+    }
+
+    /// Two values of one attempt as one.
+    ///
+    /// # Errors
+    /// [`StepError::Misuse`] if they are of two attempts.
+    pub fn zip<U>(self, other: Tentative<U>) -> Result<Tentative<(T, U)>, StepError> {
+        if self.attempt != other.attempt {
+            return Err(StepError::Misuse("values of two attempts"));
+        }
+        Ok(Tentative { value: (self.value, other.value), attempt: self.attempt })
+    }
+
+    /// A look at the value for a step of the **same** draft: it may use a key that is not yet released to seal what
+    /// belongs to it. Nothing of it may leave the step.
+    ///
+    /// # Errors
+    /// [`StepError::Misuse`] in any other attempt.
+    pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
+        if self.attempt == draft.attempt() {
+            Ok(&self.value)
+        } else {
+            Err(StepError::Misuse("a value of another attempt"))
+        }
+    }
+}
+
+impl<T> fmt::Debug for Tentative<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tentative(..)")
+    }
+}
+
+/// Proof that one attempt was committed. Made by the driver, and seen only by implementations of [`Release`].
+#[derive(Debug)]
+pub struct Receipt {
+    attempt: Revision,
+}
+
+impl Receipt {
+    pub(crate) const fn new(attempt: Revision) -> Self {
+        Self { attempt }
+    }
+}
+
+/// A receipt of another commit: a step kept a tentative value from an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a tentative value belongs to another commit")]
+pub struct WrongReceipt;
+
+/// An outcome that the driver releases after the commit: it replaces each [`Tentative`] inside by its value.
+///
+/// Implement it for an outcome enum by releasing the tentative fields and passing the rest on; for outcomes without any,
+/// use [`released_as_is!`](crate::released_as_is).
+///
+/// ```
+/// use keywright_store::{Receipt, Release, Tentative, WrongReceipt};
+///
+/// enum Redemption<T> { Granted(T), Spent }
+///
+/// impl<T: Release> Release for Redemption<T> {
+///     type Released = Redemption<T::Released>;
+///     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+///         Ok(match self {
+///             Self::Granted(coins) => Redemption::Granted(coins.release(receipt)?),
+///             Self::Spent => Redemption::Spent,
+///         })
+///     }
+/// }
+/// ```
+pub trait Release {
+    /// What comes out.
+    type Released;
+
+    /// Releases what is tentative.
+    ///
+    /// # Errors
+    /// [`WrongReceipt`] if something tentative belongs to another attempt.
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt>;
+}
+
+impl<T> Release for Tentative<T> {
+    type Released = T;
+    fn release(self, receipt: &Receipt) -> Result<T, WrongReceipt> {
+        if receipt.attempt == self.attempt { Ok(self.value) } else { Err(WrongReceipt) }
+    }
+}
+
+impl<T: Release> Release for Option<T> {
+    type Released = Option<T::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        self.map(|value| value.release(receipt)).transpose()
+    }
+}
+
+impl<T: Release, E> Release for Result<T, E> {
+    type Released = Result<T::Released, E>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        self.map(|value| value.release(receipt)).map_or_else(|error| Ok(Err(error)), |value| value.map(Ok))
+    }
+}
+
+impl<A: Release, B: Release> Release for (A, B) {
+    type Released = (A::Released, B::Released);
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok((self.0.release(receipt)?, self.1.release(receipt)?))
+    }
+}
+
+impl<A: Release, B: Release, C: Release> Release for (A, B, C) {
+    type Released = (A::Released, B::Released, C::Released);
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok((self.0.release(receipt)?, self.1.release(receipt)?, self.2.release(receipt)?))
+    }
+}
+
+/// A value without anything tentative inside, handed through a [`Release`] as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a transparent wrapper")]
+pub struct Plain<T>(pub T);
+
+impl<T> Release for Plain<T> {
+    type Released = T;
+    fn release(self, _: &Receipt) -> Result<T, WrongReceipt> {
+        Ok(self.0)
+    }
+}
+
+/// Implements [`Release`](crate::Release) for types that hold nothing tentative.
+///
+/// ```
+/// #[derive(Debug, PartialEq)]
+/// enum Removal { Removed, Unknown }
+/// keywright_store::released_as_is!(Removal);
+/// ```
+#[macro_export]
+macro_rules! released_as_is {
+    ($($name:ty),+ $(,)?) => {$(
+        impl $crate::Release for $name {
+            type Released = Self;
+            fn release(self, _: &$crate::Receipt) -> ::std::result::Result<Self, $crate::WrongReceipt> {
+                Ok(self)
+            }
+        }
+    )+};
+}
+
+released_as_is!((), bool, u8, u16, u32, u64, usize, String, &'static str, keywright_core::AccountId);
+released_as_is!(keywright_core::UnixSeconds, Revision, crate::Root, crate::Epochs);

@@ -1,0 +1,81 @@
+//! Revisions: what the one guard of every commit compares.
+
+use std::fmt;
+
+use keywright_core::{EntropyError, SystemEntropy, random_bytes};
+use serde::{Deserialize, Serialize};
+
+/// The revision of a partition's root: 128 random bits, drawn afresh for every attempt. Never reused, so a partition that
+/// was changed and changed back does not satisfy an old guard, and after a lost reply "did mine happen?" has an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Revision([u8; 16]);
+
+impl Revision {
+    /// What stands for "there is no root" wherever revisions are listed.
+    pub const ZERO: Self = Self([0; 16]);
+
+    /// Draws one from the operating system, whatever generator a step is given: a generator that repeats itself (a seeded
+    /// test, a cloned virtual machine with a generator of its own) must not repeat a revision.
+    ///
+    /// # Errors
+    /// [`EntropyError`] if the system's generator fails.
+    pub fn draw() -> Result<Self, EntropyError> {
+        random_bytes(&SystemEntropy).map(Self)
+    }
+
+    /// From its stored bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Revision(")?;
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("…)")
+    }
+}
+
+/// How many revisions before its own a root remembers.
+pub const RECENT: usize = 16;
+
+/// The revisions that a root has had before its own, newest first. Every put of a root pushes the one that it replaces,
+/// the put of a fence too; the creation of a root pushes [`Revision::ZERO`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent(Vec<Revision>);
+
+impl Recent {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Notes the revision that is being replaced; the oldest beyond [`RECENT`] is forgotten.
+    pub fn push(&mut self, replaced: Revision) {
+        self.0.insert(0, replaced);
+        self.0.truncate(RECENT);
+    }
+
+    /// The revisions, newest first.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Revision] {
+        &self.0
+    }
+
+    /// Whether they can be the past of a root of this revision: at most [`RECENT`], all different.
+    pub(crate) fn is_sound(&self, own: Revision) -> bool {
+        let repeated = |at: usize, revision: &Revision| self.0.iter().skip(at.saturating_add(1)).any(|r| r == revision);
+        self.0.len() <= RECENT
+            && !self.0.contains(&own)
+            && !self.0.iter().enumerate().any(|(at, revision)| repeated(at, revision))
+    }
+}

@@ -1,0 +1,69 @@
+//! Settling a lost reply: what a second look at the root says about a commit whose answer never came.
+//!
+//! A pure function, so that the model checker (`keywright-model`) searches the very code that the driver runs.
+
+use crate::Revision;
+
+/// What is known about an attempt whose reply was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the driver must act on every answer")]
+pub enum Settlement {
+    /// It happened.
+    Landed,
+    /// It has not happened yet, and still can: put the root anew. Once that stands, the attempt can never land.
+    Fence,
+    /// It did not happen and never can: the root that it was based on is gone.
+    NeverLanded,
+    /// Too much has happened since to say.
+    Unknown,
+}
+
+/// Judges an attempt by the root as it is now (`security.md` § 7).
+///
+/// `current` is the root's revision and the revisions before it, newest first; `None` where there is no root. `ours` is
+/// the revision that the attempt would have given the root, and `loaded` the one that it replaces. An absent root counts
+/// as [`Revision::ZERO`], which the creation of a root notes among the revisions before its own.
+#[must_use]
+pub fn settle(current: Option<(Revision, &[Revision])>, ours: Revision, loaded: Revision) -> Settlement {
+    let (revision, recent) = current.unwrap_or((Revision::ZERO, &[]));
+    if revision == ours || recent.contains(&ours) {
+        Settlement::Landed
+    } else if revision == loaded {
+        Settlement::Fence
+    } else if recent.contains(&loaded) {
+        Settlement::NeverLanded
+    } else {
+        Settlement::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn revision(byte: u8) -> Revision {
+        Revision::from_bytes([byte; 16])
+    }
+
+    #[test]
+    fn every_answer_has_its_evidence() {
+        let (ours, loaded, other) = (revision(1), revision(2), revision(3));
+        let zero = Revision::ZERO;
+        for (current, base, answer) in [
+            (Some((ours, [loaded].as_slice())), loaded, Settlement::Landed),
+            (Some((other, [ours, loaded].as_slice())), loaded, Settlement::Landed),
+            (Some((loaded, [].as_slice())), loaded, Settlement::Fence),
+            (Some((other, [loaded].as_slice())), loaded, Settlement::NeverLanded),
+            (Some((other, [].as_slice())), loaded, Settlement::Unknown),
+            // The partition went away altogether: nothing can be said.
+            (None, loaded, Settlement::Unknown),
+            // A creation.
+            (None, zero, Settlement::Fence),
+            (Some((other, [zero].as_slice())), zero, Settlement::NeverLanded),
+            (Some((ours, [zero].as_slice())), zero, Settlement::Landed),
+            (Some((other, [].as_slice())), zero, Settlement::Unknown),
+        ] {
+            assert_eq!(settle(current, ours, base), answer, "{current:?} {base:?}");
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Slots: the typed places of a partition, each declared by the crate that owns it.
+//!
+//! ```
+//! use keywright_store::{Record, Slot, SlotFamily};
+//! use keywright_store::slot::Expiring;
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct Voucher;
+//! # impl Record for Voucher { const SCHEMA: u16 = 1; }
+//! # #[derive(serde::Serialize, serde::Deserialize)] struct Ticket;
+//! # impl Record for Ticket { const SCHEMA: u16 = 1; }
+//!
+//! /// Must be there once it was written: its loss denies.
+//! const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
+//! /// At most eight; each may be missing once its time is over.
+//! const TICKETS: SlotFamily<Ticket, Expiring> = SlotFamily::expiring("ticket", 8);
+//!
+//! assert_eq!(VOUCHER.name().to_string(), "voucher");
+//! assert_eq!(TICKETS.at([0xab; 16]).name().to_string(), format!("ticket/{}", "ab".repeat(16)));
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest name of a kind, in bytes.
+pub const MAX_KIND_BYTES: usize = 23;
+
+/// The most slots that one partition has, over all kinds. It bounds the root record.
+pub const MAX_SLOTS: u16 = 256;
+
+/// The name of the root record, which is no slot.
+pub(crate) const ROOT: &str = "root";
+
+/// The name of a kind of slot: 1 to 23 characters of `a-z`, `0-9` and `-`. It is a constant of the crate that owns the
+/// kind, so no input ever becomes part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KindName {
+    bytes: [u8; MAX_KIND_BYTES],
+    length: u8,
+}
+
+impl KindName {
+    /// A kind's name.
+    ///
+    /// # Panics
+    /// In a constant, at compile time: if the name has another form, or is `root`.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        match Self::from_bytes(name.as_bytes()) {
+            Some(name) => name,
+            #[expect(clippy::panic, reason = "kinds are constants: this fails the build, not a server")]
+            None => panic!("a kind of slot is 1 to 23 characters of a-z, 0-9 and -, and not `root`"),
+        }
+    }
+
+    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the loop stays below the checked length")]
+    const fn from_bytes(name: &[u8]) -> Option<Self> {
+        if name.is_empty() || name.len() > MAX_KIND_BYTES || matches!(name, b"root") {
+            return None;
+        }
+        let mut bytes = [0; MAX_KIND_BYTES];
+        let mut at = 0;
+        while at < name.len() {
+            if !matches!(name[at], b'a'..=b'z' | b'0'..=b'9' | b'-') {
+                return None;
+            }
+            bytes[at] = name[at];
+            at += 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 23")]
+        let length = name.len() as u8;
+        Some(Self { bytes, length })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII gets in.
+        self.bytes.get(..self.length.into()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl Serialize for KindName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for KindName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        Self::from_bytes(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("an unknown kind of slot"))
+    }
+}
+
+/// One slot of a partition by name: its kind, and for a family an id of 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotName {
+    kind: KindName,
+    id: Option<[u8; 16]>,
+}
+
+impl SlotName {
+    /// A slot by its parts. Services use [`Slot::name`].
+    #[must_use]
+    pub const fn new(kind: KindName, id: Option<[u8; 16]>) -> Self {
+        Self { kind, id }
+    }
+
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> KindName {
+        self.kind
+    }
+
+    /// The id within a family.
+    #[must_use]
+    pub const fn id(&self) -> Option<[u8; 16]> {
+        self.id
+    }
+
+    /// Reads the printed form back.
+    ///
+    /// # Errors
+    /// [`UnknownSlot`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, UnknownSlot> {
+        let (kind, id) = match text.split_once('/') {
+            None => (text, None),
+            Some((kind, digits)) => {
+                let mut id = [0; 16];
+                hex::decode_to_slice(digits, &mut id).map_err(|_| UnknownSlot)?;
+                (kind, Some(id))
+            }
+        };
+        let slot = Self { kind: KindName::from_bytes(kind.as_bytes()).ok_or(UnknownSlot)?, id };
+        // One text per slot: upper-case digits are refused.
+        if slot.to_text() == text { Ok(slot) } else { Err(UnknownSlot) }
+    }
+
+    /// The printed form, at most 56 bytes: what a backend stores and sealing authenticates.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for SlotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.as_str())?;
+        let Some(id) = self.id else { return Ok(()) };
+        let mut digits = [0; 32];
+        hex::encode_to_slice(id, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str("/")?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for SlotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotName({self})")
+    }
+}
+
+/// A text that names no slot: a row of a newer version, or damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored slot has no known form")]
+pub struct UnknownSlot;
+
+/// A declared kind of slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotKind {
+    name: KindName,
+    most: u16,
+    expiring: bool,
+}
+
+impl SlotKind {
+    /// The name.
+    #[must_use]
+    pub const fn name(&self) -> KindName {
+        self.name
+    }
+
+    /// How many slots of this kind one partition may have.
+    #[must_use]
+    pub const fn most(&self) -> u16 {
+        self.most
+    }
+
+    /// Whether its records expire, and may be missing.
+    #[must_use]
+    pub const fn is_expiring(&self) -> bool {
+        self.expiring
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// How long the records of a kind are there.
+pub trait Lifetime: sealed::Sealed {
+    /// Whether they expire.
+    const EXPIRING: bool;
+}
+
+/// Records that must be there once they were written: their loss is an integrity error, which denies.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_enums, reason = "a marker that is never made")]
+pub enum Lasting {}
+
+/// Records with an expiry, whose absence denies more than their presence: sessions, tokens, step-ups, pending things. One
+/// that is missing reads as absent.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_enums, reason = "a marker that is never made")]
+pub enum Expiring {}
+
+impl sealed::Sealed for Lasting {}
+impl sealed::Sealed for Expiring {}
+impl Lifetime for Lasting {
+    const EXPIRING: bool = false;
+}
+impl Lifetime for Expiring {
+    const EXPIRING: bool = true;
+}
+
+/// A typed slot: what it holds is known at compile time, so a record in another's slot does not compile.
+pub struct Slot<T, L = Lasting> {
+    kind: SlotKind,
+    id: Option<[u8; 16]>,
+    holds: PhantomData<fn() -> (T, L)>,
+}
+
+impl<T, L> Clone for Slot<T, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, L> Copy for Slot<T, L> {}
+
+impl<T> Slot<T, Lasting> {
+    /// A slot whose record must be there once it was written. `kind` is as [`KindName::new`] wants it.
+    #[must_use]
+    pub const fn lasting(kind: &'static str) -> Self {
+        let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: false };
+        Self { kind, id: None, holds: PhantomData }
+    }
+}
+
+impl<T> Slot<T, Expiring> {
+    /// A slot whose record has an expiry. `kind` is as [`KindName::new`] wants it.
+    #[must_use]
+    pub const fn expiring(kind: &'static str) -> Self {
+        let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: true };
+        Self { kind, id: None, holds: PhantomData }
+    }
+}
+
+impl<T, L> Slot<T, L> {
+    /// The slot's name: what a load asks for.
+    #[must_use]
+    pub const fn name(&self) -> SlotName {
+        SlotName { kind: self.kind.name, id: self.id }
+    }
+
+    /// The declared kind, for a driver's list of kinds.
+    #[must_use]
+    pub const fn kind(&self) -> SlotKind {
+        self.kind
+    }
+}
+
+impl<T, L> fmt::Debug for Slot<T, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot({})", self.name())
+    }
+}
+
+/// Slots of one kind, told apart by an id of 16 bytes.
+pub struct SlotFamily<T, L = Lasting> {
+    kind: SlotKind,
+    holds: PhantomData<fn() -> (T, L)>,
+}
+
+impl<T, L> Clone for SlotFamily<T, L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, L> Copy for SlotFamily<T, L> {}
+
+impl<T> SlotFamily<T, Lasting> {
+    /// At most `most` records that must be there once they were written.
+    #[must_use]
+    pub const fn lasting(kind: &'static str, most: u16) -> Self {
+        Self { kind: SlotKind { name: KindName::new(kind), most, expiring: false }, holds: PhantomData }
+    }
+}
+
+impl<T> SlotFamily<T, Expiring> {
+    /// At most `most` records with an expiry. The owner evicts before it puts one more; a put beyond is an error.
+    #[must_use]
+    pub const fn expiring(kind: &'static str, most: u16) -> Self {
+        Self { kind: SlotKind { name: KindName::new(kind), most, expiring: true }, holds: PhantomData }
+    }
+}
+
+impl<T, L> SlotFamily<T, L> {
+    /// The slot of an id.
+    #[must_use]
+    pub const fn at(&self, id: [u8; 16]) -> Slot<T, L> {
+        Slot { kind: self.kind, id: Some(id), holds: PhantomData }
+    }
+
+    /// The declared kind.
+    #[must_use]
+    pub const fn kind(&self) -> SlotKind {
+        self.kind
+    }
+}
+
+impl<T, L> fmt::Debug for SlotFamily<T, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotFamily({})", self.kind.name)
+    }
+}
+
+/// The kinds of slots that a server knows. A root record that names another denies: a newer version wrote it.
+#[derive(Debug, Clone, Default)]
+pub struct SlotKinds {
+    kinds: Vec<SlotKind>,
+}
+
+impl SlotKinds {
+    /// No kinds yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { kinds: Vec::new() }
+    }
+
+    /// Adds the kinds of a crate; a kind that is known already, declared alike, is no error.
+    ///
+    /// # Errors
+    /// [`SlotKindsError`] if a kind is declared in two ways, or if there are more than [`MAX_SLOTS`] in all.
+    pub fn add(&mut self, kinds: &[SlotKind]) -> Result<(), SlotKindsError> {
+        for kind in kinds {
+            match self.find(kind.name) {
+                Some(known) if known == *kind => {}
+                Some(_) => return Err(SlotKindsError::DeclaredTwice(kind.name)),
+                None => self.kinds.push(*kind),
+            }
+        }
+        let sum = self.kinds.iter().fold(0_u16, |sum, kind| sum.saturating_add(kind.most));
+        if sum > MAX_SLOTS { Err(SlotKindsError::TooMany(sum)) } else { Ok(()) }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn find(&self, name: KindName) -> Option<SlotKind> {
+        self.kinds.iter().copied().find(|kind| kind.name == name)
+    }
+}
+
+/// Why kinds cannot be used together. Checked when a server is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SlotKindsError {
+    /// Two crates declare one kind in two ways.
+    #[error("the kind of slot `{0}` is declared in two ways")]
+    DeclaredTwice(KindName),
+    /// The sum over all kinds is above [`MAX_SLOTS`].
+    #[error("the kinds of slots add up to {0} slots a partition, above {MAX_SLOTS}")]
+    TooMany(u16),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn kinds_are_counted_and_declared_in_one_way() {
+        let mut kinds = SlotKinds::new();
+        let one = Slot::<u8>::lasting("one").kind();
+        kinds.add(&[one, one]).unwrap();
+        let other = Slot::<u8, Expiring>::expiring("one").kind();
+        assert_eq!(kinds.add(&[other]), Err(SlotKindsError::DeclaredTwice(one.name())));
+        let many = SlotFamily::<u8, Expiring>::expiring("many", 256).kind();
+        assert_eq!(kinds.add(&[many]), Err(SlotKindsError::TooMany(257)));
+    }
+
+    #[test]
+    fn names_that_are_none() {
+        for text in ["", "root", "Upper", "a/", "a/zz", "a b", "toolongtoolongtoolongtool", "a/AA", "a\0"] {
+            assert_eq!(SlotName::parse(text), Err(UnknownSlot), "{text:?}");
+        }
+        assert!(SlotName::parse(&format!("session/{}", "0a".repeat(16))).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_is_the_inverse_of_printing(text in "\\PC{0,60}") {
+            if let Ok(slot) = SlotName::parse(&text) { prop_assert_eq!(slot.to_text(), text); }
+        }
+    }
+}

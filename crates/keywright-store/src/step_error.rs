@@ -1,0 +1,106 @@
+//! Why a step could not decide.
+
+use std::fmt;
+
+use keywright_core::{EntropyError, EventChain, OpenError, SealError};
+
+use crate::{BatchError, SlotName};
+
+/// Why a step could not decide. The caller denies; nothing was counted and nothing written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The step needs slots that were not named: the driver loads them and runs the step again.
+    #[error("records were not loaded: {}", Listed(.0))]
+    NotLoaded(Vec<SlotName>),
+    /// A body does not open: damaged, moved, put back from an earlier revision, or sealed under a key that the keyring
+    /// lacks. It is never taken for absent.
+    #[error(transparent)]
+    Open(OpenError),
+    /// A body opened but has an unknown form.
+    #[error("the record `{0}` has an unknown form")]
+    Decode(SlotName),
+    /// A record could not be encoded.
+    #[error("the record `{0}` cannot be encoded")]
+    Encode(SlotName),
+    /// What the root vouches for and what the store holds are not the same.
+    #[error(transparent)]
+    Damaged(Damage),
+    /// The root names a kind of slot that this server does not know, or more slots of a kind than it declares: a newer
+    /// version wrote it.
+    #[error("the root names `{0}`, which this server does not declare, or not so often")]
+    UndeclaredSlot(SlotName),
+    /// One more slot of a kind than it declares was put. Its owner must evict first.
+    #[error("there is no room for the record `{0}`")]
+    TooManySlots(SlotName),
+    /// The account's records were never made.
+    #[error("the account has no records")]
+    NoAccount,
+    /// The account's records exist already.
+    #[error("the account has records already")]
+    AccountExists,
+    /// The host owes [`MAX_DUE`](crate::due::MAX_DUE) tasks.
+    #[error("too much of the host's work is still due")]
+    TooMuchDue,
+    /// A guess must be checked in a commit of its own.
+    #[error("a guess cannot be checked inside a host's transaction")]
+    GuessInHostTransaction,
+    /// The generator failed.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// Sealing failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A step built no valid batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A step's author made a mistake.
+    #[error("misuse: {0}")]
+    Misuse(&'static str),
+    /// A domain crate could not wrap a key; with sound primitives and inputs this does not happen.
+    #[error("a key could not be wrapped")]
+    Crypto,
+}
+
+impl StepError {
+    /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Decode(_) | Self::Damaged(_) | Self::UndeclaredSlot(_))
+    }
+}
+
+/// What the root vouches for and the store does not hold, or the other way round: lost, altered or half-restored data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// A record is missing that must be there, or is there although the root does not name it.
+    #[error("the record `{0}` and the root disagree: a record was lost, added or put back")]
+    Record(SlotName),
+    /// The root opens but cannot have been written by this version.
+    #[error("the root record has an impossible form")]
+    Root,
+    /// Rows lie in a partition that has no root.
+    #[error("the partition has rows but no root record")]
+    Orphans,
+    /// A chain of events is not the one that the root vouches for.
+    #[error("the chain of {0:?} and the root disagree: events were lost, altered or added, or the root was put back")]
+    Events(EventChain),
+    /// The rows of a vault are not those that its head vouches for.
+    #[error("the rows of the vault and its head disagree: a row was lost, altered, added or put back")]
+    Vault,
+    /// The store answered something that was not asked.
+    #[error("the store answered another number of slots than it was asked for")]
+    Answer,
+}
+
+struct Listed<'a>(&'a [SlotName]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, slot) in self.0.iter().enumerate() {
+            write!(f, "{}`{slot}`", if at == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! A step inside a transaction of the host's own: the spending of what was already granted, atomic with the host's change.
+
+use std::fmt;
+
+use crate::draft::{Draft, Finished};
+use crate::loaded::Loaded;
+use crate::release::{Receipt, Release};
+use crate::slot::SlotName;
+use crate::step_error::StepError;
+use crate::{Batch, BoxError, CommitError, Driver, LoadError, Partition, Revision, Snapshot};
+
+/// How many rounds of further slots a step may ask for beyond those named.
+const MAX_EXTRA_LOADS: u32 = 64;
+
+/// What a backend adds for [`Driver::within`]: load and apply on a transaction that the host holds.
+pub trait HostTransaction {
+    /// As [`RecordStore::load`](crate::RecordStore::load), inside the transaction.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    fn load(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, LoadError>;
+
+    /// As [`RecordStore::commit`](crate::RecordStore::commit), inside the transaction and under a savepoint: if it fails,
+    /// nothing of the batch is left there. A batch without a write is a locking read of the root.
+    ///
+    /// # Errors
+    /// [`CommitError`]; never [`CommitError::Unknown`], because nothing is committed yet.
+    fn apply(&mut self, batch: Batch) -> Result<(), CommitError>;
+}
+
+impl Driver {
+    /// Runs a step on one partition inside the **host's** transaction: what was granted is spent if, and only if, the
+    /// host's own change is committed.
+    ///
+    /// Only the spending of what is already granted belongs here. The guess ledger cannot be read
+    /// ([`StepError::GuessInHostTransaction`]): the host's rollback would erase the charge. Check guesses first, in their
+    /// own commit.
+    ///
+    /// The step may run several times; it must be pure. If this fails, for whatever reason, nothing of it is left in the
+    /// transaction, and the host may go on with it or roll it back. The outcome comes out of [`Spent`] only after the
+    /// host's `COMMIT`.
+    ///
+    /// # Errors
+    /// [`WithinError`]; each of them denies.
+    pub fn within<T, F>(
+        &self,
+        transaction: &mut dyn HostTransaction,
+        partition: &Partition,
+        slots: &[SlotName],
+        mut step: F,
+    ) -> Result<Spent<T::Released>, WithinError>
+    where
+        T: Release,
+        F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
+    {
+        let mut wanted = slots.to_vec();
+        wanted.dedup();
+        let mut extra = 0_u32;
+        loop {
+            let snapshot = transaction.load(partition, &wanted)?;
+            let loaded = self.open(partition, &wanted, snapshot)?;
+            let attempt = Revision::draw().map_err(StepError::from)?;
+            let env = self.env().map_err(|error| WithinError::Failed(error.into()))?;
+            let mut draft = Draft::new(partition, &loaded, env, attempt).spending();
+            match step(&mut draft).and_then(|value| Ok((value, draft.finish()?))) {
+                Ok((value, Finished { batch, .. })) => {
+                    if let Some(batch) = batch {
+                        transaction.apply(batch)?;
+                    }
+                    let value = value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;
+                    return Ok(Spent { value });
+                }
+                Err(StepError::NotLoaded(slots)) if extra < MAX_EXTRA_LOADS => {
+                    extra = extra.saturating_add(1);
+                    wanted.extend(slots);
+                }
+                Err(error) => return Err(WithinError::Step(error)),
+            }
+        }
+    }
+
+    fn open(&self, partition: &Partition, slots: &[SlotName], snapshot: Snapshot) -> Result<Loaded, StepError> {
+        Loaded::open(self.keyring(), self.kinds(), partition, slots, snapshot)
+    }
+}
+
+/// The outcome of a step that was spent in a host's transaction which is **not yet committed**.
+#[must_use = "an outcome comes out after the host's commit"]
+pub struct Spent<T> {
+    value: T,
+}
+
+impl<T> Spent<T> {
+    /// The outcome. Call this only after the host's `COMMIT` has succeeded; drop it after a rollback, or when the
+    /// `COMMIT` gave an error: then it is unknown, and nothing is granted.
+    pub fn after_commit(self) -> T {
+        self.value
+    }
+}
+
+impl<T> fmt::Debug for Spent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spent(..)")
+    }
+}
+
+/// Why nothing was spent. Nothing is left in the host's transaction.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WithinError {
+    /// The step could not decide.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The partition changed since it was loaded; begin a new transaction.
+    #[error("the partition changed since it was loaded")]
+    Conflict,
+    /// The partition could not be read.
+    #[error("the partition cannot be read")]
+    Load(#[from] LoadError),
+    /// The transaction did not take the batch, or cannot be used.
+    #[error("nothing was spent")]
+    Failed(#[source] BoxError),
+}
+
+impl From<CommitError> for WithinError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict => Self::Conflict,
+            CommitError::Rejected(source) | CommitError::Unknown(source) => Self::Failed(source),
+        }
+    }
+}
