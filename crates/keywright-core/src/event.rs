@@ -209,6 +209,7 @@ impl Event {
 
     /// The stored bytes: a JSON object, `kind` first, then the fields in order.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn to_json(&self) -> Vec<u8> {
         #[expect(clippy::expect_used, reason = "string keys, numbers and texts always serialise")]
         serde_json::to_vec(&Body { kind: Cow::Borrowed(self.kind.name), fields: self.fields.clone() })
@@ -408,7 +409,10 @@ mod tests {
         let read = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json()).unwrap();
         assert_eq!(read, SecurityEvent::of(&told, 4, at));
         assert!(read.is(&DENIED) && !read.is(&OPENED));
-        assert_eq!((read.text("secret"), read.count("earlier"), read.count("secret")), (Some("challenge"), Some(3), None));
+        assert_eq!(
+            (read.text("secret"), read.count("earlier"), read.count("secret")),
+            (Some("challenge"), Some(3), None)
+        );
         assert_eq!(
             serde_json::to_string(&read).unwrap(),
             r#"{"at":7,"kind":"guess_denied","secret":"challenge","earlier":3}"#

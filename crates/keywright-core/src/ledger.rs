@@ -100,6 +100,8 @@ mod stored_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod verdict_tests;
+#[cfg(test)]
 mod ways_in_tests;
 
 use std::collections::BTreeMap;
@@ -150,10 +152,13 @@ impl GuessLedger {
     }
 
     /// Returns what [`admit`](Self::admit) would refuse with at this moment, and changes nothing: for a request without a
-    /// guess that reports a wait, and before a turn is taken.
+    /// guess that reports a wait, and for a look before a turn is taken. If the refusal says that it
+    /// [changes](Refusal::changed) something, `admit` has to be called for it.
     #[must_use]
     pub fn peek(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Option<Refusal> {
-        self.judge(policy, attempt, now).err()
+        let mut refusal = self.judge(policy, attempt, now).err()?;
+        refusal.changed = self.clone().settle(policy, now);
+        Some(refusal)
     }
 
     /// Whether the client of an attempt is a known one.
@@ -283,6 +288,10 @@ impl GuessLedger {
     ) -> ClientAdmission {
         self.settle(policy, now);
         self.admissions.retain(|admission| now < admission.plus(ADMISSION_DAY));
+        // What has ended must not come back, beyond the count, should the clock go back.
+        for entry in self.entries.values_mut() {
+            entry.end_admissions(now);
+        }
         let free = |moment: UnixSeconds| ClientAdmission::TooMany { retry_after: moment.since(now).max(1) };
         let surplus = self.admissions.len().saturating_sub(policy.admissions.saturating_sub(1));
         if policy.admissions == 0 {
@@ -315,6 +324,23 @@ impl GuessLedger {
             && self.change(policy, secret, generation, now, |entry| entry.unlock(policy, now))
     }
 
+    /// Clears the streaks, waits and levels of every secret, whatever its generation: the operator's act for a whole account.
+    /// Returns the secrets of which there was anything to clear.
+    pub fn unlock_all(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> Vec<SecretName> {
+        self.settle(policy, now);
+        let mut cleared = Vec::new();
+        for (&secret, entry) in &mut self.entries {
+            entry.catch_up(policy, now);
+            let before = entry.clone();
+            entry.unlock(policy, now);
+            if *entry != before {
+                cleared.push(secret);
+            }
+        }
+        self.entries.retain(|_, entry| !entry.is_blank());
+        cleared
+    }
+
     /// Whether a refusal is worth a mail to the account's verified address, with a link that admits the client: it is for
     /// more than 15 minutes or for good, and the pause since the last mail is over. Never for a secret
     /// [without mail](SecretKind::without_mail).
@@ -333,8 +359,7 @@ impl GuessLedger {
             return false;
         }
         match self.entry(attempt.secret, attempt.generation).and_then(|entry| entry.mail.as_ref()) {
-            // A mail from the future is believed to have gone out now.
-            Some(mail) => mail.sent <= now && now >= mail.next(),
+            Some(mail) => now >= mail.next(),
             None => true,
         }
     }

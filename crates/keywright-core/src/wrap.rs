@@ -3,7 +3,6 @@
 //! XChaCha20-Poly1305, random 24-byte nonce. Bytes: `nonce(24) ‖ ciphertext ‖ tag(16)`. The tag is the only check: there
 //! is no hash of the secret beside it to guess against.
 
-
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -25,6 +24,7 @@ pub struct WrapKey {
 impl WrapKey {
     /// HKDF(ikm = `secret`, salt, info = `label ‖ LP(parts…)`, 32 bytes).
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn derive(secret: &[u8], salt: &[u8], label: &str, parts: &[&[u8]]) -> Self {
         let mut info = label.as_bytes().to_vec();
         append_lp(&mut info, parts);

@@ -135,7 +135,8 @@ impl Batch {
         // Sorted by slot: backends touch rows in one order, so two batches cannot wait for each other.
         write.put.sort_by_key(|put| put.slot);
         write.delete.sort_unstable();
-        let mut slots: Vec<SlotName> = write.put.iter().map(|put| put.slot).chain(write.delete.iter().copied()).collect();
+        let mut slots: Vec<SlotName> =
+            write.put.iter().map(|put| put.slot).chain(write.delete.iter().copied()).collect();
         slots.sort_unstable();
         if slots.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(BatchError::TwoWrites);

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use keywright_core::{
-    ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds,
-};
+use keywright_core::{ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds};
 use zeroize::Zeroizing;
 
 use crate::loaded::Loaded;
@@ -195,13 +193,9 @@ impl<'a> Draft<'a> {
             Some(root) => Ok(root),
             None if self.loaded.orphans => Err(StepError::Damaged(Damage::Orphans)),
             None if self.partition.is_account() => Err(StepError::NoAccount),
-            None => Ok(Root {
-                credential_epoch: 0,
-                factor_epoch: 0,
-                key_epoch: 0,
-                created: self.env.now,
-                seeded: false,
-            }),
+            None => {
+                Ok(Root { credential_epoch: 0, factor_epoch: 0, key_epoch: 0, created: self.env.now, seeded: false })
+            }
         }
     }
 
@@ -348,7 +342,8 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn ids<R, L>(&self, family: &crate::SlotFamily<R, L>) -> Vec<[u8; 16]> {
         let kind = family.kind().name();
-        let mut ids: Vec<[u8; 16]> = self.names().into_iter().filter(|name| name.kind() == kind).filter_map(|name| name.id()).collect();
+        let mut ids: Vec<[u8; 16]> =
+            self.names().into_iter().filter(|name| name.kind() == kind).filter_map(|name| name.id()).collect();
         ids.sort_unstable();
         ids
     }
@@ -545,8 +540,7 @@ impl<'a> Draft<'a> {
     /// The slots that hold a record, as steps so far have left them.
     fn names(&self) -> Vec<SlotName> {
         let kept = self.loaded.root.contents.keys().filter(|_| !self.staged.erase);
-        let mut names: Vec<SlotName> =
-            kept.filter(|name| !self.staged.writes.contains_key(name)).copied().collect();
+        let mut names: Vec<SlotName> = kept.filter(|name| !self.staged.writes.contains_key(name)).copied().collect();
         names.extend(self.staged.writes.iter().filter(|(_, plain)| plain.is_some()).map(|(name, _)| *name));
         names
     }

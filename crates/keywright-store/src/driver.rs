@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keywright_core::{
-    AccountId, Clock, ClockError, ClientTag, Entropy, EntropyError, Keyring, LedgerPolicy, SecurityEvent, SystemClock,
+    AccountId, ClientTag, Clock, ClockError, Entropy, EntropyError, Keyring, LedgerPolicy, SecurityEvent, SystemClock,
     SystemEntropy, UnixSeconds,
 };
 
@@ -183,6 +183,7 @@ impl Driver {
 
     /// A driver over a store, with the default policy and any kind of slot: for tests and small tools.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn new(
         store: Arc<dyn RecordStore>,
         keyring: Arc<Keyring>,
@@ -336,6 +337,17 @@ impl Driver {
     pub async fn reseal(&self, partition: &Partition) -> Result<bool, TransactError> {
         let slots = self.slots_of(partition).await?;
         self.transact(partition, &slots, |draft| if draft.exists() { draft.reseal() } else { Ok(false) }).await
+    }
+
+    /// Whether everything in a partition, its root included, is sealed under the newest key.
+    ///
+    /// # Errors
+    /// [`TransactError`].
+    pub async fn is_sealed_newest(&self, partition: &Partition) -> Result<bool, TransactError> {
+        let slots = self.slots_of(partition).await?;
+        let loaded = self.load(partition, &slots).await?;
+        let keyring = &self.parts.keyring;
+        Ok(loaded.is_current && loaded.records.values().flatten().all(|body| keyring.is_current(body)))
     }
 
     pub(crate) fn kinds(&self) -> Option<&SlotKinds> {

@@ -72,9 +72,8 @@ impl DueTask {
     /// Whether nobody is at it and its pause is over.
     #[must_use]
     pub fn is_free(&self, now: UnixSeconds) -> bool {
-        let unclaimed = self
-            .claim
-            .is_none_or(|claim| claim.made.plus(CLAIM_LASTS) <= now || claim.made > now.plus(CLAIM_LASTS));
+        let unclaimed =
+            self.claim.is_none_or(|claim| claim.made.plus(CLAIM_LASTS) <= now || claim.made > now.plus(CLAIM_LASTS));
         unclaimed && self.next_try(now) <= now
     }
 

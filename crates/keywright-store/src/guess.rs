@@ -5,7 +5,8 @@
 
 use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
-    Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal, SecretKind, Severity,
+    Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal, SecretKind, SecretName,
+    Severity,
 };
 
 use crate::record::Record;
@@ -127,16 +128,19 @@ pub fn settle_wrong(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<Opt
     Ok(charge)
 }
 
-/// Books the host's verdict "right", in the commit that grants.
+/// Books the host's verdict "right", in the commit that grants. Returns whether it still counts: `false` means that the
+/// attempt was charged in time, or that the secret was changed since it was begun. **Grant nothing then.**
 ///
 /// # Errors
 /// [`StepError`]: the attempt stays unjudged, and is charged in time.
-pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<(), StepError> {
+#[must_use = "a verdict that came too late grants nothing"]
+pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, StepError> {
     let mut ledger = read(draft)?;
-    if ledger.settle_right(draft.ledger_policy(), pending, draft.now()) {
+    let counts = ledger.settle_right(draft.ledger_policy(), pending, draft.now());
+    if counts {
         draft.put(LEDGER, &ledger)?;
     }
-    Ok(())
+    Ok(counts)
 }
 
 /// What a guess would be refused with now, by a mere look that changes nothing.
@@ -201,6 +205,23 @@ pub fn unlock(draft: &mut Draft<'_>, secret: SecretKind, generation: Generation)
     Ok(lifted)
 }
 
+/// Lifts waits, streaks and levels of every secret of the account: an operator's act. Returns those of which there was
+/// anything to lift.
+///
+/// # Errors
+/// [`StepError`]: nothing is lifted.
+pub fn unlock_all(draft: &mut Draft<'_>) -> Result<Vec<SecretName>, StepError> {
+    let mut ledger = read(draft)?;
+    let lifted = ledger.unlock_all(draft.ledger_policy(), draft.now());
+    if !lifted.is_empty() {
+        draft.put(LEDGER, &ledger)?;
+    }
+    for secret in &lifted {
+        draft.event(Event::new(&GUESSES_UNLOCKED).with("secret", secret.as_str()));
+    }
+    Ok(lifted)
+}
+
 /// Lets one named client in: ten tries in an hour, at most three times a day and account. By a click in a mail, by a session
 /// with a fresh proof, for TOTP also by a recovery code.
 ///
@@ -227,11 +248,7 @@ pub fn admit_client(
 ///
 /// # Errors
 /// [`StepError`]: no mail.
-pub fn unlock_mail(
-    draft: &mut Draft<'_>,
-    attempt: &Attempt,
-    refusal: &Refusal,
-) -> Result<Option<[u8; 16]>, StepError> {
+pub fn unlock_mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal) -> Result<Option<[u8; 16]>, StepError> {
     let mut ledger = read(draft)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
     if !ledger.unlock_mail_due(policy, attempt, refusal, now) {
@@ -254,12 +271,19 @@ pub fn unlock_mail_clicked(
     ticket: [u8; 16],
     tag: ClientTag,
 ) -> Result<Option<ClientAdmission>, StepError> {
-    let mut ledger = read(draft)?;
-    if !ledger.unlock_mail_clicked(draft.ledger_policy(), secret, generation, ticket, draft.now()) {
-        return Ok(None);
+    let judged = draft.judge(|draft| {
+        let mut ledger = read(draft)?;
+        if !ledger.unlock_mail_clicked(draft.ledger_policy(), secret, generation, ticket, draft.now()) {
+            return Ok(None);
+        }
+        draft.put(LEDGER, &ledger)?;
+        admit_client(draft, secret, generation, tag).map(Some)
+    })?;
+    match judged.outcome() {
+        // The click is not used up by an account that has had its admissions for now.
+        Some(refused @ ClientAdmission::TooMany { .. }) => Ok(Some(*refused)),
+        _ => draft.stage(judged),
     }
-    draft.put(LEDGER, &ledger)?;
-    admit_client(draft, secret, generation, tag).map(Some)
 }
 
 fn read(draft: &mut Draft<'_>) -> Result<GuessLedger, StepError> {

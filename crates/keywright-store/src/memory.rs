@@ -197,8 +197,12 @@ impl Tables {
         };
         self.records.retain(|_, record| !due(record.purge_after));
         self.stages.retain(|_, stage| !due(Some(stage.purge_after)));
-        let over: Vec<Partition> =
-            self.roots.iter().filter(|(_, root)| due(root.purge_after)).map(|(partition, _)| partition.clone()).collect();
+        let over: Vec<Partition> = self
+            .roots
+            .iter()
+            .filter(|(_, root)| due(root.purge_after))
+            .map(|(partition, _)| partition.clone())
+            .collect();
         for partition in &over {
             self.drop_partition(partition);
         }

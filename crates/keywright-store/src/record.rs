@@ -1,6 +1,5 @@
 //! What a body is before it is sealed: a versioned value in the `postcard` encoding.
 
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -37,7 +36,6 @@ pub(crate) fn encode<R: Record>(record: &R) -> Result<Zeroizing<Vec<u8>>, Record
     let used = postcard::to_slice(record, &mut body).map_err(|_| RecordError)?.len();
     if used == size { Ok(body) } else { Err(RecordError) }
 }
-
 
 /// For `#[serde(with = "keywright_store::secret_field")]`: a [`SecretBytes`](keywright_core::SecretBytes) inside a
 /// record that is sealed whole. Secrets are not `Serialize`, so that each such field is a place to audit.
@@ -117,7 +115,7 @@ mod tests {
         #[test]
         fn any_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = Sample::decode(2, &bytes);
-            let _ = GuessLedger::decode(1, &bytes);
+            let _ = keywright_core::GuessLedger::decode(1, &bytes);
             let _ = crate::root::RootRecord::decode(1, &bytes);
             let _ = crate::due::DueList::decode(1, &bytes);
         }

@@ -14,7 +14,7 @@ pub const MAX_ROOT_BYTES: usize = 32 * 1024;
 
 /// How long after its expiry an entry of the contents is dropped, in seconds. Until then it is left alone, so that
 /// servers whose clocks differ do not drop what others still honour.
-pub const PRUNE_AFTER: u64 = 86_400;
+pub(crate) const PRUNE_AFTER: u64 = 86_400;
 
 /// The most events of the chain of denials.
 pub const MAX_DENIALS: u64 = 1_000;

@@ -53,7 +53,11 @@ impl KindName {
         }
     }
 
-    #[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the loop stays below the checked length")]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "the loop stays below the checked length"
+    )]
     const fn from_bytes(name: &[u8]) -> Option<Self> {
         if name.is_empty() || name.len() > MAX_KIND_BYTES || matches!(name, b"root") {
             return None;
@@ -207,6 +211,7 @@ impl SlotKind {
 }
 
 mod sealed {
+    #[expect(unnameable_types, reason = "a sealed trait: no other lifetime exists")]
     pub trait Sealed {}
 }
 

@@ -67,7 +67,8 @@ impl Driver {
                     if let Some(batch) = batch {
                         transaction.apply(batch)?;
                     }
-                    let value = value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;
+                    let value =
+                        value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;
                     return Ok(Spent { value });
                 }
                 Err(StepError::NotLoaded(slots)) if extra < MAX_EXTRA_LOADS => {

@@ -18,11 +18,13 @@
 //!
 //! # Map
 //! - [`HostError`], [`DueError`]: what a host's methods give back, and why work for the host is still due.
+//! - [`frame`]: owed work, the step and its commit, the work it made due: around every endpoint.
 //! - [`json`]: an answer that no cache keeps.
 //! - `WholeBody`, `answer` (feature `tower`): from a request whose body streams to the protocol's own answer.
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod frame;
 #[cfg(feature = "tower")]
 mod tower;
 

@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keywright_core::{Clock, Entropy, KeyId, Keyring, KeyringFileError, SystemClock, SystemEntropy};
-use keywright_store::{Driver, LoadError, TransactError, Upkeep, VaultStore};
+use keywright_core::{Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy};
+use keywright_store::{Driver, LoadError, Observer, SlotKind, SlotKindsError, TransactError, Upkeep, VaultStore};
 
-use crate::{Keywright, kids};
+use crate::{Keywright, key_note};
 
-/// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one.
+/// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one;
+/// a backend without a vault becomes one inside [`NoVault`](crate::NoVault).
 pub trait Store: VaultStore + Upkeep {}
 
 impl<T: VaultStore + Upkeep> Store for T {}
@@ -21,44 +22,70 @@ enum Source {
 }
 
 /// Opens a [`Keywright`].
+#[must_use = "a builder does nothing until `open`"]
 pub struct Builder {
     store: Arc<dyn Store>,
     source: Source,
     entropy: Arc<dyn Entropy + Send + Sync>,
     clock: Arc<dyn Clock>,
+    ledger_policy: LedgerPolicy,
+    observer: Option<Arc<dyn Observer>>,
+    slots: Vec<SlotKind>,
 }
 
 impl Builder {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, source: Source::None, entropy: Arc::new(SystemEntropy), clock: Arc::new(SystemClock) }
+        Self {
+            store,
+            source: Source::None,
+            entropy: Arc::new(SystemEntropy),
+            clock: Arc::new(SystemClock),
+            ledger_policy: LedgerPolicy::default(),
+            observer: None,
+            slots: crate::slot_kinds(),
+        }
     }
 
     /// Where the keyring file is. It is made, with mode 0600, if it is absent **and** the store is empty. Keep it out of
     /// the database's backups: with a dump alone, nothing that is stored verifies a guess.
-    #[must_use]
     pub fn keyring_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.source = Source::File(path.into());
         self
     }
 
     /// A keyring from elsewhere: a secret manager, a test.
-    #[must_use]
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.source = Source::Given(keyring);
         self
     }
 
     /// Another source of randomness; the operating system's by default.
-    #[must_use]
     pub fn entropy(mut self, entropy: impl Entropy + Send + Sync + 'static) -> Self {
         self.entropy = Arc::new(entropy);
         self
     }
 
     /// Another clock; the system's by default. Shared, so that a test can set it.
-    #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// How many wrong guesses secrets survive: one policy for the whole server. Default: [`LedgerPolicy::default`].
+    pub fn ledger_policy(mut self, policy: LedgerPolicy) -> Self {
+        self.ledger_policy = policy;
+        self
+    }
+
+    /// Who hears of every security event after the commit that wrote it, and of damaged data.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Kinds of slots that the application itself declares. Those of Keywright's own crates are known.
+    pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
+        self.slots.extend_from_slice(kinds);
         self
     }
 
@@ -68,14 +95,25 @@ impl Builder {
     /// # Errors
     /// [`StartError`]. Nothing is overwritten; an operator must act.
     pub async fn open(self) -> Result<Keywright, StartError> {
-        let empty = self.store.scan(None, 1).await.map_err(StartError::Store)?.is_empty();
+        let empty = self.store.partitions(None, 1).await.map_err(StartError::Store)?.is_empty();
         let keyring = match self.source {
             Source::None => return Err(StartError::NoKeyring),
             Source::File(path) => Keyring::open_or_create(&path, &*self.entropy, empty)?.0,
             Source::Given(keyring) => keyring,
         };
-        let driver = Driver::new(self.store.clone(), Arc::new(keyring), self.entropy, self.clock);
-        kids::note(&driver, empty).await?;
+        let mut builder = Driver::builder(self.store.clone(), Arc::new(keyring))
+            .entropy(self.entropy)
+            .clock(self.clock)
+            .ledger_policy(self.ledger_policy)
+            .slots(&self.slots);
+        if let Some(observer) = self.observer {
+            builder = builder.observer(observer);
+        }
+        let driver = builder.build()?;
+        key_note::note(&driver, empty).await?;
+        if let Some(horizon) = self.store.horizon().await.map_err(StartError::Store)? {
+            driver.set_horizon(horizon);
+        }
         Ok(Keywright::new(driver, self.store))
     }
 }
@@ -99,9 +137,15 @@ pub enum StartError {
     /// The store was written with a key that the keyring lacks. Restore the keyring file that holds it.
     #[error("the keyring lacks the key {0}, which this store was written with: restore the right keyring file")]
     MissingKey(KeyId),
+    /// The store was written with another index key: every address and every known client would look new.
+    #[error("the keyring has another index key than this store was written with: restore the right keyring file")]
+    OtherIndexKey,
     /// The store holds data, but not the note of its keys.
     #[error("the store holds data, but no note of its keys: lost or half-restored data")]
     NoKeyNote,
+    /// The kinds of slots do not go together.
+    #[error(transparent)]
+    Slots(#[from] SlotKindsError),
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Store(#[source] LoadError),

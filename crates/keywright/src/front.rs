@@ -1,10 +1,12 @@
 //! The front door itself: services, and the few acts that belong to none of them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use keywright_core::{AccountId, Door, SecurityEvent};
-use keywright_store::{Driver, EventId, LoadError, Partition, Slot, StepError, TransactError, guess};
+use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent};
+use keywright_store::guess::LEDGER;
+use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
 use crate::{Builder, Housekeeping, Store};
 
@@ -13,44 +15,54 @@ use crate::{Builder, Housekeeping, Store};
 pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
+    horizon_moved: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Keywright {
     /// Begins to open a store.
-    #[must_use]
     pub fn builder(store: impl Store + 'static) -> Builder {
         Builder::new(Arc::new(store))
     }
 
     /// Begins to open a store that the caller goes on using.
-    #[must_use]
     pub fn builder_shared(store: Arc<dyn Store>) -> Builder {
         Builder::new(store)
     }
 
     pub(crate) fn new(driver: Driver, store: Arc<dyn Store>) -> Self {
-        Self { driver, store }
+        Self { driver, store, horizon_moved: Arc::default() }
     }
 
-    /// Makes an account's records: call it at sign-up. The services never do that by themselves, because to them a
-    /// missing account is lost data.
+    /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request. The
+    /// services never do that by themselves, because to them a missing account is lost data. Calling it again is harmless.
     ///
     /// # Errors
     /// [`TransactError`].
-    pub async fn create_account(&self, account: &AccountId) -> Result<Creation, TransactError> {
-        let made = self.driver.transact(&account.into(), &[], |draft| draft.create_account().map(|_| ())).await;
-        match made {
-            Ok(_) => Ok(Creation::Created),
-            Err(TransactError::Step(StepError::AccountExists)) => Ok(Creation::AlreadyExists),
-            Err(error) => Err(error),
-        }
+    pub async fn ensure_account(&self, account: &AccountId) -> Result<AccountCreation, TransactError> {
+        self.driver.ensure_account(account).await
     }
 
-    /// The password challenge, with the default policy.
+    /// Drops everything that is kept about an account but its security log, and voids whatever was made for it.
+    ///
+    /// # Errors
+    /// [`TransactError`]; after [`TransactError::Unknown`] it may be erased. Call it again.
+    pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
+        self.driver.erase_account(account).await
+    }
+
+    /// The client that came with `credential`, for the services that judge its guesses: the bytes of its app token or login
+    /// token, or where a request carries none, of its network (an IPv4 address, an IPv6 /64). Once it has passed a secret it
+    /// is known there, and no stranger's failures hold it up.
+    #[must_use]
+    pub fn client(&self, account: &AccountId, credential: &[u8]) -> Client {
+        Client::credential(self.driver.client_tag(account, credential))
+    }
+
+    /// The password challenge.
     #[cfg(feature = "challenge")]
     #[must_use]
     pub fn challenges(&self) -> keywright_challenge::Challenges {
-        keywright_challenge::Challenges::new(self.driver.clone(), keywright_challenge::ChallengePolicy::default())
+        keywright_challenge::Challenges::new(self.driver.clone())
     }
 
     /// Confirmation of destructive actions, with the default policy.
@@ -113,34 +125,42 @@ impl Keywright {
         keywright_librepass::LibrePass::open(self.driver.clone(), self.store.clone(), host, policy).await
     }
 
-    /// An account's security log, newest first: those before `before`, at most `limit`.
+    /// A page of an account's security log of one chain, newest first and verified, from the newest on or from where an
+    /// earlier page ended.
     ///
     /// # Errors
-    /// [`LoadError`].
+    /// [`TransactError`]; damage if an event was altered, dropped or added.
     pub async fn events(
         &self,
         account: &AccountId,
-        before: Option<EventId>,
+        chain: EventChain,
+        cursor: Option<&EventCursor>,
         limit: u32,
-    ) -> Result<Vec<(EventId, SecurityEvent)>, LoadError> {
-        self.store.events(&Partition::account(account), before, limit).await
+    ) -> Result<EventPage, TransactError> {
+        self.driver.events(account, chain, cursor, limit).await
     }
 
-    /// Lifts waits and lock of a door: an **operator's** act, after seeing to it that it is the owner who asks. Gives
-    /// whether there was anything to lift.
+    /// The newest events of an account, changes and denials, newest first and verified, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`events`](Self::events).
+    pub async fn recent_events(&self, account: &AccountId, limit: u32) -> Result<Vec<SecurityEvent>, TransactError> {
+        self.driver.recent_events(account, limit).await
+    }
+
+    /// Lifts waits and limits of all secrets of an account: an **operator's** act, after seeing to it that it is the owner who
+    /// asks. Returns the secrets of which there was anything to lift.
     ///
     /// # Errors
     /// [`TransactError`].
-    pub async fn unlock(&self, account: &AccountId, door: Door) -> Result<bool, TransactError> {
-        let unlocked =
-            self.driver.transact(&account.into(), &[Slot::Ledger], |draft| guess::unlock(draft, door)).await?;
-        Ok(unlocked.0)
+    pub async fn unlock(&self, account: &AccountId) -> Result<Vec<SecretName>, TransactError> {
+        self.driver.transact(&account.into(), &[LEDGER.name()], guess::unlock_all).await
     }
 
     /// What runs apart from requests.
     #[must_use]
     pub fn housekeeping(&self) -> Housekeeping {
-        Housekeeping::new(self.driver.clone(), self.store.clone())
+        Housekeeping::new(self.driver.clone(), self.store.clone(), Arc::clone(&self.horizon_moved))
     }
 
     /// Runs steps: for records of the host's own, and for services with another policy.
@@ -160,14 +180,4 @@ impl fmt::Debug for Keywright {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keywright").field("store", &self.store).finish_non_exhaustive()
     }
-}
-
-/// What [`Keywright::create_account`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Creation {
-    /// The records were made now.
-    Created,
-    /// They were there; nothing changed.
-    AlreadyExists,
 }

@@ -1,40 +1,45 @@
 //! What keeps a store tidy, never on a request's path: run it from a timer, with small limits.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
-use keywright_store::{CommitError, Draft, Driver, LoadError, Partition, Scanned, Slot, StepError, TransactError, due};
+use keywright_store::{CommitError, Driver, LoadError, Partition, StepError, TransactError};
 
-use crate::{Store, kids};
+use crate::{Store, key_note};
 
-/// How many records are looked at in one go when all must be.
+/// How many partitions are looked at in one go when all must be.
 const PAGE: u32 = 256;
+
+/// The least time between two moves of the store's horizon, by a monotonic clock: an hour. A clock that runs ahead moves
+/// the horizon a day for each.
+pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A place in the store where a pass stopped: give it back to go on. It means nothing else, and no harm comes of an old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(Partition, Slot);
+pub struct Place(Partition);
 
 /// One stretch of a re-sealing pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resealed {
-    /// How many records were sealed anew.
+    /// How many partitions were sealed anew.
     pub resealed: u64,
-    /// Records that do not open, by partition and slot. They were left as they are; an operator must see to them.
-    pub unreadable: Vec<(Partition, Slot)>,
+    /// Partitions with something that does not open. They were left as they are; an operator must see to them.
+    pub unreadable: Vec<Partition>,
     /// Where to go on; `None` at the end of the store.
     pub next: Option<Place>,
 }
 
-/// One stretch of a search for accounts that are owed work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where the store's horizon stands: up to here things that are over are swept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Due {
-    /// The accounts. Hand each to the service that does such work, `Nextcloud::finish_due` for one.
-    pub accounts: Vec<AccountId>,
-    /// Where to go on; `None` at the end of the store.
-    pub next: Option<Place>,
+pub struct Horizon {
+    /// The horizon.
+    pub at: UnixSeconds,
+    /// Whether the clock stands more than a day beyond it: it was off for long, or it runs ahead. Worth a warning.
+    pub clock_is_ahead: bool,
 }
 
 /// Whether the keys before the newest can go.
@@ -43,13 +48,8 @@ pub struct Due {
 pub enum Retirement {
     /// Nothing is sealed under these any more: they may be taken out of the keyring file.
     Retired(Vec<KeyId>),
-    /// A record is still sealed under an older key.
-    InUse {
-        /// Its partition.
-        partition: Partition,
-        /// Its slot.
-        slot: Slot,
-    },
+    /// Something in a partition is still sealed under an older key.
+    InUse(Partition),
 }
 
 /// A store's upkeep.
@@ -57,44 +57,70 @@ pub enum Retirement {
 pub struct Housekeeping {
     driver: Driver,
     store: Arc<dyn Store>,
+    moved: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Housekeeping {
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>) -> Self {
-        Self { driver, store }
+    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, moved: Arc<Mutex<Option<Instant>>>) -> Self {
+        Self { driver, store, moved }
     }
 
-    /// Drops at most `limit` records and uploads that have been over for long. Gives their number.
+    /// Moves the store's horizon towards the present, by at most a day a call and at most once in [`HORIZON_PAUSE`] of
+    /// this process; call it once a round, before the sweeps. They obey the horizon, so a clock that once ran ahead by
+    /// years deletes a day's worth.
+    ///
+    /// # Errors
+    /// [`HousekeepingError`].
+    pub async fn move_horizon(&self) -> Result<Horizon, HousekeepingError> {
+        let now = self.driver.clock().now()?;
+        let stands = self.store.horizon().await?;
+        #[expect(clippy::disallowed_methods, reason = "a pause by a clock that nobody sets")]
+        let rests = {
+            let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+            let rests = moved.is_some_and(|moved| moved.elapsed() < HORIZON_PAUSE);
+            if !rests {
+                *moved = Some(Instant::now());
+            }
+            rests
+        };
+        let at = match stands {
+            Some(stands) if rests => stands,
+            _ => self.store.move_horizon(now).await?,
+        };
+        self.driver.set_horizon(at);
+        let clock_is_ahead = now > stands.unwrap_or(at).plus(keywright_store::HORIZON_STEP);
+        Ok(Horizon { at, clock_is_ahead })
+    }
+
+    /// Drops at most `limit` records, uploads and never-verified accounts that were over before the horizon. Returns how
+    /// many.
     ///
     /// # Errors
     /// [`HousekeepingError`].
     pub async fn sweep(&self, limit: u32) -> Result<u64, HousekeepingError> {
-        Ok(self.store.sweep(self.now()?, limit).await?)
+        Ok(self.store.sweep(limit).await?)
     }
 
-    /// Drops at most `limit` security events older than `age` seconds. Gives their number.
+    /// Drops at most `limit` security events that are older than the driver keeps them
+    /// ([`Driver::events_kept`]), counted back from the horizon. Returns how many.
     ///
     /// # Errors
     /// [`HousekeepingError`].
-    pub async fn forget_events(&self, age: u64, limit: u32) -> Result<u64, HousekeepingError> {
-        Ok(self.store.forget_events(self.now()?.minus(age), limit).await?)
+    pub async fn forget_events(&self, limit: u32) -> Result<u64, HousekeepingError> {
+        Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
     }
 
-    /// Looks at `limit` records after a place, and seals anew those that are not under the newest key. Each is one
-    /// guarded commit; one that changed meanwhile is sealed already.
+    /// Looks at `limit` partitions after a place, and seals anew what is not under the newest key: one guarded commit each.
     ///
     /// # Errors
     /// [`HousekeepingError`]; go on from the same place.
     pub async fn reseal(&self, after: Option<Place>, limit: u32) -> Result<Resealed, HousekeepingError> {
         let (page, next) = self.page(after, limit).await?;
         let mut pass = Resealed { resealed: 0, unreadable: Vec::new(), next };
-        for found in page {
-            if self.driver.keyring().is_current(&found.stored.body) {
-                continue;
-            }
-            match self.driver.transact(&found.partition, &[found.slot], |draft| reseal(draft, &found)).await {
-                Ok((resealed, _)) => pass.resealed = pass.resealed.saturating_add(u64::from(resealed)),
-                Err(TransactError::Step(StepError::Open(_))) => pass.unreadable.push((found.partition, found.slot)),
+        for partition in page {
+            match self.driver.reseal(&partition).await {
+                Ok(resealed) => pass.resealed = pass.resealed.saturating_add(u64::from(resealed)),
+                Err(TransactError::Step(error)) if error.is_damage() => pass.unreadable.push(partition),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -111,58 +137,55 @@ impl Housekeeping {
         let mut after = None;
         loop {
             let (page, next) = self.page(after, PAGE).await?;
-            if let Some(old) = page.into_iter().find(|found| !self.driver.keyring().is_current(&found.stored.body)) {
-                return Ok(Retirement::InUse { partition: old.partition, slot: old.slot });
+            for partition in page {
+                match self.driver.is_sealed_newest(&partition).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Retirement::InUse(partition)),
+                    // Whatever does not open may be under an older key: an operator must see to it first.
+                    Err(TransactError::Step(error)) if error.is_damage() => return Ok(Retirement::InUse(partition)),
+                    Err(error) => return Err(error.into()),
+                }
             }
             match next {
                 Some(place) => after = Some(place),
                 None => break,
             }
         }
-        let (retired, _) = self.driver.transact(&Partition::server(), &[Slot::Kids], kids::retire_in).await?;
+        let keys = [key_note::KEYS_IN_USE.name()];
+        let retired = self.driver.transact(&Partition::server(), &keys, key_note::retire_in).await?;
         Ok(Retirement::Retired(retired))
     }
 
-    /// Looks at `limit` records after a place for accounts to which the host still owes work after a commit.
+    /// At most `limit` accounts to which the host owes work that may be tried now, the longest overdue first. Looking for
+    /// them reads an index, not the store. Hand each to the service that does such work, `Nextcloud::finish_due` for one.
     ///
     /// # Errors
-    /// [`HousekeepingError`]; go on from the same place.
-    pub async fn due(&self, after: Option<Place>, limit: u32) -> Result<Due, HousekeepingError> {
-        let (page, next) = self.page(after, limit).await?;
-        let mut accounts = Vec::new();
-        for found in page.into_iter().filter(|found| found.slot == Slot::Due) {
-            let Some(account) = found.partition.as_account() else { continue };
-            // A list that does not open is named too: the service that does the work will say so.
-            let owes =
-                self.driver.observe(&found.partition, &[Slot::Due], |draft| Ok(!due::pending(draft)?.is_empty()));
-            match owes.await {
-                Ok(false) => {}
-                Ok(true) | Err(TransactError::Step(_)) => accounts.push(account),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(Due { accounts, next })
+    /// [`HousekeepingError`].
+    pub async fn due(&self, limit: u32) -> Result<Vec<AccountId>, HousekeepingError> {
+        let due = self.store.due(self.driver.clock().now()?, limit).await?;
+        Ok(due.iter().filter_map(Partition::as_account).collect())
     }
 
-    async fn page(&self, after: Option<Place>, limit: u32) -> Result<(Vec<Scanned>, Option<Place>), HousekeepingError> {
+    /// At most `limit` accounts to which the host owes anything, pauses or not: for the start of a server.
+    ///
+    /// # Errors
+    /// [`HousekeepingError`].
+    pub async fn due_at_start(&self, limit: u32) -> Result<Vec<AccountId>, HousekeepingError> {
+        let due = self.store.due(UnixSeconds::MAX, limit).await?;
+        Ok(due.iter().filter_map(Partition::as_account).collect())
+    }
+
+    async fn page(
+        &self,
+        after: Option<Place>,
+        limit: u32,
+    ) -> Result<(Vec<Partition>, Option<Place>), HousekeepingError> {
         let limit = limit.max(1);
-        let page = self.store.scan(after.map(|Place(partition, slot)| (partition, slot)), limit).await?;
+        let page = self.store.partitions(after.map(|Place(partition)| partition), limit).await?;
         let full = u32::try_from(page.len()).is_ok_and(|found| found >= limit);
-        let next = page.last().filter(|_| full).map(|last| Place(last.partition.clone(), last.slot));
+        let next = page.last().filter(|_| full).cloned().map(Place);
         Ok((page, next))
     }
-
-    fn now(&self) -> Result<UnixSeconds, ClockError> {
-        self.driver.clock().now()
-    }
-}
-
-/// Seals the record anew if it is the one that was found: only then its sweep hint is known.
-fn reseal(draft: &mut Draft<'_>, found: &Scanned) -> Result<bool, StepError> {
-    if draft.revision(found.slot)? != Some(found.stored.revision) {
-        return Ok(false);
-    }
-    draft.reseal(found.slot, found.purge_after)
 }
 
 impl fmt::Debug for Housekeeping {
@@ -184,7 +207,13 @@ pub enum HousekeepingError {
     /// The store did not drop what it should.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// A record could not be written.
+    /// A record could not be read or written.
     #[error(transparent)]
     Transact(#[from] TransactError),
+}
+
+impl From<StepError> for HousekeepingError {
+    fn from(error: StepError) -> Self {
+        Self::Transact(error.into())
+    }
 }

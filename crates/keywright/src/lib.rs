@@ -15,7 +15,7 @@
 //!
 //! let keywright = Keywright::builder(SqliteStore::open(&database)?).keyring_file(&keyring).open().await?;
 //! let account = AccountId::new("user-1")?;
-//! keywright.create_account(&account).await?; // at sign-up
+//! keywright.ensure_account(&account).await?; // at sign-up
 //!
 //! # let (one, two, three) = ("ab".repeat(256), "cd".repeat(64), "ef".repeat(16));
 //! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
@@ -41,7 +41,7 @@
 //! # use keywright::{AccountId, Keyring, Keywright, MemoryStore, SystemEntropy};
 //! # let keywright = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
 //! # let account = AccountId::new("user-1")?;
-//! # keywright.create_account(&account).await?;
+//! # keywright.ensure_account(&account).await?;
 //! use keywright::confirm::{Action, Confirmation, Confirmed};
 //!
 //! struct DeleteVault { vault: String }
@@ -90,7 +90,8 @@ struct Readme;
 mod builder;
 mod front;
 mod housekeeping;
-mod kids;
+mod key_note;
+mod no_vault;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -113,10 +114,37 @@ pub use keywright_sqlite as sqlite;
 pub use keywright_twofactor as twofactor;
 
 pub use builder::{Builder, StartError, Store};
-pub use front::{Creation, Keywright};
-pub use housekeeping::{Due, Housekeeping, HousekeepingError, Place, Resealed, Retirement};
+pub use front::Keywright;
+pub use housekeeping::{HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Place, Resealed, Retirement};
 pub use keywright_core::{
-    AccountId, AccountIdError, Clock, Door, Entropy, EventKind, KeyId, Keyring, KeyringFileError, ManualClock,
-    SecretBytes, SecretString, SecretVec, SecurityEvent, SharedRng, SystemClock, SystemEntropy, UnixSeconds,
+    AccountId, AccountIdError, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId, Keyring,
+    KeyringFileError, LedgerPolicy, ManualClock, SecretBytes, SecretKind, SecretString, SecretVec, SecurityEvent,
+    SharedRng, SystemClock, SystemEntropy, UnixSeconds,
 };
-pub use keywright_store::{Driver, EventId, MemoryStore, TransactError};
+pub use keywright_store::{
+    AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, TransactError,
+};
+pub use no_vault::NoVault;
+
+/// The kinds of slots of every part that is on.
+fn slot_kinds() -> Vec<SlotKind> {
+    let parts: &[&[SlotKind]] = &[
+        keywright_store::SLOT_KINDS,
+        &[key_note::KEYS_IN_USE.kind()],
+        #[cfg(feature = "challenge")]
+        keywright_challenge::SLOT_KINDS,
+        #[cfg(feature = "confirm")]
+        keywright_confirm::SLOT_KINDS,
+        #[cfg(feature = "librepass")]
+        keywright_librepass::SLOT_KINDS,
+        #[cfg(feature = "nextcloud")]
+        keywright_nextcloud::SLOT_KINDS,
+        #[cfg(feature = "rekey")]
+        keywright_rekey::SLOT_KINDS,
+        #[cfg(feature = "rocketchat")]
+        keywright_rocketchat::SLOT_KINDS,
+        #[cfg(feature = "twofactor")]
+        keywright_twofactor::SLOT_KINDS,
+    ];
+    parts.concat()
+}

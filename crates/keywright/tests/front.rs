@@ -5,12 +5,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use keywright::challenge::{Caller, ChallengeSecret, Proof, Salts, Setting, Verification};
-use keywright::core::{KeyringFileError, SecretBytes};
-use keywright::store::{Partition, Record, Slot, due};
+use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
+use keywright::core::{Client, KeyringFileError, SecretBytes};
+use keywright::store::due::{self, DUE, NewTask};
+use keywright::store::guess::GUESSES_UNLOCKED;
+use keywright::store::slot::Expiring;
+use keywright::store::{ACCOUNT_CREATED, Batch, Partition, Record, Revision, Slot, StepError, Write};
 use keywright::{
-    AccountId, Creation, Door, EventKind, Keyring, Keywright, ManualClock, MemoryStore, Retirement, StartError, Store,
-    SystemEntropy, UnixSeconds,
+    AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer, Retirement,
+    SecurityEvent, StartError, Store, SystemEntropy, TransactError, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +24,7 @@ impl Record for Note {
     const SCHEMA: u16 = 1;
 }
 
-const NOTE: Slot = Slot::Host([7; 16]);
+const NOTE: Slot<Note, Expiring> = Slot::expiring("test-note");
 
 fn account(name: &str) -> AccountId {
     AccountId::new(name).unwrap()
@@ -34,7 +37,7 @@ fn keyring(keys: &[u8]) -> Keyring {
 }
 
 async fn open(store: &Arc<dyn Store>, keys: &[u8]) -> Result<Keywright, StartError> {
-    Keywright::builder_shared(store.clone()).keyring(keyring(keys)).open().await
+    Keywright::builder_shared(store.clone()).keyring(keyring(keys)).slots(&[NOTE.kind()]).open().await
 }
 
 fn memory() -> Arc<dyn Store> {
@@ -42,7 +45,7 @@ fn memory() -> Arc<dyn Store> {
 }
 
 fn newest(keys: &[u8]) -> keywright::KeyId {
-    keyring(keys).kids().next().unwrap()
+    keyring(keys).key_ids().next().unwrap()
 }
 
 #[tokio::test]
@@ -72,7 +75,7 @@ async fn a_keyring_that_lacks_a_key_in_use_is_refused_and_the_key_named() {
     let store = memory();
     open(&store, &[1]).await.unwrap();
     open(&store, &[2, 1]).await.unwrap();
-    for (keys, missing) in [(&[3][..], 1), (&[1], 2), (&[2], 1), (&[3, 2], 1)] {
+    for (keys, missing) in [(&[3][..], 2), (&[1], 2), (&[2], 1), (&[3, 2], 1)] {
         match open(&store, keys).await.unwrap_err() {
             StartError::MissingKey(kid) => assert_eq!(kid, newest(&[missing]), "{keys:?}"),
             other => panic!("{keys:?}: {other:?}"),
@@ -89,9 +92,10 @@ async fn a_keyring_that_lacks_a_key_in_use_is_refused_and_the_key_named() {
 async fn a_store_with_data_but_no_note_of_keys_is_refused() {
     let store = memory();
     let keywright = open(&store, &[1]).await.unwrap();
-    keywright.create_account(&account("alice")).await.unwrap();
-    let server = Partition::server();
-    keywright.driver().transact(&server, &[Slot::Kids], |draft| draft.delete(Slot::Kids)).await.unwrap();
+    keywright.ensure_account(&account("alice")).await.unwrap();
+    // The note's name is the front door's own; a slot of the same name reaches it.
+    let (server, note) = (Partition::server(), Slot::<Note>::lasting("kids"));
+    keywright.driver().transact(&server, &[note.name()], |draft| draft.delete(note)).await.unwrap();
     assert!(matches!(open(&store, &[1]).await.unwrap_err(), StartError::NoKeyNote));
 }
 
@@ -107,19 +111,20 @@ async fn rotation_reseals_keeps_sweep_hints_and_retires_the_old_key() {
     let store = memory();
     let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_000).unwrap()));
     let start = async |keys: &[u8]| {
-        Keywright::builder_shared(store.clone()).keyring(keyring(keys)).clock(clock.clone()).open().await.unwrap()
+        Keywright::builder_shared(store.clone()).keyring(keyring(keys)).slots(&[NOTE.kind()]).clock(clock.clone()).open().await.unwrap()
     };
     let before = start(&[1]).await;
     let gone_at = UnixSeconds::new(2_000).unwrap();
     for name in ["alice", "bob", "carol"] {
-        before.create_account(&account(name)).await.unwrap();
+        before.ensure_account(&account(name)).await.unwrap();
         let partition = Partition::account(&account(name));
-        before.driver().transact(&partition, &[NOTE], |draft| draft.put(NOTE, &Note(1), Some(gone_at))).await.unwrap();
+        let step = |draft: &mut keywright::store::Draft<'_>| draft.put_until(NOTE, &Note(1), gone_at);
+        before.driver().transact(&partition, &[NOTE.name()], step).await.unwrap();
     }
 
     let after = start(&[2, 1]).await;
     let upkeep = after.housekeeping();
-    assert!(matches!(upkeep.retire_old_keys().await.unwrap(), Retirement::InUse { .. }));
+    assert!(matches!(upkeep.retire_old_keys().await.unwrap(), Retirement::InUse(_)));
     let (mut place, mut resealed) = (None, 0);
     loop {
         let pass = upkeep.reseal(place, 2).await.unwrap();
@@ -130,101 +135,162 @@ async fn rotation_reseals_keeps_sweep_hints_and_retires_the_old_key() {
             None => break,
         }
     }
-    // Three roots, three notes, the server's root; the note of keys was put when the new key came.
-    assert_eq!(resealed, 7);
+    // Three accounts. The server's partition was put when the new key came, root and note of keys at once.
+    assert_eq!(resealed, 3);
     assert_eq!(upkeep.reseal(None, 100).await.unwrap().resealed, 0);
     assert_eq!(upkeep.retire_old_keys().await.unwrap(), Retirement::Retired(vec![newest(&[1])]));
     assert_eq!(upkeep.retire_old_keys().await.unwrap(), Retirement::Retired(Vec::new()));
 
     let without = start(&[2]).await;
     let bob = Partition::account(&account("bob"));
-    let note = without.driver().observe(&bob, &[NOTE], |draft| draft.read::<Note>(NOTE)).await.unwrap();
+    let note = without.driver().observe(&bob, &[NOTE.name()], |draft| draft.read(NOTE)).await.unwrap();
     assert_eq!(note.map(|note| note.0), Some(1));
+    without.housekeeping().move_horizon().await.unwrap();
     assert_eq!(without.housekeeping().sweep(10).await.unwrap(), 0);
     clock.advance(1_001);
-    assert_eq!(without.housekeeping().sweep(10).await.unwrap(), 3, "re-sealed records kept their sweep hints");
+    // Another process: in one the horizon rests for an hour.
+    let later = start(&[2]).await.housekeeping();
+    later.move_horizon().await.unwrap();
+    assert_eq!(later.sweep(10).await.unwrap(), 3, "re-sealed records kept their sweep hints");
 }
 
 #[tokio::test]
 async fn a_record_that_does_not_open_is_reported_and_left() {
     let store = memory();
     let before = open(&store, &[1]).await.unwrap();
-    before.create_account(&account("alice")).await.unwrap();
+    before.ensure_account(&account("alice")).await.unwrap();
     // A body of another place, as a careless restore would leave it.
     let (alice, bob) = (Partition::account(&account("alice")), Partition::account(&account("bob")));
-    let body = store.load(&alice, &[Slot::Root]).await.unwrap().remove(0).unwrap().body;
-    let revision = keywright::store::Revision::from_bytes([9; 16]);
-    let write = keywright::store::Write {
-        slot: Slot::Root,
-        expect: keywright::store::Expect::Absent,
-        effect: keywright::store::Effect::Put { body, purge_after: None },
-    };
-    store.commit(keywright::store::Batch::new(bob.clone(), revision, vec![write]).unwrap()).await.unwrap();
+    let body = store.load(&alice, &[]).await.unwrap().root.unwrap().body;
+    let write = Write::root(Revision::from_bytes([9; 16]), body);
+    store.commit(Batch::new(bob.clone(), None, write).unwrap()).await.unwrap();
     let after = open(&store, &[2, 1]).await.unwrap();
     let pass = after.housekeeping().reseal(None, 100).await.unwrap();
-    assert_eq!(pass.unreadable, [(bob.clone(), Slot::Root)]);
+    assert_eq!(pass.unreadable, [bob.clone()]);
     let left = after.housekeeping().retire_old_keys().await.unwrap();
-    assert_eq!(left, Retirement::InUse { partition: bob, slot: Slot::Root });
+    assert_eq!(left, Retirement::InUse(bob));
 }
 
 #[tokio::test]
 async fn accounts_that_are_owed_work_are_found() {
-    let keywright = open(&memory(), &[1]).await.unwrap();
+    let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_000_000).unwrap()));
+    let builder = Keywright::builder_shared(memory()).keyring(keyring(&[1])).clock(clock.clone());
+    let keywright = builder.open().await.unwrap();
     for name in ["alice", "bob", "carol"] {
-        keywright.create_account(&account(name)).await.unwrap();
+        keywright.ensure_account(&account(name)).await.unwrap();
     }
     let owe = async |name: &str| {
         let partition = Partition::account(&account(name));
-        let step = |draft: &mut keywright::store::Draft<'_>| due::add(draft, "test.work", Vec::new());
-        keywright.driver().transact(&partition, &[Slot::Due], step).await.unwrap().0
+        let step = |draft: &mut keywright::store::Draft<'_>| due::add(draft, NewTask::new("test/work", Vec::new()));
+        keywright.driver().transact(&partition, &[DUE.name()], step).await.unwrap()
     };
     owe("alice").await;
     let done = owe("bob").await;
     let bob = Partition::account(&account("bob"));
-    keywright.driver().transact(&bob, &[Slot::Due], |draft| due::complete(draft, &done)).await.unwrap();
-    let (mut place, mut found) = (None, Vec::new());
-    loop {
-        let pass = keywright.housekeeping().due(place, 1).await.unwrap();
-        found.extend(pass.accounts);
-        match pass.next {
-            Some(next) => place = Some(next),
-            None => break,
-        }
+    keywright.driver().transact(&bob, &[DUE.name()], |draft| due::complete(draft, &done)).await.unwrap();
+    // Claimed just now by whoever commits it: it is looked for when that claim has run out.
+    assert_eq!(keywright.housekeeping().due(10).await.unwrap(), []);
+    assert_eq!(keywright.housekeeping().due_at_start(10).await.unwrap(), [account("alice")]);
+    clock.advance(due::CLAIM_LASTS);
+    assert_eq!(keywright.housekeeping().due(10).await.unwrap(), [account("alice")]);
+}
+
+/// Keeps the names of what it hears.
+#[derive(Debug, Default)]
+struct Heard(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Heard {
+    fn event(&self, account: &AccountId, event: &SecurityEvent) {
+        self.0.lock().unwrap().push(format!("{account}: {}", event.kind()));
     }
-    assert_eq!(found, [account("alice")]);
+
+    fn damage(&self, partition: &Partition, error: &StepError) {
+        self.0.lock().unwrap().push(format!("{partition:?}: {error}"));
+    }
 }
 
 #[tokio::test]
-async fn sign_up_lock_and_unlock() {
-    let keywright = open(&memory(), &[1]).await.unwrap();
+async fn sign_up_shut_out_and_unlock() {
+    let heard = Arc::new(Heard::default());
+    let builder = Keywright::builder(MemoryStore::new()).keyring(keyring(&[1])).observer(heard.clone());
+    let keywright = builder.open().await.unwrap();
     let alice = account("alice");
-    assert_eq!(keywright.create_account(&alice).await.unwrap(), Creation::Created);
-    assert_eq!(keywright.create_account(&alice).await.unwrap(), Creation::AlreadyExists);
+    assert_eq!(keywright.ensure_account(&alice).await.unwrap(), AccountCreation::Created);
+    assert_eq!(keywright.ensure_account(&alice).await.unwrap(), AccountCreation::AlreadyExists);
 
     let [one, two, three] = [256, 64, 16].map(|bytes| "5a".repeat(bytes));
     let salts = Salts::parse(&[one.as_str(), &two, &three]).unwrap();
     let (right, wrong) = ("ab".repeat(32), "cd".repeat(32));
     let challenges = keywright.challenges();
-    let set = challenges.set(&alice, &ChallengeSecret::from_client(&right).unwrap(), &salts).await.unwrap();
-    assert!(matches!(set, Setting::Set(_)));
-    let guess = async |text: &str| {
-        challenges.verify(&alice, &Proof::from_client(text).unwrap(), &Caller::stranger()).await.unwrap()
+    let phone = keywright.client(&alice, b"app token 1");
+    let set = challenges.set(&alice, &ChallengeSecret::from_client(&right).unwrap(), &salts, phone).await.unwrap();
+    assert!(matches!(set, SetOutcome::Set(_)));
+    let guess = async |text: &str, client: Client| {
+        challenges.verify(&alice, &Proof::from_client(text).unwrap(), client).await.unwrap()
     };
     for _ in 0..5 {
-        assert!(matches!(guess(&wrong).await, Verification::Denied(_)));
+        assert!(matches!(guess(&wrong, Client::unknown()).await, Verification::Denied(_)));
     }
-    assert!(matches!(guess(&right).await, Verification::Refused(_)));
-    assert!(keywright.unlock(&alice, Door::Challenge).await.unwrap());
-    assert!(!keywright.unlock(&alice, Door::Totp).await.unwrap());
-    assert!(matches!(guess(&right).await, Verification::Granted(_)));
+    assert!(matches!(guess(&right, Client::unknown()).await, Verification::Refused(_)));
+    assert!(matches!(guess(&right, phone).await, Verification::Granted(_)), "strangers hold up strangers alone");
+    for _ in 0..5 {
+        assert!(matches!(guess(&wrong, phone).await, Verification::Denied(_)));
+    }
+    let unlocked = keywright.unlock(&alice).await.unwrap();
+    assert_eq!(unlocked.iter().map(|name| name.as_str()).collect::<Vec<_>>(), [CHALLENGE_SECRET.name()]);
+    assert!(keywright.unlock(&alice).await.unwrap().is_empty());
+    assert!(matches!(guess(&right, Client::unknown()).await, Verification::Granted(_)));
 
-    let events = keywright.events(&alice, None, 100).await.unwrap();
-    assert!(events.iter().any(|(_, event)| event.kind == EventKind::DoorUnlocked { door: Door::Challenge }));
-    assert_eq!(events.last().unwrap().1.kind, EventKind::AccountCreated);
-    let newest = keywright.events(&alice, None, 1).await.unwrap();
-    assert_eq!(newest, events[..1]);
-    let older = keywright.events(&alice, Some(newest[0].0), 100).await.unwrap();
-    assert_eq!(older, events[1..]);
+    let events = keywright.recent_events(&alice, 100).await.unwrap();
+    assert!(events.iter().any(|event| event.is(&GUESSES_UNLOCKED) && event.text("secret") == Some("challenge")));
+    assert!(events.iter().any(|event| event.is(&ACCOUNT_CREATED) && event.number == 1));
+    assert_eq!(heard.0.lock().unwrap().len(), events.len(), "each was heard once, after its commit");
+    assert_eq!(heard.0.lock().unwrap()[0], "alice: account_created");
+}
+
+#[tokio::test]
+async fn a_store_without_a_vault_serves_what_needs_none() {
+    let builder = Keywright::builder(NoVault(MemoryStore::new())).keyring(keyring(&[1]));
+    let keywright = builder.open().await.unwrap();
+    let alice = account("alice");
+    keywright.ensure_account(&alice).await.unwrap();
+    let challenges = keywright.challenges();
+    assert!(challenges.get(&alice).await.unwrap().is_none());
+    let partition = Partition::account(&alice);
+    assert!(keywright.store().manifest(&partition).await.is_err());
+    let write = |draft: &mut keywright::store::Draft<'_>| {
+        draft.write_vault(keywright::store::VaultWrite::Swap { rows: Vec::new() })
+    };
+    let refused = keywright.driver().transact(&partition, &[], write).await.unwrap_err();
+    assert!(matches!(refused, TransactError::Rejected(_)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn another_index_key_is_refused() {
+    let store = memory();
+    open(&store, &[1]).await.unwrap();
+    let seal = [SecretBytes::from_slice(&[1; 32]).unwrap()];
+    let other = Keyring::from_keys(&seal, &SecretBytes::from_slice(&[0xef; 32]).unwrap()).unwrap();
+    let error = Keywright::builder_shared(store).keyring(other).open().await.unwrap_err();
+    assert!(matches!(error, StartError::OtherIndexKey), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_ahead_moves_the_horizon_a_day() {
+    let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
+    let store = memory();
+    let start = async || {
+        Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).clock(clock.clone()).open().await.unwrap()
+    };
+    start().await.ensure_account(&account("alice")).await.unwrap();
+    clock.advance(10 * 365 * 86_400);
+    let first = start().await.housekeeping().move_horizon().await.unwrap();
+    assert_eq!(first.at, UnixSeconds::new(1_700_000_000 + 86_400).unwrap(), "from the newest event on");
+    assert!(first.clock_is_ahead);
+    let keywright = start().await;
+    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, first.at.plus(86_400));
+    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, first.at.plus(86_400), "an hour's rest");
+    assert_eq!(keywright.housekeeping().forget_events(100).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -105,16 +105,19 @@ impl Entry {
     pub(super) fn catch_up(&mut self, policy: &LedgerPolicy, now: UnixSeconds) {
         self.settle(policy, now);
         let late = |pending: &Pending| pending.at.plus(policy.verdict_seconds) <= now;
-        let mut overdue: Vec<Pending> = self.pending.iter().copied().filter(late).collect();
+        let overdue: Vec<Pending> = self.pending.iter().copied().filter(late).collect();
         self.pending.retain(|pending| !late(pending));
-        overdue.sort_by_key(|pending| pending.at);
         for pending in overdue {
             self.charge(policy, pending.place, pending.at.plus(policy.verdict_seconds));
         }
-        self.admitted.retain(|admitted| now < admitted.until);
+        self.end_admissions(now);
         while self.known.len() > policy.known_clients {
             self.evict();
         }
+    }
+
+    pub(super) fn end_admissions(&mut self, now: UnixSeconds) {
+        self.admitted.retain(|admitted| now < admitted.until);
     }
 
     /// Whether the client is a known one.
@@ -180,13 +183,11 @@ impl Entry {
         }
         // What is told must come true: every unjudged guess may be wrong, and be charged as late as can be.
         let mut worst = *failures;
-        let mut last = now;
         for at in in_flight {
-            last = last.max(at.plus(policy.verdict_seconds));
             worst.charge(policy, limits, at.plus(policy.verdict_seconds));
         }
         let (retry_after, locked) = match worst.opening(limits, guessable) {
-            Opening::At(moment) => (moment.max(last).since(now).max(1), false),
+            Opening::At(moment) => (moment.since(now).max(1), false),
             Opening::Shut => (SHUT_RETRY_AFTER, true),
         };
         Err(Refusal { retry_after, locked, unjudged: open, changed: false })

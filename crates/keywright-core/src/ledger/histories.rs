@@ -21,20 +21,44 @@ const NAMES: [u8; 10] = [0, 1, 2, 3, 4, 5, 6, 100, 101, 102];
 
 #[derive(Debug, Clone)]
 enum Op {
-    Guess { kind: usize, who: Who, right: bool },
+    Guess {
+        kind: usize,
+        who: Who,
+        right: bool,
+    },
     /// A guess that the host judges later.
-    Slow { kind: usize, who: Who, right: bool },
+    Slow {
+        kind: usize,
+        who: Who,
+        right: bool,
+    },
     /// The host answers its oldest question.
     Answer,
     /// The host forgets its oldest question.
     Lose,
     /// Wrong guesses in a row; refusals are waited out.
-    Siege { kind: usize, who: Who, guesses: u8 },
+    Siege {
+        kind: usize,
+        who: Who,
+        guesses: u8,
+    },
     /// A thief with a stolen credential, and its owner who succeeds after every fourth wrong guess.
-    Thief { kind: usize, who: Who, rounds: u8 },
-    Renew { kind: usize, changed_by: Vec<u8> },
-    Admit { kind: usize, name: u8 },
-    Unlock { kind: usize },
+    Thief {
+        kind: usize,
+        who: Who,
+        rounds: u8,
+    },
+    Renew {
+        kind: usize,
+        changed_by: Vec<u8>,
+    },
+    Admit {
+        kind: usize,
+        name: u8,
+    },
+    Unlock {
+        kind: usize,
+    },
     Pass(u64),
     Jump(i64),
 }
@@ -168,6 +192,7 @@ impl History {
             }
             Admission::Refused(refusal) => {
                 let verdict = expected.expect_err("the reference opens");
+                assert_eq!(peeked.as_ref(), Some(&refusal), "a look tells another thing");
                 assert_eq!(refusal.is_locked(), verdict == Verdict::Shut);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
@@ -326,6 +351,7 @@ impl History {
         let answer = self.ledger.admit_client(&policy, KINDS[kind], self.generations[kind], tag(name), now);
         self.settle();
         self.admissions.retain(|admission| seconds < admission + DAY);
+        self.references.iter_mut().for_each(|reference| reference.end_admissions(seconds));
         if self.admissions.len() >= 3 {
             let retry_after = self.admissions[0] + DAY - seconds;
             assert_eq!(answer, ClientAdmission::TooMany { retry_after });
@@ -373,7 +399,9 @@ impl History {
             }
             Op::Slow { kind, who, right } => self.begin(kind, who, right),
             Op::Answer => self.answer(),
-            Op::Lose => drop(self.questions.pop_front()),
+            Op::Lose => {
+                self.questions.pop_front();
+            }
             Op::Siege { kind, who, guesses } => {
                 for _ in 0..guesses {
                     if let Err(refusal) = self.guess(kind, who, false)

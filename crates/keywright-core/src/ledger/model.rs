@@ -189,6 +189,10 @@ impl Reference {
         for flight in late {
             self.charge(flight.place, flight.at + 120);
         }
+        self.end_admissions(now);
+    }
+
+    pub(super) fn end_admissions(&mut self, now: u64) {
         self.admitted.retain(|admitted| now < admitted.until);
     }
 

@@ -9,7 +9,7 @@ use crate::UnixSeconds;
 /// One kind of denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// The last event; 1970 if there was none.
+    /// The last event; 1970, which is long ago, if there was none.
     pub(super) at: UnixSeconds,
     /// Denials since then.
     pub(super) times: u32,
@@ -19,7 +19,7 @@ impl Tally {
     const NONE: Self = Self { at: UnixSeconds::EPOCH, times: 0 };
 
     fn is_due(&self, now: UnixSeconds) -> bool {
-        self.at == UnixSeconds::EPOCH || now.since(self.at) >= TELL_SECONDS
+        now.since(self.at) >= TELL_SECONDS
     }
 }
 

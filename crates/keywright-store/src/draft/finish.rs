@@ -62,7 +62,7 @@ impl Draft<'_> {
         root.state = Some(state);
         root.recent.push(loaded.revision.unwrap_or(Revision::ZERO));
         // A partition goes a day after its last commit at the earliest: until then a late commit may still arrive.
-        root.expires = staged.expires.map(|expiry| expiry.max(env.now.plus(PRUNE_AFTER)));
+        root.expires = staged.expires.map(|expiry| expiry.max(earliest_sweep(&env)));
         root.due_at = staged.due_at;
         if staged.erase {
             root.contents.clear();
@@ -112,13 +112,15 @@ impl Draft<'_> {
     }
 }
 
+/// Before this moment a partition that is written now is not swept: a day from now, by the later of this server's clock and
+/// the store's horizon. A clock that has stopped must not let a fence be swept while what it fences may still arrive.
+fn earliest_sweep(env: &super::Env<'_>) -> UnixSeconds {
+    env.now.max(env.horizon).plus(PRUNE_AFTER)
+}
+
 /// Drops the entries that expired more than a day before `until`, but for those that the batch writes itself. Returns the
 /// rows to delete.
-fn prune(
-    root: &mut RootRecord,
-    writes: &BTreeMap<SlotName, Option<PlainBody>>,
-    until: UnixSeconds,
-) -> Vec<SlotName> {
+fn prune(root: &mut RootRecord, writes: &BTreeMap<SlotName, Option<PlainBody>>, until: UnixSeconds) -> Vec<SlotName> {
     let is_over = |entry: &Entry| entry.expiry.is_some_and(|expiry| expiry.plus(PRUNE_AFTER) < until);
     let pruned: Vec<SlotName> = root
         .contents
@@ -176,7 +178,7 @@ pub(crate) fn fence(
         // Nothing will ever be in it, so it goes again by itself.
         None => RootRecord { expires: Some(env.now), ..RootRecord::blank() },
     };
-    root.expires = root.expires.map(|expiry| expiry.max(env.now.plus(PRUNE_AFTER)));
+    root.expires = root.expires.map(|expiry| expiry.max(earliest_sweep(env)));
     root.recent.push(expect.unwrap_or(Revision::ZERO));
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, attempt.to_bytes());

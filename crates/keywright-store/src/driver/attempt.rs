@@ -3,8 +3,8 @@
 use keywright_core::SecurityEvent;
 
 use super::{Driver, MAX_RERUNS, TransactError};
-use crate::draft::{Draft, Finished};
 use crate::draft::finish_fence;
+use crate::draft::{Draft, Finished};
 use crate::loaded::{Loaded, open_root};
 use crate::locks::PartitionGuard;
 use crate::release::Receipt;
@@ -229,7 +229,10 @@ impl Driver {
                 Settlement::NeverLanded => return Ok(Settled::NeverLanded),
                 Settlement::Unknown => break,
                 Settlement::Fence => {
-                    let fence = finish_fence(&self.env()?, partition, current)?;
+                    // Whatever keeps the fence from being made leaves the attempt as unknown as it was.
+                    // The environment is not `Send`, so it must not live across the commit.
+                    let fence = self.env().ok().and_then(|env| finish_fence(&env, partition, current).ok());
+                    let Some(fence) = fence else { break };
                     match self.parts.store.commit(fence).await {
                         Ok(()) => return Ok(Settled::NeverLanded),
                         // The fence itself is settled by the next look.
@@ -253,7 +256,11 @@ impl Driver {
     pub(super) fn report(&self, partition: &Partition, error: &TransactError) {
         let TransactError::Step(error) = error else { return };
         if error.is_damage() {
-            tracing::error!(partition = partition.key(), error = error as &dyn std::error::Error, "stored data is damaged");
+            tracing::error!(
+                partition = partition.key(),
+                error = error as &dyn std::error::Error,
+                "stored data is damaged"
+            );
             if let Some(observer) = &self.parts.observer {
                 observer.damage(partition, error);
             }

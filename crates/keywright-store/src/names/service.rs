@@ -100,7 +100,7 @@ impl Names {
             draft.expire_partition(draft.now())?;
             Ok(true)
         };
-        Ok(self.driver.transact(&given_up.name().partition(), &[CLAIM.name()], step).await?)
+        self.driver.transact(&given_up.name().partition(), &[CLAIM.name()], step).await
     }
 
     /// Puts our claim over none, or over one that is void.
@@ -115,7 +115,7 @@ impl Names {
             draft.put(CLAIM, &intent.claimant)?;
             Ok(Look::Ours)
         };
-        Ok(self.driver.transact(&intent.name().partition(), &[CLAIM.name()], step).await?)
+        self.driver.transact(&intent.name().partition(), &[CLAIM.name()], step).await
     }
 
     /// How a claimant stands, after its intent was cancelled or its lapsed ownership ended.
@@ -129,7 +129,7 @@ impl Names {
             return Ok(held);
         }
         let step = |draft: &mut Draft<'_>| evict(draft, name, by.ticket, orphan);
-        Ok(self.driver.transact(&(&by.account).into(), &[NAMES.name()], step).await?)
+        self.driver.transact(&(&by.account).into(), &[NAMES.name()], step).await
     }
 
     async fn look(&self, by: &Claimant, name: &NameIndex) -> Result<Holding, TransactError> {

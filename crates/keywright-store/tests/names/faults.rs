@@ -169,5 +169,6 @@ async fn random_faults_strand_nobody() {
         owned += u32::from(owner.is_some());
         site.world.nobody_is_stranded(&accounts).await;
     }
-    assert!(owned > 50 && unknown > 50, "the odds miss a side: {owned} {unknown}");
+    // Lost replies are settled exactly: "unknown" is left for a store that cannot be read or fenced.
+    assert!(owned > 250 && unknown < 60, "{owned} of 300 owned, {unknown} unknown");
 }

@@ -1,11 +1,11 @@
 //! A holder that has not proven itself: evicted when its time has run out, never once it is firm.
 
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::names::{self, Claim, Ousted};
-use keywright_store::{Draft, StepError, TransactError};
+use keywright_store::names::{self, ClaimOutcome, Evicted};
+use keywright_store::{ACCOUNT_ERASED, Draft, StepError, TransactError};
 use tokio::task::JoinSet;
 
-use crate::world::{Ended, NAMES, Server, World, erase_husk, id, memory, sqlite};
+use crate::world::{Ended, NAMES, Server, World, erase_orphan, id, memory, sqlite};
 
 const HOUR: u64 = 3_600;
 
@@ -19,15 +19,15 @@ fn in_an_hour(world: &World) -> UnixSeconds {
     world.clock.now().unwrap().plus(HOUR)
 }
 
-async fn firm_up(server: &Server, account: &AccountId, world: &World) -> Result<bool, TransactError> {
-    let step = |draft: &mut Draft<'_>| names::firm_up(draft, &world.name);
-    Ok(server.driver.transact(&account.into(), NAMES, step).await?.0)
+async fn make_permanent(server: &Server, account: &AccountId, world: &World) -> Result<bool, TransactError> {
+    let step = |draft: &mut Draft<'_>| names::make_permanent(draft, &world.name);
+    Ok(server.driver.transact(&account.into(), NAMES, step).await?)
 }
 
 async fn exists(server: &Server, account: &AccountId) -> bool {
-    let step = |draft: &mut Draft<'_>| Ok(draft.root()?.credential_epoch);
-    // An erase moves the epochs; it leaves the root.
-    server.driver.observe(&account.into(), &[], step).await.unwrap() == 1
+    // An erase leaves the root, and says so.
+    let events = server.driver.recent_events(account, 10).await.unwrap();
+    events.iter().all(|event| !event.is(&ACCOUNT_ERASED))
 }
 
 #[tokio::test]
@@ -41,9 +41,11 @@ async fn is_owned_until_its_time_has_run_out_and_somebody_comes() {
     world.clock.advance(1);
     assert_eq!(world.owner(&[ada.clone(), bob.clone()]).await, Some(ada.clone()), "until somebody comes");
     let intent = server.intend(&bob, world.name).await.unwrap();
-    let Claim::Ours(claimed) = server.names.claim_with(&intent, erase_husk).await.unwrap() else { panic!("lapsed") };
+    let ClaimOutcome::Ours(claimed) = server.names.claim_with(&intent, erase_orphan).await.unwrap() else {
+        panic!("lapsed")
+    };
     assert!(!exists(server, &ada).await, "erased by the commit that evicted it");
-    assert!(!firm_up(server, &ada, &world).await.unwrap(), "too late");
+    assert!(!make_permanent(server, &ada, &world).await.unwrap(), "too late");
     assert!(server.take(&bob, &claimed).await.unwrap());
     assert_eq!(world.owner(&[ada, bob.clone()]).await, Some(bob));
 }
@@ -54,8 +56,8 @@ async fn firm_is_for_good() {
     let (server, ada, bob) = (world.truth(), id("ada"), id("bob"));
     server.register(&ada, world.name, in_an_hour(&world)).await.unwrap();
     world.clock.advance(2 * HOUR);
-    assert!(firm_up(server, &ada, &world).await.unwrap(), "late, but nobody came");
-    assert!(firm_up(server, &ada, &world).await.unwrap());
+    assert!(make_permanent(server, &ada, &world).await.unwrap(), "late, but nobody came");
+    assert!(make_permanent(server, &ada, &world).await.unwrap());
     server.create(&bob).await;
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Taken);
 }
@@ -84,9 +86,8 @@ async fn a_crashed_registration_is_erased_by_the_next() {
         draft.create_account()?;
         names::intend(draft, &world.name)
     };
-    let (intent, receipt) = server.driver.transact(&(&ada).into(), NAMES, step).await.unwrap();
-    let intent = intent.unwrap().release(&receipt).unwrap();
-    let Claim::Ours(claimed) = server.names.claim(&intent).await.unwrap() else { panic!("free") };
+    let intent = server.driver.run(&(&ada).into(), NAMES, step).await.unwrap().unwrap();
+    let ClaimOutcome::Ours(claimed) = server.names.claim(&intent).await.unwrap() else { panic!("free") };
     // Here it stopped. The same person asks again, as another account.
     let bob = id("bob");
     assert_eq!(server.register(&bob, world.name, in_an_hour(&world)).await.unwrap(), Ended::Took);
@@ -102,8 +103,8 @@ async fn the_husk_is_told_what_is_ousted_and_may_refuse() {
     server.create(&bob).await;
     world.clock.advance(HOUR);
     let intent = server.intend(&bob, world.name).await.unwrap();
-    let refuses = |_: &mut Draft<'_>, ousted| {
-        assert_eq!(ousted, Ousted::Provisional);
+    let refuses = |_: &mut Draft<'_>, evicted| {
+        assert_eq!(evicted, Evicted::Provisional);
         Err(StepError::TooMuchDue)
     };
     let refused = server.names.claim_with(&intent, refuses).await;
@@ -128,7 +129,7 @@ async fn race(world: World, takers: usize) {
         );
     }
     let server = world.server(world.truth().driver.store().clone());
-    let firm = firm_up(&server, &owner, &world).await.unwrap();
+    let firm = make_permanent(&server, &owner, &world).await.unwrap();
     let took = set.join_all().await.into_iter().filter(|took| *took).count();
     assert_eq!(usize::from(firm) + took, 1, "firm and evicted, or neither");
     assert_eq!(world.owner(&accounts).await.as_ref() == Some(&owner), firm);

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::future::poll_once;
 use keywright_core::AccountId;
 use keywright_store::names::NameIndex;
 use keywright_store::{RecordStore, TransactError};
 use tokio::task::JoinSet;
 
+use crate::schedules::Gated;
 use crate::world::{Ended, Guard, Server, World, id, memory, sqlite};
 
 type Store = (Arc<dyn RecordStore>, Guard);
@@ -118,16 +120,23 @@ async fn crosswise_claims_do_not_wait_for_each_other() {
     }
 }
 
-/// A claim of a name that is owned asks for no turn of its owner's: a crowd of askers is no crowd in its lane.
+/// A claim of a name that is owned commits nothing in its owner's partition: a crowd of askers does not queue there.
 #[tokio::test]
 async fn asking_for_a_taken_name_does_not_wait_for_its_owner() {
     let (store, guard) = in_memory();
     let world = World::new(1, (store, guard));
-    let (server, ada, bob) = (world.truth(), id("ada"), id("bob"));
+    let server = world.server(Arc::new(Gated::new(Arc::clone(world.truth().driver.store()))));
+    let (ada, bob) = (id("ada"), id("bob"));
     server.create(&ada).await;
     server.create(&bob).await;
     assert_eq!(server.acquire(&ada, world.name, None).await.unwrap(), Ended::Took);
-    let _turn = server.driver.turn(&(&ada).into()).await.unwrap();
+    // A commit of Ada's that has begun and does not end: one poll to the load, one to the commit.
+    let partition = (&ada).into();
+    let mut held = Box::pin(server.driver.transact(&partition, &[], |draft| draft.mark_seeded()));
+    for _ in 0..2 {
+        assert!(poll_once(held.as_mut()).await.is_none());
+    }
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Taken);
-    assert_eq!(server.names.find(&world.name).await.unwrap(), Some(ada));
+    assert_eq!(server.names.find(&world.name).await.unwrap(), Some(ada.clone()));
+    held.await.unwrap();
 }

@@ -9,27 +9,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::{block_on, yield_now};
-use keywright_core::{AccountId, Clock, below};
+use keywright_core::{AccountId, Clock, EventChain, below};
 use keywright_store::names::{self, NameIndex};
-use keywright_store::{Batch, BoxFuture, CommitError, Draft, EventId, LoadError, Partition, RecordStore, Slot, Stored};
-use keywright_store::{MemoryStore, TransactError};
+use keywright_store::{
+    Batch, BoxFuture, CommitError, Draft, EventNumber, LoadError, MemoryStore, Partition, RecordStore, SlotName,
+    Snapshot, StoredEvents, TransactError,
+};
 
 use crate::world::{Ended, NAMES, Server, World, id};
 
 /// Waits to be polled once more before each call: a poll is one call to the store and what follows from it.
 #[derive(Debug)]
-struct Gated {
+pub(crate) struct Gated {
     store: Arc<dyn RecordStore>,
     /// How many commits it has seen.
     commits: Arc<AtomicU64>,
+}
+
+impl Gated {
+    pub(crate) fn new(store: Arc<dyn RecordStore>) -> Self {
+        Self { store, commits: Arc::default() }
+    }
 }
 
 impl RecordStore for Gated {
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
         Box::pin(async move {
             yield_now().await;
             self.store.load(partition, slots).await
@@ -47,10 +55,11 @@ impl RecordStore for Gated {
     fn events<'a>(
         &'a self,
         partition: &'a Partition,
-        before: Option<EventId>,
+        chain: EventChain,
+        before: Option<EventNumber>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, keywright_core::SecurityEvent)>, LoadError>> {
-        self.store.events(partition, before, limit)
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.store.events(partition, chain, before, limit)
     }
 }
 
@@ -95,7 +104,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// `apart`: every actor on a server of its own; else all on one, with its lanes.
+    /// `apart`: every actor on a server of its own; else all on one, with one queue.
     fn new(seed: u64, wants: &[Wants], apart: bool) -> Self {
         block_on(async {
             let store: Arc<dyn RecordStore> = Arc::new(MemoryStore::new());
@@ -108,7 +117,6 @@ impl Stage {
                 let account = id(&format!("user-{number}"));
                 let text = format!("old-{number}@example.org");
                 let old = NameIndex::derive(&world.keyring, "address", text.as_bytes());
-                let old = old.unwrap();
                 match want {
                     Wants::New | Wants::Move => world.truth().create(&account).await,
                     Wants::Prove => {
@@ -212,8 +220,8 @@ fn act(server: Server, account: AccountId, want: Wants, name: NameIndex, old: Na
             Wants::Move => server.acquire(&account, name, Some(old)).await,
             Wants::Register => server.register(&account, name, until).await,
             Wants::Prove => {
-                let step = |draft: &mut Draft<'_>| names::firm_up(draft, &name);
-                let (firm, _) = server.driver.transact(&(&account).into(), NAMES, step).await?;
+                let step = |draft: &mut Draft<'_>| names::make_permanent(draft, &name);
+                let firm = server.driver.transact(&(&account).into(), NAMES, step).await?;
                 Ok(if firm { Ended::Took } else { Ended::Overtaken })
             }
         }

@@ -1,7 +1,7 @@
 //! The pure steps, and what each refuses.
 
-use keywright_store::names::{self, Claim, MAX_INTENDED, NameIndex};
-use keywright_store::{Draft, Slot, StepError, TransactError};
+use keywright_store::names::{self, ClaimOutcome, MAX_INTENDED, NameIndex};
+use keywright_store::{Draft, StepError, TransactError};
 
 use crate::world::{Ended, NAMES, World, id, memory};
 
@@ -19,14 +19,13 @@ async fn a_name_is_taken_kept_and_given_up() {
     assert_eq!(server.names.find(&world.name).await.unwrap(), None);
     assert_eq!(server.acquire(&ada, world.name, None).await.unwrap(), Ended::Took);
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Taken);
-    let (again, _) = server.driver.transact(&(&ada).into(), NAMES, |d| names::intend(d, &world.name)).await.unwrap();
+    let again = server.driver.transact(&(&ada).into(), NAMES, |d| names::intend(d, &world.name)).await.unwrap();
     assert!(again.is_none(), "owned already");
     assert_eq!(server.acquire(&ada, world.old, Some(world.name)).await.unwrap(), Ended::Took);
     assert_eq!(world.owner(&[ada.clone(), bob.clone()]).await, None);
     assert_eq!(server.driver.observe(&(&ada).into(), NAMES, names::owned).await.unwrap(), [world.old]);
     // The claim went with the name: the partition is empty but for its root.
-    let left = server.driver.store().load(&world.name.partition(), &[Slot::Claim]).await.unwrap();
-    assert_eq!(left, [None]);
+    assert_eq!(server.driver.slots_of(&world.name.partition()).await.unwrap(), []);
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Took);
 }
 
@@ -119,20 +118,19 @@ async fn an_erased_account_holds_nothing() {
             draft.erase(&[])?;
             Ok(released)
         };
-        let (released, receipt) = server.driver.transact(&(&ada).into(), NAMES, erase).await.unwrap();
-        let released = released.release(&receipt).unwrap();
+        let released = server.driver.run(&(&ada).into(), NAMES, erase).await.unwrap();
         assert_eq!(released.len(), 1);
         if tidy {
-            assert!(server.names.let_go(&released[0]).await.unwrap());
-            assert!(!server.names.let_go(&released[0]).await.unwrap(), "it is gone");
+            assert!(server.names.drop_claim(&released[0]).await.unwrap());
+            assert!(!server.names.drop_claim(&released[0]).await.unwrap(), "it is gone");
         }
         assert_eq!(world.owner(&[ada.clone(), bob.clone()]).await, None);
         assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Took);
-        assert!(!server.names.let_go(&released[0]).await.unwrap(), "another's claim stays");
+        assert!(!server.names.drop_claim(&released[0]).await.unwrap(), "another's claim stays");
         assert_eq!(server.acquire(&bob, world.old, Some(world.name)).await.unwrap(), Ended::Took);
         assert_eq!(server.acquire(&bob, world.name, Some(world.old)).await.unwrap(), Ended::Took);
         let free = |draft: &mut Draft<'_>| names::release(draft, &world.name);
-        assert!(server.driver.transact(&(&bob).into(), NAMES, free).await.unwrap().0.is_some());
+        assert!(server.driver.transact(&(&bob).into(), NAMES, free).await.unwrap().is_some());
     }
 }
 
@@ -144,7 +142,7 @@ async fn a_claim_of_an_account_without_a_root_is_void() {
     let elsewhere = world.server(memory().0);
     elsewhere.create(&ghost).await;
     let intent = elsewhere.intend(&ghost, world.name).await.unwrap();
-    assert!(matches!(server.names.claim(&intent).await.unwrap(), Claim::Ours(_)));
+    assert!(matches!(server.names.claim(&intent).await.unwrap(), ClaimOutcome::Ours(_)));
     assert_eq!(server.names.find(&world.name).await.unwrap(), None);
     server.create(&bob).await;
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Took);
@@ -170,7 +168,7 @@ async fn what_does_not_open_is_not_taken_for_free() {
 #[test]
 fn an_index_has_its_purpose_and_shows_no_text() {
     let world = plain(11);
-    let other = NameIndex::derive(&world.keyring, "login", b"ada@example.org").unwrap();
+    let other = NameIndex::derive(&world.keyring, "login", b"ada@example.org");
     assert_ne!(other, world.name);
     assert_eq!(format!("{:?}", NameIndex::from_bytes([0xab; 32])), "NameIndex(abababab…)");
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keywright_core::{AccountId, Keyring, ManualClock, SharedRng, UnixSeconds};
 use keywright_sqlite::SqliteStore;
-use keywright_store::names::{self, Claim, Claimed, Intent, NameIndex, Names, Ousted};
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Slot, StepError, TransactError};
+use keywright_store::names::{self, ClaimOutcome, Claimed, Evicted, Intent, NameIndex, Names};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, SlotName, StepError, TransactError};
 use keywright_store_conformance::Backend;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -29,26 +29,7 @@ pub(crate) fn id(account: &str) -> AccountId {
     AccountId::new(account).unwrap()
 }
 
-pub(crate) const NAMES: &[Slot] = &[Slot::Names];
-
-/// What `create_account` looks at: named at once, or each is one more load.
-pub(crate) const ALL: &[Slot] = &[
-    Slot::Ledger,
-    Slot::Due,
-    Slot::Challenge,
-    Slot::Confirmations,
-    Slot::Factors,
-    Slot::Recovery,
-    Slot::Keychain,
-    Slot::Sessions,
-    Slot::VaultHead,
-    Slot::Held,
-    Slot::Credential,
-    Slot::Tokens,
-    Slot::PendingAddress,
-    Slot::Names,
-    Slot::Root,
-];
+pub(crate) const NAMES: &[SlotName] = &[names::NAMES.name()];
 
 /// How an attempt to get a name ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +63,8 @@ impl World {
         let rng = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
         let keyring = Arc::new(Keyring::generate(&rng).unwrap());
         let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
-        let name = NameIndex::derive(&keyring, "address", b"ada@example.org").unwrap();
-        let old = NameIndex::derive(&keyring, "address", b"old@example.org").unwrap();
+        let name = NameIndex::derive(&keyring, "address", b"ada@example.org");
+        let old = NameIndex::derive(&keyring, "address", b"old@example.org");
         let driver = Driver::new(store, Arc::clone(&keyring), Arc::<SharedRng<_>>::clone(&rng), clock.clone());
         let truth = Server { names: Names::new(driver.clone()), driver };
         Self { rng, keyring, clock, truth, name, old, _guard: guard }
@@ -94,14 +75,14 @@ impl World {
         &self.truth
     }
 
-    /// A further server, with lanes of its own.
+    /// A further server, with a queue of its own.
     pub(crate) fn server(&self, store: Arc<dyn RecordStore>) -> Server {
         let rng = Arc::<SharedRng<_>>::clone(&self.rng);
         let driver = Driver::new(store, Arc::clone(&self.keyring), rng, self.clock.clone());
         Server { names: Names::new(driver.clone()), driver }
     }
 
-    /// Of these accounts at most one owns the name, and the look-up says the same. Gives the owner.
+    /// Of these accounts at most one owns the name, and the look-up says the same. Returns the owner.
     pub(crate) async fn owner(&self, accounts: &[AccountId]) -> Option<AccountId> {
         let mut owners = Vec::new();
         for account in accounts {
@@ -114,7 +95,7 @@ impl World {
         owners.pop()
     }
 
-    /// A late comer gets the name unless one of these owns it. Gives whether it did.
+    /// A late comer gets the name unless one of these owns it. Returns whether it did.
     pub(crate) async fn nobody_is_stranded(&self, accounts: &[AccountId]) -> bool {
         let owner = self.owner(accounts).await;
         let late = id("late");
@@ -131,33 +112,30 @@ impl World {
 impl Server {
     pub(crate) async fn create(&self, account: &AccountId) {
         let partition = Partition::account(account);
-        let made = self.driver.transact(&partition, ALL, |draft| draft.create_account().map(drop));
+        let made = self.driver.transact(&partition, NAMES, |draft| draft.create_account().map(drop));
         made.await.unwrap();
     }
 
     pub(crate) async fn owns(&self, account: &AccountId, name: &NameIndex) -> bool {
-        let look = |draft: &mut Draft<'_>| match names::owns(draft, name) {
-            Err(StepError::NoAccount) => Ok(false),
-            said => said,
-        };
+        let look = |draft: &mut Draft<'_>| Ok(draft.exists() && names::owns(draft, name)?);
         self.driver.observe(&account.into(), NAMES, look).await.unwrap()
     }
 
     pub(crate) async fn intend(&self, account: &AccountId, name: NameIndex) -> Result<Intent, TransactError> {
         let partition = Partition::account(account);
-        let (intent, receipt) = self.driver.transact(&partition, NAMES, |draft| names::intend(draft, &name)).await?;
-        Ok(intent.unwrap().release(&receipt).unwrap())
+        let intent = self.driver.run(&partition, NAMES, |draft| names::intend(draft, &name)).await?;
+        Ok(intent.unwrap())
     }
 
     pub(crate) async fn claim(&self, intent: &Intent) -> Result<Claimed, Ended> {
         match self.names.claim(intent).await.unwrap() {
-            Claim::Ours(claimed) => Ok(claimed),
+            ClaimOutcome::Ours(claimed) => Ok(claimed),
             _ => Err(Ended::Taken),
         }
     }
 
     pub(crate) async fn take(&self, account: &AccountId, claimed: &Claimed) -> Result<bool, TransactError> {
-        Ok(self.driver.transact(&account.into(), NAMES, |draft| names::take(draft, claimed)).await?.0)
+        self.driver.transact(&account.into(), NAMES, |draft| names::take(draft, claimed)).await
     }
 
     /// All of it: intend, claim, take and release, let go.
@@ -168,7 +146,7 @@ impl Server {
         old: Option<NameIndex>,
     ) -> Result<Ended, TransactError> {
         let intent = self.intend(account, name).await?;
-        let Claim::Ours(claimed) = self.names.claim(&intent).await? else { return Ok(Ended::Taken) };
+        let ClaimOutcome::Ours(claimed) = self.names.claim(&intent).await? else { return Ok(Ended::Taken) };
         let step = |draft: &mut Draft<'_>| {
             if !names::take(draft, &claimed)? {
                 return Ok(None);
@@ -179,16 +157,16 @@ impl Server {
             };
             Ok(Some(released))
         };
-        let (taken, receipt) = self.driver.transact(&account.into(), NAMES, step).await?;
+        let taken = self.driver.run(&account.into(), NAMES, step).await?;
         let Some(released) = taken else { return Ok(Ended::Overtaken) };
         if let Some(released) = released {
             // Best effort: what it fails at, the next taker does.
-            let _ = self.names.let_go(&released.release(&receipt).unwrap()).await;
+            let _ = self.names.drop_claim(&released).await;
         }
         Ok(Ended::Took)
     }
 
-    /// A registration: the account and its intent at once, the name provisionally. Whoever is ousted and owns nothing is
+    /// A registration: the account and its intent at once, the name provisionally. Whoever is evicted and owns nothing is
     /// erased by that commit.
     pub(crate) async fn register(
         &self,
@@ -200,16 +178,17 @@ impl Server {
             draft.create_account()?;
             names::intend(draft, &name)
         };
-        let (intent, receipt) = self.driver.transact(&account.into(), ALL, step).await?;
-        let intent = intent.unwrap().release(&receipt).unwrap();
-        let Claim::Ours(claimed) = self.names.claim_with(&intent, erase_husk).await? else { return Ok(Ended::Taken) };
+        let intent = self.driver.run(&account.into(), NAMES, step).await?.unwrap();
+        let ClaimOutcome::Ours(claimed) = self.names.claim_with(&intent, erase_orphan).await? else {
+            return Ok(Ended::Taken);
+        };
         let step = |draft: &mut Draft<'_>| names::take_provisional(draft, &claimed, until);
-        let (took, _) = self.driver.transact(&account.into(), NAMES, step).await?;
+        let took = self.driver.transact(&account.into(), NAMES, step).await?;
         Ok(if took { Ended::Took } else { Ended::Overtaken })
     }
 }
 
-/// An account that owns nothing after it was ousted was never more than its registration.
-pub(crate) fn erase_husk(draft: &mut Draft<'_>, _: Ousted) -> Result<(), StepError> {
+/// An account that owns nothing after it was evicted was never more than its registration.
+pub(crate) fn erase_orphan(draft: &mut Draft<'_>, _: Evicted) -> Result<(), StepError> {
     if names::owned(draft)?.is_empty() { draft.erase(&[]).map(drop) } else { Ok(()) }
 }

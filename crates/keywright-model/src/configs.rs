@@ -1,0 +1,224 @@
+//! What is searched: small configurations for every test run, full ones for the proof, and for
+//! each seeded fault the configuration that finds it.
+
+use crate::bugs::Bug;
+use crate::model::{Config, Start};
+use crate::properties::Promise;
+use crate::step::Act::{Change, Create, End, Erase, Keep, Redeem, Register, Touch, Use, Verify};
+
+/// Codes and changes under lost replies, lost fences, spurious conflicts and restarts.
+fn codes() -> Config {
+    Config {
+        name: "codes",
+        acts: vec![(Redeem, 2), (Change, 1)],
+        losses: 2,
+        fences: 2,
+        conflicts: 1,
+        restarts: 1,
+        ..Config::default()
+    }
+}
+
+/// More changes than a root remembers.
+fn changes() -> Config {
+    Config { name: "changes", acts: vec![(Redeem, 1), (Change, 3)], losses: 2, fences: 2, ..Config::default() }
+}
+
+/// A session that is used, renewed and ended while days pass; one clock is three days ahead.
+fn sessions() -> Config {
+    Config {
+        name: "sessions",
+        ahead: vec![0, 3],
+        start: Start::Session,
+        acts: vec![(Touch, 1), (Use, 1), (Change, 1)],
+        days: 3,
+        sweeps: true,
+        ..Config::default()
+    }
+}
+
+/// An expiring record that is kept for good while it is about to be swept.
+fn kept() -> Config {
+    Config { name: "kept for good", acts: vec![(Touch, 1), (Keep, 1)], ..sessions() }
+}
+
+/// Two creations of one account, with blank roots as fences, and their sweep.
+fn creation() -> Config {
+    Config {
+        name: "creation",
+        start: Start::Nothing,
+        acts: vec![(Create, 2), (Redeem, 1)],
+        losses: 2,
+        days: 2,
+        sweeps: true,
+        ..Config::default()
+    }
+}
+
+/// Accounts that are swept whole unless they are verified.
+fn registration() -> Config {
+    Config { name: "registration", acts: vec![(Register, 2), (Verify, 1)], losses: 1, ..creation() }
+}
+
+/// A creation by a driver whose clock has stopped days ago.
+fn creation_behind() -> Config {
+    Config { name: "creation, a clock behind", ahead: vec![0, -3], first_day: 3, losses: 1, days: 0, ..creation() }
+}
+
+/// A creation while the upkeep's clock, and with it the horizon, is ahead.
+fn creation_upkeep_ahead() -> Config {
+    Config { name: "creation, upkeep ahead", upkeep_ahead: 4, days: 0, ..creation() }
+}
+
+/// The same for registrations.
+fn registration_upkeep_ahead() -> Config {
+    Config { name: "registration, upkeep ahead", upkeep_ahead: 4, days: 0, ..registration() }
+}
+
+/// An erase beside everything else.
+fn erasure() -> Config {
+    Config {
+        name: "erasure",
+        start: Start::Session,
+        acts: vec![(Redeem, 1), (Change, 1), (Keep, 1), (Erase, 1)],
+        ..Config::default()
+    }
+}
+
+/// The same on a backend that loads in two reads.
+fn two_reads() -> Config {
+    Config { name: "loads in two reads", two_reads: true, ..erasure() }
+}
+
+/// Steps that need a second load.
+fn extra_load() -> Config {
+    Config {
+        name: "a slot loaded later",
+        start: Start::Session,
+        acts: vec![(Redeem, 2), (Change, 2)],
+        extra_load: true,
+        ..Config::default()
+    }
+}
+
+/// Three drivers.
+fn three() -> Config {
+    Config {
+        name: "codes, three",
+        ahead: vec![0; 3],
+        acts: vec![(Redeem, 2), (Change, 1)],
+        losses: 2,
+        ..Config::default()
+    }
+}
+
+/// Small configurations: all of them take a few seconds, unoptimised.
+#[must_use]
+pub fn small() -> Vec<Config> {
+    vec![
+        codes(),
+        changes(),
+        sessions(),
+        kept(),
+        creation(),
+        registration(),
+        creation_behind(),
+        creation_upkeep_ahead(),
+        registration_upkeep_ahead(),
+        erasure(),
+        two_reads(),
+        extra_load(),
+        three(),
+    ]
+}
+
+/// Full configurations: a few minutes, optimised.
+#[must_use]
+pub fn full() -> Vec<Config> {
+    let busy = |config: Config| Config { losses: 3, reruns: 2, fences: 2, restarts: 1, conflicts: 1, ..config };
+    vec![
+        Config { acts: vec![(Redeem, 3), (Change, 3)], ..busy(codes()) },
+        Config { name: "codes, three remembered", depth: 3, acts: vec![(Redeem, 2), (Change, 4)], ..busy(codes()) },
+        Config { acts: vec![(Touch, 1), (Use, 2), (End, 1), (Change, 1), (Keep, 1)], ..sessions() },
+        Config { acts: vec![(Touch, 2), (Keep, 1), (Erase, 1), (Change, 1)], losses: 2, ..kept() },
+        Config {
+            name: "sessions, upkeep ahead",
+            ahead: vec![0, 0],
+            upkeep_ahead: 3,
+            acts: vec![(Touch, 2), (Keep, 1), (Use, 1), (End, 1)],
+            losses: 2,
+            days: 1,
+            ..sessions()
+        },
+        Config { acts: vec![(Create, 2), (Redeem, 2), (Change, 1)], reruns: 1, ..busy(creation()) },
+        Config {
+            acts: vec![(Register, 2), (Verify, 1), (Create, 1), (Redeem, 1)],
+            losses: 2,
+            fences: 2,
+            restarts: 1,
+            ..registration()
+        },
+        Config { acts: vec![(Create, 2), (Redeem, 1), (Change, 1)], days: 2, ..busy(creation_behind()) },
+        Config { acts: vec![(Create, 2), (Redeem, 1), (Change, 1)], ..busy(creation_upkeep_ahead()) },
+        Config { acts: vec![(Register, 2), (Verify, 1), (Change, 1)], ..busy(registration_upkeep_ahead()) },
+        Config { acts: vec![(Redeem, 2), (Change, 1), (Keep, 1), (Use, 1), (Erase, 1)], reruns: 1, ..busy(erasure()) },
+        Config {
+            acts: vec![(Redeem, 2), (Change, 1), (Keep, 1), (End, 1), (Erase, 1)],
+            losses: 2,
+            reruns: 2,
+            ..two_reads()
+        },
+        Config {
+            acts: vec![(Redeem, 2), (Change, 2), (Keep, 1), (End, 1), (Erase, 1)],
+            losses: 2,
+            reruns: 2,
+            ..extra_load()
+        },
+        Config { acts: vec![(Redeem, 3), (Change, 3)], ..busy(three()) },
+        Config {
+            name: "sessions, three",
+            ahead: vec![0, 0, 3],
+            acts: vec![(Touch, 1), (Use, 1), (End, 1), (Keep, 1)],
+            ..sessions()
+        },
+        Config {
+            name: "creation, three",
+            ahead: vec![0; 3],
+            acts: vec![(Create, 3), (Redeem, 1), (Change, 1)],
+            losses: 3,
+            fences: 2,
+            ..creation()
+        },
+    ]
+}
+
+/// For a seeded fault, the configuration that finds it and the promises that it breaks there.
+#[must_use]
+pub fn seeded(bug: Bug) -> (Config, Vec<Promise>) {
+    use Promise::{
+        AcknowledgedStays, GrantedOnce, Integrity, LandedOnce, RefusedNeverLands, RestsOnWhatStands,
+        SettledStaysSettled, UnknownOnlyBeyond,
+    };
+    let (config, promises) = match bug {
+        Bug::NoFence => (codes(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
+        Bug::SilentFence => (codes(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands, UnknownOnlyBeyond]),
+        Bug::SettleByAbsence => (changes(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
+        Bug::ShortRecent => (changes(), vec![UnknownOnlyBeyond]),
+        Bug::RecentDropsNewest => (changes(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
+        Bug::SweepInTwoStatements => (kept(), vec![Integrity, AcknowledgedStays]),
+        Bug::PruneAndPut => (kept(), vec![Integrity, AcknowledgedStays]),
+        Bug::EraseTakesPuts => (erasure(), vec![Integrity]),
+        Bug::PruneByOwnClock => (sessions(), vec![AcknowledgedStays]),
+        Bug::PruneLeavesRow => (sessions(), vec![Integrity]),
+        Bug::NoSecondLook | Bug::BlindSecondLook => (two_reads(), vec![Integrity]),
+        Bug::Replica => (
+            Config { acts: vec![(Use, 1), (End, 1)], days: 0, ahead: vec![0, 0], ..sessions() },
+            vec![RestsOnWhatStands],
+        ),
+        Bug::CreationWithoutFence => (registration(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
+        Bug::StatementOutlivesSweep => (registration(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
+        Bug::BlankRootByOwnClock => (creation_behind(), vec![SettledStaysSettled, RefusedNeverLands]),
+        Bug::KeepsOldRows => (extra_load(), vec![GrantedOnce, AcknowledgedStays, RestsOnWhatStands]),
+    };
+    (config.with(bug), promises)
+}

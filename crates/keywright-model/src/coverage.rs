@@ -1,0 +1,92 @@
+//! Counts what a search has really met, so that a clean verdict is not an empty one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Something that a search should meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A code was granted.
+    Granted,
+    /// A commit found another root.
+    Conflict,
+    /// A lost reply was settled as landed.
+    SettledLanded,
+    /// A lost reply was settled as never landed, by `recent`.
+    SettledNever,
+    /// A fence was sent.
+    FenceSent,
+    /// A fence stood.
+    FenceStands,
+    /// A fence's own reply was lost.
+    FenceLost,
+    /// A held commit landed late.
+    LandedLate,
+    /// The answer was "unknown" because `recent` did not reach back.
+    Unknown,
+    /// The answer was "busy".
+    Busy,
+    /// A grant was made by a commit that writes nothing.
+    Checked,
+    /// A commit pruned an expired record.
+    Pruned,
+    /// A sweep deleted a row.
+    Swept,
+    /// A whole partition was swept: a blank root, or an account that was never verified.
+    SweptWhole,
+    /// An account was erased.
+    Erased,
+    /// An account was created.
+    Created,
+    /// An account was verified before it expired.
+    Verified,
+    /// A blank root was put as the fence of a creation.
+    BlankFence,
+    /// A load looked suspicious and was done once more.
+    SecondLook,
+    /// A driver was restarted in the middle of an attempt.
+    Restarted,
+}
+
+impl Event {
+    /// Every event.
+    pub const ALL: [Self; 20] = [
+        Self::Granted,
+        Self::Conflict,
+        Self::SettledLanded,
+        Self::SettledNever,
+        Self::FenceSent,
+        Self::FenceStands,
+        Self::FenceLost,
+        Self::LandedLate,
+        Self::Unknown,
+        Self::Busy,
+        Self::Checked,
+        Self::Pruned,
+        Self::Swept,
+        Self::SweptWhole,
+        Self::Erased,
+        Self::Created,
+        Self::Verified,
+        Self::BlankFence,
+        Self::SecondLook,
+        Self::Restarted,
+    ];
+}
+
+/// How often each event was met, over all transitions of a search.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    counts: [AtomicU64; Event::ALL.len()],
+}
+
+impl Coverage {
+    pub(crate) fn met(&self, event: Event) {
+        self.counts[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often an event was met.
+    #[must_use]
+    pub fn count(&self, event: Event) -> u64 {
+        self.counts[event as usize].load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,420 @@
+//! The driver as a state machine: load, commit, settle, fence, run again, answer.
+//!
+//! A load and the decision on it are one transition, because nothing can come between. A reply that
+//! is lost leaves a commit that is *held*: the store may apply it at once, later, or never.
+
+use keywright_store::Revision;
+use keywright_store::settle::{Settlement, settle};
+
+use crate::bugs::Bug;
+use crate::coverage::Event;
+use crate::model::Search;
+use crate::properties::Promise;
+use crate::recent::MAX_DEPTH;
+use crate::step::{Act, Opened, batch, decide, fence, open};
+use crate::world::{Batch, CODE, COUNTER, Effect, Held, Rev, Root, SESSION, Store, World};
+
+/// Where a driver is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Nothing to do.
+    #[default]
+    Idle,
+    /// About to load; `suspect` is the root of a load that did not open.
+    Loading {
+        /// The root's revision of that load.
+        suspect: Option<Rev>,
+    },
+    /// Has read the root and not yet the rows, where a load takes two reads.
+    Half {
+        /// The root it has read.
+        root: Option<Root>,
+        /// As in `Loading`.
+        suspect: Option<Rev>,
+    },
+    /// Has opened some slots, and loads the one that the step turned out to need.
+    More {
+        /// The root's revision of the first load.
+        rev: Rev,
+        /// What it opened.
+        first: Opened,
+    },
+    /// Has decided, and sends the batch next.
+    Ready {
+        /// The batch.
+        batch: Batch,
+    },
+    /// Has lost the reply, and loads the root to settle what became of the attempt.
+    Settling {
+        /// The revision of the attempt.
+        ours: Rev,
+        /// The revision it was based on.
+        loaded: Rev,
+    },
+    /// Sends a fence next.
+    Fencing {
+        /// As in `Settling`.
+        ours: Rev,
+        /// As in `Settling`.
+        loaded: Rev,
+        /// The fence.
+        fence: Batch,
+    },
+}
+
+/// A driver and the attempt it is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Driver {
+    /// What it is at.
+    pub act: Option<Act>,
+    /// Where it is.
+    pub phase: Phase,
+    /// How often it may still run the step again.
+    pub reruns: u8,
+    /// How often it may still send a fence for this attempt.
+    pub fences: u8,
+    /// For the onlooker: whether an attempt of this act has landed.
+    pub landed: bool,
+    /// For the onlooker: how many roots were put since it loaded.
+    pub passed: u8,
+}
+
+/// What a caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Refused,
+    Integrity,
+    Unknown,
+}
+
+impl World {
+    /// What loads see.
+    fn shown(&self) -> &Store {
+        self.replica.as_ref().unwrap_or(&self.store)
+    }
+
+    /// Begins an act. Nothing depends on when, so the first load comes with it.
+    pub(crate) fn begin(&mut self, search: &Search, driver: usize, act: Act) {
+        self.acts[act as usize] -= 1;
+        let reruns = search.config.reruns;
+        self.drivers[driver] =
+            Driver { act: Some(act), phase: Phase::Loading { suspect: None }, reruns, ..Driver::default() };
+        self.load(search, driver);
+    }
+
+    /// A load, or the first half of one.
+    pub(crate) fn load(&mut self, search: &Search, driver: usize) {
+        let shown = *self.shown();
+        match self.drivers[driver].phase {
+            Phase::Loading { suspect } => {
+                self.drivers[driver].passed = 0;
+                if search.config.two_reads {
+                    self.drivers[driver].phase = Phase::Half { root: shown.root, suspect };
+                } else {
+                    self.loaded(search, driver, shown, suspect);
+                }
+            }
+            Phase::Half { root, suspect } => {
+                self.loaded(search, driver, Store { root, rows: shown.rows }, suspect);
+            }
+            Phase::Settling { ours, loaded } => self.settle(search, driver, shown.root.as_ref(), ours, loaded),
+            Phase::More { rev, first } => self.loaded_more(search, driver, shown, rev, first),
+            Phase::Idle | Phase::Ready { .. } | Phase::Fencing { .. } => {}
+        }
+    }
+
+    /// A driver's clock.
+    fn clock(&self, search: &Search, driver: usize) -> u8 {
+        self.now.saturating_add_signed(search.config.ahead[driver])
+    }
+
+    /// Opens what was loaded and runs the step on it.
+    fn loaded(&mut self, search: &Search, driver: usize, shown: Store, suspect: Option<Rev>) {
+        let slots: &[usize] = if search.config.extra_load { &[CODE, COUNTER] } else { &[CODE, COUNTER, SESSION] };
+        let Some(seen) = open(shown.root.as_ref(), &shown.rows, slots) else {
+            let bug = search.config.bug;
+            // An integrity error only if the root has not moved since the first look.
+            let told = match suspect {
+                None => bug == Some(Bug::NoSecondLook),
+                Some(rev) => rev == shown.rev() || bug == Some(Bug::BlindSecondLook),
+            };
+            if told {
+                self.answer(search, driver, Answer::Integrity);
+            } else {
+                search.coverage.met(Event::SecondLook);
+                self.drivers[driver].phase = Phase::Loading { suspect: Some(shown.rev()) };
+            }
+            return;
+        };
+        if search.config.extra_load {
+            self.drivers[driver].phase = Phase::More { rev: shown.rev(), first: seen };
+        } else {
+            self.run(search, driver, shown.root.as_ref(), &seen);
+        }
+    }
+
+    /// The slot that was missing is loaded. What the first load opened counts only if the root
+    /// has not moved; else everything is loaded anew.
+    fn loaded_more(&mut self, search: &Search, driver: usize, shown: Store, rev: Rev, first: Opened) {
+        if shown.rev() != rev && search.config.bug != Some(Bug::KeepsOldRows) {
+            self.drivers[driver].phase = Phase::Loading { suspect: None };
+            return;
+        }
+        match open(shown.root.as_ref(), &shown.rows, &[SESSION]) {
+            Some(Opened { session, .. }) => {
+                self.run(search, driver, shown.root.as_ref(), &Opened { session, ..first });
+            }
+            None => self.drivers[driver].phase = Phase::Loading { suspect: Some(shown.rev()) },
+        }
+    }
+
+    /// Runs the step on what was opened.
+    fn run(&mut self, search: &Search, driver: usize, root: Option<&Root>, seen: &Opened) {
+        let Some(act) = self.drivers[driver].act else { return };
+        let now = self.clock(search, driver);
+        let batch = batch(search, root, &decide(act, seen, now), now, self.horizon);
+        if batch.effect == Effect::Denied {
+            // A refusal commits nothing.
+            if act == Act::Redeem && self.ledger.code == Some(false) {
+                self.broke(Promise::RestsOnWhatStands);
+            }
+            return self.answer(search, driver, Answer::Refused);
+        }
+        self.drivers[driver].phase = Phase::Ready { batch };
+    }
+
+    /// Sends the batch or the fence, and the reply comes back.
+    pub(crate) fn commit(&mut self, search: &Search, driver: usize) {
+        match self.drivers[driver].phase {
+            Phase::Ready { batch: Batch { expect, write: None, effect } } => {
+                if self.shown().rev() != expect {
+                    search.coverage.met(Event::Conflict);
+                    return self.rerun(search, driver);
+                }
+                self.check(search, driver, effect);
+            }
+            Phase::Ready { batch } => {
+                if self.store.rev() != batch.expect {
+                    search.coverage.met(Event::Conflict);
+                    return self.rerun(search, driver);
+                }
+                self.land(search, &batch, Some(driver));
+                self.answer(search, driver, Answer::Done);
+            }
+            Phase::Fencing { ours, loaded, fence } => {
+                if self.store.rev() != fence.expect {
+                    self.drivers[driver].phase = Phase::Settling { ours, loaded };
+                    return;
+                }
+                search.coverage.met(Event::FenceStands);
+                self.land(search, &fence, None);
+                self.never_landed(search, driver);
+            }
+            Phase::Idle | Phase::Loading { .. } | Phase::Half { .. } | Phase::More { .. } | Phase::Settling { .. } => {}
+        }
+    }
+
+    /// The store refuses the batch or the fence although the root stands, as databases do that
+    /// give up one of two transactions.
+    pub(crate) fn refuse(&mut self, search: &Search, driver: usize) {
+        self.conflicts -= 1;
+        match self.drivers[driver].phase {
+            Phase::Fencing { ours, loaded, .. } => self.drivers[driver].phase = Phase::Settling { ours, loaded },
+            _ => self.rerun(search, driver),
+        }
+    }
+
+    /// The store has answered that the root still stands: the grant that writes nothing is out.
+    fn check(&mut self, search: &Search, driver: usize, effect: Effect) {
+        search.coverage.met(Event::Checked);
+        if effect != self.ledger.session.map_or(Effect::Denied, Effect::Live) {
+            self.broke(Promise::RestsOnWhatStands);
+        }
+        self.drivers[driver].landed = true;
+        self.answer(search, driver, Answer::Done);
+    }
+
+    /// Sends the batch or the fence, and the reply is lost.
+    pub(crate) fn lose(&mut self, search: &Search, driver: usize) {
+        self.losses -= 1;
+        let (batch, ours, loaded) = match self.drivers[driver].phase {
+            Phase::Ready { batch: batch @ Batch { write: Some(write), .. } } => {
+                self.drivers[driver].fences = search.config.fences;
+                (batch, write.root.rev, batch.expect)
+            }
+            // A question that was not answered has changed nothing: it is asked again.
+            Phase::Ready { .. } if self.drivers[driver].reruns > 0 => return self.rerun(search, driver),
+            Phase::Fencing { ours, loaded, fence } => {
+                search.coverage.met(Event::FenceLost);
+                (fence, ours, loaded)
+            }
+            _ => return self.answer(search, driver, Answer::Unknown),
+        };
+        let owner = u8::try_from(driver).ok();
+        self.held.push(Held { owner, batch, dead: false, refused: false, done: false });
+        self.drivers[driver].phase = Phase::Settling { ours, loaded };
+    }
+
+    /// The root was loaded to settle a lost reply.
+    fn settle(&mut self, search: &Search, driver: usize, root: Option<&Root>, ours: Rev, loaded: Rev) {
+        let bug = search.config.bug;
+        let mut recent = [Revision::ZERO; MAX_DEPTH];
+        let current = root.map(|root| {
+            let remembered = root.recent.as_slice();
+            for (revision, rev) in recent.iter_mut().zip(remembered) {
+                *revision = rev.revision();
+            }
+            (root.rev.revision(), &recent[..remembered.len()])
+        });
+        let settlement = match settle(current, ours.revision(), loaded.revision()) {
+            Settlement::Fence if bug == Some(Bug::NoFence) => Settlement::NeverLanded,
+            Settlement::Fence if bug == Some(Bug::CreationWithoutFence) && root.is_none() => Settlement::NeverLanded,
+            Settlement::Fence | Settlement::Unknown if bug == Some(Bug::SettleByAbsence) => Settlement::NeverLanded,
+            settlement => settlement,
+        };
+        match settlement {
+            Settlement::Landed => {
+                search.coverage.met(Event::SettledLanded);
+                self.answer(search, driver, Answer::Done);
+            }
+            Settlement::NeverLanded => {
+                search.coverage.met(Event::SettledNever);
+                self.never_landed(search, driver);
+            }
+            Settlement::Fence if self.drivers[driver].fences > 0 => {
+                search.coverage.met(if root.is_some() { Event::FenceSent } else { Event::BlankFence });
+                let fence = fence(search, root, self.clock(search, driver), self.horizon);
+                self.drivers[driver].fences -= 1;
+                self.drivers[driver].phase = Phase::Fencing { ours, loaded, fence };
+            }
+            Settlement::Fence => self.answer(search, driver, Answer::Unknown),
+            Settlement::Unknown => {
+                search.coverage.met(Event::Unknown);
+                if usize::from(self.drivers[driver].passed) <= search.config.depth {
+                    self.broke(Promise::UnknownOnlyBeyond);
+                }
+                self.answer(search, driver, Answer::Unknown);
+            }
+        }
+    }
+
+    /// The driver holds that no attempt of its act has landed or can.
+    fn never_landed(&mut self, search: &Search, driver: usize) {
+        if self.drivers[driver].landed {
+            self.broke(Promise::SettledStaysSettled);
+        }
+        for held in self.held_of(driver) {
+            held.dead = true;
+        }
+        self.rerun(search, driver);
+    }
+
+    fn rerun(&mut self, search: &Search, driver: usize) {
+        let attempt = &mut self.drivers[driver];
+        if attempt.reruns == 0 {
+            search.coverage.met(Event::Busy);
+            return self.answer(search, driver, Answer::Refused);
+        }
+        attempt.reruns -= 1;
+        attempt.fences = 0;
+        attempt.passed = 0;
+        attempt.phase = Phase::Loading { suspect: None };
+    }
+
+    /// The attempts of a driver's act that may still land; its fences are free to.
+    fn held_of(&mut self, driver: usize) -> impl Iterator<Item = &mut Held> {
+        self.held
+            .iter_mut()
+            .filter(move |held| held.owner.map(usize::from) == Some(driver) && !held.batch.effect.is_fence())
+    }
+
+    /// Tells the caller, and forgets the act.
+    fn answer(&mut self, search: &Search, driver: usize, answer: Answer) {
+        let Driver { act, landed, .. } = self.drivers[driver];
+        match answer {
+            Answer::Done => {
+                if !landed {
+                    self.broke(Promise::AcknowledgedStays);
+                }
+                if act == Some(Act::Redeem) {
+                    search.coverage.met(Event::Granted);
+                    self.grants += 1;
+                }
+                self.held_of(driver).for_each(|held| held.done = true);
+            }
+            Answer::Refused | Answer::Integrity => {
+                if landed {
+                    self.broke(Promise::RefusedNeverLands);
+                }
+                if answer == Answer::Integrity {
+                    self.broke(Promise::Integrity);
+                }
+                self.held_of(driver).for_each(|held| held.refused = true);
+            }
+            Answer::Unknown => {}
+        }
+        for held in &mut self.held {
+            if held.owner.map(usize::from) == Some(driver) {
+                held.owner = None;
+            }
+        }
+        self.drivers[driver] = Driver::default();
+    }
+
+    /// A driver forgets everything; its caller gets no answer.
+    pub(crate) fn restart(&mut self, search: &Search, driver: usize) {
+        search.coverage.met(Event::Restarted);
+        self.restarts -= 1;
+        self.answer(search, driver, Answer::Unknown);
+    }
+
+    /// A held commit lands late.
+    pub(crate) fn land_late(&mut self, search: &Search, held: usize) {
+        search.coverage.met(Event::LandedLate);
+        let Held { owner, batch, dead, refused, done } = self.held.remove(held);
+        if dead {
+            self.broke(Promise::SettledStaysSettled);
+        }
+        if refused {
+            self.broke(Promise::RefusedNeverLands);
+        }
+        if done {
+            self.broke(Promise::LandedOnce);
+        }
+        let owner = owner.map(usize::from).filter(|_| !batch.effect.is_fence());
+        self.land(search, &batch, owner);
+    }
+
+    /// A commit lands: the store applies it, and the onlooker books it.
+    fn land(&mut self, search: &Search, batch: &Batch, owner: Option<usize>) {
+        let Some(write) = &batch.write else { return };
+        self.store.apply(write, search.config.bug);
+        if batch.effect == Effect::Spend && self.ledger.code != Some(false) {
+            self.broke(Promise::RestsOnWhatStands);
+        }
+        match batch.effect {
+            Effect::Create | Effect::Register(_) => search.coverage.met(Event::Created),
+            Effect::Verify => search.coverage.met(Event::Verified),
+            Effect::Erase => search.coverage.met(Event::Erased),
+            _ => {}
+        }
+        self.ledger.book(batch.effect);
+        self.blank_since = match batch.effect {
+            Effect::BlankFence(horizon) => horizon,
+            _ if write.root.is_blank() => self.blank_since,
+            _ => 0,
+        };
+        for driver in &mut self.drivers {
+            if !matches!(driver.phase, Phase::Idle | Phase::Loading { .. }) {
+                driver.passed = driver.passed.saturating_add(1).min(search.config.beyond());
+            }
+        }
+        if let Some(owner) = owner {
+            if self.drivers[owner].landed {
+                self.broke(Promise::LandedOnce);
+            }
+            self.drivers[owner].landed = true;
+        }
+    }
+}

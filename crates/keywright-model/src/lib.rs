@@ -1,0 +1,97 @@
+//! A model of Keywright's storage core, searched exhaustively with `stateright`.
+//!
+//! Everything that Keywright promises about races and lost replies rests on one construction: load
+//! one snapshot, run a pure step, commit by one compare-and-set of the partition's root, and only
+//! then release the outcome. This crate searches every history of that construction, within
+//! bounds, for one that breaks a promise.
+//!
+//! ```text
+//! cargo run --release -p keywright-model            # the small configurations
+//! cargo run --release -p keywright-model -- --full  # the full ones: a few minutes
+//! ```
+//!
+//! The full configurations have 32 million states between them; on two cores they take about three
+//! minutes and a gigabyte of memory. Within their bounds they are complete: nothing is sampled.
+//! Visited states are told apart by 64-bit fingerprints, so the chance that a collision hides one
+//! is about one in a hundred thousand.
+//!
+//! # What happens in a history
+//! Two or three drivers act on one partition that holds a one-time code, a counter of changes and a
+//! session that may expire ([`step::Act`]). Meanwhile:
+//! - replies are lost, and the store applies the commit at once, later or never, fences included;
+//! - commits conflict, with another or for no reason, and drivers are restarted in the middle;
+//! - days pass, clocks are ahead or behind, expired rows and whole partitions are swept;
+//! - the account is created, registered, verified and erased;
+//! - a backend may load in two reads, and a step may find that it needs a further slot.
+//!
+//! A reply lost *before* the write is a held commit that never lands; lost *after* the write, one
+//! that lands at once. So a single transition, [`model::Action::Lose`], stands for all of them.
+//!
+//! # What must hold
+//! The eight promises are [`properties::Promise`]. An onlooker's ledger books what each landed
+//! commit amounts to, one after the other; every state is compared with it.
+//!
+//! # What is shared with the real code
+//! A lost reply is settled by [`keywright_store::settle::settle`] itself. What a root remembers is
+//! kept in [`recent::Recent`], because a search has to reach its bound within a few commits: two or
+//! three here, sixteen in `keywright_store::Recent`; a test compares them. Opening, deciding,
+//! pruning and fencing are written anew, over numbers in place of sealed bodies. Time counts in
+//! days.
+//!
+//! # What it assumes
+//! - A store keeps its contract: a commit is one atomic compare-and-set.
+//! - No statement of a commit lives longer than a minute, a driver settles within seconds, and
+//!   rounds of upkeep are an hour apart. So when the horizon has moved twice, nothing is under way
+//!   that was sent before ([`Bug::StatementOutlivesSweep`](bugs::Bug::StatementOutlivesSweep) shows
+//!   what happens otherwise).
+//! - While the clock of the *upkeep* is ahead, expiring records may go early. Nothing else may.
+//!   A driver's clock may be days ahead or behind.
+//! - A driver knows the store's horizon. With an older one it would prune less. The blank root that
+//!   fences a creation, though, must not expire before that horizon: a driver that goes by its own
+//!   clock is safe only while that clock is less than a day behind it
+//!   ([`Bug::BlankRootByOwnClock`](bugs::Bug::BlankRootByOwnClock)).
+//!
+//! Events, epochs and the vault are left out: they ride in the same batches under the same guard.
+//!
+//! # Seeded faults
+//! A search that finds nothing must be one that would find something. Each fault of [`bugs::Bug`]
+//! breaks the promises named here, in the configuration that [`configs::seeded`] gives:
+//!
+//! | fault | what breaks |
+//! |---|---|
+//! | `NoFence` | a settled attempt lands after all; a step lands twice; what was refused lands |
+//! | `SilentFence` | the same by a second driver, whose loaded revision is remembered and its own is not; "unknown" too early |
+//! | `SettleByAbsence` | as `NoFence` |
+//! | `ShortRecent` | "unknown" is told although the root should remember (it is never wrong: what matters is *which* end is forgotten) |
+//! | `RecentDropsNewest` | a landed attempt is taken as never landed |
+//! | `SweepInTwoStatements` | a record that was kept for good meanwhile is deleted: an integrity error; a verified account is swept |
+//! | `PruneAndPut` | the record that the batch puts is deleted: an acknowledged change is gone, or an integrity error |
+//! | `EraseTakesPuts` | the record that the erase itself puts is gone: an integrity error |
+//! | `PruneByOwnClock` | a session that has not expired is gone |
+//! | `PruneLeavesRow` | a row that the root does not name: an integrity error |
+//! | `NoSecondLook` | an integrity error in an honest history, by a load in two reads |
+//! | `BlindSecondLook` | the same, by two of them |
+//! | `Replica` | a grant on a session that has been ended and acknowledged |
+//! | `CreationWithoutFence` | a creation lands twice, or after it was refused |
+//! | `StatementOutlivesSweep` | a creation that was fenced lands after the sweep of the fence |
+//! | `BlankRootByOwnClock` | the same at once, where a driver's clock is behind the horizon |
+//! | `KeepsOldRows` | a code is granted twice, a change is lost |
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "all numbers are bounded by the configuration, and a model that panics is a proof that fails"
+)]
+#![expect(clippy::exhaustive_enums, reason = "unpublished: whoever matches is in this workspace")]
+
+pub mod bugs;
+pub mod configs;
+pub mod coverage;
+pub mod driver;
+pub mod model;
+pub mod normal;
+pub mod properties;
+pub mod recent;
+pub mod run;
+pub mod step;
+mod sweep;
+pub mod world;

@@ -1,0 +1,203 @@
+//! What a driver does between a load and a commit: open, decide, and build the batch or the fence.
+//!
+//! All of it is pure and takes no time.
+
+use crate::bugs::Bug;
+use crate::coverage::Event;
+use crate::model::Search;
+use crate::world::{Batch, CODE, COUNTER, Effect, Entry, Expiry, Rev, Root, Row, SESSION, SLOTS, Write};
+
+/// What a caller may want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Act {
+    /// Spend the one-time code.
+    Redeem,
+    /// Move the counter by one.
+    Change,
+    /// Begin a session that expires in a day.
+    Touch,
+    /// Keep the record in the session's slot for good, whatever it was.
+    Keep,
+    /// End the session.
+    End,
+    /// Be granted something because the session stands; writes nothing.
+    Use,
+    /// Erase the account; the counter moves by one.
+    Erase,
+    /// Create the account.
+    Create,
+    /// Create an account that is swept whole in a day unless it is verified.
+    Register,
+    /// Keep the account for good.
+    Verify,
+}
+
+impl Act {
+    /// How many acts there are.
+    pub const COUNT: usize = 10;
+    /// Every act.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Redeem,
+        Self::Change,
+        Self::Touch,
+        Self::Keep,
+        Self::End,
+        Self::Use,
+        Self::Erase,
+        Self::Create,
+        Self::Register,
+        Self::Verify,
+    ];
+}
+
+/// The records of one load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Opened {
+    /// The code.
+    pub code: Option<u8>,
+    /// The counter.
+    pub counter: Option<u8>,
+    /// The session, by its expiry.
+    pub session: Option<Expiry>,
+}
+
+/// Opens a load of some slots by what the root names; `None` is an integrity error.
+pub(crate) fn open(root: Option<&Root>, rows: &[Option<Row>; SLOTS], slots: &[usize]) -> Option<Opened> {
+    let Some(Root { contents, .. }) = root else {
+        // Where there is no root there must be nothing.
+        return rows.iter().all(Option::is_none).then_some(Opened { code: None, counter: None, session: None });
+    };
+    for &slot in slots {
+        match (contents[slot], rows[slot]) {
+            (Some(entry), Some(row)) if entry.rev == row.rev => {}
+            (Some(Entry { expiry: Some(_), .. }), None) | (None, None) => {}
+            _ => return None,
+        }
+    }
+    Some(Opened {
+        code: rows[CODE].map(|row| row.value),
+        counter: rows[COUNTER].map(|row| row.value),
+        session: contents[SESSION].filter(|_| rows[SESSION].is_some()).map(|entry| entry.expiry),
+    })
+}
+
+/// What a step wants written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    puts: [Option<(u8, Expiry)>; SLOTS],
+    delete_session: bool,
+    erase: bool,
+    /// When the whole partition expires, if the step says so.
+    expires: Option<Expiry>,
+    effect: Effect,
+}
+
+impl Plan {
+    const fn check(effect: Effect) -> Self {
+        Self { puts: [None; SLOTS], delete_session: false, erase: false, expires: None, effect }
+    }
+
+    fn put(slot: usize, value: u8, expiry: Expiry, effect: Effect) -> Self {
+        let mut plan = Self::check(effect);
+        plan.puts[slot] = Some((value, expiry));
+        plan
+    }
+
+    fn writes(&self) -> bool {
+        self.delete_session || self.erase || self.expires.is_some() || self.puts.iter().any(Option::is_some)
+    }
+}
+
+/// The step: pure, over what was opened and the driver's time.
+pub(crate) fn decide(act: Act, seen: &Opened, now: u8) -> Plan {
+    let denied = Plan::check(Effect::Denied);
+    let session = seen.session.filter(|expiry| expiry.is_none_or(|expiry| now < expiry));
+    let Some(counter) = seen.counter else {
+        // There is no account.
+        let (expires, effect) = match act {
+            Act::Create => (None, Effect::Create),
+            Act::Register => (Some(now + 1), Effect::Register(now + 1)),
+            _ => return denied,
+        };
+        let mut plan = Plan::put(CODE, 0, None, effect);
+        plan.puts[COUNTER] = Some((0, None));
+        return Plan { expires: Some(expires), ..plan };
+    };
+    match act {
+        Act::Redeem if seen.code == Some(0) => Plan::put(CODE, 1, None, Effect::Spend),
+        Act::Change => Plan::put(COUNTER, counter + 1, None, Effect::Change),
+        Act::Touch => Plan::put(SESSION, 0, Some(now + 1), Effect::Touch(now + 1)),
+        Act::Keep => Plan::put(SESSION, 0, None, Effect::Keep),
+        Act::End if seen.session.is_some() => Plan { delete_session: true, ..Plan::check(Effect::End) },
+        Act::Use => session.map_or(denied, |expiry| Plan::check(Effect::Live(expiry))),
+        Act::Erase => Plan { erase: true, ..Plan::put(COUNTER, counter + 1, None, Effect::Erase) },
+        Act::Verify => Plan { expires: Some(None), ..Plan::check(Effect::Verify) },
+        Act::Redeem | Act::End | Act::Create | Act::Register => denied,
+    }
+}
+
+/// The batch of a plan, based on the root that was loaded.
+pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, now: u8, horizon: u8) -> Batch {
+    let expect = root.map_or(Rev::ZERO, |root| root.rev);
+    if !plan.writes() {
+        return Batch { expect, write: None, effect: plan.effect };
+    }
+    let bug = search.config.bug;
+    let mut contents = root.map_or([None; SLOTS], |root| root.contents);
+    let mut deletes = [false; SLOTS];
+    deletes[SESSION] = plan.delete_session;
+    // Only what expired more than a day ago, and never beyond the store's horizon.
+    let until = if bug == Some(Bug::PruneByOwnClock) { now } else { now.min(horizon) };
+    for slot in 0..SLOTS {
+        let prunable = contents[slot].and_then(|entry| entry.expiry).is_some_and(|expiry| expiry + 1 < until);
+        let put = plan.puts[slot].is_some();
+        if prunable && (!put || bug == Some(Bug::PruneAndPut)) {
+            search.coverage.met(Event::Pruned);
+            contents[slot] = None;
+            deletes[slot] = bug != Some(Bug::PruneLeavesRow);
+        }
+        if deletes[slot] || plan.erase {
+            contents[slot] = None;
+        }
+        if let Some((_, expiry)) = plan.puts[slot] {
+            contents[slot] = Some(Entry { rev: Rev::FRESH, expiry });
+        }
+    }
+    let puts = plan.puts.map(|put| put.map(|(value, purge_after)| Row { rev: Rev::FRESH, value, purge_after }));
+    let expires = plan.expires.unwrap_or_else(|| root.and_then(|root| root.expires));
+    let root = Root { expires: not_before(expires, now), contents, ..next_root(search, root, false) };
+    Batch { expect, write: Some(Write { root, puts, deletes, erase: plan.erase }), effect: plan.effect }
+}
+
+/// A partition goes a day after its last commit at the earliest.
+fn not_before(expires: Expiry, now: u8) -> Expiry {
+    expires.map(|expires| expires.max(now + 1))
+}
+
+/// The same root under a fresh revision.
+fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
+    let Root { rev: replaced, mut recent, contents, expires } = root.copied().unwrap_or_default();
+    let depth = search.config.depth;
+    match search.config.bug {
+        Some(Bug::SilentFence) if fence => {}
+        Some(Bug::ShortRecent) => recent.push(replaced, depth - 1),
+        Some(Bug::RecentDropsNewest) => recent.push_unless_full(replaced, depth),
+        _ => recent.push(replaced, depth),
+    }
+    Root { rev: Rev::FRESH, recent, contents, expires }
+}
+
+/// The fence: the same body under a fresh revision; a blank root where there is none.
+pub(crate) fn fence(search: &Search, root: Option<&Root>, now: u8, horizon: u8) -> Batch {
+    let expect = root.map_or(Rev::ZERO, |root| root.rev);
+    let mut fence = next_root(search, root, true);
+    if root.is_none() {
+        // Nothing will ever be in it, so it goes again by itself.
+        let own_clock = search.config.bug == Some(Bug::BlankRootByOwnClock);
+        fence.expires = Some(if own_clock { now } else { now.max(horizon) + 1 });
+    }
+    fence.expires = not_before(fence.expires, now);
+    let write = Write { root: fence, puts: [None; SLOTS], deletes: [false; SLOTS], erase: false };
+    let effect = if root.is_some() { Effect::Fence } else { Effect::BlankFence(horizon) };
+    Batch { expect, write: Some(write), effect }
+}

@@ -1,0 +1,99 @@
+//! Upkeep: the horizon, and the sweep of expired rows and of whole partitions.
+
+use crate::bugs::Bug;
+use crate::coverage::Event;
+use crate::driver::Phase;
+use crate::model::Search;
+use crate::properties::Promise;
+use crate::world::{Ledger, Rev, SLOTS, Store, World};
+
+impl World {
+    /// A round: the horizon moves by a day at most, and what lies before it is judged and deleted
+    /// in one step.
+    pub(crate) fn sweep(&mut self, search: &Search) -> bool {
+        let moved = self.move_horizon(search);
+        let swept = self.delete(search, self.expired());
+        self.sweep_partition(search, self.partition_expired()) || swept || moved
+    }
+
+    /// A seeded fault: the first of two statements only chooses.
+    pub(crate) fn choose(&mut self, search: &Search) -> bool {
+        let moved = self.move_horizon(search);
+        let chosen = (self.expired(), self.partition_expired());
+        std::mem::replace(&mut self.chosen, chosen) != chosen || moved
+    }
+
+    /// A seeded fault: the second of two statements deletes what the first has chosen.
+    pub(crate) fn delete_chosen(&mut self, search: &Search) -> bool {
+        let (records, partition) = std::mem::take(&mut self.chosen);
+        self.delete(search, records);
+        self.sweep_partition(search, partition);
+        (records, partition) != ([false; SLOTS], false)
+    }
+
+    fn move_horizon(&mut self, search: &Search) -> bool {
+        let before = self.horizon;
+        self.horizon = (self.now + search.config.upkeep_ahead).min(before + 1).max(before);
+        self.horizon != before
+    }
+
+    fn expired(&self) -> [bool; SLOTS] {
+        self.store
+            .rows
+            .map(|row| row.and_then(|row| row.purge_after).is_some_and(|purge_after| purge_after < self.horizon))
+    }
+
+    fn partition_expired(&self) -> bool {
+        self.store.root.and_then(|root| root.expires).is_some_and(|expires| expires < self.horizon)
+    }
+
+    fn delete(&mut self, search: &Search, chosen: [bool; SLOTS]) -> bool {
+        let before = self.store.rows;
+        for (row, chosen) in self.store.rows.iter_mut().zip(chosen) {
+            if chosen {
+                *row = None;
+            }
+        }
+        let deleted = self.store.rows != before;
+        if deleted {
+            search.coverage.met(Event::Swept);
+        }
+        deleted
+    }
+
+    /// A partition goes whole: a blank root, or an account that was never verified.
+    fn sweep_partition(&mut self, search: &Search, chosen: bool) -> bool {
+        let Some(root) = self.store.root.filter(|_| chosen) else { return false };
+        // A driver settles within seconds, so none that began on an absent root settles still.
+        let settling = self.drivers.iter().any(|driver| {
+            matches!(driver.phase, Phase::Settling { loaded: Rev::ZERO, .. } | Phase::Fencing { loaded: Rev::ZERO, .. })
+        });
+        let under_way = root.is_blank() && self.may_be_under_way(search);
+        if settling && !under_way {
+            return false;
+        }
+        if !under_way {
+            self.held.retain(|held| held.batch.expect != Rev::ZERO);
+        }
+        search.coverage.met(Event::SweptWhole);
+        let too_early = |expires| self.now < expires && search.config.upkeep_ahead == 0;
+        if !root.is_blank() && self.ledger.expires.is_none_or(too_early) {
+            self.broke(Promise::AcknowledgedStays);
+        }
+        self.store = Store::default();
+        self.ledger = Ledger::default();
+        self.grants = 0;
+        self.blank_since = 0;
+        for driver in &mut self.drivers {
+            driver.passed = search.config.beyond();
+        }
+        true
+    }
+
+    /// Whether a statement may be under way that was sent before the blank root was put: none
+    /// lives longer than a minute. The horizon moves by a day at most in a round, and rounds are
+    /// an hour apart, so after two moves there is none.
+    pub(crate) fn may_be_under_way(&self, search: &Search) -> bool {
+        self.horizon < self.blank_since + 2 || search.config.bug == Some(Bug::StatementOutlivesSweep)
+    }
+}

@@ -1,0 +1,266 @@
+//! The state of the world: one partition in a store, the commits under way, and the drivers.
+//!
+//! Beside what really exists, the state holds what only an onlooker knows (the *ledger*): what the
+//! landed commits amount to, taken one after the other, and which promise was broken. The
+//! properties compare the two.
+
+use keywright_store::Revision;
+
+use crate::bugs::Bug;
+use crate::driver::Driver;
+use crate::recent::Recent;
+use crate::step::Act;
+
+/// A revision. Zero is the one of an absent root; all others are only ever compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rev(pub u8);
+
+impl Rev {
+    /// The revision of an absent root.
+    pub const ZERO: Self = Self(0);
+    /// A revision that nobody asks for any more: only its place in `recent` counts.
+    pub(crate) const FORGOTTEN: Self = Self(1);
+    /// A revision just drawn; the normal form gives it a number of its own.
+    pub(crate) const FRESH: Self = Self(u8::MAX);
+
+    /// As the store knows it.
+    pub(crate) const fn revision(self) -> Revision {
+        Revision::from_bytes([self.0; 16])
+    }
+}
+
+/// When a record expires; `None` if it does not.
+pub type Expiry = Option<u8>;
+
+/// The slots of the partition: a lasting one with a one-time code, a lasting one with a counter of
+/// acknowledged changes, and one whose record may expire (a session) or be kept for good.
+pub const SLOTS: usize = 3;
+/// The slot of the one-time code: 0 is unspent, 1 is spent.
+pub const CODE: usize = 0;
+/// The slot of the counter.
+pub const COUNTER: usize = 1;
+/// The slot of the session.
+pub const SESSION: usize = 2;
+
+/// A record's entry in the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entry {
+    /// The revision under which the record was last put.
+    pub rev: Rev,
+    /// When it expires.
+    pub expiry: Expiry,
+}
+
+/// A record's row. It opens only under the revision that the root names for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Row {
+    /// The revision it was sealed under.
+    pub rev: Rev,
+    /// What the record says.
+    pub value: u8,
+    /// The hint for the sweep.
+    pub purge_after: Expiry,
+}
+
+/// The root: the partition's sealed table of contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Root {
+    /// Its own revision.
+    pub rev: Rev,
+    /// The revisions before its own.
+    pub recent: Recent<Rev>,
+    /// Which records there are.
+    pub contents: [Option<Entry>; SLOTS],
+    /// When the whole partition may be swept.
+    pub expires: Expiry,
+}
+
+impl Root {
+    /// Whether it names no record: the fence of a creation.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.contents.iter().all(Option::is_none)
+    }
+}
+
+/// All rows of the partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Store {
+    /// The root's row.
+    pub root: Option<Root>,
+    /// The records' rows.
+    pub rows: [Option<Row>; SLOTS],
+}
+
+impl Store {
+    pub(crate) fn rev(&self) -> Rev {
+        self.root.map_or(Rev::ZERO, |root| root.rev)
+    }
+
+    /// Applies what a batch writes. The caller has compared the root.
+    ///
+    /// Deletes come last: a batch that names a slot twice shows what it does.
+    pub(crate) fn apply(&mut self, write: &Write, bug: Option<Bug>) {
+        for (slot, row) in self.rows.iter_mut().enumerate() {
+            if let Some(put) = write.puts[slot] {
+                *row = Some(put);
+            }
+            let erased = write.erase && (write.puts[slot].is_none() || bug == Some(Bug::EraseTakesPuts));
+            if erased || write.deletes[slot] {
+                *row = None;
+            }
+        }
+        self.root = Some(write.root);
+    }
+}
+
+/// What a batch writes besides comparing the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Write {
+    /// The new root.
+    pub root: Root,
+    /// The rows it puts.
+    pub puts: [Option<Row>; SLOTS],
+    /// The rows it deletes.
+    pub deletes: [bool; SLOTS],
+    /// Whether all other rows go.
+    pub erase: bool,
+}
+
+/// One compare-and-set of the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Batch {
+    /// The revision that the root must still have.
+    pub expect: Rev,
+    /// What it writes; `None` only asks whether the root still stands.
+    pub write: Option<Write>,
+    /// What it means, for the ledger.
+    pub effect: Effect,
+}
+
+/// What a batch means to the account's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// The code is spent, and something granted for it.
+    Spend,
+    /// The counter moves by one.
+    Change,
+    /// A session begins, or begins anew, with this expiry.
+    Touch(u8),
+    /// The record in the session's slot is kept for good.
+    Keep,
+    /// The session ends.
+    End,
+    /// Everything goes but the counter, which moves by one.
+    Erase,
+    /// The account begins, with an unspent code.
+    Create,
+    /// The same, but the whole account expires unless it is verified.
+    Register(u8),
+    /// The account is kept for good.
+    Verify,
+    /// Nothing: the root is put anew.
+    Fence,
+    /// Nothing: a blank root is put where there was none. With it, for the onlooker, the horizon
+    /// at which it was made.
+    BlankFence(u8),
+    /// Nothing: granted because the session stands, with this expiry.
+    Live(Expiry),
+    /// Nothing: refused. It is never committed.
+    Denied,
+}
+
+impl Effect {
+    /// Whether it is a fence's.
+    pub(crate) const fn is_fence(self) -> bool {
+        matches!(self, Self::Fence | Self::BlankFence(_))
+    }
+}
+
+/// What the landed commits amount to, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ledger {
+    /// Whether the code is spent; `None` if there is none.
+    pub code: Option<bool>,
+    /// The counter.
+    pub counter: Option<u8>,
+    /// The session and its expiry.
+    pub session: Option<Expiry>,
+    /// When the whole account expires.
+    pub expires: Expiry,
+}
+
+impl Ledger {
+    /// An account as it begins.
+    pub(crate) const fn new(expires: Expiry) -> Self {
+        Self { code: Some(false), counter: Some(0), session: None, expires }
+    }
+
+    /// Books a landed commit.
+    pub(crate) fn book(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spend => self.code = Some(true),
+            Effect::Change => self.counter = self.counter.map(|counter| counter + 1),
+            Effect::Touch(expiry) => self.session = Some(Some(expiry)),
+            Effect::Keep => self.session = Some(None),
+            Effect::End => self.session = None,
+            Effect::Erase => {
+                self.counter = self.counter.map(|counter| counter + 1);
+                (self.code, self.session) = (None, None);
+            }
+            Effect::Create => *self = Self::new(None),
+            Effect::Register(expiry) => *self = Self::new(Some(expiry)),
+            Effect::Verify => self.expires = None,
+            Effect::Fence | Effect::BlankFence(_) | Effect::Live(_) | Effect::Denied => {}
+        }
+    }
+}
+
+/// A commit whose reply is lost and that the store may still apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Held {
+    /// The driver that still waits for it.
+    pub owner: Option<u8>,
+    /// What it would do.
+    pub batch: Batch,
+    /// Its driver has settled that it can never land.
+    pub dead: bool,
+    /// Its caller was told that nothing happened.
+    pub refused: bool,
+    /// Its caller was told that it happened, by another attempt.
+    pub done: bool,
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct World {
+    /// The primary.
+    pub store: Store,
+    /// What a replica that lags behind shows; kept only where it is read.
+    pub replica: Option<Store>,
+    /// Commits that may still land.
+    pub held: Vec<Held>,
+    /// The drivers.
+    pub drivers: Vec<Driver>,
+    /// How often each act may still be begun.
+    pub acts: [u8; Act::COUNT],
+    /// How many replies may still be lost.
+    pub losses: u8,
+    /// How many commits the store may still refuse although the root stands.
+    pub conflicts: u8,
+    /// How many drivers may still be restarted.
+    pub restarts: u8,
+    /// The true time, in days.
+    pub now: u8,
+    /// The sweep's horizon.
+    pub horizon: u8,
+    /// What a sweep in two statements has chosen: records, and the partition.
+    pub chosen: ([bool; SLOTS], bool),
+    /// The horizon at which the blank root was made, as long as one stands.
+    pub blank_since: u8,
+    /// How many times the code was granted.
+    pub grants: u8,
+    /// What the landed commits amount to.
+    pub ledger: Ledger,
+    /// Which promises were broken.
+    pub broken: u16,
+}

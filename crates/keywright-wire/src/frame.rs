@@ -1,0 +1,257 @@
+//! The frame around every endpoint: work that is still owed, then the step and its commit, then the work that this commit
+//! made due. Host methods run outside of any commit, so they may use the driver on the same account.
+
+use std::future::Future;
+
+use keywright_core::AccountId;
+use keywright_store::due::{self, Attempt, DUE, DueTask, DueWork, OnFailure};
+use keywright_store::{Draft, Driver, Partition, Receipt, Release, SlotName, StepError, TransactError, WrongReceipt};
+
+use crate::{DueError, HostError};
+
+/// What a failure of a task means for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "the three weights that a task has")]
+pub enum Weight {
+    /// It is tried again later; no request fails because of it. A notice.
+    Later,
+    /// The request whose commit made it due fails with it. The end of an app token.
+    Required,
+    /// Required, and until it is done the account's other requests are answered "busy". An erasure.
+    Blocking,
+}
+
+/// What a protocol has its host do after a commit.
+pub trait HostWork: Sync {
+    /// The weight of a task by its name; `None` for a task of another part, which is left to its owner.
+    fn weight(&self, name: &str) -> Option<Weight>;
+
+    /// Does a task. It must be idempotent.
+    fn work(&self, account: &AccountId, task: &DueTask) -> impl Future<Output = Result<(), HostError>> + Send;
+}
+
+/// What one run of the framed step came to.
+enum Run<T> {
+    Owed(Vec<DueTask>),
+    Blocked,
+    Done { value: T, owed: Vec<DueTask> },
+}
+
+impl<T: Release> Release for Run<T> {
+    type Released = Run<T::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Owed(tasks) => Run::Owed(tasks),
+            Self::Blocked => Run::Blocked,
+            Self::Done { value, owed } => Run::Done { value: value.release(receipt)?, owed },
+        })
+    }
+}
+
+/// Runs an endpoint's step on one account: first whatever is still owed, then the step and its commit, then what that
+/// commit made due. `slots` are what the step needs; [`DUE`] is added.
+///
+/// # Errors
+/// [`DueError`]: the store failed, or the host failed at work that this request needs. What was committed stays; its work
+/// is tried again.
+pub async fn run<W, T>(
+    driver: &Driver,
+    account: &AccountId,
+    host: &W,
+    slots: &[SlotName],
+    mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+) -> Result<T::Released, DueError>
+where
+    W: HostWork,
+    T: Release + Send,
+{
+    let partition = Partition::account(account);
+    let slots: Vec<SlotName> = std::iter::once(DUE.name()).chain(slots.iter().copied()).collect();
+    let is_own = |name: &str| host.weight(name).is_some();
+    loop {
+        let run = driver.run(&partition, &slots, |draft| {
+            if !draft.exists() {
+                // The step says for itself what a missing account means.
+                return Ok(Run::Done { value: step(draft)?, owed: Vec::new() });
+            }
+            if due::has_unclaimed(draft, is_own)? {
+                return due::claim(draft, is_own).map(Run::Owed);
+            }
+            let before = due::pending(draft)?;
+            if before.iter().any(|task| host.weight(&task.name) == Some(Weight::Blocking)) {
+                return Ok(Run::Blocked);
+            }
+            let value = step(draft)?;
+            let mut owed = due::pending(draft)?;
+            owed.retain(|task| is_own(&task.name) && before.iter().all(|old| old.id != task.id));
+            Ok(Run::Done { value, owed })
+        });
+        match run.await? {
+            Run::Owed(tasks) => {
+                work_off(driver, account, host, &tasks, Weight::Blocking).await?;
+            }
+            // Somebody is erasing what this account was: nothing may be stored until that is done.
+            Run::Blocked => return Err(TransactError::Busy.into()),
+            Run::Done { value, owed } => {
+                work_off(driver, account, host, &owed, Weight::Required).await?;
+                return Ok(value);
+            }
+        }
+    }
+}
+
+/// Does what an account's commits have made due and a crash or a failing host has left. Returns how many tasks were done.
+/// `at_start`: whether pauses and claims of earlier processes are passed over, at the start of a server that is alone at
+/// its store.
+///
+/// # Errors
+/// [`DueError`]; it is tried again later.
+pub async fn finish_due<W: HostWork>(
+    driver: &Driver,
+    account: &AccountId,
+    host: &W,
+    at_start: bool,
+) -> Result<usize, DueError> {
+    let partition = Partition::account(account);
+    let work = DueWork::new(driver, &partition);
+    let is_own = |name: &str| host.weight(name).is_some();
+    let tasks = if at_start { work.claim_now(is_own).await? } else { work.claim(is_own).await? };
+    work_off(driver, account, host, &tasks, Weight::Later).await
+}
+
+/// Does claimed tasks and strikes them. A task below `required` that fails is put off; another's failure ends the run.
+async fn work_off<W: HostWork>(
+    driver: &Driver,
+    account: &AccountId,
+    host: &W,
+    tasks: &[DueTask],
+    required: Weight,
+) -> Result<usize, DueError> {
+    if tasks.is_empty() {
+        return Ok(0);
+    }
+    let partition = Partition::account(account);
+    let attempt = |task| async move {
+        match host.work(account, task).await {
+            Ok(()) => Ok(Attempt::Done),
+            Err(error) if host.weight(&task.name).is_none_or(|weight| weight < required) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(task = task.name, failures = task.failures, error, "work for the host is still due");
+                Ok(Attempt::Later)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let on_failure = if required == Weight::Later { OnFailure::GoOn } else { OnFailure::Stop };
+    let worked = DueWork::new(driver, &partition).run(tasks, on_failure, attempt).await?;
+    if let Some(fault) = &worked.unreleased {
+        tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
+    }
+    Ok(worked.result()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use keywright_core::{Keyring, ManualClock, SystemEntropy, UnixSeconds};
+    use keywright_store::MemoryStore;
+    use keywright_store::due::NewTask;
+
+    use super::*;
+
+    struct World {
+        driver: Driver,
+        clock: Arc<ManualClock>,
+        account: AccountId,
+        fails: AtomicBool,
+        done: AtomicUsize,
+    }
+
+    impl HostWork for World {
+        fn weight(&self, name: &str) -> Option<Weight> {
+            match name {
+                "test/erase" => Some(Weight::Blocking),
+                "test/end" => Some(Weight::Required),
+                "test/notice" => Some(Weight::Later),
+                _ => None,
+            }
+        }
+
+        async fn work(&self, account: &AccountId, _: &DueTask) -> Result<(), HostError> {
+            // A host method may use the driver on the same account.
+            self.driver.ensure_account(account).await.map_err(HostError::new)?;
+            self.driver.transact(&account.into(), &[], |draft| draft.mark_seeded()).await.map_err(HostError::new)?;
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(HostError::new("down"));
+            }
+            self.done.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    async fn world() -> World {
+        let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
+        let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
+        let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).clock(clock.clone()).build().unwrap();
+        let account = AccountId::new("user-1").unwrap();
+        driver.ensure_account(&account).await.unwrap();
+        World { driver, clock, account, fails: AtomicBool::new(false), done: AtomicUsize::new(0) }
+    }
+
+    impl World {
+        async fn act(&self, task: &'static str) -> Result<(), DueError> {
+            run(&self.driver, &self.account, self, &[], |draft| {
+                due::add(draft, NewTask::new(task, Vec::new())).map(|_| ())
+            })
+            .await
+        }
+
+        async fn look(&self) -> Result<(), DueError> {
+            run(&self.driver, &self.account, self, &[], |_| Ok(())).await
+        }
+
+        fn done(&self) -> usize {
+            self.done.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_commit_makes_due_is_done_before_the_answer() {
+        let world = world().await;
+        for (at, task) in ["test/erase", "test/end", "test/notice"].into_iter().enumerate() {
+            world.act(task).await.unwrap();
+            assert_eq!(world.done(), at + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_erasure_blocks_a_failed_notice_does_not() {
+        let world = world().await;
+        world.fails.store(true, Ordering::SeqCst);
+        world.act("test/notice").await.unwrap();
+        assert!(matches!(world.act("test/erase").await, Err(DueError::Host(_))));
+        // Within its pause others are told "busy"; after it they try, and fail with it.
+        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
+        world.clock.advance(2);
+        assert!(matches!(world.look().await, Err(DueError::Host(_))));
+        world.fails.store(false, Ordering::SeqCst);
+        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))), "the pause has grown");
+        world.clock.advance(4);
+        world.look().await.unwrap();
+        assert_eq!(world.done(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_start_passes_over_pauses_and_dead_claims() {
+        let world = world().await;
+        let add = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/erase", Vec::new())).map(|_| ());
+        // Claimed by a process that died.
+        world.driver.transact(&(&world.account).into(), &[DUE.name()], add).await.unwrap();
+        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 0);
+        assert_eq!(finish_due(&world.driver, &world.account, &world, true).await.unwrap(), 1);
+        world.look().await.unwrap();
+    }
+}

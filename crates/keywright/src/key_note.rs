@@ -1,0 +1,88 @@
+//! The note of the keys in use: one record of the server's partition, written before anything else.
+//!
+//! It is sealed itself, so a store does not even open it with a wrong keyring; and it names every key, so a keyring that
+//! lost an older one is noticed at the start and not at the first account that needs it. It names the index key too: under
+//! another one every account would look new.
+
+use keywright_core::KeyId;
+use keywright_store::{Draft, Driver, Partition, Record, Slot, StepError, TransactError};
+use serde::{Deserialize, Serialize};
+
+use crate::StartError;
+
+/// The keys in use; in the server's partition.
+pub(crate) const KEYS_IN_USE: Slot<KeysInUse> = Slot::lasting("kids");
+
+/// Key ids, oldest first, and the id of the index key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KeysInUse {
+    seal: Vec<[u8; 8]>,
+    index: [u8; 8],
+}
+
+impl Record for KeysInUse {
+    const SCHEMA: u16 = 1;
+}
+
+enum Noted {
+    Yes,
+    Lacks(KeyId),
+    OtherIndexKey,
+    NoNote,
+}
+
+/// Sees that the keyring has every key in use, and notes its newest.
+pub(crate) async fn note(driver: &Driver, store_is_empty: bool) -> Result<(), StartError> {
+    let step = |draft: &mut Draft<'_>| note_in(draft, store_is_empty);
+    match driver.transact(&Partition::server(), &[KEYS_IN_USE.name()], step).await {
+        Ok(Noted::Yes) => Ok(()),
+        Ok(Noted::Lacks(kid)) => Err(StartError::MissingKey(kid)),
+        Ok(Noted::OtherIndexKey) => Err(StartError::OtherIndexKey),
+        Ok(Noted::NoNote) => Err(StartError::NoKeyNote),
+        Err(error) => Err(unknown_key(&error).map_or(StartError::Note(error), StartError::MissingKey)),
+    }
+}
+
+fn note_in(draft: &mut Draft<'_>, store_is_empty: bool) -> Result<Noted, StepError> {
+    let keyring = draft.keyring();
+    let index = keyring.index_key_id().to_bytes();
+    let mut keys = match draft.read(KEYS_IN_USE)? {
+        Some(keys) => keys,
+        None if store_is_empty => KeysInUse { seal: Vec::new(), index },
+        None => return Ok(Noted::NoNote),
+    };
+    let lost = keys.seal.iter().map(|&kid| KeyId::from_bytes(kid)).find(|&kid| keyring.key_ids().all(|has| has != kid));
+    if let Some(kid) = lost {
+        return Ok(Noted::Lacks(kid));
+    }
+    if keys.index != index {
+        return Ok(Noted::OtherIndexKey);
+    }
+    if let Some(newest) = keyring.key_ids().next().map(KeyId::to_bytes)
+        && !keys.seal.contains(&newest)
+    {
+        keys.seal.push(newest);
+        draft.put(KEYS_IN_USE, &keys)?;
+    }
+    Ok(Noted::Yes)
+}
+
+/// Notes that nothing is sealed under any but the newest key. Returns the keys that are no longer in use.
+pub(crate) fn retire_in(draft: &mut Draft<'_>) -> Result<Vec<KeyId>, StepError> {
+    let newest = draft.keyring().key_ids().next().map(KeyId::to_bytes);
+    let Some(mut keys) = draft.read(KEYS_IN_USE)? else { return Ok(Vec::new()) };
+    let retired: Vec<_> =
+        keys.seal.iter().copied().filter(|kid| Some(*kid) != newest).map(KeyId::from_bytes).collect();
+    if !retired.is_empty() {
+        keys.seal.retain(|kid| Some(*kid) == newest);
+        draft.put(KEYS_IN_USE, &keys)?;
+    }
+    Ok(retired)
+}
+
+fn unknown_key(error: &TransactError) -> Option<KeyId> {
+    match error {
+        TransactError::Step(StepError::Open(error)) if error.is_unknown_key() => error.kid(),
+        _ => None,
+    }
+}
