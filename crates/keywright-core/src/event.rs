@@ -9,7 +9,7 @@
 //! const VOUCHER_REDEEMED: EventKind = EventKind::change("voucher_redeemed", Severity::Notice, "a voucher was redeemed");
 //!
 //! let event = Event::new(&VOUCHER_REDEEMED).with("coins", 10);
-//! assert_eq!(event.to_json(), br#"{"kind":"voucher_redeemed","coins":10}"#);
+//! assert_eq!(event.to_json(None), br#"{"kind":"voucher_redeemed","coins":10}"#);
 //! assert_eq!(event.to_string(), "a voucher was redeemed (coins: 10)");
 //! ```
 
@@ -207,12 +207,13 @@ impl Event {
         self.kind
     }
 
-    /// The stored bytes: a JSON object, `kind` first, then the fields in order.
+    /// The stored bytes: a JSON object, `kind` first, then the fields in order, then `after`: when the event before it in its
+    /// chain was told, if there is one.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
-    pub fn to_json(&self) -> Vec<u8> {
+    pub fn to_json(&self, after: Option<UnixSeconds>) -> Vec<u8> {
         #[expect(clippy::expect_used, reason = "string keys, numbers and texts always serialise")]
-        serde_json::to_vec(&Body { kind: Cow::Borrowed(self.kind.name), fields: self.fields.clone() })
+        serde_json::to_vec(&Body { kind: Cow::Borrowed(self.kind.name), fields: self.fields.clone(), after })
             .expect("a map of texts and numbers is JSON")
     }
 }
@@ -253,6 +254,7 @@ pub struct SecurityEvent {
     pub at: UnixSeconds,
     kind: String,
     fields: Vec<(Cow<'static, str>, EventValue)>,
+    after: Option<UnixSeconds>,
 }
 
 impl SecurityEvent {
@@ -261,15 +263,21 @@ impl SecurityEvent {
     /// # Errors
     /// [`EventFormatError`] if they are no JSON object with a `kind` and flat fields.
     pub fn parse(chain: EventChain, number: u64, at: UnixSeconds, json: &[u8]) -> Result<Self, EventFormatError> {
-        let Body { kind, fields } = serde_json::from_slice(json).map_err(|_| EventFormatError)?;
-        Ok(Self { chain, number, at, kind: kind.into_owned(), fields })
+        let Body { kind, fields, after } = serde_json::from_slice(json).map_err(|_| EventFormatError)?;
+        Ok(Self { chain, number, at, kind: kind.into_owned(), fields, after })
     }
 
     /// The event as it will be read back once it is stored.
     #[must_use]
     pub fn of(event: &Event, number: u64, at: UnixSeconds) -> Self {
         let kind = event.kind.name.to_owned();
-        Self { chain: event.kind.chain, number, at, kind, fields: event.fields.clone() }
+        Self { chain: event.kind.chain, number, at, kind, fields: event.fields.clone(), after: None }
+    }
+
+    /// When the event before it in its chain was told; `None` for the first. Known for events that are read back.
+    #[must_use]
+    pub const fn after(&self) -> Option<UnixSeconds> {
+        self.after
     }
 
     /// The stored name of its kind.
@@ -342,17 +350,19 @@ pub fn chain_head(prev: &[u8; 32], number: u64, at: UnixSeconds, json: &[u8]) ->
     Sha256::digest(&message).into()
 }
 
-/// The stored form: `kind` first, then flat fields.
+/// The stored form: `kind` first, then flat fields, then `after`.
 struct Body<'a> {
     kind: Cow<'a, str>,
     fields: Vec<(Cow<'static, str>, EventValue)>,
+    after: Option<UnixSeconds>,
 }
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.fields.len().saturating_add(1)))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kind", &self.kind)?;
         self.fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        self.after.iter().try_for_each(|after| map.serialize_entry("after", after))?;
         map.end()
     }
 }
@@ -366,16 +376,18 @@ impl<'de> Deserialize<'de> for Body<'static> {
                 f.write_str("an event")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut kind, mut fields) = (None, Vec::new());
+                let (mut kind, mut fields, mut after) = (None, Vec::new(), None);
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "kind" && kind.is_none() {
                         kind = Some(Cow::Owned(map.next_value::<String>()?));
+                    } else if name == "after" && after.is_none() {
+                        after = Some(map.next_value()?);
                     } else {
                         fields.push((Cow::Owned(name), map.next_value()?));
                     }
                 }
                 let kind = kind.ok_or_else(|| A::Error::missing_field("kind"))?;
-                Ok(Body { kind, fields })
+                Ok(Body { kind, fields, after })
             }
         }
         deserializer.deserialize_map(Fields)
@@ -395,9 +407,9 @@ mod tests {
     #[test]
     fn known_answers_of_the_chain() {
         let at = |seconds| UnixSeconds::new(seconds).unwrap();
-        let first = chain_head(&[0; 32], 1, at(1_700_000_000), &Event::new(&CREATED).to_json());
+        let first = chain_head(&[0; 32], 1, at(1_700_000_000), &Event::new(&CREATED).to_json(None));
         assert_eq!(hex::encode(first), "06c6c3eb3fa573d6d08568ccfc3574a2f04bcbaf93c57e149fa44bccdff94b7d");
-        let second = chain_head(&first, 2, at(1_700_000_060), &Event::new(&OPENED).to_json());
+        let second = chain_head(&first, 2, at(1_700_000_060), &Event::new(&OPENED).to_json(None));
         assert_eq!(hex::encode(second), "cc56f657eeb5dc02c398a61bbb6bba23f0bc26de9e2f5b52bd331ea66716f27d");
     }
 
@@ -405,9 +417,12 @@ mod tests {
     fn the_stored_form_is_stable_and_reads_back() {
         let at = UnixSeconds::new(7).unwrap();
         let told = Event::new(&DENIED).with("secret", "challenge").with("earlier", 3_u32);
-        assert_eq!(told.to_json(), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
-        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json()).unwrap();
+        assert_eq!(told.to_json(None), br#"{"kind":"guess_denied","secret":"challenge","earlier":3}"#);
+        let read = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json(None)).unwrap();
         assert_eq!(read, SecurityEvent::of(&told, 4, at));
+        let after = UnixSeconds::new(6).unwrap();
+        let later = SecurityEvent::parse(EventChain::Denials, 4, at, &told.to_json(Some(after))).unwrap();
+        assert_eq!((later.after(), later.count("after")), (Some(after), None));
         assert!(read.is(&DENIED) && !read.is(&OPENED));
         assert_eq!(
             (read.text("secret"), read.count("earlier"), read.count("secret")),

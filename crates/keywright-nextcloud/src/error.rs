@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use crc::{CRC_32_BZIP2, Crc};
 use http::StatusCode;
+use keywright_core::Refusal;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_BZIP2);
 
@@ -37,6 +38,10 @@ impl ApiError {
     pub(crate) const TOKEN_FAILED: Self = Self::new(StatusCode::UNAUTHORIZED, "Token verification failed");
     pub(crate) const TOO_MANY: Self = Self::new(StatusCode::FORBIDDEN, "Too many failed login attempts");
     pub(crate) const LOGIN_NOT_ALLOWED: Self = Self::new(StatusCode::FORBIDDEN, "Login not allowed");
+    /// A guess that is not looked at, because of others' wrong ones as a rule. Stock applications forget their login on 403
+    /// (`decisions.md` 22).
+    const GUESSES_WAIT: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "Login not allowed");
+    const GUESSES_SHUT: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "Login not allowed until it is unlocked");
     pub(crate) const KEYCHAIN_FAILED: Self =
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Reading user keychain failed");
     pub(crate) const ENCRYPTION_OFF: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Encryption not enabled");
@@ -55,6 +60,12 @@ impl ApiError {
     pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The answer to a guess that is not looked at.
+    pub(crate) const fn refused(refusal: &Refusal) -> Self {
+        let error = if refusal.is_locked() { Self::GUESSES_SHUT } else { Self::GUESSES_WAIT };
+        error.retry_after(refusal.retry_after())
     }
 
     pub(crate) fn body(&self) -> Bytes {
@@ -92,6 +103,7 @@ mod tests {
             (ApiError::TOKEN_FAILED, 401, "8b4f02b4"),
             (ApiError::TOO_MANY, 403, "b927b225"),
             (ApiError::LOGIN_NOT_ALLOWED, 403, "64a6cf1f"),
+            (ApiError::GUESSES_WAIT, 429, "64a6cf1f"),
             (ApiError::KEYCHAIN_FAILED, 500, "3476b978"),
             (ApiError::ENCRYPTION_OFF, 500, "a6bb2388"),
             (ApiError::KEYCHAIN_NOT_FOUND, 404, "648ef153"),

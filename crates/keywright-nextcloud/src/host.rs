@@ -1,33 +1,38 @@
-//! What the embedding server supplies: who is logging in, the login password, and what only it can erase.
+//! What the embedding server supplies: who is logging in, the login password, where a request comes from, and what only it
+//! can erase or mail.
 
-use core::fmt;
-use core::future::Future;
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
 
+use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::HostError;
 
-/// The server around the protocol. Five methods, two more with defaults; those that change something are **idempotent**, because they are tried
-/// again after a crash.
+use crate::unlock::UnlockMail;
+
+/// The server around the protocol. Those methods that change something are **idempotent**, because they are tried again
+/// after a crash.
 ///
-/// **They run inside the account's turn.** A method that starts a transaction of its own on the same account, through a
-/// driver or a service, waits for itself for ever; keep what a host stores there in a partition of its own. A call that
-/// never returns holds the account up: give each a time limit.
+/// None of them is called while anything of an account is held: they may use a driver or a service on the same account,
+/// and a slow one holds up nobody but its own request. Still give each a time limit.
 ///
-/// The order of calls for one request: [`account`](Self::account) and [`app_token`](Self::app_token); if that was no
-/// token, [`check_password`](Self::check_password), already charged to the guess ledger; [`admit`](Self::admit); the
-/// endpoint; then whatever its commit made due ([`end_app_token`](Self::end_app_token),
-/// [`erase_data`](Self::erase_data)).
+/// The order of calls for one request: [`client_address`](Self::client_address); [`account`](Self::account) and
+/// [`app_token`](Self::app_token); if that was no token, [`check_password`](Self::check_password), which the guess ledger
+/// has admitted; [`admit`](Self::admit); the endpoint; then whatever its commit made due
+/// ([`end_app_token`](Self::end_app_token), [`erase_data`](Self::erase_data),
+/// [`send_unlock_mail`](Self::send_unlock_mail)).
 pub trait Host: Send + Sync + 'static {
-    /// The stored account id behind a login name, as typed. Case and aliases are the host's: `Alice` and `alice` must
-    /// give one id or two, but always the same.
+    /// Returns the stored account id behind a login name, as typed. Case and aliases are the host's: `Alice` and `alice`
+    /// are one id or two, but always the same.
     ///
     /// # Errors
     /// [`HostError`] if it cannot be known now; the request is answered 500.
     fn account(&self, login_name: &str) -> impl Future<Output = Result<Option<AccountId>, HostError>> + Send;
 
-    /// The app token with this secret: of that account for HTTP Basic, of any for a Bearer token. App tokens are random
-    /// and at least 128 bits long, so they are looked up by a keyed hash and not charged. One that was ended is best
-    /// remembered, and given as [`AppToken::ended`].
+    /// Returns the app token with this secret: of that account for HTTP Basic, of any for a Bearer token. App tokens are
+    /// random and at least 128 bits long, so they are looked up by a keyed hash and not charged. One that was ended is best
+    /// remembered, and returned as [`AppToken::ended`].
     ///
     /// # Errors
     /// [`HostError`]; the request is answered 500.
@@ -38,10 +43,12 @@ pub trait Host: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<AppToken>, HostError>> + Send;
 
     /// Whether this is the account's login password. For `None` (no such account) do the same work on a dummy hash and
-    /// say no: a name must not be told by the time it takes.
+    /// return `false`: the time it takes must not show whether a name exists.
+    ///
+    /// Of one client at most four are asked for at a time, of all unknown clients of an account together four.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500, and the attempt stays charged.
+    /// [`HostError`]; the request is answered 500. The attempt counts as open for two minutes, and is charged then.
     fn check_password(
         &self,
         account: Option<&AccountId>,
@@ -68,6 +75,32 @@ pub trait Host: Send + Sync + 'static {
     /// [`HostError`]; the request is answered 500 and the erasure is tried again later.
     fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> impl Future<Output = Result<(), HostError>> + Send;
 
+    /// Mails the account's owner, at an address that was verified, that others shut out new logins, with a link to a page of
+    /// the host's. The page shows a button, and its POST calls [`Nextcloud::admit_by_mail`](crate::Nextcloud::admit_by_mail):
+    /// a GET must not, because mail scanners follow links. A host that knows no address returns `Ok(())`; its users are let
+    /// in by [`Nextcloud::admit_client`](crate::Nextcloud::admit_client) or the operator.
+    ///
+    /// At most one a day and secret, ever more seldom while nobody uses the link.
+    ///
+    /// # Errors
+    /// [`HostError`]; it is tried again later, until the link's end.
+    fn send_unlock_mail(
+        &self,
+        account: &AccountId,
+        mail: &UnlockMail,
+    ) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Returns the address of the client that sent a request, from what the host put into the request's extensions or from
+    /// a header of a proxy that it trusts. The guess ledger knows logins by password by their network, an IPv4 address or
+    /// an IPv6 /64.
+    ///
+    /// The default knows none. Then a login by password is known by its session alone, and one without a session can be
+    /// shut out by others until the operator unlocks the account.
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        let _ = peer;
+        None
+    }
+
     /// Request limits of the host's own, per user and endpoint (dossier § 2.7: `session/open` 10 in 30 s). The default
     /// has none; the guess ledger stays in force either way.
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {
@@ -88,7 +121,23 @@ pub trait Host: Send + Sync + 'static {
         act: Unproven,
     ) -> impl Future<Output = Result<bool, HostError>> + Send {
         let _ = (account, login, act);
-        core::future::ready(Ok(true))
+        std::future::ready(Ok(true))
+    }
+}
+
+/// Where a request comes from, as far as the host's framework or proxy has noted it.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Peer<'a> {
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// The request's extensions.
+    pub extensions: &'a Extensions,
+}
+
+impl fmt::Debug for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer(..)")
     }
 }
 
@@ -110,23 +159,23 @@ pub struct AppTokenId(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppToken {
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountId,
-    /// Which it is.
+    /// The host's id of it.
     pub id: AppTokenId,
     /// Whether it still lets in. One that has ended is refused as what it is; unknown to the host, it would be taken for
-    /// a wrong login password, and a client that goes on using it would shut that door.
+    /// a wrong login password, and a client that goes on using it would shut out others.
     pub live: bool,
 }
 
 impl AppToken {
-    /// A live token of an account.
+    /// Returns a live token of an account.
     #[must_use]
     pub const fn new(account: AccountId, id: AppTokenId) -> Self {
         Self { account, id, live: true }
     }
 
-    /// A token that has ended and that the host still knows.
+    /// Returns a token that has ended and that the host still knows.
     #[must_use]
     pub const fn ended(account: AccountId, id: AppTokenId) -> Self {
         Self { account, id, live: false }

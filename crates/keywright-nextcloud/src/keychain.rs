@@ -5,12 +5,16 @@
 //! under the user key of its time, which is wrapped by the present one (`decisions.md` 21).
 
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, EventKind, WrapError, WrapKey};
+use keywright_core::{AccountId, WrapError, WrapKey};
 use keywright_store::{Draft, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::events::KEYCHAIN_SET;
 use crate::service::concerns;
+
+/// The client keychain.
+pub(crate) const KEYCHAIN: Slot<Keychain> = Slot::lasting("keychain");
 
 /// The only client keychain there is (dossier § 5).
 pub(crate) const CSE: &str = "CSEv1r1";
@@ -21,7 +25,7 @@ const TEXT_LABEL: &str = "keywright/v1/nextcloud.keychain";
 const KEY_LABEL: &str = "keywright/v1/nextcloud.keychain-key";
 
 #[derive(Serialize, Deserialize)]
-struct Keychain {
+pub(crate) struct Keychain {
     /// The text, wrapped under the user key of its time.
     text: Vec<u8>,
     /// That user key, wrapped under the present one; `None` if it is the present one.
@@ -43,14 +47,14 @@ pub(crate) fn read(
 ) -> Result<Result<Option<Zeroizing<String>>, Unreadable>, StepError> {
     // A damaged record is an outcome here, not an error: an answer that follows from a right proof must come with the
     // commit of that proof.
-    let keychain = match draft.read::<Keychain>(Slot::Keychain) {
+    let keychain = match draft.read(KEYCHAIN) {
         Ok(Some(keychain)) => keychain,
         Ok(None) => return Ok(Ok(None)),
-        Err(error) if concerns(&error, Slot::Keychain) => return Ok(Err(Unreadable)),
+        Err(error) if concerns(&error, KEYCHAIN.name()) => return Ok(Err(Unreadable)),
         Err(error) => return Err(error),
     };
-    let Some(key) = keychain.key_of_its_time(account, user_key)? else { return Ok(Err(Unreadable)) };
-    let text = wrap_key(&key, TEXT_LABEL, account)?.unwrap(&keychain.text);
+    let Some(key) = keychain.key_of_its_time(account, user_key) else { return Ok(Err(Unreadable)) };
+    let text = wrap_key(&key, TEXT_LABEL, account).unwrap(&keychain.text);
     let text = text.and_then(|mut bytes| String::from_utf8(std::mem::take(&mut *bytes)).ok());
     Ok(text.map(|text| Some(Zeroizing::new(text))).ok_or(Unreadable))
 }
@@ -62,9 +66,9 @@ pub(crate) fn write(
     user_key: &UserKey,
     text: &str,
 ) -> Result<(), StepError> {
-    let text = wrap_key(user_key, TEXT_LABEL, account)?.wrap(draft.entropy(), text.as_bytes()).map_err(crypto)?;
-    draft.put(Slot::Keychain, &Keychain { text, key: None }, None)?;
-    draft.event(EventKind::KeychainSet);
+    let text = wrap_key(user_key, TEXT_LABEL, account).wrap(draft.entropy(), text.as_bytes()).map_err(crypto)?;
+    draft.put(KEYCHAIN, &Keychain { text, key: None })?;
+    draft.event(&KEYCHAIN_SET);
     Ok(())
 }
 
@@ -75,22 +79,22 @@ pub(crate) fn carry_over(
     old: &UserKey,
     new: &UserKey,
 ) -> Result<(), StepError> {
-    let Some(mut keychain) = draft.read::<Keychain>(Slot::Keychain)? else { return Ok(()) };
-    let Some(key) = keychain.key_of_its_time(account, old)? else { return Ok(()) };
-    let wrapped = wrap_key(new, KEY_LABEL, account)?.wrap(draft.entropy(), key.expose()).map_err(crypto)?;
+    let Some(mut keychain) = draft.read(KEYCHAIN)? else { return Ok(()) };
+    let Some(key) = keychain.key_of_its_time(account, old) else { return Ok(()) };
+    let wrapped = wrap_key(new, KEY_LABEL, account).wrap(draft.entropy(), key.expose()).map_err(crypto)?;
     keychain.key = Some(wrapped);
-    draft.put(Slot::Keychain, &keychain, None)
+    draft.put(KEYCHAIN, &keychain)
 }
 
 impl Keychain {
-    fn key_of_its_time(&self, account: &AccountId, present: &UserKey) -> Result<Option<UserKey>, StepError> {
-        let Some(wrapped) = &self.key else { return Ok(Some(present.duplicate())) };
-        Ok(wrap_key(present, KEY_LABEL, account)?.unwrap_secret(wrapped).map(UserKey::from_secret))
+    fn key_of_its_time(&self, account: &AccountId, present: &UserKey) -> Option<UserKey> {
+        let Some(wrapped) = &self.key else { return Some(present.duplicate()) };
+        wrap_key(present, KEY_LABEL, account).unwrap_secret(wrapped).map(UserKey::from_secret)
     }
 }
 
-fn wrap_key(user_key: &UserKey, label: &str, account: &AccountId) -> Result<WrapKey, StepError> {
-    WrapKey::derive(user_key.expose(), &[], label, &[account.as_str().as_bytes()]).map_err(crypto)
+fn wrap_key(user_key: &UserKey, label: &str, account: &AccountId) -> WrapKey {
+    WrapKey::derive(user_key.expose(), &[], label, &[account.as_str().as_bytes()])
 }
 
 fn crypto(error: WrapError) -> StepError {

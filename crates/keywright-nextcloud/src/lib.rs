@@ -1,15 +1,17 @@
 //! The account protocol of Nextcloud Passwords: sessions, challenge, account reset, keychain — as real clients expect it.
 //!
 //! For a server that wants the clients of Nextcloud Passwords to reach its accounts. It takes an `http::Request` with its
-//! whole body and gives an `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no framework, no
+//! whole body and returns an `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no framework, no
 //! database and no user table: those are the [`Host`]'s. It never sees a passphrase, never logs a query or a body, and
 //! never lets out a grant before its commit.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
-//! use keywright_nextcloud::{AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy};
-//! use keywright_store::{Driver, MemoryStore, Partition};
+//! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
+//! use keywright_nextcloud::{
+//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, UnlockMail,
+//! };
+//! use keywright_store::{Driver, MemoryStore};
 //!
 //! /// One user, one app token. A real host looks these up, by keyed hash and by Argon2id.
 //! struct OneUser;
@@ -32,15 +34,22 @@
 //!     async fn erase_data(&self, _: &AccountId, _: &Erasure) -> Result<(), HostError> {
 //!         Ok(())
 //!     }
+//!     async fn send_unlock_mail(&self, _: &AccountId, _: &UnlockMail) -> Result<(), HostError> {
+//!         Ok(())
+//!     }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring)
+//!     .slots(keywright_challenge::SLOT_KINDS)
+//!     .slots(keywright_confirm::SLOT_KINDS)
+//!     .slots(keywright_twofactor::SLOT_KINDS)
+//!     .slots(keywright_nextcloud::SLOT_KINDS)
+//!     .build()?;
 //! // At sign-up, once: an account that was never made is an error, not a fresh start.
-//! let alice = Partition::account(&AccountId::new("user-1")?);
-//! driver.transact(&alice, &[], |draft| draft.create_account()).await?;
+//! driver.ensure_account(&AccountId::new("user-1")?).await?;
 //!
 //! let passwords = Nextcloud::new(driver, Arc::new(OneUser), NextcloudPolicy::default())?;
 //! let request = http::Request::get("/index.php/apps/passwords/api/1.0/session/request")
@@ -64,7 +73,7 @@
 //! | 6 | a wrong `oldSecret` is free | it is charged to the same ledger entry as a wrong proof; same 401, then 403 |
 //! | 7, 8 | other sessions survive a change of passphrase | all others are void; so are those from before the first challenge |
 //! | 9 | the session id survives `open` | `open`, `set` and every first record rotate it; an id that a client chose never becomes a session |
-//! | 10, 12 | one counter per user, for ever | a ledger: strangers wait and lock, a token that opened before still gets in; malformed input is not charged |
+//! | 10, 12 | one counter per user, for ever | a ledger: unknown clients wait and are shut out, a client that passed before still gets in; malformed input is not charged; a token ends by its own failures alone |
 //! | 13, 14, 20 | any text is taken as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
 //! | 15 | a change is several writes | one commit; of two changes one wins, the other is judged on the new challenge |
 //! | 16, 17 | old and new records can be guessed at from a dump | the old one is erased; all are sealed under a key that is not in the database |
@@ -78,26 +87,51 @@
 //! [`Host::permit`]. POST takes JSON only: a form can be sent by any web page. Uploads over [`NextcloudPolicy::max_body`]
 //! are answered 413.
 //!
+//! # Guesses, and the ways in
+//! Wrong guesses are limited by the one ledger of the account ([`keywright_core::ledger`]), under the driver's policy. A
+//! client is known at a secret if it passed it before, or changed it: an app token; a session counts as the credential that
+//! opened it; a login by password without such a session is known by its network ([`Host::client_address`]). Known clients
+//! are never held up by others.
+//!
+//! | secret | what shuts it | ways in for an owner whom others have shut out | the tests that walk them |
+//! |---|---|---|---|
+//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…` |
+//! | challenge | 50 wrong proofs of unknown clients | a known app token, session or network; whoever changed it; the same mail, session and operator; the account's reset | `ways_in::the_challenge_…`, `ways_in::a_mail_lets_in_the_client_…` |
+//! | time-based codes | 50 wrong codes of unknown clients | a known client; a recovery code, which lets its client in; a session with a fresh proof of a factor and the operator, both in [`keywright_twofactor`] | `two_factor::a_recovery_code_lets_its_client_in_…`, `two_factor::every_way_in_at_time_based_codes` |
+//! | recovery codes | nothing: they wait, and are too long to be guessed | the wait's end | `two_factor::the_fifth_wrong_token_is_403_and_the_others_wait` |
+//!
+//! An owner *on the hostile network itself*, who logs in by password, needs a click and shares its ten tries with the
+//! attackers: use an app token. A name that is nobody's waits and is shut as an account is, on one of 65,536 decoys, so
+//! whoever spends a million guesses can tell which names share one: limit requests per network in front of this.
+//!
+//! The fifth wrong proof of one app token since its last right one is answered 403 `b927b225` and ends that token. Every
+//! guess that is not looked at, right or wrong, is answered 429 with `Retry-After`: applications forget their login on 403.
+//! Where only an act lets the client in, `Retry-After` is a day and the message says so.
+//!
 //! # Two-factor tokens
 //! An account with a time-based device ([`keywright_twofactor`]) is asked for a token: `totp`, or `backup_codes` while
-//! recovery codes are left. It is judged before the passphrase. A wrong one is charged to the door of its kind and the
-//! passphrase is not looked at; an absent one, one that is no code by its form, and a replay are not charged. A right one
-//! with a wrong passphrase is spent, and its session keeps a credit: for [`CREDIT_TRIES`] further passphrases within
+//! recovery codes are left. It is judged before the passphrase. A wrong one is charged to its own secret and the
+//! passphrase is not looked at; an absent one, a malformed one, and a replay are not charged. A right one with a wrong
+//! passphrase is spent, and its session keeps a credit: for [`CREDIT_TRIES`] further passphrases within
 //! [`CREDIT_SECONDS`], at `session/open` alone, no token is asked for or looked at. So a slip costs no second code, and
-//! the code is worth nothing elsewhere. While the passphrase's own door is shut, no token is looked at, so none is spent.
-//! A right recovery code also unlocks the door of time-based codes, when strangers have shut it.
+//! the code is worth nothing elsewhere. While the passphrase is not looked at, no token is, so none is spent.
 //!
 //! # Answers of our own
-//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, 429 with an empty list and
-//! `Retry-After` while its login password's door is shut, 415 for a POST that is no JSON, 500 with the protocol's generic
-//! body when a store or a host fails. `challenge/set` may answer 500 `114cbe8d` for a change that **did** happen, if the
-//! store's reply was lost: a client should try both passphrases then.
+//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy; 429 with an empty list while a
+//! login password is not looked at, and with the error `64a6cf1f` while a proof or a token is not; 415 for a POST that is
+//! no JSON; 500 with the protocol's generic body when a store or a host fails. `challenge/set` may answer 500 `114cbe8d`
+//! for a change that **did** happen, if the store's reply was lost: a client should try both passphrases then.
 //!
 //! # What the host must know
-//! - The login password's guesses are charged here, before [`Host::check_password`] is asked. Do not limit them again.
-//! - [`Host::erase_data`] and [`Host::end_app_token`] are called after the commit that made them due, and again after a
-//!   crash or a failure. Until an erasure is done, this protocol serves nothing of the account; the host's own endpoints
-//!   call [`Nextcloud::finish_due`] first to keep that up.
+//! - Nothing of the host runs inside a commit: its methods may use a driver on the same account, and a slow one holds up
+//!   its own request alone. A password check is counted before and after, in two commits; while four of a client are open,
+//!   further ones wait for a verdict, at most 64 of an account.
+//! - The login password's guesses are limited here. Do not limit them again. Announce its changes by
+//!   [`Nextcloud::password_changed`].
+//! - [`Host::erase_data`], [`Host::end_app_token`] and [`Host::send_unlock_mail`] are called after the commit that made
+//!   them due, and again after a crash or a failure, after pauses that grow from 2 s to an hour. Until an erasure is done,
+//!   this protocol serves nothing of the account; the host's own endpoints call [`Nextcloud::finish_due`] first to keep
+//!   that up.
 //! - One server at a time is at a due task; it should need no longer than
 //!   [`CLAIM_SECONDS`](keywright_store::due::CLAIM_SECONDS). After [`CLAIM_LASTS`](keywright_store::due::CLAIM_LASTS)
 //!   another one begins it anew; [`Erasure::id`] is for hosts that must tell the two apart.
@@ -107,8 +141,11 @@
 //! `tower`: `Nextcloud` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
+mod client;
 mod endpoints;
 mod error;
+pub mod events;
+mod failures;
 mod host;
 mod keychain;
 mod login;
@@ -118,11 +155,21 @@ mod service;
 mod session;
 #[cfg(feature = "tower")]
 mod tower;
+mod unlock;
+mod verdicts;
 
-pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
+use keywright_store::SlotKind;
+
+pub use client::LOGIN_PASSWORD;
+pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Peer, Unproven};
 pub use keywright_wire::{DueError, HostError};
 pub use policy::{
     BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
-    SESSION_LIFETIME,
+    SESSION_LIFETIME, TOKEN_TRIES,
 };
 pub use service::Nextcloud;
+pub use unlock::{GuessedSecret, MailAdmits, UnlockMail};
+
+/// The kinds of slots that this crate declares, for the driver's builder.
+pub const SLOT_KINDS: &[SlotKind] =
+    &[session::SESSIONS.kind(), session::SESSION.kind(), keychain::KEYCHAIN.kind(), failures::TOKEN_FAILURES.kind()];

@@ -1,22 +1,24 @@
-//! Login: an app token, or the login password, which is charged to its door before the host is asked.
+//! Login: an app token, or the login password, which is counted before the host is asked.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use keywright_core::{AccountId, DeviceTag, Door, Strength};
-use keywright_store::guess::{self, Guesser};
-use keywright_store::{Draft, Partition, Slot, StepError};
+use keywright_core::{AccountId, Attempt, Client, Generation, PendingGuess, SecretString};
+use keywright_store::due::{self, DueTask};
+use keywright_store::{Draft, Partition, StepError, guess};
 
+use crate::client::{self, LOGIN_PASSWORD, Network};
 use crate::error::ApiError;
 use crate::host::{Host, Login};
 use crate::request::{self, Credentials};
-use crate::service::{Caller, Failure, Parts, Password, failed, limited, unauthorized};
+use crate::service::{Caller, Failure, Parts, failed, limited, unauthorized};
 use crate::session::Presented;
+use crate::unlock;
 
 /// Why a request is not let in. None of these carries a session: they come before the app (dossier § 2.1).
 pub(crate) enum Refusal {
-    /// No login, or a wrong one; which, is not told.
+    /// No login, or a wrong one: which, is not shown.
     Unauthorized,
-    /// The login password's door is shut for now.
+    /// Guesses at the login password are not looked at now.
     Wait { retry_after: u64 },
     /// It cannot be known now.
     Failed(ApiError),
@@ -42,14 +44,25 @@ impl From<Failure> for Refusal {
     }
 }
 
+/// Where a login comes from: the session id and the network.
+pub(crate) struct Origin<'p> {
+    pub(crate) presented: Option<&'p Presented>,
+    pub(crate) network: Option<Network>,
+}
+
 /// Finds out who makes a request.
-pub(crate) async fn authenticate<H: Host>(parts: &Parts<H>, headers: &HeaderMap) -> Result<Caller, Refusal> {
+pub(crate) async fn authenticate<H: Host>(
+    parts: &Parts<H>,
+    headers: &HeaderMap,
+    network: Option<Network>,
+) -> Result<Caller, Refusal> {
     let presented = request::session(headers);
+    let caller = |account, login, presented| Caller { account, login, presented, network };
     match request::credentials(headers).ok_or(Refusal::Unauthorized)? {
         Credentials::Bearer(secret) => {
             let token = parts.host.app_token(None, &secret).await.map_err(Failure::from)?;
             let token = token.filter(|token| token.live).ok_or(Refusal::Unauthorized)?;
-            Ok(Caller { account: token.account, login: Login::AppToken(token.id), presented })
+            Ok(caller(token.account, Login::AppToken(token.id), presented))
         }
         Credentials::Basic { name, secret } => {
             let account = parts.host.account(&name).await.map_err(Failure::from)?;
@@ -60,95 +73,100 @@ pub(crate) async fn authenticate<H: Host>(parts: &Parts<H>, headers: &HeaderMap)
                 if !token.live {
                     return Err(Refusal::Unauthorized);
                 }
-                return Ok(Caller { account: token.account, login: Login::AppToken(token.id), presented });
+                return Ok(caller(token.account, Login::AppToken(token.id), presented));
             }
-            let verdict = check_password(parts, account.as_ref(), &name, presented.as_ref(), &secret).await?;
+            let peer = Origin { presented: presented.as_ref(), network };
+            let verdict = check_password(parts, account.as_ref(), &name, &peer, &secret).await?;
             match (verdict, account) {
-                (Verdict::Right, Some(account)) => Ok(Caller { account, login: Login::Password, presented }),
+                (Verdict::Right, Some(account)) => Ok(caller(account, Login::Password, presented)),
                 (Verdict::Right | Verdict::Wrong, _) => Err(Refusal::Unauthorized),
-                (Verdict::Refused { retry_after }, _) => Err(Refusal::Wait { retry_after }),
+                (Verdict::Refused(refusal), _) => Err(Refusal::Wait { retry_after: refusal.retry_after() }),
             }
         }
     }
 }
 
 /// What a login password was found to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Right,
     Wrong,
-    Refused { retry_after: u64 },
+    Refused(keywright_core::Refusal),
 }
 
-/// Charges a login password, asks the host, and gives the charge back if it was right: three steps in one turn, so that
-/// a crowd of right logins does not charge each other out. An unknown name does the same on a decoy ledger, one of
-/// 65,536, so that neither waits nor time tell it from a known one.
-pub(crate) async fn check_password<H: Host>(
+/// Has the host judge a login password: begun in one commit, judged outside of any, booked in another. An unknown name
+/// takes the same way on a decoy ledger, one of 65,536, waits and limits included, so that neither they nor time show
+/// whether it is known.
+async fn check_password<H: Host>(
     parts: &Parts<H>,
     account: Option<&AccountId>,
     name: &str,
-    presented: Option<&Presented>,
-    password: &Password,
+    peer: &Origin<'_>,
+    password: &SecretString,
 ) -> Result<Verdict, Failure> {
     let partition = account.map_or_else(|| decoy(parts, name), Partition::account);
-    let policy = &parts.policy.challenge.ledger;
-    // A decoy waits as an account does, but is never locked: nobody could unlock it, and once it is, a name that meets it
-    // would be told from a known one by that.
-    let strength = if account.is_some() { Strength::Guessable } else { Strength::Unguessable };
-    let guesser = |draft: &mut Draft<'_>| -> Result<Guesser, StepError> {
-        let tag = match (account, presented) {
-            (Some(account), Some(presented)) => known(parts, draft, account, presented)?,
-            _ => None,
-        };
-        Ok(Guesser { door: Door::LoginPassword, strength, tag, passes_as: tag })
-    };
-    // A look without a turn: while the door is shut, a crowd of strangers takes no place in the owner's queue.
-    let shut = |draft: &mut Draft<'_>| {
-        let guesser = guesser(draft)?;
-        guess::refusal(draft, policy, &guesser)
-    };
-    let refusal = parts.driver.observe(&partition, &[Slot::Ledger], shut).await?;
-    if let Some(refusal) = refusal.filter(|refusal| !refusal.changed()) {
-        return Ok(Verdict::Refused { retry_after: refusal.retry_after() });
-    }
-    let turn = parts.driver.turn(&partition).await?;
-    let (charge, _) = parts
-        .driver
-        .transact_in(&turn, &[Slot::Ledger], |draft| {
-            let guesser = guesser(draft)?;
-            guess::charge_first(draft, policy, &guesser)
-        })
-        .await?;
-    let charge = match charge {
-        Ok(charge) => charge,
-        Err(refusal) => return Ok(Verdict::Refused { retry_after: refusal.retry_after() }),
+    let slots = [guess::LEDGER.name()];
+    let (guess, judging) = loop {
+        let judging = parts.verdicts.announce(&partition);
+        let begun = parts.driver.transact(&partition, &slots, |draft| {
+            let (begun, mail) = begin(draft, account, peer)?;
+            // The next request sends it, or a sweep: a refusal takes no longer where there is somebody to be mailed.
+            mail.map_or(Ok(()), |mail| due::put_back(draft, &[mail]))?;
+            Ok(begun)
+        });
+        match begun.await? {
+            Ok(guess) => break (guess, judging),
+            Err(refusal) if refusal.is_unjudged() && judging.wait().await => {}
+            Err(refusal) => return Ok(Verdict::Refused(refusal)),
+        }
     };
     let right = parts.host.check_password(account, password).await? && account.is_some();
-    parts
-        .driver
-        .transact_in(&turn, &[Slot::Ledger], |draft| {
-            if right {
-                let tag = charge.lane().tag();
-                return guess::give_back(draft, policy, &charge, tag);
-            }
-            guess::confirm_charge(draft, &charge);
-            Ok(())
-        })
-        .await?;
+    let settle = |draft: &mut Draft<'_>| settle(draft, &guess, right);
+    let right = parts.driver.transact(&partition, &slots, settle).await?;
+    drop(judging);
     Ok(if right { Verdict::Right } else { Verdict::Wrong })
 }
 
-/// The tag of a session id that is ours: it becomes known at this door when the password comes with it.
-fn known<H: Host>(
-    parts: &Parts<H>,
+/// A guess at the login password.
+pub(crate) const fn attempt(client: Client) -> Attempt {
+    Attempt::new(LOGIN_PASSWORD, Generation::HOST, client)
+}
+
+/// What begins with a guess: the guess, or why it is not looked at.
+pub(crate) type Begun = Result<PendingGuess, keywright_core::Refusal>;
+
+/// Begins a guess at the login password. A refusal can make a mail to the owner due.
+pub(crate) fn begin(
     draft: &mut Draft<'_>,
-    account: &AccountId,
-    presented: &Presented,
-) -> Result<Option<DeviceTag>, StepError> {
-    let epoch = draft.root()?.credential_epoch;
-    let Some(selector) = presented.verified(draft, account, epoch)? else { return Ok(None) };
-    let tag = parts.devices.tag(&[b"login-password", account.as_str().as_bytes(), &selector]);
-    Ok(Some(DeviceTag::from_bytes(tag)))
+    account: Option<&AccountId>,
+    peer: &Origin<'_>,
+) -> Result<(Begun, Option<DueTask>), StepError> {
+    let selector = match (account, peer.presented) {
+        (Some(account), Some(presented)) => {
+            let epoch = draft.root()?.credential_epoch;
+            presented.verified(draft, account, epoch)
+        }
+        _ => None,
+    };
+    let attempt = attempt(client::password_client(draft, peer.network, selector)?);
+    let begun = guess::begin(draft, &attempt)?;
+    let mail = match &begun {
+        Ok(_) => None,
+        Err(refusal) => unlock::note_refusal(draft, &attempt, refusal, peer.network)?,
+    };
+    Ok((begun, mail))
+}
+
+/// Books the host's verdict. Returns whether the guess was right: one whose verdict comes too late was charged, and is
+/// denied as a wrong one is.
+pub(crate) fn settle(draft: &mut Draft<'_>, guess: &PendingGuess, right: bool) -> Result<bool, StepError> {
+    if !right {
+        guess::settle_wrong(draft, guess)?;
+        return Ok(false);
+    }
+    let before = draft.read(guess::LEDGER)?;
+    guess::settle_right(draft, guess)?;
+    Ok(draft.read(guess::LEDGER)? != before)
 }
 
 fn decoy<H: Host>(parts: &Parts<H>, name: &str) -> Partition {

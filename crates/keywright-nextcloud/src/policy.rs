@@ -1,6 +1,5 @@
 //! The numbers and choices that are policy.
 
-use keywright_challenge::ChallengePolicy;
 use keywright_confirm::ConfirmPolicy;
 use keywright_twofactor::TwoFactorPolicy;
 
@@ -30,12 +29,13 @@ pub enum ResetStyle {
     Wait,
 }
 
-/// The choices of a server author. Start from [`Default`].
+/// The wrong proof of one app token, since its last right one, that ends the token (`decisions.md` 22).
+pub const TOKEN_TRIES: u8 = 5;
+
+/// The choices of a server author. How guesses are limited is the driver's policy. Start from [`Default`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct NextcloudPolicy {
-    /// Guesses at the secret, and at the login password.
-    pub challenge: ChallengePolicy,
     /// Codes and waits.
     pub confirm: ConfirmPolicy,
     /// Two-factor tokens: whatever else the server speaks for the same accounts, it is the same policy.
@@ -57,7 +57,6 @@ pub struct NextcloudPolicy {
 impl Default for NextcloudPolicy {
     fn default() -> Self {
         Self {
-            challenge: ChallengePolicy::default(),
             confirm: ConfirmPolicy::default(),
             two_factor: TwoFactorPolicy::default(),
             require_token: true,

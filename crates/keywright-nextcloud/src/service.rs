@@ -1,26 +1,32 @@
 //! The service: login, session, endpoint, the host's work that a commit made due, and the answer. Framework-neutral:
 //! `http::Request` in, `http::Response` out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use keywright_challenge::{Caller as Prover, ChallengeSteps};
+use keywright_challenge::ChallengeSteps;
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, DeviceTag, IndexKey, KeyringError, SecretString};
-use keywright_store::due::{self, Attempt, DueTask, DueWork, OnFailure};
-use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, TransactError, Turn};
-use keywright_twofactor::TwoFactorSteps;
+use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Generation, IndexKey};
+use keywright_store::due::DueTask;
+use keywright_store::{Damage, Draft, Driver, Partition, Plain, Release, SlotName, StepError, TransactError, guess};
+use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
+use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError, json};
 use zeroize::Zeroizing;
 
+use crate::client::{self, LOGIN_PASSWORD, Network};
 use crate::error::ApiError;
-use crate::host::{Admittance, AppTokenId, Endpoint, Erasure, Host, Login};
+use crate::host::{Admittance, AppTokenId, Endpoint, Erasure, Host, Login, Peer};
+use crate::keychain::KEYCHAIN;
 use crate::policy::{NextcloudPolicy, ResetStyle};
 use crate::request::{self, SESSION_COOKIE, SESSION_HEADER};
-use crate::session::{Presented, Session};
-use crate::{endpoints, login, session};
+use crate::session::{Presented, SESSION, SESSIONS, Session};
+use crate::unlock::{GuessedSecret, Link, MailAdmits, UNLOCK_MAIL, UnlockMail};
+use crate::verdicts::Verdicts;
+use crate::{endpoints, login, session, unlock};
 
 /// The host's work: erase the account's data.
 pub(crate) const ERASE: &str = "nextcloud/erase-data";
@@ -39,8 +45,8 @@ pub(crate) struct Parts<H> {
     pub(crate) challenges: ChallengeSteps,
     pub(crate) confirmations: ConfirmSteps,
     pub(crate) factors: TwoFactorSteps,
-    /// Names credentials to the guess ledger.
-    pub(crate) devices: IndexKey,
+    /// Guesses that the host is judging.
+    pub(crate) verdicts: Arc<Verdicts>,
     /// Spreads unknown names over the decoy ledgers.
     pub(crate) decoys: IndexKey,
 }
@@ -50,12 +56,23 @@ pub(crate) struct Caller {
     pub(crate) account: AccountId,
     pub(crate) login: Login,
     pub(crate) presented: Option<Presented>,
+    pub(crate) network: Option<Network>,
+}
+
+impl Caller {
+    /// Who proves the challenge, or a second factor, to the guess ledger.
+    pub(crate) fn prover(&self, draft: &Draft<'_>, session: &Session) -> Client {
+        client::prover(draft, &self.login, self.network, session)
+    }
+
+    pub(crate) const fn origin(&self) -> login::Origin<'_> {
+        login::Origin { presented: self.presented.as_ref(), network: self.network }
+    }
 }
 
 /// What a step left, committed.
 pub(crate) struct Stepped<T> {
     pub(crate) value: T,
-    pub(crate) receipt: Receipt,
     /// The session's id that the answer carries.
     id: Zeroizing<String>,
 }
@@ -83,28 +100,19 @@ impl Reply {
 }
 
 /// Why there is no answer of the endpoint's own. All of them deny.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Transact(#[from] TransactError),
-    #[error(transparent)]
-    Host(#[from] HostError),
-    #[error(transparent)]
-    Receipt(#[from] keywright_store::WrongReceipt),
-}
+pub(crate) type Failure = DueError;
 
 impl<H: Host> Nextcloud<H> {
-    /// The protocol over a driver's store.
+    /// Returns the protocol over a driver's store.
     ///
     /// # Errors
-    /// [`KeyringError`] if an index key cannot be derived; with a loaded keyring this does not happen.
-    pub fn new(driver: Driver, host: Arc<H>, policy: NextcloudPolicy) -> Result<Self, KeyringError> {
-        let devices = driver.keyring().index("device")?;
-        let decoys = driver.keyring().index("decoy")?;
-        let challenges = ChallengeSteps::new(policy.challenge.clone());
+    /// [`TwoFactorPolicyError`] if the driver's ledger policy does not guard codes as short as the policy's.
+    pub fn new(driver: Driver, host: Arc<H>, policy: NextcloudPolicy) -> Result<Self, TwoFactorPolicyError> {
+        let decoys = driver.keyring().index("decoy");
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        let factors = TwoFactorSteps::new(policy.two_factor.clone());
-        let parts = Parts { driver, host, policy, challenges, confirmations, factors, devices, decoys };
+        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
+        let (challenges, verdicts) = (ChallengeSteps::new(), Arc::default());
+        let parts = Parts { driver, host, policy, challenges, confirmations, factors, verdicts, decoys };
         Ok(Self { parts: Arc::new(parts) })
     }
 
@@ -124,7 +132,9 @@ impl<H: Host> Nextcloud<H> {
         if request.method() == Method::OPTIONS {
             return preflight(endpoint, parts.policy.reset);
         }
-        let caller = match login::authenticate(parts, request.headers()).await {
+        let peer = Peer { headers: request.headers(), extensions: request.extensions() };
+        let network = parts.host.client_address(peer).map(Network::of);
+        let caller = match login::authenticate(parts, request.headers(), network).await {
             Ok(caller) => caller,
             Err(refusal) => return refusal.into_response(),
         };
@@ -146,107 +156,106 @@ impl<H: Host> Nextcloud<H> {
         }
     }
 
-    /// Does what an account's commits have made due and a crash or a failing host has left: erasures, ended app tokens.
-    /// Every request of the account does so too; call it from a sweep, and before serving the account's data elsewhere.
-    /// Gives how many tasks were done.
+    /// Does what an account's commits have made due and a crash or a failing host has left: erasures, ended app tokens,
+    /// mails. Every request of the account does so too; call it from a sweep, and before serving the account's data
+    /// elsewhere. Returns how many tasks were done.
     ///
     /// # Errors
     /// [`DueError`]; it is tried again later.
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
-        let partition = Partition::account(account);
-        let turn = self.parts.driver.turn(&partition).await?;
-        let tasks = DueWork::held(&self.parts.driver, &turn).claim(is_ours).await?;
-        self.parts.work_off(&turn, account, &tasks, true).await.map_err(|failure| match failure {
-            Failure::Transact(error) => DueError::Transact(error),
-            Failure::Host(error) => DueError::Host(error),
-            Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
-        })
+        frame::finish_due(&self.parts.driver, account, &*self.parts, false).await
+    }
+
+    /// The same at the start of a server that is alone at its store: pauses, and claims of processes that have died, are
+    /// passed over.
+    ///
+    /// # Errors
+    /// [`DueError`]; it is tried again later.
+    pub async fn finish_due_at_start(&self, account: &AccountId) -> Result<usize, DueError> {
+        frame::finish_due(&self.parts.driver, account, &*self.parts, true).await
     }
 }
 
-impl<H: Host> Parts<H> {
-    /// Runs an endpoint's step in the account's turn: first whatever is still due, then the session, the step, the
-    /// commit, and what that commit made due. The turn is held throughout, so that in one process nobody meets an account
-    /// whose reset is committed and whose data is still there.
-    pub(crate) async fn step<T: Send>(
+/// Ways in for an owner whom others have shut out.
+impl<H: Host> Nextcloud<H> {
+    /// Lets a client in by the link of an unlock mail ([`Host::send_unlock_mail`]): ten tries within an hour. Call it for
+    /// the POST of the page's button, never for a GET. `None` if the link's time is over.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody is let in.
+    pub async fn admit_by_mail(
         &self,
-        caller: &Caller,
-        slots: &[Slot],
-        mut step: impl FnMut(&mut Draft<'_>, &mut Session) -> Result<T, StepError> + Send,
-    ) -> Result<Stepped<T>, Failure> {
-        enum Run<T> {
-            Owed(Vec<DueTask>),
-            Erasing,
-            Done { value: T, id: Zeroizing<String>, owed: Vec<DueTask> },
-        }
-        let partition = Partition::account(&caller.account);
-        let fresh = keywright_core::random_bytes(&**self.driver.entropy()).map_err(TransactError::from)?;
-        let turn = self.driver.turn(&partition).await?;
-        let slots: Vec<Slot> = [Slot::Due, Slot::Sessions]
-            .into_iter()
-            .chain(caller.presented.as_ref().map(Presented::slot))
-            .chain(slots.iter().copied())
-            .collect();
-        loop {
-            let run = self
-                .driver
-                .transact_in(&turn, &slots, |draft| {
-                    if due::has_free(draft, is_ours)? {
-                        return due::claim(draft, is_ours).map(Run::Owed);
-                    }
-                    let before = due::pending(draft)?;
-                    if before.iter().any(|task| task.name == ERASE) {
-                        return Ok(Run::Erasing);
-                    }
-                    let presented = caller.presented.as_ref();
-                    let mut session = Session::find(draft, &caller.account, &caller.login, presented, fresh)?;
-                    let value = step(draft, &mut session)?;
-                    let id = session.answer_id(draft)?;
-                    let mut owed = due::pending(draft)?;
-                    owed.retain(|task| before.iter().all(|old| old.id != task.id));
-                    Ok(Run::Done { value, id, owed })
-                })
-                .await?;
-            match run {
-                (Run::Owed(tasks), _) => {
-                    self.work_off(&turn, &caller.account, &tasks, false).await?;
-                }
-                // Another server is erasing what this account was: nothing may be stored until it is done.
-                (Run::Erasing, _) => return Err(TransactError::Busy.into()),
-                (Run::Done { value, id, owed }, receipt) => {
-                    self.work_off(&turn, &caller.account, &owed, true).await?;
-                    return Ok(Stepped { value, receipt, id });
-                }
-            }
-        }
+        token: &str,
+        admits: MailAdmits,
+    ) -> Result<Option<ClientAdmission>, TransactError> {
+        let Some(link) = Link::parse(token) else { return Ok(None) };
+        let step = |draft: &mut Draft<'_>| link.click(draft, &self.parts.challenges, admits);
+        self.on_ledger(&link.account, step).await
     }
 
-    /// Does claimed tasks, and strikes them. Gives how many were done. What this very request made due must be done, or
-    /// it fails; of what was left from before, only an erasure stands in the way of other requests.
-    async fn work_off(
+    /// Lets one client in, ten tries within an hour, after an act that the caller has proven: by a session of the account
+    /// with a fresh proof of the same or a stronger factor, or by the operator. `None` if the account has no such secret.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody is let in.
+    pub async fn admit_client(
         &self,
-        turn: &Turn,
         account: &AccountId,
-        tasks: &[DueTask],
-        made_now: bool,
-    ) -> Result<usize, Failure> {
-        let attempt = |task| async move {
-            match self.work(account, task).await {
-                Err(error) if !made_now && task.name != ERASE => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "work for the host is still due");
-                    Ok(Attempt::Later)
-                }
-                worked => worked.map(|()| Attempt::Done),
-            }
-        };
-        let worked = DueWork::held(&self.driver, turn).work_off(tasks, OnFailure::Stop, attempt).await?;
-        if let Some(fault) = &worked.unreleased {
-            tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
-        }
-        Ok(worked.result()?)
+        secret: GuessedSecret,
+        client: ClientTag,
+    ) -> Result<Option<ClientAdmission>, TransactError> {
+        self.on_ledger(account, |draft| unlock::admit(draft, &self.parts.challenges, secret, client)).await
     }
 
-    /// One task of this protocol's.
+    /// Lifts the waits and limits of a secret: the operator's act. Returns whether there was anything to lift.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nothing is lifted.
+    pub async fn unlock(&self, account: &AccountId, secret: GuessedSecret) -> Result<bool, TransactError> {
+        self.on_ledger(account, |draft| unlock::unlock(draft, &self.parts.challenges, secret)).await
+    }
+
+    /// Notes that the host has changed an account's login password: its wrong guesses end with the old one. Those who were
+    /// known stay known, and those in `changed_by` become known: the network of the client that made the change.
+    ///
+    /// # Errors
+    /// [`TransactError`]; call it again.
+    pub async fn password_changed(&self, account: &AccountId, changed_by: &[ClientTag]) -> Result<(), TransactError> {
+        let host = Generation::HOST;
+        self.on_ledger(account, |draft| guess::renew(draft, LOGIN_PASSWORD, host, host, changed_by)).await
+    }
+
+    /// Returns the name by which the guess ledger knows an app token.
+    #[must_use]
+    pub fn app_token_tag(&self, account: &AccountId, token: &AppTokenId) -> ClientTag {
+        self.parts.driver.client_tag(account, &client::token_credential(token))
+    }
+
+    /// Returns the name by which the guess ledger knows the network of an address.
+    #[must_use]
+    pub fn network_tag(&self, account: &AccountId, address: IpAddr) -> ClientTag {
+        self.parts.driver.client_tag(account, &Network::of(address).credential())
+    }
+
+    async fn on_ledger<T: Send>(
+        &self,
+        account: &AccountId,
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T, TransactError> {
+        self.parts.driver.transact(&Partition::account(account), keywright_challenge::SLOTS, step).await
+    }
+}
+
+impl<H: Host> HostWork for Parts<H> {
+    fn weight(&self, name: &str) -> Option<Weight> {
+        match name {
+            ERASE => Some(Weight::Blocking),
+            END_TOKEN => Some(Weight::Required),
+            UNLOCK_MAIL => Some(Weight::Later),
+            _ => None,
+        }
+    }
+
     async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
         match task.name.as_str() {
             ERASE => self.host.erase_data(account, &Erasure { id: task.id, since: task.since }).await,
@@ -254,34 +263,38 @@ impl<H: Host> Parts<H> {
                 let token = AppTokenId(String::from_utf8_lossy(&task.detail).into_owned());
                 self.host.end_app_token(account, &token).await
             }
+            UNLOCK_MAIL => match UnlockMail::of(account, task) {
+                Some(mail) => self.host.send_unlock_mail(account, &mail).await,
+                None => Err(HostError::new("a mail's record has an unknown form")),
+            },
             _ => Err(HostError::new("a task of another part was claimed")),
         }
     }
+}
 
-    /// Who proves a token, to the ledger: an app token is a known device once it has passed by one in the present epochs. A
-    /// change of factors makes it a stranger at their doors, not at the challenge's.
-    pub(crate) fn factor_tag(&self, draft: &mut Draft<'_>, caller: &Caller) -> Result<Option<DeviceTag>, StepError> {
-        let Login::AppToken(token) = &caller.login else { return Ok(None) };
-        let root = draft.root()?;
-        Ok(Some(DeviceTag::from_bytes(self.devices.tag(&[
-            b"factor",
-            caller.account.as_str().as_bytes(),
-            token.0.as_bytes(),
-            &root.credential_epoch.to_be_bytes(),
-            &root.factor_epoch.to_be_bytes(),
-        ]))))
-    }
-
-    /// Who proves the challenge, to the ledger: an app token is a known device once it has opened a session in the
-    /// present epoch; a login by password is a stranger.
-    pub(crate) fn prover(&self, draft: &mut Draft<'_>, caller: &Caller) -> Result<Prover, StepError> {
-        let Login::AppToken(token) = &caller.login else { return Ok(Prover::stranger()) };
-        let epoch = draft.root()?.credential_epoch;
-        let tag = |epoch: u64| {
-            let account = caller.account.as_str().as_bytes();
-            DeviceTag::from_bytes(self.devices.tag(&[b"challenge", account, token.0.as_bytes(), &epoch.to_be_bytes()]))
-        };
-        Ok(Prover::with_tag(tag(epoch)).passing_in_next_epoch(tag(epoch.saturating_add(1))))
+impl<H: Host> Parts<H> {
+    /// Runs an endpoint's step: first whatever is still due, then the session, the step, the commit, and what that commit
+    /// made due. Nothing of the account is held while the host works.
+    pub(crate) async fn step<T: Release + Send>(
+        &self,
+        caller: &Caller,
+        slots: &[&[SlotName]],
+        mut step: impl FnMut(&mut Draft<'_>, &mut Session) -> Result<T, StepError> + Send,
+    ) -> Result<Stepped<T::Released>, Failure> {
+        let fresh = keywright_core::random_bytes(&**self.driver.entropy()).map_err(TransactError::from)?;
+        let slots: Vec<SlotName> = [SESSIONS.name(), SESSION.at(fresh).name()]
+            .into_iter()
+            .chain(caller.presented.as_ref().map(Presented::slot))
+            .chain(slots.iter().copied().flatten().copied())
+            .collect();
+        let (value, id) = frame::run(&self.driver, &caller.account, self, &slots, |draft| {
+            let presented = caller.presented.as_ref();
+            let mut session = Session::find(draft, &caller.account, &caller.login, presented, fresh)?;
+            let value = step(draft, &mut session)?;
+            Ok((value, Plain(session.answer_id(draft)?)))
+        })
+        .await?;
+        Ok(Stepped { value, id })
     }
 
     /// The id for an answer without a look at the records: the one that came, so that a passing fault does not make a
@@ -299,11 +312,9 @@ impl<H: Host> Parts<H> {
             Failure::Transact(TransactError::Unknown(_)) if endpoint == Endpoint::ChallengeSet => {
                 ApiError::UPDATE_FAILED
             }
-            Failure::Transact(TransactError::Step(
-                unreadable @ (StepError::Open(_) | StepError::Decode(_) | StepError::Integrity(_)),
-            )) => match endpoint {
+            Failure::Transact(TransactError::Step(unreadable)) if unreadable.is_damage() => match endpoint {
                 Endpoint::SessionRequest | Endpoint::ChallengeGet => ApiError::LOADING_FAILED,
-                Endpoint::SessionOpen if concerns(unreadable, Slot::Keychain) => ApiError::KEYCHAIN_FAILED,
+                Endpoint::SessionOpen if concerns(unreadable, KEYCHAIN.name()) => ApiError::KEYCHAIN_FAILED,
                 Endpoint::SessionOpen | Endpoint::ChallengeSet => ApiError::VERIFICATION_FAILED,
                 Endpoint::KeychainGet => ApiError::KEYCHAIN_FAILED,
                 _ => ApiError::FAILED,
@@ -318,24 +329,16 @@ impl<H: Host> Parts<H> {
 
 impl<T> Stepped<T> {
     /// The answer, made of the committed value.
-    pub(crate) fn answer(
-        self,
-        make: impl FnOnce(T, &Receipt) -> Result<Result<Reply, ApiError>, Failure>,
-    ) -> Result<Answer, Failure> {
-        Ok(Answer { result: make(self.value, &self.receipt)?, id: self.id })
+    pub(crate) fn answer(self, make: impl FnOnce(T) -> Result<Reply, ApiError>) -> Answer {
+        Answer { result: make(self.value), id: self.id }
     }
 }
 
-/// This protocol's tasks. Other parts' are theirs: claiming one would keep it from them.
-fn is_ours(name: &str) -> bool {
-    [ERASE, END_TOKEN].contains(&name)
-}
-
 /// Whether an error is about a record.
-pub(crate) fn concerns(error: &StepError, slot: Slot) -> bool {
+pub(crate) fn concerns(error: &StepError, slot: SlotName) -> bool {
     match error {
         StepError::Open(error) => error.slot() == slot.to_text(),
-        StepError::Decode(found) | StepError::Integrity(found) => *found == slot,
+        StepError::Decode(found) | StepError::Damaged(Damage::Record(found)) => *found == slot,
         _ => false,
     }
 }
@@ -395,7 +398,7 @@ pub(crate) fn unauthorized() -> Response<Bytes> {
     response
 }
 
-/// A body over the limit: said before anything is looked at, login included.
+/// A body over the limit: answered before anything is looked at, login included.
 #[cfg(feature = "tower")]
 pub(crate) fn too_large() -> Response<Bytes> {
     refuse(&ApiError::TOO_LARGE)
@@ -426,9 +429,6 @@ fn allow(endpoint: Endpoint, reset: ResetStyle) -> HeaderValue {
         _ => HeaderValue::from_static("GET, POST, OPTIONS"),
     }
 }
-
-/// The login password's secret is only ever borrowed; named here so that `login` and `endpoints` agree on the type.
-pub(crate) type Password = SecretString;
 
 impl<H> Clone for Nextcloud<H> {
     fn clone(&self) -> Self {

@@ -9,25 +9,34 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, Entropy, EntropyError, KeyringError, SecretBytes, UnixSeconds, WrapKey};
-use keywright_store::{Draft, Epochs, Record, Root, Slot, StepError};
+use keywright_core::{AccountId, Client, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_store::slot::Expiring;
+use keywright_store::{Draft, Epochs, Record, Root, SlotFamily, SlotName, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use self::list::Listed;
+pub(crate) use self::list::{NoRoom, SESSIONS};
 use crate::Login;
-use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
+use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS, SESSION_LIFETIME};
+
+mod list;
 
 /// Length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
 /// The last use is written only when it is older than a tenth of the lifetime (`decisions.md` 17).
 const TOUCH_AFTER: u64 = SESSION_LIFETIME / 10;
-/// How far servers' clocks may differ: a session made this far in the future is still one, beyond it is void.
-const CLOCK_SKEW: u64 = 60;
 /// Purpose of the index key under an id's tag.
 const TAG_PURPOSE: &str = "nextcloud-session";
-/// Info of the keys that an id's secret gives (`security.md` § 10).
+/// Info of the keys that follow from an id's secret (`security.md` § 10).
 const KEYS_INFO: &[u8] = b"keywright/v1/session";
+
+/// What each session keeps; without it the session is void.
+pub(crate) const SESSION: SlotFamily<Saved, Expiring> = SlotFamily::expiring("session", MAX_SESSIONS_U16);
+
+#[expect(clippy::cast_possible_truncation, reason = "sixteen")]
+const MAX_SESSIONS_U16: u16 = MAX_SESSIONS as u16;
 
 /// An id as a client sent it: well formed, not yet verified.
 pub(crate) struct Presented {
@@ -55,8 +64,8 @@ impl Presented {
     }
 
     /// The slot of its record, if it has one.
-    pub(crate) const fn slot(&self) -> Slot {
-        Slot::Session(self.selector)
+    pub(crate) const fn slot(&self) -> SlotName {
+        SESSION.at(self.selector).name()
     }
 
     /// The text as it was sent: only characters of base64url.
@@ -65,19 +74,14 @@ impl Presented {
     }
 
     /// Its selector, if the id is ours and of the present epoch.
-    pub(crate) fn verified(
-        &self,
-        draft: &Draft<'_>,
-        account: &AccountId,
-        epoch: u64,
-    ) -> Result<Option<[u8; 16]>, StepError> {
-        Ok(self.is_ours(draft, account, epoch)?.then_some(self.selector))
+    pub(crate) fn verified(&self, draft: &Draft<'_>, account: &AccountId, epoch: u64) -> Option<&[u8; 16]> {
+        self.is_ours(draft, account, epoch).then_some(&self.selector)
     }
 
-    fn is_ours(&self, draft: &Draft<'_>, account: &AccountId, epoch: u64) -> Result<bool, StepError> {
+    fn is_ours(&self, draft: &Draft<'_>, account: &AccountId, epoch: u64) -> bool {
         use subtle::ConstantTimeEq;
-        let tag = tag(draft, account, epoch, &self.selector, &self.secret)?;
-        Ok(tag.ct_eq(&self.tag).into())
+        let tag = tag(draft, account, epoch, &self.selector, &self.secret);
+        tag.ct_eq(&self.tag).into()
     }
 }
 
@@ -87,26 +91,25 @@ impl std::fmt::Debug for Presented {
     }
 }
 
-/// A saved session. Even with the dump and the keyring it opens nothing: verifier and key follow from the id's secret.
+/// What a session keeps. Even with the dump and the keyring it opens nothing: verifier and key follow from the id's
+/// secret. When it was made and used is in the list.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+pub(crate) struct Saved {
     salt: [u8; 32],
     verifier: [u8; 32],
     /// The user key, wrapped with the session's key; only in a session that has proven the challenge.
     user_key: Option<Vec<u8>>,
-    authorized: bool,
     /// The login it belongs to: another kind of login does not get it.
     login: [u8; 16],
-    epoch: u64,
-    made: UnixSeconds,
-    used: UnixSeconds,
+    /// The client that opened it, as the guess ledger knows it; only in a session that has proven the challenge.
+    opened_by: Option<ClientTag>,
     /// A two-factor token that was right when the passphrase was not.
     credit: Option<Credit>,
 }
 
 /// What is left of a spent two-factor token, in the session that gave it and for `session/open` alone (`decisions.md` 18).
 #[derive(Serialize, Deserialize)]
-struct Credit {
+pub(crate) struct Credit {
     made: UnixSeconds,
     /// Passphrases that may still be tried.
     tries: u8,
@@ -126,23 +129,15 @@ impl Record for Saved {
     const SCHEMA: u16 = 1;
 }
 
-/// Which sessions are live. One that is not listed is void, so dropping an entry ends a session; its row goes with the
-/// sweep.
-#[derive(Default, Serialize, Deserialize)]
-struct SessionList {
-    entries: Vec<Listed>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Listed {
-    selector: [u8; 16],
-    authorized: bool,
-    epoch: u64,
-    made: UnixSeconds,
-}
-
-impl Record for SessionList {
-    const SCHEMA: u16 = 1;
+/// For what a session is saved: that decides whose place it may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Saving<'k> {
+    /// A request that has proven nothing: a reset code, a credit.
+    Asking,
+    /// Opened without a challenge.
+    Unproven,
+    /// Opened with a proof, which gave the user key, by a client.
+    Proven { user_key: &'k UserKey, by: &'k Client },
 }
 
 /// The session of one request, inside its draft.
@@ -150,13 +145,14 @@ pub(crate) struct Session {
     account: AccountId,
     login: [u8; 16],
     /// Where it is saved if it must be. Drawn once for all attempts: the slot of a new record must be loaded before it is
-    /// put, so the attempt that is run again with it loaded must name the same one.
+    /// put, so the attempt that is run again must name the same one.
     fresh: [u8; 16],
     /// The id to answer with, if the one that came can stay.
     id: Option<Zeroizing<String>>,
     selector: Option<[u8; 16]>,
     authorized: bool,
     user_key: Option<UserKey>,
+    opened_by: Option<ClientTag>,
     credit: bool,
 }
 
@@ -171,13 +167,13 @@ impl Session {
         fresh: [u8; 16],
     ) -> Result<Self, StepError> {
         let session = Self { fresh, ..Self::look(draft, account, login, presented)? };
-        if let (Some(selector), Some(presented)) = (session.selector, presented)
-            && let Some(mut saved) = draft.read::<Saved>(Slot::Session(selector))?
-            && draft.now().since(saved.used) > TOUCH_AFTER
+        let Some(selector) = session.selector else { return Ok(session) };
+        let (now, mut list) = (draft.now(), list::read(draft)?);
+        if let Some(entry) = list.find_mut(&selector)
+            && now.since(entry.used) > TOUCH_AFTER
         {
-            saved.used = draft.now();
-            let purge = saved.purge_after();
-            draft.put(presented.slot(), &saved, Some(purge))?;
+            entry.used = now;
+            draft.put(SESSIONS, &list)?;
         }
         Ok(session)
     }
@@ -190,7 +186,7 @@ impl Session {
         presented: Option<&Presented>,
     ) -> Result<Self, StepError> {
         let root = draft.root()?;
-        let login = login_tag(draft, account, login)?;
+        let login = login_tag(draft, account, login);
         let mut session = Self {
             account: account.clone(),
             login,
@@ -199,27 +195,36 @@ impl Session {
             selector: None,
             authorized: false,
             user_key: None,
+            opened_by: None,
             credit: false,
         };
-        let Some(presented) = presented else { return Ok(session) };
-        if !presented.is_ours(draft, account, root.credential_epoch)? {
+        let Some(presented) = presented.filter(|id| id.is_ours(draft, account, root.credential_epoch)) else {
             return Ok(session);
-        }
+        };
         session.id = Some(presented.text.clone());
-        let listed = list(draft)?.entries.iter().any(|entry| entry.selector == presented.selector);
-        let Some(saved) = draft.read::<Saved>(presented.slot())? else { return Ok(session) };
+        let listed = list::read(draft)?.entries.into_iter().find(|entry| entry.selector == presented.selector);
+        let Some(saved) = draft.read(SESSION.at(presented.selector))? else {
+            // A record that is gone ends the session: its id must not live on without one.
+            if listed.is_some() {
+                session.id = None;
+            }
+            return Ok(session);
+        };
         let (verifier, key) = keys(account, presented.secret.expose(), &saved.salt)?;
-        if !listed || !saved.is_live(draft, &root) || saved.login != login || !verifier.ct_eq(&saved.verifier) {
+        let Some(listed) = listed
+            .filter(|listed| listed.is_live(draft, &root) && saved.login == login && verifier.ct_eq(&saved.verifier))
+        else {
             // The id stays void for good: its record is dead, so it must not come back without one.
             session.id = None;
             return Ok(session);
-        }
+        };
         if let Some(wrapped) = &saved.user_key {
             let user_key = key.unwrap_secret(wrapped).ok_or(StepError::Crypto)?;
             session.user_key = Some(UserKey::from_secret(user_key));
         }
         session.selector = Some(presented.selector);
-        session.authorized = saved.authorized;
+        session.authorized = listed.authorized;
+        session.opened_by = saved.opened_by;
         session.credit = saved.credit.is_some_and(|credit| credit.is_live(draft, &root));
         Ok(session)
     }
@@ -239,26 +244,30 @@ impl Session {
         self.selector.as_ref()
     }
 
-    /// Saves the session under a **new** id, ends the old one, and makes room. `false` if there is none: sixteen others
-    /// are authorized and this one is not.
-    pub(crate) fn save(
-        &mut self,
-        draft: &mut Draft<'_>,
-        authorized: bool,
-        user_key: Option<&UserKey>,
-    ) -> Result<bool, StepError> {
+    /// The client that opened it, in a session that has proven the challenge.
+    pub(crate) const fn opened_by(&self) -> Option<ClientTag> {
+        self.opened_by
+    }
+
+    /// The selector under which it would be saved.
+    pub(crate) const fn next_selector(&self) -> &[u8; 16] {
+        &self.fresh
+    }
+
+    /// Saves the session under a **new** id, ends the old one, and makes room.
+    pub(crate) fn save(&mut self, draft: &mut Draft<'_>, saving: Saving<'_>) -> Result<Result<(), NoRoom>, StepError> {
         let root = draft.root()?;
-        let mut list = list(draft)?;
-        let (now, epoch) = (draft.now(), root.credential_epoch);
-        if let Some(old) = self.selector {
-            list.entries.retain(|entry| entry.selector != old);
-            draft.delete(Slot::Session(old))?;
+        let mut list = list::read(draft)?;
+        list.entries.retain(|entry| Some(entry.selector) != self.selector && entry.is_live(draft, &root));
+        if let Err(none) = list.make_room(draft, saving) {
+            return Ok(Err(none));
         }
-        list.entries.retain(|entry| entry.epoch == epoch && now.since(entry.made) <= SESSION_ABSOLUTE);
-        if !list.make_room(draft, &root, authorized)? {
-            return Ok(false);
-        }
-        let selector = self.fresh;
+        list.delete_others(draft)?;
+        let (user_key, opened_by) = match saving {
+            Saving::Asking | Saving::Unproven => (None, None),
+            Saving::Proven { user_key, by } => (Some(user_key), by.tag()),
+        };
+        let (selector, authorized, now) = (self.fresh, !matches!(saving, Saving::Asking), draft.now());
         let secret = SecretBytes::<32>::random(draft.entropy())?;
         let salt: [u8; 32] = draft.random()?;
         let (verifier, key) = keys(&self.account, secret.expose(), &salt)?;
@@ -267,22 +276,22 @@ impl Session {
             salt,
             verifier: *verifier.expose(),
             user_key: wrapped.map_err(|_| StepError::Crypto)?,
-            authorized,
             login: self.login,
-            epoch,
-            made: now,
-            used: now,
+            opened_by,
             credit: None,
         };
-        draft.put(Slot::Session(selector), &saved, Some(saved.purge_after()))?;
-        list.entries.push(Listed { selector, authorized, epoch, made: now });
-        draft.put(Slot::Sessions, &list, None)?;
-        self.id = Some(id(draft, &self.account, epoch, &selector, &secret)?);
+        let epoch = root.credential_epoch;
+        let listed = Listed { selector, authorized, proven: user_key.is_some(), epoch, made: now, used: now };
+        draft.put_until(SESSION.at(selector), &saved, listed.purge_after())?;
+        list.entries.push(listed);
+        draft.put(SESSIONS, &list)?;
+        self.id = Some(id(draft, &self.account, epoch, &selector, &secret));
         self.selector = Some(selector);
         self.authorized = authorized;
         self.user_key = user_key.map(UserKey::duplicate);
+        self.opened_by = opened_by;
         self.credit = false;
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// Whether a token was right here, a passphrase may still be tried on it, and it is not too long ago.
@@ -291,9 +300,9 @@ impl Session {
     }
 
     /// Keeps a credit for a token that is spent, in a record under a new id if there is none. Without room for one there
-    /// is no credit: it is a courtesy, and drops no authorized session.
+    /// is no credit: it is a courtesy, and takes no proven session's place.
     pub(crate) fn keep_credit(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        if self.selector.is_none() && !self.save(draft, false, None)? {
+        if self.selector.is_none() && self.save(draft, Saving::Asking)?.is_err() {
             return Ok(());
         }
         let (made, epochs) = (draft.now(), draft.root()?.epochs());
@@ -315,19 +324,22 @@ impl Session {
         draft: &mut Draft<'_>,
         change: impl FnOnce(Option<Credit>) -> Option<Credit>,
     ) -> Result<(), StepError> {
-        let slot = Slot::Session(self.selector.ok_or(StepError::Misuse("a credit without a session"))?);
-        let saved = draft.read::<Saved>(slot)?.ok_or(StepError::Misuse("a live session without a record"))?;
+        let selector = self.selector.ok_or(StepError::Misuse("a credit without a session"))?;
+        let lost = StepError::Misuse("a live session without a record");
+        let purge_after =
+            list::read(draft)?.find_mut(&selector).map(|entry| entry.purge_after()).ok_or(lost.clone())?;
+        let saved = draft.read(SESSION.at(selector))?.ok_or(lost)?;
         let saved = Saved { credit: change(saved.credit), ..saved };
-        draft.put(slot, &saved, Some(saved.purge_after()))
+        draft.put_until(SESSION.at(selector), &saved, purge_after)
     }
 
     /// Ends the session. What the answer carries is a new id without a record.
     pub(crate) fn close(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         if let Some(selector) = self.selector.take() {
-            let mut list = list(draft)?;
+            let mut list = list::read(draft)?;
             list.entries.retain(|entry| entry.selector != selector);
-            draft.put(Slot::Sessions, &list, None)?;
-            draft.delete(Slot::Session(selector))?;
+            draft.put(SESSIONS, &list)?;
+            draft.delete(SESSION.at(selector))?;
         }
         self.forget();
         Ok(())
@@ -339,6 +351,7 @@ impl Session {
         self.selector = None;
         self.authorized = false;
         self.user_key = None;
+        self.opened_by = None;
         self.credit = false;
     }
 
@@ -350,52 +363,9 @@ impl Session {
                 let epoch = draft.root()?.credential_epoch;
                 let selector = draft.random()?;
                 let secret = SecretBytes::random(draft.entropy())?;
-                id(draft, &self.account, epoch, &selector, &secret)
+                Ok(id(draft, &self.account, epoch, &selector, &secret))
             }
         }
-    }
-}
-
-impl SessionList {
-    /// Makes room for one more: who is dead goes first, then the oldest that is weaker. An unauthorized session drops no
-    /// authorized one. The rows go too, so that opening again and again leaves no more of them than there are sessions.
-    fn make_room(&mut self, draft: &mut Draft<'_>, root: &Root, authorized: bool) -> Result<bool, StepError> {
-        if self.entries.len() < MAX_SESSIONS {
-            return Ok(true);
-        }
-        for entry in std::mem::take(&mut self.entries) {
-            let saved = draft.read::<Saved>(Slot::Session(entry.selector))?;
-            if saved.is_some_and(|saved| saved.is_live(draft, root)) {
-                self.entries.push(entry);
-            } else {
-                draft.delete(Slot::Session(entry.selector))?;
-            }
-        }
-        if self.entries.len() < MAX_SESSIONS {
-            return Ok(true);
-        }
-        // The list is in the order of making: the first of its kind is the oldest.
-        let weakest = self.entries.iter().position(|entry| !entry.authorized).or(authorized.then_some(0));
-        let Some(weakest) = weakest else { return Ok(false) };
-        let weakest = self.entries.remove(weakest);
-        draft.delete(Slot::Session(weakest.selector))?;
-        Ok(true)
-    }
-}
-
-impl Saved {
-    fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
-        let now = draft.now();
-        self.epoch == root.credential_epoch
-            && self.made <= now.plus(CLOCK_SKEW)
-            && self.made >= draft.keyring().fence()
-            && now.since(self.used) <= SESSION_LIFETIME
-            && now.since(self.made) <= SESSION_ABSOLUTE
-    }
-
-    /// Dead by then, whatever happens; a day of grace for clocks.
-    const fn purge_after(&self) -> UnixSeconds {
-        self.made.plus(2 * SESSION_ABSOLUTE)
     }
 }
 
@@ -404,28 +374,18 @@ pub(crate) fn unknown_id(entropy: &dyn Entropy) -> Result<Zeroizing<String>, Ent
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(keywright_core::random_bytes::<64>(entropy)?)))
 }
 
-fn list(draft: &mut Draft<'_>) -> Result<SessionList, StepError> {
-    Ok(draft.read::<SessionList>(Slot::Sessions)?.unwrap_or_default())
-}
-
 /// The tag that binds a session to its login: an app token, or the login password.
-fn login_tag(draft: &Draft<'_>, account: &AccountId, login: &Login) -> Result<[u8; 16], StepError> {
-    let key = draft.keyring().index(TAG_PURPOSE).map_err(crypto)?;
-    Ok(match login {
+fn login_tag(draft: &Draft<'_>, account: &AccountId, login: &Login) -> [u8; 16] {
+    let key = draft.keyring().index(TAG_PURPOSE);
+    match login {
         Login::AppToken(token) => key.tag(&[b"app-token", account.as_str().as_bytes(), token.0.as_bytes()]),
         Login::Password => key.tag(&[b"password", account.as_str().as_bytes()]),
-    })
+    }
 }
 
-fn tag(
-    draft: &Draft<'_>,
-    account: &AccountId,
-    epoch: u64,
-    selector: &[u8; 16],
-    secret: &SecretBytes<32>,
-) -> Result<[u8; 16], StepError> {
-    let key = draft.keyring().index(TAG_PURPOSE).map_err(crypto)?;
-    Ok(key.tag(&[b"id", account.as_str().as_bytes(), &epoch.to_be_bytes(), selector, secret.expose()]))
+fn tag(draft: &Draft<'_>, account: &AccountId, epoch: u64, selector: &[u8; 16], secret: &SecretBytes<32>) -> [u8; 16] {
+    let key = draft.keyring().index(TAG_PURPOSE);
+    key.tag(&[b"id", account.as_str().as_bytes(), &epoch.to_be_bytes(), selector, secret.expose()])
 }
 
 fn id(
@@ -434,15 +394,15 @@ fn id(
     epoch: u64,
     selector: &[u8; 16],
     secret: &SecretBytes<32>,
-) -> Result<Zeroizing<String>, StepError> {
-    let tag = tag(draft, account, epoch, selector, secret)?;
+) -> Zeroizing<String> {
+    let tag = tag(draft, account, epoch, selector, secret);
     let mut bytes = Zeroizing::new(Vec::with_capacity(64));
     bytes.extend_from_slice(selector);
     bytes.extend_from_slice(secret.expose());
     bytes.extend_from_slice(&tag);
     let mut text = Zeroizing::new(String::with_capacity(ID_CHARS));
     URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
-    Ok(text)
+    text
 }
 
 /// HKDF(ikm secret, salt of the record, info `keywright/v1/session ‖ LP(account)`): 32 bytes verifier, 32 bytes key.
@@ -455,10 +415,6 @@ fn keys(account: &AccountId, secret: &[u8; 32], salt: &[u8; 32]) -> Result<(Secr
     let verifier = SecretBytes::from_slice(verifier).map_err(|_| StepError::Crypto)?;
     let key = SecretBytes::from_slice(key).map_err(|_| StepError::Crypto)?;
     Ok((verifier, WrapKey::from_key(key, info)))
-}
-
-pub(crate) fn crypto(_: KeyringError) -> StepError {
-    StepError::Crypto
 }
 
 #[cfg(test)]

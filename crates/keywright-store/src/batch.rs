@@ -73,7 +73,9 @@ pub struct Write {
     pub revision: Revision,
     /// The root's new sealed body.
     pub root: Bytes,
-    /// From when on a sweep may drop the **whole** partition, with everything in it. `None`: never.
+    /// From when on a sweep may drop the **whole** partition, with everything in it. `None`: never. A store whose horizon
+    /// stands later than a day before this moment keeps a day after its horizon instead: a writer whose clock is behind must
+    /// not have its partition swept while a late commit may still arrive.
     pub purge_after: Option<UnixSeconds>,
     /// The earliest moment at which the partition has due work. `None`: it has none. Kept beside the root, indexed, so
     /// that looking for due work does not read the store.

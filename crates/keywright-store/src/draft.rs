@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::loaded::Loaded;
 use crate::record::{Record, RecordError, encode};
 use crate::root::Root;
-use crate::slot::{Expiring, Lasting, Slot, SlotName};
+use crate::slot::{Expiring, Lasting, Slot, SlotKinds, SlotName};
 use crate::step_error::{Damage, StepError};
 use crate::{Partition, Revision, Standing, Tentative, VaultWrite};
 
@@ -64,6 +64,8 @@ pub(crate) struct Env<'a> {
     pub(crate) now: UnixSeconds,
     /// Up to here expired entries may be dropped: the horizon of the store, as far as this process has heard of it.
     pub(crate) horizon: UnixSeconds,
+    /// The declared kinds of slots; `None` takes any.
+    pub(crate) kinds: Option<&'a SlotKinds>,
 }
 
 /// One partition, as one attempt of a step sees it.
@@ -81,6 +83,8 @@ pub struct Draft<'a> {
     grants: bool,
     /// Inside a host's own transaction: no guess may be checked here.
     spending: bool,
+    /// Whether this attempt has the partition to itself in this process: only then is a guess compared.
+    held: bool,
     standing: Standing,
 }
 
@@ -108,8 +112,15 @@ impl<'a> Draft<'a> {
             opened: BTreeMap::new(),
             grants: false,
             spending: false,
+            held: false,
             standing: Standing::Known,
         }
+    }
+
+    /// The same, for an attempt that has the partition to itself.
+    pub(crate) const fn held(mut self, held: bool) -> Self {
+        self.held = held;
+        self
     }
 
     /// The same, for a step inside a host's own transaction: it may spend what was granted, but the guess ledger cannot
@@ -182,6 +193,12 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub const fn exists(&self) -> bool {
         self.staged.state.is_some()
+    }
+
+    /// Whether no slot of the partition holds a record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names().is_empty()
     }
 
     /// The root. In an account's partition it must exist; elsewhere a missing one reads as one of epoch 0.
@@ -392,9 +409,6 @@ impl<'a> Draft<'a> {
             created: self.env.now,
             seeded: root.seeded,
         };
-        if !kept.contains_key(&crate::due::DUE.name()) {
-            self.staged.due_at = None;
-        }
         self.staged.writes = kept;
         self.staged.vault = None;
         self.staged.erase = true;
@@ -450,7 +464,7 @@ impl<'a> Draft<'a> {
         let before = self.staged.clone();
         let result = step(self);
         let after = std::mem::replace(&mut self.staged, before);
-        Ok(Judged { outcome: result?, based_on: self.staged.version, after, step })
+        Ok(Judged { outcome: result?, attempt: self.attempt, based_on: self.staged.version, after, step })
     }
 
     /// Books a held verdict. If other steps were booked since, it is reached again on the state they left, so that no
@@ -462,6 +476,9 @@ impl<'a> Draft<'a> {
     where
         F: Fn(&mut Draft<'a>) -> Result<T, StepError>,
     {
+        if judged.attempt != self.attempt {
+            return Err(StepError::Misuse("a verdict of another attempt"));
+        }
         if judged.based_on != self.staged.version {
             return (judged.step)(self);
         }
@@ -469,9 +486,16 @@ impl<'a> Draft<'a> {
         Ok(judged.outcome)
     }
 
-    /// Notes who guesses, for the queue in front of the commit.
-    pub(crate) const fn set_standing(&mut self, standing: Standing) {
+    /// Whether a guess may be compared now. Without the partition in hand parallel guesses would all be judged by one
+    /// ledger, and those that find the queue full would never be charged.
+    pub(crate) fn admit_guess(&mut self, standing: Standing) -> Result<(), StepError> {
         self.standing = standing;
+        if self.held { Ok(()) } else { Err(StepError::NeedsPartition(standing)) }
+    }
+
+    /// Notes that something is granted: the batch is committed even if it changes nothing.
+    pub(crate) const fn grant(&mut self) {
+        self.grants = true;
     }
 
     /// Notes when the partition has due work next.
@@ -534,6 +558,10 @@ impl<'a> Draft<'a> {
     fn intact(&mut self, name: SlotName) -> Result<(), StepError> {
         self.forbid_guess(name)?;
         self.root()?;
+        if !self.loaded.records.contains_key(&name) && !self.loaded.root.contents.contains_key(&name) {
+            // Nothing is there that could be lost: an id that the step has just drawn.
+            return Ok(());
+        }
         self.plain(name).map(|_| ())
     }
 
@@ -584,6 +612,7 @@ impl fmt::Debug for Draft<'_> {
 #[must_use = "a verdict that is not staged counts nothing"]
 pub struct Judged<T, F> {
     outcome: T,
+    attempt: Revision,
     based_on: u64,
     after: Staged,
     step: F,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use keywright_core::{
     AccountId, ClientTag, Clock, ClockError, Entropy, EntropyError, Keyring, LedgerPolicy, SecurityEvent, SystemClock,
@@ -11,12 +12,13 @@ use keywright_core::{
 };
 
 use crate::draft::{Draft, Env};
+use crate::due::DUE;
 use crate::loaded::Loaded;
 use crate::locks::PartitionLocks;
 use crate::release::{Release, WrongReceipt};
 use crate::slot::{SlotKind, SlotKinds, SlotKindsError, SlotName};
 use crate::step_error::StepError;
-use crate::{BoxError, LoadError, Partition, RecordStore};
+use crate::{BoxError, BoxFuture, LoadError, Partition, RecordStore};
 
 mod attempt;
 mod log;
@@ -50,6 +52,15 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
     }
 }
 
+/// How long a commit may take before its answer is no longer waited for, in seconds. What became of it is settled then.
+pub const COMMIT_SECONDS: u64 = 2;
+
+/// Waits, by the runtime's own timer: this crate knows no runtime. With tokio it is one line around `tokio::time::sleep`.
+pub trait Timer: std::fmt::Debug + Send + Sync {
+    /// Ends after `duration`.
+    fn wait(&self, duration: Duration) -> BoxFuture<'_, ()>;
+}
+
 /// Runs steps on a store. Cheap to clone; one per server.
 #[derive(Clone)]
 pub struct Driver {
@@ -65,6 +76,7 @@ struct Parts {
     kinds: Option<SlotKinds>,
     observer: Option<Arc<dyn Observer>>,
     events_kept: u64,
+    deadline: Option<(Arc<dyn Timer>, Duration)>,
     locks: Arc<PartitionLocks>,
     horizon: AtomicU64,
 }
@@ -81,6 +93,7 @@ pub struct DriverBuilder {
     kinds: Option<Vec<SlotKind>>,
     observer: Option<Arc<dyn Observer>>,
     events_kept: u64,
+    deadline: Option<(Arc<dyn Timer>, Duration)>,
     max_waiting: (usize, usize),
 }
 
@@ -122,6 +135,13 @@ impl DriverBuilder {
         self
     }
 
+    /// Gives up waiting for a commit after `limit` ([`COMMIT_SECONDS`] is a good one), so that a store that hangs does not
+    /// hold an account for ever; what became of the commit is settled then. Default: no limit, for want of a timer.
+    pub fn commit_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
+        self.deadline = Some((timer, limit));
+        self
+    }
+
     /// How many commits may wait for one partition: of known clients, and of unknown ones. Defaults [`MAX_WAITING`] and
     /// [`MAX_WAITING_UNKNOWN`].
     pub const fn max_waiting(mut self, known: usize, unknown: usize) -> Self {
@@ -152,6 +172,7 @@ impl DriverBuilder {
                 kinds,
                 observer: self.observer,
                 events_kept: self.events_kept,
+                deadline: self.deadline,
                 locks: PartitionLocks::new(known, unknown),
                 horizon: AtomicU64::new(0),
             }),
@@ -177,6 +198,7 @@ impl Driver {
             kinds: None,
             observer: None,
             events_kept: EVENTS_KEPT,
+            deadline: None,
             max_waiting: (MAX_WAITING, MAX_WAITING_UNKNOWN),
         }
     }
@@ -252,6 +274,10 @@ impl Driver {
     pub async fn ensure_account(&self, account: &AccountId) -> Result<AccountCreation, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             if draft.exists() {
+                if draft.is_empty() {
+                    // It was erased, and is wanted again.
+                    draft.make_permanent()?;
+                }
                 return Ok(AccountCreation::AlreadyExists);
             }
             draft.create_account().map(|_| AccountCreation::Created)
@@ -259,8 +285,9 @@ impl Driver {
         self.transact(&account.into(), &[], step).await
     }
 
-    /// Drops everything that is kept about an account but its security log, and voids whatever was made for it. An account
-    /// that does not exist is left as it is.
+    /// Drops everything that is kept about an account but its security log and what the host still owes (a notice, say), and
+    /// voids whatever was made for it. The log goes when it is old enough, and with it the account's last trace, unless it is
+    /// made anew. An account that does not exist is left as it is.
     ///
     /// # Errors
     /// [`TransactError`]; after [`TransactError::Unknown`] it may be erased. Call it again.
@@ -269,9 +296,11 @@ impl Driver {
             if !draft.exists() {
                 return Ok(Erasure::NoAccount);
             }
-            draft.erase(&[]).map(|_| Erasure::Erased)
+            draft.erase(&[DUE.name()])?;
+            draft.expire_partition(draft.now().plus(self.parts.events_kept))?;
+            Ok(Erasure::Erased)
         };
-        self.transact(&account.into(), &[], step).await
+        self.transact(&account.into(), &[DUE.name()], step).await
     }
 
     /// Runs a step on one partition, commits what it leaves, and only then gives its outcome out, with everything
@@ -363,6 +392,7 @@ impl Driver {
             ledger_policy: &parts.ledger_policy,
             now: parts.clock.now()?,
             horizon,
+            kinds: parts.kinds.as_ref(),
         })
     }
 

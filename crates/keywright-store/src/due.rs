@@ -97,6 +97,12 @@ impl DueTask {
         self.next_try(now).max(claimed).max(self.since.min(now))
     }
 
+    /// Whether its claim may be respected by others for no more than the differences of clocks: whoever is at it must claim it
+    /// anew before going on.
+    fn claim_is_old(&self, now: UnixSeconds) -> bool {
+        self.claim.is_none_or(|claim| now.since(claim.made) >= CLAIM_SECONDS || claim.made > now)
+    }
+
     /// The same task under the same claim.
     fn is(&self, claimed: &Self) -> bool {
         self.id == claimed.id && self.claim == claimed.claim
@@ -126,8 +132,11 @@ impl Record for DueList {
     const SCHEMA: u16 = 1;
 }
 
+/// The most bytes of a task's detail.
+pub const MAX_DETAIL: usize = 4_096;
+
 /// What is to be done, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a task is added by `add`"]
 pub struct NewTask<'n> {
     name: &'n str,
@@ -155,12 +164,22 @@ impl<'n> NewTask<'n> {
     }
 }
 
+impl fmt::Debug for NewTask<'_> {
+    /// Without the detail: it may hold the token of a link.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewTask").field("name", &self.name).field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
 /// Adds a task to the batch that makes it necessary, claimed by whoever commits that batch: do it at once after the
 /// commit. Returns the task.
 ///
 /// # Errors
 /// [`StepError::TooMuchDue`] if [`MAX_DUE`] tasks are due and none may be evicted; else as reading does.
 pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError> {
+    if new.detail.len() > MAX_DETAIL {
+        return Err(StepError::Misuse("a due task's detail is too long"));
+    }
     let now = draft.now();
     let mut list = read(draft)?;
     list.tasks.retain(|task| !task.is_over(now));
@@ -270,6 +289,23 @@ pub fn put_back(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepEr
         returned = true;
     }
     if returned { write(draft, &list) } else { Ok(()) }
+}
+
+/// Claims a task once more that is still under the same claim, so that others respect it for as long again. `None` if it
+/// went to somebody else, or was struck: do not do it.
+///
+/// # Errors
+/// As reading does.
+pub fn claim_again(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<Option<DueTask>, StepError> {
+    let now = draft.now();
+    let mut list = read(draft)?;
+    let Some(task) = list.tasks.iter_mut().find(|task| task.is(claimed)) else { return Ok(None) };
+    if let Some(claim) = &mut task.claim {
+        claim.made = now;
+    }
+    let again = task.clone();
+    write(draft, &list)?;
+    Ok(Some(again))
 }
 
 /// Strikes a task that was done. Returns whether it was still there under this claim: somebody who has claimed it since

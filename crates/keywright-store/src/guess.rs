@@ -5,8 +5,8 @@
 
 use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
-    Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal, SecretKind, SecretName,
-    Severity,
+    Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Lane, Refusal, SecretKind,
+    SecretName, Severity,
 };
 
 use crate::record::Record;
@@ -76,10 +76,14 @@ pub fn check<'a, T>(
         Admission::Open(lane) => lane,
         Admission::Refused(refusal) => return Ok(AttemptOutcome::Refused(refusal)),
     };
+    hold(draft, &lane)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
     match compare(draft)? {
         Comparison::Right(value) => {
-            if ledger.forgive(policy, &lane, now) {
+            // Also where the ledger stays as it is: a right guess counts only on a ledger that still stands.
+            draft.grant();
+            let forgiven = ledger.forgive(policy, &lane, now);
+            if flush(draft, &mut ledger) || forgiven {
                 draft.put(LEDGER, &ledger)?;
             }
             Ok(AttemptOutcome::Right(value))
@@ -108,6 +112,7 @@ pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingG
     match admission {
         Admission::Refused(refusal) => Ok(Err(refusal)),
         Admission::Open(lane) => {
+            hold(draft, &lane)?;
             let pending = ledger.begin(draft.ledger_policy(), &lane, draft.random()?, draft.now());
             draft.put(LEDGER, &ledger)?;
             Ok(Ok(pending))
@@ -138,6 +143,8 @@ pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<boo
     let mut ledger = read(draft)?;
     let counts = ledger.settle_right(draft.ledger_policy(), pending, draft.now());
     if counts {
+        draft.grant();
+        flush(draft, &mut ledger);
         draft.put(LEDGER, &ledger)?;
     }
     Ok(counts)
@@ -293,19 +300,35 @@ fn read(draft: &mut Draft<'_>) -> Result<GuessLedger, StepError> {
 fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admission), StepError> {
     let mut ledger = read(draft)?;
     let admission = ledger.admit(draft.ledger_policy(), attempt, draft.now());
-    match &admission {
-        Admission::Open(lane) if lane.is_known() || lane.is_admitted() => {}
-        Admission::Open(_) => draft.set_standing(Standing::Unknown),
-        // A refusal writes nothing, but for a moment from the future that is settled once.
-        Admission::Refused(refusal) if refusal.changed() => draft.put(LEDGER, &ledger)?,
-        Admission::Refused(_) => {}
+    // A refusal writes nothing, but for a moment from the future that is settled once.
+    if let Admission::Refused(refusal) = &admission
+        && refusal.changed()
+    {
+        draft.put(LEDGER, &ledger)?;
     }
     Ok((ledger, admission))
+}
+
+/// Sees that nobody else commits to the account while the guess is compared. Known clients come first.
+fn hold(draft: &mut Draft<'_>, lane: &Lane) -> Result<(), StepError> {
+    let is_known = lane.is_known() || lane.is_admitted();
+    draft.admit_guess(if is_known { Standing::Known } else { Standing::Unknown })
+}
+
+/// Tells the denials that were only counted and whose hour is over. Returns whether there were any: then the ledger must
+/// be put.
+fn flush(draft: &mut Draft<'_>, ledger: &mut GuessLedger) -> bool {
+    let untold = ledger.take_untold(draft.now());
+    for told in &untold {
+        draft.event(denied(told.secret.as_str(), told.what, told.times));
+    }
+    !untold.is_empty()
 }
 
 fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge) -> Result<(), StepError> {
     let secret = charge.lane().secret();
     tell(draft, ledger, secret, Told::Wrong);
+    flush(draft, ledger);
     draft.put(LEDGER, ledger)?;
     if charge.locked() {
         draft.event(Event::new(&GUESSES_SHUT).with("secret", secret.name()));

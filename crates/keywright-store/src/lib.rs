@@ -90,8 +90,8 @@ mod within;
 pub use batch::{Batch, BatchError, EventNumber, Put, Stored, StoredEvent, Write};
 pub use draft::{ACCOUNT_CREATED, ACCOUNT_ERASED, Draft, Judged};
 pub use driver::{
-    AccountCreation, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, MAX_RERUNS, MAX_WAITING,
-    MAX_WAITING_UNKNOWN, Observer, TransactError,
+    AccountCreation, COMMIT_SECONDS, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, MAX_RERUNS,
+    MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
 };
 pub use locks::Standing;
 pub use memory::MemoryStore;

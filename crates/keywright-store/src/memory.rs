@@ -118,7 +118,9 @@ impl Tables {
             self.events.entry((partition.clone(), event.chain)).or_default().insert(event.number, event);
         }
         let stored = Stored { revision: write.revision, body: write.root };
-        let root = RootRow { stored, purge_after: write.purge_after, due_at: write.due_at };
+        let horizon = self.horizon.map(|horizon| horizon.plus(HORIZON_STEP));
+        let purge_after = write.purge_after.map(|moment| horizon.map_or(moment, |horizon| moment.max(horizon)));
+        let root = RootRow { stored, purge_after, due_at: write.due_at };
         self.roots.insert(partition.clone(), root);
     }
 
@@ -177,6 +179,16 @@ impl Tables {
             .chain(self.stages.keys().map(|(partition, _)| partition))
             .chain(self.events.iter().filter(|(_, rows)| !rows.is_empty()).map(|((partition, _), _)| partition))
             .collect()
+    }
+
+    fn has_rows(&self, partition: &Partition) -> bool {
+        let begins = |owner: Option<&Partition>| owner == Some(partition);
+        let slot = (partition.clone(), SlotName::first());
+        let stage = (partition.clone(), StageId([0; 16]));
+        begins(self.records.range(slot..).next().map(|((owner, _), _)| owner))
+            || begins(self.stages.range(stage..).next().map(|((owner, _), _)| owner))
+            || self.ciphers.get(partition).is_some_and(|rows| !rows.is_empty())
+            || self.newest(partition) != Newest::default()
     }
 
     fn newest(&self, partition: &Partition) -> Newest {
@@ -262,7 +274,7 @@ impl RecordStore for MemoryStore {
         let tables = self.tables();
         let body = |slot: &SlotName| tables.records.get(&(partition.clone(), *slot)).map(|row| row.body.clone());
         let root = tables.roots.get(partition).map(|root| root.stored.clone());
-        let rows_without_root = root.is_none() && tables.partitions().contains(partition);
+        let rows_without_root = root.is_none() && tables.has_rows(partition);
         let snapshot = Snapshot {
             records: slots.iter().map(body).collect(),
             newest: tables.newest(partition),

@@ -6,7 +6,7 @@ use keywright_core::{Entropy, EntropyError, EventChain, UnixSeconds, chain_head}
 use serde::{Deserialize, Serialize};
 
 use crate::record::Record;
-use crate::slot::{MAX_SLOTS, SlotKinds, SlotName};
+use crate::slot::{KindName, MAX_SLOTS, SlotKinds, SlotName};
 use crate::{EventNumber, Newest, Recent, Revision};
 
 /// The largest sealed root that is opened, in bytes: 256 entries of at most 66 bytes, the recent revisions, and room.
@@ -88,23 +88,27 @@ pub(crate) struct Chain {
     pub(crate) first: EventNumber,
     /// The number of the next event.
     pub(crate) next: EventNumber,
-    /// When the oldest that is kept was told, or an earlier moment.
-    pub(crate) since: UnixSeconds,
+    /// When the newest was told. Each event says when the one before it was: that tells a reader whether what is missing at
+    /// the old end was old enough to be.
+    last: UnixSeconds,
     /// The head after the newest.
     pub(crate) head: [u8; 32],
 }
 
 impl Chain {
-    const EMPTY: Self = Self { first: 1, next: 1, since: UnixSeconds::EPOCH, head: [0; 32] };
+    const EMPTY: Self = Self { first: 1, next: 1, last: UnixSeconds::EPOCH, head: [0; 32] };
+
+    /// When the newest event was told; `None` before the first.
+    pub(crate) fn last(&self) -> Option<UnixSeconds> {
+        (self.next > 1).then_some(self.last)
+    }
 
     /// Appends an event; returns its number and the head before it.
     pub(crate) fn append(&mut self, at: UnixSeconds, json: &[u8]) -> (EventNumber, [u8; 32]) {
         let (number, prev) = (self.next, self.head);
-        if number == self.first {
-            self.since = at;
-        }
         self.head = chain_head(&prev, number, at, json);
         self.next = number.saturating_add(1);
+        self.last = at;
         (number, prev)
     }
 
@@ -191,11 +195,18 @@ impl RootRecord {
             && self.chains.iter().all(|chain| chain.first >= 1 && chain.first <= chain.next)
     }
 
-    /// The first kind that is unknown, or that has more slots than it declares.
+    /// The first slot of a kind that is unknown, or that has more slots than it declares. The contents are sorted by kind.
     pub(crate) fn undeclared(&self, kinds: &SlotKinds) -> Option<SlotName> {
-        let most = |name: &SlotName| kinds.find(name.kind()).map_or(0, |kind| usize::from(kind.most()));
-        let of_kind = |name: &SlotName| self.contents.keys().filter(|other| other.kind() == name.kind()).count();
-        self.contents.keys().find(|name| of_kind(name) > most(name)).copied()
+        let mut run: Option<(KindName, usize)> = None;
+        for name in self.contents.keys() {
+            let left = match run {
+                Some((kind, left)) if kind == name.kind() => left,
+                _ => kinds.find(name.kind()).map_or(0, |kind| usize::from(kind.most())),
+            };
+            let Some(left) = left.checked_sub(1) else { return Some(*name) };
+            run = Some((name.kind(), left));
+        }
+        None
     }
 }
 
@@ -226,7 +237,6 @@ mod contents {
 mod tests {
     use super::*;
     use crate::record::encode;
-    use crate::slot::KindName;
 
     fn with_slots(count: u8) -> RootRecord {
         let mut root = RootRecord::blank();

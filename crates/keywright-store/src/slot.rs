@@ -123,6 +123,11 @@ impl SlotName {
         Self { kind, id }
     }
 
+    /// Before every other name, in their order.
+    pub(crate) const fn first() -> Self {
+        Self { kind: KindName { bytes: [0; MAX_KIND_BYTES], length: 0 }, id: None }
+    }
+
     /// The kind.
     #[must_use]
     pub const fn kind(&self) -> KindName {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use keywright_core::{EntropyError, EventChain, OpenError, SealError};
 
-use crate::{BatchError, SlotName};
+use crate::{BatchError, SlotName, Standing};
 
 /// Why a step could not decide. The caller denies; nothing was counted and nothing written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,10 @@ pub enum StepError {
     /// The step needs slots that were not named: the driver loads them and runs the step again.
     #[error("records were not loaded: {}", Listed(.0))]
     NotLoaded(Vec<SlotName>),
+    /// A guess may be judged now, but only while nobody else commits to the partition: the driver takes the partition and
+    /// runs the step again. Pass it on.
+    #[error("a guess is judged in a commit of its own")]
+    NeedsPartition(Standing),
     /// A body does not open: damaged, moved, put back from an earlier revision, or sealed under a key that the keyring
     /// lacks. It is never taken for absent.
     #[error(transparent)]

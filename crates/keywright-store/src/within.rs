@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use keywright_core::SecurityEvent;
+
 use crate::draft::{Draft, Finished};
 use crate::loaded::Loaded;
 use crate::release::{Receipt, Release};
@@ -63,13 +65,14 @@ impl Driver {
             let env = self.env().map_err(|error| WithinError::Failed(error.into()))?;
             let mut draft = Draft::new(partition, &loaded, env, attempt).spending();
             match step(&mut draft).and_then(|value| Ok((value, draft.finish()?))) {
-                Ok((value, Finished { batch, .. })) => {
+                Ok((value, Finished { batch, events, .. })) => {
+                    let value =
+                        value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;
                     if let Some(batch) = batch {
                         transaction.apply(batch)?;
                     }
-                    let value =
-                        value.release(&Receipt::new(attempt)).map_err(|error| WithinError::Failed(error.into()))?;
-                    return Ok(Spent { value });
+                    let told = (self.clone(), partition.clone(), events);
+                    return Ok(Spent { value, told });
                 }
                 Err(StepError::NotLoaded(slots)) if extra < MAX_EXTRA_LOADS => {
                     extra = extra.saturating_add(1);
@@ -89,12 +92,16 @@ impl Driver {
 #[must_use = "an outcome comes out after the host's commit"]
 pub struct Spent<T> {
     value: T,
+    /// For the observer, who hears of it after the host's commit.
+    told: (Driver, Partition, Vec<SecurityEvent>),
 }
 
 impl<T> Spent<T> {
     /// The outcome. Call this only after the host's `COMMIT` has succeeded; drop it after a rollback, or when the
     /// `COMMIT` gave an error: then it is unknown, and nothing is granted.
     pub fn after_commit(self) -> T {
+        let (driver, partition, events) = self.told;
+        driver.tell(&partition, &events);
         self.value
     }
 }

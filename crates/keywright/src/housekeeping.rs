@@ -20,6 +20,20 @@ pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place(Partition);
 
+/// A place in the list of due work where a stretch stopped: how many were passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DuePlace(u32);
+
+/// One stretch of the accounts that are owed work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Due {
+    /// The accounts.
+    pub accounts: Vec<AccountId>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<DuePlace>,
+}
+
 /// One stretch of a re-sealing pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -156,23 +170,32 @@ impl Housekeeping {
         Ok(Retirement::Retired(retired))
     }
 
-    /// At most `limit` accounts to which the host owes work that may be tried now, the longest overdue first. Looking for
-    /// them reads an index, not the store. Hand each to the service that does such work, `Nextcloud::finish_due` for one.
+    /// One stretch of the accounts to which the host owes work that may be tried now, the longest overdue first, at most
+    /// `limit`. Looking for them reads an index, not the store. Hand each to the service that does such work,
+    /// `Nextcloud::finish_due` for one, and go on from `next`: an account whose work nobody does must not hide the others.
     ///
     /// # Errors
     /// [`HousekeepingError`].
-    pub async fn due(&self, limit: u32) -> Result<Vec<AccountId>, HousekeepingError> {
-        let due = self.store.due(self.driver.clock().now()?, limit).await?;
-        Ok(due.iter().filter_map(Partition::as_account).collect())
+    pub async fn due(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+        self.due_by(self.driver.clock().now()?, after, limit).await
     }
 
-    /// At most `limit` accounts to which the host owes anything, pauses or not: for the start of a server.
+    /// The same for accounts to which the host owes anything, pauses or not: for the start of a server, and now and then: a
+    /// clock that ran ahead may have put work off by years.
     ///
     /// # Errors
     /// [`HousekeepingError`].
-    pub async fn due_at_start(&self, limit: u32) -> Result<Vec<AccountId>, HousekeepingError> {
-        let due = self.store.due(UnixSeconds::MAX, limit).await?;
-        Ok(due.iter().filter_map(Partition::as_account).collect())
+    pub async fn due_at_start(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+        self.due_by(UnixSeconds::MAX, after, limit).await
+    }
+
+    async fn due_by(&self, now: UnixSeconds, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
+        let DuePlace(passed) = after.unwrap_or(DuePlace(0));
+        let end = passed.saturating_add(limit.max(1));
+        let found = self.store.due(now, end).await?;
+        let next = u32::try_from(found.len()).is_ok_and(|count| count >= end).then_some(DuePlace(end));
+        let accounts = found.iter().skip(passed as usize).filter_map(Partition::as_account).collect();
+        Ok(Due { accounts, next })
     }
 
     async fn page(

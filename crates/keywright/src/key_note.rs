@@ -71,8 +71,7 @@ fn note_in(draft: &mut Draft<'_>, store_is_empty: bool) -> Result<Noted, StepErr
 pub(crate) fn retire_in(draft: &mut Draft<'_>) -> Result<Vec<KeyId>, StepError> {
     let newest = draft.keyring().key_ids().next().map(KeyId::to_bytes);
     let Some(mut keys) = draft.read(KEYS_IN_USE)? else { return Ok(Vec::new()) };
-    let retired: Vec<_> =
-        keys.seal.iter().copied().filter(|kid| Some(*kid) != newest).map(KeyId::from_bytes).collect();
+    let retired: Vec<_> = keys.seal.iter().copied().filter(|kid| Some(*kid) != newest).map(KeyId::from_bytes).collect();
     if !retired.is_empty() {
         keys.seal.retain(|kid| Some(*kid) == newest);
         draft.put(KEYS_IN_USE, &keys)?;

@@ -115,7 +115,9 @@ pub use keywright_twofactor as twofactor;
 
 pub use builder::{Builder, StartError, Store};
 pub use front::Keywright;
-pub use housekeeping::{HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Place, Resealed, Retirement};
+pub use housekeeping::{
+    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Place, Resealed, Retirement,
+};
 pub use keywright_core::{
     AccountId, AccountIdError, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId, Keyring,
     KeyringFileError, LedgerPolicy, ManualClock, SecretBytes, SecretKind, SecretString, SecretVec, SecurityEvent,

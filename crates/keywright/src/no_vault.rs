@@ -81,11 +81,7 @@ impl<S: RecordStore> VaultStore for NoVault<S> {
         Box::pin(std::future::ready(Err(CommitError::Rejected(KeepsNone.into()))))
     }
 
-    fn staged<'a>(
-        &'a self,
-        _: &'a Partition,
-        _: StageId,
-    ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
+    fn staged<'a>(&'a self, _: &'a Partition, _: StageId) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         Box::pin(std::future::ready(Err(LoadError::Failed(KeepsNone.into()))))
     }
 }

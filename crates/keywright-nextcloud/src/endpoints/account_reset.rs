@@ -2,19 +2,25 @@
 //! resets, and a code in a query is never looked at.
 
 use http::{Method, Request};
-use keywright_confirm::{Action, Confirmation, Confirmed, TypedCode, Waiting};
-use keywright_core::{AccountId, Door};
-use keywright_store::{Draft, Slot, StepError, Tentative, due, guess};
+use keywright_challenge::{CHALLENGE_SECRET, SLOTS as CHALLENGE};
+use keywright_confirm::{
+    Action, Confirmation, Confirmed, KEEP_ON_ERASE, SLOTS as CONFIRMATIONS, TypedCode, Wait, WaitOutcome,
+};
+use keywright_core::{AccountId, PendingGuess, SecretString};
+use keywright_store::due::{self, DUE, NewTask};
+use keywright_store::{Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, WrongReceipt, guess};
+use keywright_twofactor::SLOTS as FACTORS;
 use serde_json::json;
 
 use super::{gate, refuse};
 use crate::error::ApiError;
 use crate::host::{Host, Unproven};
-use crate::login::{Verdict, check_password};
+use crate::login::{self, Begun};
 use crate::policy::ResetStyle;
 use crate::request::{Params, body, query_names};
-use crate::service::{Answer, Caller, ERASE, Failure, Parts, Reply};
-use crate::session::Session;
+use crate::service::{Answer, Caller, ERASE, Failure, Parts, Reply, Stepped};
+use crate::session::{Saving, Session};
+use crate::verdicts::Judging;
 
 /// Resetting the whole account.
 struct ResetAccount {
@@ -33,14 +39,29 @@ impl Action for ResetAccount {
     }
 }
 
-/// What a reset's step decided.
-enum Decision {
-    Code(Tentative<TypedCode>),
-    Wait(Tentative<keywright_confirm::Wait>),
-    Reset(Tentative<()>),
+/// What a reset's step decided. In the step its contents are tentative.
+enum Decision<C, W, R> {
+    Code(C),
+    Wait(W),
+    Reset(R),
 }
 
-const SLOTS: [Slot; 6] = [Slot::Challenge, Slot::Confirmations, Slot::Ledger, Slot::Due, Slot::Factors, Slot::Recovery];
+type Decided = Decision<Tentative<TypedCode>, Tentative<Wait>, Tentative<()>>;
+
+impl<C: Release, W: Release, R: Release> Release for Decision<C, W, R> {
+    type Released = Decision<C::Released, W::Released, R::Released>;
+
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Code(code) => Decision::Code(code.release(receipt)?),
+            Self::Wait(wait) => Decision::Wait(wait.release(receipt)?),
+            Self::Reset(done) => Decision::Reset(done.release(receipt)?),
+        })
+    }
+}
+
+/// The ledger is among the confirmations' slots.
+const SLOTS: [&[SlotName]; 3] = [CHALLENGE, CONFIRMATIONS, FACTORS];
 
 pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
     parts: &Parts<H>,
@@ -81,9 +102,9 @@ fn sent_code(params: Option<&Params>, in_query: bool) -> Result<Option<&str>, Ap
 /// An error behind the gate: the gate's own comes first.
 async fn gated<H: Host>(parts: &Parts<H>, caller: &Caller, error: ApiError) -> Result<Answer, Failure> {
     let stepped = parts
-        .step(caller, &[Slot::Challenge], |draft, session| Ok(gate(parts, draft, session)?.err().unwrap_or(error)))
+        .step(caller, &[CHALLENGE], |draft, session| Ok(Plain(gate(parts, draft, session)?.err().unwrap_or(error))))
         .await?;
-    stepped.answer(|error, _| Ok(Err(error)))
+    Ok(stepped.answer(Err))
 }
 
 async fn by_code<H: Host>(parts: &Parts<H>, caller: &Caller, code: Option<&str>) -> Result<Answer, Failure> {
@@ -95,54 +116,86 @@ async fn by_code<H: Host>(parts: &Parts<H>, caller: &Caller, code: Option<&str>)
             }
             let action = ResetAccount { account: caller.account.clone() };
             let Some(code) = code else {
-                let Some(selector) = keep(draft, session)? else { return Ok(Err(ApiError::BUSY)) };
+                let selector = match keep(draft, session)? {
+                    Ok(selector) => selector,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let code = parts.confirmations.ask_code_in(draft, &action, &selector)?;
                 return Ok(Ok(Decision::Code(code)));
             };
             let Some(selector) = session.selector().copied() else { return Ok(Err(ApiError::RESET_CODE_INVALID)) };
             match parts.confirmations.confirm_code_in(draft, action, &selector, code)? {
-                Confirmation::Granted(proof) => reset(draft, session, proof).map(Ok),
-                _ => Ok(Err(ApiError::RESET_CODE_INVALID)),
+                Confirmation::Granted(proof) => reset(draft, session, &proof).map(Ok),
+                Confirmation::Denied(_) | Confirmation::Refused(_) => Ok(Err(ApiError::RESET_CODE_INVALID)),
             }
         })
         .await?;
-    answer(stepped)
+    Ok(answer(stepped))
 }
 
 async fn by_wait<H: Host>(parts: &Parts<H>, caller: &Caller, params: &Params) -> Result<Answer, Failure> {
     let permitted = parts.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
-    let checked = parts.step(caller, &SLOTS, |draft, session| refusal(parts, draft, session, permitted)).await?;
-    if let Some(error) = checked.value {
-        return refuse(parts, caller, error).await;
-    }
-    let Ok(Some(password)) = params.text("password") else {
-        return refuse(parts, caller, ApiError::BAD_REQUEST).await;
+    let password = params.text("password").ok().flatten().map(|password| SecretString::new(password.into()));
+    let (guess, judging, password) = match begin(parts, caller, permitted, password).await? {
+        Ok(begun) => begun,
+        Err(answer) => return Ok(answer),
     };
-    let password = keywright_core::SecretString::new(password.into());
-    let (account, presented) = (Some(&caller.account), caller.presented.as_ref());
-    match check_password(parts, account, caller.account.as_str(), presented, &password).await? {
-        Verdict::Right => {}
-        // A wrong password leaves a pending wait alone (`decisions.md` 22b).
-        Verdict::Wrong => return refuse(parts, caller, ApiError::PASSWORD_INVALID).await,
-        Verdict::Refused { retry_after } => {
-            return refuse(parts, caller, ApiError::LOGIN_NOT_ALLOWED.retry_after(retry_after)).await;
-        }
-    }
+    let right = parts.host.check_password(Some(&caller.account), &password).await?;
     let stepped = parts
         .step(caller, &SLOTS, |draft, session| {
+            // A wrong password leaves a pending wait alone (`decisions.md` 22b).
+            if !login::settle(draft, &guess, right)? {
+                return Ok(Err(ApiError::PASSWORD_INVALID));
+            }
             if let Some(error) = refusal(parts, draft, session, permitted)? {
                 return Ok(Err(error));
             }
-            let Some(selector) = keep(draft, session)? else { return Ok(Err(ApiError::BUSY)) };
+            let selector = match keep(draft, session)? {
+                Ok(selector) => selector,
+                Err(error) => return Ok(Err(error)),
+            };
             let action = ResetAccount { account: caller.account.clone() };
             match parts.confirmations.confirm_wait_in(draft, action, &selector)? {
-                Waiting::Granted(proof) => reset(draft, session, proof).map(Ok),
-                Waiting::Begun(wait) => Ok(Ok(Decision::Wait(wait))),
-                _ => Err(StepError::Misuse("a wait with an unknown outcome")),
+                WaitOutcome::Granted(proof) => reset(draft, session, &proof).map(Ok),
+                WaitOutcome::Begun(wait) => Ok(Ok(Decision::Wait(wait))),
             }
         })
         .await?;
-    answer(stepped)
+    drop(judging);
+    Ok(answer(stepped))
+}
+
+/// Begins a guess at the login password, behind the gate. The password is judged later, outside of any commit.
+async fn begin<H: Host>(
+    parts: &Parts<H>,
+    caller: &Caller,
+    permitted: bool,
+    mut password: Option<SecretString>,
+) -> Result<Result<(PendingGuess, Judging, SecretString), Answer>, Failure> {
+    loop {
+        let judging = parts.verdicts.announce(&Partition::account(&caller.account));
+        let given = password.is_some();
+        let stepped = parts
+            .step(caller, &SLOTS, |draft, session| {
+                let begun: Result<Begun, ApiError> = match refusal(parts, draft, session, permitted)? {
+                    Some(error) => Err(error),
+                    None if !given => Err(ApiError::BAD_REQUEST),
+                    None => Ok(login::begin(draft, Some(&caller.account), &caller.origin())?.0),
+                };
+                Ok(Plain(begun))
+            })
+            .await?;
+        let error = match &stepped.value {
+            Err(error) => *error,
+            Ok(Ok(guess)) => match password.take() {
+                Some(password) => return Ok(Ok((*guess, judging, password))),
+                None => ApiError::BAD_REQUEST,
+            },
+            Ok(Err(refusal)) if refusal.is_unjudged() && judging.wait().await => continue,
+            Ok(Err(refusal)) => ApiError::refused(refusal),
+        };
+        return Ok(Err(stepped.answer(|_| Err(error))));
+    }
 }
 
 /// The gate, and the host's own for an account that has nothing to prove.
@@ -160,50 +213,43 @@ fn refusal<H: Host>(
 }
 
 /// The selector that a pending confirmation is bound to; a session without a record gets one.
-fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Option<[u8; 16]>, StepError> {
-    if session.selector().is_none() {
-        session.save(draft, false, None)?;
+fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Result<[u8; 16], ApiError>, StepError> {
+    if session.selector().is_none()
+        && let Err(none) = session.save(draft, Saving::Asking)?
+    {
+        return Ok(Err(ApiError::BUSY.retry_after(none.retry_after)));
     }
-    Ok(session.selector().copied())
+    let selector = session.selector().copied().ok_or(StepError::Misuse("a saved session without a selector"))?;
+    Ok(Ok(selector))
 }
 
-/// The reset itself: every record goes but the ledger (without the challenge's entry), what is due, and the confirmations,
-/// which are void in the new epoch but still count the day's mail; the host's part
-/// becomes due in the same commit.
+/// The reset itself: every record goes but the ledger (without the challenge's entry), what is due, the counts of the day's
+/// mail and the second factor; the host's part becomes due in the same commit.
 fn reset(
     draft: &mut Draft<'_>,
     session: &mut Session,
-    proof: Tentative<Confirmed<ResetAccount>>,
-) -> Result<Decision, StepError> {
+    proof: &Tentative<Confirmed<ResetAccount>>,
+) -> Result<Decided, StepError> {
     // The account is taken from the proof: it is the one whose records this draft can touch, or nothing is reset.
     if Some(proof.peek(draft)?.account()) != draft.partition().as_account().as_ref() {
         return Err(StepError::Misuse("a proof of another account"));
     }
     // The second factor is the account's, not this protocol's (`decisions.md` 27c): a reset, which an app token may do
     // where there is no challenge, must not take it off the other protocols.
-    draft.erase(&[Slot::Ledger, Slot::Due, Slot::Confirmations, Slot::Factors, Slot::Recovery])?;
-    guess::clear(draft, Door::Challenge)?;
-    due::add(draft, ERASE, Vec::new())?;
+    let kept = [[guess::LEDGER.name(), DUE.name()].as_slice(), KEEP_ON_ERASE, FACTORS].concat();
+    draft.erase(&kept)?;
+    guess::forget(draft, CHALLENGE_SECRET)?;
+    due::add(draft, NewTask::new(ERASE, Vec::new()))?;
     session.forget();
-    Ok(Decision::Reset(proof.map(drop)))
+    Ok(Decision::Reset(draft.tentative(())))
 }
 
-fn answer(stepped: crate::service::Stepped<Result<Decision, ApiError>>) -> Result<Answer, Failure> {
-    stepped.answer(|decision, receipt| {
-        Ok(match decision {
-            Ok(Decision::Code(code)) => {
-                let code = code.release(receipt)?;
-                Ok(Reply::accepted(&json!({"status": "accepted", "code": code.expose()})))
-            }
-            Ok(Decision::Wait(wait)) => {
-                let wait = wait.release(receipt)?;
-                Ok(Reply::accepted(&json!({"status": "accepted", "wait": wait.seconds()})))
-            }
-            Ok(Decision::Reset(done)) => {
-                let () = done.release(receipt)?;
-                Ok(Reply::ok(&json!({"status": "ok"})))
-            }
-            Err(error) => Err(error),
+fn answer(stepped: Stepped<Result<Decision<TypedCode, Wait, ()>, ApiError>>) -> Answer {
+    stepped.answer(|decision| {
+        decision.map(|decision| match decision {
+            Decision::Code(code) => Reply::accepted(&json!({"status": "accepted", "code": code.expose()})),
+            Decision::Wait(wait) => Reply::accepted(&json!({"status": "accepted", "wait": wait.seconds()})),
+            Decision::Reset(()) => Reply::ok(&json!({"status": "ok"})),
         })
     })
 }

@@ -1,6 +1,6 @@
 //! `GET account/challenge/get`: the salts, to an authorized session.
 
-use keywright_store::Slot;
+use keywright_challenge::SLOTS as CHALLENGE;
 
 use super::{challenge, gate};
 use crate::error::ApiError;
@@ -9,7 +9,7 @@ use crate::service::{Answer, Caller, Failure, Parts, Reply};
 
 pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
     let stepped = parts
-        .step(caller, &[Slot::Challenge], |draft, session| {
+        .step(caller, &[CHALLENGE], |draft, session| {
             if let Err(error) = gate(parts, draft, session)? {
                 return Ok(Err(error));
             }
@@ -18,10 +18,5 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
             Ok(salts.map(|salts| draft.tentative(salts)))
         })
         .await?;
-    stepped.answer(|salts, receipt| {
-        Ok(match salts {
-            Ok(salts) => Ok(Reply::ok(&challenge(&salts.release(receipt)?))),
-            Err(error) => Err(error),
-        })
-    })
+    Ok(stepped.answer(|salts| salts.map(|salts| Reply::ok(&challenge(&salts)))))
 }

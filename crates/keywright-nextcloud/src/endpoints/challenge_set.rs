@@ -1,17 +1,18 @@
 //! `POST account/challenge/set`: the first challenge, or a new one with the old secret.
 
 use http::Request;
-use keywright_challenge::{ChallengeSecret, Proof, Salts, Setting, Verification};
-use keywright_core::Refusal;
-use keywright_store::{Draft, Partition, Slot, StepError, Tentative};
+use keywright_challenge::{ChallengeSecret, Proof, SLOTS as CHALLENGE, Salts, SetOutcome, Verification};
+use keywright_core::Client;
+use keywright_store::{Draft, Partition, SlotName, StepError, Tentative};
 
-use super::{denied, gate, locked_out, refuse, success};
+use super::{PROOF, denied, gate, held_up, proof_refused, proven, refuse, success};
+use crate::client::changed_by;
 use crate::error::ApiError;
 use crate::host::{Host, Unproven};
 use crate::keychain;
 use crate::request::{Params, body};
 use crate::service::{Answer, Caller, Failure, Parts};
-use crate::session::{Presented, Session};
+use crate::session::{Presented, SESSIONS, Saving, Session};
 
 /// The request's members, their types checked, their shapes not yet.
 struct Sent {
@@ -45,7 +46,7 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
     if !had_challenge && !parts.host.permit(&caller.account, &caller.login, Unproven::SetChallenge).await? {
         return refuse(parts, caller, ApiError::LOGIN_NOT_ALLOWED).await;
     }
-    let slots = [Slot::Challenge, Slot::Ledger, Slot::Keychain];
+    let slots = [CHALLENGE, PROOF, &[keychain::KEYCHAIN.name()]];
     let stepped = parts
         .step(caller, &slots, |draft, session| {
             if had_challenge && !parts.challenges.exists_in(draft)? {
@@ -55,22 +56,18 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
             set(parts, caller, draft, session, &sent)
         })
         .await?;
-    stepped.answer(|set, receipt| {
-        Ok(match set {
-            Ok(set) => {
-                let () = set.release(receipt)?;
-                Ok(success())
-            }
-            Err(error) => Err(error),
-        })
-    })
+    Ok(stepped.answer(|set| set.map(|()| success())))
 }
 
-/// The gate, by a look without a turn. Gives whether the account has a challenge.
+/// The gate, by a look that waits for nobody. Returns whether the account has a challenge.
 async fn arrive<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Result<bool, ApiError>, Failure> {
     let partition = Partition::account(&caller.account);
-    let slots: Vec<Slot> =
-        [Slot::Challenge, Slot::Sessions].into_iter().chain(caller.presented.as_ref().map(Presented::slot)).collect();
+    let slots: Vec<SlotName> = CHALLENGE
+        .iter()
+        .copied()
+        .chain([SESSIONS.name()])
+        .chain(caller.presented.as_ref().map(Presented::slot))
+        .collect();
     let look = |draft: &mut Draft<'_>| {
         let session = Session::look(draft, &caller.account, &caller.login, caller.presented.as_ref())?;
         gate(parts, draft, &session)
@@ -96,21 +93,11 @@ fn set<H: Host>(
     session: &mut Session,
     sent: &Sent,
 ) -> Result<Result<Tentative<()>, ApiError>, StepError> {
+    let client = caller.prover(draft, session);
     if !parts.challenges.exists_in(draft)? {
-        let (secret, salts) = match &sent.new {
-            Ok(new) => new,
-            Err(error) => return Ok(Err(*error)),
-        };
-        return match parts.challenges.set_in(draft, secret, salts)? {
-            Setting::Set(key) => {
-                let user_key = key.peek(draft)?.duplicate();
-                session.save(draft, true, Some(&user_key))?;
-                Ok(Ok(key.map(drop)))
-            }
-            _ => Err(StepError::Misuse("a challenge that does not exist was not set")),
-        };
+        return set_first(parts, caller, draft, session, sent, client);
     }
-    if let Some(error) = locked_out(parts, caller, draft)? {
+    if let Some(error) = held_up(parts, caller, draft, session)? {
         return Ok(Err(error));
     }
     let old = match &sent.old {
@@ -118,40 +105,74 @@ fn set<H: Host>(
         Some(Err(error)) => return Ok(Err(*error)),
         None => return Ok(Err(ApiError::PASSPHRASE_INVALID)),
     };
-    let prover = parts.prover(draft, caller)?;
     let (secret, salts) = match &sent.new {
         Ok(new) => new,
         Err(error) => {
-            // The old secret is judged first (dossier § 4.3), and what the answer tells of it is committed.
-            return match parts.challenges.verify_in(draft, old, &prover)? {
-                Verification::Granted(_) => Ok(Err(*error)),
-                other => refused(parts, caller, draft, other).map(Err),
+            // The old secret is judged first (dossier § 4.3), and what the answer shows of it is committed.
+            return match parts.challenges.verify_in(draft, old, client)? {
+                Verification::Granted(key) => {
+                    proven(draft, caller)?;
+                    drop(key);
+                    Ok(Err(*error))
+                }
+                other => not_proven(parts, caller, draft, session, other).map(Err),
             };
         }
     };
-    match parts.challenges.replace_in(draft, old, secret, salts, &prover)? {
+    let known = changed_by(&caller.login, &client);
+    match parts.challenges.replace_in(draft, old, secret, salts, client, &known)? {
         Verification::Granted(keys) => {
             let (old, new) = {
                 let keys = keys.peek(draft)?;
                 (keys.old.duplicate(), keys.new.duplicate())
             };
             keychain::carry_over(draft, &caller.account, &old, &new)?;
-            session.save(draft, true, Some(&new))?;
+            proven(draft, caller)?;
+            save(draft, session, Saving::Proven { user_key: &new, by: &client })?;
             Ok(Ok(keys.map(drop)))
         }
-        other => refused(parts, caller, draft, other).map(Err),
+        other => not_proven(parts, caller, draft, session, other).map(Err),
     }
 }
 
-fn refused<H: Host, K>(
+fn set_first<H: Host>(
     parts: &Parts<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
+    session: &mut Session,
+    sent: &Sent,
+    client: Client,
+) -> Result<Result<Tentative<()>, ApiError>, StepError> {
+    let (secret, salts) = match &sent.new {
+        Ok(new) => new,
+        Err(error) => return Ok(Err(*error)),
+    };
+    match parts.challenges.set_in(draft, secret, salts, &changed_by(&caller.login, &client))? {
+        SetOutcome::Set(key) => {
+            let user_key = key.peek(draft)?.duplicate();
+            save(draft, session, Saving::Proven { user_key: &user_key, by: &client })?;
+            Ok(Ok(key.map(drop)))
+        }
+        SetOutcome::Exists => Err(StepError::Misuse("a challenge that does not exist was not set")),
+    }
+}
+
+fn save(draft: &mut Draft<'_>, session: &mut Session, saving: Saving<'_>) -> Result<(), StepError> {
+    session.save(draft, saving)?.map_err(|_| StepError::Misuse("a proven session always finds room"))
+}
+
+fn not_proven<H: Host, K>(
+    parts: &Parts<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    session: &Session,
     verification: Verification<K>,
 ) -> Result<ApiError, StepError> {
     match verification {
-        Verification::Denied(charge) => denied(draft, caller, &parts.policy.challenge.ledger, &charge),
-        Verification::Refused(refusal) => Ok(ApiError::LOGIN_NOT_ALLOWED.retry_after(Refusal::retry_after(&refusal))),
-        _ => Err(StepError::Misuse("a challenge that exists was not judged")),
+        Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID),
+        Verification::Refused(refusal) => proof_refused(parts, caller, draft, session, &refusal),
+        Verification::Granted(_) | Verification::NoChallenge => {
+            Err(StepError::Misuse("a challenge that exists was not judged"))
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `GET keychain/get`: the client keychain by its type, or an empty list.
 
-use keywright_store::Slot;
+use keywright_challenge::SLOTS as CHALLENGE;
 use serde_json::{Value, json};
 
 use super::gate;
@@ -11,7 +11,7 @@ use crate::service::{Answer, Caller, Failure, Parts, Reply};
 
 pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
     let stepped = parts
-        .step(caller, &[Slot::Challenge, Slot::Keychain], |draft, session| {
+        .step(caller, &[CHALLENGE, &[keychain::KEYCHAIN.name()]], |draft, session| {
             if let Err(error) = gate(parts, draft, session)? {
                 return Ok(Err(error));
             }
@@ -23,14 +23,8 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
             Ok(text.map(|text| draft.tentative(text)).map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
         })
         .await?;
-    stepped.answer(|text, receipt| {
-        let none = || Value::Array(Vec::new());
-        Ok(match text {
-            Ok(text) => {
-                let text = text.release(receipt)?;
-                Ok(Reply::ok(&text.map_or_else(none, |text| json!({ keychain::CSE: text.as_str() }))))
-            }
-            Err(error) => Err(error),
-        })
-    })
+    let reply = |text: Option<zeroize::Zeroizing<String>>| {
+        Reply::ok(&text.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() })))
+    };
+    Ok(stepped.answer(|text| text.map(reply)))
 }

@@ -1,7 +1,7 @@
 //! `POST keychain/set`: stores the client keychain, opaque to us.
 
 use http::Request;
-use keywright_store::Slot;
+use keywright_challenge::SLOTS as CHALLENGE;
 use serde_json::json;
 
 use super::{gate, refuse};
@@ -21,7 +21,7 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
         Err(error) => return refuse(parts, caller, error).await,
     };
     let stepped = parts
-        .step(caller, &[Slot::Challenge, Slot::Keychain], |draft, session| {
+        .step(caller, &[CHALLENGE, &[keychain::KEYCHAIN.name()]], |draft, session| {
             if let Err(error) = gate(parts, draft, session)? {
                 return Ok(Err(error));
             }
@@ -36,5 +36,5 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
             }
         })
         .await?;
-    stepped.answer(|set, _| Ok(set.map(|()| Reply::ok(&json!({"id": keychain::CSE})))))
+    Ok(stepped.answer(|set| set.map(|()| Reply::ok(&json!({"id": keychain::CSE})))))
 }

@@ -1,6 +1,6 @@
 //! `GET session/close`: ends the session and hands out an unauthorized one in the same answer.
 
-use keywright_store::Slot;
+use keywright_challenge::SLOTS as CHALLENGE;
 
 use super::{gate, success};
 use crate::host::Host;
@@ -8,7 +8,7 @@ use crate::service::{Answer, Caller, Failure, Parts};
 
 pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
     let stepped = parts
-        .step(caller, &[Slot::Challenge], |draft, session| {
+        .step(caller, &[CHALLENGE], |draft, session| {
             if let Err(error) = gate(parts, draft, session)? {
                 return Ok(Err(error));
             }
@@ -16,5 +16,5 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
             Ok(Ok(()))
         })
         .await?;
-    stepped.answer(|closed, _| Ok(closed.map(|()| success())))
+    Ok(stepped.answer(|closed| closed.map(|()| success())))
 }

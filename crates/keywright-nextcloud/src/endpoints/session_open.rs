@@ -1,21 +1,22 @@
 //! `POST session/open`: judges token and challenge, and opens the session under a new id.
 
 use http::Request;
-use keywright_challenge::{Caller as Prover, Proof, UserKey, Verification};
-use keywright_core::{AccountId, Charge, Door, EventKind, Strength};
-use keywright_store::guess::{self, Guesser};
-use keywright_store::{Draft, Slot, StepError, Tentative};
+use keywright_challenge::{Proof, SLOTS as CHALLENGE, UserKey, Verification};
+use keywright_core::{AccountId, Client, Refusal};
+use keywright_store::{Draft, StepError, Tentative, guess};
+use keywright_twofactor::SLOTS as FACTORS;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::token::{self, Tokens};
-use super::{denied, locked_out, refuse};
+use super::{PROOF, denied, held_up, proof_refused, proven, refuse};
 use crate::error::ApiError;
+use crate::events::SESSION_OPENED;
 use crate::host::Host;
 use crate::keychain;
 use crate::request::body;
 use crate::service::{Answer, Caller, Failure, Parts, Reply};
-use crate::session::Session;
+use crate::session::{Saving, Session};
 
 type Keychain = Option<Zeroizing<String>>;
 
@@ -44,14 +45,9 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
         Err(_) => Err(ApiError::SECRET_INVALID),
     };
     let sent = Sent { proof, tokens };
-    let slots = [Slot::Challenge, Slot::Ledger, Slot::Keychain, Slot::Factors, Slot::Recovery];
+    let slots = [CHALLENGE, FACTORS, PROOF, &[keychain::KEYCHAIN.name()]];
     let stepped = parts.step(caller, &slots, |draft, session| open(parts, caller, draft, session, &sent)).await?;
-    stepped.answer(|opened, receipt| {
-        Ok(match opened {
-            Ok(keychain) => Ok(reply(keychain.release(receipt)?.as_ref())),
-            Err(error) => Err(error),
-        })
-    })
+    Ok(stepped.answer(|opened| opened.map(|keychain| reply(keychain.as_ref()))))
 }
 
 fn open<H: Host>(
@@ -62,7 +58,7 @@ fn open<H: Host>(
     sent: &Sent<'_>,
 ) -> Result<Result<Tentative<Keychain>, ApiError>, StepError> {
     let exists = parts.challenges.exists_in(draft)?;
-    if exists && let Some(error) = locked_out(parts, caller, draft)? {
+    if exists && let Some(error) = held_up(parts, caller, draft, session)? {
         return Ok(Err(error));
     }
     if session.is_authorized() {
@@ -77,10 +73,14 @@ fn open<H: Host>(
     }
     if !exists {
         // Nothing to prove: a proof is ignored (dossier § 2.5). The record's epoch ends with the first challenge.
-        let saved = session.save(draft, true, None)?;
-        return Ok(if saved { Ok(draft.tentative(None)) } else { Err(ApiError::BUSY) });
+        let saved = session.save(draft, Saving::Unproven)?;
+        return Ok(match saved {
+            Ok(()) => Ok(draft.tentative(None)),
+            Err(none) => Err(ApiError::BUSY.retry_after(none.retry_after)),
+        });
     }
-    let key = match prove(parts, caller, draft, session, sent)? {
+    let prover = caller.prover(draft, session);
+    let key = match prove(parts, caller, draft, session, sent, prover)? {
         Ok(key) => key,
         Err(error) => return Ok(Err(error)),
     };
@@ -92,10 +92,11 @@ fn open<H: Host>(
             return Ok(Err(error));
         }
     };
-    if !session.save(draft, true, Some(&user_key))? {
-        return Err(StepError::Misuse("an authorized session always finds room"));
+    if session.save(draft, Saving::Proven { user_key: &user_key, by: &prover })?.is_err() {
+        return Err(StepError::Misuse("a proven session always finds room"));
     }
-    draft.event(EventKind::SessionOpened);
+    proven(draft, caller)?;
+    draft.event(&SESSION_OPENED);
     Ok(Ok(key.map(|_| keychain)))
 }
 
@@ -108,11 +109,11 @@ fn prove<H: Host>(
     draft: &mut Draft<'_>,
     session: &mut Session,
     sent: &Sent<'_>,
+    prover: Client,
 ) -> Result<Proved, StepError> {
-    let prover = parts.prover(draft, caller)?;
     if !session.has_credit() {
         match token::asked(parts, draft, &sent.tokens)? {
-            Ok(true) => return prove_both(parts, caller, draft, session, sent, &prover),
+            Ok(true) => return prove_both(parts, caller, draft, session, sent, prover),
             Ok(false) => {}
             Err(error) => return Ok(Err(error)),
         }
@@ -121,44 +122,36 @@ fn prove<H: Host>(
         Ok(proof) => proof,
         Err(error) => return Ok(Err(*error)),
     };
-    let verification = parts.challenges.verify_in(draft, proof, &prover)?;
+    let verification = parts.challenges.verify_in(draft, proof, prover)?;
     if session.has_credit() && matches!(verification, Verification::Denied(_)) {
         session.charge_credit(draft)?;
     }
-    match decide(verification)? {
-        Decided::Right(key) => Ok(Ok(key)),
-        Decided::Wrong(charge) => denied(draft, caller, &parts.policy.challenge.ledger, &charge).map(Err),
-        Decided::Refused(error) => Ok(Err(error)),
-    }
+    decide(parts, caller, draft, session, verification)
 }
 
 /// Token and passphrase of one request (`decisions.md` 18). Both are held back until both are judged: a token is not
-/// spent while the passphrase's door is shut, and a passphrase is neither charged nor forgiven beside a wrong token.
+/// spent while the passphrase is not looked at, and a passphrase is neither charged nor forgiven beside a wrong token.
 fn prove_both<'a, H: Host>(
     parts: &Parts<H>,
     caller: &Caller,
     draft: &mut Draft<'a>,
     session: &mut Session,
     sent: &Sent<'_>,
-    prover: &Prover,
+    prover: Client,
 ) -> Result<Proved, StepError> {
-    let ledger = &parts.policy.challenge.ledger;
-    if sent.proof.is_ok() {
-        let (door, tag) = (Door::Challenge, prover.tag);
-        let guesser = Guesser { door, strength: Strength::Guessable, tag, passes_as: tag };
-        // One that changed is judged below, so that the wait begins anew.
-        if let Some(refusal) = guess::refusal(draft, ledger, &guesser)?.filter(|refusal| !refusal.changed()) {
-            return Ok(Err(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after())));
-        }
+    if sent.proof.is_ok()
+        && let Some(refusal) = passphrase_refusal(parts, draft, prover)?
+    {
+        return proof_refused(parts, caller, draft, session, &refusal).map(Err);
     }
-    let tokens = match token::judge(parts, caller, draft, &sent.tokens)? {
+    let tokens = match token::judge(parts, caller, draft, &sent.tokens, prover)? {
         Ok(tokens) => tokens,
         Err(error) => return Ok(Err(error)),
     };
     let proof = match &sent.proof {
         Ok(proof) => proof,
         Err(error) => {
-            // The answer tells that the token was right: it is spent by the commit of that, and the session has its credit.
+            // The answer shows that the token was right: it is spent by the commit of that, and the session has its credit.
             tokens.book(draft)?;
             session.keep_credit(draft)?;
             return Ok(Err(*error));
@@ -168,32 +161,37 @@ fn prove_both<'a, H: Host>(
     if !matches!(verification.outcome(), Verification::Refused(_)) {
         tokens.book(draft)?;
     }
-    match decide(draft.stage(verification)?)? {
-        Decided::Right(key) => Ok(Ok(key)),
-        Decided::Wrong(charge) => {
-            session.keep_credit(draft)?;
-            denied(draft, caller, ledger, &charge).map(Err)
-        }
-        Decided::Refused(error) => Ok(Err(error)),
+    let verification = draft.stage(verification)?;
+    if matches!(verification, Verification::Denied(_)) {
+        session.keep_credit(draft)?;
     }
+    decide(parts, caller, draft, session, verification)
 }
 
-/// How a proof was judged, of an account that has a challenge.
-enum Decided {
-    Right(Tentative<UserKey>),
-    Wrong(Charge),
-    Refused(ApiError),
+/// What a proof of the challenge is refused with now.
+fn passphrase_refusal<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    prover: Client,
+) -> Result<Option<Refusal>, StepError> {
+    let Some(attempt) = parts.challenges.attempt_in(draft, prover)? else { return Ok(None) };
+    guess::refuse(draft, &attempt)
 }
 
-fn decide(verification: Verification<Tentative<UserKey>>) -> Result<Decided, StepError> {
-    Ok(match verification {
-        Verification::Granted(key) => Decided::Right(key),
-        Verification::Denied(charge) => Decided::Wrong(charge),
-        Verification::Refused(refusal) => {
-            Decided::Refused(ApiError::LOGIN_NOT_ALLOWED.retry_after(refusal.retry_after()))
-        }
-        _ => return Err(StepError::Misuse("a challenge that exists was not judged")),
-    })
+/// What a verdict on an account's challenge is answered with.
+fn decide<H: Host>(
+    parts: &Parts<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    session: &Session,
+    verification: Verification<Tentative<UserKey>>,
+) -> Result<Proved, StepError> {
+    match verification {
+        Verification::Granted(key) => Ok(Ok(key)),
+        Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID).map(Err),
+        Verification::Refused(refusal) => proof_refused(parts, caller, draft, session, &refusal).map(Err),
+        Verification::NoChallenge => Err(StepError::Misuse("a challenge that exists was not judged")),
+    }
 }
 
 fn keychain(

@@ -1,11 +1,11 @@
 //! Two-factor tokens (dossier § 6): what `session/request` lists and `session/open` judges.
 
-use keywright_core::Refusal;
+use keywright_core::{Charge, Client, Refusal};
 use keywright_store::{Draft, Judged, StepError, Tentative};
 use keywright_twofactor::{Method, Proven, TwoFactorSteps, Verdict};
 use serde_json::{Value, json};
 
-use super::shut_out;
+use super::denied;
 use crate::error::ApiError;
 use crate::host::Host;
 use crate::request::{Mistyped, Params};
@@ -87,19 +87,20 @@ type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + '
 #[must_use = "a token that is not booked is not spent"]
 pub(super) struct Held<'a, 's> {
     factors: &'s TwoFactorSteps,
+    client: Client,
     tokens: Vec<Judged<Outcome, Step<'a, 's>>>,
 }
 
 impl<'a> Held<'a, '_> {
-    /// Spends them. A recovery code is the way out when strangers have shut the door of time-based codes: it opens that
-    /// again (`security.md` § 6).
+    /// Spends them. A recovery code is a way in where others have shut out this client's time-based codes: it lets the
+    /// client in there too (`security.md` § 6).
     pub(super) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
         for judged in self.tokens {
             let Verdict::Granted(proof) = draft.stage(judged)? else {
                 return Err(StepError::Misuse("a right token became wrong within one step"));
             };
             if proof.peek(draft)?.method() == Method::Recovery {
-                self.factors.unlock_totp_in(draft, &proof)?;
+                self.factors.admit_totp_in(draft, &proof, self.client)?;
             }
         }
         Ok(())
@@ -107,13 +108,14 @@ impl<'a> Held<'a, '_> {
 }
 
 /// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
-/// forgiven. One that is no code by its form, or whose door is shut, keeps all of them from being looked at, so that it
+/// forgiven. One that is no code by its form, or that is refused now, keeps all of them from being looked at, so that it
 /// makes no free probe of the others.
 pub(super) fn judge<'a, 's, H: Host>(
     parts: &'s Parts<H>,
     caller: &Caller,
     draft: &mut Draft<'a>,
     tokens: &Tokens<'s>,
+    client: Client,
 ) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
     let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
     let enrolled = parts.factors.enrolled_in(draft)?;
@@ -122,41 +124,41 @@ pub(super) fn judge<'a, 's, H: Host>(
     {
         return Ok(Err(ApiError::TOKEN_FAILED));
     }
-    let tag = parts.factor_tag(draft, caller)?;
     let refusals = [
-        totp.map(|_| parts.factors.totp_refused_in(draft, tag)).transpose()?.flatten(),
-        backup.map(|_| parts.factors.recovery_refused_in(draft, tag)).transpose()?.flatten(),
+        totp.map(|_| parts.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
+        backup.map(|_| parts.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
     ];
-    if let Some(wait) = refusals.iter().flatten().map(Refusal::retry_after).max() {
-        return Ok(Err(ApiError::LOGIN_NOT_ALLOWED.retry_after(wait)));
+    if let Some(refusal) = refusals.iter().flatten().max_by_key(|refusal| refusal.retry_after()) {
+        return Ok(Err(ApiError::refused(refusal)));
     }
     let mut steps: Vec<Step<'a, 's>> = Vec::new();
     if let Some(code) = totp {
-        steps.push(Box::new(move |draft| parts.factors.verify_totp_in(draft, code, PURPOSE, tag)));
+        steps.push(Box::new(move |draft| parts.factors.verify_totp_in(draft, code, PURPOSE, client)));
     }
     if let Some(code) = backup {
-        steps.push(Box::new(move |draft| parts.factors.verify_recovery_in(draft, code, PURPOSE, tag)));
+        steps.push(Box::new(move |draft| parts.factors.verify_recovery_in(draft, code, PURPOSE, client)));
     }
     let mut held = Vec::with_capacity(steps.len());
     for step in steps {
         held.push(draft.judge(step)?);
     }
     if held.iter().all(|judged| matches!(judged.outcome(), Verdict::Granted(_))) {
-        return Ok(Ok(Held { factors: &parts.factors, tokens: held }));
+        return Ok(Ok(Held { factors: &parts.factors, client, tokens: held }));
     }
-    let mut error = ApiError::TOKEN_FAILED;
+    let mut charges: Vec<Charge> = Vec::new();
     for judged in held {
         if matches!(judged.outcome(), Verdict::Granted(_)) {
             continue;
         }
         let Verdict::Denied(denial) = draft.stage(judged)? else {
-            return Err(StepError::Misuse("a token that is a code of an open door was not looked at"));
+            return Err(StepError::Misuse("a code that is not refused was not looked at"));
         };
-        if let Some(charge) = denial.charge()
-            && let Some(last) = shut_out(draft, caller, parts.policy.two_factor.ledger(), charge)?
-        {
-            error = last;
-        }
+        charges.extend(denial.charge().cloned());
     }
-    Ok(Err(error))
+    // Two wrong codes of one request are one failure of its app token.
+    let longest = charges.iter().max_by_key(|charge| charge.next().map(Refusal::retry_after));
+    match longest {
+        Some(charge) => denied(draft, caller, charge, ApiError::TOKEN_FAILED).map(Err),
+        None => Ok(Err(ApiError::TOKEN_FAILED)),
+    }
 }

@@ -63,7 +63,7 @@ async fn the_first_challenge_needs_no_authorized_session_and_no_old_secret() {
             .await
             .is(200, json!({"success": true}));
         assert!(client.is_authorized().await);
-        assert_eq!(world.count_events("guess_denied").await, 0);
+        assert_eq!(world.charged("challenge").await, 0);
     }
     // The real client sends the key with `null`; without it all is the same.
     let world = World::new().await;
@@ -113,11 +113,11 @@ async fn the_old_secret_is_judged_by_its_table() {
     ] {
         let sent = body(json!(secret(2)), salts(2), old.clone());
         phone.post("account/challenge/set", sent).await.fails(status, id);
-        assert_eq!(world.count_events("guess_denied").await, charged, "{old}");
+        assert_eq!(world.charged("challenge").await, charged, "{old}");
     }
     let absent = json!({"secret": secret(2), "data": salts(2)});
     phone.post("account/challenge/set", absent).await.fails(401, "ab6e13ba");
-    assert_eq!(world.count_events("guess_denied").await, 3);
+    assert_eq!(world.charged("challenge").await, 3);
     phone.get("account/challenge/get").await.is(200, json!({"salts": salts(1), "type": "PWDv1r1"}));
     phone.post("account/challenge/set", body(json!(secret(2)), salts(2), json!(secret(1)))).await;
     phone.get("account/challenge/get").await.is(200, json!({"salts": salts(2), "type": "PWDv1r1"}));
@@ -146,11 +146,11 @@ async fn the_old_secret_is_judged_before_the_new_one_and_its_verdict_is_committe
     phone.post("account/challenge/set", bad(json!(secret(9)))).await.fails(401, "ab6e13ba");
     phone.post("account/challenge/set", bad(Value::Null)).await.fails(401, "ab6e13ba");
     phone.post("account/challenge/set", bad(json!("short"))).await.fails(400, "92312b66");
-    assert_eq!(world.count_events("guess_denied").await, 1);
+    assert_eq!(world.charged("challenge").await, 1);
     for _ in 0..3 {
         phone.post("account/challenge/set", bad(json!(secret(9)))).await.fails(401, "ab6e13ba");
     }
-    // Right old, bad new: the lane is forgiven although nothing is set, so four more wrong ones are no fifth.
+    // Right old, bad new: the failures are forgiven although nothing is set, so four more wrong ones are no fifth.
     phone.post("account/challenge/set", bad(json!(secret(1)))).await.fails(400, "92312b66");
     for _ in 0..4 {
         phone.set(&secret(2), Some(&secret(9))).await.fails(401, "ab6e13ba");
@@ -206,7 +206,7 @@ async fn after_a_change_the_old_secret_is_wrong_everywhere() {
     let mut laptop = world.token("laptop");
     laptop.open(&secret(1)).await.fails(401, "ab6e13ba");
     phone.set(&secret(3), Some(&secret(1))).await.fails(401, "ab6e13ba");
-    assert_eq!(world.count_events("guess_denied").await, 2);
+    assert_eq!(world.charged("challenge").await, 2);
     assert_eq!(laptop.open(&secret(2)).await.status, 200);
     // And in a database dump nothing of the old one is left: one record, written anew.
     assert_eq!(world.slots(&alice()).await.iter().filter(|slot| *slot == "challenge").count(), 1);
@@ -240,14 +240,16 @@ impl Record for Keychain {
     const SCHEMA: u16 = 1;
 }
 
+const KEYCHAIN: Slot<Keychain> = Slot::lasting("keychain");
+
 async fn unreadable(world: &World, sealed: bool) -> Client {
     let mut phone = world.with_challenge().await;
     phone.put_keychain("text").await.is(200, json!({"id": "CSEv1r1"}));
     if sealed {
-        world.damage(Slot::Keychain).await;
+        world.damage("keychain");
     } else {
         let junk = Keychain { text: vec![1; 80], key: None };
-        world.step(&alice(), |draft| draft.put(Slot::Keychain, &junk, None)).await;
+        world.step(&alice(), |draft| draft.put(KEYCHAIN, &junk)).await;
     }
     phone
 }

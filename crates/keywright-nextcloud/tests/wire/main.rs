@@ -18,3 +18,4 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod two_factor;
+mod ways_in;

@@ -19,7 +19,7 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     test(World::on(store, NextcloudPolicy::default()).await).await;
 }
 
-/// Lets all clients loose at once and gives their answers, in no order, each with its client.
+/// Lets all clients loose at once and returns their answers, in no order, each with its client.
 async fn at_once<F>(clients: Vec<Client>, act: impl Fn(usize, Client) -> F) -> Vec<(Client, Answer)>
 where
     F: Future<Output = (Client, Answer)> + Send + 'static,
@@ -53,7 +53,7 @@ async fn sixty_four_right_proofs_all_open() {
         .await;
         assert_eq!(with_status(&answers, 200), 64);
         assert_eq!(world.count_events("session_opened").await, 64);
-        assert_eq!(world.count_events("guess_denied").await, 0);
+        assert_eq!(world.charged("challenge").await, 0);
     })
     .await;
 }
@@ -79,7 +79,7 @@ async fn of_sixty_four_replacements_with_the_right_old_secret_exactly_one_wins()
         assert_eq!(world.count_events("challenge_replaced").await, 1);
         for (_, answer) in &answers {
             // Judged on the new challenge and counted, or too late for the gate, or shut out by the others' failures.
-            assert!(matches!(answer.status, 200 | 401 | 403 | 412 | 429), "{answer:?}");
+            assert!(matches!(answer.status, 200 | 401 | 403 | 412 | 429 | 503), "{answer:?}");
         }
         let (winner, answer) = answers.iter().find(|(_, answer)| answer.status == 200).unwrap();
         let mut winner = winner.clone();
@@ -106,7 +106,7 @@ async fn of_sixty_four_first_challenges_exactly_one_wins() {
     .await;
 }
 
-/// 1,000 wrong proofs by strangers, the owner on a known token in the middle of them, a right stranger last.
+/// 1,000 wrong proofs by unknown clients, and the owner on a known token in the middle of them.
 async fn flood(world: World, guesser: impl Fn(usize) -> Client) {
     world.with_challenge().await;
     let owner = world.opened("phone").await;
@@ -127,17 +127,18 @@ async fn flood(world: World, guesser: impl Fn(usize) -> Client) {
     .await;
     for (_, answer) in &answers {
         assert_eq!(answer.status == 200, answer.header("x-owner").is_some(), "{answer:?}");
-        assert!(matches!(answer.status, 200 | 401 | 403 | 429), "{answer:?}");
+        // Of unknown clients a bounded number waits; the others are told that the account is busy.
+        assert!(matches!(answer.status, 200 | 401 | 429 | 503), "{answer:?}");
     }
     let looked_at = answers.iter().filter(|(_, answer)| {
         matches!((answer.status, answer.json()["id"].as_str()), (401, Some("ab6e13ba")) | (403, Some("b927b225")))
     });
-    // At one moment, strangers have five tries; the clock stands.
-    assert_eq!(looked_at.count(), 5);
-    let denied = world.events().await;
-    let denied = denied.iter().filter(|event| event["kind"] == "guess_denied" && event["door"] == "challenge");
-    assert_eq!(denied.count(), 5);
-    world.token("laptop").open(&secret(1)).await.waits(403, "64a6cf1f", 30);
+    // At one moment, with the clock standing still, unknown clients have five tries, and four more for each right proof of
+    // the owner that comes before their fifth.
+    let looked_at = looked_at.count();
+    assert!((5..=17).contains(&looked_at), "{looked_at}");
+    assert_eq!(usize::try_from(world.charged("challenge").await).unwrap(), looked_at);
+    assert_eq!(world.token("phone").open(&secret(1)).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -153,7 +154,7 @@ async fn a_thousand_guesses_with_many_tokens_stay_in_the_budget_and_the_owner_ge
         let guessers: Vec<Client> = (0..16).map(|n| world.token(&format!("t{n}"))).collect();
         let host = Arc::clone(&world.host);
         flood(world, |n| guessers[n % 16].clone()).await;
-        assert_eq!(host.ended().len(), 1, "the token of the fifth");
+        assert!(host.ended().len() <= 1, "only a token whose own five they were");
     })
     .await;
 }
@@ -168,7 +169,8 @@ async fn a_thousand_wrong_login_passwords_stay_in_the_budget() {
                 (client, answer)
             })
             .await;
-            assert_eq!((with_status(&answers, 401), with_status(&answers, 429)), (5, 495));
+            let refused = with_status(&answers, 429) + with_status(&answers, 503);
+            assert_eq!((with_status(&answers, 401), refused), (5, 495));
             assert_eq!(world.host.passwords_compared() - before, 5);
         }
         assert_eq!(world.password().get("session/request").await.status, 429);
@@ -202,7 +204,9 @@ async fn of_sixty_four_right_codes_exactly_one_resets() {
             }
         })
         .await;
-        assert_eq!((with_status(&answers, 200), with_status(&answers, 403)), (1, 63));
+        // While the host erases, the account is busy.
+        let lost = with_status(&answers, 403) + with_status(&answers, 503);
+        assert_eq!((with_status(&answers, 200), lost), (1, 63));
         assert_eq!(world.host.erasures(), 1);
         assert_eq!(world.count_events("account_erased").await, 1);
     })
@@ -259,7 +263,7 @@ async fn a_restart_from_the_file_forgets_nothing() {
     phone.app = world.app.clone();
     guesser.app = world.app.clone();
     assert_eq!(guesser.get("session/request").await.status, 401, "its token has ended");
-    world.password().get("session/request").await.waits(403, "64a6cf1f", 30);
+    world.password().get("session/request").await.is_refused(30);
     phone.get("keychain/get").await.is(200, json!({"CSEv1r1": "kept"}));
     phone.reset_with(&code).await.is(200, json!({"status": "ok"}));
 }

@@ -90,18 +90,18 @@ async fn an_absent_or_mistyped_password_is_400_uncharged_and_the_wait_goes_on() 
 }
 
 #[tokio::test]
-async fn wrong_passwords_are_charged_to_the_login_passwords_door() {
+async fn wrong_passwords_are_charged_as_wrong_logins_are() {
     let world = World::waiting().await;
     let (mut client, seconds) = asked(&world).await;
     for _ in 0..5 {
         client.reset_by_password("wrong").await.fails(403, "a361c427");
     }
-    assert!(world.events().await.iter().any(|event| event["door"] == "login_password"));
+    assert!(world.events().await.iter().any(|event| event["secret"] == "login-password"));
     world.clock.advance(seconds);
     let compared = world.host.passwords_compared();
-    client.reset_by_password(PASSWORD).await.waits(403, "64a6cf1f", 30 - seconds);
+    client.reset_by_password(PASSWORD).await.is_refused(30 - seconds);
     let answer = world.password().get("session/request").await;
-    assert_eq!((answer.status, answer.retry_after()), (429, Some(30 - seconds)), "one door for both ways in");
+    assert_eq!((answer.status, answer.retry_after()), (429, Some(30 - seconds)), "one entry for both ways in");
     assert_eq!(world.host.passwords_compared(), compared);
     world.clock.advance(30 - seconds);
     client.reset_by_password(PASSWORD).await.is(200, json!({"status": "ok"}));

@@ -1,11 +1,13 @@
 //! Sessions: which ids live, for how long, for whom, and what they cost.
 
-use keywright_core::UnixSeconds;
-use keywright_nextcloud::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
-use keywright_store::Slot;
+use std::sync::Arc;
+
+use keywright_nextcloud::{MAX_SESSIONS, NextcloudPolicy, SESSION_ABSOLUTE, SESSION_LIFETIME};
+use keywright_store::MemoryStore;
+use keywright_store_conformance::FaultStore;
 use serde_json::json;
 
-use crate::support::{Client, START, World, alice, secret};
+use crate::support::{Client, World, alice, secret};
 
 /// The id of a session in which `client` may do everything.
 fn id(client: &Client) -> String {
@@ -146,8 +148,8 @@ async fn last_use_is_written_only_when_a_tenth_of_the_lifetime_old() {
     world.clock.advance(1);
     phone.get("session/keepalive").await;
     let after = world.scan().await;
-    let changed: Vec<Slot> = after.iter().zip(&before).filter(|(a, b)| a != b).map(|(a, _)| a.slot).collect();
-    assert!(matches!(changed[..], [Slot::Session(_)]), "{changed:?}");
+    let changed: Vec<&str> = after.iter().zip(&before).filter(|(a, b)| a != b).map(|(a, _)| a.slot.as_str()).collect();
+    assert_eq!(changed, ["root", "sessions"]);
     world.clock.advance(SESSION_LIFETIME);
     assert!(phone.is_authorized().await);
 }
@@ -201,14 +203,13 @@ async fn opening_again_and_again_leaves_no_more_rows_than_sessions() {
     for _ in 0..20 {
         phone.set(&secret(1), Some(&secret(1))).await.is(200, json!({"success": true}));
     }
-    // The sixteen from before the challenge, left to the sweep, and the one that is.
-    assert_eq!(world.session_rows().await, MAX_SESSIONS + 1);
-    world.store.sweep(UnixSeconds::new(START + 3 * SESSION_ABSOLUTE).unwrap(), 100).await.unwrap();
-    assert_eq!(world.session_rows().await, 0);
+    // Those from before the challenge went with the commit that set it.
+    assert_eq!(world.session_rows().await, 1);
 }
 
+/// Without a challenge no session has proven anything, so none crowds out a request (`decisions.md` 68).
 #[tokio::test]
-async fn an_unauthorized_session_never_drops_an_authorized_one() {
+async fn a_request_takes_the_place_of_the_oldest_session_that_has_proven_nothing() {
     let world = World::new().await;
     let mut clients = Vec::new();
     for n in 0..MAX_SESSIONS {
@@ -217,16 +218,65 @@ async fn an_unauthorized_session_never_drops_an_authorized_one() {
         clients.push(client);
     }
     let mut asking = world.token("phone");
-    let answer = asking.post("account/reset", json!({})).await;
-    answer.waits(503, "0", 1);
+    let code = asking.reset_code().await;
+    assert_eq!(world.session_rows().await, MAX_SESSIONS);
+    // A live one that is opened again keeps its id. The oldest is looked at last, as it takes a place again.
+    for (n, client) in clients.iter_mut().enumerate().rev() {
+        let before = id(client);
+        client.open("").await;
+        assert_eq!(id(client) == before, n > 0, "{n}");
+    }
+    // The place that it took was of the one session that may do less than it.
+    asking.reset_with(&code).await.fails(403, "7e130744");
+    let code = asking.reset_code().await;
+    asking.reset_with(&code).await.is(200, json!({"status": "ok"}));
+}
+
+/// What nobody uses any more makes room first.
+#[tokio::test]
+async fn a_dead_session_is_the_first_to_make_room() {
+    let world = World::new().await;
+    let mut idle = world.token("t0");
+    idle.open("").await;
+    world.clock.advance(SESSION_LIFETIME);
+    let mut clients = Vec::new();
+    for n in 1..MAX_SESSIONS {
+        let mut client = world.token(&format!("t{n}"));
+        client.open("").await;
+        clients.push(client);
+    }
+    world.clock.advance(1);
+    let mut asking = world.token("phone");
+    let code = asking.reset_code().await;
     for client in &mut clients {
         let before = id(client);
         client.open("").await;
         assert_eq!(id(client), before, "still authorized: opened without a new id");
     }
-    // Those that nobody uses any more are no reason to keep the owner out for a day.
-    world.clock.advance(SESSION_LIFETIME + 1);
-    asking.reset_code().await;
+    asking.reset_with(&code).await.is(200, json!({"status": "ok"}));
+}
+
+/// One more session costs one more load, whatever it has to put out (finding E13).
+#[tokio::test]
+async fn one_more_session_than_there_may_be_is_one_more_load() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), NextcloudPolicy::default()).await;
+    world.with_challenge().await;
+    for n in 1..MAX_SESSIONS {
+        world.opened(&format!("t{n}")).await;
+    }
+    for loads in [2, 2, 2] {
+        store.note_loads();
+        let before = store.tally().commits;
+        world.opened("laptop").await;
+        assert_eq!((store.noted_loads().len(), store.tally().commits - before), (loads, 1));
+    }
+    let mut last = world.opened("laptop").await;
+    store.note_loads();
+    for path in ["session/request", "session/keepalive", "account/challenge/get", "keychain/get"] {
+        last.get(path).await;
+    }
+    assert_eq!(store.noted_loads().len(), 4, "one load for a request");
 }
 
 #[tokio::test]

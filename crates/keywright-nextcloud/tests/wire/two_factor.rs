@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use keywright_core::{AccountId, Clock};
-use keywright_nextcloud::{CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
+use keywright_core::{AccountId, Client as Guesser, ClientAdmission, ClientTag, Clock};
+use keywright_nextcloud::{AppTokenId, CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, MemoryStore, Partition};
 use keywright_store_conformance::{FaultStore, Odds};
 use keywright_twofactor::recovery::Liveness;
-use keywright_twofactor::{SLOTS, TotpSecret, TwoFactor, TwoFactorPolicy, Verdict};
+use keywright_twofactor::{
+    ADMIT_CLIENT, CodeKind, DeviceImport, ImportedDevice, SLOTS, TotpSecret, TwoFactor, TwoFactorPolicy, Verdict,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -37,13 +39,20 @@ fn wrong() -> String {
     (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap()
 }
 
+/// The account's factors, where a change of them ends no login.
 fn factors(world: &World) -> TwoFactor {
-    TwoFactor::new(world.driver.clone(), TwoFactorPolicy::default())
+    let policy = TwoFactorPolicy::builder().end_other_logins(false).build().unwrap();
+    TwoFactor::new(world.driver.clone(), policy).unwrap()
+}
+
+async fn import(factors: &TwoFactor, name: &str, seed: &[u8; 20]) {
+    let device = ImportedDevice::new(name, TotpSecret::from_slice(seed).unwrap());
+    let imported = factors.import_device(&alice(), &device).await.unwrap();
+    assert!(matches!(imported, DeviceImport::Imported(_)), "{imported:?}");
 }
 
 async fn enrol(world: &World) {
-    let secret = TotpSecret::from_slice(&SEED).unwrap();
-    factors(world).import_device(&alice(), "phone", &secret).await.unwrap();
+    import(&factors(world), "phone", &SEED).await;
 }
 
 /// Alice's recovery codes.
@@ -57,14 +66,15 @@ async fn foreign(world: &World) -> Vec<String> {
 }
 
 async fn made(world: &World, account: &AccountId) -> Vec<String> {
-    let make = |draft: &mut Draft<'_>| factors(world).steps().make_recovery_in(draft, Liveness::Now);
-    let (codes, receipt) = world.driver.transact(&Partition::account(account), SLOTS, make).await.unwrap();
-    codes.release(&receipt).unwrap().iter().map(String::from).collect()
+    let make =
+        |draft: &mut Draft<'_>| factors(world).steps().make_recovery_in(draft, Liveness::Now, Guesser::unknown());
+    let codes = world.driver.run(&Partition::account(account), SLOTS, make).await.unwrap();
+    codes.iter().map(String::from).collect()
 }
 
 async fn remove(world: &World) {
     let device = factors(world).enrolled(&alice()).await.unwrap().devices[0].id;
-    let remove = |draft: &mut Draft<'_>| factors(world).steps().remove_device_in(draft, device);
+    let remove = |draft: &mut Draft<'_>| factors(world).steps().remove_device_in(draft, device, Guesser::unknown());
     world.driver.transact(&Partition::account(&alice()), SLOTS, remove).await.unwrap();
 }
 
@@ -95,11 +105,9 @@ fn opened() -> Value {
     json!({"success": true, "keys": []})
 }
 
-/// Alice's guesses that were counted at a door.
-async fn charged(world: &World, door: &str) -> usize {
-    let counts =
-        |event: &&Value| event["kind"] == "guess_denied" && event["door"] == door && event["reason"] == "wrong";
-    world.events().await.iter().filter(counts).count()
+/// Alice's guesses at a secret that were counted.
+async fn charged(world: &World, secret: &str) -> u64 {
+    world.charged(secret).await
 }
 
 fn entry(id: &str, label: &str, description: &str) -> Value {
@@ -121,7 +129,7 @@ async fn a_request_lists_the_tokens_that_the_account_has() {
     let codes = recovery(&world).await;
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp, backup]}));
     for code in &codes {
-        let verdict = factors(&world).verify_recovery(&alice(), code, "elsewhere", None).await.unwrap();
+        let verdict = factors(&world).verify_recovery(&alice(), code, "elsewhere", Guesser::unknown()).await.unwrap();
         assert!(matches!(verdict, Verdict::Granted(_)));
     }
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp]}));
@@ -142,7 +150,7 @@ async fn a_code_opens_once_in_every_protocol() {
         world.token("t1").open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
         world.token("t1").open_totp(&secret(1), &code_before()).await.fails(401, "8b4f02b4");
     }
-    let elsewhere = factors(&world).verify_totp(&alice(), &code(0), "elsewhere", None).await.unwrap();
+    let elsewhere = factors(&world).verify_totp(&alice(), &code(0), "elsewhere", Guesser::unknown()).await.unwrap();
     assert!(matches!(elsewhere, Verdict::Denied(_)));
     assert_eq!(charged(&world, "totp").await + charged(&world, "challenge").await, 0, "a replay is not charged");
     world.clock.advance(30);
@@ -210,7 +218,7 @@ async fn every_token_given_must_be_right_and_the_right_one_is_kept_otherwise() {
 }
 
 #[tokio::test]
-async fn the_fifth_wrong_token_is_403_and_the_door_waits() {
+async fn the_fifth_wrong_token_is_403_and_the_others_wait() {
     let world = world().await;
     let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
     let right = [json!({"totp": code(0)}), json!({"backup_codes": codes[0]})];
@@ -223,10 +231,10 @@ async fn the_fifth_wrong_token_is_403_and_the_door_waits() {
         assert_eq!(guesser.open_with(&secret(1), right[at].clone()).await.status, 401);
         let rows = world.scan().await;
         for token in [&right[at], &bad] {
-            world.token("t2").open_with(&secret(1), token.clone()).await.waits(403, "64a6cf1f", 30);
+            world.token("t2").open_with(&secret(1), token.clone()).await.is_refused(30);
         }
         assert_eq!(world.scan().await, rows, "a refusal writes nothing");
-        world.password().open_with(&secret(1), right[at].clone()).await.waits(403, "64a6cf1f", 30);
+        world.password().open_with(&secret(1), right[at].clone()).await.is_refused(30);
     }
     assert_eq!(world.host.ended(), ["laptop", "t1"]);
     assert_eq!(charged(&world, "challenge").await, 0);
@@ -235,61 +243,119 @@ async fn the_fifth_wrong_token_is_403_and_the_door_waits() {
     world.token("t2").open_with(&secret(1), right[1].clone()).await.is(200, opened());
 }
 
-/// `security.md` § 6: strangers lock the door of time-based codes; no time opens it, a recovery code does.
-#[tokio::test]
-async fn a_recovery_code_unlocks_the_door_of_time_based_codes() {
-    let world = world().await;
-    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
-    let factors = factors(&world);
+/// Alice's time-based codes, shut by the wrong guesses of others for as long as nobody acts.
+async fn shut(world: &World) {
+    let (factors, network) = (factors(world), Guesser::network(ClientTag::from_bytes([0xee; 16])));
     let mut streak = 0;
     while streak < 50 {
-        match factors.verify_totp(&alice(), &wrong(), "elsewhere", None).await.unwrap() {
+        match factors.verify_totp(&alice(), &wrong(), "elsewhere", network).await.unwrap() {
             Verdict::Denied(denial) => streak = denial.charge().unwrap().streak(),
             Verdict::Refused(refusal) => world.clock.advance(refusal.retry_after()),
             other => panic!("{other:?}"),
         }
     }
     world.clock.advance(10 * 365 * 86_400);
-    let now = || code_at(world.clock.now().unwrap().get());
-    let locked = async || {
-        let answer = world.token("t1").open_totp(&secret(1), &now()).await;
-        answer.error() == (403, "64a6cf1f".into())
+}
+
+/// The code that Alice's app shows now.
+fn now(world: &World) -> String {
+    code_at(world.clock.now().unwrap().get())
+}
+
+/// `security.md` § 6: no time opens what others have shut, a recovery code does, for the client that has one.
+#[tokio::test]
+async fn a_recovery_code_lets_its_client_in_where_others_have_shut_out_time_based_codes() {
+    let world = world().await;
+    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
+    shut(&world).await;
+    let is_shut = async |token: &str| {
+        let answer = world.token(token).open_totp(&secret(1), &now(&world)).await;
+        (answer.status, answer.retry_after()) == (429, Some(86_400))
     };
-    assert!(locked().await);
+    assert!(is_shut("t1").await && is_shut("t2").await);
     world.token("t2").open_with(&secret(1), json!({"backup_codes": foreign[0]})).await.fails(401, "8b4f02b4");
     world.token("t2").open_with(&secret(1), json!({"backup_codes": "x"})).await.fails(401, "8b4f02b4");
-    assert!(locked().await, "a wrong code opens nothing");
-    assert_eq!(world.count_events("door_unlocked").await, 0);
+    assert!(is_shut("t2").await, "a wrong code opens nothing");
+    assert_eq!(world.count_events("client_admitted").await, 0);
     world.token("t2").open_with(&secret(1), json!({"backup_codes": codes[0]})).await.is(200, opened());
-    assert_eq!(world.count_events("door_unlocked").await, 1);
-    world.token("t1").open_totp(&secret(1), &now()).await.is(200, opened());
-    // Where there is nothing to lift, nothing is told.
+    assert_eq!(world.count_events("client_admitted").await, 1);
+    assert!(is_shut("t1").await, "nobody else is let in");
+    world.token("t2").open_totp(&secret(1), &now(&world)).await.is(200, opened());
+    // Where nothing is refused, nobody is let in.
+    world.clock.advance(30);
     world.token("t2").open_with(&secret(1), json!({"backup_codes": codes[1]})).await.is(200, opened());
-    assert_eq!(world.count_events("door_unlocked").await, 1);
+    assert_eq!(world.count_events("client_admitted").await, 1);
+}
+
+/// The other ways in at time-based codes: a known token, a session with a fresh proof, the operator.
+#[tokio::test]
+async fn every_way_in_at_time_based_codes() {
+    let world = world().await;
+    world.token("phone").open_totp(&secret(1), &code_before()).await.is(200, opened());
+    shut(&world).await;
+    // No time ends it, but a right code of anybody does: it is shut anew before each.
+    let refused = async |token: &str| world.token(token).open_totp(&secret(1), &now(&world)).await.status == 429;
+    assert!(refused("t1").await);
+    // Known: not held up. No mail is sent for a second factor.
+    world.token("phone").open_totp(&secret(1), &now(&world)).await.is(200, opened());
+    assert!(world.host.mails().is_empty());
+    // By a session with a fresh proof of a factor. That is by a recovery code, which lets nobody else in.
+    let codes = recovery(&world).await;
+    shut(&world).await;
+    assert!(refused("t1").await);
+    let factors = factors(&world);
+    let tag = world.app.app_token_tag(&alice(), &AppTokenId("phone".into()));
+    let step_up = factors
+        .step_up_recovery(&alice(), ADMIT_CLIENT, b"session-1", &codes[0], Guesser::credential(tag))
+        .await
+        .unwrap();
+    let Verdict::Granted(proof) = step_up else { panic!("{step_up:?}") };
+    let t1 = world.app.app_token_tag(&alice(), &AppTokenId("t1".into()));
+    let admitted = factors.admit_client(proof, CodeKind::Totp, t1).await.unwrap();
+    assert!(matches!(admitted, ClientAdmission::Admitted { .. }), "{admitted:?}");
+    world.clock.advance(30);
+    world.token("t1").open_totp(&secret(1), &now(&world)).await.is(200, opened());
+    // By the operator.
+    shut(&world).await;
+    assert!(refused("t2").await);
+    assert!(factors.unlock(&alice(), CodeKind::Totp).await.unwrap());
+    world.clock.advance(30);
+    world.token("t2").open_totp(&secret(1), &now(&world)).await.is(200, opened());
 }
 
 #[tokio::test]
-async fn a_token_that_passed_is_not_held_up_by_strangers() {
+async fn a_token_that_passed_is_not_held_up_by_others() {
     let world = world().await;
     world.token("phone").open_totp(&secret(1), &code_before()).await.is(200, opened());
     for _ in 0..5 {
         world.password().open_totp(&secret(1), &wrong()).await;
     }
-    world.password().open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
+    world.password().open_totp(&secret(1), &code(0)).await.is_refused(30);
     world.token("phone").open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
 
-/// Known for having passed by factors that are changed since is known for nothing; the challenge's door is another.
+/// Who has passed stays known when the factors change.
 #[tokio::test]
-async fn a_change_of_factors_makes_a_token_a_stranger_at_their_doors() {
+async fn a_change_of_factors_leaves_known_tokens_known() {
     let world = world().await;
     world.token("phone").open_totp(&secret(1), &code_before()).await.is(200, opened());
-    let next = TotpSecret::from_slice(&[0x5f; 20]).unwrap();
-    factors(&world).import_device(&alice(), "next", &next).await.unwrap();
+    import(&factors(&world), "next", &[0x5f; 20]).await;
     for _ in 0..5 {
         world.password().open_totp(&secret(1), &wrong()).await;
     }
-    world.token("phone").open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
+    world.token("t1").open_totp(&secret(1), &code(0)).await.is_refused(30);
+    world.token("phone").open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+/// By the default policy a change of factors ends every login of the account.
+#[tokio::test]
+async fn a_change_of_factors_ends_the_sessions() {
+    let world = World::new().await;
+    let mut phone = world.with_challenge().await;
+    let default = TwoFactor::new(world.driver.clone(), TwoFactorPolicy::default()).unwrap();
+    import(&default, "phone", &SEED).await;
+    assert!(!phone.is_authorized().await);
+    phone.open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
 
 /// The form of both and the waits of both come before a look at either: nothing is learnt of one by spoiling the other.
@@ -304,7 +370,7 @@ async fn a_shut_door_keeps_the_other_token_from_being_looked_at() {
     for backup in [&codes[0], &foreign[0]] {
         for totp in [code(0), wrong()] {
             let both = json!({"totp": totp, "backup_codes": backup});
-            laptop.open_with(&secret(1), both).await.waits(403, "64a6cf1f", 30);
+            laptop.open_with(&secret(1), both).await.is_refused(30);
         }
         laptop.open_with(&secret(1), json!({"totp": "x", "backup_codes": backup})).await.fails(401, "8b4f02b4");
     }
@@ -319,13 +385,13 @@ async fn while_the_passphrase_waits_no_token_is_looked_at() {
     for _ in 0..3 {
         guesser.open(&secret(9)).await.fails(401, "ab6e13ba");
     }
-    guesser.open(&secret(9)).await.waits(403, "b927b225", 30);
+    guesser.open(&secret(9)).await.waits(401, "ab6e13ba", 30);
     let rows = world.scan().await;
     for code in [code(0), wrong()] {
-        world.token("laptop").open_totp(&secret(1), &code).await.waits(403, "64a6cf1f", 30);
+        world.token("laptop").open_totp(&secret(1), &code).await.is_refused(30);
     }
     assert_eq!(world.scan().await, rows);
-    world.password().open_totp(&secret(1), &code(0)).await.waits(403, "64a6cf1f", 30);
+    world.password().open_totp(&secret(1), &code(0)).await.is_refused(30);
     world.clock.advance(30);
     world.token("laptop").open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
@@ -398,7 +464,7 @@ async fn a_credit_has_five_tries() {
         let mut client = world.password();
         client.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
         for _ in 0..slips {
-            // The fifth failure of the lane begins its wait.
+            // The fifth failure begins a wait.
             let answer = client.open(&secret(9)).await;
             assert!(matches!(answer.status, 401 | 403), "{answer:?}");
             world.clock.advance(answer.retry_after().unwrap_or(0));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use keywright_core::{SealContext, SecurityEvent, UnixSeconds};
+use keywright_core::{SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::{Draft, PlainBody};
 use crate::record::{RecordError, encode};
 use crate::root::{Entry, PRUNE_AFTER, Root, RootRecord};
-use crate::slot::{KindName, ROOT, SlotName};
+use crate::slot::{KindName, ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::StepError;
 use crate::{Batch, Put, Record, Revision, Standing, StoredEvent, Write};
 
@@ -63,16 +63,17 @@ impl Draft<'_> {
         root.recent.push(loaded.revision.unwrap_or(Revision::ZERO));
         // A partition goes a day after its last commit at the earliest: until then a late commit may still arrive.
         root.expires = staged.expires.map(|expiry| expiry.max(earliest_sweep(&env)));
-        root.due_at = staged.due_at;
+        root.due_at = staged.due_at.filter(|_| owes(&staged.writes, staged.erase, &loaded.root));
         if staged.erase {
             root.contents.clear();
         }
         let pruned = prune(&mut root, &staged.writes, env.now.min(env.horizon));
-        note(&mut root, &staged.writes, attempt)?;
+        note(&mut root, &staged.writes, attempt, env.kinds)?;
         let mut events = Vec::with_capacity(staged.events.len());
         let mut stored_events = Vec::with_capacity(staged.events.len());
         for event in &staged.events {
-            let (chain, json) = (event.kind().chain(), event.to_json());
+            let chain = event.kind().chain();
+            let json = event.to_json(root.chain(chain).last());
             let (number, prev) = root.chain_mut(chain).append(env.now, &json);
             events.push(SecurityEvent::of(event, number, env.now));
             stored_events.push(StoredEvent { chain, number, at: env.now, json: json.into(), prev });
@@ -81,7 +82,8 @@ impl Draft<'_> {
         let label = partition.seal_label();
         let seal = |name: &str, schema: u16, body: &[u8]| {
             let context = SealContext::new(&label, name, attempt.to_bytes());
-            env.keyring.seal(env.entropy, &context, schema, body).map(Bytes::from)
+            // Never from the step's generator: one that repeats itself must not repeat a nonce.
+            env.keyring.seal(&SystemEntropy, &context, schema, body).map(Bytes::from)
         };
         let mut put = Vec::with_capacity(staged.writes.len());
         let mut delete = pruned;
@@ -134,15 +136,30 @@ fn prune(root: &mut RootRecord, writes: &BTreeMap<SlotName, Option<PlainBody>>, 
     pruned
 }
 
+/// Whether the account owes anything after this batch: its list was not deleted, and outlives an erase only if it is kept.
+fn owes(writes: &BTreeMap<SlotName, Option<PlainBody>>, erase: bool, before: &RootRecord) -> bool {
+    let name = crate::due::DUE.name();
+    match writes.get(&name) {
+        Some(plain) => plain.is_some(),
+        None => !erase && before.contents.contains_key(&name),
+    }
+}
+
 /// Notes in the contents what the batch puts and deletes.
 fn note(
     root: &mut RootRecord,
     writes: &BTreeMap<SlotName, Option<PlainBody>>,
     revision: Revision,
+    kinds: Option<&SlotKinds>,
 ) -> Result<(), StepError> {
     for (name, plain) in writes {
         match plain {
             Some(plain) => {
+                let declared = kinds.is_none_or(|kinds| kinds.find(name.kind()).is_some_and(|kind| plain.is_of(kind)));
+                if !declared {
+                    // Committed, it would lock everybody out of the partition: no load would know it.
+                    return Err(StepError::Misuse("a slot of a kind that the driver was not told of"));
+                }
                 root.contents.insert(*name, Entry { revision, expiry: plain.expiry });
             }
             None => {
@@ -150,18 +167,28 @@ fn note(
             }
         }
     }
-    let of_kind = |kind: KindName| root.contents.keys().filter(|name| name.kind() == kind).count();
-    for (name, plain) in writes {
-        if let Some(plain) = plain
-            && of_kind(name.kind()) > usize::from(plain.most)
-        {
-            return Err(StepError::TooManySlots(*name));
-        }
-    }
     if root.contents.len() > usize::from(crate::slot::MAX_SLOTS) {
         return Err(StepError::Misuse("a partition has more slots than any server declares"));
     }
-    Ok(())
+    // The contents are sorted by kind.
+    let mut of_kind: BTreeMap<KindName, usize> = BTreeMap::new();
+    for name in root.contents.keys() {
+        let count = of_kind.entry(name.kind()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let too_many = writes.iter().find(|(name, plain)| {
+        plain
+            .as_ref()
+            .is_some_and(|plain| of_kind.get(&name.kind()).is_some_and(|count| *count > usize::from(plain.most)))
+    });
+    too_many.map_or(Ok(()), |(name, _)| Err(StepError::TooManySlots(*name)))
+}
+
+impl PlainBody {
+    /// Whether it was put as its kind is declared. One that is only sealed anew knows no more than its expiry.
+    fn is_of(&self, kind: SlotKind) -> bool {
+        (self.most == kind.most() || self.most == u16::MAX) && self.expiry.is_some() == kind.is_expiring()
+    }
 }
 
 /// The same root under a new revision, so that an attempt on the one it replaces can never land. Where there is none, a
@@ -183,7 +210,7 @@ pub(crate) fn fence(
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, attempt.to_bytes());
     let plain = encode(&root).map_err(|RecordError| StepError::Misuse("the root record cannot be encoded"))?;
-    let body = env.keyring.seal(env.entropy, &context, RootRecord::SCHEMA, &plain)?;
+    let body = env.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?;
     let write = Write { purge_after: root.expires, due_at: root.due_at, ..Write::root(attempt, body.into()) };
     Ok(Batch::new(partition.clone(), expect, write)?)
 }

@@ -3,8 +3,7 @@
 use keywright_core::SecurityEvent;
 
 use super::{Driver, MAX_RERUNS, TransactError};
-use crate::draft::finish_fence;
-use crate::draft::{Draft, Finished};
+use crate::draft::{Draft, Finished, finish_fence};
 use crate::loaded::{Loaded, open_root};
 use crate::locks::PartitionGuard;
 use crate::release::Receipt;
@@ -18,6 +17,9 @@ const MAX_EXTRA_LOADS: u32 = 64;
 
 /// How often a lost reply is looked into before the answer is "unknown".
 const MAX_SETTLES: u32 = 4;
+
+/// How often damage is looked at once more while the root moves in between.
+const MAX_SUSPICIONS: u32 = 4;
 
 /// What became of an attempt whose reply was lost.
 enum Settled {
@@ -34,12 +36,22 @@ struct Decision<T> {
     standing: Standing,
 }
 
+/// What one round came to.
+enum Round<T> {
+    /// Load again.
+    Again,
+    /// A guess may be judged, once the partition is taken. The snapshot is kept: if nobody was in the way, it still serves.
+    Judge(Loaded, Standing),
+    Decided(Box<Loaded>, Revision, Decision<T>),
+}
+
 /// What an act remembers from one round to the next.
 struct Rounds {
     wanted: Vec<SlotName>,
     extra: u32,
     /// The root under which damage was seen: it is damage only if a second look finds the same root.
     suspected: Option<Option<Revision>>,
+    suspicions: u32,
 }
 
 impl Rounds {
@@ -50,7 +62,7 @@ impl Rounds {
                 wanted.push(slot);
             }
         }
-        Self { wanted, extra: 0, suspected: None }
+        Self { wanted, extra: 0, suspected: None, suspicions: 0 }
     }
 
     /// Whether the failure is only a reason to load once more.
@@ -68,8 +80,9 @@ impl Rounds {
                 self.wanted.len() > before
             }
             // A backend that reads in two steps can show half of another's commit.
-            error if error.is_damage() && self.suspected != Some(revision) => {
+            error if error.is_damage() && self.suspected != Some(revision) && self.suspicions < MAX_SUSPICIONS => {
                 self.suspected = Some(revision);
+                self.suspicions = self.suspicions.saturating_add(1);
                 true
             }
             _ => false,
@@ -91,26 +104,43 @@ impl Driver {
     {
         let mut rounds = Rounds::new(slots);
         let mut guard: Option<PartitionGuard> = None;
+        let mut kept: Option<Loaded> = None;
         let mut reruns = 0_u32;
         loop {
-            let Some((loaded, attempt, decision)) = self.round(partition, &mut rounds, &mut step).await? else {
-                continue;
+            let round = self.round(partition, &mut rounds, kept.take(), guard.is_some(), &mut step).await;
+            let (loaded, attempt, decision) = match round {
+                Ok(Round::Decided(loaded, attempt, decision)) => (loaded, attempt, decision),
+                Ok(Round::Again) => continue,
+                Ok(Round::Judge(loaded, standing)) => {
+                    let (taken, waited) = self.take(partition, standing, Some(loaded)).await?;
+                    (guard, kept) = (Some(taken), waited);
+                    continue;
+                }
+                Err(error) => {
+                    drop(guard);
+                    self.report(partition, &error);
+                    return Err(error);
+                }
             };
             let Decision { outcome, batch, events, standing } = decision;
             // Neither a change nor a grant: a refusal, for one. It takes no turn and no write.
             let Some(batch) = batch else { return Ok((outcome, Receipt::new(attempt))) };
             if guard.is_none() {
-                guard = self.parts.locks.try_acquire(partition);
-                if guard.is_none() {
-                    // What was decided on is old by the time the partition is free.
-                    let waited = self.parts.locks.acquire(partition, standing).await;
-                    guard = Some(waited.ok_or(TransactError::Busy)?);
-                    continue;
+                match self.parts.locks.try_acquire(partition) {
+                    Some(taken) => guard = Some(taken),
+                    None => {
+                        // What was decided on is old by the time the partition is free; a whole vault may hang on it.
+                        drop((outcome, batch, events, loaded));
+                        guard = Some(self.take(partition, standing, None).await?.0);
+                        continue;
+                    }
                 }
             }
             let writes = batch.write().is_some();
-            match self.parts.store.commit(batch).await {
+            match self.commit(batch).await {
                 Ok(()) => {
+                    // The observer is the host's: it holds up nobody.
+                    drop(guard);
                     self.tell(partition, &events);
                     return Ok((outcome, Receipt::new(attempt)));
                 }
@@ -125,6 +155,7 @@ impl Driver {
                 Err(CommitError::Unknown(source)) => {
                     match self.settle(partition, attempt, loaded.revision, source).await? {
                         Settled::Landed => {
+                            drop(guard);
                             self.tell(partition, &events);
                             return Ok((outcome, Receipt::new(attempt)));
                         }
@@ -152,42 +183,72 @@ impl Driver {
     {
         let mut rounds = Rounds::new(slots);
         loop {
-            let Some((_, _, decision)) = self.round(partition, &mut rounds, &mut look).await? else { continue };
-            return match decision.batch {
-                None => Ok(decision.outcome),
-                Some(_) => Err(StepError::Misuse("an observation changed or granted something").into()),
-            };
+            match self.round(partition, &mut rounds, None, false, &mut look).await {
+                Ok(Round::Again) => {}
+                Ok(Round::Decided(_, _, Decision { outcome, batch: None, .. })) => return Ok(outcome),
+                Ok(Round::Decided(..)) => {
+                    return Err(StepError::Misuse("an observation changed or granted something").into());
+                }
+                Ok(Round::Judge(..)) => return Err(StepError::Misuse("an observation judged a guess").into()),
+                Err(error) => {
+                    self.report(partition, &error);
+                    return Err(error);
+                }
+            }
         }
     }
 
-    /// Loads and decides once; `None` if it must be done again.
+    /// Takes the partition, at once or in its turn. What was loaded before is still good only if nobody was in the way.
+    async fn take(
+        &self,
+        partition: &Partition,
+        standing: Standing,
+        loaded: Option<Loaded>,
+    ) -> Result<(PartitionGuard, Option<Loaded>), TransactError> {
+        if let Some(guard) = self.parts.locks.try_acquire(partition) {
+            return Ok((guard, loaded));
+        }
+        drop(loaded);
+        let guard = self.parts.locks.acquire(partition, standing).await.ok_or(TransactError::Busy)?;
+        Ok((guard, None))
+    }
+
+    /// Loads, unless a snapshot is in hand, and decides once.
     async fn round<T, F>(
         &self,
         partition: &Partition,
         rounds: &mut Rounds,
+        kept: Option<Loaded>,
+        held: bool,
         step: &mut F,
-    ) -> Result<Option<(Loaded, Revision, Decision<T>)>, TransactError>
+    ) -> Result<Round<T>, TransactError>
     where
         T: Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
         let parts = &*self.parts;
-        let snapshot = parts.store.load(partition, &rounds.wanted).await.map_err(TransactError::Load)?;
-        let revision = snapshot.root.as_ref().map(|root| root.revision);
-        let attempt = Revision::draw()?;
-        let decided = Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &rounds.wanted, snapshot)
-            .map_err(TransactError::from)
-            .and_then(|loaded| {
-                let decision = self.decide(partition, &loaded, attempt, step)?;
-                Ok((loaded, attempt, decision))
-            });
-        match decided {
-            Ok(decided) => Ok(Some(decided)),
-            Err(error) if rounds.goes_on(&error, revision) => Ok(None),
-            Err(error) => {
-                self.report(partition, &error);
-                Err(error)
+        let loaded = match kept {
+            Some(loaded) => loaded,
+            None => {
+                let snapshot = parts.store.load(partition, &rounds.wanted).await.map_err(TransactError::Load)?;
+                let revision = snapshot.root.as_ref().map(|root| root.revision);
+                match Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &rounds.wanted, snapshot) {
+                    Ok(loaded) => loaded,
+                    Err(error) => {
+                        let error = error.into();
+                        return if rounds.goes_on(&error, revision) { Ok(Round::Again) } else { Err(error) };
+                    }
+                }
             }
+        };
+        let attempt = Revision::draw()?;
+        match self.decide(partition, &loaded, attempt, held, step) {
+            Ok(decision) => Ok(Round::Decided(Box::new(loaded), attempt, decision)),
+            Err(TransactError::Step(StepError::NeedsPartition(standing))) if !held => {
+                Ok(Round::Judge(loaded, standing))
+            }
+            Err(error) if rounds.goes_on(&error, loaded.revision) => Ok(Round::Again),
+            Err(error) => Err(error),
         }
     }
 
@@ -197,12 +258,25 @@ impl Driver {
         partition: &Partition,
         loaded: &Loaded,
         attempt: Revision,
+        held: bool,
         step: &mut impl FnMut(&mut Draft<'_>) -> Result<T, StepError>,
     ) -> Result<Decision<T>, TransactError> {
-        let mut draft = Draft::new(partition, loaded, self.env()?, attempt);
+        let mut draft = Draft::new(partition, loaded, self.env()?, attempt).held(held);
         let outcome = step(&mut draft)?;
         let Finished { batch, events, standing } = draft.finish()?;
         Ok(Decision { outcome, batch, events, standing })
+    }
+
+    /// Commits, and gives up waiting for an answer when the time for it is over: what became of it is then unknown.
+    async fn commit(&self, batch: Batch) -> Result<(), CommitError> {
+        let commit = self.parts.store.commit(batch);
+        match &self.parts.deadline {
+            None => commit.await,
+            Some((timer, limit)) => match first_of(commit, timer.wait(*limit)).await {
+                Some(answer) => answer,
+                None => Err(CommitError::Unknown("the store gave no answer in time".into())),
+            },
+        }
     }
 
     /// Finds out what became of a commit whose reply was lost (`security.md` § 7). While the root that it was based on
@@ -221,7 +295,10 @@ impl Driver {
                 None => None,
                 Some(stored) => match open_root(&self.parts.keyring, partition, stored.revision, &stored.body) {
                     Ok(root) => Some((stored.revision, root)),
-                    Err(_) => break,
+                    Err(error) => {
+                        self.report(partition, &error.into());
+                        break;
+                    }
                 },
             };
             match settle(current.as_ref().map(|(revision, root)| (*revision, root.recent.as_slice())), ours, base) {
@@ -230,10 +307,10 @@ impl Driver {
                 Settlement::Unknown => break,
                 Settlement::Fence => {
                     // Whatever keeps the fence from being made leaves the attempt as unknown as it was.
-                    // The environment is not `Send`, so it must not live across the commit.
+                    // What steps are given is not `Send`, so it must not live across the commit.
                     let fence = self.env().ok().and_then(|env| finish_fence(&env, partition, current).ok());
                     let Some(fence) = fence else { break };
-                    match self.parts.store.commit(fence).await {
+                    match self.commit(fence).await {
                         Ok(()) => return Ok(Settled::NeverLanded),
                         // The fence itself is settled by the next look.
                         Err(CommitError::Conflict | CommitError::Unknown(_)) => {}
@@ -245,7 +322,7 @@ impl Driver {
         Err(TransactError::Unknown(source))
     }
 
-    fn tell(&self, partition: &Partition, events: &[SecurityEvent]) {
+    pub(crate) fn tell(&self, partition: &Partition, events: &[SecurityEvent]) {
         let Some(observer) = &self.parts.observer else { return };
         let Some(account) = partition.as_account().filter(|_| !events.is_empty()) else { return };
         for event in events {
@@ -266,4 +343,15 @@ impl Driver {
             }
         }
     }
+}
+
+/// The first future's value, unless the second ends before it.
+async fn first_of<T>(mut wanted: crate::BoxFuture<'_, T>, mut limit: crate::BoxFuture<'_, ()>) -> Option<T> {
+    std::future::poll_fn(|context| {
+        if let std::task::Poll::Ready(value) = wanted.as_mut().poll(context) {
+            return std::task::Poll::Ready(Some(value));
+        }
+        limit.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }

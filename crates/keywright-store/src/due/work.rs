@@ -1,6 +1,6 @@
 //! Doing what is due: claim, do, strike, and give back what failed. Never inside a commit's turn.
 
-use super::{DUE, DueTask, claim, claim_now, complete, put_back, release};
+use super::{DUE, DueTask, claim, claim_again, claim_now, complete, put_back, release};
 use crate::{Draft, Driver, Partition, StepError, TransactError};
 
 /// An account's due work, as one server does it. The claims are what keeps others from it; each claim, strike and return
@@ -127,16 +127,28 @@ impl<'a> DueWork<'a> {
         let mut left = claimed;
         while let Some((task, rest)) = left.split_first() {
             left = rest;
+            // What came before may have taken long: a claim that others no longer respect is made anew, or given up.
+            let held = if task.claim_is_old(self.driver.clock().now()?) {
+                match self.commit(|draft| claim_again(draft, task)).await? {
+                    Some(held) => held,
+                    None => continue,
+                }
+            } else {
+                task.clone()
+            };
             match work(task).await {
                 Ok(Attempt::Done) => {
-                    self.commit(|draft| complete(draft, task)).await?;
+                    if let Err(error) = self.commit(|draft| complete(draft, &held)).await {
+                        worked.unreleased = self.commit(|draft| put_back(draft, rest)).await.err();
+                        return Err(error);
+                    }
                     worked.done = worked.done.saturating_add(1);
                     continue;
                 }
                 Ok(Attempt::Later) => {}
                 Err(failure) => worked.failure = Some(failure),
             }
-            let released = self.commit(|draft| release(draft, std::slice::from_ref(task))).await;
+            let released = self.commit(|draft| release(draft, std::slice::from_ref(&held))).await;
             worked.unreleased = released.err().or(worked.unreleased);
             if worked.failure.is_some() && on_failure == OnFailure::Stop {
                 if !rest.is_empty() {

@@ -19,6 +19,8 @@ pub enum ClaimOutcome {
     Ours(Claimed),
     /// Another account owns the name, or this one does by now, under a later intent.
     Taken,
+    /// The intent itself stands no more: a later one took its place, or somebody else was faster. Nothing is claimed.
+    Void,
 }
 
 /// What one look at the name's partition came to.
@@ -59,6 +61,10 @@ impl Names {
     where
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
+        // An intent that is void must cancel nobody's: not the account's own later one either.
+        if self.look(&intent.claimant, intent.name()).await? == Holding::Void {
+            return Ok(ClaimOutcome::Void);
+        }
         // What is known to be void, once and for ever: it may be replaced wherever it is found.
         let mut void = None;
         for _ in 0..=MAX_OVERTAKEN {

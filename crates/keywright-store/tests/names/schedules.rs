@@ -295,7 +295,7 @@ fn a_proof_and_an_eviction_with_three_switches() {
 #[test]
 fn random_orders_of_a_proof_and_two_evictions() {
     let [took, _, lost, _] = random(2_000..2_100, &[Wants::Prove, Wants::Register, Wants::Register], 0);
-    assert!(took == 100 && lost > 10, "{took} {lost}");
+    assert!(took == 100 && lost > 0, "{took} {lost}");
 }
 
 /// Random orders; each actor crashes with the odds of one call in `crashes`, or never if 0.

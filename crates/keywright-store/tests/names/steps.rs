@@ -138,14 +138,27 @@ async fn an_erased_account_holds_nothing() {
 async fn a_claim_of_an_account_without_a_root_is_void() {
     let world = plain(8);
     let (server, ghost, bob) = (world.truth(), id("ghost"), id("bob"));
-    // The ghost claims in another store that shares the keyring, and its claim is put here: its root never was.
+    // The ghost intends in another store that shares the keyring: here its root never was, so it claims nothing.
     let elsewhere = world.server(memory().0);
     elsewhere.create(&ghost).await;
     let intent = elsewhere.intend(&ghost, world.name).await.unwrap();
-    assert!(matches!(server.names.claim(&intent).await.unwrap(), ClaimOutcome::Ours(_)));
+    assert!(matches!(server.names.claim(&intent).await.unwrap(), ClaimOutcome::Void));
     assert_eq!(server.names.find(&world.name).await.unwrap(), None);
     server.create(&bob).await;
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Took);
+}
+
+/// Two tabs: the older intent is void by now, and cancels nothing of the newer one's.
+#[tokio::test]
+async fn a_void_intent_cancels_nobodys() {
+    let world = plain(18);
+    let (server, ada) = (world.truth(), id("ada"));
+    server.create(&ada).await;
+    let older = server.intend(&ada, world.name).await.unwrap();
+    let newer = server.intend(&ada, world.name).await.unwrap();
+    let ClaimOutcome::Ours(claimed) = server.names.claim(&newer).await.unwrap() else { panic!("it is free") };
+    assert!(matches!(server.names.claim(&older).await.unwrap(), ClaimOutcome::Void));
+    assert!(server.take(&ada, &claimed).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A client that carries its session as the real one does, and an answer that is checked whenever there is one.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) auth: Auth,
     /// What it sends as `X-API-SESSION`.
     pub(crate) session: Option<String>,
+    /// Where it sends from, as the host's framework notes it.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Client {
@@ -47,7 +50,16 @@ impl Client {
         if let Some(session) = &self.session {
             request = request.header("x-api-session", session);
         }
-        request
+        match self.address {
+            Some(address) => request.extension(address),
+            None => request,
+        }
+    }
+
+    /// The same client at an address.
+    pub(crate) fn at(mut self, address: &str) -> Self {
+        self.address = Some(address.parse().unwrap());
+        self
     }
 
     /// Sends a request as it is and takes the id of its answer.
@@ -183,6 +195,12 @@ impl Answer {
         assert_eq!(self.error(), (status, id.into()), "{self:?}");
         assert!(self.id().is_some(), "{self:?}");
         self
+    }
+
+    /// A guess that was not looked at: 429, so that no application forgets its login.
+    #[track_caller]
+    pub(crate) fn is_refused(&self, seconds: u64) -> &Self {
+        self.waits(429, "64a6cf1f", seconds)
     }
 
     /// The same with `Retry-After`.

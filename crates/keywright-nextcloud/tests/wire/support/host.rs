@@ -2,12 +2,16 @@
 //! it was asked to do, and fails or hangs when told to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, SecretString};
-use keywright_nextcloud::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError, Login, Unproven};
-use keywright_store::{Partition, Slot};
+use keywright_nextcloud::{
+    Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Login, Peer, UnlockMail,
+    Unproven,
+};
+use keywright_store::{Driver, Partition, SlotName};
 use tokio::sync::Notify;
 
 use super::Store;
@@ -21,6 +25,8 @@ pub(crate) enum Call {
     EndToken(String, String),
     /// An account's data was erased.
     Erase(String),
+    /// An account's owner was mailed a link.
+    Mail(String),
 }
 
 struct User {
@@ -35,6 +41,15 @@ struct State {
     tokens: BTreeMap<String, (AccountId, String)>,
     ended: BTreeSet<String>,
     calls: Vec<Call>,
+    mails: Vec<Mailed>,
+}
+
+/// A mail that was sent.
+pub(crate) struct Mailed {
+    pub(crate) secret: GuessedSecret,
+    pub(crate) token: SecretString,
+    pub(crate) wrong_guesses: u16,
+    pub(crate) refused_network: Option<String>,
 }
 
 #[derive(Default)]
@@ -50,6 +65,11 @@ pub(crate) struct TestHost {
     pub(crate) forbids: AtomicBool,
     /// Whether every look-up fails.
     pub(crate) down: AtomicBool,
+    /// Whether a password takes until `hashed` is told.
+    pub(crate) slow_hash: AtomicBool,
+    pub(crate) hashed: Notify,
+    /// How many passwords are being compared.
+    pub(crate) hashing: AtomicUsize,
     /// Whether passwords cannot be checked.
     pub(crate) broken_hash: AtomicBool,
     /// Whether a token is found without a look at whose it is.
@@ -58,6 +78,8 @@ pub(crate) struct TestHost {
     pub(crate) limit: AtomicU64,
     /// Where the host looks whether the commit came before its own work.
     watched: Mutex<Option<Arc<dyn Store>>>,
+    /// A driver that the host uses on the very account that it is asked about.
+    pub(crate) driver: Mutex<Option<Driver>>,
     /// Erasures that found a challenge still stored: there must be none.
     pub(crate) too_early: AtomicUsize,
 }
@@ -100,6 +122,18 @@ impl TestHost {
         self.state().ended.iter().cloned().collect()
     }
 
+    /// The mails sent so far; they are taken.
+    pub(crate) fn mails(&self) -> Vec<Mailed> {
+        std::mem::take(&mut self.state().mails)
+    }
+
+    /// Commits something to the account, as a host may in any of its methods.
+    async fn use_driver(&self, account: Option<&AccountId>) -> Result<(), HostError> {
+        let driver = self.driver.lock().unwrap().clone();
+        let (Some(driver), Some(account)) = (driver, account) else { return Ok(()) };
+        driver.transact(&account.into(), &[], |draft| draft.mark_seeded()).await.map_err(HostError::new)
+    }
+
     fn fails(&self) -> Result<(), HostError> {
         let failed = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if failed { Err(HostError::new("told to fail")) } else { Ok(()) }
@@ -134,9 +168,16 @@ impl Host for TestHost {
     async fn check_password(&self, account: Option<&AccountId>, password: &SecretString) -> Result<bool, HostError> {
         // A real hash takes a while: others run meanwhile.
         tokio::task::yield_now().await;
+        if self.slow_hash.load(Ordering::SeqCst) {
+            let hashed = self.hashed.notified();
+            self.hashing.fetch_add(1, Ordering::SeqCst);
+            hashed.await;
+            self.hashing.fetch_sub(1, Ordering::SeqCst);
+        }
         if self.broken_hash.load(Ordering::SeqCst) {
             return Err(HostError::new("told to fail"));
         }
+        self.use_driver(account).await?;
         let mut state = self.state();
         state.calls.push(Call::Password(account.map(|account| account.as_str().into())));
         Ok(state.users.values().any(|user| Some(&user.account) == account && user.password == password.expose()))
@@ -158,13 +199,33 @@ impl Host for TestHost {
         self.fails()?;
         let watched = self.watched.lock().unwrap().clone();
         if let Some(store) = watched {
-            let loaded = store.load(&Partition::account(account), &[Slot::Challenge]).await.map_err(HostError::new)?;
-            if loaded.iter().any(Option::is_some) {
+            let challenge = SlotName::parse("challenge").map_err(HostError::new)?;
+            let loaded = store.load(&Partition::account(account), &[challenge]).await.map_err(HostError::new)?;
+            if loaded.records.iter().any(Option::is_some) {
                 self.too_early.fetch_add(1, Ordering::SeqCst);
             }
         }
+        self.use_driver(Some(account)).await?;
         self.state().calls.push(Call::Erase(account.as_str().into()));
         Ok(())
+    }
+
+    async fn send_unlock_mail(&self, account: &AccountId, mail: &UnlockMail) -> Result<(), HostError> {
+        self.fails()?;
+        let token = SecretString::new(mail.token.expose().into());
+        let mut state = self.state();
+        state.calls.push(Call::Mail(account.as_str().into()));
+        state.mails.push(Mailed {
+            secret: mail.secret,
+            token,
+            wrong_guesses: mail.wrong_guesses,
+            refused_network: mail.refused_network.clone(),
+        });
+        Ok(())
+    }
+
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        peer.extensions.get::<IpAddr>().copied()
     }
 
     fn admit(&self, _: &AccountId, _: Endpoint) -> Admittance {

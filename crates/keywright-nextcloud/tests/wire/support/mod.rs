@@ -2,20 +2,19 @@
 
 mod client;
 mod host;
+mod tampered;
 
 use std::sync::Arc;
 
 pub(crate) use client::{Answer, Auth, Client};
 pub(crate) use host::{Call, TestHost};
-use keywright_core::{AccountId, Clock, Keyring, ManualClock, SharedRng, UnixSeconds};
+use keywright_core::{AccountId, Clock, EventChain, GuessLedger, Keyring, ManualClock, SharedRng, Told, UnixSeconds};
 use keywright_nextcloud::{Nextcloud, NextcloudPolicy, ResetStyle};
-use keywright_store::{
-    Batch, Draft, Driver, Effect, Expect, MemoryStore, Partition, RecordStore, Revision, Scanned, Slot, StepError,
-    Stored, Upkeep, Write,
-};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, StepError, Upkeep, guess};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
+use tampered::Tampered;
 
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const PASSWORD: &str = "alice-login-password-planted";
@@ -25,10 +24,30 @@ pub(crate) const BOB_PASSWORD: &str = "bob-login-password-planted";
 pub(crate) trait Store: RecordStore + Upkeep + 'static {}
 impl<S: RecordStore + Upkeep + 'static> Store for S {}
 
+/// A record, or a root, as it lies in the store.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) partition: Partition,
+    pub(crate) slot: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Row({} {}, {:02x?})",
+            self.partition.key(),
+            self.slot,
+            &self.body[self.body.len().saturating_sub(4)..]
+        )
+    }
+}
+
 pub(crate) struct World {
     pub(crate) app: Nextcloud<TestHost>,
     pub(crate) host: Arc<TestHost>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<Tampered>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) driver: Driver,
@@ -89,18 +108,19 @@ impl World {
             host.add_token(&alice(), &id, &token_secret(&id));
         }
         host.add_token(&bob(), "bobs", &token_secret("bobs"));
-        host.watch(Arc::clone(&store));
+        let store = Arc::new(Tampered::new(store));
+        host.watch(store.clone());
         let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
         let keyring = Arc::new(Keyring::generate(&*entropy(7)).unwrap());
         let world = Self::assemble(store, host, clock, keyring, policy, 1);
         for account in [alice(), bob()] {
-            world.step(&account, |draft| draft.create_account()).await;
+            world.driver.ensure_account(&account).await.unwrap();
         }
         world
     }
 
     fn assemble(
-        store: Arc<dyn Store>,
+        store: Arc<Tampered>,
         host: Arc<TestHost>,
         clock: Arc<ManualClock>,
         keyring: Arc<Keyring>,
@@ -108,7 +128,15 @@ impl World {
         seed: u64,
     ) -> Self {
         let records: Arc<dyn RecordStore> = store.clone();
-        let driver = Driver::new(records, Arc::clone(&keyring), entropy(seed), clock.clone());
+        let driver = Driver::builder(records, Arc::clone(&keyring))
+            .entropy(entropy(seed))
+            .clock(clock.clone())
+            .slots(keywright_challenge::SLOT_KINDS)
+            .slots(keywright_confirm::SLOT_KINDS)
+            .slots(keywright_twofactor::SLOT_KINDS)
+            .slots(keywright_nextcloud::SLOT_KINDS)
+            .build()
+            .unwrap();
         let app = Nextcloud::new(driver.clone(), Arc::clone(&host), policy.clone()).unwrap();
         Self { app, host, store, clock, keyring, driver, policy }
     }
@@ -121,7 +149,8 @@ impl World {
 
     /// The same on another store: after a restart from its file.
     pub(crate) fn moved_to(&self, store: Arc<dyn Store>, seed: u64) -> Self {
-        self.host.watch(Arc::clone(&store));
+        let store = Arc::new(Tampered::new(store));
+        self.host.watch(store.clone());
         let parts = (Arc::clone(&self.host), Arc::clone(&self.clock));
         Self::assemble(store, parts.0, parts.1, Arc::clone(&self.keyring), self.policy.clone(), seed)
     }
@@ -139,7 +168,7 @@ impl World {
     }
 
     pub(crate) fn client(&self, name: &str, secret: &str) -> Client {
-        Client { app: self.app.clone(), auth: Auth::Basic(name.into(), secret.into()), session: None }
+        Client { app: self.app.clone(), auth: Auth::Basic(name.into(), secret.into()), session: None, address: None }
     }
 
     /// A client of Alice's with an app token.
@@ -175,49 +204,64 @@ impl World {
         account: &AccountId,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> T {
-        let slots = [Slot::Ledger, Slot::Due, Slot::Challenge, Slot::Keychain, Slot::Sessions, Slot::VaultHead];
-        self.driver.transact(&Partition::account(account), &slots, step).await.unwrap().0
+        self.driver.transact(&Partition::account(account), &[], step).await.unwrap()
     }
 
-    /// Damages a record of Alice's, as a bad disk would.
-    pub(crate) async fn damage(&self, slot: Slot) {
-        let partition = Partition::account(&alice());
-        let slots = if slot == Slot::Root { vec![slot] } else { vec![Slot::Root, slot] };
-        let loaded = self.store.load(&partition, &slots).await.unwrap();
-        let mut writes = Vec::new();
-        for (one, stored) in slots.into_iter().zip(loaded) {
-            let Stored { revision, body } = stored.unwrap();
-            let mut body = body.to_vec();
-            *body.last_mut().unwrap() ^= 1;
-            let put = Effect::Put { body: body.into(), purge_after: None };
-            let effect = if one == slot { put } else { Effect::Check };
-            writes.push(Write { slot: one, expect: Expect::Revision(revision), effect });
+    /// Damages a record of Alice's, or her root, as a bad disk would.
+    pub(crate) fn damage(&self, slot: &str) {
+        self.store.damage(&Partition::account(&alice()), slot);
+    }
+
+    /// Every root and record there is.
+    pub(crate) async fn scan(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for partition in self.store.partitions(None, 100_000).await.unwrap() {
+            // A root that does not open names nothing.
+            let slots = self.driver.slots_of(&partition).await.unwrap_or_default();
+            let found = self.store.load(&partition, &slots).await.unwrap();
+            let row = |slot: String, body: &[u8]| Row { partition: partition.clone(), slot, body: body.to_vec() };
+            rows.extend(found.root.iter().map(|root| row("root".into(), &root.body)));
+            let records = slots.iter().zip(&found.records);
+            rows.extend(records.filter_map(|(slot, body)| Some(row(slot.to_text(), body.as_ref()?))));
         }
-        let batch = Batch::new(partition, Revision::from_bytes([9; 16]), writes).unwrap();
-        self.store.commit(batch).await.unwrap();
-    }
-
-    /// Every record there is.
-    pub(crate) async fn scan(&self) -> Vec<Scanned> {
-        self.store.scan(None, 100_000).await.unwrap()
+        rows
     }
 
     /// The rows of saved sessions.
     pub(crate) async fn session_rows(&self) -> usize {
-        self.scan().await.iter().filter(|row| matches!(row.slot, Slot::Session(_))).count()
+        self.scan().await.iter().filter(|row| row.slot.starts_with("session/")).count()
     }
 
     /// The slots of an account, as text.
     pub(crate) async fn slots(&self, account: &AccountId) -> Vec<String> {
         let partition = Partition::account(account);
-        self.scan().await.iter().filter(|row| row.partition == partition).map(|row| row.slot.to_text()).collect()
+        self.scan().await.into_iter().filter(|row| row.partition == partition).map(|row| row.slot).collect()
     }
 
-    /// The kinds of Alice's events, oldest first, as JSON.
+    /// Alice's events, each chain oldest first, as JSON.
     pub(crate) async fn events(&self) -> Vec<Value> {
-        let mut events = self.store.events(&Partition::account(&alice()), None, 10_000).await.unwrap();
-        events.reverse();
-        events.iter().map(|(_, event)| serde_json::to_value(event).unwrap()).collect()
+        let mut all = Vec::new();
+        for chain in EventChain::ALL {
+            let mut events = self.driver.events(&alice(), chain, None, 10_000).await.unwrap().events;
+            events.reverse();
+            all.extend(events.iter().map(|event| serde_json::to_value(event).unwrap()));
+        }
+        all
+    }
+
+    /// How many wrong guesses at one of Alice's secrets were counted. Within an hour the log has one event for all.
+    pub(crate) async fn charged(&self, secret: &str) -> u64 {
+        let told = self.events().await;
+        let told = told
+            .iter()
+            .filter(|event| event["kind"] == "guess_denied" && event["secret"] == secret && event["reason"] == "wrong");
+        let told: u64 = told.map(|event| event["earlier"].as_u64().unwrap_or(0).saturating_add(1)).sum();
+        let read = |draft: &mut Draft<'_>| draft.read(guess::LEDGER);
+        let mut ledger: GuessLedger = self.step(&alice(), read).await.unwrap_or_default();
+        let later = self.clock.now().unwrap().plus(7_200);
+        let untold = ledger.take_untold(later).into_iter();
+        let untold = untold.filter(|untold| untold.secret.as_str() == secret && untold.what == Told::Wrong);
+        untold.map(|untold| u64::from(untold.times)).chain([told]).sum()
     }
 
     /// How many of Alice's events are of a kind.

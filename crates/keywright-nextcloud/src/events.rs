@@ -1,0 +1,13 @@
+//! The kinds of events that this crate tells.
+
+use keywright_core::{EventKind, Severity};
+
+/// A session proved the account's challenge.
+pub static SESSION_OPENED: EventKind =
+    EventKind::change("session_opened", Severity::Info, "a session was opened with the passphrase");
+/// The client keychain was stored.
+pub static KEYCHAIN_SET: EventKind =
+    EventKind::change("keychain_set", Severity::Info, "the client keychain was stored");
+/// An app token came with too many wrong proofs, and is ended.
+pub static APP_TOKEN_ENDED: EventKind =
+    EventKind::change("app_token_ended", Severity::Notice, "an app token was ended after too many wrong proofs");

@@ -1,0 +1,104 @@
+//! The list of an account's sessions: which there are, how long they live, and who makes room for whom.
+
+use keywright_core::UnixSeconds;
+use keywright_store::{Draft, Record, Root, Slot, SlotName, StepError};
+use serde::{Deserialize, Serialize};
+
+use super::{SESSION, Saving};
+use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
+
+/// Which sessions there are, and how long they live. It lasts: what it does not name is void.
+pub(crate) const SESSIONS: Slot<SessionList> = Slot::lasting("sessions");
+
+/// How far servers' clocks may differ: a session made this far in the future is still one, beyond it is void.
+const CLOCK_SKEW: u64 = 60;
+
+/// The sessions, in the order of their making. One that is not listed is void.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct SessionList {
+    pub(super) entries: Vec<Listed>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Listed {
+    pub(super) selector: [u8; 16],
+    pub(super) authorized: bool,
+    /// Whether the challenge was proven in it. Without a challenge there is nothing to prove.
+    pub(super) proven: bool,
+    pub(super) epoch: u64,
+    pub(super) made: UnixSeconds,
+    pub(super) used: UnixSeconds,
+}
+
+impl Record for SessionList {
+    const SCHEMA: u16 = 1;
+}
+
+impl Listed {
+    pub(super) fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
+        let now = draft.now();
+        self.epoch == root.credential_epoch
+            && self.made <= now.plus(CLOCK_SKEW)
+            && self.made >= draft.keyring().fence()
+            && now.since(self.used) <= SESSION_LIFETIME
+            && now.since(self.made) <= SESSION_ABSOLUTE
+    }
+
+    /// The first moment at which it is dead, if nobody uses it.
+    fn end(&self) -> UnixSeconds {
+        self.used.plus(SESSION_LIFETIME).min(self.made.plus(SESSION_ABSOLUTE)).plus(1)
+    }
+
+    /// When its record may go: it is dead by then, whatever happens; a day of grace for clocks.
+    pub(super) const fn purge_after(&self) -> UnixSeconds {
+        self.made.plus(2 * SESSION_ABSOLUTE)
+    }
+}
+
+/// There is no room for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRoom {
+    /// Seconds, at least 1, until the first of the others ends if nobody uses it.
+    pub(crate) retry_after: u64,
+}
+
+pub(super) fn read(draft: &mut Draft<'_>) -> Result<SessionList, StepError> {
+    Ok(draft.read(SESSIONS)?.unwrap_or_default())
+}
+
+impl SessionList {
+    pub(super) fn find_mut(&mut self, selector: &[u8; 16]) -> Option<&mut Listed> {
+        self.entries.iter_mut().find(|entry| entry.selector == *selector)
+    }
+
+    /// Makes room for one more among the live ones. A request that has proven nothing takes the place of the oldest
+    /// session that has not either (`decisions.md` 68); one that is opened takes an unauthorized one's first. Only a proof
+    /// ends a session that was opened with one.
+    pub(super) fn make_room(&mut self, draft: &Draft<'_>, saving: Saving<'_>) -> Result<(), NoRoom> {
+        while self.entries.len() >= MAX_SESSIONS {
+            // The list is in the order of making: the first of its kind is the oldest.
+            let unauthorized = self.entries.iter().position(|entry| !entry.authorized);
+            let unproven = self.entries.iter().position(|entry| !entry.proven);
+            let weakest = match saving {
+                Saving::Asking => unproven,
+                Saving::Unproven => unauthorized.or(unproven),
+                Saving::Proven { .. } => unauthorized.or(unproven).or(Some(0)),
+            };
+            let Some(weakest) = weakest else {
+                let end = self.entries.iter().map(Listed::end).min().unwrap_or(draft.now());
+                return Err(NoRoom { retry_after: end.since(draft.now()).max(1) });
+            };
+            self.entries.remove(weakest);
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of all sessions that are not listed any more, asked for in one round.
+    pub(super) fn delete_others(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        let mut others = draft.ids(&SESSION);
+        others.retain(|id| self.entries.iter().all(|entry| entry.selector != *id));
+        let names: Vec<SlotName> = others.iter().map(|id| SESSION.at(*id).name()).collect();
+        draft.require(&names)?;
+        others.into_iter().try_for_each(|id| draft.delete(SESSION.at(id)))
+    }
+}

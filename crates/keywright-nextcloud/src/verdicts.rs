@@ -1,0 +1,199 @@
+//! Waiting for a verdict of the host. While it judges as many guesses as may be open at a time, further ones wait here for
+//! the next verdict instead of being refused: right passwords that arrive together are all let in.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use keywright_store::Partition;
+
+/// How many guesses may wait for one partition in one process; more are refused at once.
+const MAX_WAITING: usize = 64;
+
+/// The guesses that this process is about to have judged.
+#[derive(Default)]
+pub(crate) struct Verdicts {
+    places: Mutex<HashMap<Partition, Place>>,
+}
+
+/// It is in the table while somebody judges or waits.
+#[derive(Default)]
+struct Place {
+    judging: usize,
+    waiting: usize,
+    /// Counts verdicts, and the moments at which nobody judges any more.
+    changes: u64,
+    wakers: Vec<Waker>,
+}
+
+impl Place {
+    fn change(&mut self) {
+        self.changes = self.changes.wrapping_add(1);
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Verdicts {
+    fn places(&self) -> MutexGuard<'_, HashMap<Partition, Place>> {
+        // Every change is whole before anything can panic.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces a guess, before it is begun. Dropping the result reports that its verdict is in.
+    pub(crate) fn announce(self: &Arc<Self>, partition: &Partition) -> Judging {
+        let mut places = self.places();
+        let place = places.entry(partition.clone()).or_default();
+        place.judging = place.judging.saturating_add(1);
+        let seen = place.changes;
+        drop(places);
+        Judging { verdicts: Arc::clone(self), partition: partition.clone(), seen, counted: true }
+    }
+}
+
+/// A guess that is being judged.
+#[must_use = "dropping it reports a verdict"]
+pub(crate) struct Judging {
+    verdicts: Arc<Verdicts>,
+    partition: Partition,
+    seen: u64,
+    counted: bool,
+}
+
+impl Judging {
+    /// The guess was not admitted, because others are not judged yet: waits for one of these. Returns whether to try
+    /// again; `false` if nobody in this process is at one, or too many wait.
+    pub(crate) async fn wait(mut self) -> bool {
+        {
+            let mut places = self.verdicts.places();
+            self.counted = false;
+            let Some(place) = places.get_mut(&self.partition) else { return false };
+            place.judging = place.judging.saturating_sub(1);
+            if place.judging == 0 {
+                // Others may wait for this one, which will have no verdict.
+                place.change();
+                if place.waiting == 0 {
+                    places.remove(&self.partition);
+                }
+                return false;
+            }
+            if place.waiting >= MAX_WAITING {
+                return false;
+            }
+            place.waiting = place.waiting.saturating_add(1);
+        }
+        let waiting = Waiting { verdicts: &self.verdicts, partition: &self.partition };
+        poll_fn(|context| {
+            let mut places = waiting.verdicts.places();
+            match places.get_mut(waiting.partition) {
+                Some(place) if place.changes == self.seen => {
+                    if !place.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+                        place.wakers.push(context.waker().clone());
+                    }
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+        true
+    }
+}
+
+impl Drop for Judging {
+    fn drop(&mut self) {
+        if !self.counted {
+            return;
+        }
+        let mut places = self.verdicts.places();
+        let Some(place) = places.get_mut(&self.partition) else { return };
+        place.judging = place.judging.saturating_sub(1);
+        place.change();
+        if place.judging == 0 && place.waiting == 0 {
+            places.remove(&self.partition);
+        }
+    }
+}
+
+/// One that waits; it leaves its place also when it gives up.
+struct Waiting<'a> {
+    verdicts: &'a Verdicts,
+    partition: &'a Partition,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut places = self.verdicts.places();
+        let Some(place) = places.get_mut(self.partition) else { return };
+        place.waiting = place.waiting.saturating_sub(1);
+        if place.judging == 0 && place.waiting == 0 {
+            places.remove(self.partition);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::Context;
+
+    fn polled(future: std::pin::Pin<&mut impl Future<Output = bool>>) -> Option<bool> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(again) => Some(again),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_verdict_lets_the_waiting_try_again() {
+        let verdicts = Arc::new(Verdicts::default());
+        let here = Partition::server();
+        let judged = verdicts.announce(&here);
+        let mut waiting = pin!(verdicts.announce(&here).wait());
+        assert_eq!(polled(waiting.as_mut()), None);
+        drop(judged);
+        assert_eq!(polled(waiting.as_mut()), Some(true));
+    }
+
+    #[test]
+    fn a_verdict_before_the_wait_is_not_missed() {
+        let verdicts = Arc::new(Verdicts::default());
+        let here = Partition::server();
+        let (judged, other) = (verdicts.announce(&here), verdicts.announce(&here));
+        let late = verdicts.announce(&here);
+        drop(judged);
+        assert_eq!(polled(pin!(late.wait())), Some(true));
+        drop(other);
+        assert!(verdicts.places().is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_verdict_that_no_one_here_will_give() {
+        let verdicts = Arc::new(Verdicts::default());
+        let here = Partition::server();
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait())), Some(false));
+        // Two that were both refused: the second frees the first.
+        let (first, second) = (verdicts.announce(&here), verdicts.announce(&here));
+        let mut first = pin!(first.wait());
+        assert_eq!(polled(first.as_mut()), None);
+        assert_eq!(polled(pin!(second.wait())), Some(false));
+        assert_eq!(polled(first.as_mut()), Some(true));
+        assert!(verdicts.places().is_empty());
+    }
+
+    #[test]
+    fn a_bounded_number_waits() {
+        let verdicts = Arc::new(Verdicts::default());
+        let here = Partition::server();
+        let judged = verdicts.announce(&here);
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(verdicts.announce(&here).wait())).collect();
+        assert!(waiting.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait())), Some(false));
+        // One that gives up makes room.
+        waiting.pop();
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait())), None);
+        drop((judged, waiting));
+        assert!(verdicts.places().is_empty());
+    }
+}
