@@ -3,7 +3,7 @@ use std::sync::{Arc, LazyLock};
 
 use futures_lite::future::block_on;
 use http::{Request, Response};
-use keywright_core::{Keyring, SystemClock, SystemEntropy};
+use keywright_core::{Keyring, SystemEntropy};
 use keywright_librepass::{
     ArgonParameters, Endpoint, Host, HostError, LibrePass, LibrePassPolicy, LogIn, Mail, PreLogin, Register, UserKeys,
 };
@@ -26,7 +26,7 @@ const EMAIL: &str = "alice@example.com";
 async fn open() -> (LibrePass<Outbox>, String) {
     let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
     let store = Arc::new(MemoryStore::new());
-    let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+    let driver = Driver::builder(store.clone(), keyring).build().unwrap();
     let policy = LibrePassPolicy::builder("https://pass.example").verify_email(false).build().unwrap();
     let service = LibrePass::open(driver, store, Arc::new(Outbox), policy).await.unwrap();
 

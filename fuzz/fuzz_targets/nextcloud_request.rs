@@ -1,9 +1,9 @@
 #![no_main]
 use std::sync::{Arc, LazyLock};
 
-use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
-use keywright_nextcloud::{AppToken, AppTokenId, BASE_PATH, Endpoint, Erasure, Host, HostError, Nextcloud, NextcloudPolicy};
-use keywright_store::{Driver, MemoryStore, Partition};
+use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
+use keywright_nextcloud::{AppToken, AppTokenId, BASE_PATH, Endpoint, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, UnlockMail};
+use keywright_store::{Driver, MemoryStore};
 
 /// Lets every login in: what lies behind it is to be reached.
 struct Open;
@@ -24,13 +24,16 @@ impl Host for Open {
     async fn erase_data(&self, _: &AccountId, _: &Erasure) -> Result<(), HostError> {
         Ok(())
     }
+    async fn send_unlock_mail(&self, _: &AccountId, _: &UnlockMail) -> Result<(), HostError> {
+        Ok(())
+    }
 }
 
 static SERVICE: LazyLock<Nextcloud<Open>> = LazyLock::new(|| {
     let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-    let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
-    let account = Partition::account(&AccountId::new("user-1").unwrap());
-    futures_lite::future::block_on(driver.transact(&account, &[], |draft| draft.create_account())).unwrap();
+    let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build().unwrap();
+    let account = AccountId::new("user-1").unwrap();
+    futures_lite::future::block_on(driver.ensure_account(&account)).unwrap();
     Nextcloud::new(driver, Arc::new(Open), NextcloudPolicy::default()).unwrap()
 });
 

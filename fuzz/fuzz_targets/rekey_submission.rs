@@ -1,8 +1,8 @@
 #![no_main]
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywright_rekey::{CipherList, Fault, Hex, Limits};
-use keywright_store::{CipherId, Manifest, Mark};
+use keywright_rekey::{CipherList, Fault, Hex, Limits, VaultManifest};
+use keywright_store::{CipherId, ClientNonce, Mark, Revision, RowMarks};
 use serde::de::DeserializeSeed;
 use serde_json::{Value, json};
 
@@ -14,12 +14,17 @@ enum Input<'a> {
     List { owned: BTreeSet<u8>, entries: Vec<(u8, u8)>, max_entries: u8 },
 }
 
-fn vault(owned: &BTreeSet<u8>) -> Manifest {
-    let mark = |number: u8| Mark([number, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]);
-    Manifest {
-        head: None,
-        entries: owned.iter().map(|&number| (CipherId([number % 8; 16]), mark(number % 8))).collect(),
-    }
+/// What the account owns: ids and the nonces of their texts.
+type Owned = Vec<(CipherId, ClientNonce)>;
+
+fn owned_by(numbers: &BTreeSet<u8>) -> Owned {
+    let nonce = |number: u8| ClientNonce([number, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]);
+    numbers.iter().map(|&number| (CipherId([number % 8; 16]), nonce(number % 8))).collect()
+}
+
+fn manifest(owned: &Owned) -> VaultManifest {
+    let row = |&(id, nonce): &(CipherId, ClientNonce)| RowMarks { id, text: Mark([1; 16]), note: Mark([2; 16]), nonce };
+    VaultManifest::unverified(Some(Revision::from_bytes([7; 16])), owned.iter().map(row).collect())
 }
 
 /// A few good ids and texts, and a few that are none.
@@ -53,7 +58,7 @@ fn entry((id, text): (u8, u8)) -> Value {
 }
 
 /// What must be counted, one rule after the other.
-fn naive(list: &[Value], vault: &Manifest, limits: Limits) -> BTreeMap<Fault, usize> {
+fn naive(list: &[Value], vault: &Owned, limits: Limits) -> BTreeMap<Fault, usize> {
     let mut counts = BTreeMap::new();
     let mut count = |fault| *counts.entry(fault).or_insert(0) += 1;
     let (mut seen, mut usable) = (BTreeSet::new(), Vec::new());
@@ -81,24 +86,24 @@ fn naive(list: &[Value], vault: &Manifest, limits: Limits) -> BTreeMap<Fault, us
         if !seen.insert(id) {
             count(Fault::Duplicate);
         }
-        if !vault.entries.iter().any(|(owned, _)| *owned == id) {
+        if !vault.iter().any(|(owned, _)| *owned == id) {
             count(Fault::Unknown);
         }
         usable.extend(text.map(|bytes| {
-            let mut mark = [0; 16];
-            mark[..12].copy_from_slice(&bytes[..12]);
-            (id, Mark(mark))
+            let mut nonce = [0; 16];
+            nonce[..12].copy_from_slice(&bytes[..12]);
+            (id, ClientNonce(nonce))
         }));
     }
     for (id, mark) in &usable {
-        if usable.iter().chain(&vault.entries).any(|(other, its)| its == mark && other != id) {
+        if usable.iter().chain(vault).any(|(other, its)| its == mark && other != id) {
             count(Fault::ReusedNonce);
         }
-        if vault.entries.contains(&(*id, *mark)) {
+        if vault.contains(&(*id, *mark)) {
             count(Fault::Unchanged);
         }
     }
-    for _ in vault.entries.iter().filter(|(id, _)| !seen.contains(id)) {
+    for _ in vault.iter().filter(|(id, _)| !seen.contains(id)) {
         count(Fault::Missing);
     }
     counts
@@ -119,20 +124,21 @@ libfuzzer_sys::fuzz_target!(|input: Input<'_>| match input {
             assert_eq!((read.len(), read.faults()), (quick.len(), quick.faults()));
             assert!(read.iter().eq(quick.iter()));
             assert!(quick.memory() <= 2_048 + body.len());
-            let vault = vault(&BTreeSet::from([1]));
+            let vault = manifest(&owned_by(&BTreeSet::from([1])));
             assert_eq!(read.against(&vault).err(), quick.against(&vault).err());
         }
     }
     Input::List { owned, entries, max_entries } => {
         let owned = owned.into_iter().map(|number| number % 8).collect();
-        let vault = vault(&owned);
+        let vault = owned_by(&owned);
         let limits = Limits::new(usize::from(max_entries).max(1), 200).unwrap();
         let list: Vec<_> = entries.into_iter().map(entry).collect();
         let body = serde_json::to_vec(&list).unwrap();
         let submission = CipherList::new(&body, limits, &Hex).read_json().unwrap();
-        let found = match submission.against(&vault) {
+        let manifest = manifest(&vault);
+        let found = match submission.against(&manifest) {
             Ok(plan) => {
-                assert_eq!(plan.rows().count(), vault.entries.len());
+                assert_eq!(plan.rows().count(), vault.len());
                 BTreeMap::new()
             }
             Err(report) => report.faults().map(|fault| (fault, report.count(fault))).collect(),

@@ -1,12 +1,12 @@
 #![no_main]
 use std::sync::{Arc, LazyLock};
 
-use keywright_core::{AccountId, Keyring, SecretString, SystemClock, SystemEntropy};
+use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 use keywright_rocketchat::{
     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Permission, RocketChat, RocketChatPolicy,
     User,
 };
-use keywright_store::{Driver, MemoryStore, Partition};
+use keywright_store::{Driver, MemoryStore};
 
 /// Lets every login in, and everybody may do everything: what lies behind the login is to be reached.
 struct Open(AccountId);
@@ -37,10 +37,9 @@ impl Host for Open {
 
 static SERVICE: LazyLock<RocketChat<Open>> = LazyLock::new(|| {
     let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-    let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+    let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build().unwrap();
     let alice = AccountId::new("user-1").unwrap();
-    let partition = Partition::account(&alice);
-    futures_lite::future::block_on(driver.transact(&partition, &[], |draft| draft.create_account())).unwrap();
+    futures_lite::future::block_on(driver.ensure_account(&alice)).unwrap();
     RocketChat::new(driver, Arc::new(Open(alice)), RocketChatPolicy::default()).unwrap()
 });
 

@@ -1,8 +1,8 @@
 #![no_main]
-use keywright_store::{Partition, Slot};
+use keywright_store::{Partition, SlotName};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    if let Ok(slot) = Slot::parse(text) {
+    if let Ok(slot) = SlotName::parse(text) {
         assert_eq!(slot.to_text(), text);
     }
     if let Ok(partition) = Partition::parse(text) {

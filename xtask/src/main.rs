@@ -12,6 +12,7 @@ mod msrv;
 mod process;
 mod readme;
 mod report;
+mod resolve;
 mod suite;
 mod tools;
 
@@ -45,6 +46,12 @@ enum Task {
         #[arg(long, value_name = "CLIENT", value_enum)]
         only: Option<Client>,
     },
+    /// The full proofs, for which `test` has small counts: the model's whole state spaces, many random histories.
+    Proof {
+        /// How many random histories each store is checked on.
+        #[arg(long, default_value_t = 2_000)]
+        histories: u32,
+    },
     /// The criterion benches.
     Bench {
         /// Passed on to the benches, for example a name to filter by.
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Test => suite::run(&root),
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
+        Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
         Task::Deny => deny(&root),
     };

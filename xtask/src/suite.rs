@@ -6,17 +6,7 @@ use crate::client::Client;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::report::Report;
-use crate::{client, msrv, process, readme, tools};
-
-/// Crates that promise to build without `std`.
-const PURE: [&str; 6] = [
-    "keywright-core",
-    "keywright-store",
-    "keywright-challenge",
-    "keywright-confirm",
-    "keywright-twofactor",
-    "keywright-rekey",
-];
+use crate::{client, msrv, process, readme, resolve, tools};
 
 /// # Errors
 /// [`Error::Step`] of the first step that failed.
@@ -57,7 +47,9 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("doctests", |counts| {
         process::stream(tools::cargo(root).args(["test", "--workspace", "--doc", "--all-features"]), counts)
     })?;
-    report.step("without std", |counts| without_std(root, counts))?;
+    report.step("model", |_| cargo(root, &["run", "--quiet", "--release", "--package", "keywright-model"]))?;
+    report.step("fuzz build", |_| fuzz_build(root))?;
+    report.step("beside others", |counts| resolve::check(root, counts))?;
     report.step("rust-version", |_| msrv::check(root))?;
     report.step("README", |_| readme::check(root))?;
     report.step("real client", |counts| client::run(root, None, None, counts))
@@ -80,11 +72,31 @@ fn tests(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     process::stream(&mut command, counts)
 }
 
-fn without_std(root: &Path, counts: &mut Counts) -> Result<(), Error> {
-    for package in PURE {
-        cargo(root, &["clippy", "--package", package, "--no-default-features", "--lib", "--", "-D", "warnings"])?;
-        let mut command = tools::cargo(root);
-        process::stream(command.args(["test", "--package", package, "--no-default-features", "--lib"]), counts)?;
-    }
-    Ok(())
+/// Checks that every fuzz target builds. Fuzzing itself needs a nightly toolchain; it is run by hand.
+fn fuzz_build(root: &Path) -> Result<(), Error> {
+    let mut command = tools::cargo(root);
+    command.args(["check", "--manifest-path", "fuzz/Cargo.toml"]);
+    process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("fuzz")), &mut Counts::default())
+}
+
+/// The full proofs, for which `test` has small counts: the model's whole state spaces, and many random histories.
+///
+/// # Errors
+/// [`Error::Step`] of the first step that failed.
+pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
+    let mut report = Report::new();
+    let outcome = report
+        .step("model", |_| cargo(root, &["run", "--release", "--package", "keywright-model", "--", "--full"]))
+        .and_then(|()| {
+            report.step("histories", |counts| {
+                for package in ["keywright-store-conformance", "keywright-sqlite"] {
+                    let mut command = tools::cargo(root);
+                    command.args(["test", "--release", "--package", package, "histor", "--", "--nocapture"]);
+                    process::stream(command.env("KEYWRIGHT_HISTORIES", histories.to_string()), counts)?;
+                }
+                Ok(())
+            })
+        });
+    report.finish();
+    outcome
 }

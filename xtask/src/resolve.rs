@@ -1,0 +1,95 @@
+//! The promise of a wide range of `rusqlite`: `cargo add keywright` resolves beside the crates that server authors have
+//! already, because one program can link one `libsqlite3-sys` only. And both ends of the range build and pass the suite.
+
+use std::fs;
+use std::path::Path;
+
+use crate::count::Counts;
+use crate::error::Error;
+use crate::{process, tools};
+
+/// What stands beside Keywright in a program, as lines of a manifest.
+const BESIDE: [(&str, &str); 7] = [
+    ("sqlx 0.8", r#"sqlx = { version = "0.8", features = ["sqlite", "runtime-tokio"] }"#),
+    ("sqlx 0.9", r#"sqlx = { version = "0.9", features = ["sqlite", "runtime-tokio"] }"#),
+    ("sqlx 0.9, PostgreSQL only", r#"sqlx = { version = "0.9", features = ["postgres", "runtime-tokio"] }"#),
+    ("sea-orm", r#"sea-orm = { version = "1", features = ["sqlx-sqlite", "runtime-tokio-rustls"] }"#),
+    ("diesel", r#"diesel = { version = "2", features = ["sqlite"] }"#),
+    ("tower-sessions-sqlx-store", r#"tower-sessions-sqlx-store = { version = "0.15", features = ["sqlite"] }"#),
+    ("rusqlite, the newest", r#"rusqlite = "*""#),
+];
+
+/// The lower end of the range, which the suite is built and run with; the upper end is in the lock file.
+const OLDEST: &str = "0.32.0";
+
+/// # Errors
+/// [`Error::Check`] naming the neighbours beside which nothing resolves; [`Error::Step`] if an end of the range fails.
+pub(crate) fn check(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let folder = root.join("target").join("resolve");
+    let mut broken = Vec::new();
+    for (name, line) in BESIDE {
+        let package = manifest(root, &folder, line)?;
+        let mut command = tools::cargo(&package);
+        match process::read(command.args(["generate-lockfile", "--quiet"])) {
+            Ok(_) => println!("resolves beside {name}"),
+            Err(error) => broken.push(format!("beside {name}: {error}")),
+        }
+    }
+    if !broken.is_empty() {
+        return Err(Error::Check(broken.join("\n")));
+    }
+    oldest(root, counts)
+}
+
+/// A package with Keywright and one neighbour.
+fn manifest(root: &Path, folder: &Path, line: &str) -> Result<std::path::PathBuf, Error> {
+    let write = |path: &Path, text: &str| fs::write(path, text).map_err(Error::io("writing a package to resolve"));
+    let source = folder.join("src");
+    fs::create_dir_all(&source).map_err(Error::io("making a package to resolve"))?;
+    let keywright = root.join("crates").join("keywright");
+    write(
+        &folder.join("Cargo.toml"),
+        &format!(
+            "[package]\nname = \"beside\"\nversion = \"0.0.0\"\nedition = \"2024\"\npublish = false\n[workspace]\n\
+             [dependencies]\nkeywright = {{ path = {keywright:?} }}\n{line}\n"
+        ),
+    )?;
+    write(&source.join("lib.rs"), "")?;
+    // What an earlier neighbour locked must not stand in the way.
+    let _ = fs::remove_file(folder.join("Cargo.lock"));
+    Ok(folder.to_owned())
+}
+
+/// Builds and runs the backend's suite with the oldest `rusqlite` of the range, in a copy of the workspace with a lock file
+/// of its own: nothing outside `target/` changes.
+fn oldest(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let copy = root.join("target").join("oldest");
+    for part in ["Cargo.toml", "Cargo.lock", "clippy.toml", "README.md", "crates", "benches", "examples", "xtask"] {
+        let to = copy.join(part);
+        if to.is_dir() {
+            fs::remove_dir_all(&to).map_err(Error::io("clearing an earlier copy of the workspace"))?;
+        }
+        copy_all(&root.join(part), &to).map_err(Error::io("copying the workspace"))?;
+    }
+    process::read(tools::cargo(&copy).args(["update", "--quiet", "--package", "rusqlite", "--precise", OLDEST]))?;
+    let mut command = tools::cargo(&copy);
+    command.args(["test", "--package", "keywright-sqlite", "--test", "conformance"]);
+    process::stream(command.env("CARGO_TARGET_DIR", copy.join("target")), counts)
+}
+
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !from.is_dir() {
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        return fs::copy(from, to).map(drop);
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_name() != "node_modules" {
+            copy_all(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
