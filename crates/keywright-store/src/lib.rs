@@ -65,6 +65,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod contents;
 mod draft;
 mod driver;
 pub mod due;

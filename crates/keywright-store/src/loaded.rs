@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use keywright_core::{Keyring, SealContext};
 
-use crate::record::Record;
 use crate::root::{MAX_ROOT_BYTES, RootRecord};
 use crate::slot::{ROOT, SlotKinds, SlotName};
 use crate::step_error::{Damage, StepError};
@@ -74,6 +73,6 @@ pub(crate) fn open_root(
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, revision.to_bytes());
     let (schema, body) = keyring.open(&context, body).map_err(StepError::Open)?;
-    let root = RootRecord::decode(schema, &body).map_err(|_| StepError::Damaged(Damage::Root))?;
+    let root = RootRecord::decode(schema, &body).ok_or(StepError::Damaged(Damage::Root))?;
     if root.is_sound(revision) { Ok(root) } else { Err(StepError::Damaged(Damage::Root)) }
 }

@@ -3,10 +3,9 @@
 use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
 
 use crate::loaded::open_root;
-use crate::record::encode;
 use crate::root::{Entry, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotName};
-use crate::{Partition, Record, Revision, StepError};
+use crate::{Partition, Revision, StepError};
 
 /// A root in clear, and where it belongs.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl Sample {
     /// [`StepError`].
     pub fn seal(&self) -> Result<bytes::Bytes, StepError> {
         let label = self.partition.seal_label();
-        let plain = encode(&self.root).map_err(|_| StepError::Misuse("a root that cannot be encoded"))?;
+        let plain = self.root.encode();
         let context = SealContext::new(&label, ROOT, self.revision.to_bytes());
         Ok(self.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?.into())
     }

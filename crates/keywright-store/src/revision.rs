@@ -49,7 +49,7 @@ pub const RECENT: usize = 16;
 
 /// The revisions that a root has had before its own, newest first. Every put of a root pushes the one that it replaces,
 /// the put of a fence too; the creation of a root pushes [`Revision::ZERO`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recent(Vec<Revision>);
 
 impl Recent {
@@ -57,6 +57,11 @@ impl Recent {
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
+    }
+
+    /// From a stored list, newest first; `None` if it is longer than [`RECENT`].
+    pub(crate) fn from_newest_first(revisions: Vec<Revision>) -> Option<Self> {
+        (revisions.len() <= RECENT).then_some(Self(revisions))
     }
 
     /// Notes the revision that is being replaced; the oldest beyond [`RECENT`] is forgotten.

@@ -1,11 +1,10 @@
 //! The root: the sealed table of contents of a partition, and what steps see of it.
 
-use std::collections::BTreeMap;
-
 use keywright_core::{Entropy, EntropyError, EventChain, UnixSeconds, chain_head};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use crate::record::Record;
+use crate::contents::{self, Contents};
 use crate::slot::{KindName, MAX_SLOTS, SlotKinds, SlotName};
 use crate::{EventNumber, Newest, Recent, Revision};
 
@@ -73,7 +72,7 @@ pub struct Epochs {
 }
 
 /// What the contents say of one record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The revision under which the record was last put: it opens under no other.
     pub(crate) revision: Revision,
@@ -82,7 +81,7 @@ pub(crate) struct Entry {
 }
 
 /// One chain of events, as the root vouches for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chain {
     /// The oldest number that is kept.
     pub(crate) first: EventNumber,
@@ -90,7 +89,7 @@ pub(crate) struct Chain {
     pub(crate) next: EventNumber,
     /// When the newest was told. Each event says when the one before it was: that tells a reader whether what is missing at
     /// the old end was old enough to be.
-    last: UnixSeconds,
+    pub(crate) last: UnixSeconds,
     /// The head after the newest.
     pub(crate) head: [u8; 32],
 }
@@ -123,13 +122,12 @@ impl Chain {
 }
 
 /// The sealed body of a root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RootRecord {
     /// What steps see; `None` in a blank root, which only says that a creation did not happen.
     pub(crate) state: Option<Root>,
     pub(crate) recent: Recent,
-    #[serde(with = "contents")]
-    pub(crate) contents: BTreeMap<SlotName, Entry>,
+    pub(crate) contents: Contents,
     pub(crate) chains: [Chain; 2],
     /// From when on the whole partition may be swept.
     pub(crate) expires: Option<UnixSeconds>,
@@ -137,17 +135,26 @@ pub(crate) struct RootRecord {
     pub(crate) due_at: Option<UnixSeconds>,
 }
 
-impl Record for RootRecord {
-    const SCHEMA: u16 = 1;
-}
-
 impl RootRecord {
+    /// The version of the record's bytes.
+    pub(crate) const SCHEMA: u16 = 1;
+
+    /// The bytes to seal.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        contents::encode(self)
+    }
+
+    /// Reads the bytes of a schema; `None` for any that this version does not write.
+    pub(crate) fn decode(schema: u16, bytes: &[u8]) -> Option<Self> {
+        if schema == Self::SCHEMA { contents::decode(bytes) } else { None }
+    }
+
     /// What an absent root counts as.
     pub(crate) const fn blank() -> Self {
         Self {
             state: None,
             recent: Recent::new(),
-            contents: BTreeMap::new(),
+            contents: Contents::new(),
             chains: [Chain::EMPTY; 2],
             expires: None,
             due_at: None,
@@ -210,33 +217,9 @@ impl RootRecord {
     }
 }
 
-/// Entries as a list: a decoder of maps would keep the last of two equal names without a word.
-mod contents {
-    use std::collections::BTreeMap;
-
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::Entry;
-    use crate::slot::{KindName, SlotName};
-
-    pub(super) fn serialize<S: Serializer>(contents: &BTreeMap<SlotName, Entry>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(contents.iter().map(|(name, entry)| (name.kind(), name.id(), entry)))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<SlotName, Entry>, D::Error> {
-        let list = Vec::<(KindName, Option<[u8; 16]>, Entry)>::deserialize(from)?;
-        let count = list.len();
-        let contents: BTreeMap<_, _> =
-            list.into_iter().map(|(kind, id, entry)| (SlotName::new(kind, id), entry)).collect();
-        if contents.len() == count { Ok(contents) } else { Err(D::Error::custom("a slot is listed twice")) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::encode;
 
     fn with_slots(count: u8) -> RootRecord {
         let mut root = RootRecord::blank();
@@ -255,17 +238,8 @@ mod tests {
     #[test]
     fn a_root_of_twenty_entries_stays_inline() {
         // Beyond 1.9 KB PostgreSQL moves the body out of line: two more rows a commit.
-        let size = encode(&with_slots(20)).unwrap().len();
+        let size = with_slots(20).encode().len();
         assert!(size < 1_900, "{size} bytes");
-    }
-
-    #[test]
-    fn a_slot_listed_twice_is_no_root() {
-        let entry = Entry { revision: Revision::ZERO, expiry: None };
-        let list = vec![(KindName::new("a"), None::<[u8; 16]>, entry); 2];
-        let bytes = postcard::to_allocvec(&list).unwrap();
-        let mut reader = postcard::Deserializer::from_bytes(&bytes);
-        assert!(contents::deserialize(&mut reader).is_err());
     }
 
     #[test]

@@ -20,8 +20,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// The longest name of a kind, in bytes.
 pub const MAX_KIND_BYTES: usize = 23;
 
@@ -58,7 +56,7 @@ impl KindName {
         clippy::arithmetic_side_effects,
         reason = "the loop stays below the checked length"
     )]
-    const fn from_bytes(name: &[u8]) -> Option<Self> {
+    pub(crate) const fn from_bytes(name: &[u8]) -> Option<Self> {
         if name.is_empty() || name.len() > MAX_KIND_BYTES || matches!(name, b"root") {
             return None;
         }
@@ -93,19 +91,6 @@ impl fmt::Display for KindName {
 impl fmt::Debug for KindName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
-impl Serialize for KindName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for KindName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
-        Self::from_bytes(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("an unknown kind of slot"))
     }
 }
 

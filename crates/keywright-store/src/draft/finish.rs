@@ -6,11 +6,10 @@ use bytes::Bytes;
 use keywright_core::{SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::{Draft, PlainBody};
-use crate::record::{RecordError, encode};
 use crate::root::{Entry, PRUNE_AFTER, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::StepError;
-use crate::{Batch, Put, Record, Revision, Standing, StoredEvent, Write};
+use crate::{Batch, Put, Revision, Standing, StoredEvent, Write};
 
 /// What a finished draft leaves.
 pub(crate) struct Finished {
@@ -98,7 +97,7 @@ impl Draft<'_> {
                 None => {}
             }
         }
-        let plain = encode(&root).map_err(|RecordError| StepError::Misuse("the root record cannot be encoded"))?;
+        let plain = root.encode();
         let write = Write {
             purge_after: root.expires,
             due_at: root.due_at,
@@ -209,7 +208,7 @@ pub(crate) fn fence(
     root.recent.push(expect.unwrap_or(Revision::ZERO));
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, attempt.to_bytes());
-    let plain = encode(&root).map_err(|RecordError| StepError::Misuse("the root record cannot be encoded"))?;
+    let plain = root.encode();
     let body = env.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?;
     let write = Write { purge_after: root.expires, due_at: root.due_at, ..Write::root(attempt, body.into()) };
     Ok(Batch::new(partition.clone(), expect, write)?)
