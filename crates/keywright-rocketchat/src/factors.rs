@@ -8,6 +8,7 @@ use crate::caller::Caller;
 use crate::error::Details;
 use crate::guard::Act;
 use crate::host::{Endpoint, Host, User};
+use crate::policy::RocketChatPolicy;
 use crate::service::Parts;
 
 /// What is asked for, by the wire's names and in its order.
@@ -45,8 +46,10 @@ pub(crate) enum Demand {
     /// For acts that take factors away: what is enrolled, whatever the policy offers. Else the login password; nothing
     /// while two-factor is off.
     Enrolled,
-    /// For acts that add one: what is enrolled, whatever the policy offers. Else nothing: there is none to be weakened.
-    EnrolledIfAny,
+    /// For acts that add one: what is enrolled, whatever the policy offers. Else the login password, two-factor and the
+    /// password fallback on or off: whoever steals a login token must not put an authenticator of their own on the
+    /// account (`security.md` § 8).
+    ToAdd,
 }
 
 /// What the account has enrolled, as far as an act goes by it.
@@ -61,7 +64,7 @@ pub(crate) struct Enrolment {
 
 impl Enrolment {
     /// The wish, if it is enrolled; else the first that is; else the password. So `password` never replaces an enrolled
-    /// one, and naming `email` mails nothing to who never enrolled it. Where factors are changed there is no wish: the
+    /// one, and naming `email` mails nothing where it was never enrolled. Where factors are changed there is no wish: the
     /// first is the strongest, and a mailed code takes no device away.
     pub(crate) fn choose(&self, wish: Option<Factor>) -> Factor {
         let wish = wish.filter(|wish| self.demand == Demand::Offered && self.methods.contains(wish));
@@ -73,8 +76,13 @@ impl Enrolment {
         match self.demand {
             Demand::Offered => !enabled,
             Demand::Enrolled => !enabled && self.methods.is_empty(),
-            Demand::EnrolledIfAny => self.methods.is_empty(),
+            Demand::ToAdd => false,
         }
+    }
+
+    /// Whether the act can be proven by the login password, where nothing is enrolled.
+    pub(crate) fn takes_password(&self, policy: &RocketChatPolicy) -> bool {
+        policy.password_fallback || self.demand == Demand::ToAdd
     }
 
     pub(crate) fn details(&self, method: Factor, user: &User) -> Details {
@@ -103,13 +111,13 @@ impl<H: Host> Parts<H> {
     }
 
     /// Judges a code that came under the name `totp`: time-based or a recovery code, by what the account has. As many
-    /// digits as one of its devices shows are a time-based code; anything else is a recovery code, or none.
+    /// digits as one of its devices shows are a time-based code; anything else is a recovery code, or malformed.
     ///
-    /// Eight digits can be both, where a device shows eight: the door of time-based codes decides, a wait there included,
-    /// and is charged, once, for what is neither. Only an unused recovery code passes without a charge.
+    /// Eight digits can be both, where a device shows eight: then they are judged as a time-based code first, whose wait
+    /// holds for both, and what is neither is charged once, as that. An unused recovery code passes without a charge.
     ///
-    /// A wait is said before the code is looked at (`decisions.md` 27a); for a text that is no code, if none could pass. A
-    /// recovery code is the way out of a door of time-based codes that strangers have shut, and opens it.
+    /// A wait is reported before the code is looked at (`decisions.md` 27a); for a malformed one, if no code could pass. A
+    /// recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login in there.
     pub(crate) fn verify_code(
         &self,
         draft: &mut Draft<'_>,
@@ -118,23 +126,23 @@ impl<H: Host> Parts<H> {
         endpoint: Endpoint,
     ) -> Result<Verdict<Tentative<Proven>>, StepError> {
         let (code, purpose) = (code.expose(), Act::purpose(endpoint));
-        let tag = self.tag(draft, caller)?;
+        let client = caller.client(draft);
         let enrolled = self.factors.enrolled_in(draft)?;
         if !enrolled.is_form_of_totp(code) {
-            return match self.factors.verify_recovery_in(draft, code, &purpose, tag)? {
-                Verdict::Granted(proof) => self.by_recovery(draft, proof),
+            return match self.factors.verify_recovery_in(draft, code, &purpose, client)? {
+                Verdict::Granted(proof) => self.by_recovery(draft, caller, proof),
                 nothing @ (Verdict::Malformed | Verdict::NotEnrolled) => {
                     Ok(self.shut(draft, caller, enrolled.recovery)?.map_or(nothing, Verdict::Refused))
                 }
                 verdict => Ok(verdict),
             };
         }
-        let as_totp = draft.judge(|draft| self.factors.verify_totp_in(draft, code, &purpose, tag))?;
+        let as_totp = draft.judge(|draft| self.factors.verify_totp_in(draft, code, &purpose, client))?;
         if matches!(as_totp.outcome(), Verdict::Denied(denial) if denial.charge().is_some()) {
-            let as_recovery = draft.judge(|draft| self.factors.verify_recovery_in(draft, code, &purpose, tag))?;
+            let as_recovery = draft.judge(|draft| self.factors.verify_recovery_in(draft, code, &purpose, client))?;
             if matches!(as_recovery.outcome(), Verdict::Granted(_)) {
                 return match draft.stage(as_recovery)? {
-                    Verdict::Granted(proof) => self.by_recovery(draft, proof),
+                    Verdict::Granted(proof) => self.by_recovery(draft, caller, proof),
                     verdict => Ok(verdict),
                 };
             }
@@ -145,26 +153,27 @@ impl<H: Host> Parts<H> {
     fn by_recovery(
         &self,
         draft: &mut Draft<'_>,
+        caller: &Caller,
         proof: Tentative<Proven>,
     ) -> Result<Verdict<Tentative<Proven>>, StepError> {
-        self.factors.unlock_totp_in(draft, &proof)?;
+        self.factors.admit_totp_in(draft, &proof, caller.client(draft))?;
         Ok(Verdict::Granted(proof))
     }
 
-    /// What no code passes against, if both doors are shut: the end that comes first. One that is open must be told of, or
-    /// a client would never ask for the recovery code that is the way out. `recovery`: unused ones.
+    /// The refusal of codes of both kinds, if both are refused: the one that ends first. A client that was refused while one
+    /// kind is open would never ask for the recovery code that is its way in. `recovery`: how many of them are unused.
     pub(crate) fn shut(
         &self,
         draft: &mut Draft<'_>,
         caller: &Caller,
         recovery: Option<u8>,
     ) -> Result<Option<Refusal>, StepError> {
-        let tag = self.tag(draft, caller)?;
-        let Some(totp) = self.factors.totp_refused_in(draft, tag)? else { return Ok(None) };
+        let client = caller.client(draft);
+        let Some(totp) = self.factors.totp_refused_in(draft, client)? else { return Ok(None) };
         if recovery.unwrap_or(0) == 0 {
             return Ok(Some(totp));
         }
-        let recovery = self.factors.recovery_refused_in(draft, tag)?;
+        let recovery = self.factors.recovery_refused_in(draft, client)?;
         Ok(recovery.map(|recovery| if recovery.retry_after() < totp.retry_after() { recovery } else { totp }))
     }
 }

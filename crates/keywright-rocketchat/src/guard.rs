@@ -1,10 +1,11 @@
 //! The second factor: which one a caller must prove, and what comes of it. The client wishes; the server chooses.
 
-use keywright_confirm::{Action, Confirmation, MailedCode, Sending};
-use keywright_core::{AccountId, Charge, Door, EventKind, SecretString, Strength};
-use keywright_store::guess::{self, Guesser};
-use keywright_store::{Draft, Partition, Receipt, Slot, StepError, Tentative};
+use keywright_confirm::{Action, Confirmation, MailedCode, SendOutcome};
+use keywright_core::ledger::PendingGuess;
+use keywright_core::{AccountId, Attempt, Event, Generation, SecretString};
+use keywright_store::{Draft, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
 use keywright_twofactor::Verdict;
+use keywright_twofactor::events::STEP_UP_GRANTED;
 use zeroize::Zeroizing;
 
 use crate::caller::Caller;
@@ -13,6 +14,7 @@ use crate::factors::{Demand, Enrolment, Factor};
 use crate::host::{Endpoint, Host, Mail, User};
 use crate::request::{SentCode, Target};
 use crate::service::{Failure, Parts};
+use crate::unlock::{self, LOGIN_PASSWORD};
 
 /// What a caller proves a second factor for, whole: a code that was mailed for one act is void for any other.
 #[derive(Clone)]
@@ -68,58 +70,68 @@ pub(crate) struct Guard<'a, H> {
     pub(crate) demand: Demand,
 }
 
-/// What a step found.
-enum Ruling<T> {
+/// What a step found. In a step the mailed code is tentative.
+enum Ruling<T, M = Tentative<MailedCode>> {
     Done(T),
     Refused(ApiError),
     /// A code was made: it is mailed after the commit.
     Mailed {
-        mail: Tentative<MailedCode>,
+        mail: M,
         complaint: Complaint,
         details: Details,
     },
-    /// A password was charged: the host is asked.
-    Charged(Charge),
+    /// A guess at the password was begun: the host is asked.
+    Begun(PendingGuess),
+    /// Guesses at the password that the host has not judged yet stand in the way.
+    Busy,
     /// Something has moved since the login was looked up: it is looked up again.
     Moved,
+}
+
+impl<T: Release, M: Release> Release for Ruling<T, M> {
+    type Released = Ruling<T::Released, M::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Done(value) => Ruling::Done(value.release(receipt)?),
+            Self::Refused(error) => Ruling::Refused(error),
+            Self::Mailed { mail, complaint, details } => {
+                Ruling::Mailed { mail: mail.release(receipt)?, complaint, details }
+            }
+            Self::Begun(pending) => Ruling::Begun(pending),
+            Self::Busy => Ruling::Busy,
+            Self::Moved => Ruling::Moved,
+        })
+    }
 }
 
 impl<H: Host> Guard<'_, H> {
     /// Lets the caller act, or refuses. `then` is the act, or what becomes of the proof: it runs in the very commit that
     /// spends the code, perhaps several times, and must be pure.
-    pub(crate) async fn run<T: Send>(
+    pub(crate) async fn run<T: Release<Released: Send> + Send>(
         &self,
-        slots: &[Slot],
         mut then: impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError> + Send,
-    ) -> Result<Result<(T, Receipt), ApiError>, Failure> {
+    ) -> Result<Result<T::Released, ApiError>, Failure> {
         let account = &self.caller.user.account;
-        let slots: Vec<Slot> = [Slot::Factors, Slot::Recovery, Slot::Ledger, Slot::Confirmations]
-            .into_iter()
-            .chain(slots.iter().copied())
-            .collect();
-        let turn = self.parts.driver.turn(&Partition::account(account)).await?;
-        let mut found = self.parts.step_for(&turn, self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
-        if let (Ruling::Charged(charge), _) = &found {
-            let digest = self.digest().ok_or(StepError::Misuse("a password was charged without one"))?;
+        let slots = [keywright_twofactor::SLOTS, keywright_confirm::SLOTS].concat();
+        let mut found = self.parts.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
+        if let Ruling::Begun(pending) = &found {
+            let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
+            // Slow, and outside of any commit: others of the account are not held up.
             let right = self.parts.host.check_password(account, &digest).await?;
-            let settled =
-                self.parts.step(&turn, account, &slots, |draft| self.settle(draft, charge, right, &mut then)).await?;
-            found = settled;
+            found = self.parts.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
         }
-        // A mail server can be slow: others of the account are not held up.
-        drop(turn);
         match found {
-            (Ruling::Done(value), receipt) => Ok(Ok((value, receipt))),
-            (Ruling::Refused(error), _) => Ok(Err(error)),
-            (Ruling::Mailed { mail, complaint, details }, receipt) => {
-                let code = mail.release(&receipt)?;
-                Ok(Err(match send_code(self.parts, &self.caller.user, &code).await {
+            Ruling::Done(value) => Ok(Ok(value)),
+            Ruling::Refused(error) => Ok(Err(error)),
+            Ruling::Mailed { mail, complaint, details } => {
+                Ok(Err(match send_code(self.parts, &self.caller.user, &mail).await {
                     Ok(()) => ApiError::second_factor(complaint, &details),
                     Err(error) => error,
                 }))
             }
-            (Ruling::Moved, _) => Err(Failure::Moved),
-            (Ruling::Charged(_), _) => Err(StepError::Misuse("a charge was not settled").into()),
+            Ruling::Busy => Err(TransactError::Busy.into()),
+            Ruling::Moved => Err(Failure::Moved),
+            Ruling::Begun(_) => Err(StepError::Misuse("a guess was not settled").into()),
         }
     }
 
@@ -144,7 +156,8 @@ impl<H: Host> Guard<'_, H> {
             Ruling::Done(proof) => self.grant(draft, proof, then)?,
             Ruling::Refused(error) => Ruling::Refused(error),
             Ruling::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
-            Ruling::Charged(charge) => Ruling::Charged(charge),
+            Ruling::Begun(pending) => Ruling::Begun(pending),
+            Ruling::Busy => Ruling::Busy,
             Ruling::Moved => Ruling::Moved,
         })
     }
@@ -153,22 +166,28 @@ impl<H: Host> Guard<'_, H> {
     fn settle<T>(
         &self,
         draft: &mut Draft<'_>,
-        charge: &Charge,
+        pending: &PendingGuess,
         right: bool,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
         let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
         let method = enrolment.choose(None);
-        if !right {
-            guess::confirm_charge(draft, charge);
-            return Ok(complain(Complaint::Invalid, &enrolment.details(method, &self.caller.user)));
+        let details = enrolment.details(method, &self.caller.user);
+        let counts = if right {
+            // A verdict that comes too late is one on a guess that was charged, or on a password that is gone.
+            guess::settle_right(draft, pending)?
+        } else {
+            guess::settle_wrong(draft, pending)?;
+            false
+        };
+        if !counts {
+            return Ok(complain(Complaint::Invalid, &details));
         }
-        guess::give_back(draft, &self.parts.policy.ledger, charge, charge.lane().tag())?;
         if enrolment.is_stuck {
             return Ok(Ruling::Refused(ApiError::not_allowed()));
         }
         if method != Factor::Password {
-            return Ok(complain(Complaint::Required, &enrolment.details(method, &self.caller.user)));
+            return Ok(complain(Complaint::Required, &details));
         }
         if !self.caller.stands(draft)? {
             return Ok(Ruling::Moved);
@@ -184,7 +203,7 @@ impl<H: Host> Guard<'_, H> {
         proof: Tentative<Authorized>,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        draft.event(EventKind::StepUpGranted { action: Act::purpose(self.act.endpoint) });
+        draft.event(Event::new(&STEP_UP_GRANTED).with("action", Act::purpose(self.act.endpoint).as_str()));
         then(draft, proof).map(Ruling::Done)
     }
 
@@ -231,8 +250,8 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
-        let (parts, tag) = (self.parts, self.parts.tag(draft, self.caller)?);
-        if let Some(refusal) = parts.confirmations.mailed_refused_in(draft, tag)? {
+        let (parts, client) = (self.parts, self.caller.client(draft));
+        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
             return Ok(too_many(draft, refusal.retry_after()));
         }
         let session = parts.session(self.caller);
@@ -241,7 +260,7 @@ impl<H: Host> Guard<'_, H> {
         if let Some(code) = &self.sent.code {
             let digits = digits_of(code);
             let act = self.act.clone();
-            match parts.confirmations.confirm_mailed_in(draft, act, &session, &digits, tag)? {
+            match parts.confirmations.confirm_mailed_in(draft, act, &session, &digits, client)? {
                 Confirmation::Granted(proof) => {
                     return Ok(Ruling::Done(proof.map(|confirmed| {
                         let (account, act) = confirmed.into_parts();
@@ -258,7 +277,7 @@ impl<H: Host> Guard<'_, H> {
         self.ask(draft, &session, details)
     }
 
-    /// No code was right: says that one is pending, or makes one.
+    /// No code was right: reports that one is pending, or makes one.
     fn ask(
         &self,
         draft: &mut Draft<'_>,
@@ -270,12 +289,12 @@ impl<H: Host> Guard<'_, H> {
             return Ok(complain(complaint, &details));
         }
         match self.parts.confirmations.ask_mailed_in(draft, &self.act, session)? {
-            Sending::Send(mail) => {
+            SendOutcome::Send(mail) => {
                 details.generated = true;
                 Ok(Ruling::Mailed { mail, complaint, details })
             }
             // Nothing is pending and nothing can be sent: better to say so than to make a user wait for a mail.
-            Sending::NotYet { retry_after } | Sending::Exhausted { retry_after }
+            SendOutcome::NotYet { retry_after } | SendOutcome::Exhausted { retry_after }
                 if complaint == Complaint::Required =>
             {
                 Ok(too_many(draft, retry_after))
@@ -290,27 +309,27 @@ impl<H: Host> Guard<'_, H> {
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let details = enrolment.details(Factor::Password, &self.caller.user);
-        let policy = &self.parts.policy;
-        let usable = policy.password_fallback && self.caller.user.has_password;
         let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
-        let guesser = self.password_guesser(draft)?;
-        // Without a password nothing can be right, and nothing is there to guess at; what is no digest is no guess.
-        if !usable || self.digest().is_none() {
-            let refusal = if usable { guess::refused(draft, &policy.ledger, &guesser)? } else { None };
-            return Ok(match refusal {
-                Some(refusal) => too_many(draft, refusal.retry_after()),
-                None => complain(complaint, &details),
-            });
+        // Without a password nothing can be right, and nothing is there to guess at.
+        if !self.caller.user.has_password || !enrolment.takes_password(&self.parts.policy) {
+            return Ok(complain(complaint, &details));
         }
-        Ok(match guess::charge_first(draft, &policy.ledger, &guesser)? {
-            Ok(charge) => Ruling::Charged(charge),
-            Err(refusal) => too_many(draft, refusal.retry_after()),
-        })
-    }
-
-    fn password_guesser(&self, draft: &mut Draft<'_>) -> Result<Guesser, StepError> {
-        let tag = self.parts.tag(draft, self.caller)?;
-        Ok(Guesser { door: Door::LoginPassword, strength: Strength::Guessable, tag, passes_as: tag })
+        let attempt = Attempt::new(LOGIN_PASSWORD, Generation::HOST, self.caller.client(draft));
+        let refusal = if self.digest().is_some() {
+            match guess::begin(draft, &attempt)? {
+                Ok(pending) => return Ok(Ruling::Begun(pending)),
+                Err(refusal) if refusal.is_unjudged() => return Ok(Ruling::Busy),
+                Err(refusal) => refusal,
+            }
+        } else {
+            // What is no digest is no guess.
+            match guess::refuse(draft, &attempt)?.filter(|refusal| !refusal.is_unjudged()) {
+                Some(refusal) => refusal,
+                None => return Ok(complain(complaint, &details)),
+            }
+        };
+        unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
+        Ok(too_many(draft, refusal.retry_after()))
     }
 
     /// The code as a password's digest, in lower case; `None` if it is none.

@@ -1,21 +1,29 @@
 //! What the embedding server supplies: who calls, what they may do, mail, and what only it can remove.
 
-use core::fmt;
-use core::future::Future;
+use std::fmt;
+use std::future::Future;
+use std::net::IpAddr;
 
 use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::HostError;
 
+use crate::unlock::UnlockMail;
+
 /// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
 /// crash.
 ///
-/// The order of calls for one request: [`login`](Self::login), twice: the first says whose account to look at, the second
-/// comes after that look (both once more if the account moved before the commit, or work was due); [`permitted`](Self::permitted) for the limits and [`admit`](Self::admit); the second factor, which may ask for
-/// [`check_password`](Self::check_password), already charged to the guess ledger, or for [`mail`](Self::mail) with a
-/// code. For another's account, only after the caller's proof is committed: `permitted`,
+/// None of them is called while anything of an account is held: they may use a driver or a service on the same account,
+/// and a slow one holds up nobody but its own request. Still give each a time limit.
+///
+/// The order of calls for one request: [`client_address`](Self::client_address); [`login`](Self::login), twice: the first
+/// shows whose account to look at, the second comes after that look (both once more if the account moved before the
+/// commit, or work was due); [`permitted`](Self::permitted) for the limits and [`admit`](Self::admit); the second factor,
+/// which may ask for [`check_password`](Self::check_password), which the guess ledger has admitted, or for
+/// [`mail`](Self::mail) with a code. For another's account, only after the caller's proof is committed: `permitted`,
 /// [`find_user`](Self::find_user), `mail` with the notice, then the target's commit. Last, whatever a commit made due:
-/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins).
+/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins), `find_user` and `mail` for an owner who is shut
+/// out.
 pub trait Host: Send + Sync + 'static {
     /// The login that has this user id **and** this token, login token or personal access token; tokens are random, so
     /// they are looked up by a hash and not charged. A token of another user is no login.
@@ -45,10 +53,11 @@ pub trait Host: Send + Sync + 'static {
     fn find_user(&self, named: Named<'_>) -> impl Future<Output = Result<Option<User>, HostError>> + Send;
 
     /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password: compared with a slow
-    /// hash **of that digest**. Do not limit it again; the guess is charged already.
+    /// hash **of that digest**. Do not limit it again: guesses are counted before and after. A verdict that takes longer than
+    /// 120 s counts as "wrong".
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500, and the attempt stays charged.
+    /// [`HostError`]; the request is answered 500, and the attempt is charged after 120 s.
     fn check_password(
         &self,
         account: &AccountId,
@@ -76,6 +85,14 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// [`HostError`]; as for [`remove_keys`](Self::remove_keys).
     fn end_logins(&self, account: &AccountId, which: &EndLogins) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Returns the address of the client that sent a request, from what the host put into the request's extensions or from
+    /// a header of a proxy that it trusts. Mails to an owner who is shut out name its network, an IPv4 address or an IPv6
+    /// /64, and their link can let a network in. The default knows none.
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        let _ = peer;
+        None
+    }
 
     /// Request limits of the host's own, per client address and endpoint: upstream's are 10 in a fixed window of 60 s
     /// (dossier § 13). Not asked for callers with [`Permission::BypassRateLimit`]. The default counts nothing; the guess
@@ -164,6 +181,8 @@ pub enum Named<'a> {
     Username(&'a str),
     /// By a verified address or a name, for a code to be sent again.
     EmailOrUsername(&'a str),
+    /// By the host's stored id of the account, for a mail to its owner.
+    Account(&'a AccountId),
 }
 
 impl fmt::Debug for Named<'_> {
@@ -172,6 +191,7 @@ impl fmt::Debug for Named<'_> {
             Self::Id(_) => "Id(..)",
             Self::Username(_) => "Username(..)",
             Self::EmailOrUsername(_) => "EmailOrUsername(..)",
+            Self::Account(_) => "Account(..)",
         })
     }
 }
@@ -203,6 +223,12 @@ pub enum Mail<'a> {
     KeysReset,
     /// Notice that somebody else is removing the user's second factors and ending all logins.
     TotpReset,
+    /// Others guess at the login password, and shut out the logins that have not proven it before. The mail carries a link
+    /// to a page of the host's with a button, and the button's POST calls
+    /// [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): a GET must not, because mail scanners follow links.
+    ///
+    /// At most one a day, ever more seldom while nobody uses the link. One that fails is tried again until the link's end.
+    ShutOut(&'a UnlockMail),
 }
 
 /// Which login tokens end.

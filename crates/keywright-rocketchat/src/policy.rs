@@ -1,7 +1,6 @@
 //! The numbers and choices that are policy.
 
 use keywright_confirm::ConfirmPolicy;
-use keywright_core::LedgerPolicy;
 use keywright_twofactor::TwoFactorPolicy;
 use keywright_twofactor::recovery::Preset;
 
@@ -24,8 +23,6 @@ pub struct RocketChatPolicy {
     pub two_factor: TwoFactorPolicy,
     /// Mailed codes. Default: those of [`ConfirmPolicy`], but for a life of [`EMAIL_CODE_SECONDS`].
     pub confirm: ConfirmPolicy,
-    /// Guesses at the login password. The same for every part that charges the account.
-    pub ledger: LedgerPolicy,
     /// `Accounts_TwoFactorAuthentication_Enabled`. Off: no act asks for a code, but one that changes the factors of an
     /// account that has some.
     pub enabled: bool,
@@ -33,10 +30,10 @@ pub struct RocketChatPolicy {
     pub by_totp: bool,
     /// `…_By_Email_Enabled`. Off: not asked for, but where factors are changed.
     pub by_email: bool,
-    /// `…_Enforce_Password_Fallback`: who has enrolled nothing proves the login password. Off, or without a password,
-    /// such an act is refused; upstream lets it through.
+    /// `…_Enforce_Password_Fallback`: an account that has enrolled nothing proves the login password. Off, or without a
+    /// password, such an act is refused; upstream lets it through. The first factor is proven by the password either way.
     pub password_fallback: bool,
-    /// Names the server in authenticator apps: not empty, without a colon; else no device is enrolled.
+    /// Names the server in authenticator apps. If it is empty, no device is enrolled.
     pub issuer: String,
     /// The largest request body, in bytes; a longer one is answered 413.
     pub max_body: usize,
@@ -45,10 +42,9 @@ pub struct RocketChatPolicy {
 impl Default for RocketChatPolicy {
     fn default() -> Self {
         Self {
-            // Both are within the builders' bounds: a test says so.
+            // Both are within the builders' bounds; a test checks that.
             two_factor: TwoFactorPolicy::builder().recovery(Preset::RocketChat).build().unwrap_or_default(),
             confirm: ConfirmPolicy::builder().mailed_seconds(EMAIL_CODE_SECONDS).build().unwrap_or_default(),
-            ledger: LedgerPolicy::default(),
             enabled: true,
             by_totp: true,
             by_email: true,

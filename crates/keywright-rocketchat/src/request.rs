@@ -33,7 +33,7 @@ pub(crate) const fn method(endpoint: Endpoint) -> Method {
     }
 }
 
-/// Who says they call.
+/// The login that a request claims to come from.
 pub(crate) struct Credentials {
     pub(crate) user_id: String,
     pub(crate) token: SecretString,

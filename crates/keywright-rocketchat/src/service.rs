@@ -7,18 +7,21 @@ use bytes::Bytes;
 use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, IndexKey, KeyringError, UnixSeconds};
-use keywright_store::due::{self, Attempt, DueTask, DueWork, OnFailure};
-use keywright_store::{Draft, Driver, Partition, Receipt, Slot, StepError, TransactError, Turn};
-use keywright_twofactor::TwoFactorSteps;
+use keywright_core::{AccountId, IndexKey, UnixSeconds};
+use keywright_store::due::{self, DUE, DueTask};
+use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError};
+use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
+use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError, json};
 use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Wait};
-use crate::host::{Admittance, EndLogins, Endpoint, Host, LoginTokenId, Peer, Permission, Quota};
+use crate::host::{Admittance, EndLogins, Endpoint, Host, LoginTokenId, Mail, Named, Peer, Permission, Quota};
+use crate::network::Network;
 use crate::policy::RocketChatPolicy;
 use crate::request;
+use crate::unlock::{UNLOCK_MAIL, UnlockMail};
 use crate::{endpoints, endpoints::Input};
 
 /// The host's work: remove the end-to-end keys and end all logins.
@@ -35,7 +38,7 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The protocol over a store and a host. Cheap to clone.
 pub struct RocketChat<H> {
-    parts: Arc<Parts<H>>,
+    pub(crate) parts: Arc<Parts<H>>,
 }
 
 pub(crate) struct Parts<H> {
@@ -44,8 +47,8 @@ pub(crate) struct Parts<H> {
     pub(crate) policy: RocketChatPolicy,
     pub(crate) factors: TwoFactorSteps,
     pub(crate) confirmations: ConfirmSteps,
-    /// Names login tokens to the guess ledger and to confirmations.
-    pub(crate) devices: IndexKey,
+    /// Names logins to confirmations and enrolments, and decoys.
+    pub(crate) index: IndexKey,
 }
 
 /// A success: JSON text, which may hold a secret that is shown once.
@@ -71,11 +74,20 @@ pub(crate) enum Failure {
     Transact(#[from] TransactError),
     #[error(transparent)]
     Host(#[from] HostError),
-    #[error(transparent)]
-    Receipt(#[from] keywright_store::WrongReceipt),
     /// The account's epochs moved after the login was looked up: it may have ended.
     #[error("the login must be looked up again")]
     Moved,
+}
+
+impl From<DueError> for Failure {
+    fn from(error: DueError) -> Self {
+        match error {
+            DueError::Transact(error) => Self::Transact(error),
+            DueError::Host(error) => Self::Host(error),
+            // Named by no version of the frame yet: denied as a fault of the host.
+            error => Self::Host(HostError::new(error)),
+        }
+    }
 }
 
 impl From<StepError> for Failure {
@@ -88,12 +100,12 @@ impl<H: Host> RocketChat<H> {
     /// The protocol over a driver's store.
     ///
     /// # Errors
-    /// [`KeyringError`] if an index key cannot be derived; with a loaded keyring this does not happen.
-    pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, KeyringError> {
-        let devices = driver.keyring().index("device")?;
-        let factors = TwoFactorSteps::new(policy.two_factor.clone());
+    /// [`TwoFactorPolicyError`] if the policy's codes are too easy to guess under the driver's ledger policy.
+    pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, TwoFactorPolicyError> {
+        let index = driver.keyring().index("rocketchat");
+        let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        Ok(Self { parts: Arc::new(Parts { driver, host, policy, factors, confirmations, devices }) })
+        Ok(Self { parts: Arc::new(Parts { driver, host, policy, factors, confirmations, index }) })
     }
 
     /// The largest body that [`handle`](Self::handle) looks at, in bytes.
@@ -124,17 +136,14 @@ impl<H: Host> RocketChat<H> {
     }
 
     /// Does what an account's commits have made due and a crash or a failing host has left. Every request of the account
-    /// does so too; call it from a sweep, and before serving the account elsewhere. Gives how many tasks were done.
+    /// does so too; call it from a sweep, and before serving the account elsewhere. `at_start`: whether pauses and claims of
+    /// earlier processes are passed over, at the start of a server that is alone at its store. Returns how many tasks were
+    /// done.
     ///
     /// # Errors
     /// [`DueError`]; it is tried again later.
-    pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
-        self.parts.finish(account).await.map_err(|failure| match failure {
-            Failure::Transact(error) => DueError::Transact(error),
-            Failure::Host(error) => DueError::Host(error),
-            Failure::Moved => DueError::Transact(TransactError::Busy),
-            Failure::Receipt(_) => DueError::Transact(TransactError::Step(StepError::Misuse("a wrong receipt"))),
-        })
+    pub async fn finish_due(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
+        frame::finish_due(&self.parts.driver, account, &*self.parts, at_start).await
     }
 }
 
@@ -157,7 +166,7 @@ impl<H: Host> Parts<H> {
                 Err(error) => Ok(Err(error)),
             };
         }
-        let mut caller = match self.login(request.headers()).await? {
+        let mut caller = match self.login(request).await? {
             Ok(caller) => caller,
             Err(error) => return Ok(Err(error)),
         };
@@ -177,7 +186,7 @@ impl<H: Host> Parts<H> {
                 answered => return answered,
             }
             // What was looked up may have ended since. Nothing was spent.
-            caller = match self.login(request.headers()).await? {
+            caller = match self.login(request).await? {
                 Ok(caller) => caller,
                 Err(error) => return Ok(Err(error)),
             };
@@ -185,18 +194,22 @@ impl<H: Host> Parts<H> {
         Err(TransactError::Busy.into())
     }
 
-    /// Finds out who calls. Work that is still due may end the login, so it is done first. Only the first look-up tells
-    /// whose account it is, and only one that comes after a look at that account's epochs is known to hold in them.
-    async fn login(&self, headers: &HeaderMap) -> Result<Result<Caller, ApiError>, Failure> {
-        let Some(credentials) = request::credentials(headers) else { return Ok(Err(ApiError::unauthorized())) };
+    /// Finds out who calls. Work that is still due may end the login, so it is done first. The first look-up only shows
+    /// whose account it is; one that comes after a look at that account's epochs holds in them.
+    async fn login<B>(&self, request: &Request<B>) -> Result<Result<Caller, ApiError>, Failure> {
+        let peer = Peer { headers: request.headers(), extensions: request.extensions() };
+        let network = self.host.client_address(peer).map(Network::of);
+        let Some(credentials) = request::credentials(request.headers()) else {
+            return Ok(Err(ApiError::unauthorized()));
+        };
         let look_up = async || self.host.login(&credentials.user_id, &credentials.token).await;
         for _ in 0..LOGIN_TRIES {
             let Some(first) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };
             let account = &first.user.account;
-            let look = |draft: &mut Draft<'_>| Ok((owes(draft)?, draft.root()?.epochs()));
-            let (owing, epochs) = self.driver.observe(&Partition::account(account), &[Slot::Due], look).await?;
-            if owing {
-                self.finish(account).await?;
+            let look = |draft: &mut Draft<'_>| Ok((has_due(draft)?, draft.root()?.epochs()));
+            let (due, epochs) = self.driver.observe(&Partition::account(account), &[DUE.name()], look).await?;
+            if due {
+                frame::finish_due(&self.driver, account, self, false).await?;
                 continue;
             }
             let Some(login) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };
@@ -206,7 +219,7 @@ impl<H: Host> Parts<H> {
             if login.user.username.is_none() {
                 return Ok(Err(ApiError::no_username()));
             }
-            return Ok(Ok(Caller::new(login, epochs)));
+            return Ok(Ok(Caller::new(login, network, epochs)));
         }
         Err(TransactError::Busy.into())
     }
@@ -226,91 +239,27 @@ impl<H: Host> Parts<H> {
         }
     }
 
-    /// Does what is due, if a look says that something is. Gives how many tasks were done.
-    pub(crate) async fn settle(&self, account: &AccountId) -> Result<usize, Failure> {
-        let owing = self.driver.observe(&Partition::account(account), &[Slot::Due], owes).await?;
-        if owing { self.finish(account).await } else { Ok(0) }
-    }
-
-    async fn finish(&self, account: &AccountId) -> Result<usize, Failure> {
-        let turn = self.driver.turn(&Partition::account(account)).await?;
-        let tasks = DueWork::held(&self.driver, &turn).claim(is_ours).await?;
-        self.work_off(&turn, account, &tasks).await
-    }
-
-    /// Runs a step in a turn, commits it, and does what that commit made due. While another server is at the account's
-    /// due work nothing is decided: the login may be about to end.
-    pub(crate) async fn step<T: Send>(
+    /// Does what is still due, runs a step, commits it, and does what that commit made due. While somebody is at work that
+    /// ends logins nothing is decided.
+    pub(crate) async fn step<T: Release + Send>(
         &self,
-        turn: &Turn,
         account: &AccountId,
-        slots: &[Slot],
-        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<(T, Receipt), Failure> {
-        let slots: Vec<Slot> = [Slot::Due].into_iter().chain(slots.iter().copied()).collect();
-        let (run, receipt) = self
-            .driver
-            .transact_in(turn, &slots, |draft| {
-                if due::pending(draft)?.iter().any(|task| is_ours(&task.name)) {
-                    return Ok(None);
-                }
-                let value = step(draft)?;
-                let owed: Vec<DueTask> = due::pending(draft)?.into_iter().filter(|task| is_ours(&task.name)).collect();
-                Ok(Some((value, owed)))
-            })
-            .await?;
-        let Some((value, owed)) = run else { return Err(TransactError::Busy.into()) };
-        self.work_off(turn, account, &owed).await?;
-        Ok((value, receipt))
+        slots: &[SlotName],
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, Failure> {
+        Ok(frame::run(&self.driver, account, self, slots, step).await?)
     }
 
     /// The same for a caller, if the login still stands: between its look-up and this commit another request may have
     /// ended it.
-    pub(crate) async fn step_for<T: Send>(
+    pub(crate) async fn step_for<T: Release + Send>(
         &self,
-        turn: &Turn,
         caller: &Caller,
-        slots: &[Slot],
+        slots: &[SlotName],
         mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<(T, Receipt), Failure> {
+    ) -> Result<T::Released, Failure> {
         let step = |draft: &mut Draft<'_>| if caller.stands(draft)? { step(draft).map(Some) } else { Ok(None) };
-        let (value, receipt) = self.step(turn, &caller.user.account, slots, step).await?;
-        Ok((value.ok_or(Failure::Moved)?, receipt))
-    }
-
-    /// The same in a turn of its own.
-    pub(crate) async fn step_alone<T: Send>(
-        &self,
-        caller: &Caller,
-        slots: &[Slot],
-        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<(T, Receipt), Failure> {
-        let turn = self.driver.turn(&Partition::account(&caller.user.account)).await?;
-        self.step_for(&turn, caller, slots, step).await
-    }
-
-    /// Does claimed tasks, and strikes them. Gives how many were done. Each of them ends logins, so one that fails stands
-    /// in the way of every request of the account.
-    async fn work_off(&self, turn: &Turn, account: &AccountId, tasks: &[DueTask]) -> Result<usize, Failure> {
-        let attempt = |task| self.work(account, task);
-        let worked = DueWork::held(&self.driver, turn).work_off(tasks, OnFailure::Stop, attempt).await?;
-        if let Some(fault) = &worked.unreleased {
-            tracing::warn!(error = fault as &dyn std::error::Error, "a claim on due work is not given back");
-        }
-        Ok(worked.result()?)
-    }
-
-    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<Attempt, HostError> {
-        match task.name.as_str() {
-            REMOVE_KEYS => self.host.remove_keys(account).await?,
-            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await?,
-            END_LOGINS => {
-                let kept = LoginTokenId(String::from_utf8_lossy(&task.detail).into_owned());
-                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await?
-            }
-            _ => return Err(HostError::new("a task of another part was claimed")),
-        }
-        Ok(Attempt::Done)
+        self.step(&caller.user.account, slots, step).await?.ok_or(Failure::Moved)
     }
 
     pub(crate) fn now(&self) -> UnixSeconds {
@@ -327,14 +276,39 @@ impl<H: Host> Parts<H> {
     }
 }
 
-/// This protocol's tasks. Other parts' are theirs: claiming one would keep it from them.
-fn is_ours(name: &str) -> bool {
-    [REMOVE_KEYS, END_LOGINS].contains(&name)
+impl<H: Host> HostWork for Parts<H> {
+    fn weight(&self, name: &str) -> Option<Weight> {
+        match name {
+            // Each of them ends logins, so one that fails stands in the way of every request of the account.
+            REMOVE_KEYS | END_LOGINS => Some(Weight::Blocking),
+            UNLOCK_MAIL => Some(Weight::Later),
+            _ => None,
+        }
+    }
+
+    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
+        match task.name.as_str() {
+            REMOVE_KEYS => self.host.remove_keys(account).await,
+            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await,
+            END_LOGINS => {
+                let kept = LoginTokenId(String::from_utf8_lossy(&task.detail).into_owned());
+                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await
+            }
+            UNLOCK_MAIL => {
+                let mail = UnlockMail::of(account, task);
+                let mail = mail.ok_or_else(|| HostError::new("a mail's record has an unknown form"))?;
+                let user = self.host.find_user(Named::Account(account)).await?;
+                let Some(user) = user.filter(|user| !user.verified_emails.is_empty()) else { return Ok(()) };
+                self.host.mail(&user, Mail::ShutOut(&mail)).await.map_err(HostError::new)
+            }
+            _ => Err(HostError::new("a task of another part was claimed")),
+        }
+    }
 }
 
-/// Whether there is work of this protocol's. Also if somebody is at it: until it is done a login may be about to end.
-fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    Ok(due::pending(draft)?.iter().any(|task| is_ours(&task.name)))
+/// Whether work of this protocol is due that may end the login, somebody at it or not.
+fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    Ok(due::pending(draft)?.iter().any(|task| [REMOVE_KEYS, END_LOGINS].contains(&task.name.as_str())))
 }
 
 fn refuse(error: &ApiError, quota: Option<Quota>) -> Response<Bytes> {

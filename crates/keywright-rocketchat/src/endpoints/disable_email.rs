@@ -1,6 +1,6 @@
 //! `POST users.2fa.disableEmail`: mailed codes are no longer asked for. Proven anew, always.
 
-use super::FACTORS;
+use super::end_other_logins_by_policy;
 use crate::caller::Caller;
 use crate::factors::Demand;
 use crate::guard::{Act, Guard};
@@ -12,16 +12,12 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentC
     let act = Act::new(Endpoint::DisableEmail, Target::Own);
     let guard = Guard { parts, caller, sent, act, demand: Demand::Enrolled };
     let disabled = guard
-        .run(&FACTORS, |draft, proof| {
-            parts.factors.set_email_in(draft, false)?;
+        .run(|draft, proof| {
+            if parts.factors.set_email_in(draft, false)? {
+                end_other_logins_by_policy(parts, draft, caller)?;
+            }
             Ok(proof.map(drop))
         })
         .await?;
-    Ok(match disabled {
-        Ok((done, receipt)) => {
-            done.release(&receipt)?;
-            Ok(Reply::success())
-        }
-        Err(error) => Err(error),
-    })
+    Ok(disabled.map(|()| Reply::success()))
 }

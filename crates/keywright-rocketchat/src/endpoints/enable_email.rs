@@ -1,7 +1,7 @@
 //! `POST users.2fa.enableEmail`: mailed codes are asked for from now on, and all other logins end. Every address must be
 //! verified; a factor that is active is proven.
 
-use super::{FACTORS, end_other_logins};
+use super::end_other_logins;
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::factors::Demand;
@@ -15,20 +15,14 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentC
         return Ok(Err(ApiError::not_allowed()));
     }
     let act = Act::new(Endpoint::EnableEmail, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::EnrolledIfAny };
+    let guard = Guard { parts, caller, sent, act, demand: Demand::ToAdd };
     let enabled = guard
-        .run(&FACTORS, |draft, proof| {
+        .run(|draft, proof| {
             if parts.factors.set_email_in(draft, true)? {
                 end_other_logins(draft, caller)?;
             }
             Ok(proof.map(drop))
         })
         .await?;
-    Ok(match enabled {
-        Ok((done, receipt)) => {
-            done.release(&receipt)?;
-            Ok(Reply::success())
-        }
-        Err(error) => Err(error),
-    })
+    Ok(enabled.map(|()| Reply::success()))
 }

@@ -13,21 +13,22 @@ mod totp_regenerate_codes;
 mod totp_validate;
 
 use http::Request;
-use keywright_core::{EventKind, SecretString};
-use keywright_store::due;
-use keywright_store::{Draft, Slot, StepError};
+use keywright_core::SecretString;
+use keywright_store::due::{self, NewTask};
+use keywright_store::{Draft, StepError};
 use keywright_twofactor::recovery::RecoveryCodes;
 use serde_json::json;
 
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::events::OTHER_LOGINS_ENDED;
 use crate::host::{Endpoint, Host};
 use crate::request::{self, SentCode, Target};
 use crate::service::{Answered, END_LOGINS, Failure, Parts, Reply};
 
 pub(crate) use send_email_code::run as send_email_code;
 
-/// What a request's body says, its shape checked.
+/// What a request's body holds, its shape checked.
 pub(crate) enum Input {
     /// An empty object, or nothing.
     Nothing,
@@ -81,10 +82,19 @@ pub(crate) async fn run<H: Host>(
     }
 }
 
+/// Makes it due that all other logins end, if the policy has a change of factors end them. The change moved an epoch.
+fn end_other_logins_by_policy<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+) -> Result<(), StepError> {
+    if parts.policy.two_factor.ends_other_logins() { end_other_logins(draft, caller) } else { Ok(()) }
+}
+
 /// Makes it due that all other logins end: a factor was added, which moved an epoch.
 fn end_other_logins(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
-    due::add(draft, END_LOGINS, caller.token.0.as_bytes().to_vec())?;
-    draft.event(EventKind::OtherLoginsEnded);
+    due::add(draft, NewTask::new(END_LOGINS, caller.token.0.as_bytes().to_vec()))?;
+    draft.event(&OTHER_LOGINS_ENDED);
     Ok(())
 }
 
@@ -93,6 +103,3 @@ fn codes(codes: &RecoveryCodes) -> Reply {
     let codes: Vec<&str> = codes.iter().collect();
     Reply::ok(&json!({"success": true, "codes": codes}))
 }
-
-/// What a change of factors touches.
-const FACTORS: [Slot; 3] = [Slot::Factors, Slot::Recovery, Slot::Ledger];

@@ -1,13 +1,15 @@
 //! The two resets. One's own: proof and reset in one commit. Another's: the caller's proof, the notice, the target's
 //! reset, in that order (`decisions.md` 14, 24); a crash between costs a code and resets nothing.
 
-use keywright_core::{AccountId, Door, EventKind};
-use keywright_store::{Draft, Partition, StepError, Tentative};
-use keywright_store::{due, guess};
+use keywright_confirm::policy::{MAILED_CODE, MAILED_GENERATION};
+use keywright_core::{AccountId, Client};
+use keywright_store::due::{self, NewTask};
+use keywright_store::{Draft, StepError, Tentative, guess};
+use keywright_twofactor::SLOTS;
 
-use super::FACTORS;
 use crate::caller::Caller;
 use crate::error::ApiError;
+use crate::events::{END_TO_END_KEYS_RESET, LOGINS_ENDED};
 use crate::factors::Demand;
 use crate::guard::{Act, Authorized, Guard};
 use crate::host::{Endpoint, Host, Mail, Permission, User};
@@ -24,16 +26,11 @@ pub(super) async fn run<H: Host>(
     let own = target == Target::Own;
     let guard = Guard { parts, caller, sent, act: Act::new(endpoint, target), demand: demand(endpoint) };
     if own {
-        let reset = guard.run(&FACTORS, |draft, proof| reset_own(parts, draft, proof)).await?;
-        let (done, receipt) = match reset {
-            Ok(done) => done,
-            Err(error) => return Ok(Err(error)),
-        };
-        done.release(&receipt)?;
-        return Ok(Ok(Reply::success()));
+        let reset = guard.run(|draft, proof| reset_own(parts, draft, proof, caller.client(draft))).await?;
+        return Ok(reset.map(|()| Reply::success()));
     }
-    match guard.run(&[], |_, proof| Ok(proof)).await? {
-        Ok((proof, receipt)) => reset_other(parts, proof.release(&receipt)?).await,
+    match guard.run(|_, proof| Ok(proof)).await? {
+        Ok(proof) => reset_other(parts, proof).await,
         Err(error) => Ok(Err(error)),
     }
 }
@@ -43,17 +40,18 @@ fn reset_own<H: Host>(
     parts: &Parts<H>,
     draft: &mut Draft<'_>,
     proof: Tentative<Authorized>,
+    client: Client,
 ) -> Result<Tentative<()>, StepError> {
-    // The proof's own endpoint says what is reset.
+    // What is reset goes by the proof's own endpoint.
     let mut endpoint = None;
     let done = proof.map(|proof| endpoint = Some(proof.into_parts().1.endpoint));
     let endpoint = endpoint.ok_or(StepError::Misuse("a proof without an act"))?;
-    reset(parts, draft, endpoint)?;
+    reset(parts, draft, endpoint, client)?;
     Ok(done)
 }
 
-/// Another's account, or one's own by name: permission before look-up, so that nobody without it learns who exists; the
-/// federated are refused before a notice tells them of a reset that will not be.
+/// Another's account, or one's own by name: permission before look-up, so that nobody without it learns who exists; a
+/// federated account is refused before a notice announces a reset that will not be.
 async fn reset_other<H: Host>(parts: &Parts<H>, proof: Authorized) -> Answered {
     let (caller, act) = proof.into_parts();
     let user = match find_target(parts, &caller, &act).await? {
@@ -66,17 +64,14 @@ async fn reset_other<H: Host>(parts: &Parts<H>, proof: Authorized) -> Answered {
         tracing::error!(error = &error as &dyn std::error::Error, "a notice was not mailed");
         return Ok(Err(ApiError::mail_failed(function(act.endpoint), error.shown())));
     }
-    // What an earlier reset has left goes first.
-    parts.settle(&user.account).await?;
-    let turn = parts.driver.turn(&Partition::account(&user.account)).await?;
     let is_operators = user.account != caller && act.endpoint == Endpoint::ResetTotp;
     parts
-        .step(&turn, &user.account, &FACTORS, |draft| {
-            reset(parts, draft, act.endpoint)?;
-            // An operator's act: who has nothing but mailed codes has no other way out of a lock that strangers brought
-            // about (`security.md` § 6). E-mail itself stays on, as the protocol has it.
+        .step(&user.account, SLOTS, |draft| {
+            reset(parts, draft, act.endpoint, Client::unknown())?;
+            // An operator's act: an owner who has nothing but mailed codes has no other way out of a limit that others
+            // brought about (`security.md` § 6). E-mail itself stays on, as the protocol has it.
             if is_operators {
-                guess::unlock(draft, Door::Mailed)?;
+                guess::unlock(draft, MAILED_CODE, MAILED_GENERATION)?;
             }
             Ok(())
         })
@@ -99,19 +94,22 @@ async fn find_target<H: Host>(
 
 /// The reset itself: what is ours goes now, what is the host's becomes due in the same commit. All logins end, so the
 /// credential epoch moves: nothing that one of them has begun or proven is left, and none that was looked up before acts.
-fn reset<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>, endpoint: Endpoint) -> Result<(), StepError> {
-    let mut root = draft.root()?;
-    root.move_credential_epoch();
-    draft.put_root(&root)?;
+fn reset<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    endpoint: Endpoint,
+    client: Client,
+) -> Result<(), StepError> {
+    draft.move_credential_epoch()?;
     let work = if endpoint == Endpoint::ResetTotp {
-        parts.factors.remove_all_in(draft)?;
+        parts.factors.remove_all_in(draft, client)?;
         END_LOGINS
     } else {
-        draft.event(EventKind::EndToEndKeysReset);
+        draft.event(&END_TO_END_KEYS_RESET);
         REMOVE_KEYS
     };
-    due::add(draft, work, Vec::new())?;
-    draft.event(EventKind::LoginsEnded);
+    due::add(draft, NewTask::new(work, Vec::new()))?;
+    draft.event(&LOGINS_ENDED);
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! `POST users.2fa.sendEmailCode`: sends a fresh code for what a call **with** a login has started, and nothing else. No
 //! login, so the answer is always the same: known or not, sent or not, failed or not.
 
-use keywright_store::{Draft, Partition, Slot, TransactError};
+use keywright_confirm::SLOTS;
+use keywright_store::{Draft, Partition, TransactError};
 
 use super::Input;
 use crate::guard::{Act, send_code};
@@ -24,21 +25,16 @@ async fn resend<H: Host>(parts: &Parts<H>, input: &Input) -> Result<(), Failure>
     let Input::EmailOrUsername(name) = input else { return Ok(()) };
     let user = parts.host.find_user(Named::EmailOrUsername(name)).await?;
     let user = user.filter(|user| !user.verified_emails.is_empty());
-    // The same look for who does not exist, at a partition that has nothing.
-    let decoy = || Partition::name(&parts.devices.mac(&[b"rocketchat-decoy", name.as_bytes()]));
+    // The same look for a name that is nobody's, at a partition that has nothing.
+    let decoy = || Partition::name(&parts.index.mac(&[b"rocketchat-decoy", name.as_bytes()]));
     let partition = user.as_ref().map_or_else(decoy, |user| Partition::account(&user.account));
-    // Who switched mailed codes off has nothing pending: the factor epoch moved. A look waits for no turn and takes none
-    // from the owner: without it strangers would fill the account's queue.
-    let look = |draft: &mut Draft<'_>| parts.confirmations.may_resend_in::<Act>(draft, None);
-    if !parts.driver.observe(&partition, &[Slot::Confirmations], look).await? {
-        return Ok(());
-    }
+    // An account that has switched mailed codes off has nothing pending: the factor epoch moved. Where nothing is to be
+    // sent the step changes nothing, so it takes no place in the owner's queue.
     let resend = |draft: &mut Draft<'_>| parts.confirmations.resend_in::<Act>(draft, None);
-    let (mail, receipt) = parts.driver.transact(&partition, &[Slot::Confirmations], resend).await?;
+    let mail = parts.driver.run(&partition, SLOTS, resend).await?;
     if let (Some(user), Some(mail)) = (user, mail) {
-        let code = mail.release(&receipt)?;
         // Its failure is in the log; the answer is the same.
-        let _ = send_code(parts, &user, &code).await;
+        let _ = send_code(parts, &user, &mail).await;
     }
     Ok(())
 }

@@ -2,21 +2,22 @@
 //! but `false`.
 
 use keywright_core::SecretString;
-use keywright_twofactor::Verdict;
+use keywright_twofactor::{SLOTS, Verdict};
 use serde_json::json;
 
-use super::FACTORS;
+use super::end_other_logins_by_policy;
 use crate::caller::Caller;
 use crate::error::{ApiError, Wait};
 use crate::host::{Endpoint, Host};
 use crate::service::{Answered, Parts, Reply};
 
 pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &SecretString) -> Answered {
-    let (judged, receipt) = parts
-        .step_alone(caller, &FACTORS, |draft| {
+    let judged = parts
+        .step_for(caller, SLOTS, |draft| {
             Ok(match parts.verify_code(draft, caller, code, Endpoint::TotpDisable)? {
                 Verdict::Granted(proof) => {
-                    parts.factors.remove_all_in(draft)?;
+                    parts.factors.remove_all_in(draft, caller.client(draft))?;
+                    end_other_logins_by_policy(parts, draft, caller)?;
                     Ok(Some(proof))
                 }
                 Verdict::Refused(refusal) => Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()))),
@@ -25,10 +26,7 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &Secre
         })
         .await?;
     let disabled = match judged {
-        Ok(Some(proof)) => {
-            let _spent = proof.release(&receipt)?;
-            true
-        }
+        Ok(Some(_spent)) => true,
         Ok(None) => false,
         Err(error) => return Ok(Err(error)),
     };

@@ -1,10 +1,9 @@
 //! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate` changes that.
 
-use keywright_store::{Draft, Slot, StepError, Tentative};
-use keywright_twofactor::{Beginning, KeyUri, PendingDevice};
+use keywright_store::{Draft, StepError, Tentative};
+use keywright_twofactor::{Beginning, KeyUri, PendingDevice, SLOTS};
 use serde_json::json;
 
-use super::FACTORS;
 use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::factors::Demand;
@@ -33,22 +32,20 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentC
     }
     let session = parts.session(caller);
     let act = Act::new(Endpoint::TotpEnable, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::EnrolledIfAny };
-    let (begun, receipt) = match guard.run(&FACTORS, |draft, _| begin(parts, draft, &session)).await? {
+    let guard = Guard { parts, caller, sent, act, demand: Demand::ToAdd };
+    let begun = match guard.run(|draft, _| begin(parts, draft, &session)).await? {
         Ok(begun) => begun,
         Err(error) => return Ok(Err(error)),
     };
     let Some(device) = begun else { return Ok(Err(ApiError::already_enabled())) };
-    let device = device.release(&receipt)?;
     let uri = device.uri(&parts.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
     Ok(Ok(Reply::ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()}))))
 }
 
 async fn has_totp<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<bool, Failure> {
-    let slots = [Slot::Factors, Slot::Recovery];
     let look = |draft: &mut Draft<'_>| parts.factors.enrolled_in(draft).map(|enrolled| enrolled.has_totp());
     let partition = keywright_store::Partition::account(&caller.user.account);
-    Ok(parts.driver.observe(&partition, &slots, look).await?)
+    Ok(parts.driver.observe(&partition, SLOTS, look).await?)
 }
 
 fn begin<H: Host>(

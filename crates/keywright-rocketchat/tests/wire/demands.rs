@@ -4,7 +4,7 @@ use keywright_rocketchat::RocketChatPolicy;
 use keywright_store::Draft;
 use serde_json::json;
 
-use crate::support::{ADMIN, Answer, Client, World};
+use crate::support::{ADMIN, Answer, Client, TARGET, World};
 
 /// Every way to switch something off, and none.
 fn policies() -> Vec<RocketChatPolicy> {
@@ -123,8 +123,13 @@ async fn recovery_codes_without_a_device_are_a_factor_too() {
 }
 
 #[tokio::test]
-async fn with_nothing_enrolled_there_is_nothing_to_weaken() {
-    for policy in policies() {
+async fn with_nothing_enrolled_the_password_guards_the_factors() {
+    let mut policies = policies();
+    let mut policy = RocketChatPolicy::default();
+    policy.password_fallback = false;
+    policies.push(policy);
+    for policy in policies {
+        let fallback = policy.password_fallback;
         let enabled = policy.enabled;
         let world = World::with(policy).await.without_totp(ADMIN).await;
         let client = world.client(ADMIN);
@@ -134,9 +139,40 @@ async fn with_nothing_enrolled_there_is_nothing_to_weaken() {
         } else {
             client.post("users.2fa.disableEmail").send().await.succeeds();
         }
-        assert_eq!(client.post("users.totp.enable").send().await.status, 200);
-        client.post("users.2fa.enableEmail").send().await.succeeds();
+        // A login token alone adds no factor, two-factor and the fallback on or off (`decisions.md` 54, finding A9).
+        let before = world.scan().await;
+        for path in ["users.totp.enable", "users.2fa.enableEmail"] {
+            for code in ["", "123456", &ADMIN.recovery_code(0), &TARGET.password()[1..]] {
+                let answer = client.post(path).code(code).send().await;
+                let error = if code.is_empty() { "totp-required" } else { "totp-invalid" };
+                assert_eq!(answer.fails(error).json()["details"]["method"], json!("password"), "{path}");
+            }
+        }
+        assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
+        client.post("users.totp.enable").code(&TARGET.password()).send().await.fails("totp-invalid");
+        let device = world.step(ADMIN, |draft| world.factors().enrolled_in(draft)).await;
+        assert!(!device.has_totp() && !device.pending && !device.email);
+        assert_eq!(client.post("users.totp.enable").code(&ADMIN.password()).send().await.status, 200);
+        client.post("users.2fa.enableEmail").code(&ADMIN.password()).send().await.succeeds();
+        // For anything else the fallback decides.
+        if enabled && !fallback {
+            let world = World::with(world.policy).await.without_totp(ADMIN).await;
+            world.client(ADMIN).reset().code(&ADMIN.password()).send().await.fails("totp-invalid");
+        }
     }
+}
+
+/// An account without a password has nothing to prove its first factor with on this wire.
+#[tokio::test]
+async fn without_a_password_no_first_factor_is_added() {
+    let world = World::password_only().await;
+    world.host.change(ADMIN.id, |user| user.has_password = false);
+    let (client, before) = (world.client(ADMIN), world.scan().await);
+    for path in ["users.totp.enable", "users.2fa.enableEmail"] {
+        client.post(path).send().await.fails("totp-required");
+        client.post(path).code(&ADMIN.password()).send().await.fails("totp-invalid");
+    }
+    assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
 }
 
 /// The keys are no factor: there it is as the protocol has it (dossier §§ 5, 6).

@@ -1,12 +1,15 @@
 //! Switching factors on and off.
 
-use keywright_rocketchat::EMAIL_CODE_SECONDS;
+use keywright_rocketchat::{EMAIL_CODE_SECONDS, RocketChatPolicy};
+use keywright_twofactor::TwoFactorPolicy;
+use keywright_twofactor::recovery::Preset;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Answer, Call, Client, USER, World, code_of};
+use crate::support::{ADMIN, Answer, Call, Client, Person, USER, World, code_of};
 
-async fn enable(client: &Client) -> Answer {
-    client.post("users.totp.enable").send().await
+/// Begins the enrolment of the first factor: the password is proven.
+async fn enable(client: &Client, person: Person) -> Answer {
+    client.post("users.totp.enable").code(&person.password()).method("password").send().await
 }
 
 pub(crate) async fn with_code(client: &Client, path: &str, code: &str) -> Answer {
@@ -34,9 +37,9 @@ fn codes_of(answer: &Answer) -> Vec<String> {
     answer.json()["codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().into()).collect()
 }
 
-/// Enrols a device and gives its secret and the recovery codes.
-async fn enrolled(world: &World, client: &Client) -> (Vec<u8>, Vec<String>) {
-    let secret = decode(enable(client).await.json()["secret"].as_str().unwrap());
+/// Enrols the first device and returns its secret and the recovery codes.
+pub(crate) async fn enrolled(world: &World, client: &Client, person: Person) -> (Vec<u8>, Vec<String>) {
+    let secret = decode(enable(client, person).await.json()["secret"].as_str().unwrap());
     let answer = with_code(client, "users.totp.validate", &code_of(&secret, world.now())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     (secret, codes_of(&answer))
@@ -47,7 +50,7 @@ async fn a_device_is_enrolled_and_its_first_code_is_spent() {
     let world = World::password_only().await;
     let client = world.client(ADMIN);
     let other = world.other_client(ADMIN, 1);
-    let begun = enable(&client).await;
+    let begun = enable(&client, ADMIN).await;
     assert_eq!(begun.status, 200, "{begun:?}");
     let begun = begun.json();
     assert_eq!(begun.as_object().unwrap().len(), 3);
@@ -70,7 +73,8 @@ async fn a_device_is_enrolled_and_its_first_code_is_spent() {
     );
     // All other logins end; the caller's stays.
     let kept = Some(format!("{}-id", ADMIN.token()));
-    assert_eq!(world.host.calls(), [Call::EndLogins(ADMIN.account().as_str().into(), kept)]);
+    let account = || String::from(ADMIN.account().as_str());
+    assert_eq!(world.host.calls(), [Call::Password(account()), Call::EndLogins(account(), kept)]);
     assert!(client.is_in().await && !other.is_in().await);
     assert_eq!(world.count_events(ADMIN, "other_logins_ended").await, 1);
     // The enrolling code has spent its step; the recovery codes are live at once.
@@ -101,7 +105,7 @@ async fn weakness_8_beginning_an_enrolment_switches_nothing_off() {
 async fn an_active_factor_is_proven_before_another_is_added() {
     let world = World::email_only().await;
     let client = world.client(ADMIN);
-    let asked = enable(&client).await;
+    let asked = client.post("users.totp.enable").send().await;
     assert_eq!(asked.fails("totp-required").json()["details"]["method"], json!("email"));
     let code = world.host.last_code();
     assert_eq!(client.post("users.totp.enable").code(&code).send().await.status, 200);
@@ -133,19 +137,18 @@ async fn a_device_is_removed_with_a_code_of_either_kind() {
 }
 
 #[tokio::test]
-async fn what_strangers_have_locked_is_open_after_a_proven_removal() {
+async fn what_others_have_shut_is_open_after_a_proven_removal() {
     let world = World::password_only().await;
     let client = world.client(ADMIN);
-    let (_, codes) = enrolled(&world, &client).await;
+    let (_, codes) = enrolled(&world, &client, ADMIN).await;
     let thief = world.other_client(ADMIN, 1);
     for _ in 0..5 {
         thief.reset().code("000000").send().await.fails("totp-invalid");
     }
     thief.reset().code("000000").send().await.waits(30);
     assert_eq!(with_code(&client, "users.totp.disable", &codes[0]).await.json()["disabled"], json!(true));
-    assert_eq!(world.count_events(ADMIN, "door_unlocked").await, 1);
     world.clock.advance(30);
-    let (secret, _) = enrolled(&world, &client).await;
+    let (secret, _) = enrolled(&world, &client, ADMIN).await;
     world.clock.advance(30);
     client.reset().code(&code_of(&secret, world.now())).send().await.succeeds();
 }
@@ -182,7 +185,8 @@ async fn mailed_codes_are_switched_on_and_off() {
     world.host.change(ADMIN.id, |user| user.has_unverified_email = true);
     client.post("users.2fa.enableEmail").send().await.fails("error-not-allowed");
     world.host.change(ADMIN.id, |user| user.has_unverified_email = false);
-    client.post("users.2fa.enableEmail").send().await.succeeds();
+    client.post("users.2fa.enableEmail").send().await.fails("totp-required");
+    client.post("users.2fa.enableEmail").code(&ADMIN.password()).send().await.succeeds();
     assert!(client.is_in().await && !other.is_in().await, "other logins end");
     // Off: proven anew, each time.
     client.post("users.2fa.disableEmail").send().await.fails("totp-required");
@@ -199,7 +203,7 @@ async fn mailed_codes_are_switched_on_and_off() {
 async fn only_the_login_that_began_an_enrolment_confirms_it() {
     let world = World::password_only().await;
     let (client, thief) = (world.client(ADMIN), world.other_client(ADMIN, 1));
-    let secret = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    let secret = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());
     let code = code_of(&secret, world.now());
     for _ in 0..20 {
         with_code(&thief, "users.totp.validate", &code).await.fails("invalid-totp");
@@ -210,8 +214,8 @@ async fn only_the_login_that_began_an_enrolment_confirms_it() {
     // Beginning anew in another login takes the place of what was begun, and is that login's alone.
     let world = World::password_only().await;
     let (client, other) = (world.client(ADMIN), world.other_client(ADMIN, 1));
-    let first = decode(enable(&client).await.json()["secret"].as_str().unwrap());
-    let second = decode(enable(&other).await.json()["secret"].as_str().unwrap());
+    let first = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());
+    let second = decode(enable(&other, ADMIN).await.json()["secret"].as_str().unwrap());
     for secret in [&first, &second] {
         with_code(&client, "users.totp.validate", &code_of(secret, world.now())).await.fails("invalid-totp");
     }
@@ -224,7 +228,7 @@ async fn only_the_login_that_began_an_enrolment_confirms_it() {
 async fn a_reset_voids_what_was_pending() {
     let world = World::new().await.without_totp(USER).await;
     let client = world.client(USER);
-    let secret = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    let secret = decode(enable(&client, USER).await.json()["secret"].as_str().unwrap());
     world.client(ADMIN).reset_of(USER.id).code(&world.totp(ADMIN)).send().await.succeeds();
     // The host lets the very same token in again.
     world.host.add_token(USER.id, &USER.token());
@@ -235,7 +239,29 @@ async fn a_reset_voids_what_was_pending() {
 async fn an_enrolment_that_waits_too_long_is_void() {
     let world = World::password_only().await;
     let client = world.client(ADMIN);
-    let secret = decode(enable(&client).await.json()["secret"].as_str().unwrap());
+    let secret = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());
     world.clock.advance(EMAIL_CODE_SECONDS);
     with_code(&client, "users.totp.validate", &code_of(&secret, world.now())).await.fails("invalid-totp");
+}
+
+/// `security.md` § 8: a change of factors ends all other logins, by default.
+#[tokio::test]
+async fn a_change_of_factors_ends_all_other_logins() {
+    for ends in [true, false] {
+        let mut policy = RocketChatPolicy::default();
+        let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).end_other_logins(ends);
+        policy.two_factor = builder.build().unwrap();
+        for path in ["users.totp.disable", "users.totp.regenerateCodes", "users.2fa.disableEmail"] {
+            let world = World::with(policy.clone()).await.with_email(USER).await;
+            let (client, other) = (world.client(USER), world.other_client(USER, 1));
+            let answer = if path == "users.2fa.disableEmail" {
+                client.post(path).code(&world.totp(USER)).send().await
+            } else {
+                with_code(&client, path, &world.totp(USER)).await
+            };
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            assert_eq!((client.is_in().await, other.is_in().await), (true, !ends), "{path}");
+            assert_eq!(world.count_events(USER, "other_logins_ended").await, usize::from(ends), "{path}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ async fn a_crash_before_the_notice_costs_a_code_and_resets_nothing() {
     assert_eq!((world.codes_left(ADMIN).await, world.host.removals()), (Some(11), 0));
     let restarted = world.restarted(2);
     assert!(restarted.client(TARGET).is_in().await);
-    assert_eq!(restarted.app.finish_due(&TARGET.account()).await.unwrap(), 0, "nothing was begun");
+    assert_eq!(restarted.app.finish_due(&TARGET.account(), false).await.unwrap(), 0, "nothing was begun");
     restarted.client(ADMIN).reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.fails("totp-invalid");
     restarted.client(ADMIN).reset_of(TARGET.id).code(&ADMIN.recovery_code(1)).send().await.succeeds();
 }
@@ -86,11 +86,15 @@ async fn a_host_that_fails_after_the_commit_is_500_and_tried_again() {
     world.host.failures.store(2, Ordering::SeqCst);
     let answer = world.client(USER).reset().code(&world.totp(USER)).send().await;
     assert_eq!(answer.status, 500);
-    // Nothing of the account is served until it is done.
-    assert_eq!(world.client(USER).request("GET", "users.totp.codesRemaining").send().await.status, 500);
-    assert_eq!(world.app.finish_due(&USER.account()).await.unwrap(), 1);
+    // Nothing of the account is served until it is done: not in the pause after a failure, and not after another one.
+    for status in [503, 500] {
+        assert_eq!(world.client(USER).request("GET", "users.totp.codesRemaining").send().await.status, status);
+        world.clock.advance(2);
+    }
+    assert_eq!(world.app.finish_due(&USER.account(), false).await.unwrap(), 0, "its pause has grown");
+    assert_eq!(world.app.finish_due(&USER.account(), true).await.unwrap(), 1, "a start passes over it");
     assert_eq!((world.host.removals(), world.client(USER).is_in().await), (1, false));
-    assert_eq!(world.app.finish_due(&USER.account()).await.unwrap(), 0);
+    assert_eq!(world.app.finish_due(&USER.account(), false).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -135,6 +139,10 @@ async fn what_an_earlier_reset_has_left_is_done_before_the_next() {
     world.host.failures.store(1, Ordering::SeqCst);
     let client = world.client(ADMIN);
     assert_eq!(client.reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.status, 500);
-    client.reset_of(TARGET.id).code(&ADMIN.recovery_code(1)).send().await.succeeds();
+    // In the pause after the failure it costs a code, as any failure between the two commits does.
+    assert_eq!(client.reset_of(TARGET.id).code(&ADMIN.recovery_code(1)).send().await.status, 503);
+    assert_eq!((world.host.removals(), world.count_events(TARGET, "logins_ended").await), (0, 1));
+    world.clock.advance(2);
+    client.reset_of(TARGET.id).code(&ADMIN.recovery_code(2)).send().await.succeeds();
     assert_eq!(world.host.removals(), 2);
 }

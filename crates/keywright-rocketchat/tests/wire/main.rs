@@ -19,3 +19,4 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod vectors;
+mod ways_in;

@@ -15,6 +15,8 @@ pub(crate) struct Client {
     pub(crate) app: RocketChat<TestHost>,
     pub(crate) id: String,
     pub(crate) token: String,
+    /// Where it calls from, if the host is to know.
+    pub(crate) address: Option<&'static str>,
 }
 
 /// A request in the making.
@@ -32,7 +34,13 @@ impl Client {
             .uri(format!("{BASE_PATH}{path}"))
             .header("X-User-Id", &self.id)
             .header("X-Auth-Token", &self.token);
+        let request = self.address.iter().fold(request, |request, address| request.header("x-forwarded-for", *address));
         Sending { app: self.app.clone(), request, body: Vec::new() }
+    }
+
+    /// The same login from another place.
+    pub(crate) fn at(&self, address: &'static str) -> Self {
+        Self { address: Some(address), ..self.clone() }
     }
 
     pub(crate) fn post(&self, path: &str) -> Sending {

@@ -2,14 +2,16 @@
 //! it was asked to do, and fails or hangs when told to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use keywright_core::{AccountId, Clock, ManualClock, SecretString};
+use keywright_core::{AccountId, Clock, EventKind, ManualClock, SecretString, Severity};
 use keywright_rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
     Quota, User,
 };
+use keywright_store::{Draft, Driver};
 use tokio::sync::Notify;
 
 /// Something the host was asked to do.
@@ -19,6 +21,8 @@ pub(crate) enum Call {
     Code { to: Vec<String>, code: String },
     /// A notice was mailed.
     Notice { to: Vec<String>, keys: bool },
+    /// A mail to an owner who is shut out.
+    ShutOut(ShutOut),
     /// Keys were removed and all logins ended.
     RemoveKeys(String),
     /// Logins were ended, but for one.
@@ -28,6 +32,19 @@ pub(crate) enum Call {
     /// A user was looked up.
     Find,
 }
+
+/// What a mail to an owner who is shut out carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShutOut {
+    pub(crate) to: Vec<String>,
+    pub(crate) token: String,
+    pub(crate) wrong_guesses: u16,
+    pub(crate) refused: String,
+    pub(crate) network: Option<String>,
+}
+
+/// What a host writes that uses the driver for itself.
+static TOUCHED: EventKind = EventKind::change("touched", Severity::Info, "the host changed the account");
 
 #[derive(Default)]
 struct State {
@@ -66,6 +83,8 @@ pub(crate) struct TestHost {
     pub(crate) go: Notify,
     /// How many logins were found.
     found: AtomicUsize,
+    /// The driver that the host's own methods use, on the very account that they are called for.
+    driver: Mutex<Option<Driver>>,
     /// What happens when a notice was sent.
     on_notice: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
@@ -98,6 +117,7 @@ impl TestHost {
             slow_hash: AtomicBool::new(false),
             go: Notify::new(),
             found: AtomicUsize::new(0),
+            driver: Mutex::default(),
             on_notice: Mutex::default(),
         }
     }
@@ -128,6 +148,22 @@ impl TestHost {
         self.state().permissions.remove(&(account.clone(), name(permission)));
     }
 
+    pub(crate) fn use_driver(&self, driver: Driver) {
+        *self.driver.lock().unwrap() = Some(driver);
+    }
+
+    /// Changes the account by a driver of the host's own.
+    async fn touch(&self, account: &AccountId) {
+        let driver = self.driver.lock().unwrap().clone();
+        if let Some(driver) = driver {
+            let step = |draft: &mut Draft<'_>| {
+                draft.event(&TOUCHED);
+                Ok(())
+            };
+            driver.transact(&account.into(), &[], step).await.unwrap();
+        }
+    }
+
     pub(crate) fn after_notice(&self, act: impl Fn() + Send + 'static) {
         *self.on_notice.lock().unwrap() = Some(Box::new(act));
     }
@@ -153,6 +189,12 @@ impl TestHost {
             _ => None,
         });
         code.unwrap()
+    }
+
+    /// The mails to owners who are shut out.
+    pub(crate) fn shut_out(&self) -> Vec<ShutOut> {
+        let calls = self.calls();
+        calls.into_iter().filter_map(|call| if let Call::ShutOut(mail) = call { Some(mail) } else { None }).collect()
     }
 
     pub(crate) fn notices(&self) -> usize {
@@ -217,6 +259,7 @@ impl Host for TestHost {
                 .values()
                 .find(|user| by_name(user, name) || user.verified_emails.iter().any(|email| email == name))
                 .cloned(),
+            Named::Account(account) => state.users.values().find(|user| user.account == *account).cloned(),
             _ => panic!("a new way to name a user"),
         })
     }
@@ -224,6 +267,7 @@ impl Host for TestHost {
     async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
         // A real hash takes a while: others run meanwhile.
         tokio::task::yield_now().await;
+        self.touch(account).await;
         if self.slow_hash.load(Ordering::SeqCst) {
             self.hanging.notify_one();
             self.go.notified().await;
@@ -237,6 +281,7 @@ impl Host for TestHost {
     }
 
     async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
+        self.touch(&to.account).await;
         if self.mail_hangs.load(Ordering::SeqCst) {
             self.hanging.notify_one();
             std::future::pending::<()>().await;
@@ -252,6 +297,16 @@ impl Host for TestHost {
             }
             Mail::KeysReset => Call::Notice { to, keys: true },
             Mail::TotpReset => Call::Notice { to, keys: false },
+            Mail::ShutOut(mail) => {
+                assert!(mail.until > self.clock.now().unwrap());
+                Call::ShutOut(ShutOut {
+                    to,
+                    token: mail.token.expose().into(),
+                    wrong_guesses: mail.wrong_guesses,
+                    refused: mail.refused.0.clone(),
+                    network: mail.refused_network.clone(),
+                })
+            }
             _ => panic!("a new mail"),
         };
         if matches!(call, Call::Notice { .. })
@@ -264,6 +319,7 @@ impl Host for TestHost {
     }
 
     async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {
+        self.touch(account).await;
         if self.removal_hangs.load(Ordering::SeqCst) {
             self.hanging.notify_one();
             std::future::pending::<()>().await;
@@ -275,6 +331,7 @@ impl Host for TestHost {
     }
 
     async fn end_logins(&self, account: &AccountId, which: &EndLogins) -> Result<(), HostError> {
+        self.touch(account).await;
         self.fails()?;
         let kept = match which {
             EndLogins::OthersThan(token) => Some(token.0.as_str()),
@@ -283,6 +340,10 @@ impl Host for TestHost {
         self.end_tokens(account, kept);
         self.state().calls.push(Call::EndLogins(account.as_str().into(), kept.map(String::from)));
         Ok(())
+    }
+
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        peer.headers.get("x-forwarded-for")?.to_str().ok()?.parse().ok()
     }
 
     /// Ten in a fixed window of 60 s for an address and an endpoint, counted, then compared.

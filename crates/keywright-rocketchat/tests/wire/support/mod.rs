@@ -1,17 +1,21 @@
 //! The world that a test runs in: a store, a host, a clock that stands still, and four people.
 
 mod client;
+mod held;
 mod host;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use client::{Answer, Client};
+use held::Held;
 pub(crate) use host::{Call, TestHost};
-use keywright_core::{AccountId, Clock, Keyring, ManualClock, SharedRng, UnixSeconds};
-use keywright_rocketchat::{Permission, RocketChat, RocketChatPolicy, User};
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Scanned, Slot, StepError, Upkeep};
-use keywright_twofactor::{TotpSecret, TwoFactorSteps};
+use keywright_core::{
+    AccountId, ClientTag, Clock, EventChain, GuessLedger, Keyring, ManualClock, SharedRng, Told, UnixSeconds,
+};
+use keywright_rocketchat::{LoginTokenId, Permission, RocketChat, RocketChatPolicy, User};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, StepError, Upkeep, guess};
+use keywright_twofactor::{DeviceImport, ImportedDevice, TotpSecret, TwoFactor, TwoFactorSteps};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
@@ -23,6 +27,20 @@ pub(crate) const START: u64 = 1_800_000_000;
 /// What a test needs of a store.
 pub(crate) trait Store: RecordStore + Upkeep + 'static {}
 impl<S: RecordStore + Upkeep + 'static> Store for S {}
+
+/// A record, or a root, as it lies in the store.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) partition: Partition,
+    pub(crate) slot: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Row({} {}, {} bytes)", self.partition.key(), self.slot, self.body.len())
+    }
+}
 
 /// Somebody with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +100,7 @@ pub(crate) fn code_of(secret: &[u8], at: u64) -> String {
 pub(crate) struct World {
     pub(crate) app: RocketChat<TestHost>,
     pub(crate) host: Arc<TestHost>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<Held>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) driver: Driver,
@@ -117,17 +135,18 @@ impl World {
         for permission in [Permission::EditOtherUserE2ee, Permission::EditOtherUserTotp, Permission::BypassRateLimit] {
             host.permit(&ADMIN.account(), permission);
         }
+        let store = Arc::new(Held::new(store));
         let keyring = Arc::new(Keyring::generate(&*entropy(7)).unwrap());
         let world = Self::assemble(store, host, clock, keyring, policy, 1);
         for person in PEOPLE {
-            world.step(person, |draft| draft.create_account()).await;
+            world.driver.ensure_account(&person.account()).await.unwrap();
             world.enrol(person).await;
         }
         world
     }
 
     fn assemble(
-        store: Arc<dyn Store>,
+        store: Arc<Held>,
         host: Arc<TestHost>,
         clock: Arc<ManualClock>,
         keyring: Arc<Keyring>,
@@ -135,7 +154,14 @@ impl World {
         seed: u64,
     ) -> Self {
         let records: Arc<dyn RecordStore> = store.clone();
-        let driver = Driver::new(records, Arc::clone(&keyring), entropy(seed), clock.clone());
+        let driver = Driver::builder(records, Arc::clone(&keyring))
+            .entropy(entropy(seed))
+            .clock(clock.clone())
+            .slots(keywright_confirm::SLOT_KINDS)
+            .slots(keywright_twofactor::SLOT_KINDS)
+            .slots(keywright_rocketchat::SLOT_KINDS)
+            .build()
+            .unwrap();
         let app = RocketChat::new(driver.clone(), Arc::clone(&host), policy.clone()).unwrap();
         Self { app, host, store, clock, keyring, driver, policy }
     }
@@ -147,14 +173,15 @@ impl World {
     }
 
     pub(crate) fn factors(&self) -> TwoFactorSteps {
-        TwoFactorSteps::new(self.policy.two_factor.clone())
+        TwoFactorSteps::new(self.policy.two_factor.clone(), self.driver.ledger_policy()).unwrap()
     }
 
     pub(crate) async fn enrol(&self, person: Person) {
         let codes = person.recovery_codes();
         self.step(person, |draft| {
             let secret = TotpSecret::from_slice(&person.secret()).unwrap();
-            self.factors().import_device_in(draft, "app", secret)?;
+            let imported = self.factors().import_device_in(draft, &ImportedDevice::new("app", secret))?;
+            assert!(matches!(imported, DeviceImport::Imported(_)));
             let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
             self.factors().import_recovery_in(draft, &codes).unwrap();
             Ok(())
@@ -164,7 +191,7 @@ impl World {
 
     /// Takes a person's devices and recovery codes away.
     pub(crate) async fn without_totp(self, person: Person) -> Self {
-        self.step(person, |draft| self.factors().remove_all_in(draft)).await;
+        self.step(person, |draft| self.factors().remove_all_in(draft, keywright_core::Client::unknown())).await;
         self
     }
 
@@ -191,7 +218,17 @@ impl World {
 
     /// A client of a person's login.
     pub(crate) fn client(&self, person: Person) -> Client {
-        Client { app: self.app.clone(), id: person.id.into(), token: person.token() }
+        Client { app: self.app.clone(), id: person.id.into(), token: person.token(), address: None }
+    }
+
+    /// How the guess ledger knows the client.
+    pub(crate) fn tag(&self, person: Person, client: &Client) -> ClientTag {
+        self.app.login_tag(&person.account(), &LoginTokenId(format!("{}-id", client.token)))
+    }
+
+    /// The service of a host that has pages of its own for the factors.
+    pub(crate) fn two_factor(&self) -> TwoFactor {
+        TwoFactor::new(self.driver.clone(), self.policy.two_factor.clone()).unwrap()
     }
 
     /// A client of another login of the person's.
@@ -228,18 +265,8 @@ impl World {
         person: Person,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> T {
-        let slots = [
-            Slot::Ledger,
-            Slot::Due,
-            Slot::Challenge,
-            Slot::Factors,
-            Slot::Recovery,
-            Slot::Keychain,
-            Slot::Sessions,
-            Slot::VaultHead,
-            Slot::Confirmations,
-        ];
-        self.driver.transact(&Partition::account(&person.account()), &slots, step).await.unwrap().0
+        let slots = [keywright_twofactor::SLOTS, keywright_confirm::SLOTS].concat();
+        self.driver.transact(&Partition::account(&person.account()), &slots, step).await.unwrap()
     }
 
     /// Unused recovery codes.
@@ -247,16 +274,53 @@ impl World {
         self.step(person, |draft| self.factors().enrolled_in(draft)).await.recovery
     }
 
-    /// Every record there is.
-    pub(crate) async fn scan(&self) -> Vec<Scanned> {
-        self.store.scan(None, 100_000).await.unwrap()
+    /// Every root and record there is.
+    pub(crate) async fn scan(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for partition in self.store.partitions(None, 100_000).await.unwrap() {
+            let slots = self.driver.slots_of(&partition).await.unwrap();
+            let found = self.store.load(&partition, &slots).await.unwrap();
+            let row = |slot: String, body: &[u8]| Row { partition: partition.clone(), slot, body: body.to_vec() };
+            rows.extend(found.root.iter().map(|root| row("root".into(), &root.body)));
+            let records = slots.iter().zip(&found.records);
+            rows.extend(records.filter_map(|(slot, body)| Some(row(slot.to_text(), body.as_ref()?))));
+        }
+        rows
     }
 
-    /// A person's events, oldest first, as JSON.
+    /// A person's events, each chain oldest first, as JSON.
     pub(crate) async fn events(&self, person: Person) -> Vec<Value> {
-        let mut events = self.store.events(&Partition::account(&person.account()), None, 10_000).await.unwrap();
-        events.reverse();
-        events.iter().map(|(_, event)| serde_json::to_value(event).unwrap()).collect()
+        let mut all = Vec::new();
+        for chain in EventChain::ALL {
+            let mut events = self.driver.events(&person.account(), chain, None, 10_000).await.unwrap().events;
+            events.reverse();
+            all.extend(events.iter().map(|event| serde_json::to_value(event).unwrap()));
+        }
+        all
+    }
+
+    /// How many denials of one kind at one of a person's secrets were counted. Within an hour the log has one event for all.
+    async fn denied(&self, person: Person, secret: &str, what: Told, reason: &str) -> u64 {
+        let told = self.events(person).await;
+        let told = told
+            .iter()
+            .filter(|event| event["kind"] == "guess_denied" && event["secret"] == secret && event["reason"] == reason);
+        let told: u64 = told.map(|event| event["earlier"].as_u64().unwrap_or(0) + 1).sum();
+        let mut ledger: GuessLedger = self.step(person, |draft| draft.read(guess::LEDGER)).await.unwrap_or_default();
+        let later = self.clock.now().unwrap().plus(7_200);
+        let untold = ledger.take_untold(later).into_iter();
+        let untold = untold.filter(|untold| untold.secret.as_str() == secret && untold.what == what);
+        untold.map(|untold| u64::from(untold.times)).chain([told]).sum()
+    }
+
+    /// How many wrong guesses at one of a person's secrets were charged.
+    pub(crate) async fn charged(&self, person: Person, secret: &str) -> u64 {
+        self.denied(person, secret, Told::Wrong, "wrong").await
+    }
+
+    /// How many replays at one of a person's secrets were denied.
+    pub(crate) async fn replayed(&self, person: Person, secret: &str) -> u64 {
+        self.denied(person, secret, Told::Replayed, "replayed").await
     }
 
     /// How many of a person's events are of a kind.

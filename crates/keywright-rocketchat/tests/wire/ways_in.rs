@@ -1,0 +1,327 @@
+//! An owner whom others have shut out of a secret, and each way in again. Whoever holds another login of the account is an
+//! unknown client. A right guess of anybody lowers what unknown clients have to wait, so it is shut anew before each way.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+use keywright_core::{Client as Guesser, ClientAdmission};
+use keywright_rocketchat::{GuessedSecret, MailAdmits};
+use keywright_twofactor::{ADMIT_CLIENT, CodeKind, Verdict};
+use serde_json::json;
+
+use crate::enrolment::{enrolled, with_code};
+use crate::support::{ADMIN, Answer, Client, Person, TARGET, USER, World, code_of};
+
+/// Where the thief is, and where the owner has never been.
+const HOSTILE: &str = "203.0.113.9";
+const AWAY: &str = "2001:db8:1:2::3";
+
+/// An act that changes nothing for an account without mailed codes, and is proven all the same.
+const ACT: &str = "users.2fa.disableEmail";
+
+/// Guesses until nothing is looked at for a day or more. Returns how many were looked at.
+async fn shut_out(world: &World, guess: impl AsyncFn() -> Answer) -> usize {
+    let mut looked_at = 0;
+    loop {
+        let answer = guess().await;
+        match answer.status {
+            400 => looked_at += 1,
+            429 if answer.seconds("retry-after") >= 86_400 => return looked_at,
+            429 => world.clock.advance(answer.seconds("retry-after")),
+            _ => panic!("{answer:?}"),
+        }
+    }
+}
+
+fn is_admitted(admission: ClientAdmission) -> bool {
+    matches!(admission, ClientAdmission::Admitted { .. })
+}
+
+async fn is_refused(client: &Client, code: &str) -> bool {
+    let answer = client.post(ACT).code(code).send().await;
+    assert!(answer.status == 200 || answer.status == 429, "{answer:?}");
+    answer.status == 429
+}
+
+async fn shut_out_of_the_password(world: &World) -> usize {
+    let thief = world.other_client(ADMIN, 1).at(HOSTILE);
+    shut_out(world, async || thief.post(ACT).code(&TARGET.password()).send().await).await
+}
+
+#[tokio::test]
+async fn the_login_password_known_logins_and_every_way_in_but_a_mail() {
+    let world = World::password_only().await;
+    let password = ADMIN.password();
+    let known = world.client(ADMIN);
+    assert!(!is_refused(&known, &password).await);
+    assert_eq!(shut_out_of_the_password(&world).await, 50);
+    // Another login is refused, without a code too; the known one is not held up.
+    let fresh = world.other_client(ADMIN, 2);
+    assert_eq!(fresh.post(ACT).send().await.status, 429);
+    assert!(is_refused(&fresh, &password).await);
+    assert!(!is_refused(&known, &password).await);
+    // After a change of the password by a login: it starts anew, and that login is known.
+    let changer = world.other_client(ADMIN, 3);
+    world.app.password_changed(&ADMIN.account(), &[world.tag(ADMIN, &changer)]).await.unwrap();
+    assert_eq!(shut_out_of_the_password(&world).await, 50);
+    assert!(is_refused(&fresh, &password).await);
+    assert!(!is_refused(&changer, &password).await && !is_refused(&known, &password).await);
+    // By a session of the account with a fresh proof, which the host has checked.
+    shut_out_of_the_password(&world).await;
+    assert!(is_refused(&fresh, &password).await);
+    let (secret, tag) = (GuessedSecret::LoginPassword, world.tag(ADMIN, &fresh));
+    assert!(is_admitted(world.app.admit_client(&ADMIN.account(), secret, tag).await.unwrap()));
+    assert!(!is_refused(&fresh, &password).await);
+    // By the operator, for everybody.
+    shut_out_of_the_password(&world).await;
+    let third = world.other_client(ADMIN, 4);
+    assert!(is_refused(&third, &password).await);
+    assert!(world.app.unlock(&ADMIN.account(), secret).await.unwrap());
+    assert!(!world.app.unlock(&ADMIN.account(), secret).await.unwrap());
+    assert!(!is_refused(&third, &password).await);
+}
+
+#[tokio::test]
+async fn a_mail_lets_in_the_network_that_its_link_was_opened_from() {
+    let world = World::password_only().await;
+    let password = ADMIN.password();
+    shut_out_of_the_password(&world).await;
+    let mails = world.host.shut_out();
+    let first = mails.first().unwrap();
+    assert_eq!((first.to.as_slice(), first.network.as_deref()), ([ADMIN.email.to_owned()].as_slice(), Some(HOSTILE)));
+    assert_eq!(first.refused, format!("{}-id", world.other_client(ADMIN, 1).token), "the thief's");
+    assert!(first.wrong_guesses >= 10 && mails.len() <= 2, "{mails:?}");
+    let token = mails.last().unwrap().token.clone();
+    let owner = world.other_client(ADMIN, 2).at(AWAY);
+    assert!(is_refused(&owner, &password).await);
+    let here = MailAdmits::Address(AWAY.parse::<IpAddr>().unwrap());
+    for junk in ["", "00", &token[1..], &token.to_uppercase(), &format!("{token}f"), &"é".repeat(40)] {
+        assert!(world.app.admit_by_mail(junk, here).await.unwrap().is_none(), "{junk}");
+    }
+    assert!(is_refused(&owner, &password).await);
+    assert!(is_admitted(world.app.admit_by_mail(&token, here).await.unwrap().unwrap()));
+    assert!(is_refused(&world.other_client(ADMIN, 3).at("192.0.2.1"), &password).await, "elsewhere");
+    assert!(!is_refused(&owner, &password).await);
+    // Known from then on, wherever it is.
+    shut_out_of_the_password(&world).await;
+    assert!(!is_refused(&owner.at("192.0.2.1"), &password).await);
+}
+
+/// Nobody guesses on: the mail comes with the owner's own request, which carries no code yet, and names the owner's login.
+#[tokio::test]
+async fn a_mail_lets_in_the_login_that_was_refused() {
+    let world = World::password_only().await;
+    let thief = world.other_client(ADMIN, 1);
+    for _ in 0..50 {
+        thief.post(ACT).code(&TARGET.password()).send().await.fails("totp-invalid");
+        world.clock.advance(3_600);
+    }
+    assert!(world.host.shut_out().is_empty(), "nothing was refused");
+    let owner = world.other_client(ADMIN, 2);
+    // A mail server that is down holds up nobody, and the mail is not lost.
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    owner.post(ACT).send().await.waits(86_400);
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.clock.advance(2);
+    for _ in 0..3 {
+        owner.post(ACT).send().await.waits(86_400);
+    }
+    let [mail] = &world.host.shut_out()[..] else { panic!("{:?}", world.host.shut_out()) };
+    assert_eq!((&mail.refused, &mail.network), (&format!("{}-id", owner.token), &None));
+    assert_eq!(mail.wrong_guesses, 50);
+    assert!(is_admitted(world.app.admit_by_mail(&mail.token, MailAdmits::Refused).await.unwrap().unwrap()));
+    assert!(is_refused(&world.other_client(ADMIN, 3), &ADMIN.password()).await, "only that one");
+    assert!(!is_refused(&owner, &ADMIN.password()).await);
+    assert_eq!(world.count_events(ADMIN, "client_admitted").await, 1);
+}
+
+/// The owner on the hostile network itself needs a click, and shares its tries with it.
+#[tokio::test]
+async fn on_the_hostile_network_a_click_gives_ten_tries_that_all_share() {
+    let world = World::password_only().await;
+    shut_out_of_the_password(&world).await;
+    let owner = world.other_client(ADMIN, 2).at(HOSTILE);
+    assert!(is_refused(&owner, &ADMIN.password()).await);
+    let token = world.host.shut_out().pop().unwrap().token;
+    let here = MailAdmits::Address(HOSTILE.parse().unwrap());
+    assert!(is_admitted(world.app.admit_by_mail(&token, here).await.unwrap().unwrap()));
+    let thief = world.other_client(ADMIN, 1).at(HOSTILE);
+    for _ in 0..9 {
+        thief.post(ACT).code(&TARGET.password()).send().await.fails("totp-invalid");
+    }
+    assert!(!is_refused(&owner, &ADMIN.password()).await);
+}
+
+#[tokio::test]
+async fn a_mail_goes_once_a_day_at_most_and_only_to_verified_addresses() {
+    let world = World::password_only().await;
+    shut_out_of_the_password(&world).await;
+    let owner = world.other_client(ADMIN, 2);
+    let before = world.host.shut_out().len();
+    for _ in 0..60 {
+        assert_eq!(owner.post(ACT).send().await.status, 429);
+        world.clock.advance(3_600);
+    }
+    let mails = world.host.shut_out().len() - before;
+    assert!((1..=2).contains(&mails), "{mails} in two and a half days");
+    let world = World::password_only().await;
+    world.host.change(ADMIN.id, |user| user.verified_emails.clear());
+    shut_out_of_the_password(&world).await;
+    assert!(world.host.shut_out().is_empty());
+    assert_eq!(world.app.finish_due(&ADMIN.account(), true).await.unwrap(), 0, "nothing is left");
+}
+
+/// Sends the code of the present step, which is another one than last time.
+async fn by_totp(world: &World, client: &Client, person: Person) -> u16 {
+    world.clock.advance(30);
+    client.post(ACT).code(&world.totp(person)).send().await.status
+}
+
+async fn shut_out_of_totp(world: &World) -> usize {
+    let thief = world.other_client(USER, 1);
+    shut_out(world, async || thief.post(ACT).code(&world.wrong_totp(USER)).send().await).await
+}
+
+#[tokio::test]
+async fn time_based_codes_known_logins_and_every_way_in() {
+    let world = World::new().await;
+    let (known, fresh) = (world.client(USER), world.other_client(USER, 2));
+    assert_eq!(by_totp(&world, &known, USER).await, 200);
+    assert_eq!(shut_out_of_totp(&world).await, 50);
+    assert_eq!((by_totp(&world, &fresh, USER).await, by_totp(&world, &known, USER).await), (429, 200));
+    // By a recovery code: one entry never shuts another.
+    shut_out_of_totp(&world).await;
+    assert_eq!(by_totp(&world, &fresh, USER).await, 429);
+    assert_eq!(fresh.post(ACT).code(&USER.recovery_code(0)).send().await.status, 200);
+    assert_eq!(by_totp(&world, &fresh, USER).await, 200);
+    // By a session with a fresh proof of a factor.
+    shut_out_of_totp(&world).await;
+    let (factors, account) = (world.two_factor(), USER.account());
+    let (third, prover) = (world.other_client(USER, 3), Guesser::credential(world.tag(USER, &known)));
+    assert_eq!(by_totp(&world, &third, USER).await, 429);
+    let step_up = factors.step_up_recovery(&account, ADMIT_CLIENT, b"page", &USER.recovery_code(1), prover).await;
+    let Verdict::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
+    let tag = world.tag(USER, &third);
+    assert!(is_admitted(factors.admit_client(proof, CodeKind::Totp, tag).await.unwrap()));
+    assert_eq!(by_totp(&world, &third, USER).await, 200);
+    // By the operator.
+    shut_out_of_totp(&world).await;
+    let fourth = world.other_client(USER, 4);
+    assert_eq!(by_totp(&world, &fourth, USER).await, 429);
+    assert!(factors.unlock(&account, CodeKind::Totp).await.unwrap());
+    assert_eq!(by_totp(&world, &fourth, USER).await, 200);
+    // After a change by a login: it starts anew, and that login is known.
+    world.clock.advance(30);
+    let off = with_code(&known, "users.totp.disable", &world.totp(USER)).await;
+    assert_eq!(off.json()["disabled"], json!(true));
+    let (secret, _) = enrolled(&world, &known, USER).await;
+    let thief = world.other_client(USER, 5);
+    let wrong = async || thief.post(ACT).code("000000").send().await;
+    assert_eq!(shut_out(&world, wrong).await, 50);
+    world.clock.advance(30);
+    assert!(is_refused(&thief, &code_of(&secret, world.now())).await);
+    assert!(!is_refused(&known, &code_of(&secret, world.now())).await);
+    assert!(world.host.shut_out().is_empty(), "no mail lets anybody in at a second factor");
+}
+
+async fn shut_out_of_recovery(world: &World) -> usize {
+    let thief = world.other_client(USER, 1);
+    shut_out(world, async || thief.post(ACT).code("AAAAAAAA").send().await).await
+}
+
+#[tokio::test]
+async fn recovery_codes_known_logins_and_every_way_in() {
+    let world = World::new().await;
+    let (known, fresh) = (world.client(USER), world.other_client(USER, 2));
+    assert!(!is_refused(&known, &USER.recovery_code(0)).await);
+    assert_eq!(shut_out_of_recovery(&world).await, 50);
+    assert!(is_refused(&fresh, &USER.recovery_code(1)).await);
+    assert!(!is_refused(&known, &USER.recovery_code(1)).await);
+    // One entry never shuts another.
+    shut_out_of_recovery(&world).await;
+    assert_eq!(by_totp(&world, &fresh, USER).await, 200);
+    assert!(is_refused(&fresh, &USER.recovery_code(2)).await);
+    // By a session with a fresh proof of a factor.
+    let (factors, account) = (world.two_factor(), USER.account());
+    world.clock.advance(30);
+    let prover = Guesser::credential(world.tag(USER, &fresh));
+    let step_up = factors.step_up_totp(&account, ADMIT_CLIENT, b"page", &world.totp(USER), prover).await;
+    let Verdict::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
+    assert!(is_admitted(factors.admit_client(proof, CodeKind::Recovery, world.tag(USER, &fresh)).await.unwrap()));
+    assert!(!is_refused(&fresh, &USER.recovery_code(2)).await);
+    // By the operator.
+    shut_out_of_recovery(&world).await;
+    let third = world.other_client(USER, 3);
+    assert!(is_refused(&third, &USER.recovery_code(3)).await);
+    assert!(factors.unlock(&account, CodeKind::Recovery).await.unwrap());
+    assert!(!is_refused(&third, &USER.recovery_code(3)).await);
+    // After a change by a login: it starts anew, and that login is known.
+    world.clock.advance(30);
+    let changer = world.other_client(USER, 4);
+    let made = with_code(&changer, "users.totp.regenerateCodes", &world.totp(USER)).await;
+    let codes: Vec<String> = serde_json::from_value(made.json()["codes"].clone()).unwrap();
+    assert_eq!(shut_out_of_recovery(&world).await, 50);
+    assert!(is_refused(&world.other_client(USER, 5), &codes[0]).await);
+    assert!(!is_refused(&changer, &codes[0]).await);
+    assert!(world.host.shut_out().is_empty(), "no mail lets anybody in at a second factor");
+}
+
+/// Guesses at mailed codes, a few in each of many logins, until they are shut `times` times in all.
+async fn shut_out_of_mailed(world: &World, times: usize) {
+    for n in 100.. {
+        let thief = world.other_client(ADMIN, n);
+        for code in ["", "000000", "000000", "000000", "000000", "000000"] {
+            let answer = thief.reset().code(code).send().await;
+            match answer.status {
+                400 => {}
+                // Shut, or the day's mails are used up.
+                429 if answer.seconds("retry-after") >= 86_400
+                    && world.count_events(ADMIN, "guesses_shut").await == times =>
+                {
+                    return;
+                }
+                429 => world.clock.advance(answer.seconds("retry-after")),
+                _ => panic!("{answer:?}"),
+            }
+        }
+    }
+}
+
+/// Asks for a code and sends it: whether it was refused.
+async fn is_refused_by_mail(world: &World, client: &Client) -> bool {
+    // Whatever the thief has used up of the day's mails.
+    world.clock.advance(86_400);
+    let asked = client.reset_of(TARGET.id).send().await;
+    if asked.status == 429 {
+        return true;
+    }
+    assert_eq!(asked.fails("totp-required").json()["details"]["codeGenerated"], json!(true));
+    client.reset_of(TARGET.id).code(&world.host.last_code()).send().await.succeeds();
+    false
+}
+
+#[tokio::test]
+async fn mailed_codes_known_logins_and_every_way_in() {
+    let world = World::email_only().await;
+    let (known, fresh) = (world.client(ADMIN), world.other_client(ADMIN, 2));
+    assert!(!is_refused_by_mail(&world, &known).await);
+    shut_out_of_mailed(&world, 1).await;
+    assert!(is_refused_by_mail(&world, &fresh).await);
+    assert!(!is_refused_by_mail(&world, &known).await);
+    // By a session of the account with a fresh proof, which the host has checked.
+    let (account, secret) = (ADMIN.account(), GuessedSecret::MailedCode);
+    shut_out_of_mailed(&world, 2).await;
+    assert!(is_refused_by_mail(&world, &fresh).await);
+    // An admission is for an hour.
+    world.clock.advance(86_400);
+    assert!(is_admitted(world.app.admit_client(&account, secret, world.tag(ADMIN, &fresh)).await.unwrap()));
+    fresh.reset_of(TARGET.id).send().await.fails("totp-required");
+    fresh.reset_of(TARGET.id).code(&world.host.last_code()).send().await.succeeds();
+    // By the operator.
+    shut_out_of_mailed(&world, 3).await;
+    let third = world.other_client(ADMIN, 3);
+    assert!(is_refused_by_mail(&world, &third).await);
+    assert!(world.app.unlock(&account, secret).await.unwrap());
+    assert!(!is_refused_by_mail(&world, &third).await);
+    assert!(world.host.shut_out().is_empty(), "whoever reads the mailbox has the code already");
+}
