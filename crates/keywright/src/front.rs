@@ -75,33 +75,36 @@ impl Keywright {
     /// The account protocol of Nextcloud Passwords around a host.
     ///
     /// # Errors
-    /// [`KeyringError`](keywright_core::KeyringError) if a key cannot be derived, which does not happen.
+    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the policy's codes are too easy to guess.
     #[cfg(feature = "nextcloud")]
     pub fn nextcloud<H: keywright_nextcloud::Host>(
         &self,
         host: Arc<H>,
         policy: keywright_nextcloud::NextcloudPolicy,
-    ) -> Result<keywright_nextcloud::Nextcloud<H>, keywright_core::KeyringError> {
+    ) -> Result<keywright_nextcloud::Nextcloud<H>, keywright_twofactor::TwoFactorPolicyError> {
         keywright_nextcloud::Nextcloud::new(self.driver.clone(), host, policy)
     }
 
     /// Time-based codes, recovery codes and step-up, with the default policy.
+    ///
+    /// # Errors
+    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the server's ledger policy lets too many guesses
+    /// at codes of six digits through; with the default one this does not happen.
     #[cfg(feature = "twofactor")]
-    #[must_use]
-    pub fn two_factor(&self) -> keywright_twofactor::TwoFactor {
+    pub fn two_factor(&self) -> Result<keywright_twofactor::TwoFactor, keywright_twofactor::TwoFactorPolicyError> {
         keywright_twofactor::TwoFactor::new(self.driver.clone(), keywright_twofactor::TwoFactorPolicy::default())
     }
 
     /// The two-factor wire of Rocket.Chat around a host.
     ///
     /// # Errors
-    /// [`KeyringError`](keywright_core::KeyringError) if a key cannot be derived, which does not happen.
+    /// [`TwoFactorPolicyError`](keywright_twofactor::TwoFactorPolicyError) if the policy's codes are too easy to guess.
     #[cfg(feature = "rocketchat")]
     pub fn rocketchat<H: keywright_rocketchat::Host>(
         &self,
         host: Arc<H>,
         policy: keywright_rocketchat::RocketChatPolicy,
-    ) -> Result<keywright_rocketchat::RocketChat<H>, keywright_core::KeyringError> {
+    ) -> Result<keywright_rocketchat::RocketChat<H>, keywright_twofactor::TwoFactorPolicyError> {
         keywright_rocketchat::RocketChat::new(self.driver.clone(), host, policy)
     }
 

@@ -53,12 +53,24 @@ impl Driver {
     ) -> Result<EventPage, TransactError> {
         let partition = Partition::account(account);
         let limit = limit.max(1);
-        let mut suspected = None;
+        let (mut suspected, mut looked_again) = (None, false);
         for _ in 0..MAX_LOOKS {
-            let loaded = self.load(&partition, &[]).await?;
-            if loaded.orphans {
-                return Err(StepError::Damaged(Damage::Orphans).into());
-            }
+            let loaded = match self.load(&partition, &[]).await {
+                Ok(loaded) if loaded.orphans => Err(StepError::Damaged(Damage::Orphans).into()),
+                loaded => loaded,
+            };
+            let loaded = match loaded {
+                Ok(loaded) => loaded,
+                // As for a step: it is damage only if a second look finds it too.
+                Err(TransactError::Step(error)) if error.is_damage() && !looked_again => {
+                    looked_again = true;
+                    continue;
+                }
+                Err(error) => {
+                    self.report(&partition, &error);
+                    return Err(error);
+                }
+            };
             let before = cursor.map(|cursor| cursor.before);
             let page = self.parts.store.events(&partition, chain, before, limit);
             let StoredEvents { root, events } = page.await.map_err(TransactError::Load)?;
