@@ -1,7 +1,8 @@
 //! The client half: password and salts in, secret out. Argon2's memory is kept between calls and wiped after each.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
+use std::sync::LazyLock;
+use std::thread;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use blake2::Blake2bMac512;
@@ -10,9 +11,8 @@ use keywright_core::{Entropy, EntropyError, SecretBytes};
 
 use crate::{ChallengeSecret, Salts};
 
-#[cfg(feature = "std")]
 mod pool;
-#[cfg(feature = "std")]
+
 pub use pool::{DeriverPool, MAX_DEFAULT_CONCURRENCY};
 
 /// The shortest password that the real client takes, in UTF-16 code units (dossier § 3). Six emoji are 12.
@@ -35,7 +35,7 @@ const PARAMS: Result<Params, argon2::Error> = Params::new(64 * 1024, 2, 1, Some(
 /// the primitives.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn core::error::Error>> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use keywright_challenge::{DeriveError, Deriver};
 ///
 /// let mut deriver = Deriver::new()?;
@@ -115,10 +115,7 @@ struct Used<'a>(&'a mut [Block]);
 
 impl Drop for Used<'_> {
     fn drop(&mut self) {
-        #[cfg(feature = "std")]
         wipe_by_halves(self.0);
-        #[cfg(not(feature = "std"))]
-        wipe(self.0);
     }
 }
 
@@ -131,10 +128,7 @@ fn wipe(memory: &mut [Block]) {
 
 /// One core does not fill the memory bus: a second one, where there is one, takes a third off the wipe. Both halves are
 /// wiped when this returns.
-#[cfg(feature = "std")]
 fn wipe_by_halves(memory: &mut [Block]) {
-    use std::sync::LazyLock;
-    use std::thread;
     static ONE_CORE: LazyLock<bool> =
         LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() == 1));
 
@@ -250,7 +244,6 @@ pub enum CreateError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{format, string::String};
     use serde::Deserialize;
 
     #[derive(Deserialize)]

@@ -1,6 +1,6 @@
-//! What can go wrong, grouped by what the caller does next. A denial is an outcome, not an error.
+//! What can go wrong. A denial is an outcome, not an error.
 
-use keywright_store::{StepError, TransactError, WrongReceipt};
+use keywright_store::TransactError;
 
 /// The challenge service could not decide. Nothing is granted.
 #[derive(Debug, thiserror::Error)]
@@ -10,13 +10,4 @@ pub enum ChallengeError {
     /// change **may** have happened: tell the user to try both passwords.
     #[error(transparent)]
     Transact(#[from] TransactError),
-    /// A step was misused.
-    #[error(transparent)]
-    Receipt(#[from] WrongReceipt),
-}
-
-impl From<StepError> for ChallengeError {
-    fn from(error: StepError) -> Self {
-        Self::Transact(TransactError::Step(error))
-    }
 }

@@ -1,17 +1,20 @@
-//! The numbers that are policy.
+//! The protocol's numbers. None of them is for a server to choose; how guesses are limited is the driver's one
+//! [`LedgerPolicy`](keywright_core::LedgerPolicy).
 
-use keywright_core::{Door, LedgerPolicy, Strength};
+use std::ops::RangeInclusive;
 
-/// The secret's door in the guess ledger. Every endpoint that takes the secret charges it.
-pub(crate) const DOOR: Door = Door::Challenge;
+use keywright_core::SecretKind;
 
-/// A secret that follows from a password is guessable, however long it is.
-pub(crate) const STRENGTH: Strength = Strength::Guessable;
+/// The kind of secret that a challenge is, in the account's guess ledger. Every endpoint that takes the secret charges
+/// this one entry. A secret that follows from a password is guessable, however long it is.
+pub const CHALLENGE_SECRET: SecretKind = SecretKind::new("challenge");
 
-/// How guesses at the secret are limited.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct ChallengePolicy {
-    /// The guess ledger's numbers; default: `security.md` § 6.
-    pub ledger: LedgerPolicy,
-}
+/// The length of a secret and of a proof in bytes: 32 bytes in hex (dossier § 3).
+pub const SECRET_BYTES: usize = 64;
+
+/// The hex digits of each salt (`decisions.md` 19). Salt 0 has an upper bound, unlike upstream's, so that a record stays
+/// small; the real client makes 512.
+pub(crate) const SALT_DIGITS: [RangeInclusive<usize>; 3] = [512..=2048, 128..=128, 32..=32];
+
+/// The bytes of each salt that is made here (dossier § 3).
+pub(crate) const NEW_SALT_BYTES: [usize; 3] = [256, 64, 16];

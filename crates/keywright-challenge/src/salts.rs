@@ -1,19 +1,11 @@
 //! The salts as a server takes them: a fixed shape, so that what is stored can always be solved.
 
-use alloc::{boxed::Box, string::String, vec};
-use core::fmt;
-use core::ops::RangeInclusive;
+use std::fmt;
 
 use keywright_core::{Entropy, EntropyError};
 
+use crate::policy::{NEW_SALT_BYTES, SALT_DIGITS};
 use crate::secret::is_lower_hex;
-
-/// Hex digits of each salt (`decisions.md` 19). Salt 0 has an upper bound, unlike upstream's, so that a record stays
-/// small; the real client makes 512.
-const DIGITS: [RangeInclusive<usize>; 3] = [512..=2048, 128..=128, 32..=32];
-
-/// Bytes of each salt that is made here (dossier § 3).
-const NEW_BYTES: [usize; 3] = [256, 64, 16];
 
 /// Three salts of 512 to 2048, 128 and 32 lower-case hex digits.
 ///
@@ -32,7 +24,7 @@ impl Salts {
             return Err(SaltsError::Count);
         };
         let salts = [first.as_ref(), second.as_ref(), third.as_ref()];
-        for ((index, salt), digits) in (0_u8..).zip(salts).zip(&DIGITS) {
+        for ((index, salt), digits) in (0_u8..).zip(salts).zip(&SALT_DIGITS) {
             if !digits.contains(&salt.len()) || !salt.len().is_multiple_of(2) {
                 return Err(SaltsError::Length { index });
             }
@@ -53,7 +45,7 @@ impl Salts {
             entropy.fill(&mut salt)?;
             Ok(hex::encode(salt).into_boxed_str())
         };
-        let [first, second, third] = NEW_BYTES;
+        let [first, second, third] = NEW_SALT_BYTES;
         Ok(Self([draw(first)?, draw(second)?, draw(third)?]))
     }
 
@@ -102,7 +94,6 @@ pub enum SaltsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{format, vec::Vec};
     use proptest::prelude::*;
 
     fn of(digits: [usize; 3]) -> [String; 3] {

@@ -1,11 +1,10 @@
 //! The secret as it travels: 64 bytes of text, taken as they are and never decoded.
 
-use core::fmt;
+use std::fmt;
 
 use keywright_core::SecretBytes;
 
-/// The length of a secret and of a proof in bytes: 32 bytes in hex (dossier § 3).
-pub const SECRET_BYTES: usize = 64;
+use crate::policy::SECRET_BYTES;
 
 /// What a client sends as `challenge` or `oldSecret`: any 64 bytes, right or wrong.
 ///
@@ -71,7 +70,7 @@ impl ChallengeSecret {
     #[must_use]
     pub fn expose_str(&self) -> &str {
         // Lower-case hex is ASCII, by construction: the default is never taken.
-        core::str::from_utf8(self.expose()).unwrap_or_default()
+        std::str::from_utf8(self.expose()).unwrap_or_default()
     }
 
     /// Whether `other` is the same secret, in time that depends on neither.
@@ -119,7 +118,6 @@ pub(crate) fn is_lower_hex(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
     use proptest::prelude::*;
 
     #[test]

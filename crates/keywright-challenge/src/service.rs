@@ -1,129 +1,48 @@
-//! The service: `…_in` composes into a caller's draft, the bare names run it.
+//! The steps over a store. What each does is documented on [`ChallengeSteps`].
 
-#[cfg(feature = "std")]
-use core::fmt;
+use std::fmt;
 
-#[cfg(feature = "std")]
-use keywright_core::AccountId;
-use keywright_store::{Draft, StepError, Tentative};
-#[cfg(feature = "std")]
-use keywright_store::{Driver, Partition, Slot};
+use keywright_core::{AccountId, Client, ClientAdmission, ClientTag};
+use keywright_store::{Draft, Driver, Partition};
 
-#[cfg(feature = "std")]
-use crate::ChallengeError;
-use crate::step::{self, Caller, Keys, Setting, Verification};
-use crate::{ChallengePolicy, ChallengeSecret, Proof, Salts, UserKey};
-
-/// The server half: pure transitions with a policy. [`Challenges`] runs them on a store.
-#[derive(Debug, Clone, Default)]
-pub struct ChallengeSteps {
-    policy: ChallengePolicy,
-}
-
-impl ChallengeSteps {
-    /// Steps under a policy.
-    #[must_use]
-    pub const fn new(policy: ChallengePolicy) -> Self {
-        Self { policy }
-    }
-
-    /// The policy.
-    #[must_use]
-    pub const fn policy(&self) -> &ChallengePolicy {
-        &self.policy
-    }
-
-    /// The salts of the account's challenge, if it has one.
-    ///
-    /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn get_in(&self, draft: &mut Draft<'_>) -> Result<Option<Salts>, StepError> {
-        step::get(draft)
-    }
-
-    /// Whether the account has a challenge.
-    ///
-    /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn exists_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
-        step::exists(draft)
-    }
-
-    /// Sets the first challenge; an account that has one is left as it is.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is set.
-    pub fn set_in(
-        &self,
-        draft: &mut Draft<'_>,
-        secret: &ChallengeSecret,
-        salts: &Salts,
-    ) -> Result<Setting<Tentative<UserKey>>, StepError> {
-        step::set(draft, secret, salts)
-    }
-
-    /// Judges a proof. `caller` names the credential it came with, if it has one.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is charged.
-    pub fn verify_in(
-        &self,
-        draft: &mut Draft<'_>,
-        proof: &Proof,
-        caller: &Caller,
-    ) -> Result<Verification<Tentative<UserKey>>, StepError> {
-        step::verify(draft, &self.policy, proof, caller)
-    }
-
-    /// Judges the old secret and, if it is right, sets the new one.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is charged or replaced.
-    pub fn replace_in(
-        &self,
-        draft: &mut Draft<'_>,
-        old: &Proof,
-        secret: &ChallengeSecret,
-        salts: &Salts,
-        caller: &Caller,
-    ) -> Result<Verification<Tentative<Keys>>, StepError> {
-        step::replace(draft, &self.policy, old, secret, salts, caller)
-    }
-}
+use crate::error::ChallengeError;
+use crate::outcome::{Keys, SetOutcome, Verification};
+use crate::salts::Salts;
+use crate::secret::{ChallengeSecret, Proof};
+use crate::state::CHALLENGE;
+use crate::step::{ChallengeSteps, SLOTS};
 
 /// The server half over a store.
-#[cfg(feature = "std")]
 #[derive(Clone)]
 pub struct Challenges {
     driver: Driver,
     steps: ChallengeSteps,
 }
 
-#[cfg(feature = "std")]
 impl Challenges {
-    /// A service over a driver.
+    /// Returns a service over a driver.
     #[must_use]
-    pub const fn new(driver: Driver, policy: ChallengePolicy) -> Self {
-        Self { driver, steps: ChallengeSteps::new(policy) }
+    pub const fn new(driver: Driver) -> Self {
+        Self { driver, steps: ChallengeSteps::new() }
     }
 
-    /// The steps, to compose with others in one draft.
+    /// Returns the steps, to compose with others in one draft.
     #[must_use]
     pub const fn steps(&self) -> &ChallengeSteps {
         &self.steps
     }
 
-    /// The salts of the account's challenge, if it has one.
+    /// Returns the salts of the account's challenge, if it has one.
     ///
     /// # Errors
-    /// [`ChallengeError`].
+    /// [`ChallengeError`] if the record cannot be read.
     pub async fn get(&self, account: &AccountId) -> Result<Option<Salts>, ChallengeError> {
+        // Decides nothing, so it waits for nobody: a flood of guesses does not keep the owner from the salts.
         let partition = Partition::account(account);
-        // Decides nothing, so it waits for no turn: a flood of guesses does not keep the owner from the salts.
-        Ok(self.driver.observe(&partition, &[Slot::Challenge], |draft| self.steps.get_in(draft)).await?)
+        Ok(self.driver.observe(&partition, &[CHALLENGE.name()], |draft| self.steps.get_in(draft)).await?)
     }
 
-    /// Sets the first challenge.
+    /// Sets the first challenge. `client` is known at the new secret from the start, by its credential and its network.
     ///
     /// # Errors
     /// [`ChallengeError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) it may be set.
@@ -132,18 +51,14 @@ impl Challenges {
         account: &AccountId,
         secret: &ChallengeSecret,
         salts: &Salts,
-    ) -> Result<Setting, ChallengeError> {
+        client: Client,
+    ) -> Result<SetOutcome, ChallengeError> {
+        let changed_by = tags(client);
         let partition = Partition::account(account);
-        let step = |draft: &mut Draft<'_>| self.steps.set_in(draft, secret, salts);
-        let (outcome, receipt) = self.driver.transact(&partition, &[Slot::Challenge], step).await?;
-        Ok(match outcome {
-            Setting::Set(key) => Setting::Set(key.release(&receipt)?),
-            Setting::Exists => Setting::Exists,
-        })
+        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.set_in(draft, secret, salts, &changed_by)).await?)
     }
 
-    /// Judges a proof. `caller` names the credential it came with; one that passed before is not held up by
-    /// strangers' failures.
+    /// Judges a proof. A client that was right before is not held up by the wrong proofs of others.
     ///
     /// # Errors
     /// [`ChallengeError`]; nothing is granted.
@@ -151,13 +66,14 @@ impl Challenges {
         &self,
         account: &AccountId,
         proof: &Proof,
-        caller: &Caller,
+        client: Client,
     ) -> Result<Verification, ChallengeError> {
-        let step = |draft: &mut Draft<'_>| self.steps.verify_in(draft, proof, caller);
-        self.judge(account, step).await
+        let partition = Partition::account(account);
+        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.verify_in(draft, proof, client)).await?)
     }
 
-    /// Replaces the challenge with the old secret. All sessions end.
+    /// Replaces the challenge with the old secret, and ends all sessions. `client` is known at the new secret from the
+    /// start, by its credential and its network.
     ///
     /// # Errors
     /// [`ChallengeError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) it may be replaced.
@@ -167,30 +83,46 @@ impl Challenges {
         old: &Proof,
         secret: &ChallengeSecret,
         salts: &Salts,
-        caller: &Caller,
+        client: Client,
     ) -> Result<Verification<Keys>, ChallengeError> {
-        let step = |draft: &mut Draft<'_>| self.steps.replace_in(draft, old, secret, salts, caller);
-        self.judge(account, step).await
+        let changed_by = tags(client);
+        let partition = Partition::account(account);
+        let step = |draft: &mut Draft<'_>| self.steps.replace_in(draft, old, secret, salts, client, &changed_by);
+        Ok(self.driver.run(&partition, SLOTS, step).await?)
     }
 
-    async fn judge<K: Send>(
+    /// Lets one client in that others have shut out, after an act that allows it
+    /// ([`guess::admit_client`](keywright_store::guess::admit_client)). Returns `None` if the account has no challenge.
+    ///
+    /// # Errors
+    /// [`ChallengeError`]; nobody is let in.
+    pub async fn admit_client(
         &self,
         account: &AccountId,
-        step: impl FnMut(&mut Draft<'_>) -> Result<Verification<Tentative<K>>, StepError> + Send,
-    ) -> Result<Verification<K>, ChallengeError> {
+        client: ClientTag,
+    ) -> Result<Option<ClientAdmission>, ChallengeError> {
         let partition = Partition::account(account);
-        let slots = [Slot::Challenge, Slot::Ledger];
-        let (outcome, receipt) = self.driver.transact(&partition, &slots, step).await?;
-        Ok(match outcome {
-            Verification::Granted(key) => Verification::Granted(key.release(&receipt)?),
-            Verification::Denied(charge) => Verification::Denied(charge),
-            Verification::Refused(refusal) => Verification::Refused(refusal),
-            Verification::NoChallenge => Verification::NoChallenge,
-        })
+        Ok(self.driver.transact(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, client)).await?)
+    }
+
+    /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.
+    ///
+    /// # Errors
+    /// [`ChallengeError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) they may be lifted.
+    pub async fn unlock(&self, account: &AccountId) -> Result<bool, ChallengeError> {
+        let partition = Partition::account(account);
+        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.unlock_in(draft)).await?)
     }
 }
 
-#[cfg(feature = "std")]
+/// Every tag by which a client may come back. The service does not know which credentials the host ends with a change, so
+/// the network is known too.
+fn tags(client: Client) -> Vec<ClientTag> {
+    let mut tags: Vec<ClientTag> = client.tag().into_iter().chain(client.network_tag()).collect();
+    tags.dedup();
+    tags
+}
+
 impl fmt::Debug for Challenges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Challenges").field("steps", &self.steps).finish_non_exhaustive()

@@ -1,15 +1,16 @@
 //! What is stored: three salts, a server salt, the wrapped user key. No hash and no check value: the wrap's tag is the
 //! check, and the outer seal tells corruption from a wrong secret (`security.md` § 4).
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
-use keywright_core::{AccountId, Entropy, SecretBytes, WrapError, WrapKey};
-use keywright_store::Record;
+use keywright_core::{AccountId, Entropy, EntropyError, Generation, SecretBytes, WrapError, WrapKey};
+use keywright_store::{Record, Slot};
 use serde::{Deserialize, Serialize};
 
-use crate::{Salts, SaltsError};
+use crate::salts::{Salts, SaltsError};
+
+/// The account's challenge. It lasts: without it there would be none, and anybody who is logged in could set one.
+pub(crate) const CHALLENGE: Slot<Challenge> = Slot::lasting("challenge");
 
 /// Label of the wrap key's info (`security.md` § 4).
 const LABEL: &str = "keywright/v1/challenge.user-key";
@@ -19,11 +20,11 @@ const LABEL: &str = "keywright/v1/challenge.user-key";
 pub struct UserKey(SecretBytes<32>);
 
 impl UserKey {
-    /// Draws one.
+    /// Draws a key.
     ///
     /// # Errors
-    /// If the generator fails.
-    pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, keywright_core::EntropyError> {
+    /// [`EntropyError`] if the source fails.
+    pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         SecretBytes::random(entropy).map(Self)
     }
 
@@ -55,6 +56,8 @@ impl fmt::Debug for UserKey {
 /// The record of a challenge.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Challenge {
+    /// Drawn anew with each secret: wrong guesses at the secret before do not count against this one.
+    generation: Generation,
     salts: [String; 3],
     server_salt: [u8; 32],
     wrapped: Vec<u8>,
@@ -65,7 +68,7 @@ impl Record for Challenge {
 }
 
 impl Challenge {
-    /// A challenge for a secret: a fresh server salt, the user key wrapped.
+    /// A challenge for a secret: a fresh generation, a fresh server salt, the user key wrapped.
     pub(crate) fn new(
         entropy: &(impl Entropy + ?Sized),
         account: &AccountId,
@@ -73,9 +76,14 @@ impl Challenge {
         secret: &[u8; 64],
         user_key: &UserKey,
     ) -> Result<Self, WrapError> {
+        let generation = Generation::random(entropy)?;
         let server_salt = keywright_core::random_bytes(entropy)?;
-        let wrapped = wrap_key(secret, &server_salt, account)?.wrap(entropy, user_key.expose())?;
-        Ok(Self { salts: salts.into_strings(), server_salt, wrapped })
+        let wrapped = wrap_key(secret, &server_salt, account).wrap(entropy, user_key.expose())?;
+        Ok(Self { generation, salts: salts.into_strings(), server_salt, wrapped })
+    }
+
+    pub(crate) const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// The salts, which a client needs to solve it.
@@ -84,8 +92,8 @@ impl Challenge {
     }
 
     /// The user key, if the proof is right. Takes the characters, decodes nothing: upper case is another secret.
-    pub(crate) fn unwrap(&self, account: &AccountId, proof: &[u8; 64]) -> Result<Option<UserKey>, WrapError> {
-        Ok(wrap_key(proof, &self.server_salt, account)?.unwrap_secret(&self.wrapped).map(UserKey))
+    pub(crate) fn unwrap(&self, account: &AccountId, proof: &[u8; 64]) -> Option<UserKey> {
+        wrap_key(proof, &self.server_salt, account).unwrap_secret(&self.wrapped).map(UserKey)
     }
 }
 
@@ -95,7 +103,7 @@ impl fmt::Debug for Challenge {
     }
 }
 
-fn wrap_key(secret: &[u8; 64], server_salt: &[u8; 32], account: &AccountId) -> Result<WrapKey, WrapError> {
+fn wrap_key(secret: &[u8; 64], server_salt: &[u8; 32], account: &AccountId) -> WrapKey {
     WrapKey::derive(secret, server_salt, LABEL, &[account.as_str().as_bytes()])
 }
 
@@ -112,7 +120,7 @@ mod tests {
     /// `security.md` § 16.
     #[test]
     fn known_answer_of_the_wrap_key() {
-        let key = wrap_key(SECRET, &[0xa5; 32], &AccountId::new("user-1").unwrap()).unwrap();
+        let key = wrap_key(SECRET, &[0xa5; 32], &AccountId::new("user-1").unwrap());
         assert_eq!(
             hex::encode(key.expose().expose()),
             "0b12ee0d76c8d8ef748525527c834a2cc7ee2d006edd6419c4646c804d00ce47"
@@ -125,11 +133,11 @@ mod tests {
         let account = AccountId::new("user-1").unwrap();
         let key = UserKey::random(&rng).unwrap();
         let challenge = Challenge::new(&rng, &account, Salts::random(&rng).unwrap(), SECRET, &key).unwrap();
-        assert!(challenge.unwrap(&account, SECRET).unwrap().unwrap().0.ct_eq(key.expose()));
+        assert!(challenge.unwrap(&account, SECRET).unwrap().0.ct_eq(key.expose()));
         let mut upper = *SECRET;
         upper.make_ascii_uppercase();
-        assert!(challenge.unwrap(&account, &upper).unwrap().is_none());
-        assert!(challenge.unwrap(&AccountId::new("user-2").unwrap(), SECRET).unwrap().is_none());
+        assert!(challenge.unwrap(&account, &upper).is_none());
+        assert!(challenge.unwrap(&AccountId::new("user-2").unwrap(), SECRET).is_none());
     }
 
     proptest! {
@@ -138,7 +146,7 @@ mod tests {
             if let Ok(challenge) = Challenge::decode(1, &bytes) {
                 let _ = challenge.salts();
                 let account = AccountId::new("user-1").unwrap();
-                prop_assert!(challenge.unwrap(&account, SECRET).unwrap().is_none());
+                prop_assert!(challenge.unwrap(&account, SECRET).is_none());
             }
         }
     }

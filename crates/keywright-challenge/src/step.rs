@@ -1,179 +1,182 @@
-//! The pure transitions: get, set, verify, replace.
+//! The transitions: get, set, verify, replace. They compose with others in one draft.
 
-use keywright_core::{Charge, DeviceTag, EventKind, Refusal, WrapError};
-use keywright_store::guess::{Guess, Guesser, Look, check};
-use keywright_store::{Draft, Slot, StepError, Tentative};
+use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, Generation, WrapError};
+use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::{Draft, SlotName, StepError, Tentative};
 
-use crate::policy::{ChallengePolicy, DOOR, STRENGTH};
-use crate::state::{Challenge, UserKey};
-use crate::{ChallengeSecret, Proof, Salts};
+use crate::events::{CHALLENGE_REPLACED, CHALLENGE_SET};
+use crate::outcome::{Keys, SetOutcome, Verification};
+use crate::policy::CHALLENGE_SECRET;
+use crate::salts::Salts;
+use crate::secret::{ChallengeSecret, Proof};
+use crate::state::{CHALLENGE, Challenge, UserKey};
 
-/// Who proves: the credential that the caller came with, by its tag. The default is a stranger.
+/// The slots that these steps read. Name them to the driver, and one load does.
+pub const SLOTS: &[SlotName] = &[CHALLENGE.name(), guess::LEDGER.name()];
+
+/// The server half as steps over a draft. [`Challenges`](crate::Challenges) runs them on a store.
+///
+/// The [`Client`] of a proof is named by the credential that it came with, or by its network if it has none. One that was
+/// right before is not held up by the wrong proofs of others.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
-pub struct Caller {
-    /// The credential's tag: a known device if it passed this door before.
-    pub tag: Option<DeviceTag>,
-    /// The tag that it has after a replacement, which moves the credential epoch: tags name the epoch.
-    pub next: Option<DeviceTag>,
-}
+pub struct ChallengeSteps;
 
-impl Caller {
-    /// A stranger, who stays one.
+impl ChallengeSteps {
+    /// Returns the steps.
     #[must_use]
-    pub const fn stranger() -> Self {
-        Self { tag: None, next: None }
+    pub const fn new() -> Self {
+        Self
     }
 
-    /// A credential, known by this tag from its first right proof on.
-    #[must_use]
-    pub const fn with_tag(tag: DeviceTag) -> Self {
-        Self { tag: Some(tag), next: Some(tag) }
+    /// Returns the salts of the account's challenge, if it has one.
+    ///
+    /// # Errors
+    /// [`StepError`] if the record cannot be read; the caller denies.
+    pub fn get_in(&self, draft: &mut Draft<'_>) -> Result<Option<Salts>, StepError> {
+        let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(None) };
+        challenge.salts().map(Some).map_err(|_| StepError::Decode(CHALLENGE.name()))
     }
 
-    /// The same, known by another tag once a replacement has moved the epoch.
-    #[must_use]
-    pub const fn passing_in_next_epoch(mut self, tag: DeviceTag) -> Self {
-        self.next = Some(tag);
-        self
+    /// Whether the account has a challenge.
+    ///
+    /// # Errors
+    /// [`StepError`] if the record cannot be read; the caller denies.
+    pub fn exists_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        Ok(draft.read(CHALLENGE)?.is_some())
     }
-}
 
-/// The outcome of a proof. In a step `K` is tentative; only the commit's receipt makes a user key of it.
-#[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub enum Verification<K = UserKey> {
-    /// The proof is right; here is the user key.
-    Granted(K),
-    /// The proof is wrong and was charged.
-    Denied(Charge),
-    /// The proof was not looked at: a wait or a lock.
-    Refused(Refusal),
-    /// The account has no challenge.
-    NoChallenge,
-}
-
-/// The outcome of a first challenge.
-#[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub enum Setting<K = UserKey> {
-    /// It is set; here is the new user key.
-    Set(K),
-    /// The account has one already: it takes the old secret to replace it.
-    Exists,
-}
-
-/// The keys around a replacement.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Keys {
-    /// The user key until now: opens what must be kept.
-    pub old: UserKey,
-    /// The new user key.
-    pub new: UserKey,
-}
-
-impl<K> Verification<K> {
-    /// The outcome with its grant turned into something else.
-    pub fn map<L>(self, grant: impl FnOnce(K) -> L) -> Verification<L> {
-        match self {
-            Self::Granted(key) => Verification::Granted(grant(key)),
-            Self::Denied(charge) => Verification::Denied(charge),
-            Self::Refused(refusal) => Verification::Refused(refusal),
-            Self::NoChallenge => Verification::NoChallenge,
+    /// Sets the first challenge and moves the credential epoch. An account that has a challenge is left as it is.
+    ///
+    /// Those in `changed_by` are known clients of the new secret from the start: the credential of the client that sets
+    /// it, and its network where the caller ends credentials with the change.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is set.
+    pub fn set_in(
+        &self,
+        draft: &mut Draft<'_>,
+        secret: &ChallengeSecret,
+        salts: &Salts,
+        changed_by: &[ClientTag],
+    ) -> Result<SetOutcome<Tentative<UserKey>>, StepError> {
+        if self.exists_in(draft)? {
+            return Ok(SetOutcome::Exists);
         }
+        let key = write(draft, secret, salts, Generation::HOST, changed_by)?;
+        draft.event(&CHALLENGE_SET);
+        Ok(SetOutcome::Set(draft.tentative(key)))
+    }
+
+    /// Judges a proof; a right one releases the user key, and makes its client a known one.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged.
+    pub fn verify_in(
+        &self,
+        draft: &mut Draft<'_>,
+        proof: &Proof,
+        client: Client,
+    ) -> Result<Verification<Tentative<UserKey>>, StepError> {
+        Ok(judge(draft, proof, client)?.map(|(key, _)| key))
+    }
+
+    /// Judges the old secret and, if it is right, sets a new challenge with a new user key and moves the credential
+    /// epoch. Of two concurrent replacements the second is judged on the challenge of the first.
+    ///
+    /// The new secret starts without failures. The known clients stay known, and those in `changed_by` are known too, as
+    /// in [`set_in`](Self::set_in).
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged or replaced.
+    pub fn replace_in(
+        &self,
+        draft: &mut Draft<'_>,
+        old: &Proof,
+        secret: &ChallengeSecret,
+        salts: &Salts,
+        client: Client,
+        changed_by: &[ClientTag],
+    ) -> Result<Verification<Tentative<Keys>>, StepError> {
+        let (key, from) = match judge(draft, old, client)? {
+            Verification::Granted(granted) => granted,
+            Verification::Denied(charge) => return Ok(Verification::Denied(charge)),
+            Verification::Refused(refusal) => return Ok(Verification::Refused(refusal)),
+            Verification::NoChallenge => return Ok(Verification::NoChallenge),
+        };
+        let new = write(draft, secret, salts, from, changed_by)?;
+        draft.event(&CHALLENGE_REPLACED);
+        Ok(Verification::Granted(key.map(|old| Keys { old, new })))
+    }
+
+    /// Returns a guess of `client` at the account's secret, if it has a challenge: what
+    /// [`guess::peek_refusal`], [`guess::refuse`] and [`guess::unlock_mail`] take.
+    ///
+    /// # Errors
+    /// [`StepError`] if the record cannot be read; the caller denies.
+    pub fn attempt_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
+        let challenge = draft.read(CHALLENGE)?;
+        Ok(challenge.map(|challenge| Attempt::new(CHALLENGE_SECRET, challenge.generation(), client)))
+    }
+
+    /// Lets one client in that others have shut out: see [`guess::admit_client`] for the acts that allow it. Returns
+    /// `None` if the account has no challenge.
+    ///
+    /// # Errors
+    /// [`StepError`]; nobody is let in.
+    pub fn admit_client_in(
+        &self,
+        draft: &mut Draft<'_>,
+        client: ClientTag,
+    ) -> Result<Option<ClientAdmission>, StepError> {
+        let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(None) };
+        guess::admit_client(draft, CHALLENGE_SECRET, challenge.generation(), client).map(Some)
+    }
+
+    /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is lifted.
+    pub fn unlock_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(false) };
+        guess::unlock(draft, CHALLENGE_SECRET, challenge.generation())
     }
 }
 
-/// What the account's client must solve, if it has a challenge.
-pub(crate) fn get(draft: &mut Draft<'_>) -> Result<Option<Salts>, StepError> {
-    let Some(challenge) = draft.read::<Challenge>(Slot::Challenge)? else { return Ok(None) };
-    challenge.salts().map(Some).map_err(|_| StepError::Decode(Slot::Challenge))
-}
-
-/// Whether the account has a challenge.
-pub(crate) fn exists(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    Ok(draft.read::<Challenge>(Slot::Challenge)?.is_some())
-}
-
-/// Sets the first challenge.
-pub(crate) fn set(
-    draft: &mut Draft<'_>,
-    secret: &ChallengeSecret,
-    salts: &Salts,
-) -> Result<Setting<Tentative<UserKey>>, StepError> {
-    if exists(draft)? {
-        return Ok(Setting::Exists);
-    }
-    let key = write(draft, secret, salts)?;
-    draft.event(EventKind::ChallengeSet);
-    Ok(Setting::Set(draft.tentative(key)))
-}
-
-/// Judges a proof and releases the user key.
-pub(crate) fn verify(
-    draft: &mut Draft<'_>,
-    policy: &ChallengePolicy,
-    proof: &Proof,
-    caller: &Caller,
-) -> Result<Verification<Tentative<UserKey>>, StepError> {
-    judge(draft, policy, proof, caller.tag, caller.tag)
-}
-
-/// Judges a proof by the credential `tag`, which becomes known as `passes_as`.
+/// Judges a proof. A right one comes with the generation of the secret that it proves.
 fn judge(
     draft: &mut Draft<'_>,
-    policy: &ChallengePolicy,
     proof: &Proof,
-    tag: Option<DeviceTag>,
-    passes_as: Option<DeviceTag>,
-) -> Result<Verification<Tentative<UserKey>>, StepError> {
-    let Some(challenge) = draft.read::<Challenge>(Slot::Challenge)? else { return Ok(Verification::NoChallenge) };
+    client: Client,
+) -> Result<Verification<(Tentative<UserKey>, Generation)>, StepError> {
+    let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(Verification::NoChallenge) };
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    let guesser = Guesser { door: DOOR, strength: STRENGTH, tag, passes_as };
-    let guess = check(draft, &policy.ledger, &guesser, |_| {
-        Ok(challenge.unwrap(&account, proof.expose()).map_err(crypto)?.map_or(Look::Wrong, Look::Right))
+    let attempt = Attempt::new(CHALLENGE_SECRET, challenge.generation(), client);
+    let outcome = guess::check(draft, &attempt, |_| {
+        Ok(challenge.unwrap(&account, proof.expose()).map_or(Comparison::Wrong, Comparison::Right))
     })?;
-    Ok(match guess {
-        Guess::Right(key) => Verification::Granted(draft.tentative(key)),
-        Guess::Wrong(charge) => Verification::Denied(charge),
-        Guess::Refused(refusal) => Verification::Refused(refusal),
-        Guess::Replayed => return Err(StepError::Misuse("a challenge is never replayed")),
+    Ok(match outcome {
+        AttemptOutcome::Right(key) => Verification::Granted((draft.tentative(key), challenge.generation())),
+        AttemptOutcome::Wrong(charge) => Verification::Denied(charge),
+        AttemptOutcome::Refused(refusal) => Verification::Refused(refusal),
+        AttemptOutcome::Replayed => return Err(StepError::Misuse("a challenge is never replayed")),
     })
 }
 
-/// Judges the old secret; if it is right, sets a new challenge with a new user key and ends all sessions by moving the
-/// credential epoch. Of two concurrent replacements the second is judged on the challenge of the first.
-pub(crate) fn replace(
+/// Writes a challenge under a fresh user key, begins its ledger entry, and moves the credential epoch (`decisions.md` 6).
+fn write(
     draft: &mut Draft<'_>,
-    policy: &ChallengePolicy,
-    old: &Proof,
     secret: &ChallengeSecret,
     salts: &Salts,
-    caller: &Caller,
-) -> Result<Verification<Tentative<Keys>>, StepError> {
-    let key = match judge(draft, policy, old, caller.tag, caller.next)? {
-        Verification::Granted(key) => key,
-        Verification::Denied(charge) => return Ok(Verification::Denied(charge)),
-        Verification::Refused(refusal) => return Ok(Verification::Refused(refusal)),
-        Verification::NoChallenge => return Ok(Verification::NoChallenge),
-    };
-    let new = write(draft, secret, salts)?;
-    draft.event(EventKind::ChallengeReplaced);
-    Ok(Verification::Granted(key.map(|old| Keys { old, new })))
-}
-
-/// Writes a challenge under a fresh user key and moves the credential epoch (`decisions.md` 6).
-fn write(draft: &mut Draft<'_>, secret: &ChallengeSecret, salts: &Salts) -> Result<UserKey, StepError> {
+    from: Generation,
+    changed_by: &[ClientTag],
+) -> Result<UserKey, StepError> {
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
     let key = UserKey::random(draft.entropy())?;
     let challenge = Challenge::new(draft.entropy(), &account, salts.clone(), secret.expose(), &key).map_err(crypto)?;
-    draft.put(Slot::Challenge, &challenge, None)?;
-    let mut root = draft.root()?;
-    root.move_credential_epoch();
-    draft.put_root(&root)?;
+    draft.put(CHALLENGE, &challenge)?;
+    guess::renew(draft, CHALLENGE_SECRET, from, challenge.generation(), changed_by)?;
+    draft.move_credential_epoch()?;
     Ok(key)
 }
 

@@ -1,8 +1,7 @@
 //! A bounded number of derivations at once, over memory that is allocated when first needed and then kept.
 
-use alloc::vec::Vec;
-use core::fmt;
-use core::num::NonZeroUsize;
+use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use keywright_core::Entropy;
@@ -97,7 +96,7 @@ impl DeriverPool {
         self.wait().deriver()?.create(password, entropy)
     }
 
-    /// Gives the memory that is not in use back to the allocator, for a client that idles from now on.
+    /// Returns the memory that is not in use to the allocator, for a client that idles from now on.
     pub fn release_idle(&self) {
         // Freed under the lock: a caller that starts meanwhile would else allocate beyond the bound.
         self.lock().idle = Vec::new();

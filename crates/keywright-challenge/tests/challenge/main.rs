@@ -1,22 +1,20 @@
-//! Known answers of both halves, and the server half over real stores: outcomes, damage, faults, races, and a model.
+//! Known answers of both halves, and the server half over real stores: outcomes, ways in, damage, faults, races, a model.
+#![forbid(unsafe_code)]
+#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
 
 #[cfg(test)]
-#[cfg(feature = "std")]
 mod damage;
 #[cfg(test)]
-#[cfg(feature = "std")]
 mod faults;
 #[cfg(test)]
-#[cfg(feature = "std")]
 mod model;
 #[cfg(test)]
-#[cfg(feature = "std")]
 mod races;
 #[cfg(test)]
-#[cfg(feature = "std")]
 mod server;
 #[cfg(test)]
-#[cfg(feature = "std")]
 mod site;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod ways_in;

@@ -226,7 +226,6 @@ mod client {
         assert_eq!(refused("twelve chars", &mut deriver), Some(CreateError::Entropy(EntropyError)));
     }
 
-    #[cfg(feature = "std")]
     #[test]
     fn a_pool_derives_the_same_from_many_threads() {
         let pool = keywright_challenge::DeriverPool::new(std::num::NonZeroUsize::new(2).unwrap());
