@@ -1,7 +1,6 @@
 //! What is confirmed, and the proof that it was.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use keywright_core::{AccountId, append_lp};
 use keywright_store::{Draft, StepError};
@@ -16,15 +15,13 @@ const PLACE_LABEL: &[u8] = b"keywright/v1/confirm.place";
 /// The longest name of an action, in bytes. Also a bound of the stored form.
 pub(crate) const MAX_NAME: usize = 64;
 
-/// The longest session identity, in bytes.
-pub const MAX_SESSION: usize = 64;
-
 /// Something that must be confirmed before it happens, with all that it will do.
 ///
 /// Whatever changes the effect belongs in [`target`](Self::target) or [`parameters`](Self::parameters): a confirmation
 /// of one value is void for any other.
 pub trait Action: Send + Sync {
     /// Names the kind of action: 1 to 64 printable ASCII characters, unique in the server. Written to the security log.
+    /// A call with any other name does not compile.
     const NAME: &'static str;
 
     /// What it acts on: an id, the empty text if it is the account itself.
@@ -123,13 +120,25 @@ impl Binding {
 
 /// Names the pending confirmation of an action in a session.
 pub(crate) fn place<A: Action>(session: &[u8]) -> Result<Place, StepError> {
-    if session.is_empty() || session.len() > MAX_SESSION {
-        return Err(StepError::Misuse("a session identity has 1 to 64 bytes"));
-    }
-    if A::NAME.is_empty() || A::NAME.len() > MAX_NAME || !A::NAME.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(StepError::Misuse("an action's name has 1 to 64 printable ASCII characters"));
+    const { assert!(is_name(A::NAME), "an action's name has 1 to 64 printable ASCII characters") };
+    if session.is_empty() {
+        return Err(StepError::Misuse("a session identity is empty"));
     }
     Ok(hash(PLACE_LABEL, &[A::NAME.as_bytes(), session]))
+}
+
+const fn is_name(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    if rest.is_empty() || rest.len() > MAX_NAME {
+        return false;
+    }
+    while let [first, others @ ..] = rest {
+        if !first.is_ascii_graphic() {
+            return false;
+        }
+        rest = others;
+    }
+    true
 }
 
 fn hash(label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -152,6 +161,16 @@ mod tests {
         )
         .into();
         assert_eq!(hash(DIGEST_LABEL, &[b"vault.delete", b"user-1", b"t", b"pp", b"sid"]), by_hand);
+    }
+
+    #[test]
+    fn names_are_printable_and_bounded() {
+        for good in ["a", "vault.delete", &"x".repeat(64)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "two words", "a\n", "ä", &"x".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Codes and tokens: drawn, shown once, kept as hashes.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, UnixSeconds, below};
@@ -110,7 +108,7 @@ pub(crate) fn draw_mailed(entropy: &dyn Entropy) -> Result<SecretString, Entropy
 
 fn text_of(ascii: &[u8]) -> Result<SecretString, EntropyError> {
     let mut text = String::with_capacity(ascii.len());
-    text.push_str(core::str::from_utf8(ascii).map_err(|_| EntropyError)?);
+    text.push_str(std::str::from_utf8(ascii).map_err(|_| EntropyError)?);
     Ok(SecretString::new(text))
 }
 
@@ -127,19 +125,19 @@ pub struct TypedCode {
 }
 
 impl TypedCode {
-    /// The text: four groups of four of `A–Z a–z 0–9 + /`, joined by `-`. 96 bits.
+    /// Returns the text: four groups of four of `A–Z a–z 0–9 + /`, joined by `-`. 96 bits.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
 
-    /// Withdraws the confirmation: for the notice to the owner.
+    /// Returns what withdraws the confirmation, for the notice to the owner.
     #[must_use]
     pub const fn cancel_token(&self) -> &CancelToken {
         &self.cancel
     }
 
-    /// The first moment at which it is no longer taken.
+    /// Returns the first moment at which it is no longer taken.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires
@@ -161,19 +159,19 @@ pub struct MailedCode {
 }
 
 impl MailedCode {
-    /// The text: six digits.
+    /// Returns the text: six digits.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()
     }
 
-    /// Withdraws the confirmation: for the same mail, or the notice to the owner.
+    /// Returns what withdraws the confirmation, for the same mail or for the notice to the owner.
     #[must_use]
     pub const fn cancel_token(&self) -> &CancelToken {
         &self.cancel
     }
 
-    /// The first moment at which it is no longer taken.
+    /// Returns the first moment at which it is no longer taken.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires
@@ -195,25 +193,25 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// How long to wait, in whole seconds of the server's clock.
+    /// Returns how long to wait, in whole seconds of the server's clock.
     #[must_use]
     pub const fn seconds(&self) -> u64 {
         self.seconds
     }
 
-    /// The first moment at which the action may be confirmed.
+    /// Returns the first moment at which the action may be confirmed.
     #[must_use]
     pub const fn earliest(&self) -> UnixSeconds {
         self.earliest
     }
 
-    /// The first moment at which it may be confirmed no more.
+    /// Returns the first moment at which it may be confirmed no more.
     #[must_use]
     pub const fn latest(&self) -> UnixSeconds {
         self.latest
     }
 
-    /// Withdraws the confirmation: for the notice to the owner.
+    /// Returns what withdraws the confirmation, for the notice to the owner.
     #[must_use]
     pub const fn cancel_token(&self) -> &CancelToken {
         &self.cancel
@@ -250,7 +248,7 @@ impl CancelToken {
         Ok(Self(bytes))
     }
 
-    /// The text for a link: 64 lower-case hex digits.
+    /// Returns the text for a link: 64 lower-case hex digits.
     #[must_use]
     pub fn to_hex(&self) -> SecretString {
         SecretString::new(hex::encode(self.0.expose()))
@@ -354,7 +352,7 @@ mod tests {
         let token = CancelToken::random(&rng(3)).unwrap();
         let text = token.to_hex();
         assert_eq!(CancelToken::parse(text.expose()).unwrap().hash(), token.hash());
-        for bad in ["", "00", &text.expose().to_uppercase(), &alloc::format!("{}00", text.expose()), "zz"] {
+        for bad in ["", "00", &text.expose().to_uppercase(), &format!("{}00", text.expose()), "zz"] {
             assert!(CancelToken::parse(bad).is_err(), "{bad}");
         }
     }

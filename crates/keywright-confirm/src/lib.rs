@@ -6,13 +6,12 @@
 //! [`Entropy`](keywright_core::Entropy) it is given.
 //!
 //! ```
-//! # #[cfg(feature = "std")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use std::sync::Arc;
-//! # use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
-//! # use keywright_store::{Driver, MemoryStore, Partition};
+//! # use keywright_core::{AccountId, Keyring, SystemEntropy};
 //! use keywright_confirm::{Action, Confirmation, Confirmations, Confirmed, ConfirmPolicy};
+//! use keywright_store::{Driver, MemoryStore};
 //!
 //! /// What will happen, whole: another vault is another action.
 //! struct DeleteVault { vault: String }
@@ -29,9 +28,9 @@
 //! }
 //!
 //! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! # let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
 //! # let account = AccountId::new("user-1")?;
-//! # driver.transact(&Partition::account(&account), &[], |draft| draft.create_account()).await?;
+//! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(keywright_confirm::SLOT_KINDS).build()?;
+//! driver.ensure_account(&account).await?;
 //! let confirmations = Confirmations::new(driver, ConfirmPolicy::default());
 //! let (session, asked) = (b"session-1", DeleteVault { vault: "v-7".into() });
 //! let code = confirmations.ask_code(&account, &asked, session).await?;
@@ -45,9 +44,9 @@
 //! }
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "std"))]
-//! # fn main() {}
 //! ```
+//! For a mailed code ([`Confirmations::confirm_mailed`]), name the client by the credential that it came with,
+//! `Client::credential(driver.client_tag(&account, credential))`, so that the wrong codes of others never hold it up.
 //!
 //! # The styles
 //! | | secret | dies | asking again |
@@ -57,15 +56,16 @@
 //! | mailed code | 6 digits | 5th wrong try, 10 minutes (24 h by policy) | a fresh code, the same tries |
 //!
 //! Waits are whole seconds of the server's clock: by a stopwatch one can be up to a second shorter than it says. Mails go
-//! out at least 60 s apart, 5 for a confirmation, 10 a day for an account, of which requests without login get 3: strangers
-//! cannot use up what the owner has, and a code that they had sent again lives no longer than the one before. These counts are kept apart from what is
-//! pending, so that no other action, session or style refills them; wrong mailed codes are charged to the guess ledger's
-//! door `mailed` as well.
+//! out at least 60 s apart, 5 for a confirmation, 10 a day for an account, of which requests without login get 3: nobody
+//! else can use up what the owner has, and a code that was sent again without login lives no longer than the one before.
+//! These counts are a record of their own, which does not expire, so that no other action, session or style refills them;
+//! wrong mailed codes are charged to [`policy::MAILED_CODE`] in the guess ledger as well.
 //!
 //! # What an attacker meets
 //! - Of any number of requests with the right code, one is granted: the spent state is in the commit that grants.
 //! - A wrong try does not tell what was wrong: code, action, target, parameters or session. The reason is in the security
-//!   log only. A flood of tries where no code waits writes nothing.
+//!   log only. A flood of tries where no code waits writes nothing, and one of requests for codes writes one event an
+//!   hour: nobody crowds the security log with them.
 //! - Whatever moves an epoch of the account voids all that is pending; so do a clock that goes back and the keyring's
 //!   fence. A clock that goes forward ends waits and lives early.
 //! - A database without the keyring shows no code. With it, mailed codes can be found by trying a million, typed ones not.
@@ -74,26 +74,26 @@
 //!
 //! # For hosts
 //! - [`CancelToken`] belongs in the notice to the owner. Its link shows a button on GET and acts on POST only.
-//! - An action that erases the account in the draft that granted it should keep
-//!   [`Slot::Confirmations`](keywright_store::Slot::Confirmations), so that the day's count of mails survives.
+//! - An action that erases the account in the draft that granted it should keep [`KEEP_ON_ERASE`], so that the day's count
+//!   of mails survives.
+//! - An owner whom wrong mailed codes of others have shut out has these ways in: any client that was right before; a
+//!   session with a fresh proof of the same or a stronger factor, by
+//!   [`guess::admit_client`](keywright_store::guess::admit_client); the operator, by
+//!   [`guess::unlock`](keywright_store::guess::unlock). Both take [`policy::MAILED_CODE`] and
+//!   [`policy::MAILED_GENERATION`].
 //! - Action names are unique in a server; test that.
 //!
 //! # Requirements met
 //! OWASP Transaction Authorization 1.5, 2.2, 2.4, 2.6, 2.8–2.10; ASVS 5.0 2.3.1, 2.3.4, 2.4.2, 6.5.1, 6.5.3–6.5.5, 6.5.8,
 //! 6.6.2, 6.6.3, 11.2.4, 15.4.2, 16.2.5; NIST SP 800-63B-4 § 3.1.3.2. Left to the host: the notice itself (ASVS 6.3.7),
 //! and that the function that acts takes the proof.
-//!
-//! # Features
-//! `std` (default): the service, [`Confirmations`]. Without it the crate has [`ConfirmSteps`] and needs only `alloc`.
-#![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
-
-extern crate alloc;
 
 mod action;
 mod code;
-#[cfg(feature = "std")]
+mod context;
 mod error;
+pub mod events;
 mod mailed;
 mod outbox;
 mod outcome;
@@ -101,13 +101,17 @@ pub mod policy;
 mod service;
 mod state;
 mod step;
+mod told;
+mod typed;
+mod wait;
 
-pub use action::{Action, Confirmed, MAX_SESSION};
+pub use action::{Action, Confirmed};
 pub use code::{CancelToken, CancelTokenError, MailedCode, TypedCode, Wait};
-#[cfg(feature = "std")]
 pub use error::ConfirmError;
-pub use outcome::{Confirmation, Denial, Sending, Waiting};
+pub use outcome::{Confirmation, Denial, SendOutcome, WaitOutcome};
 pub use policy::{ConfirmPolicy, ConfirmPolicyBuilder, ConfirmPolicyError};
-#[cfg(feature = "std")]
 pub use service::Confirmations;
-pub use service::{ConfirmSteps, SLOTS};
+pub use step::{ConfirmSteps, KEEP_ON_ERASE, SLOTS};
+
+/// The kinds of slots that this crate declares.
+pub const SLOT_KINDS: &[keywright_store::SlotKind] = &[state::PENDING.kind(), state::COUNTS.kind()];

@@ -1,7 +1,5 @@
 //! What mails have used up. Apart from the pending confirmations, so that dropping or replacing one refills nothing.
 
-use alloc::vec::Vec;
-
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
@@ -11,18 +9,18 @@ use crate::policy::{
 };
 
 /// The mails of one account.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     /// When mails went out in the last 24 hours, oldest first.
     sent: Vec<UnixSeconds>,
-    /// Those of them that strangers asked for.
+    /// Those of them that were sent for requests without login.
     resent: Vec<UnixSeconds>,
     /// One for each (action, session) that was mailed to and whose limits still hold.
     budgets: Vec<Budget>,
 }
 
 /// What the mails of one (action, session) have used up.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Budget {
     place: Place,
     /// Wrong tries.
@@ -36,11 +34,11 @@ struct Budget {
 
 /// Who asks for a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
+pub(crate) enum Requester {
     /// A caller who is logged in.
-    Login,
+    LoggedIn,
     /// Anybody: gets only a part of the day's mails.
-    Stranger,
+    Anonymous,
 }
 
 /// Why no mail goes out now.
@@ -76,12 +74,12 @@ impl Outbox {
         policy: &ConfirmPolicy,
         place: &Place,
         now: UnixSeconds,
-        asker: Asker,
+        requester: Requester,
     ) -> Result<(), Held> {
         let all = full_for(&self.sent, policy.mails_per_day, now);
-        let day = match asker {
-            Asker::Login => all,
-            Asker::Stranger => all.max(full_for(&self.resent, policy.resends_per_day, now)),
+        let day = match requester {
+            Requester::LoggedIn => all,
+            Requester::Anonymous => all.max(full_for(&self.resent, policy.resends_per_day, now)),
         };
         let budget = self.find(place);
         let used_up = budget
@@ -96,9 +94,9 @@ impl Outbox {
     }
 
     /// Counts a mail that was admitted; its code expires at `until`.
-    pub(crate) fn book(&mut self, place: &Place, now: UnixSeconds, until: UnixSeconds, asker: Asker) {
+    pub(crate) fn book(&mut self, place: &Place, now: UnixSeconds, until: UnixSeconds, requester: Requester) {
         self.sent.push(now);
-        if asker == Asker::Stranger {
+        if requester == Requester::Anonymous {
             self.resent.push(now);
         }
         let old = self.budgets.iter().position(|budget| budget.place == *place).map(|at| self.budgets.remove(at));
@@ -121,12 +119,6 @@ impl Outbox {
             budget.tries = 0;
             budget.sends = 0;
         }
-    }
-
-    /// When nothing of it counts any more.
-    pub(crate) fn ends(&self) -> UnixSeconds {
-        let day = self.sent.last().map_or(UnixSeconds::EPOCH, |at| at.plus(DAY_SECONDS));
-        self.budgets.iter().fold(day, |end, budget| end.max(budget.until))
     }
 
     /// Whether it can have been written by this crate.
@@ -169,7 +161,7 @@ mod tests {
 
     fn send(outbox: &mut Outbox, place: u8, now: UnixSeconds) -> Result<(), Held> {
         let policy = ConfirmPolicy::default();
-        send_for(outbox, place, now, &policy, Asker::Login)
+        send_for(outbox, place, now, &policy, Requester::LoggedIn)
     }
 
     fn send_for(
@@ -177,28 +169,28 @@ mod tests {
         place: u8,
         now: UnixSeconds,
         policy: &ConfirmPolicy,
-        asker: Asker,
+        requester: Requester,
     ) -> Result<(), Held> {
         outbox.settle(policy, now);
-        outbox.admit(policy, &[place; 32], now, asker)?;
-        outbox.book(&[place; 32], now, now.plus(600), asker);
+        outbox.admit(policy, &[place; 32], now, requester)?;
+        outbox.book(&[place; 32], now, now.plus(600), requester);
         assert!(outbox.is_bounded());
         Ok(())
     }
 
     #[test]
-    fn strangers_get_three_a_day_of_the_ten() {
+    fn requests_without_login_get_three_a_day_of_the_ten() {
         let (mut outbox, policy) = (Outbox::default(), ConfirmPolicy::default());
         for nth in 0..3 {
-            assert_eq!(send_for(&mut outbox, nth, at(nth.into()), &policy, Asker::Stranger), Ok(()));
+            assert_eq!(send_for(&mut outbox, nth, at(nth.into()), &policy, Requester::Anonymous), Ok(()));
         }
-        let fourth = send_for(&mut outbox, 3, at(3), &policy, Asker::Stranger);
+        let fourth = send_for(&mut outbox, 3, at(3), &policy, Requester::Anonymous);
         assert_eq!(fourth, Err(Held::Exhausted(86_397)));
         for nth in 3..10 {
             assert_eq!(send(&mut outbox, nth, at(nth.into())), Ok(()), "seven are the owner's");
         }
         assert_eq!(send(&mut outbox, 10, at(10)), Err(Held::Exhausted(86_390)));
-        assert_eq!(send_for(&mut outbox, 10, at(86_400), &policy, Asker::Stranger), Ok(()), "the window slides");
+        assert_eq!(send_for(&mut outbox, 10, at(86_400), &policy, Requester::Anonymous), Ok(()), "the window slides");
     }
 
     #[test]
@@ -232,8 +224,20 @@ mod tests {
         let policy = ConfirmPolicy::default();
         assert!(outbox.settle(&policy, at(0)));
         assert!(!outbox.settle(&policy, at(1)), "once");
-        assert_eq!(outbox.admit(&policy, &[1; 32], at(1), Asker::Login), Err(Held::NotYet(59)));
+        assert_eq!(outbox.admit(&policy, &[1; 32], at(1), Requester::LoggedIn), Err(Held::NotYet(59)));
         assert_eq!(send(&mut outbox, 1, at(60)), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_keeps_the_days_counts_for_a_day() {
+        let (mut outbox, policy) = (Outbox::default(), ConfirmPolicy::default());
+        for nth in 0..3 {
+            assert_eq!(send_for(&mut outbox, nth, at(400_000_000), &policy, Requester::Anonymous), Ok(()));
+        }
+        let send = |outbox: &mut Outbox, now| send_for(outbox, 9, now, &policy, Requester::Anonymous);
+        assert_eq!(send(&mut outbox, at(0)), Err(Held::Exhausted(86_400)));
+        assert_eq!(send(&mut outbox, at(1)), Err(Held::Exhausted(86_399)));
+        assert_eq!(send(&mut outbox, at(86_400)), Ok(()));
     }
 
     #[test]

@@ -1,12 +1,20 @@
 //! The numbers that are policy. A builder changes them inside bounds; a value outside is an error that names the field.
 
-use keywright_core::{Door, GuessOdds, LedgerPolicy, LedgerPolicyError, Strength};
+use keywright_core::{Attempt, Client, Generation, SecretKind};
 
-/// The door of mailed codes in the guess ledger. A typed code has 96 bits and none.
-pub(crate) const DOOR: Door = Door::Mailed;
+/// The kind of secret that mailed codes are, in the account's guess ledger. All mailed codes of an account share one entry,
+/// so that neither a fresh code nor a new session gives guesses back. No mail lets anybody in here: whoever reads the
+/// mailbox has the code already. A typed code has 96 bits, and no entry.
+pub const MAILED_CODE: SecretKind = SecretKind::new("mailed").without_mail();
 
-/// Six digits are 20 bits.
-pub(crate) const STRENGTH: Strength = Strength::Guessable;
+/// The generation of [`MAILED_CODE`]: always the same, because no fresh code may begin the count anew. For
+/// [`guess::admit_client`](keywright_store::guess::admit_client) and [`guess::unlock`](keywright_store::guess::unlock).
+pub const MAILED_GENERATION: Generation = Generation::HOST;
+
+/// A guess of `client` at a mailed code.
+pub(crate) const fn mailed_attempt(client: Client) -> Attempt {
+    Attempt::new(MAILED_CODE, MAILED_GENERATION, client)
+}
 
 /// Pending confirmations of one account; one more drops the oldest. Also a bound of the stored form. Source:
 /// `decisions.md` 8.
@@ -27,6 +35,10 @@ pub const WAIT_MAX_SECONDS: u64 = 10;
 
 /// How long a wait that is over can be used, in seconds; the last of them no more. Source: as [`WAIT_MIN_SECONDS`].
 pub const WAIT_VALID_SECONDS: u64 = 60;
+
+/// The longest wait, and the longest time that a wait can be used afterwards, that a policy may give, in seconds. Also a
+/// bound of the stored form.
+pub const MAX_WAIT_SECONDS: u64 = 300;
 
 /// Life of a mailed code, in seconds. Source: NIST SP 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5, 10 minutes.
 pub const MAILED_SECONDS: u64 = 600;
@@ -50,8 +62,11 @@ pub const MAILS_PER_PENDING: u8 = 5;
 pub const MAILS_PER_DAY: usize = 10;
 
 /// Mails of one account in any 24 hours that were sent again for requests **without** login. Part of [`MAILS_PER_DAY`]:
-/// strangers must not use up what the owner has. A mail that got lost is sent again once or twice, not more.
+/// nobody else must use up what the owner has. A mail that got lost is sent again once or twice, not more.
 pub const RESENDS_PER_DAY: usize = 3;
+
+/// Repeated events of one action are told once in so many seconds, and counted in between. Source: `security.md` § 3.
+pub const TELL_SECONDS: u64 = 3_600;
 
 /// The day of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds: it slides.
 pub const DAY_SECONDS: u64 = 86_400;
@@ -69,7 +84,6 @@ pub const DAY_SECONDS: u64 = 86_400;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfirmPolicy {
-    pub(crate) ledger: LedgerPolicy,
     pub(crate) pending: usize,
     pub(crate) code_seconds: u64,
     pub(crate) code_tries: u8,
@@ -87,7 +101,6 @@ pub struct ConfirmPolicy {
 impl Default for ConfirmPolicy {
     fn default() -> Self {
         Self {
-            ledger: LedgerPolicy::default(),
             pending: MAX_PENDING,
             code_seconds: CODE_SECONDS,
             code_tries: CODE_TRIES,
@@ -105,15 +118,9 @@ impl Default for ConfirmPolicy {
 }
 
 impl ConfirmPolicy {
-    /// Starts from the default numbers.
+    /// Returns a builder that starts from the default numbers.
     pub fn builder() -> ConfirmPolicyBuilder {
         ConfirmPolicyBuilder { policy: Self::default() }
-    }
-
-    /// The guess ledger's numbers.
-    #[must_use]
-    pub const fn ledger(&self) -> &LedgerPolicy {
-        &self.ledger
     }
 }
 
@@ -125,103 +132,96 @@ pub struct ConfirmPolicyBuilder {
 }
 
 impl ConfirmPolicyBuilder {
-    /// The guess ledger's numbers: the same for every crate that charges the account.
-    pub fn ledger(mut self, ledger: LedgerPolicy) -> Self {
-        self.policy.ledger = ledger;
-        self
-    }
-
-    /// Pending confirmations of one account: 1 to 8. Default [`MAX_PENDING`].
+    /// Sets the number of pending confirmations of one account: 1 to 8. Default [`MAX_PENDING`].
     pub const fn pending(mut self, pending: usize) -> Self {
         self.policy.pending = pending;
         self
     }
 
-    /// Life of a shown code: 30 to 600 seconds. Default [`CODE_SECONDS`].
+    /// Sets the life of a shown code: 30 to 600 seconds. Default [`CODE_SECONDS`].
     pub const fn code_seconds(mut self, seconds: u64) -> Self {
         self.policy.code_seconds = seconds;
         self
     }
 
-    /// Tries of a shown code: 1 to 5. Default [`CODE_TRIES`].
+    /// Sets the tries of a shown code: 1 to 5. Default [`CODE_TRIES`].
     pub const fn code_tries(mut self, tries: u8) -> Self {
         self.policy.code_tries = tries;
         self
     }
 
-    /// The shortest wait: 1 to 300 seconds. Default [`WAIT_MIN_SECONDS`].
+    /// Sets the shortest wait: 1 to 300 seconds. Default [`WAIT_MIN_SECONDS`].
     pub const fn wait_min_seconds(mut self, seconds: u64) -> Self {
         self.policy.wait_min_seconds = seconds;
         self
     }
 
-    /// The longest wait: `wait_min_seconds` to 300 seconds. Default [`WAIT_MAX_SECONDS`].
+    /// Sets the longest wait: `wait_min_seconds` to 300 seconds. Default [`WAIT_MAX_SECONDS`].
     pub const fn wait_max_seconds(mut self, seconds: u64) -> Self {
         self.policy.wait_max_seconds = seconds;
         self
     }
 
-    /// How long a wait that is over can be used: 1 to 300 seconds. Default [`WAIT_VALID_SECONDS`].
+    /// Sets how long a wait that is over can be used: 1 to 300 seconds. Default [`WAIT_VALID_SECONDS`].
     pub const fn wait_valid_seconds(mut self, seconds: u64) -> Self {
         self.policy.wait_valid_seconds = seconds;
         self
     }
 
-    /// Life of a mailed code: 60 to 86,400 seconds. Default [`MAILED_SECONDS`]; more only where a protocol needs it.
+    /// Sets the life of a mailed code: 60 to 86,400 seconds. Default [`MAILED_SECONDS`]; more only where a protocol needs it.
     pub const fn mailed_seconds(mut self, seconds: u64) -> Self {
         self.policy.mailed_seconds = seconds;
         self
     }
 
-    /// Tries of a mailed confirmation: 1 to 5. Default [`MAILED_TRIES`].
+    /// Sets the tries of a mailed confirmation: 1 to 5. Default [`MAILED_TRIES`].
     pub const fn mailed_tries(mut self, tries: u8) -> Self {
         self.policy.mailed_tries = tries;
         self
     }
 
-    /// Seconds between two mails: 60 to 3,600. Default [`MAIL_SPACING_SECONDS`].
+    /// Sets the seconds between two mails: 60 to 3,600. Default [`MAIL_SPACING_SECONDS`].
     pub const fn mail_spacing_seconds(mut self, seconds: u64) -> Self {
         self.policy.mail_spacing_seconds = seconds;
         self
     }
 
-    /// Mails of one pending confirmation: 1 to 5. Default [`MAILS_PER_PENDING`].
+    /// Sets the mails of one pending confirmation: 1 to 5. Default [`MAILS_PER_PENDING`].
     pub const fn mails_per_pending(mut self, mails: u8) -> Self {
         self.policy.mails_per_pending = mails;
         self
     }
 
-    /// Mails of one account in 24 hours: 1 to 10. Default [`MAILS_PER_DAY`].
+    /// Sets the mails of one account in 24 hours: 1 to 10. Default [`MAILS_PER_DAY`].
     pub const fn mails_per_day(mut self, mails: usize) -> Self {
         self.policy.mails_per_day = mails;
         self
     }
 
-    /// Mails of one account in 24 hours for requests without login: 1 to 3. Default [`RESENDS_PER_DAY`].
+    /// Sets the mails of one account in 24 hours for requests without login: 1 to 3. Default [`RESENDS_PER_DAY`].
     pub const fn resends_per_day(mut self, mails: usize) -> Self {
         self.policy.resends_per_day = mails;
         self
     }
 
-    /// The policy.
+    /// Returns the policy.
     ///
     /// # Errors
-    /// [`ConfirmPolicyError`]: a number out of its bounds, or a ledger policy that does not guard six digits.
+    /// [`ConfirmPolicyError`] if a number is out of its bounds.
     pub fn build(self) -> Result<ConfirmPolicy, ConfirmPolicyError> {
         let Self { policy } = self;
         within("pending", policy.pending as u64, 1, MAX_PENDING as u64)?;
         within("code_seconds", policy.code_seconds, 30, CODE_SECONDS)?;
         within("code_tries", policy.code_tries.into(), 1, CODE_TRIES.into())?;
-        within("wait_min_seconds", policy.wait_min_seconds, 1, 300)?;
-        within("wait_max_seconds", policy.wait_max_seconds, policy.wait_min_seconds, 300)?;
-        within("wait_valid_seconds", policy.wait_valid_seconds, 1, 300)?;
+        within("wait_min_seconds", policy.wait_min_seconds, 1, MAX_WAIT_SECONDS)?;
+        within("wait_max_seconds", policy.wait_max_seconds, policy.wait_min_seconds, MAX_WAIT_SECONDS)?;
+        within("wait_valid_seconds", policy.wait_valid_seconds, 1, MAX_WAIT_SECONDS)?;
         within("mailed_seconds", policy.mailed_seconds, 60, MAILED_MAX_SECONDS)?;
         within("mailed_tries", policy.mailed_tries.into(), 1, MAILED_TRIES.into())?;
         within("mail_spacing_seconds", policy.mail_spacing_seconds, MAIL_SPACING_SECONDS, 3_600)?;
         within("mails_per_pending", policy.mails_per_pending.into(), 1, MAILS_PER_PENDING.into())?;
         within("mails_per_day", policy.mails_per_day as u64, 1, MAILS_PER_DAY as u64)?;
         within("resends_per_day", policy.resends_per_day as u64, 1, RESENDS_PER_DAY as u64)?;
-        policy.ledger.check_guess_probability(GuessOdds::new(1, 1_000_000)?)?;
         Ok(policy)
     }
 }
@@ -244,15 +244,11 @@ pub enum ConfirmPolicyError {
         /// The largest allowed.
         max: u64,
     },
-    /// A year of guessing would find a mailed code with more than 1 %.
-    #[error("`ledger` does not guard a code of six digits")]
-    Ledger(#[from] LedgerPolicyError),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
 
     #[test]
     fn every_number_has_both_bounds_and_is_named() {
@@ -262,7 +258,7 @@ mod tests {
             ("pending", 1, 8, |b, n| b.pending(n as usize)),
             ("code_seconds", 30, 600, |b, n| b.code_seconds(n)),
             ("code_tries", 1, 5, |b, n| b.code_tries(n as u8)),
-            ("wait_min_seconds", 1, 300, |b, n| b.wait_min_seconds(n).wait_max_seconds(n.clamp(1, 300))),
+            ("wait_min_seconds", 1, 300, |b, n| b.wait_min_seconds(n).wait_max_seconds(n.clamp(1, MAX_WAIT_SECONDS))),
             ("wait_max_seconds", 5, 300, |b, n| b.wait_max_seconds(n)),
             ("wait_valid_seconds", 1, 300, |b, n| b.wait_valid_seconds(n)),
             ("mailed_seconds", 60, 86_400, |b, n| b.mailed_seconds(n)),
@@ -277,7 +273,7 @@ mod tests {
                 let built = change(ConfirmPolicy::builder(), number).build();
                 assert_eq!(built.is_ok(), good, "{field} = {number}: {built:?}");
                 if let Err(error) = built {
-                    assert!(error.to_string().contains(&alloc::format!("`{field}`")), "{error}");
+                    assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
                 }
             }
         }

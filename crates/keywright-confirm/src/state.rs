@@ -1,18 +1,26 @@
-//! What is stored: one record per account with all that is pending, at most eight (`decisions.md` 8), and what mails have
-//! used up.
+//! What is stored: what is pending, at most eight confirmations (`decisions.md` 8), and what has been used up.
+//!
+//! Two records, because they are lost in two ways (`security.md` § 3). Without the pending confirmations everything is
+//! denied, so that record expires. Without the counts mails, tries and events would begin anew, so that record lasts.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use keywright_core::{Reason, UnixSeconds};
+use keywright_core::UnixSeconds;
+use keywright_store::slot::Expiring;
 use keywright_store::{Draft, Epochs, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::action::{Binding, MAX_NAME, Place};
 use crate::code::{CancelToken, Code, Label};
+use crate::events::Reason;
 use crate::outbox::Outbox;
-use crate::policy::{CODE_TRIES, ConfirmPolicy, MAX_PENDING};
+use crate::policy::{CODE_SECONDS, CODE_TRIES, ConfirmPolicy, MAILED_MAX_SECONDS, MAX_PENDING, MAX_WAIT_SECONDS};
+use crate::told::Tallies;
+
+/// What is pending.
+pub(crate) const PENDING: Slot<PendingList, Expiring> = Slot::expiring("confirm-pending");
+
+/// What has been used up.
+pub(crate) const COUNTS: Slot<Counts> = Slot::lasting("confirm-counts");
 
 /// Cancel tokens of one pending confirmation: one per notice, the newest ones. A link in the first mail still works after
 /// the second was sent.
@@ -21,11 +29,10 @@ const MAX_CANCELS: usize = 5;
 /// All pending confirmations of an account. Its stored form is hostile input: what this crate cannot have written is an
 /// error of the decoder.
 #[derive(Default, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
-pub(crate) struct Confirmations {
+#[serde(try_from = "StoredList")]
+pub(crate) struct PendingList {
     /// Oldest first; at most one for a place.
     pending: Vec<Pending>,
-    pub(crate) mail: Outbox,
 }
 
 /// One pending confirmation.
@@ -58,41 +65,41 @@ pub(crate) enum Style {
     Spent { code: Option<Code> },
 }
 
-/// When and in which epochs an attempt is decided.
+/// The moment at which an attempt is decided, and what it voids.
 #[derive(Clone, Copy)]
-pub(crate) struct Moment {
-    pub(crate) now: UnixSeconds,
+pub(crate) struct Now {
+    pub(crate) at: UnixSeconds,
     epochs: Epochs,
     fence: UnixSeconds,
 }
 
-impl Moment {
-    pub(crate) fn of(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        Ok(Self { now: draft.now(), epochs: draft.root()?.epochs(), fence: draft.keyring().fence() })
+impl Now {
+    pub(crate) fn of(draft: &Draft<'_>) -> Result<Self, StepError> {
+        Ok(Self { at: draft.now(), epochs: draft.root()?.epochs(), fence: draft.keyring().fence() })
     }
 }
 
 impl Pending {
-    pub(crate) fn new(binding: &Binding, moment: &Moment, style: Style, expires: UnixSeconds) -> Self {
+    pub(crate) fn new(binding: &Binding, now: &Now, style: Style, expires: UnixSeconds) -> Self {
         Self {
             action: binding.action.into(),
             place: binding.place,
             digest: binding.digest,
             style,
             cancels: Vec::new(),
-            made: moment.now,
+            made: now.at,
             expires,
-            epochs: moment.epochs,
+            epochs: now.epochs,
         }
     }
 
     /// Why it can no longer be confirmed, whatever is typed.
-    pub(crate) fn void(&self, moment: &Moment) -> Option<Reason> {
+    pub(crate) fn void(&self, now: &Now) -> Option<Reason> {
         // Made in the future: the clock went back, and its age is not known.
-        if self.made > moment.now || self.made < moment.fence || self.epochs != moment.epochs {
+        if self.made > now.at || self.made < now.fence || self.epochs != now.epochs {
             return Some(Reason::Unbound);
         }
-        (moment.now >= self.expires).then_some(Reason::Expired)
+        (now.at >= self.expires).then_some(Reason::Expired)
     }
 
     /// Whether it was asked for with this very action, target, parameters and session.
@@ -102,14 +109,14 @@ impl Pending {
 
     /// Puts a fresh code in the place of the mailed one. It lives no longer than that would have: whoever can have a mail
     /// sent again must not keep a confirmation pending for ever.
-    pub(crate) fn renew(&mut self, code: Code, moment: &Moment) {
+    pub(crate) fn renew(&mut self, code: Code, now: &Now) {
         self.style = Style::MailedCode { code };
-        self.made = moment.now;
+        self.made = now.at;
     }
 
     /// Spends it. The code of a grant is kept to tell a replay.
     pub(crate) fn spend(&mut self, granted: bool) {
-        let old = core::mem::replace(&mut self.style, Style::Spent { code: None });
+        let old = std::mem::replace(&mut self.style, Style::Spent { code: None });
         if let (true, Style::TypedCode { code, .. } | Style::MailedCode { code }) = (granted, old) {
             self.style = Style::Spent { code: Some(code) };
         }
@@ -137,26 +144,33 @@ impl Pending {
     }
 
     fn is_bounded(&self) -> bool {
-        let style = match &self.style {
-            Style::TypedCode { tries, .. } => *tries < CODE_TRIES,
-            Style::Wait { earliest } => *earliest <= self.expires,
-            Style::MailedCode { .. } | Style::Spent { .. } => true,
+        // No style lives longer than this from the moment at which it was made.
+        let life = match &self.style {
+            Style::TypedCode { tries, .. } if *tries < CODE_TRIES => CODE_SECONDS,
+            Style::TypedCode { .. } => return false,
+            Style::Wait { earliest } if self.made <= *earliest && *earliest <= self.expires => {
+                MAX_WAIT_SECONDS.saturating_add(MAX_WAIT_SECONDS)
+            }
+            Style::Wait { .. } => return false,
+            Style::MailedCode { .. } | Style::Spent { .. } => MAILED_MAX_SECONDS,
         };
-        style
-            && (1..=MAX_NAME).contains(&self.action.len())
+        (1..=MAX_NAME).contains(&self.action.len())
             && self.cancels.len() <= MAX_CANCELS
             && self.made <= self.expires
+            && self.expires.since(self.made) <= life
     }
 }
 
-impl Confirmations {
+impl PendingList {
     pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        Ok(draft.read(Slot::Confirmations)?.unwrap_or_default())
+        Ok(draft.read(PENDING)?.unwrap_or_default())
     }
 
     pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        let ends = self.pending.iter().fold(self.mail.ends(), |end, pending| end.max(pending.expires));
-        draft.put(Slot::Confirmations, self, Some(ends))
+        match self.pending.iter().map(|pending| pending.expires).max() {
+            Some(ends) => draft.put_until(PENDING, self, ends),
+            None => draft.delete(PENDING),
+        }
     }
 
     /// What is pending at a place, void or not.
@@ -175,14 +189,8 @@ impl Confirmations {
 
     /// Adds what was asked for, in the place of what was pending there. Makes room: what is void goes, then the oldest
     /// that is spent, then the oldest.
-    pub(crate) fn insert(
-        &mut self,
-        policy: &ConfirmPolicy,
-        moment: &Moment,
-        mut pending: Pending,
-        cancel: &CancelToken,
-    ) {
-        self.pending.retain(|old| old.void(moment).is_none());
+    pub(crate) fn insert(&mut self, policy: &ConfirmPolicy, now: &Now, mut pending: Pending, cancel: &CancelToken) {
+        self.pending.retain(|old| old.void(now).is_none());
         if let Some(at) = self.pending.iter().position(|old| old.place == pending.place) {
             let old = self.pending.remove(at);
             // The same act, asked for again: a link in the first notice still withdraws it.
@@ -198,13 +206,13 @@ impl Confirmations {
         self.pending.push(pending);
     }
 
-    /// Spends the pending confirmation that a token belongs to. Gives its action. All are compared, without early exit.
-    pub(crate) fn cancel(&mut self, moment: &Moment, token: &CancelToken) -> Option<String> {
+    /// Spends the pending confirmation that a token belongs to. Returns its action. All are compared, without early exit.
+    pub(crate) fn cancel(&mut self, now: &Now, token: &CancelToken) -> Option<String> {
         let hash = token.hash();
         let mut cancelled = None;
         for pending in &mut self.pending {
             let hit = pending.cancels.iter().fold(Choice::from(0), |hit, one| hit | one.as_slice().ct_eq(&hash));
-            if bool::from(hit) && !pending.is_spent() && pending.void(moment).is_none() {
+            if bool::from(hit) && !pending.is_spent() && pending.void(now).is_none() {
                 pending.spend(false);
                 cancelled = Some(pending.action.clone());
             }
@@ -213,119 +221,196 @@ impl Confirmations {
     }
 }
 
-impl Record for Confirmations {
+impl Record for PendingList {
     const SCHEMA: u16 = 1;
 }
 
 /// The stored form, before it is believed.
 #[derive(Deserialize)]
-struct Stored {
+struct StoredList {
     pending: Vec<Pending>,
-    mail: Outbox,
 }
 
-/// A stored form that this crate cannot have written.
-#[derive(Debug, thiserror::Error)]
-#[error("pending confirmations are out of bounds")]
-struct OutOfBounds;
-
-impl TryFrom<Stored> for Confirmations {
+impl TryFrom<StoredList> for PendingList {
     type Error = OutOfBounds;
-    fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored { pending, mail } = stored;
+    fn try_from(StoredList { pending }: StoredList) -> Result<Self, OutOfBounds> {
         let one_each =
             |(at, one): (usize, &Pending)| !pending.iter().skip(at).skip(1).any(|other| other.place == one.place);
         let bounded = pending.len() <= MAX_PENDING
             && pending.iter().all(Pending::is_bounded)
-            && pending.iter().enumerate().all(one_each)
-            && mail.is_bounded();
-        if bounded { Ok(Self { pending, mail }) } else { Err(OutOfBounds) }
+            && pending.iter().enumerate().all(one_each);
+        if bounded { Ok(Self { pending }) } else { Err(OutOfBounds) }
     }
 }
+
+/// What has been used up. Apart from what is pending, so that dropping or replacing that gives nothing back.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StoredCounts")]
+pub(crate) struct Counts {
+    pub(crate) mail: Outbox,
+    pub(crate) told: Tallies,
+}
+
+impl Counts {
+    pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
+        Ok(draft.read(COUNTS)?.unwrap_or_default())
+    }
+
+    /// Stages the counts, if they are others than those that are stored.
+    pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        if Self::read(draft)? == *self { Ok(()) } else { draft.put(COUNTS, self) }
+    }
+}
+
+impl Record for Counts {
+    const SCHEMA: u16 = 1;
+}
+
+/// The stored form, before it is believed.
+#[derive(Deserialize)]
+struct StoredCounts {
+    mail: Outbox,
+    told: Tallies,
+}
+
+impl TryFrom<StoredCounts> for Counts {
+    type Error = OutOfBounds;
+    fn try_from(StoredCounts { mail, told }: StoredCounts) -> Result<Self, OutOfBounds> {
+        if mail.is_bounded() && told.is_bounded() { Ok(Self { mail, told }) } else { Err(OutOfBounds) }
+    }
+}
+
+/// A stored form that this crate cannot have written.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored confirmation is out of bounds")]
+struct OutOfBounds;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbox::Asker;
-    use keywright_core::LocalRng;
-    use keywright_store::Root;
+    use crate::outbox::Requester;
+    use crate::told::Repeated;
+    use keywright_core::{AccountId, LocalRng};
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
 
-    /// A list with one pending confirmation of each style. Epochs come from a stored root: nothing else makes them.
-    fn full() -> Confirmations {
+    const NOW: u64 = 1_000_000;
+
+    fn now() -> Now {
+        // Only a root makes epochs, or a stored form.
+        let epochs = postcard::from_bytes(&[1, 1]).unwrap();
+        Now { at: UnixSeconds::new(NOW).unwrap(), epochs, fence: UnixSeconds::EPOCH }
+    }
+
+    /// A list with one pending confirmation of each style.
+    fn list() -> PendingList {
         let rng = LocalRng::new(ChaCha20Rng::seed_from_u64(1));
-        let now = UnixSeconds::new(1_000_000).unwrap();
-        let root = Root::decode(Root::SCHEMA, &[1, 1, 1, 0, 0, 0]).unwrap();
-        let moment = Moment { now, epochs: root.epochs(), fence: UnixSeconds::EPOCH };
+        let now = now();
         let code = |label| Code::new(&rng, label, "text").unwrap();
         let styles = [
             Style::TypedCode { code: code(Label::Typed), tries: 3 },
-            Style::Wait { earliest: now.plus(7) },
+            Style::Wait { earliest: now.at.plus(7) },
             Style::MailedCode { code: code(Label::Mailed) },
             Style::Spent { code: Some(code(Label::Typed)) },
             Style::Spent { code: None },
         ];
-        let (mut list, policy) = (Confirmations::default(), ConfirmPolicy::default());
-        let account = keywright_core::AccountId::new("user-1").unwrap();
+        let (mut list, policy) = (PendingList::default(), ConfirmPolicy::default());
+        let account = AccountId::new("user-1").unwrap();
         for (style, byte) in styles.into_iter().zip(0_u8..) {
             let binding = Binding { account: account.clone(), action: "a", place: [byte; 32], digest: [byte; 32] };
-            let pending = Pending::new(&binding, &moment, style, now.plus(600));
-            list.insert(&policy, &moment, pending, &CancelToken::random(&rng).unwrap());
-            list.mail.book(&[byte; 32], now, now.plus(600), if byte < 3 { Asker::Stranger } else { Asker::Login });
+            let pending = Pending::new(&binding, &now, style, now.at.plus(600));
+            list.insert(&policy, &now, pending, &CancelToken::random(&rng).unwrap());
         }
         list
     }
 
-    #[test]
-    fn the_stored_form_reads_back() {
-        let body = postcard::to_allocvec(&full()).unwrap();
-        let back = Confirmations::decode(1, &body).unwrap();
-        assert_eq!(postcard::to_allocvec(&back).unwrap(), body);
-        assert!(Confirmations::decode(2, &body).is_err(), "another schema");
+    fn counts() -> Counts {
+        let (mut counts, now) = (Counts::default(), now().at);
+        for byte in 0..5 {
+            let requester = if byte < 3 { Requester::Anonymous } else { Requester::LoggedIn };
+            counts.mail.book(&[byte; 32], now, now.plus(600), requester);
+        }
+        counts.told.tell("a", Repeated::Asked, now);
+        counts.told.tell("a", Repeated::Denied(Reason::Wrong), now);
+        counts
     }
 
     #[test]
-    fn what_cannot_have_been_written_is_an_error() {
-        let refuses = |change: fn(&mut Confirmations)| {
-            let mut list = full();
+    fn the_stored_forms_read_back() {
+        let body = postcard::to_allocvec(&list()).unwrap();
+        assert_eq!(postcard::to_allocvec(&PendingList::decode(1, &body).unwrap()).unwrap(), body);
+        assert!(PendingList::decode(2, &body).is_err(), "another schema");
+        let body = postcard::to_allocvec(&counts()).unwrap();
+        assert!(Counts::decode(1, &body).unwrap() == counts());
+        assert!(Counts::decode(2, &body).is_err(), "another schema");
+    }
+
+    #[test]
+    fn a_list_that_cannot_have_been_written_is_an_error() {
+        let refuses = |change: fn(&mut PendingList)| {
+            let mut list = list();
             change(&mut list);
-            assert!(Confirmations::decode(1, &postcard::to_allocvec(&list).unwrap()).is_err());
+            assert!(PendingList::decode(1, &postcard::to_allocvec(&list).unwrap()).is_err());
         };
         refuses(|list| list.pending[0].action = String::new());
         refuses(|list| list.pending[0].action = "a".repeat(65));
         refuses(|list| list.pending[0].expires = UnixSeconds::EPOCH);
-        refuses(|list| list.pending[0].cancels = alloc::vec![[0; 32]; 6]);
+        refuses(|list| list.pending[0].expires = list.pending[0].made.plus(601));
+        refuses(|list| list.pending[1].expires = list.pending[1].made.plus(601));
+        refuses(|list| list.pending[2].expires = list.pending[2].made.plus(86_401));
+        refuses(|list| list.pending[4].expires = UnixSeconds::MAX);
+        refuses(|list| list.pending[0].cancels = vec![[0; 32]; 6]);
         refuses(|list| list.pending[1].place = list.pending[0].place);
         refuses(|list| list.pending[1].style = Style::Wait { earliest: UnixSeconds::MAX });
+        refuses(|list| list.pending[1].style = Style::Wait { earliest: UnixSeconds::EPOCH });
         refuses(|list| {
             if let Style::TypedCode { tries, .. } = &mut list.pending[0].style {
                 *tries = 5;
             }
         });
-        refuses(|list| {
-            (0..6).for_each(|_| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::EPOCH.plus(9), Asker::Login))
+    }
+
+    #[test]
+    fn counts_that_cannot_have_been_written_are_an_error() {
+        let refuses = |change: fn(&mut Counts)| {
+            let mut counts = counts();
+            change(&mut counts);
+            assert!(Counts::decode(1, &postcard::to_allocvec(&counts).unwrap()).is_err());
+        };
+        const SOON: UnixSeconds = UnixSeconds::EPOCH.plus(9);
+        refuses(|counts| {
+            (0..6).for_each(|_| counts.mail.book(&[9; 32], UnixSeconds::EPOCH, SOON, Requester::LoggedIn));
         });
-        refuses(|list| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::EPOCH.plus(9), Asker::Stranger));
-        refuses(|list| list.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::MAX, Asker::Login));
+        refuses(|counts| counts.mail.book(&[9; 32], UnixSeconds::EPOCH, SOON, Requester::Anonymous));
+        refuses(|counts| counts.mail.book(&[9; 32], UnixSeconds::EPOCH, UnixSeconds::MAX, Requester::LoggedIn));
+        refuses(|counts| assert!(counts.told.tell(&"a".repeat(65), Repeated::Asked, SOON).is_some()));
+        refuses(|counts| assert!(counts.told.tell("", Repeated::Asked, SOON).is_some()));
     }
 
     proptest! {
         #[test]
         fn any_stored_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = Confirmations::decode(1, &bytes);
+            let _ = PendingList::decode(1, &bytes);
+            let _ = Counts::decode(1, &bytes);
         }
 
         /// Decode, then encode: identity or refusal.
         #[test]
         fn a_damaged_body_is_refused_or_bounded(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
-            let mut body = postcard::to_allocvec(&full()).unwrap();
+            let mut body = postcard::to_allocvec(&list()).unwrap();
             *at.get_mut(&mut body) = byte;
-            if let Ok(list) = Confirmations::decode(1, &body) {
-                prop_assert!(list.pending.len() <= MAX_PENDING && list.mail.is_bounded());
+            if let Ok(list) = PendingList::decode(1, &body) {
+                prop_assert!(list.pending.len() <= MAX_PENDING);
                 let again = postcard::to_allocvec(&list).unwrap();
-                prop_assert!(Confirmations::decode(1, &again).is_ok());
+                prop_assert!(PendingList::decode(1, &again).is_ok());
+            }
+            let mut body = postcard::to_allocvec(&counts()).unwrap();
+            *at.get_mut(&mut body) = byte;
+            if let Ok(counts) = Counts::decode(1, &body) {
+                prop_assert!(counts.mail.is_bounded() && counts.told.is_bounded());
+                let again = postcard::to_allocvec(&counts).unwrap();
+                prop_assert!(Counts::decode(1, &again).is_ok());
             }
         }
     }

@@ -1,172 +1,201 @@
-//! The pure transitions of typed codes, waits and cancelling. Mailed codes are in `mailed.rs`.
+//! The transitions with a policy. They compose with others in one draft.
 
-use keywright_core::{EventKind, GuessLedger, Reason, below};
-use keywright_store::{Draft, Slot, StepError, Tentative};
+use keywright_core::{Client, Event, Refusal, UnixSeconds};
+use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
-use crate::action::Binding;
-use crate::code::{CancelToken, Code, Label, TYPED_LEN, TypedCode, Wait, draw_typed};
-use crate::outcome::{Confirmation, Denial, Waiting};
+use crate::action::{Action, Binding, Confirmed, place};
+use crate::code::{CancelToken, MailedCode, TypedCode, Wait};
+use crate::context::{Context, Grant};
+use crate::events::CONFIRMATION_CANCELLED;
+use crate::outcome::{Confirmation, SendOutcome, WaitOutcome};
 use crate::policy::ConfirmPolicy;
-use crate::state::{Confirmations, Moment, Pending, Style};
+use crate::state::{COUNTS, PENDING};
+use crate::{mailed, typed, wait};
 
-/// A grant, before the proof is made of it.
-pub(crate) type Grant = Tentative<()>;
+/// The slots that these steps read. Name them to the driver, and one load does.
+pub const SLOTS: &[SlotName] = &[PENDING.name(), COUNTS.name(), guess::LEDGER.name()];
 
-/// Asks for a typed code: a new one, whatever was pending in this place.
-pub(crate) fn ask_code(
-    draft: &mut Draft<'_>,
-    policy: &ConfirmPolicy,
-    binding: &Binding,
-) -> Result<Tentative<TypedCode>, StepError> {
-    let moment = Moment::of(draft)?;
-    let expires = moment.now.plus(policy.code_seconds);
-    let text = draw_typed(draft.entropy())?;
-    let code = Code::new(draft.entropy(), Label::Typed, text.expose())?;
-    let cancel = begin(draft, policy, &moment, binding, Style::TypedCode { code, tries: 0 }, expires)?;
-    Ok(draft.tentative(TypedCode { text, cancel, expires }))
+/// What an action that erases the account should keep
+/// ([`Draft::erase`]): the counts, so that the day's mails survive.
+pub const KEEP_ON_ERASE: &[SlotName] = &[COUNTS.name()];
+
+/// The pure transitions with a policy. [`Confirmations`](crate::Confirmations) runs them on a store.
+///
+/// In all of them `session` is an opaque identity, not empty, that the wire knows the caller by. What was asked for in one
+/// session is confirmed in no other.
+///
+/// At most one confirmation is pending for an (action, session): asking again, in any style, voids the earlier one.
+/// Choose **one** style for an action; which one is the server's decision, not the client's.
+#[derive(Debug, Clone, Default)]
+pub struct ConfirmSteps {
+    policy: ConfirmPolicy,
 }
 
-/// Judges a typed code. The text is compared as it is: nothing is trimmed and case matters.
-pub(crate) fn confirm_code(
-    draft: &mut Draft<'_>,
-    policy: &ConfirmPolicy,
-    binding: &Binding,
-    typed: &str,
-) -> Result<Confirmation<Grant>, StepError> {
-    // A host's rollback would erase the try: refused there, as for every guess that the ledger counts.
-    draft.read::<GuessLedger>(Slot::Ledger)?;
-    let moment = Moment::of(draft)?;
-    let mut list = Confirmations::read(draft)?;
-    let live = list.at(&binding.place).filter(|pending| pending.void(&moment).is_none());
-    let Some((pending, right, bound)) = live.and_then(|pending| {
-        let Style::TypedCode { code, .. } = &pending.style else { return None };
-        // A text of another length is wrong without a look: an attacker's megabytes are not hashed.
-        let right = typed.len() == TYPED_LEN && code.matches(Label::Typed, typed.as_bytes()).into();
-        let bound = bool::from(pending.is_bound_to(binding));
-        Some((pending, right, bound))
-    }) else {
-        return stale(draft, list, &moment, binding, Label::Typed, typed);
-    };
-    if right & bound {
-        pending.spend(true);
-        list.put(draft)?;
-        return grant(draft, binding).map(Confirmation::Granted);
+impl ConfirmSteps {
+    /// Returns the steps under a policy.
+    #[must_use]
+    pub const fn new(policy: ConfirmPolicy) -> Self {
+        Self { policy }
     }
-    let last = match &mut pending.style {
-        Style::TypedCode { tries, .. } => {
-            *tries = tries.saturating_add(1);
-            *tries >= policy.code_tries
-        }
-        _ => true,
-    };
-    if last {
-        pending.spend(false);
+
+    /// Returns the policy.
+    #[must_use]
+    pub const fn policy(&self) -> &ConfirmPolicy {
+        &self.policy
     }
-    list.put(draft)?;
-    deny(draft, binding, if bound { Reason::Wrong } else { Reason::Unbound });
-    Ok(Confirmation::Denied(Denial { charge: None, last }))
-}
 
-/// Denies where no code waits to be typed. Nothing is charged; only the first attempt on what has expired, was made void
-/// or spent is an event, so a flood of them writes nothing.
-pub(crate) fn stale(
-    draft: &mut Draft<'_>,
-    mut list: Confirmations,
-    moment: &Moment,
-    binding: &Binding,
-    label: Label,
-    typed: &str,
-) -> Result<Confirmation<Grant>, StepError> {
-    let reason = list.at(&binding.place).and_then(|pending| match pending.void(moment) {
-        Some(reason) => Some(reason),
-        // The longest code has 19 bytes; more is no replay.
-        None => (typed.len() <= TYPED_LEN && pending.is_replay(label, typed.as_bytes())).then_some(Reason::Replayed),
-    });
-    if let Some(reason) = reason {
-        if reason != Reason::Replayed {
-            list.remove(&binding.place);
-        }
-        list.put(draft)?;
-        deny(draft, binding, reason);
+    /// Asks for a code to be shown and typed back: always a new one, with tries of its own, which voids the one before.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is pending that was not before.
+    pub fn ask_code_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &A,
+        session: &[u8],
+    ) -> Result<Tentative<TypedCode>, StepError> {
+        let binding = Binding::of(draft, action, session)?;
+        typed::ask(draft, &self.policy, &binding)
     }
-    Ok(Confirmation::Denied(Denial::FREE))
-}
 
-/// Begins a wait from now, whatever was pending in this place.
-pub(crate) fn begin_wait(
-    draft: &mut Draft<'_>,
-    policy: &ConfirmPolicy,
-    binding: &Binding,
-) -> Result<Tentative<Wait>, StepError> {
-    let moment = Moment::of(draft)?;
-    let spread = policy.wait_max_seconds.saturating_sub(policy.wait_min_seconds).saturating_add(1);
-    let bound = u32::try_from(spread).unwrap_or(u32::MAX);
-    let seconds = policy.wait_min_seconds.saturating_add(below(draft.entropy(), bound)?.into());
-    let earliest = moment.now.plus(seconds);
-    let latest = earliest.plus(policy.wait_valid_seconds);
-    let cancel = begin(draft, policy, &moment, binding, Style::Wait { earliest }, latest)?;
-    Ok(draft.tentative(Wait { seconds, earliest, latest, cancel }))
-}
-
-/// Confirms after a wait, or begins a new one. The caller has checked the password.
-pub(crate) fn confirm_wait(
-    draft: &mut Draft<'_>,
-    policy: &ConfirmPolicy,
-    binding: &Binding,
-) -> Result<Waiting<Grant, Tentative<Wait>>, StepError> {
-    let moment = Moment::of(draft)?;
-    let mut list = Confirmations::read(draft)?;
-    if let Some(pending) = list.at(&binding.place)
-        && let Style::Wait { earliest } = pending.style
-    {
-        let reason = match pending.void(&moment) {
-            Some(reason) => Some(reason),
-            None if !bool::from(pending.is_bound_to(binding)) => Some(Reason::Unbound),
-            None => (moment.now < earliest).then_some(Reason::Early),
-        };
-        let Some(reason) = reason else {
-            pending.spend(true);
-            list.put(draft)?;
-            return grant(draft, binding).map(Waiting::Granted);
-        };
-        deny(draft, binding, reason);
+    /// Judges a code that was typed back, exactly as typed: nothing is trimmed, case matters. Any text that is not the
+    /// code is a wrong try, and the fifth kills the code. In a session that asked for none nothing is counted.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is counted. [`StepError::GuessInHostTransaction`] in a spending draft.
+    pub fn confirm_code_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: A,
+        session: &[u8],
+        typed: &str,
+    ) -> Result<Confirmation<Tentative<Confirmed<A>>>, StepError> {
+        let binding = Binding::of(draft, &action, session)?;
+        let outcome = typed::confirm(draft, &self.policy, &binding, typed)?;
+        Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
-    begin_wait(draft, policy, binding).map(Waiting::Begun)
+
+    /// Begins a wait of random length, from now on, in the place of one that is pending.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is pending that was not before.
+    pub fn begin_wait_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &A,
+        session: &[u8],
+    ) -> Result<Tentative<Wait>, StepError> {
+        let binding = Binding::of(draft, action, session)?;
+        wait::begin(draft, &self.policy, &binding)
+    }
+
+    /// Confirms, if a wait is over and was not too long ago; else begins a new one from now. The caller has checked the
+    /// password: call this only when it was right, so that a wrong one does no harm to a pending wait.
+    ///
+    /// # Errors
+    /// [`StepError`]; the pending wait stays.
+    pub fn confirm_wait_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: A,
+        session: &[u8],
+    ) -> Result<WaitOutcome<Tentative<Confirmed<A>>, Tentative<Wait>>, StepError> {
+        let binding = Binding::of(draft, &action, session)?;
+        let outcome = wait::confirm(draft, &self.policy, &binding)?;
+        Ok(outcome.map(|grant| prove(grant, binding, action)))
+    }
+
+    /// Asks for a code to be mailed, for a caller who is logged in. Asking again sends a fresh code, which voids the one
+    /// before, and gives back neither tries nor mails.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is sent or counted.
+    pub fn ask_mailed_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &A,
+        session: &[u8],
+    ) -> Result<SendOutcome<Tentative<MailedCode>>, StepError> {
+        let binding = Binding::of(draft, action, session)?;
+        mailed::ask(draft, &self.policy, &binding)
+    }
+
+    /// Sends a fresh code for what [`ask_mailed_in`](Self::ask_mailed_in) started, for a request **without** login:
+    /// that of a session, or without one the newest of the action. Returns `None` if nothing is pending or no mail may go
+    /// out now; the wire answers the same in every case. Such requests get a part of the day's mails only
+    /// ([`RESENDS_PER_DAY`](crate::policy::RESENDS_PER_DAY)), and the fresh code ends when the one before would have.
+    ///
+    /// Without a mail it writes nothing, so those who ask without login neither queue nor hold anybody up.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is sent or counted.
+    pub fn resend_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        session: Option<&[u8]>,
+    ) -> Result<Option<Tentative<MailedCode>>, StepError> {
+        let place = session.map(place::<A>).transpose()?;
+        mailed::resend(draft, &self.policy, A::NAME, place.as_ref())
+    }
+
+    /// Judges a mailed code. A wrong one is charged to [`MAILED_CODE`](crate::policy::MAILED_CODE) and to this
+    /// confirmation; anything but six ASCII digits is no guess, and is neither counted nor stored.
+    ///
+    /// `client` is the credential that the caller came with. One that was right before is not held up by the wrong codes
+    /// of others.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged.
+    pub fn confirm_mailed_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: A,
+        session: &[u8],
+        typed: &str,
+        client: Client,
+    ) -> Result<Confirmation<Tentative<Confirmed<A>>>, StepError> {
+        let binding = Binding::of(draft, &action, session)?;
+        let outcome = mailed::confirm(draft, &self.policy, &binding, typed, client)?;
+        Ok(outcome.map(|grant| prove(grant, binding, action)))
+    }
+
+    /// Returns when the mailed code ends that is pending for this very action in this session, if one is.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn mailed_pending_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &A,
+        session: &[u8],
+    ) -> Result<Option<UnixSeconds>, StepError> {
+        let binding = Binding::of(draft, action, session)?;
+        mailed::pending(draft, &binding)
+    }
+
+    /// Returns what every mailed code of `client` is refused with now, if it is: for a wire that reports a wait before it
+    /// looks at a code. After the clock went back it begins a wait anew, once.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn refuse_mailed_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
+        mailed::refuse(draft, client)
+    }
+
+    /// Withdraws the pending confirmation that a token belongs to. Returns whether there was one; a wrong token changes
+    /// nothing. Call it on POST only: mail scanners follow every link.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is withdrawn.
+    pub fn cancel_in(&self, draft: &mut Draft<'_>, token: &CancelToken) -> Result<bool, StepError> {
+        let mut context = Context::read(draft)?;
+        let Some(action) = context.list.cancel(&context.now, token) else { return Ok(false) };
+        context.put(draft)?;
+        draft.event(Event::new(&CONFIRMATION_CANCELLED).with("action", action.as_str()));
+        Ok(true)
+    }
 }
 
-/// Withdraws what a token belongs to. A wrong token changes nothing.
-pub(crate) fn cancel(draft: &mut Draft<'_>, token: &CancelToken) -> Result<bool, StepError> {
-    let moment = Moment::of(draft)?;
-    let mut list = Confirmations::read(draft)?;
-    let Some(action) = list.cancel(&moment, token) else { return Ok(false) };
-    list.put(draft)?;
-    draft.event(EventKind::ConfirmationCancelled { action });
-    Ok(true)
-}
-
-/// Makes a confirmation pending and gives its cancel token.
-fn begin(
-    draft: &mut Draft<'_>,
-    policy: &ConfirmPolicy,
-    moment: &Moment,
-    binding: &Binding,
-    style: Style,
-    expires: keywright_core::UnixSeconds,
-) -> Result<CancelToken, StepError> {
-    let mut list = Confirmations::read(draft)?;
-    let cancel = CancelToken::random(draft.entropy())?;
-    list.insert(policy, moment, Pending::new(binding, moment, style, expires), &cancel);
-    list.put(draft)?;
-    draft.event(EventKind::ConfirmationAsked { action: binding.action.into() });
-    Ok(cancel)
-}
-
-/// Grants. The caller has put the spent state.
-pub(crate) fn grant(draft: &mut Draft<'_>, binding: &Binding) -> Result<Grant, StepError> {
-    draft.event(EventKind::ConfirmationGranted { action: binding.action.into() });
-    Ok(draft.tentative(()))
-}
-
-pub(crate) fn deny(draft: &mut Draft<'_>, binding: &Binding, reason: Reason) {
-    draft.event(EventKind::ConfirmationDenied { action: binding.action.into(), reason });
+fn prove<A: Action>(grant: Grant, binding: Binding, action: A) -> Tentative<Confirmed<A>> {
+    grant.map(|()| Confirmed::new(binding.account, action))
 }

@@ -1,7 +1,6 @@
 //! Cancel tokens.
 
-use keywright_confirm::{CancelToken, Sending};
-use keywright_core::EventKind;
+use keywright_confirm::{CancelToken, SendOutcome};
 
 use crate::support::{DELETE, Delete, Mailed, Told, World};
 
@@ -20,7 +19,7 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
                 (wait.cancel_token().to_hex(), String::new())
             }
             _ => match service.ask_mailed(account, &DELETE, b"s").await.unwrap() {
-                Sending::Send(code) => (code.cancel_token().to_hex(), code.expose().to_owned()),
+                SendOutcome::Send(code) => (code.cancel_token().to_hex(), code.expose().to_owned()),
                 held => panic!("{held:?}"),
             },
         };
@@ -36,8 +35,8 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
                 assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(50), "cancelling refills nothing");
             }
         }
-        let cancelled = EventKind::ConfirmationCancelled { action: "test.delete".into() };
-        assert_eq!(world.events().await.iter().filter(|kind| **kind == cancelled).count(), 1);
+        let cancelled = "confirmation_cancelled (action: test.delete)";
+        assert_eq!(world.changes().await.iter().filter(|event| *event == cancelled).count(), 1);
     }
 }
 
@@ -45,12 +44,12 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
 async fn a_wrong_token_changes_nothing() {
     let world = World::new().await;
     let code = world.ask_code(&DELETE, b"s").await;
-    let before = world.revisions().await;
+    let before = world.revision().await;
     for byte in ["00", "ff", "a5"] {
         let token = CancelToken::parse(&byte.repeat(32)).unwrap();
         assert!(!world.confirmations.cancel(&world.account, &token).await.unwrap());
     }
-    assert_eq!(world.revisions().await, before);
+    assert_eq!(world.revision().await, before);
     assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use keywright_confirm::{CancelToken, ConfirmError, Confirmation, Confirmations, Waiting};
+use keywright_confirm::{CancelToken, ConfirmError, Confirmation, Confirmations, SendOutcome, WaitOutcome};
+use keywright_core::Client;
 use keywright_store::TransactError;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -62,7 +63,7 @@ async fn nist_3_1_3_2_of_64_right_mailed_codes_one_is_granted_and_none_charged()
     let code = world.ask_mailed(&DELETE, b"s").await.sent();
     let told = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), code.clone());
-        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, None).await?)) }
+        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, Client::unknown()).await?)) }
     })
     .await;
     assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
@@ -76,7 +77,7 @@ async fn of_64_at_the_end_of_a_wait_one_is_granted() {
     world.set(earliest);
     let granted = crowd(&world, |_, server| {
         let account = world.account.clone();
-        async move { Ok(matches!(server.confirm_wait(&account, DELETE, b"s").await?, Waiting::Granted(_))) }
+        async move { Ok(matches!(server.confirm_wait(&account, DELETE, b"s").await?, WaitOutcome::Granted(_))) }
     })
     .await;
     assert_eq!(granted.iter().filter(|granted| **granted).count(), 1);
@@ -115,7 +116,7 @@ async fn asvs_6_6_3_parallel_guesses_do_not_outrun_the_limit() {
     let code = world.ask_mailed(&DELETE, b"s").await.sent();
     let told = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), wrong(&code));
-        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, None).await?)) }
+        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, Client::unknown()).await?)) }
     })
     .await;
     let charged = told.iter().filter(|told| matches!(told, Told::Charged(..))).count();
@@ -139,7 +140,7 @@ async fn of_64_asks_one_mail_goes_out() {
         let account = world.account.clone();
         async move {
             let sending = server.ask_mailed(&account, &DELETE, b"s").await?;
-            Ok(matches!(sending, keywright_confirm::Sending::Send(_)))
+            Ok(matches!(sending, SendOutcome::Send(_)))
         }
     })
     .await;

@@ -2,14 +2,29 @@
 
 use std::sync::Arc;
 
-use keywright_confirm::{Action, ConfirmPolicy, Confirmation, Confirmations, Sending, Waiting};
-use keywright_core::{AccountId, EventKind, Keyring, ManualClock, SecretBytes, SharedRng, UnixSeconds};
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Root, StepError};
+use keywright_confirm::{Action, ConfirmError, ConfirmPolicy, Confirmation, Confirmations, SendOutcome, WaitOutcome};
+use keywright_core::{
+    AccountId, Client, Clock, EventChain, EventKind, Keyring, ManualClock, SecretBytes, Severity, SharedRng,
+    UnixSeconds,
+};
+use keywright_store::{
+    Draft, Driver, MemoryStore, Partition, RecordStore, Revision, StepError, StoredEvent, TransactError,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// 2023-11-14, far from both ends of time.
 pub(crate) const START: u64 = 1_700_000_000;
+
+/// What the tests do beside confirmations.
+static TEST_CHANGE: EventKind = EventKind::change("test_change", Severity::Info, "a test changed something");
+
+/// Moves one of the epochs.
+pub(crate) type MoveEpoch = fn(&mut Draft<'_>) -> Result<(), StepError>;
+
+pub(crate) const CREDENTIAL: MoveEpoch = |draft| draft.move_credential_epoch();
+pub(crate) const FACTOR: MoveEpoch = |draft| draft.move_factor_epoch();
+pub(crate) const KEY: MoveEpoch = |draft| draft.move_key_epoch();
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delete {
@@ -56,6 +71,15 @@ fn keyring() -> Keyring {
     Keyring::from_keys(&[key(1)], &key(2)).unwrap()
 }
 
+fn driver(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>, keyring: Keyring, seed: u64) -> Driver {
+    Driver::builder(store.clone(), Arc::new(keyring))
+        .entropy(Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed))))
+        .clock(clock.clone())
+        .slots(keywright_confirm::SLOT_KINDS)
+        .build()
+        .unwrap()
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(ConfirmPolicy::default(), 1).await
@@ -64,10 +88,9 @@ impl World {
     pub(crate) async fn with(policy: ConfirmPolicy, seed: u64) -> Self {
         let store = Arc::new(MemoryStore::new());
         let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-        let driver = Driver::new(store.clone(), Arc::new(keyring()), entropy, clock.clone());
+        let driver = driver(&store, &clock, keyring(), seed);
         let account = AccountId::new("user-1").unwrap();
-        driver.transact(&Partition::account(&account), &[], |draft| draft.create_account()).await.unwrap();
+        driver.ensure_account(&account).await.unwrap();
         let confirmations = Confirmations::new(driver.clone(), policy);
         Self { store, clock, account, driver, confirmations }
     }
@@ -75,13 +98,11 @@ impl World {
     /// Another server on the same store: its own queue, its own generator.
     pub(crate) fn another_server(&self, seed: u64, fence: u64) -> Confirmations {
         let keyring = keyring().with_fence(UnixSeconds::new(fence).unwrap());
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-        let driver = Driver::new(self.store.clone(), Arc::new(keyring), entropy, self.clock.clone());
+        let driver = driver(&self.store, &self.clock, keyring, seed);
         Confirmations::new(driver, self.confirmations.steps().policy().clone())
     }
 
     pub(crate) fn now(&self) -> u64 {
-        use keywright_core::Clock;
         self.clock.now().unwrap().get()
     }
 
@@ -93,29 +114,57 @@ impl World {
         self.clock.advance(seconds);
     }
 
-    pub(crate) async fn move_epoch(&self, change: fn(&mut Root)) {
+    pub(crate) fn partition(&self) -> Partition {
+        Partition::account(&self.account)
+    }
+
+    pub(crate) async fn move_epoch(&self, change: MoveEpoch) {
         let step = |draft: &mut Draft<'_>| {
-            let mut root = draft.root()?;
-            change(&mut root);
-            draft.put_root(&root)
+            draft.event(&TEST_CHANGE);
+            change(draft)
         };
-        self.driver.transact(&Partition::account(&self.account), &[], step).await.unwrap();
+        self.driver.run(&self.partition(), &[], step).await.unwrap();
     }
 
-    /// What the log says, oldest first, without what the account began with.
-    pub(crate) async fn events(&self) -> Vec<EventKind> {
-        let partition = Partition::account(&self.account);
-        let mut events = self.store.events(&partition, None, 10_000).await.unwrap();
-        events.sort_by_key(|(id, _)| *id);
-        events.into_iter().map(|(_, event)| event.kind).filter(|kind| *kind != EventKind::AccountCreated).collect()
+    /// An erase, as an action commits it that was confirmed.
+    pub(crate) async fn erase(&self) {
+        let keep = keywright_confirm::KEEP_ON_ERASE;
+        self.driver.run(&self.partition(), keep, |draft| draft.erase(keep)).await.unwrap();
     }
 
-    /// All that is stored, to see whether anything was written.
-    pub(crate) async fn revisions(&self) -> Vec<Option<keywright_store::Revision>> {
-        use keywright_store::Slot;
-        let slots = [Slot::Root, Slot::Confirmations, Slot::Ledger];
-        let stored = self.store.load(&Partition::account(&self.account), &slots).await.unwrap();
-        stored.into_iter().map(|stored| stored.map(|stored| stored.revision)).collect()
+    /// What the log of changes and grants says of confirmations, oldest first.
+    pub(crate) async fn changes(&self) -> Vec<String> {
+        self.log(EventChain::Changes).await
+    }
+
+    /// What the log of denials says, oldest first.
+    pub(crate) async fn denials(&self) -> Vec<String> {
+        self.log(EventChain::Denials).await
+    }
+
+    async fn log(&self, chain: EventChain) -> Vec<String> {
+        let mut events = self.driver.events(&self.account, chain, None, 1_000).await.unwrap().events;
+        events.retain(|event| !event.kind().starts_with("account_") && event.kind() != "test_change");
+        events.iter().rev().map(ToString::to_string).collect()
+    }
+
+    /// The root's revision: it moves with every write.
+    pub(crate) async fn revision(&self) -> Revision {
+        self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap().revision
+    }
+
+    /// Every event that is stored.
+    pub(crate) async fn stored_events(&self) -> Vec<StoredEvent> {
+        let mut all = Vec::new();
+        for chain in EventChain::ALL {
+            all.extend(self.store.events(&self.partition(), chain, None, 1_000).await.unwrap().events);
+        }
+        all
+    }
+
+    /// A client by the credential that it comes with.
+    pub(crate) fn client(&self, credential: &[u8]) -> Client {
+        Client::credential(self.driver.client_tag(&self.account, credential))
     }
 
     pub(crate) async fn ask_code(&self, action: &impl Action, session: &[u8]) -> String {
@@ -128,23 +177,26 @@ impl World {
 
     pub(crate) async fn ask_mailed(&self, action: &impl Action, session: &[u8]) -> Mailed {
         match self.confirmations.ask_mailed(&self.account, action, session).await.unwrap() {
-            Sending::Send(code) => Mailed::Sent(code.expose().into()),
-            Sending::NotYet { retry_after } => Mailed::NotYet(retry_after),
-            Sending::Exhausted { retry_after } => Mailed::Exhausted(retry_after),
-            other => panic!("{other:?}"),
+            SendOutcome::Send(code) => Mailed::Sent(code.expose().into()),
+            SendOutcome::NotYet { retry_after } => Mailed::NotYet(retry_after),
+            SendOutcome::Exhausted { retry_after } => Mailed::Exhausted(retry_after),
         }
     }
 
+    /// Tries a mailed code, as a client of which nothing is known.
     pub(crate) async fn mailed<A: Action>(&self, action: A, session: &[u8], typed: &str) -> Told {
-        Told::of(self.confirmations.confirm_mailed(&self.account, action, session, typed, None).await.unwrap())
+        self.mailed_from(Client::unknown(), action, session, typed).await
+    }
+
+    pub(crate) async fn mailed_from<A: Action>(&self, client: Client, action: A, session: &[u8], typed: &str) -> Told {
+        Told::of(self.confirmations.confirm_mailed(&self.account, action, session, typed, client).await.unwrap())
     }
 
     /// `None`: granted; else the seconds and the earliest moment of the new wait.
     pub(crate) async fn wait<A: Action>(&self, action: A, session: &[u8]) -> Option<(u64, u64)> {
         match self.confirmations.confirm_wait(&self.account, action, session).await.unwrap() {
-            Waiting::Granted(_) => None,
-            Waiting::Begun(wait) => Some((wait.seconds(), wait.earliest().get())),
-            other => panic!("{other:?}"),
+            WaitOutcome::Granted(_) => None,
+            WaitOutcome::Begun(wait) => Some((wait.seconds(), wait.earliest().get())),
         }
     }
 }
@@ -171,7 +223,6 @@ impl Told {
                 None => Self::Denied,
             },
             Confirmation::Refused(refusal) => Self::Refused(refusal.retry_after()),
-            _ => panic!("a new outcome"),
         }
     }
 }
@@ -198,8 +249,19 @@ pub(crate) fn wrong(code: &str) -> String {
     format!("{head}{}", if last == "1" { "2" } else { "1" })
 }
 
-/// A wrong session is a mistake of the host.
-pub(crate) fn is_misuse<T>(result: Result<T, keywright_confirm::ConfirmError>) -> bool {
-    use keywright_store::TransactError::Step;
-    matches!(result, Err(keywright_confirm::ConfirmError::Transact(Step(StepError::Misuse(_)))))
+pub(crate) fn asked() -> String {
+    "confirmation_asked (action: test.delete)".into()
+}
+
+pub(crate) fn granted() -> String {
+    "confirmation_granted (action: test.delete)".into()
+}
+
+pub(crate) fn denied(reason: &str) -> String {
+    format!("confirmation_denied (action: test.delete, reason: {reason})")
+}
+
+/// An empty session is a mistake of the host.
+pub(crate) fn is_misuse<T>(result: Result<T, ConfirmError>) -> bool {
+    matches!(result, Err(ConfirmError::Transact(TransactError::Step(StepError::Misuse(_)))))
 }

@@ -1,9 +1,8 @@
 //! What voids a pending confirmation.
 
 use keywright_confirm::Action;
-use keywright_store::Root;
 
-use crate::support::{DELETE, Delete, Export, START, Told, World};
+use crate::support::{CREDENTIAL, DELETE, Delete, Export, FACTOR, KEY, Mailed, START, Told, World, wrong};
 
 const OTHER_TARGET: Delete = Delete { target: "vault-8", ..DELETE };
 const OTHER_PARAMETERS: Delete = Delete { parameters: "some", ..DELETE };
@@ -66,25 +65,20 @@ async fn asvs_6_6_2_the_session() {
 
 #[tokio::test]
 async fn both_epochs() {
-    voids(DELETE, SAME, async |world: &World| world.move_epoch(Root::move_credential_epoch).await).await;
-    voids(DELETE, SAME, async |world: &World| world.move_epoch(Root::move_factor_epoch).await).await;
+    voids(DELETE, SAME, async |world: &World| world.move_epoch(CREDENTIAL).await).await;
+    voids(DELETE, SAME, async |world: &World| world.move_epoch(FACTOR).await).await;
 }
 
 #[tokio::test]
 async fn an_erase() {
-    voids(DELETE, SAME, async |world: &World| {
-        let partition = keywright_store::Partition::account(&world.account);
-        let slot = keywright_store::Slot::Confirmations;
-        world.driver.transact(&partition, &[slot], |draft| draft.erase(&[slot])).await.unwrap();
-    })
-    .await;
+    voids(DELETE, SAME, async |world: &World| world.erase().await).await;
 }
 
 #[tokio::test]
 async fn the_key_epoch_does_not() {
     let world = World::new().await;
     let code = world.ask_code(&DELETE, b"s").await;
-    world.move_epoch(Root::move_key_epoch).await;
+    world.move_epoch(KEY).await;
     assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
 }
 
@@ -115,7 +109,7 @@ async fn after_the_clock_went_back_mails_go_out_again_soon() {
     let world = World::new().await;
     world.ask_mailed(&DELETE, b"s").await.sent();
     world.set(START - TEN_YEARS);
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, crate::support::Mailed::NotYet(60));
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(60));
     world.advance(60);
     world.ask_mailed(&DELETE, b"s").await.sent();
 }
@@ -140,7 +134,7 @@ async fn all_reasons_look_the_same() {
         let world = World::new().await;
         let code = world.ask_code(&DELETE, b"s").await;
         let (action, session, typed): (_, &[u8], _) = match case {
-            0 => (DELETE, b"s", crate::support::wrong(&code)),
+            0 => (DELETE, b"s", wrong(&code)),
             1 => (OTHER_TARGET, b"s", code),
             2 => (DELETE, b"x", code),
             3 => {
@@ -148,7 +142,7 @@ async fn all_reasons_look_the_same() {
                 (DELETE, b"s", code)
             }
             _ => {
-                world.move_epoch(Root::move_factor_epoch).await;
+                world.move_epoch(FACTOR).await;
                 (DELETE, b"s", code)
             }
         };

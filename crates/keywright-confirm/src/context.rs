@@ -1,0 +1,112 @@
+//! What a step works on: the moment, what is pending, what has been used up.
+
+use keywright_core::Event;
+use keywright_store::{Draft, StepError, Tentative};
+
+use crate::action::Binding;
+use crate::code::{CancelToken, Label, TYPED_LEN};
+use crate::events::{CONFIRMATION_ASKED, CONFIRMATION_DENIED, CONFIRMATION_GRANTED, Reason};
+use crate::outcome::{Confirmation, Denial};
+use crate::policy::ConfirmPolicy;
+use crate::state::{Counts, Now, Pending, PendingList};
+use crate::told::Repeated;
+
+/// A grant, before the proof is made of it.
+pub(crate) type Grant = Tentative<()>;
+
+/// One account's confirmations, as one attempt of a step sees them.
+pub(crate) struct Context {
+    pub(crate) now: Now,
+    pub(crate) list: PendingList,
+    pub(crate) counts: Counts,
+}
+
+impl Context {
+    pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
+        Ok(Self { now: Now::of(draft)?, list: PendingList::read(draft)?, counts: Counts::read(draft)? })
+    }
+
+    /// Stages both records, and tells what was only counted and whose hour is over.
+    pub(crate) fn put(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        for (action, what, times) in self.counts.told.take_untold(self.now.at) {
+            draft.event(repeated(&action, what, times));
+        }
+        self.list.put(draft)?;
+        self.counts.put(draft)
+    }
+
+    /// Makes a confirmation pending, with a cancel token.
+    pub(crate) fn begin(
+        &mut self,
+        draft: &mut Draft<'_>,
+        policy: &ConfirmPolicy,
+        pending: Pending,
+        cancel: &CancelToken,
+    ) -> Result<(), StepError> {
+        self.asked(draft, &pending.action);
+        self.list.insert(policy, &self.now, pending, cancel);
+        self.put(draft)
+    }
+
+    /// Spends what is pending in a place and grants.
+    pub(crate) fn grant(&mut self, draft: &mut Draft<'_>, binding: &Binding) -> Result<Grant, StepError> {
+        if let Some(pending) = self.list.at(&binding.place) {
+            pending.spend(true);
+        }
+        self.put(draft)?;
+        draft.event(Event::new(&CONFIRMATION_GRANTED).with("action", binding.action));
+        Ok(draft.tentative(()))
+    }
+
+    /// Tells that a confirmation was asked for, or counts it. The counts have to be put.
+    pub(crate) fn asked(&mut self, draft: &mut Draft<'_>, action: &str) {
+        self.tell(draft, action, Repeated::Asked);
+    }
+
+    /// Tells a denial, or counts it. The counts have to be put.
+    pub(crate) fn denied(&mut self, draft: &mut Draft<'_>, binding: &Binding, reason: Reason) {
+        self.tell(draft, binding.action, Repeated::Denied(reason));
+    }
+
+    fn tell(&mut self, draft: &mut Draft<'_>, action: &str, what: Repeated) {
+        if let Some(earlier) = self.counts.told.tell(action, what, self.now.at) {
+            draft.event(repeated(action, what, earlier));
+        }
+    }
+
+    /// Denies where no code waits to be typed. Nothing is charged; only the first attempt on what has expired, was made
+    /// void or spent is told, so a flood of them writes nothing.
+    pub(crate) fn stale<C>(
+        mut self,
+        draft: &mut Draft<'_>,
+        binding: &Binding,
+        label: Label,
+        typed: &str,
+    ) -> Result<Confirmation<C>, StepError> {
+        let now = self.now;
+        let reason = self.list.at(&binding.place).and_then(|pending| match pending.void(&now) {
+            Some(reason) => Some(reason),
+            // The longest code has 19 bytes; more is no replay.
+            None if typed.len() > TYPED_LEN => None,
+            None => pending.is_replay(label, typed.as_bytes()).then_some(Reason::Replayed),
+        });
+        if let Some(reason) = reason {
+            if reason != Reason::Replayed {
+                self.list.remove(&binding.place);
+            }
+            self.denied(draft, binding, reason);
+            self.put(draft)?;
+        }
+        Ok(Confirmation::Denied(Denial::FREE))
+    }
+}
+
+fn repeated(action: &str, what: Repeated, earlier: u32) -> Event {
+    let event = match what {
+        Repeated::Asked => Event::new(&CONFIRMATION_ASKED).with("action", action),
+        Repeated::Denied(reason) => {
+            Event::new(&CONFIRMATION_DENIED).with("action", action).with("reason", reason.name())
+        }
+    };
+    if earlier == 0 { event } else { event.with("earlier", earlier) }
+}

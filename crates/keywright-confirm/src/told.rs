@@ -1,0 +1,124 @@
+//! Events that can be brought about at will: told once an hour, counted in between.
+
+use keywright_core::UnixSeconds;
+use serde::{Deserialize, Serialize};
+
+use crate::action::MAX_NAME;
+use crate::events::Reason;
+use crate::policy::TELL_SECONDS;
+
+/// The most tallies of an account, which bounds the stored form. A server has a few actions, and one tally for each and
+/// each reason; should there ever be more, the oldest makes room, and its events are told once too often.
+const MAX_TALLIES: usize = 16;
+
+/// What is told seldom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Repeated {
+    Asked,
+    Denied(Reason),
+}
+
+/// The tallies of an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tallies(Vec<Tally>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Tally {
+    action: String,
+    what: Repeated,
+    /// The last event.
+    at: UnixSeconds,
+    /// How often it happened since then.
+    times: u32,
+}
+
+impl Tallies {
+    /// Whether something becomes an event now: `Some` number of those that were only counted before it. Else it is
+    /// counted.
+    pub(crate) fn tell(&mut self, action: &str, what: Repeated, now: UnixSeconds) -> Option<u32> {
+        // After the clock went back, an event from the future counts as told now (`security.md` § 12).
+        for tally in self.0.iter_mut().filter(|tally| tally.at > now) {
+            tally.at = now;
+        }
+        self.0.retain(|tally| tally.times > 0 || now.since(tally.at) < TELL_SECONDS);
+        let known = self.0.iter().position(|tally| tally.what == what && tally.action == action);
+        if let Some(tally) = known.and_then(|at| self.0.get_mut(at))
+            && now.since(tally.at) < TELL_SECONDS
+        {
+            tally.times = tally.times.saturating_add(1);
+            return None;
+        }
+        let earlier = known.map_or(0, |at| self.0.remove(at).times);
+        if self.0.len() >= MAX_TALLIES {
+            self.0.remove(0);
+        }
+        self.0.push(Tally { action: action.to_owned(), what, at: now, times: 0 });
+        Some(earlier)
+    }
+
+    /// Takes what was only counted and whose hour is over: how often each happened.
+    pub(crate) fn take_untold(&mut self, now: UnixSeconds) -> Vec<(String, Repeated, u32)> {
+        let is_over = |tally: &&mut Tally| tally.times > 0 && now.since(tally.at) >= TELL_SECONDS;
+        let over = self.0.iter_mut().filter(is_over);
+        over.map(|tally| (tally.action.clone(), tally.what, std::mem::take(&mut tally.times))).collect()
+    }
+
+    /// Whether this crate can have written it.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.0.len() <= MAX_TALLIES && self.0.iter().all(|tally| (1..=MAX_NAME).contains(&tally.action.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds::new(1_000_000).unwrap().plus(seconds)
+    }
+
+    #[test]
+    fn one_event_an_hour_for_each_action_and_reason() {
+        let mut tallies = Tallies::default();
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(0)), Some(0));
+        assert_eq!(tallies.tell("b", Repeated::Asked, at(0)), Some(0));
+        assert_eq!(tallies.tell("a", Repeated::Denied(Reason::Wrong), at(0)), Some(0));
+        assert_eq!(tallies.tell("a", Repeated::Denied(Reason::Expired), at(0)), Some(0));
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(1)), None);
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_599)), None);
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_600)), Some(2));
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(7_200)), Some(0));
+    }
+
+    #[test]
+    fn what_was_counted_is_taken_once_when_its_hour_is_over() {
+        let mut tallies = Tallies::default();
+        for nth in 0..3 {
+            tallies.tell("a", Repeated::Asked, at(nth));
+        }
+        tallies.tell("b", Repeated::Asked, at(3));
+        assert_eq!(tallies.take_untold(at(3_599)), []);
+        assert_eq!(tallies.take_untold(at(3_600)), [("a".to_owned(), Repeated::Asked, 2)]);
+        assert_eq!(tallies.take_untold(at(3_600)), []);
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_600)), Some(0));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_silences_for_an_hour_at_most() {
+        let mut tallies = Tallies::default();
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(400_000_000)), Some(0));
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(0)), None);
+        assert_eq!(tallies.tell("a", Repeated::Asked, at(3_600)), Some(1));
+    }
+
+    #[test]
+    fn there_is_room_for_sixteen() {
+        let mut tallies = Tallies::default();
+        for nth in 0..40_u64 {
+            assert_eq!(tallies.tell(&format!("action-{nth}"), Repeated::Asked, at(nth)), Some(0));
+            assert!(tallies.is_bounded());
+        }
+        assert_eq!(tallies.tell("action-39", Repeated::Asked, at(41)), None);
+        assert_eq!(tallies.tell("action-0", Repeated::Asked, at(41)), Some(0), "the oldest was dropped");
+    }
+}

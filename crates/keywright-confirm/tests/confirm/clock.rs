@@ -1,0 +1,165 @@
+//! `security.md` § 12: after any history of clock jumps, whatever is told as a wait ends when it says.
+
+use keywright_confirm::ConfirmPolicy;
+use keywright_core::Client;
+use proptest::prelude::*;
+
+use crate::support::{DELETE, Delete, Mailed, Told, World, wrong};
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Clock(i64),
+    AskCode(u8),
+    AskMailed(u8),
+    Resend,
+    WrongMailed(u8),
+    WrongCode(u8),
+    Wait(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let jump = prop::sample::select(vec![
+        1,
+        -1,
+        29,
+        60,
+        -60,
+        599,
+        601,
+        3_600,
+        -3_600,
+        86_399,
+        86_400,
+        -86_400,
+        315_576_000,
+        -315_576_000,
+        3_155_760_000,
+    ]);
+    let session = || 0..4_u8;
+    prop_oneof![
+        4 => jump.prop_map(Step::Clock),
+        1 => session().prop_map(Step::AskCode),
+        4 => session().prop_map(Step::AskMailed),
+        2 => Just(Step::Resend),
+        4 => session().prop_map(Step::WrongMailed),
+        1 => session().prop_map(Step::WrongCode),
+        1 => session().prop_map(Step::Wait),
+    ]
+}
+
+async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
+    let seconds = if day { 86_400 } else { 600 };
+    let world = World::with(ConfirmPolicy::builder().mailed_seconds(seconds).build().unwrap(), seed).await;
+    for step in steps {
+        match step {
+            Step::Clock(jump) => world.set(world.now().saturating_add_signed(jump)),
+            Step::AskCode(session) => drop(world.ask_code(&DELETE, &[session]).await),
+            Step::AskMailed(session) => drop(world.ask_mailed(&DELETE, &[session]).await),
+            Step::Resend => drop(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap()),
+            Step::WrongMailed(session) => drop(world.mailed(DELETE, &[session], "000000").await),
+            Step::WrongCode(session) => drop(world.code(DELETE, &[session], "AAAA-AAAA-AAAA-AAAA").await),
+            Step::Wait(session) => drop(world.wait(DELETE, &[session]).await),
+        }
+    }
+    world
+}
+
+/// What is told of mails, twice: a refusal that had to settle a moment has stored it.
+async fn mails_go_out_when_told(world: &World, session: &[u8]) -> String {
+    let left = async || match world.ask_mailed(&DELETE, session).await {
+        Mailed::Sent(code) => Err(code),
+        Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => Ok(seconds),
+    };
+    let first = match left().await {
+        Err(code) => return code,
+        Ok(seconds) => seconds,
+    };
+    assert!((1..=86_400).contains(&first), "{first}");
+    if first > 1 {
+        world.advance(1);
+        assert_eq!(left().await, Ok(first - 1), "told twice, in two ways");
+        world.advance(first - 1);
+    } else {
+        world.advance(first);
+    }
+    match left().await {
+        Err(code) => code,
+        Ok(seconds) => panic!("{first} seconds are over, and now {seconds} are told"),
+    }
+}
+
+/// A guess at a mailed code of which nothing else is known.
+async fn guesses_are_looked_at_when_told(world: &World) {
+    let guess = async || match world.mailed(DELETE, b"nothing is pending here", "000000").await {
+        Told::Refused(seconds) => Some(seconds),
+        Told::Denied => None,
+        other => panic!("{other:?}"),
+    };
+    let Some(first) = guess().await else { return };
+    assert!((1..=3_600).contains(&first), "{first}");
+    world.advance(first);
+    assert_eq!(guess().await, None, "{first} seconds are over");
+}
+
+async fn told_comes_true(seed: u64, day: bool, steps: Vec<Step>) {
+    let world = history(seed, day, steps).await;
+    guesses_are_looked_at_when_told(&world).await;
+    for session in 0..4_u8 {
+        let code = mails_go_out_when_told(&world, &[session]).await;
+        world.mailed(DELETE, &[session], &wrong(&code)).await;
+        guesses_are_looked_at_when_told(&world).await;
+    }
+
+    // The lives that are told are lives.
+    let wait = world.confirmations.begin_wait(&world.account, &DELETE, b"wait").await.unwrap();
+    assert_eq!(wait.earliest().get(), world.now() + wait.seconds());
+    world.advance(wait.seconds());
+    assert_eq!(world.wait(DELETE, b"wait").await, None);
+    let code = world.confirmations.ask_code(&world.account, &DELETE, b"code").await.unwrap();
+    world.set(code.expires().get() - 1);
+    assert_eq!(world.code(DELETE, b"code", code.expose()).await, Told::Granted);
+    let code = mails_go_out_when_told(&world, b"mailed").await;
+    world.advance(599);
+    let owner = world.client(b"the owner's token");
+    guesses_are_looked_at_when_told_by(&world, owner).await;
+    let told = world.mailed_from(owner, DELETE, b"mailed", &code).await;
+    assert!(matches!(told, Told::Granted | Told::Denied), "{told:?}");
+}
+
+/// As above, for a client.
+async fn guesses_are_looked_at_when_told_by(world: &World, client: Client) {
+    if let Told::Refused(seconds) = world.mailed_from(client, DELETE, b"nothing is pending here", "000000").await {
+        world.advance(seconds);
+        assert_eq!(world.mailed_from(client, DELETE, b"nothing is pending here", "000000").await, Told::Denied);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_any_history_of_clocks_what_is_told_comes_true(
+        seed in any::<u64>(), day in any::<bool>(), steps in prop::collection::vec(step(), 1..60),
+    ) {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(told_comes_true(seed, day, steps));
+    }
+}
+
+/// A clock that ran ahead once leaves nothing behind that holds the owner up.
+#[tokio::test]
+async fn ten_years_ahead_and_back_cost_a_day_at_most() {
+    let world = World::new().await;
+    let begun = world.now();
+    world.set(begun + 315_576_000);
+    for nth in 0..10_u8 {
+        let code = world.ask_mailed(&DELETE, &[nth]).await.sent();
+        world.mailed(DELETE, &[nth], &wrong(&code)).await;
+        world.advance(60);
+    }
+    world.set(begun);
+    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(86_400));
+    assert!(matches!(world.mailed(DELETE, b"s", "000000").await, Told::Refused(1..=3_600)));
+    world.advance(86_400);
+    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+}

@@ -1,0 +1,86 @@
+//! The two records: what is lost with each, and what their size is bounded by.
+
+use keywright_confirm::{ConfirmError, KEEP_ON_ERASE, SLOT_KINDS, SLOTS};
+use keywright_store::{Batch, Damage, RecordStore, Revision, SlotName, StepError, TransactError, Write};
+
+use crate::support::{DELETE, Mailed, START, Told, World};
+
+impl World {
+    fn pending() -> SlotName {
+        SLOTS[0]
+    }
+
+    fn counts() -> SlotName {
+        KEEP_ON_ERASE[0]
+    }
+
+    /// Deletes a record behind the back of all services, as somebody who writes the database could.
+    async fn lose(&self, slot: SlotName) {
+        let root = self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap();
+        let aside = Revision::from_bytes([0xee; 16]);
+        let lose = Write { delete: vec![slot], ..Write::root(aside, root.body.clone()) };
+        self.store.commit(Batch::new(self.partition(), Some(root.revision), lose).unwrap()).await.unwrap();
+        let back = Write::root(root.revision, root.body);
+        self.store.commit(Batch::new(self.partition(), Some(aside), back).unwrap()).await.unwrap();
+    }
+
+    async fn size(&self, slot: SlotName) -> usize {
+        let stored = self.store.load(&self.partition(), &[slot]).await.unwrap();
+        stored.records[0].as_ref().map_or(0, |body| body.len())
+    }
+}
+
+/// Their names are stored.
+#[test]
+fn one_record_expires_and_one_lasts() {
+    let kinds = SLOT_KINDS.iter().map(|kind| (kind.name().to_string(), kind.most(), kind.is_expiring()));
+    let expected = [("confirm-pending".to_owned(), 1, true), ("confirm-counts".to_owned(), 1, false)];
+    assert_eq!(kinds.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn without_what_is_pending_everything_is_denied_and_nothing_is_given_back() {
+    let world = World::new().await;
+    let typed = world.ask_code(&DELETE, b"typed").await;
+    let mailed = world.ask_mailed(&DELETE, b"mailed").await.sent();
+    let (_, earliest) = world.wait(DELETE, b"wait").await.unwrap();
+    world.lose(World::pending()).await;
+    world.set(earliest);
+    assert_eq!(world.code(DELETE, b"typed", &typed).await, Told::Denied);
+    assert_eq!(world.mailed(DELETE, b"mailed", &mailed).await, Told::Denied);
+    assert!(world.wait(DELETE, b"wait").await.is_some());
+    let left = START + 60 - world.now();
+    assert_eq!(world.ask_mailed(&DELETE, b"mailed").await, Mailed::NotYet(left), "the mail is still counted");
+}
+
+#[tokio::test]
+async fn lost_counts_are_an_integrity_error() {
+    let world = World::new().await;
+    let mailed = world.ask_mailed(&DELETE, b"s").await.sent();
+    world.lose(World::counts()).await;
+    let damage = |error: ConfirmError| match error {
+        ConfirmError::Transact(TransactError::Step(StepError::Damaged(Damage::Record(slot)))) => slot,
+        other => panic!("{other:?}"),
+    };
+    let (service, account) = (&world.confirmations, &world.account);
+    let client = keywright_core::Client::unknown();
+    let outcome = service.confirm_mailed(account, DELETE, b"s", &mailed, client).await;
+    assert_eq!(damage(outcome.unwrap_err()), World::counts());
+    assert_eq!(damage(service.ask_mailed(account, &DELETE, b"s").await.unwrap_err()), World::counts());
+    assert_eq!(damage(service.ask_code(account, &DELETE, b"s").await.unwrap_err()), World::counts());
+}
+
+/// Whatever a session asks for in a year, two records stay small.
+#[tokio::test]
+async fn a_year_of_requests_leaves_two_small_records() {
+    let world = World::new().await;
+    for quarter in 0..365 * 4_u32 {
+        let session = quarter.to_be_bytes();
+        world.ask_code(&DELETE, &session).await;
+        world.code(DELETE, &session, "AAAA-AAAA-AAAA-AAAA").await;
+        world.ask_mailed(&DELETE, &session).await;
+        world.advance(6 * 3_600);
+    }
+    let sizes = (world.size(World::pending()).await, world.size(World::counts()).await);
+    assert!(sizes.0 < 2_048 && sizes.1 < 2_048, "{sizes:?}");
+}
