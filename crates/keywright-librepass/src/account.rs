@@ -1,17 +1,21 @@
 //! The user's record: address, public key, parameters, hint, and whether the address is verified.
 
-use keywright_core::UnixSeconds;
+use keywright_core::{Attempt, Client, ClientTag, Generation, UnixSeconds};
 use keywright_store::names::{self, NameIndex};
-use keywright_store::{Draft, Record, Slot, StepError};
+use keywright_store::{Draft, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::address::Address;
 use crate::error::ApiError;
+use crate::guard::SHARED_KEY;
 use crate::policy::{LINK_SECONDS, MAILS_PER_DAY, MAX_HINT};
 use crate::{ArgonParameters, PublicKey};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// What an account is logged in to with.
+pub(crate) const CREDENTIAL: Slot<Credential> = Slot::lasting("lp-credential");
 
 /// What the account is logged in to with. Not `Debug`: hint and public key help whoever guesses at the password.
 #[derive(Serialize, Deserialize)]
@@ -21,7 +25,9 @@ pub(crate) struct Credential {
     pub(crate) hint: Option<String>,
     pub(crate) parameters: ArgonParameters,
     #[serde(with = "crate::keys::stored")]
-    pub(crate) public_key: PublicKey,
+    public_key: PublicKey,
+    /// Which of the account's successive keys this is, for the guess ledger.
+    generation: Generation,
     pub(crate) verification: Verification,
     /// The registration, or the last change of the password.
     pub(crate) changed: UnixSeconds,
@@ -30,14 +36,21 @@ pub(crate) struct Credential {
 }
 
 /// Whether somebody has opened the link that was mailed to the address.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verification {
     Verified,
+    /// The address is not the account's yet.
     Waiting {
         /// The hash of the code that the newest link carries.
         code: [u8; 32],
-        /// From here on the link opens nothing, and the address is free for others.
+        /// From here on the link opens nothing.
         until: UnixSeconds,
+        /// Where the registration came from, for the mail.
+        origin: Option<String>,
+    },
+    /// Another account verified the address first. Only the code is kept, so that its link is answered.
+    Superseded {
+        code: [u8; 32],
     },
 }
 
@@ -51,15 +64,27 @@ pub(crate) fn hint(sent: Option<String>) -> Result<Option<String>, ApiError> {
 
 impl Verification {
     /// Waits for a code from now on.
-    pub(crate) fn waiting(code: [u8; 32], now: UnixSeconds) -> Self {
-        Self::Waiting { code, until: now.plus(LINK_SECONDS) }
+    pub(crate) fn waiting(code: [u8; 32], origin: Option<String>, now: UnixSeconds) -> Self {
+        Self::Waiting { code, until: now.plus(LINK_SECONDS), origin }
     }
 
     /// Whether this is the code that is waited for, and it is time. One from the future or from before the fence is void.
     pub(crate) fn is_opened_by(&self, code: &[u8; 32], now: UnixSeconds, fence: UnixSeconds) -> bool {
-        let Self::Waiting { code: expected, until } = self else { return false };
+        let Self::Waiting { code: expected, until, .. } = self else { return false };
         let timely = now < *until && *until <= now.plus(LINK_SECONDS) && until.minus(LINK_SECONDS) >= fence;
         timely & bool::from(expected.ct_eq(code))
+    }
+
+    /// Whether this is the code of a registration that another account was faster than.
+    pub(crate) fn is_superseded(&self, code: &[u8; 32]) -> bool {
+        matches!(self, Self::Superseded { code: expected } if bool::from(expected.ct_eq(code)))
+    }
+
+    /// Ends the wait, because another account verified the address. Returns whether it waited.
+    pub(crate) fn supersede(&mut self) -> bool {
+        let Self::Waiting { code, .. } = self else { return false };
+        *self = Self::Superseded { code: *code };
+        true
     }
 }
 
@@ -73,11 +98,12 @@ impl Credential {
         hint: Option<String>,
         parameters: ArgonParameters,
         public_key: PublicKey,
+        generation: Generation,
         verification: Verification,
         now: UnixSeconds,
     ) -> Self {
         let address = address.as_str().to_owned();
-        Self { address, hint, parameters, public_key, verification, changed: now, mailed: Vec::new() }
+        Self { address, hint, parameters, public_key, generation, verification, changed: now, mailed: Vec::new() }
     }
 
     /// The account's record; `None` for an account that never was, or is gone.
@@ -86,7 +112,7 @@ impl Credential {
             Err(StepError::NoAccount) => return Ok(None),
             root => root?,
         };
-        draft.read(Slot::Credential)
+        draft.read(CREDENTIAL)
     }
 
     /// The record, if the account still owns the name it was found by: a look-up alone proves nothing.
@@ -96,23 +122,53 @@ impl Credential {
     }
 
     pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        draft.put(Slot::Credential, self, None)
+        draft.put(CREDENTIAL, self)
     }
 
     /// The address. What is stored was parsed before: `None` is damage.
     pub(crate) fn address(&self) -> Result<Address, StepError> {
-        Address::parse(&self.address).ok_or(StepError::Decode(Slot::Credential))
+        Address::parse(&self.address).ok_or(StepError::Decode(CREDENTIAL.name()))
     }
 
     pub(crate) fn set_address(&mut self, address: &Address) {
         address.as_str().clone_into(&mut self.address);
     }
 
+    /// The public half of the user's key.
+    pub(crate) const fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Which of the account's keys this is.
+    pub(crate) const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// A guess of a client at the shared key, as the ledger has it.
+    pub(crate) const fn attempt(&self, client: Client) -> Attempt {
+        Attempt::new(SHARED_KEY, self.generation, client)
+    }
+
+    /// Puts another key in the place of the present one; the ledger of its guesses starts anew. Those in `changed_by` made
+    /// the change and are known from the start.
+    pub(crate) fn replace_key(
+        &mut self,
+        draft: &mut Draft<'_>,
+        public_key: &PublicKey,
+        changed_by: &[ClientTag],
+    ) -> Result<(), StepError> {
+        let generation = Generation::random(draft.entropy())?;
+        guess::renew(draft, SHARED_KEY, self.generation, generation, changed_by)?;
+        self.generation = generation;
+        self.public_key = public_key.duplicate();
+        Ok(())
+    }
+
     pub(crate) const fn is_verified(&self) -> bool {
         matches!(self.verification, Verification::Verified)
     }
 
-    /// Counts a mail that anybody can ask for; if the day's are used up, gives the seconds until the next.
+    /// Counts a mail that anybody can ask for; if the day's are used up, returns the seconds until the next.
     pub(crate) fn book_mail(&mut self, now: UnixSeconds) -> Result<(), u64> {
         // After the clock went back, what lies in the future begins once more now.
         self.mailed.iter_mut().filter(|at| **at > now).for_each(|at| *at = now);
@@ -135,7 +191,7 @@ mod tests {
     #[test]
     fn a_code_opens_for_a_day_and_not_from_elsewhere_in_time() {
         let (made, code) = (UnixSeconds::EPOCH.plus(1_000_000), [7; 32]);
-        let waiting = Verification::waiting(code, made);
+        let mut waiting = Verification::waiting(code, None, made);
         let fence = UnixSeconds::EPOCH;
         for (now, opens) in
             [(made, true), (made.plus(86_399), true), (made.plus(86_400), false), (made.minus(1), false)]
@@ -145,6 +201,9 @@ mod tests {
         assert!(!waiting.is_opened_by(&[8; 32], made, fence));
         assert!(!waiting.is_opened_by(&code, made, made.plus(1)));
         assert!(!Verification::Verified.is_opened_by(&code, made, fence));
+        assert!(!waiting.is_superseded(&code));
+        assert!(waiting.supersede() && waiting.is_superseded(&code) && !waiting.is_superseded(&[8; 32]));
+        assert!(!waiting.is_opened_by(&code, made, fence) && !waiting.supersede());
     }
 
     #[test]
@@ -161,8 +220,15 @@ mod tests {
         let start = UnixSeconds::EPOCH.plus(1_000_000);
         let key = PrivateKey::random(&SystemEntropy).unwrap().public_key();
         let address = Address::parse("a@b.co").unwrap();
-        let mut credential =
-            Credential::new(&address, None, ArgonParameters::default(), key, Verification::Verified, start);
+        let mut credential = Credential::new(
+            &address,
+            None,
+            ArgonParameters::default(),
+            key,
+            Generation::from_u64(1),
+            Verification::Verified,
+            start,
+        );
         for n in 0..10 {
             assert_eq!(credential.book_mail(start.plus(n)), Ok(()));
         }

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use keywright_core::{Keyring, KeyringError};
+use keywright_core::Keyring;
+use keywright_store::Partition;
 use keywright_store::names::NameIndex;
 
 /// The purpose under which addresses are hashed.
 const PURPOSE: &str = "address";
+/// The purpose under which they are hashed where registrations wait for them.
+const WAITING_PURPOSE: &str = "waiting-address";
 /// The longest address, in bytes (RFC 5321 § 4.5.3.1.3: a path of 256 with its brackets).
 const MAX_ADDRESS: usize = 254;
 /// The longest part before the `@`, in bytes (RFC 5321 § 4.5.3.1.1).
@@ -41,8 +44,13 @@ impl Address {
     }
 
     /// Where the name lies. The text itself is nowhere in a key.
-    pub(crate) fn index(&self, keyring: &Keyring) -> Result<NameIndex, KeyringError> {
+    pub(crate) fn index(&self, keyring: &Keyring) -> NameIndex {
         NameIndex::derive(keyring, PURPOSE, self.0.as_bytes())
+    }
+
+    /// Where the registrations lie that wait for it.
+    pub(crate) fn waiting_partition(&self, keyring: &Keyring) -> Partition {
+        NameIndex::derive(keyring, WAITING_PURPOSE, self.0.as_bytes()).partition()
     }
 }
 

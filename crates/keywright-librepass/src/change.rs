@@ -7,35 +7,52 @@
 
 mod body;
 
-use keywright_core::{AccountId, EventKind};
-use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission};
-use keywright_store::due::DueTask;
-use keywright_store::names::{self, Claimed, NameIndex, Released};
-use keywright_store::{Draft, Receipt, Revision, Slot, StageId, StepError, Tentative, WrongReceipt};
+use keywright_core::{AccountId, ClientTag};
+use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission, VAULT_SLOTS};
+use keywright_store::guess::LEDGER;
+use keywright_store::names::{self, Claimed, NAMES, NameIndex, Released};
+use keywright_store::{
+    Draft, Plain, Receipt, Release, Revision, SlotName, StageId, StepError, Tentative, WrongReceipt,
+};
 
 pub(crate) use body::{ChangeOfAddress, ChangeOfPassword, Keys};
 
-use crate::account::{Credential, Verification};
+use crate::PublicKey;
+use crate::account::{CREDENTIAL, Credential, Verification};
 use crate::address::Address;
 use crate::error::ApiError;
-use crate::guard::{Proof, SharedDoor};
+use crate::events::ADDRESS_CHANGED;
+use crate::guard::{KeyCheck, Proof, Sender};
 use crate::host::Host;
 use crate::mails::{self, Kind};
+use crate::network::Network;
+use crate::pending::{self, PENDING};
 use crate::service::{Caller, Failure, Parts};
-use crate::tokens::{self, Login};
-use crate::{PublicKey, pending};
+use crate::tokens::{self, Login, TOKENS};
 
 /// What a change touches, but for the token itself.
-pub(crate) const SLOTS: [Slot; 8] = [
-    Slot::Credential,
-    Slot::Ledger,
-    Slot::VaultHead,
-    Slot::Held,
-    Slot::PendingAddress,
-    Slot::Names,
-    Slot::Tokens,
-    Slot::Due,
-];
+pub(crate) const SLOTS: [SlotName; 7] = {
+    let [vault, held] = VAULT_SLOTS;
+    [CREDENTIAL.name(), LEDGER.name(), vault, held, PENDING.name(), NAMES.name(), TOKENS.name()]
+};
+
+/// Who makes a change, and from where.
+#[derive(Clone, Copy)]
+pub(crate) struct Changer<'c> {
+    pub(crate) caller: &'c Caller,
+    pub(crate) network: Option<Network>,
+}
+
+impl Changer<'_> {
+    /// Who is known at the new key from the start: the login that made the change, and its network, because the change
+    /// ends every login.
+    pub(crate) fn tags(&self, draft: &Draft<'_>, login: &Login) -> Vec<ClientTag> {
+        let client = login.client(draft, self.network);
+        let mut tags: Vec<ClientTag> = client.tag().into_iter().chain(client.network_tag()).collect();
+        tags.dedup();
+        tags
+    }
+}
 
 /// What became of a request behind the old key.
 enum Entry<T> {
@@ -47,18 +64,22 @@ enum Entry<T> {
     Refused(ApiError),
 }
 
+impl<T: Release> Release for Entry<T> {
+    type Released = Entry<T::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Done(done) => Entry::Done(done.release(receipt)?),
+            Self::Denied(error) => Entry::Denied(error),
+            Self::Refused(error) => Entry::Refused(error),
+        })
+    }
+}
+
 /// The vault's revision that a batch must be of: the one that the token has read last (`decisions.md` 28). Of a token
 /// that never read it is that of the request's arrival, so that even there nothing is overwritten that somebody writes
 /// while the change is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Known(Option<Revision>);
-
-impl Known {
-    fn at(draft: &mut Draft<'_>, login: &Login) -> Result<Self, StepError> {
-        let arrival = draft.revision(Slot::VaultHead)?;
-        Ok(Self(login.head().or(arrival)))
-    }
-}
 
 /// Who may take an address.
 pub(crate) enum Taking {
@@ -66,29 +87,26 @@ pub(crate) enum Taking {
     Owned,
     /// Nobody else, as long as the intent stands.
     Claimed(Claimed),
+    /// The intent stands no more: another request or account was faster.
+    Overtaken,
     /// Another account has it.
     Taken,
 }
 
-/// What an account that has moved to an address leaves to do.
-pub(crate) struct Moved {
-    pub(crate) tasks: Vec<DueTask>,
-    released: Option<Tentative<Released>>,
-}
-
 impl<H: Host> Parts<H> {
-    /// The old key, then the new one. A right one is told after a commit only, which writes nothing; it is forgiven with
-    /// the change. `look` says what else is to be known of the account.
+    /// The old key, then the new one. That the old one is right is known outside after a commit only, which writes nothing;
+    /// it is forgiven with the change. `look` returns what else is to be known of the account.
     pub(crate) async fn check_keys<T: Copy + Send>(
         &self,
-        caller: &Caller,
+        changer: Changer<'_>,
         keys: &Keys,
         look: impl Fn(&mut Draft<'_>) -> Result<T, StepError> + Send + Sync,
     ) -> Result<(Known, T), Failure> {
-        let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
+        let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
             let judged = draft.judge(|draft| {
-                self.enter(draft, door, caller, keys, |draft, login, _| {
-                    Ok(Ok((Known::at(draft, login)?, look(draft)?)))
+                self.enter(draft, check, changer, keys, |draft, login, _| {
+                    let arrival = self.vaults.steps().revision_in(draft);
+                    Ok(Ok(Plain((Known(login.head().or(arrival)), look(draft)?))))
                 })
             })?;
             match judged.outcome() {
@@ -97,7 +115,7 @@ impl<H: Host> Parts<H> {
                 Entry::Done(seen) => Ok(Entry::Done(*seen)),
             }
         };
-        let (entry, _) = self.with_shared_key(caller.account(), &slots(caller), step).await?;
+        let entry = self.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
         let seen = entry.granted()?;
         // It opens nothing yet, so a wrong one is not charged.
         if !self.are_a_pair(&keys.new_public, &keys.new_shared).await? {
@@ -121,37 +139,37 @@ impl<H: Host> Parts<H> {
     }
 
     /// Commits a change: token and old key are looked at again, then `act` makes it. What `act` refuses writes nothing.
-    pub(crate) async fn commit_change<T: Send>(
+    pub(crate) async fn commit_change<T: Release + Send>(
         &self,
-        caller: &Caller,
+        changer: Changer<'_>,
         keys: &Keys,
         act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError> + Send + Sync,
-    ) -> Result<(T, Receipt), Failure> {
-        let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
-            let judged = draft.judge(|draft| self.enter(draft, door, caller, keys, &act))?;
+    ) -> Result<T::Released, Failure> {
+        let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
+            let judged = draft.judge(|draft| self.enter(draft, check, changer, keys, &act))?;
             match judged.outcome() {
                 Entry::Refused(error) => Ok(Entry::Refused(*error)),
                 Entry::Done(_) | Entry::Denied(_) => draft.stage(judged),
             }
         };
-        let (entry, receipt) = self.with_shared_key(caller.account(), &slots(caller), step).await?;
-        Ok((entry.granted()?, receipt))
+        let entry = self.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
+        entry.granted()
     }
 
     /// Token, old key, then `act`.
     fn enter<T>(
         &self,
         draft: &mut Draft<'_>,
-        door: &SharedDoor<'_>,
-        caller: &Caller,
+        check: &KeyCheck<'_>,
+        changer: Changer<'_>,
         keys: &Keys,
         act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError>,
     ) -> Result<Entry<T>, StepError> {
-        let login = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act);
+        let login = tokens::verify_in(draft, &changer.caller.token)?.filter(Login::may_act);
         let Some(login) = login else { return Ok(Entry::Refused(ApiError::INVALID_TOKEN)) };
         let Some(credential) = Credential::read(draft)? else { return Ok(Entry::Refused(ApiError::INVALID_TOKEN)) };
-        let tag = Some(self.token_tag(login.id()));
-        Ok(match door.judge_in(draft, &credential.public_key, &keys.old, tag, tag)? {
+        let sender = Sender { client: login.client(draft, changer.network), network: changer.network };
+        Ok(match check.judge_in(draft, &credential, &keys.old, &sender)? {
             Proof::Wrong => Entry::Denied(ApiError::SHARED_KEY),
             Proof::Refused { retry_after } => Entry::Denied(ApiError::too_many(retry_after)),
             Proof::Right => match act(draft, &login, credential)? {
@@ -169,24 +187,11 @@ impl<H: Host> Parts<H> {
         }
     }
 
-    /// Sends what is due, and tidies up behind a move. Neither undoes it.
-    pub(crate) async fn finish_move(
-        &self,
-        account: &AccountId,
-        moved: Moved,
-        receipt: &Receipt,
-    ) -> Result<(), WrongReceipt> {
-        self.send(account, &moved.tasks).await;
-        if let Some(released) = moved.released {
-            let released = released.release(receipt)?;
-            if let Err(error) = self.names.let_go(&released).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "an old address is left claimed; nobody believes it"
-                );
-            }
+    /// Tidies up behind an account that gave a name up. The name is free already.
+    pub(crate) async fn drop_claim(&self, released: &Released) {
+        if let Err(error) = self.names.drop_claim(released).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the claim of a name that is free stays behind");
         }
-        Ok(())
     }
 }
 
@@ -206,32 +211,33 @@ impl Taking {
         match self {
             Self::Owned => names::owns(draft, name),
             Self::Claimed(claimed) => names::take(draft, claimed),
-            Self::Taken => Ok(false),
+            Self::Overtaken | Self::Taken => Ok(false),
         }
     }
 }
 
-/// Moves an account to an address that it owns by now: in the draft that swaps or promotes the vault. All logins end.
+/// Moves an account to an address that it owns by now: in the draft that swaps or promotes the vault. All logins end. The
+/// old name comes out, to be dropped.
 pub(crate) fn move_in(
     draft: &mut Draft<'_>,
     mut credential: Credential,
     address: &Address,
     public_key: &PublicKey,
-) -> Result<Moved, StepError> {
+    changed_by: &[ClientTag],
+) -> Result<Option<Tentative<Released>>, StepError> {
     let old = credential.address()?;
     credential.set_address(address);
-    credential.public_key = public_key.duplicate();
+    credential.replace_key(draft, public_key, changed_by)?;
     credential.verification = Verification::Verified;
     credential.put(draft)?;
     tokens::end_all_in(draft)?;
     pending::drop_in(draft)?;
-    draft.event(EventKind::AddressChanged);
+    draft.event(&ADDRESS_CHANGED);
     if old == *address {
-        return Ok(Moved { tasks: Vec::new(), released: None });
+        return Ok(None);
     }
-    let name = old.index(draft.keyring()).map_err(|_| StepError::Crypto)?;
-    let released = names::release(draft, &name)?;
-    Ok(Moved { tasks: vec![mails::add_in(draft, &old, Kind::AddressChanged)?], released })
+    mails::notice_in(draft, &old, Kind::AddressChanged)?;
+    names::release(draft, &old.index(draft.keyring()))
 }
 
 /// Whether a plan still holds for what the token knows: it may have read or written since.
@@ -239,8 +245,8 @@ pub(crate) fn is_known(login: &Login, sealed: &SealedSwap) -> bool {
     login.head().is_none() || login.head() == sealed.head()
 }
 
-fn slots(caller: &Caller) -> Vec<Slot> {
-    SLOTS.into_iter().chain([Slot::Token(*caller.login.id())]).collect()
+fn slots(caller: &Caller) -> Vec<SlotName> {
+    SLOTS.into_iter().chain([caller.login.slot()]).collect()
 }
 
 /// The code of a batch that does not fit (`decisions.md` 35).

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use keywright_core::UnixSeconds;
 use keywright_rekey::{Hex, Limits, id_text, parse_id};
-use keywright_store::{CipherId, Mark};
+use keywright_store::{CipherId, ClientNonce};
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -46,14 +46,14 @@ impl<'b> Sent<'b> {
         if UserId::parse(&self.owner).ok().as_ref() != Some(user) {
             return Err(ApiError::CIPHER);
         }
-        let mark = limits.check(&Hex, &self.protected_data).map_err(|_| ApiError::CIPHER)?;
+        let nonce = limits.check(&Hex, &self.protected_data).map_err(|_| ApiError::CIPHER)?;
         let collection = match self.collection {
             Some(text) => Some(parse_id(&text).ok_or(ApiError::CIPHER)?.0),
             None => None,
         };
         Ok(Incoming {
             id,
-            mark,
+            nonce,
             text: self.protected_data,
             kind: self.kind.unwrap_or(0),
             collection,
@@ -68,7 +68,7 @@ impl<'b> Sent<'b> {
 /// A cipher that was checked.
 pub(crate) struct Incoming<'b> {
     pub(crate) id: CipherId,
-    pub(crate) mark: Mark,
+    pub(crate) nonce: ClientNonce,
     pub(crate) text: Cow<'b, str>,
     kind: i32,
     collection: Option<[u8; 16]>,

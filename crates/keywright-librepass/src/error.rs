@@ -20,6 +20,8 @@ enum Message {
     None,
     Text(&'static str),
     CipherLimit(u64),
+    /// Seconds; negative: behind.
+    ClockOff(i64),
 }
 
 const INVALID_BODY: &str = "LP-Invalid-Body";
@@ -78,6 +80,12 @@ impl ApiError {
         Self { message: Message::CipherLimit(limit), ..Self::bad(INVALID_CIPHER) }
     }
 
+    /// A second factor that would be refused at every log-in, because its device's clock is off by so many seconds. Who
+    /// enrols knows the secret, so this tells nobody anything.
+    pub(crate) const fn clock_off(seconds: i64) -> Self {
+        Self { message: Message::ClockOff(seconds), ..Self::TWO_FACTOR }
+    }
+
     /// A limit of requests, or a wait or lock of the guess ledger: said alike, before anything is looked at.
     pub(crate) const fn too_many(seconds: u64) -> Self {
         let seconds = if seconds == 0 { 1 } else { seconds };
@@ -93,6 +101,12 @@ impl ApiError {
             Message::CipherLimit(limit) => format!(
                 r#"{{"error":"{code}","status":{status},"message":"current ciphers limit per user is {limit}"}}"#
             ),
+            Message::ClockOff(seconds) => {
+                let (off, side) = (seconds.unsigned_abs(), if seconds < 0 { "behind" } else { "ahead" });
+                format!(
+                    r#"{{"error":"{code}","status":{status},"message":"the clock of this device is {off} seconds {side}"}}"#
+                )
+            }
         })
     }
 }
@@ -118,6 +132,12 @@ mod tests {
             (ApiError::TOO_LARGE, 413, "LP-Invalid-Body", Some("request too large")),
             (ApiError::SHARED_KEY, 400, "LP-Invalid-Shared-Secret", None),
             (ApiError::TWO_FACTOR, 400, "LP-Invalid-Two-Factor", None),
+            (
+                ApiError::clock_off(-90),
+                400,
+                "LP-Invalid-Two-Factor",
+                Some("the clock of this device is 90 seconds behind"),
+            ),
             (ApiError::MISSING_CIPHER, 400, "LP-Missing-Cipher", None),
             (ApiError::CIPHER, 400, "LP-Invalid-Cipher", Some("validation failed")),
             (ApiError::cipher_limit(500), 400, "LP-Invalid-Cipher", Some("current ciphers limit per user is 500")),

@@ -1,15 +1,21 @@
-//! The door of the shared key, and who stands before it.
+//! Judging a shared key, and who sends it.
 
 use std::sync::Arc;
 
-use keywright_core::{AccountId, DeviceTag, Door, LedgerPolicy, Strength};
-use keywright_store::guess::{self, Guess, Guesser, Look};
-use keywright_store::{Draft, Partition, Receipt, Slot, StepError};
+use keywright_core::{AccountId, Attempt, Client, Generation, SecretKind};
+use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::{Draft, Partition, Release, SlotName, StepError};
+use keywright_wire::frame;
 
+use crate::account::Credential;
 use crate::host::Host;
+use crate::network::Network;
 use crate::request::Input;
 use crate::service::{Failure, Parts};
-use crate::{PublicKey, ServerKeys, SharedKey};
+use crate::{PublicKey, ServerKeys, SharedKey, unlock};
+
+/// The kind of secret that a shared key is, in the account's guess ledger.
+pub const SHARED_KEY: SecretKind = SecretKind::new("shared-key");
 
 /// How a sent shared key was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,83 +24,122 @@ pub(crate) enum Proof {
     Right,
     /// It is not; charged.
     Wrong,
-    /// Not looked at: a wait or a lock.
+    /// Not looked at: guesses are paused, or shut.
     Refused {
         /// Seconds.
         retry_after: u64,
     },
 }
 
-/// Judges shared keys with the server's pairs as the store had them after the request came in.
-pub(crate) struct SharedDoor<'a> {
-    keys: Arc<ServerKeys>,
-    ledger: &'a LedgerPolicy,
+/// Who sends a shared key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    /// As the ledger knows it.
+    pub(crate) client: Client,
+    /// Where it comes from, for the mail about a refusal.
+    pub(crate) network: Option<Network>,
 }
 
-impl SharedDoor<'_> {
-    /// Judges a shared key against the public key that the account has, and books the verdict. `passes_as` becomes a
-    /// known device if it is right. There is no second look: whatever comes of it is in the commit of this draft, so who
-    /// hangs up sooner has learned nothing.
+/// Judges shared keys with the server's pairs as the store had them after the request came in.
+pub(crate) struct KeyCheck<'a> {
+    keys: Arc<ServerKeys>,
+    public_url: &'a str,
+}
+
+impl KeyCheck<'_> {
+    /// Judges a shared key against the public key that the account has, and books the verdict. There is no second look:
+    /// whatever comes of it is in the commit of this draft, so who hangs up sooner has learned nothing. A refusal may make a
+    /// mail to the owner due.
     pub(crate) fn judge_in(
         &self,
         draft: &mut Draft<'_>,
-        public: &PublicKey,
+        credential: &Credential,
         sent: &SharedKey,
-        tag: Option<DeviceTag>,
-        passes_as: Option<DeviceTag>,
+        sender: &Sender,
     ) -> Result<Proof, StepError> {
-        let guesser = Guesser { door: Door::SharedKey, strength: Strength::Guessable, tag, passes_as };
-        self.judge_as(draft, &guesser, public, sent)
+        let attempt = credential.attempt(sender.client);
+        match self.check(draft, &attempt, credential.public_key(), sent)? {
+            AttemptOutcome::Right(()) => Ok(Proof::Right),
+            AttemptOutcome::Wrong(_) | AttemptOutcome::Replayed => Ok(Proof::Wrong),
+            AttemptOutcome::Refused(refusal) => {
+                let to = credential.address()?;
+                unlock::note_refusal(draft, &attempt, &refusal, sender.network, Some((&to, self.public_url)))?;
+                Ok(Proof::Refused { retry_after: refusal.retry_after() })
+            }
+        }
     }
 
-    pub(crate) fn judge_as(
+    /// The same for an address without an account, in a decoy's partition and against a decoy's key: it waits and is shut
+    /// as an account's.
+    pub(crate) fn judge_decoy(
         &self,
         draft: &mut Draft<'_>,
-        guesser: &Guesser,
-        public: &PublicKey,
+        decoy: &PublicKey,
         sent: &SharedKey,
-    ) -> Result<Proof, StepError> {
-        let look =
-            |draft: &mut Draft<'_>| Ok(if self.is_right(draft, public, sent) { Look::Right(()) } else { Look::Wrong });
-        Ok(match guess::check(draft, self.ledger, guesser, look)? {
-            Guess::Right(()) => {
-                // Even if nothing is forgiven and the step then refuses for another reason: that the key is right is
-                // told after a commit that found the ledger as it was.
-                drop(draft.tentative(()));
-                Proof::Right
-            }
-            Guess::Wrong(_) | Guess::Replayed => Proof::Wrong,
-            Guess::Refused(refusal) => Proof::Refused { retry_after: refusal.retry_after() },
-        })
+        sender: &Sender,
+    ) -> Result<(), StepError> {
+        let attempt = decoy_attempt(sender.client);
+        if let AttemptOutcome::Refused(refusal) = self.check(draft, &attempt, decoy, sent)? {
+            unlock::note_refusal(draft, &attempt, &refusal, sender.network, None)?;
+        }
+        Ok(())
     }
 
-    /// Whether a shared key is the product with a public key, without a charge: for the **new** keys of a registration
-    /// or a change, which open nothing.
-    pub(crate) fn is_right(&self, draft: &Draft<'_>, public: &PublicKey, sent: &SharedKey) -> bool {
+    fn check(
+        &self,
+        draft: &mut Draft<'_>,
+        attempt: &Attempt,
+        public: &PublicKey,
+        sent: &SharedKey,
+    ) -> Result<AttemptOutcome<()>, StepError> {
+        let compare = |draft: &mut Draft<'_>| {
+            Ok(if self.is_right(draft, public, sent) { Comparison::Right(()) } else { Comparison::Wrong })
+        };
+        let outcome = guess::check(draft, attempt, compare)?;
+        if matches!(outcome, AttemptOutcome::Right(())) {
+            // Even if nothing is forgiven and the step then refuses for another reason: that the key is right is known
+            // outside only after a commit that found the ledger as it was.
+            drop(draft.tentative(()));
+        }
+        Ok(outcome)
+    }
+
+    fn is_right(&self, draft: &Draft<'_>, public: &PublicKey, sent: &SharedKey) -> bool {
         self.keys.verify(draft.now(), public, sent)
     }
 }
 
+/// A guess at the shared key of an address without an account.
+pub(crate) const fn decoy_attempt(client: Client) -> Attempt {
+    Attempt::new(SHARED_KEY, Generation::HOST, client)
+}
+
 impl<H: Host> Parts<H> {
     /// Runs a step that judges a shared key, and commits what it leaves. The server's pairs are read from the store
-    /// first, with no turn held: another instance may have renewed them, and a key made with the new pair is not wrong.
-    pub(crate) async fn with_shared_key<T: Send>(
+    /// first: another instance may have renewed them, and a key made with the new pair is not wrong.
+    pub(crate) async fn with_shared_key<T: Release + Send>(
         &self,
         account: &AccountId,
-        slots: &[Slot],
-        step: impl FnMut(&mut Draft<'_>, &SharedDoor<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<(T, Receipt), Failure> {
-        self.with_shared_key_at(&Partition::account(account), slots, step).await
+        slots: &[SlotName],
+        mut step: impl FnMut(&mut Draft<'_>, &KeyCheck<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, Failure> {
+        let check = self.key_check().await?;
+        Ok(frame::run(&self.driver, account, self, slots, |draft| step(draft, &check)).await?)
     }
 
-    pub(crate) async fn with_shared_key_at<T: Send>(
+    /// The same in a decoy's partition, for which nothing is ever due.
+    pub(crate) async fn with_decoy(
         &self,
         partition: &Partition,
-        slots: &[Slot],
-        mut step: impl FnMut(&mut Draft<'_>, &SharedDoor<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<(T, Receipt), Failure> {
-        let door = SharedDoor { keys: self.keys.stored().await?, ledger: &self.policy.ledger };
-        Ok(self.driver.transact(partition, slots, |draft| step(draft, &door)).await?)
+        slots: &[SlotName],
+        mut step: impl FnMut(&mut Draft<'_>, &KeyCheck<'_>) -> Result<(), StepError> + Send,
+    ) -> Result<(), Failure> {
+        let check = self.key_check().await?;
+        Ok(self.driver.run(partition, slots, |draft| step(draft, &check)).await?)
+    }
+
+    async fn key_check(&self) -> Result<KeyCheck<'_>, Failure> {
+        Ok(KeyCheck { keys: self.keys.stored().await?, public_url: &self.policy.public_url })
     }
 
     /// Whether the new keys of a registration or a change belong together. Not charged: they open nothing.
@@ -104,18 +149,8 @@ impl<H: Host> Parts<H> {
         Ok(keys.verify(now, public, sent))
     }
 
-    /// A token, as a device of the guess ledger.
-    pub(crate) fn token_tag(&self, token: &[u8; 16]) -> DeviceTag {
-        DeviceTag::from_bytes(self.devices.tag(&[b"librepass-token", token]))
-    }
-
-    /// The client's address, as a device of the guess ledger, where the policy has it so.
-    pub(crate) fn address_tag(&self, account: &AccountId, input: &Input<'_>) -> Option<DeviceTag> {
-        if !self.policy.devices_by_address {
-            return None;
-        }
-        let address = self.host.client_address(input.peer())?.to_string();
-        let parts: [&[u8]; 3] = [b"librepass-address", account.as_str().as_bytes(), address.as_bytes()];
-        Some(DeviceTag::from_bytes(self.devices.tag(&parts)))
+    /// The network that a request comes from, where the host knows it.
+    pub(crate) fn network(&self, input: &Input<'_>) -> Option<Network> {
+        self.host.client_address(input.peer()).map(Network::of)
     }
 }

@@ -9,7 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_lock::Mutex;
 use keywright_core::{Entropy, EntropyError, UnixSeconds};
-use keywright_store::{Draft, Driver, Partition, Record, Slot, StepError, Tentative, TransactError};
+use keywright_store::{
+    Draft, Driver, Partition, Plain, Receipt, Record, Release, Slot, StepError, Tentative, TransactError, WrongReceipt,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{PrivateKey, PublicKey, SharedKey, verify_shared};
@@ -25,6 +27,9 @@ pub const GRACE_SECONDS: u64 = 60 * 60;
 /// take each new pair for one from the future, and drop it while clients hold its public half.
 pub const CLOCK_SKEW_SECONDS: u64 = 60;
 
+/// The pairs of the server, in its own partition.
+pub(crate) const SERVER_KEY: Slot<Pairs> = Slot::lasting("lp-server-key");
+
 /// The present pair, and the one before it.
 pub struct ServerKeys {
     pairs: Pairs,
@@ -32,7 +37,7 @@ pub struct ServerKeys {
 
 /// The record. Its own type, because it serialises private keys: only what is in this module can write it.
 #[derive(Serialize, Deserialize)]
-struct Pairs {
+pub(crate) struct Pairs {
     current: Pair,
     previous: Option<Pair>,
 }
@@ -118,7 +123,7 @@ impl ServerKeys {
     }
 
     fn read(draft: &mut Draft<'_>) -> Result<Option<Self>, StepError> {
-        Ok(draft.read::<Pairs>(Slot::ServerKey)?.map(|pairs| Self { pairs }))
+        Ok(draft.read(SERVER_KEY)?.map(|pairs| Self { pairs }))
     }
 
     /// The public half to hand out.
@@ -175,7 +180,7 @@ struct Parts {
     driver: Driver,
     cached: RwLock<Arc<ServerKeys>>,
     /// Held by the one that renews, so that a thousand requests after a day make one commit. Nobody else holds it: to read
-    /// what is stored takes no turn.
+    /// what is stored waits for nobody.
     renewing: Mutex<()>,
     /// How often this instance has renewed, or adopted what another had.
     renewals: AtomicU64,
@@ -223,7 +228,7 @@ impl HandshakeKeys {
             let (now, fence) = (draft.now(), draft.keyring().fence());
             Ok(ServerKeys::read(draft)?.filter(|keys| !keys.is_due(now, fence)))
         };
-        match self.parts.driver.observe(&Partition::server(), &[Slot::ServerKey], look).await? {
+        match self.parts.driver.observe(&Partition::server(), &[SERVER_KEY.name()], look).await? {
             Some(keys) => Ok(self.adopt(keys)),
             None => self.renew(renewals).await,
         }
@@ -267,19 +272,23 @@ impl fmt::Debug for HandshakeKeys {
 
 /// The stored pairs, made or renewed if need be.
 async fn renew(driver: &Driver) -> Result<ServerKeys, TransactError> {
-    let (keys, receipt) = driver.transact(&Partition::server(), &[Slot::ServerKey], renew_in).await?;
-    match keys {
-        Kept::Stored(keys) => Ok(keys),
-        Kept::Renewed(keys) => {
-            keys.release(&receipt).map_err(|_| TransactError::Step(StepError::Misuse("a receipt of another commit")))
-        }
-    }
+    driver.run(&Partition::server(), &[SERVER_KEY.name()], renew_in).await
 }
 
 enum Kept {
     Stored(ServerKeys),
     /// Handed out only if it is committed.
     Renewed(Tentative<ServerKeys>),
+}
+
+impl Release for Kept {
+    type Released = ServerKeys;
+    fn release(self, receipt: &Receipt) -> Result<ServerKeys, WrongReceipt> {
+        match self {
+            Self::Stored(keys) => Plain(keys).release(receipt),
+            Self::Renewed(keys) => keys.release(receipt),
+        }
+    }
 }
 
 fn renew_in(draft: &mut Draft<'_>) -> Result<Kept, StepError> {
@@ -291,6 +300,6 @@ fn renew_in(draft: &mut Draft<'_>) -> Result<Kept, StepError> {
             Some(next) => next,
         },
     };
-    draft.put(Slot::ServerKey, &next.pairs, None)?;
+    draft.put(SERVER_KEY, &next.pairs)?;
     Ok(Kept::Renewed(draft.tentative(next)))
 }

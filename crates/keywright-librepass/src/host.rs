@@ -13,12 +13,12 @@ use crate::mails::Mail;
 /// The server around the protocol. It keeps no users: the accounts are this crate's own, made by registration.
 pub trait Host: Send + Sync + 'static {
     /// Sends a mail, as plain text. A mail that was queued for good counts as sent. Called after the commit that made it
-    /// due, while the client waits, and again after a failure or a crash, for a day: the same mail may go out twice.
+    /// due, while the client waits, and again after a failure or a crash: the same mail may go out twice. It is called
+    /// outside of any commit, so it may use the driver.
     ///
     /// # Errors
-    /// [`HostError`]; the mail stays due and the request is answered as if it had gone out. It is tried again by the first
-    /// request with the account's token, or the first sweep, that comes 90 seconds later or more
-    /// ([`CLAIM_LASTS`](keywright_store::due::CLAIM_LASTS)).
+    /// [`HostError`]; the mail stays due and the request is answered as if it had gone out. It is tried again after a pause
+    /// that grows from seconds to an hour, by the next request of the account or the next sweep.
     fn mail(&self, mail: Mail<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Request limits (dossier § 9). For every request to an endpoint by its peer, once, before its body is read or
@@ -29,8 +29,9 @@ pub trait Host: Send + Sync + 'static {
         Admittance::Open
     }
 
-    /// The client's address, for [`devices_by_address`](crate::LibrePassPolicyBuilder::devices_by_address). Only what
-    /// cannot be forged: the socket's, or what a trusted proxy says.
+    /// The client's address: only what cannot be forged, the socket's, or what a trusted proxy says. The guess ledger knows
+    /// a log-in that comes without a token by its network, and only where there is one can an owner whom others have shut
+    /// out be let in by a mail. The default knows none.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         let _ = peer;
         None
@@ -116,6 +117,8 @@ pub enum Endpoint {
     Cipher,
     /// `PATCH user/email`
     ChangeEmail,
+    /// `GET` and `POST auth/admitClient`, the link of a mail to an owner whom others have shut out
+    AdmitClient,
     /// `GET user/verifyNewEmail`
     VerifyNewEmail,
     /// `PATCH user/password`
@@ -130,13 +133,14 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PreLogin,
         Self::Register,
         Self::VerifyEmail,
         Self::OAuth,
         Self::ResendVerificationEmail,
         Self::PasswordHint,
+        Self::AdmitClient,
         Self::CipherSync,
         Self::Ciphers,
         Self::Cipher,
@@ -158,6 +162,7 @@ impl Endpoint {
             Self::OAuth => "/api/auth/oauth",
             Self::ResendVerificationEmail => "/api/auth/resendVerificationEmail",
             Self::PasswordHint => "/api/auth/passwordHint",
+            Self::AdmitClient => crate::unlock::LINK_PATH,
             Self::CipherSync => "/api/cipher/sync",
             Self::Ciphers => "/api/cipher",
             Self::Cipher => "/api/cipher/{id}",

@@ -11,7 +11,7 @@
 //! The accounts are this crate's own; the [`Host`] sends mails and counts requests.
 //! ```
 //! use std::sync::Arc;
-//! use keywright_core::{Keyring, SystemClock, SystemEntropy};
+//! use keywright_core::{Keyring, SystemEntropy};
 //! use keywright_librepass::{Host, HostError, LibrePass, LibrePassPolicy, Mail};
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -26,7 +26,11 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (store, keyring) = (Arc::new(MemoryStore::new()), Arc::new(Keyring::generate(&SystemEntropy)?));
-//! let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let driver = Driver::builder(store.clone(), keyring)
+//!     .slots(keywright_librepass::SLOT_KINDS)
+//!     .slots(keywright_rekey::SLOT_KINDS)
+//!     .slots(keywright_twofactor::SLOT_KINDS)
+//!     .build()?;
 //! let policy = LibrePassPolicy::builder("https://pass.example").build()?;
 //! let librepass = LibrePass::open(driver, store, Arc::new(Outbox), policy).await?;
 //!
@@ -84,6 +88,7 @@
 //! | `POST auth/oauth?grantType=login` | a token for a shared key |
 //! | `POST auth/oauth?grantType=2fa` | the token's second factor: a time-based code or the recovery code |
 //! | `POST cipher/sync`; `GET`, `PUT`, `PATCH`, `DELETE cipher…` | the vault |
+//! | `GET`, `POST auth/admitClient` | ours: lets a network in, from the mail to an owner whom others have shut out |
 //! | `PATCH user/email`, `GET user/verifyNewEmail`, `PATCH user/password` | with the whole vault, re-encrypted |
 //! | `POST user/setup/2fa`, `DELETE user/delete` | |
 //! | `GET` [`INFO_PATH`] | what apps look for |
@@ -102,7 +107,7 @@
 //! | 5 | a waiting change of address overwrites newer ciphers | void once the vault, the password or a factor changed |
 //! | 6 | recovery code for ever, codes for 90 s, any number of guesses | each once, and the guess ledger |
 //! | 7 | a second factor is replaced with the password alone | only by a token that has proven it within 15 minutes |
-//! | 8 | addresses in any case, unchecked, in HTML; the old one is not told | lower case, one mailbox, plain text; told |
+//! | 8 | addresses in any case, unchecked, in HTML; the first to register keeps them; the old one is not told | lower case, one mailbox, plain text; the first to verify has them; told |
 //! | 9 | declared limits have no effect | Argon2 ranges, hints, bodies, data: refused, nothing written |
 //! | 10 | a low-order public key lets anybody in | an all-zero product proves nothing |
 //! | 11 | one server key for as long as the process runs | a sealed pair of all instances, new every day |
@@ -114,27 +119,63 @@
 //! | 19 | 500 for bad hex, missing and null members | 400 with a code |
 //!
 //! # Answers of our own
-//! A wait or a lock of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
-//! before anything is looked at. A store that failed: 500 `LP-Database-Error`; a change may have happened then, so it is
-//! never a refusal's code. A mail that failed stays due for a day and the request succeeds; of more than 64 that wait the
-//! oldest are dropped. A prefetch of a mailed link: 503. The media type is looked at nowhere: there is no cookie, so a form on another site can
-//! do nothing that its author could not do alone. An e-mail parameter's space is a `+`. A parameter that comes twice is
-//! refused. A hint is one line, and goes to verified addresses only. Ten mails a day that strangers can ask for. An
-//! unverified registration keeps its address for 24 hours; after that whoever registers it replaces the account.
+//! A wait or a limit of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
+//! before anything is looked at. A store that failed, and a vault whose rows are not those that its head vouches for: 500
+//! `LP-Database-Error`; a change may have happened then, so it is never a refusal's code. A set-up of a second factor whose
+//! device is off by more than a step says by how much. A prefetch of a mailed link: 503. The media type is looked at
+//! nowhere: there is no cookie, so a form on another site can do nothing that its author could not do alone. An e-mail
+//! parameter's space is a `+`. A parameter that comes twice is refused. A hint is one line, and goes to verified addresses
+//! only. Setting up a second factor ends all other logins ([`end_other_logins`](LibrePassPolicyBuilder::end_other_logins)).
 //!
-//! # Who stands before a door
-//! A log-in is a stranger's, unless it carries a token of the account that is still good: that one is a known device, and
-//! strangers do not shut it out. Clients without one are known by their address only where the policy says so
-//! ([`devices_by_address`](LibrePassPolicyBuilder::devices_by_address)).
+//! # Registrations
+//! An address belongs to the account that verifies it first. Until then several registrations may wait for one address, and
+//! none of them owns it: a log-in is told 401 `LP-Email-Not-Verified`, `preLogin` has the defaults. Each mail says where its
+//! registration came from, so that nobody verifies another's key; a fresh link is for the registration that came from the
+//! same network, else for the newest. The others are dropped, with an event; their links are answered 400 `LP-Duplicated`.
+//! What is never verified is swept whole, a day or two after its last link. Ten mails a day go to one address, three of them
+//! for one network; beyond them a registration is 429. Without verification an address is claimed at once.
+//!
+//! # Mails
+//! Mails are due work: made due by the commit that causes them, sent after it, and again after a failure, with pauses that
+//! grow from seconds to an hour. A notice ("your password was changed") is kept until it is delivered. A letter with a link
+//! ends with its link. What anybody can ask for (hints, links of registrations, the mail below) goes after a day, and first
+//! where more than 64 wait. No request fails because of a mail.
+//!
+//! # Who is kept out by guessing, and how the owner gets in
+//! A log-in that comes with a token of the account which is still good counts as the client that the token was issued to;
+//! any other is known by its network ([`Host::client_address`]). A network (an IPv4 address, the upper half of an IPv6
+//! address) that passed before is a known client: others' guesses do not hold it up. Whoever changes the password or the
+//! address is known at the new key, by token and network.
+//!
+//! | secret | what shuts it | ways in | test (`tests/wire/ways_in.rs`) |
+//! |---|---|---|---|
+//! | the shared key ([`SHARED_KEY`]) | 50 wrong guesses of unknown clients, or 10 of one known client | a known client; a client that made the last change | `a_known_client_is_not_held_up_before_and_after_the_change_that_it_made` |
+//! | | | a mail with a link, to the account's address: at most one a day, and ever fewer while nobody clicks | `by_the_link_of_a_mail`, `a_flood_that_never_ends_is_a_few_mails` |
+//! | | | a login of the account with a fresh proof: [`LibrePass::admit_network`] | `by_a_session_with_a_fresh_proof` |
+//! | | | the operator: [`guess::unlock_all`](keywright_store::guess::unlock_all) | `by_the_operator` |
+//! | time-based codes ([`TOTP`](keywright_twofactor::TOTP)) | the same; only behind the password | a known client; the recovery code; a session with a step-up; the operator. Never a mail | `at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the_operator_get_in` |
+//! | the recovery code ([`RECOVERY`](keywright_twofactor::RECOVERY)) | nothing: it has 122 random bits, and guesses at it wait at most an hour | wait | `a_recovery_code_is_never_shut` |
+//!
+//! An owner **on the hostile network itself** shares its tries: there the mail's link is the way in, and its ten tries are
+//! shared too. An address without an account waits and is shut in the same way; under [`Privacy::Uniform`] neither shows.
+//! Decoys are 65,536 in all, so whoever spends a million guesses learns something: limit requests in [`Host::admit`].
+//! Where the host knows no networks, only tokens are known, and no mail goes.
 //!
 //! # What the host must know
+//! - Build the driver with [`SLOT_KINDS`] and those of `keywright-rekey` and `keywright-twofactor`. The guess ledger's policy
+//!   is the driver's.
 //! - Request limits are the host's ([`Host::admit`]). The guess ledger is in force without them.
-//! - A mail is sent while the client waits: queue it, also because the time it takes tells that there was one.
-//! - [`LibrePass::finish_due`] belongs into a sweep: mails that failed go out again then, or with the account's next
-//!   request, but not before 90 seconds have passed and not after a day. A mail may go out twice.
-//! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts a button in between.
-//! - Under [`Privacy::Uniform`] registration still tells that an address is taken, and so does `PATCH user/email`, to
+//! - [`Host::client_address`] says where a request comes from; without it an owner has fewer ways in.
+//! - A mail is sent while the client waits: queue it, also because the time it takes shows that there was one.
+//! - [`LibrePass::finish_due`] belongs into a sweep over the accounts with due work, [`LibrePass::finish_due_at_start`] to the
+//!   start of a server that is alone at its store. A mail may go out twice.
+//! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts a button in between. The
+//!   link that lets a network in always has its button.
+//! - Under [`Privacy::Uniform`] registration still shows that an address is taken, and so does `PATCH user/email`, to
 //!   users with their password and ten times a day. Each ask for a change of address counts as one, also if it is refused.
+//! - A damaged vault is denied, with an event, a line in the log that names the account, and a word to the driver's
+//!   observer, until an operator accepts it:
+//!   [`Vaults::accept_damaged`](keywright_rekey::Vaults::accept_damaged).
 //!
 //! # What a hostile server gets
 //! **Whoever answers `preLogin` and knows a user's public key gets that user's vault key.** Public keys are sent at
@@ -159,11 +200,13 @@ mod cipher;
 mod client;
 mod endpoints;
 mod error;
+pub mod events;
 mod guard;
 mod handshake;
 mod host;
 mod keys;
 mod mails;
+mod network;
 mod parameters;
 mod pending;
 mod policy;
@@ -174,13 +217,16 @@ mod token;
 mod tokens;
 #[cfg(feature = "tower")]
 mod tower;
+mod unlock;
 mod user;
+mod waiting;
 
 #[cfg(feature = "client")]
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
 };
+pub use guard::SHARED_KEY;
 pub use handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
 pub use host::{Admittance, Endpoint, Host, Peer, Subject};
 pub use keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
@@ -193,4 +239,18 @@ pub use policy::{
 };
 pub use service::{LibrePass, OpenError};
 pub use token::{TOKEN_PREFIX, Token};
+pub use unlock::NetworkAdmission;
 pub use user::{UserId, UserIdError};
+
+use keywright_store::SlotKind;
+
+/// The kinds of slots that this crate declares: of an account, of an address for which registrations wait, and of the
+/// server. Those of `keywright-rekey` and `keywright-twofactor` come beside them.
+pub const SLOT_KINDS: &[SlotKind] = &[
+    account::CREDENTIAL.kind(),
+    tokens::TOKEN.kind(),
+    tokens::TOKENS.kind(),
+    pending::PENDING.kind(),
+    waiting::WAITING.kind(),
+    handshake::SERVER_KEY.kind(),
+];

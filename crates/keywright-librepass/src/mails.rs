@@ -1,16 +1,19 @@
-//! Mails: due work of the commit that causes them, done at once after it and again some time after a failure, for a day.
+//! Mails: due work of the commit that causes them, done at once after it and again, with growing pauses, after a failure.
+//!
+//! A notice is kept until it is delivered; a letter with a link ends with its link. What anybody can ask for makes room
+//! first where too much is due.
 
 use std::fmt;
 
-use keywright_core::AccountId;
-use keywright_store::due::{self, DueTask, DueWork, MAX_DUE};
-use keywright_store::{Draft, Partition, Slot, StepError, TransactError};
+use keywright_core::{AccountId, UnixSeconds};
+use keywright_store::due::{self, DUE, DueTask, DueWork, NewTask, OnFailure};
+use keywright_store::{Draft, Partition, StepError};
+use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError};
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::host::Host;
-use crate::policy::LINK_SECONDS;
 use crate::service::Parts;
 
 /// The one kind of task. Its detail is a [`Letter`]; the record it lies in is sealed.
@@ -41,6 +44,9 @@ pub enum Message<'a> {
     VerifyAddress {
         /// Opens once.
         link: &'a str,
+        /// Where the registration came from: its network and what the client calls itself, as far as they are known. Several
+        /// may wait for one address, so whoever reads the mail must be able to tell the own one.
+        origin: Option<&'a str>,
     },
     /// Asks the new address of a user to open a link. Valid for 24 hours.
     VerifyNewAddress {
@@ -62,6 +68,18 @@ pub enum Message<'a> {
     },
     /// Tells that the account and everything in it is gone.
     AccountDeleted,
+    /// Tells the owner that log-ins of clients that are not known are refused, because of the guesses of others, and offers
+    /// a link that lets one network in.
+    ClientsRefused {
+        /// Shows a page; only its button acts. Works until the next such mail.
+        link: &'a str,
+        /// The network that was refused: an IPv4 address, or an IPv6 network.
+        network: &'a str,
+        /// How many wrong guesses there were since the last right one.
+        wrong_guesses: u16,
+        /// Within how many hours.
+        hours: u64,
+    },
 }
 
 impl Message<'_> {
@@ -77,6 +95,7 @@ impl Message<'_> {
             Self::SecondFactorSet => "Two-factor authentication was set up",
             Self::PasswordHint { .. } => "Your password hint",
             Self::AccountDeleted => "Your account was deleted",
+            Self::ClientsRefused { .. } => "Log-ins to your account are refused",
         }
     }
 
@@ -85,8 +104,11 @@ impl Message<'_> {
     pub fn text(&self) -> String {
         const NOT_YOU: &str = "If it was not you, somebody knows your password: change it now.\n";
         match self {
-            Self::VerifyAddress { link } => {
-                format!("Open this link to verify your address. It is valid for 24 hours.\n\n{link}\n")
+            Self::VerifyAddress { link, origin } => {
+                let origin = origin.map_or_else(String::new, |origin| {
+                    format!("\nThe registration came from {origin}. If that was not you, do not open the link.\n")
+                });
+                format!("Open this link to verify your address. It is valid for 24 hours.\n\n{link}\n{origin}")
             }
             Self::VerifyNewAddress { link } => format!(
                 "Open this link to make this the address of your account. It is valid for 24 hours. All devices are \
@@ -103,6 +125,12 @@ impl Message<'_> {
             Self::PasswordHint { hint: Some(hint) } => format!("The hint that you have kept is:\n\n{hint}\n"),
             Self::PasswordHint { hint: None } => "You have kept no hint.\n".into(),
             Self::AccountDeleted => "Your account and all that was stored in it are gone.\n".into(),
+            Self::ClientsRefused { link, network, wrong_guesses, hours } => format!(
+                "Somebody has sent {wrong_guesses} wrong passwords for your account within {hours} hours. Log-ins from \
+                 places that are not known are refused for now, one from {network} among them. Devices that are logged in \
+                 are not affected.\n\nIf you want to log in from a new place, open this link and confirm. Nobody can log in \
+                 by the link alone.\n\n{link}\n"
+            ),
         }
     }
 }
@@ -123,7 +151,7 @@ pub(crate) struct Letter {
 /// What it says, owned.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Kind {
-    VerifyAddress { link: String },
+    VerifyAddress { link: String, origin: Option<String> },
     VerifyNewAddress { link: String },
     AddressChangeAsked,
     AddressChanged,
@@ -131,12 +159,13 @@ pub(crate) enum Kind {
     SecondFactorSet,
     PasswordHint { hint: Option<String> },
     AccountDeleted,
+    ClientsRefused { link: String, network: String, wrong_guesses: u16, hours: u64 },
 }
 
 impl Letter {
     fn mail(&self) -> Mail<'_> {
         let message = match &self.kind {
-            Kind::VerifyAddress { link } => Message::VerifyAddress { link },
+            Kind::VerifyAddress { link, origin } => Message::VerifyAddress { link, origin: origin.as_deref() },
             Kind::VerifyNewAddress { link } => Message::VerifyNewAddress { link },
             Kind::AddressChangeAsked => Message::AddressChangeAsked,
             Kind::AddressChanged => Message::AddressChanged,
@@ -144,22 +173,42 @@ impl Letter {
             Kind::SecondFactorSet => Message::SecondFactorSet,
             Kind::PasswordHint { hint } => Message::PasswordHint { hint: hint.as_deref() },
             Kind::AccountDeleted => Message::AccountDeleted,
+            Kind::ClientsRefused { link, network, wrong_guesses, hours } => {
+                Message::ClientsRefused { link, network, wrong_guesses: *wrong_guesses, hours: *hours }
+            }
         };
         Mail { to: &self.to, message }
     }
 }
 
-/// Makes a mail due, claimed by whoever commits this draft: hand the task to [`Parts::send`] after the commit.
-pub(crate) fn add_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Result<DueTask, StepError> {
+/// Makes a notice due: it is kept until it is delivered.
+pub(crate) fn notice_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Result<(), StepError> {
+    due::add(draft, NewTask::new(TASK, detail(to, kind)?)).map(drop)
+}
+
+/// Makes a letter due that is worth nothing from `until` on.
+pub(crate) fn letter_in(draft: &mut Draft<'_>, to: &Address, kind: Kind, until: UnixSeconds) -> Result<(), StepError> {
+    due::add(draft, NewTask::new(TASK, detail(to, kind)?).until(until)).map(drop)
+}
+
+/// The same for what anybody can ask for: where too much is due it goes first.
+pub(crate) fn asked_in(draft: &mut Draft<'_>, to: &Address, kind: Kind, until: UnixSeconds) -> Result<(), StepError> {
+    asked_task_in(draft, to, kind, until).map(drop)
+}
+
+/// The same, and the task, claimed by whoever commits this draft: for [`Parts::send`].
+pub(crate) fn asked_task_in(
+    draft: &mut Draft<'_>,
+    to: &Address,
+    kind: Kind,
+    until: UnixSeconds,
+) -> Result<DueTask, StepError> {
+    due::add(draft, NewTask::new(TASK, detail(to, kind)?).until(until).evictable())
+}
+
+fn detail(to: &Address, kind: Kind) -> Result<Vec<u8>, StepError> {
     let letter = Letter { to: to.as_str().to_owned(), kind };
-    let detail = serde_json::to_vec(&letter).map_err(|_| StepError::Encode(Slot::Due))?;
-    // A mail server that has been failing for long keeps nobody from changing a password: the oldest letters go.
-    let waiting = due::pending(draft)?;
-    let surplus = waiting.len().saturating_add(1).saturating_sub(MAX_DUE);
-    for oldest in waiting.iter().filter(|task| is_ours(&task.name)).take(surplus) {
-        due::complete(draft, oldest)?;
-    }
-    due::add(draft, TASK, detail)
+    serde_json::to_vec(&letter).map_err(|_| StepError::Encode(DUE.name()))
 }
 
 /// Whether a task is ours. Other parts' are theirs: claiming one would keep it from them.
@@ -167,53 +216,47 @@ fn is_ours(name: &str) -> bool {
     name == TASK
 }
 
-/// Whether there is a mail that nobody is at.
+/// Whether there is a mail that nobody is at and whose pause is over.
 pub(crate) fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    due::has_free(draft, is_ours)
+    due::has_unclaimed(draft, is_ours)
+}
+
+impl<H: Host> HostWork for Parts<H> {
+    /// No request fails because of a mail: what caused it is done either way.
+    fn weight(&self, name: &str) -> Option<Weight> {
+        is_ours(name).then_some(Weight::Later)
+    }
+
+    async fn work(&self, _: &AccountId, task: &DueTask) -> Result<(), HostError> {
+        let letter: Letter = serde_json::from_slice(&task.detail).map_err(|_| HostError::new("no letter of ours"))?;
+        self.host.mail(letter.mail()).await
+    }
 }
 
 impl<H: Host> Parts<H> {
-    /// Sends claimed mails, and strikes them. One that fails stays due, and claimed: nobody tries it again before
-    /// [`CLAIM_LASTS`](due::CLAIM_LASTS) seconds have passed. The act that caused it is done either way. Call it without a turn: a slow mail
-    /// server holds up nobody else.
-    pub(crate) async fn send(&self, account: &AccountId, tasks: &[DueTask]) {
-        // One by one: a mail that cannot be struck keeps no other back.
-        for task in tasks {
-            if let Err(DueError::Transact(error)) = self.post(account, std::slice::from_ref(task)).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a mail is not struck from what is due");
-            }
-        }
-    }
-
-    /// Claims what is due and free, and sends it. Gives how many went out.
-    pub(crate) async fn finish_mails(&self, account: &AccountId) -> Result<usize, DueError> {
-        let tasks = DueWork::unheld(&self.driver, &Partition::account(account)).claim(is_ours).await?;
-        self.post(account, &tasks).await
-    }
-
-    /// Sends claimed mails; one that is older than its link could be is struck unsent. All are tried, then the last
-    /// failure is told.
-    async fn post(&self, account: &AccountId, tasks: &[DueTask]) -> Result<usize, DueError> {
-        let now = self.driver.clock().now().map_err(TransactError::from)?;
-        let (mut sent, mut failure) = (0_usize, None);
-        for task in tasks {
-            if now.since(task.since) < LINK_SECONDS {
-                if let Err(error) = self.deliver(task).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
-                    failure = Some(error);
-                    continue;
+    /// Sends a mail that the caller's commit made due together with its account: [`frame::run`] does it for accounts that
+    /// are there already.
+    pub(crate) async fn send(&self, account: &AccountId, task: &DueTask) {
+        let partition = Partition::account(account);
+        let work = |task| async move { self.work(account, task).await.map(|()| due::Attempt::Done) };
+        let sent = DueWork::new(&self.driver, &partition).run(std::slice::from_ref(task), OnFailure::GoOn, work).await;
+        match sent {
+            Ok(worked) => {
+                if let Some(error) = worked.failure {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "a mail was not sent and stays due");
                 }
-                sent = sent.saturating_add(1);
             }
-            let strike = |draft: &mut Draft<'_>| due::complete(draft, task);
-            self.driver.transact(&Partition::account(account), &[Slot::Due], strike).await?;
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "a mail is not struck from what is due");
+            }
         }
-        failure.map_or(Ok(sent), |error| Err(error.into()))
     }
 
-    async fn deliver(&self, task: &DueTask) -> Result<(), HostError> {
-        let letter: Letter = serde_json::from_slice(&task.detail).map_err(|_| HostError::new("no letter of ours"))?;
-        self.host.mail(letter.mail()).await
+    /// Claims what is due and free, and sends it. Returns how many went out.
+    pub(crate) async fn finish_mails(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
+        frame::finish_due(&self.driver, account, self, at_start).await
     }
 }
 
@@ -224,8 +267,15 @@ mod tests {
     #[test]
     fn a_link_stands_whole_on_a_line_of_its_own() {
         let link = "https://pass.example/api/auth/verifyEmail?user=u&code=c";
-        for message in [Message::VerifyAddress { link }, Message::VerifyNewAddress { link }] {
+        let origin = Some("192.0.2.7 (Java/1.5.0)");
+        for message in [
+            Message::VerifyAddress { link, origin: None },
+            Message::VerifyAddress { link, origin },
+            Message::VerifyNewAddress { link },
+            Message::ClientsRefused { link, network: "192.0.2.7", wrong_guesses: 50, hours: 40 },
+        ] {
             assert_eq!(message.text().lines().filter(|line| *line == link).count(), 1);
+            assert!(!message.subject().contains('\n') && message.text().ends_with('\n'));
         }
         for message in [
             Message::AddressChangeAsked,
@@ -242,7 +292,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_of_a_mail_has_neither_address_nor_link() {
-        let mail = Mail { to: "PLANTED@example.com", message: Message::VerifyAddress { link: "PLANTED" } };
+        let mail =
+            Mail { to: "PLANTED@example.com", message: Message::VerifyAddress { link: "PLANTED", origin: None } };
         assert!(!format!("{mail:?} {:?}", mail.message).contains("PLANTED"));
     }
 }

@@ -3,8 +3,8 @@
 //! The re-encrypted vault lies beside the vault, held by `keywright-rekey`; this record has the rest. Both are put by one
 //! commit and rest on the same head and epochs, so a change of the vault, the password or a factor voids both.
 
-use keywright_core::UnixSeconds;
-use keywright_store::{Draft, Epochs, Record, Slot, StepError};
+use keywright_core::{ClientTag, UnixSeconds};
+use keywright_store::{Draft, Epochs, Record, Revision, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -15,6 +15,9 @@ use crate::policy::{LINK_SECONDS, MAILS_PER_DAY};
 use crate::{PublicKey, UserId};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// The change of address that waits, and how often one was asked for.
+pub(crate) const PENDING: Slot<PendingAddress> = Slot::lasting("lp-new-address");
 
 /// What is asked for. One per account: a new one replaces it.
 #[derive(Serialize, Deserialize)]
@@ -30,11 +33,13 @@ pub(crate) struct Change {
     epochs: Epochs,
     made: UnixSeconds,
     until: UnixSeconds,
+    /// Who asked, for the guess ledger: they are known at the new key from the start.
+    pub(crate) asked_by: Vec<ClientTag>,
 }
 
 /// The record. It outlives its change, to count how often one was asked for.
 #[derive(Default, Serialize, Deserialize)]
-struct PendingAddress {
+pub(crate) struct PendingAddress {
     change: Option<Change>,
     /// When changes were asked for in the last 24 hours, oldest first.
     asked: Vec<UnixSeconds>,
@@ -52,24 +57,25 @@ pub(crate) struct Asked<'a> {
     pub(crate) code: [u8; 32],
     /// The end of the held vault, and of this.
     pub(crate) until: UnixSeconds,
+    /// The vault's revision that the held vault was made of.
+    pub(crate) head: Option<Revision>,
+    pub(crate) asked_by: Vec<ClientTag>,
 }
 
 impl Change {
     /// The address. What is stored was parsed before: `None` is damage.
     pub(crate) fn address(&self) -> Result<Address, StepError> {
-        Address::parse(&self.address).ok_or(StepError::Decode(Slot::PendingAddress))
+        Address::parse(&self.address).ok_or(StepError::Decode(PENDING.name()))
     }
 }
 
 impl PendingAddress {
     fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        Ok(draft.read::<Self>(Slot::PendingAddress)?.unwrap_or_default())
+        Ok(draft.read(PENDING)?.unwrap_or_default())
     }
 
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        let counted = self.asked.last().map(|at| at.plus(DAY_SECONDS));
-        let purge_after = counted.max(self.change.as_ref().map(|change| change.until));
-        draft.put(Slot::PendingAddress, self, purge_after)
+        draft.put(PENDING, self)
     }
 
     /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now.
@@ -104,9 +110,9 @@ pub(crate) fn book_in(draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepErro
 
 /// Puts a change in place of the one that waited. In the draft that holds its vault back, which is now the vault at
 /// `head`.
-pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: &Asked<'_>) -> Result<(), StepError> {
+pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: Asked<'_>) -> Result<(), StepError> {
     let (now, epochs) = (draft.now(), draft.root()?.epochs());
-    let head = draft.revision(Slot::VaultHead)?.ok_or(StepError::Misuse("a change of address without a vault"))?;
+    let head = asked.head.ok_or(StepError::Misuse("a change of address without a vault"))?;
     let mut pending = PendingAddress::read(draft)?;
     pending.change = Some(Change {
         address: asked.address.as_str().to_owned(),
@@ -116,6 +122,7 @@ pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: &Asked<'_>) -> Result<(), Ste
         epochs,
         made: now,
         until: asked.until,
+        asked_by: asked.asked_by,
     });
     pending.put(draft)
 }
@@ -131,7 +138,13 @@ pub(crate) fn drop_in(draft: &mut Draft<'_>) -> Result<(), StepError> {
 
 /// The change that a code opens, if all that it rests on still stands. The code comes first: who does not have it learns
 /// only that something waits. A refusal changes nothing; what is void stays until it is swept, replaced or dropped.
-pub(crate) fn opened_in(draft: &mut Draft<'_>, code: &[u8; 32]) -> Result<Result<Change, ApiError>, StepError> {
+///
+/// `head` is the vault's revision in this draft.
+pub(crate) fn opened_in(
+    draft: &mut Draft<'_>,
+    head: Option<Revision>,
+    code: &[u8; 32],
+) -> Result<Result<Change, ApiError>, StepError> {
     if Credential::read(draft)?.is_none() {
         return Ok(Err(ApiError::USER_NOT_FOUND));
     }
@@ -144,7 +157,7 @@ pub(crate) fn opened_in(draft: &mut Draft<'_>, code: &[u8; 32]) -> Result<Result
     if !(right & timely & lasts) || draft.root()?.epochs() != change.epochs {
         return Ok(Err(ApiError::EMAIL_CODE));
     }
-    if draft.revision(Slot::VaultHead)?.map(keywright_store::Revision::to_bytes) != Some(change.head) {
+    if head.map(Revision::to_bytes) != Some(change.head) {
         return Ok(Err(ApiError::MISSING_CIPHER));
     }
     Ok(Ok(change))
@@ -178,7 +191,7 @@ mod tests {
     #[test]
     fn a_code_is_hashed_for_its_user_alone() {
         let keyring = keywright_core::Keyring::generate(&keywright_core::SystemEntropy).unwrap();
-        let links = keyring.index("link").unwrap();
+        let links = keyring.index("link");
         let (one, other) = (UserId::from_bytes([1; 16]).unwrap(), UserId::from_bytes([2; 16]).unwrap());
         assert_eq!(code_hash(&links, &one, "c"), code_hash(&links, &one, "c"));
         assert_ne!(code_hash(&links, &one, "c"), code_hash(&links, &other, "c"));

@@ -1,7 +1,6 @@
 //! The numbers and choices that are policy. A builder changes them inside bounds; a value outside is an error that names
 //! the field.
 
-use keywright_core::{LedgerPolicy, LedgerPolicyError};
 use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{Once, TwoFactorPolicy, TwoFactorPolicyError};
 
@@ -23,10 +22,11 @@ pub const MAX_HINT: usize = 100;
 pub const MAX_BODY: usize = 1024 * 1024;
 /// The largest body that carries a whole vault, in bytes (`decisions.md` 40).
 pub const MAX_VAULT_BODY: usize = 64 * 1024 * 1024;
-/// Mails that anybody can have sent to one account in 24 hours, hints and fresh links (`security.md` § 5).
+/// Mails that anybody can have sent in 24 hours: hints to one account, and links of registrations to one address
+/// (`security.md` § 5).
 pub const MAILS_PER_DAY: usize = 10;
 
-/// What a stranger can learn of whether an address has an account.
+/// What an outsider can learn of whether an address has an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Privacy {
@@ -71,8 +71,6 @@ pub struct LibrePassPolicy {
     pub(crate) max_vault_body: usize,
     pub(crate) privacy: Privacy,
     pub(crate) mailed_links: MailedLinks,
-    pub(crate) devices_by_address: bool,
-    pub(crate) ledger: LedgerPolicy,
     pub(crate) two_factor: TwoFactorPolicy,
 }
 
@@ -88,9 +86,8 @@ impl LibrePassPolicy {
             max_vault_body: MAX_VAULT_BODY,
             privacy: Privacy::default(),
             mailed_links: MailedLinks::default(),
-            devices_by_address: false,
-            ledger: LedgerPolicy::default(),
             once: Once::default(),
+            end_other_logins: true,
         }
     }
 
@@ -131,9 +128,8 @@ pub struct LibrePassPolicyBuilder {
     max_vault_body: usize,
     privacy: Privacy,
     mailed_links: MailedLinks,
-    devices_by_address: bool,
-    ledger: LedgerPolicy,
     once: Once,
+    end_other_logins: bool,
 }
 
 impl LibrePassPolicyBuilder {
@@ -167,7 +163,7 @@ impl LibrePassPolicyBuilder {
         self
     }
 
-    /// What a stranger can learn of whether an address has an account. Default [`Privacy::Wire`].
+    /// What an outsider can learn of whether an address has an account. Default [`Privacy::Wire`].
     pub const fn privacy(mut self, privacy: Privacy) -> Self {
         self.privacy = privacy;
         self
@@ -179,23 +175,15 @@ impl LibrePassPolicyBuilder {
         self
     }
 
-    /// Whether a client's address, as [`Host::client_address`](crate::Host::client_address) tells it, is a known device
-    /// once the right password came from it: then a crowd of strangers does not shut out the owner at home. Only where
-    /// that address cannot be forged. Default: no; a log-in is a stranger's unless it sends a token that is still good.
-    pub const fn devices_by_address(mut self, on: bool) -> Self {
-        self.devices_by_address = on;
-        self
-    }
-
-    /// Guesses at passwords and codes. The same for every part that charges the account.
-    pub fn ledger(mut self, ledger: LedgerPolicy) -> Self {
-        self.ledger = ledger;
-        self
-    }
-
     /// Within what a time-based code is accepted once. Default: the whole account (`decisions.md` 38).
     pub const fn once(mut self, once: Once) -> Self {
         self.once = once;
+        self
+    }
+
+    /// Whether setting up a second factor ends all other logins (`decisions.md` 34). Default: yes.
+    pub const fn end_other_logins(mut self, end: bool) -> Self {
+        self.end_other_logins = end;
         self
     }
 
@@ -214,8 +202,8 @@ impl LibrePassPolicyBuilder {
             .devices(1)
             .min_secret_bits(80)
             .recovery(Preset::LibrePass)
-            .ledger(self.ledger.clone())
             .once(self.once)
+            .end_other_logins(self.end_other_logins)
             .build()?;
         Ok(LibrePassPolicy {
             public_url,
@@ -226,8 +214,6 @@ impl LibrePassPolicyBuilder {
             max_vault_body: self.max_vault_body,
             privacy: self.privacy,
             mailed_links: self.mailed_links,
-            devices_by_address: self.devices_by_address,
-            ledger: self.ledger,
             two_factor,
         })
     }
@@ -274,9 +260,6 @@ pub enum LibrePassPolicyError {
     /// The numbers of two-factor authentication.
     #[error("`two_factor`: {0}")]
     TwoFactor(#[from] TwoFactorPolicyError),
-    /// The numbers of the guess ledger.
-    #[error("`ledger`: {0}")]
-    Ledger(#[from] LedgerPolicyError),
 }
 
 #[cfg(test)]

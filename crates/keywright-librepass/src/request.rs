@@ -15,6 +15,11 @@ const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 /// The oldest spelling, of Firefox.
 const X_MOZ: HeaderName = HeaderName::from_static("x-moz");
 
+/// What a client says that it is (dossier § 4).
+const X_CLIENT: HeaderName = HeaderName::from_static("x-client");
+/// The longest name of a client that is shown to anybody.
+const MAX_CLIENT_NAME: usize = 32;
+
 /// The endpoint of a path, and the id in it; `None` for any other.
 pub(crate) fn endpoint(path: &str) -> Option<(Endpoint, Option<&str>)> {
     if let Some(endpoint) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) {
@@ -35,6 +40,7 @@ pub(crate) const fn methods(endpoint: Endpoint, links: MailedLinks) -> &'static 
             MailedLinks::Act => &[Method::GET],
             MailedLinks::Confirm => &[Method::GET, Method::POST],
         },
+        Endpoint::AdmitClient => &[Method::GET, Method::POST],
         Endpoint::Register | Endpoint::OAuth | Endpoint::SetupTwoFactor => &[Method::POST],
         Endpoint::CipherSync => &[Method::GET, Method::POST],
         Endpoint::Ciphers => &[Method::GET, Method::PUT],
@@ -44,7 +50,7 @@ pub(crate) const fn methods(endpoint: Endpoint, links: MailedLinks) -> &'static 
     }
 }
 
-/// Whether an endpoint is a link that is opened from a mail.
+/// Whether an endpoint is a link that is opened from a mail and acts by that.
 pub(crate) const fn is_mailed_link(endpoint: Endpoint) -> bool {
     matches!(endpoint, Endpoint::VerifyEmail | Endpoint::VerifyNewEmail)
 }
@@ -124,6 +130,20 @@ impl<'r> Input<'r> {
 
     pub(crate) const fn peer(&self) -> Peer<'r> {
         Peer { headers: self.headers, extensions: self.extensions }
+    }
+
+    /// What the client calls itself, as it may stand in a mail: `Java/1.5.0`, and nothing that a reader could take for a
+    /// text of ours or for an address.
+    pub(crate) fn client_name(&self) -> Option<&'r str> {
+        let name = self.headers.get(X_CLIENT)?.to_str().ok().filter(|name| name.len() <= MAX_CLIENT_NAME)?;
+        let (word, version) = name.split_once('/')?;
+        let is_version = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic()) && is_version).then_some(name)
+    }
+
+    /// A field of a form in the body; `None` if it is not there.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
     /// A parameter of the query that must be there, once.
@@ -216,6 +236,23 @@ mod tests {
         }
         assert!(!is_prefetch(&HeaderMap::new()));
         assert!(!is_prefetch(&with(PURPOSE, "navigate")));
+    }
+
+    #[test]
+    fn a_clients_name_is_a_word_and_a_version() {
+        for (name, shown) in [
+            ("Java/1.5.0", true),
+            ("Java", false),
+            ("/1", false),
+            ("Java/", false),
+            ("evil.example/1", false),
+            ("Java/1 http://evil.example", false),
+            ("Javajavajavajavajavajavajava/1.5.0", false),
+        ] {
+            let request = Request::get("/x").header(X_CLIENT, name).body("").unwrap();
+            let input = Input::new(Endpoint::Register, None, &request);
+            assert_eq!(input.client_name(), shown.then_some(name));
+        }
     }
 
     #[test]

@@ -8,20 +8,23 @@ use http::header::{
     ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER,
 };
 use http::{Method, Request, Response, StatusCode};
-use keywright_core::{AccountId, IndexKey, KeyringError};
+use keywright_core::{AccountId, ClientTag, IndexKey, SecretBytes};
 use keywright_rekey::{LimitsError, VaultError, VaultPolicy, Vaults};
+use keywright_store::due::DUE;
 use keywright_store::names::Names;
-use keywright_store::{Driver, Partition, Slot, StepError, TransactError, VaultStore};
-use keywright_twofactor::TwoFactorSteps;
-use keywright_wire::DueError;
+use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError, VaultStore};
+use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
+use keywright_wire::{DueError, HostError, frame};
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 use crate::host::{Admittance, Endpoint, Host, Subject};
+use crate::network::Network;
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks, VERIFICATION_PATH};
 use crate::request::{self, Input};
 use crate::tokens::{self, Login};
-use crate::{HandshakeKeys, PublicKey, Token, endpoints, mails};
+use crate::unlock::NetworkAdmission;
+use crate::{HandshakeKeys, PrivateKey, PublicKey, SharedKey, Token, endpoints, mails};
 
 /// The protocol over a store and a host. Cheap to clone.
 pub struct LibrePass<H> {
@@ -36,8 +39,6 @@ pub(crate) struct Parts<H> {
     pub(crate) factors: TwoFactorSteps,
     pub(crate) host: Arc<H>,
     pub(crate) policy: LibrePassPolicy,
-    /// Names tokens and client addresses to the guess ledger.
-    pub(crate) devices: IndexKey,
     /// Hashes the codes of mailed links.
     pub(crate) links: IndexKey,
     /// What unknown addresses are answered with.
@@ -52,6 +53,8 @@ pub(crate) enum Reply {
     Json(StatusCode, Zeroizing<Vec<u8>>),
     /// To the page that says that an address is verified.
     Verified,
+    /// A page.
+    Page(Bytes),
 }
 
 impl Reply {
@@ -92,9 +95,17 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
-    Receipt(#[from] keywright_store::WrongReceipt),
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
+    Host(#[from] HostError),
+}
+
+impl From<DueError> for Failure {
+    fn from(error: DueError) -> Self {
+        match error {
+            DueError::Transact(error) => Self::Transact(error),
+            DueError::Host(error) => Self::Host(error),
+            _ => StepError::Misuse("a failure of an unknown kind").into(),
+        }
+    }
 }
 
 impl From<ApiError> for Failure {
@@ -135,25 +146,21 @@ impl<H: Host> LibrePass<H> {
         policy: LibrePassPolicy,
     ) -> Result<Self, OpenError> {
         let keyring = driver.keyring();
-        let (devices, links) = (keyring.index("device")?, keyring.index("link")?);
-        let decoys = keyring.index("decoy")?;
-        let decoy_key = crate::PrivateKey::from_secret(
-            keywright_core::SecretBytes::from_slice(&decoys.mac(&[b"librepass-key"])).map_err(|_| OpenError::Decoy)?,
-        )
-        .public_key();
+        let (links, decoys) = (keyring.index("link"), keyring.index("decoy"));
+        let mut decoy_key = SecretBytes::zeroed();
+        decoy_key.expose_mut().copy_from_slice(&decoys.mac(&[b"librepass-key"]));
         let vaults = VaultPolicy::default().with_most_ciphers(policy.vault_limit)?;
         let parts = Parts {
             keys: HandshakeKeys::load(driver.clone()).await?,
             names: Names::new(driver.clone()),
-            factors: TwoFactorSteps::new(policy.two_factor.clone()),
+            factors: TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?,
             vaults: Vaults::new(driver.clone(), vault_store, vaults),
             driver,
             host,
             policy,
-            devices,
             links,
             decoys,
-            decoy_key,
+            decoy_key: PrivateKey::from_secret(decoy_key).public_key(),
         };
         Ok(Self { parts: Arc::new(parts) })
     }
@@ -184,22 +191,63 @@ impl<H: Host> LibrePass<H> {
         }
         let asks_first = self.parts.policy.mailed_links == MailedLinks::Confirm && input.method == Method::GET;
         if asks_first && request::is_mailed_link(endpoint) {
-            return confirmation_page();
+            return page(VERIFY_PAGE.into());
         }
         match self.parts.serve(&input).await {
             Ok(Reply::Json(status, body)) => json(status, Bytes::copy_from_slice(&body)),
             Ok(Reply::Verified) => self.parts.verified(),
+            Ok(Reply::Page(html)) => page(html),
             Err(failure) => refuse(&self.parts.failure(endpoint, &failure)),
         }
     }
 
     /// Sends the mails that an account's commits have made due and a failure or a crash has left. A request with the
-    /// account's token does so too; call it from a sweep. Gives how many went out.
+    /// account's token does so too; call it from a sweep. Returns how many went out.
+    ///
+    /// All are tried; one that fails is tried again after a pause, which grows from seconds to an hour.
     ///
     /// # Errors
-    /// [`DueError`]; they are tried again later.
+    /// [`DueError`]: the store failed, or the host at one of them.
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
-        self.parts.finish_mails(account).await
+        self.parts.finish_mails(account, false).await
+    }
+
+    /// The same whatever pauses there are and whoever has claimed a mail: for the start of a server that is alone at its
+    /// store, where every earlier claim is a dead process's.
+    ///
+    /// # Errors
+    /// As [`finish_due`](Self::finish_due).
+    pub async fn finish_due_at_start(&self, account: &AccountId) -> Result<usize, DueError> {
+        self.parts.finish_mails(account, true).await
+    }
+
+    /// The tag by which an account's guess ledger knows the network of an address: for admissions at other secrets, as
+    /// [`TwoFactorSteps::admit_client_in`](keywright_twofactor::TwoFactorSteps::admit_client_in) makes them.
+    #[must_use]
+    pub fn network_tag(&self, account: &AccountId, address: std::net::IpAddr) -> ClientTag {
+        self.parts.driver.client_tag(account, &Network::of(address).credential())
+    }
+
+    /// Lets a network in at the shared key whose log-ins are refused because of the guesses of others: by a login of the
+    /// account whose second factor is proven or not needed, and a fresh proof of the password. For a host's page of the
+    /// account; the wire has no endpoint for it.
+    ///
+    /// The operator lifts everything at once with
+    /// [`guess::unlock_all`](keywright_store::guess::unlock_all).
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody was let in, unless it is [`TransactError::Unknown`].
+    pub async fn admit_network(
+        &self,
+        token: &Token,
+        shared_key: &SharedKey,
+        address: std::net::IpAddr,
+    ) -> Result<NetworkAdmission, TransactError> {
+        let admission = self.parts.admit_by_session(token, shared_key, Network::of(address)).await;
+        admission.map_err(|failure| match failure {
+            Failure::Transact(error) => error,
+            _ => StepError::Misuse("a failure that admissions do not have").into(),
+        })
     }
 
     /// Refuses what needs no body to be refused, before any of it is read: what is beyond the host's limits, and where a
@@ -253,12 +301,24 @@ impl<H: Host> Parts<H> {
         }
     }
 
+    /// Runs a step in the frame of every endpoint: mails that are owed, the step and its commit, the mails that it made
+    /// due.
+    pub(crate) async fn act<T: Release + Send>(
+        &self,
+        account: &AccountId,
+        slots: &[SlotName],
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, Failure> {
+        Ok(frame::run(&self.driver, account, self, slots, step).await?)
+    }
+
     /// Finds out who calls. A token whose second factor is not proven may do nothing here (dossier § 11, 1).
     async fn login(&self, input: &Input<'_>) -> Result<Caller, Failure> {
         let token = request::token(input.headers).ok_or(ApiError::INVALID_TOKEN)?;
-        let partition = Partition::account(token.user().account());
-        let slots = [Slot::Token(token.slot()), Slot::Due];
-        let look = |draft: &mut keywright_store::Draft<'_>| {
+        let account = token.user().account();
+        let partition = Partition::account(account);
+        let slots = [tokens::TOKEN.at(token.slot()).name(), DUE.name()];
+        let look = |draft: &mut Draft<'_>| {
             let login = tokens::verify_in(draft, &token)?.filter(Login::may_act);
             let owes = login.is_some() && mails::owes(draft)?;
             Ok(login.map(|login| (login.is_stale(draft.now()), owes, login)))
@@ -266,13 +326,13 @@ impl<H: Host> Parts<H> {
         let (stale, owes, login) =
             self.driver.observe(&partition, &slots, look).await?.ok_or(ApiError::INVALID_TOKEN)?;
         if stale {
-            let touch = |draft: &mut keywright_store::Draft<'_>| match tokens::verify_in(draft, &token)? {
+            let touch = |draft: &mut Draft<'_>| match tokens::verify_in(draft, &token)? {
                 Some(mut login) => tokens::touch_in(draft, &mut login),
                 None => Ok(()),
             };
             self.driver.transact(&partition, &slots, touch).await?;
         }
-        if owes && let Err(DueError::Host(error)) = self.finish_mails(token.user().account()).await {
+        if owes && let Err(error) = self.finish_mails(account, false).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "mails stay due");
         }
         Ok(Caller { token, login })
@@ -311,15 +371,12 @@ pub enum OpenError {
     /// The server's key pair could not be loaded or made.
     #[error(transparent)]
     Transact(#[from] TransactError),
-    /// An index key could not be derived; with a loaded keyring this does not happen.
+    /// The driver's ledger policy does not guard time-based codes.
     #[error(transparent)]
-    Keyring(#[from] KeyringError),
+    TwoFactor(#[from] TwoFactorPolicyError),
     /// The vault limit is beyond what a vault can hold; the policy's builder takes no such limit.
     #[error(transparent)]
     Limits(#[from] LimitsError),
-    /// Nor does this happen.
-    #[error("the decoy key could not be derived")]
-    Decoy,
 }
 
 /// Endpoint and method.
@@ -370,11 +427,12 @@ fn other_method(sent: &Method, right: &[Method]) -> Response<Bytes> {
 }
 
 /// A button for what a GET must not do by itself. The form goes to the very address that was opened.
-fn confirmation_page() -> Response<Bytes> {
-    const PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Verify your address</title>\
-        </head><body><form method=\"post\"><p>Do you want to verify this e-mail address?</p>\
-        <button type=\"submit\">Verify</button></form></body></html>";
-    let mut response = json(StatusCode::OK, Bytes::from_static(PAGE.as_bytes()));
+const VERIFY_PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Verify your address</title>\
+    </head><body><form method=\"post\"><p>Do you want to verify this e-mail address?</p>\
+    <button type=\"submit\">Verify</button></form></body></html>";
+
+fn page(html: Bytes) -> Response<Bytes> {
+    let mut response = json(StatusCode::OK, html);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     let policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";

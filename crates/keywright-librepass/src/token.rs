@@ -50,7 +50,7 @@ impl Token {
         Ok(Self { user, secret: SecretBytes::random(entropy)? })
     }
 
-    /// Reads a token. `None` for anything but the one form that [`to_text`](Self::to_text) gives: upper-case digits too
+    /// Reads a token. `None` for anything but the one form that [`to_text`](Self::to_text) returns: upper-case digits too
     /// were never issued.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -3,10 +3,13 @@
 //! A token is 128 random bits behind the user's id; stored is a hash (`security.md` § 10). It carries the epochs it was
 //! made in, so a change of password or address ends all of them in the commit that changes it.
 
-use keywright_core::{EventKind, UnixSeconds};
-use keywright_store::{Draft, Partition, Record, Revision, Slot, StepError, Tentative};
+use keywright_core::{Client, ClientTag, UnixSeconds};
+use keywright_store::slot::Expiring;
+use keywright_store::{Draft, Partition, Record, Revision, Slot, SlotFamily, SlotName, StepError, Tentative};
 use serde::{Deserialize, Serialize};
 
+use crate::events::{TOKEN_CONFIRMED, TOKEN_ISSUED};
+use crate::network::Network;
 use crate::{Token, UserId};
 
 /// The most tokens of an account whose second factor is proven or not needed. The oldest goes.
@@ -17,6 +20,16 @@ pub(crate) const MAX_WAITING: usize = 8;
 pub(crate) const IDLE_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// The last use is written at most this often, in seconds (dossier § 5).
 pub(crate) const TOUCH_SECONDS: u64 = 5 * 60;
+
+/// What a token's name in the guess ledger begins with, so that no token ever has the tag of a network.
+const LABEL: &[u8] = b"librepass/token/";
+
+/// The tokens themselves.
+pub(crate) const TOKEN: SlotFamily<TokenRecord, Expiring> = SlotFamily::expiring("lp-token", MOST);
+/// Which there are, in the order in which they go.
+pub(crate) const TOKENS: Slot<TokenList> = Slot::lasting("lp-tokens");
+/// All tokens of an account.
+const MOST: u16 = 72;
 
 /// How a token's login stands to the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +44,7 @@ pub(crate) enum SecondFactor {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct TokenRecord {
+pub(crate) struct TokenRecord {
     verifier: [u8; 32],
     made: UnixSeconds,
     used: UnixSeconds,
@@ -40,6 +53,8 @@ struct TokenRecord {
     factor: SecondFactor,
     /// The vault's revision at the token's last full read, or after its own last write (`decisions.md` 28).
     head: Option<[u8; 16]>,
+    /// Who logged in, for the guess ledger: a token that came along, else the network, else this token itself.
+    opened_by: ClientTag,
 }
 
 impl Record for TokenRecord {
@@ -48,7 +63,7 @@ impl Record for TokenRecord {
 
 /// All tokens of an account, the oldest first.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct TokenList {
+pub(crate) struct TokenList {
     entries: Vec<Entry>,
 }
 
@@ -72,9 +87,16 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Names the token, not secret: for its tag at a door.
-    pub(crate) const fn id(&self) -> &[u8; 16] {
-        &self.slot
+    /// The token as a client of the guess ledger, on the network that its request comes from. A token counts as the
+    /// client that logged in with it.
+    pub(crate) fn client(&self, draft: &Draft<'_>, network: Option<Network>) -> Client {
+        let client = Client::credential(self.record.opened_by);
+        network.map_or(client, |network| client.on_network(network.tag(draft)))
+    }
+
+    /// The slot of its record.
+    pub(crate) const fn slot(&self) -> SlotName {
+        TOKEN.at(self.slot).name()
     }
 
     /// Whether it may act at all.
@@ -103,8 +125,7 @@ impl Login {
     }
 
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        let purge_after = self.record.used.plus(IDLE_SECONDS);
-        draft.put(Slot::Token(self.slot), &self.record, Some(purge_after))
+        draft.put_until(TOKEN.at(self.slot), &self.record, self.record.used.plus(IDLE_SECONDS))
     }
 }
 
@@ -119,7 +140,7 @@ pub(crate) fn verify_in(draft: &mut Draft<'_>, token: &Token) -> Result<Option<L
         root => root?,
     };
     let (now, fence, slot) = (draft.now(), draft.keyring().fence(), token.slot());
-    let Some(record) = draft.read::<TokenRecord>(Slot::Token(slot))? else { return Ok(None) };
+    let Some(record) = draft.read(TOKEN.at(slot))? else { return Ok(None) };
     let good = token.matches(&record.verifier)
         && record.credential_epoch == root.credential_epoch
         && record.key_epoch == root.key_epoch
@@ -149,10 +170,22 @@ pub(crate) fn follow_in(draft: &mut Draft<'_>, login: &mut Login, head: Option<R
     login.put(draft)
 }
 
+/// A fresh token as a client of the guess ledger, where nothing else names whoever logs in.
+pub(crate) fn fresh_client(draft: &Draft<'_>, token: &Token) -> Client {
+    Client::credential(draft.client_tag(&[LABEL, token.slot().as_slice()].concat()))
+}
+
 /// Makes a fresh token good. It is drawn outside the step, because its slot must be the same when the step is run again;
-/// the receipt of the commit is what allows to give it out.
-pub(crate) fn issue_in(draft: &mut Draft<'_>, token: &Token, factor: SecondFactor) -> Result<Tentative<()>, StepError> {
+/// the commit is what allows to give it out. `client` is who logged in.
+pub(crate) fn issue_in(
+    draft: &mut Draft<'_>,
+    token: &Token,
+    factor: SecondFactor,
+    client: &Client,
+) -> Result<Tentative<()>, StepError> {
     let (root, now) = (draft.root()?, draft.now());
+    let itself = fresh_client(draft, token);
+    let opened_by = client.tag().or(itself.tag()).ok_or(StepError::Misuse("a token without a name"))?;
     let record = TokenRecord {
         verifier: token.verifier(),
         made: now,
@@ -161,48 +194,73 @@ pub(crate) fn issue_in(draft: &mut Draft<'_>, token: &Token, factor: SecondFacto
         key_epoch: root.key_epoch,
         factor,
         head: None,
+        opened_by,
     };
     let login = Login { user: token.user().clone(), slot: token.slot(), record };
     login.put(draft)?;
-    let mut list = draft.read::<TokenList>(Slot::Tokens)?.unwrap_or_default();
-    // Those of an epoch that is over are void already; their records are swept.
-    list.entries.retain(|entry| entry.credential_epoch == root.credential_epoch);
+    let mut list = list(draft)?;
     let waits = factor == SecondFactor::Waiting;
     list.entries.push(Entry { slot: login.slot, credential_epoch: root.credential_epoch, waits });
     put_within_caps(draft, list)?;
-    draft.event(EventKind::TokenIssued);
+    draft.event(&TOKEN_ISSUED);
     Ok(draft.tentative(()))
 }
 
 /// The token's login has proven its second factor.
 pub(crate) fn confirm_in(draft: &mut Draft<'_>, login: &mut Login) -> Result<(), StepError> {
-    let now = draft.now();
+    let (now, credential_epoch) = (draft.now(), draft.root()?.credential_epoch);
     login.record.factor = SecondFactor::Proven { at: now };
     login.record.used = now;
+    // A change of the factors may have moved the epoch in this very draft: the login that made it goes on.
+    login.record.credential_epoch = credential_epoch;
     login.put(draft)?;
-    let mut list = draft.read::<TokenList>(Slot::Tokens)?.unwrap_or_default();
+    let mut list = list(draft)?;
     // It counts among the others from now on, as the newest of them.
     list.entries.retain(|entry| entry.slot != login.slot);
-    let credential_epoch = login.record.credential_epoch;
     list.entries.push(Entry { slot: login.slot, credential_epoch, waits: false });
     put_within_caps(draft, list)?;
-    draft.event(EventKind::TokenConfirmed);
+    draft.event(&TOKEN_CONFIRMED);
     Ok(())
 }
 
-/// Ends every token: for a commit that moves the credential epoch, which voids them by itself. Their records are swept.
+/// Ends every token: for a commit that moves the credential epoch, which voids them by itself.
 pub(crate) fn end_all_in(draft: &mut Draft<'_>) -> Result<(), StepError> {
-    draft.put(Slot::Tokens, &TokenList::default(), None)
+    put_within_caps(draft, TokenList::default())
 }
 
+/// The tokens of the present epoch. Those of an epoch that is over are void already.
+fn list(draft: &mut Draft<'_>) -> Result<TokenList, StepError> {
+    let epoch = draft.root()?.credential_epoch;
+    let mut list = draft.read(TOKENS)?.unwrap_or_default();
+    list.entries.retain(|entry| entry.credential_epoch == epoch);
+    Ok(list)
+}
+
+/// Puts the list, without the oldest if there are too many, and deletes the records that it does not name.
 fn put_within_caps(draft: &mut Draft<'_>, mut list: TokenList) -> Result<(), StepError> {
     for (waits, most) in [(true, MAX_WAITING), (false, MAX_TOKENS)] {
         let count = list.entries.iter().filter(|entry| entry.waits == waits).count();
         for _ in most..count {
             let Some(oldest) = list.entries.iter().position(|entry| entry.waits == waits) else { break };
-            let gone = list.entries.remove(oldest);
-            draft.delete(Slot::Token(gone.slot))?;
+            list.entries.remove(oldest);
         }
     }
-    draft.put(Slot::Tokens, &list, None)
+    let mut gone = draft.ids(&TOKEN);
+    gone.retain(|id| list.entries.iter().all(|entry| entry.slot != *id));
+    let names: Vec<SlotName> = gone.iter().map(|id| TOKEN.at(*id).name()).collect();
+    draft.require(&names)?;
+    for id in gone {
+        draft.delete(TOKEN.at(id))?;
+    }
+    draft.put(TOKENS, &list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declared_bound_is_the_sum_of_both_caps() {
+        assert_eq!(usize::from(MOST), MAX_TOKENS + MAX_WAITING);
+    }
 }

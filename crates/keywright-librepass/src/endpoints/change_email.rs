@@ -9,39 +9,41 @@
 //! another account owns is refused here already, but only behind the password, and so many times a day; it is claimed
 //! when the link is opened (`decisions.md` 31).
 
-use keywright_core::{EventKind, SecretBytes};
+use keywright_core::SecretBytes;
 use keywright_rekey::{Holding, SealedSwap, Swapping};
-use keywright_store::names::NameIndex;
-use keywright_store::{Draft, Partition, Slot, TransactError, names};
+use keywright_store::names::{self, NameIndex};
+use keywright_store::{Draft, Plain, TransactError};
 
 use crate::account::Credential;
-use crate::change::{self, ChangeOfAddress, Taking};
+use crate::change::{self, ChangeOfAddress, Changer, Taking};
 use crate::error::ApiError;
+use crate::events::ADDRESS_CHANGE_ASKED;
 use crate::host::Host;
 use crate::mails::{self, Kind};
-use crate::pending::{self, Asked};
+use crate::pending::{self, Asked, PENDING};
 use crate::policy::LINK_SECONDS;
 use crate::request::Input;
 use crate::service::{Answered, Caller, Failure, Parts, Reply};
 use crate::tokens::{self, Login};
 
 /// How often a move begins anew because its intent was overtaken, before the answer is "busy".
-pub(crate) const TRIES: usize = 8;
+pub(crate) const TRIES: usize = 16;
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
+    let changer = Changer { caller, network: parts.network(input) };
     let body = ChangeOfAddress::read(input.body, &parts.policy)?;
-    let name = body.address.index(parts.driver.keyring())?;
+    let name = body.address.index(parts.driver.keyring());
     let look = |draft: &mut Draft<'_>| names::owns(draft, &name);
-    let (known, own) = parts.check_keys(caller, &body.keys, look).await?;
+    let (known, own) = parts.check_keys(changer, &body.keys, look).await?;
     let sealed = parts.check_batch(caller, known, &body.ciphers).await?;
     parts.book(caller).await?;
     if !own && parts.is_taken(&name).await? {
         return Err(ApiError::DUPLICATED.into());
     }
     if !parts.policy.verify_email {
-        return parts.move_at_once(caller, &body, &name, &sealed).await;
+        return parts.move_at_once(changer, &body, &name, &sealed).await;
     }
-    parts.ask(caller, &body, sealed).await
+    parts.ask(changer, &body, sealed).await
 }
 
 impl<H: Host> Parts<H> {
@@ -51,13 +53,12 @@ impl<H: Host> Parts<H> {
             Some(_) => Ok(pending::book_in(draft)?.map_err(ApiError::too_many)),
             None => Ok(Err(ApiError::INVALID_TOKEN)),
         };
-        let slots = [Slot::Token(caller.token.slot()), Slot::PendingAddress];
-        let (booked, _) = self.driver.transact(&Partition::account(caller.account()), &slots, step).await?;
-        Ok(booked?)
+        Ok(self.act(caller.account(), &[caller.login.slot(), PENDING.name()], step).await??)
     }
 
     /// Keeps the vault beside the vault, then makes one commit: it is held, the change waits, both addresses are told.
-    async fn ask(&self, caller: &Caller, body: &ChangeOfAddress<'_>, sealed: SealedSwap) -> Answered {
+    async fn ask(&self, changer: Changer<'_>, body: &ChangeOfAddress<'_>, sealed: SealedSwap) -> Answered {
+        let account = changer.caller.account();
         let known = sealed.head();
         let until = self.driver.clock().now().map_err(TransactError::from)?.plus(LINK_SECONDS);
         let staged = self.vaults.stage(sealed, until).await?;
@@ -71,41 +72,46 @@ impl<H: Host> Parts<H> {
             };
             let code = SecretBytes::<32>::random(draft.entropy())?;
             let code = crate::keys::digits(code.expose());
-            let hash = pending::code_hash(&self.links, &login.user, code.expose());
-            let asked = Asked { address: &body.address, public_key: &body.keys.new_public, code: hash, until };
-            pending::ask_in(draft, &asked)?;
-            draft.event(EventKind::AddressChangeAsked);
+            let asked = Asked {
+                address: &body.address,
+                public_key: &body.keys.new_public,
+                code: pending::code_hash(&self.links, &login.user, code.expose()),
+                until,
+                head: self.vaults.steps().revision_in(draft),
+                asked_by: changer.tags(draft, login),
+            };
+            pending::ask_in(draft, asked)?;
+            draft.event(&ADDRESS_CHANGE_ASKED);
             let link = format!(
                 "{}/api/user/verifyNewEmail?user={}&code={}",
                 self.policy.public_url,
                 login.user,
                 code.expose()
             );
-            let link = mails::add_in(draft, &body.address, Kind::VerifyNewAddress { link })?;
-            let notice = mails::add_in(draft, &credential.address()?, Kind::AddressChangeAsked)?;
-            Ok(Ok(([link, notice], replaced)))
+            mails::letter_in(draft, &body.address, Kind::VerifyNewAddress { link }, until)?;
+            mails::notice_in(draft, &credential.address()?, Kind::AddressChangeAsked)?;
+            Ok(Ok(Plain(replaced)))
         };
-        let committed = self.commit_change(caller, &body.keys, act).await;
+        let committed = self.commit_change(changer, &body.keys, act).await;
         // Only what is surely held by nothing: a commit that is unknown may have landed.
         if let Err(Failure::Refused(_)) = &committed {
-            self.unstage(caller.account(), Some(staged.stage())).await;
+            self.unstage(account, Some(staged.stage())).await;
         }
-        let ((tasks, replaced), _) = committed?;
-        self.unstage(caller.account(), replaced).await;
-        self.send(caller.account(), &tasks).await;
+        self.unstage(account, committed?).await;
         Ok(Reply::empty())
     }
 
     /// Without a verification: the address is claimed, and then one commit changes everything.
     async fn move_at_once(
         &self,
-        caller: &Caller,
+        changer: Changer<'_>,
         body: &ChangeOfAddress<'_>,
         name: &NameIndex,
         sealed: &SealedSwap,
     ) -> Answered {
+        let account = changer.caller.account();
         for _ in 0..TRIES {
-            let taking = self.claim_address(caller.account(), name).await?;
+            let taking = self.claim_address(account, name).await?;
             if matches!(taking, Taking::Taken) {
                 return Err(ApiError::DUPLICATED.into());
             }
@@ -120,12 +126,16 @@ impl<H: Host> Parts<H> {
                 let Swapping::Done { .. } = self.vaults.steps().swap_in(draft, sealed)? else {
                     return Ok(Err(ApiError::MISSING_CIPHER));
                 };
-                let moved = change::move_in(draft, credential, &body.address, &body.keys.new_public)?;
-                Ok(Ok(Some((moved, dropped))))
+                let changed_by = changer.tags(draft, login);
+                let new_public = &body.keys.new_public;
+                let released = change::move_in(draft, credential, &body.address, new_public, &changed_by)?;
+                Ok(Ok(Some((released, Plain(dropped)))))
             };
-            if let (Some((moved, dropped)), receipt) = self.commit_change(caller, &body.keys, act).await? {
-                self.unstage(caller.account(), dropped).await;
-                self.finish_move(caller.account(), moved, &receipt).await?;
+            if let Some((released, dropped)) = self.commit_change(changer, &body.keys, act).await? {
+                self.unstage(account, dropped).await;
+                if let Some(released) = released {
+                    self.drop_claim(&released).await;
+                }
                 return Ok(Reply::empty());
             }
         }

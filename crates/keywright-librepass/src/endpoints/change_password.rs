@@ -1,12 +1,12 @@
 //! `PATCH user/password`: a new key, and the whole vault under it, or nothing.
 
-use keywright_core::EventKind;
 use keywright_rekey::Swapping;
-use keywright_store::Draft;
+use keywright_store::{Draft, Plain};
 
 use crate::account::Credential;
-use crate::change::{self, ChangeOfPassword};
+use crate::change::{self, ChangeOfPassword, Changer};
 use crate::error::ApiError;
+use crate::events::CREDENTIAL_CHANGED;
 use crate::host::Host;
 use crate::mails::{self, Kind};
 use crate::pending;
@@ -15,8 +15,9 @@ use crate::service::{Answered, Caller, Parts, Reply};
 use crate::tokens::{self, Login};
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
+    let changer = Changer { caller, network: parts.network(input) };
     let body = ChangeOfPassword::read(input.body, &parts.policy)?;
-    let (known, ()) = parts.check_keys(caller, &body.keys, |_| Ok(())).await?;
+    let (known, ()) = parts.check_keys(changer, &body.keys, |_| Ok(())).await?;
     let sealed = parts.check_batch(caller, known, &body.ciphers).await?;
     let act = |draft: &mut Draft<'_>, login: &Login, mut credential: Credential| {
         if !change::is_known(login, &sealed) {
@@ -28,16 +29,17 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Inpu
         };
         credential.hint.clone_from(&body.hint);
         credential.parameters = body.parameters;
-        credential.public_key = body.keys.new_public.duplicate();
+        let changed_by = changer.tags(draft, login);
+        credential.replace_key(draft, &body.keys.new_public, &changed_by)?;
         credential.changed = draft.now();
         credential.put(draft)?;
         tokens::end_all_in(draft)?;
         pending::drop_in(draft)?;
-        draft.event(EventKind::CredentialChanged);
-        Ok(Ok((mails::add_in(draft, &credential.address()?, Kind::PasswordChanged)?, dropped)))
+        draft.event(&CREDENTIAL_CHANGED);
+        mails::notice_in(draft, &credential.address()?, Kind::PasswordChanged)?;
+        Ok(Ok(Plain(dropped)))
     };
-    let ((task, dropped), _) = parts.commit_change(caller, &body.keys, act).await?;
+    let dropped = parts.commit_change(changer, &body.keys, act).await?;
     parts.unstage(caller.account(), dropped).await;
-    parts.send(caller.account(), &[task]).await;
     Ok(Reply::empty())
 }

@@ -18,7 +18,7 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Inpu
     }
     let deletes = input.method == Method::DELETE;
     let change = Change::new(Vec::new(), if deletes { vec![id] } else { Vec::new() })?;
-    let found = parts.change(caller, &change, Which::Ids(&[id]), false).await?;
+    let found = parts.change(caller, &change, Which::Ids { ids: &[id], with_marks: false }, false).await?;
     let cipher = found.before.ciphers.first().ok_or(ApiError::CIPHER_NOT_FOUND)?;
     if deletes {
         return Ok(Reply::empty());

@@ -2,8 +2,8 @@
 
 use http::Method;
 use keywright_core::UnixSeconds;
-use keywright_rekey::{Contents, Edit, Editing, Existing, Limits, Put};
-use keywright_store::{CipherId, Draft, Partition, Slot, StepError, Which};
+use keywright_rekey::{Contents, Edit, Editing, Existing, Limits, Put, VAULT_SLOT};
+use keywright_store::{CipherId, Draft, StepError, Which, released_as_is};
 use serde::{Deserialize, Serialize};
 
 use crate::cipher::{Bounded, Incoming, Note, Sent, SentId, Shown};
@@ -126,10 +126,8 @@ impl<H: Host> Parts<H> {
                 let now = self.driver.clock().now().map_err(keywright_store::TransactError::from)?;
                 return Ok(Changed { before, now });
             }
-            let slots = [Slot::Token(caller.token.slot()), Slot::VaultHead];
             let step = |draft: &mut Draft<'_>| self.change_in(draft, caller, change, &existing, full);
-            let (changing, _) = self.driver.transact(&Partition::account(caller.account()), &slots, step).await?;
-            match changing {
+            match self.act(caller.account(), &[caller.login.slot(), VAULT_SLOT], step).await? {
                 Changing::Done(now) => return Ok(Changed { before, now }),
                 Changing::HeadMoved => {}
                 Changing::Refused(error) => return Err(error.into()),
@@ -156,7 +154,7 @@ impl<H: Host> Parts<H> {
         }
         let notes: Vec<Vec<u8>> = change.put.iter().map(|cipher| cipher.note(now).encode()).collect();
         let puts = change.put.iter().zip(&notes);
-        let puts = puts.map(|(cipher, note)| Put::new(cipher.id, cipher.mark, &cipher.text, note)).collect();
+        let puts = puts.map(|(cipher, note)| Put::new(cipher.id, cipher.nonce, &cipher.text, note)).collect();
         let delete = change.delete.iter().copied().filter(|id| existing.contains(*id)).collect();
         let editing = self.vaults.steps().edit_in(draft, &Edit::new(puts, delete), existing, login.key_epoch())?;
         Ok(match editing {
@@ -168,6 +166,8 @@ impl<H: Host> Parts<H> {
             }
             Editing::HeadMoved => Changing::HeadMoved,
             Editing::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
+            // A policy that this crate does not set.
+            Editing::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
             Editing::Twice => Changing::Refused(ApiError::CIPHER),
             // A swap has ended the token.
             Editing::Fenced => Changing::Refused(ApiError::INVALID_TOKEN),
@@ -202,7 +202,9 @@ enum Changing {
     Refused(ApiError),
 }
 
+released_as_is!(Changing);
+
 /// The description of a stored cipher. One that cannot be read fails the whole: it is never left out.
 pub(super) fn note_of(cipher: &keywright_rekey::Cipher) -> Result<Note, StepError> {
-    Note::decode(cipher.note()).ok_or(StepError::Decode(Slot::VaultHead))
+    Note::decode(cipher.note()).ok_or(StepError::Decode(VAULT_SLOT))
 }

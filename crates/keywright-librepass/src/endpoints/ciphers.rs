@@ -37,6 +37,6 @@ pub(super) async fn put<H: Host>(
         return Err(ApiError::CIPHER.into());
     }
     let change = Change::new(vec![cipher], Vec::new())?;
-    parts.change(caller, &change, Which::Ids(&[id]), false).await?;
+    parts.change(caller, &change, Which::Ids { ids: &[id], with_marks: false }, false).await?;
     Reply::json_with(StatusCode::CREATED, &json!({ "id": id_text(id) }))
 }

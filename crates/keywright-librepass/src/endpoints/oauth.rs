@@ -1,22 +1,27 @@
 //! `POST auth/oauth?grantType=login|2fa`: a token for a shared key, and the proof of the second factor.
 
-use keywright_core::{AccountId, Door, Strength};
-use keywright_store::guess::{self, Guesser};
-use keywright_store::names::{self, NameIndex};
-use keywright_store::{Draft, Partition, Slot, StepError, Tentative, TransactError};
-use keywright_twofactor::{Verdict, recovery::Preset};
+use keywright_core::{AccountId, Client};
+use keywright_store::due::DUE;
+use keywright_store::guess::{self, LEDGER};
+use keywright_store::names::{NAMES, NameIndex};
+use keywright_store::{
+    Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, TransactError, WrongReceipt,
+};
+use keywright_twofactor::Verdict;
+use keywright_twofactor::recovery::Preset;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::account::Credential;
+use crate::account::{CREDENTIAL, Credential};
 use crate::address::Address;
 use crate::error::ApiError;
-use crate::guard::{Proof, SharedDoor};
+use crate::guard::{KeyCheck, Proof, Sender, decoy_attempt};
 use crate::host::{Host, Subject};
+use crate::network::Network;
 use crate::request::{self, Input};
 use crate::service::{Answered, Failure, Parts, Reply};
-use crate::tokens::{self, Login, SecondFactor};
-use crate::{SharedKey, Token, UserId};
+use crate::tokens::{self, Login, SecondFactor, TOKEN, TOKENS};
+use crate::{SharedKey, Token, UserId, unlock};
 
 /// What a code is accepted for, where the policy has it once for each purpose.
 pub(super) const PURPOSE: &str = "librepass/login";
@@ -43,15 +48,27 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     }
 }
 
-/// How a log-in ended, in its commit.
-enum Ended {
-    In { grant: Tentative<()>, verified: bool },
-    Refused(ApiError),
+/// How a log-in ended, in its commit: whether nothing is left to prove, once the token is good; or what is answered.
+type Ended = Result<(Tentative<()>, Plain<bool>), ApiError>;
+
+/// Who logs in: with which token, from where, and under which one from then on.
+struct LogInBy<'t> {
+    device: Option<Token>,
+    network: Option<Network>,
+    fresh: &'t Token,
 }
 
-impl Ended {
-    const fn refused<T>(error: ApiError) -> Result<Self, T> {
-        Ok(Self::Refused(error))
+impl LogInBy<'_> {
+    /// As the ledger knows it: by a token that comes with the request and is still good, else by its network, else by the
+    /// token that is about to be given out.
+    fn sender(&self, draft: &mut Draft<'_>) -> Result<Sender, StepError> {
+        let login = self.device.as_ref().map_or(Ok(None), |token| tokens::verify_in(draft, token))?;
+        let client = match (login, self.network) {
+            (Some(login), network) => login.client(draft, network),
+            (None, Some(network)) => Client::network(network.tag(draft)),
+            (None, None) => tokens::fresh_client(draft, self.fresh),
+        };
+        Ok(Sender { client, network: self.network })
     }
 }
 
@@ -63,7 +80,8 @@ async fn log_in<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     let sent = SharedKey::from_hex(&body.shared_key).ok();
     let ended = match parts.find(&address).await? {
         (name, Some(account)) => parts.known(input, &name, &account, sent.as_ref()).await?,
-        (_, None) if parts.is_uniform() => Err(parts.unknown(&address, sent.as_ref()).await?),
+        (_, None) if parts.is_uniform() => Err(parts.unknown(input, &address, sent.as_ref()).await?),
+        (_, None) if parts.is_waited_for(&address).await? => Err(ApiError::EMAIL_NOT_VERIFIED),
         (_, None) => Err(ApiError::USER_NOT_FOUND),
     };
     // Wrong, unknown, waiting, locked: one answer (`security.md` § 11).
@@ -76,12 +94,11 @@ async fn log_in<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     }))
 }
 
-const LOG_IN_SLOTS: [Slot; 6] =
-    [Slot::Credential, Slot::Names, Slot::Ledger, Slot::Factors, Slot::Recovery, Slot::Tokens];
+/// What a look before the commit reads.
+const LOOK_SLOTS: [SlotName; 3] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name()];
 
 impl<H: Host> Parts<H> {
-    /// Judges a log-in at an account. A look without a turn comes first: while the door is shut, a crowd of strangers takes
-    /// no place in the owner's queue.
+    /// Judges a log-in at an account. A look without a commit comes first: what is refused waits for nobody.
     async fn known(
         &self,
         input: &Input<'_>,
@@ -91,192 +108,191 @@ impl<H: Host> Parts<H> {
     ) -> Result<Result<(Token, bool), ApiError>, Failure> {
         let user = UserId::of_account(account).map_err(|_| StepError::NoAccount)?;
         let device = request::token(input.headers).filter(|token| *token.user() == user);
+        let fresh = Token::random(user, &**self.driver.entropy()).map_err(TransactError::from)?;
+        let by = LogInBy { device, network: self.network(input), fresh: &fresh };
+        let token_slots = || by.device.iter().map(|token| TOKEN.at(token.slot()).name());
         let look = |draft: &mut Draft<'_>| {
-            if let Some(error) = self.turned_away(draft, name, sent)? {
-                return Ok(Some(error));
-            }
-            let guesser = self.guesser(draft, input, account, device.as_ref())?;
-            let shut = guess::refusal(draft, &self.policy.ledger, &guesser)?;
-            // One that changed is a clock's that went back: only a commit can begin the wait anew.
-            Ok(shut.filter(|refusal| !refusal.changed()).map(|refusal| ApiError::too_many(refusal.retry_after())))
+            let credential = match turned_away(draft, name, sent)? {
+                Ok(credential) => credential,
+                Err(error) => return Ok(Some(error)),
+            };
+            let sender = by.sender(draft)?;
+            let attempt = credential.attempt(sender.client);
+            let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(None) };
+            // Only a commit can settle a moment that a clock which went back has left, or make a mail due.
+            let is_settled = !refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, sender.network)?;
+            Ok(is_settled.then(|| ApiError::too_many(refusal.retry_after())))
         };
-        let partition = Partition::account(account);
-        if let Some(error) = self.driver.observe(&partition, &LOG_IN_SLOTS, look).await? {
+        let slots: Vec<SlotName> = LOOK_SLOTS.into_iter().chain(token_slots()).collect();
+        if let Some(error) = self.driver.observe(&Partition::account(account), &slots, look).await? {
             return Ok(Err(error));
         }
         let Some(sent) = sent else { return Ok(Err(ApiError::SHARED_KEY)) };
-        let fresh = Token::random(user, &**self.driver.entropy()).map_err(TransactError::from)?;
-        let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
-            if let Some(error) = self.turned_away(draft, name, Some(sent))? {
-                return Ended::refused(error);
-            }
-            let guesser = self.guesser(draft, input, account, device.as_ref())?;
-            self.judge(draft, door, name, &guesser, sent, &fresh)
-        };
-        let slots: Vec<Slot> = LOG_IN_SLOTS.into_iter().chain([Slot::Token(fresh.slot())]).collect();
-        let (ended, receipt) = self.with_shared_key(account, &slots, step).await?;
-        match ended {
-            Ended::In { grant, verified } => {
-                grant.release(&receipt)?;
-                Ok(Ok((fresh, verified)))
-            }
-            Ended::Refused(error) => Ok(Err(error)),
-        }
-    }
-
-    /// What is answered before the shared key is looked at.
-    fn turned_away(
-        &self,
-        draft: &mut Draft<'_>,
-        name: &NameIndex,
-        sent: Option<&SharedKey>,
-    ) -> Result<Option<ApiError>, StepError> {
-        let Some(credential) = Credential::read_named(draft, name)? else {
-            return Ok(Some(ApiError::USER_NOT_FOUND));
-        };
-        if self.policy.verify_email && !credential.is_verified() && !self.is_uniform() {
-            return Ok(Some(ApiError::EMAIL_NOT_VERIFIED));
-        }
-        // Not 64 hex digits: no guess, not charged (`decisions.md` 35a).
-        Ok(if sent.is_none() { Some(ApiError::SHARED_KEY) } else { None })
-    }
-
-    /// A stranger, unless a token comes with the request that is still good, or the policy knows client addresses.
-    fn guesser(
-        &self,
-        draft: &mut Draft<'_>,
-        input: &Input<'_>,
-        account: &AccountId,
-        device: Option<&Token>,
-    ) -> Result<Guesser, StepError> {
-        let login = device.map_or(Ok(None), |token| tokens::verify_in(draft, token))?;
-        let by_token = login.map(|login| self.token_tag(login.id()));
-        let tag = by_token.or_else(|| self.address_tag(account, input));
-        Ok(Guesser { door: Door::SharedKey, strength: Strength::Guessable, tag, passes_as: tag })
+        let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| self.judge(draft, check, name, &by, sent);
+        let slots: Vec<SlotName> = LOOK_SLOTS
+            .into_iter()
+            .chain([TOKENS.name(), TOKEN.at(fresh.slot()).name()])
+            .chain(keywright_twofactor::SLOTS.iter().copied())
+            .chain(token_slots())
+            .collect();
+        let ended = self.with_shared_key(account, &slots, step).await?;
+        Ok(ended.map(|((), verified)| (fresh, verified)))
     }
 
     fn judge(
         &self,
         draft: &mut Draft<'_>,
-        door: &SharedDoor<'_>,
+        check: &KeyCheck<'_>,
         name: &NameIndex,
-        guesser: &Guesser,
+        by: &LogInBy<'_>,
         sent: &SharedKey,
-        fresh: &Token,
     ) -> Result<Ended, StepError> {
-        let Some(credential) = Credential::read_named(draft, name)? else {
-            return Ended::refused(ApiError::USER_NOT_FOUND);
+        let credential = match turned_away(draft, name, Some(sent))? {
+            Ok(credential) => credential,
+            Err(error) => return Ok(Err(error)),
         };
-        // The token that is given out is what the owner's device is known by from now on.
-        let by_address = self.policy.devices_by_address.then_some(guesser.tag).flatten();
-        let passes_as = by_address.or_else(|| Some(self.token_tag(&fresh.slot())));
-        let guesser = Guesser { passes_as, ..*guesser };
-        match door.judge_as(draft, &guesser, &credential.public_key, sent)? {
+        let sender = by.sender(draft)?;
+        match check.judge_in(draft, &credential, sent, &sender)? {
             Proof::Right => {}
-            Proof::Wrong => return Ended::refused(ApiError::SHARED_KEY),
-            Proof::Refused { retry_after } => return Ended::refused(ApiError::too_many(retry_after)),
-        }
-        if !credential.is_verified() {
-            if self.policy.verify_email {
-                return Ended::refused(ApiError::EMAIL_NOT_VERIFIED);
-            }
-            // An account that is in use is nobody's to replace.
-            names::firm_up(draft, name)?;
+            Proof::Wrong => return Ok(Err(ApiError::SHARED_KEY)),
+            Proof::Refused { retry_after } => return Ok(Err(ApiError::too_many(retry_after))),
         }
         let verified = !self.factors.enrolled_in(draft)?.has_totp();
         let factor = if verified { SecondFactor::NotNeeded } else { SecondFactor::Waiting };
-        let grant = tokens::issue_in(draft, fresh, factor)?;
-        Ok(Ended::In { grant, verified })
+        let grant = tokens::issue_in(draft, by.fresh, factor, &sender.client)?;
+        Ok(Ok((grant, Plain(verified))))
     }
 
-    /// An address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the same look, the same
-    /// product with a decoy's key, the same charge in a decoy's ledger. It waits as an account does, but is never locked:
-    /// nobody could unlock it.
-    async fn unknown(&self, address: &Address, sent: Option<&SharedKey>) -> Result<ApiError, Failure> {
-        let Some(sent) = sent else { return Ok(ApiError::SHARED_KEY) };
+    /// An address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the same looks, the same
+    /// product with a decoy's key, the same charge in a decoy's ledger, which waits and is shut as an account's.
+    async fn unknown(
+        &self,
+        input: &Input<'_>,
+        address: &Address,
+        sent: Option<&SharedKey>,
+    ) -> Result<ApiError, Failure> {
         let partition = self.decoy_partition(address);
-        let guesser = Guesser { door: Door::SharedKey, strength: Strength::Unguessable, tag: None, passes_as: None };
-        let shut = |draft: &mut Draft<'_>| guess::refusal(draft, &self.policy.ledger, &guesser);
-        let shut = self.driver.observe(&partition, &[Slot::Ledger], shut).await?;
-        if shut.is_some_and(|refusal| !refusal.changed()) {
-            return Ok(ApiError::SHARED_KEY);
-        }
-        let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| door.judge_as(draft, &guesser, &self.decoy_key, sent);
-        self.with_shared_key_at(&partition, &[Slot::Ledger], step).await?;
+        // The second look of [`find`](Self::find), which an address without an account does not cause.
+        self.driver.observe(&partition, &[NAMES.name()], |_| Ok(())).await?;
+        let network = self.network(input);
+        let sender = |draft: &Draft<'_>| Sender {
+            client: network.map_or_else(Client::unknown, |network| Client::network(network.tag(draft))),
+            network,
+        };
+        let look = |draft: &mut Draft<'_>| {
+            let sender = sender(draft);
+            let attempt = decoy_attempt(sender.client);
+            let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(false) };
+            Ok(!refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, network)?)
+        };
+        let is_refused = self.driver.observe(&partition, &LOOK_SLOTS, look).await?;
+        let Some(sent) = sent.filter(|_| !is_refused) else { return Ok(ApiError::SHARED_KEY) };
+        let slots: Vec<SlotName> = LOOK_SLOTS.into_iter().chain([DUE.name()]).collect();
+        self.with_decoy(&partition, &slots, |draft, check| {
+            let sender = sender(draft);
+            check.judge_decoy(draft, &self.decoy_key, sent, &sender)
+        })
+        .await?;
         Ok(ApiError::SHARED_KEY)
     }
 }
 
+/// The account's record, or what is answered before the shared key is looked at.
+fn turned_away(
+    draft: &mut Draft<'_>,
+    name: &NameIndex,
+    sent: Option<&SharedKey>,
+) -> Result<Result<Credential, ApiError>, StepError> {
+    let Some(credential) = Credential::read_named(draft, name)? else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
+    // Not 64 hex digits: no guess, not charged (`decisions.md` 35a).
+    Ok(if sent.is_some() { Ok(credential) } else { Err(ApiError::SHARED_KEY) })
+}
+
 /// How a second factor was judged, in its commit.
-enum Judged {
-    Confirmed(Tentative<()>),
+enum Judged<G> {
+    Confirmed(G),
     /// It was before: nothing to do.
     Already,
     Refused(ApiError),
+}
+
+impl<G: Release> Release for Judged<G> {
+    type Released = Judged<G::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Confirmed(grant) => Judged::Confirmed(grant.release(receipt)?),
+            Self::Already => Judged::Already,
+            Self::Refused(error) => Judged::Refused(error),
+        })
+    }
 }
 
 /// `{apiKey, code}`: a time-based code, or the recovery code.
 async fn prove<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     let body: Code = input.json()?;
     let token = Token::parse(&body.api_key).ok_or(ApiError::INVALID_TOKEN)?;
-    let partition = Partition::account(token.user().account());
-    let slots = [Slot::Token(token.slot()), Slot::Tokens, Slot::Factors, Slot::Recovery, Slot::Ledger];
-    // A look without a turn: whoever has no token takes no place in the owner's queue.
-    let look = |draft: &mut Draft<'_>| parts.unproven(draft, &token);
-    let judged = match parts.driver.observe(&partition, &slots, look).await? {
-        Ok(_) => {
+    let account = token.user().account();
+    let slot = TOKEN.at(token.slot()).name();
+    // A look without a commit: whoever has no token waits for nobody.
+    let look = |draft: &mut Draft<'_>| Ok(unproven::<()>(draft, &token)?.err());
+    let judged = match parts.driver.observe(&Partition::account(account), &[slot], look).await? {
+        Some(judged) => judged,
+        None => {
             // Not sooner: a token that is none names whichever account its sender likes.
-            parts.admit(input, Subject::Account(token.user().account()))?;
-            let step = |draft: &mut Draft<'_>| parts.prove_in(draft, &token, &body.code);
-            let (judged, receipt) = parts.driver.transact(&partition, &slots, step).await?;
-            if let Judged::Confirmed(grant) = judged {
-                grant.release(&receipt)?;
-                return Ok(Reply::empty());
-            }
-            judged
+            parts.admit(input, Subject::Account(account))?;
+            let network = parts.network(input);
+            let step = |draft: &mut Draft<'_>| parts.prove_in(draft, &token, &body.code, network);
+            let slots: Vec<SlotName> =
+                [slot, TOKENS.name()].into_iter().chain(keywright_twofactor::SLOTS.iter().copied()).collect();
+            parts.act(account, &slots, step).await?
         }
-        Err(judged) => judged,
     };
     match judged {
-        Judged::Confirmed(_) | Judged::Already => Ok(Reply::empty()),
+        Judged::Confirmed(()) | Judged::Already => Ok(Reply::empty()),
         Judged::Refused(error) => Err(error.into()),
     }
 }
 
-impl<H: Host> Parts<H> {
-    /// The token's login, if it is one that waits; else what is answered.
-    fn unproven(&self, draft: &mut Draft<'_>, token: &Token) -> Result<Result<Login, Judged>, StepError> {
-        Ok(match tokens::verify_in(draft, token)? {
-            None => Err(Judged::Refused(ApiError::INVALID_TOKEN)),
-            Some(login) if login.may_act() => Err(Judged::Already),
-            Some(login) => Ok(login),
-        })
-    }
+/// The token's login, if it is one that waits; else what is answered.
+fn unproven<G>(draft: &mut Draft<'_>, token: &Token) -> Result<Result<Login, Judged<G>>, StepError> {
+    Ok(match tokens::verify_in(draft, token)? {
+        None => Err(Judged::Refused(ApiError::INVALID_TOKEN)),
+        Some(login) if login.may_act() => Err(Judged::Already),
+        Some(login) => Ok(login),
+    })
+}
 
-    fn prove_in(&self, draft: &mut Draft<'_>, token: &Token, code: &str) -> Result<Judged, StepError> {
-        let mut login = match self.unproven(draft, token)? {
+impl<H: Host> Parts<H> {
+    fn prove_in(
+        &self,
+        draft: &mut Draft<'_>,
+        token: &Token,
+        code: &str,
+        network: Option<Network>,
+    ) -> Result<Judged<Tentative<()>>, StepError> {
+        let mut login = match unproven(draft, token)? {
             Ok(login) => login,
             Err(judged) => return Ok(judged),
         };
-        let tag = Some(self.token_tag(login.id()));
+        let client = login.client(draft, network);
         let is_recovery = Preset::LibrePass.is_form_of(code);
         let verdict = if is_recovery {
-            self.factors.verify_recovery_in(draft, code, PURPOSE, tag)?
+            self.factors.verify_recovery_in(draft, code, PURPOSE, client)?
         } else {
-            self.factors.verify_totp_in(draft, code, PURPOSE, tag)?
+            self.factors.verify_totp_in(draft, code, PURPOSE, client)?
         };
         Ok(match verdict {
             Verdict::Granted(proof) => {
                 if is_recovery {
-                    // The way out when strangers have locked the door of the codes.
-                    self.factors.unlock_totp_in(draft, &proof)?;
+                    // The way in when others have shut the time-based codes.
+                    self.factors.admit_totp_in(draft, &proof, client)?;
                 }
                 tokens::confirm_in(draft, &mut login)?;
                 Judged::Confirmed(proof.map(drop))
             }
             Verdict::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
             // Wrong, used, malformed, none of the kind: one answer.
-            _ => Judged::Refused(ApiError::TWO_FACTOR),
+            Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Judged::Refused(ApiError::TWO_FACTOR),
         })
     }
 }

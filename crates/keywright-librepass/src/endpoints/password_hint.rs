@@ -1,31 +1,40 @@
-//! `GET auth/passwordHint?email=E`: mails the hint to the address, if somebody reads it who has verified it.
+//! `GET auth/passwordHint?email=E`: mails the hint to the address, if it is an account's.
 
-use keywright_store::names::NameIndex;
+use keywright_store::due::DUE;
+use keywright_store::names::NAMES;
 use keywright_store::{Draft, StepError};
 
-use super::Sending;
-use crate::account::Credential;
+use crate::account::{CREDENTIAL, Credential};
 use crate::error::ApiError;
-use crate::host::Host;
+use crate::host::{Host, Subject};
 use crate::mails::{self, Kind};
+use crate::policy::LINK_SECONDS;
 use crate::request::Input;
 use crate::service::{Answered, Parts};
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
-    let step = |draft: &mut Draft<'_>, name: &NameIndex| -> Result<Sending, StepError> {
-        let Some(mut credential) = Credential::read_named(draft, name)? else {
-            return Ok(Sending::Not(ApiError::USER_NOT_FOUND));
+    let address = input.email()?.ok_or(ApiError::VALIDATION)?;
+    parts.admit(input, Subject::Address(address.as_str()))?;
+    let (name, Some(account)) = parts.find(&address).await? else {
+        // What somebody wrote at a registration with another's address is not mailed there.
+        let waits = parts.is_waited_for(&address).await?;
+        return parts.promised(if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) });
+    };
+    let step = |draft: &mut Draft<'_>| -> Result<Result<(), ApiError>, StepError> {
+        let Some(mut credential) = Credential::read_named(draft, &name)? else {
+            return Ok(Err(ApiError::USER_NOT_FOUND));
         };
-        // What a stranger wrote at a registration with somebody else's address is not mailed there.
-        if parts.policy.verify_email && !credential.is_verified() {
-            return Ok(Sending::Due(Vec::new()));
-        }
-        if let Err(seconds) = credential.book_mail(draft.now()) {
-            return Ok(Sending::Not(ApiError::too_many(seconds)));
+        let now = draft.now();
+        if let Err(seconds) = credential.book_mail(now) {
+            return Ok(Err(ApiError::too_many(seconds)));
         }
         credential.put(draft)?;
         let kind = Kind::PasswordHint { hint: credential.hint.clone() };
-        Ok(Sending::Due(vec![mails::add_in(draft, &credential.address()?, kind)?]))
+        // After a day it is of no more use than a fresh one.
+        mails::asked_in(draft, &credential.address()?, kind, now.plus(LINK_SECONDS))?;
+        Ok(Ok(()))
     };
-    parts.mail_on_request(input, step).await
+    let slots = [CREDENTIAL.name(), NAMES.name(), DUE.name()];
+    let sent = parts.act(&account, &slots, step).await?;
+    parts.promised(sent)
 }

@@ -1,23 +1,31 @@
-//! `POST auth/register`: a new account, and the name that is its address.
+//! `POST auth/register`: a new account that waits for its address, or has it at once where nothing is verified.
 //!
-//! Three commits: the account with an intent, the name's claim, the account's taking of the name. Whoever loses a race,
-//! or crashed in between, leaves an account that owns no name: the loser erases it, or whoever takes the name next does.
+//! Several may wait for one address; whoever opens the mailed link first has it. A registration is noted at the address
+//! first, which counts its mail, and made then. Its partition has an expiry until it is verified, so what is never verified
+//! is swept whole, and so is what a crash leaves.
+//!
+//! Without verification the address is claimed here: the account with an intent, the name's claim, the account's taking of
+//! the name. Whoever loses that race erases itself.
 
-use keywright_core::UnixSeconds;
-use keywright_rekey::Creating;
-use keywright_store::due::DueTask;
-use keywright_store::names::{self, Claim, Intent, NameIndex, Ousted};
-use keywright_store::{Draft, Partition, Slot, StepError, TransactError};
+use keywright_core::{AccountId, Generation};
+use keywright_rekey::{Creating, VAULT_SLOT};
+use keywright_store::due::{DUE, DueTask};
+use keywright_store::guess::{self, LEDGER};
+use keywright_store::names::{self, ClaimOutcome, Evicted, Intent, NAMES, NameIndex};
+use keywright_store::{Draft, Partition, Plain, SlotName, StepError, Tentative, TransactError};
 use serde::Deserialize;
 
-use crate::account::{Credential, Verification, hint};
+use crate::account::{CREDENTIAL, Credential, Verification, hint};
 use crate::address::Address;
 use crate::error::ApiError;
+use crate::guard::SHARED_KEY;
 use crate::host::{Host, Subject};
 use crate::mails::{self, Kind};
+use crate::network::Network;
 use crate::policy::LINK_SECONDS;
 use crate::request::Input;
 use crate::service::{Answered, Failure, Parts, Reply};
+use crate::waiting::{self, WAITING};
 use crate::{ArgonParameters, PublicKey, SharedKey, UserId};
 
 #[derive(Deserialize)]
@@ -42,9 +50,12 @@ struct Registration {
     public_key: PublicKey,
     /// What the mailed link carries.
     code: [u8; 16],
+    network: Option<Network>,
+    /// Where it comes from, for the mail.
+    origin: Option<String>,
 }
 
-const SLOTS: [Slot; 4] = [Slot::Credential, Slot::Names, Slot::Due, Slot::VaultHead];
+const SLOTS: [SlotName; 5] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name(), VAULT_SLOT, DUE.name()];
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     let body: Body = input.json()?;
@@ -59,7 +70,7 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     if !parts.are_a_pair(&public_key, &shared_key).await? {
         return Err(ApiError::SHARED_KEY.into());
     }
-    let name = address.index(parts.driver.keyring())?;
+    let name = address.index(parts.driver.keyring());
     // Most addresses that are taken are found to be so before anything is written.
     if parts.is_taken(&name).await? {
         return Err(ApiError::DUPLICATED.into());
@@ -67,78 +78,121 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     let entropy = &**parts.driver.entropy();
     let user = UserId::random(entropy).map_err(TransactError::from)?;
     let code = keywright_core::random_bytes(entropy).map_err(TransactError::from)?;
-    let new = Registration { user, address, name, hint, parameters, public_key, code };
-    let intent = parts.intend(&new).await?;
-    let tasks = match parts.names.claim_with(&intent, erase_husk).await? {
-        Claim::Ours(claimed) => parts.take(&new, &claimed).await?,
-        _ => None,
-    };
-    let Some(tasks) = tasks else {
-        parts.abandon(&new.user).await;
-        return Err(ApiError::DUPLICATED.into());
-    };
-    parts.send(new.user.account(), &tasks).await;
+    let network = parts.network(input);
+    let origin = origin(network, input.client_name());
+    let new = Registration { user, address, name, hint, parameters, public_key, code, network, origin };
+    if parts.policy.verify_email {
+        parts.wait(&new).await?
+    } else {
+        parts.take_at_once(&new).await?
+    }
     Ok(Reply::created())
 }
 
+/// What the mail says of where a registration came from.
+fn origin(network: Option<Network>, client: Option<&str>) -> Option<String> {
+    match (network, client) {
+        (Some(network), Some(client)) => Some(format!("{network} ({client})")),
+        (Some(network), None) => Some(network.to_string()),
+        (None, client) => client.map(str::to_owned),
+    }
+}
+
 impl<H: Host> Parts<H> {
-    /// Whether somebody owns a name whom nobody may replace: a look, to write nothing where the answer is clear. The claim
-    /// decides.
+    /// Whether somebody owns a name: a look, to write nothing where the answer is clear. A claim decides.
     pub(super) async fn is_taken(&self, name: &NameIndex) -> Result<bool, Failure> {
-        let Some(account) = self.names.find(name).await? else { return Ok(false) };
-        let look = |draft: &mut Draft<'_>| {
-            let (credential, now) = (Credential::read_named(draft, name)?, draft.now());
-            // A registration that was never verified keeps its name for as long as its first link is good.
-            let waits = |made: UnixSeconds| made <= now && now < made.plus(LINK_SECONDS);
-            Ok(credential.is_some_and(|credential| credential.is_verified() || waits(credential.changed)))
+        Ok(self.names.find(name).await?.is_some())
+    }
+
+    /// Whether a registration waits for an address.
+    pub(super) async fn is_waited_for(&self, address: &Address) -> Result<bool, Failure> {
+        if !self.policy.verify_email {
+            return Ok(false);
+        }
+        let partition = address.waiting_partition(self.driver.keyring());
+        Ok(self.driver.observe(&partition, &[WAITING.name()], waiting::is_waited_for).await?)
+    }
+
+    /// Makes the account that waits for its address, and sends its link.
+    async fn wait(&self, new: &Registration) -> Result<(), Failure> {
+        let account = new.user.account();
+        let partition = new.address.waiting_partition(self.driver.keyring());
+        let note = |draft: &mut Draft<'_>| waiting::add_in(draft, account, new.network);
+        let noted = self.driver.transact(&partition, &[WAITING.name()], note).await?;
+        noted.map_err(ApiError::too_many)?;
+        let step = |draft: &mut Draft<'_>| {
+            let code = self.code_hash(&new.user, &new.code);
+            let verification = Verification::waiting(code, new.origin.clone(), draft.now());
+            self.create_in(draft, new, verification)?;
+            self.send_link_in(draft, new).map(Plain)
         };
-        Ok(self.driver.observe(&Partition::account(&account), &SLOTS, look).await?)
+        let task = self.driver.run(&Partition::account(account), &SLOTS, step).await?;
+        self.send(account, &task).await;
+        Ok(())
+    }
+
+    fn send_link_in(&self, draft: &mut Draft<'_>, new: &Registration) -> Result<DueTask, StepError> {
+        let link = self.verification_link(&new.user, &new.code);
+        let until = draft.now().plus(LINK_SECONDS);
+        mails::asked_task_in(draft, &new.address, Kind::VerifyAddress { link, origin: new.origin.clone() }, until)
+    }
+
+    /// Makes the account and takes the address, without a mail.
+    async fn take_at_once(&self, new: &Registration) -> Result<(), Failure> {
+        let partition = Partition::account(new.user.account());
+        let intent = self.driver.run(&partition, &SLOTS, |draft| self.intend_in(draft, new)).await?;
+        if let ClaimOutcome::Ours(claimed) = self.names.claim_with(&intent, erase_orphan).await? {
+            let step = |draft: &mut Draft<'_>| {
+                let taken = Credential::read(draft)?.is_some() && names::take(draft, &claimed)?;
+                if taken {
+                    draft.make_permanent()?;
+                }
+                Ok(taken)
+            };
+            if self.driver.run(&partition, &SLOTS, step).await? {
+                return Ok(());
+            }
+        }
+        self.abandon(new.user.account()).await;
+        Err(ApiError::DUPLICATED.into())
     }
 
     /// The account, and that it is about to take its name.
-    async fn intend(&self, new: &Registration) -> Result<Intent, Failure> {
-        let step = |draft: &mut Draft<'_>| {
-            draft.create_account()?;
-            let verification = if self.policy.verify_email {
-                Verification::waiting(self.code_hash(&new.user, &new.code), draft.now())
-            } else {
-                Verification::Verified
-            };
-            let public_key = new.public_key.duplicate();
-            let hint = new.hint.clone();
-            Credential::new(&new.address, hint, new.parameters, public_key, verification, draft.now()).put(draft)?;
-            if !matches!(self.vaults.steps().create_in(draft)?, Creating::Created) {
-                return Err(StepError::AccountExists);
-            }
-            names::intend(draft, &new.name)?.ok_or(StepError::AccountExists)
-        };
-        let partition = Partition::account(new.user.account());
-        let (intent, receipt) = self.driver.transact(&partition, &SLOTS, step).await?;
-        Ok(intent.release(&receipt)?)
+    fn intend_in(&self, draft: &mut Draft<'_>, new: &Registration) -> Result<Tentative<Intent>, StepError> {
+        self.create_in(draft, new, Verification::Verified)?;
+        names::intend(draft, &new.name)?.ok_or(StepError::AccountExists)
     }
 
-    /// The account takes its name, and the mail with the link is due. `None` if somebody was faster.
-    async fn take(&self, new: &Registration, claimed: &names::Claimed) -> Result<Option<Vec<DueTask>>, Failure> {
-        let step = |draft: &mut Draft<'_>| {
-            let Some(credential) = Credential::read(draft)? else { return Ok(None) };
-            let Verification::Waiting { until, .. } = credential.verification else {
-                return Ok(names::take(draft, claimed)?.then(Vec::new));
-            };
-            if !names::take_provisional(draft, claimed, until)? {
-                return Ok(None);
-            }
-            let link = self.verification_link(&new.user, &new.code);
-            Ok(Some(vec![mails::add_in(draft, &new.address, Kind::VerifyAddress { link })?]))
-        };
-        Ok(self.driver.transact(&Partition::account(new.user.account()), &SLOTS, step).await?.0)
+    /// The account's records, which are swept whole unless they are made permanent. Whoever registers knows the password,
+    /// so its network is known from the start.
+    fn create_in(
+        &self,
+        draft: &mut Draft<'_>,
+        new: &Registration,
+        verification: Verification,
+    ) -> Result<(), StepError> {
+        draft.create_account()?;
+        draft.expire_partition(draft.now().plus(LINK_SECONDS))?;
+        let generation = Generation::random(draft.entropy())?;
+        let (hint, public_key) = (new.hint.clone(), new.public_key.duplicate());
+        let credential =
+            Credential::new(&new.address, hint, new.parameters, public_key, generation, verification, draft.now());
+        credential.put(draft)?;
+        if let Some(network) = new.network {
+            let tag = network.tag(draft);
+            guess::renew(draft, SHARED_KEY, Generation::HOST, generation, &[tag])?;
+        }
+        match self.vaults.steps().create_in(draft)? {
+            Creating::Created => Ok(()),
+            _ => Err(StepError::AccountExists),
+        }
     }
 
     /// Erases an account that lost its name before it had it; who took the name may have done so already. If this fails,
-    /// an account is left that nobody can find.
-    async fn abandon(&self, user: &UserId) {
-        let step = |draft: &mut Draft<'_>| erase_if_nameless(draft);
-        match self.driver.transact(&Partition::account(user.account()), &SLOTS, step).await {
-            Ok(_) | Err(TransactError::Step(StepError::NoAccount)) => {}
+    /// an account is left that nobody can find, until it is swept.
+    async fn abandon(&self, account: &AccountId) {
+        match self.driver.transact(&Partition::account(account), &SLOTS, erase_if_nameless).await {
+            Ok(()) | Err(TransactError::Step(StepError::NoAccount)) => {}
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a registration that lost its name is left behind"
@@ -158,14 +212,15 @@ impl<H: Host> Parts<H> {
     }
 }
 
-/// Ends an account in the very commit that takes its name away, if the name was all it had: a registration that crashed
-/// or was never verified. One that is about to move to the name keeps its old name, and all else.
-pub(super) fn erase_husk(draft: &mut Draft<'_>, _: Ousted) -> Result<(), StepError> {
+/// Ends an account in the very commit that takes its name away, if the name was all it had: a registration without
+/// verification that crashed. One that is about to move to the name keeps its old name, and all else; one that waits for
+/// its link keeps waiting.
+pub(super) fn erase_orphan(draft: &mut Draft<'_>, _: Evicted) -> Result<(), StepError> {
     erase_if_nameless(draft)
 }
 
 fn erase_if_nameless(draft: &mut Draft<'_>) -> Result<(), StepError> {
-    if names::owned(draft)?.is_empty() && Credential::read(draft)?.is_some() {
+    if names::owned(draft)?.is_empty() && Credential::read(draft)?.is_some_and(|credential| credential.is_verified()) {
         draft.erase(&[])?;
     }
     Ok(())

@@ -1,37 +1,66 @@
 //! `GET auth/resendVerificationEmail?email=E`: a fresh link; the one before is void.
+//!
+//! Of several registrations that wait for the address it is for the one that came from the same network, else for the
+//! newest. The mail says where that one came from.
 
-use keywright_store::names::NameIndex;
-use keywright_store::{Draft, StepError, TransactError};
+use keywright_core::AccountId;
+use keywright_store::due::DUE;
+use keywright_store::{Draft, TransactError};
 
-use super::Sending;
 use crate::UserId;
-use crate::account::{Credential, Verification};
+use crate::account::{CREDENTIAL, Credential, Verification};
 use crate::error::ApiError;
-use crate::host::Host;
+use crate::host::{Host, Subject};
 use crate::mails::{self, Kind};
+use crate::policy::LINK_SECONDS;
 use crate::request::Input;
-use crate::service::{Answered, Parts};
+use crate::service::{Answered, Failure, Parts, Reply};
+use crate::waiting::{self, WAITING};
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
-    let code: [u8; 16] = keywright_core::random_bytes(&**parts.driver.entropy()).map_err(TransactError::from)?;
-    let step = |draft: &mut Draft<'_>, name: &NameIndex| -> Result<Sending, StepError> {
-        let Some(mut credential) = Credential::read_named(draft, name)? else {
-            return Ok(Sending::Not(ApiError::USER_NOT_FOUND));
-        };
-        if credential.is_verified() {
-            return Ok(Sending::Not(ApiError::ALREADY_VERIFIED));
-        }
-        let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-        let user = UserId::of_account(&account).map_err(|_| StepError::NoAccount)?;
-        let now = draft.now();
-        if let Err(seconds) = credential.book_mail(now) {
-            return Ok(Sending::Not(ApiError::too_many(seconds)));
-        }
-        credential.verification = Verification::waiting(parts.code_hash(&user, &code), now);
-        credential.put(draft)?;
-        let link = parts.verification_link(&user, &code);
-        let task = mails::add_in(draft, &credential.address()?, Kind::VerifyAddress { link })?;
-        Ok(Sending::Due(vec![task]))
+    let address = input.email()?.ok_or(ApiError::VALIDATION)?;
+    parts.admit(input, Subject::Address(address.as_str()))?;
+    if parts.is_taken(&address.index(parts.driver.keyring())).await? {
+        return parts.promised(Err(ApiError::ALREADY_VERIFIED));
+    }
+    let partition = address.waiting_partition(parts.driver.keyring());
+    let network = parts.network(input);
+    let renew = |draft: &mut Draft<'_>| waiting::renew_in(draft, network);
+    let sent = match parts.driver.transact(&partition, &[WAITING.name()], renew).await? {
+        None => Err(ApiError::USER_NOT_FOUND),
+        Some(Err(seconds)) => Err(ApiError::too_many(seconds)),
+        Some(Ok(account)) => parts.send_anew(&account).await?,
     };
-    parts.mail_on_request(input, step).await
+    parts.promised(sent)
+}
+
+impl<H: Host> Parts<H> {
+    /// What is answered to whoever asks for a mail. Under [`Privacy::Uniform`](crate::Privacy::Uniform) it does not show
+    /// whether anything went out.
+    pub(super) fn promised(&self, sent: Result<(), ApiError>) -> Answered {
+        match sent {
+            Err(error) if !self.is_uniform() => Err(error.into()),
+            _ => Ok(Reply::empty()),
+        }
+    }
+
+    async fn send_anew(&self, account: &AccountId) -> Result<Result<(), ApiError>, Failure> {
+        let code: [u8; 16] = keywright_core::random_bytes(&**self.driver.entropy()).map_err(TransactError::from)?;
+        let Ok(user) = UserId::of_account(account) else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
+        let step = |draft: &mut Draft<'_>| {
+            let Some(mut credential) = Credential::read(draft)? else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
+            let Verification::Waiting { origin, .. } = &credential.verification else {
+                return Ok(Err(ApiError::USER_NOT_FOUND));
+            };
+            let (now, origin) = (draft.now(), origin.clone());
+            let until = now.plus(LINK_SECONDS);
+            credential.verification = Verification::waiting(self.code_hash(&user, &code), origin.clone(), now);
+            credential.put(draft)?;
+            draft.expire_partition(until)?;
+            let link = self.verification_link(&user, &code);
+            mails::asked_in(draft, &credential.address()?, Kind::VerifyAddress { link, origin }, until)?;
+            Ok(Ok(()))
+        };
+        self.act(account, &[CREDENTIAL.name(), DUE.name()], step).await
+    }
 }

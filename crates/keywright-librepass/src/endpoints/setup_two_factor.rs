@@ -5,21 +5,21 @@
 //! have proven it within the last quarter of an hour (`decisions.md` 34): else 401, and logging in again proves it.
 
 use keywright_core::UnixSeconds;
-use keywright_store::due::DueTask;
-use keywright_store::{Draft, Slot, StepError, Tentative};
+use keywright_store::guess::LEDGER;
+use keywright_store::{Draft, SlotName, StepError, Tentative};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{Enrolled, Enrolling, Parameters, TotpSecret};
+use keywright_twofactor::{Enrolled, Enrolling, ImportedDevice, Parameters, TotpSecret};
 use serde::{Deserialize, Serialize};
 
 use crate::SharedKey;
-use crate::account::Credential;
+use crate::account::{CREDENTIAL, Credential};
 use crate::error::ApiError;
-use crate::guard::{Proof, SharedDoor};
+use crate::guard::{KeyCheck, Proof, Sender};
 use crate::host::Host;
 use crate::mails::{self, Kind};
 use crate::request::Input;
 use crate::service::{Answered, Caller, Parts, Reply};
-use crate::tokens::{self, Login};
+use crate::tokens::{self, Login, TOKENS};
 
 /// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`security.md` § 8).
 const FRESH_SECONDS: u64 = 15 * 60;
@@ -40,75 +40,70 @@ struct Answer<'a> {
     recovery_code: &'a str,
 }
 
-/// How a set-up ended, in its commit.
-enum Ended {
-    Set(Tentative<RecoveryCodes>, DueTask),
-    Refused(ApiError),
+/// What a set-up takes.
+struct SetUp<'b> {
+    sent: SharedKey,
+    device: Option<ImportedDevice>,
+    code: &'b str,
 }
+
+/// How a set-up ended, in its commit.
+type Ended = Result<Tentative<RecoveryCodes>, ApiError>;
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
     let body: Body = input.json()?;
     let sent = SharedKey::from_hex(&body.shared_key).map_err(|_| ApiError::SHARED_KEY)?;
     // Complained of in its turn: after the shared key.
     let secret = TotpSecret::from_base32(&body.secret).ok().filter(|secret| parts.factors.policy().takes(secret));
-    let slots = [
-        Slot::Token(caller.token.slot()),
-        Slot::Tokens,
-        Slot::Credential,
-        Slot::Ledger,
-        Slot::Factors,
-        Slot::Recovery,
-        Slot::Due,
-    ];
-    let step = |draft: &mut Draft<'_>, door: &SharedDoor<'_>| {
-        parts.set_up(draft, door, caller, &sent, secret.as_ref(), &body.code)
+    let device = secret.map(|secret| ImportedDevice::new(DEVICE, secret).with_parameters(Parameters::DEFAULT));
+    let set_up = SetUp { sent, device, code: &body.code };
+    let network = parts.network(input);
+    let own = [caller.login.slot(), TOKENS.name(), CREDENTIAL.name(), LEDGER.name()];
+    let slots: Vec<SlotName> = own.iter().chain(keywright_twofactor::SLOTS).copied().collect();
+    let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
+        let Some(login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
+            return Ok(Err(ApiError::INVALID_TOKEN));
+        };
+        let sender = Sender { client: login.client(draft, network), network };
+        parts.set_up(draft, check, login, &set_up, &sender)
     };
-    match parts.with_shared_key(caller.account(), &slots, step).await? {
-        (Ended::Refused(error), _) => Err(error.into()),
-        (Ended::Set(codes, task), receipt) => {
-            let codes = codes.release(&receipt)?;
-            parts.send(caller.account(), &[task]).await;
-            let recovery_code = codes.iter().next().ok_or(StepError::Misuse("a set of no recovery codes"))?;
-            Reply::json(&Answer { recovery_code })
-        }
-    }
+    let codes = parts.with_shared_key(caller.account(), &slots, step).await??;
+    let recovery_code = codes.iter().next().ok_or(StepError::Misuse("a set of no recovery codes"))?;
+    Reply::json(&Answer { recovery_code })
 }
 
 impl<H: Host> Parts<H> {
     fn set_up(
         &self,
         draft: &mut Draft<'_>,
-        door: &SharedDoor<'_>,
-        caller: &Caller,
-        sent: &SharedKey,
-        secret: Option<&TotpSecret>,
-        code: &str,
+        check: &KeyCheck<'_>,
+        mut login: Login,
+        set_up: &SetUp<'_>,
+        sender: &Sender,
     ) -> Result<Ended, StepError> {
-        let refused = |error| Ok(Ended::Refused(error));
-        let Some(mut login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
-            return refused(ApiError::INVALID_TOKEN);
-        };
         if !is_fresh(&login, &self.factors.enrolled_in(draft)?, draft.now()) {
-            return refused(ApiError::INVALID_TOKEN);
+            return Ok(Err(ApiError::INVALID_TOKEN));
         }
-        let Some(credential) = Credential::read(draft)? else { return refused(ApiError::INVALID_TOKEN) };
-        let tag = Some(self.token_tag(login.id()));
-        match door.judge_in(draft, &credential.public_key, sent, tag, tag)? {
+        let Some(credential) = Credential::read(draft)? else { return Ok(Err(ApiError::INVALID_TOKEN)) };
+        match check.judge_in(draft, &credential, &set_up.sent, sender)? {
             Proof::Right => {}
-            Proof::Wrong => return refused(ApiError::SHARED_KEY),
-            Proof::Refused { retry_after } => return refused(ApiError::too_many(retry_after)),
+            Proof::Wrong => return Ok(Err(ApiError::SHARED_KEY)),
+            Proof::Refused { retry_after } => return Ok(Err(ApiError::too_many(retry_after))),
         }
-        let Some(secret) = secret else { return refused(ApiError::TWO_FACTOR) };
+        let Some(device) = &set_up.device else { return Ok(Err(ApiError::TWO_FACTOR)) };
         // Spent for every purpose, and what was guessed at the device before is forgotten with it.
-        let enrolled = self.factors.enrol_in(draft, DEVICE, secret.duplicate(), Parameters::DEFAULT, code)?;
-        if !matches!(enrolled, Enrolling::Active(_)) {
-            return refused(ApiError::TWO_FACTOR);
+        match self.factors.enrol_in(draft, device, set_up.code, sender.client)? {
+            Enrolling::Active(_) => {}
+            Enrolling::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
+            Enrolling::Wrong | Enrolling::Spent | Enrolling::Malformed | Enrolling::NotTaken(_) => {
+                return Ok(Err(ApiError::TWO_FACTOR));
+            }
         }
-        let codes = self.factors.make_recovery_in(draft, Liveness::Now)?;
-        // Whoever enrols has just proven the new one.
+        let codes = self.factors.make_recovery_in(draft, Liveness::Now, sender.client)?;
+        // Whoever enrols has just proven the new one. Where the policy ends the other logins, it is the only one left.
         tokens::confirm_in(draft, &mut login)?;
-        let task = mails::add_in(draft, &credential.address()?, Kind::SecondFactorSet)?;
-        Ok(Ended::Set(codes, task))
+        mails::notice_in(draft, &credential.address()?, Kind::SecondFactorSet)?;
+        Ok(Ok(codes))
     }
 }
 

@@ -1,14 +1,43 @@
 //! `GET auth/verifyEmail?user=UUID&code=UUID`: the link that was mailed at registration.
+//!
+//! Here the address is claimed: the account's intent, the name's claim, and a commit in which the account takes the name and
+//! is there for good. Of several registrations that wait for an address the first to get here has it; the others are
+//! dropped.
 
-use keywright_core::EventKind;
-use keywright_store::{Draft, Partition, Slot, StepError, names};
+use keywright_core::AccountId;
+use keywright_store::names::{NAMES, NameIndex};
+use keywright_store::{Draft, Partition, StepError, released_as_is};
 
 use crate::UserId;
-use crate::account::{Credential, Verification};
+use crate::account::{CREDENTIAL, Credential, Verification};
+use crate::address::Address;
+use crate::change::Taking;
+use crate::endpoints::change_email::TRIES;
 use crate::error::ApiError;
+use crate::events::{ADDRESS_VERIFIED, REGISTRATION_SUPERSEDED};
 use crate::host::{Host, Subject};
 use crate::request::Input;
-use crate::service::{Answered, Parts, Reply};
+use crate::service::{Answered, Failure, Parts, Reply};
+use crate::waiting::{self, WAITING};
+
+/// What a code opens.
+enum Opened<W> {
+    /// A registration that waits.
+    Waiting(W),
+    /// Nothing any more: it is verified.
+    Verified,
+    Refused(ApiError),
+}
+
+/// What became of the last commit.
+enum Verifying {
+    Done,
+    /// The intent was overtaken: by another click on the link, or by another account.
+    Overtaken,
+    Refused(ApiError),
+}
+
+released_as_is!(Verifying);
 
 pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
     let user = input.user()?;
@@ -16,40 +45,126 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     let code = UserId::parse(&input.parameter("code")?).map_err(|_| ApiError::ARGUMENT_TYPE)?;
     parts.admit(input, Subject::Named(user.account()))?;
     let hash = parts.code_hash(&user, code.as_bytes());
-    let (partition, slots) = (Partition::account(user.account()), [Slot::Credential, Slot::Names]);
-    // A look without a turn: a wrong code takes no place in the owner's queue.
-    let look = |draft: &mut Draft<'_>| Ok(waiting(draft, &hash)?.map(drop));
-    if let Err(verdict) = parts.driver.observe(&partition, &slots, look).await? {
-        verdict?;
-        return Ok(Reply::Verified);
-    }
-    let step = |draft: &mut Draft<'_>| {
-        let mut credential = match waiting(draft, &hash)? {
-            Ok(credential) => credential,
-            Err(verdict) => return Ok(verdict),
+    for _ in 0..TRIES {
+        let address = match parts.opened(user.account(), &hash).await? {
+            Opened::Waiting(address) => address,
+            Opened::Verified => return Ok(Reply::Verified),
+            Opened::Refused(error) => return Err(error.into()),
         };
-        let Ok(name) = credential.address()?.index(draft.keyring()) else { return Ok(Err(ApiError::FAILED)) };
-        // Whoever took the name meanwhile has ended this account.
-        if !names::firm_up(draft, &name)? {
-            return Ok(Err(ApiError::USER_NOT_FOUND));
+        let name = address.index(parts.driver.keyring());
+        let taking = parts.claim_address(user.account(), &name).await?;
+        if matches!(taking, Taking::Taken) {
+            // By this very account, if the link was opened twice at once: then it waits no more.
+            return if parts.supersede(user.account()).await? {
+                Err(ApiError::DUPLICATED.into())
+            } else {
+                parts.answer_late(user.account(), &hash).await
+            };
         }
-        credential.verification = Verification::Verified;
-        credential.put(draft)?;
-        draft.event(EventKind::AddressVerified);
-        Ok(Ok(()))
-    };
-    let (verdict, _) = parts.driver.transact(&partition, &slots, step).await?;
-    verdict?;
-    Ok(Reply::Verified)
+        match parts.verify(user.account(), &hash, &name, &taking).await? {
+            Verifying::Done => {
+                parts.drop_others(user.account(), &address).await;
+                return Ok(Reply::Verified);
+            }
+            Verifying::Overtaken => {}
+            Verifying::Refused(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::BUSY.into())
 }
 
-/// The record that a code opens; else what is answered: it is verified already, or nothing is opened.
-fn waiting(draft: &mut Draft<'_>, hash: &[u8; 32]) -> Result<Result<Credential, Result<(), ApiError>>, StepError> {
-    let Some(credential) = Credential::read(draft)? else { return Ok(Err(Err(ApiError::USER_NOT_FOUND))) };
+impl<H: Host> Parts<H> {
+    /// The address that a code opens. Changes nothing, so a wrong code waits for nobody.
+    async fn opened(&self, account: &AccountId, hash: &[u8; 32]) -> Result<Opened<Address>, Failure> {
+        let look = |draft: &mut Draft<'_>| {
+            Ok(match opened_in(draft, hash)? {
+                Opened::Waiting(credential) => Opened::Waiting(credential.address()?),
+                Opened::Verified => Opened::Verified,
+                Opened::Refused(error) => Opened::Refused(error),
+            })
+        };
+        Ok(self.driver.observe(&Partition::account(account), &[CREDENTIAL.name()], look).await?)
+    }
+
+    async fn answer_late(&self, account: &AccountId, hash: &[u8; 32]) -> Answered {
+        match self.opened(account, hash).await? {
+            Opened::Verified => Ok(Reply::Verified),
+            Opened::Waiting(_) => Err(ApiError::BUSY.into()),
+            Opened::Refused(error) => Err(error.into()),
+        }
+    }
+
+    /// The commit in which the account takes the address and is there for good.
+    async fn verify(
+        &self,
+        account: &AccountId,
+        hash: &[u8; 32],
+        name: &NameIndex,
+        taking: &Taking,
+    ) -> Result<Verifying, Failure> {
+        let step = |draft: &mut Draft<'_>| {
+            let mut credential = match opened_in(draft, hash)? {
+                Opened::Waiting(credential) => credential,
+                Opened::Verified => return Ok(Verifying::Done),
+                Opened::Refused(error) => return Ok(Verifying::Refused(error)),
+            };
+            if !taking.take_in(draft, name)? {
+                return Ok(Verifying::Overtaken);
+            }
+            credential.verification = Verification::Verified;
+            credential.put(draft)?;
+            draft.make_permanent()?;
+            draft.event(&ADDRESS_VERIFIED);
+            Ok(Verifying::Done)
+        };
+        self.act(account, &[CREDENTIAL.name(), NAMES.name()], step).await
+    }
+
+    /// Drops a registration whose address another account has by now. Returns whether it still waited.
+    async fn supersede(&self, account: &AccountId) -> Result<bool, Failure> {
+        Ok(self.driver.run(&Partition::account(account), &[CREDENTIAL.name()], supersede_in).await?)
+    }
+
+    /// Drops all other registrations that wait for an address, best effort: nobody can verify them any more.
+    async fn drop_others(&self, verified: &AccountId, address: &Address) {
+        let dropped = async {
+            let partition = address.waiting_partition(self.driver.keyring());
+            let close = |draft: &mut Draft<'_>| waiting::close_in(draft, verified);
+            for other in self.driver.transact(&partition, &[WAITING.name()], close).await? {
+                self.supersede(&other).await?;
+            }
+            Ok::<_, Failure>(())
+        };
+        if let Err(error) = dropped.await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "registrations that lost their address are left to the sweep");
+        }
+    }
+}
+
+/// The record that a code opens.
+fn opened_in(draft: &mut Draft<'_>, hash: &[u8; 32]) -> Result<Opened<Credential>, StepError> {
+    let Some(credential) = Credential::read(draft)? else { return Ok(Opened::Refused(ApiError::USER_NOT_FOUND)) };
     if credential.is_verified() {
-        return Ok(Err(Ok(())));
+        return Ok(Opened::Verified);
     }
     let (now, fence) = (draft.now(), draft.keyring().fence());
-    let opens = credential.verification.is_opened_by(hash, now, fence);
-    Ok(if opens { Ok(credential) } else { Err(Err(ApiError::EMAIL_CODE)) })
+    Ok(if credential.verification.is_opened_by(hash, now, fence) {
+        Opened::Waiting(credential)
+    } else if credential.verification.is_superseded(hash) {
+        Opened::Refused(ApiError::DUPLICATED)
+    } else {
+        Opened::Refused(ApiError::EMAIL_CODE)
+    })
+}
+
+fn supersede_in(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    let Some(mut credential) = Credential::read(draft)? else { return Ok(false) };
+    if !credential.verification.supersede() {
+        return Ok(false);
+    }
+    credential.hint = None;
+    credential.put(draft)?;
+    draft.event(&REGISTRATION_SUPERSEDED);
+    Ok(true)
 }

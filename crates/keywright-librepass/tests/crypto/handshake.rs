@@ -8,7 +8,7 @@ use keywright_librepass::{
     CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, PrivateKey, ServerKeys, SharedKey,
 };
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Driver, MemoryStore, Partition, RecordStore, Slot, StepError, TransactError};
+use keywright_store::{Driver, MemoryStore, Partition, RecordStore, StepError, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -34,7 +34,7 @@ impl Site {
         [Self::over(Arc::new(MemoryStore::new()), None), Self::over(Arc::new(sqlite), Some(directory))]
     }
 
-    /// Another instance: its own driver and turn list over the same store.
+    /// Another instance: its own driver over the same store.
     fn driver(&self) -> Driver {
         self.driver_with(self.clock.clone(), keyring(1, 0))
     }
@@ -219,8 +219,10 @@ async fn nothing_shows_the_pair() {
     let driver = Driver::new(site.store.clone(), Arc::new(keyring(1, 0)), seed, site.clock.clone());
     let keys = HandshakeKeys::load(driver.clone()).await.unwrap().current().await.unwrap();
     let private = keys.accepted(site.now()).next().unwrap();
-    let [stored] = site.store.load(&Partition::server(), &[Slot::ServerKey]).await.unwrap().try_into().unwrap();
-    let body = hex::encode(stored.unwrap().body);
+    let slots = driver.slots_of(&Partition::server()).await.unwrap();
+    let snapshot = site.store.load(&Partition::server(), &slots).await.unwrap();
+    let [Some(stored)] = &snapshot.records[..] else { panic!("one record") };
+    let body = hex::encode(stored);
     assert!(!body.contains(private.to_hex().expose()) && !body.contains(keys.public_key().to_hex().expose()));
     let shown = format!("{keys:?}");
     assert_eq!(shown, format!("ServerKeys {{ made: UnixSeconds({START}), .. }}"));

@@ -1,13 +1,13 @@
 //! The process dies at every commit there is: nobody is stranded, and what was asked for can be asked for again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use keywright_core::{SecurityEvent, UnixSeconds};
+use keywright_core::{EventChain, UnixSeconds};
 use keywright_librepass::UserId;
 use keywright_store::{
-    Batch, BoxFuture, CipherId, CommitError, EventId, LoadError, Manifest, Mark, MemoryStore, Partition, RecordStore,
-    Row, Rows, Scanned, Slot, StageId, Stored, Upkeep, VaultStore, Which,
+    Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
+    RecordStore, Rows, SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 use keywright_store_conformance::{Backend, Fault, FaultStore};
 
@@ -18,15 +18,17 @@ const NEW: &str = "a.new@example.com";
 
 /// A process that dies after so many writes: from then on nothing reaches the store, and nothing comes back.
 #[derive(Debug)]
-struct DyingStore {
+pub(crate) struct DyingStore {
     inner: Arc<dyn Backend>,
     /// Writes until death.
     left: AtomicI64,
+    /// Whether the first row of every vault is gone, as if somebody had deleted it in the database.
+    pub(crate) loses_a_row: AtomicBool,
 }
 
 impl DyingStore {
-    fn new(inner: Arc<dyn Backend>, writes: i64) -> Arc<Self> {
-        Arc::new(Self { inner, left: AtomicI64::new(writes) })
+    pub(crate) fn new(inner: Arc<dyn Backend>, writes: i64) -> Arc<Self> {
+        Arc::new(Self { inner, left: AtomicI64::new(writes), loses_a_row: AtomicBool::new(false) })
     }
 
     fn is_dead(&self) -> bool {
@@ -44,11 +46,7 @@ fn dead() -> LoadError {
 }
 
 impl RecordStore for DyingStore {
-    fn load<'a>(
-        &'a self,
-        at: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
+    fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
         Box::pin(async move { if self.is_dead() { Err(dead()) } else { self.inner.load(at, slots).await } })
     }
 
@@ -66,20 +64,44 @@ impl RecordStore for DyingStore {
     fn events<'a>(
         &'a self,
         at: &'a Partition,
-        before: Option<EventId>,
+        chain: EventChain,
+        before: Option<EventNumber>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
-        self.inner.events(at, before, limit)
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.inner.events(at, chain, before, limit)
     }
 }
 
 impl VaultStore for DyingStore {
     fn manifest<'a>(&'a self, at: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
-        Box::pin(async move { if self.is_dead() { Err(dead()) } else { self.inner.manifest(at).await } })
+        Box::pin(async move {
+            if self.is_dead() {
+                return Err(dead());
+            }
+            let mut manifest = self.inner.manifest(at).await?;
+            if self.loses_a_row.load(Ordering::SeqCst) && !manifest.rows.is_empty() {
+                manifest.rows.remove(0);
+            }
+            Ok(manifest)
+        })
     }
 
-    fn read<'a>(&'a self, at: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
-        Box::pin(async move { if self.is_dead() { Err(dead()) } else { self.inner.read(at, which).await } })
+    fn read<'a>(&'a self, at: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>> {
+        Box::pin(async move {
+            if self.is_dead() {
+                return Err(dead());
+            }
+            let mut read = self.inner.read(at, which).await?;
+            if self.loses_a_row.load(Ordering::SeqCst) {
+                if matches!(which, Which::All) && !read.rows.is_empty() {
+                    read.rows.remove(0);
+                }
+                if let Some(marks) = read.marks.as_mut().filter(|marks| !marks.is_empty()) {
+                    marks.remove(0);
+                }
+            }
+            Ok(read)
+        })
     }
 
     fn stage<'a>(
@@ -116,16 +138,28 @@ impl VaultStore for DyingStore {
 }
 
 impl Upkeep for DyingStore {
-    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.sweep(before, limit)
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
+        self.inner.horizon()
     }
 
-    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.forget_events(before, limit)
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
+        self.inner.move_horizon(now)
     }
 
-    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
-        self.inner.scan(after, limit)
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.sweep(limit)
+    }
+
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.forget_events(age, limit)
+    }
+
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.inner.due(before, limit)
+    }
+
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.inner.partitions(after, limit)
     }
 }
 

@@ -6,10 +6,10 @@ mod races;
 mod stamps;
 
 use keywright_librepass::UserId;
-use keywright_store::{Partition, Row, Scanned, Which};
+use keywright_store::{Partition, Row, Which};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, World, alice, bob, on_both};
+use crate::support::{Answer, Client, Scanned, World, alice, bob, on_both};
 
 const SYNC: &str = "/api/cipher/sync";
 
@@ -43,7 +43,7 @@ fn numbers(answer: &Answer) -> (Vec<usize>, Vec<usize>) {
 /// All that is stored of a user, records and ciphers.
 async fn stored(world: &World, user: &UserId) -> (Vec<Scanned>, Vec<Row>) {
     let rows = world.store.read(&Partition::account(user.account()), Which::All).await.unwrap();
-    (world.scan().await, rows)
+    (world.scan().await, rows.rows)
 }
 
 async fn settled(world: &World) -> (UserId, Client) {
@@ -81,8 +81,8 @@ async fn a_cipher_comes_back_as_it_was_sent() {
         }
         // Not in the store as it came, nor its description.
         let (_, rows) = stored(&world, &user).await;
-        assert!(rows.iter().all(|row| !row.body.windows(20).any(|part| part == &text.as_bytes()[..20])));
-        assert!(rows.iter().all(|row| row.meta.len() > 30));
+        assert!(rows.iter().all(|row| !row.text.windows(20).any(|part| part == &text.as_bytes()[..20])));
+        assert!(rows.iter().all(|row| row.note.len() > 30));
     })
     .await;
 }

@@ -21,6 +21,8 @@ mod change_stages;
 #[cfg(feature = "client")]
 mod change_vectors;
 mod ciphers;
+#[cfg(feature = "client")]
+mod damage;
 mod delete;
 mod enumeration;
 mod guesses;
@@ -39,3 +41,6 @@ mod tower;
 mod two_factor;
 #[cfg(feature = "client")]
 mod vaults;
+mod waiting;
+#[cfg(feature = "client")]
+mod ways_in;

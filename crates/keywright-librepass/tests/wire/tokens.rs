@@ -1,8 +1,12 @@
 //! How long tokens live, how many there are, and in what forms they come.
 
+use std::sync::Arc;
+
+use keywright_store::MemoryStore;
+use keywright_store_conformance::FaultStore;
 use serde_json::Value;
 
-use crate::support::{Client, World, alice, bob, on_both};
+use crate::support::{Client, World, alice, bob, on_both, policy};
 
 #[tokio::test]
 async fn a_token_lives_as_long_as_it_is_used_within_thirty_days() {
@@ -41,8 +45,8 @@ async fn the_last_use_is_written_every_five_minutes() {
         .filter(|(before, after)| before != after)
         .map(|(_, after)| after.slot.to_string())
         .collect();
-    assert_eq!(changed.len(), 1, "{changed:?}");
-    assert!(changed[0].starts_with("token/"));
+    assert_eq!((changed.len(), &*changed[0]), (2, "root"), "{changed:?}");
+    assert!(changed[1].starts_with("lp-token/"));
 }
 
 #[tokio::test]
@@ -60,8 +64,25 @@ async fn sixty_four_tokens_and_the_oldest_goes() {
     world.client_of(&alice()).await;
     assert!(!clients[0].is_in().await);
     assert!(clients[1].is_in().await);
-    let stored = world.scan().await.iter().filter(|row| row.slot.to_string().starts_with("token/")).count();
+    let stored = world.scan().await.iter().filter(|row| row.slot.starts_with("lp-token/")).count();
     assert_eq!(stored, 64);
+}
+
+/// Finding E13: however many tokens there are, a log-in that evicts one makes a few loads and one commit.
+#[tokio::test]
+async fn a_log_in_with_all_places_taken_is_one_commit() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), policy()).await;
+    world.settle(&alice()).await;
+    for _ in 0..64 {
+        world.client_of(&alice()).await;
+    }
+    let shared = alice().shared(&world.server_key().await);
+    let before = store.tally();
+    world.log_in_with(&alice().email, &shared).await.ok();
+    let after = store.tally();
+    // The name, its account, the look, the server's key, the commit's load, the record that goes.
+    assert_eq!((after.commits - before.commits, after.loads - before.loads), (1, 6));
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use keywright_core::SystemEntropy;
 use keywright_librepass::{PrivateKey, UserId, UserKeys};
 use keywright_rekey::{Edit, Editing, Hex, Limits, Put, VaultPolicy, Vaults, id_text, parse_id};
-use keywright_store::{CipherId, Partition, Row, Scanned, Which};
+use keywright_store::{CipherId, Partition, Row, Which};
 use serde_json::{Value, json};
 
-use super::support::{Answer, Client, Person, World};
+use super::support::{Answer, Client, Person, Scanned, World};
 
 /// The same person with another password.
 pub(crate) fn with_password(person: &Person, password: &str) -> Person {
@@ -148,7 +148,7 @@ impl World {
 
     pub(crate) async fn state(&self, user: &UserId) -> State {
         let rows = self.store.read(&Partition::account(user.account()), Which::All).await.unwrap();
-        State(self.scan().await, rows)
+        State(self.scan().await, rows.rows)
     }
 
     /// The path of the newest link that was mailed to an address.

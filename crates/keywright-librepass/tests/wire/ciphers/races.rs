@@ -112,8 +112,8 @@ async fn a_write_that_stays_unknown_is_told_so() {
     let world = World::on(Arc::clone(&faulty) as _, policy()).await;
     let (user, client) = settled(&world).await;
     faulty.next_commit(Fault::LostAfter);
-    // The request's own looks: who calls, the head before and after the read, what the commit rests on.
-    for _ in 0..4 {
+    // The request's own looks: who calls, the head of what is read, what the commit rests on.
+    for _ in 0..3 {
         faulty.next_load(LoadFault::None);
     }
     for _ in 0..8 {

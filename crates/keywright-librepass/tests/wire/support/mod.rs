@@ -5,15 +5,16 @@ mod host;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 pub(crate) use client::{Answer, Client};
 pub(crate) use host::TestHost;
 use keywright_core::{AccountId, Clock, Keyring, ManualClock, SharedRng, UnixSeconds};
 use keywright_librepass::{LibrePass, LibrePassPolicy, LibrePassPolicyBuilder, PrivateKey, PublicKey, UserId};
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, MemoryStore, Partition, Scanned, Slot, StepError};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, Release, SlotName, StepError};
 use keywright_store_conformance::Backend;
 use keywright_twofactor::recovery::Liveness;
-use keywright_twofactor::{TotpSecret, TwoFactorPolicy, TwoFactorSteps, recovery::Preset};
+use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactorPolicy, TwoFactorSteps, recovery::Preset};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -72,6 +73,21 @@ pub(crate) struct World {
     pub(crate) policy: LibrePassPolicy,
 }
 
+/// A record as it lies in the store; of a root, the revision too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scanned {
+    pub(crate) partition: Partition,
+    /// `root`, or the slot's name.
+    pub(crate) slot: String,
+    pub(crate) body: Bytes,
+}
+
+/// The kinds of slots of a server with LibrePass alone.
+fn kinds() -> Vec<keywright_store::SlotKind> {
+    let kinds = [keywright_librepass::SLOT_KINDS, keywright_rekey::SLOT_KINDS, keywright_twofactor::SLOT_KINDS];
+    kinds.concat()
+}
+
 /// A seeded generator: a failing test fails again.
 fn entropy(seed: u64) -> Arc<SharedRng<ChaCha20Rng>> {
     Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)))
@@ -96,6 +112,23 @@ impl World {
         Self::assemble(store, host, clock, Arc::new(keyring()), policy.build().unwrap(), 1).await
     }
 
+    /// The same, with somebody who hears of events and damage.
+    #[cfg(feature = "client")]
+    pub(crate) async fn observed(
+        store: Arc<dyn Backend>,
+        policy: LibrePassPolicyBuilder,
+        observer: Arc<dyn keywright_store::Observer>,
+    ) -> Self {
+        let mut world = Self::on(store, policy).await;
+        let records: Arc<dyn keywright_store::RecordStore> = world.store.clone();
+        let driver =
+            Driver::builder(records, Arc::clone(&world.keyring)).entropy(entropy(9)).clock(world.clock.clone());
+        world.driver = driver.slots(&kinds()).observer(observer).build().unwrap();
+        let parts = (world.driver.clone(), world.store.clone(), Arc::clone(&world.host), world.policy.clone());
+        world.app = LibrePass::open(parts.0, parts.1, parts.2, parts.3).await.unwrap();
+        world
+    }
+
     async fn assemble(
         store: Arc<dyn Backend>,
         host: Arc<TestHost>,
@@ -104,7 +137,9 @@ impl World {
         policy: LibrePassPolicy,
         seed: u64,
     ) -> Self {
-        let driver = Driver::new(store.clone(), Arc::clone(&keyring), entropy(seed), clock.clone());
+        let records: Arc<dyn keywright_store::RecordStore> = store.clone();
+        let driver = Driver::builder(records, Arc::clone(&keyring)).entropy(entropy(seed)).clock(clock.clone());
+        let driver = driver.slots(&kinds()).build().unwrap();
         let app = LibrePass::open(driver.clone(), store.clone(), Arc::clone(&host), policy.clone()).await.unwrap();
         Self { app, host, store, clock, keyring, driver, policy }
     }
@@ -199,42 +234,50 @@ impl World {
         self.clock.now().unwrap().get()
     }
 
-    /// Steps of two-factor authentication as the service has them.
+    /// Steps of two-factor authentication as the service has them, but that no login ends.
     pub(crate) fn factors(&self) -> TwoFactorSteps {
         let policy = TwoFactorPolicy::builder().devices(1).min_secret_bits(80).recovery(Preset::LibrePass);
-        TwoFactorSteps::new(policy.build().unwrap())
+        TwoFactorSteps::new(policy.end_other_logins(false).build().unwrap(), self.driver.ledger_policy()).unwrap()
     }
 
     /// Switches 2FA on behind the wire. Gives the recovery code.
     pub(crate) async fn enrol(&self, user: &UserId, secret: &[u8]) -> String {
+        let device = ImportedDevice::new("app", TotpSecret::from_slice(secret).unwrap());
         let codes = self.step(user.account(), |draft| {
-            self.factors().import_device_in(draft, "app", TotpSecret::from_slice(secret).unwrap())?;
-            self.factors().make_recovery_in(draft, Liveness::Now)
+            let imported = self.factors().import_device_in(draft, &device)?;
+            assert!(matches!(imported, keywright_twofactor::DeviceImport::Imported(_)));
+            self.factors().make_recovery_in(draft, Liveness::Now, keywright_core::Client::unknown())
         });
-        let (codes, receipt) = codes.await;
-        let codes = codes.release(&receipt).unwrap();
-        codes.iter().next().unwrap().to_owned()
+        codes.await.iter().next().unwrap().to_owned()
     }
 
-    pub(crate) async fn step<T: Send>(
+    pub(crate) async fn step<T: Release + Send>(
         &self,
         account: &AccountId,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> (T, keywright_store::Receipt) {
-        let slots = [Slot::Ledger, Slot::Factors, Slot::Recovery];
-        self.driver.transact(&Partition::account(account), &slots, step).await.unwrap()
+    ) -> T::Released {
+        self.driver.run(&Partition::account(account), keywright_twofactor::SLOTS, step).await.unwrap()
     }
 
     /// Every record there is.
     pub(crate) async fn scan(&self) -> Vec<Scanned> {
-        self.store.scan(None, 100_000).await.unwrap()
+        let mut all = Vec::new();
+        for partition in self.store.partitions(None, 100_000).await.unwrap() {
+            let slots: Vec<SlotName> = self.driver.slots_of(&partition).await.unwrap();
+            let snapshot = self.store.load(&partition, &slots).await.unwrap();
+            let root = snapshot.root.map(|root| (String::from("root"), root.body));
+            let records = slots.iter().zip(snapshot.records).filter_map(|(slot, body)| Some((slot.to_string(), body?)));
+            let records = root.into_iter().chain(records);
+            all.extend(records.map(|(slot, body)| Scanned { partition: partition.clone(), slot, body }));
+        }
+        all
     }
 
     /// An account's events, oldest first, as JSON.
     pub(crate) async fn events(&self, user: &UserId) -> Vec<Value> {
-        let mut events = self.store.events(&Partition::account(user.account()), None, 10_000).await.unwrap();
+        let mut events = self.driver.recent_events(user.account(), 10_000).await.unwrap();
         events.reverse();
-        events.iter().map(|(_, event)| serde_json::to_value(event).unwrap()).collect()
+        events.iter().map(|event| serde_json::to_value(event).unwrap()).collect()
     }
 
     pub(crate) async fn count_events(&self, user: &UserId, kind: &str) -> usize {

@@ -1,0 +1,75 @@
+//! The network that a request comes from, as the guess ledger and mails name it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use keywright_core::ClientTag;
+use keywright_store::Draft;
+
+/// The bits of an IPv6 address that name a network. The others name an interface (RFC 4291 § 2.5.1), and whoever has a
+/// network can call from any of them.
+const IPV6_NETWORK: u128 = !0 << 64;
+
+/// What credentials of this kind begin with, so that no login token ever has the tag of a network.
+const LABEL: &[u8] = b"network/";
+
+/// A network: an IPv4 address, or the upper half of an IPv6 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network(IpAddr);
+
+impl Network {
+    /// The network of an address. An IPv4 address is one in either notation.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK)),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+
+    /// Reads the printed form back; `None` for any other text.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let network = Self::of(text.strip_suffix("/64").unwrap_or(text).parse().ok()?);
+        (network.to_string() == text).then_some(network)
+    }
+
+    /// The bytes that name it to the guess ledger.
+    pub(crate) fn credential(self) -> Vec<u8> {
+        [LABEL, self.to_string().as_bytes()].concat()
+    }
+
+    /// The tag by which the guess ledger of the draft's account knows it.
+    pub(crate) fn tag(self, draft: &Draft<'_>) -> ClientTag {
+        draft.client_tag(&self.credential())
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client_and_a_mapped_address_is_its_ipv4() {
+        for (address, name) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ] {
+            let network = Network::of(address.parse().unwrap());
+            assert_eq!(network.to_string(), name);
+            assert_eq!(Network::parse(name), Some(network));
+        }
+        for text in ["", "192.0.2.1/64", "2001:db8::1/64", "2001:db8::", "::ffff:192.0.2.1", "192.0.2.1<b>"] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
+}

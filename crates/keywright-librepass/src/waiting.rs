@@ -1,0 +1,198 @@
+//! The registrations that wait for an address: several may, and the first to open its link has it (`decisions.md` 31).
+//!
+//! They lie in a partition of the address, apart from the name's own, so that whoever asks for a fresh link is found
+//! without an account owning the address yet. What is here proves nothing: the account's own record says whether it waits.
+
+use keywright_core::{AccountId, ClientTag, UnixSeconds};
+use keywright_store::{Draft, Record, Slot, StepError};
+use serde::{Deserialize, Serialize};
+
+use crate::network::Network;
+use crate::policy::MAILS_PER_DAY;
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+/// Mails to one address in 24 hours that one network can cause, of the [`MAILS_PER_DAY`] in all: so that no single network
+/// uses up what the owner of the address needs to register.
+pub(crate) const MAILS_PER_NETWORK: usize = 3;
+
+/// Who waits for an address, in a partition of the address.
+pub(crate) const WAITING: Slot<WaitingList> = Slot::lasting("lp-waiting");
+
+/// The record. It also counts the mails to the address that anybody can ask for.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct WaitingList {
+    /// Oldest first. At most [`MAILS_PER_DAY`], because each has cost a mail and lasts a day from its last.
+    entries: Vec<Waiting>,
+    /// In the last 24 hours, oldest first.
+    mails: Vec<Mailed>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    account: AccountId,
+    until: UnixSeconds,
+    network: Option<ClientTag>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mailed {
+    at: UnixSeconds,
+    network: Option<ClientTag>,
+}
+
+impl Record for WaitingList {
+    const SCHEMA: u16 = 1;
+}
+
+impl WaitingList {
+    fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
+        let mut list = draft.read(WAITING)?.unwrap_or_default();
+        list.tidy(draft.now());
+        Ok(list)
+    }
+
+    /// Puts the list in a partition that goes as a whole once nothing in it counts any more.
+    fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        let counted = self.mails.iter().map(|mail| mail.at.plus(DAY_SECONDS));
+        let last = self.entries.iter().map(|entry| entry.until).chain(counted).max();
+        draft.put(WAITING, self)?;
+        draft.expire_partition(last.unwrap_or(draft.now()))
+    }
+
+    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now.
+    fn tidy(&mut self, now: UnixSeconds) {
+        self.entries.retain(|entry| now < entry.until);
+        for entry in &mut self.entries {
+            entry.until = entry.until.min(now.plus(DAY_SECONDS));
+        }
+        for mail in &mut self.mails {
+            mail.at = mail.at.min(now);
+        }
+        self.mails.retain(|mail| now.since(mail.at) < DAY_SECONDS);
+    }
+
+    /// Counts a mail that a network asks for; if the day's are used up, returns the seconds until the next.
+    fn book(&mut self, network: Option<ClientTag>, now: UnixSeconds) -> Result<(), u64> {
+        let all = self.mails.iter();
+        let of_network = self.mails.iter().filter(|mail| network.is_some() && mail.network == network);
+        let waits = [wait(all, MAILS_PER_DAY, now), wait(of_network, MAILS_PER_NETWORK, now)];
+        match waits.into_iter().flatten().max() {
+            Some(seconds) => Err(seconds),
+            None => {
+                self.mails.push(Mailed { at: now, network });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Seconds until one more of these is within `most`; `None` if it is now.
+fn wait<'m>(mails: impl Iterator<Item = &'m Mailed>, most: usize, now: UnixSeconds) -> Option<u64> {
+    let mails: Vec<UnixSeconds> = mails.map(|mail| mail.at).collect();
+    let surplus = mails.len().saturating_add(1).saturating_sub(most);
+    let nth = surplus.checked_sub(1).and_then(|nth| mails.get(nth))?;
+    Some(nth.plus(DAY_SECONDS).since(now).max(1))
+}
+
+/// Notes a registration, and the mail that it causes, before there is an account: so that no mail goes out that was not
+/// counted. Otherwise the seconds to wait, and nothing is noted.
+pub(crate) fn add_in(
+    draft: &mut Draft<'_>,
+    account: &AccountId,
+    network: Option<Network>,
+) -> Result<Result<(), u64>, StepError> {
+    let (network, now) = (network.map(|network| network.tag(draft)), draft.now());
+    let mut list = WaitingList::read(draft)?;
+    if let Err(seconds) = list.book(network, now) {
+        return Ok(Err(seconds));
+    }
+    list.entries.push(Waiting { account: account.clone(), until: now.plus(DAY_SECONDS), network });
+    // A registration that is renewed day by day would otherwise keep the others' places.
+    let surplus = list.entries.len().saturating_sub(MAILS_PER_DAY);
+    list.entries.drain(..surplus.min(list.entries.len()));
+    list.put(draft)?;
+    Ok(Ok(()))
+}
+
+/// Counts a fresh link, and returns whose it is: the registration that came from the same network, else the newest. `None`
+/// if nobody waits.
+pub(crate) fn renew_in(
+    draft: &mut Draft<'_>,
+    network: Option<Network>,
+) -> Result<Option<Result<AccountId, u64>>, StepError> {
+    let (network, now) = (network.map(|network| network.tag(draft)), draft.now());
+    let mut list = WaitingList::read(draft)?;
+    let own = |entry: &Waiting| network.is_some() && entry.network == network;
+    let at = list.entries.iter().rposition(own).or_else(|| list.entries.len().checked_sub(1));
+    let Some(at) = at.filter(|at| *at < list.entries.len()) else { return Ok(None) };
+    if let Err(seconds) = list.book(network, now) {
+        return Ok(Some(Err(seconds)));
+    }
+    let mut renewed = list.entries.remove(at);
+    renewed.until = now.plus(DAY_SECONDS);
+    let account = renewed.account.clone();
+    list.entries.push(renewed);
+    list.put(draft)?;
+    Ok(Some(Ok(account)))
+}
+
+/// Whether anybody waits. Changes nothing.
+pub(crate) fn is_waited_for(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    Ok(!WaitingList::read(draft)?.entries.is_empty())
+}
+
+/// Takes everybody off the list, because one has verified the address, and returns the others.
+pub(crate) fn close_in(draft: &mut Draft<'_>, verified: &AccountId) -> Result<Vec<AccountId>, StepError> {
+    let mut list = WaitingList::read(draft)?;
+    if list.entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let accounts = std::mem::take(&mut list.entries).into_iter().map(|entry| entry.account);
+    let others = accounts.filter(|account| account != verified).collect();
+    list.put(draft)?;
+    Ok(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UnixSeconds = UnixSeconds::EPOCH;
+
+    fn at(seconds: u64) -> UnixSeconds {
+        START.plus(1_000_000).plus(seconds)
+    }
+
+    fn network(n: u8) -> Option<ClientTag> {
+        Some(ClientTag::from_bytes([n; 16]))
+    }
+
+    #[test]
+    fn ten_mails_a_day_and_three_of_them_for_one_network() {
+        let mut list = WaitingList::default();
+        for n in 0..3 {
+            assert_eq!(list.book(network(1), at(n)), Ok(()));
+        }
+        assert_eq!(list.book(network(1), at(3)), Err(DAY_SECONDS - 3));
+        for n in 0..7 {
+            assert_eq!(list.book(network(2 + n), at(4)), Ok(()));
+        }
+        assert_eq!(list.book(network(99), at(5)), Err(DAY_SECONDS - 5));
+        list.tidy(at(DAY_SECONDS));
+        assert_eq!(list.book(network(1), at(DAY_SECONDS)), Ok(()));
+    }
+
+    #[test]
+    fn without_networks_there_are_ten_whatever_the_clock_does() {
+        let mut list = WaitingList::default();
+        for n in 0..10 {
+            assert_eq!(list.book(None, at(n)), Ok(()));
+        }
+        assert_eq!(list.book(None, at(10)), Err(DAY_SECONDS - 10));
+        list.tidy(at(0).minus(10_000));
+        assert_eq!(list.book(None, at(0).minus(10_000)), Err(DAY_SECONDS));
+        list.tidy(at(0).minus(10_000).plus(DAY_SECONDS));
+        assert_eq!(list.book(None, at(0).minus(10_000).plus(DAY_SECONDS)), Ok(()));
+    }
+}
