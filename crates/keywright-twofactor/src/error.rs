@@ -1,6 +1,8 @@
 //! What can go wrong, grouped by what the caller does next. A denial is an outcome, not an error.
 
-use keywright_store::{StepError, TransactError, WrongReceipt};
+use keywright_store::{StepError, TransactError};
+
+use crate::recovery::ImportError;
 
 /// The two-factor service could not decide. Nothing is granted.
 #[derive(Debug, thiserror::Error)]
@@ -10,14 +12,14 @@ pub enum TwoFactorError {
     /// be spent, or a change may have happened: let the user try the next code, and look at what is enrolled.
     #[error(transparent)]
     Transact(#[from] TransactError),
-    /// The proof does not open a change of factors: it is for another action, weaker than what is enrolled, or from before
-    /// an epoch moved; or it was for the first factor, and there is one. Nothing changed; ask for a fresh step-up for
-    /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS).
-    #[error("a change of factors needs a fresh proof of what is enrolled")]
+    /// The proof does not authorize the act: it is for another action, weaker than what is enrolled, or from before an
+    /// epoch moved; or it was for the first factor, and there is one. Nothing changed; ask for a fresh step-up for
+    /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS) or [`ADMIT_CLIENT`](crate::ADMIT_CLIENT).
+    #[error("the act needs a fresh proof of what is enrolled")]
     NotProven,
-    /// A step was misused.
+    /// Recovery codes from elsewhere cannot be taken over. Nothing changed.
     #[error(transparent)]
-    Receipt(#[from] WrongReceipt),
+    Import(ImportError),
 }
 
 impl From<StepError> for TwoFactorError {

@@ -1,28 +1,29 @@
-//! What a proof of a second factor leads to.
-
-use alloc::string::String;
+//! What the steps and the service return. In a step, a grant is tentative; the driver releases it after the commit.
 
 use keywright_core::{AccountId, Charge, Refusal};
+use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
-/// How a second factor was judged. In a step `P` is tentative; only the commit's receipt makes a proof of it.
+use crate::totp::DeviceId;
+
+/// How a second factor was judged.
 #[derive(Debug)]
 #[must_use]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "a verdict: no caller should need a wildcard arm that grants")]
 pub enum Verdict<P> {
     /// Right, and spent now.
     Granted(P),
-    /// No. Wrong, used, expired: outside all of these are one answer; the security log tells them apart.
+    /// Wrong, used or expired: outside all of these are one answer; the security log distinguishes them.
     Denied(Denial),
-    /// Not looked at: a wait or a lock.
+    /// Not looked at: guesses are paused, or shut.
     Refused(Refusal),
-    /// No code of this kind by its form: not looked at, not charged.
+    /// Malformed: not looked at, not charged.
     Malformed,
     /// The account has no factor of this kind.
     NotEnrolled,
 }
 
 impl<P> Verdict<P> {
-    /// The verdict with its grant turned into something else.
+    /// Returns the verdict with its grant turned into something else.
     pub fn map<Q>(self, grant: impl FnOnce(P) -> Q) -> Verdict<Q> {
         match self {
             Self::Granted(proof) => Verdict::Granted(grant(proof)),
@@ -34,6 +35,19 @@ impl<P> Verdict<P> {
     }
 }
 
+impl<P: Release> Release for Verdict<P> {
+    type Released = Verdict<P::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Granted(proof) => Verdict::Granted(proof.release(receipt)?),
+            Self::Denied(denial) => Verdict::Denied(denial),
+            Self::Refused(refusal) => Verdict::Refused(refusal),
+            Self::Malformed => Verdict::Malformed,
+            Self::NotEnrolled => Verdict::NotEnrolled,
+        })
+    }
+}
+
 /// A denial, without its reason.
 #[derive(Debug)]
 pub struct Denial {
@@ -41,14 +55,14 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// What the guess ledger counted; `None` for a replay, which is denied and not charged.
+    /// Returns what the guess ledger counted; `None` for a replay, which is denied and not charged.
     #[must_use]
     pub const fn charge(&self) -> Option<&Charge> {
         self.charge.as_ref()
     }
 }
 
-/// That an account has just proven a second factor. No public constructor, not `Clone`: one grant, one proof.
+/// Proof that an account has just shown a second factor. No public constructor, not `Clone`: one grant, one proof.
 #[derive(Debug)]
 #[must_use]
 pub struct Proven {
@@ -67,9 +81,9 @@ pub enum Method {
     Totp,
     /// A recovery code.
     Recovery,
-    /// The login password, once more; proven by the host. Only where nothing stronger is enrolled.
+    /// The login password, once more; checked by the host. Only where nothing stronger is enrolled.
     Password,
-    /// A mailed code: confirmation, never called a factor (NIST SP 800-63B-4 § 3.1.3.1).
+    /// A mailed code: a confirmation, never called a factor (NIST SP 800-63B-4 § 3.1.3.1).
     Mailed,
 }
 
@@ -78,28 +92,166 @@ impl Proven {
         Self { account, method, purpose, drift: None }
     }
 
-    /// Who.
+    /// The account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// By what.
+    /// The factor that was shown.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method
     }
 
-    /// For what, as the caller named it.
+    /// What the proof is for, as the caller named it.
     #[must_use]
     pub fn purpose(&self) -> &str {
         &self.purpose
     }
 
-    /// Steps that the device's clock was off: negative behind, positive ahead of the server's. `None` for what is no
-    /// time-based code. It is told, never learned: a window that follows a device would follow an attacker's guesses too.
+    /// Returns by how many steps the device's clock was off: negative behind, positive ahead of the server's. `None` for
+    /// what is no time-based code. It is reported, never learned: a window that follows a device would follow an
+    /// attacker's guesses too.
     #[must_use]
     pub const fn drift(&self) -> Option<i8> {
         self.drift
     }
 }
+
+/// How the enrolment of a device began.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum Beginning<P> {
+    /// Show this to the owner; a code of it makes the device active. An enrolment that was pending is void.
+    Begun(P),
+    /// The account has as many devices as the policy allows: remove or replace one.
+    TooManyDevices,
+    /// There is no such device to be replaced.
+    UnknownDevice,
+    /// A name has 1 to 64 characters, none of them a control character.
+    BadName,
+}
+
+impl<P> Beginning<P> {
+    /// Returns the outcome with what was begun turned into something else.
+    pub fn map<Q>(self, begun: impl FnOnce(P) -> Q) -> Beginning<Q> {
+        match self {
+            Self::Begun(pending) => Beginning::Begun(begun(pending)),
+            Self::TooManyDevices => Beginning::TooManyDevices,
+            Self::UnknownDevice => Beginning::UnknownDevice,
+            Self::BadName => Beginning::BadName,
+        }
+    }
+}
+
+impl<P: Release> Release for Beginning<P> {
+    type Released = Beginning<P::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Begun(pending) => Beginning::Begun(pending.release(receipt)?),
+            Self::TooManyDevices => Beginning::TooManyDevices,
+            Self::UnknownDevice => Beginning::UnknownDevice,
+            Self::BadName => Beginning::BadName,
+        })
+    }
+}
+
+/// How an enrolling code was judged. Never charged: whoever enrols was shown the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum Confirming {
+    /// The device is active, the one it replaces is gone, and the step of this code is spent. Its next code is accepted.
+    Active(DeviceId),
+    /// The code is wrong. The enrolment stays pending.
+    Wrong,
+    /// The code is right, but for another time: the device's clock is off by this much, and its codes would be refused
+    /// at every log-in. The enrolment stays pending.
+    ClockOff(ClockOffset),
+    /// No enrolment is pending: never begun, begun in another session, expired, or void since a credential or factor
+    /// changed.
+    NonePending,
+    /// The text is malformed.
+    Malformed,
+    /// Devices came in another way meanwhile, and there is no room.
+    TooManyDevices,
+}
+
+/// How a device of a secret that the client brings was enrolled. Never charged: the client has the secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum Enrolling {
+    /// The device is active and the only one; the step of this code is spent. Its next code is accepted.
+    Active(DeviceId),
+    /// The secret does not show the code now. Nothing changed.
+    Wrong,
+    /// The secret shows the code at another time: the device's clock is off by this much. Nothing changed.
+    ClockOff(ClockOffset),
+    /// The code was used already, with this very secret: the account had a device of it before. Wait for the next code
+    /// or draw another secret. Nothing changed.
+    Spent,
+    /// The text is malformed. Nothing changed.
+    Malformed,
+    /// The policy does not take the device. Nothing changed.
+    NotTaken(DeviceFault),
+}
+
+/// Whether a device from elsewhere was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum DeviceImport {
+    /// The device is active.
+    Imported(DeviceId),
+    /// It is not taken. Nothing changed.
+    NotTaken(DeviceFault),
+}
+
+/// Why a device from elsewhere is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceFault {
+    /// The name is empty, too long, or has a control character.
+    #[error("a device's name has 1 to 64 characters, none of them a control character")]
+    Name,
+    /// The secret has fewer bits than the policy's `min_secret_bits`.
+    #[error("the secret is shorter than `min_secret_bits`")]
+    ShortSecret,
+    /// A year of guessing would find a code of so few digits with more than 1 %.
+    #[error("codes with so few `digits` are not guarded by the guess ledger's policy")]
+    Guessable,
+    /// The account has as many devices as the policy's `devices`.
+    #[error("the account has as many `devices` as the policy allows")]
+    TooManyDevices,
+    /// An active device has the same secret with other parameters. Six digits of a code are the end of its eight, so
+    /// whoever saw a spent code of the one would know an unspent code of the other.
+    #[error("an active device has the same secret with other parameters")]
+    OtherParameters,
+}
+
+/// By how much a device's clock is off, in whole steps of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOffset {
+    pub(crate) seconds: i64,
+}
+
+impl ClockOffset {
+    /// Returns by how many seconds the device's clock is off: positive ahead of the server's, negative behind. Accurate to
+    /// a step of the device, 30 seconds by default. A code that was typed late looks like a clock that is behind.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        self.seconds
+    }
+}
+
+impl std::fmt::Display for ClockOffset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "this device's clock is {} seconds ", self.seconds.unsigned_abs())?;
+        f.write_str(if self.seconds < 0 { "behind" } else { "ahead" })
+    }
+}
+
+released_as_is!(Confirming, Enrolling, DeviceImport);

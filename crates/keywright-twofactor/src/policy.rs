@@ -1,19 +1,13 @@
 //! The numbers that are policy. A builder changes them inside bounds; a value outside is an error that names the field.
 
-use keywright_core::{Door, GuessOdds, LedgerPolicy, LedgerPolicyError, Strength};
+use keywright_core::{GuessOdds, LedgerPolicy, LedgerPolicyError};
 
 use crate::recovery::Preset;
-use crate::step_up_policy::StepUpPolicy;
-pub use crate::step_up_policy::{FRESH_SECONDS, MAX_FRESH_SECONDS};
+use crate::step_up::StepUpPolicy;
+pub use crate::step_up::policy::{FRESH_SECONDS, MAX_FRESH_SECONDS};
 pub use crate::totp::parameters::{DIGITS, MAX_DIGITS, MAX_STEP_SECONDS, MIN_DIGITS, MIN_STEP_SECONDS, STEP_SECONDS};
 pub use crate::totp::secret::{MIN_SECRET_BITS, SECRET_BYTES};
 use crate::totp::{Algorithm, Parameters, ParametersError, TotpSecret, Window};
-
-/// The door of all TOTP devices together in the guess ledger.
-pub(crate) const DOOR: Door = Door::Totp;
-
-/// Six digits are 20 bits.
-pub(crate) const STRENGTH: Strength = Strength::Guessable;
 
 /// How many wrong enrolling codes end an enrolment. They are not charged to the ledger (`security.md` § 6), but a stolen
 /// login that did not begin the enrolment must not guess at it: 10 of 5 in 10⁶ each is 5·10⁻⁵.
@@ -23,11 +17,21 @@ pub const ENROLMENT_TRIES: u8 = 10;
 /// year (`security.md` § 6).
 pub const MAX_DEVICES: usize = 5;
 
-/// Steps that are looked at on either side of the present one. Source: RFC 6238 § 5.2.
+/// Steps that are looked at on either side of the present one, at enrolment as at every use: a device that enrols can log
+/// in. Source: RFC 6238 § 5.2.
 pub const WINDOW: Window = Window::new(1, 1);
 
-/// The same for the enrolling code, which is no guess: a clock that is further off is found out here.
-pub const ENROLMENT_WINDOW: Window = Window::new(2, 2);
+/// How far, in seconds on either side, an enrolling code that is not in the window is looked for, to report how much the
+/// device's clock is off: a day, which covers a wrong time zone, a mistaken noon and a wrong date. At 30 s these are 5,760
+/// codes, about 3 ms; a mistyped code is among them with 0.6 %.
+pub const ENROLMENT_DRIFT_SECONDS: u64 = 86_400;
+
+/// The same at log-in, for an event to the owner: ten minutes, 40 codes of a device at 30 s. A wrong guess is among those of
+/// five devices with 0.02 %.
+pub const DRIFT_SECONDS: u64 = 600;
+
+/// Events of one kind about a device's clock are told once in so many seconds.
+pub const TELL_SECONDS: u64 = 3_600;
 
 /// The most steps on either side that a policy may look at.
 pub const MAX_WINDOW: u8 = 10;
@@ -55,40 +59,39 @@ pub enum Once {
 ///
 /// ```
 /// # use keywright_twofactor::{TwoFactorPolicy, TwoFactorPolicyError, Window};
-/// let policy = TwoFactorPolicy::builder().digits(8).window(Window::new(2, 0)).build()?;
+/// # use keywright_core::LedgerPolicy;
+/// let ledger = LedgerPolicy::default(); // the driver's
+/// TwoFactorPolicy::builder().digits(8).window(Window::new(2, 0)).build()?.check_ledger(&ledger)?;
 /// // Six digits, five devices and five steps: a year of guessing would find a code with 1.2 %.
-/// let refused = TwoFactorPolicy::builder().window(Window::new(2, 2)).build();
-/// assert!(matches!(refused, Err(TwoFactorPolicyError::Guessable(_))));
-/// # let _ = policy;
+/// let weak = TwoFactorPolicy::builder().window(Window::new(2, 2)).build()?;
+/// assert!(matches!(weak.check_ledger(&ledger), Err(TwoFactorPolicyError::Guessable(_))));
 /// # Ok::<(), TwoFactorPolicyError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TwoFactorPolicy {
-    pub(crate) ledger: LedgerPolicy,
     pub(crate) parameters: Parameters,
     pub(crate) window: Window,
-    pub(crate) enrolment_window: Window,
     pub(crate) devices: usize,
     pub(crate) pending_seconds: u64,
     pub(crate) min_secret_bits: u32,
     pub(crate) once: Once,
     pub(crate) recovery: Preset,
     pub(crate) step_up: StepUpPolicy,
+    pub(crate) end_other_logins: bool,
 }
 
 impl Default for TwoFactorPolicy {
     fn default() -> Self {
         Self {
-            ledger: LedgerPolicy::default(),
             parameters: Parameters::DEFAULT,
             window: WINDOW,
-            enrolment_window: ENROLMENT_WINDOW,
             devices: MAX_DEVICES,
             pending_seconds: PENDING_SECONDS,
             min_secret_bits: MIN_IMPORT_BITS,
             once: Once::Account,
             recovery: Preset::Default,
             step_up: StepUpPolicy::default(),
+            end_other_logins: true,
         }
     }
 }
@@ -109,14 +112,7 @@ impl TwoFactorPolicy {
     /// OWASP ASVS 5.0 6.5.5: a code lives for its own 30 seconds. Only the present step is accepted, at enrolment too.
     #[must_use]
     pub fn asvs() -> Self {
-        let present = Window::new(0, 0);
-        Self { window: present, enrolment_window: present, ..Self::default() }
-    }
-
-    /// The guess ledger's numbers.
-    #[must_use]
-    pub const fn ledger(&self) -> &LedgerPolicy {
-        &self.ledger
+        Self { window: Window::new(0, 0), ..Self::default() }
     }
 
     /// Algorithm, digits and step of devices that are enrolled from now on.
@@ -137,6 +133,21 @@ impl TwoFactorPolicy {
         &self.step_up
     }
 
+    /// Whether a change of factors ends all other logins.
+    #[must_use]
+    pub const fn ends_other_logins(&self) -> bool {
+        self.end_other_logins
+    }
+
+    /// Checks the policy against the server's ledger policy: whether a year of guessing finds a code of these `digits`,
+    /// with this `window` and so many `devices`, with at most 1 %.
+    ///
+    /// # Errors
+    /// [`TwoFactorPolicyError::Guessable`] if the probability is higher.
+    pub fn check_ledger(&self, ledger: &LedgerPolicy) -> Result<(), TwoFactorPolicyError> {
+        Ok(self.guards(&self.parameters, ledger)?)
+    }
+
     /// Whether a secret is long enough to be imported.
     #[must_use]
     pub fn takes(&self, secret: &TotpSecret) -> bool {
@@ -144,11 +155,11 @@ impl TwoFactorPolicy {
     }
 
     /// Whether a year of guessing at devices with so many digits succeeds with at most 1 %.
-    pub(crate) fn guards(&self, parameters: &Parameters) -> Result<(), LedgerPolicyError> {
+    pub(crate) fn guards(&self, parameters: &Parameters, ledger: &LedgerPolicy) -> Result<(), LedgerPolicyError> {
         let devices = u32::try_from(self.devices).unwrap_or(u32::MAX);
         let (back, forward) = (self.window.back.into(), self.window.forward.into());
         let odds = GuessOdds::totp(back, forward, devices, parameters.digits().into())?;
-        self.ledger.check_guess_probability(odds)
+        ledger.check_guess_probability(odds)
     }
 }
 
@@ -163,12 +174,6 @@ pub struct TwoFactorPolicyBuilder {
 }
 
 impl TwoFactorPolicyBuilder {
-    /// The guess ledger's numbers: the same for every crate that charges the account.
-    pub fn ledger(mut self, ledger: LedgerPolicy) -> Self {
-        self.policy.ledger = ledger;
-        self
-    }
-
     /// The hash of new devices. Default SHA-1, because some apps take the others and show its codes all the same.
     pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
@@ -187,15 +192,9 @@ impl TwoFactorPolicyBuilder {
         self
     }
 
-    /// The steps that are looked at: 0 to 10 on either side. Default [`WINDOW`].
+    /// The steps that are looked at, at enrolment and at use: 0 to 10 on either side. Default [`WINDOW`].
     pub const fn window(mut self, window: Window) -> Self {
         self.policy.window = window;
-        self
-    }
-
-    /// The steps that are looked at when a device is enrolled: 0 to 10 on either side. Default [`ENROLMENT_WINDOW`].
-    pub const fn enrolment_window(mut self, window: Window) -> Self {
-        self.policy.enrolment_window = window;
         self
     }
 
@@ -236,20 +235,26 @@ impl TwoFactorPolicyBuilder {
         self
     }
 
-    /// The policy.
+    /// Whether a change of factors (a device added, replaced or removed, recovery codes, mailed codes) ends all other
+    /// logins, by moving the credential epoch in its commit. Default true. Whoever keeps the acting login stamps it anew
+    /// in the same draft; logins that the host keeps are the host's to end.
+    pub const fn end_other_logins(mut self, end: bool) -> Self {
+        self.policy.end_other_logins = end;
+        self
+    }
+
+    /// The policy. Whether the server's ledger policy guards its codes is checked where the two meet:
+    /// [`TwoFactor::new`](crate::TwoFactor::new).
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`]: a number out of its bounds, or a code that a year of guessing finds with more than 1 %.
+    /// [`TwoFactorPolicyError`] if a number is out of its bounds.
     pub fn build(self) -> Result<TwoFactorPolicy, TwoFactorPolicyError> {
         let Self { mut policy, algorithm, digits, step_seconds } = self;
         policy.parameters = Parameters::new(algorithm, digits, step_seconds)?;
-        for (field, window) in [("window", policy.window), ("enrolment_window", policy.enrolment_window)] {
-            within(field, window.back.max(window.forward).into(), 0, MAX_WINDOW.into())?;
-        }
+        within("window", policy.window.back.max(policy.window.forward).into(), 0, MAX_WINDOW.into())?;
         within("devices", policy.devices as u64, 1, MAX_DEVICES as u64)?;
         within("pending_seconds", policy.pending_seconds, 60, 3_600)?;
         within("min_secret_bits", policy.min_secret_bits.into(), MIN_SECRET_BITS.into(), 512)?;
-        policy.guards(&policy.parameters)?;
         Ok(policy)
     }
 }
@@ -276,24 +281,21 @@ pub enum TwoFactorPolicyError {
     #[error(transparent)]
     Parameters(#[from] ParametersError),
     /// A year of guessing would find a code with more than 1 %: (back + forward + 1) · devices · guesses / 10^digits.
-    #[error("`window`, `devices` and `digits` make a code that `ledger` does not guard")]
+    #[error("`window`, `devices` and `digits` make a code that the server's ledger policy does not guard")]
     Guessable(#[from] LedgerPolicyError),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
 
     #[test]
     fn every_number_has_both_bounds_and_is_named() {
         type Change = fn(TwoFactorPolicyBuilder, u64) -> TwoFactorPolicyBuilder;
         #[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
-        let fields: [(&str, u64, u64, Change); 8] = [
+        let fields: [(&str, u64, u64, Change); 6] = [
             ("digits", 6, 8, |b, n| b.digits(n as u8)),
             ("step_seconds", 15, 60, |b, n| b.step_seconds(n)),
-            ("enrolment_window", 0, 10, |b, n| b.enrolment_window(Window::new(0, n as u8))),
-            ("enrolment_window", 0, 10, |b, n| b.enrolment_window(Window::new(n as u8, 0))),
             ("window", 0, 10, |b, n| b.digits(8).window(Window::new(n as u8, n as u8))),
             ("devices", 1, 5, |b, n| b.devices(n as usize)),
             ("pending_seconds", 60, 3_600, |b, n| b.pending_seconds(n)),
@@ -305,7 +307,7 @@ mod tests {
                 let built = change(TwoFactorPolicy::builder(), number).build();
                 assert_eq!(built.is_ok(), good, "{field} = {number}: {built:?}");
                 if let Err(error) = built {
-                    assert!(error.to_string().contains(&alloc::format!("`{field}`")), "{error}");
+                    assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
                 }
             }
         }
@@ -315,7 +317,8 @@ mod tests {
     #[test]
     fn more_than_one_percent_a_year_is_refused() {
         let build = |back, forward, devices, digits| {
-            TwoFactorPolicy::builder().window(Window::new(back, forward)).devices(devices).digits(digits).build()
+            let builder = TwoFactorPolicy::builder().window(Window::new(back, forward));
+            builder.devices(devices).digits(digits).build()?.check_ledger(&LedgerPolicy::default())
         };
         assert!(build(1, 1, 5, 6).is_ok()); // 0.70 %
         assert!(build(2, 1, 5, 6).is_ok()); // 0.93 %
@@ -330,7 +333,7 @@ mod tests {
     fn the_defaults_and_the_preset_are_policies() {
         assert_eq!(TwoFactorPolicy::builder().build(), Ok(TwoFactorPolicy::default()));
         let present = Window::new(0, 0);
-        let built = TwoFactorPolicy::builder().window(present).enrolment_window(present).build();
+        let built = TwoFactorPolicy::builder().window(present).build();
         assert_eq!(built, Ok(TwoFactorPolicy::asvs()));
     }
 }

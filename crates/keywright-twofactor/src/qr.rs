@@ -2,9 +2,7 @@
 //!
 //! The pictures show the secret: they are wiped like one, and belong in no cache and no log.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt::Write;
+use std::fmt::Write;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use keywright_core::{SecretString, SecretVec};

@@ -1,359 +1,432 @@
-//! The steps: `…_in` composes into a caller's draft. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+//! The async service: the steps over a store.
 
-use keywright_core::{DeviceTag, Refusal};
-use keywright_store::{Draft, Slot, StepError, Tentative};
+use std::fmt;
 
-use crate::outcome::{Method, Proven, Verdict};
-use crate::policy::TwoFactorPolicy;
-use crate::recovery::{self, ImportError, Liveness, RecoveryCodes};
-use crate::step;
-use crate::step_up::{Attested, Demand, StepUp, StepUps};
-use crate::totp::{Beginning, Confirming, DeviceId, Enrolled, Enrolling, Parameters, PendingDevice, TotpSecret};
+use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Refusal};
+use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
-/// The slots that these steps read: name them to the driver and it loads them in one go. Step-up reads
-/// [`StepUps::slot`] as well.
-pub const SLOTS: &[Slot] = &[Slot::Factors, Slot::Recovery, Slot::Ledger];
+use crate::error::TwoFactorError;
+use crate::outcome::{Beginning, Confirming, DeviceImport, Enrolling, Proven, Verdict};
+use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
+use crate::recovery::{ImportError, Liveness, RecoveryCodes};
+use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
+use crate::step_up::{Attested, Demand, FactorChange, StepUp, StepUps};
+use crate::totp::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
 
-/// The pure transitions with a policy. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+/// The steps over a store. See [`TwoFactorSteps`] for what each does.
 ///
-/// `tag` names the credential the caller came with (an app token, a login token): one that passed this door before is
-/// not held up by strangers' failures. `purpose` says what a proof is for; it is carried by the [`Proven`].
+/// `client` is whoever sends the request, as the guess ledger knows it: by the credential that it presents, or by its
+/// network ([`Driver::client_tag`]). One that passed before is not held up by the failures of others.
 ///
-/// Adding, replacing or removing a device, making recovery codes and the e-mail switch change what proves the account.
-/// These steps do not ask: the caller takes a [`StepUp`] or a [`Proven`] factor first, in the same draft, when any factor is
-/// active. Where a secret goes, its door of the guess ledger is emptied with it, so the proof is one of a factor, or the
-/// act an operator's: a mailed code never takes a factor away.
-#[derive(Debug, Clone, Default)]
-pub struct TwoFactorSteps {
-    policy: TwoFactorPolicy,
-    step_ups: StepUps,
+/// After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) nothing is granted, but a code may be spent
+/// and a change may have happened: look at [`enrolled`](Self::enrolled).
+#[derive(Clone)]
+pub struct TwoFactor {
+    driver: Driver,
+    steps: TwoFactorSteps,
 }
 
-impl TwoFactorSteps {
-    /// Steps under a policy.
-    #[must_use]
-    pub fn new(policy: TwoFactorPolicy) -> Self {
-        let step_ups = StepUps::new(policy.step_up.clone());
-        Self { policy, step_ups }
-    }
-
-    /// The policy.
-    #[must_use]
-    pub const fn policy(&self) -> &TwoFactorPolicy {
-        &self.policy
-    }
-
-    /// The steps of step-up alone.
-    #[must_use]
-    pub const fn step_ups(&self) -> &StepUps {
-        &self.step_ups
-    }
-
-    /// What the account has enrolled.
+/// Reading.
+impl TwoFactor {
+    /// A service over a driver.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn enrolled_in(&self, draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
-        step::enrolled(draft)
+    /// [`TwoFactorPolicyError::Guessable`] if the driver's ledger policy does not guard codes of the policy's `window`,
+    /// `devices` and `digits`.
+    pub fn new(driver: Driver, policy: TwoFactorPolicy) -> Result<Self, TwoFactorPolicyError> {
+        let steps = TwoFactorSteps::new(policy, driver.ledger_policy())?;
+        Ok(Self { driver, steps })
     }
 
-    /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
-    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
-    ///
-    /// `session` is the opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller
-    /// by. Only it can confirm, and only until an epoch moves.
+    /// The steps, to compose with others in one draft.
+    #[must_use]
+    pub const fn steps(&self) -> &TwoFactorSteps {
+        &self.steps
+    }
+
+    /// Returns what the account has enrolled. Decides nothing, so it waits for nobody.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is pending that was not before.
-    pub fn begin_enrolment_in(
+    /// [`TwoFactorError`].
+    pub async fn enrolled(&self, account: &AccountId) -> Result<Enrolled, TwoFactorError> {
+        Ok(self.driver.observe(&account.into(), SLOTS, |draft| self.steps.enrolled_in(draft)).await?)
+    }
+
+    /// Returns what a time-based code would be refused with now.
+    ///
+    /// # Errors
+    /// [`TwoFactorError`].
+    pub async fn totp_refusal(&self, account: &AccountId, client: Client) -> Result<Option<Refusal>, TwoFactorError> {
+        let look = |draft: &mut Draft<'_>| self.steps.totp_refusal_in(draft, client);
+        Ok(self.driver.observe(&account.into(), TOTP_SLOTS, look).await?)
+    }
+
+    /// Returns what a recovery code would be refused with now.
+    ///
+    /// # Errors
+    /// [`TwoFactorError`].
+    pub async fn recovery_refusal(
         &self,
-        draft: &mut Draft<'_>,
-        session: &[u8],
+        account: &AccountId,
+        client: Client,
+    ) -> Result<Option<Refusal>, TwoFactorError> {
+        let look = |draft: &mut Draft<'_>| self.steps.recovery_refusal_in(draft, client);
+        Ok(self.driver.observe(&account.into(), RECOVERY_SLOTS, look).await?)
+    }
+}
+
+/// Changes of factors.
+impl TwoFactor {
+    /// Begins the enrolment of a device, in the session of the authorization. See
+    /// [`TwoFactorSteps::begin_enrolment_in`].
+    ///
+    /// # Errors
+    /// [`TwoFactorError`]; there is nothing to show.
+    pub async fn begin_enrolment(
+        &self,
+        change: impl Into<FactorChange> + Send,
         name: &str,
         replaces: Option<DeviceId>,
-    ) -> Result<Beginning<Tentative<PendingDevice>>, StepError> {
-        step::begin(draft, &self.policy, session, name, replaces)
+    ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
+        let change = change.into();
+        self.authorized(&change, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces)).await
     }
 
-    /// Judges the enrolling code. It is never charged; a right one makes the device active and spends its step. In
-    /// another session than the one that began, nothing is pending.
+    /// Judges the enrolling code. See [`TwoFactorSteps::confirm_enrolment_in`].
     ///
     /// # Errors
-    /// [`StepError`]; the enrolment stays pending.
-    pub fn confirm_enrolment_in(
+    /// [`TwoFactorError`].
+    pub async fn confirm_enrolment(
         &self,
-        draft: &mut Draft<'_>,
+        account: &AccountId,
         session: &[u8],
         code: &str,
-    ) -> Result<Confirming, StepError> {
-        step::confirm(draft, &self.policy, session, code)
+        client: Client,
+    ) -> Result<Confirming, TwoFactorError> {
+        self.run(account, SLOTS, |draft| self.steps.confirm_enrolment_in(draft, session, code, client)).await
     }
 
-    /// Adds an active device with a secret from elsewhere and the policy's parameters: for seeding. Seed an account once:
-    /// a secret that is imported again after an erase accepts its last codes again.
+    /// Judges the enrolling code, and with a right one makes a set of recovery codes in the same commit, live at once, in
+    /// the place of any that the account has: for the first device. The codes are there exactly if the device is active.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] for a bad name, a secret that is too short (see [`TwoFactorPolicy::takes`]), no room, or a
-    /// secret that an active device has with other parameters: six digits of a code are the end of its eight, so who saw a
-    /// spent code of the one would know an unspent code of the other. With the same parameters, both are spent together.
-    pub fn import_device_in(
+    /// [`TwoFactorError`].
+    pub async fn confirm_enrolment_with_codes(
         &self,
-        draft: &mut Draft<'_>,
-        name: &str,
-        secret: TotpSecret,
-    ) -> Result<DeviceId, StepError> {
-        step::import(draft, &self.policy, name, secret, self.policy.parameters)
-    }
-
-    /// The same with parameters of the device's own.
-    ///
-    /// # Errors
-    /// As [`import_device_in`](Self::import_device_in), and for codes that the ledger's policy does not guard.
-    pub fn import_device_with_in(
-        &self,
-        draft: &mut Draft<'_>,
-        name: &str,
-        secret: TotpSecret,
-        parameters: Parameters,
-    ) -> Result<DeviceId, StepError> {
-        step::import(draft, &self.policy, name, secret, parameters)
-    }
-
-    /// Puts a device of a secret that the client brings in the place of all others, in one step, and gives its end as the
-    /// [`Enrolling`]: a code of the new device proves it and is spent for every purpose. For wires on which the client
-    /// draws the secret (LibrePass). The recovery codes stay: make new ones in the same draft.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing changed. [`StepError::Misuse`] for a bad name, a secret that is too short (see
-    /// [`TwoFactorPolicy::takes`]), and codes that the ledger's policy does not guard.
-    pub fn enrol_in(
-        &self,
-        draft: &mut Draft<'_>,
-        name: &str,
-        secret: TotpSecret,
-        parameters: Parameters,
+        account: &AccountId,
+        session: &[u8],
         code: &str,
-    ) -> Result<Enrolling, StepError> {
-        step::enrol(draft, &self.policy, name, secret, parameters, code)
+        client: Client,
+    ) -> Result<(Confirming, Option<RecoveryCodes>), TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| {
+            let confirmed = self.steps.confirm_enrolment_in(draft, session, code, client)?;
+            let codes = match confirmed {
+                Confirming::Active(_) => Some(self.steps.make_recovery_in(draft, Liveness::Now, client)?),
+                _ => None,
+            };
+            Ok((confirmed, codes))
+        };
+        self.run(account, SLOTS, step).await
     }
 
-    /// Removes a device. The last one takes the recovery codes with it. Gives whether it was there.
+    /// Puts a device of a secret that the client brings in the place of all others. See [`TwoFactorSteps::enrol_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is removed.
-    pub fn remove_device_in(&self, draft: &mut Draft<'_>, device: DeviceId) -> Result<bool, StepError> {
-        step::remove(draft, device)
-    }
-
-    /// Removes all devices, an enrolment that is pending, and the recovery codes. The e-mail switch stays. Gives whether
-    /// there was anything.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is removed.
-    pub fn remove_all_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
-        step::remove_all(draft)
-    }
-
-    /// Switches mailed codes on or off. Gives whether that changed anything. The codes themselves are confirmations, of
-    /// another crate.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is switched.
-    pub fn set_email_in(&self, draft: &mut Draft<'_>, on: bool) -> Result<bool, StepError> {
-        step::set_email(draft, on)
-    }
-
-    /// Judges a time-based code against all devices; a right one is spent.
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is charged and nothing spent.
-    pub fn verify_totp_in(
+    /// [`TwoFactorError`].
+    pub async fn enrol(
         &self,
-        draft: &mut Draft<'_>,
+        change: impl Into<FactorChange> + Send,
+        device: &ImportedDevice,
         code: &str,
-        purpose: &str,
-        tag: Option<DeviceTag>,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
-        step::verify(draft, &self.policy, code, purpose, tag)
+        client: Client,
+    ) -> Result<Enrolling, TwoFactorError> {
+        self.authorized(&change.into(), |draft| self.steps.enrol_in(draft, device, code, client)).await
     }
 
-    /// Judges a recovery code; a right one is spent.
+    /// Adds an active device with a secret from elsewhere: for seeding, so it takes no authorization. See
+    /// [`TwoFactorSteps::import_device_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged and nothing spent.
-    pub fn verify_recovery_in(
+    /// [`TwoFactorError`].
+    pub async fn import_device(
         &self,
-        draft: &mut Draft<'_>,
-        code: &str,
-        purpose: &str,
-        tag: Option<DeviceTag>,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
-        recovery::verify(draft, &self.policy.ledger, code, purpose, tag)
+        account: &AccountId,
+        device: &ImportedDevice,
+    ) -> Result<DeviceImport, TwoFactorError> {
+        self.run(account, SLOTS, |draft| self.steps.import_device_in(draft, device)).await
     }
 
-    /// Makes a set of recovery codes, to be shown once.
+    /// Removes a device. See [`TwoFactorSteps::remove_device_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is made.
-    pub fn make_recovery_in(
+    /// [`TwoFactorError`].
+    pub async fn remove_device(&self, proof: StepUp, device: DeviceId, client: Client) -> Result<bool, TwoFactorError> {
+        self.authorized(&proof.into(), |draft| self.steps.remove_device_in(draft, device, client)).await
+    }
+
+    /// Removes all devices and the recovery codes. See [`TwoFactorSteps::remove_all_in`].
+    ///
+    /// # Errors
+    /// [`TwoFactorError`].
+    pub async fn remove_all(&self, proof: StepUp, client: Client) -> Result<bool, TwoFactorError> {
+        self.authorized(&proof.into(), |draft| self.steps.remove_all_in(draft, client)).await
+    }
+
+    /// Switches mailed codes on or off.
+    ///
+    /// # Errors
+    /// [`TwoFactorError`].
+    pub async fn set_email(&self, change: impl Into<FactorChange> + Send, on: bool) -> Result<bool, TwoFactorError> {
+        self.authorized(&change.into(), |draft| self.steps.set_email_in(draft, on)).await
+    }
+
+    /// Makes a set of recovery codes, to be shown once. See [`TwoFactorSteps::make_recovery_in`]; for those of a first
+    /// device [`confirm_enrolment_with_codes`](Self::confirm_enrolment_with_codes).
+    ///
+    /// # Errors
+    /// [`TwoFactorError`]; there is nothing to show.
+    pub async fn make_recovery(
         &self,
-        draft: &mut Draft<'_>,
+        change: impl Into<FactorChange> + Send,
         liveness: Liveness,
-    ) -> Result<Tentative<RecoveryCodes>, StepError> {
-        recovery::make(draft, self.policy.recovery, liveness, self.policy.pending_seconds)
+        client: Client,
+    ) -> Result<RecoveryCodes, TwoFactorError> {
+        self.authorized(&change.into(), |draft| self.steps.make_recovery_in(draft, liveness, client)).await
     }
 
-    /// The owner has kept the codes: the pending set goes live. False if none waits, or if what waits is void or waited
-    /// longer than the policy's [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds); then the one before
-    /// stays live.
+    /// Notes that the owner has kept the codes. See [`TwoFactorSteps::acknowledge_recovery_in`].
     ///
     /// # Errors
-    /// [`StepError`]; the set still waits.
-    pub fn acknowledge_recovery_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
-        recovery::acknowledge(draft)
+    /// [`TwoFactorError`].
+    pub async fn acknowledge_recovery(&self, account: &AccountId, client: Client) -> Result<bool, TwoFactorError> {
+        self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, client)).await
     }
 
-    /// Takes over recovery codes of the policy's form from elsewhere, live at once: for seeding.
+    /// Takes over recovery codes from elsewhere: for seeding, so it takes no authorization. See
+    /// [`TwoFactorSteps::import_recovery_in`].
     ///
     /// # Errors
-    /// [`ImportError`]; nothing is taken over.
-    pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
-        recovery::import(draft, self.policy.recovery, codes)
+    /// [`TwoFactorError::Import`] if the codes are no set of the policy's kind; else as all.
+    pub async fn import_recovery(&self, account: &AccountId, codes: &[&str]) -> Result<(), TwoFactorError> {
+        self.import(account, |draft| self.steps.import_recovery_in(draft, codes)).await
     }
 
-    /// What a time-based code would be refused with now, without looking at one.
+    /// The same, from the form in which Rocket.Chat stores its codes. See
+    /// [`TwoFactorSteps::import_recovery_digests_in`].
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn totp_refusal_in(&self, draft: &mut Draft<'_>, tag: Option<DeviceTag>) -> Result<Option<Refusal>, StepError> {
-        step::refusal(draft, &self.policy, tag)
+    /// As [`import_recovery`](Self::import_recovery).
+    pub async fn import_recovery_digests(&self, account: &AccountId, digests: &[&str]) -> Result<(), TwoFactorError> {
+        self.import(account, |draft| self.steps.import_recovery_digests_in(draft, digests)).await
     }
+}
 
-    /// What a recovery code would be refused with now, without looking at one.
+/// Codes.
+impl TwoFactor {
+    /// Judges a time-based code. See [`TwoFactorSteps::verify_totp_in`].
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn recovery_refusal_in(
+    /// [`TwoFactorError`]; nothing is granted.
+    pub async fn verify_totp(
         &self,
-        draft: &mut Draft<'_>,
-        tag: Option<DeviceTag>,
-    ) -> Result<Option<Refusal>, StepError> {
-        recovery::refusal(draft, &self.policy.ledger, tag)
+        account: &AccountId,
+        code: &str,
+        purpose: &str,
+        client: Client,
+    ) -> Result<Verdict<Proven>, TwoFactorError> {
+        self.run(account, TOTP_SLOTS, |draft| self.steps.verify_totp_in(draft, code, purpose, client)).await
     }
 
-    /// What every time-based code is refused with now, to be answered before one is looked at. Unlike
-    /// [`totp_refusal_in`](Self::totp_refusal_in) it begins a wait anew, once, after the clock went back.
+    /// Judges a recovery code. A right one also lets the client in at time-based codes, if the failures of others shut it
+    /// out. See [`TwoFactorSteps::verify_recovery_in`] and [`TwoFactorSteps::admit_totp_in`].
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn totp_refused_in(&self, draft: &mut Draft<'_>, tag: Option<DeviceTag>) -> Result<Option<Refusal>, StepError> {
-        step::refused(draft, &self.policy, tag)
-    }
-
-    /// The same for recovery codes.
-    ///
-    /// # Errors
-    /// [`StepError`]; the caller denies.
-    pub fn recovery_refused_in(
+    /// [`TwoFactorError`]; nothing is granted.
+    pub async fn verify_recovery(
         &self,
-        draft: &mut Draft<'_>,
-        tag: Option<DeviceTag>,
-    ) -> Result<Option<Refusal>, StepError> {
-        recovery::refused(draft, &self.policy.ledger, tag)
+        account: &AccountId,
+        code: &str,
+        purpose: &str,
+        client: Client,
+    ) -> Result<Verdict<Proven>, TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| {
+            let verdict = self.steps.verify_recovery_in(draft, code, purpose, client)?;
+            if let Verdict::Granted(proof) = &verdict {
+                self.steps.admit_totp_in(draft, proof, client)?;
+            }
+            Ok(verdict)
+        };
+        self.run(account, SLOTS, step).await
     }
 
-    /// Lifts waits and lock of the door of time-based codes, by a factor that was proven in this draft: a recovery code,
-    /// when strangers have locked it. Gives whether there was anything to lift.
+    /// Judges a code of either kind, for a form with one field; a right recovery code also lets the client in at time-based
+    /// codes. See [`TwoFactorSteps::verify_code_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is lifted. [`StepError::Misuse`] for a proof that is no factor's.
-    pub fn unlock_totp_in(&self, draft: &mut Draft<'_>, proof: &Tentative<Proven>) -> Result<bool, StepError> {
-        step::unlock(draft, proof)
-    }
-
-    /// What an action demands of a session now. See [`StepUps::demand_in`].
-    ///
-    /// # Errors
-    /// [`StepError`]; nothing is opened.
-    pub fn demand_in(
+    /// [`TwoFactorError`]; nothing is granted.
+    pub async fn verify_code(
         &self,
-        draft: &mut Draft<'_>,
+        account: &AccountId,
+        code: &str,
+        purpose: &str,
+        client: Client,
+    ) -> Result<Verdict<Proven>, TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| {
+            let verdict = self.steps.verify_code_in(draft, code, purpose, client)?;
+            if let Verdict::Granted(proof) = &verdict {
+                self.steps.admit_totp_in(draft, proof, client)?;
+            }
+            Ok(verdict)
+        };
+        self.run(account, SLOTS, step).await
+    }
+}
+
+/// Step-up.
+impl TwoFactor {
+    /// Returns what an action demands of a session now. A proof that is remembered comes out of a commit that only checks.
+    ///
+    /// # Errors
+    /// [`TwoFactorError`]; nothing is opened.
+    pub async fn demand(
+        &self,
+        account: &AccountId,
         action: &str,
         session: &[u8],
         password: bool,
-    ) -> Result<Demand<Tentative<StepUp>>, StepError> {
-        self.step_ups.demand_in(draft, action, session, password)
+    ) -> Result<Demand<StepUp>, TwoFactorError> {
+        let slots = step_up_slots(session)?;
+        self.run(account, &slots, |draft| self.steps.demand_in(draft, action, session, password)).await
     }
 
-    /// Steps up by a time-based code. Where that does not open the action, the code is not looked at:
-    /// [`Verdict::NotEnrolled`].
+    /// Steps up by a time-based code. See [`TwoFactorSteps::step_up_totp_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged, spent or opened.
-    pub fn step_up_totp_in(
+    /// [`TwoFactorError`]; nothing is opened.
+    pub async fn step_up_totp(
         &self,
-        draft: &mut Draft<'_>,
+        account: &AccountId,
         action: &str,
         session: &[u8],
         code: &str,
-        tag: Option<DeviceTag>,
-    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
-        if !self.step_ups.permits_in(draft, action, Method::Totp)? {
-            return Ok(Verdict::NotEnrolled);
-        }
-        let verdict = self.verify_totp_in(draft, code, action, tag)?;
-        self.step_up_by(draft, action, session, verdict)
+        client: Client,
+    ) -> Result<Verdict<StepUp>, TwoFactorError> {
+        let slots = step_up_slots(session)?;
+        self.run(account, &slots, |draft| self.steps.step_up_totp_in(draft, action, session, code, client)).await
     }
 
-    /// Steps up by a recovery code, as [`step_up_totp_in`](Self::step_up_totp_in).
+    /// Steps up by a recovery code. See [`TwoFactorSteps::step_up_recovery_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged, spent or opened.
-    pub fn step_up_recovery_in(
+    /// [`TwoFactorError`]; nothing is opened.
+    pub async fn step_up_recovery(
         &self,
-        draft: &mut Draft<'_>,
+        account: &AccountId,
         action: &str,
         session: &[u8],
         code: &str,
-        tag: Option<DeviceTag>,
-    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
-        if !self.step_ups.permits_in(draft, action, Method::Recovery)? {
-            return Ok(Verdict::NotEnrolled);
-        }
-        let verdict = self.verify_recovery_in(draft, code, action, tag)?;
-        self.step_up_by(draft, action, session, verdict)
+        client: Client,
+    ) -> Result<Verdict<StepUp>, TwoFactorError> {
+        let slots = step_up_slots(session)?;
+        self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
     }
 
-    /// Steps up by what the host has checked. `None` if its method does not open the action. See [`StepUps::attest_in`].
+    /// Steps up by what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is opened.
-    pub fn step_up_attested_in(
+    /// [`TwoFactorError`]; nothing is opened.
+    pub async fn step_up_attested(
         &self,
-        draft: &mut Draft<'_>,
+        account: &AccountId,
         action: &str,
         session: &[u8],
         attested: Attested,
-    ) -> Result<Option<Tentative<StepUp>>, StepError> {
-        self.step_ups.attest_in(draft, action, session, attested)
+    ) -> Result<Option<StepUp>, TwoFactorError> {
+        let slots = step_up_slots(session)?;
+        self.run(account, &slots, |draft| self.steps.step_up_attested_in(draft, action, session, attested)).await
+    }
+}
+
+/// Ways in for an owner whom the failures of others have shut out, and the operator's acts.
+impl TwoFactor {
+    /// Lets another client of the account in, by a step-up for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT). See
+    /// [`TwoFactorSteps::admit_client_in`].
+    ///
+    /// # Errors
+    /// [`TwoFactorError`]; nobody is let in.
+    pub async fn admit_client(
+        &self,
+        proof: StepUp,
+        kind: CodeKind,
+        tag: ClientTag,
+    ) -> Result<ClientAdmission, TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| self.steps.admit_client_in(draft, &proof, kind, tag).map(Plain);
+        self.run(proof.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
-    fn step_up_by(
-        &self,
-        draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
-        verdict: Verdict<Tentative<Proven>>,
-    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
-        Ok(match verdict {
-            Verdict::Granted(proven) => {
-                let opened = self.step_ups.grant_in(draft, action, session, proven)?;
-                Verdict::Granted(opened.ok_or(StepError::Misuse("what opened the action no longer does"))?)
-            }
-            Verdict::Denied(denial) => Verdict::Denied(denial),
-            Verdict::Refused(refusal) => Verdict::Refused(refusal),
-            Verdict::Malformed => Verdict::Malformed,
-            Verdict::NotEnrolled => Verdict::NotEnrolled,
-        })
+    /// Lifts waits and limits of a kind of code for everybody: the **operator's** act. See
+    /// [`TwoFactorSteps::unlock_in`].
+    ///
+    /// # Errors
+    /// [`TwoFactorError`]; nothing is lifted.
+    pub async fn unlock(&self, account: &AccountId, kind: CodeKind) -> Result<bool, TwoFactorError> {
+        self.run(account, SLOTS, |draft| self.steps.unlock_in(draft, kind)).await
     }
+
+    /// Removes every factor of an account, mailed codes included: the **operator's** act, for an owner who has lost them
+    /// all and has proven to be the owner in some other way. Returns whether there was anything. Tell the owner.
+    ///
+    /// # Errors
+    /// [`TwoFactorError`]; nothing is removed.
+    pub async fn disable(&self, account: &AccountId) -> Result<bool, TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| {
+            let removed = self.steps.remove_all_in(draft, Client::unknown())?;
+            Ok(self.steps.set_email_in(draft, false)? || removed)
+        };
+        self.run(account, SLOTS, step).await
+    }
+}
+
+impl TwoFactor {
+    /// A change of factors, if its authorization is valid in the very draft.
+    async fn authorized<T: Release + Send>(
+        &self,
+        change: &FactorChange,
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| if change.is_valid_in(draft)? { step(draft).map(Some) } else { Ok(None) };
+        self.run(change.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
+    }
+
+    async fn import(
+        &self,
+        account: &AccountId,
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<(), ImportError> + Send,
+    ) -> Result<(), TwoFactorError> {
+        let step = |draft: &mut Draft<'_>| match step(draft) {
+            Err(ImportError::Step(error)) => Err(error),
+            decided => Ok(decided),
+        };
+        self.run(account, SLOTS, step).await?.map_err(TwoFactorError::Import)
+    }
+
+    async fn run<T: Release + Send>(
+        &self,
+        account: &AccountId,
+        slots: &[SlotName],
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, TwoFactorError> {
+        Ok(self.driver.run(&Partition::account(account), slots, step).await?)
+    }
+}
+
+impl fmt::Debug for TwoFactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TwoFactor").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+/// The slots of a step-up.
+fn step_up_slots(session: &[u8]) -> Result<Vec<SlotName>, StepError> {
+    Ok(SLOTS.iter().copied().chain([StepUps::slot(session)?]).collect())
 }

@@ -1,34 +1,29 @@
-//! What is stored: one record per account with all TOTP devices and the switch of mailed codes. The root vouches for it,
-//! and once made it is never deleted, so that no spent step comes back.
+//! What is stored of an account's factors: one record with all devices and the switch of mailed codes. Once made it is
+//! never deleted, so that no spent step comes back.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
-use keywright_core::{UnixSeconds, append_lp};
-use keywright_store::{Draft, Epochs, Record, Slot, StepError};
+use keywright_core::{Client, Generation, SecretKind, UnixSeconds};
+use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::policy::{MAX_DEVICES, Once};
-use crate::step_up::MAX_SESSION;
-use crate::totp::code::{Found, TotpVerifier, TypedCode, Window};
-use crate::totp::device::{DeviceId, DeviceInfo};
+use crate::policy::{MAX_DEVICES, TELL_SECONDS};
+use crate::session::SessionDigest;
+use crate::totp::active::{Device, MatchContext, is_name};
+use crate::totp::code::{Fingerprint, Found, TypedCode, fingerprint};
+use crate::totp::device::DeviceId;
 use crate::totp::parameters::Parameters;
 use crate::totp::secret::{TotpSecret, stored};
 
-/// The longest name of a device, in characters.
-pub(crate) const MAX_NAME: usize = 64;
+/// The account's devices and switches.
+pub(crate) const FACTORS: Slot<Factors> = Slot::lasting("factors");
 
-/// Purposes of which a device remembers the last step apart. Beyond, the one with the oldest step is folded into the
-/// step of all purposes, which refuses more, never less.
-const MAX_PURPOSES: usize = 16;
+/// Time-based codes of all devices together, as the guess ledger knows them. Never let in by mail: whoever reads the
+/// owner's mail must not come past the second factor.
+pub const TOTP: SecretKind = SecretKind::new("totp").without_mail();
 
-/// Label of the digest that names the session which began an enrolment.
-const ENROLMENT_LABEL: &[u8] = b"keywright/v1/twofactor.enrolment";
-
-/// Label of the digest that a purpose is stored as.
-const PURPOSE_LABEL: &[u8] = b"keywright/v1/twofactor.purpose";
+/// Secrets of removed devices whose last step is remembered, the one that was removed last at the end. Beyond, the one
+/// that was removed first is forgotten: an order, not a time, so that no clock decides.
+const MAX_SPENT: usize = 16;
 
 /// The devices of an account. Its stored form is hostile input: what this crate cannot have written is an error of the
 /// decoder.
@@ -39,37 +34,25 @@ pub(crate) struct Factors {
     pub(crate) devices: Vec<Device>,
     pub(crate) pending: Option<Pending>,
     pub(crate) email: bool,
-    /// Codes of steps that began before this are spent for every device that is added later: else a secret that is
-    /// removed and imported again would bring its last codes back.
-    spent_until: UnixSeconds,
+    /// Of all devices together; drawn anew when none of the earlier ones is left.
+    pub(crate) generation: Generation,
+    spent: Vec<Spent>,
+    told: Told,
 }
 
-/// An active device.
+/// What a removed device leaves: up to when codes of its secret are spent, should it be imported again.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Device {
-    pub(crate) id: DeviceId,
-    pub(crate) name: String,
-    #[serde(with = "stored")]
-    secret: TotpSecret,
-    parameters: Parameters,
-    added: UnixSeconds,
-    /// The first step that is still acceptable, for any purpose. Only ever grows.
-    next: u64,
-    /// The same for single purposes, under [`Once::Purpose`].
-    purposes: Vec<Purpose>,
+struct Spent {
+    secret: Fingerprint,
+    until: UnixSeconds,
 }
 
+/// When events about a device's clock were told last; 1970 if never.
 #[derive(Serialize, Deserialize)]
-struct Purpose {
-    digest: PurposeDigest,
-    next: u64,
+pub(crate) struct Told {
+    pub(crate) out_of_window: UnixSeconds,
+    pub(crate) ran_ahead: UnixSeconds,
 }
-
-/// What a purpose is stored as: fixed in size, whatever the caller names it.
-pub(crate) type PurposeDigest = [u8; 16];
-
-/// What a session is stored as.
-pub(crate) type SessionDigest = [u8; 32];
 
 /// A device that waits to be proven.
 #[derive(Serialize, Deserialize)]
@@ -88,62 +71,38 @@ pub(crate) struct Pending {
     pub(crate) wrong: u8,
 }
 
-/// How a code is looked at.
-#[derive(Clone, Copy)]
-pub(crate) struct Sight {
-    pub(crate) now: UnixSeconds,
-    pub(crate) fence: UnixSeconds,
-    pub(crate) window: Window,
-    pub(crate) once: Once,
-    pub(crate) purpose: PurposeDigest,
-}
-
-/// What a look at all devices found.
-pub(crate) struct Seen {
+/// What comparing a code with all devices has found.
+pub(crate) struct Matches {
     found: Vec<Found>,
     /// Some device matched above its last step.
     pub(crate) fresh: bool,
     /// Some device matched at all.
     pub(crate) any: bool,
-    pub(crate) drift: Option<i8>,
-}
-
-pub(crate) fn purpose_digest(purpose: &str) -> PurposeDigest {
-    let hash: [u8; 32] = Sha256::new().chain_update(PURPOSE_LABEL).chain_update(purpose).finalize().into();
-    hash.first_chunk().copied().unwrap_or_default()
-}
-
-/// Names a session to the enrolment that it begins.
-pub(crate) fn session_digest(session: &[u8]) -> Result<SessionDigest, StepError> {
-    if session.is_empty() || session.len() > MAX_SESSION {
-        return Err(StepError::Misuse("a session identity has 1 to 64 bytes"));
-    }
-    let mut message = ENROLMENT_LABEL.to_vec();
-    append_lp(&mut message, &[session]);
-    Ok(Sha256::digest(&message).into())
-}
-
-/// Whether a text can name a device.
-pub(crate) fn is_name(name: &str) -> bool {
-    // Four bytes a character at most: a long text is not counted through.
-    name.len() <= MAX_NAME.saturating_mul(4)
-        && (1..=MAX_NAME).contains(&name.chars().count())
-        && !name.chars().any(char::is_control)
+    /// The first device that matched above its last step, and by how many steps its clock is off.
+    pub(crate) by: Option<(DeviceId, Option<i8>)>,
 }
 
 impl Default for Factors {
     fn default() -> Self {
-        Self { devices: Vec::new(), pending: None, email: false, spent_until: UnixSeconds::EPOCH }
+        let never = UnixSeconds::EPOCH;
+        Self {
+            devices: Vec::new(),
+            pending: None,
+            email: false,
+            generation: Generation::HOST,
+            spent: Vec::new(),
+            told: Told { out_of_window: never, ran_ahead: never },
+        }
     }
 }
 
 impl Factors {
     pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        Ok(draft.read(Slot::Factors)?.unwrap_or_default())
+        Ok(draft.read(FACTORS)?.unwrap_or_default())
     }
 
     pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        draft.put(Slot::Factors, self, None)
+        draft.put(FACTORS, self)
     }
 
     pub(crate) fn device(&self, id: DeviceId) -> Option<&Device> {
@@ -152,27 +111,51 @@ impl Factors {
 
     /// Whether any device has codes of this length: else a text of it is no guess.
     pub(crate) fn knows_length(&self, typed: &TypedCode) -> bool {
-        self.devices.iter().any(|device| device.parameters.digits() == typed.digits())
+        self.devices.iter().any(|device| device.parameters().digits() == typed.digits())
     }
 
     /// Compares a code with every step of every device's window, without early exit.
-    pub(crate) fn look(&self, typed: &TypedCode, sight: &Sight) -> Seen {
-        let found: Vec<Found> = self.devices.iter().map(|device| device.look(typed, sight)).collect();
+    pub(crate) fn compare(&self, typed: &TypedCode, context: &MatchContext) -> Matches {
+        let found: Vec<Found> = self.devices.iter().map(|device| device.compare(typed, context)).collect();
         // All comparisons are done: what is branched on from here is the verdict itself.
         let fresh: bool = found.iter().fold(Choice::from(0), |fresh, one| fresh | one.fresh).into();
         let any = found.iter().any(|one| one.after != 0);
-        let drift = self.devices.iter().zip(&found).find(|(_, one)| bool::from(one.fresh));
-        let drift = drift.and_then(|(device, one)| one.drift(device.parameters.step_at(sight.now)));
-        Seen { found, fresh, any, drift }
+        let by = self.devices.iter().zip(&found).find(|(_, one)| bool::from(one.fresh));
+        let by = by.map(|(device, one)| (device.id, one.drift(device.parameters().step_at(context.now))));
+        Matches { found, fresh, any, by }
     }
 
-    /// Spends what a look found: every device that matched advances to its highest matching step.
-    pub(crate) fn advance(&mut self, seen: &Seen, sight: &Sight) {
-        for (device, found) in self.devices.iter_mut().zip(&seen.found) {
+    /// Spends what a comparison found: every device that matched advances to its highest matching step.
+    pub(crate) fn advance(&mut self, matches: &Matches, context: &MatchContext) {
+        for (device, found) in self.devices.iter_mut().zip(&matches.found) {
             if found.after != 0 {
-                device.advance(found.after, sight);
+                device.advance(found.after, context);
             }
         }
+    }
+
+    /// The first device that matched and whose codes are all refused for now, and until when.
+    pub(crate) fn ran_ahead(&self, matches: &Matches, context: &MatchContext) -> Option<(DeviceId, UnixSeconds)> {
+        let matching = self.devices.iter().zip(&matches.found).filter(|(_, found)| found.after != 0);
+        matching.map(|(device, _)| device).find_map(|device| Some((device.id, device.refused_until(context)?)))
+    }
+
+    /// The first device that shows the code at another time, and by how many seconds its clock is off.
+    pub(crate) fn seconds_off(&self, typed: &TypedCode, context: &MatchContext, range: u64) -> Option<(DeviceId, i64)> {
+        // Every device is searched, the near ones for as long as the far ones.
+        let off: Vec<_> = self.devices.iter().map(|device| device.seconds_off(typed, context, range)).collect();
+        self.devices.iter().zip(off).find_map(|(device, off)| Some((device.id, off?)))
+    }
+
+    /// Whether an event may be told about a device's clock; then it is noted.
+    pub(crate) fn may_tell(&mut self, now: UnixSeconds, last: impl Fn(&mut Told) -> &mut UnixSeconds) -> bool {
+        let last = last(&mut self.told);
+        // Told in the future: the clock went back, and its age is not known.
+        let due = *last > now || now.since(*last) >= TELL_SECONDS;
+        if due {
+            *last = now;
+        }
+        due
     }
 
     /// Whether an active device has this secret under other parameters. Its codes could not be spent together: six digits
@@ -181,10 +164,20 @@ impl Factors {
         // Every device is compared.
         self.devices
             .iter()
-            .fold(false, |clashes, device| clashes | (device.secret.ct_eq(secret) & (device.parameters != *parameters)))
+            .fold(false, |clashes, device| clashes | (device.has_secret(secret) & (device.parameters() != parameters)))
     }
 
-    /// Adds a device whose first acceptable step is `next` or later.
+    /// The first step of a secret that is not spent: as active devices have it, and as removed ones had it.
+    pub(crate) fn first_unspent(&self, secret: &TotpSecret, parameters: &Parameters) -> u64 {
+        let print = fingerprint(parameters.algorithm(), secret);
+        let twins = self.devices.iter().filter(|device| device.has_secret(secret)).map(Device::spent_until);
+        let gone = self.spent.iter().filter(|spent| spent.secret == print).map(|spent| spent.until);
+        let until = twins.chain(gone).max().unwrap_or(UnixSeconds::EPOCH);
+        until.get().div_ceil(parameters.step_seconds())
+    }
+
+    /// Adds a device whose first acceptable step is `next`, or later if its secret was used here before. A second device
+    /// with the same secret shows the same codes: they are spent together from the first moment on.
     pub(crate) fn add(
         &mut self,
         id: DeviceId,
@@ -194,96 +187,49 @@ impl Factors {
         added: UnixSeconds,
         next: u64,
     ) {
-        // A second device with the same secret shows the same codes: they are spent together from the first moment on.
-        let twins =
-            self.devices.iter().filter(|device| device.secret.ct_eq(&secret) && device.parameters == parameters);
-        let next = twins.map(Device::last_next).fold(next, u64::max);
-        let spent = self.spent_until.get().div_ceil(parameters.step_seconds());
-        let next = next.max(spent);
-        self.devices.push(Device { id, name, secret, parameters, added, next, purposes: Vec::new() });
+        let next = next.max(self.first_unspent(&secret, &parameters));
+        let device = Device::new(id, name, secret, parameters, added, next);
+        let print = device.fingerprint();
+        self.spent.retain(|spent| spent.secret != print);
+        self.devices.push(device);
     }
 
-    /// Takes a device away and keeps what it has spent. Gives whether it was there.
+    /// Takes a device away and remembers what of its secret is spent. Returns whether it was there.
     pub(crate) fn remove(&mut self, id: DeviceId) -> bool {
         let Some(at) = self.devices.iter().position(|device| device.id == id) else { return false };
         let gone = self.devices.remove(at);
-        let until = gone.last_next().saturating_mul(gone.parameters.step_seconds());
-        self.spent_until = self.spent_until.max(UnixSeconds::EPOCH.plus(until));
+        let secret = gone.fingerprint();
+        let mut until = gone.spent_until();
+        self.spent.retain(|spent| {
+            let other = spent.secret != secret;
+            if !other {
+                until = until.max(spent.until);
+            }
+            other
+        });
+        if until > UnixSeconds::EPOCH {
+            if self.spent.len() >= MAX_SPENT {
+                self.spent.remove(0);
+            }
+            self.spent.push(Spent { secret, until });
+        }
         true
+    }
+
+    /// Notes in the guess ledger that no earlier device is left: guesses start anew, known clients stay known, and whoever
+    /// makes the change is known from the start.
+    pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: Client) -> Result<(), StepError> {
+        let next = Generation::random(draft.entropy())?;
+        guess::renew(draft, TOTP, self.generation, next, changed_by.tag().as_slice())?;
+        self.generation = next;
+        Ok(())
     }
 
     /// A new device's id: none that is in use.
     pub(crate) fn new_id(&self, draft: &Draft<'_>) -> Result<DeviceId, StepError> {
         let id = DeviceId::from_bytes(draft.random()?);
-        if self.device(id).is_some() { Err(StepError::Misuse("two devices drew one id")) } else { Ok(id) }
-    }
-}
-
-impl Device {
-    pub(crate) fn info(&self) -> DeviceInfo {
-        DeviceInfo { id: self.id, name: self.name.clone(), added: self.added, parameters: self.parameters }
-    }
-
-    fn look(&self, typed: &TypedCode, sight: &Sight) -> Found {
-        let codes = TotpVerifier::new(&self.secret, self.parameters);
-        codes.judge(typed, self.parameters.step_at(sight.now), sight.window, self.next_at(sight))
-    }
-
-    /// The first acceptable step as things stand: of the device, of the purpose, after the fence.
-    fn next_at(&self, sight: &Sight) -> u64 {
-        let own = match sight.once {
-            Once::Account => self.last_next(),
-            Once::Purpose => {
-                let own = self.purposes.iter().find(|one| one.digest == sight.purpose);
-                own.map_or(self.next, |one| one.next.max(self.next))
-            }
-        };
-        own.max(after_fence(&self.parameters, sight.fence))
-    }
-
-    /// The first step that is acceptable for every purpose.
-    fn last_next(&self) -> u64 {
-        self.purposes.iter().fold(self.next, |next, one| next.max(one.next))
-    }
-
-    fn advance(&mut self, after: u64, sight: &Sight) {
-        match sight.once {
-            Once::Account => {
-                self.next = self.last_next().max(after);
-                self.purposes.clear();
-            }
-            Once::Purpose => self.advance_purpose(after, sight),
-        }
-    }
-
-    fn advance_purpose(&mut self, after: u64, sight: &Sight) {
-        match self.purposes.iter_mut().find(|one| one.digest == sight.purpose) {
-            Some(one) => one.next = one.next.max(after),
-            None => self.purposes.push(Purpose { digest: sight.purpose, next: after }),
-        }
-        // What lies before the window is refused for every purpose from now on, also if the clock goes back.
-        let oldest = self.parameters.step_at(sight.now).saturating_sub(sight.window.back.into());
-        let next = &mut self.next;
-        self.purposes.retain(|one| {
-            let keep = one.next > oldest;
-            if !keep {
-                *next = one.next.max(*next);
-            }
-            keep
-        });
-        while self.purposes.len() > MAX_PURPOSES {
-            let Some(at) = (0..self.purposes.len()).min_by_key(|at| self.purposes.get(*at).map(|one| one.next)) else {
-                return;
-            };
-            self.next = self.next.max(self.purposes.remove(at).next);
-        }
-    }
-
-    fn is_bounded(&self) -> bool {
-        let one_each = |(at, one): (usize, &Purpose)| {
-            !self.purposes.iter().skip(at).skip(1).any(|other| other.digest == one.digest)
-        };
-        is_name(&self.name) && self.purposes.len() <= MAX_PURPOSES && self.purposes.iter().enumerate().all(one_each)
+        // One in 2⁶² for a sound generator.
+        if self.device(id).is_some() { Err(StepError::Entropy(keywright_core::EntropyError)) } else { Ok(id) }
     }
 }
 
@@ -294,15 +240,11 @@ impl Pending {
     }
 
     /// Whether it can still be confirmed, whatever is typed.
-    pub(crate) fn is_live(&self, now: UnixSeconds, fence: UnixSeconds, epochs: Epochs) -> bool {
+    pub(crate) fn is_live(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
+        let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), draft.root()?.epochs());
         // Made in the future: the clock went back, and its age is not known.
-        self.made <= now && self.made >= fence && self.epochs == epochs && now < self.expires
+        Ok(self.made <= now && self.made >= fence && self.epochs == epochs && now < self.expires)
     }
-}
-
-/// The first step after the keyring's fence; 0 without a fence (`security.md` § 12).
-pub(crate) fn after_fence(parameters: &Parameters, fence: UnixSeconds) -> u64 {
-    if fence == UnixSeconds::EPOCH { 0 } else { parameters.step_at(fence).saturating_add(1) }
 }
 
 impl Record for Factors {
@@ -315,7 +257,9 @@ struct Stored {
     devices: Vec<Device>,
     pending: Option<Pending>,
     email: bool,
-    spent_until: UnixSeconds,
+    generation: Generation,
+    spent: Vec<Spent>,
+    told: Told,
 }
 
 /// A stored form that this crate cannot have written.
@@ -326,52 +270,65 @@ struct OutOfBounds;
 impl TryFrom<Stored> for Factors {
     type Error = OutOfBounds;
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored { devices, pending, email, spent_until } = stored;
+        let Stored { devices, pending, email, generation, spent, told } = stored;
         let one_each = |(at, one): (usize, &Device)| !devices.iter().skip(at).skip(1).any(|other| other.id == one.id);
         let bounded = devices.len() <= MAX_DEVICES
             && devices.iter().all(Device::is_bounded)
             && devices.iter().enumerate().all(one_each)
+            && spent.len() <= MAX_SPENT
             && pending.as_ref().is_none_or(|pending| is_name(&pending.name) && pending.made <= pending.expires);
-        if bounded { Ok(Self { devices, pending, email, spent_until }) } else { Err(OutOfBounds) }
+        if bounded { Ok(Self { devices, pending, email, generation, spent, told }) } else { Err(OutOfBounds) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Once;
+    use crate::session::session_digest;
     use crate::totp::parameters::Algorithm;
-    use keywright_store::Root;
     use proptest::prelude::*;
 
     const START: u64 = 1_700_000_010;
 
-    fn sight(once: Once, purpose: &str, now: u64) -> Sight {
-        let now = UnixSeconds::new(now).unwrap();
-        let window = Window::new(1, 1);
-        Sight { now, fence: UnixSeconds::EPOCH, window, once, purpose: purpose_digest(purpose) }
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds::new(seconds).unwrap()
     }
 
     fn secret(byte: u8) -> TotpSecret {
         TotpSecret::from_slice(&[byte; 20]).unwrap()
     }
 
+    const fn id(byte: u8) -> DeviceId {
+        DeviceId::from_bytes([byte; 8])
+    }
+
+    fn add(factors: &mut Factors, byte: u8, secret: TotpSecret, parameters: Parameters, next: u64) -> u64 {
+        factors.add(id(byte), "phone".into(), secret, parameters, at(START), next);
+        factors.device(id(byte)).unwrap().last_next()
+    }
+
+    fn long() -> Parameters {
+        Parameters::new(Algorithm::Sha512, 8, 60).unwrap()
+    }
+
     /// A record with everything that one can hold. Epochs come from a stored root: nothing else makes them.
     fn full() -> Factors {
-        let mut factors = Factors { email: true, ..Factors::default() };
-        let now = UnixSeconds::new(START).unwrap();
-        let long = Parameters::new(Algorithm::Sha512, 8, 60).unwrap();
-        for (byte, parameters) in [(1, Parameters::DEFAULT), (2, long), (1, Parameters::DEFAULT)] {
-            let id = DeviceId::from_bytes([u8::try_from(factors.devices.len()).unwrap(); 8]);
-            factors.add(id, "phone".into(), secret(byte), parameters, now, 7);
+        let mut factors = Factors { email: true, generation: Generation::from_u64(7), ..Factors::default() };
+        add(&mut factors, 9, secret(9), Parameters::DEFAULT, 9);
+        factors.remove(id(9));
+        for (byte, parameters) in [(1, Parameters::DEFAULT), (2, long())] {
+            add(&mut factors, byte, secret(byte), parameters, 7);
         }
-        factors.devices[0].advance(START / 30 + 1, &sight(Once::Purpose, "login", START));
-        let epochs = Root::decode(Root::SCHEMA, &[1, 1, 1, 0, 0, 0]).unwrap().epochs();
+        add(&mut factors, 3, secret(1), Parameters::DEFAULT, 7);
+        factors.devices[0].advance(START / 30 + 1, &MatchContext::test(Once::Purpose, "login", START));
+        let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let (name, secret, parameters) = ("next".into(), secret(3), Parameters::DEFAULT);
-        let replaces = Some(DeviceId::from_bytes([1; 8]));
-        let expires = now.plus(600);
-        let session = session_digest(b"session").unwrap();
+        let (made, expires) = (at(START), at(START + 600));
+        let session = session_digest(b"test", b"session").unwrap();
         factors.pending =
-            Some(Pending { name, replaces, session, secret, parameters, made: now, expires, epochs, wrong: 0 });
+            Some(Pending { name, replaces: Some(id(1)), session, secret, parameters, made, expires, epochs, wrong: 0 });
+        assert!(factors.may_tell(at(START), |told| &mut told.ran_ahead));
         factors
     }
 
@@ -390,54 +347,100 @@ mod tests {
             change(&mut factors);
             assert!(Factors::decode(1, &postcard::to_allocvec(&factors).unwrap()).is_err());
         };
-        refuses(|factors| factors.devices[0].name = String::new());
-        refuses(|factors| factors.devices[0].name = "a".repeat(65));
         refuses(|factors| factors.devices[1].id = factors.devices[0].id);
         refuses(|factors| {
             for byte in 10..13 {
-                let id = DeviceId::from_bytes([byte; 8]);
-                factors.add(id, "more".into(), secret(byte), Parameters::DEFAULT, UnixSeconds::EPOCH, 0);
+                add(factors, byte, secret(byte), Parameters::DEFAULT, 0);
             }
         });
-        refuses(|factors| factors.devices[0].purposes.push(Purpose { digest: purpose_digest("login"), next: 1 }));
         refuses(|factors| {
-            factors.devices[0].purposes = (0..17).map(|nth| Purpose { digest: [nth; 16], next: 1 }).collect();
+            for byte in 0..16 {
+                factors.spent.push(Spent { secret: [byte; 16], until: at(1) });
+            }
         });
+        for name in [String::new(), "a".repeat(65)] {
+            let mut factors = full();
+            factors.devices.pop();
+            factors.add(id(3), name, secret(8), Parameters::DEFAULT, at(START), 0);
+            assert!(Factors::decode(1, &postcard::to_allocvec(&factors).unwrap()).is_err());
+        }
         refuses(|factors| factors.pending.as_mut().unwrap().name = "\n".into());
         refuses(|factors| factors.pending.as_mut().unwrap().expires = UnixSeconds::EPOCH);
     }
 
-    /// A purpose whose step has left the window is folded into the step of all, so that a clock that goes back cannot
-    /// bring it out again.
+    /// A spent step belongs to its secret: neither another device nor another parameter's length of step is touched.
     #[test]
-    fn a_forgotten_purpose_is_refused_more_not_less() {
+    fn a_removed_secret_is_remembered_and_no_other_is_touched() {
         let mut factors = full();
-        let present = START / 30;
-        let device = &mut factors.devices[0];
-        device.advance(present + 100, &sight(Once::Purpose, "other", START + 3_000));
-        assert_eq!(device.purposes.len(), 1);
-        assert_eq!(device.next_at(&sight(Once::Purpose, "login", START)), present + 1);
-        assert_eq!(device.next_at(&sight(Once::Purpose, "third", START)), present + 1);
-        assert_eq!(device.next_at(&sight(Once::Purpose, "other", START)), present + 100);
-        // A policy that changes to account-wide takes the highest of all.
-        assert_eq!(device.next_at(&sight(Once::Account, "login", START)), present + 100);
-        device.advance(present + 101, &sight(Once::Account, "login", START));
-        assert!(device.purposes.is_empty() && device.next == present + 101);
+        assert_eq!(factors.first_unspent(&secret(9), &Parameters::DEFAULT), 9);
+        assert_eq!(factors.first_unspent(&secret(8), &Parameters::DEFAULT), 0);
+        // Of two with one secret the later step counts, whichever goes first.
+        factors.devices[2].advance(500, &MatchContext::test(Once::Account, "", START));
+        assert!(factors.remove(id(3)) && factors.remove(id(1)));
+        assert!(!factors.remove(id(1)));
+        let login = START / 30 + 1;
+        assert_eq!(factors.first_unspent(&secret(1), &Parameters::DEFAULT), login);
+        assert_eq!(add(&mut factors, 4, secret(8), Parameters::DEFAULT, 0), 0);
+        assert_eq!(add(&mut factors, 5, secret(1), Parameters::DEFAULT, 0), login);
+        assert!(factors.spent.iter().all(|spent| spent.until == at(9 * 30)), "the device knows it now");
+        // A step of another length is counted in seconds.
+        let minutes = Parameters::new(Algorithm::Sha1, 6, 60).unwrap();
+        factors.remove(id(5));
+        assert_eq!(add(&mut factors, 6, secret(1), minutes, 0), (login * 30).div_ceil(60));
+    }
+
+    /// Bytes that an HMAC takes for the same key are the same secret: zeros at the end, or the digest of a long one.
+    #[test]
+    fn the_same_codes_are_the_same_secret() {
+        use sha1::Digest;
+        let mut factors = Factors::default();
+        let bytes: Vec<u8> = (0..100).collect();
+        let long = || TotpSecret::from_slice(&bytes).unwrap();
+        let digest = || TotpSecret::from_slice(&sha1::Sha1::digest(&bytes)).unwrap();
+        let zeros = || TotpSecret::from_slice(&[&[1; 20][..], &[0; 3]].concat()).unwrap();
+        add(&mut factors, 1, secret(1), Parameters::DEFAULT, 70);
+        add(&mut factors, 2, long(), Parameters::DEFAULT, 80);
+        let eight = Parameters::new(Algorithm::Sha1, 8, 30).unwrap();
+        assert!(factors.clashes(&zeros(), &eight) && factors.clashes(&digest(), &eight));
+        assert!(factors.clashes(&secret(1), &self::long()), "another algorithm too");
+        assert!(!factors.clashes(&zeros(), &Parameters::DEFAULT) && !factors.clashes(&secret(3), &eight));
+        for gone in [false, true] {
+            if gone {
+                assert!(factors.remove(id(1)) && factors.remove(id(2)));
+            }
+            assert_eq!(factors.first_unspent(&zeros(), &Parameters::DEFAULT), 70, "{gone}");
+            assert_eq!(factors.first_unspent(&digest(), &Parameters::DEFAULT), 80, "{gone}");
+            assert_eq!(factors.first_unspent(&digest(), &eight), 80, "{gone}");
+        }
+    }
+
+    /// The oldest removal is forgotten, whatever the clock said at each.
+    #[test]
+    fn sixteen_removed_secrets_are_remembered_by_their_order() {
+        let mut factors = Factors::default();
+        for byte in 0..17_u8 {
+            let next = if byte.is_multiple_of(2) { u64::from(byte) + 1 } else { 1_000_000_000 };
+            add(&mut factors, byte, secret(byte), Parameters::DEFAULT, next);
+            factors.remove(id(byte));
+        }
+        assert_eq!(factors.spent.len(), MAX_SPENT);
+        assert_eq!(factors.first_unspent(&secret(0), &Parameters::DEFAULT), 0);
+        assert!((1..17).all(|byte| factors.first_unspent(&secret(byte), &Parameters::DEFAULT) > 0));
+        // One that was never used needs no memory.
+        add(&mut factors, 20, secret(20), Parameters::DEFAULT, 0);
+        factors.remove(id(20));
+        assert!(factors.first_unspent(&secret(1), &Parameters::DEFAULT) > 0);
     }
 
     #[test]
-    fn a_twin_and_a_late_comer_bring_nothing_back() {
-        let mut factors = full();
-        assert_eq!(factors.devices[2].next, 7);
-        factors.devices[2].advance(500, &sight(Once::Account, "", START));
-        assert!(factors.remove(factors.devices[2].id));
-        assert!(!factors.remove(DeviceId::from_bytes([2; 8])));
-        factors.add(DeviceId::from_bytes([9; 8]), "late".into(), secret(8), Parameters::DEFAULT, UnixSeconds::EPOCH, 0);
-        assert_eq!(factors.devices[2].next, 500);
-        // Steps of another length are counted by their own seconds.
-        let long = Parameters::new(Algorithm::Sha1, 6, 60).unwrap();
-        factors.add(DeviceId::from_bytes([10; 8]), "long".into(), secret(8), long, UnixSeconds::EPOCH, 0);
-        assert_eq!(factors.devices[3].next, 250);
+    fn events_about_clocks_are_told_once_an_hour() {
+        let mut factors = Factors::default();
+        let mut told = |seconds| factors.may_tell(at(seconds), |told| &mut told.out_of_window);
+        assert!(told(START));
+        assert!(!told(START + TELL_SECONDS - 1) && told(START + TELL_SECONDS));
+        // Told in the future: once now, and then an hour from now.
+        assert!(told(START) && !told(START + 1));
+        assert!(factors.may_tell(at(START), |told| &mut told.ran_ahead), "kinds are apart");
     }
 
     proptest! {
@@ -446,7 +449,7 @@ mod tests {
             let _ = Factors::decode(1, &bytes);
         }
 
-        /// Decode, then encode: identity or refusal. Whatever is read can be looked at.
+        /// Decode, then encode: identity or refusal. Whatever is read can be compared.
         #[test]
         fn a_damaged_body_is_refused_or_bounded(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
             let mut body = postcard::to_allocvec(&full()).unwrap();
@@ -454,9 +457,11 @@ mod tests {
             if let Ok(mut factors) = Factors::decode(1, &body) {
                 prop_assert!(factors.devices.len() <= MAX_DEVICES);
                 let typed = TypedCode::parse("123456").unwrap();
-                let sight = sight(Once::Purpose, "login", START);
-                let seen = factors.look(&typed, &sight);
-                factors.advance(&seen, &sight);
+                let context = MatchContext::test(Once::Purpose, "login", START);
+                let matches = factors.compare(&typed, &context);
+                let _ = (factors.ran_ahead(&matches, &context), factors.seconds_off(&typed, &context, 600));
+                let _: Vec<_> = factors.devices.iter().map(|device| device.info(&context)).collect();
+                factors.advance(&matches, &context);
                 let again = postcard::to_allocvec(&factors).unwrap();
                 prop_assert!(Factors::decode(1, &again).is_ok());
             }

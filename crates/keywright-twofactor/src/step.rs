@@ -1,323 +1,306 @@
-//! The pure transitions of TOTP devices and of the e-mail method's switch. Recovery codes are in `recovery/`.
+//! The steps: pure transitions that compose in a caller's draft. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+//!
+//! The methods stand with what they are about: devices and time-based codes in `totp/`, recovery codes in `recovery/`.
 
-use alloc::string::String;
+use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy};
+use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
-use keywright_core::{DeviceTag, EventKind, Refusal};
-use keywright_store::guess::{self, Guess, Guesser, Look};
-use keywright_store::{Draft, StepError, Tentative};
+use crate::events;
+use crate::outcome::{Method, Proven, Verdict};
+use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
+use crate::recovery::{self, RECOVERY_CODES};
+use crate::state::{FACTORS, Factors};
+use crate::step_up::{ADMIT_CLIENT, Attested, Demand, StepUp, StepUps};
+use crate::totp::active::{Device, MatchContext};
+use crate::totp::{Enrolled, verify};
 
-use crate::outcome::{Denial, Method, Proven, Verdict};
-use crate::policy::{DOOR, ENROLMENT_TRIES, Once, STRENGTH, TwoFactorPolicy};
-use crate::recovery;
-use crate::state::{Factors, Pending, Sight, after_fence, is_name, purpose_digest, session_digest};
-use crate::totp::code::{TotpVerifier, TypedCode};
-use crate::totp::device::{Beginning, Confirming, DeviceId, Enrolled, Enrolling, PendingDevice};
-use crate::totp::secret::TotpSecret;
+/// The slots that these steps read: name them to the driver and it loads them in one go. Step-up reads
+/// [`StepUps::slot`] as well.
+pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name()];
 
-pub(crate) fn enrolled(draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
-    let factors = Factors::read(draft)?;
-    let root = draft.root()?;
-    let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), root.epochs());
-    Ok(Enrolled {
-        devices: factors.devices.iter().map(crate::state::Device::info).collect(),
-        pending: factors.pending.as_ref().is_some_and(|pending| pending.is_live(now, fence, epochs)),
-        recovery: recovery::remaining(draft)?,
-        recovery_form: recovery::preset(draft)?,
-        email: factors.email,
-    })
+/// The slots of judging a time-based code.
+pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
+
+/// The slots of judging a recovery code.
+pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name()];
+
+/// The pure transitions with a policy. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+///
+/// Adding, replacing or removing a device, making recovery codes and the switch of mailed codes change what proves the
+/// account. These steps require no authorization: the caller has one in hand, in the same draft: a
+/// [`FactorChange`](crate::FactorChange) that [is valid](crate::FactorChange::is_valid_in), a [`Proven`] factor, or the
+/// operator's word. Where a secret goes, its guesses in the ledger start anew, so a mailed code never authorizes it.
+#[derive(Debug, Clone, Default)]
+pub struct TwoFactorSteps {
+    pub(crate) policy: TwoFactorPolicy,
+    step_ups: StepUps,
 }
 
-/// Begins the enrolment of a device with a secret of ours, in the place of one that was pending, whoever began that.
-/// Nothing that is active changes.
-pub(crate) fn begin(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    session: &[u8],
-    name: &str,
-    replaces: Option<DeviceId>,
-) -> Result<Beginning<Tentative<PendingDevice>>, StepError> {
-    let session = session_digest(session)?;
-    let mut factors = Factors::read(draft)?;
-    if !is_name(name) {
-        return Ok(Beginning::BadName);
-    }
-    match replaces {
-        Some(id) if factors.device(id).is_none() => return Ok(Beginning::UnknownDevice),
-        None if factors.devices.len() >= policy.devices => return Ok(Beginning::TooManyDevices),
-        _ => {}
-    }
-    let secret = TotpSecret::random(draft.entropy())?;
-    let (made, epochs, fence) = (draft.now(), draft.root()?.epochs(), draft.keyring().fence());
-    // Told once for as long as one is pending: who begins over and over does not fill the log.
-    let was_pending = factors.pending.as_ref().is_some_and(|pending| pending.is_live(made, fence, epochs));
-    let expires = made.plus(policy.pending_seconds);
-    let shown = PendingDevice { secret: secret.duplicate(), parameters: policy.parameters, expires };
-    let parameters = policy.parameters;
-    factors.pending =
-        Some(Pending { name: name.into(), replaces, session, secret, parameters, made, expires, epochs, wrong: 0 });
-    factors.put(draft)?;
-    if !was_pending {
-        draft.event(EventKind::FactorPending);
-    }
-    Ok(Beginning::Begun(draft.tentative(shown)))
+/// A kind of code that the guess ledger can shut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "the codes that this crate judges")]
+pub enum CodeKind {
+    /// Time-based codes.
+    Totp,
+    /// Recovery codes.
+    Recovery,
 }
 
-/// Judges the enrolling code. Never charged; a right one spends its step. A session that did not begin the enrolment is
-/// told that none is pending, and changes nothing.
-pub(crate) fn confirm(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    session: &[u8],
-    code: &str,
-) -> Result<Confirming, StepError> {
-    let session = session_digest(session)?;
-    let mut factors = Factors::read(draft)?;
-    let (now, fence) = (draft.now(), draft.keyring().fence());
-    let epochs = draft.root()?.epochs();
-    let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
-        return Ok(Confirming::NonePending);
-    };
-    if !pending.is_live(now, fence, epochs) {
-        // Its secret is of no more use to anybody. Only the first attempt writes.
-        factors.put(draft)?;
-        return Ok(Confirming::NonePending);
+impl TwoFactorSteps {
+    /// Steps under a policy, for a server with this ledger policy ([`Driver::ledger_policy`]).
+    ///
+    /// [`Driver::ledger_policy`]: keywright_store::Driver::ledger_policy
+    ///
+    /// # Errors
+    /// [`TwoFactorPolicyError::Guessable`] if the ledger does not guard codes of so few digits.
+    pub fn new(policy: TwoFactorPolicy, ledger: &LedgerPolicy) -> Result<Self, TwoFactorPolicyError> {
+        policy.check_ledger(ledger)?;
+        let step_ups = StepUps::new(policy.step_up.clone());
+        Ok(Self { policy, step_ups })
     }
-    let parameters = pending.parameters;
-    let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
-        return Ok(Confirming::Malformed);
-    };
-    let next = after_fence(&parameters, fence);
-    let codes = TotpVerifier::by_totp_rs(&pending.secret, parameters);
-    let found = codes.judge(&typed, parameters.step_at(now), policy.enrolment_window, next);
-    if !bool::from(found.fresh) {
-        // Who enrols was shown the secret and needs no guesses: few are enough.
-        pending.wrong = pending.wrong.saturating_add(1);
-        factors.pending = Some(pending).filter(|pending| pending.wrong < ENROLMENT_TRIES);
-        factors.put(draft)?;
-        return Ok(Confirming::Wrong);
-    }
-    let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
-    if factors.devices.len() >= policy.devices {
-        return Ok(Confirming::TooManyDevices);
-    }
-    if factors.devices.is_empty() {
-        guess::retire(draft, DOOR)?;
-    }
-    // The code may be shown by other devices too (an imported twin): spent is spent, within the same wider window.
-    let window = policy.enrolment_window;
-    let sight = Sight { now, fence, window, once: Once::Account, purpose: purpose_digest("") };
-    let seen = factors.look(&typed, &sight);
-    factors.advance(&seen, &sight);
-    let id = factors.new_id(draft)?;
-    factors.add(id, pending.name, pending.secret, parameters, now, found.after);
-    factors.put(draft)?;
-    move_epoch(draft)?;
-    draft.event(if replaced { EventKind::FactorReplaced } else { EventKind::FactorAdded });
-    Ok(Confirming::Active(id))
-}
 
-/// Adds an active device with a secret from elsewhere: for seeding, and for what a user brings along.
-pub(crate) fn import(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    name: &str,
-    secret: TotpSecret,
-    parameters: crate::Parameters,
-) -> Result<DeviceId, StepError> {
-    if !is_name(name) {
-        return Err(StepError::Misuse("a device's name has 1 to 64 characters, none a control character"));
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &TwoFactorPolicy {
+        &self.policy
     }
-    if !policy.takes(&secret) {
-        return Err(StepError::Misuse("an imported secret is shorter than `min_secret_bits`"));
-    }
-    if policy.guards(&parameters).is_err() {
-        return Err(StepError::Misuse("codes with so few digits are not guarded by the ledger's policy"));
-    }
-    let mut factors = Factors::read(draft)?;
-    if factors.devices.len() >= policy.devices {
-        return Err(StepError::Misuse("the account has as many devices as the policy allows"));
-    }
-    // One that is enrolled cannot clash: its secret is drawn, and an import meanwhile voids the enrolment.
-    if factors.clashes(&secret, &parameters) {
-        return Err(StepError::Misuse("an active device has the imported secret with other parameters"));
-    }
-    let id = factors.new_id(draft)?;
-    factors.add(id, name.into(), secret, parameters, draft.now(), 0);
-    factors.put(draft)?;
-    move_epoch(draft)?;
-    draft.event(EventKind::FactorAdded);
-    Ok(id)
-}
 
-/// Puts a device of a secret that the client brings in the place of all others, proven by a code of it. That code is
-/// spent, as one that is verified is; it is not charged, for who brings a secret has nothing to guess.
-pub(crate) fn enrol(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    name: &str,
-    secret: TotpSecret,
-    parameters: crate::Parameters,
-    code: &str,
-) -> Result<Enrolling, StepError> {
-    if !is_name(name) || !policy.takes(&secret) || policy.guards(&parameters).is_err() {
-        return Err(StepError::Misuse("a device that the policy does not take"));
+    /// The steps of step-up alone.
+    #[must_use]
+    pub const fn step_ups(&self) -> &StepUps {
+        &self.step_ups
     }
-    let (now, fence) = (draft.now(), draft.keyring().fence());
-    let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
-        return Ok(Enrolling::Malformed);
-    };
-    let next = after_fence(&parameters, fence);
-    let found =
-        TotpVerifier::by_totp_rs(&secret, parameters).judge(&typed, parameters.step_at(now), policy.window, next);
-    if !bool::from(found.fresh) {
-        return Ok(Enrolling::Wrong);
-    }
-    let mut factors = Factors::read(draft)?;
-    // The old devices may show the code too (the same secret once more): spent is spent.
-    let sight = Sight { now, fence, window: policy.window, once: Once::Account, purpose: purpose_digest("") };
-    let seen = factors.look(&typed, &sight);
-    factors.advance(&seen, &sight);
-    let ids: alloc::vec::Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
-    let replaced = !ids.is_empty();
-    for id in ids {
-        factors.remove(id);
-    }
-    factors.pending = None;
-    guess::retire(draft, DOOR)?;
-    let id = factors.new_id(draft)?;
-    factors.add(id, name.into(), secret, parameters, now, found.after);
-    factors.put(draft)?;
-    move_epoch(draft)?;
-    draft.event(if replaced { EventKind::FactorReplaced } else { EventKind::FactorAdded });
-    Ok(Enrolling::Active(id))
-}
 
-/// Removes one device. The last one takes the recovery codes with it.
-pub(crate) fn remove(draft: &mut Draft<'_>, id: DeviceId) -> Result<bool, StepError> {
-    let mut factors = Factors::read(draft)?;
-    if !factors.remove(id) {
-        return Ok(false);
-    }
-    draft.event(EventKind::FactorRemoved);
-    finish_removal(draft, &factors, true)?;
-    Ok(true)
-}
-
-/// Removes every device, the one that waits too, and the recovery codes.
-pub(crate) fn remove_all(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    let mut factors = Factors::read(draft)?;
-    let pending = factors.pending.take().is_some();
-    let ids: alloc::vec::Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
-    for id in &ids {
-        factors.remove(*id);
-        draft.event(EventKind::FactorRemoved);
-    }
-    if ids.is_empty() && !pending {
-        return recovery::remove(draft);
-    }
-    finish_removal(draft, &factors, !ids.is_empty())?;
-    Ok(true)
-}
-
-/// `removed`: a device went, not only one that waited.
-fn finish_removal(draft: &mut Draft<'_>, factors: &Factors, removed: bool) -> Result<(), StepError> {
-    factors.put(draft)?;
-    move_epoch(draft)?;
-    if factors.devices.is_empty() {
-        if removed {
-            // The guesses were at secrets that are gone; a lock that outlived them would shut out the next one's owner.
-            guess::retire(draft, DOOR)?;
-        }
-        recovery::remove(draft)?;
-    }
-    Ok(())
-}
-
-/// Switches mailed codes. Gives whether that changed anything.
-pub(crate) fn set_email(draft: &mut Draft<'_>, on: bool) -> Result<bool, StepError> {
-    let mut factors = Factors::read(draft)?;
-    if factors.email == on {
-        return Ok(false);
-    }
-    factors.email = on;
-    factors.put(draft)?;
-    move_epoch(draft)?;
-    draft.event(if on { EventKind::EmailFactorOn } else { EventKind::EmailFactorOff });
-    Ok(true)
-}
-
-/// Judges a time-based code.
-pub(crate) fn verify(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    code: &str,
-    purpose: &str,
-    tag: Option<DeviceTag>,
-) -> Result<Verdict<Tentative<Proven>>, StepError> {
-    let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    let mut factors = Factors::read(draft)?;
-    if factors.devices.is_empty() {
-        return Ok(Verdict::NotEnrolled);
-    }
-    // No guess by its form: said at any time, also during a wait, and nothing is read of the account's secrets for it.
-    let Some(typed) = TypedCode::parse(code).filter(|typed| factors.knows_length(typed)) else {
-        return Ok(Verdict::Malformed);
-    };
-    let (now, fence, window) = (draft.now(), draft.keyring().fence(), policy.window);
-    let sight = Sight { now, fence, window, once: policy.once, purpose: purpose_digest(purpose) };
-    let guess = guess::check(draft, &policy.ledger, &guesser(tag), |_| {
-        let seen = factors.look(&typed, &sight);
-        Ok(match (seen.fresh, seen.any) {
-            (true, _) => Look::Right(seen),
-            (false, true) => Look::Replayed,
-            (false, false) => Look::Wrong,
+    /// Returns what the account has enrolled.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn enrolled_in(&self, draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
+        let factors = Factors::read(draft)?;
+        let live = recovery::step::live(draft)?;
+        let context = MatchContext::of_use(draft, &self.policy, "");
+        let pending = match &factors.pending {
+            Some(pending) => pending.is_live(draft)?,
+            None => false,
+        };
+        Ok(Enrolled {
+            devices: factors.devices.iter().map(|device: &Device| device.info(&context)).collect(),
+            pending,
+            recovery: live.as_ref().map(recovery::CodeSet::remaining),
+            recovery_form: live.as_ref().map(recovery::CodeSet::preset),
+            email: factors.email,
         })
-    })?;
-    Ok(match guess {
-        Guess::Right(seen) => {
-            factors.advance(&seen, &sight);
-            factors.put(draft)?;
-            draft.event(EventKind::TotpAccepted);
-            let proven = Proven { drift: seen.drift, ..Proven::new(account, Method::Totp, String::from(purpose)) };
-            Verdict::Granted(draft.tentative(proven))
+    }
+
+    /// Switches mailed codes on or off. Returns whether that changed anything. The codes themselves are confirmations, of
+    /// another crate.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is switched.
+    pub fn set_email_in(&self, draft: &mut Draft<'_>, on: bool) -> Result<bool, StepError> {
+        let mut factors = Factors::read(draft)?;
+        if factors.email == on {
+            return Ok(false);
         }
-        Guess::Wrong(charge) => Verdict::Denied(Denial { charge: Some(charge) }),
-        Guess::Replayed => Verdict::Denied(Denial { charge: None }),
-        Guess::Refused(refusal) => Verdict::Refused(refusal),
-    })
-}
+        factors.email = on;
+        factors.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        draft.event(if on { &events::EMAIL_FACTOR_ON } else { &events::EMAIL_FACTOR_OFF });
+        Ok(true)
+    }
 
-pub(crate) fn refusal(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    tag: Option<DeviceTag>,
-) -> Result<Option<Refusal>, StepError> {
-    guess::refusal(draft, &policy.ledger, &guesser(tag))
-}
+    /// Judges a code of either kind, for a form with one field. A text with the form of a time-based code is one; any other
+    /// is a recovery code, or malformed. Where the account has codes of both kinds with one form (eight digits, and
+    /// Rocket.Chat's eight symbols), a right one of either passes, and a wrong one is charged as a time-based code.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged and nothing spent.
+    pub fn verify_code_in<'a>(
+        &self,
+        draft: &mut Draft<'a>,
+        code: &str,
+        purpose: &str,
+        client: Client,
+    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+        let enrolled = self.enrolled_in(draft)?;
+        if !enrolled.is_form_of_totp(code) {
+            return self.verify_recovery_in(draft, code, purpose, client);
+        }
+        let as_totp = |draft: &mut Draft<'a>| self.verify_totp_in(draft, code, purpose, client);
+        if !enrolled.is_form_of_recovery(code) {
+            return as_totp(draft);
+        }
+        let totp = draft.judge(as_totp)?;
+        if matches!(totp.outcome(), Verdict::Granted(_)) {
+            return draft.stage(totp);
+        }
+        let recovery = draft.judge(|draft: &mut Draft<'a>| self.verify_recovery_in(draft, code, purpose, client))?;
+        if matches!(recovery.outcome(), Verdict::Granted(_)) { draft.stage(recovery) } else { draft.stage(totp) }
+    }
 
-pub(crate) fn refused(
-    draft: &mut Draft<'_>,
-    policy: &TwoFactorPolicy,
-    tag: Option<DeviceTag>,
-) -> Result<Option<Refusal>, StepError> {
-    guess::refused(draft, &policy.ledger, &guesser(tag))
-}
+    /// Lets a client in whose time-based codes are refused because of the failures of others, by a factor that it has
+    /// proven in this draft: a recovery code. The client, named by its credential or else by its network, has ten tries in
+    /// the next hour. Returns whether it was let in: not if nothing is refused, if it cannot be named, or if three clients
+    /// were let in today.
+    ///
+    /// # Errors
+    /// [`StepError`]; nobody is let in. [`StepError::Misuse`] for a proof that is no factor's.
+    pub fn admit_totp_in(
+        &self,
+        draft: &mut Draft<'_>,
+        proof: &Tentative<Proven>,
+        client: Client,
+    ) -> Result<bool, StepError> {
+        if !is_factor(proof.peek(draft)?.method()) {
+            return Err(StepError::Misuse("only a factor lets a client in at a factor"));
+        }
+        let (Some(attempt), Some(tag)) = (verify::attempt(draft, client)?, client.tag()) else { return Ok(false) };
+        if guess::peek_refusal(draft, &attempt)?.is_none() {
+            return Ok(false);
+        }
+        let admission = guess::admit_client(draft, attempt.secret, attempt.generation, tag)?;
+        Ok(matches!(admission, ClientAdmission::Admitted { .. }))
+    }
 
-/// Lifts waits and lock of the door of time-based codes, by a factor that was proven in this draft.
-pub(crate) fn unlock(draft: &mut Draft<'_>, proof: &Tentative<Proven>) -> Result<bool, StepError> {
-    match proof.peek(draft)?.method() {
-        Method::Totp | Method::Recovery => guess::unlock(draft, DOOR),
-        Method::Password | Method::Mailed => Err(StepError::Misuse("only a factor unlocks a factor")),
+    /// Lets the client `tag` in at a kind of code, by a fresh proof of a factor from a session of the account: a step-up
+    /// for [`ADMIT_CLIENT`] by a time-based or a recovery code. `None` if the proof does not authorize it, or the account
+    /// has no code of this kind.
+    ///
+    /// # Errors
+    /// [`StepError`]; nobody is let in.
+    pub fn admit_client_in(
+        &self,
+        draft: &mut Draft<'_>,
+        proof: &StepUp,
+        kind: CodeKind,
+        tag: ClientTag,
+    ) -> Result<Option<ClientAdmission>, StepError> {
+        let valid = proof.action() == ADMIT_CLIENT
+            && is_factor(proof.method())
+            && draft.partition().as_account().as_ref() == Some(proof.account())
+            && proof.epochs() == draft.root()?.epochs();
+        match attempt(draft, kind, Client::unknown())? {
+            Some(attempt) if valid => guess::admit_client(draft, attempt.secret, attempt.generation, tag).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Lifts waits and limits of a kind of code for everybody: the operator's act, and nobody else's. Returns whether there
+    /// was anything to lift.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is lifted.
+    pub fn unlock_in(&self, draft: &mut Draft<'_>, kind: CodeKind) -> Result<bool, StepError> {
+        match attempt(draft, kind, Client::unknown())? {
+            Some(attempt) => guess::unlock(draft, attempt.secret, attempt.generation),
+            None => Ok(false),
+        }
     }
 }
 
-const fn guesser(tag: Option<DeviceTag>) -> Guesser {
-    Guesser { door: DOOR, strength: STRENGTH, tag, passes_as: tag }
+/// Step-up.
+impl TwoFactorSteps {
+    /// Returns what an action demands of a session now. See [`StepUps::demand_in`].
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is opened.
+    pub fn demand_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        password: bool,
+    ) -> Result<Demand<Tentative<StepUp>>, StepError> {
+        self.step_ups.demand_in(draft, action, session, password)
+    }
+
+    /// Steps up by a time-based code. Where that does not open the action, the code is not looked at:
+    /// [`Verdict::NotEnrolled`].
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged, spent or opened.
+    pub fn step_up_totp_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        code: &str,
+        client: Client,
+    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
+        if !self.step_ups.permits_in(draft, action, Method::Totp)? {
+            return Ok(Verdict::NotEnrolled);
+        }
+        let verdict = self.verify_totp_in(draft, code, action, client)?;
+        self.step_up_by(draft, action, session, verdict)
+    }
+
+    /// Steps up by a recovery code, as [`step_up_totp_in`](Self::step_up_totp_in).
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged, spent or opened.
+    pub fn step_up_recovery_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        code: &str,
+        client: Client,
+    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
+        if !self.step_ups.permits_in(draft, action, Method::Recovery)? {
+            return Ok(Verdict::NotEnrolled);
+        }
+        let verdict = self.verify_recovery_in(draft, code, action, client)?;
+        self.step_up_by(draft, action, session, verdict)
+    }
+
+    /// Steps up by what the host has checked. `None` if its method does not open the action. See [`StepUps::attest_in`].
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is opened.
+    pub fn step_up_attested_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        attested: Attested,
+    ) -> Result<Option<Tentative<StepUp>>, StepError> {
+        self.step_ups.attest_in(draft, action, session, attested)
+    }
+
+    fn step_up_by(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        verdict: Verdict<Tentative<Proven>>,
+    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
+        Ok(match verdict {
+            Verdict::Granted(proven) => {
+                let opened = self.step_ups.grant_in(draft, action, session, proven)?;
+                opened.map_or(Verdict::NotEnrolled, Verdict::Granted)
+            }
+            Verdict::Denied(denial) => Verdict::Denied(denial),
+            Verdict::Refused(refusal) => Verdict::Refused(refusal),
+            Verdict::Malformed => Verdict::Malformed,
+            Verdict::NotEnrolled => Verdict::NotEnrolled,
+        })
+    }
 }
 
-/// Voids step-ups and pending confirmations (`decisions.md` 6).
-fn move_epoch(draft: &mut Draft<'_>) -> Result<(), StepError> {
-    let mut root = draft.root()?;
-    root.move_factor_epoch();
-    draft.put_root(&root)
+/// Voids step-ups and pending confirmations, and with them, by default, all logins (`decisions.md` 6). The caller tells an
+/// event in the same step.
+pub(crate) fn move_epochs(draft: &mut Draft<'_>, policy: &TwoFactorPolicy) -> Result<(), StepError> {
+    draft.move_factor_epoch()?;
+    if policy.end_other_logins { draft.move_credential_epoch() } else { Ok(()) }
+}
+
+const fn is_factor(method: Method) -> bool {
+    matches!(method, Method::Totp | Method::Recovery)
+}
+
+fn attempt(draft: &mut Draft<'_>, kind: CodeKind, client: Client) -> Result<Option<Attempt>, StepError> {
+    match kind {
+        CodeKind::Totp => verify::attempt(draft, client),
+        CodeKind::Recovery => recovery::step::attempt(draft, client),
+    }
 }

@@ -1,17 +1,16 @@
-//! The otpauth URI that authenticator apps read, to the byte (`vectors/two-factor.json`, `key_uri`).
-
-use alloc::string::String;
-use alloc::vec::Vec;
+//! The otpauth URI that authenticator apps read. Written to the byte (`vectors/two-factor.json`, `key_uri`), read liberally
+//! (`decisions.md` 67).
 
 use keywright_core::SecretString;
 use zeroize::Zeroizing;
 
 use crate::totp::{Algorithm, Parameters, ParametersError, SecretError, TotpSecret};
+use crate::typed;
 
 const SCHEME: &str = "otpauth://";
 
 /// The longest text that is parsed, in bytes: a QR code holds 2,953.
-const MAX_TEXT: usize = 4_096;
+pub(crate) const MAX_TEXT: usize = 4_096;
 
 /// An otpauth URI, taken apart.
 ///
@@ -38,7 +37,8 @@ impl KeyUri {
     /// Puts a URI together. Without an issuer the label is the account alone.
     ///
     /// # Errors
-    /// [`UriError::Label`] for an empty issuer or account, or a colon in either: the label would be ambiguous.
+    /// [`UriError::Label`] for an empty issuer or account, or for a colon in the account where there is no issuer: the
+    /// label would be ambiguous.
     pub fn new(
         issuer: Option<&str>,
         account: &str,
@@ -49,13 +49,26 @@ impl KeyUri {
         Ok(Self { issuer: issuer.map(Into::into), account: account.into(), secret, parameters })
     }
 
+    /// As another program names it.
+    pub(crate) const fn imported(
+        issuer: Option<String>,
+        account: String,
+        secret: TotpSecret,
+        parameters: Parameters,
+    ) -> Self {
+        Self { issuer, account, secret, parameters }
+    }
+
     /// Whether a label can be made of these: to be asked before a code is spent for a device that could not be shown.
     ///
     /// # Errors
     /// [`UriError::Label`], as [`new`](Self::new).
     pub fn check_label(issuer: Option<&str>, account: &str) -> Result<(), UriError> {
-        let good = |part: &str| !part.is_empty() && !part.contains(':');
-        if good(account) && issuer.is_none_or(good) { Ok(()) } else { Err(UriError::Label) }
+        let plain = match issuer {
+            Some(issuer) => !issuer.is_empty(),
+            None => !account.contains(':'),
+        };
+        if plain && !account.is_empty() { Ok(()) } else { Err(UriError::Label) }
     }
 
     /// The URI. Parameters that are the default of every app are left out.
@@ -76,7 +89,7 @@ impl KeyUri {
         self.issuer.as_deref()
     }
 
-    /// The user's account at the service.
+    /// The user's account at the service; empty if a URI from elsewhere names none.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
@@ -94,7 +107,7 @@ impl KeyUri {
         &self.parameters
     }
 
-    /// The secret, for [`import_device_in`](crate::TwoFactorSteps::import_device_in).
+    /// The secret, for an [`ImportedDevice`](crate::ImportedDevice).
     #[must_use]
     pub fn into_secret(self) -> TotpSecret {
         self.secret
@@ -127,20 +140,24 @@ impl KeyUri {
         }
         if explicit || parameters.digits() != default.digits() {
             text.push_str("&digits=");
-            text.push_str(&alloc::format!("{}", parameters.digits()));
+            text.push_str(&parameters.digits().to_string());
         }
         if explicit || parameters.step_seconds() != default.step_seconds() {
             text.push_str("&period=");
-            text.push_str(&alloc::format!("{}", parameters.step_seconds()));
+            text.push_str(&parameters.step_seconds().to_string());
         }
         SecretString::new(text)
     }
 
-    /// Takes a URI apart. Unknown parameters are passed over, as apps do; a known one twice is an error.
+    /// Takes a URI apart, as other programs write them: the issuer of the parameter wins over the label's, both may be
+    /// empty or missing, or be percent-encoded twice; blanks around the URI and in its secret carry nothing. Unknown
+    /// parameters are passed over, as apps do; a known one twice is an error.
     ///
     /// # Errors
-    /// [`UriError`]; it does not tell what stood there.
+    /// [`UriError`]; it does not quote what stood there.
     pub fn parse(text: &str) -> Result<Self, UriError> {
+        // A hyphen can be the URI's own last character.
+        let text = text.trim_matches(|character| typed::is_ignored(character) && character != '-');
         if text.len() > MAX_TEXT {
             return Err(UriError::Label);
         }
@@ -158,24 +175,32 @@ impl KeyUri {
         if !kind.eq_ignore_ascii_case("totp") {
             return Err(UriError::Kind);
         }
-        let label = decode(label)?;
-        let (issuer, account) = match label.split_once(':') {
-            Some((issuer, account)) => (Some(issuer), account),
-            None => (None, label.as_str()),
-        };
-        let account = account.trim_start_matches(' ');
-        if let (Some(label), Some(named)) = (issuer, query.issuer.as_deref())
-            && label != named
-        {
-            return Err(UriError::Issuer);
-        }
+        let (issuer, account) = read_label(label)?;
         let secret = query.secret.ok_or(UriError::NoSecret)?;
         let parameters = Parameters::new(query.algorithm, query.digits, query.period).map_err(|error| match error {
             ParametersError::Digits => UriError::Digits,
             ParametersError::Step => UriError::Period,
         })?;
-        Self::new(query.issuer.as_deref().or(issuer), account, secret, parameters)
+        let issuer = query.issuer.filter(|issuer| !issuer.is_empty()).or(issuer);
+        Ok(Self::imported(issuer, account, secret, parameters))
     }
+}
+
+/// The issuer and the account of an encoded label. A colon that is not encoded parts them, else the first one that is.
+fn read_label(label: &str) -> Result<(Option<String>, String), UriError> {
+    match label.split_once(':') {
+        Some((issuer, account)) => {
+            let (issuer, account) = (decode_name(issuer)?, decode_name(account)?);
+            Ok((Some(issuer).filter(|issuer| !issuer.is_empty()), account.trim_start_matches(' ').to_owned()))
+        }
+        None => Ok(split_label(&decode_name(label)?)),
+    }
+}
+
+/// The issuer and the account of a label.
+pub(crate) fn split_label(label: &str) -> (Option<String>, String) {
+    let (issuer, account) = label.split_once(':').unwrap_or(("", label));
+    (Some(issuer.to_owned()).filter(|issuer| !issuer.is_empty()), account.trim_start_matches(' ').to_owned())
 }
 
 /// The parameters of a URI.
@@ -205,10 +230,16 @@ impl Query {
             if seen.contains(&name) {
                 return Err(UriError::Repeated);
             }
-            let value = Zeroizing::new(decode(value)?);
+            // Some write a query as a form, where a plus is a blank; none of ours has a plus in clear.
+            let value = Zeroizing::new(value.replace('+', "%20"));
+            if name == "issuer" {
+                query.issuer = Some(decode_name(&value)?);
+                seen.push(name);
+                continue;
+            }
+            let value = Zeroizing::new(decode(&value)?);
             match name {
                 "secret" => query.secret = Some(TotpSecret::from_base32(&value).map_err(UriError::Secret)?),
-                "issuer" => query.issuer = Some(value.as_str().into()),
                 "algorithm" => query.algorithm = Algorithm::parse(&value).ok_or(UriError::Algorithm)?,
                 "digits" => query.digits = number(&value).ok_or(UriError::Digits)?,
                 "period" => query.period = number(&value).ok_or(UriError::Period)?.into(),
@@ -232,7 +263,7 @@ fn encode(text: &str) -> String {
     let digit = |half: u8| HEX.get(usize::from(half)).copied().map_or('0', char::from);
     let mut out = String::with_capacity(text.len().saturating_mul(3));
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if is_unreserved(byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -243,8 +274,19 @@ fn encode(text: &str) -> String {
     out
 }
 
+/// Undoes percent-encoding, and once more if all that is left is percent-encoded text.
+fn decode_name(text: &str) -> Result<String, UriError> {
+    let once = decode(text)?;
+    let encoded = once.contains('%') && once.bytes().all(|byte| is_unreserved(byte) || byte == b'%');
+    Ok(decode(&once).ok().filter(|_| encoded).unwrap_or(once))
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
 /// Undoes percent-encoding. A plus stays a plus: this is no form.
-fn decode(text: &str) -> Result<String, UriError> {
+pub(crate) fn decode(text: &str) -> Result<String, UriError> {
     let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -257,7 +299,7 @@ fn decode(text: &str) -> Result<String, UriError> {
         out.push((high << 4) | low);
     }
     // The vector itself becomes the text: no copy is left behind.
-    String::from_utf8(core::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
+    String::from_utf8(std::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
 }
 
 /// Why a text is no otpauth URI, or none can be made.
@@ -273,15 +315,15 @@ pub enum UriError {
     /// Of the kind `hotp`, and without the counter that this kind must have.
     #[error("an otpauth URI of the kind `hotp` has no counter")]
     Counter,
-    /// Issuer or account is empty, has a colon, or the whole is too long.
+    /// Issuer or account is empty or ambiguous, or the whole is too long.
     #[error("the label of an otpauth URI is empty, ambiguous or too long")]
     Label,
     /// A percent sign without two hex digits, or bytes that are no UTF-8.
     #[error("an otpauth URI is wrongly encoded")]
     Encoding,
-    /// The issuer in the label is another than the parameter.
-    #[error("an otpauth URI names two issuers")]
-    Issuer,
+    /// A migration URI without data that can be read.
+    #[error("a migration URI has no data that can be read")]
+    Migration,
     /// A parameter stands there twice.
     #[error("an otpauth URI has a parameter twice")]
     Repeated,

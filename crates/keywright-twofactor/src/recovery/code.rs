@@ -1,17 +1,84 @@
 //! The forms of recovery codes: drawn, printed, read back.
 
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
-use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, below};
+use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below};
 use keywright_store::StepError;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::Preset;
+use crate::typed;
+
+/// The kind of a set's codes.
+// Stored by its place: a new one goes to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Preset {
+    /// Ten of 80 bits with two check symbols: `XXXXXX-XXXXXX-XXXXXX`. Typed in either case, with any blanks and hyphens;
+    /// I and L count as 1, O as 0. The check catches every wrong symbol and every swap of two, so a slip of the finger is
+    /// malformed, not a wrong guess.
+    #[default]
+    Default,
+    /// Ten of 115 bits, above the 112 of NIST SP 800-63B-4 § 3.1.2.2 that need no slow hash:
+    /// `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`, typed as forgivingly.
+    Nist,
+    /// Twelve of eight symbols out of 55, as Rocket.Chat's clients know them. 46 bits, so guesses can be shut. Case counts,
+    /// blanks and hyphens do not; no check: any eight ASCII letters and digits are a guess.
+    RocketChat,
+    /// One random UUID, lower case with hyphens, as LibrePass clients know it. 122 bits. Typed in either case, with any
+    /// blanks and hyphens.
+    LibrePass,
+}
+
+impl Preset {
+    /// Random bits of one code, rounded down.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Default => 80,
+            Self::Nist => 115,
+            // log₂ 55⁸ = 46.25.
+            Self::RocketChat => 46,
+            Self::LibrePass => 122,
+        }
+    }
+
+    /// How hard a code is to guess: whether guesses can be shut.
+    #[must_use]
+    pub const fn strength(self) -> Strength {
+        Strength::of_random_bits(self.bits())
+    }
+
+    /// Codes of a set.
+    #[must_use]
+    pub const fn count(self) -> u8 {
+        match self {
+            Self::Default | Self::Nist => 10,
+            Self::RocketChat => 12,
+            Self::LibrePass => 1,
+        }
+    }
+
+    /// Whether a text has the form of such a code: blanks, case and check as they are judged. Reveals nothing of any account;
+    /// for wires that distinguish codes of several kinds by their form.
+    #[must_use]
+    pub fn is_form_of(self, typed: &str) -> bool {
+        Canonical::parse(self, typed).is_some()
+    }
+}
+
+/// When a new set takes the place of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a set is live or waits for the owner's word; there is no third")]
+pub enum Liveness {
+    /// In the commit that shows it: for wires without an acknowledgement (`decisions.md` 23).
+    Now,
+    /// When the owner says that it is kept: see
+    /// [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
+    OnAcknowledgement,
+}
 
 /// The 32 symbols of checked codes (`security.md` § 5): without I, L, O, which are read as 1, 1, 0, and without U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -29,10 +96,13 @@ const MODULUS: u32 = 1021;
 /// A UUID as text: 32 digits and four hyphens.
 const UUID_LEN: usize = 36;
 
+/// What is left of it without hyphens.
+const UUID_DIGITS: usize = 32;
+
 /// Where the hyphens of a UUID stand.
 const UUID_HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
-/// Bytes of input that are read at all. The longest code has 36; the rest is room for spaces and wide hyphens.
+/// Bytes of input that are read at all. The longest code has 36; the rest is room for blanks and wide hyphens.
 const MAX_INPUT: usize = 256;
 
 /// How a checked code is drawn and printed.
@@ -65,12 +135,24 @@ impl Canonical {
             Preset::Default => Self::parse_checked(&Checked::DEFAULT, typed),
             Preset::Nist => Self::parse_checked(&Checked::NIST, typed),
             // Any eight letters and digits are a guess, as on the wire; other bytes are in no code.
-            Preset::RocketChat => {
-                let form = typed.len() == ROCKET_CHAT_LEN && typed.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                form.then(|| Self::exact(typed))
-            }
-            Preset::LibrePass => is_uuid(typed).then(|| Self::exact(typed)),
+            Preset::RocketChat => Self::parse_symbols(typed, ROCKET_CHAT_LEN, |typed| {
+                u8::try_from(typed).ok().filter(u8::is_ascii_alphanumeric)
+            }),
+            // Of any version: an all-zero one is a guess too.
+            Preset::LibrePass => Self::parse_symbols(typed, UUID_DIGITS, |typed| {
+                u8::try_from(typed).ok().filter(u8::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase())
+            }),
         }
+    }
+
+    /// Reads exactly so many symbols.
+    fn parse_symbols(typed: &str, count: usize, read: impl Fn(char) -> Option<u8>) -> Option<Self> {
+        let mut symbols = Zeroizing::new(Vec::with_capacity(count));
+        for typed in typed::characters(typed) {
+            let symbol = read(typed).filter(|_| symbols.len() < count)?;
+            symbols.push(symbol);
+        }
+        (symbols.len() == count).then_some(Self(symbols))
     }
 
     fn exact(typed: &str) -> Self {
@@ -80,10 +162,7 @@ impl Canonical {
     fn parse_checked(form: &Checked, typed: &str) -> Option<Self> {
         let mut symbols = Zeroizing::new(Vec::with_capacity(form.symbols()));
         let mut rest = 0_u32;
-        for typed in typed.chars() {
-            if matches!(typed, ' ' | '\t' | '-' | '\u{2010}'..='\u{2015}') {
-                continue;
-            }
+        for typed in typed::characters(typed) {
             let (symbol, value) = value(typed)?;
             if symbols.len() == form.symbols() {
                 return None;
@@ -183,16 +262,6 @@ fn draw_uuid(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
     text_of(&text)
 }
 
-/// Whether a text is a UUID in the one spelling that is shown. Of any version: an all-zero one is a guess too.
-fn is_uuid(typed: &str) -> bool {
-    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    typed.len() == UUID_LEN
-        && typed.bytes().enumerate().all(|(at, byte)| match byte {
-            b'-' => UUID_HYPHENS.contains(&at),
-            digit => is_digit(digit) && !UUID_HYPHENS.contains(&at),
-        })
-}
-
 /// `(rest · base + digit) mod 1021`. All are below 1021, so nothing wraps.
 const fn times_plus(rest: u32, base: u32, digit: u32) -> u32 {
     rest.wrapping_mul(base).wrapping_add(digit) % MODULUS
@@ -230,19 +299,18 @@ fn mask(choice: Choice) -> u8 {
 
 fn text_of(ascii: &[u8]) -> Result<SecretString, EntropyError> {
     let mut text = String::with_capacity(ascii.len());
-    text.push_str(core::str::from_utf8(ascii).map_err(|_| EntropyError)?);
+    text.push_str(std::str::from_utf8(ascii).map_err(|_| EntropyError)?);
     Ok(SecretString::new(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::collections::BTreeSet;
-    use alloc::string::ToString;
     use keywright_core::LocalRng;
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
+    use std::collections::BTreeSet;
 
     fn rng(seed: u64) -> LocalRng<ChaCha20Rng> {
         LocalRng::new(ChaCha20Rng::seed_from_u64(seed))
@@ -253,7 +321,7 @@ mod tests {
     }
 
     fn read(preset: Preset, typed: &str) -> Option<String> {
-        Canonical::parse(preset, typed).map(|code| core::str::from_utf8(code.expose()).unwrap().to_string())
+        Canonical::parse(preset, typed).map(|code| std::str::from_utf8(code.expose()).unwrap().to_string())
     }
 
     /// `security.md` § 16.
@@ -277,7 +345,7 @@ mod tests {
     /// Over all 32 symbols at every place, and all pairs of places.
     fn slips_of(preset: Preset, code: &str) {
         let symbols: Vec<u8> = code.bytes().filter(|&byte| byte != b'-').collect();
-        let is_taken = |symbols: &[u8]| read(preset, core::str::from_utf8(symbols).unwrap()).is_some();
+        let is_taken = |symbols: &[u8]| read(preset, std::str::from_utf8(symbols).unwrap()).is_some();
         assert!(is_taken(&symbols));
         for at in 0..symbols.len() {
             for &other in ALPHABET.iter().filter(|&&other| other != symbols[at]) {
@@ -359,8 +427,9 @@ mod tests {
         for typed in [
             "04HMAS-W9NF6Y-Y093S1",
             "04hmasw9nf6yy093s1",
-            " O4hmas w9nf6y\tyo93si ",
+            " O4hmas w9nf6y\tyo93si \r\n",
             "04HMAS\u{2010}W9NF6Y\u{2015}Y093SL",
+            "04HMAS\u{2212}W9NF6Y\u{ad}\u{a0}\u{200b}\u{feff}Y093S1",
             "0-4-H-M-A-S--W9NF6YY093Sl\u{2011}\u{2012}\u{2013}\u{2014}",
         ] {
             assert_eq!(read(Preset::Default, typed), canonical, "{typed}");
@@ -372,7 +441,7 @@ mod tests {
         let full_width: String =
             "04HMASW9NF6YY093S1".chars().map(|symbol| char::from_u32(u32::from(symbol) + 0xfee0).unwrap()).collect();
         let huge = "04HMAS-W9NF6Y-Y093S1".repeat(100_000);
-        let spaces = alloc::format!("04HMASW9NF6YY093S1{}", " ".repeat(1 << 20));
+        let spaces = format!("04HMASW9NF6YY093S1{}", " ".repeat(1 << 20));
         for typed in [
             "",
             " ",
@@ -380,9 +449,8 @@ mod tests {
             "123456",
             "U4HMAS-W9NF6Y-Y093S1",
             "04HMAS_W9NF6Y_Y093S1",
-            "04HMAS\u{2212}W9NF6Y-Y093S1",
-            "04HMAS\u{a0}W9NF6Y-Y093S1",
-            "04HMAS-W9NF6Y-Y093S1\n",
+            "04HMAS~W9NF6Y-Y093S1",
+            "04HMAS\u{200e}W9NF6Y-Y093S1",
             "04HMAS-W9NF6Y-Y093S1\0",
             "04HMAS-W9NF6Y-Y093\u{17f}1",
             &full_width,
@@ -410,7 +478,12 @@ mod tests {
         assert!(seen.iter().all(|count| (590..865).contains(count)), "{seen:?}");
         assert_eq!(read(Preset::RocketChat, "xYzW7k2m").as_deref(), Some("xYzW7k2m"));
         assert!(Preset::RocketChat.is_form_of("O0Il1VU9"));
-        for typed in ["xYzW7k2", "xYzW7k2mm", "xYzW-7k2", " YzW7k2m", "xYzW7k2\u{e9}", "\u{ff11}\u{ff12}34"] {
+        for typed in [" xYzW 7k2m\n", "xYzW-7k2m", "xYzW\u{2011}7k2m"] {
+            assert_eq!(read(Preset::RocketChat, typed).as_deref(), Some("xYzW7k2m"), "{typed}");
+        }
+        for typed in
+            ["xYzW7k2", "xYzW7k2mm", "xYzW-7k2", " YzW7k2m", "xYzW7k2\u{e9}", "\u{ff11}\u{ff12}34", "xYzW_7k2m"]
+        {
             assert_eq!(read(Preset::RocketChat, typed), None, "{typed}");
         }
     }
@@ -423,13 +496,18 @@ mod tests {
             let code = draw(Preset::LibrePass, &rng).unwrap();
             let text = code.expose();
             assert!(text.len() == 36 && text[14..15] == *"4" && "89ab".contains(&text[19..20]), "{text}");
-            assert_eq!(read(Preset::LibrePass, text).as_deref(), Some(text));
-            assert!(!Preset::LibrePass.is_form_of(&text.replace('-', "")));
+            let canonical = text.replace('-', "");
+            for typed in [text, &canonical, &text.to_uppercase(), &text.replace('-', " \u{2013} ")] {
+                assert_eq!(read(Preset::LibrePass, typed).as_deref(), Some(&*canonical), "{typed}");
+            }
             assert!(!Preset::LibrePass.is_form_of(&text.replacen('-', "0", 1)));
+            assert!(
+                !Preset::LibrePass.is_form_of(&canonical[1..]) && !Preset::LibrePass.is_form_of(&format!("{{{text}}}"))
+            );
             assert!(seen.insert(text.to_string()));
         }
         assert!(Preset::LibrePass.is_form_of("00000000-0000-0000-0000-000000000000"));
-        assert!(!Preset::LibrePass.is_form_of("A0000000-0000-0000-0000-000000000000"));
+        assert!(!Preset::LibrePass.is_form_of("G0000000-0000-0000-0000-000000000000"));
     }
 
     #[test]
@@ -462,10 +540,10 @@ mod tests {
             let mut wrong = printed.clone();
             let old = ALPHABET.iter().position(|&symbol| symbol == wrong[at]).unwrap();
             wrong[at] = ALPHABET[old.wrapping_add(by) % 32];
-            prop_assert!(!Preset::Default.is_form_of(core::str::from_utf8(&wrong).unwrap()));
+            prop_assert!(!Preset::Default.is_form_of(std::str::from_utf8(&wrong).unwrap()));
             let mut swapped = printed.clone();
             swapped.swap(at, with);
-            prop_assert_eq!(Preset::Default.is_form_of(core::str::from_utf8(&swapped).unwrap()), swapped == printed);
+            prop_assert_eq!(Preset::Default.is_form_of(std::str::from_utf8(&swapped).unwrap()), swapped == printed);
         }
 
         #[test]

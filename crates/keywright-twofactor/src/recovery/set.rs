@@ -1,8 +1,6 @@
 //! One set of recovery codes at rest, and the look at a guess: pure, without ledger, store or clock.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use keywright_core::{Entropy, SecretBytes, SecretString, UnixSeconds};
@@ -242,7 +240,6 @@ impl fmt::Debug for RecoveryCodes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::{String, ToString};
     use keywright_core::LocalRng;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
@@ -307,12 +304,12 @@ mod tests {
         assert_eq!(import(&[]).unwrap_err(), ImportError::Count(0));
         assert_eq!(import(&["23456789", "planted"]).unwrap_err(), ImportError::Malformed { index: 1 });
         assert_eq!(import(&["23456789", "abcdefgh", "23456789"]).unwrap_err(), ImportError::Duplicate { index: 2 });
-        let many: Vec<String> = (0..33).map(|n| alloc::format!("{n:08}")).collect();
+        let many: Vec<String> = (0..33).map(|n| format!("{n:08}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(import(&many).unwrap_err(), ImportError::Count(33));
         let set = import(&many[..32]).unwrap();
         assert!(matches!(set.judge(many[31]), Ok(Matched::Unused(Spend(bit))) if bit == 1 << 31));
-        let shown = alloc::format!("{:?} {}", ImportError::Malformed { index: 1 }, ImportError::Malformed { index: 1 });
+        let shown = format!("{:?} {}", ImportError::Malformed { index: 1 }, ImportError::Malformed { index: 1 });
         assert!(!shown.contains("planted"));
         let digests = ["0".repeat(64), "F".repeat(64), "f".repeat(63)];
         for (bad, index) in [(1, 1), (2, 1), (0, 1)] {
@@ -356,8 +353,8 @@ mod tests {
         let (set, codes) = CodeSet::make(&rng(7), Preset::Default, UnixSeconds::EPOCH).unwrap();
         let first = codes.iter().next().unwrap().to_string();
         let judged = set.judge(&first);
-        let shown = alloc::format!("{set:?} {codes:?} {judged:?} {:?}", Canonical::parse(Preset::Default, &first));
+        let shown = format!("{set:?} {codes:?} {judged:?} {:?}", Canonical::parse(Preset::Default, &first));
         assert!(codes.iter().all(|code| !shown.contains(code) && !shown.contains(&code.replace('-', ""))), "{shown}");
-        assert!(!shown.contains(&alloc::format!("{}, {}", set.key.expose()[0], set.key.expose()[1])));
+        assert!(!shown.contains(&format!("{}, {}", set.key.expose()[0], set.key.expose()[1])));
     }
 }

@@ -1,10 +1,9 @@
 //! The sealed record: the live set and the one that waits to be acknowledged.
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
-use keywright_core::{SecretBytes, UnixSeconds};
-use keywright_store::{Draft, Epochs, Record, Slot, StepError, secret_field};
+use keywright_core::{Client, Generation, SecretBytes, SecretKind, UnixSeconds};
+use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess, secret_field};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -12,10 +11,17 @@ use zeroize::Zeroizing;
 use super::set::MAC;
 use super::{CodeSet, MAX_CODES, Preset};
 
-/// What an account has of recovery codes. Its stored form is hostile input: what this crate cannot have written is an
-/// error of the decoder.
-#[derive(Default)]
+/// The account's recovery codes.
+pub(crate) const RECOVERY_CODES: Slot<Recovery> = Slot::lasting("recovery");
+
+/// Recovery codes, as the guess ledger knows them; of the [strength](Preset::strength) of their kind. Never let in by mail.
+pub const RECOVERY: SecretKind = SecretKind::new("recovery").without_mail();
+
+/// What an account has of recovery codes; once made, the record stays. Its stored form is hostile input: what this crate
+/// cannot have written is an error of the decoder.
 pub(crate) struct Recovery {
+    /// Drawn anew with every set that goes live, and when the live one goes.
+    pub(crate) generation: Generation,
     pub(crate) live: Option<CodeSet>,
     pub(crate) pending: Option<Pending>,
 }
@@ -31,23 +37,34 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// Whether it may go live: not too late, not after a restore, not if the clock says that it is not yet made.
-    pub(crate) fn holds(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    pub(crate) fn is_live(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), draft.root()?.epochs());
         Ok(self.epochs == epochs && self.set.made <= now && now < self.expires && self.set.made >= fence)
     }
 }
 
+impl Default for Recovery {
+    fn default() -> Self {
+        Self { generation: Generation::HOST, live: None, pending: None }
+    }
+}
+
 impl Recovery {
     pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        Ok(draft.read(Slot::Recovery)?.unwrap_or_default())
+        Ok(draft.read(RECOVERY_CODES)?.unwrap_or_default())
     }
 
     pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        draft.put(Slot::Recovery, self, None)
+        draft.put(RECOVERY_CODES, self)
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.live.is_none() && self.pending.is_none()
+    /// Notes in the guess ledger that the live set is another, or none: guesses start anew, known clients stay known, and
+    /// whoever makes the change is known from the start.
+    pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: Client) -> Result<(), StepError> {
+        let next = Generation::random(draft.entropy())?;
+        guess::renew(draft, RECOVERY, self.generation, next, changed_by.tag().as_slice())?;
+        self.generation = next;
+        Ok(())
     }
 }
 
@@ -58,6 +75,7 @@ impl Record for Recovery {
 /// The stored form, borrowed for writing. Sets are not `Serialize` themselves: this is the one place that writes a key.
 #[derive(Serialize)]
 struct RecoveryOut<'a> {
+    generation: Generation,
     live: Option<SetOut<'a>>,
     pending: Option<(SetOut<'a>, Epochs, UnixSeconds)>,
 }
@@ -90,13 +108,15 @@ impl<'a> From<&'a CodeSet> for SetOut<'a> {
 impl Serialize for Recovery {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let pending = self.pending.as_ref().map(|pending| ((&pending.set).into(), pending.epochs, pending.expires));
-        RecoveryOut { live: self.live.as_ref().map(SetOut::from), pending }.serialize(to)
+        let live = self.live.as_ref().map(SetOut::from);
+        RecoveryOut { generation: self.generation, live, pending }.serialize(to)
     }
 }
 
 /// The stored form, before it is believed.
 #[derive(Deserialize)]
 struct RecoveryIn {
+    generation: Generation,
     live: Option<SetIn>,
     pending: Option<(SetIn, Epochs, UnixSeconds)>,
 }
@@ -140,9 +160,7 @@ impl TryFrom<RecoveryIn> for Recovery {
             let bounded = set.used == 0 && set.made <= expires;
             if bounded { Ok(Pending { set, epochs, expires }) } else { Err(OutOfBounds) }
         });
-        let recovery = Self { live, pending: pending.transpose()? };
-        // A record without any set is never put: it is deleted.
-        if recovery.is_empty() { Err(OutOfBounds) } else { Ok(recovery) }
+        Ok(Self { generation: stored.generation, live, pending: pending.transpose()? })
     }
 }
 
@@ -174,7 +192,6 @@ fn read_macs<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<Vec<u8>>, D
 mod tests {
     use super::*;
     use keywright_core::LocalRng;
-    use keywright_store::Root;
     use proptest::prelude::*;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
@@ -188,8 +205,9 @@ mod tests {
         }
         let (set, _) = CodeSet::make(&rng, Preset::RocketChat, made).unwrap();
         // Nothing else makes epochs.
-        let epochs = Root::decode(Root::SCHEMA, &[1, 1, 1, 0, 0, 0]).unwrap().epochs();
-        Recovery { live: Some(live), pending: Some(Pending { set, epochs, expires: made.plus(600) }) }
+        let epochs = postcard::from_bytes(&[1, 1]).unwrap();
+        let generation = Generation::from_u64(7);
+        Recovery { generation, live: Some(live), pending: Some(Pending { set, epochs, expires: made.plus(600) }) }
     }
 
     fn bytes(recovery: &Recovery) -> Vec<u8> {
@@ -200,7 +218,7 @@ mod tests {
     fn the_stored_form_reads_back() {
         let body = bytes(&full());
         // Two keys, 22 hashes, and little else.
-        assert!(body.len() < 24 * 32 + 40, "{}", body.len());
+        assert!(body.len() < 24 * 32 + 48, "{}", body.len());
         let back = Recovery::decode(1, &body).unwrap();
         assert_eq!(bytes(&back), body);
         assert_eq!(back.live.unwrap().remaining(), 9);
@@ -214,12 +232,11 @@ mod tests {
             change(&mut recovery);
             assert!(Recovery::decode(1, &bytes(&recovery)).is_err());
         };
-        refuses(|recovery| *recovery = Recovery::default());
         refuses(|recovery| recovery.live.as_mut().unwrap().used = 1 << 10);
         refuses(|recovery| recovery.live.as_mut().unwrap().digests = true);
         refuses(|recovery| recovery.live.as_mut().unwrap().macs.clear());
         refuses(|recovery| recovery.live.as_mut().unwrap().macs.truncate(319));
-        refuses(|recovery| *recovery.live.as_mut().unwrap().macs = alloc::vec![0; 33 * 32]);
+        refuses(|recovery| *recovery.live.as_mut().unwrap().macs = vec![0; 33 * 32]);
         refuses(|recovery| recovery.pending.as_mut().unwrap().set.used = 1);
         refuses(|recovery| recovery.pending.as_mut().unwrap().expires = UnixSeconds::EPOCH);
         refuses(|recovery| recovery.pending.as_mut().unwrap().set.macs.clear());
@@ -229,7 +246,7 @@ mod tests {
     fn the_largest_set_reads_back() {
         let mut recovery = full();
         let live = recovery.live.as_mut().unwrap();
-        *live.macs = alloc::vec![0; 32 * 32];
+        *live.macs = vec![0; 32 * 32];
         live.used = u32::MAX;
         assert_eq!(Recovery::decode(1, &bytes(&recovery)).unwrap().live.unwrap().remaining(), 0);
     }

@@ -1,28 +1,26 @@
-//! Leave to change what proves an account, and whether it holds at the moment of the change.
-
-use alloc::vec::Vec;
+//! What authorizes a change of factors, and whether it still does at the moment of the change.
 
 use keywright_core::AccountId;
 use keywright_store::{Draft, StepError};
 
+use super::proof::StepUp;
 use crate::outcome::Method;
 use crate::recovery;
 use crate::state::Factors;
-use crate::step_up::StepUp;
 
 /// The action that a [`StepUp`] must be for to change factors. Give it a rule of its own in
 /// [`StepUpPolicy`](crate::StepUpPolicy) if the default one remembers for too long.
 pub const CHANGE_FACTORS: &str = "factors.change";
 
-/// Leave to change what proves an account: taken by value by what adds a factor.
+/// The authorization to change what proves an account: taken by value by what adds a factor.
 #[derive(Debug)]
-#[must_use = "a leave that nobody takes allows nothing"]
+#[must_use = "an authorization that nobody takes allows nothing"]
 #[non_exhaustive]
-pub enum Leave {
-    /// The account has no factor yet: the login alone enrols the first. Refused if there is one by the time of the commit.
+pub enum FactorChange {
+    /// The account has no factor yet. Refused if there is one by the time of the commit.
     #[non_exhaustive]
     FirstFactor {
-        /// Whose first factor.
+        /// The account.
         account: AccountId,
         /// The opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by.
         session: Vec<u8>,
@@ -31,13 +29,18 @@ pub enum Leave {
     StepUp(StepUp),
 }
 
-impl Leave {
-    /// For the first factor of an account.
+impl FactorChange {
+    /// Authorizes the first factor of an account.
+    ///
+    /// **The caller has just checked the account's password**, or what its policy names in its place, in this very request
+    /// or a moment before. A login token alone must not come this far: whoever steals one would put an authenticator of
+    /// their own on the account, and shut the owner out. Where the host's password check is a step-up
+    /// ([`Attested::Password`](crate::Attested::Password)), pass that proof instead.
     pub fn first_factor(account: AccountId, session: &[u8]) -> Self {
         Self::FirstFactor { account, session: session.to_vec() }
     }
 
-    /// Whose factors.
+    /// The account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         match self {
@@ -46,7 +49,7 @@ impl Leave {
         }
     }
 
-    /// In which session.
+    /// The session that makes the change.
     #[must_use]
     pub fn session(&self) -> &[u8] {
         match self {
@@ -55,15 +58,18 @@ impl Leave {
         }
     }
 
-    /// Whether it holds now. A proof does for its own action, as long as no epoch has moved since, and if nothing
-    /// stronger is enrolled than what it was proven by: a rule may open other actions with less, never this one. For steps
-    /// that compose; [`TwoFactor`](crate::TwoFactor) asks by itself.
+    /// Whether it is valid now, in this draft of the same account. A proof is for its own action, as long as no epoch has
+    /// moved since, and if nothing stronger is enrolled than what it was proven by: a rule may open other actions with
+    /// less, never this one. For steps that compose; [`TwoFactor`](crate::TwoFactor) asks by itself.
     ///
     /// # Errors
     /// [`StepError`]; the caller denies.
-    pub fn holds_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    pub fn is_valid_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        if draft.partition().as_account().as_ref() != Some(self.account()) {
+            return Ok(false);
+        }
         let factors = Factors::read(draft)?;
-        let codes = recovery::remaining(draft)?.is_some_and(|remaining| remaining > 0);
+        let codes = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
         let strong = codes || !factors.devices.is_empty();
         Ok(match self {
             Self::FirstFactor { .. } => !strong && !factors.email,
@@ -79,7 +85,7 @@ impl Leave {
     }
 }
 
-impl From<StepUp> for Leave {
+impl From<StepUp> for FactorChange {
     fn from(proof: StepUp) -> Self {
         Self::StepUp(proof)
     }

@@ -4,8 +4,7 @@
 //! that the library of the field computes too. It keys its HMAC for each code anew, and a window has three; so for an
 //! active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the two.
 
-use alloc::boxed::Box;
-use core::fmt;
+use std::fmt;
 
 use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
@@ -17,6 +16,7 @@ use totp_rs::{Builder, Totp};
 
 use super::parameters::{Algorithm, MAX_DIGITS, MIN_DIGITS, Parameters};
 use super::secret::TotpSecret;
+use crate::typed;
 
 /// How many steps before and after the present one are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,14 @@ impl Window {
     }
 }
 
-/// A code as typed: 6 to 8 ASCII digits. Anything else is malformed, whatever a parser of numbers would make of it.
+/// Label of a secret's fingerprint. Eight bytes long is the message of a code; this is longer.
+const FINGERPRINT_LABEL: &[u8] = b"keywright/v1/twofactor.secret";
+
+/// Bytes of a typed text that are read at all: a code has 8, the rest is room for blanks and hyphens.
+const MAX_TYPED: usize = 256;
+
+/// A code as typed: 6 to 8 ASCII digits, with whatever carries nothing between them. Anything else is malformed, whatever a
+/// parser of numbers would make of it.
 pub(crate) struct TypedCode {
     value: u32,
     digits: u8,
@@ -44,12 +51,16 @@ pub(crate) struct TypedCode {
 
 impl TypedCode {
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let digits = u8::try_from(text.len()).ok().filter(|digits| (MIN_DIGITS..=MAX_DIGITS).contains(digits))?;
-        let value = text.bytes().try_fold(0_u32, |value, byte| {
-            let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-            value.checked_mul(10)?.checked_add(digit.into())
-        })?;
-        Some(Self { value, digits })
+        if text.len() > MAX_TYPED {
+            return None;
+        }
+        let (mut value, mut digits) = (0_u32, 0_u8);
+        for character in typed::characters(text) {
+            let digit = character.to_digit(10).filter(|_| digits < MAX_DIGITS)?;
+            value = value.checked_mul(10)?.checked_add(digit)?;
+            digits = digits.saturating_add(1);
+        }
+        (digits >= MIN_DIGITS).then_some(Self { value, digits })
     }
 
     pub(crate) const fn digits(&self) -> u8 {
@@ -165,26 +176,48 @@ impl TotpVerifier {
         }
     }
 
+    /// Returns by how many steps the clock of a device is off that shows this code now: the nearest match outside of the
+    /// window, up to `range` steps away. Without early exit.
+    pub(crate) fn steps_off(&self, typed: &TypedCode, present: u64, window: Window, range: u64) -> Option<i64> {
+        let mut off = 0_i64;
+        // The nearest is looked at last, and so counts.
+        for distance in (1..=range).rev() {
+            let behind = present.checked_sub(distance).filter(|_| distance > window.back.into());
+            let ahead = present.checked_add(distance).filter(|_| distance > window.forward.into());
+            let distance = i64::try_from(distance).unwrap_or(i64::MAX);
+            for (step, steps) in [(behind, distance.saturating_neg()), (ahead, distance)] {
+                if let Some(step) = step {
+                    off.conditional_assign(&steps, self.shows(typed, step));
+                }
+            }
+        }
+        (off != 0).then_some(off)
+    }
+
     /// Compares a typed code with every code of the window, without early exit. `next` is the first step that is still
     /// acceptable.
     pub(crate) fn judge(&self, typed: &TypedCode, present: u64, window: Window, next: u64) -> Found {
-        let length = typed.digits.ct_eq(&self.parameters.digits());
+        let mut found = Found::nothing();
+        let last = present.saturating_add(window.forward.into());
+        for step in present.saturating_sub(window.back.into())..=last {
+            let hit = self.shows(typed, step);
+            found.after.conditional_assign(&step.saturating_add(1), hit);
+            found.fresh |= hit & Choice::from(u8::from(step >= next));
+        }
+        found
+    }
+
+    /// Whether the device shows this code in a step.
+    fn shows(&self, typed: &TypedCode, step: u64) -> Choice {
         // The arms differ in their hash alone.
-        let hit = |step| match &self.key {
+        let hit = match &self.key {
             Some(Key::Sha1(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
             Some(Key::Sha256(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
             Some(Key::Sha512(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
             Some(Key::TotpRs(totp)) => self.code_of(totp.sign(step).as_ref()).ct_eq(&typed.value),
             None => Choice::from(0),
         };
-        let mut found = Found::nothing();
-        let last = present.saturating_add(window.forward.into());
-        for step in present.saturating_sub(window.back.into())..=last {
-            let hit = hit(step) & length;
-            found.after.conditional_assign(&step.saturating_add(1), hit);
-            found.fresh |= hit & Choice::from(u8::from(step >= next));
-        }
-        found
+        hit & typed.digits.ct_eq(&self.parameters.digits())
     }
 
     /// The code of a signature, as a number below 10^digits: RFC 4226 § 5.3.
@@ -197,6 +230,24 @@ impl TotpVerifier {
 impl fmt::Debug for TotpVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TotpVerifier(..)")
+    }
+}
+
+/// What a secret is remembered as after its device is gone.
+pub(crate) type Fingerprint = [u8; 16];
+
+/// Returns a value that two secrets share exactly if an HMAC of this algorithm takes them for the same key, and so shows the
+/// same codes: trailing zero bytes, for one, make no difference to it (RFC 2104 § 2).
+pub(crate) fn fingerprint(algorithm: Algorithm, secret: &TotpSecret) -> Fingerprint {
+    fn of<M: Mac>(mut hmac: M) -> Fingerprint {
+        hmac.update(FINGERPRINT_LABEL);
+        hmac.finalize().into_bytes().first_chunk().copied().unwrap_or_default()
+    }
+    match Key::new(algorithm, secret) {
+        Some(Key::Sha1(key)) => of(*key),
+        Some(Key::Sha256(key)) => of(*key),
+        Some(Key::Sha512(key)) => of(*key),
+        Some(Key::TotpRs(_)) | None => Fingerprint::default(),
     }
 }
 
@@ -223,8 +274,6 @@ fn truncate(signature: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
-    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     const SEED: &[u8; 20] = b"12345678901234567890";
@@ -299,10 +348,65 @@ mod tests {
         fn verdicts_are_those_of_totp_rs(parameters in any_parameters(), guess in any::<u32>(), now in 120..10_u64.pow(11)) {
             let ours = TotpVerifier::new(&TotpSecret::from_slice(SEED).unwrap(), parameters);
             let guess = guess.rem_euclid(parameters.modulus());
-            let guess = alloc::format!("{guess:0width$}", width = usize::from(parameters.digits()));
+            let guess = format!("{guess:0width$}", width = usize::from(parameters.digits()));
             let seen = ours.check(&guess, UnixSeconds::new(now).unwrap(), Window::new(1, 1), None);
             prop_assert_eq!(seen == TotpCheck::Wrong, peer(SEED, parameters).check(&guess, now).is_none());
         }
+    }
+
+    #[test]
+    fn digits_are_typed_with_blanks_and_hyphens() {
+        let value = |text| TypedCode::parse(text).map(|typed| (typed.value, typed.digits));
+        for text in
+            ["026920", " 026 920 ", "026-920", "02\u{a0}69\u{2011}20\n", "0\u{200b}26920\u{feff}", "0 2 6 9 2 0"]
+        {
+            assert_eq!(value(text), Some((26_920, 6)), "{text:?}");
+        }
+        assert_eq!(value("9999 9999"), Some((99_999_999, 8)));
+        let wide = " ".repeat(257);
+        for text in
+            ["", " ", "26920 ", "+26920", "123456789", "12345\0", "\u{ff11}23456", "\u{661}23456", "1234.56", &wide]
+        {
+            assert_eq!(value(text), None, "{text:?}");
+        }
+    }
+
+    /// The nearest step outside of the window, on either side, and no further than asked.
+    #[test]
+    fn a_clock_that_is_off_is_measured() {
+        let secret = TotpSecret::from_slice(SEED).unwrap();
+        let codes = TotpVerifier::new(&secret, Parameters::DEFAULT);
+        let shown = |step: u64| {
+            let code = codes.code_of(&sign(keyed::<Hmac<Sha1>>(&secret).unwrap().as_ref(), step));
+            TypedCode::parse(&format!("{code:06}")).unwrap()
+        };
+        let (present, window) = (50_000_000_u64, Window::new(1, 1));
+        for off in [-20_i64, -3, -2, 2, 3, 20] {
+            let typed = shown(present.saturating_add_signed(off));
+            assert_eq!(codes.steps_off(&typed, present, window, 20), Some(off));
+            let near = off.unsigned_abs() - 1;
+            assert_eq!(codes.steps_off(&typed, present, window, near), None, "{off}");
+        }
+        for off in [-1_i64, 0, 1] {
+            let typed = shown(present.saturating_add_signed(off));
+            assert_eq!(codes.steps_off(&typed, present, window, 20), None, "in the window");
+        }
+        // At the beginning of time there is nothing behind.
+        assert_eq!(codes.steps_off(&shown(5), 2, window, 20), Some(3));
+        let seven = Parameters::new(Algorithm::Sha1, 7, 30).unwrap();
+        let other = TotpVerifier::new(&secret, seven);
+        assert_eq!(other.steps_off(&shown(present + 2), present, window, 20), None, "another length");
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_the_key_and_no_code() {
+        let print = |algorithm, bytes: &[u8]| fingerprint(algorithm, &TotpSecret::from_slice(bytes).unwrap());
+        let zeros = [&SEED[..], &[0; 9]].concat();
+        for algorithm in [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512] {
+            assert_eq!(print(algorithm, SEED), print(algorithm, &zeros));
+            assert_ne!(print(algorithm, SEED), print(algorithm, b"another seed of 20 b"));
+        }
+        assert_ne!(print(Algorithm::Sha1, SEED), print(Algorithm::Sha256, SEED));
     }
 
     /// The whole window is looked at: the highest of two matching steps counts, and an old one does not hide it.

@@ -1,12 +1,11 @@
 //! Devices as a caller sees them.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use keywright_core::{SecretString, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
+use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
 use crate::recovery::Preset;
@@ -62,6 +61,9 @@ pub struct DeviceInfo {
     pub added: UnixSeconds,
     /// How it computes its codes.
     pub parameters: Parameters,
+    /// Until when all of its codes are refused, because the last used one belongs to a later time: the server's clock once
+    /// ran ahead. Remove the device and enrol it anew. `None` as a rule.
+    pub refused_until: Option<UnixSeconds>,
 }
 
 /// What an account has enrolled.
@@ -87,11 +89,12 @@ impl Enrolled {
         !self.devices.is_empty()
     }
 
-    /// Whether a text has the form of a code of an active device: as many ASCII digits as one of them shows.
+    /// Whether a text has the form of a code of an active device: as many ASCII digits as one of them shows, blanks and
+    /// hyphens aside.
     #[must_use]
     pub fn is_form_of_totp(&self, typed: &str) -> bool {
-        typed.bytes().all(|byte| byte.is_ascii_digit())
-            && self.devices.iter().any(|device| usize::from(device.parameters.digits()) == typed.len())
+        TypedCode::parse(typed)
+            .is_some_and(|typed| self.devices.iter().any(|device| device.parameters.digits() == typed.digits()))
     }
 
     /// Whether a text has the form of a code of the live set of recovery codes.
@@ -101,62 +104,50 @@ impl Enrolled {
     }
 }
 
-/// How the enrolment of a device began. In a step `P` is tentative.
+/// A device that comes from elsewhere with its secret: what an import or a client brings.
+///
+/// ```
+/// # use keywright_twofactor::{ImportedDevice, TotpSecret};
+/// let secret = TotpSecret::from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")?;
+/// let device = ImportedDevice::new("phone", secret).with_last_step(56_666_666);
+/// # let _ = device;
+/// # Ok::<(), keywright_twofactor::SecretError>(())
+/// ```
 #[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub enum Beginning<P> {
-    /// Show this to the owner; a code of it makes the device active. An enrolment that was pending is void.
-    Begun(P),
-    /// The account has as many devices as the policy allows: remove or replace one.
-    TooManyDevices,
-    /// There is no such device to be replaced.
-    UnknownDevice,
-    /// A name has 1 to 64 characters, none of them a control character.
-    BadName,
+pub struct ImportedDevice {
+    pub(crate) name: String,
+    pub(crate) secret: TotpSecret,
+    pub(crate) parameters: Option<Parameters>,
+    pub(crate) next: u64,
 }
 
-impl<P> Beginning<P> {
-    /// The outcome with what was begun turned into something else.
-    pub fn map<Q>(self, begun: impl FnOnce(P) -> Q) -> Beginning<Q> {
-        match self {
-            Self::Begun(pending) => Beginning::Begun(begun(pending)),
-            Self::TooManyDevices => Beginning::TooManyDevices,
-            Self::UnknownDevice => Beginning::UnknownDevice,
-            Self::BadName => Beginning::BadName,
-        }
+impl ImportedDevice {
+    /// A device with the policy's parameters, no code of which was used.
+    #[must_use]
+    pub fn new(name: &str, secret: TotpSecret) -> Self {
+        Self { name: name.into(), secret, parameters: None, next: 0 }
     }
-}
 
-/// How an enrolling code was judged. Never charged: who enrols was shown the secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Confirming {
-    /// The device is active, the one it replaces is gone, and the step of this code is spent.
-    Active(DeviceId),
-    /// The code is wrong. The enrolment stays pending.
-    Wrong,
-    /// No enrolment is pending: never begun, begun in another session, expired, or void since a credential or factor
-    /// changed.
-    NonePending,
-    /// No code by its form.
-    Malformed,
-    /// Devices came in another way meanwhile, and there is no room.
-    TooManyDevices,
-}
+    /// With parameters of its own.
+    #[must_use]
+    pub fn with_parameters(mut self, parameters: Parameters) -> Self {
+        self.parameters = Some(parameters);
+        self
+    }
 
-/// How a device of a secret that the client brings was enrolled. Never charged: the client has the secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Enrolling {
-    /// The device is active and the only one; the step of this code is spent.
-    Active(DeviceId),
-    /// The secret does not show the code now. Nothing changed.
-    Wrong,
-    /// No code by its form. Nothing changed.
-    Malformed,
+    /// With the last step, counted from 1970, of which a code was used elsewhere: neither it nor an earlier one is
+    /// accepted.
+    #[must_use]
+    pub const fn with_last_step(mut self, step: u64) -> Self {
+        self.next = step.saturating_add(1);
+        self
+    }
+
+    /// The secret.
+    #[must_use]
+    pub const fn secret(&self) -> &TotpSecret {
+        &self.secret
+    }
 }
 
 /// A device that waits to be proven. Shown to the owner once.
@@ -190,7 +181,7 @@ impl PendingDevice {
     /// The otpauth URI, for a link or a QR code. `issuer` names the service, `account` the user's account there.
     ///
     /// # Errors
-    /// [`UriError`] for a colon in either, or an empty one.
+    /// [`UriError`] if either is empty.
     pub fn uri(&self, issuer: &str, account: &str) -> Result<SecretString, UriError> {
         KeyUri::new(Some(issuer), account, self.secret.duplicate(), self.parameters).map(|uri| uri.to_text())
     }

@@ -1,11 +1,14 @@
-//! Time-based codes: parameters, secrets, the look at a window, and the devices.
+//! Time-based codes: parameters, secrets, the comparison with a window, and the devices.
 
+pub(crate) mod active;
 pub(crate) mod code;
 pub(crate) mod device;
+mod enrolment;
 pub(crate) mod parameters;
 pub(crate) mod secret;
+pub(crate) mod verify;
 
 pub use code::{TotpCheck, TotpVerifier, Window};
-pub use device::{Beginning, Confirming, DeviceId, DeviceIdError, DeviceInfo, Enrolled, Enrolling, PendingDevice};
+pub use device::{DeviceId, DeviceIdError, DeviceInfo, Enrolled, ImportedDevice, PendingDevice};
 pub use parameters::{Algorithm, Parameters, ParametersError};
 pub use secret::{SecretError, TotpSecret};

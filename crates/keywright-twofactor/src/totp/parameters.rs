@@ -1,6 +1,6 @@
 //! How a device computes its codes.
 
-use core::fmt;
+use std::fmt;
 
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
@@ -47,10 +47,11 @@ impl Algorithm {
         }
     }
 
-    /// Reads the name of an otpauth URI, in either case.
+    /// Reads the name of an otpauth URI, in either case, with a hyphen or without (`SHA-256`).
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|one| one.as_str().eq_ignore_ascii_case(name))
+        let letters = || name.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_uppercase());
+        [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|one| one.as_str().bytes().eq(letters()))
     }
 
     pub(crate) const fn foreign(self) -> totp_rs::Algorithm {

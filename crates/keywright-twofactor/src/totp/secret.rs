@@ -1,14 +1,14 @@
 //! The secret that a device and the server share, and its base32 form.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use keywright_core::{Entropy, EntropyError, SecretString, SecretVec};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+use crate::typed;
 
 /// Bytes of a secret that we draw: 160 bits. Source: RFC 4226 § 4 R6.
 pub const SECRET_BYTES: usize = 20;
@@ -20,8 +20,8 @@ pub const MIN_SECRET_BITS: u32 = 80;
 /// Bytes of the longest secret: two blocks of SHA-512's half; RFC 6238's own longest has 64.
 const MAX_BYTES: usize = 128;
 
-/// Characters of the longest text that is looked at: 205 symbols, grouped by single characters, and padding.
-const MAX_TEXT: usize = 512;
+/// Bytes of the longest text that is looked at: 205 symbols, grouped by wide hyphens, and padding.
+const MAX_TEXT: usize = 1_024;
 
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -42,7 +42,7 @@ impl TotpSecret {
     /// # Errors
     /// [`EntropyError`] if the source fails.
     pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
-        let mut bytes = Zeroizing::new(alloc::vec![0; SECRET_BYTES]);
+        let mut bytes = Zeroizing::new(vec![0; SECRET_BYTES]);
         entropy.fill(&mut bytes)?;
         Ok(Self(bytes.into()))
     }
@@ -58,7 +58,8 @@ impl TotpSecret {
         Ok(Self(SecretVec::new(bytes.to_vec())))
     }
 
-    /// Reads base32 as people copy it: either case, spaces, tabs and hyphens anywhere, padding at the end or none.
+    /// Reads base32 as people copy it: either case, what [`typed`] ignores anywhere, padding at the end or none, of any
+    /// number of symbols. Bits that are left over at the end are dropped.
     ///
     /// # Errors
     /// [`SecretError`]; it does not tell what stood there.
@@ -125,20 +126,18 @@ fn bits(bytes: usize) -> u32 {
 /// The bytes of a lenient base32 text; `None` if it is none. Bits that are left over at the end are dropped.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(5).div_ceil(8)));
-    let (mut bits, mut held, mut symbols, mut padded) = (0_u32, 0_u32, 0_usize, false);
-    for character in text.bytes() {
+    let (mut bits, mut held, mut padded) = (0_u32, 0_u32, false);
+    for character in typed::characters(text) {
         match character {
-            b' ' | b'\t' | b'-' => continue,
-            b'=' => {
+            '=' => {
                 padded = true;
                 continue;
             }
             _ if padded => return None,
             _ => {}
         }
-        let wanted = character.to_ascii_uppercase();
+        let wanted = u8::try_from(character).ok()?.to_ascii_uppercase();
         let value = ALPHABET.iter().position(|symbol| *symbol == wanted)?;
-        symbols = symbols.saturating_add(1);
         bits = (bits << 5) | u32::try_from(value).ok()?;
         held = held.saturating_add(5);
         if let Some(rest) = held.checked_sub(8) {
@@ -148,9 +147,7 @@ fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
             bits &= 0x7f;
         }
     }
-    // 1, 3 and 6 symbols of a group of eight end within a byte that no text has.
-    let whole = matches!(symbols.checked_rem(8), Some(0 | 2 | 4 | 5 | 7));
-    (symbols > 0 && whole).then_some(bytes)
+    (!bytes.is_empty()).then_some(bytes)
 }
 
 impl fmt::Debug for TotpSecret {
@@ -173,7 +170,7 @@ pub enum SecretError {
 
 /// For `#[serde(with = "stored")]`: inside a record that is sealed whole.
 pub(crate) mod stored {
-    use super::{Deserializer, Error, MAX_BYTES, SeqAccess, Serializer, TotpSecret, Vec, Visitor, Zeroizing, fmt};
+    use super::{Deserializer, Error, MAX_BYTES, SeqAccess, Serializer, TotpSecret, Visitor, Zeroizing, fmt};
 
     pub(crate) fn serialize<S: Serializer>(secret: &TotpSecret, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(secret.expose())
@@ -201,5 +198,25 @@ pub(crate) mod stored {
             }
         }
         from.deserialize_bytes(Bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base32_is_read_as_people_type_it() {
+        let read = |text: &str| decode(text).map(|bytes| bytes.to_vec());
+        for text in ["JBSWY3DP", "jbsw-y3dp", " JBSW\u{a0}Y3DP\n", "JBSWY3DPE", "JBSWY3DP======", "JBSWY\u{2011}3DP"] {
+            assert_eq!(read(text).as_deref(), Some(&b"Hello"[..]), "{text:?}");
+        }
+        // Of any number of symbols: the bits that are left over carry nothing.
+        for (symbols, bytes) in [(2, 1), (3, 1), (4, 2), (6, 3), (17, 10), (19, 11), (22, 13)] {
+            assert_eq!(read(&"A".repeat(symbols)).map(|read| read.len()), Some(bytes), "{symbols}");
+        }
+        for text in ["", "A", "=", "JBSW=Y3DP", "JBSWY3DP0", "JBSWY3DP1", "JBSWY3DP!", "\u{410}BSWY3DP"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
     }
 }

@@ -1,5 +1,4 @@
 //! Recovery codes over real stores. Names carry the requirement that a test is for.
-#![cfg(feature = "std")]
 #![forbid(unsafe_code)]
 #![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use keywright_store::Driver;
-use keywright_twofactor::recovery::{self, Liveness, Preset};
+use keywright_twofactor::recovery::{Liveness, Preset};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::world::{Told, World, foreign, judge, keyring};
+use crate::world::{Told, UNKNOWN, World, acknowledge, foreign, judge, keyring};
 
 /// Every store, with one server and with four.
 async fn each(test: impl AsyncFn(World, Vec<Driver>)) {
@@ -29,7 +29,7 @@ async fn together(world: &World, servers: &[Driver], codes: impl IntoIterator<It
         let driver = servers[nth % servers.len()].clone();
         tasks.spawn(async move {
             barrier.wait().await;
-            judge(&driver, &partition, &code, None).await.unwrap()
+            judge(&driver, &partition, &code, UNKNOWN).await.unwrap()
         });
     }
     tasks.join_all().await
@@ -94,12 +94,9 @@ async fn an_acknowledgement_races_the_old_code() {
             tasks.spawn(async move {
                 barrier.wait().await;
                 if nth % 4 == 0 {
-                    return (
-                        driver.transact(&partition, &[], recovery::acknowledge).await.is_ok_and(|done| done.0),
-                        false,
-                    );
+                    return (acknowledge(&driver, &partition).await.is_ok_and(|live| live), false);
                 }
-                (false, judge(&driver, &partition, &code, None).await.unwrap() == Told::Granted)
+                (false, judge(&driver, &partition, &code, UNKNOWN).await.unwrap() == Told::Granted)
             });
         }
         let told = tasks.join_all().await;

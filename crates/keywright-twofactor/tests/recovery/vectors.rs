@@ -2,11 +2,11 @@
 
 use keywright_core::Strength;
 use keywright_store::Draft;
-use keywright_twofactor::recovery::{self, ImportError, Liveness, Preset};
+use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::world::{Told, World, judge, keyring};
+use crate::world::{Told, UNKNOWN, World, judge, keyring, steps};
 
 fn vectors() -> Value {
     let all: Value = serde_json::from_str(include_str!("../data/two-factor.json")).unwrap();
@@ -36,7 +36,8 @@ async fn codes_and_stored_digests_are_imported() {
     for from_digests in [false, true] {
         let world = World::new().await;
         if from_digests {
-            let step = |draft: &mut Draft<'_>| match recovery::import_digests(draft, &digests) {
+            let steps = steps(Preset::RocketChat);
+            let step = |draft: &mut Draft<'_>| match steps.import_recovery_digests_in(draft, &digests) {
                 Err(ImportError::Step(error)) => Err(error),
                 done => Ok(done),
             };
@@ -69,7 +70,7 @@ async fn codes_are_case_sensitive() {
 async fn at_once(world: &World, codes: [&String; 2]) -> usize {
     let tasks = codes.into_iter().zip(7..).map(|(code, seed)| {
         let (driver, partition, code) = (world.server(seed, keyring()), world.partition.clone(), code.clone());
-        async move { judge(&driver, &partition, &code, None).await.unwrap() }
+        async move { judge(&driver, &partition, &code, UNKNOWN).await.unwrap() }
     });
     let told = tasks.collect::<JoinSet<_>>().join_all().await;
     told.iter().filter(|told| **told == Told::Granted).count()

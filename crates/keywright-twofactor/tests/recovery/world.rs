@@ -3,25 +3,31 @@
 use std::sync::Arc;
 
 use keywright_core::{
-    AccountId, DeviceTag, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock, Refusal, SecretBytes, SharedRng,
-    UnixSeconds,
+    AccountId, Client, ClientTag, EventChain, EventKind, Keyring, LedgerPolicy, ManualClock, Refusal, SecretBytes,
+    SecurityEvent, Severity, SharedRng, UnixSeconds,
 };
 use keywright_sqlite::SqliteStore;
 use keywright_store::{
-    Draft, Driver, MemoryStore, Partition, RecordStore, Root, Slot, StepError, Stored, Tentative, TransactError,
+    Draft, Driver, MemoryStore, Partition, RecordStore, Release, Root, Snapshot, StepError, TransactError,
 };
-use keywright_twofactor::policy::PENDING_SECONDS;
-use keywright_twofactor::recovery::{self, ImportError, Liveness, Preset};
-use keywright_twofactor::{Method, Proven, Verdict};
+use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
+use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, Verdict};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// 2023-11-14, far from both ends of time.
 pub(crate) const START: u64 = 1_700_000_000;
 
+/// A client of which nothing is known.
+pub(crate) const UNKNOWN: Client = Client::unknown();
+
+/// What the tests do to an account from outside.
+static TOUCHED: EventKind = EventKind::change("touched", Severity::Info, "a test changed the account");
+
 pub(crate) struct World {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) account: AccountId,
     pub(crate) partition: Partition,
     pub(crate) driver: Driver,
     /// The file of an SQLite store, as long as the world.
@@ -32,13 +38,20 @@ pub(crate) fn at(seconds: u64) -> UnixSeconds {
     UnixSeconds::new(seconds).unwrap()
 }
 
-pub(crate) fn tag(name: u8) -> DeviceTag {
-    DeviceTag::from_bytes([name; 16])
+/// A client that presents a credential; without a name, one of which nothing is known.
+pub(crate) fn client(name: Option<u8>) -> Client {
+    name.map_or(UNKNOWN, |name| Client::credential(ClientTag::from_bytes([name; 16])))
 }
 
 pub(crate) fn keyring() -> Keyring {
     let key = |byte: u8| SecretBytes::from_slice(&[byte; 32]).unwrap();
     Keyring::from_keys(&[key(1)], &key(2)).unwrap()
+}
+
+/// Steps whose policy makes codes of a kind. The epoch of credentials stays, to see that of factors alone.
+pub(crate) fn steps(preset: Preset) -> TwoFactorSteps {
+    let policy = TwoFactorPolicy::builder().recovery(preset).end_other_logins(false).build().unwrap();
+    TwoFactorSteps::new(policy, &LedgerPolicy::default()).unwrap()
 }
 
 /// An outcome that can be compared.
@@ -59,13 +72,12 @@ pub(crate) async fn judge(
     driver: &Driver,
     partition: &Partition,
     code: &str,
-    tag: Option<DeviceTag>,
+    client: Client,
 ) -> Result<Told, TransactError> {
-    let policy = LedgerPolicy::default();
+    let steps = TwoFactorSteps::default();
     loop {
-        let step = |draft: &mut Draft<'_>| recovery::verify(draft, &policy, code, "test.open", tag);
-        let done = driver.transact(partition, &[Slot::Recovery, Slot::Ledger], step).await;
-        let (verdict, receipt) = match done {
+        let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, code, "test.open", client);
+        let verdict = match driver.run(partition, RECOVERY_SLOTS, step).await {
             Err(TransactError::Busy) => {
                 tokio::task::yield_now().await;
                 continue;
@@ -74,7 +86,6 @@ pub(crate) async fn judge(
         };
         return Ok(match verdict {
             Verdict::Granted(proof) => {
-                let proof: Proven = proof.release(&receipt).unwrap();
                 assert_eq!(Partition::account(proof.account()), *partition);
                 assert_eq!((proof.method(), proof.purpose()), (Method::Recovery, "test.open"));
                 Told::Granted
@@ -83,7 +94,6 @@ pub(crate) async fn judge(
             Verdict::Refused(refusal) => Told::Refused(refusal),
             Verdict::Malformed => Told::Malformed,
             Verdict::NotEnrolled => Told::NotEnrolled,
-            _ => panic!("a new verdict"),
         });
     }
 }
@@ -101,35 +111,38 @@ impl World {
 
     pub(crate) async fn over(store: Arc<dyn RecordStore>, directory: Option<tempfile::TempDir>) -> Self {
         let clock = Arc::new(ManualClock::new(at(START)));
-        let partition = Partition::account(&AccountId::new("user-1").unwrap());
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(1)));
-        let driver = Driver::new(Arc::clone(&store), Arc::new(keyring()), entropy, clock.clone());
-        driver.transact(&partition, &[], |draft| draft.create_account()).await.unwrap();
-        Self { store, clock, partition, driver, _directory: directory }
+        let account = AccountId::new("user-1").unwrap();
+        let partition = Partition::account(&account);
+        let driver = server(&store, &clock, 1, keyring());
+        driver.ensure_account(&account).await.unwrap();
+        Self { store, clock, account, partition, driver, _directory: directory }
     }
 
     /// Another server on the same store: its own queue, its own generator.
     pub(crate) fn server(&self, seed: u64, keyring: Keyring) -> Driver {
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-        Driver::new(Arc::clone(&self.store), Arc::new(keyring), entropy, self.clock.clone())
+        server(&self.store, &self.clock, seed, keyring)
     }
 
-    pub(crate) async fn run<T: Send>(
+    pub(crate) async fn run<T: Release + Send>(
         &self,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T, TransactError> {
-        Ok(self.driver.transact(&self.partition, &[], step).await?.0)
+    ) -> Result<T::Released, TransactError> {
+        self.driver.run(&self.partition, &[], step).await
+    }
+
+    async fn look<T: Send>(&self, look: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send) -> T {
+        self.driver.observe(&self.partition, &[], look).await.unwrap()
     }
 
     pub(crate) async fn make(&self, preset: Preset, liveness: Liveness) -> Vec<String> {
-        let step = |draft: &mut Draft<'_>| recovery::make(draft, preset, liveness, PENDING_SECONDS);
-        let (codes, receipt) = self.driver.transact(&self.partition, &[Slot::Recovery], step).await.unwrap();
-        let codes = Tentative::release(codes, &receipt).unwrap();
+        let steps = steps(preset);
+        let codes = self.run(|draft| steps.make_recovery_in(draft, liveness, UNKNOWN)).await.unwrap();
         codes.iter().map(str::to_owned).collect()
     }
 
     pub(crate) async fn import(&self, preset: Preset, codes: &[&str]) -> Result<(), ImportError> {
-        let step = |draft: &mut Draft<'_>| match recovery::import(draft, preset, codes) {
+        let steps = steps(preset);
+        let step = |draft: &mut Draft<'_>| match steps.import_recovery_in(draft, codes) {
             Err(ImportError::Step(error)) => Err(error),
             done => Ok(done),
         };
@@ -137,48 +150,78 @@ impl World {
     }
 
     pub(crate) async fn acknowledge(&self) -> bool {
-        self.run(recovery::acknowledge).await.unwrap()
+        acknowledge(&self.driver, &self.partition).await.unwrap()
     }
 
     pub(crate) async fn remaining(&self) -> Option<u8> {
-        self.run(recovery::remaining).await.unwrap()
+        let steps = steps(Preset::Default);
+        self.look(|draft| steps.enrolled_in(draft)).await.recovery
     }
 
     pub(crate) async fn remove(&self) -> bool {
-        self.run(recovery::remove).await.unwrap()
+        let steps = steps(Preset::Default);
+        self.run(|draft| steps.remove_recovery_in(draft, UNKNOWN)).await.unwrap()
     }
 
-    pub(crate) async fn refusal(&self, tag: Option<DeviceTag>) -> Option<Refusal> {
-        self.run(|draft| recovery::refusal(draft, &LedgerPolicy::default(), tag)).await.unwrap()
+    pub(crate) async fn refusal(&self, client: Client) -> Option<Refusal> {
+        let steps = steps(Preset::Default);
+        self.look(|draft| steps.recovery_refusal_in(draft, client)).await
     }
 
     pub(crate) async fn verify(&self, code: &str) -> Told {
-        self.verify_as(code, None).await
+        self.verify_as(code, UNKNOWN).await
     }
 
-    pub(crate) async fn verify_as(&self, code: &str, tag: Option<DeviceTag>) -> Told {
-        judge(&self.driver, &self.partition, code, tag).await.unwrap()
+    pub(crate) async fn verify_as(&self, code: &str, client: Client) -> Told {
+        judge(&self.driver, &self.partition, code, client).await.unwrap()
     }
 
     pub(crate) async fn root(&self) -> Root {
-        self.run(|draft| draft.root()).await.unwrap()
+        self.look(|draft| draft.root()).await
     }
 
-    pub(crate) async fn ledger(&self) -> GuessLedger {
-        self.run(|draft| draft.read::<GuessLedger>(Slot::Ledger)).await.unwrap().unwrap_or_default()
+    async fn chain(&self, chain: EventChain) -> Vec<SecurityEvent> {
+        let mut events = self.driver.events(&self.account, chain, None, 10_000).await.unwrap().events;
+        events.reverse();
+        events
     }
 
-    /// What the log says, oldest first, without what the account began with.
-    pub(crate) async fn events(&self) -> Vec<EventKind> {
-        let mut events = self.store.events(&self.partition, None, 10_000).await.unwrap();
-        events.sort_by_key(|(id, _)| *id);
-        events.into_iter().map(|(_, event)| event.kind).filter(|kind| *kind != EventKind::AccountCreated).collect()
+    /// Changes and grants, oldest first, without what the account began with: their names, and the unused codes that they
+    /// count.
+    pub(crate) async fn changes(&self) -> Vec<(String, Option<u64>)> {
+        let changes = self.chain(EventChain::Changes).await;
+        changes.iter().skip(1).map(|event| (event.kind().to_owned(), event.count("remaining"))).collect()
+    }
+
+    pub(crate) async fn denials(&self) -> Vec<SecurityEvent> {
+        self.chain(EventChain::Denials).await
+    }
+
+    /// Moves an epoch from outside: that of credentials, or that of factors.
+    pub(crate) async fn move_epoch(&self, credential: bool) {
+        let step = |draft: &mut Draft<'_>| {
+            draft.event(&TOUCHED);
+            if credential { draft.move_credential_epoch() } else { draft.move_factor_epoch() }
+        };
+        self.run(step).await.unwrap();
     }
 
     /// All that is stored, to see whether anything was written.
-    pub(crate) async fn stored(&self) -> Vec<Option<Stored>> {
-        self.store.load(&self.partition, &[Slot::Root, Slot::Recovery, Slot::Ledger]).await.unwrap()
+    pub(crate) async fn stored(&self) -> Snapshot {
+        self.store.load(&self.partition, RECOVERY_SLOTS).await.unwrap()
     }
+}
+
+/// One server's acknowledgement.
+pub(crate) async fn acknowledge(driver: &Driver, partition: &Partition) -> Result<bool, TransactError> {
+    let steps = steps(Preset::Default);
+    driver.run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, UNKNOWN)).await
+}
+
+fn server(store: &Arc<dyn RecordStore>, clock: &Arc<ManualClock>, seed: u64, keyring: Keyring) -> Driver {
+    let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
+    let builder = Driver::builder(Arc::clone(store), Arc::new(keyring)).entropy(entropy).clock(clock.clone());
+    builder.slots(SLOT_KINDS).build().unwrap()
 }
 
 /// A well-formed code of a kind that is in no set of these tests.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault, Odds};
-use keywright_twofactor::{TwoFactorError, TwoFactorPolicy};
+use keywright_twofactor::{Beginning, CHANGE_FACTORS, CodeKind, TwoFactorError, TwoFactorPolicy, Verdict};
 
-use crate::support::{SEED, START, Told, World, code, wrong};
+use crate::support::{SEED, SESSION, START, Told, UNKNOWN, World, code, wrong};
 
 async fn faulty() -> (Arc<FaultStore<MemoryStore>>, World) {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -49,10 +49,10 @@ async fn asvs_16_5_3_a_fault_denies_and_costs_nothing() {
         let before = world.ledger().await;
         for _ in 0..60 {
             store.next_commit(Fault::Rejected);
-            let verdict = world.service.verify_totp(&world.account, &guess, "test", None).await;
+            let verdict = world.service.verify_totp(&world.account, &guess, "test", UNKNOWN).await;
             assert!(matches!(verdict, Err(TwoFactorError::Transact(TransactError::Rejected(_)))));
             store.next_load(LoadFault::Fails);
-            let verdict = world.service.verify_totp(&world.account, &guess, "test", None).await;
+            let verdict = world.service.verify_totp(&world.account, &guess, "test", UNKNOWN).await;
             assert!(matches!(verdict, Err(TwoFactorError::Transact(TransactError::Load(_)))));
         }
         assert_eq!(world.ledger().await, before);
@@ -80,7 +80,7 @@ async fn at_random_no_code_is_granted_twice() {
             world.set(START + step * 30);
             let (typed, mut grants) = (code(SEED, world.now()), 0);
             for _ in 0..6 {
-                let verdict = world.service.verify_totp(&world.account, &typed, "test", None).await;
+                let verdict = world.service.verify_totp(&world.account, &typed, "test", UNKNOWN).await;
                 grants += u32::from(verdict.is_ok_and(|verdict| Told::of(verdict).granted()));
             }
             assert!(grants <= 1, "seed {seed}, step {step}");
@@ -104,4 +104,46 @@ async fn a_change_that_stays_unknown_is_told_so() {
     assert!(matches!(removed, Err(TwoFactorError::Transact(TransactError::Unknown(_)))), "{removed:?}");
     store.calm();
     assert!(!world.service.enrolled(&world.account).await.unwrap().has_totp(), "it had happened");
+}
+
+/// Every act names all its slots at once: one load, whatever it decides.
+#[tokio::test]
+async fn every_act_loads_once() {
+    let (store, world) = faulty().await;
+    let (service, account) = (&world.service, &world.account);
+    store.note_loads();
+    let once = |act: &str| {
+        let loads = store.noted_loads();
+        assert_eq!(loads.len(), 1, "{act}: {loads:?}");
+        store.note_loads();
+    };
+    let _ = service.verify_totp(account, &code(SEED, START), "test", UNKNOWN).await.unwrap();
+    once("a right code");
+    let _ = service.verify_totp(account, &code(SEED, START), "test", UNKNOWN).await.unwrap();
+    once("a used code");
+    let _ = service.verify_totp(account, &code(SEED, START + 300), "test", UNKNOWN).await.unwrap();
+    once("a code of another time");
+    let _ = service.verify_code(account, "000000-000000-000001", "test", UNKNOWN).await.unwrap();
+    once("a code of either kind");
+    service.totp_refusal(account, UNKNOWN).await.unwrap();
+    once("a look at waits");
+    service.enrolled(account).await.unwrap();
+    once("what is enrolled");
+    let step_up =
+        service.step_up_totp(account, CHANGE_FACTORS, SESSION, &code(SEED, START + 30), UNKNOWN).await.unwrap();
+    once("a step-up");
+    let Verdict::Granted(proof) = step_up else { panic!("{step_up:?}") };
+    let Beginning::Begun(pending) = service.begin_enrolment(proof, "next", None).await.unwrap() else { panic!("full") };
+    once("an enrolment");
+    let typed = code(pending.secret().expose(), START);
+    let _ = service.confirm_enrolment_with_codes(account, SESSION, &typed, UNKNOWN).await.unwrap();
+    once("a confirmation");
+    let _ = service.demand(account, "act", SESSION, true).await.unwrap();
+    once("a demand");
+    service.unlock(account, CodeKind::Totp).await.unwrap();
+    once("the operator's unlock");
+    service.disable(account).await.unwrap();
+    once("the operator's reset");
+    let _ = service.verify_totp(account, "123456", "test", UNKNOWN).await.unwrap();
+    once("no device");
 }

@@ -1,15 +1,15 @@
 //! Time-based codes and step-up over stores. Names carry the requirement that a test is for.
-#![cfg(feature = "std")]
 #![forbid(unsafe_code)]
 #![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
+mod ahead;
+mod change;
 mod clock;
 mod damage;
 mod enrolment;
 mod faults;
-mod leave;
-mod lifts;
+mod generations;
 mod model;
 #[cfg(feature = "qr")]
 mod qr;
@@ -20,3 +20,4 @@ mod support;
 mod uri;
 mod vectors;
 mod verify;
+mod ways_in;

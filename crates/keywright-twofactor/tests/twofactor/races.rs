@@ -7,7 +7,7 @@ use keywright_twofactor::{SLOTS, TwoFactor, TwoFactorError};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{OTHER, SEED, SESSION, START, Told, World, code, wrong};
+use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, wrong};
 
 const TASKS: usize = 64;
 
@@ -41,7 +41,7 @@ where
 async fn guess(world: &World, tasks: usize, codes: &[String]) -> Vec<Told> {
     crowd(world, tasks, |nth, server| {
         let (account, typed) = (world.account.clone(), codes[nth % codes.len()].clone());
-        async move { Ok(Told::of(server.verify_totp(&account, &typed, "race", None).await?)) }
+        async move { Ok(Told::of(server.verify_totp(&account, &typed, "race", UNKNOWN).await?)) }
     })
     .await
 }
@@ -114,7 +114,7 @@ async fn of_64_enrolling_codes_one_adds_a_device() {
         let told = crowd(&world, TASKS, |_, server| {
             let (account, typed) = (world.account.clone(), typed.clone());
             async move {
-                let told = server.confirm_enrolment(&account, SESSION, &typed).await?;
+                let told = server.confirm_enrolment(&account, SESSION, &typed, UNKNOWN).await?;
                 Ok(matches!(told, keywright_twofactor::Confirming::Active(_)))
             }
         })
@@ -136,11 +136,11 @@ async fn a_removal_races_a_code() {
             let (account, typed, driver) = (world.account.clone(), typed.clone(), world.driver.clone());
             async move {
                 if nth == 7 {
-                    let remove = |draft: &mut Draft<'_>| server.steps().remove_device_in(draft, id);
+                    let remove = |draft: &mut Draft<'_>| server.steps().remove_device_in(draft, id, UNKNOWN);
                     driver.transact(&Partition::account(&account), SLOTS, remove).await?;
                     return Ok(false);
                 }
-                Ok(Told::of(server.verify_totp(&account, &typed, "race", None).await?).granted())
+                Ok(Told::of(server.verify_totp(&account, &typed, "race", UNKNOWN).await?).granted())
             }
         })
         .await;

@@ -1,11 +1,10 @@
 //! Nothing shows a secret, a code or a session; no stored byte shows one.
 
-use keywright_store::Slot;
 use keywright_twofactor::{
-    Beginning, KeyUri, Method, Parameters, Rule, StepUpPolicy, StepUps, TotpSecret, TwoFactorPolicy,
+    Beginning, KeyUri, Method, Parameters, Rule, SLOTS, StepUpPolicy, StepUps, TotpSecret, TwoFactorPolicy,
 };
 
-use crate::support::{SESSION, START, World, code, wrong};
+use crate::support::{SESSION, START, UNKNOWN, World, code, wrong};
 
 const PLANTED: &[u8] = b"PLANTED-SECRET-20-by";
 
@@ -23,11 +22,11 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let uri = KeyUri::new(Some("Issuer"), "account", secret.duplicate(), Parameters::default()).unwrap();
     let mut shown = format!("{secret:?} {base32:?} {pending:?} {drawn:?} {uri:?} {service:?} {:?}", service.steps());
     for outcome in [
-        format!("{:?}", service.verify_totp(account, &wrong(&[PLANTED], START), "p", None).await.unwrap()),
-        format!("{:?}", service.step_up_totp(account, "act", b"SESSION-PLANTED", &right, None).await.unwrap()),
+        format!("{:?}", service.verify_totp(account, &wrong(&[PLANTED], START), "p", UNKNOWN).await.unwrap()),
+        format!("{:?}", service.step_up_totp(account, "act", b"SESSION-PLANTED", &right, UNKNOWN).await.unwrap()),
         format!("{:?}", service.demand(account, "act", b"SESSION-PLANTED", false).await.unwrap()),
-        format!("{:?}", service.verify_totp(account, &right, "p", None).await.unwrap()),
-        format!("{:?}", service.confirm_enrolment(account, SESSION, "PLANTED").await.unwrap()),
+        format!("{:?}", service.verify_totp(account, &right, "p", UNKNOWN).await.unwrap()),
+        format!("{:?}", service.confirm_enrolment(account, SESSION, "PLANTED", UNKNOWN).await.unwrap()),
         format!("{:?}", service.enrolled(account).await.unwrap()),
         format!(
             "{:?} {:?}",
@@ -36,14 +35,15 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
         ),
         format!("{:?}", TwoFactorPolicy::builder().min_secret_bits(7).build()),
         format!("{:?}", keywright_twofactor::TotpVerifier::new(&secret, Parameters::default())),
-        format!("{:?}", world.events().await),
+        format!("{:?} {:?}", world.changes().await, world.denials().await),
     ] {
         shown.push_str(&outcome);
     }
     assert!(shown.contains("StepUp(act)"), "{shown}");
-    let slots = [Slot::Factors, StepUps::slot(b"SESSION-PLANTED").unwrap(), Slot::Ledger, Slot::Root];
+    let slots = [SLOTS[0], SLOTS[2], StepUps::slot(b"SESSION-PLANTED").unwrap()];
     let stored = world.store.load(&world.partition(), &slots).await.unwrap();
-    let bodies: Vec<_> = stored.into_iter().flatten().map(|stored| stored.body).collect();
+    let root = stored.root.map(|root| root.body);
+    let bodies: Vec<_> = stored.records.into_iter().chain([root]).flatten().collect();
     assert_eq!(bodies.len(), 4);
     let planted = ["PLANTED", base32.expose(), &right, drawn[0].expose(), "80, 76, 65, 78"];
     for secret in planted {

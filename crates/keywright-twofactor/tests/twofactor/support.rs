@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keywright_core::{
-    AccountId, Clock, DeviceTag, EventKind, GuessLedger, Keyring, ManualClock, SecretBytes, SharedRng, UnixSeconds,
+    AccountId, Client, ClientTag, Clock, EventChain, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock,
+    SecretBytes, SecurityEvent, Severity, SharedRng, UnixSeconds,
 };
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, MemoryStore, Partition, Receipt, RecordStore, Revision, Root, Slot, StepError};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Release, Revision, Root, StepError, guess};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    Algorithm, Beginning, DeviceId, Parameters, PendingDevice, SLOTS, TotpSecret, TwoFactor, TwoFactorError,
-    TwoFactorPolicy, Verdict,
+    Algorithm, Beginning, DeviceFault, DeviceId, DeviceImport, ImportedDevice, Parameters, PendingDevice, SLOT_KINDS,
+    SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, Verdict,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -28,6 +29,19 @@ pub(crate) const SESSION: &[u8] = b"session-1";
 /// Another one.
 pub(crate) const OTHER: &[u8] = b"another seed of 20 b";
 
+/// A client of which nothing is known.
+pub(crate) const UNKNOWN: Client = Client::unknown();
+
+/// What the tests do to an account from outside.
+static TOUCHED: EventKind = EventKind::change("touched", Severity::Info, "a test changed the account");
+
+/// Either voids what was proven before.
+#[derive(Clone, Copy)]
+pub(crate) enum Epoch {
+    Credential,
+    Factor,
+}
+
 pub(crate) struct World {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) clock: Arc<ManualClock>,
@@ -41,6 +55,18 @@ pub(crate) struct World {
 pub(crate) fn keyring() -> Keyring {
     let key = |byte: u8| SecretBytes::from_slice(&[byte; 32]).unwrap();
     Keyring::from_keys(&[key(1)], &key(2)).unwrap()
+}
+
+fn driver(
+    store: Arc<dyn RecordStore>,
+    clock: Arc<ManualClock>,
+    keyring: Keyring,
+    seed: u64,
+    ledger: LedgerPolicy,
+) -> Driver {
+    let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
+    let builder = Driver::builder(store, Arc::new(keyring)).entropy(entropy).clock(clock).ledger_policy(ledger);
+    builder.slots(SLOT_KINDS).build().unwrap()
 }
 
 impl World {
@@ -59,26 +85,34 @@ impl World {
     }
 
     pub(crate) async fn over(store: Arc<dyn RecordStore>, policy: TwoFactorPolicy) -> Self {
+        Self::guarded(store, policy, LedgerPolicy::default()).await
+    }
+
+    /// With a ledger policy of the server's own.
+    pub(crate) async fn guarded(store: Arc<dyn RecordStore>, policy: TwoFactorPolicy, ledger: LedgerPolicy) -> Self {
         let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(1)));
-        let driver = Driver::new(store.clone(), Arc::new(keyring()), entropy, clock.clone());
+        let driver = driver(store.clone(), clock.clone(), keyring(), 1, ledger);
         let account = AccountId::new("user-1").unwrap();
-        driver.transact(&Partition::account(&account), &[], |draft| draft.create_account()).await.unwrap();
-        let service = TwoFactor::new(driver.clone(), policy);
+        driver.ensure_account(&account).await.unwrap();
+        let service = TwoFactor::new(driver.clone(), policy).unwrap();
         Self { store, clock, account, driver, service, seeds: AtomicU64::new(10), _directory: None }
     }
 
     /// Another server on the same store: its own queue, its own generator, perhaps a fence.
     pub(crate) fn another_server(&self, seed: u64, fence: u64) -> TwoFactor {
         let keyring = keyring().with_fence(UnixSeconds::new(fence).unwrap());
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-        let driver = Driver::new(self.store.clone(), Arc::new(keyring), entropy, self.clock.clone());
-        TwoFactor::new(driver, self.service.steps().policy().clone())
+        let ledger = self.driver.ledger_policy().clone();
+        let driver = driver(self.store.clone(), self.clock.clone(), keyring, seed, ledger);
+        TwoFactor::new(driver, self.steps().policy().clone()).unwrap()
     }
 
-    /// A seed that no server of this world had: two that draw the same revisions undo every guard.
+    /// A seed that no server of this world had.
     pub(crate) fn next_seed(&self) -> u64 {
         self.seeds.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) const fn steps(&self) -> &TwoFactorSteps {
+        self.service.steps()
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -98,18 +132,25 @@ impl World {
     }
 
     pub(crate) async fn import(&self, name: &str, seed: &[u8]) -> DeviceId {
-        self.service.import_device(&self.account, name, &TotpSecret::from_slice(seed).unwrap()).await.unwrap()
+        self.try_import(ImportedDevice::new(name, TotpSecret::from_slice(seed).unwrap())).await.unwrap()
+    }
+
+    pub(crate) async fn try_import(&self, device: ImportedDevice) -> Result<DeviceId, DeviceFault> {
+        match self.service.import_device(&self.account, &device).await.unwrap() {
+            DeviceImport::Imported(id) => Ok(id),
+            DeviceImport::NotTaken(fault) => Err(fault),
+        }
     }
 
     pub(crate) async fn totp(&self, code: &str) -> Told {
-        self.totp_for(code, "test", None).await
+        self.totp_for(code, "test", UNKNOWN).await
     }
 
-    pub(crate) async fn totp_for(&self, code: &str, purpose: &str, tag: Option<DeviceTag>) -> Told {
-        Told::of(self.service.verify_totp(&self.account, code, purpose, tag).await.unwrap())
+    pub(crate) async fn totp_for(&self, code: &str, purpose: &str, client: Client) -> Told {
+        Told::of(self.service.verify_totp(&self.account, code, purpose, client).await.unwrap())
     }
 
-    /// Begins an enrolment and gives its secret.
+    /// Begins an enrolment and returns its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
         match self.begin_enrolment(SESSION, name, replaces).await.unwrap() {
             Beginning::Begun(pending) => pending.secret().expose().to_vec(),
@@ -117,12 +158,12 @@ impl World {
         }
     }
 
-    /// What composes the steps has taken its proof elsewhere: `leave.rs` tests those that take one.
-    async fn change<T: Send>(
+    /// What composes the steps has taken its proof elsewhere: `change.rs` tests those that take one.
+    pub(crate) async fn run<T: Release + Send>(
         &self,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<(T, Receipt), TwoFactorError> {
-        Ok(self.driver.transact(&self.partition(), SLOTS, step).await?)
+    ) -> Result<T::Released, TwoFactorError> {
+        Ok(self.driver.run(&self.partition(), SLOTS, step).await?)
     }
 
     pub(crate) async fn begin_enrolment(
@@ -131,58 +172,78 @@ impl World {
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
-        let steps = self.service.steps();
-        let (begun, receipt) = self.change(|draft| steps.begin_enrolment_in(draft, session, name, replaces)).await?;
-        Ok(begun.map(|pending| pending.release(&receipt).unwrap()))
+        self.run(|draft| self.steps().begin_enrolment_in(draft, session, name, replaces)).await
     }
 
     pub(crate) async fn remove_device(&self, id: DeviceId) -> Result<bool, TwoFactorError> {
-        Ok(self.change(|draft| self.service.steps().remove_device_in(draft, id)).await?.0)
+        self.run(|draft| self.steps().remove_device_in(draft, id, UNKNOWN)).await
     }
 
     pub(crate) async fn remove_all(&self) -> Result<bool, TwoFactorError> {
-        Ok(self.change(|draft| self.service.steps().remove_all_in(draft)).await?.0)
+        self.run(|draft| self.steps().remove_all_in(draft, UNKNOWN)).await
     }
 
     pub(crate) async fn set_email(&self, on: bool) -> Result<bool, TwoFactorError> {
-        Ok(self.change(|draft| self.service.steps().set_email_in(draft, on)).await?.0)
+        self.run(|draft| self.steps().set_email_in(draft, on)).await
     }
 
     pub(crate) async fn make_recovery(&self, liveness: Liveness) -> Result<RecoveryCodes, TwoFactorError> {
-        let (codes, receipt) = self.change(|draft| self.service.steps().make_recovery_in(draft, liveness)).await?;
-        Ok(codes.release(&receipt)?)
+        self.run(|draft| self.steps().make_recovery_in(draft, liveness, UNKNOWN)).await
     }
 
-    pub(crate) async fn move_epoch(&self, change: fn(&mut Root)) {
+    pub(crate) async fn move_epoch(&self, epoch: Epoch) {
         let step = |draft: &mut Draft<'_>| {
-            let mut root = draft.root()?;
-            change(&mut root);
-            draft.put_root(&root)
+            draft.event(&TOUCHED);
+            match epoch {
+                Epoch::Credential => draft.move_credential_epoch(),
+                Epoch::Factor => draft.move_factor_epoch(),
+            }
         };
         self.driver.transact(&self.partition(), &[], step).await.unwrap();
     }
 
+    pub(crate) async fn root(&self) -> Root {
+        self.driver.observe(&self.partition(), &[], |draft| draft.root()).await.unwrap()
+    }
+
     pub(crate) async fn factor_epoch(&self) -> u64 {
-        self.driver.observe(&self.partition(), &[], |draft| Ok(draft.root()?.factor_epoch)).await.unwrap()
+        self.root().await.factor_epoch
     }
 
     pub(crate) async fn ledger(&self) -> GuessLedger {
-        let look = |draft: &mut Draft<'_>| draft.read(Slot::Ledger);
-        self.driver.observe(&self.partition(), &[Slot::Ledger], look).await.unwrap().unwrap_or_default()
+        let look = |draft: &mut Draft<'_>| draft.read(guess::LEDGER);
+        self.driver.observe(&self.partition(), &[guess::LEDGER.name()], look).await.unwrap().unwrap_or_default()
     }
 
-    /// What the log says, oldest first, without what the account began with.
-    pub(crate) async fn events(&self) -> Vec<EventKind> {
-        let mut events = self.store.events(&self.partition(), None, 100_000).await.unwrap();
-        events.sort_by_key(|(id, _)| *id);
-        events.into_iter().map(|(_, event)| event.kind).filter(|kind| *kind != EventKind::AccountCreated).collect()
+    async fn chain(&self, chain: EventChain) -> Vec<SecurityEvent> {
+        let mut events = self.driver.events(&self.account, chain, None, 100_000).await.unwrap().events;
+        events.reverse();
+        events
     }
 
-    /// All that is stored, to see whether anything was written.
-    pub(crate) async fn revisions(&self) -> Vec<Option<Revision>> {
-        let slots = [Slot::Root, Slot::Factors, Slot::Recovery, Slot::Ledger];
-        let stored = self.store.load(&self.partition(), &slots).await.unwrap();
-        stored.into_iter().map(|stored| stored.map(|stored| stored.revision)).collect()
+    /// Changes and grants, oldest first, without what the account began with.
+    pub(crate) async fn changes(&self) -> Vec<SecurityEvent> {
+        self.chain(EventChain::Changes).await.into_iter().skip(1).collect()
+    }
+
+    /// Their names.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        self.changes().await.iter().map(|event| event.kind().to_owned()).collect()
+    }
+
+    /// Denials, oldest first.
+    pub(crate) async fn denials(&self) -> Vec<SecurityEvent> {
+        self.chain(EventChain::Denials).await
+    }
+
+    /// The denials of one kind.
+    pub(crate) async fn denials_of(&self, kind: &EventKind) -> Vec<SecurityEvent> {
+        self.denials().await.into_iter().filter(|event| event.is(kind)).collect()
+    }
+
+    /// The root's revision, to see whether anything was written.
+    pub(crate) async fn revision(&self) -> Revision {
+        self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap().revision
     }
 }
 
@@ -207,7 +268,6 @@ impl Told {
             Verdict::Refused(refusal) => Self::Refused(refusal.retry_after()),
             Verdict::Malformed => Self::Malformed,
             Verdict::NotEnrolled => Self::NotEnrolled,
-            other => panic!("{other:?}"),
         }
     }
 
@@ -232,19 +292,32 @@ pub(crate) fn code_of(seed: &[u8], at: u64, parameters: Parameters) -> String {
     app.with_step_duration(parameters.step_seconds()).build_noncompliant().generate(at).to_string()
 }
 
-/// A code that no step of three steps around a moment has, for none of the seeds.
-pub(crate) fn wrong(seeds: &[&[u8]], at: u64) -> String {
-    let near = |seed: &&[u8]| (0..7_u64).map(|step| code(seed, at + 90 - step * 30)).collect::<Vec<_>>();
-    let shown: Vec<String> = seeds.iter().flat_map(near).collect();
+/// A code that no step has within so many steps around a moment, for none of the seeds.
+pub(crate) fn unlike(seeds: &[&[u8]], at: u64, steps: u64) -> String {
+    let near = |seed: &&[u8]| {
+        let (first, last) = ((at / 30).saturating_sub(steps), at / 30 + steps);
+        (first..=last).map(|step| code(seed, step * 30)).collect::<Vec<_>>()
+    };
+    let shown: std::collections::BTreeSet<String> = seeds.iter().flat_map(near).collect();
     (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap()
 }
 
-pub(crate) const fn tag(byte: u8) -> DeviceTag {
-    DeviceTag::from_bytes([byte; 16])
+/// A code that no device shows near a moment.
+pub(crate) fn wrong(seeds: &[&[u8]], at: u64) -> String {
+    unlike(seeds, at, 3)
+}
+
+/// A client that presents a credential.
+pub(crate) const fn client(byte: u8) -> Client {
+    Client::credential(tag(byte))
+}
+
+pub(crate) const fn tag(byte: u8) -> ClientTag {
+    ClientTag::from_bytes([byte; 16])
 }
 
 /// The step's own error.
-pub(crate) fn step_error<T>(result: Result<T, TwoFactorError>) -> keywright_store::StepError {
+pub(crate) fn step_error<T>(result: Result<T, TwoFactorError>) -> StepError {
     match result {
         Err(TwoFactorError::Transact(keywright_store::TransactError::Step(error))) => error,
         Err(other) => panic!("{other:?}"),

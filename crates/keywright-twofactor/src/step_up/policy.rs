@@ -1,9 +1,8 @@
 //! Which proofs open which action, and for how long one is remembered.
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use std::collections::BTreeMap;
 
-use crate::Method;
+use crate::outcome::Method;
 
 /// How long a proof opens further actions of its session, in seconds, where a rule remembers at all. Source: NIST SP
 /// 800-63B-4 asks for re-authentication after 15 minutes of rest at its highest level; 15 is also LibrePass's.
@@ -167,7 +166,6 @@ pub enum StepUpPolicyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     fn admits(rule: &Rule, enrolled: &[Method]) -> Vec<Method> {
         rule.admissible(|method| enrolled.contains(&method)).collect()

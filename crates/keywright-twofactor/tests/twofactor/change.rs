@@ -1,13 +1,12 @@
 //! What changes factors takes a proof, and looks in its commit whether that still holds.
 
-use keywright_store::Root;
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Attested, Beginning, CHANGE_FACTORS, Confirming, Leave, Method, Rule, StepUp, StepUpPolicy, TwoFactorError,
+    Attested, Beginning, CHANGE_FACTORS, Confirming, FactorChange, Method, Rule, StepUp, StepUpPolicy, TwoFactorError,
     TwoFactorPolicy, Verdict,
 };
 
-use crate::support::{OTHER, SEED, SESSION, START, World, code};
+use crate::support::{Epoch, OTHER, SEED, SESSION, START, UNKNOWN, World, code};
 
 const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
 
@@ -19,7 +18,7 @@ async fn weak() -> World {
 
 async fn proof(world: &World, action: &str) -> StepUp {
     let typed = code(SEED, world.now());
-    let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, None).await.unwrap();
+    let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, UNKNOWN).await.unwrap();
     world.advance(30);
     let Verdict::Granted(proof) = verdict else { panic!("{verdict:?}") };
     proof
@@ -29,24 +28,24 @@ async fn attested(world: &World, by: Attested) -> StepUp {
     world.service.step_up_attested(&world.account, CHANGE_FACTORS, SESSION, by).await.unwrap().unwrap()
 }
 
-fn first(world: &World) -> Leave {
-    Leave::first_factor(world.account.clone(), SESSION)
+fn first(world: &World) -> FactorChange {
+    FactorChange::first_factor(world.account.clone(), SESSION)
 }
 
 /// Nothing that changes factors happens with this.
-async fn opens_nothing(world: &World, mut leave: impl AsyncFnMut(&World) -> Leave) {
+async fn opens_nothing(world: &World, mut change: impl AsyncFnMut(&World) -> FactorChange) {
     let service = &world.service;
     let before = (service.enrolled(&world.account).await.unwrap(), world.factor_epoch().await);
     let refused = |error| matches!(error, TwoFactorError::NotProven);
-    assert!(refused(service.begin_enrolment(leave(world).await, "new", None).await.unwrap_err()));
-    assert!(refused(service.set_email(leave(world).await, true).await.unwrap_err()));
-    assert!(refused(service.make_recovery(leave(world).await, Liveness::Now).await.unwrap_err()));
+    assert!(refused(service.begin_enrolment(change(world).await, "new", None).await.unwrap_err()));
+    assert!(refused(service.set_email(change(world).await, true).await.unwrap_err()));
+    assert!(refused(service.make_recovery(change(world).await, Liveness::Now, UNKNOWN).await.unwrap_err()));
     let id = before.0.devices.first().map(|device| device.id);
-    if let (Some(id), Leave::StepUp(proof)) = (id, leave(world).await) {
-        assert!(refused(service.remove_device(proof, id).await.unwrap_err()));
+    if let (Some(id), FactorChange::StepUp(proof)) = (id, change(world).await) {
+        assert!(refused(service.remove_device(proof, id, UNKNOWN).await.unwrap_err()));
     }
-    if let Leave::StepUp(proof) = leave(world).await {
-        assert!(refused(service.remove_all(proof).await.unwrap_err()));
+    if let FactorChange::StepUp(proof) = change(world).await {
+        assert!(refused(service.remove_all(proof, UNKNOWN).await.unwrap_err()));
     }
     assert_eq!((service.enrolled(&world.account).await.unwrap(), world.factor_epoch().await), before);
 }
@@ -60,18 +59,21 @@ async fn asvs_7_5_1_a_change_takes_a_proof_of_what_is_enrolled() {
     };
     let seed = pending.secret().expose().to_vec();
     let typed = code(&seed, START);
-    assert!(matches!(service.confirm_enrolment(&world.account, SESSION, &typed).await.unwrap(), Confirming::Active(_)));
+    assert!(matches!(
+        service.confirm_enrolment(&world.account, SESSION, &typed, UNKNOWN).await.unwrap(),
+        Confirming::Active(_)
+    ));
     world.import("other", SEED).await;
     let id = service.enrolled(&world.account).await.unwrap().devices[0].id;
-    let codes = service.make_recovery(proof(&world, CHANGE_FACTORS).await, Liveness::Now).await.unwrap();
+    let codes = service.make_recovery(proof(&world, CHANGE_FACTORS).await, Liveness::Now, UNKNOWN).await.unwrap();
     assert_eq!(codes.iter().count(), 10);
     assert!(service.set_email(proof(&world, CHANGE_FACTORS).await, true).await.unwrap());
-    assert!(service.remove_device(proof(&world, CHANGE_FACTORS).await, id).await.unwrap());
-    assert!(service.remove_all(proof(&world, CHANGE_FACTORS).await).await.unwrap());
+    assert!(service.remove_device(proof(&world, CHANGE_FACTORS).await, id, UNKNOWN).await.unwrap());
+    assert!(service.remove_all(proof(&world, CHANGE_FACTORS).await, UNKNOWN).await.unwrap());
 }
 
 #[tokio::test]
-async fn the_leave_for_a_first_factor_ends_with_the_first_factor() {
+async fn the_authorization_of_a_first_factor_ends_with_the_first_factor() {
     let world = World::new().await;
     let early = first(&world);
     world.import("phone", SEED).await;
@@ -81,7 +83,7 @@ async fn the_leave_for_a_first_factor_ends_with_the_first_factor() {
     assert!(world.service.set_email(first(&world), true).await.unwrap());
     opens_nothing(&world, async |world| first(world)).await;
     let world = World::new().await;
-    let _codes = world.service.make_recovery(first(&world), Liveness::Now).await.unwrap();
+    let _codes = world.service.make_recovery(first(&world), Liveness::Now, UNKNOWN).await.unwrap();
     opens_nothing(&world, async |world| first(world)).await;
 }
 
@@ -107,12 +109,12 @@ async fn a_mailed_code_takes_no_device_away_whatever_the_rule_says() {
 
 #[tokio::test]
 async fn a_proof_from_before_an_epoch_moved_is_void() {
-    for change in [Root::move_credential_epoch, Root::move_factor_epoch] {
+    for change in [Epoch::Credential, Epoch::Factor] {
         let world = World::new().await;
         world.import("phone", SEED).await;
         let held = proof(&world, CHANGE_FACTORS).await;
         world.move_epoch(change).await;
-        assert!(matches!(world.service.remove_all(held).await, Err(TwoFactorError::NotProven)));
+        assert!(matches!(world.service.remove_all(held, UNKNOWN).await, Err(TwoFactorError::NotProven)));
         assert!(world.service.enrolled(&world.account).await.unwrap().has_totp());
     }
 }
@@ -127,5 +129,18 @@ async fn what_was_proven_together_is_not_used_one_after_the_other() {
     assert!(world.service.set_email(two, true).await.unwrap(), "nothing has moved yet");
     let three = proof(&world, CHANGE_FACTORS).await;
     world.import("other", OTHER).await;
-    assert!(matches!(world.service.remove_all(three).await, Err(TwoFactorError::NotProven)));
+    assert!(matches!(world.service.remove_all(three, UNKNOWN).await, Err(TwoFactorError::NotProven)));
+}
+
+/// An authorization is for its own account, also where steps compose.
+#[tokio::test]
+async fn an_authorization_of_another_account_is_not_valid() {
+    let world = World::new().await;
+    let other = keywright_core::AccountId::new("user-2").unwrap();
+    let valid = async |change: &FactorChange| {
+        let look = |draft: &mut keywright_store::Draft<'_>| change.is_valid_in(draft);
+        world.driver.observe(&world.partition(), keywright_twofactor::SLOTS, look).await.unwrap()
+    };
+    assert!(valid(&first(&world)).await);
+    assert!(!valid(&FactorChange::first_factor(other, SESSION)).await);
 }

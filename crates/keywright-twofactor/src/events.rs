@@ -1,0 +1,70 @@
+//! The kinds of events that this crate tells.
+//!
+//! Fields: `device` is a [`DeviceId`](crate::DeviceId), `purpose` and `action` are what the caller named, `remaining` counts
+//! unused recovery codes.
+
+use keywright_core::{EventKind, Severity};
+
+/// The enrolment of a device was begun.
+pub static FACTOR_PENDING: EventKind =
+    EventKind::change("factor_pending", Severity::Info, "the enrolment of an authenticator was begun");
+/// A device was added. Field: `device`.
+pub static FACTOR_ADDED: EventKind = EventKind::change("factor_added", Severity::Notice, "an authenticator was added");
+/// A device took the place of another. Field: `device`.
+pub static FACTOR_REPLACED: EventKind =
+    EventKind::change("factor_replaced", Severity::Notice, "an authenticator was replaced");
+/// A device was removed. Field: `device`.
+pub static FACTOR_REMOVED: EventKind =
+    EventKind::change("factor_removed", Severity::Notice, "an authenticator was removed");
+/// Mailed codes are asked for from now on.
+pub static EMAIL_FACTOR_ON: EventKind =
+    EventKind::change("email_factor_on", Severity::Notice, "mailed codes were switched on");
+/// Mailed codes are no longer asked for.
+pub static EMAIL_FACTOR_OFF: EventKind =
+    EventKind::change("email_factor_off", Severity::Notice, "mailed codes were switched off");
+
+/// A time-based code was accepted. Fields: `device`, `purpose`.
+pub static TOTP_ACCEPTED: EventKind =
+    EventKind::change("totp_accepted", Severity::Info, "a code of an authenticator was accepted");
+/// A code was refused that a device shows at another time: its clock, or the server's, is wrong, or somebody typed an old
+/// code. Fields: `device`, `seconds`, `clock` (`ahead` or `behind`). Told at most once an hour.
+pub static TOTP_OUT_OF_WINDOW: EventKind = EventKind::denial(
+    "totp_out_of_window",
+    "a code of another time was refused: the authenticator's clock may be wrong",
+);
+/// All codes of a device are refused until a moment, because its last used one belongs to a later time: the server's
+/// clock once ran ahead. Remove the device and enrol it anew. Fields: `device`, `until`. Told at most once an hour.
+pub static TOTP_CLOCK_RAN_AHEAD: EventKind = EventKind::denial(
+    "totp_clock_ran_ahead",
+    "an authenticator's codes are refused because its last used one is of a later time",
+);
+
+/// A set of recovery codes was made.
+pub static RECOVERY_CODES_MADE: EventKind =
+    EventKind::change("recovery_codes_made", Severity::Notice, "recovery codes were made");
+/// A set of recovery codes went live; the one before is void.
+pub static RECOVERY_CODES_LIVE: EventKind =
+    EventKind::change("recovery_codes_live", Severity::Notice, "new recovery codes went live; older ones are void");
+/// The recovery codes were removed.
+pub static RECOVERY_CODES_REMOVED: EventKind =
+    EventKind::change("recovery_codes_removed", Severity::Notice, "the recovery codes were removed");
+/// A recovery code was used. Fields: `remaining`, `purpose`.
+pub static RECOVERY_CODE_USED: EventKind =
+    EventKind::change("recovery_code_used", Severity::Notice, "a recovery code was used");
+/// Few recovery codes are left: tell the owner to make new ones. Field: `remaining`.
+pub static RECOVERY_CODES_LOW: EventKind =
+    EventKind::change("recovery_codes_low", Severity::Notice, "few recovery codes are left");
+/// The last recovery code is used.
+pub static RECOVERY_CODES_EXHAUSTED: EventKind =
+    EventKind::change("recovery_codes_exhausted", Severity::Notice, "the last recovery code was used");
+/// A recovery code was used of a set that is older than the last restore: codes that were used since the backup work once
+/// more. Tell the owner to make new ones. Field: `remaining`.
+pub static RECOVERY_CODES_STALE: EventKind = EventKind::change(
+    "recovery_codes_stale",
+    Severity::Notice,
+    "a recovery code from before the last restore was used; codes used since the backup work once more",
+);
+
+/// A session proved itself once more for an action. Field: `action`.
+pub static STEP_UP_GRANTED: EventKind =
+    EventKind::change("step_up_granted", Severity::Info, "a session proved itself once more");

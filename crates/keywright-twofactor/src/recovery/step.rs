@@ -1,0 +1,210 @@
+//! The transitions of recovery codes.
+
+use keywright_core::{Attempt, Client, Event, Refusal};
+use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::{Draft, StepError, Tentative};
+
+use super::code::{Canonical, Liveness};
+use super::error::ImportError;
+use super::set::{CodeSet, Matched, RecoveryCodes};
+use super::state::{Pending, RECOVERY, Recovery};
+use crate::events;
+use crate::outcome::{Denial, Method, Proven, Verdict};
+use crate::policy::TwoFactorPolicy;
+use crate::step::{TwoFactorSteps, move_epochs};
+
+/// Unused codes from which on each use asks the owner to make new ones (`security.md` § 5: the last three).
+pub const LOW: u8 = 3;
+
+/// Recovery codes.
+impl TwoFactorSteps {
+    /// Makes a set of recovery codes, to be shown once.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is made.
+    pub fn make_recovery_in(
+        &self,
+        draft: &mut Draft<'_>,
+        liveness: Liveness,
+        client: Client,
+    ) -> Result<Tentative<RecoveryCodes>, StepError> {
+        let mut recovery = Recovery::read(draft)?;
+        let (set, codes) = CodeSet::make(draft.entropy(), self.policy.recovery, draft.now())?;
+        draft.event(&events::RECOVERY_CODES_MADE);
+        match liveness {
+            Liveness::Now => go_live(draft, &self.policy, recovery, set, client)?,
+            Liveness::OnAcknowledgement => {
+                let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(self.policy.pending_seconds));
+                recovery.pending = Some(Pending { set, epochs, expires });
+                recovery.put(draft)?;
+            }
+        }
+        Ok(draft.tentative(codes))
+    }
+
+    /// Notes that the owner has kept the codes: the pending set goes live, the one before is void. Returns false if none
+    /// waits, or if what waits is void or waited longer than the policy's
+    /// [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds); then the one before stays live.
+    ///
+    /// # Errors
+    /// [`StepError`]; the set still waits.
+    pub fn acknowledge_recovery_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
+        let mut recovery = Recovery::read(draft)?;
+        let Some(pending) = recovery.pending.take() else { return Ok(false) };
+        if !pending.is_live(draft)? {
+            return Ok(false);
+        }
+        go_live(draft, &self.policy, recovery, pending.set, client)?;
+        Ok(true)
+    }
+
+    /// Takes over codes of the policy's kind that were made elsewhere, all unused, live at once: for seeding. They replace
+    /// what the account has.
+    ///
+    /// # Errors
+    /// [`ImportError`]; nothing is taken over.
+    pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
+        let set = CodeSet::import(draft.entropy(), self.policy.recovery, draft.now(), codes)?;
+        let recovery = Recovery::read(draft)?;
+        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+    }
+
+    /// The same, from the form in which Rocket.Chat stores its codes: lower-case hex SHA-256 each. For a host that moves its
+    /// accounts here.
+    ///
+    /// # Errors
+    /// [`ImportError`]; nothing is taken over.
+    pub fn import_recovery_digests_in(&self, draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
+        let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
+        let recovery = Recovery::read(draft)?;
+        Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
+    }
+
+    /// Removes the live set and what waits. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is removed.
+    pub fn remove_recovery_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
+        remove(draft, &self.policy, client)
+    }
+
+    /// Judges a recovery code; a right one is spent.
+    ///
+    /// A wait is said before the code is compared; a text that is no code of the live set's kind is
+    /// [`Verdict::Malformed`] at any time, and an account without a live set is [`Verdict::NotEnrolled`]: neither writes
+    /// anything.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged and nothing spent.
+    pub fn verify_recovery_in(
+        &self,
+        draft: &mut Draft<'_>,
+        code: &str,
+        purpose: &str,
+        client: Client,
+    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+        let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+        let mut recovery = Recovery::read(draft)?;
+        let generation = recovery.generation;
+        let Some(live) = &mut recovery.live else { return Ok(Verdict::NotEnrolled) };
+        let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(Verdict::Malformed) };
+        let secret = RECOVERY.with_strength(live.preset().strength());
+        let outcome = guess::check(draft, &Attempt::new(secret, generation, client), |_| {
+            Ok(match live.look(&typed)? {
+                Matched::Unused(code) => Comparison::Right(code),
+                Matched::Used => Comparison::Replayed,
+                Matched::Wrong | Matched::Malformed => Comparison::Wrong,
+            })
+        })?;
+        let spend = match outcome {
+            AttemptOutcome::Right(spend) => spend,
+            AttemptOutcome::Wrong(charge) => return Ok(Verdict::Denied(Denial { charge: Some(charge) })),
+            AttemptOutcome::Replayed => return Ok(Verdict::Denied(Denial { charge: None })),
+            AttemptOutcome::Refused(refusal) => return Ok(Verdict::Refused(refusal)),
+        };
+        live.spend(spend);
+        let (remaining, made) = (live.remaining(), live.made);
+        recovery.put(draft)?;
+        draft.event(Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose));
+        if remaining == 0 {
+            draft.event(&events::RECOVERY_CODES_EXHAUSTED);
+        } else if remaining <= LOW {
+            draft.event(Event::new(&events::RECOVERY_CODES_LOW).with("remaining", remaining));
+        }
+        if made < draft.keyring().fence() {
+            draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
+        }
+        Ok(Verdict::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.into()))))
+    }
+
+    /// Returns what a recovery code would be refused with now, by a mere look that changes nothing. `None` also if the
+    /// account has no live set.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn recovery_refusal_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
+        match attempt(draft, client)? {
+            Some(attempt) => guess::peek_refusal(draft, &attempt),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns what every recovery code is refused with now, to be answered before one is looked at. Unlike
+    /// [`recovery_refusal_in`](Self::recovery_refusal_in) it settles a moment from the future, once, after the clock went
+    /// back.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn recovery_refused_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
+        match attempt(draft, client)? {
+            Some(attempt) => guess::refuse(draft, &attempt),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The live set, if there is one.
+pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<CodeSet>, StepError> {
+    Ok(Recovery::read(draft)?.live)
+}
+
+/// A guess of a client at the live set; `None` without one.
+pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
+    let recovery = Recovery::read(draft)?;
+    let secret = recovery.live.map(|live| RECOVERY.with_strength(live.preset().strength()));
+    Ok(secret.map(|secret| Attempt::new(secret, recovery.generation, client)))
+}
+
+/// Removes the live set and what waits. The guesses were at secrets that are gone.
+pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Client) -> Result<bool, StepError> {
+    let mut recovery = Recovery::read(draft)?;
+    let (live, pending) = (recovery.live.take(), recovery.pending.take());
+    if live.is_none() && pending.is_none() {
+        return Ok(false);
+    }
+    if live.is_some() {
+        recovery.renew(draft, client)?;
+    }
+    recovery.put(draft)?;
+    move_epochs(draft, policy)?;
+    draft.event(&events::RECOVERY_CODES_REMOVED);
+    Ok(true)
+}
+
+/// The set takes the place of all the account has. What was guessed was another's codes: a limit that outlived them would
+/// shut out whoever holds the new ones.
+fn go_live(
+    draft: &mut Draft<'_>,
+    policy: &TwoFactorPolicy,
+    mut recovery: Recovery,
+    set: CodeSet,
+    client: Client,
+) -> Result<(), StepError> {
+    recovery.renew(draft, client)?;
+    recovery.live = Some(set);
+    recovery.pending = None;
+    recovery.put(draft)?;
+    move_epochs(draft, policy)?;
+    draft.event(&events::RECOVERY_CODES_LIVE);
+    Ok(())
+}

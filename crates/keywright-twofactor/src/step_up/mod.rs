@@ -1,0 +1,13 @@
+//! Step-up: proving oneself once more, for an action or for a while, and what authorizes a change of factors.
+
+mod grant;
+pub(crate) mod policy;
+mod proof;
+mod state;
+mod steps;
+
+pub use grant::{CHANGE_FACTORS, FactorChange};
+pub use policy::{Rule, StepUpPolicy, StepUpPolicyError};
+pub use proof::{ADMIT_CLIENT, Attested, Demand, StepUp};
+pub(crate) use state::STEP_UPS;
+pub use steps::StepUps;

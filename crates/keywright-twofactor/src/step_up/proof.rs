@@ -1,0 +1,129 @@
+//! The proof that a step-up leads to.
+
+use std::fmt;
+
+use keywright_core::AccountId;
+use keywright_store::{Epochs, Receipt, Release, WrongReceipt};
+
+use crate::outcome::Method;
+
+/// The action that a [`StepUp`] must be for to let another client of the account in, whose guesses are refused because of
+/// the failures of others.
+pub const ADMIT_CLIENT: &str = "guesses.admit";
+
+/// The proof that a session of an account proved itself once more for an action. Only a commit makes one.
+///
+/// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account,
+/// action and session **from it**:
+///
+/// ```
+/// # use keywright_twofactor::StepUp;
+/// fn make_new_recovery_codes(proof: StepUp) {
+///     let account = proof.account();
+///     // …
+/// # let _ = account;
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use keywright_twofactor::StepUp;
+/// fn twice(proof: StepUp) -> [StepUp; 2] {
+///     [proof.clone(), proof] // no such method
+/// }
+/// ```
+#[must_use = "a proof that nobody takes opens nothing"]
+pub struct StepUp {
+    pub(super) account: AccountId,
+    pub(super) action: String,
+    pub(super) session: Vec<u8>,
+    pub(super) method: Method,
+    pub(super) remembered: bool,
+    pub(super) epochs: Epochs,
+}
+
+impl StepUp {
+    /// In which epochs it was made: a difference voids it for what changes factors.
+    pub(crate) const fn epochs(&self) -> Epochs {
+        self.epochs
+    }
+
+    /// The account.
+    #[must_use]
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The action that it is for.
+    #[must_use]
+    pub fn action(&self) -> &str {
+        &self.action
+    }
+
+    /// The session that proved itself.
+    #[must_use]
+    pub fn session(&self) -> &[u8] {
+        &self.session
+    }
+
+    /// The factor that was shown.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Whether an earlier proof of the session's window opened it.
+    #[must_use]
+    pub const fn was_remembered(&self) -> bool {
+        self.remembered
+    }
+}
+
+impl fmt::Debug for StepUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StepUp({})", self.action)
+    }
+}
+
+/// What an action demands of a session now.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum Demand<S> {
+    /// Nothing: a proof of the session's window still opens it.
+    Remembered(S),
+    /// Any of these methods, strongest first; no other opens it.
+    Ask(Vec<Method>),
+    /// The account has none of the methods that the rule names. Whether that opens the action is the host's decision,
+    /// and "no" is the safe one.
+    NothingEnrolled,
+}
+
+impl<S: Release> Release for Demand<S> {
+    type Released = Demand<S::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Remembered(proof) => Demand::Remembered(proof.release(receipt)?),
+            Self::Ask(methods) => Demand::Ask(methods),
+            Self::NothingEnrolled => Demand::NothingEnrolled,
+        })
+    }
+}
+
+/// What the host itself has checked, for [`StepUps::attest_in`](crate::StepUps::attest_in).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attested {
+    /// The login password.
+    Password,
+    /// A mailed code.
+    Mailed,
+}
+
+impl From<Attested> for Method {
+    fn from(attested: Attested) -> Self {
+        match attested {
+            Attested::Password => Self::Password,
+            Attested::Mailed => Self::Mailed,
+        }
+    }
+}

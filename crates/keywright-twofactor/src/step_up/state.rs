@@ -1,0 +1,170 @@
+//! What a session has proven lately: one record per session.
+
+use keywright_core::UnixSeconds;
+use keywright_store::slot::Expiring;
+use keywright_store::{Draft, Epochs, Record, Slot, SlotFamily, SlotName, StepError};
+use serde::{Deserialize, Serialize};
+
+use super::policy::{MAX_FRESH_SECONDS, METHODS};
+use crate::outcome::Method;
+use crate::session::session_digest;
+
+/// The sessions of an account that are remembered at once: those that proved themselves in the last hour, and a day's that
+/// are not swept yet. One more takes the place of a void one, else of the one that proved itself longest ago, which then
+/// has to do so once more.
+pub(crate) const MAX_STEP_UPS: u16 = 16;
+
+/// The windows of sessions, by a digest of the session.
+pub(crate) const STEP_UPS: SlotFamily<Window, Expiring> = SlotFamily::expiring("step-up", MAX_STEP_UPS);
+
+/// Label of the digest that names a session's window.
+const SESSION_LABEL: &[u8] = b"keywright/v1/stepup";
+
+/// What one session has proven lately.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
+pub(crate) struct Window {
+    /// At most one time for a method.
+    proven: Vec<(Method, UnixSeconds)>,
+    epochs: Epochs,
+}
+
+impl Record for Window {
+    const SCHEMA: u16 = 1;
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    proven: Vec<(Method, UnixSeconds)>,
+    epochs: Epochs,
+}
+
+/// A stored form that this crate cannot have written.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored step-up window is out of bounds")]
+struct OutOfBounds;
+
+impl TryFrom<Stored> for Window {
+    type Error = OutOfBounds;
+    fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
+        let Stored { proven, epochs } = stored;
+        let times = |method: Method| proven.iter().filter(|(one, _)| *one == method).count();
+        let bounded = (1..=METHODS.len()).contains(&proven.len()) && METHODS.into_iter().all(|one| times(one) <= 1);
+        if bounded { Ok(Self { proven, epochs }) } else { Err(OutOfBounds) }
+    }
+}
+
+impl Window {
+    /// The slot of a session's window.
+    pub(super) fn slot(session: &[u8]) -> Result<Slot<Self, Expiring>, StepError> {
+        let digest = session_digest(SESSION_LABEL, session)?;
+        Ok(STEP_UPS.at(digest.first_chunk().copied().unwrap_or_default()))
+    }
+
+    /// The session's window, without what is void: of other epochs, from the future, or older than the fence.
+    pub(super) fn live(draft: &mut Draft<'_>, slot: Slot<Self, Expiring>) -> Result<Option<Self>, StepError> {
+        let Some(mut window) = draft.read(slot)? else { return Ok(None) };
+        if window.epochs != draft.root()?.epochs() {
+            return Ok(None);
+        }
+        let (now, fence) = (draft.now(), draft.keyring().fence());
+        window.proven.retain(|(_, at)| *at <= now && *at >= fence);
+        Ok(Some(window))
+    }
+
+    /// Whether a method was proven less than so many seconds ago.
+    pub(super) fn has_fresh(&self, method: Method, now: UnixSeconds, seconds: u64) -> bool {
+        // A time in the future is not fresh: the clock went back, and its age is not known.
+        self.proven.iter().any(|(one, at)| *one == method && *at <= now && now.since(*at) < seconds)
+    }
+
+    /// Notes that a session has proven a method now.
+    pub(super) fn remember(draft: &mut Draft<'_>, slot: Slot<Self, Expiring>, method: Method) -> Result<(), StepError> {
+        let (now, epochs) = (draft.now(), draft.root()?.epochs());
+        let mut proven = Self::live(draft, slot)?.map_or_else(Vec::new, |window| window.proven);
+        proven.retain(|(one, _)| *one != method);
+        proven.push((method, now));
+        make_room(draft, slot.name())?;
+        draft.put_until(slot, &Self { proven, epochs }, now.plus(MAX_FRESH_SECONDS))
+    }
+
+    /// When the session proved itself last.
+    fn last(&self) -> UnixSeconds {
+        self.proven.iter().map(|(_, at)| *at).max().unwrap_or(UnixSeconds::EPOCH)
+    }
+}
+
+/// Evicts a window, if there is none for `slot` and no room for one more.
+fn make_room(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
+    let ids = draft.ids(&STEP_UPS);
+    if ids.len() < usize::from(MAX_STEP_UPS) || slot.id().is_some_and(|id| ids.contains(&id)) {
+        return Ok(());
+    }
+    let names: Vec<SlotName> = ids.iter().map(|id| STEP_UPS.at(*id).name()).collect();
+    draft.require(&names)?;
+    let mut oldest: Option<(UnixSeconds, Slot<Window, Expiring>)> = None;
+    for slot in ids.into_iter().map(|id| STEP_UPS.at(id)) {
+        // A void one is as old as can be; one from the future will never count.
+        let last = Window::live(draft, slot)?.map_or(UnixSeconds::EPOCH, |window| window.last());
+        if oldest.is_none_or(|(moment, _)| last < moment) {
+            oldest = Some((last, slot));
+        }
+    }
+    oldest.map_or(Ok(()), |(_, slot)| draft.delete(slot))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn window(methods: &[Method]) -> Vec<u8> {
+        // Epochs come from a stored root: nothing else makes them.
+        let epochs = postcard::from_bytes(&[1, 1]).unwrap();
+        let proven = methods.iter().map(|method| (*method, UnixSeconds::MAX)).collect();
+        postcard::to_allocvec(&Window { proven, epochs }).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_have_been_written_is_an_error() {
+        let body = window(&METHODS);
+        let back = Window::decode(1, &body).unwrap();
+        assert_eq!(postcard::to_allocvec(&back).unwrap(), body);
+        assert!(Window::decode(2, &body).is_err());
+        assert!(Window::decode(1, &window(&[])).is_err());
+        assert!(Window::decode(1, &window(&[Method::Totp, Method::Totp])).is_err());
+        assert!(Window::decode(1, &window(&[Method::Totp; 5])).is_err());
+    }
+
+    #[test]
+    fn a_time_in_the_future_is_not_fresh() {
+        let epochs = postcard::from_bytes(&[1, 1]).unwrap();
+        let now = UnixSeconds::EPOCH.plus(1_000_000);
+        for (at, fresh) in [
+            (now, true),
+            (now.minus(59), true),
+            (now.minus(60), false),
+            (now.plus(1), false),
+            (UnixSeconds::MAX, false),
+        ] {
+            let window = Window { proven: vec![(Method::Totp, at)], epochs };
+            assert_eq!(window.has_fresh(Method::Totp, now, 60), fresh, "{at}");
+            assert!(!window.has_fresh(Method::Recovery, now, 60));
+        }
+    }
+
+    #[test]
+    fn sessions_have_slots_of_their_own() {
+        let name = |session: &[u8]| Window::slot(session).map(|slot| slot.name());
+        assert_ne!(name(b"a"), name(b"b"));
+        assert_eq!(name(&[7; 64]), name(&[7; 64]));
+        assert!(name(b"").is_err() && name(&[7; 65]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_stored_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Window::decode(1, &bytes);
+        }
+    }
+}

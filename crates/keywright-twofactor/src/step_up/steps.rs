@@ -1,0 +1,186 @@
+//! The transitions of step-up.
+
+use keywright_core::Event;
+use keywright_store::{Draft, SlotName, StepError, Tentative};
+
+use super::policy::{Rule, StepUpPolicy, is_name};
+use super::proof::{Attested, Demand, StepUp};
+use super::state::Window;
+use crate::events;
+use crate::outcome::{Method, Proven};
+use crate::recovery;
+use crate::state::Factors;
+
+/// The pure transitions of step-up, with a policy. [`TwoFactorSteps`](crate::TwoFactorSteps) joins them with the codes.
+///
+/// In all of them `action` is a name of 1 to 64 printable ASCII characters and `session` an opaque identity of 1 to
+/// [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by. Others are [`StepError::Misuse`].
+#[derive(Debug, Clone, Default)]
+pub struct StepUps {
+    policy: StepUpPolicy,
+}
+
+impl StepUps {
+    /// Steps under a policy.
+    #[must_use]
+    pub const fn new(policy: StepUpPolicy) -> Self {
+        Self { policy }
+    }
+
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &StepUpPolicy {
+        &self.policy
+    }
+
+    /// Returns the slot of a session's window, to name to the driver.
+    ///
+    /// # Errors
+    /// [`StepError::Misuse`] for a session of another length.
+    pub fn slot(session: &[u8]) -> Result<SlotName, StepError> {
+        Window::slot(session).map(|slot| slot.name())
+    }
+
+    /// Returns what an action demands now. `password` says whether the account has a login password that the host can check.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is opened.
+    pub fn demand_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        password: bool,
+    ) -> Result<Demand<Tentative<StepUp>>, StepError> {
+        let rule = self.rule(action)?;
+        let slot = Window::slot(session)?;
+        let methods = admissible(draft, rule, password.then_some(Method::Password))?;
+        if methods.is_empty() {
+            return Ok(Demand::NothingEnrolled);
+        }
+        if let Some(seconds) = rule.fresh_seconds()
+            && let Some(window) = Window::live(draft, slot)?
+        {
+            let now = draft.now();
+            if let Some(method) = methods.iter().copied().find(|method| window.has_fresh(*method, now, seconds)) {
+                return Ok(Demand::Remembered(proof(draft, action, session, method, true)?));
+            }
+        }
+        Ok(Demand::Ask(methods))
+    }
+
+    /// Whether a method opens an action for this account. Ask before a code is looked at: one that opens nothing should
+    /// not be spent.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn permits_in(&self, draft: &mut Draft<'_>, action: &str, method: Method) -> Result<bool, StepError> {
+        let rule = self.rule(action)?;
+        // Who comes with the password has one.
+        let password = Some(Method::Password).filter(|_| method == Method::Password);
+        Ok(admissible(draft, rule, password)?.contains(&method))
+    }
+
+    /// Turns a factor that was proven in this draft into a step-up, one for one. `None` if its method does not open the action. The
+    /// code must have been verified with the action's name as its purpose.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is opened. [`StepError::Misuse`] for a code of another purpose.
+    pub fn grant_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        proven: Tentative<Proven>,
+    ) -> Result<Option<Tentative<StepUp>>, StepError> {
+        let factor = proven.peek(draft)?;
+        if factor.purpose() != action {
+            return Err(StepError::Misuse("a code was verified for another purpose than this action"));
+        }
+        let method = factor.method();
+        // What was proven in this draft was enrolled: the last recovery code is spent by now.
+        self.open(draft, action, session, method, Some(method))
+    }
+
+    /// The same for what the host has checked: a password, or a mailed code that was confirmed. Call it only when that
+    /// was right. `None` if its method does not open the action: a password never replaces an enrolled factor.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is opened.
+    pub fn attest_in(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        attested: Attested,
+    ) -> Result<Option<Tentative<StepUp>>, StepError> {
+        let method = attested.into();
+        let in_hand = Some(method).filter(|_| attested == Attested::Password);
+        self.open(draft, action, session, method, in_hand)
+    }
+
+    /// Ends a session's window: at log-out, or when the session's id changes.
+    ///
+    /// # Errors
+    /// [`StepError`]; the window stays.
+    pub fn forget_in(&self, draft: &mut Draft<'_>, session: &[u8]) -> Result<bool, StepError> {
+        let slot = Window::slot(session)?;
+        let there = draft.read(slot)?.is_some();
+        if there {
+            draft.delete(slot)?;
+        }
+        Ok(there)
+    }
+
+    fn open(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &str,
+        session: &[u8],
+        method: Method,
+        in_hand: Option<Method>,
+    ) -> Result<Option<Tentative<StepUp>>, StepError> {
+        let (rule, slot) = (self.rule(action)?, Window::slot(session)?);
+        if !admissible(draft, rule, in_hand)?.contains(&method) {
+            return Ok(None);
+        }
+        if rule.fresh_seconds().is_some() {
+            Window::remember(draft, slot, method)?;
+        }
+        draft.event(Event::new(&events::STEP_UP_GRANTED).with("action", action));
+        proof(draft, action, session, method, false).map(Some)
+    }
+
+    fn rule(&self, action: &str) -> Result<&Rule, StepError> {
+        if !is_name(action) {
+            return Err(StepError::Misuse("an action's name has 1 to 64 printable ASCII characters"));
+        }
+        Ok(self.policy.rule_of(action))
+    }
+}
+
+/// The methods that open an action for the draft's account, strongest first. `in_hand` counts as enrolled.
+fn admissible(draft: &mut Draft<'_>, rule: &Rule, in_hand: Option<Method>) -> Result<Vec<Method>, StepError> {
+    let factors = Factors::read(draft)?;
+    let recovery = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);
+    let enrolled = |method| match method {
+        Method::Totp => !factors.devices.is_empty(),
+        Method::Recovery => recovery,
+        Method::Mailed => factors.email,
+        Method::Password => false,
+    };
+    Ok(rule.admissible(|method| enrolled(method) || in_hand == Some(method)).collect())
+}
+
+fn proof(
+    draft: &mut Draft<'_>,
+    action: &str,
+    session: &[u8],
+    method: Method,
+    remembered: bool,
+) -> Result<Tentative<StepUp>, StepError> {
+    let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+    let epochs = draft.root()?.epochs();
+    let proof = StepUp { account, action: action.into(), session: session.to_vec(), method, remembered, epochs };
+    Ok(draft.tentative(proof))
+}

@@ -1,0 +1,315 @@
+//! How devices come and go.
+
+use keywright_core::{Client, Event, EventKind};
+use keywright_store::{Draft, StepError, Tentative};
+
+use super::active::{MatchContext, is_name, seconds_off};
+use super::code::{TotpVerifier, TypedCode};
+use super::device::{DeviceId, ImportedDevice, PendingDevice};
+use super::parameters::Parameters;
+use super::secret::TotpSecret;
+use crate::events;
+use crate::outcome::{Beginning, ClockOffset, Confirming, DeviceFault, DeviceImport, Enrolling};
+use crate::policy::{ENROLMENT_DRIFT_SECONDS, ENROLMENT_TRIES};
+use crate::recovery;
+use crate::session::session_digest;
+use crate::state::{Factors, Pending};
+use crate::step::{TwoFactorSteps, move_epochs};
+
+/// Label of the digest that names the session which began an enrolment.
+const SESSION_LABEL: &[u8] = b"keywright/v1/twofactor.enrolment";
+
+/// How an enrolling code compares with its own device.
+enum Comparison {
+    /// It is right, and this is the step after it.
+    Right {
+        after: u64,
+    },
+    /// It is right and spent.
+    Spent,
+    ClockOff(ClockOffset),
+    Wrong,
+}
+
+/// Devices.
+impl TwoFactorSteps {
+    /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
+    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
+    ///
+    /// `session` is the opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller
+    /// by. Only it can confirm, and only until an epoch moves.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is pending that was not before.
+    pub fn begin_enrolment_in(
+        &self,
+        draft: &mut Draft<'_>,
+        session: &[u8],
+        name: &str,
+        replaces: Option<DeviceId>,
+    ) -> Result<Beginning<Tentative<PendingDevice>>, StepError> {
+        let session = session_digest(SESSION_LABEL, session)?;
+        let mut factors = Factors::read(draft)?;
+        if !is_name(name) {
+            return Ok(Beginning::BadName);
+        }
+        match replaces {
+            Some(id) if factors.device(id).is_none() => return Ok(Beginning::UnknownDevice),
+            None if factors.devices.len() >= self.policy.devices => return Ok(Beginning::TooManyDevices),
+            _ => {}
+        }
+        let secret = TotpSecret::random(draft.entropy())?;
+        let (made, epochs, parameters) = (draft.now(), draft.root()?.epochs(), self.policy.parameters);
+        // Told once for as long as one is pending: beginning over and over does not fill the log.
+        let was_pending = match &factors.pending {
+            Some(pending) => pending.is_live(draft)?,
+            None => false,
+        };
+        let expires = made.plus(self.policy.pending_seconds);
+        let shown = PendingDevice { secret: secret.duplicate(), parameters, expires };
+        factors.pending =
+            Some(Pending { name: name.into(), replaces, session, secret, parameters, made, expires, epochs, wrong: 0 });
+        factors.put(draft)?;
+        if !was_pending {
+            draft.event(&events::FACTOR_PENDING);
+        }
+        Ok(Beginning::Begun(draft.tentative(shown)))
+    }
+
+    /// Judges the enrolling code. It is never charged; a right one makes the device active and spends its step. In
+    /// another session than the one that began, nothing is pending.
+    ///
+    /// The window is that of every later use, so the next code of a device that enrols is accepted. `client` becomes known
+    /// to the guess ledger if no earlier device is left.
+    ///
+    /// # Errors
+    /// [`StepError`]; the enrolment stays pending.
+    pub fn confirm_enrolment_in(
+        &self,
+        draft: &mut Draft<'_>,
+        session: &[u8],
+        code: &str,
+        client: Client,
+    ) -> Result<Confirming, StepError> {
+        let session = session_digest(SESSION_LABEL, session)?;
+        let mut factors = Factors::read(draft)?;
+        let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
+            return Ok(Confirming::NonePending);
+        };
+        if !pending.is_live(draft)? {
+            // Its secret is of no more use to anybody. Only the first attempt writes.
+            factors.put(draft)?;
+            return Ok(Confirming::NonePending);
+        }
+        let parameters = pending.parameters;
+        let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
+            return Ok(Confirming::Malformed);
+        };
+        let context = MatchContext::of_enrolment(draft, &self.policy);
+        let after = match compare(&pending.secret, &parameters, &typed, &context, 0) {
+            Comparison::Right { after } => after,
+            other => {
+                // Whoever enrols was shown the secret and needs no guesses: few are enough.
+                pending.wrong = pending.wrong.saturating_add(1);
+                factors.pending = Some(pending).filter(|pending| pending.wrong < ENROLMENT_TRIES);
+                factors.put(draft)?;
+                return Ok(match other {
+                    Comparison::ClockOff(offset) => Confirming::ClockOff(offset),
+                    _ => Confirming::Wrong,
+                });
+            }
+        };
+        let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
+        if factors.devices.len() >= self.policy.devices {
+            return Ok(Confirming::TooManyDevices);
+        }
+        if factors.devices.is_empty() {
+            factors.renew(draft, client)?;
+        }
+        // The code may be one of other devices too: spent is spent.
+        let matches = factors.compare(&typed, &context);
+        factors.advance(&matches, &context);
+        let id = factors.new_id(draft)?;
+        factors.add(id, pending.name, pending.secret, parameters, context.now, after);
+        factors.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
+        Ok(Confirming::Active(id))
+    }
+
+    /// Adds an active device with a secret from elsewhere: for seeding. Codes of its secret that were spent here before
+    /// stay spent, also if the device was removed since. Seed an account once: after an erase nothing is remembered.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is added.
+    pub fn import_device_in(&self, draft: &mut Draft<'_>, device: &ImportedDevice) -> Result<DeviceImport, StepError> {
+        let mut factors = Factors::read(draft)?;
+        let parameters = device.parameters.unwrap_or(self.policy.parameters);
+        let fault = self.fault(draft, device, &parameters).or_else(|| {
+            if factors.devices.len() >= self.policy.devices {
+                Some(DeviceFault::TooManyDevices)
+            } else if factors.clashes(&device.secret, &parameters) {
+                // One that is being enrolled cannot clash: its secret is drawn, and an import voids the enrolment.
+                Some(DeviceFault::OtherParameters)
+            } else {
+                None
+            }
+        });
+        if let Some(fault) = fault {
+            return Ok(DeviceImport::NotTaken(fault));
+        }
+        if factors.devices.is_empty() {
+            factors.renew(draft, Client::unknown())?;
+        }
+        let id = factors.new_id(draft)?;
+        let (name, secret, now) = (device.name.clone(), device.secret.duplicate(), draft.now());
+        factors.add(id, name, secret, parameters, now, device.next);
+        factors.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        told(draft, &events::FACTOR_ADDED, id);
+        Ok(DeviceImport::Imported(id))
+    }
+
+    /// Puts a device of a secret that the client brings in the place of all others, in one step: a code of the new device
+    /// proves it and is spent for every purpose. For wires on which the client draws the secret (LibrePass). The recovery
+    /// codes stay: make new ones in the same draft.
+    ///
+    /// The code is not charged, for whoever brings a secret has nothing to guess. `client` is known to the guess ledger
+    /// from the start.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing changed.
+    pub fn enrol_in(
+        &self,
+        draft: &mut Draft<'_>,
+        device: &ImportedDevice,
+        code: &str,
+        client: Client,
+    ) -> Result<Enrolling, StepError> {
+        let parameters = device.parameters.unwrap_or(self.policy.parameters);
+        if let Some(fault) = self.fault(draft, device, &parameters) {
+            return Ok(Enrolling::NotTaken(fault));
+        }
+        let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
+            return Ok(Enrolling::Malformed);
+        };
+        let mut factors = Factors::read(draft)?;
+        let context = MatchContext::of_enrolment(draft, &self.policy);
+        let next = device.next.max(factors.first_unspent(&device.secret, &parameters));
+        let after = match compare(&device.secret, &parameters, &typed, &context, next) {
+            Comparison::Right { after } => after,
+            Comparison::Spent => return Ok(Enrolling::Spent),
+            Comparison::ClockOff(offset) => return Ok(Enrolling::ClockOff(offset)),
+            Comparison::Wrong => return Ok(Enrolling::Wrong),
+        };
+        // The old devices may show the code too (the same secret once more): spent is spent.
+        let matches = factors.compare(&typed, &context);
+        factors.advance(&matches, &context);
+        let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
+        let replaced = !ids.is_empty();
+        for id in ids {
+            factors.remove(id);
+        }
+        factors.pending = None;
+        factors.renew(draft, client)?;
+        let id = factors.new_id(draft)?;
+        factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, context.now, after);
+        factors.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
+        Ok(Enrolling::Active(id))
+    }
+
+    /// Removes a device. The last one takes the recovery codes with it. Returns whether it was there.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is removed.
+    pub fn remove_device_in(&self, draft: &mut Draft<'_>, device: DeviceId, client: Client) -> Result<bool, StepError> {
+        let mut factors = Factors::read(draft)?;
+        if !factors.remove(device) {
+            return Ok(false);
+        }
+        told(draft, &events::FACTOR_REMOVED, device);
+        self.finish_removal(draft, factors, client)?;
+        Ok(true)
+    }
+
+    /// Removes all devices, an enrolment that is pending, and the recovery codes. The switch of mailed codes stays. Returns
+    /// whether there was anything.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is removed.
+    pub fn remove_all_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
+        let mut factors = Factors::read(draft)?;
+        let pending = factors.pending.take().is_some();
+        let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
+        for id in &ids {
+            factors.remove(*id);
+            told(draft, &events::FACTOR_REMOVED, *id);
+        }
+        if ids.is_empty() {
+            if pending {
+                factors.put(draft)?;
+            }
+            return Ok(recovery::step::remove(draft, &self.policy, client)? || pending);
+        }
+        self.finish_removal(draft, factors, client)?;
+        Ok(true)
+    }
+
+    /// A device went.
+    fn finish_removal(&self, draft: &mut Draft<'_>, mut factors: Factors, client: Client) -> Result<(), StepError> {
+        let last = factors.devices.is_empty();
+        if last {
+            // The guesses were at secrets that are gone; a limit that outlived them would shut out the next one's owner.
+            factors.renew(draft, client)?;
+        }
+        factors.put(draft)?;
+        move_epochs(draft, &self.policy)?;
+        if last {
+            recovery::step::remove(draft, &self.policy, client)?;
+        }
+        Ok(())
+    }
+
+    /// Why the policy does not take a device, whatever else the account has.
+    fn fault(&self, draft: &Draft<'_>, device: &ImportedDevice, parameters: &Parameters) -> Option<DeviceFault> {
+        if !is_name(&device.name) {
+            Some(DeviceFault::Name)
+        } else if !self.policy.takes(&device.secret) {
+            Some(DeviceFault::ShortSecret)
+        } else if self.policy.guards(parameters, draft.ledger_policy()).is_err() {
+            Some(DeviceFault::Guessable)
+        } else {
+            None
+        }
+    }
+}
+
+/// Compares an enrolling code with its own device, whose first step that is not spent is `next`.
+fn compare(
+    secret: &TotpSecret,
+    parameters: &Parameters,
+    typed: &TypedCode,
+    context: &MatchContext,
+    next: u64,
+) -> Comparison {
+    let present = parameters.step_at(context.now);
+    let next = next.max(context.after_fence(parameters));
+    let found = TotpVerifier::by_totp_rs(secret, *parameters).judge(typed, present, context.window, next);
+    if bool::from(found.fresh) {
+        return Comparison::Right { after: found.after };
+    }
+    if found.after != 0 {
+        return Comparison::Spent;
+    }
+    let codes = TotpVerifier::new(secret, *parameters);
+    match seconds_off(&codes, parameters, typed, context, ENROLMENT_DRIFT_SECONDS) {
+        Some(seconds) => Comparison::ClockOff(ClockOffset { seconds }),
+        None => Comparison::Wrong,
+    }
+}
+
+fn told(draft: &mut Draft<'_>, kind: &'static EventKind, device: DeviceId) {
+    draft.event(Event::new(kind).with("device", device.to_string().as_str()));
+}

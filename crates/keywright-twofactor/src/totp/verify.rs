@@ -1,0 +1,145 @@
+//! Judging time-based codes, and the ways in when guesses at them are refused.
+
+use keywright_core::{Attempt, Client, Event, Refusal};
+use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::{Draft, StepError, Tentative};
+
+use super::active::MatchContext;
+use super::code::TypedCode;
+use crate::events;
+use crate::outcome::{Denial, Method, Proven, Verdict};
+use crate::policy::DRIFT_SECONDS;
+use crate::state::{Factors, Matches, TOTP};
+use crate::step::TwoFactorSteps;
+
+/// Time-based codes.
+impl TwoFactorSteps {
+    /// Judges a time-based code against all devices; a right one is spent.
+    ///
+    /// `client` is whoever sent the code, by its credential or its network: one that passed before is not held up by the
+    /// failures of others. `purpose` says what the proof is for; the [`Proven`] carries it.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing is charged and nothing spent.
+    pub fn verify_totp_in(
+        &self,
+        draft: &mut Draft<'_>,
+        code: &str,
+        purpose: &str,
+        client: Client,
+    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+        let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+        let mut factors = Factors::read(draft)?;
+        if factors.devices.is_empty() {
+            return Ok(Verdict::NotEnrolled);
+        }
+        // Malformed: said at any time, also during a wait, and nothing is read of the account's secrets for it.
+        let Some(typed) = TypedCode::parse(code).filter(|typed| factors.knows_length(typed)) else {
+            return Ok(Verdict::Malformed);
+        };
+        let context = MatchContext::of_use(draft, &self.policy, purpose);
+        let mut spent = None;
+        let outcome = guess::check(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
+            let matches = factors.compare(&typed, &context);
+            Ok(match (matches.fresh, matches.any) {
+                (true, _) => Comparison::Right(matches),
+                (false, true) => {
+                    spent = Some(matches);
+                    Comparison::Replayed
+                }
+                (false, false) => Comparison::Wrong,
+            })
+        })?;
+        Ok(match outcome {
+            AttemptOutcome::Right(matches) => {
+                factors.advance(&matches, &context);
+                factors.put(draft)?;
+                let mut event = Event::new(&events::TOTP_ACCEPTED);
+                if let Some((device, _)) = matches.by {
+                    event = event.with("device", device.to_string().as_str());
+                }
+                draft.event(event.with("purpose", purpose));
+                let drift = matches.by.and_then(|(_, drift)| drift);
+                let proven = Proven { drift, ..Proven::new(account, Method::Totp, String::from(purpose)) };
+                Verdict::Granted(draft.tentative(proven))
+            }
+            AttemptOutcome::Wrong(charge) => {
+                tell_out_of_window(draft, &mut factors, &typed, &context)?;
+                Verdict::Denied(Denial { charge: Some(charge) })
+            }
+            AttemptOutcome::Replayed => {
+                if let Some(matches) = spent {
+                    tell_ran_ahead(draft, &mut factors, &matches, &context)?;
+                }
+                Verdict::Denied(Denial { charge: None })
+            }
+            AttemptOutcome::Refused(refusal) => Verdict::Refused(refusal),
+        })
+    }
+
+    /// Returns what a time-based code would be refused with now, by a mere look that changes nothing. `None` also if the
+    /// account has no device.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn totp_refusal_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
+        match attempt(draft, client)? {
+            Some(attempt) => guess::peek_refusal(draft, &attempt),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns what every time-based code is refused with now, to be answered before one is looked at. Unlike
+    /// [`totp_refusal_in`](Self::totp_refusal_in) it settles a moment from the future, once, after the clock went back.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn totp_refused_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
+        match attempt(draft, client)? {
+            Some(attempt) => guess::refuse(draft, &attempt),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A guess of a client at the account's devices; `None` without any.
+pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
+    let factors = Factors::read(draft)?;
+    Ok((!factors.devices.is_empty()).then(|| Attempt::new(TOTP, factors.generation, client)))
+}
+
+/// Tells the owner, seldom, that a code was wrong only by its time.
+fn tell_out_of_window(
+    draft: &mut Draft<'_>,
+    factors: &mut Factors,
+    typed: &TypedCode,
+    context: &MatchContext,
+) -> Result<(), StepError> {
+    // Asked first: a flood of wrong guesses costs no search once it was told.
+    if !factors.may_tell(context.now, |told| &mut told.out_of_window) {
+        return Ok(());
+    }
+    let Some((device, seconds)) = factors.seconds_off(typed, context, DRIFT_SECONDS) else { return Ok(()) };
+    factors.put(draft)?;
+    let event = Event::new(&events::TOTP_OUT_OF_WINDOW).with("device", device.to_string().as_str());
+    let event = event.with("seconds", seconds.unsigned_abs());
+    draft.event(event.with("clock", if seconds < 0 { "behind" } else { "ahead" }));
+    Ok(())
+}
+
+/// Tells the owner, seldom, that a device's codes are all refused.
+fn tell_ran_ahead(
+    draft: &mut Draft<'_>,
+    factors: &mut Factors,
+    matches: &Matches,
+    context: &MatchContext,
+) -> Result<(), StepError> {
+    let Some((device, until)) = factors.ran_ahead(matches, context) else { return Ok(()) };
+    if !factors.may_tell(context.now, |told| &mut told.ran_ahead) {
+        return Ok(());
+    }
+    factors.put(draft)?;
+    let event = Event::new(&events::TOTP_CLOCK_RAN_AHEAD).with("device", device.to_string().as_str());
+    draft.event(event.with("until", until));
+    Ok(())
+}

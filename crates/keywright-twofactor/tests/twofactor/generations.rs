@@ -1,0 +1,245 @@
+//! What was guessed belongs to one secret: its waits and limits end with it, and with nothing else. Clients that were
+//! known stay known, and whoever makes the change is known from the start.
+
+use keywright_core::Client;
+use keywright_store::Draft;
+use keywright_store::guess::{GUESS_DENIED, GUESSES_UNLOCKED};
+use keywright_twofactor::recovery::{Liveness, Preset};
+use keywright_twofactor::{CodeKind, Confirming, Enrolling, ImportedDevice, TotpSecret, TwoFactorPolicy, Verdict};
+
+use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, client, code, unlike, wrong};
+
+async fn world() -> World {
+    World::with(TwoFactorPolicy::builder().recovery(Preset::RocketChat).build().unwrap()).await
+}
+
+/// Fifty wrong time-based codes and fifty wrong recovery codes of others.
+async fn shut(world: &World) {
+    for _ in 0..50 {
+        world.totp(&wrong(&[SEED, OTHER], world.now())).await;
+        let _ = world.service.verify_recovery(&world.account, "AAAAAAAA", "test", UNKNOWN).await.unwrap();
+        world.advance(3_600);
+    }
+    assert!(is_shut(world, CodeKind::Totp).await && is_shut(world, CodeKind::Recovery).await);
+}
+
+async fn is_shut(world: &World, kind: CodeKind) -> bool {
+    let refusal = match kind {
+        CodeKind::Totp => world.service.totp_refusal(&world.account, UNKNOWN).await,
+        CodeKind::Recovery => world.service.recovery_refusal(&world.account, UNKNOWN).await,
+    };
+    refusal.unwrap().is_some_and(|refusal| refusal.is_locked())
+}
+
+async fn confirm(world: &World, seed: &[u8], client: Client) {
+    let typed = code(seed, world.now());
+    let confirmed = world.service.confirm_enrolment(&world.account, SESSION, &typed, client).await.unwrap();
+    assert!(matches!(confirmed, Confirming::Active(_)));
+}
+
+#[tokio::test]
+async fn the_last_secret_takes_its_limit_with_it() {
+    for all in [false, true] {
+        let world = world().await;
+        let id = world.import("phone", SEED).await;
+        let _codes = world.make_recovery(Liveness::Now).await.unwrap();
+        shut(&world).await;
+        if all {
+            world.remove_all().await.unwrap();
+        } else {
+            world.remove_device(id).await.unwrap();
+        }
+        assert!(!is_shut(&world, CodeKind::Totp).await && !is_shut(&world, CodeKind::Recovery).await);
+        world.import("next", OTHER).await;
+        let codes = world.make_recovery(Liveness::Now).await.unwrap();
+        assert!(world.totp(&code(OTHER, world.now())).await.granted());
+        let first = codes.iter().next().unwrap();
+        let verdict = world.service.verify_recovery(&world.account, first, "test", UNKNOWN).await.unwrap();
+        assert!(matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+        assert!(!world.changes().await.iter().any(|event| event.is(&GUESSES_UNLOCKED)), "nobody lifted anything");
+    }
+}
+
+#[tokio::test]
+async fn a_device_beside_the_one_that_goes_keeps_the_limit() {
+    let world = world().await;
+    let id = world.import("phone", SEED).await;
+    world.import("other", OTHER).await;
+    let _codes = world.make_recovery(Liveness::Now).await.unwrap();
+    shut(&world).await;
+    world.remove_device(id).await.unwrap();
+    let seed = world.begin("third", None).await;
+    confirm(&world, &seed, UNKNOWN).await;
+    assert!(is_shut(&world, CodeKind::Totp).await && is_shut(&world, CodeKind::Recovery).await);
+}
+
+#[tokio::test]
+async fn a_device_in_the_place_of_the_only_one_begins_anew() {
+    let world = world().await;
+    let id = world.import("phone", SEED).await;
+    let _codes = world.make_recovery(Liveness::Now).await.unwrap();
+    shut(&world).await;
+    let seed = world.begin("next", Some(id)).await;
+    assert!(is_shut(&world, CodeKind::Totp).await, "nothing has gone yet");
+    confirm(&world, &seed, UNKNOWN).await;
+    assert!(!is_shut(&world, CodeKind::Totp).await && is_shut(&world, CodeKind::Recovery).await);
+}
+
+#[tokio::test]
+async fn a_new_set_of_recovery_codes_begins_anew_and_one_that_waits_changes_nothing() {
+    let world = world().await;
+    world.import("phone", SEED).await;
+    let _codes = world.make_recovery(Liveness::Now).await.unwrap();
+    shut(&world).await;
+    let _codes = world.make_recovery(Liveness::OnAcknowledgement).await.unwrap();
+    assert!(is_shut(&world, CodeKind::Recovery).await);
+    assert!(world.service.acknowledge_recovery(&world.account, UNKNOWN).await.unwrap());
+    assert!(!is_shut(&world, CodeKind::Recovery).await && is_shut(&world, CodeKind::Totp).await);
+}
+
+/// An enrolment that is given up has no secret that anybody could have guessed at.
+#[tokio::test]
+async fn giving_up_an_enrolment_lifts_nothing() {
+    let world = world().await;
+    world.import("phone", SEED).await;
+    let _codes = world.make_recovery(Liveness::Now).await.unwrap();
+    shut(&world).await;
+    world.begin("next", None).await;
+    let confirmed = world.service.confirm_enrolment(&world.account, SESSION, "12345", UNKNOWN).await.unwrap();
+    assert_eq!(confirmed, Confirming::Malformed);
+    assert!(is_shut(&world, CodeKind::Totp).await);
+}
+
+/// `security.md` § 6: the client that made the change is known in the new generation from the start, and the others that
+/// were known stay so.
+#[tokio::test]
+async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_start() {
+    let world = world().await;
+    let [phone, laptop, stranger] = [client(1), client(2), client(3)];
+    let hold_up = async |seed: &[u8]| {
+        for _ in 0..5 {
+            world.totp(&unlike(&[seed], world.now(), 3)).await;
+        }
+        assert!(matches!(world.totp_for(&code(seed, world.now()), "test", stranger).await, Told::Refused(_)));
+    };
+    // The first device, by the phone.
+    let seed = world.begin("one", None).await;
+    confirm(&world, &seed, phone).await;
+    world.advance(30);
+    hold_up(&seed).await;
+    assert!(world.totp_for(&code(&seed, world.now()), "test", phone).await.granted());
+    world.advance(30);
+    assert!(world.totp_for(&code(&seed, world.now()), "test", laptop).await.granted(), "the wait is over");
+    // Another in its place, by the laptop: the phone stays known.
+    let id = world.service.enrolled(&world.account).await.unwrap().devices[0].id;
+    let seed = world.begin("two", Some(id)).await;
+    confirm(&world, &seed, laptop).await;
+    world.advance(30);
+    hold_up(&seed).await;
+    assert!(world.totp_for(&code(&seed, world.now()), "test", phone).await.granted());
+    world.advance(30);
+    hold_up(&seed).await;
+    assert!(world.totp_for(&code(&seed, world.now()), "test", laptop).await.granted());
+    // All gone, and a secret that the phone brings.
+    world.remove_all().await.unwrap();
+    let device = ImportedDevice::new("app", TotpSecret::from_slice(OTHER).unwrap());
+    let typed = code(OTHER, world.now());
+    let enrolled = world.run(|draft| world.steps().enrol_in(draft, &device, &typed, phone)).await.unwrap();
+    assert!(matches!(enrolled, Enrolling::Active(_)));
+    world.advance(30);
+    hold_up(OTHER).await;
+    assert!(world.totp_for(&code(OTHER, world.now()), "test", laptop).await.granted());
+    world.advance(30);
+    hold_up(OTHER).await;
+    assert!(world.totp_for(&code(OTHER, world.now()), "test", phone).await.granted());
+}
+
+#[tokio::test]
+async fn who_makes_recovery_codes_is_known_at_them() {
+    let world = world().await;
+    let make = async |client| {
+        let made = world.run(|draft| world.steps().make_recovery_in(draft, Liveness::Now, client)).await.unwrap();
+        made.iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let judge = async |typed: &str, client| {
+        let verdict = world.service.verify_recovery(&world.account, typed, "test", client).await.unwrap();
+        matches!(verdict, Verdict::Granted(_))
+    };
+    let _first = make(client(1)).await;
+    let codes = make(client(2)).await;
+    for _ in 0..5 {
+        assert!(!judge("AAAAAAAA", UNKNOWN).await);
+    }
+    assert!(!judge(&codes[0], client(3)).await, "a wait");
+    assert!(judge(&codes[0], client(2)).await && judge(&codes[1], client(1)).await);
+}
+
+/// Whoever repeats a used code is not charged, and the log is not filled.
+#[tokio::test]
+async fn a_flood_of_replays_is_told_once_an_hour() {
+    let world = World::new().await;
+    world.import("phone", SEED).await;
+    let codes = world.make_recovery(Liveness::Now).await.unwrap();
+    let first = codes.iter().next().unwrap().to_owned();
+    let recovery = async || {
+        let _ = world.service.verify_recovery(&world.account, &first, "test", UNKNOWN).await.unwrap();
+    };
+    let typed = code(SEED, START);
+    assert!(world.totp(&typed).await.granted());
+    recovery().await;
+    let replays = async || world.denials_of(&GUESS_DENIED).await.len();
+    for _ in 0..50 {
+        assert_eq!(world.totp(&typed).await, Told::Replayed);
+        recovery().await;
+    }
+    assert_eq!(replays().await, 2, "one for a secret");
+    world.advance(3_599);
+    recovery().await;
+    assert_eq!(replays().await, 2);
+    world.advance(1);
+    recovery().await;
+    assert_eq!(replays().await, 3);
+    let last = world.denials_of(&GUESS_DENIED).await.pop().unwrap();
+    assert_eq!(last.count("earlier"), Some(50));
+}
+
+#[tokio::test]
+async fn beginning_over_and_over_is_told_once() {
+    let world = World::new().await;
+    let pending = async || world.told().await.iter().filter(|kind| *kind == "factor_pending").count();
+    for _ in 0..20 {
+        world.begin("phone", None).await;
+    }
+    assert_eq!(pending().await, 1);
+    world.advance(keywright_twofactor::policy::PENDING_SECONDS);
+    world.begin("phone", None).await;
+    assert_eq!(pending().await, 2);
+}
+
+/// LibrePass: the client draws the secret.
+#[tokio::test]
+async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
+    let world = world().await;
+    let enrol = async |seed: &[u8], typed: &str| {
+        let device = ImportedDevice::new("app", TotpSecret::from_slice(seed).unwrap());
+        let step = |draft: &mut Draft<'_>| world.steps().enrol_in(draft, &device, typed, UNKNOWN);
+        world.run(step).await.unwrap()
+    };
+    let before = world.revision().await;
+    assert_eq!(enrol(SEED, &unlike(&[SEED], START, 2_880)).await, Enrolling::Wrong);
+    assert_eq!(enrol(SEED, "12345").await, Enrolling::Malformed);
+    assert_eq!(world.revision().await, before);
+    assert!(matches!(enrol(SEED, &code(SEED, START)).await, Enrolling::Active(_)));
+    assert_eq!(world.told().await, ["factor_added"]);
+    assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed, "it is spent");
+    let _codes = world.make_recovery(Liveness::Now).await.unwrap();
+    shut(&world).await;
+    let told = world.told().await.len();
+    assert!(matches!(enrol(OTHER, &code(OTHER, world.now())).await, Enrolling::Active(_)));
+    assert_eq!(world.told().await[told..], ["factor_replaced"]);
+    let enrolled = world.service.enrolled(&world.account).await.unwrap();
+    assert_eq!((enrolled.devices.len(), enrolled.recovery), (1, Some(12)));
+    world.advance(30);
+    assert!(world.totp(&code(OTHER, world.now())).await.granted());
+    assert!(!world.totp(&code(SEED, world.now())).await.granted());
+}
