@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use keywright_core::{SecurityEvent, UnixSeconds};
+use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
-    Batch, BoxFuture, CipherId, CommitError, EventId, LoadError, Manifest, Mark, Partition, RecordStore, Row, Rows,
-    Scanned, Slot, StageId, Stored, Upkeep, VaultStore, Which,
+    Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
+    SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 
-use crate::Backend;
+use crate::random::SplitMix;
 
 /// What happens to one commit.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a script is a few of them")]
 pub enum Fault {
     /// Nothing: it reaches the store, and the store's own reply comes back.
     None,
@@ -37,6 +38,7 @@ pub enum Fault {
 /// What happens to one load of records.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a script is a few of them")]
 pub enum LoadFault {
     /// Nothing.
     None,
@@ -103,7 +105,7 @@ struct Script {
     held: VecDeque<Batch>,
     random: Option<(SplitMix, Odds)>,
     tally: Tally,
-    noted: Option<Vec<Vec<Slot>>>,
+    noted: Option<Vec<Vec<SlotName>>>,
     stages: Vec<(Partition, StageId)>,
 }
 
@@ -121,25 +123,21 @@ struct Script {
 /// ```
 /// use std::sync::Arc;
 /// use keywright_core::AccountId;
-/// use keywright_store::{Batch, CommitError, Effect, Expect, MemoryStore, Partition, RecordStore, Revision, Slot, Write};
+/// use keywright_store::{Batch, CommitError, MemoryStore, Partition, RecordStore, Revision, Write};
 /// use keywright_store_conformance::{Fault, FaultStore};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
 /// let account = Partition::account(&AccountId::new("user-1")?);
-/// let write = Write {
-///     slot: Slot::Root,
-///     expect: Expect::Absent,
-///     effect: Effect::Put { body: "sealed".into(), purge_after: None },
-/// };
-/// let batch = Batch::new(account.clone(), Revision::from_bytes([1; 16]), vec![write])?;
+/// let write = Write::root(Revision::from_bytes([1; 16]), "sealed".into());
+/// let batch = Batch::new(account.clone(), None, write)?;
 ///
 /// store.next_commit(Fault::Held);
 /// assert!(matches!(store.commit(batch).await, Err(CommitError::Unknown(_))));
-/// assert_eq!(store.load(&account, &[Slot::Root]).await?, [None]);
+/// assert_eq!(store.load(&account, &[]).await?.root, None);
 /// assert!(matches!(store.deliver().await, Some(Ok(()))));
-/// assert!(store.load(&account, &[Slot::Root]).await?[0].is_some());
+/// assert!(store.load(&account, &[]).await?.root.is_some());
 /// # Ok(())
 /// # })
 /// # }
@@ -149,7 +147,7 @@ pub struct FaultStore<S: ?Sized> {
     inner: Arc<S>,
 }
 
-impl<S: Backend + ?Sized> FaultStore<S> {
+impl<S: RecordStore + ?Sized> FaultStore<S> {
     /// A store without any fault, yet.
     #[must_use]
     pub fn new(inner: Arc<S>) -> Self {
@@ -174,7 +172,7 @@ impl<S: Backend + ?Sized> FaultStore<S> {
 
     /// From now on, what has no script fails at random.
     pub fn randomise(&self, seed: u64, odds: Odds) {
-        self.script().random = Some((SplitMix(seed), odds));
+        self.script().random = Some((SplitMix::new(seed), odds));
     }
 
     /// From now on nothing fails. Held commits stay held.
@@ -191,7 +189,7 @@ impl<S: Backend + ?Sized> FaultStore<S> {
         self.script().held.len()
     }
 
-    /// Delivers the oldest held commit. Gives what the store says of it, which nobody was waiting for any more; `None`
+    /// Delivers the oldest held commit. Returns the store's answer, which nobody was waiting for any more; `None`
     /// if none is held.
     pub async fn deliver(&self) -> Option<Result<(), CommitError>> {
         let batch = self.script().held.pop_front()?;
@@ -211,7 +209,7 @@ impl<S: Backend + ?Sized> FaultStore<S> {
 
     /// The slots of every load since [`note_loads`](Self::note_loads), those that failed too.
     #[must_use]
-    pub fn noted_loads(&self) -> Vec<Vec<Slot>> {
+    pub fn noted_loads(&self) -> Vec<Vec<SlotName>> {
         self.script().noted.clone().unwrap_or_default()
     }
 
@@ -302,7 +300,7 @@ impl Script {
         Fault::None
     }
 
-    fn load(&mut self, slots: &[Slot]) -> LoadFault {
+    fn load(&mut self, slots: &[SlotName]) -> LoadFault {
         self.tally.loads = self.tally.loads.saturating_add(1);
         if let Some(noted) = &mut self.noted {
             noted.push(slots.to_vec());
@@ -315,39 +313,18 @@ impl Script {
     }
 }
 
-/// Steele, Lea and Flood's SplitMix64: a few lines, good enough to choose faults, never for a secret.
-struct SplitMix(u64);
-
-impl SplitMix {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn per_mille(&mut self) -> u16 {
-        u16::try_from(self.next() % 1_000).unwrap_or(0)
-    }
-
-    fn happens(&mut self, odds: u16) -> bool {
-        self.per_mille() < odds
-    }
-}
-
-impl<S: Backend + ?Sized> fmt::Debug for FaultStore<S> {
+impl<S: RecordStore + ?Sized> fmt::Debug for FaultStore<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FaultStore").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
-impl<S: Backend + ?Sized> RecordStore for FaultStore<S> {
+impl<S: RecordStore + ?Sized> RecordStore for FaultStore<S> {
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
         Box::pin(async move {
             let fault = self.script().load(slots);
             self.unsettle().await;
@@ -377,19 +354,20 @@ impl<S: Backend + ?Sized> RecordStore for FaultStore<S> {
     fn events<'a>(
         &'a self,
         partition: &'a Partition,
-        before: Option<EventId>,
+        chain: EventChain,
+        before: Option<EventNumber>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
-        self.inner.events(partition, before, limit)
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.inner.events(partition, chain, before, limit)
     }
 }
 
-impl<S: Backend + ?Sized> VaultStore for FaultStore<S> {
+impl<S: VaultStore + ?Sized> VaultStore for FaultStore<S> {
     fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
         self.inner.manifest(account)
     }
 
-    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
+    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>> {
         self.inner.read(account, which)
     }
 
@@ -417,16 +395,28 @@ impl<S: Backend + ?Sized> VaultStore for FaultStore<S> {
     }
 }
 
-impl<S: Backend + ?Sized> Upkeep for FaultStore<S> {
-    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.sweep(before, limit)
+impl<S: RecordStore + Upkeep + ?Sized> Upkeep for FaultStore<S> {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
+        self.inner.horizon()
     }
 
-    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.forget_events(before, limit)
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
+        self.inner.move_horizon(now)
     }
 
-    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
-        self.inner.scan(after, limit)
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.sweep(limit)
+    }
+
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.inner.forget_events(age, limit)
+    }
+
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.inner.due(before, limit)
+    }
+
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.inner.partitions(after, limit)
     }
 }

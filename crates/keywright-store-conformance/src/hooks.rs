@@ -1,34 +1,33 @@
-//! What cannot be forced from outside: a backend that can bring these faults about lends a hand.
+//! What cannot be brought about through the port: a backend that can do it lends a hand.
 
 use std::sync::Arc;
 
-use keywright_store::{Batch, BoxFuture, CommitError};
+use keywright_store::{BoxError, BoxFuture, CommitError, HostTransaction, Partition};
 
-use crate::{Backend, Fault, FaultStore};
+use crate::crash::Crashed;
+use crate::{Backend, Fault, FaultStore, Fixture, Handles};
 
-/// A backend whose faults can be forced: a connection that is cut, a `COMMIT` that fails, a transaction of a host's.
+/// A backend whose replies can be lost: a connection that is cut, a `COMMIT` that fails, a commit that arrives late.
 ///
-/// Each hook says whether it is there; a case whose hook is not is skipped, and says so. [`FaultStore`] has all but the
-/// host's transaction.
+/// The fault must lie **below** the backend's own handling of replies: between its last line of
+/// code and the database. A wrapper around the backend would hide that it tries again by itself, or
+/// that it reports a lost `COMMIT` as refused. Only a store that is called in the same process, and
+/// so has no reply to lose, may use [`FaultStore`] as its hooks.
+///
+/// Every hook is about the next commit through the **first** handle.
 pub trait FaultHooks: Send + Sync {
-    /// The store. Always the same one.
-    fn store(&self) -> Arc<dyn Backend>;
-
-    /// Makes the reply of the next commit be lost: after the store has applied it (`landed`), or before it arrives.
+    /// Loses the reply of the next commit: after the database has applied it (`landed`), or before it gets there.
     fn lose_next_reply(&self, landed: bool) -> Hook;
 
     /// Makes the next commit's own `COMMIT` fail: the transaction did all its work, the database answers with an error.
     fn fail_next_commit(&self) -> Hook;
 
-    /// Lets the next commit stay on its way until [`deliver`](Self::deliver); its caller hears `Unknown`.
+    /// Lets the next commit stay on its way until [`deliver`](Self::deliver); its caller is told
+    /// [`Unknown`](CommitError::Unknown).
     fn hold_next_commit(&self) -> Hook;
 
-    /// Delivers the held commit. Gives what the store says of it; `None` if none was held.
+    /// Delivers the held commit. Returns what the store says of it; `None` if none was held.
     fn deliver(&self) -> BoxFuture<'_, Option<Result<(), CommitError>>>;
-
-    /// Applies a batch inside a transaction of the host's own, then ends that transaction. Gives what the batch met there;
-    /// `None` if the backend has no such thing.
-    fn within_host(&self, batch: Batch, end: HostEnd) -> BoxFuture<'_, Option<Result<(), CommitError>>>;
 }
 
 /// Whether a hook is there.
@@ -51,21 +50,31 @@ pub enum HostEnd {
     RollBack,
 }
 
-/// What came of a case that needs a hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The promise held.
-    Held,
-    /// The backend has no such hook.
-    Skipped,
+/// A backend that can load and apply on a transaction which the host holds.
+pub trait HostHook: Send + Sync {
+    /// Opens a transaction of the host's own at the store's database, runs `work` in it, and ends it.
+    ///
+    /// # Errors
+    /// If the transaction cannot be opened or ended.
+    fn within(&self, end: HostEnd, work: &mut dyn FnMut(&mut dyn HostTransaction)) -> Result<(), BoxError>;
+}
+
+/// A backend whose rows can be reached past the port, as by an operator with a database shell.
+pub trait LostRootHook: Send + Sync {
+    /// Drops the row of a partition's root, and nothing else.
+    fn lose_root<'a>(&'a self, partition: &'a Partition) -> BoxFuture<'a, Result<(), BoxError>>;
+}
+
+/// A backend that survives the end of a process: on files, or on a server of its own.
+pub trait CrashHook: Send + Sync {
+    /// Has another process write [`crash::write_until_killed`](crate::crash::write_until_killed) to the store, kills it
+    /// without warning after at least `acknowledged` commits, and opens the store again.
+    ///
+    /// [`crash::kill_process`](crate::crash::kill_process) does it for a backend that can name the command.
+    fn kill_and_reopen(&self, acknowledged: usize) -> BoxFuture<'_, Result<Crashed, BoxError>>;
 }
 
 impl<S: Backend + 'static> FaultHooks for Arc<FaultStore<S>> {
-    fn store(&self) -> Arc<dyn Backend> {
-        Self::clone(self)
-    }
-
     fn lose_next_reply(&self, landed: bool) -> Hook {
         self.next_commit(if landed { Fault::LostAfter } else { Fault::LostBefore });
         Hook::Armed
@@ -84,8 +93,15 @@ impl<S: Backend + 'static> FaultHooks for Arc<FaultStore<S>> {
     fn deliver(&self) -> BoxFuture<'_, Option<Result<(), CommitError>>> {
         Box::pin(FaultStore::deliver(self))
     }
+}
 
-    fn within_host(&self, _: Batch, _: HostEnd) -> BoxFuture<'_, Option<Result<(), CommitError>>> {
-        Box::pin(std::future::ready(None))
+/// For a store in this process: one handle, twice, and the injector's own faults.
+impl<S: Backend + 'static> Fixture for Arc<FaultStore<S>> {
+    fn handles(&self) -> Handles {
+        Handles::shared(Self::clone(self))
+    }
+
+    fn faults(&self) -> Option<&dyn FaultHooks> {
+        Some(self)
     }
 }

@@ -1,13 +1,14 @@
 //! The list of cases, and what runs them.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keywright_store::BoxFuture;
 
-use crate::{Backend, FaultHooks, Fixture, Outcome, Violation, cases};
+use crate::history::Plan;
+use crate::report::{Part, Report, Verdict};
+use crate::{Fixture, Handles, Violation, cases};
 
 /// How long one case may take, in seconds. The slowest needs a few on a memory store; more than this is a deadlock.
 pub const PATIENCE: u64 = 120;
@@ -15,12 +16,21 @@ pub const PATIENCE: u64 = 120;
 /// How many threads of the runtime work on a case: more than one, so that tasks truly race.
 const WORKERS: usize = 4;
 
-type Run = fn(Arc<dyn Backend>) -> BoxFuture<'static, Result<(), Violation>>;
+/// A case that runs.
+type Running<T> = BoxFuture<'static, Result<T, Violation>>;
+
+#[derive(Clone, Copy)]
+enum Run {
+    Plain(fn(Handles) -> Running<()>),
+    Histories(fn(Handles, Plan) -> Running<()>),
+    Hooked(fn(Arc<dyn Fixture>) -> Running<Verdict>),
+}
 
 /// One case of the suite.
 #[derive(Clone, Copy)]
 pub struct Case {
     name: &'static str,
+    part: Part,
     run: Run,
 }
 
@@ -31,28 +41,114 @@ impl Case {
         self.name
     }
 
-    /// Runs it on a fresh, empty store, inside a Tokio runtime with more than one thread and a clock.
-    ///
-    /// # Errors
-    /// [`Violation`], which says what was broken; [`Violation::Hung`] after [`PATIENCE`] seconds.
-    pub async fn run(&self, store: Arc<dyn Backend>) -> Result<(), Violation> {
-        match tokio::time::timeout(Duration::from_secs(PATIENCE), (self.run)(store)).await {
-            Ok(result) => result,
-            Err(_) => Err(Violation::Hung(PATIENCE)),
+    /// The part that it belongs to.
+    #[must_use]
+    pub const fn part(&self) -> Part {
+        self.part
+    }
+
+    async fn verdict(&self, fixture: Arc<dyn Fixture>, plan: &Plan) -> Verdict {
+        let handles = fixture.handles();
+        if self.part == Part::Vault && handles.vault(0).is_none() {
+            return Verdict::NotProven;
+        }
+        let case = async {
+            match self.run {
+                Run::Plain(run) => run(handles).await.map(|()| Verdict::Passed),
+                Run::Histories(run) => run(handles, *plan).await.map(|()| Verdict::Passed),
+                Run::Hooked(run) => run(Arc::clone(&fixture)).await,
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(PATIENCE), case).await {
+            Ok(result) => result.unwrap_or_else(Verdict::Failed),
+            Err(_) => Verdict::Failed(Violation::Hung(PATIENCE)),
         }
     }
 }
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Case({})", self.name)
+        write!(f, "Case({}: {})", self.part, self.name)
     }
 }
 
-/// Every case.
-#[must_use]
-pub fn all() -> &'static [Case] {
-    crate::suite!(@registry)
+/// Runs cases on stores that a factory makes: a fresh and empty one for each case.
+///
+/// ```
+/// use std::sync::Arc;
+/// use keywright_store::MemoryStore;
+/// use keywright_store_conformance::{FaultStore, Part, Suite};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let suite = Suite::new(async || Arc::new(FaultStore::new(Arc::new(MemoryStore::new()))));
+/// let report = suite.run_parts(&[Part::LostReplies, Part::LateCommits])?;
+/// assert!(report.failed().next().is_none(), "{report}");
+/// assert!(!report.passes(&[]), "what was not run is not proven");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Suite<F> {
+    factory: F,
+    plan: Plan,
+}
+
+impl<F, X> Suite<F>
+where
+    F: AsyncFn() -> X,
+    X: Fixture + 'static,
+{
+    /// A suite over the stores of a factory. The histories are as many as [`Plan::from_env`] finds.
+    #[must_use]
+    pub fn new(factory: F) -> Self {
+        Self { factory, plan: Plan::from_env() }
+    }
+
+    /// With another plan for the histories.
+    #[must_use]
+    pub fn histories(self, plan: Plan) -> Self {
+        Self { plan, ..self }
+    }
+
+    /// Runs every case.
+    ///
+    /// # Errors
+    /// [`Violation::Suite`] if no runtime can be started.
+    pub fn run(&self) -> Result<Report, Violation> {
+        self.run_parts(&Part::ALL)
+    }
+
+    /// Runs the cases of some parts.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_parts(&self, parts: &[Part]) -> Result<Report, Violation> {
+        let runtime = runtime()?;
+        let mut report = Report::default();
+        for case in all().iter().filter(|case| parts.contains(&case.part)) {
+            report.add(*case, runtime.block_on(self.on_fresh(case)));
+        }
+        Ok(report)
+    }
+
+    /// Runs the case of this name.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and if there is no such case.
+    pub fn run_case(&self, name: &str) -> Result<Verdict, Violation> {
+        let case = find(name).ok_or_else(|| Violation::suite("there is no case of this name"))?;
+        Ok(runtime()?.block_on(self.on_fresh(&case)))
+    }
+
+    async fn on_fresh(&self, case: &Case) -> Verdict {
+        // Held to the end: it may own the directory that the store lives in.
+        let fixture: Arc<dyn Fixture> = Arc::new((self.factory)().await);
+        case.verdict(fixture, &self.plan).await
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Violation> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(Violation::suite)
 }
 
 /// The case of this name.
@@ -61,148 +157,122 @@ pub fn find(name: &str) -> Option<Case> {
     all().iter().find(|case| case.name == name).copied()
 }
 
-/// Runs every case, each on a store of its own, in a runtime of its own. Gives the failed ones; none is a pass.
-///
-/// # Errors
-/// [`Violation::Suite`] if no runtime can be started.
-pub fn run_all<F, X>(factory: F) -> Result<Vec<(Case, Violation)>, Violation>
-where
-    F: AsyncFn() -> X,
-    X: Fixture,
-{
-    let runtime = runtime()?;
-    let mut failed = Vec::new();
-    for case in all() {
-        if let Err(violation) = runtime.block_on(on_fresh(case, factory())) {
-            failed.push((*case, violation));
-        }
-    }
-    Ok(failed)
+macro_rules! registry {
+    ($($kind:ident $part:ident { $($case:ident),+ $(,)? })+) => {
+        &[$($(Case {
+            name: stringify!($case),
+            part: Part::$part,
+            run: registry!(@$kind $case),
+        }),+),+]
+    };
+    (@plain $case:ident) => { Run::Plain(|handles| Box::pin(cases::$case(handles))) };
+    (@histories $case:ident) => { Run::Histories(|handles, plan| Box::pin(cases::$case(handles, plan))) };
+    (@hooked $case:ident) => { Run::Hooked(|fixture| Box::pin(async move { cases::$case(&*fixture).await })) };
 }
 
-/// Runs one case by name, in a runtime of its own: what [`suite!`](crate::suite!) makes tests of.
-///
-/// # Errors
-/// [`Violation`].
-pub fn run<F, X>(name: &str, factory: F) -> Result<(), Violation>
-where
-    F: AsyncFnOnce() -> X,
-    X: Fixture,
-{
-    let case = find(name).ok_or_else(|| Violation::suite("there is no case of this name"))?;
-    runtime()?.block_on(on_fresh(&case, factory()))
-}
-
-async fn on_fresh<X: Fixture>(case: &Case, fixture: impl Future<Output = X>) -> Result<(), Violation> {
-    // Held to the end: it may own the directory that the store lives in.
-    let fixture = fixture.await;
-    case.run(fixture.store()).await
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Violation> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map_err(Violation::suite)
-}
-
-/// Runs the four cases that need [`FaultHooks`], in a runtime of its own. Gives each one's name and
-/// what came of it, so that a backend's test can say which it skips.
-///
-/// # Errors
-/// [`Violation`] of the first case that fails.
-pub fn run_forced<F, H>(factory: F) -> Result<Vec<(&'static str, Outcome)>, Violation>
-where
-    F: AsyncFn() -> H,
-    H: FaultHooks,
-{
-    runtime()?.block_on(async {
-        let mut outcomes = Vec::new();
-        outcomes.push(("lost_reply_is_unknown", cases::lost_reply_is_unknown(&factory().await).await?));
-        outcomes.push(("commit_error_is_unknown", cases::commit_error_is_unknown(&factory().await).await?));
-        let held = cases::held_commit_never_lands_after_a_fence(&factory().await).await?;
-        outcomes.push(("held_commit_never_lands_after_a_fence", held));
-        let within = cases::host_transaction_is_whole_or_nothing(&factory().await).await?;
-        outcomes.push(("host_transaction_is_whole_or_nothing", within));
-        Ok(outcomes)
-    })
-}
-
-/// Makes a `#[test]` of every case.
-///
-/// Takes an async closure, or an async function, that makes a fresh, empty store: an `Arc` of it, or an `Arc` and
-/// whatever must outlive it. It is called once per test.
-///
-/// ```
-/// # mod conformance {
-/// use std::sync::Arc;
-/// use keywright_store::MemoryStore;
-///
-/// keywright_store_conformance::suite!(async || Arc::new(MemoryStore::new()));
-/// # }
-/// # fn main() {}
-/// ```
-#[macro_export]
-macro_rules! suite {
-    (@registry) => { $crate::suite! { @list registry () } };
-    (@list $mode:ident $argument:expr) => {
-        $crate::suite! { @$mode $argument;
-            check_guards_hold,
-            revision_guards_hold,
-            absent_guards_hold,
-            root_guards_hold,
-            revision_is_the_batchs,
-            recreated_record_refuses_an_old_guard,
+/// Every case, in the order of a run.
+#[must_use]
+pub const fn all() -> &'static [Case] {
+    registry! {
+        plain Records {
+            root_guard_holds,
+            absent_root_guard_holds,
+            checks_hold_exactly_when_guards_do,
+            revived_root_refuses_an_old_guard,
+            root_lies_under_the_batchs_revision,
+            partitions_are_independent,
             conflict_writes_nothing,
             conflict_appends_no_event,
-            conflict_leaves_the_vault,
-            partitions_are_independent,
+            every_part_of_a_write_lands,
+            puts_and_deletes_are_blind,
             acknowledged_commits_are_there,
             dropped_commit_is_whole_or_nothing,
             commit_after_a_fence_never_lands,
+            commit_in_flight_never_passes_a_fence,
             one_of_32_tasks_wins,
             one_of_32_threads_wins,
             one_of_32_makes_the_root,
-            one_of_two_mutual_absences_wins,
+            one_of_two_handles_wins,
+            write_skew_on_presences_is_impossible,
+            write_skew_on_absences_is_impossible,
             bodies_survive,
             loads_keep_the_order,
             loads_are_one_snapshot,
+            loads_see_acknowledged_commits,
+            checks_see_acknowledged_commits,
             loads_never_filter_by_age,
-            events_are_listed_newest_first,
             events_come_back_as_they_were,
+            events_are_paged_newest_first,
+            event_pages_carry_their_root,
             events_are_never_lost,
-            events_outlive_an_erase,
-            erase_drops_what_it_does_not_write,
+            taken_event_number_is_rejected,
+            newest_is_the_highest_number,
+            forget_drops_the_old_end_alone,
+            erase_drops_what_it_does_not_put,
+            erase_keeps_the_events,
             erase_in_conflict_drops_nothing,
-            erase_drops_the_vault,
-            erase_keeps_other_accounts,
+            erase_keeps_other_partitions,
             erase_beats_32_creators,
-            vault_reads_are_sorted,
+        }
+        plain Upkeep {
+            horizon_moves_a_day_a_round,
+            horizon_never_goes_back,
+            horizon_starts_at_the_newest_event,
+            sweep_drops_what_lies_before_the_horizon,
+            sweep_keeps_what_does_not_expire,
+            sweep_keeps_to_its_limit,
+            last_put_decides_the_expiry,
+            sweep_judges_as_it_deletes,
+            partitions_are_swept_whole,
+            kept_partition_is_not_swept,
+            swept_partition_refuses_an_old_guard,
+            old_events_are_forgotten,
+            newest_event_is_never_forgotten,
+            due_partitions_are_found,
+            due_moment_is_the_last_commits,
+            partitions_are_paged_in_order,
+            drivers_run_on_both_handles,
+        }
+        histories Histories {
+            histories_are_strictly_serialisable,
+        }
+        plain Vault {
             vault_edits_apply,
+            vault_reads_are_sorted,
             vault_bodies_survive,
+            vault_reads_carry_their_root,
+            vault_conflict_writes_nothing,
+            erase_drops_the_vault,
             swap_covers_exactly,
-            swap_is_never_seen_half,
             notes_outlive_a_swap,
+            swap_is_never_seen_half,
+            one_of_edit_and_swap_wins,
             stages_are_upserts,
             unstage_drops_a_stage,
+            stage_without_a_root_is_reported,
+            stages_are_swept_by_the_horizon,
+            swept_partition_takes_its_vault,
+            promote_moves_what_was_checked,
             promote_covers_exactly,
-            one_of_edit_and_swap_wins,
-            sweep_drops_what_is_due,
-            sweep_keeps_records_without_a_hint,
-            sweep_keeps_to_its_limit,
-            old_events_are_forgotten,
-            scan_meets_every_record_once,
-            store_serves_a_driver,
         }
-    };
-    (@registry $argument:expr; $($case:ident,)*) => {
-        &[$($crate::suite::Case {
-            name: stringify!($case),
-            run: |store| Box::pin($crate::cases::$case(store)),
-        }),*]
-    };
-    (@tests $factory:expr; $($case:ident,)*) => {$(
-        #[test]
-        fn $case() -> ::core::result::Result<(), $crate::Violation> {
-            $crate::suite::run(stringify!($case), $factory)
+        hooked LostReplies {
+            lost_reply_is_unknown,
+            lost_reply_is_settled,
         }
-    )*};
-    ($factory:expr) => { $crate::suite! { @list tests $factory } };
+        hooked FailedCommits {
+            commit_error_is_unknown,
+        }
+        hooked LateCommits {
+            held_commit_never_lands_after_a_fence,
+        }
+        hooked LostRoots {
+            rows_without_root_are_reported,
+        }
+        hooked HostTransactions {
+            host_transaction_is_whole_or_nothing,
+        }
+        hooked Durability {
+            acknowledged_commits_survive_a_kill,
+        }
+    }
 }

@@ -1,27 +1,32 @@
-//! What a case says when it fails: which promise of the port was broken.
+//! What a case reports when it fails: which promise of the port was broken.
 
-use keywright_core::{AccountIdError, EntropyError};
+use keywright_core::{AccountIdError, EntropyError, KeyringError};
 use keywright_store::{BatchError, BoxError, CommitError, LoadError, TransactError};
+
+use crate::history::Anomaly;
 
 /// One promise of the storage port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Promise {
-    /// A batch applies if all its guards hold, and only then; a batch that does not is a conflict.
-    #[error("a batch applies if, and only if, every guard holds")]
-    Guards,
+    /// A batch applies if the root has the expected revision, and only then.
+    #[error("a batch applies if, and only if, the root has the expected revision")]
+    Guard,
     /// A batch applies whole or not at all.
     #[error("a batch applies whole or not at all")]
     AllOrNothing,
-    /// Of those who race for one grant, exactly one wins.
-    #[error("of those who race for one grant, exactly one wins")]
+    /// Of those who race for one root, exactly one wins.
+    #[error("of those who race for one root, exactly one wins")]
     OneWinner,
-    /// A record that was deleted and made again does not satisfy an old guard.
-    #[error("a record that was deleted and made again does not satisfy an old guard")]
+    /// A root that looks as it did before does not satisfy an old guard.
+    #[error("a root that looks as it did before does not satisfy an old guard")]
     NoReuse,
-    /// A record lies under the revision of the batch that put it.
-    #[error("a record lies under the revision of the batch that put it")]
+    /// The root lies under the revision of the batch that put it.
+    #[error("the root lies under the revision of the batch that put it")]
     Revision,
+    /// Records are put and deleted blindly, whatever was there.
+    #[error("records are put and deleted blindly, whatever was there")]
+    Blind,
     /// A body comes back byte for byte.
     #[error("a body comes back byte for byte")]
     Bytes,
@@ -37,48 +42,75 @@ pub enum Promise {
     /// A load never filters by age.
     #[error("a load never filters by age")]
     NoFilter,
-    /// What was acknowledged is there.
-    #[error("what was acknowledged is there")]
+    /// Whoever asks after a reply sees what was acknowledged.
+    #[error("whoever asks after a reply sees what was acknowledged")]
     Acknowledged,
     /// A commit whose future was dropped applied whole or not at all.
     #[error("a commit whose future was dropped applied whole or not at all")]
     Dropped,
-    /// Events are listed newest first, those before a mark, at most a limit.
-    #[error("events are listed newest first, those before a mark, at most a limit")]
-    EventOrder,
-    /// Events come with their change, are never lost, and outlive an erase.
-    #[error("events come with their change, are never lost, and outlive an erase")]
+    /// A commit that is delivered after a fence never lands.
+    #[error("a commit that is delivered after a fence never lands")]
+    Fence,
+    /// Events come with their change, unaltered, are never lost, and outlive an erase.
+    #[error("events come with their change, unaltered, are never lost, and outlive an erase")]
     Events,
-    /// An erase leaves nothing but what its own batch writes, and the events.
-    #[error("an erase leaves nothing but what its own batch writes, and the events")]
+    /// Events are listed newest first, those before a number, at most a limit, with the root of their snapshot.
+    #[error("events are listed newest first, those before a number, at most a limit, with the root of their snapshot")]
+    EventPages,
+    /// An event's number that is taken refuses the whole batch.
+    #[error("an event's number that is taken refuses the whole batch")]
+    EventNumbers,
+    /// A load reports the highest number of each chain.
+    #[error("a load reports the highest number of each chain")]
+    Newest,
+    /// A load reports rows that lie in a partition without a root.
+    #[error("a load reports rows that lie in a partition without a root")]
+    LostRoot,
+    /// An erase leaves nothing but what its own batch puts, and the events.
+    #[error("an erase leaves nothing but what its own batch puts, and the events")]
     Erase,
-    /// A swap covers exactly the ciphers that the account owns.
-    #[error("a swap covers exactly the ciphers that the account owns")]
+    /// Vault edits and reads do what they say, sorted by id.
+    #[error("vault edits and reads do what they say, sorted by id")]
+    Vault,
+    /// A swap covers exactly the ciphers that the account has.
+    #[error("a swap covers exactly the ciphers that the account has")]
     ExactCover,
     /// A swap leaves the notes beside the ciphers.
     #[error("a swap leaves the notes beside the ciphers")]
     Notes,
-    /// Vault edits and reads do what they say, sorted by id.
-    #[error("vault edits and reads do what they say, sorted by id")]
-    Vault,
     /// A stage keeps its rows, by id, until it is promoted, dropped, erased or swept.
     #[error("a stage keeps its rows, by id, until it is promoted, dropped, erased or swept")]
     Stages,
-    /// A sweep drops only what is due, and no more than it was told.
-    #[error("a sweep drops only what is due, and no more than it was told")]
+    /// A promotion moves exactly the rows that were checked.
+    #[error("a promotion moves exactly the rows that were checked")]
+    Checked,
+    /// The horizon moves forward only, by at most a day a round.
+    #[error("the horizon moves forward only, by at most a day a round")]
+    Horizon,
+    /// A sweep drops what lies before the horizon as it deletes it, nothing else, and no more than its limit.
+    #[error("a sweep drops what lies before the horizon as it deletes it, nothing else, and no more than its limit")]
     Sweep,
-    /// A scan meets every record once, in order.
-    #[error("a scan meets every record once, in order")]
-    Scan,
+    /// Events are forgotten from the old end of their chain, and never the newest.
+    #[error("events are forgotten from the old end of their chain, and never the newest")]
+    Forget,
+    /// Due partitions are found by their present due moment, the earliest first.
+    #[error("due partitions are found by their present due moment, the earliest first")]
+    Due,
+    /// Every partition that has a row is listed once, in the order of its key's bytes.
+    #[error("every partition that has a row is listed once, in the order of its key's bytes")]
+    Listing,
     /// A commit that may have happened is `Unknown`, never `Conflict` or `Rejected`.
     #[error("a commit that may have happened is `Unknown`, never `Conflict` or `Rejected`")]
     Unknown,
-    /// A commit that is delivered after a fence never lands.
-    #[error("a commit that is delivered after a fence never lands")]
-    Fence,
     /// A batch that fails inside a host's transaction leaves nothing there.
     #[error("a batch that fails inside a host's transaction leaves nothing there")]
     HostTransaction,
+    /// A commit is durable before it is acknowledged.
+    #[error("a commit is durable before it is acknowledged")]
+    Durable,
+    /// A partition is strictly serialisable.
+    #[error("a partition is strictly serialisable")]
+    Serialisable,
 }
 
 /// Why a case failed.
@@ -93,6 +125,9 @@ pub enum Violation {
         /// What was seen.
         seen: String,
     },
+    /// A recorded history that no serial order explains. It is printed as short as it could be made.
+    #[error("broken: a partition is strictly serialisable; {0}")]
+    History(#[source] Box<Anomaly>),
     /// The store failed to load although nothing was wrong.
     #[error("the store failed to load although nothing was wrong")]
     Load(#[from] LoadError),
@@ -105,7 +140,7 @@ pub enum Violation {
     /// The case did not end in time: a lock that is never given back, as a rule.
     #[error("the case did not end within {0} seconds")]
     Hung(u64),
-    /// The suite itself could not go on; says nothing about the store, unless one of its calls panicked.
+    /// The suite itself could not go on; it says nothing about the store, unless one of its calls panicked.
     #[error("the suite itself could not go on")]
     Suite(#[source] BoxError),
 }
@@ -116,6 +151,7 @@ impl Violation {
     pub const fn promise(&self) -> Option<Promise> {
         match self {
             Self::Broken { promise, .. } => Some(*promise),
+            Self::History(_) => Some(Promise::Serialisable),
             _ => None,
         }
     }
@@ -125,23 +161,16 @@ impl Violation {
     }
 }
 
-impl From<BatchError> for Violation {
-    fn from(error: BatchError) -> Self {
-        Self::suite(error)
-    }
+macro_rules! from_suite {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Violation {
+            fn from(error: $error) -> Self {
+                Self::suite(error)
+            }
+        }
+    )+};
 }
-
-impl From<EntropyError> for Violation {
-    fn from(error: EntropyError) -> Self {
-        Self::suite(error)
-    }
-}
-
-impl From<AccountIdError> for Violation {
-    fn from(error: AccountIdError) -> Self {
-        Self::suite(error)
-    }
-}
+from_suite!(BatchError, EntropyError, AccountIdError, KeyringError);
 
 /// Ends a case unless something holds.
 macro_rules! holds {

@@ -29,6 +29,10 @@ pub static ACCOUNT_CREATED: EventKind =
 pub static ACCOUNT_ERASED: EventKind =
     EventKind::change("account_erased", Severity::Notice, "the account's security records were dropped");
 
+/// The account was seeded from a file of the host's.
+pub static ACCOUNT_SEEDED: EventKind =
+    EventKind::change("account_seeded", Severity::Info, "the account was seeded from a file");
+
 /// A body in clear, until the batch is sealed.
 #[derive(Clone)]
 struct PlainBody {
@@ -246,7 +250,9 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// As [`root`](Self::root).
     pub fn mark_seeded(&mut self) -> Result<(), StepError> {
-        self.change_root(|root| root.seeded = true)
+        self.change_root(|root| root.seeded = true)?;
+        self.event(&ACCOUNT_SEEDED);
+        Ok(())
     }
 
     /// Lets the whole partition be swept from `expiry` on: an account that was never verified, say. Each commit may say

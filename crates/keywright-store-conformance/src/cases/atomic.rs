@@ -1,157 +1,144 @@
-//! All or nothing, partitions apart, and what was acknowledged is there.
+//! All or nothing, and what was acknowledged is there.
 
-use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use keywright_core::{EventKind, SecurityEvent};
-use keywright_store::{Batch, Expect, Revision, Slot, VaultWrite, Write};
+use keywright_core::EventChain;
+use keywright_store::{Revision, SlotName, Write};
 
-use crate::site::{LONG_AGO, Site, at, check, draw, host, put, row, together};
+use crate::site::{
+    LONG_AGO, SINGLE, Site, denial, draw, event, leads, meet, next, pause, put, put_until, puts, slot, together,
+};
 use crate::violation::holds;
-use crate::{Backend, Violation};
+use crate::{Handles, Violation};
 
-/// Five puts of new slots, of which the one at `failing` rests on a record that is not there.
-fn puts_with_a_failing_guard(failing: u8) -> Result<Vec<Write>, Violation> {
-    let mut writes = Vec::new();
-    for id in 0..5 {
-        let expect = if id == failing { at(draw()?) } else { Expect::Absent };
-        writes.push(put(host(id), expect, "half"));
-    }
-    Ok(writes)
+/// A write with something in every part that a store of records has.
+fn everything(first: u64) -> Result<Write, Violation> {
+    Ok(Write {
+        purge_after: Some(LONG_AGO),
+        due_at: Some(LONG_AGO),
+        put: vec![put(slot(1), "changed"), put(slot(3), "new"), put_until(SINGLE, "expires", LONG_AGO)],
+        delete: vec![slot(2), slot(9)],
+        events: vec![event(first), event(first.saturating_add(1)), denial(first)],
+        forget: vec![(EventChain::Changes, first)],
+        ..next()?
+    })
 }
 
-/// One guard that fails, first, in the middle or last: no record of the batch is written, the root's included.
+const SLOTS: [SlotName; 5] = [slot(1), slot(2), slot(3), slot(9), SINGLE];
+
+async fn filled(store: &Handles) -> Result<(Site, Revision), Violation> {
+    let site = Site::bare(store)?;
+    let put = vec![put(slot(1), "a"), put(slot(2), "b")];
+    let root = site.land(None, Write { put, events: vec![event(1), denial(1)], ..next()? }).await?;
+    Ok((site, root))
+}
+
+/// A conflict writes nothing: no root, no record, no deletion, no hint; with an erase it drops nothing either.
 ///
 /// # Errors
 /// What was broken.
-pub async fn conflict_writes_nothing(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for failing in 0..5 {
-        let (site, root) = Site::made(&store).await?;
-        let mut writes = puts_with_a_failing_guard(failing)?;
-        writes.push(put(Slot::Root, at(root), "moved"));
-        let landed = site.commit(site.batch(writes)?).await?;
-        holds!(!landed, Guards, "a batch whose guard {failing} fails was applied");
-        let slots: Vec<Slot> = (0..5).map(host).collect();
-        let left = site.load(&slots).await?.iter().flatten().count();
-        holds!(left == 0, AllOrNothing, "a conflict at write {failing} of 5 left {left} records");
-        holds!(site.revision(Slot::Root).await? == Some(root), AllOrNothing, "a conflict moved the root");
+pub async fn conflict_writes_nothing(store: Handles) -> Result<(), Violation> {
+    for erase in [false, true] {
+        for expect in [Some(draw()?), None] {
+            let (site, root) = filled(&store).await?;
+            let before = site.load(&SLOTS).await?;
+            let landed = site.commit(expect, Write { erase, events: Vec::new(), ..everything(2)? }).await?;
+            holds!(!landed, Guard, "a batch that expects {expect:?} was applied to a root at {root:?}");
+            let after = site.load(&SLOTS).await?;
+            holds!(after == before, AllOrNothing, "a conflict (erase: {erase}) turned {before:?} into {after:?}");
+            let due = store.upkeep(0).due(LONG_AGO, 100).await?;
+            holds!(!due.contains(&site.account), AllOrNothing, "a conflict noted when the partition is due");
+        }
     }
     Ok(())
 }
 
-/// A conflict appends no event.
+/// A conflict appends no event, and forgets none.
 ///
 /// # Errors
 /// What was broken.
-pub async fn conflict_appends_no_event(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for failing in [0, 4] {
-        let (site, root) = Site::made(&store).await?;
-        let event = SecurityEvent::new(LONG_AGO, EventKind::KeychainSet);
-        let batch = site.beside(root, puts_with_a_failing_guard(failing)?)?.with_events(vec![event]);
-        holds!(!site.commit(batch).await?, Guards, "a batch whose guard {failing} fails was applied");
-        let left = site.events().await?.len();
-        holds!(left == 0, Events, "a conflict appended {left} events");
+pub async fn conflict_appends_no_event(store: Handles) -> Result<(), Violation> {
+    let (site, _) = filled(&store).await?;
+    for expect in [Some(draw()?), None] {
+        let landed = site.commit(expect, everything(2)?).await?;
+        holds!(!landed, Guard, "a batch that expects {expect:?} was applied");
+        for chain in EventChain::ALL {
+            let listed = site.numbers(chain).await?;
+            holds!(listed == [1], Events, "after a conflict, the log of one event lists {listed:?}");
+        }
+        let newest = site.load(&[]).await?.newest;
+        holds!((newest.changes, newest.denials) == (1, 1), Events, "after a conflict, the newest are {newest:?}");
     }
     Ok(())
 }
 
-/// A conflict leaves the vault as it was: whether the head's guard fails, another's, or the swap's cover.
+/// Each part of a write lands with its root: puts, deletions, events, and what is forgotten.
 ///
 /// # Errors
 /// What was broken.
-pub async fn conflict_leaves_the_vault(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let edit = |mark| VaultWrite::Edit { put: vec![row(1, mark, "a"), row(2, mark, "b")], delete: Vec::new() };
-    let head = site.edit(root, Expect::Absent, edit(1)).await?;
-    let before = store.manifest(&site.account).await?;
-    let swap = VaultWrite::Swap { rows: vec![row(1, 9, "x"), row(2, 9, "y")] };
-    let uncovered = VaultWrite::Swap { rows: vec![row(1, 9, "x")] };
-    let refused = [
-        site.vault_batch(root, at(draw()?), edit(9))?,
-        site.vault_batch(root, Expect::Absent, swap.clone())?,
-        site.vault_batch(draw()?, at(head), swap)?,
-        site.vault_batch(root, at(head), uncovered)?,
-    ];
-    for (number, batch) in refused.into_iter().enumerate() {
-        let event = SecurityEvent::new(LONG_AGO, EventKind::KeychainSet);
-        let landed = site.commit(batch.with_events(vec![event])).await?;
-        holds!(!landed, Guards, "vault batch {number} was applied although a guard fails");
-        let after = store.manifest(&site.account).await?;
-        holds!(after == before, AllOrNothing, "the conflict of vault batch {number} changed the vault");
-    }
-    holds!(site.events().await?.is_empty(), Events, "a conflict on the vault appended an event");
+pub async fn every_part_of_a_write_lands(store: Handles) -> Result<(), Violation> {
+    let (site, root) = filled(&store).await?;
+    let revision = site.land(Some(root), everything(2)?).await?;
+    let seen = site.load(&SLOTS).await?;
+    holds!(seen.root.map(|root| root.revision) == Some(revision), AllOrNothing, "the root of a write did not land");
+    let bodies: Vec<Option<&[u8]>> = seen.records.iter().map(Option::as_deref).collect();
+    let right: [Option<&[u8]>; 5] = [Some(b"changed"), None, Some(b"new"), None, Some(b"expires")];
+    holds!(bodies == right, AllOrNothing, "after a write, the records are {bodies:?}");
+    let (changes, denials) = (site.numbers(EventChain::Changes).await?, site.numbers(EventChain::Denials).await?);
+    let right = changes == [3, 2] && denials == [2, 1];
+    holds!(right, AllOrNothing, "after a write that forgets one change, the logs list {changes:?} and {denials:?}");
+    let due = store.upkeep(1).due(LONG_AGO, 100).await?;
+    holds!(due == [site.account], AllOrNothing, "a write's due moment did not land");
     Ok(())
 }
 
-/// The same slots, ciphers and stages in two partitions are different ones, however alike the partitions' names are.
+/// Records are put whether or not there was one, and deleted whether or not there is one: the root is the only guard.
 ///
 /// # Errors
 /// What was broken.
-pub async fn partitions_are_independent(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    // Case, trailing blanks, accents written two ways, and what SQL patterns and paths would take for more than text.
-    let names =
-        ["alice", "Alice", "alice ", " alice", "al%ce", "al_ce", "alice/", "../alice", "caf\u{e9}", "cafe\u{301}"];
-    let names = names.iter().chain(&["'; --", "\u{fffd}", "a\u{10ffff}", "s/", "n/"]);
-    let mut sites = Vec::new();
-    for (number, name) in (0_u8..).zip(names) {
-        let site = Site::named(&store, name)?;
-        let here = site.load(&[Slot::Root, host(1)]).await?;
-        holds!(here.iter().all(Option::is_none), Partitions, "{name:?} is not empty before its first write");
-        let root = site.make().await?;
-        let event = SecurityEvent::new(LONG_AGO.plus(u64::from(number)), EventKind::AccountCreated);
-        let write = put(host(1), Expect::Absent, vec![number]);
-        let revision = site.land(site.beside(root, vec![write])?.with_events(vec![event])).await?;
-        let edit = VaultWrite::Edit { put: vec![row(1, number, vec![number])], delete: Vec::new() };
-        site.edit(root, Expect::Absent, edit).await?;
-        store
-            .stage(&site.account, crate::site::stage_id(1), vec![row(1, number, "staged")], LONG_AGO)
-            .await
-            .map_err(Violation::Commit)?;
-        sites.push((number, site, revision));
+pub async fn puts_and_deletes_are_blind(store: Handles) -> Result<(), Violation> {
+    let (site, mut root) = Site::made(&store).await?;
+    for body in ["first", "second", ""] {
+        root = site.land(Some(root), puts(vec![put(slot(1), body), put(SINGLE, body)])?).await?;
+        for slot in [slot(1), SINGLE] {
+            let seen = site.one(slot).await?;
+            holds!(seen.as_deref() == Some(body.as_bytes()), Blind, "{body:?} was put and {seen:?} lies in {slot}");
+        }
     }
-    for (number, site, revision) in sites {
-        let name = &site.account;
-        let stored = site.one(host(1)).await?;
-        let own = stored.is_some_and(|stored| stored.revision == revision && *stored.body == [number]);
-        holds!(own, Partitions, "the record of {name:?} was changed from another partition");
-        let events = site.events().await?;
-        let at: Vec<u64> = events.iter().map(|(_, event)| event.at.since(LONG_AGO)).collect();
-        holds!(at == [u64::from(number)], Partitions, "{name:?} lists the events {at:?}");
-        let rows = store.read(&site.account, keywright_store::Which::All).await?;
-        holds!(rows == [row(1, number, vec![number])], Partitions, "the vault of {name:?} holds {rows:?}");
-        let staged = store.staged(&site.account, crate::site::stage_id(1)).await?;
-        let own = staged.iter().all(|(_, mark)| *mark == keywright_store::Mark([number; 16])) && staged.len() == 1;
-        holds!(own, Partitions, "the stage of {name:?} holds {staged:?}");
+    for _ in 0..2 {
+        root = site.land(Some(root), Write { delete: vec![slot(1), slot(7)], ..next()? }).await?;
+        holds!(site.one(slot(1)).await?.is_none(), Blind, "a deleted record is still there");
     }
+    holds!(site.one(SINGLE).await?.is_some(), Blind, "a deletion took another record along");
+    site.land(Some(root), puts(vec![put(slot(1), "again")])?).await?;
+    holds!(site.one(slot(1)).await?.as_deref() == Some(b"again"), Blind, "a deleted record cannot be put again");
     Ok(())
 }
 
-/// What was acknowledged is there, for every reader, from the moment of the reply on; and later too.
+/// What was acknowledged through one handle is there, through both, from the moment of the reply on; and later too.
 ///
 /// # Errors
 /// What was broken.
-pub async fn acknowledged_commits_are_there(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let written = together(16, |_| {
-        let store = Arc::clone(&store);
+pub async fn acknowledged_commits_are_there(store: Handles) -> Result<(), Violation> {
+    let sites = together(8, |_| {
+        let store = store.clone();
         async move {
-            let (site, root) = Site::made(&store).await?;
-            let mut last = Vec::new();
+            let (site, mut root) = Site::made(&store).await?;
             for id in 0..16 {
-                let revision = site.write(root, vec![put(host(id), Expect::Absent, vec![id])]).await?;
-                let seen = site.revision(host(id)).await?;
-                holds!(seen == Some(revision), Acknowledged, "after the reply, {:?} lies under {seen:?}", host(id));
-                last.push(revision);
+                root = site.land(Some(root), puts(vec![put(slot(id), vec![id])])?).await?;
+                let seen = site.root().await?;
+                holds!(seen == Some(root), Acknowledged, "after the reply, the root lies under {seen:?}");
             }
-            Ok((site, last))
+            Ok((site, root))
         }
     })
     .await?;
-    for (site, last) in written {
-        let slots: Vec<Slot> = (0..16).map(host).collect();
-        let seen: Vec<Option<Revision>> =
-            site.load(&slots).await?.iter().map(|s| s.as_ref().map(|s| s.revision)).collect();
-        let right = last.iter().copied().map(Some).eq(seen.iter().copied());
-        holds!(right, Acknowledged, "of 16 acknowledged records, {} are there", seen.iter().flatten().count());
+    for (site, root) in sites {
+        let slots: Vec<SlotName> = (0..16).map(slot).collect();
+        let seen = site.load(&slots).await?;
+        let count = seen.records.iter().flatten().count();
+        holds!(count == 16, Acknowledged, "of 16 acknowledged records, {count} are there");
+        holds!(seen.root.is_some_and(|seen| seen.revision == root), Acknowledged, "an acknowledged root is not there");
     }
     Ok(())
 }
@@ -161,66 +148,117 @@ pub async fn acknowledged_commits_are_there(store: Arc<dyn Backend>) -> Result<(
 ///
 /// # Errors
 /// What was broken.
-pub async fn dropped_commit_is_whole_or_nothing(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for round in 0..32_u8 {
+pub async fn dropped_commit_is_whole_or_nothing(store: Handles) -> Result<(), Violation> {
+    let slots: Vec<SlotName> = (0..6).map(slot).collect();
+    for round in 0..32_usize {
         let (site, root) = Site::made(&store).await?;
-        let slots: Vec<Slot> = (0..6).map(host).collect();
-        let batch = site.beside(root, slots.iter().map(|&slot| put(slot, Expect::Absent, "all")).collect())?;
-        let revision = batch.revision();
+        let write = Write { events: vec![event(1)], ..puts(slots.iter().map(|&slot| put(slot, "all")).collect())? };
+        let revision = write.revision;
         {
-            let mut commit = site.store.commit(batch);
+            let mut commit = store.records(round).commit(site.batch(Some(root), write)?);
             let mut context = Context::from_waker(Waker::noop());
-            for _ in 0..round.min(3) {
+            for _ in 0..round % 4 {
                 if commit.as_mut().poll(&mut context).is_ready() {
                     break;
                 }
             }
         }
-        let fence = fence(&site).await?;
-        holds!(fence != revision, Dropped, "a fence carries the revision of another batch");
+        pause(round % 3).await;
+        let fence = fence(&site, round.wrapping_add(1)).await?;
         let first = site.load(&slots).await?;
-        let landed = first.iter().flatten().filter(|stored| stored.revision == revision).count();
-        holds!(landed == 0 || landed == slots.len(), Dropped, "{landed} of {} records landed", slots.len());
-        tokio::task::yield_now().await;
-        holds!(site.load(&slots).await? == first, Dropped, "a dropped commit landed after a fence");
+        let landed = first.records.iter().flatten().count();
+        let whole = landed == slots.len() && first.newest.changes == 1;
+        let nothing = landed == 0 && first.newest.changes == 0;
+        holds!(whole || nothing, Dropped, "{landed} of {} records of a dropped commit landed", slots.len());
+        pause(2).await;
+        let later = site.load(&slots).await?;
+        holds!(later == first, Dropped, "a dropped commit ({revision:?}) landed after the fence {fence:?}");
     }
     Ok(())
 }
 
-/// Moves the root, whatever its revision is. Gives the new one.
-async fn fence(site: &Site) -> Result<Revision, Violation> {
-    let again = |root: Revision| -> Result<Batch, Violation> { site.batch(vec![put(Slot::Root, at(root), "fence")]) };
+/// Puts the root anew, whatever its revision is. Returns the new one.
+async fn fence(site: &Site, handle: usize) -> Result<Revision, Violation> {
     loop {
-        let Some(root) = site.revision(Slot::Root).await? else {
-            return Err(Violation::suite("the root record went away"));
+        let Some(root) = site.load_through(handle, &[]).await?.root else {
+            return Err(Violation::suite("the root went away"));
         };
-        let batch = again(root)?;
-        let revision = batch.revision();
-        if site.commit(batch).await? {
+        let write = next()?;
+        let revision = write.revision;
+        if site.commit_through(handle, site.batch(Some(root.revision), write)?).await? {
             return Ok(revision);
         }
     }
 }
 
-/// A batch made under the root before a fence is a conflict after it, whatever it writes: how a lost commit that was
-/// still on its way is kept from landing late.
+/// A batch made on the root before a fence is a conflict after it, whatever it writes: how a lost commit that was still
+/// on its way is kept from landing late.
 ///
 /// # Errors
 /// What was broken.
-pub async fn commit_after_a_fence_never_lands(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let held = [
-        site.beside(root, vec![put(host(1), Expect::Absent, "late")])?,
-        site.beside(root, vec![check(host(1), Expect::Absent)])?,
-        site.batch(vec![put(Slot::Root, at(root), "late")])?,
-        site.batch(vec![put(Slot::Root, at(root), "late")])?.with_erase()?,
-    ];
-    let fence = fence(&site).await?;
-    for (number, batch) in held.into_iter().enumerate() {
-        let landed = site.commit(batch).await?;
+pub async fn commit_after_a_fence_never_lands(store: Handles) -> Result<(), Violation> {
+    let (site, root) = filled(&store).await?;
+    let held = [puts(vec![put(slot(3), "late")])?, next()?, everything(2)?, Write { erase: true, ..next()? }];
+    let fence = fence(&site, 0).await?;
+    for (number, write) in held.into_iter().enumerate() {
+        let landed = site.commit(Some(root), write).await?;
         holds!(!landed, Fence, "held batch {number} landed after the fence");
     }
-    holds!(site.revision(Slot::Root).await? == Some(fence), Fence, "a held batch moved the root");
-    holds!(site.one(host(1)).await?.is_none(), Fence, "a held batch wrote a record");
+    holds!(!site.still(Some(root)).await?, Fence, "a check answered that the root before the fence still stands");
+    holds!(site.root().await? == Some(fence), Fence, "a held batch moved the root");
+    holds!(site.count(&SLOTS).await? == 2, Fence, "a held batch wrote or dropped a record");
+
+    // The first commit of a partition is fenced by a first root.
+    let site = Site::bare(&store)?;
+    let fence = site.land(None, next()?).await?;
+    let landed = site.commit(None, puts(vec![put(slot(1), "late")])?).await?;
+    holds!(!landed && site.root().await? == Some(fence), Fence, "a held creation landed after the fence");
+    Ok(())
+}
+
+/// How often a commit and a fence meet.
+const MEETINGS: usize = 200;
+
+/// A commit is on its way through one handle while a fence lands through the other. Of the two
+/// exactly one lands; and once the fence is acknowledged, whoever looks never sees the commit, then
+/// or later.
+///
+/// # Errors
+/// What was broken.
+pub async fn commit_in_flight_never_passes_a_fence(store: Handles) -> Result<(), Violation> {
+    for round in 0..MEETINGS {
+        let (site, root) = Site::made(&store).await?;
+        let (lead, delay) = leads(round);
+        let fence = next()?;
+        let fence_revision = fence.revision;
+        let (in_flight, batch) = (site.clone(), site.batch(Some(root), puts(vec![put(slot(1), "in flight")])?)?);
+        let (fencing, fence) = (site.clone(), site.batch(Some(root), fence)?);
+        let commit = async move {
+            pause(lead).await;
+            in_flight.commit_through(round, batch).await
+        };
+        let fence = async move {
+            pause(delay).await;
+            let fenced = fencing.commit_through(round.wrapping_add(1), fence).await?;
+            // Looked at once the fence is acknowledged, whatever has become of the commit by then.
+            Ok((fenced, fencing.load_through(round, &[slot(1)]).await?))
+        };
+        let (landed, (fenced, seen)) = meet(commit, fence).await?;
+        holds!(fenced != landed, Fence, "of a commit and a fence on one root, both or neither landed ({landed})");
+        let later = site.load(&[slot(1)]).await?;
+        if fenced {
+            for seen in [&seen, &later] {
+                let there = seen.root.as_ref().map(|root| root.revision);
+                holds!(
+                    there == Some(fence_revision),
+                    Fence,
+                    "after an acknowledged fence the root lies under {there:?}"
+                );
+                holds!(seen.records == [None], Fence, "a commit in flight landed after an acknowledged fence");
+            }
+        } else {
+            holds!(later.records.iter().all(Option::is_some), Fence, "a commit that beat the fence is not there");
+        }
+    }
     Ok(())
 }

@@ -1,60 +1,64 @@
-//! Erase: everything but what its own batch writes, against whoever is writing.
+//! Erase: everything but what its own batch puts, and the events; against whoever is writing.
 
-use std::sync::Arc;
+use keywright_core::EventChain;
+use keywright_store::{Revision, SlotName, Write};
 
-use keywright_store::{Expect, Revision, Slot, VaultWrite, Which};
-
-use crate::site::{LONG_AGO, Site, at, check, host, put, put_until, row, stage_id, together};
+use crate::site::{LONG_AGO, SINGLE, Site, denial, draw, event, next, pause, put, put_until, puts, slot, together};
 use crate::violation::holds;
-use crate::{Backend, Violation};
+use crate::{Handles, Violation};
 
-/// Fills an account with one record of each shape, ciphers and a stage. Gives the root's revision.
+const SLOTS: [SlotName; 7] = [slot(0), slot(1), slot(2), slot(3), slot(0x80), slot(0xff), SINGLE];
+
+/// Fills a partition with records that last and records that expire. Returns the root's revision.
 async fn fill(site: &Site) -> Result<Revision, Violation> {
-    let root = site.make().await?;
-    let writes = slots().map(|slot| put(slot, Expect::Absent, "a")).collect();
-    site.write(root, writes).await?;
-    site.write(root, vec![put_until(host(2), Expect::Absent, "swept", LONG_AGO)]).await?;
-    let rows = vec![row(1, 1, "a"), row(2, 1, "b")];
-    site.edit(root, Expect::Absent, VaultWrite::Edit { put: rows.clone(), delete: Vec::new() }).await?;
-    site.store.stage(&site.account, stage_id(1), rows, LONG_AGO).await.map_err(Violation::Commit)?;
-    Ok(root)
+    let lasting = SLOTS.iter().map(|&slot| put(slot, "a"));
+    let put: Vec<_> = lasting.filter(|put| put.slot != slot(3)).chain([put_until(slot(3), "a", LONG_AGO)]).collect();
+    site.land(None, Write { put, events: vec![event(1), denial(1)], ..next()? }).await
 }
 
-fn slots() -> impl Iterator<Item = Slot> {
-    let named = [Slot::Ledger, Slot::Due, Slot::Challenge, Slot::Confirmations, Slot::Keychain, Slot::Sessions];
-    let numbered = [Slot::Session([0; 16]), Slot::Session([0xff; 16]), host(0), host(1), host(0xff)];
-    named.into_iter().chain(numbered)
+async fn left(site: &Site) -> Result<Vec<SlotName>, Violation> {
+    let seen = site.load(&SLOTS).await?;
+    Ok(SLOTS.into_iter().zip(seen.records).filter_map(|(slot, body)| body.map(|_| slot)).collect())
 }
 
-async fn left(site: &Site) -> Result<Vec<Slot>, Violation> {
-    let mut asked: Vec<Slot> = slots().collect();
-    asked.extend([host(2), Slot::VaultHead]);
-    let loaded = site.load(&asked).await?;
-    Ok(asked.into_iter().zip(loaded).filter_map(|(slot, stored)| stored.map(|_| slot)).collect())
-}
-
-/// An erase drops every record that its batch does not write, and keeps those that it puts. It deletes too.
+/// An erase drops every record that its batch does not put, those that expire too, and keeps those that it puts: also
+/// where it puts what was there before, and where it deletes on top.
 ///
 /// # Errors
 /// What was broken.
-pub async fn erase_drops_what_it_does_not_write(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn erase_drops_what_it_does_not_put(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let root = fill(&site).await?;
-    let Some(kept) = site.revision(host(1)).await? else { return Err(Violation::suite("a record is missing")) };
-    let writes = vec![
-        put(Slot::Root, at(root), "erased"),
-        put(host(1), at(kept), "kept"),
-        keywright_store::Write { slot: host(0), expect: at(kept), effect: keywright_store::Effect::Delete },
-        put(host(7), Expect::Absent, "new"),
-        check(host(8), Expect::Absent),
-    ];
-    let revision = site.land(site.batch(writes)?.with_erase()?).await?;
+    let write = Write { erase: true, delete: vec![slot(0)], ..puts(vec![put(slot(1), "kept"), put(slot(7), "new")])? };
+    let root = site.land(Some(root), write).await?;
     let left = left(&site).await?;
-    holds!(left == [host(1)], Erase, "after an erase that keeps {:?}, these are left: {left:?}", host(1));
-    for (slot, body) in [(Slot::Root, "erased"), (host(1), "kept"), (host(7), "new")] {
-        let written = site.one(slot).await?.is_some_and(|s| s.revision == revision && *s.body == *body.as_bytes());
-        holds!(written, Erase, "{slot:?}, which the erase itself puts, is not there");
+    holds!(left == [slot(1)], Erase, "after an erase that keeps {}, these are left: {left:?}", slot(1));
+    for (slot, body) in [(slot(1), "kept"), (slot(7), "new")] {
+        let seen = site.one(slot).await?;
+        holds!(seen.as_deref() == Some(body.as_bytes()), Erase, "{slot}, which the erase itself puts, holds {seen:?}");
     }
+    // The erased partition goes on like any other; a second erase leaves the root alone.
+    let root = site.land(Some(root), puts(vec![put(slot(2), "after")])?).await?;
+    let root = site.land(Some(root), Write { erase: true, ..next()? }).await?;
+    let seen = site.load(&SLOTS).await?;
+    holds!(seen.records.iter().all(Option::is_none), Erase, "records outlived a second erase");
+    holds!(seen.root.is_some_and(|seen| seen.revision == root), Erase, "an erase took its own root along");
+    Ok(())
+}
+
+/// An erase keeps the events and adds its own; what comes after has greater numbers.
+///
+/// # Errors
+/// What was broken.
+pub async fn erase_keeps_the_events(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let root = fill(&site).await?;
+    let root = site.land(Some(root), Write { erase: true, events: vec![event(2)], ..next()? }).await?;
+    site.land(Some(root), Write { events: vec![event(3), denial(2)], ..next()? }).await?;
+    let seen = (site.numbers(EventChain::Changes).await?, site.numbers(EventChain::Denials).await?);
+    holds!(seen == (vec![3, 2, 1], vec![2, 1]), Events, "after an erase, the logs list {seen:?}");
+    let newest = site.load(&[]).await?.newest;
+    holds!((newest.changes, newest.denials) == (3, 2), Events, "after an erase, the newest are {newest:?}");
     Ok(())
 }
 
@@ -62,133 +66,99 @@ pub async fn erase_drops_what_it_does_not_write(store: Arc<dyn Backend>) -> Resu
 ///
 /// # Errors
 /// What was broken.
-pub async fn erase_in_conflict_drops_nothing(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn erase_in_conflict_drops_nothing(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let root = fill(&site).await?;
-    let before = left(&site).await?;
-    let writes = vec![put(Slot::Root, at(root), "erased"), put(host(0), Expect::Absent, "conflict")];
-    let landed = site.commit(site.batch(writes)?.with_erase()?).await?;
-    holds!(!landed, Guards, "an erase was applied although a guard fails");
-    holds!(left(&site).await? == before, AllOrNothing, "an erase in conflict dropped records");
-    let rows = store.read(&site.account, Which::All).await?.len();
-    holds!(rows == 2, AllOrNothing, "an erase in conflict left {rows} of 2 ciphers");
-    let staged = store.staged(&site.account, stage_id(1)).await?.len();
-    holds!(staged == 2, AllOrNothing, "an erase in conflict left {staged} of 2 staged rows");
+    let before = site.load(&SLOTS).await?;
+    for expect in [None, Some(draw()?)] {
+        let landed = site.commit(expect, Write { erase: true, ..next()? }).await?;
+        holds!(!landed, Guard, "an erase that expects {expect:?} was applied to a root at {root:?}");
+        holds!(site.load(&SLOTS).await? == before, AllOrNothing, "an erase in conflict dropped or changed something");
+    }
     Ok(())
 }
 
-/// An erase drops the ciphers and the stages; a vault edit in the same batch begins with an empty vault.
+/// An erase touches no other partition.
 ///
 /// # Errors
 /// What was broken.
-pub async fn erase_drops_the_vault(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let site = Site::bare(&store)?;
-    let root = fill(&site).await?;
-    site.land(site.batch(vec![put(Slot::Root, at(root), "erased")])?.with_erase()?).await?;
-    let manifest = store.manifest(&site.account).await?;
-    holds!(manifest.head.is_none(), Erase, "the vault's head outlived an erase");
-    holds!(manifest.entries.is_empty(), Erase, "{} ciphers outlived an erase", manifest.entries.len());
-    let rows = store.read(&site.account, Which::All).await?;
-    holds!(rows.is_empty(), Erase, "{} ciphers can be read after an erase", rows.len());
-    let staged = store.staged(&site.account, stage_id(1)).await?;
-    holds!(staged.is_empty(), Erase, "{} staged rows outlived an erase", staged.len());
-
-    let site = Site::bare(&store)?;
-    let root = fill(&site).await?;
-    let Some(head) = site.revision(Slot::VaultHead).await? else { return Err(Violation::suite("a head is missing")) };
-    let writes = vec![put(Slot::Root, at(root), "erased"), put(Slot::VaultHead, at(head), "new head")];
-    let edit = VaultWrite::Edit { put: vec![row(9, 9, "new")], delete: Vec::new() };
-    site.land(site.batch(writes)?.with_erase()?.with_vault(edit)?).await?;
-    let rows = store.read(&site.account, Which::All).await?;
-    holds!(rows == [row(9, 9, "new")], Erase, "an erase with one new cipher left {rows:?}");
-    Ok(())
-}
-
-/// An erase touches no other account.
-///
-/// # Errors
-/// What was broken.
-pub async fn erase_keeps_other_accounts(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn erase_keeps_other_partitions(store: Handles) -> Result<(), Violation> {
     // The one's name begins with the other's: a prefix is no partition.
-    let sites = ["erase", "erase-not", "eras"].map(|name| Site::named(&store, name));
-    let [erased, longer, shorter] = sites;
-    let (erased, others) = (erased?, [longer?, shorter?]);
+    let erased = Site::named(&store, "erase")?;
+    let others = [Site::named(&store, "erase-not")?, Site::named(&store, "eras")?, Site::named(&store, "ERASE")?];
     let root = fill(&erased).await?;
+    let mut before = Vec::new();
     for other in &others {
         fill(other).await?;
+        before.push(other.load(&SLOTS).await?);
     }
-    let before = left(&erased).await?;
-    erased.land(erased.batch(vec![put(Slot::Root, at(root), "erased")])?.with_erase()?).await?;
-    for other in &others {
-        let name = &other.account;
-        holds!(left(other).await? == before, Partitions, "an erase dropped records of {name:?}");
-        let rows = store.read(name, Which::All).await?.len();
-        let staged = store.staged(name, stage_id(1)).await?.len();
-        holds!(rows == 2 && staged == 2, Partitions, "{name:?} has {rows} of 2 ciphers, {staged} of 2 staged rows");
+    erased.land(Some(root), Write { erase: true, ..next()? }).await?;
+    for (other, before) in others.iter().zip(before) {
+        holds!(other.load(&SLOTS).await? == before, Partitions, "an erase changed {:?}", other.account);
     }
     Ok(())
 }
 
 /// How many records a creator makes at most before it gives up waiting for the erase.
-const RECORDS: u8 = 24;
+const RECORDS: u8 = 8;
 
-/// An erase against 32 creators, 6 times. Whatever was made under the old root is gone, whenever it was made.
+/// An erase against 32 creators on two handles, 6 times. Whatever was made on a root before the
+/// erase's is gone, however late it arrives.
 ///
 /// # Errors
 /// What was broken.
-pub async fn erase_beats_32_creators(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn erase_beats_32_creators(store: Handles) -> Result<(), Violation> {
     for _ in 0..6 {
-        let (site, root) = Site::made(&store).await?;
+        let (site, _) = Site::made(&store).await?;
         let made = together(33, |number| {
             let site = site.clone();
-            async move {
-                if number == 32 { erase_soon(&site, root).await.map(|()| 0) } else { create(&site, root, number).await }
-            }
+            async move { if number == 32 { erase_soon(&site).await.map(|()| 0) } else { create(&site, number).await } }
         })
         .await?;
-        let made: u32 = made.into_iter().sum();
-        let all: Vec<Slot> = (0..32).flat_map(|task| (0..RECORDS).map(move |turn| created(task, turn))).collect();
-        let survivors = site.load(&all).await?.iter().flatten().count();
-        holds!(survivors == 0, Erase, "{survivors} of {made} records made under the old root survived an erase");
-        let mut after = None;
-        loop {
-            let page = store.scan(after, 200).await?;
-            let Some(last) = page.last() else { break };
-            after = Some((last.partition.clone(), last.slot));
-            let strays = page.iter().filter(|met| met.partition == site.account && met.slot != Slot::Root).count();
-            holds!(strays == 0, Erase, "a scan meets {strays} records that survived an erase");
-        }
+        let made: usize = made.into_iter().sum();
+        let all: Vec<SlotName> = (0..32).flat_map(|task| (0..RECORDS).map(move |round| created(task, round))).collect();
+        let survivors = site.count(&all).await?;
+        holds!(survivors == 0, Erase, "{survivors} of {made} records made before an erase survived it");
     }
     Ok(())
 }
 
-fn created(task: u8, turn: u8) -> Slot {
-    let mut id = [turn; 16];
-    id[0] = task;
-    if turn.is_multiple_of(2) { Slot::Host(id) } else { Slot::Session(id) }
+fn created(task: usize, round: u8) -> SlotName {
+    let mut id = [round; 16];
+    id[..8].copy_from_slice(&task.to_be_bytes());
+    SlotName::new(slot(0).kind(), Some(id))
 }
 
-async fn create(site: &Site, root: Revision, task: u8) -> Result<u32, Violation> {
+/// The body that tells creators that they are too late.
+const ERASED: &[u8] = b"erased";
+
+/// Puts records as long as the root is none of an erase. Returns how many landed.
+async fn create(site: &Site, task: usize) -> Result<usize, Violation> {
     let mut made = 0;
-    for turn in 0..RECORDS {
-        let slot = created(task, turn);
-        let batch = || site.beside(root, vec![put(slot, Expect::Absent, "survivor")]);
-        if site.contend(Slot::Root, Some(root), batch).await?.is_none() {
+    while made < RECORDS {
+        let Some(root) = site.load_through(task, &[]).await?.root else {
+            return Err(Violation::suite("the root went away"));
+        };
+        if *root.body == *ERASED {
             break;
         }
-        made = u32::saturating_add(made, 1);
-        tokio::task::yield_now().await;
+        let write = puts(vec![put(created(task, made), "survivor")])?;
+        made = made.saturating_add(u8::from(site.commit_through(task, site.batch(Some(root.revision), write)?).await?));
+        pause(1).await;
     }
-    Ok(made)
+    Ok(made.into())
 }
 
-async fn erase_soon(site: &Site, root: Revision) -> Result<(), Violation> {
+async fn erase_soon(site: &Site) -> Result<(), Violation> {
     // Some creators are to be before it and some after.
-    for _ in 0..4 {
-        tokio::task::yield_now().await;
+    pause(8).await;
+    loop {
+        let Some(root) = site.load_through(1, &[]).await?.root else {
+            return Err(Violation::suite("the root went away"));
+        };
+        let write = Write { erase: true, ..Write::root(draw()?, ERASED.into()) };
+        if site.commit_through(1, site.batch(Some(root.revision), write)?).await? {
+            return Ok(());
+        }
     }
-    let batch = || Ok(site.batch(vec![put(Slot::Root, at(root), "erased")])?.with_erase()?);
-    let won = site.contend(Slot::Root, Some(root), batch).await?;
-    holds!(won.is_some(), Erase, "an erase was a conflict although nobody moved the root");
-    Ok(())
 }

@@ -1,116 +1,262 @@
-//! Cases that need a hand from the backend: see [`FaultHooks`].
+//! Cases that need a hook from the backend: see [`FaultHooks`], [`LostRootHook`](crate::LostRootHook),
+//! [`HostHook`](crate::HostHook) and [`CrashHook`](crate::CrashHook).
 
-use keywright_core::{EventKind, SecurityEvent};
-use keywright_store::{Batch, CommitError, Expect, Revision, Slot};
+use std::sync::Arc;
 
-use crate::Violation;
-use crate::hooks::{FaultHooks, Hook, HostEnd, Outcome};
-use crate::site::{LONG_AGO, Site, at, draw, host, put};
+use keywright_core::{AccountId, EventKind, Keyring, ManualClock, Severity, SystemEntropy};
+use keywright_store::{Batch, CommitError, Driver, Partition, Revision, Write};
+
+use crate::hooks::{FaultHooks, Hook, HostEnd};
+use crate::report::Verdict;
+use crate::site::{LONG_AGO, SINGLE, Site, draw, edit, event, next, put, puts, row, slot, vault};
 use crate::violation::holds;
+use crate::{Fixture, Violation};
 
 /// Two records and an event: enough to see half of it.
-fn whole(site: &Site, root: Revision) -> Result<Batch, Violation> {
-    let writes = vec![put(host(1), Expect::Absent, "a"), put(host(2), Expect::Absent, "b")];
-    let event = SecurityEvent::new(LONG_AGO, EventKind::KeychainSet);
-    Ok(site.beside(root, writes)?.with_events(vec![event]))
+fn whole() -> Result<Write, Violation> {
+    Ok(Write { events: vec![event(1)], ..puts(vec![put(slot(1), "a"), put(SINGLE, "b")])? })
 }
 
 /// How much of [`whole`] is there: 0 to 3 parts.
 async fn parts(site: &Site) -> Result<usize, Violation> {
-    let records = site.load(&[host(1), host(2)]).await?.iter().flatten().count();
-    Ok(records.saturating_add(site.events().await?.len()))
+    let seen = site.load(&[slot(1), SINGLE]).await?;
+    Ok(seen.records.iter().flatten().count().saturating_add(usize::from(seen.newest.changes > 0)))
 }
 
+/// Commits through the first handle what must be answered with `Unknown`.
 async fn unknown(site: &Site, batch: Batch, what: &str) -> Result<(), Violation> {
-    match site.store.commit(batch).await {
-        Err(CommitError::Unknown(_)) => Ok(()),
-        other => {
-            holds!(false, Unknown, "{what} was answered with {other:?}");
-            Ok(())
-        }
-    }
+    let said = site.handles.records(0).commit(batch).await;
+    holds!(matches!(said, Err(CommitError::Unknown(_))), Unknown, "{what} was answered with {said:?}");
+    Ok(())
 }
 
-/// A lost reply is `Unknown`, whether the batch landed or not; and it landed whole or not at all.
+/// The next commit is an ordinary one, through both handles.
+async fn goes_on(site: &Site) -> Result<(), Violation> {
+    let root = site.root().await?;
+    let root = site.land(root, next()?).await?;
+    site.land(Some(root), next()?).await?;
+    Ok(())
+}
+
+fn armed(hook: Hook) -> bool {
+    hook == Hook::Armed
+}
+
+/// A lost reply is `Unknown`, whether the batch landed or not: never a conflict, as if another had been faster; never
+/// rejected, as if nothing had happened. And the batch landed whole or not at all.
 ///
 /// # Errors
 /// What was broken.
-pub async fn lost_reply_is_unknown(hooks: &dyn FaultHooks) -> Result<Outcome, Violation> {
-    let mut outcome = Outcome::Skipped;
+pub async fn lost_reply_is_unknown(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
     for landed in [false, true] {
-        let (site, root) = Site::made(&hooks.store()).await?;
-        if hooks.lose_next_reply(landed) == Hook::Unsupported {
-            continue;
+        for made in [false, true] {
+            let site = Site::bare(&fixture.handles())?;
+            let root = if made { Some(site.land(None, next()?).await?) } else { None };
+            if !armed(hooks.lose_next_reply(landed)) {
+                return Ok(Verdict::NotProven);
+            }
+            let write = whole()?;
+            let revision = write.revision;
+            unknown(&site, site.batch(root, write)?, "a commit whose reply was lost").await?;
+            let there = parts(&site).await?;
+            let right = if landed { 3 } else { 0 };
+            holds!(there == right, AllOrNothing, "a lost reply (landed: {landed}) left {there} of 3 parts");
+            let seen = site.root().await?;
+            let right = if landed { Some(revision) } else { root };
+            holds!(seen == right, Unknown, "a lost reply (landed: {landed}) left the root at {seen:?}, not {right:?}");
+            goes_on(&site).await?;
         }
-        outcome = Outcome::Held;
-        unknown(&site, whole(&site, root)?, "a commit whose reply was lost").await?;
-        let there = parts(&site).await?;
-        let right = if landed { 3 } else { 0 };
-        holds!(there == right, AllOrNothing, "a lost reply (landed: {landed}) left {there} of 3 parts");
     }
-    Ok(outcome)
+    Ok(Verdict::Passed)
+}
+
+static GRANTED: EventKind = EventKind::change("conformance_granted", Severity::Info, "a grant was made");
+
+/// A driver whose reply is lost settles it: its step lands exactly once, whether the lost commit landed or not, the
+/// creation of an account included.
+///
+/// # Errors
+/// What was broken.
+pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+    let handles = fixture.handles();
+    let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+    let clock = Arc::new(ManualClock::new(LONG_AGO));
+    let driver =
+        Driver::builder(Arc::clone(handles.records(0)), keyring).clock(clock).build().map_err(Violation::suite)?;
+    for (name, landed) in [("settled-a", false), ("settled-b", true)] {
+        let account = AccountId::new(name)?;
+        if !armed(hooks.lose_next_reply(landed)) {
+            return Ok(Verdict::NotProven);
+        }
+        driver.ensure_account(&account).await?;
+        if !armed(hooks.lose_next_reply(landed)) {
+            return Ok(Verdict::NotProven);
+        }
+        let partition = Partition::account(&account);
+        let told = driver.transact(&partition, &[], |draft| {
+            draft.event(&GRANTED);
+            Ok(())
+        });
+        told.await?;
+        let events = driver.recent_events(&account, 10).await?;
+        let granted = events.iter().filter(|event| event.is(&GRANTED)).count();
+        holds!(granted == 1, Unknown, "a step whose reply was lost (landed: {landed}) has landed {granted} times");
+        holds!(events.len() == 2, Unknown, "a creation whose reply was lost (landed: {landed}) left {events:?}");
+    }
+    Ok(Verdict::Passed)
 }
 
 /// An error from `COMMIT` itself is `Unknown`, never `Rejected`; whatever it did, it did whole.
 ///
 /// # Errors
 /// What was broken.
-pub async fn commit_error_is_unknown(hooks: &dyn FaultHooks) -> Result<Outcome, Violation> {
-    let (site, root) = Site::made(&hooks.store()).await?;
-    if hooks.fail_next_commit() == Hook::Unsupported {
-        return Ok(Outcome::Skipped);
+pub async fn commit_error_is_unknown(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+    let (site, root) = Site::made(&fixture.handles()).await?;
+    if !armed(hooks.fail_next_commit()) {
+        return Ok(Verdict::NotProven);
     }
-    unknown(&site, whole(&site, root)?, "an error from COMMIT").await?;
+    unknown(&site, site.batch(Some(root), whole()?)?, "an error from COMMIT").await?;
     let there = parts(&site).await?;
     holds!(there == 0 || there == 3, AllOrNothing, "a failed COMMIT left {there} of 3 parts");
-    // The store goes on: the next commit is an ordinary one.
-    site.land(site.batch(vec![put(Slot::Root, at(root), "next")])?).await?;
-    Ok(Outcome::Held)
+    goes_on(&site).await?;
+    Ok(Verdict::Passed)
 }
 
-/// A commit that is still on its way when a fence lands never lands.
+/// A commit that is still on its way when a fence lands never lands, on a present root and on none.
 ///
 /// # Errors
 /// What was broken.
-pub async fn held_commit_never_lands_after_a_fence(hooks: &dyn FaultHooks) -> Result<Outcome, Violation> {
-    let (site, root) = Site::made(&hooks.store()).await?;
-    if hooks.hold_next_commit() == Hook::Unsupported {
-        return Ok(Outcome::Skipped);
+pub async fn held_commit_never_lands_after_a_fence(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+    for made in [true, false] {
+        let site = Site::bare(&fixture.handles())?;
+        let root: Option<Revision> = if made { Some(site.land(None, next()?).await?) } else { None };
+        if !armed(hooks.hold_next_commit()) {
+            return Ok(Verdict::NotProven);
+        }
+        unknown(&site, site.batch(root, whole()?)?, "a commit that is on its way").await?;
+        let fence = site.land(root, next()?).await?;
+        deliver_in_vain(&site, hooks, fence).await?;
     }
-    unknown(&site, whole(&site, root)?, "a commit that is on its way").await?;
-    site.land(site.batch(vec![put(Slot::Root, at(root), "fence")])?).await?;
+    Ok(Verdict::Passed)
+}
+
+async fn deliver_in_vain(site: &Site, hooks: &dyn FaultHooks, fence: Revision) -> Result<(), Violation> {
     let said = hooks.deliver().await;
     holds!(!matches!(said, Some(Ok(()))), Fence, "a held commit landed after the fence");
-    let there = parts(&site).await?;
+    let there = parts(site).await?;
     holds!(there == 0, Fence, "a held commit left {there} of 3 parts after the fence");
-    Ok(Outcome::Held)
+    holds!(site.root().await? == Some(fence), Fence, "a held commit moved the root after the fence");
+    Ok(())
+}
+
+/// A partition whose root was lost is loaded without a root, and a load reports that rows are left: of each kind alone.
+///
+/// # Errors
+/// What was broken.
+pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hook) = fixture.lost_roots() else { return Ok(Verdict::NotProven) };
+    let handles = fixture.handles();
+    let mut kinds = vec![
+        ("nothing", next()?, false),
+        ("a record", puts(vec![put(slot(1), "a")])?, true),
+        ("an expiring record", puts(vec![crate::site::put_until(slot(1), "a", LONG_AGO)])?, true),
+        ("a change", Write { events: vec![event(1)], ..next()? }, true),
+        ("a denial", Write { events: vec![crate::site::denial(1)], ..next()? }, true),
+    ];
+    if handles.vault(0).is_some() {
+        kinds.push(("a cipher", vault(edit(vec![row(1, 1, "a")]))?, true));
+    }
+    for (what, write, right) in kinds {
+        let site = Site::bare(&handles)?;
+        site.land(None, write).await?;
+        let seen = site.load(&[]).await?;
+        holds!(!seen.rows_without_root, LostRoot, "with a root and {what}, a load reports rows without one");
+        hook.lose_root(&site.account).await.map_err(Violation::suite)?;
+        let seen = site.load(&[slot(1)]).await?;
+        holds!(seen.root.is_none(), LostRoot, "a root that was lost is loaded");
+        let said = seen.rows_without_root;
+        holds!(said == right, LostRoot, "with {what} and no root, a load says of rows without a root: {said}");
+        let listed = handles.upkeep(1).partitions(None, 100).await?.contains(&site.account);
+        holds!(listed == right, Listing, "a partition with {what} and no root is listed: {listed}");
+    }
+    Ok(Verdict::Passed)
 }
 
 /// Inside a host's transaction: a batch in conflict leaves nothing, though the host commits; a good one goes with the
-/// host's rollback, and stays with its commit.
+/// host's rollback, and stays with its commit. A load there sees what the transaction has done.
 ///
 /// # Errors
 /// What was broken.
-pub async fn host_transaction_is_whole_or_nothing(hooks: &dyn FaultHooks) -> Result<Outcome, Violation> {
+pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hook) = fixture.host() else { return Ok(Verdict::NotProven) };
     for (good, end, right) in [
         (false, HostEnd::Commit, 0),
         (false, HostEnd::RollBack, 0),
         (true, HostEnd::RollBack, 0),
         (true, HostEnd::Commit, 3),
     ] {
-        let (site, root) = Site::made(&hooks.store()).await?;
-        let batch = if good {
-            whole(&site, root)?
-        } else {
-            let writes = vec![put(host(1), Expect::Absent, "a"), put(host(2), at(draw()?), "b")];
-            let event = SecurityEvent::new(LONG_AGO, EventKind::KeychainSet);
-            site.beside(root, writes)?.with_events(vec![event])
-        };
-        let Some(said) = hooks.within_host(batch, end).await else { return Ok(Outcome::Skipped) };
+        let (site, root) = Site::made(&fixture.handles()).await?;
+        let write = whole()?;
+        let revision = write.revision;
+        let batch = site.batch(Some(if good { root } else { draw()? }), write)?;
+        let mut met = None;
+        // The hook is synchronous, as the port inside a transaction is.
+        tokio::task::block_in_place(|| {
+            hook.within(end, &mut |transaction| {
+                let check = transaction.apply(Batch::check(site.account.clone(), Some(root)));
+                let said = transaction.apply(batch.clone());
+                let seen = transaction.load(&site.account, &[slot(1)]);
+                met = Some((check, said, seen));
+            })
+        })
+        .map_err(Violation::suite)?;
+        let Some((check, said, seen)) = met else { return Err(Violation::suite("a hook ran no work")) };
+        holds!(check.is_ok(), HostTransaction, "a check of the present root met {check:?} in a host's transaction");
         let as_meant = matches!((good, &said), (true, Ok(())) | (false, Err(CommitError::Conflict)));
-        holds!(as_meant, Guards, "in a host's transaction, a batch (good: {good}) met {said:?}");
+        holds!(as_meant, HostTransaction, "in a host's transaction, a batch (good: {good}) met {said:?}");
+        let seen = seen?;
+        let expected = if good { revision } else { root };
+        let own = seen.root.is_some_and(|seen| seen.revision == expected)
+            && seen.records.iter().flatten().count() == usize::from(good);
+        holds!(
+            own,
+            HostTransaction,
+            "in a host's transaction, a load after a batch (good: {good}) shows another state"
+        );
         let there = parts(&site).await?;
         holds!(there == right, HostTransaction, "a batch (good: {good}) left {there} of 3 parts after {end:?}");
+        goes_on(&site).await?;
     }
-    Ok(Outcome::Held)
+    Ok(Verdict::Passed)
+}
+
+/// How many commits are acknowledged before each kill.
+const KILLS: [usize; 3] = [1, 40, 150];
+
+/// A process that commits to several partitions at once is killed without warning, three times. Whatever it said was
+/// acknowledged is there when the store is opened again, in order, whole, and nothing else but what was on its way.
+///
+/// # Errors
+/// What was broken.
+pub async fn acknowledged_commits_survive_a_kill(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
+    let Some(hook) = fixture.crash() else { return Ok(Verdict::NotProven) };
+    let mut before = [0; crate::crash::PARTITIONS];
+    for kill in KILLS {
+        let crashed = hook.kill_and_reopen(kill).await.map_err(Violation::suite)?;
+        let told = crashed
+            .acknowledged
+            .iter()
+            .zip(before)
+            .map(|(told, before)| told.map_or(0, |told| told.saturating_sub(before)));
+        let enough = usize::try_from(told.sum::<u64>()).is_ok_and(|total| total >= kill);
+        if !enough {
+            return Err(Violation::suite("a hook killed its process before enough commits were acknowledged"));
+        }
+        before = crate::crash::verify(&crashed, before).await?;
+    }
+    Ok(Verdict::Passed)
 }

@@ -1,150 +1,160 @@
-//! Guards: what makes a batch a conflict, and that nothing else does.
+//! The one guard: what makes a batch a conflict, and that nothing else does.
 
-use std::sync::Arc;
+use keywright_store::{Batch, Partition, Revision, Write};
 
-use keywright_store::{Expect, Slot, Write};
-
-use crate::site::{Site, at, check, delete, draw, host, put};
+use crate::site::{Site, body_of, draw, next, put, puts, slot};
 use crate::violation::holds;
-use crate::{Backend, Violation};
+use crate::{Handles, Violation};
 
-/// The slots a guard is tried on: one of each shape.
-const SLOTS: [Slot; 4] = [Slot::Ledger, Slot::Due, Slot::Session([0xab; 16]), Slot::Host([0; 16])];
-
-/// Tries a write that must be a conflict, beside a root check that holds and a put that must not happen.
-async fn refuse(site: &Site, root: keywright_store::Revision, write: Write) -> Result<(), Violation> {
-    let what = format!("{write:?}");
-    let bystander = host(0xee);
-    let landed = site.commit(site.beside(root, vec![write, put(bystander, Expect::Absent, "bystander")])?).await?;
-    holds!(!landed, Guards, "{what} was applied although its guard does not hold");
-    holds!(site.one(bystander).await?.is_none(), AllOrNothing, "a conflict on {what} left another write behind");
+/// Tries a batch that must be a conflict; it must leave nothing behind.
+async fn refuse(site: &Site, expect: Option<Revision>, what: &str) -> Result<(), Violation> {
+    let before = site.load(&[]).await?;
+    let bystander = slot(0xee);
+    let landed = site.commit(expect, puts(vec![put(bystander, "bystander")])?).await?;
+    holds!(!landed, Guard, "a batch that expects {what} was applied");
+    holds!(site.load(&[]).await? == before, AllOrNothing, "a conflict on {what} changed the root");
+    holds!(site.one(bystander).await?.is_none(), AllOrNothing, "a conflict on {what} left a record behind");
     Ok(())
 }
 
-/// A `Check` holds exactly when its guard does: on a record, and on none. A batch of checks alone is a batch.
+/// A batch applies exactly when the root has the expected revision: not another one, not a former one, not none.
 ///
 /// # Errors
 /// What was broken.
-pub async fn check_guards_hold(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for slot in SLOTS {
-        let (site, root) = Site::made(&store).await?;
-        site.write(root, vec![check(slot, Expect::Absent)]).await?;
-        refuse(&site, root, check(slot, at(draw()?))).await?;
-        let held = site.write(root, vec![put(slot, Expect::Absent, "a")]).await?;
-        refuse(&site, root, check(slot, Expect::Absent)).await?;
-        refuse(&site, root, check(slot, at(draw()?))).await?;
-        refuse(&site, root, check(slot, at(root))).await?;
-        site.write(root, vec![check(slot, at(held))]).await?;
-        holds!(site.revision(slot).await? == Some(held), Guards, "a batch of checks changed {slot:?}");
-    }
-    Ok(())
-}
-
-/// A put or delete guarded by a revision applies exactly when the record has it.
-///
-/// # Errors
-/// What was broken.
-pub async fn revision_guards_hold(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for slot in SLOTS {
-        let (site, root) = Site::made(&store).await?;
-        refuse(&site, root, put(slot, at(draw()?), "b")).await?;
-        refuse(&site, root, delete(slot, at(draw()?))).await?;
-        holds!(site.one(slot).await?.is_none(), Guards, "a conflict made a record in {slot:?}");
-        let first = site.write(root, vec![put(slot, Expect::Absent, "a")]).await?;
-        refuse(&site, root, put(slot, at(root), "b")).await?;
-        refuse(&site, root, delete(slot, at(draw()?))).await?;
-        let second = site.write(root, vec![put(slot, at(first), "b")]).await?;
-        refuse(&site, root, put(slot, at(first), "c")).await?;
-        refuse(&site, root, delete(slot, at(first))).await?;
-        let body = site.one(slot).await?.map(|stored| stored.body);
-        holds!(body.as_deref() == Some(b"b"), Guards, "a conflict changed the body in {slot:?}");
-        site.write(root, vec![delete(slot, at(second))]).await?;
-        holds!(site.one(slot).await?.is_none(), Guards, "{slot:?} is still there after its delete");
-        refuse(&site, root, delete(slot, at(second))).await?;
-    }
-    Ok(())
-}
-
-/// A put guarded by absence never replaces a record.
-///
-/// # Errors
-/// What was broken.
-pub async fn absent_guards_hold(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for slot in SLOTS {
-        let (site, root) = Site::made(&store).await?;
-        let held = site.write(root, vec![put(slot, Expect::Absent, "a")]).await?;
-        refuse(&site, root, put(slot, Expect::Absent, "b")).await?;
-        let stored = site.one(slot).await?;
-        let kept = stored.is_some_and(|stored| stored.revision == held && &*stored.body == b"a");
-        holds!(kept, Guards, "a conflict replaced the record in {slot:?}");
-        site.write(root, vec![delete(slot, at(held))]).await?;
-        site.write(root, vec![put(slot, Expect::Absent, "c")]).await?;
-    }
-    Ok(())
-}
-
-/// The root record is guarded like any other.
-///
-/// # Errors
-/// What was broken.
-pub async fn root_guards_hold(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let site = Site::bare(&store)?;
-    let slot = host(1);
-    for (expect, name) in [(at(draw()?), "a root that is not there"), (Expect::Absent, "no root")] {
-        let landed = site.commit(site.batch(vec![check(Slot::Root, expect), put(slot, Expect::Absent, "a")])?).await?;
-        holds!(landed == (expect == Expect::Absent), Guards, "guarding {name}, a batch landed: {landed}");
-    }
-    let old = site.make().await?;
-    let landed = site.commit(site.batch(vec![put(Slot::Root, Expect::Absent, "again")])?).await?;
-    holds!(!landed, Guards, "a second root replaced the first");
-    let new = site.land(site.batch(vec![put(Slot::Root, at(old), "next")])?).await?;
-    for stale in [at(old), Expect::Absent] {
-        for write in [check(Slot::Root, stale), put(Slot::Root, stale, "stale")] {
-            let what = format!("{write:?}");
-            let landed = site.commit(site.batch(vec![write, put(host(2), Expect::Absent, "b")])?).await?;
-            holds!(!landed, Guards, "{what} was applied although its guard does not hold");
+pub async fn root_guard_holds(store: Handles) -> Result<(), Violation> {
+    let (site, first) = Site::made(&store).await?;
+    refuse(&site, Some(draw()?), "a revision that never was").await?;
+    refuse(&site, Some(Revision::ZERO), "sixteen zero bytes").await?;
+    let second = site.land(Some(first), next()?).await?;
+    refuse(&site, Some(first), "the former revision").await?;
+    let third = site.land(Some(second), next()?).await?;
+    refuse(&site, Some(first), "a revision of long ago").await?;
+    refuse(&site, Some(second), "the former revision").await?;
+    // One that differs in its last byte, and one in its first.
+    for flipped in [0, 15] {
+        let mut near = third.to_bytes();
+        if let Some(byte) = near.get_mut(flipped) {
+            *byte ^= 1;
         }
+        refuse(&site, Some(Revision::from_bytes(near)), "a revision that differs in one bit").await?;
     }
-    holds!(site.revision(Slot::Root).await? == Some(new), Guards, "a conflict changed the root");
-    holds!(site.one(host(2)).await?.is_none(), AllOrNothing, "a conflict on the root left another write behind");
+    site.land(Some(third), next()?).await?;
     Ok(())
 }
 
-/// What is put lies under the batch's own revision, in every slot that the batch puts, and nowhere else.
+/// A batch that expects no root makes one where there is none, and never replaces one. One that expects a root never
+/// makes one.
 ///
 /// # Errors
 /// What was broken.
-pub async fn revision_is_the_batchs(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let kept = site.write(root, vec![put(host(9), Expect::Absent, "kept")]).await?;
-    let both = site.write(root, vec![put(host(1), Expect::Absent, "a"), put(host(2), Expect::Absent, "b")]).await?;
-    let loaded = site.load(&[Slot::Root, host(1), host(2), host(9)]).await?;
-    let seen: Vec<_> = loaded.iter().map(|stored| stored.as_ref().map(|stored| stored.revision)).collect();
-    let right = [Some(root), Some(both), Some(both), Some(kept)];
-    holds!(seen == right, Revision, "put under {right:?}, loaded {seen:?}");
-    let entries = store.manifest(&site.account).await?;
-    holds!(entries.head.is_none(), Revision, "an account without a vault has a vault head");
-    let head = site.write(root, vec![put(Slot::VaultHead, Expect::Absent, "head")]).await?;
-    let seen = store.manifest(&site.account).await?.head.map(|stored| stored.revision);
-    holds!(seen == Some(head), Revision, "the manifest's head lies under {seen:?}, put under {head:?}");
+pub async fn absent_root_guard_holds(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    refuse(&site, Some(draw()?), "a root where there is none").await?;
+    refuse(&site, Some(Revision::ZERO), "a root of zero bytes where there is none").await?;
+    let made = site.land(None, puts(vec![put(slot(1), "a")])?).await?;
+    refuse(&site, None, "no root where there is one").await?;
+    holds!(site.root().await? == Some(made), Guard, "a second root replaced the first");
+    holds!(site.one(slot(1)).await?.as_deref() == Some(b"a"), Guard, "a second root took the record of the first");
+    // Nor where the root is all that there is.
+    let (bare, _) = Site::made(&store).await?;
+    refuse(&bare, None, "no root where there is one").await
+}
+
+/// A batch without a write answers whether the root still has a revision, or is still absent, and changes nothing.
+///
+/// # Errors
+/// What was broken.
+pub async fn checks_hold_exactly_when_guards_do(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    for (expect, right) in [(None, true), (Some(draw()?), false), (Some(Revision::ZERO), false)] {
+        let said = site.still(expect).await?;
+        holds!(said == right, Guard, "of a partition without a root, {expect:?} was checked as {said}");
+    }
+    holds!(site.load(&[]).await?.root.is_none(), Guard, "a check made a root");
+    let first = site.land(None, next()?).await?;
+    let second = site.land(Some(first), next()?).await?;
+    let before = site.load(&[]).await?;
+    for (expect, right) in [(None, false), (Some(first), false), (Some(second), true), (Some(draw()?), false)] {
+        let said = site.still(expect).await?;
+        holds!(said == right, Guard, "of a root at {second:?}, {expect:?} was checked as {said}");
+    }
+    holds!(site.load(&[]).await? == before, Guard, "a check changed the root");
     Ok(())
 }
 
-/// A record that was deleted and made again, even with the same body, does not satisfy a guard on the former one.
+/// A root that has the body of a former one does not satisfy a guard on the former: nobody may take
+/// "it looks as before" for "it has not changed".
 ///
 /// # Errors
 /// What was broken.
-pub async fn recreated_record_refuses_an_old_guard(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let slot = host(1);
-    let first = site.write(root, vec![put(slot, Expect::Absent, "same")]).await?;
-    site.write(root, vec![delete(slot, at(first))]).await?;
-    let second = site.write(root, vec![put(slot, Expect::Absent, "same")]).await?;
-    for write in [check(slot, at(first)), put(slot, at(first), "stale"), delete(slot, at(first))] {
-        let what = format!("{:?}", write.effect);
-        let landed = site.commit(site.beside(root, vec![write])?).await?;
-        holds!(!landed, NoReuse, "{what} under the former record's revision was applied to the new one");
+pub async fn revived_root_refuses_an_old_guard(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let same = || -> Result<Write, Violation> {
+        Ok(Write { put: vec![put(slot(1), "a")], ..Write::root(draw()?, "same".into()) })
+    };
+    let first = site.land(None, same()?).await?;
+    let other = Write { delete: vec![slot(1)], ..Write::root(draw()?, "other".into()) };
+    let second = site.land(Some(first), other).await?;
+    let third = site.land(Some(second), same()?).await?;
+    holds!(!site.still(Some(first)).await?, NoReuse, "a check took a root for the former one with the same body");
+    let landed = site.commit(Some(first), puts(vec![put(slot(2), "stale")])?).await?;
+    holds!(!landed, NoReuse, "a guard on a former root was satisfied by a new one with the same body");
+    holds!(site.root().await? == Some(third), NoReuse, "an old guard changed the new root");
+    Ok(())
+}
+
+/// The root lies under the revision and with the body of the last batch that landed.
+///
+/// # Errors
+/// What was broken.
+pub async fn root_lies_under_the_batchs_revision(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let mut expect = None;
+    for _ in 0..4 {
+        let revision = site.land(expect, next()?).await?;
+        let root = site.load(&[]).await?.root;
+        let seen = root.as_ref().map(|root| root.revision);
+        holds!(seen == Some(revision), Revision, "put under {revision:?}, the root lies under {seen:?}");
+        let own = root.is_some_and(|root| root.body == body_of(revision));
+        holds!(own, Revision, "the root of {revision:?} has another body");
+        expect = Some(revision);
     }
-    holds!(site.revision(slot).await? == Some(second), NoReuse, "the new record was changed by an old guard");
+    Ok(())
+}
+
+/// The same slots in two partitions are different ones, however alike the partitions' keys are.
+///
+/// # Errors
+/// What was broken.
+pub async fn partitions_are_independent(store: Handles) -> Result<(), Violation> {
+    // Case, trailing blanks, accents written two ways, and what SQL patterns and paths would take for more than text.
+    let names =
+        ["alice", "Alice", "alice ", " alice", "al%ce", "al_ce", "alice/", "../alice", "caf\u{e9}", "cafe\u{301}"];
+    let names = names.iter().chain(&["'; --", "\u{fffd}", "a\u{10ffff}", "s/", "n/"]);
+    let mut sites = names.map(|name| Site::named(&store, name)).collect::<Result<Vec<_>, _>>()?;
+    let others = [Partition::server(), Partition::name(&[0; 32]), Partition::name(&[0xff; 32])];
+    sites.extend(others.map(|partition| Site::of(&store, partition)));
+    let mut made = Vec::new();
+    for (number, site) in (0_u8..).zip(&sites) {
+        let before = site.load(&[slot(1)]).await?;
+        let empty = before.root.is_none() && before.records == [None] && !before.rows_without_root;
+        holds!(empty, Partitions, "{:?} is not empty before its first write", site.account);
+        let event = crate::site::event(u64::from(number).saturating_add(1));
+        let write = Write { put: vec![put(slot(1), vec![number])], events: vec![event], ..next()? };
+        made.push(site.land(None, write).await?);
+    }
+    for ((number, site), revision) in (0_u8..).zip(&sites).zip(made) {
+        let seen = site.load(&[slot(1)]).await?;
+        let own = seen.records.first().and_then(Option::as_deref) == Some(&[number]);
+        holds!(own, Partitions, "the record of {:?} was changed from another partition", site.account);
+        let root = seen.root.map(|root| root.revision);
+        holds!(root == Some(revision), Partitions, "the root of {:?} was changed from another partition", site.account);
+        let right = u64::from(number).saturating_add(1);
+        holds!(seen.newest.changes == right, Partitions, "{:?} has the events of another partition", site.account);
+        let listed = site.numbers(keywright_core::EventChain::Changes).await?;
+        holds!(listed == [right], Partitions, "{:?} lists the events {listed:?}", site.account);
+        let said = store.records(1).commit(Batch::check(site.account.clone(), Some(revision))).await;
+        holds!(said.is_ok(), Partitions, "a check on {:?} looked at another partition", site.account);
+    }
     Ok(())
 }

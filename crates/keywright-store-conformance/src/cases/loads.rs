@@ -1,15 +1,17 @@
-//! Loads: bytes, order, one snapshot, no filter.
+//! Loads: bytes, order, one snapshot, nothing old, no filter.
 
 use std::sync::Arc;
 
-use keywright_store::{Expect, Revision, Slot, VaultWrite};
+use keywright_core::EventChain;
+use keywright_store::{Revision, SlotName, Snapshot, Write};
 
-use crate::site::{LONG_AGO, Site, Watch, at, host, put, put_until, row, together};
+use crate::site::{LONG_AGO, SINGLE, Site, Watch, draw, event, next, pause, put, put_until, puts, slot, together};
 use crate::violation::holds;
-use crate::{Backend, Violation};
+use crate::{Handles, Violation};
 
 /// Bodies that a text column, a length limit or a C string would spoil.
 pub(super) fn odd_bodies() -> Vec<Vec<u8>> {
+    let counting = || (0..=u8::MAX).cycle();
     vec![
         Vec::new(),
         vec![0],
@@ -18,84 +20,86 @@ pub(super) fn odd_bodies() -> Vec<Vec<u8>> {
         b"trailing \n\r\n\0".to_vec(),
         vec![0xc3, 0x28, 0xed, 0xa0, 0x80, 0xf0, 0x28, 0x8c, 0xbc],
         "\u{feff}e\u{301}\u{e9}".as_bytes().to_vec(),
-        (0..=u8::MAX).collect(),
-        (0..=u8::MAX).cycle().take(1 << 20).collect(),
+        counting().take(255).collect(),
+        counting().take(4_096).collect(),
+        counting().take(1 << 20).collect(),
     ]
 }
 
-/// Bodies come back byte for byte: empty, with NULs, no UTF-8, 1 MiB.
+/// Bodies come back byte for byte, of records and of the root: 0, 1, 255, 4096 bytes and 1 MiB, with NULs, no UTF-8.
 ///
 /// # Errors
 /// What was broken.
-pub async fn bodies_survive(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn bodies_survive(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     for (id, body) in (0..).zip(odd_bodies()) {
-        site.write(root, vec![put(host(id), Expect::Absent, body.clone())]).await?;
-        root = site.land(site.batch(vec![put(Slot::Root, at(root), body.clone())])?).await?;
-        for slot in [host(id), Slot::Root] {
-            let seen = site.one(slot).await?.map(|stored| stored.body);
-            let len = seen.as_ref().map(bytes::Bytes::len);
-            holds!(seen.as_deref() == Some(&*body), Bytes, "{} bytes put in {slot:?} came back as {len:?}", body.len());
-        }
+        let write = Write { put: vec![put(slot(id), body.clone())], ..Write::root(draw()?, body.clone().into()) };
+        root = site.land(Some(root), write).await?;
+        let seen = site.load(&[slot(id)]).await?;
+        let of_root = seen.root.as_ref().map(|root| &*root.body);
+        holds!(of_root == Some(&*body), Bytes, "{} bytes of a root came back as {of_root:.40?}", body.len());
+        let of_record = seen.records.first().and_then(Option::as_deref);
+        holds!(of_record == Some(&*body), Bytes, "{} bytes of a record came back as {of_record:.40?}", body.len());
     }
     for (id, body) in (0..).zip(odd_bodies()) {
-        let seen = site.one(host(id)).await?.map(|stored| stored.body);
+        let seen = site.one(slot(id)).await?;
         holds!(seen.as_deref() == Some(&*body), Bytes, "{} bytes changed later", body.len());
     }
     Ok(())
 }
 
-/// A load answers in the order of the question, absent slots included; one of nothing is empty.
+/// A load answers in the order of the question, absent slots included, with the root beside them;
+/// one of nothing has the root alone.
 ///
 /// # Errors
 /// What was broken.
-pub async fn loads_keep_the_order(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn loads_keep_the_order(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let odd = (0..100).filter(|id| id % 2 == 1);
-    site.write(root, odd.map(|id| put(host(id), Expect::Absent, vec![id])).collect()).await?;
+    let root = site.land(Some(root), puts(odd.map(|id| put(slot(id), vec![id])).collect())?).await?;
     let forwards: Vec<u8> = (0..100).collect();
     let backwards: Vec<u8> = (0..100).rev().collect();
     let shuffled: Vec<u8> = (0..100_u16).filter_map(|id| u8::try_from(id.wrapping_mul(37) % 100).ok()).collect();
     for ids in [forwards, backwards, shuffled] {
-        let slots: Vec<Slot> = ids.iter().map(|&id| host(id)).collect();
-        for (id, stored) in ids.iter().zip(site.load(&slots).await?) {
-            let body = stored.map(|stored| stored.body.to_vec());
+        let slots: Vec<SlotName> = ids.iter().map(|&id| slot(id)).collect();
+        let seen = site.load(&slots).await?;
+        for (id, body) in ids.iter().zip(seen.records) {
             let right = (id % 2 == 1).then(|| vec![*id]);
-            holds!(body == right, Order, "in the place of {:?} lies {body:?}", host(*id));
+            holds!(body.as_deref() == right.as_deref(), Order, "in the place of {} lies {body:?}", slot(*id));
         }
+        holds!(seen.root.is_some_and(|seen| seen.revision == root), Order, "a load of 100 slots has another root");
     }
-    holds!(site.load(&[]).await?.is_empty(), Order, "a load of nothing gave something");
+    let nothing = site.load(&[]).await?;
+    holds!(nothing.records.is_empty(), Order, "a load of no slots has records");
+    holds!(nothing.root.is_some(), Order, "a load of no slots has no root");
     Ok(())
 }
 
-/// A writer always writes three slots at once; no load ever shows two of its states.
+/// The slots that a writer always puts together.
+const WATCHED: [SlotName; 4] = [slot(1), slot(2), slot(0xfe), SINGLE];
+
+/// A writer always puts a root, four records and an event at once; no load through the other handle
+/// ever shows two of its states.
 ///
 /// # Errors
 /// What was broken.
-pub async fn loads_are_one_snapshot(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let slots = [host(1), Slot::Session([0x80; 16]), Slot::Due];
-    let first = site.write(root, slots.iter().map(|&slot| put(slot, Expect::Absent, "0")).collect()).await?;
+pub async fn loads_are_one_snapshot(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let root = site.land(None, generation(1)?).await?;
     let watch = Arc::new(Watch::default());
     together(5, |number| {
         let (site, watch) = (site.clone(), Arc::clone(&watch));
         async move {
             if number == 0 {
-                let result = write_threes(&site, root, first, &slots, &watch).await;
+                let result = write_often(&site, root, &watch).await;
                 watch.end();
                 return result;
             }
-            let mut asked = slots;
+            let mut asked = WATCHED;
             while watch.look() {
                 asked.rotate_left(1);
-                let seen: Vec<Option<Revision>> = site
-                    .load(&asked)
-                    .await?
-                    .iter()
-                    .map(|stored| stored.as_ref().map(|stored| stored.revision))
-                    .collect();
-                let one = seen.windows(2).all(|pair| matches!(pair, [Some(a), Some(b)] if a == b));
-                holds!(one, Snapshot, "one load shows {seen:?}, which were never there together");
+                let seen = site.load_through(number, &asked).await?;
+                holds!(is_one(&seen), Snapshot, "one load shows {seen:?}, which were never there together");
                 tokio::task::yield_now().await;
             }
             Ok(())
@@ -105,63 +109,122 @@ pub async fn loads_are_one_snapshot(store: Arc<dyn Backend>) -> Result<(), Viola
     Ok(())
 }
 
-async fn write_threes(
-    site: &Site,
-    root: Revision,
-    first: Revision,
-    slots: &[Slot],
-    watch: &Watch,
-) -> Result<(), Violation> {
-    let mut last = first;
-    for number in 0..u32::MAX {
+/// A root, records and an event that all carry one number.
+fn generation(number: u64) -> Result<Write, Violation> {
+    let body = number.to_be_bytes().to_vec();
+    let put = WATCHED.iter().map(|&slot| put(slot, body.clone())).collect();
+    Ok(Write { put, events: vec![event(number)], ..Write::root(draw()?, body.into()) })
+}
+
+fn is_one(seen: &Snapshot) -> bool {
+    let Some(root) = &seen.root else { return false };
+    let newest = seen.newest.changes.to_be_bytes();
+    *root.body == newest && seen.records.iter().all(|body| body.as_deref() == Some(&newest))
+}
+
+async fn write_often(site: &Site, mut root: Revision, watch: &Watch) -> Result<(), Violation> {
+    for number in 2..u64::MAX {
         if number >= 200 && watch.looks() >= 800 {
             break;
         }
-        let body = number.to_be_bytes();
-        let writes = slots.iter().map(|&slot| put(slot, at(last), body.to_vec())).collect();
-        last = site.write(root, writes).await?;
+        root = site.land(Some(root), generation(number)?).await?;
         tokio::task::yield_now().await;
     }
     Ok(())
 }
 
-/// A record whose `purge_after` is long past is loaded and guarded like any other, until a sweep drops it: the core owns
-/// the clock.
+/// Whoever loads after a reply sees what was acknowledged, through the other handle too: a load is never answered by a
+/// replica that lags, nor by what a handle remembers.
 ///
 /// # Errors
 /// What was broken.
-pub async fn loads_never_filter_by_age(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let slots = [host(1), Slot::Session([3; 16]), Slot::Confirmations];
-    let writes = slots.iter().map(|&slot| put_until(slot, Expect::Absent, "old", LONG_AGO)).collect();
-    let revision = site.write(root, writes).await?;
-    for (slot, stored) in slots.iter().zip(site.load(&slots).await?) {
-        let there = stored.is_some_and(|stored| stored.revision == revision);
-        holds!(there, NoFilter, "{slot:?}, due for a sweep that never ran, is not loaded");
+pub async fn loads_see_acknowledged_commits(store: Handles) -> Result<(), Violation> {
+    let (site, mut root) = Site::made(&store).await?;
+    for round in 0..60_u8 {
+        let (writer, reader) = (usize::from(round), usize::from(round).wrapping_add(1));
+        let write = puts(vec![put(slot(1), vec![round])])?;
+        let revision = write.revision;
+        let landed = site.commit_through(writer, site.batch(Some(root), write)?).await?;
+        holds!(landed, Guard, "a batch whose guard holds was a conflict");
+        root = revision;
+        let seen = site.load_through(reader, &[slot(1)]).await?;
+        let there = seen.root.map(|root| root.revision);
+        holds!(there == Some(root), Acknowledged, "after the reply of {root:?}, the other handle shows {there:?}");
+        let body = seen.records.first().and_then(Option::as_deref);
+        holds!(body == Some(&[round]), Acknowledged, "after a reply, the other handle shows an older record");
     }
-    let landed = site.commit(site.beside(root, vec![put(host(1), Expect::Absent, "again")])?).await?;
-    holds!(!landed, NoFilter, "a record due for a sweep was taken for absent");
-    let scanned = store.scan(None, 100).await?;
-    let met = scanned.iter().filter(|met| met.partition == site.account && slots.contains(&met.slot)).count();
-    holds!(met == slots.len(), NoFilter, "a scan meets {met} of {} records that are due for a sweep", slots.len());
     Ok(())
 }
 
-/// A vault's rows come back byte for byte, from a read, an edit, a swap and a promoted stage.
+/// A batch without a write is answered by what is acknowledged, through either handle: a grant that
+/// changes nothing rests on it alone.
 ///
 /// # Errors
 /// What was broken.
-pub async fn vault_bodies_survive(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    let (site, root) = Site::made(&store).await?;
-    let rows = |mark| (0..).zip(odd_bodies()).map(|(id, body)| row(id, mark, body)).collect::<Vec<_>>();
-    let head = site.edit(root, Expect::Absent, VaultWrite::Edit { put: rows(1), delete: Vec::new() }).await?;
-    let all = keywright_store::Which::All;
-    holds!(store.read(&site.account, all).await? == rows(1), Bytes, "rows of an edit came back changed");
-    let head = site.edit(root, at(head), VaultWrite::Swap { rows: rows(2) }).await?;
-    holds!(store.read(&site.account, all).await? == rows(2), Bytes, "rows of a swap came back changed");
-    let stage = crate::site::stage_id(7);
-    store.stage(&site.account, stage, rows(3), LONG_AGO).await.map_err(Violation::Commit)?;
-    site.edit(root, at(head), VaultWrite::Promote { stage }).await?;
-    holds!(store.read(&site.account, all).await? == rows(3), Bytes, "rows of a stage came back changed");
+pub async fn checks_see_acknowledged_commits(store: Handles) -> Result<(), Violation> {
+    let (site, mut root) = Site::made(&store).await?;
+    for round in 0..60_usize {
+        let write = next()?;
+        let (old, new) = (root, write.revision);
+        let landed = site.commit_through(round, site.batch(Some(root), write)?).await?;
+        holds!(landed, Guard, "a batch whose guard holds was a conflict");
+        root = new;
+        for handle in [round.wrapping_add(1), round] {
+            for (expect, right) in [(old, false), (new, true)] {
+                let check = keywright_store::Batch::check(site.account.clone(), Some(expect));
+                let said = site.commit_through(handle, check).await?;
+                holds!(said == right, Acknowledged, "after the reply of {new:?}, a check of {expect:?} says {said}");
+            }
+        }
+    }
+    ended_sessions_are_seen(&store).await
+}
+
+/// The same beside a writer: whoever was told that a root still stands was told the truth at some
+/// moment of his question.
+async fn ended_sessions_are_seen(store: &Handles) -> Result<(), Violation> {
+    for round in 0..60 {
+        let (site, root) = Site::made(store).await?;
+        let asked = {
+            let site = site.clone();
+            tokio::spawn(async move {
+                pause(round % 5).await;
+                // Acknowledged before the question is asked: it must say no.
+                let seen = site.load_through(round, &[]).await?.root.map(|seen| seen.revision);
+                let ended = seen != Some(root);
+                Ok::<_, Violation>((ended, site.still(Some(root)).await?))
+            })
+        };
+        pause(round % 4).await;
+        site.land(Some(root), next()?).await?;
+        let (ended, stands) = asked.await.map_err(Violation::suite)??;
+        holds!(!(ended && stands), Acknowledged, "a check says that a root stands which was seen to be replaced");
+    }
+    Ok(())
+}
+
+/// A record whose `purge_after` is long past is loaded like any other, until a sweep drops it; so is a partition's: the
+/// caller owns the clock.
+///
+/// # Errors
+/// What was broken.
+pub async fn loads_never_filter_by_age(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let slots = [slot(1), slot(2), SINGLE];
+    let put = slots.iter().map(|&slot| put_until(slot, "old", LONG_AGO)).collect();
+    let write = Write { put, purge_after: Some(LONG_AGO), events: vec![event(1)], ..next()? };
+    let root = site.land(None, write).await?;
+    let seen = site.load(&slots).await?;
+    let there = seen.records.iter().flatten().count();
+    holds!(there == slots.len(), NoFilter, "{there} of {} records that are due for a sweep are loaded", slots.len());
+    holds!(
+        seen.root.is_some_and(|seen| seen.revision == root),
+        NoFilter,
+        "a root that is due for a sweep is not loaded"
+    );
+    holds!(!site.commit(None, next()?).await?, NoFilter, "a root that is due for a sweep was taken for absent");
+    let events = site.numbers(EventChain::Changes).await?;
+    holds!(events == [1], NoFilter, "a partition that is due for a sweep lists the events {events:?}");
+    holds!(site.still(Some(root)).await?, NoFilter, "a root that is due for a sweep no longer stands");
     Ok(())
 }

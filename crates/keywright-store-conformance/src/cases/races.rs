@@ -1,62 +1,61 @@
-//! Races: tasks, threads, and batches that rest on each other's absence.
+//! Races: tasks, threads and handles, and batches that rest on what another writes.
 
 use std::sync::{Arc, Barrier};
 
-use keywright_store::{Expect, Revision, Slot};
+use keywright_store::Revision;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::site::{Site, at, check, host, put, together};
+use crate::site::{Site, next, put, puts, slot, together};
 use crate::violation::holds;
-use crate::{Backend, Violation};
+use crate::{Handles, Violation};
 
-const RACERS: u8 = 32;
+const RACERS: usize = 32;
 
-/// One racer's try at a grant: a record at `old` that is spent by one put. Gives the revision of a win.
-async fn grab(site: Site, root: Revision, old: Revision) -> Result<Option<Revision>, Violation> {
-    site.contend(host(1), Some(old), || site.beside(root, vec![put(host(1), at(old), "spent")])).await
+/// One racer's try at a grant: whoever moves the root from `old` has it. Returns the revision of a win.
+async fn grab(site: Site, racer: usize, old: Option<Revision>) -> Result<Option<Revision>, Violation> {
+    let body = racer.to_be_bytes().to_vec();
+    site.contend(racer, old, || puts(vec![put(slot(1), body.clone())])).await
 }
 
-async fn judge(site: &Site, wins: &[Option<Revision>]) -> Result<(), Violation> {
-    let wins: Vec<Revision> = wins.iter().flatten().copied().collect();
-    holds!(wins.len() == 1, OneWinner, "{} of {RACERS} racers won", wins.len());
-    let seen = site.revision(host(1)).await?;
-    holds!(seen == wins.first().copied(), OneWinner, "the winner's record is not the one that lies there");
-    Ok(())
+async fn judge(site: &Site, wins: &[Option<Revision>]) -> Result<Option<Revision>, Violation> {
+    let won: Vec<Revision> = wins.iter().flatten().copied().collect();
+    holds!(won.len() == 1, OneWinner, "{} of {} racers won", won.len(), wins.len());
+    let seen = site.root().await?;
+    holds!(seen == won.first().copied(), OneWinner, "the root is not the winner's");
+    Ok(seen)
 }
 
-/// 32 tasks race for one grant, 20 times. Exactly one wins each time.
+/// 32 tasks on two handles race for one root, 20 times. Exactly one wins each time.
 ///
 /// # Errors
 /// What was broken.
-pub async fn one_of_32_tasks_wins(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn one_of_32_tasks_wins(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
-    let mut old = site.write(root, vec![put(host(1), Expect::Absent, "grant")]).await?;
+    let mut old = Some(root);
     for _ in 0..20 {
-        let wins = together(RACERS, |_| grab(site.clone(), root, old)).await?;
-        judge(&site, &wins).await?;
+        let wins = together(RACERS, |racer| grab(site.clone(), racer, old)).await?;
         // The winner's revision is what the next round races for.
-        old = wins.into_iter().flatten().next().unwrap_or(old);
+        old = judge(&site, &wins).await?;
     }
     Ok(())
 }
 
-/// 32 threads of the operating system race for one grant, 5 times.
+/// 32 threads of the operating system on two handles race for one root, 5 times.
 ///
 /// # Errors
 /// What was broken.
-pub async fn one_of_32_threads_wins(store: Arc<dyn Backend>) -> Result<(), Violation> {
+pub async fn one_of_32_threads_wins(store: Handles) -> Result<(), Violation> {
     for _ in 0..5 {
         let (site, root) = Site::made(&store).await?;
-        let old = site.write(root, vec![put(host(1), Expect::Absent, "grant")]).await?;
-        let start = Arc::new(Barrier::new(usize::from(RACERS)));
+        let start = Arc::new(Barrier::new(RACERS));
         let (tell, mut told) = mpsc::unbounded_channel();
-        for _ in 0..RACERS {
+        for racer in 0..RACERS {
             let (runtime, start, tell, site) = (Handle::current(), Arc::clone(&start), tell.clone(), site.clone());
             let race = move || {
                 start.wait();
                 // A closed channel means that the case has ended with an error already.
-                let _ = tell.send(runtime.block_on(grab(site, root, old)));
+                let _ = tell.send(runtime.block_on(grab(site, racer, Some(root))));
             };
             std::thread::Builder::new().spawn(race).map_err(Violation::suite)?;
         }
@@ -70,50 +69,85 @@ pub async fn one_of_32_threads_wins(store: Arc<dyn Backend>) -> Result<(), Viola
     Ok(())
 }
 
-/// Two batches, each of which rests on the absence of what the other makes: exactly one lands, 100 times. Neither
-/// touches a row that the other locks, except the root.
+/// 32 tasks on two handles race to make one partition's first root, 10 times. Exactly one makes it.
 ///
 /// # Errors
 /// What was broken.
-pub async fn one_of_two_mutual_absences_wins(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for _ in 0..100 {
-        let (site, root) = Site::made(&store).await?;
-        let wins = together(2, |number| {
-            let site = site.clone();
-            let (mine, other) = if number == 0 { (host(1), host(2)) } else { (host(2), host(1)) };
-            async move {
-                let batch = || site.beside(root, vec![check(other, Expect::Absent), put(mine, Expect::Absent, "a")]);
-                site.contend(other, None, batch).await
-            }
-        })
-        .await?;
-        let won = wins.iter().flatten().count();
-        holds!(won == 1, OneWinner, "{won} of two batches that exclude each other landed");
-        let there = site.load(&[host(1), host(2)]).await?.iter().flatten().count();
-        holds!(there == 1, OneWinner, "{there} records lie where one excludes the other");
+pub async fn one_of_32_makes_the_root(store: Handles) -> Result<(), Violation> {
+    for _ in 0..10 {
+        let site = Site::bare(&store)?;
+        let wins = together(RACERS, |racer| grab(site.clone(), racer, None)).await?;
+        judge(&site, &wins).await?;
     }
     Ok(())
 }
 
-/// 32 tasks race to make one account. Exactly one makes it.
+/// Two tasks, each alone on its handle, race for one root, 100 times: a guard that holds within one process only lets
+/// both win.
 ///
 /// # Errors
 /// What was broken.
-pub async fn one_of_32_makes_the_root(store: Arc<dyn Backend>) -> Result<(), Violation> {
-    for _ in 0..5 {
-        let site = Site::bare(&store)?;
-        let wins =
-            together(RACERS, |_| {
-                let site = site.clone();
-                async move {
-                    site.contend(Slot::Root, None, || site.batch(vec![put(Slot::Root, Expect::Absent, "root")])).await
-                }
-            })
-            .await?;
-        let wins: Vec<Revision> = wins.into_iter().flatten().collect();
-        holds!(wins.len() == 1, OneWinner, "{} of {RACERS} made the same root", wins.len());
-        let seen = site.revision(Slot::Root).await?;
-        holds!(seen == wins.first().copied(), OneWinner, "the root is not the winner's");
+pub async fn one_of_two_handles_wins(store: Handles) -> Result<(), Violation> {
+    for round in 0..100 {
+        let (site, root) = if round % 2 == 0 { (Site::bare(&store)?, None) } else { made(&store).await? };
+        let wins = together(2, |racer| grab(site.clone(), racer, root)).await?;
+        judge(&site, &wins).await?;
     }
     Ok(())
+}
+
+async fn made(store: &Handles) -> Result<(Site, Option<Revision>), Violation> {
+    Site::made(store).await.map(|(site, root)| (site, Some(root)))
+}
+
+/// Two grants that exclude each other: each rests on the other's record being unspent, and spends
+/// its own. Never do both land, 100 times.
+///
+/// # Errors
+/// What was broken.
+pub async fn write_skew_on_presences_is_impossible(store: Handles) -> Result<(), Violation> {
+    skew(&store, true).await
+}
+
+/// Two grants that exclude each other: each rests on the other's record being absent, and makes its own. Never do both
+/// land, 100 times.
+///
+/// # Errors
+/// What was broken.
+pub async fn write_skew_on_absences_is_impossible(store: Handles) -> Result<(), Violation> {
+    skew(&store, false).await
+}
+
+async fn skew(store: &Handles, presences: bool) -> Result<(), Violation> {
+    for _ in 0..100 {
+        let (site, root) = Site::made(store).await?;
+        if presences {
+            site.land(Some(root), puts(vec![put(slot(0), "unspent"), put(slot(1), "unspent")])?).await?;
+        }
+        let wins = together(2, |number| exclude(site.clone(), number)).await?;
+        let won = wins.iter().filter(|won| **won).count();
+        holds!(won == 1, OneWinner, "{won} of two batches that exclude each other landed");
+        let seen = site.load(&[slot(0), slot(1)]).await?;
+        let spent = seen.records.iter().flatten().filter(|body| ***body == *b"spent").count();
+        holds!(spent == 1, OneWinner, "{spent} records are spent where one excludes the other");
+    }
+    Ok(())
+}
+
+/// Loads both records, and spends the own one if the other is not spent; begins again after a conflict.
+async fn exclude(site: Site, number: usize) -> Result<bool, Violation> {
+    let (mine, other) = if number == 0 { (slot(0), slot(1)) } else { (slot(1), slot(0)) };
+    loop {
+        let seen = site.load_through(number, &[other]).await?;
+        if seen.records.iter().flatten().any(|body| **body == *b"spent") {
+            return Ok(false);
+        }
+        tokio::task::yield_now().await;
+        let Some(root) = seen.root else { return Err(Violation::suite("the root went away")) };
+        // It touches no row that the other batch touches, except the root.
+        let write = keywright_store::Write { put: vec![put(mine, "spent")], ..next()? };
+        if site.commit_through(number, site.batch(Some(root.revision), write)?).await? {
+            return Ok(true);
+        }
+    }
 }

@@ -1,97 +1,136 @@
-//! The flaws of loads, reads and upkeep; the port itself.
+//! Loads, pages, reads of the vault, stages; the port of records and of vaults.
 
-use bytes::Bytes;
-use keywright_core::{SecurityEvent, UnixSeconds};
+use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
-    Batch, BoxFuture, CipherId, CommitError, Effect, EventId, Expect, LoadError, Manifest, Mark, Partition,
-    RecordStore, Row, Rows, Scanned, Slot, StageId, Stored, Upkeep, VaultStore, Which, Write,
+    Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore,
+    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StoredEvents, VaultRows, VaultStore, Which,
 };
 
-use super::commits::{flipped, folded};
-use super::{Flaw, SabotagedStore};
+use super::twists::{flipped, folded, up_to_nul};
+use super::{Flaw, SabotagedStore, lock};
+use crate::site::pause;
 
-/// What the flawed store takes for the present: the year 2001.
-const ITS_CLOCK: UnixSeconds = UnixSeconds::EPOCH.plus(1_000_000_000);
+/// What a flawed store takes for the present: the year 2001.
+pub(super) const ITS_CLOCK: UnixSeconds = UnixSeconds::EPOCH.plus(1_000_000_000);
 
 impl SabotagedStore {
     fn place(&self, partition: &Partition) -> Partition {
         if self.flaw == Flaw::FoldsCase { folded(partition) } else { partition.clone() }
     }
 
-    fn spoilt(&self, partition: &Partition, slot: Slot, mut stored: Stored) -> Option<Stored> {
-        match self.flaw {
-            Flaw::ShowsOtherRevisions => stored.revision = flipped(stored.revision),
-            Flaw::CutsAtNul => {
-                let end = stored.body.iter().position(|byte| *byte == 0).unwrap_or(stored.body.len());
-                stored.body.truncate(end);
-            }
-            Flaw::BodiesAreText => stored.body = Bytes::from(String::from_utf8_lossy(&stored.body).into_owned()),
-            Flaw::FiltersExpired => {
-                let hint = self.notes().hints.get(&(partition.clone(), slot)).copied().flatten();
-                if hint.is_some_and(|hint| hint < ITS_CLOCK) {
-                    return None;
-                }
-            }
-            _ => {}
-        }
-        Some(stored)
-    }
-
-    async fn load_flawed(&self, partition: &Partition, slots: &[Slot]) -> Result<Vec<Option<Stored>>, LoadError> {
+    async fn load_flawed(&self, partition: &Partition, slots: &[SlotName]) -> Snapshot {
         let place = self.place(partition);
-        let loaded = if self.flaw == Flaw::LoadsTorn {
-            let mut loaded = Vec::new();
-            for &slot in slots {
-                loaded.extend(self.inner.load(&place, &[slot]).await?);
-                tokio::task::yield_now().await;
-            }
-            loaded
+        let mut seen = if self.flaw == Flaw::LoadsFromAReplica && self.number == 1 {
+            lock(&self.shared.replica).load(&place, slots)
         } else {
-            self.inner.load(&place, slots).await?
+            self.rows().load(&place, slots)
         };
-        let pairs = slots.iter().zip(loaded);
-        Ok(pairs.map(|(&slot, stored)| stored.and_then(|stored| self.spoilt(&place, slot, stored))).collect())
-    }
-
-    async fn manifest_flawed(&self, account: &Partition) -> Result<Manifest, LoadError> {
-        let place = self.place(account);
-        let mut manifest = self.inner.manifest(&place).await?;
         match self.flaw {
-            Flaw::ManifestTorn => {
-                for _ in 0..8 {
-                    tokio::task::yield_now().await;
+            Flaw::LoadsInSteps => {
+                for (slot, record) in slots.iter().zip(&mut seen.records) {
+                    pause(1).await;
+                    *record = self.rows().load(&place, &[*slot]).records.pop().flatten();
                 }
-                manifest.entries = self.inner.manifest(&place).await?.entries;
             }
-            Flaw::ManifestUnsorted => manifest.entries.reverse(),
-            Flaw::ErasesNoCiphers => {
-                if let Some(left) = self.notes().ciphers_left.get(&place) {
-                    manifest.entries.extend(left.iter().map(|row| (row.id, row.mark)));
+            Flaw::ShowsOtherRevisions => {
+                if let Some(root) = &mut seen.root {
+                    root.revision = flipped(root.revision);
                 }
+            }
+            Flaw::FiltersExpired => {
+                let rows = self.rows();
+                for (slot, record) in slots.iter().zip(&mut seen.records) {
+                    let purge_after = rows.records.get(&(place.clone(), *slot)).and_then(|row| row.purge_after);
+                    if purge_after.is_some_and(|at| at < ITS_CLOCK) {
+                        *record = None;
+                    }
+                }
+            }
+            Flaw::AnswersInIndexOrder => {
+                let mut sorted = slots.to_vec();
+                sorted.sort_unstable();
+                seen.records = self.rows().load(&place, &sorted).records;
+            }
+            Flaw::CountsEvents => {
+                let rows = self.rows();
+                let count = |chain| {
+                    let of_chain = rows.events.keys().filter(|(owner, of, _)| *owner == place && *of == chain);
+                    u64::try_from(of_chain.count()).unwrap_or(0)
+                };
+                seen.newest.changes = count(EventChain::Changes);
+                seen.newest.denials = count(EventChain::Denials);
+            }
+            Flaw::NeverSeesOrphans => seen.rows_without_root = false,
+            Flaw::OverlooksStages => {
+                let rows = self.rows();
+                seen.rows_without_root = seen.root.is_none() && rows.records.keys().any(|(owner, _)| *owner == place);
             }
             _ => {}
         }
-        Ok(manifest)
+        seen
     }
 
-    /// Drops one record that lives for ever, then sweeps as it should.
-    async fn sweep_unhinted(&self, before: UnixSeconds, limit: u32) -> Result<u64, CommitError> {
-        let all = self.inner.scan(None, u32::MAX).await.map_err(|error| CommitError::Rejected(error.into()))?;
-        let hinted =
-            |met: &Scanned| self.notes().hints.get(&(met.partition.clone(), met.slot)).copied().flatten().is_some();
-        let Some(victim) = all.iter().find(|met| met.slot != Slot::Root && !hinted(met)) else {
-            return self.inner.sweep(before, limit).await;
+    async fn page_flawed(
+        &self,
+        partition: &Partition,
+        chain: EventChain,
+        before: Option<EventNumber>,
+        limit: u32,
+    ) -> StoredEvents {
+        let place = self.place(partition);
+        let mut page = self.rows().page(&place, chain, before, limit);
+        match self.flaw {
+            Flaw::PagesByMoment => {
+                page = self.rows().page(&place, chain, before, u32::MAX);
+                page.events.sort_by_key(|event| std::cmp::Reverse(event.at));
+                page.events.truncate(limit as usize);
+            }
+            Flaw::PagesInSteps => {
+                self.wait_for_a_commit().await;
+                page.root = self.rows().revision(&place);
+            }
+            _ => {}
+        }
+        page
+    }
+
+    async fn manifest_flawed(&self, account: &Partition) -> Manifest {
+        let place = self.place(account);
+        let mut manifest = self.rows().manifest(&place);
+        match self.flaw {
+            Flaw::ListsUnsorted => manifest.rows.reverse(),
+            Flaw::ListsInSteps => {
+                self.wait_for_a_commit().await;
+                manifest.root = self.rows().revision(&place);
+            }
+            _ => {}
+        }
+        manifest
+    }
+
+    fn stage_flawed(
+        &self,
+        account: &Partition,
+        stage: StageId,
+        mut rows: VaultWriteRows,
+        purge_after: UnixSeconds,
+    ) -> Result<(), CommitError> {
+        let place = self.place(account);
+        let mut tables = self.rows();
+        let key = (place.clone(), stage);
+        let purge_after = match self.flaw {
+            Flaw::StagesReplace => {
+                tables.stages.remove(&key);
+                purge_after
+            }
+            Flaw::StagesGoByTheirFirstPart => tables.stages.get(&key).map_or(purge_after, |stage| stage.purge_after),
+            Flaw::TextsEndAtNul => {
+                rows.iter_mut().for_each(|row| row.text = up_to_nul(&row.text));
+                purge_after
+            }
+            _ => purge_after,
         };
-        let root = all.iter().find(|met| met.partition == victim.partition && met.slot == Slot::Root);
-        let root = root.map_or(Expect::Absent, |root| Expect::Revision(root.stored.revision));
-        let writes = vec![
-            Write { slot: Slot::Root, expect: root, effect: Effect::Check },
-            Write { slot: victim.slot, expect: Expect::Revision(victim.stored.revision), effect: Effect::Delete },
-        ];
-        let batch = Batch::new(victim.partition.clone(), victim.stored.revision, writes)
-            .map_err(|error| CommitError::Rejected(error.into()))?;
-        self.inner.commit(batch).await?;
-        self.inner.sweep(before, limit).await
+        tables.stage(&place, stage, rows, purge_after)
     }
 }
 
@@ -99,9 +138,9 @@ impl RecordStore for SabotagedStore {
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
-        Box::pin(self.load_flawed(partition, slots))
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        Box::pin(async move { Ok(self.load_flawed(partition, slots).await) })
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
@@ -111,32 +150,25 @@ impl RecordStore for SabotagedStore {
     fn events<'a>(
         &'a self,
         partition: &'a Partition,
-        before: Option<EventId>,
+        chain: EventChain,
+        before: Option<EventNumber>,
         limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
-        Box::pin(async move {
-            let place = self.place(partition);
-            let mut events = self.inner.events(&place, before, limit).await?;
-            let erased = self.notes().erased_events.get(&place).copied();
-            events.retain(|(id, _)| erased.is_none_or(|erased| *id > erased));
-            Ok(events)
-        })
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        Box::pin(async move { Ok(self.page_flawed(partition, chain, before, limit).await) })
     }
 }
 
 impl VaultStore for SabotagedStore {
     fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
-        Box::pin(self.manifest_flawed(account))
+        Box::pin(async move { Ok(self.manifest_flawed(account).await) })
     }
 
-    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
+    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>> {
         Box::pin(async move {
-            let place = self.place(account);
-            let mut rows = self.inner.read(&place, which).await?;
             let mut notes = self.notes();
             notes.reads = notes.reads.saturating_add(1);
-            rows.extend(notes.ciphers_left.get(&place).into_iter().flatten().cloned());
-            Ok(rows)
+            drop(notes);
+            Ok(self.rows().read(&self.place(account), which))
         })
     }
 
@@ -144,18 +176,18 @@ impl VaultStore for SabotagedStore {
         &'a self,
         account: &'a Partition,
         stage: StageId,
-        rows: Rows,
+        rows: VaultWriteRows,
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>> {
-        Box::pin(async move { self.inner.stage(&self.place(account), stage, rows, purge_after).await })
+        Box::pin(async move { self.stage_flawed(account, stage, rows, purge_after) })
     }
 
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
         Box::pin(async move {
-            if self.flaw == Flaw::UnstagesNothing {
-                return Ok(());
+            if self.flaw != Flaw::UnstagesNothing {
+                self.rows().stages.remove(&(self.place(account), stage));
             }
-            self.inner.unstage(&self.place(account), stage).await
+            Ok(())
         })
     }
 
@@ -164,31 +196,6 @@ impl VaultStore for SabotagedStore {
         account: &'a Partition,
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
-        Box::pin(async move { self.inner.staged(&self.place(account), stage).await })
-    }
-}
-
-impl Upkeep for SabotagedStore {
-    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        match self.flaw {
-            Flaw::SweepsUnlimited => self.inner.sweep(before, u32::MAX),
-            Flaw::SweepsUnhinted => Box::pin(self.sweep_unhinted(before, limit)),
-            _ => self.inner.sweep(before, limit),
-        }
-    }
-
-    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.forget_events(before, limit)
-    }
-
-    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
-        let skips = self.flaw == Flaw::ScanSkips && after.is_some();
-        Box::pin(async move {
-            let mut page = self.inner.scan(after, limit).await?;
-            if skips && page.len() > 1 {
-                page.remove(0);
-            }
-            Ok(page)
-        })
+        Box::pin(async move { Ok(self.rows().staged(&self.place(account), stage)) })
     }
 }

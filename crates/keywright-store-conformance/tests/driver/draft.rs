@@ -4,75 +4,70 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use keywright_core::{AccountId, Keyring, SecretBytes};
-use keywright_store::{Effect, Partition, RecordStore, Slot, StepError, VaultWrite, WrongReceipt};
+use keywright_store::{
+    Damage, Draft, Partition, RecordStore, Slot, StepError, TransactError, VaultWrite, WrongReceipt,
+};
+use keywright_store_conformance::{Fault, FaultStore};
 
-use crate::{Bench, Counter, OTHER, VOUCHER, Voucher, server, step_error};
+use crate::{
+    BOTH, Bench, COUNTER, COUNTERS, Counter, KINDS, NOTES, REDEEMED, START, TICKETS, VOUCHER, VOUCHERS, Voucher,
+    builder, count, redeem, step_error,
+};
+
+type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
 
 #[tokio::test]
-async fn slots_that_were_not_named_are_loaded() {
+async fn what_is_tentative_comes_out_of_its_own_commit_alone() {
     let bench = Bench::made(1).await;
-    let mut runs = 0;
-    let read = bench.driver.transact(&bench.account, &[], |draft| {
-        runs += 1;
-        let voucher = draft.read::<Voucher>(VOUCHER)?;
-        Ok((voucher, draft.read::<Counter>(OTHER)?))
+    let nested = bench.driver.run(&bench.account, &[], |draft| {
+        let (first, second) = (draft.tentative("a").map(str::len), draft.tentative("b"));
+        assert_eq!(format!("{first:?}"), "Tentative(..)");
+        Ok((Some(first.zip(second)?), Ok::<_, u8>(draft.tentative(7_u8))))
     });
-    let (seen, _) = read.await.unwrap();
-    assert_eq!(seen, (Some(Voucher { spent: false }), None));
-    assert_eq!(runs, 3);
-}
-
-#[tokio::test]
-async fn tentative_is_released_by_its_own_receipt_alone() {
-    let bench = Bench::made(2).await;
-    let grant =
-        async || bench.driver.transact(&bench.account, &[], |draft| Ok(draft.tentative("secret"))).await.unwrap();
-    let ((first, receipt), (second, other)) = (grant().await, grant().await);
-    assert_eq!(first.release(&other), Err(WrongReceipt));
-    assert_eq!(second.map(str::len).release(&other), Ok(6));
-    let (third, _) = grant().await;
-    assert_eq!(format!("{third:?}"), "Tentative(..)");
-    assert_eq!(third.release(&receipt), Err(WrongReceipt));
-}
-
-/// A step that counts in one record.
-fn count(draft: &mut keywright_store::Draft<'_>) -> Result<u64, StepError> {
-    let mut counter = draft.read::<Counter>(OTHER)?.unwrap_or_default();
-    counter.count += 1;
-    draft.put(OTHER, &counter, None)?;
-    Ok(counter.count)
+    assert_eq!(nested.await.unwrap(), (Some((1, "b")), Ok(7)));
+    // A step that keeps a value of a run that was not committed.
+    bench.store.next_commit(Fault::Conflict);
+    let mut kept = None;
+    let smuggled = bench.driver.run(&bench.account, &[], |draft| {
+        let fresh = draft.tentative("secret");
+        Ok(kept.take().unwrap_or_else(|| {
+            kept = Some(fresh);
+            draft.tentative("other")
+        }))
+    });
+    assert!(matches!(smuggled.await, Err(TransactError::WrongReceipt(WrongReceipt))));
 }
 
 #[tokio::test]
 async fn dropped_verdict_writes_nothing() {
-    let bench = Bench::made(3).await;
+    let bench = Bench::made(2).await;
     let before = bench.commits();
-    let judge = bench.driver.transact(&bench.account, &[OTHER], |draft| {
+    let judge = bench.driver.transact(&bench.account, COUNTERS, |draft| {
         let judged = draft.judge(count)?;
         Ok(*judged.outcome())
     });
-    assert_eq!(judge.await.unwrap().0, 1);
+    assert_eq!(judge.await.unwrap(), 1);
     assert_eq!(bench.commits(), before);
-    assert!(bench.stored(OTHER).await.is_none());
+    assert!(bench.body(COUNTER.name()).is_none());
 }
 
 #[tokio::test]
 async fn two_staged_verdicts_lose_no_charge() {
-    let bench = Bench::made(4).await;
-    let both = bench.driver.transact(&bench.account, &[OTHER], |draft| {
+    let bench = Bench::made(3).await;
+    let both = bench.driver.transact(&bench.account, COUNTERS, |draft| {
         let (first, second) = (draft.judge(count)?, draft.judge(count)?);
         assert_eq!((*first.outcome(), *second.outcome()), (1, 1), "both are judged on the same state");
         Ok((draft.stage(first)?, draft.stage(second)?))
     });
-    assert_eq!(both.await.unwrap().0, (1, 2), "the second is judged again");
-    let read = bench.driver.transact(&bench.account, &[OTHER], |draft| draft.read::<Counter>(OTHER));
-    assert_eq!(read.await.unwrap().0, Some(Counter { count: 2 }));
+    assert_eq!(both.await.unwrap(), (1, 2), "the second is judged again");
+    let read = bench.driver.transact(&bench.account, COUNTERS, |draft| draft.read(COUNTER));
+    assert_eq!(read.await.unwrap(), Some(Counter { count: 2 }));
 }
 
 #[tokio::test]
 async fn verdict_of_a_state_that_was_dropped_is_judged_again() {
-    let bench = Bench::made(5).await;
-    let nested = bench.driver.transact(&bench.account, &[OTHER, VOUCHER], |draft| {
+    let bench = Bench::made(4).await;
+    let nested = bench.driver.transact(&bench.account, BOTH, |draft| {
         // Judged on a state that is then dropped; another change takes its place.
         let escaped = RefCell::new(None);
         drop(draft.judge(|draft| {
@@ -80,189 +75,288 @@ async fn verdict_of_a_state_that_was_dropped_is_judged_again() {
             *escaped.borrow_mut() = Some(draft.judge(count)?);
             Ok(())
         })?);
-        draft.put(VOUCHER, &Voucher { spent: true }, None)?;
+        draft.put(VOUCHER, &Voucher { spent: true })?;
         draft.stage(escaped.into_inner().ok_or(StepError::Misuse("no verdict"))?)
     });
-    assert_eq!(nested.await.unwrap().0, 1);
-    let read = bench.driver.transact(&bench.account, &[VOUCHER], |draft| draft.read::<Voucher>(VOUCHER));
-    assert_eq!(read.await.unwrap().0, Some(Voucher { spent: true }), "the stale verdict did not overwrite it");
+    assert_eq!(nested.await.unwrap(), 1);
+    let read = bench.driver.transact(&bench.account, VOUCHERS, |draft| draft.read(VOUCHER));
+    assert_eq!(read.await.unwrap(), Some(Voucher { spent: true }), "the stale verdict did not overwrite it");
 }
 
 #[tokio::test]
 async fn record_that_the_root_vouches_for_must_be_there() {
-    let bench = Bench::made(6).await;
-    let put = async || {
-        let step = bench.driver.transact(&bench.account, &[Slot::Challenge], |draft| {
-            draft.put(Slot::Challenge, &Counter { count: 7 }, None)
-        });
-        step.await.map(|_| ())
-    };
-    let read = async || {
-        let step = bench.driver.transact(&bench.account, &[], |draft| draft.read::<Counter>(Slot::Challenge));
-        step.await.map(|(record, _)| record)
-    };
+    let bench = Bench::made(5).await;
+    let read = async || bench.driver.transact(&bench.account, &[], |draft| draft.read(COUNTER)).await;
+    let put = async || bench.driver.transact(&bench.account, COUNTERS, |draft| count(draft).map(drop)).await;
+    let delete = async || bench.driver.transact(&bench.account, &[], |draft| draft.delete(COUNTER)).await;
     assert_eq!(read().await.unwrap(), None);
     put().await.unwrap();
-    assert_eq!(read().await.unwrap(), Some(Counter { count: 7 }));
-    let sealed = bench.stored(Slot::Challenge).await.unwrap().body;
-    bench.tamper(Slot::Challenge, Effect::Delete).await;
-    assert_eq!(step_error(read().await), StepError::Integrity(Slot::Challenge), "lost is not the same as never set");
-    assert_eq!(step_error(put().await), StepError::Integrity(Slot::Challenge), "a put would hide the loss");
-    let remove = bench.driver.transact(&bench.account, &[], |draft| draft.delete(Slot::Challenge)).await;
-    assert_eq!(step_error(remove), StepError::Integrity(Slot::Challenge));
+    assert_eq!(read().await.unwrap(), Some(Counter { count: 1 }));
+    let row = (bench.account.clone(), COUNTER.name());
+    let lost = bench.glass.edit(|rows| rows.records.remove(&row)).unwrap();
+    let damaged = || StepError::Damaged(Damage::Record(COUNTER.name()));
+    assert_eq!(step_error(read().await), damaged(), "lost is not the same as never set");
+    assert_eq!(step_error(put().await), damaged(), "a put would hide the loss");
+    assert_eq!(step_error(delete().await), damaged());
     // And the other way round: a revived row of a record that was removed.
-    bench.tamper(Slot::Challenge, Effect::Put { body: sealed.clone(), purge_after: None }).await;
-    bench.driver.transact(&bench.account, &[], |draft| draft.delete(Slot::Challenge)).await.unwrap();
-    bench.tamper(Slot::Challenge, Effect::Put { body: sealed, purge_after: None }).await;
-    assert_eq!(step_error(read().await), StepError::Integrity(Slot::Challenge));
+    bench.glass.edit(|rows| rows.records.insert(row.clone(), lost.clone()));
+    delete().await.unwrap();
+    assert_eq!(read().await.unwrap(), None);
+    bench.glass.edit(|rows| rows.records.insert(row, lost));
+    assert_eq!(step_error(read().await), damaged());
+    assert_eq!(step_error(put().await), damaged());
+    assert!(bench.heard.damages() >= 5, "each was reported");
 }
 
 #[tokio::test]
-async fn root_read_before_a_put_does_not_undo_its_note() {
+async fn epoch_moves_of_one_draft_add_up() {
+    let bench = Bench::made(6).await;
+    let before = bench.driver.observe(&bench.account, &[], |draft| draft.root()).await.unwrap();
+    let change = bench.driver.transact(&bench.account, COUNTERS, |draft| {
+        let host = draft.root()?; // the host's own step looks at the root
+        draft.move_credential_epoch()?; // a service's step voids the sessions
+        draft.move_factor_epoch()?;
+        count(draft)?;
+        draft.mark_seeded()?; // and the host leaves its note
+        draft.move_credential_epoch()?;
+        draft.event(&REDEEMED);
+        assert_eq!(host.credential_epoch, before.credential_epoch);
+        draft.root()
+    });
+    let staged = change.await.unwrap();
+    let after = bench.driver.observe(&bench.account, &[], |draft| draft.root()).await.unwrap();
+    assert_eq!(after, staged);
+    assert_eq!(after.credential_epoch, before.credential_epoch.wrapping_add(2));
+    assert_eq!(after.factor_epoch, before.factor_epoch.wrapping_add(1));
+    assert_eq!(after.key_epoch, before.key_epoch);
+    assert!(after.seeded && !before.seeded);
+}
+
+#[tokio::test]
+async fn an_epoch_is_not_moved_without_an_event() {
     let bench = Bench::made(7).await;
-    let change = bench.driver.transact(&bench.account, &[Slot::Challenge], |draft| {
-        let mut root = draft.root()?;
-        draft.put(Slot::Challenge, &Counter { count: 1 }, None)?;
-        root.move_credential_epoch();
-        draft.put_root(&root)
-    });
-    change.await.unwrap();
-    let read = bench.driver.transact(&bench.account, &[Slot::Challenge], |draft| {
-        Ok((draft.root()?.credential_epoch, draft.read::<Counter>(Slot::Challenge)?))
-    });
-    assert_eq!(read.await.unwrap().0, (2, Some(Counter { count: 1 })));
+    let rows = bench.glass.rows();
+    let moves: [Step; 3] =
+        [|draft| draft.move_credential_epoch(), |draft| draft.move_factor_epoch(), |draft| draft.move_key_epoch()];
+    for silent in moves {
+        let moved = bench.driver.transact(&bench.account, &[], silent).await;
+        assert!(matches!(step_error(moved), StepError::Misuse(_)));
+    }
+    assert_eq!(bench.glass.rows(), rows);
 }
 
 #[tokio::test]
 async fn body_that_does_not_open_denies_and_stays() {
     let bench = Bench::made(8).await;
-    let mut spoilt = bench.stored(VOUCHER).await.unwrap().body.to_vec();
+    let row = (bench.account.clone(), VOUCHER.name());
+    let mut spoilt = bench.body(VOUCHER.name()).unwrap().to_vec();
     *spoilt.last_mut().unwrap() ^= 1;
-    bench.tamper(VOUCHER, Effect::Put { body: spoilt.clone().into(), purge_after: None }).await;
-    for overwrite in [false, true] {
-        let step = bench.driver.transact(&bench.account, &[VOUCHER], |draft| {
-            if overwrite {
-                draft.put(VOUCHER, &Voucher { spent: false }, None)
-            } else {
-                draft.read::<Voucher>(VOUCHER).map(|_| ())
-            }
-        });
-        assert!(matches!(step_error(step.await), StepError::Open(error) if error.slot() == VOUCHER.to_text()));
+    bench.glass.edit(|rows| rows.records.get_mut(&row).unwrap().body = spoilt.clone().into());
+    let acts: [Step; 3] = [
+        |draft| draft.read(VOUCHER).map(drop),
+        |draft| draft.put(VOUCHER, &Voucher { spent: false }),
+        |draft| draft.delete(VOUCHER),
+    ];
+    for act in acts {
+        let denied = bench.driver.transact(&bench.account, VOUCHERS, act).await;
+        assert!(matches!(step_error(denied), StepError::Open(error) if error.slot() == VOUCHER.name().to_text()));
     }
-    let remove = bench.driver.transact(&bench.account, &[VOUCHER], |draft| draft.delete(VOUCHER)).await;
-    assert!(matches!(step_error(remove), StepError::Open(_)));
-    assert_eq!(bench.stored(VOUCHER).await.unwrap().body, spoilt, "an operator can still mend it");
-}
-
-#[tokio::test]
-async fn body_of_another_slot_or_account_does_not_open() {
-    let bench = Bench::made(9).await;
-    let body = bench.stored(VOUCHER).await.unwrap().body;
-    bench.tamper(OTHER, Effect::Put { body: body.clone(), purge_after: None }).await;
-    let read = bench.driver.transact(&bench.account, &[], |draft| draft.read::<Voucher>(OTHER)).await;
-    assert!(matches!(step_error(read), StepError::Open(_)));
-
-    let mut other = Bench::made(9).await;
-    other.account = Partition::account(&AccountId::new("user-2").unwrap());
-    other.driver.transact(&other.account, &[], |draft| draft.create_account().map(|_| ())).await.unwrap();
-    other.tamper(VOUCHER, Effect::Put { body, purge_after: None }).await;
-    let read = other.driver.transact(&other.account, &[], |draft| draft.read::<Voucher>(VOUCHER)).await;
-    assert!(matches!(step_error(read), StepError::Open(_)));
+    assert_eq!(bench.body(VOUCHER.name()).unwrap(), spoilt, "an operator can still mend it");
+    // The other records of the account are as good as before.
+    assert_eq!(bench.driver.transact(&bench.account, COUNTERS, count).await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn account_is_made_once_and_never_by_accident() {
-    let bench = Bench::made(10).await;
-    let create = async |driver: &keywright_store::Driver, account: &Partition| {
-        driver.transact(account, &[], |draft| draft.create_account().map(|_| ())).await
+    let bench = Bench::made(9).await;
+    let create = async |bench: &Bench| {
+        bench.driver.transact(&bench.account, &[], |draft| draft.create_account().map(drop)).await
     };
-    assert_eq!(step_error(create(&bench.driver, &bench.account).await), StepError::AccountExists);
+    assert_eq!(step_error(create(&bench).await), StepError::AccountExists);
 
-    let bare = Bench::bare(10);
-    let read = bare.driver.transact(&bare.account, &[], |draft| draft.read::<Voucher>(VOUCHER)).await;
-    assert_eq!(step_error(read), StepError::NoAccount);
-    let put =
-        bare.driver.transact(&bare.account, &[], |draft| draft.put(VOUCHER, &Voucher { spent: false }, None)).await;
-    assert_eq!(step_error(put), StepError::NoAccount, "a put makes no account");
-    let root = async || {
-        let step = bench.driver.transact(&bench.account, &[], |draft| draft.root()).await;
-        step.map(|(root, _)| root)
-    };
-    let stale = root().await.unwrap();
-    let put = bare.driver.transact(&bare.account, &[], |draft| draft.put_root(&stale)).await;
-    assert_eq!(step_error(put), StepError::NoAccount);
+    let bare = Bench::bare(9);
+    let acts: [Step; 6] = [
+        |draft| draft.read(VOUCHER).map(drop),
+        |draft| draft.put(VOUCHER, &Voucher { spent: false }),
+        |draft| draft.delete(VOUCHER),
+        |draft| draft.mark_seeded(),
+        |draft| draft.expire_partition(START),
+        |draft| draft.erase(&[]).map(drop),
+    ];
+    for act in acts {
+        let denied = bare.driver.transact(&bare.account, VOUCHERS, act).await;
+        assert_eq!(step_error(denied), StepError::NoAccount);
+    }
+    assert_eq!(bare.glass.rows(), keywright_store_conformance::glass::Rows::default());
 
-    // A root that is gone while a ledger is left is damage, not a new account.
-    bench.driver.transact(&bench.account, &[], |d| d.put(Slot::Ledger, &Counter::default(), None)).await.unwrap();
-    bench.tamper(Slot::Root, Effect::Delete).await;
-    assert_eq!(step_error(create(&bench.driver, &bench.account).await), StepError::Integrity(Slot::Ledger));
+    // A root that is gone while rows are left is damage, not a new account.
+    let rows = bench.glass.edit(|rows| {
+        rows.roots.clear();
+        rows.clone()
+    });
+    let damaged = StepError::Damaged(Damage::Orphans);
+    assert_eq!(step_error(create(&bench).await), damaged);
+    assert_eq!(step_error(bench.driver.ensure_account(&bench.id).await), damaged);
+    assert_eq!(step_error(bench.redeem().await), damaged);
+    assert_eq!(step_error(bench.driver.recent_events(&bench.id, 1).await), damaged);
+    assert_eq!(bench.glass.rows(), rows, "and nothing is mended in silence");
 }
 
 #[tokio::test]
 async fn erase_keeps_what_is_named_and_moves_the_epochs() {
-    let bench = Bench::made(11).await;
-    let fill = bench.driver.transact(&bench.account, &[], |draft| {
-        draft.put(Slot::Challenge, &Counter { count: 1 }, None)?;
-        draft.put(Slot::Ledger, &Counter { count: 2 }, None)?;
-        draft.put(Slot::VaultHead, &Counter { count: 3 }, None)?;
+    let bench = Bench::made(10).await;
+    let slots = [VOUCHER.name(), COUNTER.name(), NOTES.at([1; 16]).name(), NOTES.at([2; 16]).name()];
+    let fill = bench.driver.transact(&bench.account, &slots, |draft| {
+        draft.put(COUNTER, &Counter { count: 1 })?;
+        draft.put(NOTES.at([1; 16]), &Counter { count: 2 })?;
         draft.write_vault(VaultWrite::Edit { put: Vec::new(), delete: Vec::new() })?;
-        Ok(draft.root()?.epochs())
+        draft.root()
     });
-    let (before, _) = fill.await.unwrap();
-    let erase = bench.driver.transact(&bench.account, &[], |draft| {
-        let root = draft.erase(&[Slot::Ledger, OTHER])?;
-        draft.put(OTHER, &Counter { count: 4 }, None)?;
-        assert_eq!(draft.read::<Counter>(Slot::Challenge)?, None, "the step sees its own erase");
-        Ok(root.epochs())
+    let before = fill.await.unwrap();
+    let erase = bench.driver.transact(&bench.account, &slots, |draft| {
+        let root = draft.erase(&[COUNTER.name(), NOTES.at([2; 16]).name()])?;
+        draft.put(NOTES.at([2; 16]), &Counter { count: 3 })?;
+        assert_eq!(draft.read(NOTES.at([1; 16]))?, None, "the step sees its own erase");
+        assert_eq!(draft.ids(&NOTES), [[2; 16]]);
+        Ok(root)
     });
-    let (after, _) = erase.await.unwrap();
-    assert!(after.credential > before.credential && after.factor > before.factor);
-    let read = bench.driver.transact(&bench.account, &[], |draft| {
-        let counts = [Slot::Challenge, Slot::Ledger, Slot::VaultHead, OTHER].map(|slot| draft.read::<Counter>(slot));
-        let voucher = draft.read::<Voucher>(VOUCHER)?;
-        Ok((counts.into_iter().collect::<Result<Vec<_>, _>>()?, voucher))
+    let after = erase.await.unwrap();
+    assert_eq!(after.credential_epoch, before.credential_epoch.wrapping_add(1));
+    assert_eq!(after.factor_epoch, before.factor_epoch.wrapping_add(1));
+    assert_eq!(after.key_epoch, before.key_epoch.wrapping_add(1));
+    let read = bench.driver.transact(&bench.account, &slots, |draft| {
+        let notes = (draft.read(NOTES.at([1; 16]))?, draft.read(NOTES.at([2; 16]))?);
+        Ok((draft.read(VOUCHER)?, draft.read(COUNTER)?, notes))
     });
     let count = |count| Some(Counter { count });
-    assert_eq!(read.await.unwrap().0, (vec![None, count(2), None, count(4)], None));
+    assert_eq!(read.await.unwrap(), (None, count(1), (None, count(3))));
+    assert_eq!(bench.heard.kinds(), ["account_created", "account_erased"]);
 }
 
 #[tokio::test]
-async fn next_write_seals_under_the_newest_key() {
-    let bench = Bench::made(12).await;
-    let (old, new, index) = ([1; 32], [2; 32], [3; 32]);
-    let key = |bytes: &[u8; 32]| SecretBytes::<32>::from_slice(bytes).unwrap();
-    let first = Arc::new(Keyring::from_keys(&[key(&old)], &key(&index)).unwrap());
-    let rotated = Arc::new(Keyring::from_keys(&[key(&new), key(&old)], &key(&index)).unwrap());
-    let account = Partition::account(&AccountId::new("user-2").unwrap());
-    let before = server(&bench.store, &first, &bench.rng, &bench.clock);
-    let after = server(&bench.store, &rotated, &bench.rng, &bench.clock);
-    let make = before.transact(&account, &[VOUCHER], |draft| {
-        draft.create_account()?;
-        draft.put(VOUCHER, &Voucher { spent: false }, None)
-    });
-    make.await.unwrap();
-    let body = async || bench.store.inner().load(&account, &[VOUCHER]).await.unwrap().remove(0).unwrap().body;
+async fn next_write_seals_under_the_newest_key_and_a_reseal_all_of_it() {
+    let bench = Bench::bare(11);
+    let key = |byte: u8| SecretBytes::<32>::from_slice(&[byte; 32]).unwrap();
+    let first = Arc::new(Keyring::from_keys(&[key(1)], &key(3)).unwrap());
+    let rotated = Arc::new(Keyring::from_keys(&[key(2), key(1)], &key(3)).unwrap());
+    let on = |keyring: &Arc<Keyring>| {
+        let store: Arc<dyn RecordStore> = Arc::<FaultStore<_>>::clone(&bench.store);
+        builder(store, keyring, &bench.rng, &bench.clock).slots(KINDS).build().unwrap()
+    };
+    let (before, after) = (on(&first), on(&rotated));
+    let slots = [VOUCHER.name(), COUNTER.name()];
+    before.transact(&bench.account, &slots, |draft| crate::make(draft).and_then(|()| count(draft))).await.unwrap();
+    let current = |slot: keywright_store::SlotName| rotated.is_current(&bench.body(slot).unwrap());
     let commits = bench.commits();
-    assert!(after.transact(&account, &[VOUCHER], |draft| draft.read::<Voucher>(VOUCHER)).await.unwrap().0.is_some());
+    assert!(after.transact(&bench.account, VOUCHERS, |draft| draft.read(VOUCHER)).await.unwrap().is_some());
     assert_eq!(bench.commits(), commits, "a read never becomes a write");
-    assert!(!rotated.is_current(&body().await));
-    assert!(crate::redeem(&after, &account).await.unwrap());
-    assert!(rotated.is_current(&body().await));
+    assert!(!current(VOUCHER.name()));
+    assert!(redeem(&after, &bench.account).await.unwrap());
+    assert!(current(VOUCHER.name()) && !current(COUNTER.name()));
+    let root = bench.root();
+    assert!(after.reseal(&bench.account).await.unwrap());
+    assert!(current(VOUCHER.name()) && current(COUNTER.name()));
+    assert_ne!(bench.root(), root, "by an ordinary commit under a new revision");
+    assert!(!after.reseal(&bench.account).await.unwrap(), "once");
+    let read = after.transact(&bench.account, &slots, |draft| Ok((draft.read(VOUCHER)?, draft.read(COUNTER)?)));
+    assert_eq!(read.await.unwrap(), (Some(Voucher { spent: true }), Some(Counter { count: 1 })));
 }
 
 #[tokio::test]
 async fn names_get_their_root_with_their_first_write() {
-    let bench = Bench::bare(13);
-    let name = Partition::name(&[7; 32]);
-    let claim = async || {
-        let step = bench.driver.transact(&name, &[OTHER], |draft| {
-            let free = draft.read::<Counter>(OTHER)?.is_none();
-            draft.put(OTHER, &Counter { count: 1 }, None)?;
-            Ok(free)
-        });
-        step.await.map(|(free, _)| free)
+    let bench = Bench::bare(12);
+    for partition in [Partition::name(&[7; 32]), Partition::server()] {
+        let claim = async || {
+            let step = |draft: &mut Draft<'_>| {
+                let free = draft.read(COUNTER)?.is_none();
+                count(draft)?;
+                draft.event(&REDEEMED);
+                Ok(free)
+            };
+            bench.driver.transact(&partition, COUNTERS, step).await.unwrap()
+        };
+        assert!(claim().await);
+        assert!(bench.glass.rows().revision(&partition).is_some(), "so that it can be fenced");
+        assert!(!claim().await);
+    }
+    assert!(bench.heard.kinds().is_empty() && bench.glass.rows().events.is_empty(), "only accounts have a log");
+}
+
+#[tokio::test]
+async fn a_kind_has_no_more_slots_than_it_declares() {
+    let bench = Bench::made(13).await;
+    let names: Vec<_> = (0..5).map(|id| NOTES.at([id; 16]).name()).collect();
+    let put = async |ids: std::ops::Range<u8>| {
+        let step =
+            |draft: &mut Draft<'_>| ids.clone().try_for_each(|id| draft.put(NOTES.at([id; 16]), &Counter { count: 1 }));
+        bench.driver.transact(&bench.account, &names, step).await
     };
-    assert!(claim().await.unwrap());
-    assert!(bench.store.inner().load(&name, &[Slot::Root]).await.unwrap()[0].is_some(), "so that it can be fenced");
-    assert!(!claim().await.unwrap());
+    put(0..4).await.unwrap();
+    let rows = bench.glass.rows();
+    assert!(matches!(step_error(put(4..5).await), StepError::TooManySlots(_)));
+    assert_eq!(bench.glass.rows(), rows);
+    let evict = bench.driver.transact(&bench.account, &names, |draft| {
+        draft.delete(NOTES.at([0; 16]))?;
+        draft.put(NOTES.at([4; 16]), &Counter { count: 1 })?;
+        Ok(draft.ids(&NOTES))
+    });
+    assert_eq!(evict.await.unwrap(), [1, 2, 3, 4].map(|id| [id; 16]));
+}
+
+#[tokio::test]
+async fn expired_entries_go_by_the_horizon_and_a_put_wins() {
+    let bench = Bench::made(14).await;
+    let slots = [1, 2, 3].map(|id| TICKETS.at([id; 16]).name());
+    let all = [COUNTER.name(), slots[0], slots[1], slots[2]];
+    let issue = bench.driver.transact(&bench.account, &slots, |draft| {
+        (1..=3).try_for_each(|id| draft.put_until(TICKETS.at([id; 16]), &Counter::default(), START.plus(10)))
+    });
+    issue.await.unwrap();
+    let ids = async || bench.driver.observe(&bench.account, &[], |draft| Ok(draft.ids(&TICKETS).len())).await.unwrap();
+    // A clock that ran ahead drops nothing by itself.
+    bench.clock.set(START.plus(400 * 86_400));
+    bench.driver.transact(&bench.account, COUNTERS, count).await.unwrap();
+    assert_eq!(ids().await, 3);
+    bench.driver.set_horizon(START.plus(86_400));
+    bench.driver.transact(&bench.account, COUNTERS, count).await.unwrap();
+    assert_eq!(ids().await, 3, "not before a day after their end");
+    bench.driver.set_horizon(START.plus(86_400 + 11));
+    let renew = bench.driver.transact(&bench.account, &all, |draft| {
+        draft.put_until(TICKETS.at([2; 16]), &Counter { count: 9 }, draft.now().plus(60))
+    });
+    renew.await.unwrap();
+    assert_eq!(ids().await, 1);
+    let there: Vec<bool> = slots.iter().map(|slot| bench.body(*slot).is_some()).collect();
+    assert_eq!(there, [false, true, false], "their rows go with them");
+    let read = bench.driver.observe(&bench.account, &all, |draft| draft.read(TICKETS.at([2; 16]))).await.unwrap();
+    assert_eq!(read, Some(Counter { count: 9 }));
+    assert_eq!(bench.heard.damages(), 0);
+}
+
+#[tokio::test]
+async fn other_accounts_and_slots_do_not_open() {
+    let bench = Bench::made(15).await;
+    let other = AccountId::new("user-2").unwrap();
+    bench.driver.ensure_account(&other).await.unwrap();
+    const STRAY: Slot<Voucher> = Slot::lasting("counter");
+    let body = bench.glass.edit(|rows| {
+        let row = rows.records.get(&(bench.account.clone(), VOUCHER.name())).cloned().unwrap();
+        rows.records.insert((bench.account.clone(), STRAY.name()), row.clone());
+        rows.records.insert((Partition::account(&other), VOUCHER.name()), row.clone());
+        row.body
+    });
+    let stray = bench.driver.transact(&bench.account, &[], |draft| draft.read(STRAY)).await;
+    assert_eq!(step_error(stray), StepError::Damaged(Damage::Record(STRAY.name())));
+    let foreign = bench.driver.transact(&Partition::account(&other), &[], |draft| draft.read(VOUCHER)).await;
+    assert_eq!(step_error(foreign), StepError::Damaged(Damage::Record(VOUCHER.name())));
+    // Even where the root names a record there.
+    bench
+        .driver
+        .transact(&Partition::account(&AccountId::new("user-3").unwrap()), VOUCHERS, crate::make)
+        .await
+        .unwrap();
+    let third = Partition::account(&AccountId::new("user-3").unwrap());
+    bench.glass.edit(|rows| rows.records.get_mut(&(third.clone(), VOUCHER.name())).unwrap().body = body);
+    let foreign = bench.driver.transact(&third, &[], |draft| draft.read(VOUCHER)).await;
+    assert!(matches!(step_error(foreign), StepError::Open(_)));
 }

@@ -1,13 +1,15 @@
-//! Due work: what is struck, what is given back, and what stays claimed.
+//! Due work: what is struck, what is tried again and when, and what stays claimed.
 
 use std::cell::RefCell;
 
-use keywright_store::due::{self, Attempt, CLAIM_LASTS, DueTask, DueWork, OnFailure};
-use keywright_store::{Slot, TransactError};
-use keywright_store_conformance::{Fault, Odds};
+use keywright_core::UnixSeconds;
+use keywright_store::due::{self, Attempt, CLAIM_LASTS, DUE, DueTask, DueWork, MAX_DUE, NewTask, OnFailure};
+use keywright_store::{Draft, SlotName, StepError, TransactError, Upkeep};
+use keywright_store_conformance::Fault;
 
-use crate::Bench;
+use crate::{Bench, COUNTER, COUNTERS, count, redeem, step_error};
 
+const OWED: &[SlotName] = &[DUE.name()];
 const OWN: [&str; 3] = ["test/a", "test/b", "test/c"];
 
 fn is_own(name: &str) -> bool {
@@ -16,16 +18,16 @@ fn is_own(name: &str) -> bool {
 
 /// Three tasks of this part's and one of another's, claimed by who committed them.
 async fn owing(bench: &Bench) -> Vec<DueTask> {
-    let add = bench.driver.transact(&bench.account, &[Slot::Due], |draft| {
-        due::add(draft, "host/mail", Vec::new())?;
-        OWN.iter().map(|name| due::add(draft, name, Vec::new())).collect()
+    let add = bench.driver.transact(&bench.account, OWED, |draft| {
+        due::add(draft, NewTask::new("host/mail", Vec::new()))?;
+        OWN.iter().map(|name| due::add(draft, NewTask::new(name, Vec::new()))).collect()
     });
-    add.await.unwrap().0
+    add.await.unwrap()
 }
 
 /// What is due by name, and whether it is free.
 async fn left(bench: &Bench) -> Vec<(String, bool)> {
-    let look = bench.driver.observe(&bench.account, &[Slot::Due], |draft| {
+    let look = bench.driver.observe(&bench.account, OWED, |draft| {
         let now = draft.now();
         Ok(due::pending(draft)?.into_iter().map(|task| (task.is_free(now), task.name)).collect::<Vec<_>>())
     });
@@ -36,11 +38,10 @@ fn named(tasks: &[(&str, bool)]) -> Vec<(String, bool)> {
     tasks.iter().map(|&(name, free)| (name.to_owned(), free)).collect()
 }
 
-/// Works off all three; `b` fails, or is put off.
+/// Does all three; `b` fails, or is put off.
 async fn run(
     bench: &Bench,
     tasks: &[DueTask],
-    held: bool,
     on_failure: OnFailure,
     b: Result<Attempt, &'static str>,
 ) -> (Result<due::Worked<&'static str>, TransactError>, Vec<String>) {
@@ -50,61 +51,104 @@ async fn run(
         let result = if task.name == "test/b" { b } else { Ok(Attempt::Done) };
         async move { result }
     };
-    let worked = if held {
-        let turn = bench.driver.turn(&bench.account).await.unwrap();
-        DueWork::held(&bench.driver, &turn).work_off(tasks, on_failure, attempt).await
-    } else {
-        DueWork::unheld(&bench.driver, &bench.account).work_off(tasks, on_failure, attempt).await
-    };
+    let worked = DueWork::new(&bench.driver, &bench.account).run(tasks, on_failure, attempt).await;
     (worked, tried.into_inner())
 }
 
 #[tokio::test]
-async fn what_is_done_is_struck_and_what_was_put_off_stays_claimed() {
-    for held in [true, false] {
-        let bench = Bench::made(30).await;
-        let tasks = owing(&bench).await;
-        let (worked, tried) = run(&bench, &tasks, held, OnFailure::Stop, Ok(Attempt::Later)).await;
-        assert_eq!((worked.unwrap().result(), tried.len()), (Ok(2), 3));
-        assert_eq!(left(&bench).await, named(&[("test/b", false)]));
-        let work = DueWork::unheld(&bench.driver, &bench.account);
-        assert_eq!(work.claim(is_own).await.unwrap(), []);
-        bench.clock.advance(CLAIM_LASTS);
+async fn what_is_done_is_struck_and_what_was_put_off_pauses() {
+    let bench = Bench::made(30).await;
+    let tasks = owing(&bench).await;
+    let work = DueWork::new(&bench.driver, &bench.account);
+    assert_eq!(work.claim(is_own).await.unwrap(), [], "they are claimed by whoever committed them");
+    let (worked, tried) = run(&bench, &tasks, OnFailure::Stop, Ok(Attempt::Later)).await;
+    assert_eq!((worked.unwrap().result(), tried.len()), (Ok(2), 3));
+    assert_eq!(left(&bench).await, named(&[("test/b", false)]));
+    let pauses = async |failures: u16, pause: u64| {
+        bench.clock.advance(pause - 1);
+        assert_eq!(work.claim(is_own).await.unwrap(), [], "after {failures} failures");
+        bench.clock.advance(1);
         let again = work.claim(is_own).await.unwrap();
-        assert_eq!(again.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["test/b"], "never another part's");
+        assert_eq!(again.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["test/b"], "never another's");
+        assert_eq!(again[0].failures, failures);
+        let _ = run(&bench, &again, OnFailure::Stop, Ok(Attempt::Later)).await.0.unwrap();
+    };
+    for (failures, pause) in [(1, 2), (2, 4), (3, 8), (4, 16)] {
+        pauses(failures, pause).await;
     }
+    for failures in 5..12 {
+        bench.clock.advance(3_600);
+        let again = work.claim(is_own).await.unwrap();
+        assert_eq!(again[0].failures, failures);
+        let _ = run(&bench, &again, OnFailure::Stop, Ok(Attempt::Later)).await.0.unwrap();
+    }
+    pauses(12, 3_600).await;
 }
 
 #[tokio::test]
-async fn a_failure_gives_back_all_that_is_left_or_itself_alone() {
-    for held in [true, false] {
-        let bench = Bench::made(31).await;
-        let tasks = owing(&bench).await;
-        let (worked, tried) = run(&bench, &tasks, held, OnFailure::Stop, Err("down")).await;
-        assert_eq!((worked.unwrap().result(), tried.len()), (Err("down"), 2));
-        assert_eq!(left(&bench).await, named(&[("test/b", true), ("test/c", true)]));
+async fn a_failure_gives_back_what_was_not_tried_at_once_and_itself_after_a_pause() {
+    let bench = Bench::made(31).await;
+    let tasks = owing(&bench).await;
+    let (worked, tried) = run(&bench, &tasks, OnFailure::Stop, Err("down")).await;
+    assert_eq!((worked.unwrap().result(), tried.len()), (Err("down"), 2));
+    assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", true)]));
 
-        let bench = Bench::made(32).await;
-        let tasks = owing(&bench).await;
-        let (worked, tried) = run(&bench, &tasks, held, OnFailure::GoOn, Err("down")).await;
-        let worked = worked.unwrap();
-        assert_eq!((worked.done, worked.failure, tried.len()), (2, Some("down"), 3));
-        assert_eq!(left(&bench).await, named(&[("test/b", true)]));
-    }
+    let bench = Bench::made(32).await;
+    let tasks = owing(&bench).await;
+    let (worked, tried) = run(&bench, &tasks, OnFailure::GoOn, Err("down")).await;
+    let worked = worked.unwrap();
+    assert_eq!((worked.done, worked.failure, tried.len()), (2, Some("down"), 3));
+    assert_eq!(left(&bench).await, named(&[("test/b", false)]));
 }
 
 #[tokio::test]
 async fn a_store_that_fails_keeps_the_claims() {
-    for (on_failure, b) in [(OnFailure::Stop, Ok(Attempt::Done)), (OnFailure::GoOn, Err("down"))] {
-        let bench = Bench::made(33).await;
-        let tasks = owing(&bench).await;
-        bench.store.next_commit(Fault::None);
+    let bench = Bench::made(33).await;
+    let tasks = owing(&bench).await;
+    bench.store.next_commit(Fault::None);
+    bench.store.next_commit(Fault::Rejected);
+    let (worked, tried) = run(&bench, &tasks, OnFailure::Stop, Ok(Attempt::Done)).await;
+    assert!(matches!(worked, Err(TransactError::Rejected(_))));
+    assert_eq!(tried.len(), 2, "nothing more is done that could not be struck");
+    assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", true)]), "what was not tried is given back");
+    bench.clock.advance(CLAIM_LASTS);
+    assert_eq!(left(&bench).await, named(&[("test/b", true), ("test/c", true)]), "the claim runs out");
+
+    let bench = Bench::made(39).await;
+    let tasks = owing(&bench).await;
+    for _ in 0..2 {
         bench.store.next_commit(Fault::Rejected);
-        let (worked, tried) = run(&bench, &tasks, false, on_failure, b).await;
-        assert!(matches!(worked, Err(TransactError::Rejected(_))));
-        assert_eq!(tried.len(), 2, "nothing more is done that could not be struck");
-        assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", false)]));
     }
+    assert!(run(&bench, &tasks, OnFailure::GoOn, Ok(Attempt::Done)).await.0.is_err());
+    let all = [("test/a", false), ("test/b", false), ("test/c", false)];
+    assert_eq!(left(&bench).await, named(&all), "nor is anything given back by a store that takes nothing");
+}
+
+#[tokio::test]
+async fn work_that_took_long_is_claimed_anew_or_left_to_others() {
+    let bench = Bench::made(40).await;
+    let tasks = owing(&bench).await;
+    let other = bench.server();
+    let theirs = DueWork::new(&other, &bench.account);
+    let tried = RefCell::new(Vec::new());
+    let worked = DueWork::new(&bench.driver, &bench.account)
+        .run(&tasks, OnFailure::Stop, |task| {
+            tried.borrow_mut().push(task.name.clone());
+            let (bench, theirs) = (&bench, &theirs);
+            async move {
+                if task.name == "test/a" {
+                    // So long that the others' claims have run out: another server takes them, and does one.
+                    bench.clock.advance(CLAIM_LASTS);
+                    let taken = theirs.claim(|name| name == "test/b").await?;
+                    assert_eq!(taken.len(), 1);
+                }
+                Ok::<_, TransactError>(Attempt::Done)
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!((worked.done, tried.into_inner()), (2, vec!["test/a".to_owned(), "test/c".to_owned()]));
+    assert_eq!(left(&bench).await, named(&[("test/b", false)]), "theirs");
 }
 
 #[tokio::test]
@@ -113,7 +157,8 @@ async fn a_failure_is_told_even_if_its_claim_cannot_be_given_back() {
     let tasks = owing(&bench).await;
     bench.store.next_commit(Fault::None);
     bench.store.next_commit(Fault::Rejected);
-    let worked = run(&bench, &tasks, true, OnFailure::Stop, Err("down")).await.0.unwrap();
+    bench.store.next_commit(Fault::Rejected);
+    let worked = run(&bench, &tasks, OnFailure::Stop, Err("down")).await.0.unwrap();
     assert!(matches!(worked.unreleased, Some(TransactError::Rejected(_))));
     assert_eq!(worked.result(), Err("down"));
     assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", false)]));
@@ -125,27 +170,99 @@ async fn somebody_elses_claim_is_not_struck() {
     let tasks = owing(&bench).await;
     bench.clock.advance(CLAIM_LASTS);
     let other = bench.server();
-    let theirs = DueWork::unheld(&other, &bench.account).claim(is_own).await.unwrap();
+    let theirs = DueWork::new(&other, &bench.account).claim(is_own).await.unwrap();
     assert_eq!(theirs.len(), 3);
-    let worked = run(&bench, &tasks, false, OnFailure::Stop, Ok(Attempt::Done)).await.0.unwrap();
-    assert_eq!(worked.done, 3, "done it was");
-    assert_eq!(left(&bench).await.len(), 3, "they do it again, and strike it then");
+    let _ = run(&bench, &tasks, OnFailure::GoOn, Ok(Attempt::Done)).await.0.unwrap();
+    assert_eq!(left(&bench).await.len(), 3, "they do it, and strike it then");
+    let done = DueWork::new(&other, &bench.account)
+        .run(&theirs, OnFailure::Stop, |_| async { Ok::<_, &str>(Attempt::Done) })
+        .await;
+    assert_eq!(done.unwrap().result(), Ok(3));
+    assert_eq!(left(&bench).await, []);
+}
+
+/// The host's own method uses the driver on the very account whose work it does.
+#[tokio::test]
+async fn work_may_use_the_driver_on_the_same_account() {
+    let bench = Bench::made(36).await;
+    let tasks = owing(&bench).await;
+    let work = DueWork::new(&bench.driver, &bench.account);
+    let done = work
+        .run(&tasks, OnFailure::Stop, |_| async {
+            bench.driver.transact(&bench.account, COUNTERS, count).await?;
+            bench.driver.ensure_account(&bench.id).await?;
+            bench.driver.recent_events(&bench.id, 1).await?;
+            Ok::<_, TransactError>(Attempt::Done)
+        })
+        .await
+        .unwrap();
+    assert_eq!(done.done, 3);
+    assert!(redeem(&bench.driver, &bench.account).await.unwrap());
+    let counted = bench.driver.observe(&bench.account, COUNTERS, |draft| draft.read(COUNTER)).await.unwrap();
+    assert_eq!(counted.unwrap().count, 3);
+    // Even where the work takes the account away.
+    let last = bench.driver.transact(&bench.account, OWED, |draft| due::add(draft, NewTask::new("test/a", Vec::new())));
+    let last = [last.await.unwrap()];
+    let erased = work
+        .run(&last, OnFailure::Stop, |_| async {
+            bench.driver.erase_account(&bench.id).await?;
+            Ok::<_, TransactError>(Attempt::Done)
+        })
+        .await;
+    assert!(erased.is_ok());
 }
 
 #[tokio::test]
-async fn every_fault_is_one_of_the_odds_own() {
-    let bench = Bench::made(36).await;
-    bench.store.note_loads();
-    for (odds, unread) in [(Odds::FULL, false), (Odds::SILENT, false), (Odds::UNREADABLE, true)] {
-        bench.store.randomise(0, odds);
-        for _ in 0..20 {
-            let error = bench.redeem().await.unwrap_err();
-            assert_eq!(matches!(error, TransactError::Load(_)), unread, "{error:?}");
-        }
-        bench.store.calm();
+async fn notices_are_kept_letters_end_and_what_anybody_asks_for_is_evicted() {
+    let bench = Bench::made(37).await;
+    let add = async |new: fn(UnixSeconds) -> NewTask<'static>| {
+        let step = |draft: &mut Draft<'_>| due::add(draft, new(draft.now()));
+        bench.driver.transact(&bench.account, OWED, step).await
+    };
+    let names = async || -> Vec<String> {
+        let look = |draft: &mut Draft<'_>| Ok(due::pending(draft)?.into_iter().map(|task| task.name).collect());
+        bench.driver.observe(&bench.account, OWED, look).await.unwrap()
+    };
+    add(|_| NewTask::new("test/notice", Vec::new())).await.unwrap();
+    add(|now| NewTask::new("test/letter", Vec::new()).until(now.plus(60))).await.unwrap();
+    assert_eq!(names().await, ["test/notice", "test/letter"]);
+    bench.clock.advance(60);
+    assert_eq!(names().await, ["test/notice"], "its link has ended");
+    bench.clock.advance(10 * 365 * 86_400);
+    assert_eq!(names().await, ["test/notice"], "kept until it is delivered");
+    add(|_| NewTask::new("test/first", Vec::new()).evictable()).await.unwrap();
+    for _ in 0..MAX_DUE - 2 {
+        add(|_| NewTask::new("test/asked", Vec::new()).evictable()).await.unwrap();
     }
-    assert!(bench.store.noted_loads().len() >= 60);
-    bench.store.note_loads();
-    assert!(bench.redeem().await.unwrap());
-    assert_eq!(bench.store.noted_loads(), [vec![Slot::Root, crate::VOUCHER]]);
+    add(|_| NewTask::new("test/last", Vec::new())).await.unwrap();
+    let kept = names().await;
+    assert_eq!((kept.len(), kept[0].as_str(), kept[1].as_str()), (MAX_DUE, "test/notice", "test/asked"));
+    for _ in 0..MAX_DUE - 2 {
+        add(|_| NewTask::new("test/owed", Vec::new())).await.unwrap();
+    }
+    let rows = bench.glass.rows();
+    let full = add(|_| NewTask::new("test/asked", Vec::new()).evictable()).await;
+    assert_eq!(step_error(full), StepError::TooMuchDue, "what the host owes is never evicted");
+    assert_eq!(bench.glass.rows(), rows);
+}
+
+#[tokio::test]
+async fn the_store_finds_what_is_due_when_it_is() {
+    let bench = Bench::made(38).await;
+    let found = async |after: u64| {
+        let moment = crate::START.plus(after);
+        !bench.glass.due(moment, 10).await.unwrap().is_empty()
+    };
+    assert!(!found(u64::MAX).await, "an account that owes nothing");
+    let tasks = owing(&bench).await;
+    assert!(!found(CLAIM_LASTS - 1).await && found(CLAIM_LASTS).await, "once its claims have run out");
+    let _ = run(&bench, &tasks, OnFailure::GoOn, Err("down")).await.0.unwrap();
+    let work = DueWork::new(&bench.driver, &bench.account);
+    // The other part's task is still claimed by whoever committed it; the failed one is due after its pause.
+    assert!(!found(1).await && found(2).await);
+    let all = work.claim_now(|_| true).await.unwrap();
+    assert_eq!(all.len(), 2, "at the start of a server that is alone, pauses and claims are no reason to wait");
+    let done = work.run(&all, OnFailure::Stop, |_| async { Ok::<_, &str>(Attempt::Done) }).await.unwrap();
+    assert_eq!(done.done, 2);
+    assert!(!found(u64::MAX).await);
 }

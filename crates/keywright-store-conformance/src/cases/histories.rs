@@ -1,0 +1,13 @@
+//! Random concurrent histories.
+
+use crate::history::{self, Plan};
+use crate::{Handles, Violation};
+
+/// Random concurrent histories over both handles, some of whose replies are lost, have a serial order that agrees with
+/// what everybody was told and when.
+///
+/// # Errors
+/// What was broken.
+pub async fn histories_are_strictly_serialisable(store: Handles, plan: Plan) -> Result<(), Violation> {
+    history::run(&store, plan).await.map(drop)
+}

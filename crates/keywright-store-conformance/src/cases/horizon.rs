@@ -1,0 +1,148 @@
+//! The horizon, and the events that are forgotten by it.
+
+use keywright_core::{EventChain, UnixSeconds};
+use keywright_store::{EventNumber, HORIZON_STEP, Write};
+
+use crate::site::{LONG_AGO, Site, event_at, next};
+use crate::violation::holds;
+use crate::{Handles, Violation};
+
+async fn moved(store: &Handles, handle: usize, now: UnixSeconds) -> Result<UnixSeconds, Violation> {
+    let horizon = store.upkeep(handle).move_horizon(now).await.map_err(Violation::Commit)?;
+    for handle in [0, 1] {
+        let seen = store.upkeep(handle).horizon().await?;
+        holds!(seen == Some(horizon), Horizon, "moved to {horizon}, the horizon is read as {seen:?}");
+    }
+    Ok(horizon)
+}
+
+/// The horizon is none at first, starts from the given moment in an empty store, and moves by at most a day a round,
+/// however far the clock has run ahead.
+///
+/// # Errors
+/// What was broken.
+pub async fn horizon_moves_a_day_a_round(store: Handles) -> Result<(), Violation> {
+    let none = store.upkeep(0).horizon().await?;
+    holds!(none.is_none(), Horizon, "a store whose horizon was never moved has the horizon {none:?}");
+    let rounds = [
+        (LONG_AGO, LONG_AGO),
+        (LONG_AGO.plus(10), LONG_AGO.plus(10)),
+        (LONG_AGO.plus(10), LONG_AGO.plus(10)),
+        (LONG_AGO.plus(10 + HORIZON_STEP), LONG_AGO.plus(10 + HORIZON_STEP)),
+        (LONG_AGO.plus(11 + 2 * HORIZON_STEP), LONG_AGO.plus(10 + 2 * HORIZON_STEP)),
+        (UnixSeconds::MAX, LONG_AGO.plus(10 + 3 * HORIZON_STEP)),
+        (UnixSeconds::MAX, LONG_AGO.plus(10 + 4 * HORIZON_STEP)),
+    ];
+    for (round, (now, right)) in rounds.into_iter().enumerate() {
+        let horizon = moved(&store, round, now).await?;
+        holds!(horizon == right, Horizon, "in round {round}, at {now}, the horizon moved to {horizon}, not {right}");
+    }
+    Ok(())
+}
+
+/// A clock that goes back leaves the horizon where it stands.
+///
+/// # Errors
+/// What was broken.
+pub async fn horizon_never_goes_back(store: Handles) -> Result<(), Violation> {
+    moved(&store, 0, LONG_AGO).await?;
+    for (round, back) in [LONG_AGO.minus(1), UnixSeconds::EPOCH, LONG_AGO.minus(HORIZON_STEP)].into_iter().enumerate() {
+        let horizon = moved(&store, round, back).await?;
+        holds!(horizon == LONG_AGO, Horizon, "by a clock at {back}, the horizon went from {LONG_AGO} to {horizon}");
+    }
+    Ok(())
+}
+
+/// In a store that has events, the horizon starts at most a day after the newest of them, of any
+/// chain and partition: the first round of a server whose clock is ten years ahead drops a day's
+/// worth, not everything.
+///
+/// # Errors
+/// What was broken.
+pub async fn horizon_starts_at_the_newest_event(store: Handles) -> Result<(), Violation> {
+    let newest = LONG_AGO.plus(500);
+    for (chain, at) in [(EventChain::Changes, LONG_AGO), (EventChain::Denials, newest)] {
+        let site = Site::bare(&store)?;
+        let events = vec![event_at(chain, 1, at), event_at(chain, 2, at.minus(1_000))];
+        site.land(None, Write { events, ..next()? }).await?;
+    }
+    let horizon = moved(&store, 0, LONG_AGO.plus(10 * 365 * HORIZON_STEP)).await?;
+    let right = newest.plus(HORIZON_STEP);
+    holds!(horizon == right, Horizon, "with a newest event at {newest}, the horizon starts at {horizon}, not {right}");
+    Ok(())
+}
+
+/// The moments of five events: the third is younger than those after it.
+const MOMENTS: [u64; 5] = [1, 2, 50, 3, 4];
+
+async fn five(store: &Handles, chain: EventChain) -> Result<Site, Violation> {
+    let site = Site::bare(store)?;
+    let events = (1..).zip(MOMENTS).map(|(number, at)| event_at(chain, number, LONG_AGO.plus(at))).collect();
+    site.land(None, Write { events, ..next()? }).await?;
+    Ok(site)
+}
+
+async fn forget(store: &Handles, handle: usize, age: u64, limit: u32) -> Result<u64, Violation> {
+    store.upkeep(handle).forget_events(age, limit).await.map_err(Violation::Commit)
+}
+
+/// Events that are older than the horizon by more than an age are forgotten, from the old end of their chain up to the
+/// first that is not, at most a limit at once.
+///
+/// # Errors
+/// What was broken.
+pub async fn old_events_are_forgotten(store: Handles) -> Result<(), Violation> {
+    let (changes, denials) = (five(&store, EventChain::Changes).await?, five(&store, EventChain::Denials).await?);
+    let numbers = async || -> Result<[Vec<EventNumber>; 2], Violation> {
+        Ok([changes.numbers(EventChain::Changes).await?, denials.numbers(EventChain::Denials).await?])
+    };
+    let all: Vec<EventNumber> = vec![5, 4, 3, 2, 1];
+    let early = forget(&store, 0, 0, 100).await?;
+    holds!(
+        early == 0 && numbers().await? == [all.clone(), all.clone()],
+        Forget,
+        "events were forgotten without a horizon"
+    );
+    // By now a day has passed since the newest: the horizon stands at 40 seconds after the first of them.
+    changes.move_horizon(LONG_AGO.plus(40)).await?;
+    for (age, right) in [(39, 0), (38, 2)] {
+        // At the age is not beyond it.
+        let forgotten = forget(&store, 1, age, 100).await?;
+        holds!(forgotten == right, Forget, "beyond the age of {age} s, {forgotten} events were forgotten, not {right}");
+    }
+    let seen = numbers().await?;
+    let right: Vec<EventNumber> = vec![5, 4, 3, 2];
+    holds!(seen == [right.clone(), right], Forget, "of each chain's oldest forgotten, {seen:?} are left");
+    let forgotten = forget(&store, 0, 0, 1).await?;
+    holds!(forgotten == 1, Forget, "at a limit of one, {forgotten} events were forgotten");
+    let forgotten = forget(&store, 1, 0, 100).await?;
+    holds!(
+        forgotten == 1,
+        Forget,
+        "up to the first event that is young enough, {forgotten} more were forgotten, not 1"
+    );
+    let seen = numbers().await?;
+    let right: Vec<EventNumber> = vec![5, 4, 3];
+    holds!(seen == [right.clone(), right], Forget, "an event was forgotten out of the middle: {seen:?} are left");
+    Ok(())
+}
+
+/// The newest event of a chain is never forgotten, however old it is: the root vouches for its number.
+///
+/// # Errors
+/// What was broken.
+pub async fn newest_event_is_never_forgotten(store: Handles) -> Result<(), Violation> {
+    let site = five(&store, EventChain::Changes).await?;
+    let other = Site::bare(&store)?;
+    let event = event_at(EventChain::Denials, 7, UnixSeconds::EPOCH.plus(1));
+    other.land(None, Write { events: vec![event], ..next()? }).await?;
+    site.move_horizon(LONG_AGO.plus(1_000)).await?;
+    for _ in 0..3 {
+        forget(&store, 0, 0, 100).await?;
+    }
+    let left = (site.numbers(EventChain::Changes).await?, other.numbers(EventChain::Denials).await?);
+    holds!(left == (vec![5], vec![7]), Forget, "of two chains that are old as a whole, {left:?} are left");
+    let newest = (site.load(&[]).await?.newest.changes, other.load(&[]).await?.newest.denials);
+    holds!(newest == (5, 7), Newest, "of two chains that are old as a whole, the newest are {newest:?}");
+    Ok(())
+}

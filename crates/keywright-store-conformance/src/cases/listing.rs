@@ -1,0 +1,156 @@
+//! What upkeep finds: due partitions, all partitions; and the port behind two drivers.
+
+use std::sync::Arc;
+
+use keywright_core::{AccountId, Keyring, ManualClock, SystemEntropy, UnixSeconds};
+use keywright_store::due::{self, DUE, NewTask};
+use keywright_store::{Draft, Driver, Partition, StepError, Write};
+
+use crate::site::{LONG_AGO, Site, event, next, put, slot, together};
+use crate::violation::holds;
+use crate::{Handles, Violation};
+
+async fn due_at(store: &Handles, handle: usize, before: UnixSeconds, limit: u32) -> Result<Vec<Partition>, Violation> {
+    Ok(store.upkeep(handle).due(before, limit).await?)
+}
+
+/// Partitions that are due at or before a moment are found, the earliest first, at most a limit; the others are not.
+///
+/// # Errors
+/// What was broken.
+pub async fn due_partitions_are_found(store: Handles) -> Result<(), Violation> {
+    let mut sites = Vec::new();
+    for (id, after) in [("c", 3), ("a", 5), ("b", 1), ("e", 4), ("d", 2)] {
+        let site = Site::named(&store, id)?;
+        site.land(None, Write { due_at: Some(LONG_AGO.plus(after)), ..next()? }).await?;
+        sites.push((after, site.account));
+    }
+    Site::made(&store).await?;
+    sites.sort_by_key(|(after, _)| *after);
+    let sorted: Vec<Partition> = sites.into_iter().map(|(_, account)| account).collect();
+    for (moment, limit, count) in [(0, 10, 0), (1, 10, 1), (3, 10, 3), (5, 10, 5), (9, 10, 5), (9, 2, 2), (9, 0, 0)] {
+        for handle in [0, 1] {
+            let found = due_at(&store, handle, LONG_AGO.plus(moment), limit).await?;
+            let right: Vec<Partition> = sorted.iter().take(count).cloned().collect();
+            holds!(found == right, Due, "at moment {moment}, limit {limit}, {found:?} are found due");
+        }
+    }
+    Ok(())
+}
+
+/// A partition is due at the moment that its last commit says; one whose last commit says none, and one that was swept,
+/// are not found.
+///
+/// # Errors
+/// What was broken.
+pub async fn due_moment_is_the_last_commits(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let other = Site::bare(&store)?;
+    let mut root = None;
+    for (due, found_at, found_before) in [(5, 5, 4), (2, 2, 1), (9, 9, 8)] {
+        root = Some(site.land(root, Write { due_at: Some(LONG_AGO.plus(due)), ..next()? }).await?);
+        let (at, before) = (
+            due_at(&store, 0, LONG_AGO.plus(found_at), 10).await?,
+            due_at(&store, 1, LONG_AGO.plus(found_before), 10).await?,
+        );
+        let right = at == std::slice::from_ref(&site.account) && before.is_empty();
+        holds!(right, Due, "due at {due} by its last commit, a partition is found at {at:?} and before {before:?}");
+    }
+    site.land(root, next()?).await?;
+    let found = due_at(&store, 1, UnixSeconds::MAX, 10).await?;
+    holds!(found.is_empty(), Due, "a partition whose last commit owes nothing is found due");
+    let write = Write { due_at: Some(LONG_AGO), purge_after: Some(LONG_AGO.minus(1)), ..next()? };
+    other.land(None, write).await?;
+    other.move_horizon(LONG_AGO).await?;
+    other.sweep(100).await?;
+    let found = due_at(&store, 0, UnixSeconds::MAX, 10).await?;
+    holds!(found.is_empty(), Due, "a partition that was swept is found due");
+    Ok(())
+}
+
+/// Every partition is listed once, in the order of its key's bytes, in pages of any size, from anywhere.
+///
+/// # Errors
+/// What was broken.
+pub async fn partitions_are_paged_in_order(store: Handles) -> Result<(), Violation> {
+    let none = store.upkeep(0).partitions(None, 10).await?;
+    holds!(none.is_empty(), Listing, "an empty store lists {none:?}");
+    // Upper case comes before lower case, and accents after both, in bytes alone.
+    let names = ["b", "B", "a", "a-", "a/b", "ab", "Z", "\u{e9}", "e\u{301}", "\u{10ffff}", "_", "10", "9"];
+    let mut right = vec![Partition::server(), Partition::name(&[0x0f; 32]), Partition::name(&[0xf0; 32])];
+    for name in names {
+        right.push(Partition::account(&AccountId::new(name)?));
+    }
+    for (number, partition) in right.iter().enumerate() {
+        let write = match number % 3 {
+            0 => next()?,
+            1 => Write { put: (0..3).map(|id| put(slot(id), "a")).collect(), ..next()? },
+            _ => Write { events: vec![event(1), event(2)], ..next()? },
+        };
+        Site::of(&store, partition.clone()).land(None, write).await?;
+    }
+    right.sort_by(|a, b| a.key().as_bytes().cmp(b.key().as_bytes()));
+    for limit in [1, 2, 5, 16, 100] {
+        let mut listed: Vec<Partition> = Vec::new();
+        loop {
+            let page = store.upkeep(listed.len()).partitions(listed.last().cloned(), limit).await?;
+            holds!(page.len() <= limit as usize, Listing, "a page of {limit} lists {} partitions", page.len());
+            if page.is_empty() {
+                break;
+            }
+            listed.extend(page);
+            holds!(listed.len() <= right.len(), Listing, "pages of {limit} repeat a partition");
+        }
+        holds!(listed == right, Listing, "pages of {limit} list {listed:?}");
+    }
+    // From a partition that is not there, too.
+    let after = Partition::account(&AccountId::new("aa")?);
+    let expected: Vec<Partition> = right.iter().filter(|partition| partition.key() > after.key()).cloned().collect();
+    let page = store.upkeep(0).partitions(Some(after), 100).await?;
+    holds!(page == expected, Listing, "after a partition that is not there, {page:?} are listed");
+    let none = store.upkeep(1).partitions(None, 0).await?;
+    holds!(none.is_empty(), Listing, "a page of 0 lists {} partitions", none.len());
+    Ok(())
+}
+
+/// Two drivers, each on its handle, with the operating system's entropy: of 16 tasks exactly one is
+/// granted what is there once, and the log that they leave verifies.
+///
+/// # Errors
+/// What was broken.
+pub async fn drivers_run_on_both_handles(store: Handles) -> Result<(), Violation> {
+    let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+    let clock = Arc::new(ManualClock::new(LONG_AGO));
+    let driver = |handle| {
+        let (records, keyring) = (Arc::clone(store.records(handle)), Arc::clone(&keyring));
+        Driver::builder(records, keyring).clock(Arc::<ManualClock>::clone(&clock)).build().map_err(Violation::suite)
+    };
+    let drivers = [driver(0)?, driver(1)?];
+    let account = AccountId::new("driver")?;
+    let [first, second] = &drivers;
+    first.ensure_account(&account).await?;
+    let granted = together(16, |number| {
+        let driver = if number % 2 == 0 { first.clone() } else { second.clone() };
+        let partition = Partition::account(&account);
+        async move { Ok(driver.run(&partition, &[DUE.name()], grant).await?.is_some()) }
+    })
+    .await?;
+    let wins = granted.iter().filter(|won| **won).count();
+    holds!(wins == 1, OneWinner, "through two drivers, {wins} of 16 tasks got one grant");
+    let events = second.recent_events(&account, 10).await?.len();
+    holds!(events == 2, Events, "a creation and a grant left {events} events");
+    Ok(())
+}
+
+static GRANTED: keywright_core::EventKind =
+    keywright_core::EventKind::change("conformance_granted", keywright_core::Severity::Info, "a grant was made");
+
+/// Grants as long as nothing is due, and leaves something due.
+fn grant(draft: &mut Draft<'_>) -> Result<Option<keywright_store::Tentative<()>>, StepError> {
+    if !due::pending(draft)?.is_empty() {
+        return Ok(None);
+    }
+    due::add(draft, NewTask::new("conformance/grant", Vec::new()))?;
+    draft.event(&GRANTED);
+    Ok(Some(draft.tentative(())))
+}

@@ -1,0 +1,225 @@
+//! Stages: filled in parts, promoted as they were checked, dropped, swept.
+
+use keywright_store::{CipherId, Mark, Row, Snapshot, VaultWrite, Write};
+
+use crate::site::{LONG_AGO, Site, checked, edit, leads, meet, next, pause, row, stage_id, vault};
+use crate::violation::holds;
+use crate::{Handles, Violation};
+
+/// A stage is filled in parts, in any order, repeated at will, through both handles; an unknown one is empty. What was
+/// staged is not in the vault.
+///
+/// # Errors
+/// What was broken.
+pub async fn stages_are_upserts(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let root = site.land(Some(root), vault(edit(vec![row(1, 1, "old")]))?).await?;
+    let unknown = site.staged(1).await?;
+    holds!(unknown.is_empty(), Stages, "an unknown stage holds {unknown:?}");
+    let parts = [
+        vec![row(3, 1, "c"), row(1, 1, "a")],
+        vec![row(2, 1, "b")],
+        vec![row(3, 1, "c"), row(1, 1, "a")],
+        vec![row(1, 2, "A")],
+        Vec::new(),
+    ];
+    for part in parts {
+        site.stage(1, part, LONG_AGO).await?;
+    }
+    site.stage(2, vec![row(8, 8, "other")], LONG_AGO).await?;
+    let right = checked(&[row(1, 2, "A"), row(2, 1, "b"), row(3, 1, "c")]);
+    let staged = site.staged(1).await?;
+    holds!(staged == right, Stages, "a stage filled in parts holds {staged:?}");
+    let rows = site.rows().await?;
+    holds!(rows == [row(1, 1, "old")], Stages, "what was only staged is in the vault: {rows:?}");
+    holds!(site.root().await? == Some(root), Stages, "a stage moved the root");
+    let twice = vec![row(5, 1, "a"), row(5, 2, "b")];
+    let refused = store.needs_vault(0)?.stage(&site.account, stage_id(3), twice, LONG_AGO).await;
+    holds!(refused.is_err(), Stages, "rows that name one id twice were staged");
+    Ok(())
+}
+
+/// A stage that is dropped is gone with its rows, and no other one is; to drop an unknown one, or
+/// one twice, is no error. Its id may be filled again.
+///
+/// # Errors
+/// What was broken.
+pub async fn unstage_drops_a_stage(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let (other, _) = Site::made(&store).await?;
+    let root = site.land(Some(root), vault(edit(vec![row(1, 1, "old")]))?).await?;
+    site.stage(1, vec![row(1, 2, "new")], LONG_AGO).await?;
+    site.stage(2, vec![row(1, 2, "new")], LONG_AGO).await?;
+    other.stage(1, vec![row(1, 2, "new")], LONG_AGO).await?;
+    for (handle, stage) in [1, 1, 9].into_iter().enumerate() {
+        let dropped = store.needs_vault(handle)?.unstage(&site.account, stage_id(stage)).await;
+        dropped.map_err(Violation::Commit)?;
+    }
+    let staged = site.staged(1).await?;
+    holds!(staged.is_empty(), Stages, "a dropped stage still holds {staged:?}");
+    let promote = VaultWrite::Promote { stage: stage_id(1), rows: checked(&[row(1, 2, "new")]) };
+    holds!(!site.commit(Some(root), vault(promote)?).await?, Checked, "a dropped stage was promoted");
+    let kept = (site.staged(2).await?.len(), other.staged(1).await?.len());
+    holds!(kept == (1, 1), Stages, "to drop a stage left {kept:?} of 1 row of another and 1 of another account's");
+    site.stage(1, vec![row(3, 3, "again")], LONG_AGO).await?;
+    let staged = site.staged(1).await?;
+    holds!(staged == checked(&[row(3, 3, "again")]), Stages, "a stage filled anew holds {staged:?}");
+    Ok(())
+}
+
+/// A stage in a partition without a root is a row without a root: a load reports it, and the stage is listed with the
+/// partitions.
+///
+/// # Errors
+/// What was broken.
+pub async fn stage_without_a_root_is_reported(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    holds!(!site.load(&[]).await?.rows_without_root, LostRoot, "an empty partition has rows without a root");
+    site.stage(1, vec![row(1, 1, "a")], LONG_AGO).await?;
+    let seen = site.load(&[]).await?;
+    holds!(seen.root.is_none() && seen.rows_without_root, LostRoot, "a stage without a root is loaded as {seen:?}");
+    let listed = store.upkeep(0).partitions(None, 10).await?;
+    holds!(listed.contains(&site.account), Listing, "a partition with a stage alone is not listed");
+    store.needs_vault(1)?.unstage(&site.account, stage_id(1)).await.map_err(Violation::Commit)?;
+    let seen = site.load(&[]).await?;
+    holds!(!seen.rows_without_root, LostRoot, "a partition whose one stage was dropped is loaded as {seen:?}");
+    // Under a root they are in order.
+    site.stage(1, vec![row(1, 1, "a")], LONG_AGO).await?;
+    site.land(None, next()?).await?;
+    let Snapshot { rows_without_root, .. } = site.load(&[]).await?;
+    holds!(!rows_without_root, LostRoot, "a partition with a root is said to have none");
+    Ok(())
+}
+
+/// A stage goes with its rows once its moment lies before the horizon; each part that is staged
+/// moves the moment of all. A sweep beside a part that keeps the stage alive leaves the part's rows
+/// there.
+///
+/// # Errors
+/// What was broken.
+pub async fn stages_are_swept_by_the_horizon(store: Handles) -> Result<(), Violation> {
+    let (site, _) = Site::made(&store).await?;
+    site.stage(1, vec![row(1, 1, "a"), row(2, 1, "a")], LONG_AGO.minus(1)).await?;
+    site.stage(2, vec![row(1, 1, "a")], LONG_AGO).await?;
+    site.stage(3, vec![row(1, 1, "a")], LONG_AGO.minus(1)).await?;
+    site.stage(3, vec![row(2, 1, "a")], LONG_AGO.plus(1)).await?;
+    site.stage(4, vec![row(1, 1, "a")], LONG_AGO.plus(1)).await?;
+    site.stage(4, vec![row(2, 1, "a")], LONG_AGO.minus(1)).await?;
+    let early = site.sweep(100).await?;
+    holds!(early == 0, Sweep, "without a horizon a sweep dropped {early} stages");
+    site.move_horizon(LONG_AGO).await?;
+    site.sweep(100).await?;
+    let mut left = Vec::new();
+    for stage in 1..=4 {
+        left.push(site.staged(stage).await?.len());
+    }
+    holds!(left == [0, 1, 2, 0], Sweep, "of four stages, two of them due, a sweep left {left:?} rows");
+    for round in 0..40 {
+        site.stage(5, vec![row(1, 1, "a")], LONG_AGO.minus(1)).await?;
+        let (lead, delay) = leads(round);
+        let (sweeper, stager) = (site.clone(), site.clone());
+        let sweep = async move {
+            pause(lead).await;
+            sweeper.sweep(100).await
+        };
+        let stage = async move {
+            pause(delay).await;
+            stager.stage(5, vec![row(2, 2, "b")], LONG_AGO.plus(1)).await
+        };
+        meet(sweep, stage).await?;
+        let staged = site.staged(5).await?;
+        let there = staged.contains(&(CipherId([2; 16]), Mark([2; 16])));
+        holds!(there, Sweep, "a sweep took rows that were staged to last beside it");
+        store.needs_vault(0)?.unstage(&site.account, stage_id(5)).await.map_err(Violation::Commit)?;
+    }
+    Ok(())
+}
+
+/// A partition that is swept goes with its ciphers and its stages, those that are not due included.
+///
+/// # Errors
+/// What was broken.
+pub async fn swept_partition_takes_its_vault(store: Handles) -> Result<(), Violation> {
+    let site = Site::bare(&store)?;
+    let write = Write { purge_after: Some(LONG_AGO.minus(1)), ..vault(edit(vec![row(1, 1, "a")]))? };
+    site.land(None, write).await?;
+    site.stage(1, vec![row(1, 1, "a")], LONG_AGO.plus(1_000_000)).await?;
+    site.move_horizon(LONG_AGO).await?;
+    site.sweep(100).await?;
+    let seen = site.load(&[]).await?;
+    holds!(seen.root.is_none(), Sweep, "a partition that is due was not swept");
+    holds!(!seen.rows_without_root, Sweep, "a partition was swept and left rows behind");
+    let left = (site.rows().await?.len(), site.staged(1).await?.len());
+    holds!(left == (0, 0), Sweep, "a partition was swept and left {left:?} ciphers and staged rows");
+    Ok(())
+}
+
+/// A promotion lands only if the stage holds exactly the rows that were checked: not with a part
+/// that came late, not with one that was staged twice with other texts, not with one that is
+/// missing. A refused one leaves the stage.
+///
+/// # Errors
+/// What was broken.
+pub async fn promote_moves_what_was_checked(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let old = vec![row(1, 1, "old"), row(2, 1, "old")];
+    let root = site.land(Some(root), vault(edit(old.clone()))?).await?;
+    let new = vec![row(1, 2, "new"), row(2, 2, "new")];
+    let promote = |rows: &[Row]| vault(VaultWrite::Promote { stage: stage_id(1), rows: checked(rows) });
+    let refuse = async |what: &str, checked: &[Row]| -> Result<(), Violation> {
+        let landed = site.commit(Some(root), promote(checked)?).await?;
+        holds!(!landed, Checked, "a stage {what} was promoted");
+        let seen = site.rows().await?;
+        holds!(seen == old, Checked, "a refused promotion left {seen:?}");
+        holds!(site.root().await? == Some(root), AllOrNothing, "a refused promotion moved the root");
+        Ok(())
+    };
+    refuse("that is not there", &new).await?;
+    refuse("that is not there, checked as empty,", &[]).await?;
+    site.stage(1, vec![row(1, 2, "new")], LONG_AGO).await?;
+    refuse("of which a part is missing", &new).await?;
+    site.stage(1, vec![row(2, 3, "other")], LONG_AGO).await?;
+    refuse("with another text than was checked", &new).await?;
+    site.stage(1, vec![row(2, 2, "new"), row(3, 2, "late")], LONG_AGO).await?;
+    refuse("with a row that came late", &new).await?;
+    store.needs_vault(0)?.unstage(&site.account, stage_id(1)).await.map_err(Violation::Commit)?;
+    site.stage(1, new.clone(), LONG_AGO).await?;
+    refuse("of which a part was checked", &[row(1, 2, "new")]).await?;
+    let staged = site.staged(1).await?;
+    holds!(staged == checked(&new), Stages, "refused promotions left the stage {staged:?}");
+    // A part that comes twice as it was changes nothing.
+    site.stage(1, vec![row(1, 2, "new")], LONG_AGO).await?;
+    site.land(Some(root), promote(&new)?).await?;
+    let seen = site.rows().await?;
+    holds!(seen == new, Checked, "a promotion left {seen:?}");
+    let staged = site.staged(1).await?;
+    holds!(staged.is_empty(), Stages, "a promoted stage still holds {staged:?}");
+    Ok(())
+}
+
+/// A promotion covers exactly the ciphers that the account has, as a swap does.
+///
+/// # Errors
+/// What was broken.
+pub async fn promote_covers_exactly(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let old = vec![row(1, 1, "old"), row(2, 1, "old")];
+    let root = site.land(Some(root), vault(edit(old.clone()))?).await?;
+    for (stage, ids) in (1..).zip([&[1][..], &[1, 2, 3], &[1, 3], &[3, 4]]) {
+        let rows: Vec<Row> = ids.iter().map(|&id| row(id, 2, "new")).collect();
+        site.stage(stage, rows.clone(), LONG_AGO).await?;
+        let write = vault(VaultWrite::Promote { stage: stage_id(stage), rows: checked(&rows) })?;
+        holds!(!site.commit(Some(root), write).await?, ExactCover, "a stage of {ids:?} was promoted over [1, 2]");
+        let seen = site.rows().await?;
+        holds!(seen == old, ExactCover, "the refused promotion of {ids:?} left {seen:?}");
+        holds!(site.staged(stage).await?.len() == ids.len(), Stages, "a refused promotion left half of its stage");
+    }
+    // An edit between the check and the promotion moves the root: the guard refuses what the cover would let in.
+    let new = vec![row(1, 2, "new"), row(2, 2, "new")];
+    site.stage(9, new.clone(), LONG_AGO).await?;
+    let promote = || vault(VaultWrite::Promote { stage: stage_id(9), rows: checked(&new) });
+    let moved = site.land(Some(root), vault(edit(vec![row(1, 5, "edited")]))?).await?;
+    holds!(!site.commit(Some(root), promote()?).await?, Guard, "a promotion passed an edit");
+    site.land(Some(moved), promote()?).await?;
+    Ok(())
+}

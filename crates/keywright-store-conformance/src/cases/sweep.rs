@@ -1,0 +1,225 @@
+//! Sweeps: what lies before the horizon, as it is at the moment in which it is deleted, and nothing else.
+
+use keywright_core::EventChain;
+use keywright_store::{Batch, Revision, SlotName, Write};
+
+use crate::site::{LONG_AGO, SINGLE, Site, event, leads, meet, next, pause, put, put_until, puts, slot};
+use crate::violation::holds;
+use crate::{Handles, Violation};
+
+/// A sweep drops the records whose `purge_after` lies before the horizon. Those at the horizon or
+/// later stay, whatever any clock says; without a horizon nothing is dropped.
+///
+/// # Errors
+/// What was broken.
+pub async fn sweep_drops_what_lies_before_the_horizon(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let moments = [LONG_AGO.minus(1), LONG_AGO, LONG_AGO.plus(1), LONG_AGO.minus(900_000)];
+    let put: Vec<_> = (1..).zip(moments).map(|(id, due)| put_until(slot(id), "a", due)).collect();
+    let slots: Vec<SlotName> = put.iter().map(|put| put.slot).collect();
+    let root = site.land(Some(root), puts(put)?).await?;
+    // All of them are long over by the clock of any machine.
+    let early = site.sweep(100).await?;
+    holds!(early == 0, Sweep, "without a horizon a sweep dropped {early} records");
+    holds!(site.count(&slots).await? == 4, Sweep, "without a horizon a sweep dropped records");
+    site.move_horizon(LONG_AGO).await?;
+    let dropped = site.sweep(100).await?;
+    let seen = site.load(&slots).await?;
+    let left: Vec<bool> = seen.records.iter().map(Option::is_some).collect();
+    holds!(left == [false, true, true, false], Sweep, "of four records, 1 and 4 due, a sweep left {left:?}");
+    holds!(dropped == 2, Sweep, "a sweep of two records says that it dropped {dropped}");
+    holds!(seen.root.is_some_and(|seen| seen.revision == root), Sweep, "a sweep of records moved the root");
+    Ok(())
+}
+
+/// A record without an expiry, a partition without one, and events are never swept.
+///
+/// # Errors
+/// What was broken.
+pub async fn sweep_keeps_what_does_not_expire(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let put = vec![put(slot(1), "lasts"), put(SINGLE, "lasts"), put_until(slot(2), "a", LONG_AGO.minus(1))];
+    site.land(Some(root), Write { put, events: vec![event(1)], ..next()? }).await?;
+    site.move_horizon(LONG_AGO.plus(5)).await?;
+    site.move_horizon(LONG_AGO.plus(10 * 86_400)).await?;
+    for _ in 0..3 {
+        site.sweep(100).await?;
+    }
+    let seen = site.load(&[slot(1), SINGLE, slot(2)]).await?;
+    let left: Vec<bool> = seen.records.iter().map(Option::is_some).collect();
+    holds!(left == [true, true, false], Sweep, "of two records that last and one that is due, a sweep left {left:?}");
+    holds!(seen.root.is_some(), Sweep, "a sweep took a root that does not expire");
+    holds!(seen.newest.changes == 1, Sweep, "a sweep took an event");
+    Ok(())
+}
+
+/// A sweep drops no more than its limit, and says how many it dropped; further ones drop the rest.
+///
+/// # Errors
+/// What was broken.
+pub async fn sweep_keeps_to_its_limit(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let slots: Vec<SlotName> = (0..10).map(slot).collect();
+    let put = slots.iter().map(|&slot| put_until(slot, "a", LONG_AGO.minus(1))).collect();
+    site.land(Some(root), puts(put)?).await?;
+    site.move_horizon(LONG_AGO).await?;
+    for (limit, right, left) in [(0, 0, 10), (3, 3, 7), (4, 4, 3), (100, 3, 0), (100, 0, 0)] {
+        let dropped = site.sweep(limit).await?;
+        holds!(dropped == right, Sweep, "at a limit of {limit}, a sweep says that it dropped {dropped}, not {right}");
+        let seen = site.count(&slots).await?;
+        holds!(seen == left, Sweep, "at a limit of {limit}, a sweep left {seen} records, not {left}");
+    }
+    Ok(())
+}
+
+/// The last put of a record decides when it goes: an expiry that was extended, shortened, taken back or given later.
+///
+/// # Errors
+/// What was broken.
+pub async fn last_put_decides_the_expiry(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let (due, later) = (Some(LONG_AGO.minus(1)), Some(LONG_AGO.plus(1)));
+    let histories = [(due, later), (later, due), (due, None), (None, due)];
+    let with = |slot, purge_after| keywright_store::Put { purge_after, ..put(slot, "a") };
+    let slots: Vec<SlotName> = (0..4).map(slot).collect();
+    let first = slots.iter().zip(histories).map(|(&slot, (first, _))| with(slot, first)).collect();
+    let root = site.land(Some(root), puts(first)?).await?;
+    let last = slots.iter().zip(histories).map(|(&slot, (_, last))| with(slot, last)).collect();
+    site.land(Some(root), puts(last)?).await?;
+    site.move_horizon(LONG_AGO).await?;
+    site.sweep(100).await?;
+    let seen = site.load(&slots).await?;
+    let left: Vec<bool> = seen.records.iter().map(Option::is_some).collect();
+    holds!(left == [true, false, true, false], Sweep, "extended, shortened, taken back, given: a sweep left {left:?}");
+    Ok(())
+}
+
+/// How often a sweep and a commit meet.
+const MEETINGS: usize = 154;
+
+/// A sweep meets a put that takes the record's expiry back, through the other handle. What was put to last is there
+/// afterwards, whichever came first: a sweep judges a record as it is when it deletes it.
+///
+/// # Errors
+/// What was broken.
+pub async fn sweep_judges_as_it_deletes(store: Handles) -> Result<(), Violation> {
+    let (site, mut root) = Site::made(&store).await?;
+    site.move_horizon(LONG_AGO).await?;
+    for round in 0..MEETINGS {
+        root = site.land(Some(root), puts(vec![put_until(slot(1), "due", LONG_AGO.minus(1))])?).await?;
+        let write = puts(vec![put(slot(1), "lasts")])?;
+        let revision = write.revision;
+        let landed = beside_a_sweep(&site, round, site.batch(Some(root), write)?).await?;
+        holds!(landed, Guard, "a sweep of records made a commit conflict");
+        root = revision;
+        let seen = site.one(slot(1)).await?;
+        holds!(seen.as_deref() == Some(b"lasts"), Sweep, "a sweep took a record that was put to last beside it");
+    }
+    Ok(())
+}
+
+/// A commit through one handle beside a sweep through the other. Returns whether it landed.
+async fn beside_a_sweep(site: &Site, round: usize, batch: Batch) -> Result<bool, Violation> {
+    let (lead, delay) = leads(round);
+    let (sweeper, committer) = (site.clone(), site.clone());
+    let sweep = async move {
+        pause(lead).await;
+        sweeper.handles.upkeep(round.wrapping_add(1)).sweep(100).await.map_err(Violation::Commit)
+    };
+    let commit = async move {
+        pause(delay).await;
+        committer.commit_through(round, batch).await
+    };
+    meet(sweep, commit).await.map(|(_, landed)| landed)
+}
+
+async fn expiring(store: &Handles, due: keywright_core::UnixSeconds) -> Result<(Site, Revision), Violation> {
+    let site = Site::bare(store)?;
+    let put = vec![put(slot(1), "lasts"), put_until(slot(2), "a", LONG_AGO.plus(1_000)), put(SINGLE, "a")];
+    let root = site.land(None, Write { purge_after: Some(due), put, events: vec![event(1)], ..next()? }).await?;
+    Ok((site, root))
+}
+
+/// A partition whose own expiry lies before the horizon is dropped with everything in it: root,
+/// records that last, events. One at the horizon, or later, stays whole.
+///
+/// # Errors
+/// What was broken.
+pub async fn partitions_are_swept_whole(store: Handles) -> Result<(), Violation> {
+    let (gone, _) = expiring(&store, LONG_AGO.minus(1)).await?;
+    let (stays, root) = expiring(&store, LONG_AGO).await?;
+    gone.move_horizon(LONG_AGO).await?;
+    let dropped = gone.sweep(100).await?;
+    holds!(dropped == 1, Sweep, "a sweep of one partition says that it dropped {dropped}");
+    let slots = [slot(1), slot(2), SINGLE];
+    let seen = gone.load(&slots).await?;
+    holds!(seen.root.is_none(), Sweep, "a partition that is due was not swept");
+    let empty = seen.records.iter().all(Option::is_none) && seen.newest.changes == 0;
+    holds!(empty && !seen.rows_without_root, Sweep, "a partition was swept and left {seen:?}");
+    let events = gone.numbers(EventChain::Changes).await?;
+    holds!(events.is_empty(), Sweep, "a partition was swept and left the events {events:?}");
+    let seen = stays.load(&slots).await?;
+    let whole = seen.records.iter().all(Option::is_some) && seen.newest.changes == 1;
+    let own = seen.root.is_some_and(|seen| seen.revision == root);
+    holds!(whole && own, Sweep, "a partition that is due at the horizon was swept, or in part");
+    let listed = store.upkeep(0).partitions(None, 100).await?;
+    holds!(listed == [stays.account], Sweep, "after a sweep, these partitions are listed: {listed:?}");
+    Ok(())
+}
+
+/// Each commit says anew when its partition goes, and one that says nothing keeps it. A sweep
+/// beside such a commit drops the whole partition, and then the commit is a conflict, or nothing.
+///
+/// # Errors
+/// What was broken.
+pub async fn kept_partition_is_not_swept(store: Handles) -> Result<(), Violation> {
+    let (site, root) = expiring(&store, LONG_AGO.minus(1)).await?;
+    site.move_horizon(LONG_AGO).await?;
+    let root = site.land(Some(root), next()?).await?;
+    site.sweep(100).await?;
+    holds!(site.root().await? == Some(root), Sweep, "a partition was swept by an expiry that was taken back");
+    site.land(Some(root), Write { purge_after: Some(LONG_AGO.plus(1)), ..next()? }).await?;
+    site.sweep(100).await?;
+    holds!(site.root().await?.is_some(), Sweep, "a partition was swept by an expiry that was extended");
+    let slots = [slot(1), slot(2), SINGLE];
+    for round in 0..MEETINGS {
+        let (site, root) = expiring(&store, LONG_AGO.minus(1)).await?;
+        let batch = site.batch(Some(root), puts(vec![put(slot(3), "kept")])?)?;
+        let landed = beside_a_sweep(&site, round, batch).await?;
+        let seen = site.load(&slots).await?;
+        let there = seen.records.iter().flatten().count();
+        if landed {
+            let whole = seen.root.is_some() && there == 3 && seen.newest.changes == 1;
+            holds!(whole, Sweep, "a partition that a commit kept was swept, or in part: {seen:?}");
+        } else {
+            let gone = seen.root.is_none() && there == 0 && !seen.rows_without_root;
+            holds!(gone, Sweep, "a commit met a sweep, was a conflict, and left {seen:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A partition that was swept is as one that never was: it can be made again, and no guard on its former root holds.
+///
+/// # Errors
+/// What was broken.
+pub async fn swept_partition_refuses_an_old_guard(store: Handles) -> Result<(), Violation> {
+    let (site, former) = expiring(&store, LONG_AGO.minus(1)).await?;
+    site.move_horizon(LONG_AGO).await?;
+    site.sweep(100).await?;
+    holds!(
+        !site.commit(Some(former), next()?).await?,
+        NoReuse,
+        "a guard on the root of a swept partition was satisfied"
+    );
+    holds!(!site.still(Some(former)).await?, NoReuse, "the root of a swept partition is said to stand");
+    holds!(site.still(None).await?, Guard, "a swept partition is said to have a root");
+    let again = site.land(None, Write { events: vec![event(1)], ..puts(vec![put(slot(1), "again")])? }).await?;
+    let landed = site.commit(Some(former), puts(vec![put(slot(1), "stale")])?).await?;
+    holds!(
+        !landed && site.root().await? == Some(again),
+        NoReuse,
+        "an old guard was satisfied by a partition made anew"
+    );
+    Ok(())
+}

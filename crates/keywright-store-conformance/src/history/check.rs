@@ -1,0 +1,314 @@
+//! The checker. See the module's own words on what it looks for, and why no search is needed.
+
+use std::collections::HashMap;
+
+use keywright_store::{Revision, Write};
+
+use super::Statistics;
+use super::model::State;
+use super::record::{Act, History, Operation, Partial, Told};
+
+/// In what way a history cannot be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnomalyKind {
+    /// Two batches replaced one root.
+    #[error("two batches replaced one root")]
+    TwoWinners,
+    /// A batch that was a conflict, or rejected, has had an effect.
+    #[error("a batch that was refused has had an effect")]
+    RefusedLanded,
+    /// A root was seen that nobody put.
+    #[error("a root was seen that nobody put")]
+    UnknownRoot,
+    /// A load or a page shows what was never there with the root that it shows.
+    #[error("a read shows what was never there together")]
+    Torn,
+    /// Something was answered before something else was asked that must have come before it: a
+    /// stale read, a lost write.
+    #[error("what was answered earlier must have come later")]
+    Order,
+}
+
+/// What was found, and where: the operations that contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) kind: AnomalyKind,
+    pub(super) partition: usize,
+    pub(super) operations: [Option<usize>; 2],
+}
+
+pub(super) fn check(history: &History) -> Result<Statistics, Found> {
+    let mut total = Statistics::default();
+    for (partition, partial) in history.partitions.iter().enumerate() {
+        let chain = Chain::of(partial).and_then(|chain| chain.verify(partial).map(|()| chain));
+        match chain {
+            Ok(chain) => total.add(chain.statistics(partial)),
+            Err((kind, operations)) => return Err(Found { kind, partition, operations }),
+        }
+    }
+    Ok(total)
+}
+
+type Contradiction = (AnomalyKind, [Option<usize>; 2]);
+
+/// The batches that landed, in their order: indices of operations.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    pub(super) landed: Vec<usize>,
+}
+
+fn written(operation: &Operation) -> Option<(Option<Revision>, &Write, Told)> {
+    match &operation.act {
+        Act::Commit { expect, write, told } => Some((*expect, write, *told)),
+        _ => None,
+    }
+}
+
+impl Chain {
+    /// Finds what has landed: what was acknowledged, what was seen, and whatever those rest on.
+    pub(super) fn of(partial: &Partial) -> Result<Self, Contradiction> {
+        let operations = &partial.operations;
+        let start = partial.start.revision();
+        let mut by_revision: HashMap<Revision, usize> = HashMap::new();
+        for (at, operation) in operations.iter().enumerate() {
+            if let Some((_, write, _)) = written(operation) {
+                by_revision.insert(write.revision, at);
+            }
+        }
+        // Who says that a batch has landed, and which.
+        let mut claims: Vec<(usize, Option<Revision>)> = Vec::new();
+        for (at, operation) in operations.iter().enumerate() {
+            if let Some(root) = operation.saw() {
+                claims.push((at, root));
+            }
+            if let Some((_, write, Told::Yes)) = written(operation) {
+                claims.push((at, Some(write.revision)));
+            }
+        }
+        let mut successor: HashMap<Option<Revision>, usize> = HashMap::new();
+        while let Some((witness, root)) = claims.pop() {
+            if root == start {
+                continue;
+            }
+            let known = root.and_then(|revision| by_revision.get(&revision)).copied();
+            let Some(at) = known else {
+                // Not even the absence of a root: a partition never loses one.
+                return Err((AnomalyKind::UnknownRoot, [Some(witness), None]));
+            };
+            let Some((expect, _, told)) = operations.get(at).and_then(written) else { continue };
+            if matches!(told, Told::Conflict | Told::Rejected) {
+                return Err((AnomalyKind::RefusedLanded, [Some(at), Some(witness)]));
+            }
+            match successor.insert(expect, at) {
+                Some(other) if other != at => return Err((AnomalyKind::TwoWinners, [Some(other), Some(at)])),
+                Some(_) => {}
+                // Seen for the first time: so has what it rests on.
+                None => claims.push((at, expect)),
+            }
+        }
+        let mut landed = Vec::with_capacity(successor.len());
+        let mut root = start;
+        while let Some(at) = successor.remove(&root) {
+            landed.push(at);
+            root = operations.get(at).and_then(written).map(|(_, write, _)| write.revision);
+        }
+        Ok(Self { landed })
+    }
+
+    /// Lays everything along the time, and compares what was read.
+    fn verify(&self, partial: &Partial) -> Result<(), Contradiction> {
+        let mut reads: HashMap<Option<Revision>, Vec<usize>> = HashMap::new();
+        for (at, operation) in partial.operations.iter().enumerate() {
+            if let Some(root) = operation.saw() {
+                reads.entry(root).or_default().push(at);
+            }
+        }
+        let mut state = partial.start.clone();
+        let mut line = Line::default();
+        line.reads(partial, &state, reads.get(&state.revision()))?;
+        for &at in &self.landed {
+            let Some(operation) = partial.operations.get(at) else { continue };
+            let Some((_, write, told)) = written(operation) else { continue };
+            let answered = operation.answered.filter(|_| told == Told::Yes);
+            line.after_all_before(at, answered)?;
+            line.ask(at, operation.asked);
+            state.apply(write);
+            line.reads(partial, &state, reads.get(&state.revision()))?;
+        }
+        Ok(())
+    }
+
+    fn statistics(&self, partial: &Partial) -> Statistics {
+        let count = |wanted: &dyn Fn(&Operation) -> bool| {
+            u64::try_from(partial.operations.iter().filter(|operation| wanted(operation)).count()).unwrap_or(u64::MAX)
+        };
+        let told_conflict = |operation: &Operation| {
+            matches!(operation.act, Act::Check { told: Told::Conflict, .. } | Act::Commit { told: Told::Conflict, .. })
+        };
+        let unknown = |at: &&usize| {
+            let landed = partial.operations.get(**at).and_then(written);
+            landed.is_some_and(|(_, _, told)| told == Told::Unknown)
+        };
+        Statistics {
+            operations: count(&|_| true),
+            landed: u64::try_from(self.landed.len()).unwrap_or(u64::MAX),
+            landed_unknown: u64::try_from(self.landed.iter().filter(unknown).count()).unwrap_or(u64::MAX),
+            conflicts: count(&told_conflict),
+            reads: count(&|operation| operation.saw().is_some()),
+        }
+    }
+}
+
+/// How far along the time the chain has been laid: whatever comes next must be answered after this was asked.
+#[derive(Debug, Default)]
+struct Line {
+    latest: Option<(usize, u64)>,
+}
+
+impl Line {
+    fn ask(&mut self, at: usize, asked: u64) {
+        if self.latest.is_none_or(|(_, latest)| asked > latest) {
+            self.latest = Some((at, asked));
+        }
+    }
+
+    fn after_all_before(&self, at: usize, answered: Option<u64>) -> Result<(), Contradiction> {
+        match (self.latest, answered) {
+            (Some((earlier, asked)), Some(answered)) if answered < asked => {
+                Err((AnomalyKind::Order, [Some(earlier), Some(at)]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that saw one root comes between the batch that put it and the one that replaced it, in any order.
+    fn reads(&mut self, partial: &Partial, state: &State, reads: Option<&Vec<usize>>) -> Result<(), Contradiction> {
+        let reads = || reads.into_iter().flatten().filter_map(|&at| Some((at, partial.operations.get(at)?)));
+        for (at, operation) in reads() {
+            let own = match &operation.act {
+                Act::Load { slots, seen } => state.shows(slots, seen),
+                Act::Page { chain, seen } => state.pages(*chain, seen),
+                Act::Check { .. } | Act::Commit { .. } => true,
+            };
+            if !own {
+                return Err((AnomalyKind::Torn, [Some(at), None]));
+            }
+            self.after_all_before(at, operation.answered)?;
+        }
+        for (at, operation) in reads() {
+            self.ask(at, operation.asked);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use keywright_store::{Newest, Put, Snapshot, Stored};
+
+    use super::*;
+    use crate::site::slot;
+
+    const fn revision(byte: u8) -> Revision {
+        Revision::from_bytes([byte; 16])
+    }
+
+    fn at(asked: u64, answered: impl Into<Option<u64>>, act: Act) -> Operation {
+        Operation { client: 0, handle: 0, asked, answered: answered.into(), act }
+    }
+
+    /// A batch that puts its number.
+    fn commit(from: u8, to: u8, told: Told) -> Act {
+        let put = vec![Put { slot: slot(1), body: vec![to].into(), purge_after: None }];
+        let write = Write { put, ..Write::root(revision(to), "root".into()) };
+        Act::Commit { expect: (from > 0).then(|| revision(from)), write: Arc::new(write), told }
+    }
+
+    fn load(root: u8, body: u8) -> Act {
+        let seen = Snapshot {
+            root: (root > 0).then(|| Stored { revision: revision(root), body: "root".into() }),
+            records: vec![(body > 0).then(|| vec![body].into())],
+            newest: Newest::default(),
+            rows_without_root: false,
+        };
+        Act::Load { slots: Arc::new([slot(1)]), seen }
+    }
+
+    const fn still(root: u8, told: Told) -> Act {
+        Act::Check { expect: Some(revision(root)), told }
+    }
+
+    fn judge(operations: Vec<Operation>) -> Result<Statistics, AnomalyKind> {
+        let partial = Partial { start: State::default(), operations };
+        check(&History { partitions: vec![partial] }).map_err(|found| found.kind)
+    }
+
+    #[test]
+    fn sound_histories_are_explained() {
+        // A load beside a commit may see either state.
+        for seen in [0, 1] {
+            judge(vec![at(0, 3, commit(0, 1, Told::Yes)), at(1, 2, load(seen, seen))]).unwrap();
+        }
+        // A lost commit may land late, or never.
+        let lost = || at(0, None, commit(0, 1, Told::Unknown));
+        judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, load(1, 1))]).unwrap();
+        judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, commit(0, 2, Told::Yes)), at(5, 6, load(2, 2))]).unwrap();
+        // One that landed unheard is known by what rests on it.
+        let statistics = judge(vec![lost(), at(1, 2, commit(1, 2, Told::Yes)), at(3, 4, load(2, 2))]).unwrap();
+        assert_eq!((statistics.landed, statistics.landed_unknown, statistics.reads), (2, 1, 1));
+        // A check beside a commit may be told either.
+        for told in [Told::Yes, Told::Conflict] {
+            let base = at(0, 1, commit(0, 1, Told::Yes));
+            judge(vec![base, at(2, 5, commit(1, 2, Told::Yes)), at(3, 4, still(1, told))]).unwrap();
+        }
+        // Operations that overlap may be laid in any order that fits.
+        let writes = [at(0, 9, commit(0, 1, Told::Yes)), at(1, 8, commit(1, 2, Told::Yes))];
+        judge(writes.into_iter().chain([at(2, 3, load(0, 0)), at(4, 5, load(2, 2))]).collect()).unwrap();
+    }
+
+    #[test]
+    fn unsound_histories_are_not() {
+        let base = || at(0, 1, commit(0, 1, Told::Yes));
+        let cases = [
+            // Two winners; one of them perhaps seen only by another's base.
+            (vec![base(), at(2, 3, commit(0, 2, Told::Yes))], AnomalyKind::TwoWinners),
+            (
+                vec![
+                    base(),
+                    at(2, None, commit(1, 2, Told::Unknown)),
+                    at(2, 3, commit(1, 3, Told::Yes)),
+                    at(4, 5, load(2, 2)),
+                ],
+                AnomalyKind::TwoWinners,
+            ),
+            // What was refused is there.
+            (vec![base(), at(2, 3, commit(1, 2, Told::Conflict)), at(4, 5, load(2, 2))], AnomalyKind::RefusedLanded),
+            (
+                vec![base(), at(2, 3, commit(1, 2, Told::Rejected)), at(4, 5, commit(2, 3, Told::Yes))],
+                AnomalyKind::RefusedLanded,
+            ),
+            // A root out of nowhere.
+            (vec![base(), at(2, 3, load(9, 9))], AnomalyKind::UnknownRoot),
+            // Half of one, half of another.
+            (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(2, 1))], AnomalyKind::Torn),
+            (vec![base(), at(2, 3, load(1, 0))], AnomalyKind::Torn),
+            // Stale: a load, a check, a second load that goes back.
+            (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(1, 1))], AnomalyKind::Order),
+            (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, still(1, Told::Yes))], AnomalyKind::Order),
+            (
+                vec![base(), at(2, 9, commit(1, 2, Told::Yes)), at(3, 4, load(2, 2)), at(5, 6, load(1, 1))],
+                AnomalyKind::Order,
+            ),
+            // Lost: acknowledged, and nobody sees it.
+            (vec![base(), at(2, 3, load(0, 0))], AnomalyKind::Order),
+            // Seen before it was asked for.
+            (vec![base(), at(2, 3, load(2, 2)), at(4, 5, commit(1, 2, Told::Yes))], AnomalyKind::Order),
+        ];
+        for (number, (operations, kind)) in cases.into_iter().enumerate() {
+            assert_eq!(judge(operations).map(drop), Err(kind), "case {number}");
+        }
+    }
+}

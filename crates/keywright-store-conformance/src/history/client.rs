@@ -1,0 +1,292 @@
+//! The clients: what they do, and how it is recorded.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+
+use keywright_core::EventChain;
+use keywright_store::{Batch, CommitError, Newest, Revision, SlotName, Write};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::record::{Act, History, Operation, Partial, Told};
+use super::{Clock, Plan};
+use crate::random::SplitMix;
+use crate::site::{Site, draw, event_at, pause, put, slot, together};
+use crate::{Handles, Violation};
+
+/// How many slots the clients share in each partition.
+const SLOTS: u8 = 4;
+
+/// What a client last saw of a partition.
+#[derive(Clone, Copy, Default)]
+struct View {
+    root: Option<Revision>,
+    newest: Newest,
+}
+
+struct Client {
+    number: usize,
+    sites: Vec<Site>,
+    views: Vec<View>,
+    /// Roots that it saw before: what a batch that comes too late rests on.
+    older: Vec<Option<Revision>>,
+    rng: SplitMix,
+    clock: Clock,
+    notes: mpsc::UnboundedSender<(usize, Operation)>,
+    /// Commits whose replies nobody waits for.
+    adrift: JoinSet<()>,
+}
+
+/// Lets clients work, and returns what happened.
+pub(super) async fn record(handles: &Handles, plan: Plan) -> Result<History, Violation> {
+    let partitions = plan.partitions.max(1);
+    let sites: Vec<Site> = (0..partitions).map(|_| Site::bare(handles)).collect::<Result<_, _>>()?;
+    let clock = Clock::default();
+    let (notes, mut noted) = mpsc::unbounded_channel();
+    let client = |number: usize| Client {
+        number,
+        sites: sites.clone(),
+        views: vec![View::default(); partitions],
+        older: vec![None],
+        rng: SplitMix::new(plan.seed ^ (u64::try_from(number).unwrap_or(0).wrapping_add(1) << 32)),
+        clock: Arc::clone(&clock),
+        notes: notes.clone(),
+        adrift: JoinSet::new(),
+    };
+    together(plan.clients.max(1), |number| client(number).work(plan.operations)).await?;
+    client(plan.clients).settle().await?;
+    drop(notes);
+    let mut history = History { partitions: vec![Partial::default(); partitions] };
+    while let Some((partition, operation)) = noted.recv().await {
+        if let Some(partial) = history.partitions.get_mut(partition) {
+            partial.operations.push(operation);
+        }
+    }
+    Ok(history)
+}
+
+impl Client {
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::SeqCst)
+    }
+
+    async fn work(mut self, operations: usize) -> Result<(), Violation> {
+        for _ in 0..operations {
+            let turns = self.rng.below(4);
+            pause(turns).await;
+            let partition = self.rng.below(self.sites.len());
+            let handle = if self.rng.happens(800) { self.number } else { self.rng.below(2) };
+            match self.rng.per_mille() {
+                0..300 => self.load(partition, handle).await?,
+                300..380 => self.page(partition, handle).await?,
+                380..500 => self.check(partition, handle).await?,
+                _ => self.commit(partition, handle).await?,
+            }
+        }
+        while self.adrift.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// At the end: a fence, and a look at everything through both handles.
+    async fn settle(mut self) -> Result<(), Violation> {
+        for partition in 0..self.sites.len() {
+            let mut landed = false;
+            while !landed {
+                self.load(partition, 0).await?;
+                let before = self.view(partition).root;
+                let write = Write::root(draw()?, "fence".into());
+                self.write(partition, 1, before, write).await?;
+                landed = self.view(partition).root != before;
+            }
+            for handle in [0, 1] {
+                self.load(partition, handle).await?;
+                self.page(partition, handle).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&self, partition: usize) -> View {
+        self.views.get(partition).copied().unwrap_or_default()
+    }
+
+    fn see(&mut self, partition: usize, view: View) {
+        if let Some(seen) = self.views.get_mut(partition) {
+            self.older.push(seen.root);
+            *seen = view;
+        }
+    }
+
+    fn site(&self, partition: usize) -> Result<Site, Violation> {
+        self.sites.get(partition).cloned().ok_or_else(|| Violation::suite("a partition that is not there"))
+    }
+
+    fn note(&self, partition: usize, handle: usize, asked: u64, answered: Option<u64>, act: Act) {
+        let operation = Operation { client: self.number, handle: handle % 2, asked, answered, act };
+        // Nobody listens only if the history has failed already.
+        let _ = self.notes.send((partition, operation));
+    }
+
+    async fn load(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
+        let slots: Arc<[SlotName]> = (0..SLOTS).filter(|_| self.rng.happens(700)).map(slot).collect();
+        let site = self.site(partition)?;
+        let asked = self.tick();
+        let seen = site.handles.records(handle).load(&site.account, &slots).await?;
+        let answered = self.tick();
+        self.see(partition, View { root: seen.root.as_ref().map(|root| root.revision), newest: seen.newest });
+        self.note(partition, handle, asked, Some(answered), Act::Load { slots, seen });
+        Ok(())
+    }
+
+    async fn page(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
+        let chain = if self.rng.happens(500) { EventChain::Changes } else { EventChain::Denials };
+        let site = self.site(partition)?;
+        let asked = self.tick();
+        let seen = site.handles.records(handle).events(&site.account, chain, None, u32::MAX).await?;
+        let answered = self.tick();
+        self.note(partition, handle, asked, Some(answered), Act::Page { chain, seen });
+        Ok(())
+    }
+
+    /// The root that a batch rests on: the last that was seen, as a rule.
+    fn rest(&mut self, partition: usize) -> Option<Revision> {
+        match self.rng.per_mille() {
+            0..100 => {
+                let at = self.rng.below(self.older.len());
+                self.older.get(at).copied().flatten()
+            }
+            _ => self.view(partition).root,
+        }
+    }
+
+    async fn check(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
+        let expect = self.rest(partition);
+        let site = self.site(partition)?;
+        let asked = self.tick();
+        let told = told(site.handles.records(handle).commit(Batch::check(site.account.clone(), expect)).await);
+        let answered = self.tick();
+        self.note(partition, handle, asked, Some(answered), Act::Check { expect, told });
+        Ok(())
+    }
+
+    async fn commit(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
+        if self.view(partition).root.is_none() && self.rng.happens(500) {
+            self.load(partition, handle).await?;
+        }
+        let expect = self.rest(partition);
+        let write = self.draw_write(partition)?;
+        match self.rng.per_mille() {
+            0..80 => self.lose(partition, handle, expect, write),
+            80..130 => self.drop_halfway(partition, handle, expect, write),
+            _ => self.write(partition, handle, expect, write).await,
+        }
+    }
+
+    /// A batch of a little of everything.
+    fn draw_write(&mut self, partition: usize) -> Result<Write, Violation> {
+        let revision = draw()?;
+        let newest = self.view(partition).newest;
+        let body = self.rng.next().to_be_bytes().to_vec();
+        let mut write = Write::root(revision, body.clone().into());
+        for id in 0..SLOTS {
+            match self.rng.per_mille() {
+                0..400 => write.put.push(put(slot(id), body.clone())),
+                400..550 => write.delete.push(slot(id)),
+                _ => {}
+            }
+        }
+        write.erase = self.rng.happens(80);
+        for chain in EventChain::ALL {
+            if self.rng.happens(250) {
+                let number = newest.of(chain).saturating_add(1);
+                write.events.push(event_at(chain, number, crate::site::LONG_AGO.plus(number)));
+            }
+        }
+        Ok(write)
+    }
+
+    /// Commits, and waits for the reply.
+    async fn write(
+        &mut self,
+        partition: usize,
+        handle: usize,
+        expect: Option<Revision>,
+        write: Write,
+    ) -> Result<(), Violation> {
+        let site = self.site(partition)?;
+        let batch = site.batch(expect, write.clone())?;
+        let asked = self.tick();
+        let told = told(site.handles.records(handle).commit(batch).await);
+        let answered = self.tick();
+        if told == Told::Yes {
+            let mut newest = self.view(partition).newest;
+            for event in &write.events {
+                match event.chain {
+                    EventChain::Changes => newest.changes = event.number,
+                    EventChain::Denials => newest.denials = event.number,
+                }
+            }
+            self.see(partition, View { root: Some(write.revision), newest });
+        }
+        let answered = (told != Told::Unknown).then_some(answered);
+        self.note(partition, handle, asked, answered, Act::Commit { expect, write: Arc::new(write), told });
+        Ok(())
+    }
+
+    /// Commits, and goes on without waiting: the reply is lost, and the commit lands at any time, or never.
+    fn lose(
+        &mut self,
+        partition: usize,
+        handle: usize,
+        expect: Option<Revision>,
+        write: Write,
+    ) -> Result<(), Violation> {
+        let site = self.site(partition)?;
+        let batch = site.batch(expect, write.clone())?;
+        let delay = self.rng.below(12);
+        let asked = self.tick();
+        self.adrift.spawn(async move {
+            pause(delay).await;
+            // Whatever it says: nobody hears it.
+            let _ = site.handles.records(handle).commit(batch).await;
+        });
+        self.note(partition, handle, asked, None, Act::Commit { expect, write: Arc::new(write), told: Told::Unknown });
+        Ok(())
+    }
+
+    /// Commits, and drops the future after a few polls.
+    fn drop_halfway(
+        &mut self,
+        partition: usize,
+        handle: usize,
+        expect: Option<Revision>,
+        write: Write,
+    ) -> Result<(), Violation> {
+        let site = self.site(partition)?;
+        let batch = site.batch(expect, write.clone())?;
+        let polls = self.rng.below(4);
+        let asked = self.tick();
+        {
+            let mut commit = site.handles.records(handle).commit(batch);
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..polls {
+                if commit.as_mut().poll(&mut context).is_ready() {
+                    break;
+                }
+            }
+        }
+        self.note(partition, handle, asked, None, Act::Commit { expect, write: Arc::new(write), told: Told::Unknown });
+        Ok(())
+    }
+}
+
+fn told(result: Result<(), CommitError>) -> Told {
+    match result {
+        Ok(()) => Told::Yes,
+        Err(CommitError::Conflict) => Told::Conflict,
+        Err(CommitError::Unknown(_)) => Told::Unknown,
+        // Of a kind that is new to this checker, as of one that was rejected: it must have had no effect.
+        Err(_) => Told::Rejected,
+    }
+}

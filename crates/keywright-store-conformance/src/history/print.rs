@@ -1,0 +1,156 @@
+//! A failing history, in words.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+
+use bytes::Bytes;
+use keywright_core::EventChain;
+use keywright_store::{Newest, Revision, SlotName, Write};
+
+use super::check::AnomalyKind;
+use super::record::{Act, Operation, Partial, Told};
+
+/// A history that no serial order explains, cut down to what is needed for that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} (seed {seed}; {shown} of {total} operations on the partition)\n{text}")]
+pub struct Anomaly {
+    kind: AnomalyKind,
+    seed: u64,
+    shown: usize,
+    total: usize,
+    text: String,
+}
+
+impl Anomaly {
+    /// In what way the history cannot be explained.
+    #[must_use]
+    pub const fn kind(&self) -> AnomalyKind {
+        self.kind
+    }
+
+    /// How many operations are left of the history.
+    #[must_use]
+    pub const fn operations(&self) -> usize {
+        self.shown
+    }
+
+    pub(super) fn of_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    pub(super) fn of(kind: AnomalyKind, partial: &Partial, guilty: [Option<usize>; 2], total: usize) -> Self {
+        let mut names = Names::default();
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "      [asked, answered]; at first: {}", names.start(partial));
+        for (at, operation) in partial.operations.iter().enumerate() {
+            let mark = if guilty.contains(&Some(at)) { "  >>  " } else { "      " };
+            let _ = writeln!(text, "{mark}{}", names.operation(operation));
+        }
+        Self { kind, seed: 0, shown: partial.operations.len(), total, text }
+    }
+}
+
+/// Short names for revisions and bodies, in the order in which they are met.
+#[derive(Default)]
+struct Names {
+    roots: HashMap<Revision, usize>,
+    bodies: HashMap<Bytes, usize>,
+}
+
+impl Names {
+    fn root(&mut self, root: Option<Revision>) -> String {
+        let Some(revision) = root else { return "no root".into() };
+        let next = self.roots.len().saturating_add(1);
+        format!("r{}", self.roots.entry(revision).or_insert(next))
+    }
+
+    fn body(&mut self, body: &Bytes) -> String {
+        let next = self.bodies.len().saturating_add(1);
+        format!("#{}", self.bodies.entry(body.clone()).or_insert(next))
+    }
+
+    fn start(&mut self, partial: &Partial) -> String {
+        let mut text = self.root(partial.start.revision());
+        for (slot, body) in &partial.start.records {
+            let _ = write!(text, ", {}={}", short(slot), self.body(body));
+        }
+        for chain in EventChain::ALL {
+            let _ = write!(text, ", {chain:?} {:?}", partial.start.numbers(chain));
+        }
+        text
+    }
+
+    fn operation(&mut self, operation: &Operation) -> String {
+        let Operation { client, handle, asked, answered, act } = operation;
+        let answered = answered.map_or_else(|| "  -".to_owned(), |answered| format!("{answered:>3}"));
+        format!("[{asked:>3}, {answered}] client {client}, handle {handle}: {}", self.act(act))
+    }
+
+    fn act(&mut self, act: &Act) -> String {
+        match act {
+            Act::Load { slots, seen } => {
+                let root = seen.root.as_ref().map(|root| root.revision);
+                let mut text = format!("load: {}", self.root(root));
+                for (slot, body) in slots.iter().zip(&seen.records) {
+                    let body = body.as_ref().map_or_else(|| "none".to_owned(), |body| self.body(body));
+                    let _ = write!(text, ", {}={body}", short(slot));
+                }
+                let Newest { changes, denials } = seen.newest;
+                let _ = write!(text, ", newest {changes} and {denials}");
+                text
+            }
+            Act::Page { chain, seen } => {
+                let numbers: Vec<u64> = seen.events.iter().map(|event| event.number).collect();
+                format!("page: {}, {chain:?} {numbers:?}", self.root(seen.root))
+            }
+            Act::Check { expect, told } => format!("is it still {}? {}", self.root(*expect), told_check(*told)),
+            Act::Commit { expect, write, told } => self.commit(*expect, write, *told),
+        }
+    }
+
+    fn commit(&mut self, expect: Option<Revision>, write: &Write, told: Told) -> String {
+        let mut text = format!("commit {} -> {}", self.root(expect), self.root(Some(write.revision)));
+        if write.erase {
+            text.push_str(", erase");
+        }
+        for put in &write.put {
+            let _ = write!(text, ", {}={}", short(&put.slot), self.body(&put.body));
+        }
+        for slot in &write.delete {
+            let _ = write!(text, ", {} deleted", short(slot));
+        }
+        for event in &write.events {
+            let _ = write!(text, ", {:?} {}", event.chain, event.number);
+        }
+        text.push_str(match told {
+            Told::Yes => ": landed",
+            Told::Conflict => ": conflict",
+            Told::Rejected => ": rejected",
+            Told::Unknown => ": unknown",
+        });
+        text
+    }
+}
+
+const fn told_check(told: Told) -> &'static str {
+    match told {
+        Told::Yes => "yes",
+        Told::Conflict => "no",
+        Told::Rejected => "rejected",
+        Told::Unknown => "unknown",
+    }
+}
+
+/// The slots of histories are told apart by one byte.
+fn short(slot: &SlotName) -> String {
+    slot.id().map_or_else(|| slot.to_text(), |[first, ..]| format!("s{first}"))
+}
+
+impl fmt::Display for super::Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operations, landed, landed_unknown, conflicts, reads } = self;
+        write!(f, "{operations} operations: {landed} batches landed ({landed_unknown} of them unheard), ")?;
+        write!(f, "{conflicts} conflicts, {reads} reads")
+    }
+}

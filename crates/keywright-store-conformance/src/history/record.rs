@@ -1,0 +1,67 @@
+//! What a client asked, and what it was told.
+
+use std::sync::Arc;
+
+use keywright_core::EventChain;
+use keywright_store::{Revision, SlotName, Snapshot, StoredEvents, Write};
+
+use super::model::State;
+
+/// What a client was told of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It landed; of a check: the root still stands.
+    Yes,
+    /// A conflict.
+    Conflict,
+    /// It was rejected.
+    Rejected,
+    /// Nothing, or "unknown".
+    Unknown,
+}
+
+/// One operation on one partition.
+#[derive(Debug, Clone)]
+pub(super) struct Operation {
+    pub(super) client: usize,
+    pub(super) handle: usize,
+    /// When it was asked.
+    pub(super) asked: u64,
+    /// When it was answered; `None` if it never was.
+    pub(super) answered: Option<u64>,
+    pub(super) act: Act,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    Load { slots: Arc<[SlotName]>, seen: Snapshot },
+    Page { chain: EventChain, seen: StoredEvents },
+    Check { expect: Option<Revision>, told: Told },
+    Commit { expect: Option<Revision>, write: Arc<Write>, told: Told },
+}
+
+/// Everything that happened to one partition.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Partial {
+    /// What it held before.
+    pub(super) start: State,
+    pub(super) operations: Vec<Operation>,
+}
+
+/// One history: its partitions have nothing to do with each other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    pub(super) partitions: Vec<Partial>,
+}
+
+impl Operation {
+    /// The root that it saw, for one that saw one.
+    pub(super) fn saw(&self) -> Option<Option<Revision>> {
+        match &self.act {
+            Act::Load { seen, .. } => Some(seen.root.as_ref().map(|root| root.revision)),
+            Act::Page { seen, .. } => Some(seen.root),
+            Act::Check { expect, told: Told::Yes } => Some(*expect),
+            Act::Check { .. } | Act::Commit { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A way to the store on which others are faster, and replies are lost, at a moment that a test chooses.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use keywright_core::EventChain;
+use keywright_store::{
+    Batch, BoxFuture, CommitError, Draft, Driver, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot,
+    StepError, StoredEvents,
+};
+use keywright_store_conformance::glass::{GlassStore, Rows};
+
+/// What another server does meanwhile.
+type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
+
+/// What happens to one commit.
+#[derive(Clone)]
+pub(crate) enum Loss {
+    /// Another server's step is committed first.
+    Overtaken(Step),
+    /// It lands; then so many steps of another server do; then its reply is lost.
+    After(u32, Step),
+    /// So many steps of another server land; it is lost itself.
+    Before(u32, Step),
+    /// It lands, the rows are changed past the port, and its reply is lost.
+    AfterThen(fn(&mut Rows)),
+    /// No answer ever comes; whether it lands.
+    Hangs(bool),
+}
+
+/// Between a driver and its store.
+pub(crate) struct Between {
+    store: Arc<GlassStore>,
+    other: Driver,
+    account: Partition,
+    script: Mutex<VecDeque<Loss>>,
+    pub(crate) commits: Mutex<u32>,
+}
+
+impl Between {
+    pub(crate) fn new(store: Arc<GlassStore>, other: Driver, account: Partition) -> Arc<Self> {
+        Arc::new(Self { store, other, account, script: Mutex::default(), commits: Mutex::default() })
+    }
+
+    pub(crate) fn next(&self, loss: Loss) {
+        self.script.lock().unwrap().push_back(loss);
+    }
+
+    async fn others(&self, count: u32, step: Step) {
+        let slots: Vec<SlotName> = self.other.slots_of(&self.account).await.unwrap_or_default();
+        for _ in 0..count {
+            self.other.transact(&self.account, &slots, step).await.unwrap();
+        }
+    }
+
+    async fn commit_so(&self, batch: Batch) -> Result<(), CommitError> {
+        *self.commits.lock().unwrap() += 1;
+        let loss = self.script.lock().unwrap().pop_front();
+        match loss {
+            None => return self.store.commit(batch).await,
+            Some(Loss::Overtaken(step)) => {
+                self.others(1, step).await;
+                return self.store.commit(batch).await;
+            }
+            Some(Loss::After(count, step)) => {
+                self.store.commit(batch).await.unwrap();
+                self.others(count, step).await;
+            }
+            Some(Loss::Before(count, step)) => self.others(count, step).await,
+            Some(Loss::AfterThen(change)) => {
+                self.store.commit(batch).await.unwrap();
+                self.store.edit(change);
+            }
+            Some(Loss::Hangs(lands)) => {
+                if lands {
+                    self.store.commit(batch).await.unwrap();
+                }
+                std::future::pending().await
+            }
+        }
+        Err(CommitError::Unknown("lost on purpose".into()))
+    }
+}
+
+impl std::fmt::Debug for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Between(..)")
+    }
+}
+
+impl RecordStore for Between {
+    fn load<'a>(&'a self, p: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        self.store.load(p, slots)
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(self.commit_so(batch))
+    }
+
+    fn events<'a>(
+        &'a self,
+        partition: &'a Partition,
+        chain: EventChain,
+        before: Option<EventNumber>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.store.events(partition, chain, before, limit)
+    }
+}
+
+/// A step of another server that touches nothing of ours but the root.
+pub(crate) fn counts(draft: &mut Draft<'_>) -> Result<(), StepError> {
+    crate::count(draft).map(drop)
+}
+
+impl crate::Bench {
+    /// A server with a way of its own to the store.
+    pub(crate) fn between(&self) -> (Driver, Arc<Between>) {
+        let between = Between::new(Arc::clone(&self.glass), self.calm(), self.account.clone());
+        (self.server_on(Arc::<Between>::clone(&between)), between)
+    }
+}

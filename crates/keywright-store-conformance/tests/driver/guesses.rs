@@ -1,0 +1,89 @@
+//! Guesses: never judged by a ledger that is not committed, never compared for nothing.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use keywright_core::{Attempt, Client, EventChain, Generation, SecretKind};
+use keywright_store::guess::{self, AttemptOutcome, Comparison, LEDGER};
+use keywright_store::{Draft, Driver, Partition, TransactError};
+use keywright_store_conformance::{Fault, Odds};
+use tokio::task::JoinSet;
+
+use crate::Bench;
+
+const SECRET: SecretKind = SecretKind::new("test-secret");
+
+/// How a guess ended: compared and wrong, or refused unseen.
+async fn guess(driver: &Driver, account: &Partition, compared: &AtomicU32) -> Result<bool, TransactError> {
+    let attempt = Attempt::new(SECRET, Generation::from_u64(1), Client::unknown());
+    let step = |draft: &mut Draft<'_>| {
+        let outcome = guess::check(draft, &attempt, |_| {
+            compared.fetch_add(1, Ordering::SeqCst);
+            Ok(Comparison::<()>::Wrong)
+        })?;
+        match outcome {
+            AttemptOutcome::Wrong(_) => Ok(true),
+            AttemptOutcome::Refused(_) => Ok(false),
+            AttemptOutcome::Right(()) | AttemptOutcome::Replayed => panic!("neither right nor replayed"),
+        }
+    };
+    driver.transact(account, &[LEDGER.name()], step).await
+}
+
+#[tokio::test]
+async fn parallel_guesses_are_charged_one_by_one() {
+    let bench = Bench::made(1).await;
+    let servers = [bench.server(), bench.server()];
+    let compared: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
+    bench.store.randomise(1, Odds { pause: 700, ..Odds::default() });
+    let mut calls = JoinSet::new();
+    for number in 0..200 {
+        let (driver, account) = (servers[number % 2].clone(), bench.account.clone());
+        calls.spawn(async move { guess(&driver, &account, compared).await });
+    }
+    let (mut wrong, mut refused) = (0, 0);
+    while let Some(said) = calls.join_next().await {
+        match said.unwrap() {
+            Ok(true) => wrong += 1,
+            Ok(false) => refused += 1,
+            Err(TransactError::Busy) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let free = u32::from(bench.driver.ledger_policy().free_tries());
+    assert!(wrong <= free + 2, "{wrong} of 200 parallel guesses were judged");
+    assert!(refused > 0);
+    // Both servers may have compared beside each other; what they answered is what was charged.
+    assert!(compared.load(Ordering::SeqCst) <= 2 * (free + 2), "{compared:?}");
+    assert!(bench.numbers(EventChain::Denials) >= 1);
+}
+
+#[tokio::test]
+async fn a_refusal_writes_nothing() {
+    let bench = Bench::made(2).await;
+    let compared = AtomicU32::new(0);
+    while guess(&bench.driver, &bench.account, &compared).await.unwrap() {}
+    let (rows, seen, commits) = (bench.glass.rows(), compared.load(Ordering::SeqCst), bench.commits());
+    for _ in 0..50 {
+        assert!(!guess(&bench.driver, &bench.account, &compared).await.unwrap());
+    }
+    assert_eq!(bench.glass.rows(), rows);
+    assert_eq!((compared.load(Ordering::SeqCst), bench.commits()), (seen, commits), "nor is it looked at");
+}
+
+#[tokio::test]
+async fn a_charge_that_is_lost_is_settled_and_counted_once() {
+    for fault in [Fault::LostAfter, Fault::LostBefore, Fault::Held, Fault::Conflict] {
+        let (bench, other) = (Bench::made(3).await, Bench::made(3).await);
+        let compared = AtomicU32::new(0);
+        let tries = async |bench: &Bench, fault: Fault| {
+            let mut tries = 0;
+            bench.store.next_commit(fault);
+            while guess(&bench.driver, &bench.account, &compared).await.unwrap() {
+                tries += 1;
+            }
+            while bench.store.deliver().await.is_some() {}
+            tries
+        };
+        assert_eq!(tries(&bench, fault).await, tries(&other, Fault::None).await);
+    }
+}

@@ -1,0 +1,119 @@
+//! The stored form of a root, written down a second time: so that roots can be made that no driver makes.
+
+const HAS_STATE: u8 = 1;
+const SEEDED: u8 = 1 << 1;
+const EXPIRES: u8 = 1 << 2;
+const DUE: u8 = 1 << 3;
+
+/// A root, field by field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mirror {
+    /// Three epochs, and when it was made.
+    pub(crate) state: Option<([u64; 3], u64)>,
+    pub(crate) seeded: bool,
+    pub(crate) expires: Option<u64>,
+    pub(crate) due_at: Option<u64>,
+    pub(crate) recent: Vec<[u8; 16]>,
+    pub(crate) chains: [Chain; 2],
+    /// Kinds with their slots: an id, the revision under which the record was put, its expiry.
+    pub(crate) contents: Vec<(String, Vec<Entry>)>,
+}
+
+pub(crate) type Entry = (Option<[u8; 16]>, [u8; 16], Option<u64>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    pub(crate) first: u64,
+    pub(crate) next: u64,
+    pub(crate) last: u64,
+    pub(crate) head: [u8; 32],
+}
+
+impl Mirror {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+        let mut out = vec![
+            flag(self.state.is_some(), HAS_STATE)
+                | flag(self.seeded, SEEDED)
+                | flag(self.expires.is_some(), EXPIRES)
+                | flag(self.due_at.is_some(), DUE),
+        ];
+        if let Some((epochs, created)) = self.state {
+            epochs.iter().for_each(|epoch| out.extend_from_slice(&epoch.to_be_bytes()));
+            put_moment(&mut out, created);
+        }
+        self.expires.iter().chain(&self.due_at).for_each(|moment| put_moment(&mut out, *moment));
+        out.push(self.recent.len().try_into().unwrap());
+        self.recent.iter().for_each(|revision| out.extend_from_slice(revision));
+        for Chain { first, next, last, head } in &self.chains {
+            out.extend_from_slice(&first.to_be_bytes());
+            out.extend_from_slice(&next.to_be_bytes());
+            put_moment(&mut out, *last);
+            out.extend_from_slice(head);
+        }
+        for (kind, entries) in &self.contents {
+            out.push(kind.len().try_into().unwrap());
+            out.extend_from_slice(kind.as_bytes());
+            out.extend_from_slice(&u16::try_from(entries.len()).unwrap().to_be_bytes());
+            for (id, revision, expiry) in entries {
+                out.push(flag(id.is_some(), 1) | flag(expiry.is_some(), 2));
+                id.iter().for_each(|id| out.extend_from_slice(id));
+                out.extend_from_slice(revision);
+                expiry.iter().for_each(|expiry| put_moment(&mut out, *expiry));
+            }
+        }
+        out
+    }
+
+    /// Of what a driver wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
+        let mut rest = bytes;
+        let [flags] = take(&mut rest);
+        let epoch = |rest: &mut &[u8]| u64::from_be_bytes(take(rest));
+        let state = (flags & HAS_STATE != 0).then(|| {
+            let epochs = [epoch(&mut rest), epoch(&mut rest), epoch(&mut rest)];
+            (epochs, moment(&mut rest))
+        });
+        let expires = (flags & EXPIRES != 0).then(|| moment(&mut rest));
+        let due_at = (flags & DUE != 0).then(|| moment(&mut rest));
+        let [recent] = take(&mut rest);
+        let recent = (0..recent).map(|_| take(&mut rest)).collect();
+        let chains = [(); 2].map(|()| Chain {
+            first: epoch(&mut rest),
+            next: epoch(&mut rest),
+            last: moment(&mut rest),
+            head: take(&mut rest),
+        });
+        let mut contents = Vec::new();
+        while !rest.is_empty() {
+            let [length] = take(&mut rest);
+            let (kind, after) = rest.split_at(length.into());
+            rest = after;
+            let count = u16::from_be_bytes(take(&mut rest));
+            let entries = (0..count).map(|_| {
+                let [flags] = take(&mut rest);
+                let id = (flags & 1 != 0).then(|| take(&mut rest));
+                let revision = take(&mut rest);
+                (id, revision, (flags & 2 != 0).then(|| moment(&mut rest)))
+            });
+            let entries = entries.collect();
+            contents.push((String::from_utf8(kind.to_vec()).unwrap(), entries));
+        }
+        Self { state, seeded: flags & SEEDED != 0, expires, due_at, recent, chains, contents }
+    }
+}
+
+fn put_moment(out: &mut Vec<u8>, moment: u64) {
+    out.extend_from_slice(&moment.to_be_bytes()[3..]);
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    let (taken, after) = rest.split_first_chunk::<N>().unwrap();
+    *rest = after;
+    *taken
+}
+
+fn moment(rest: &mut &[u8]) -> u64 {
+    let [a, b, c, d, e] = take(rest);
+    u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+}
