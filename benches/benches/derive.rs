@@ -1,7 +1,7 @@
 //! The client's key derivation with pooled memory, and with `argon2`'s own `hash_password_into`, which allocates 64 MiB
 //! for each call. Both have the same BLAKE2b step in front. Target: pooled ≤ 0.70 × fresh, in the same run.
 //!
-//! After the two benches the ratio is measured and printed, by turns, so that a change in the machine's load meets both.
+//! After the two benches the ratio is measured and printed, interleaved, so that a change in the machine's load meets both.
 //! What is saved are the page faults of 64 MiB; what is paid is the wipe, which `argon2` itself does not do. Where the
 //! allocator backs the memory with huge pages there is little to save.
 
@@ -52,8 +52,8 @@ fn derive(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Medians of the time of one derivation, fresh and pooled, by turns. `threads` of them run at once.
-fn by_turns(threads: usize) -> Result<[Duration; 2], Failure> {
+/// Medians of the time of one derivation, fresh and pooled, interleaved. `threads` of them run at once.
+fn interleaved(threads: usize) -> Result<[Duration; 2], Failure> {
     let (pool, salts) = (DeriverPool::default(), salts());
     let in_a_row = |one: &(dyn Fn() -> bool + Sync)| {
         let started = Instant::now();
@@ -80,7 +80,7 @@ fn by_turns(threads: usize) -> Result<[Duration; 2], Failure> {
 
 #[expect(clippy::print_stdout, reason = "a bench reports")]
 fn print_ratio(threads: usize) -> Result<(), Failure> {
-    let [fresh, pooled] = by_turns(threads)?;
+    let [fresh, pooled] = interleaved(threads)?;
     let ratio = pooled.as_secs_f64() / fresh.as_secs_f64();
     println!("derive, {threads} at once: pooled {pooled:.1?} / fresh {fresh:.1?} = {ratio:.3}");
     Ok(())

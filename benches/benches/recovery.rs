@@ -1,9 +1,9 @@
 //! One guess against ten recovery codes. `guess` is the look alone: reading what was typed, one keyed hash, a scan of all
 //! ten. Its peer reads nothing: one HMAC-SHA-256 over the same bytes and a scan by `subtle` over the slices of bytes, as one
-//! writes it. The goal is 1.2 × at most; the ratio is printed after the benches, by turns. Ours compares words, an eighth
+//! writes it. The goal is 1.2 × at most; the ratio is printed after the benches, interleaved. Ours compares words, an eighth
 //! of the steps, which more than pays for the reading.
 //!
-//! Beside them the whole step (ledger, events, sealing), and the same with load and commit on the memory store and on an
+//! Beside them the whole act (load, ledger, events, sealing, commit) on the memory store and on an
 //! SQLite file, where the disk's synchronisation is most of it. Making the set is not measured.
 
 use std::hint::black_box;
@@ -13,44 +13,43 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
 use hmac::{Hmac, KeyInit, Mac};
-use keywright_benches::turns::{by_turns, self_timed};
-use keywright_core::{AccountId, Keyring, LedgerPolicy, SystemClock, SystemEntropy, UnixSeconds};
+use keywright_benches::interleaved::{interleaved, self_timed};
+use keywright_core::{AccountId, Client, Keyring, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Revision, Slot};
-use keywright_twofactor::Verdict;
-use keywright_twofactor::policy::PENDING_SECONDS;
-use keywright_twofactor::recovery::{self, CodeSet, Liveness, Matched, Preset};
+use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore};
+use keywright_twofactor::recovery::{CodeSet, Liveness, Matched, Preset};
+use keywright_twofactor::{RECOVERY_SLOTS, TwoFactorPolicy, TwoFactorSteps, Verdict};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::runtime::Runtime;
 
 type Failure = Box<dyn std::error::Error>;
 
-const SLOTS: [Slot; 3] = [Slot::Root, Slot::Recovery, Slot::Ledger];
-
 /// One account on a store.
 struct Site {
     runtime: Runtime,
     driver: Driver,
     partition: Partition,
-    policy: LedgerPolicy,
+    steps: TwoFactorSteps,
+    client: Client,
 }
 
 impl Site {
     fn new(store: Arc<dyn RecordStore>) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
         let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-        let driver = Driver::new(store, keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
-        let partition = Partition::account(&AccountId::new("user-1")?);
-        runtime.block_on(driver.transact(&partition, &[], |draft| draft.create_account()))?;
-        Ok(Self { runtime, driver, partition, policy: LedgerPolicy::default() })
+        let driver = Driver::builder(store, keyring).build()?;
+        let account = AccountId::new("user-1")?;
+        runtime.block_on(driver.ensure_account(&account))?;
+        let client = Client::credential(driver.client_tag(&account, b"token"));
+        let steps = TwoFactorSteps::new(TwoFactorPolicy::default(), driver.ledger_policy())?;
+        Ok(Self { runtime, driver, partition: Partition::account(&account), steps, client })
     }
 
     /// Makes a set and gives its first code.
     async fn code(&self) -> Result<String, Failure> {
-        let step = |draft: &mut Draft<'_>| recovery::make(draft, Preset::Default, Liveness::Now, PENDING_SECONDS);
-        let (codes, receipt) = self.driver.transact(&self.partition, &SLOTS, step).await?;
-        let codes = codes.release(&receipt)?;
+        let step = |draft: &mut Draft<'_>| self.steps.make_recovery_in(draft, Liveness::Now, self.client);
+        let codes = self.driver.run(&self.partition, RECOVERY_SLOTS, step).await?;
         Ok(codes.iter().next().ok_or("an empty set")?.to_owned())
     }
 
@@ -59,15 +58,13 @@ impl Site {
         self.runtime.block_on(async {
             let code = self.code().await?;
             let started = Instant::now();
-            let step = |draft: &mut Draft<'_>| recovery::verify(draft, &self.policy, &code, "bench", None);
-            let (verdict, receipt) = self.driver.transact(&self.partition, &SLOTS, step).await?;
-            let proof = match verdict {
-                Verdict::Granted(proof) => proof.release(&receipt)?,
-                _ => return Err("the right code was denied".into()),
-            };
+            let step = |draft: &mut Draft<'_>| self.steps.verify_recovery_in(draft, &code, "bench", self.client);
+            let verdict = self.driver.run(&self.partition, RECOVERY_SLOTS, step).await?;
             let taken = started.elapsed();
-            let _ = black_box(proof);
-            Ok(taken)
+            match black_box(verdict) {
+                Verdict::Granted(_) => Ok(taken),
+                _ => Err("the right code was denied".into()),
+            }
         })
     }
 }
@@ -97,7 +94,7 @@ fn peer(typed: &[u8]) -> Option<u32> {
 #[expect(clippy::print_stdout, reason = "a bench reports")]
 fn print_ratio() -> Result<(), Failure> {
     let (set, right) = set()?;
-    let [least, of_wrong, of_right] = by_turns([
+    let [least, of_wrong, of_right] = interleaved([
         &|| peer(black_box(b"000000000000000001")).is_some(),
         &|| set.judge(black_box(WRONG)).is_ok(),
         &|| set.judge(black_box(&right)).is_ok(),
@@ -121,27 +118,13 @@ fn look(criterion: &mut Criterion) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The step, and the step with its store.
+/// The whole act: load, step, seal, commit.
 fn whole(criterion: &mut Criterion) -> Result<(), Failure> {
     let memory = Site::new(Arc::new(MemoryStore::new()))?;
     let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
     let sqlite = Site::new(Arc::new(SqliteStore::builder(directory.path().join("store.db")).open()?))?;
 
     let mut group = criterion.benchmark_group("recovery_verify");
-    let code = memory.runtime.block_on(memory.code())?;
-    let stored = memory.runtime.block_on(memory.driver.store().load(&memory.partition, &SLOTS))?;
-    let loaded = SLOTS.into_iter().zip(stored).collect();
-    let (now, attempt) = (memory.driver.clock().now()?, Revision::random(&SystemEntropy)?);
-    let step = || {
-        let keyring = memory.driver.keyring();
-        let mut draft = Draft::new(&memory.partition, &loaded, keyring, &SystemEntropy, now, attempt);
-        let verdict = recovery::verify(&mut draft, &memory.policy, black_box(&code), "bench", None);
-        matches!(verdict, Ok(Verdict::Granted(_))) && draft.into_batch().is_ok()
-    };
-    if !step() {
-        return Err("the right code was denied".into());
-    }
-    group.bench_function("step", |bencher| bencher.iter(|| black_box(step())));
     for (name, site) in [("memory", &memory), ("sqlite", &sqlite)] {
         self_timed(&mut group, name, || site.redeem())?;
     }

@@ -1,7 +1,7 @@
 //! Validating a re-encrypted vault: the body's list parsed, every text checked, exact cover, no nonce twice. Ciphers of
 //! 400 characters, in hex and in base64, 10,000 and 100,000 of them, in another order than the vault's.
 //!
-//! Ours twice: by the quick reader of JSON, and by `serde_json` through the seed that any format can use. The peer is the naive way, in the same run and by turns: `serde_json` into owned structs, a `HashSet<Uuid>`, every text
+//! Ours twice: by the quick reader of JSON, and by `serde_json` through the seed that any format can use. The peer is the naive way, in the same run and interleaved: `serde_json` into owned structs, a `HashSet<Uuid>`, every text
 //! decoded. It looks for no nonce that comes twice. The goal is 3 × at least.
 
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const COUNTS: [usize; 2] = [10_000, 100_000];
 
-/// Rounds of the comparison by turns.
+/// Rounds of the comparison interleaved.
 const TURNS: usize = 15;
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Owned {
 /// The naive way; how many bytes the texts decode to.
 fn naive(vault: &Vault, written: Written) -> Option<usize> {
     let list: Vec<Owned> = serde_json::from_slice(black_box(&vault.body)).ok()?;
-    let mut missing: HashSet<Uuid> = vault.manifest.entries.iter().map(|(id, _)| Uuid::from_bytes(id.0)).collect();
+    let mut missing: HashSet<Uuid> = vault.manifest.rows().iter().map(|row| Uuid::from_bytes(row.id.0)).collect();
     let mut bytes = 0_usize;
     for entry in &list {
         if !missing.remove(&entry.id) {
@@ -69,9 +69,9 @@ fn timed(run: impl Fn() -> Option<usize>) -> Duration {
     started.elapsed()
 }
 
-/// The median of each, taken by turns, so that both see the same machine.
+/// The median of each, taken interleaved, so that both see the same machine.
 #[expect(clippy::print_stdout, reason = "the ratio is the result")]
-fn by_turns(label: &str, count: usize, ours: &dyn Fn() -> Option<usize>, peer: &dyn Fn() -> Option<usize>) {
+fn interleaved(label: &str, count: usize, ours: &dyn Fn() -> Option<usize>, peer: &dyn Fn() -> Option<usize>) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..TURNS {
         for (times, run) in times.iter_mut().zip([ours, peer]) {
@@ -93,8 +93,8 @@ fn validate(criterion: &mut Criterion) {
         for count in COUNTS {
             let vault = Vault::new(count, written);
             let peer = || naive(&vault, written);
-            by_turns(&format!("{name}/{count}, `read_json`"), count, &|| quick(&vault, format), &peer);
-            by_turns(&format!("{name}/{count}, `serde_json`"), count, &|| seed(&vault, format), &peer);
+            interleaved(&format!("{name}/{count}, `read_json`"), count, &|| quick(&vault, format), &peer);
+            interleaved(&format!("{name}/{count}, `serde_json`"), count, &|| seed(&vault, format), &peer);
             group.throughput(Throughput::Bytes(vault.body.len() as u64));
             group.bench_function(format!("{count}/read_json"), |bencher| {
                 bencher.iter(|| timed(|| quick(&vault, format)))

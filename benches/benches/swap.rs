@@ -8,7 +8,7 @@
 //! costs stands apart: alone, and as the same swap with texts as sent. Beside them the whole service: reading the body,
 //! the manifest, the check, the swap.
 //!
-//! Ratios are medians by turns and are printed first. The files lie in the build directory, on a real disk as a rule.
+//! Ratios are medians interleaved and are printed first. The files lie in the build directory, on a real disk as a rule.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_
 use keywright_benches::rekey::{Vault, Written};
 use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy, random_bytes};
 use keywright_rekey::{
-    AtRest, CipherList, Edit, Editing, Hex, Limits, Put, Submission, Swap, Swapping, VAULT_SLOTS, VaultPolicy, Vaults,
-    id_text,
+    AtRest, CipherList, Edit, Editing, Hex, Limits, Put, Submission, Swap, Swapping, VAULT_SLOTS, VaultManifest,
+    VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::{SqliteStore, rusqlite};
-use keywright_store::{Draft, Driver, Manifest, Partition};
+use keywright_store::{Draft, Driver, Partition};
 use rusqlite::{Connection, params};
 use tokio::runtime::Runtime;
 
@@ -90,10 +90,7 @@ impl Site {
 
     /// Waits until the writer is done with what it does after it has answered, so that the next work is not held up by it.
     async fn settle(&self) -> Result<(), Failure> {
-        let step = |draft: &mut Draft<'_>| {
-            let root = draft.root()?;
-            draft.put_root(&root)
-        };
+        let step = |draft: &mut Draft<'_>| draft.mark_seeded();
         self.vaults.driver().transact(&Partition::account(&self.account), &[], step).await?;
         Ok(())
     }
@@ -108,7 +105,7 @@ impl Site {
             let sealed = plan.seal(&self.account, self.vaults.steps().policy().at_rest(), &SystemEntropy)?;
             let step = |draft: &mut Draft<'_>| self.vaults.steps().swap_in(draft, &sealed);
             let partition = Partition::account(&self.account);
-            let outcome = self.vaults.driver().transact(&partition, &VAULT_SLOTS, step).await?.0;
+            let outcome = self.vaults.driver().transact(&partition, &VAULT_SLOTS, step).await?;
             let took = started.elapsed();
             self.settle().await?;
             match outcome {
@@ -135,7 +132,7 @@ impl Site {
 }
 
 /// Sealing alone.
-fn seal(bodies: &Bodies, manifest: &Manifest) -> Result<Duration, Failure> {
+fn seal(bodies: &Bodies, manifest: &VaultManifest) -> Result<Duration, Failure> {
     let submission = bodies.at(0)?;
     let plan = submission.against(manifest)?;
     let account = AccountId::new("user-1")?;
@@ -197,7 +194,7 @@ fn sure<T>(result: Result<T, Failure>) -> T {
 }
 
 #[expect(clippy::print_stdout, reason = "the ratio is the result")]
-fn by_turns(works: &mut [(&str, &mut dyn FnMut(usize) -> Duration)]) {
+fn interleaved(works: &mut [(&str, &mut dyn FnMut(usize) -> Duration)]) {
     let mut times = vec![Vec::new(); works.len()];
     for turn in 0..TURNS {
         for (times, (_, work)) in times.iter_mut().zip(works.iter_mut()) {
@@ -226,7 +223,7 @@ fn swaps(criterion: &mut Criterion) {
         Ok((sites, manifest, Peer::new(&first)?))
     };
     let ((sealed, as_sent, whole, settled), manifest, mut peer) = sure(set_up());
-    by_turns(&mut [
+    interleaved(&mut [
         ("swap, sealed", &mut |turn| sure(sealed.swap(&bodies, turn, false))),
         ("swap, sealed, until the writer is idle", &mut |turn| sure(settled.swap(&bodies, turn, true))),
         ("swap, as sent", &mut |turn| sure(as_sent.swap(&bodies, turn, false))),

@@ -2,7 +2,7 @@
 //!
 //! `totp_check` is the look at one device's window. Ours computes three codes always and compares them without early
 //! exit; `totp-rs`'s own `check` goes through the window from its oldest step and stops at the first that matches. So each
-//! place in the window is measured, and a wrong code. After the benches the ratios are printed, by turns:
+//! place in the window is measured, and a wrong code. After the benches the ratios are printed, interleaved:
 //! - *kept*: `TotpVerifier::check` beside `Totp::check`, on verifiers that are kept: the goal, 1.0 × at least;
 //! - *built*: from the stored secret to the verdict, as a server does it for each request: `TotpVerifier::new` and `check`
 //!   beside `Builder::new().with_secret(…).build()` and `check`, as the documentation of `totp-rs` has it.
@@ -12,8 +12,7 @@
 //! computes one code, and a look at the whole window cannot. That is what constant time costs. Built, ours pays for its key
 //! (two blocks of the hash) before the first code. `totp-rs/whole window` is the peer made to look at all three too.
 //!
-//! `totp_verify/step`: the whole pure step, with opening and sealing the records. `memory`, `sqlite`: the service, commit
-//! and proof included.
+//! `totp_verify`: the service on the `memory` store, which shows our own cost, and on `sqlite`, commit and proof included.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -21,12 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use keywright_benches::turns::{by_turns, self_timed};
-use keywright_core::{AccountId, Keyring, ManualClock, SystemEntropy, UnixSeconds};
+use keywright_benches::interleaved::{interleaved, self_timed};
+use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, Loaded, MemoryStore, Partition, RecordStore, Revision, Slot};
+use keywright_store::{Driver, MemoryStore, RecordStore};
 use keywright_twofactor::{
-    Parameters, SLOTS, TotpCheck, TotpSecret, TotpVerifier, TwoFactor, TwoFactorPolicy, Verdict, Window,
+    ImportedDevice, Parameters, TotpCheck, TotpSecret, TotpVerifier, TwoFactor, TwoFactorPolicy, Verdict, Window,
 };
 use subtle::ConstantTimeEq;
 use tokio::runtime::Runtime;
@@ -60,11 +59,12 @@ impl Site {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
         let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
         let clock = Arc::new(ManualClock::new(UnixSeconds::new(START)?));
-        let driver = Driver::new(store, keyring, Arc::new(SystemEntropy), clock.clone());
+        let driver = Driver::builder(store, keyring).clock(clock.clone()).build()?;
         let account = AccountId::new("user-1")?;
-        runtime.block_on(driver.transact(&Partition::account(&account), &[], |draft| draft.create_account()))?;
-        let two_factor = TwoFactor::new(driver.clone(), TwoFactorPolicy::default());
-        runtime.block_on(two_factor.import_device(&account, "phone", &TotpSecret::from_slice(SEED)?))?;
+        runtime.block_on(driver.ensure_account(&account))?;
+        let two_factor = TwoFactor::new(driver.clone(), TwoFactorPolicy::default())?;
+        let phone = ImportedDevice::new("phone", TotpSecret::from_slice(SEED)?);
+        let _ = runtime.block_on(two_factor.import_device(&account, &phone))?;
         Ok(Self { runtime, driver, clock, account, two_factor, app: peer()? })
     }
 
@@ -72,22 +72,16 @@ impl Site {
     fn verify(&self) -> Result<Duration, Failure> {
         self.clock.advance(30);
         let code = self.app.generate(self.driver.clock().now()?.get()).to_string();
+        let client = Client::credential(self.driver.client_tag(&self.account, b"token"));
         self.runtime.block_on(async {
             let started = Instant::now();
-            let verdict = self.two_factor.verify_totp(&self.account, &code, "bench", None).await?;
+            let verdict = self.two_factor.verify_totp(&self.account, &code, "bench", client).await?;
             let taken = started.elapsed();
             match black_box(verdict) {
                 Verdict::Granted(_) => Ok(taken),
                 _ => Err("the right code was denied".into()),
             }
         })
-    }
-
-    fn loaded(&self) -> Result<(Partition, Loaded), Failure> {
-        let partition = Partition::account(&self.account);
-        let slots: Vec<Slot> = [Slot::Root].into_iter().chain(SLOTS.iter().copied()).collect();
-        let stored = self.runtime.block_on(self.driver.store().load(&partition, &slots))?;
-        Ok((partition, slots.into_iter().zip(stored).collect()))
     }
 }
 
@@ -129,19 +123,6 @@ fn verify(criterion: &mut Criterion) -> Result<(), Failure> {
     let sqlite = Site::new(Arc::new(SqliteStore::builder(directory.path().join("store.db")).open()?))?;
 
     let mut group = criterion.benchmark_group("totp_verify");
-    let (partition, loaded) = memory.loaded()?;
-    let (now, attempt) = (memory.driver.clock().now()?, Revision::random(&SystemEntropy)?);
-    let code = memory.app.generate(now.get()).to_string();
-    let step = || {
-        let keyring = memory.driver.keyring();
-        let mut draft = Draft::new(&partition, &loaded, keyring, &SystemEntropy, now, attempt);
-        let verdict = memory.two_factor.steps().verify_totp_in(&mut draft, &code, "bench", None);
-        matches!(verdict, Ok(Verdict::Granted(_))) && draft.into_batch().is_ok()
-    };
-    if !step() {
-        return Err("the right code was denied".into());
-    }
-    group.bench_function("step", |bencher| bencher.iter(|| black_box(step())));
     for (name, site) in [("memory", &memory), ("sqlite", &sqlite)] {
         self_timed(&mut group, name, || site.verify())?;
     }
@@ -157,7 +138,7 @@ fn print_ratios() -> Result<(), Failure> {
     let mut places = [0.0; 4];
     for (name, at) in CODES {
         let code = peer.generate(at).to_string();
-        let times = by_turns([
+        let times = interleaved([
             &|| is_right(verifier.check(black_box(&code), black_box(now), window, None)),
             &|| peer.check(black_box(&code), black_box(START)).is_some(),
             &|| {

@@ -1,4 +1,4 @@
-//! Short works measured by turns, so that a change in the machine's load meets all of them; and works that time themselves.
+//! Short works measured interleaved, so that a change in the machine's load meets all of them; and works that time themselves.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -12,7 +12,7 @@ const IN_A_ROW: u32 = 2_000;
 const TURNS: usize = 61;
 
 /// Medians of the time of one work, in nanoseconds.
-pub fn by_turns<const N: usize>(works: [&dyn Fn() -> bool; N]) -> [f64; N] {
+pub fn interleaved<const N: usize>(works: [&dyn Fn() -> bool; N]) -> [f64; N] {
     let mut times = [const { Vec::new() }; N];
     for _ in 0..TURNS {
         for (work, times) in works.iter().zip(&mut times) {

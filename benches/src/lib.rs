@@ -1,4 +1,4 @@
 //! Shared set-up of the benches.
 
+pub mod interleaved;
 pub mod rekey;
-pub mod turns;

@@ -1,8 +1,8 @@
 //! A vault and a right submission for it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use keywright_rekey::id_text;
-use keywright_store::{CipherId, Manifest, Mark, Revision, Stored};
+use keywright_rekey::{VaultManifest, id_text};
+use keywright_store::{CipherId, ClientNonce, Mark, Revision, RowMarks};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -20,7 +20,7 @@ pub enum Written {
 #[derive(Debug)]
 pub struct Vault {
     /// The vault as it is.
-    pub manifest: Manifest,
+    pub manifest: VaultManifest,
     /// A list of every cipher, encrypted anew.
     pub body: Vec<u8>,
 }
@@ -41,15 +41,15 @@ impl Vault {
                 Written::Hex => hex::encode(envelope.split_at(200).0),
                 Written::Base64 => BASE64_STANDARD.encode(envelope),
             };
-            entries.push((CipherId(id), Mark(mark)));
+            let marks = (Mark([1; 16]), Mark([2; 16]));
+            entries.push(RowMarks { id: CipherId(id), text: marks.0, note: marks.1, nonce: ClientNonce(mark) });
             let comma = if body.len() > 1 { "," } else { "" };
             body.extend_from_slice(
                 format!(r#"{comma}{{"id":"{}","data":"{text}"}}"#, id_text(CipherId(id))).as_bytes(),
             );
         }
         body.push(b']');
-        entries.sort_unstable();
-        let head = Stored { revision: Revision::from_bytes([1; 16]), body: b"sealed".to_vec().into() };
-        Self { manifest: Manifest { head: Some(head), entries }, body }
+        let head = Some(Revision::from_bytes([1; 16]));
+        Self { manifest: VaultManifest::unverified(head, entries), body }
     }
 }

@@ -25,7 +25,7 @@ fn status(name: &str) -> Result<usize, Failure> {
 fn validate(vault: &Vault) -> Result<usize, Failure> {
     let submission = CipherList::new(&vault.body, Limits::default(), &Hex).read_json()?;
     let plan = submission.against(&vault.manifest)?;
-    if plan.len() == vault.manifest.entries.len() { Ok(submission.memory()) } else { Err("a cipher is missing".into()) }
+    if plan.len() == vault.manifest.rows().len() { Ok(submission.memory()) } else { Err("a cipher is missing".into()) }
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a check run by hand")]

@@ -1,13 +1,14 @@
-//! A submission against a manifest: exact cover, nothing left as it was, no nonce twice.
+//! A submission against a vault: exact cover, nothing left as it was, no nonce twice.
 
 mod cover;
+mod manifest;
 mod nonces;
 
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
-use keywright_store::{CipherId, Manifest, Mark, Revision};
+use keywright_store::{CipherId, ClientNonce, Revision, RowMarks};
 
+pub use manifest::VaultManifest;
 pub(crate) use nonces::fingerprint;
 
 use crate::parse::{Entry, Submission};
@@ -19,11 +20,11 @@ pub(crate) trait Ciphers {
     fn len(&self) -> usize;
     /// The id of one.
     fn id(&self, place: usize) -> Option<CipherId>;
-    /// The mark of one; `None` if its text is malformed.
-    fn mark(&self, place: usize) -> Option<Mark>;
-    /// The fingerprint of the mark.
+    /// The nonce of one; `None` if its text is malformed.
+    fn nonce(&self, place: usize) -> Option<ClientNonce>;
+    /// The fingerprint of the nonce.
     fn print(&self, place: usize) -> Option<u32> {
-        self.mark(place).map(fingerprint)
+        self.nonce(place).map(fingerprint)
     }
 }
 
@@ -38,8 +39,8 @@ impl Ciphers for Submission<'_> {
     }
 
     #[inline]
-    fn mark(&self, place: usize) -> Option<Mark> {
-        self.entries().get(place).and_then(|entry| Submission::mark(self, entry))
+    fn nonce(&self, place: usize) -> Option<ClientNonce> {
+        self.entries().get(place).and_then(|entry| Submission::nonce(self, entry))
     }
 
     #[inline]
@@ -48,7 +49,7 @@ impl Ciphers for Submission<'_> {
     }
 }
 
-impl Ciphers for [(CipherId, Mark)] {
+impl Ciphers for [(CipherId, ClientNonce)] {
     fn len(&self) -> usize {
         <[_]>::len(self)
     }
@@ -57,49 +58,53 @@ impl Ciphers for [(CipherId, Mark)] {
         self.get(place).map(|&(id, _)| id)
     }
 
-    fn mark(&self, place: usize) -> Option<Mark> {
-        self.get(place).map(|&(_, mark)| mark)
+    fn nonce(&self, place: usize) -> Option<ClientNonce> {
+        self.get(place).map(|&(_, nonce)| nonce)
     }
 }
 
-/// All checks but that of the head. Gives for every entry of the manifest the place of the cipher that replaces it; what
-/// is wrong goes into the report, and then the places are worth nothing.
-fn places(ciphers: &(impl Ciphers + ?Sized), owned: &[(CipherId, Mark)], report: &mut Difference) -> Vec<u32> {
+/// All checks but that of the head. Returns for every row of the vault the place of the cipher that replaces it; what is
+/// wrong goes into the report, and then the places are worth nothing.
+fn places(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], report: &mut Difference) -> Vec<u32> {
     nonces::check(ciphers, owned, report);
     cover::check(ciphers, owned, report)
 }
 
-/// Checks ciphers of which only ids and marks are known: those of a stage.
+/// Checks ciphers of which only ids and nonces are known: those of a stage.
 ///
 /// # Errors
 /// [`Difference`], with every fault.
-pub fn check_marks(ciphers: &[(CipherId, Mark)], manifest: &Manifest) -> Result<(), Difference> {
+pub fn check_nonces(ciphers: &[(CipherId, ClientNonce)], manifest: &VaultManifest) -> Result<(), Difference> {
     let mut report = Difference::none();
-    places(ciphers, &manifest.entries, &mut report);
+    places(ciphers, manifest.rows(), &mut report);
     if report.is_none() { Ok(()) } else { Err(report) }
 }
 
 impl Submission<'_> {
-    /// Checks the submission against a vault. By reference: after a conflict it is checked anew.
+    /// Checks the submission against a vault.
     ///
     /// # Errors
     /// [`Difference`], with every fault. Nothing may be written then.
-    pub fn against(&self, manifest: &Manifest) -> Result<SwapPlan<'_>, Difference> {
+    pub fn against<'a>(&'a self, manifest: &'a VaultManifest) -> Result<SwapPlan<'a>, Difference> {
         self.against_known(manifest, None)
     }
 
-    /// The same, for a client of which is known what it read last: the vault's head must still be `known`, if given.
+    /// As [`against`](Self::against), for a client of which is known what it read last: the vault's head must still be
+    /// `known`, if it is given.
     ///
     /// # Errors
     /// As [`against`](Self::against), and [`Fault::Stale`].
-    pub fn against_known(&self, manifest: &Manifest, known: Option<Revision>) -> Result<SwapPlan<'_>, Difference> {
+    pub fn against_known<'a>(
+        &'a self,
+        manifest: &'a VaultManifest,
+        known: Option<Revision>,
+    ) -> Result<SwapPlan<'a>, Difference> {
         let mut report = self.faults().clone();
-        let head = manifest.head.as_ref().map(|head| head.revision);
-        if known.is_some() && known != head {
+        if known.is_some() && known != manifest.head() {
             report.plain(Fault::Stale);
         }
-        let order = places(self, &manifest.entries, &mut report);
-        if report.is_none() { Ok(SwapPlan { submission: self, order, head }) } else { Err(report) }
+        let order = places(self, manifest.rows(), &mut report);
+        if report.is_none() { Ok(SwapPlan { submission: self, manifest, order }) } else { Err(report) }
     }
 }
 
@@ -107,19 +112,20 @@ impl Submission<'_> {
 #[must_use = "a plan writes nothing by itself"]
 pub struct SwapPlan<'a> {
     submission: &'a Submission<'a>,
+    manifest: &'a VaultManifest,
     /// Places of entries, in the manifest's order.
     order: Vec<u32>,
-    head: Option<Revision>,
 }
 
 impl SwapPlan<'_> {
-    /// The vault's head that the plan was checked against; `None` where there is no vault. The swap holds for no other.
+    /// The head of the vault that the plan was checked against; `None` where there is no vault. The swap holds for no
+    /// other.
     #[must_use]
     pub const fn head(&self) -> Option<Revision> {
-        self.head
+        self.manifest.head()
     }
 
-    /// How many ciphers.
+    /// How many ciphers it has.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.order.len()
@@ -131,22 +137,25 @@ impl SwapPlan<'_> {
         self.order.is_empty()
     }
 
-    /// The new ciphers, sorted by id: id, mark, text.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = (CipherId, Mark, &str)> + '_ {
-        self.order.iter().map(|&place| {
-            let text = |entry: &Entry| self.submission.text(entry);
+    /// The new ciphers, sorted by id: id, nonce, text.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = (CipherId, ClientNonce, &str)> + '_ {
+        self.replacements().map(|(owned, nonce, text)| (owned.id, nonce, text))
+    }
+
+    /// The rows of the vault, sorted by id, each with the nonce and the text that replace its own.
+    pub(crate) fn replacements(&self) -> impl ExactSizeIterator<Item = (&RowMarks, ClientNonce, &str)> + '_ {
+        self.order.iter().zip(self.manifest.rows()).map(|(&place, owned)| {
             // Every place is of an entry with a text, else there was no plan; and every text was a `str`.
             let entry = self.submission.entries().get(place as usize);
-            let bytes = entry.and_then(text).unwrap_or_default();
-            let (id, mark) = entry
-                .map_or((CipherId([0; 16]), Mark([0; 16])), |entry| (entry.id, self.submission.format().mark(bytes)));
-            (id, mark, core::str::from_utf8(bytes).unwrap_or_default())
+            let bytes = entry.and_then(|entry: &Entry| self.submission.text(entry)).unwrap_or_default();
+            let nonce = self.submission.format().nonce(bytes);
+            (owned, nonce, std::str::from_utf8(bytes).unwrap_or_default())
         })
     }
 }
 
 impl fmt::Debug for SwapPlan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SwapPlan({} ciphers, {:?})", self.order.len(), self.head)
+        write!(f, "SwapPlan({} ciphers, {:?})", self.order.len(), self.head())
     }
 }

@@ -22,11 +22,9 @@
 //! # }
 //! ```
 
-use core::fmt;
-use std::string::String;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::vec::Vec;
 
 use keywright_store::CipherId;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -58,7 +56,7 @@ impl<'v, P> Reencryption<'v, P> {
 }
 
 impl<P: FnMut(usize, usize) + Send> Reencryption<'_, P> {
-    /// Decrypts and encrypts every cipher, in parallel on rayon's present pool. Gives the new texts in the order of the
+    /// Decrypts and encrypts every cipher, in parallel on rayon's present pool. Returns the new texts in the order of the
     /// old ones. `encrypt` must draw a fresh nonce each time: a server refuses a nonce that occurs twice or is unchanged.
     ///
     /// # Errors

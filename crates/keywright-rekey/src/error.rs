@@ -1,12 +1,9 @@
 //! What can go wrong, grouped by what the caller does next. A refusal is an outcome, not an error.
 
-#[cfg(feature = "std")]
 use keywright_core::{EntropyError, SealError};
-#[cfg(feature = "std")]
 use keywright_store::{CipherId, CommitError, LoadError, StepError, TransactError};
 
 /// The vault service could not decide, or could not read.
-#[cfg(feature = "std")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultError {
@@ -21,10 +18,16 @@ pub enum VaultError {
     /// [`CommitError::Unknown`]: what may lie there is swept, or replaced by a repetition.
     #[error("the ciphers could not be staged")]
     Stage(#[source] CommitError),
-    /// A cipher does not open: damaged, moved from another place, or of another key. It is never taken for absent.
+    /// The rows of the vault are not those that its head vouches for: one was dropped, added, altered, or put back from
+    /// an earlier time. Nothing of the vault is given out until an operator has seen to it
+    /// ([`Vaults::accept_damaged`](crate::Vaults::accept_damaged)).
+    #[error("the rows of the vault and its head disagree: a row was lost, altered, added or put back")]
+    Damaged,
+    /// A cipher does not open: damaged, moved from another place, or of another key. It is never taken for absent. As
+    /// [`Damaged`](Self::Damaged) otherwise.
     #[error("the cipher {0:?} does not open")]
     Open(CipherId),
-    /// The vault was changed again and again while it was read. Try again.
+    /// The account was changed again and again while its vault was read. Try again.
     #[error("the vault changes too quickly to be read")]
     Restless,
     /// A text could not be sealed.
@@ -32,23 +35,30 @@ pub enum VaultError {
     Seal(#[from] SealError),
 }
 
-#[cfg(feature = "std")]
 impl VaultError {
     /// Whether a change **may** have happened.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
         matches!(self, Self::Transact(TransactError::Unknown(_)))
     }
+
+    /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged | Self::Open(_) => true,
+            Self::Transact(TransactError::Step(error)) => error.is_damage(),
+            _ => false,
+        }
+    }
 }
 
-#[cfg(feature = "std")]
 impl From<StepError> for VaultError {
     fn from(error: StepError) -> Self {
         Self::Transact(TransactError::Step(error))
     }
 }
 
-#[cfg(feature = "std")]
 impl From<EntropyError> for VaultError {
     fn from(error: EntropyError) -> Self {
         Self::Transact(TransactError::Entropy(error))

@@ -1,8 +1,8 @@
 //! How a cipher's text is written down, and what can be told of it without decoding it.
 
-use core::fmt::Debug;
+use std::fmt::Debug;
 
-use keywright_store::Mark;
+use keywright_store::ClientNonce;
 
 mod base64;
 mod hex;
@@ -22,16 +22,16 @@ pub const MIN_ENVELOPE_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 ///
 /// A format sees every text of a submission once, so it should be quick. It must not panic, whatever the text.
 pub trait Format: Debug + Send + Sync {
-    /// Checks one text, given as its UTF-8 bytes, without decoding it whole, and gives its mark: the envelope's nonce
-    /// padded with zeros to 16 bytes, or a digest where a format has none. Equal marks of two ciphers count as a nonce
-    /// used twice.
+    /// Checks one text, given as its UTF-8 bytes, without decoding it whole, and returns the envelope's
+    /// nonce, padded with zeros to 16 bytes, or a digest where a format has none. Equal ones of two ciphers count as a
+    /// nonce used twice.
     ///
     /// # Errors
-    /// [`Malformed`] says what is wrong, never with the text.
-    fn check(&self, text: &[u8]) -> Result<Mark, Malformed>;
+    /// [`Malformed`], which never names the text.
+    fn check(&self, text: &[u8]) -> Result<ClientNonce, Malformed>;
 
-    /// The mark of a text that [`check`](Self::check) has passed; the same mark. It should not read more than it needs.
-    fn mark(&self, checked: &[u8]) -> Mark;
+    /// The same nonce of a text that [`check`](Self::check) has passed. It should not read more than it needs.
+    fn nonce(&self, checked: &[u8]) -> ClientNonce;
 
     /// Whether `check` refuses every byte but printable ASCII other than `"` and `\`. Then a text that it passes needs no
     /// second look at what JSON and UTF-8 allow. Say `true` only if that is so.
@@ -70,11 +70,11 @@ pub struct Hex;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Base64;
 
-/// Pads a nonce to a mark.
-fn padded(nonce: [u8; NONCE_BYTES]) -> Mark {
-    let mut mark = [0; 16];
-    mark.iter_mut().zip(nonce).for_each(|(to, from)| *to = from);
-    Mark(mark)
+/// Pads a nonce to 16 bytes.
+fn padded(nonce: [u8; NONCE_BYTES]) -> ClientNonce {
+    let mut padded = [0; 16];
+    padded.iter_mut().zip(nonce).for_each(|(to, from)| *to = from);
+    ClientNonce(padded)
 }
 
 /// Whether `good` holds of every byte. In blocks without a branch inside, which compilers turn into vector code, and one

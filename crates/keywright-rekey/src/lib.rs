@@ -17,15 +17,15 @@
 //! ```
 //! # #[cfg(feature = "json")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use keywright_rekey::{CipherList, Fault, Hex, Limits, parse_id};
-//! use keywright_store::{Manifest, Mark, Revision, Stored};
+//! use keywright_rekey::{CipherList, Fault, Hex, Limits, VaultManifest, parse_id};
+//! use keywright_store::{ClientNonce, Mark, Revision, RowMarks};
 //!
-//! // The vault as the store has it: two ciphers, each with the nonce of its envelope.
+//! // The vault: two ciphers, each with the nonce of its envelope. `Vaults::manifest` reads and verifies one.
 //! let ids = ["1d2f8a60-43c1-4c39-9d1c-1c6a7f1b8a01", "7e0c5b1a-90ab-4f43-8f5e-0d6d4c3b2a02"];
 //! let ids = ids.map(parse_id).into_iter().collect::<Option<Vec<_>>>().ok_or("no UUID")?;
-//! let head = Stored { revision: Revision::from_bytes([1; 16]), body: b"sealed".to_vec().into() };
-//! let entries = vec![(ids[0], Mark([8; 16])), (ids[1], Mark([9; 16]))];
-//! let manifest = Manifest { head: Some(head), entries };
+//! let row = |id, nonce| RowMarks { id, text: Mark([1; 16]), note: Mark([2; 16]), nonce: ClientNonce([nonce; 16]) };
+//! let head = Some(Revision::from_bytes([1; 16]));
+//! let manifest = VaultManifest::unverified(head, vec![row(ids[0], 8), row(ids[1], 9)]);
 //!
 //! // What a client sent: one cipher is missing, another nobody knows.
 //! let body = format!(
@@ -42,7 +42,7 @@
 //! let body = body.replace("00000000-0000-4000-8000-000000000003", "7E0C5B1A-90AB-4F43-8F5E-0D6D4C3B2A02");
 //! let submission = CipherList::new(body.as_bytes(), Limits::default(), &Hex).read_json()?;
 //! let plan = submission.against(&manifest)?;
-//! assert!(plan.rows().map(|(id, _, _)| id).eq(ids));
+//! assert!(plan.rows().map(|(id, ..)| id).eq(ids));
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "json"))]
@@ -52,10 +52,12 @@
 //! # Map
 //! - [`CipherList`] reads a body into a [`Submission`]: from any format of `serde`, or, quicker, from JSON. A text is
 //!   checked by its [`Format`] ([`Hex`], [`Base64`], a host's own) without being decoded, and stays in the body.
-//! - [`Submission::against`] a [`Manifest`](keywright_store::Manifest): a [`SwapPlan`], or a [`Difference`] with every
-//!   [`Fault`], counted, the first hundred of each by id. [`check_marks`] does the same for a stage.
-//! - [`SealedSwap`], [`VaultSteps`] and `Vaults`: the plan sealed and committed, at once, held for a confirmation, or
+//! - [`Submission::against`] a [`VaultManifest`]: a [`SwapPlan`], or a [`Difference`] with every [`Fault`], counted, the
+//!   first hundred of each by id. [`check_nonces`] does the same for a stage.
+//! - [`SealedSwap`], [`VaultSteps`] and [`Vaults`]: the plan sealed and committed, at once, held for a confirmation, or
 //!   uploaded in parts.
+//! - [`Vaults::accept_damaged`]: what an operator does about a vault that is denied because its rows were tampered with.
+//! - [`events`]: what an account's security log says of its vault.
 //! - `client` (feature `client`): the other half, on all cores.
 //!
 //! # What is promised
@@ -63,35 +65,43 @@
 //!   epoch, and carries whatever the caller's own step adds: the new credential. The cover is checked again inside it.
 //! - **Nothing is overwritten unseen.** Every change of a cipher moves the head. A swap names the head that it was checked
 //!   against; if somebody wrote meanwhile it is `HeadMoved`, and nothing happens.
-//! - **Unknown is not refused.** If the store's answer is lost and stays lost, `VaultError::is_unknown` says so: the old
+//! - **Unknown is not refused.** If the store's answer is lost and stays lost, [`VaultError::is_unknown`] says so: the old
 //!   vault with the old key is there, or the new one with the new. The client must try both.
 //! - **A stale device is fenced.** An edit names the key epoch of its session; of an older one it is refused, before the
 //!   vault is looked at.
-//! - **A dump holds no text.** Texts and notes are sealed under keys of the account that lie in the sealed head; a row that
-//!   was moved to another id or account does not open. Who can write the database without the keyring can still put back an
-//!   older state of the whole account.
+//! - **A dump holds no text.** Texts and notes are sealed under keys of the account that lie in the sealed head.
+//! - **A vault is given out whole or not at all.** The sealed head keeps a count and a keyed digest of all rows. Every read,
+//!   and every check of a submission, compares them with the rows of the same snapshot: a row that was dropped, added,
+//!   moved, altered, or put back from an earlier time is [`VaultError::Damaged`] or [`VaultError::Open`], an event and a
+//!   line in the log, and a client is never shown a shorter vault. Reads and edits of single ciphers in vaults above
+//!   [`VaultPolicy::checked_with_single_reads`] (5,000) leave that to the next full read. A held vault is promoted only if
+//!   its rows are those that were held.
+//!
+//! What is left to somebody who writes the database without the keyring: the whole account can be put back to an earlier
+//! state, or deleted. In an **upload** that is not finished yet a part can be put back to what the client had put for the
+//! same ciphers before, because parts are not guarded. The client's nonces are not authenticated: altered ones can make a
+//! check refuse, or miss that a text was left unchanged.
 //!
 //! # What it costs
 //! Beyond the body and the manifest a check needs at most 32 bytes a cipher: 24 in the submission (id, place, fingerprint),
 //! 8 while it is compared. A body with escaped texts is copied as far as they go. Every step is linear in the number of
-//! ciphers; only a refusal may sort. Nothing depends on a secret, and a hostile submission costs no more than a sort.
+//! ciphers; only a refusal may sort. Nothing depends on a secret, and a hostile submission costs no more than a sort. The
+//! digest takes about 20 ns a row.
 //!
 //! # Features
-//! - `std` (default): the service over a store. Without it the crate needs only `alloc`.
 //! - `json` (default): [`CipherList::read_json`], [`CipherList::split_json`].
 //! - `client`: re-encryption on all cores, with `rayon`.
 //!
 //! # Foreign types
-//! The public API names the traits of `serde::de`, `bytes::Bytes`, and types of `keywright-core` and `keywright-store`.
-#![cfg_attr(not(any(feature = "std", test)), no_std)]
+//! The public API names the traits of `serde::de`, and types of `keywright-core` and `keywright-store`.
 #![forbid(unsafe_code)]
-
-extern crate alloc;
 
 mod check;
 #[cfg(feature = "client")]
 pub mod client;
+mod digest;
 mod error;
+pub mod events;
 mod format;
 mod parse;
 mod policy;
@@ -101,20 +111,20 @@ mod service;
 mod state;
 mod step;
 
-pub use check::{SwapPlan, check_marks};
-#[cfg(feature = "std")]
+pub use check::{SwapPlan, VaultManifest, check_nonces};
 pub use error::VaultError;
 pub use format::{Base64, Format, Hex, MIN_ENVELOPE_BYTES, Malformed, NONCE_BYTES, TAG_BYTES};
 pub use parse::{CipherList, Submission, id_text, parse_id};
 #[cfg(feature = "json")]
 pub use parse::{JsonError, Split};
 pub use policy::{
-    AtRest, Limits, LimitsError, MAX_CIPHERS, MAX_ENTRIES, MAX_MAX_CIPHERS, MAX_MAX_ENTRIES, MAX_MAX_TEXT, MAX_TEXT,
-    STAGE_GRACE_SECONDS, VaultPolicy,
+    AtRest, Limits, LimitsError, MAX_CHECKED_WITH_SINGLE_READS, MAX_CIPHERS, MAX_ENTRIES, MAX_MAX_CIPHERS,
+    MAX_MAX_ENTRIES, MAX_MAX_TEXT, MAX_TEXT, STAGE_GRACE_SECONDS, VaultPolicy,
 };
 pub use report::{Difference, Fault, NAMED};
 pub use seal::{SEALED_OVERHEAD, SealedSwap};
-pub use service::VaultSteps;
-#[cfg(feature = "std")]
-pub use service::{Beginning, Cipher, Contents, Coverage, Planning, Putting, Swap, VAULT_SLOTS, Vaults};
-pub use step::{Creating, Edit, Editing, Existing, Head, Holding, Promotion, Put, StagedSwap, Swapping};
+pub use service::{
+    Acceptance, Beginning, Cipher, Contents, Coverage, Planning, Putting, Swap, Unreadable, VaultSteps, Vaults,
+};
+pub use state::{SLOT_KINDS, VAULT_SLOT, VAULT_SLOTS};
+pub use step::{CheckedStage, Creating, Edit, Editing, Existing, Head, Holding, Promotion, Put, StagedSwap, Swapping};

@@ -6,7 +6,7 @@ mod id;
 mod json;
 mod submission;
 
-use core::fmt;
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 

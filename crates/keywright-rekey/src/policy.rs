@@ -1,6 +1,6 @@
 //! The numbers that are policy. A value outside its bounds is an error that names the field.
 
-use keywright_store::Mark;
+use keywright_store::ClientNonce;
 
 use crate::format::{Format, Malformed};
 
@@ -64,16 +64,16 @@ impl Limits {
         self.max_text
     }
 
-    /// Checks one text, for ciphers that come alone.
+    /// Checks one text, for ciphers that come alone, and returns the nonce of its envelope.
     ///
     /// # Errors
     /// [`Malformed`]: too long, or what `format` says.
-    pub fn check(&self, format: &dyn Format, text: &str) -> Result<Mark, Malformed> {
+    pub fn check(&self, format: &dyn Format, text: &str) -> Result<ClientNonce, Malformed> {
         self.check_bytes(format, text.as_bytes())
     }
 
     #[inline]
-    pub(crate) fn check_bytes(&self, format: &dyn Format, text: &[u8]) -> Result<Mark, Malformed> {
+    pub(crate) fn check_bytes(&self, format: &dyn Format, text: &[u8]) -> Result<ClientNonce, Malformed> {
         if text.len() > self.max_text { Err(Malformed::TooLong) } else { format.check(text) }
     }
 }
@@ -108,16 +108,34 @@ pub const MAX_MAX_CIPHERS: u64 = 1 << 24;
 /// not take it early: one hour.
 pub const STAGE_GRACE_SECONDS: u64 = 3_600;
 
+/// Ciphers up to which a vault is checked whole even when single ciphers are read. Source: `security.md` § 2; the marks of
+/// 5,000 rows are 320 kB, read and compared in a few milliseconds.
+pub const MAX_CHECKED_WITH_SINGLE_READS: u64 = 5_000;
+
 /// How vaults are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VaultPolicy {
     at_rest: AtRest,
     most_ciphers: u64,
+    checked_with_single_reads: u64,
+    sendable: Option<Sendable>,
+}
+
+/// What one submission of the whole vault may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sendable {
+    bytes: u64,
+    beside_each_text: u64,
 }
 
 impl Default for VaultPolicy {
     fn default() -> Self {
-        Self { at_rest: AtRest::Sealed, most_ciphers: MAX_CIPHERS }
+        Self {
+            at_rest: AtRest::Sealed,
+            most_ciphers: MAX_CIPHERS,
+            checked_with_single_reads: MAX_CHECKED_WITH_SINGLE_READS,
+            sendable: None,
+        }
     }
 }
 
@@ -141,6 +159,23 @@ impl VaultPolicy {
         Ok(self)
     }
 
+    /// Another size of vaults up to which reads of single ciphers, and edits, compare the whole vault with its head. In
+    /// larger ones a row that was dropped, added or put back is noticed at the next full read, plan or swap only.
+    #[must_use]
+    pub const fn with_checked_single_reads(mut self, ciphers: u64) -> Self {
+        self.checked_with_single_reads = ciphers;
+        self
+    }
+
+    /// Refuses edits that would make a vault too large to be sent in one piece when it is encrypted anew (`decisions.md`
+    /// 62): a submission may have `bytes`, of which each cipher takes its text and `beside_each_text`. A vault that is
+    /// larger already, because the limit was lowered, keeps its ciphers and may shrink. Default: no such limit.
+    #[must_use]
+    pub const fn with_sendable_size(mut self, bytes: u64, beside_each_text: u64) -> Self {
+        self.sendable = Some(Sendable { bytes, beside_each_text });
+        self
+    }
+
     /// How texts lie in the store.
     #[must_use]
     pub const fn at_rest(&self) -> AtRest {
@@ -151,5 +186,19 @@ impl VaultPolicy {
     #[must_use]
     pub const fn most_ciphers(&self) -> u64 {
         self.most_ciphers
+    }
+
+    /// Ciphers up to which a vault is checked whole even when single ciphers are read.
+    #[must_use]
+    pub const fn checked_with_single_reads(&self) -> u64 {
+        self.checked_with_single_reads
+    }
+
+    /// The limit that a vault would pass by growing from `before` to `after`, each a number of ciphers and the bytes of
+    /// their texts.
+    pub(crate) fn too_large(&self, before: (u64, u64), after: (u64, u64)) -> Option<u64> {
+        let Sendable { bytes, beside_each_text } = self.sendable?;
+        let size = |(count, texts): (u64, u64)| count.saturating_mul(beside_each_text).saturating_add(texts);
+        if size(after) > bytes && size(after) > size(before) { Some(bytes) } else { None }
     }
 }

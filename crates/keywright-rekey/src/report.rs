@@ -1,8 +1,6 @@
 //! What a submission and a vault do not agree on: everything, not the first fault.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use keywright_store::CipherId;
 
@@ -27,9 +25,9 @@ pub enum Fault {
     MalformedText,
     /// An entry is no object, or its id or text is absent, null or no string. It also counts as malformed.
     WrongType,
-    /// An entry's text has the mark that its cipher already has: it was not encrypted anew.
+    /// An entry's text has the nonce that its cipher already has: it was not encrypted anew.
     Unchanged,
-    /// An entry's text has the mark of another cipher, in the submission or in the vault.
+    /// An entry's text has the nonce of another cipher, in the submission or in the vault.
     ReusedNonce,
     /// An entry is beyond the limit. It was not looked at, so the cipher it stands for may be called missing.
     TooMany,
@@ -166,4 +164,4 @@ impl fmt::Debug for Difference {
     }
 }
 
-impl core::error::Error for Difference {}
+impl std::error::Error for Difference {}

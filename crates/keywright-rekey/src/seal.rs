@@ -2,97 +2,133 @@
 //!
 //! A text that a client has encrypted is a password check: who has it can guess the password, at the client's Argon2
 //! cost. So a dump of the database must not hold it. Bytes of a body: `01 ‖ nonce(12) ‖ ciphertext ‖ tag(16)`,
-//! AES-256-GCM, associated data `LP(account, cipher id)`; or `00 ‖ text` where the policy stores texts as sent.
+//! AES-256-GCM, associated data `LP(account, cipher id, "text" or "note", mark)`. So a body opens only in its own account,
+//! as its own part of its own cipher, and beside the mark that was drawn when it was written.
+//!
+//! Where the policy keeps texts as sent, the body is `00 ‖ nonce(12) ‖ tag(16) ‖ text`, and the tag authenticates
+//! `LP(account, cipher id, "sent", mark) ‖ text`: readable, and still bound to its place.
 //!
 //! Nonces are random. The texts' key seals one vault and every edit of it until the next swap, which brings another key;
 //! the notes' key lives as long as the account. After 2³² seals under one key two nonces are the same with a probability
 //! of 2⁻³³. Nothing counts them: only the account's own logins can have something sealed, one cipher a second around the
 //! clock takes 136 years, and who floods the own account endangers the own account alone.
 
-use alloc::boxed::Box;
-#[cfg(feature = "std")]
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
-#[cfg(feature = "std")]
-use aes_gcm::Tag;
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce};
+use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use bytes::Bytes;
-use keywright_core::{AccountId, Entropy, EntropyError, SealError, SecretBytes, append_lp};
-#[cfg(feature = "std")]
-use keywright_core::{SecretString, SecretVec};
-use keywright_store::{CipherId, Mark, Revision, Row, Rows};
-#[cfg(feature = "std")]
+use keywright_core::{AccountId, Entropy, EntropyError, SealError, SecretBytes, SecretString, SecretVec, append_lp};
+use keywright_store::{CipherId, ClientNonce, Mark, Revision, Row, RowMarks, Rows};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::SwapPlan;
+use crate::digest::{Digest, Summing};
 use crate::policy::AtRest;
 
-/// How much longer a sealed body is than its text: form 1, nonce 12, tag 16.
+mod carried;
+
+use carried::carried;
+pub(crate) use carried::{nonce_of, short};
+
+/// How much longer a stored body is than its text: form 1, nonce 12, tag 16.
 pub const SEALED_OVERHEAD: usize = 29;
 
 const AS_SENT: u8 = 0;
 const SEALED: u8 = 1;
 const NONCE: usize = 12;
-#[cfg(feature = "std")]
 const TAG: usize = 16;
+const MARK: usize = 16;
 
-/// Nonces drawn from the generator in one call.
-const NONCES: usize = 256;
+/// Rows for which nonces and marks are drawn from the generator in one call.
+const DRAWN_AT_ONCE: usize = 256;
 
-/// The next nonces, which are no secret.
-struct Nonces<'e> {
+/// Which part of a cipher a body is. All labels have four bytes, so that what is associated has one layout.
+#[derive(Clone, Copy)]
+enum Part {
+    Text,
+    Note,
+    /// A text that lies as it was sent.
+    Sent,
+}
+
+impl Part {
+    const fn label(self) -> [u8; 4] {
+        match self {
+            Self::Text => *b"text",
+            Self::Note => *b"note",
+            Self::Sent => *b"sent",
+        }
+    }
+}
+
+/// The next nonces and marks, which are no secret.
+struct Draws<'e> {
     entropy: &'e dyn Entropy,
     drawn: Vec<u8>,
     used: usize,
 }
 
-impl<'e> Nonces<'e> {
-    /// Draws for `count` seals at a time, within reason.
-    fn new(entropy: &'e dyn Entropy, count: usize) -> Self {
-        let drawn = vec![0; count.clamp(1, NONCES).saturating_mul(NONCE)];
+impl<'e> Draws<'e> {
+    /// Draws for `rows` at a time, within reason.
+    fn new(entropy: &'e dyn Entropy, rows: usize) -> Self {
+        let drawn = vec![0; rows.clamp(1, DRAWN_AT_ONCE).saturating_mul(NONCE + MARK)];
         let used = drawn.len();
         Self { entropy, drawn, used }
     }
 
-    fn next(&mut self) -> Result<[u8; NONCE], EntropyError> {
+    /// A nonce to seal under, and 16 bytes for a mark.
+    fn next(&mut self) -> Result<([u8; NONCE], [u8; MARK]), EntropyError> {
         if self.used >= self.drawn.len() {
             self.entropy.fill(&mut self.drawn)?;
             self.used = 0;
         }
-        let next = self.drawn.get(self.used..).and_then(|rest| rest.first_chunk().copied());
-        self.used = self.used.saturating_add(NONCE);
-        next.ok_or(EntropyError)
+        let rest = self.drawn.get(self.used..).unwrap_or_default();
+        self.used = self.used.saturating_add(NONCE + MARK);
+        let (nonce, rest) = rest.split_first_chunk().ok_or(EntropyError)?;
+        Ok((*nonce, *rest.first_chunk().ok_or(EntropyError)?))
     }
 }
+
+/// The bytes behind the account in what is associated: `LP(cipher id, label, mark)`.
+const PLACE: usize = 48;
 
 /// One key and the account it belongs to.
 pub(crate) struct Sealer {
     /// In one place from the beginning: each move of a key schedule by value would leave a copy behind.
     cipher: Box<Aes256Gcm>,
-    /// `LP(account, cipher id)`; the id's 16 bytes are the last, and the only ones that differ.
+    /// `LP(account, cipher id, label, mark)`, of which only the last [`PLACE`] bytes differ from seal to seal.
     place: Vec<u8>,
 }
 
 impl Sealer {
     pub(crate) fn new(key: &SecretBytes<32>, account: &AccountId) -> Self {
-        let mut place = Vec::with_capacity(account.as_str().len().saturating_add(24));
-        append_lp(&mut place, &[account.as_str().as_bytes(), &[0; 16]]);
+        let mut place = Vec::with_capacity(account.as_str().len().saturating_add(PLACE + 4));
+        append_lp(&mut place, &[account.as_str().as_bytes(), &[0; 16], &Part::Text.label(), &[0; MARK]]);
         Self { cipher: Box::new(Aes256Gcm::new(key.expose().into())), place }
     }
 
-    fn at(&mut self, id: CipherId) {
-        if let Some(last) = self.place.last_chunk_mut::<16>() {
-            *last = id.0;
+    fn at(&mut self, id: CipherId, part: Part, mark: Mark) {
+        let Some(last) = self.place.last_chunk_mut::<PLACE>() else { return };
+        let [_, _, _, _, rest @ ..] = last;
+        let Some((place, rest)) = rest.split_first_chunk_mut() else { return };
+        *place = id.0;
+        let [_, _, _, _, a, b, c, d, _, _, _, _, rest @ ..] = rest else { return };
+        [*a, *b, *c, *d] = part.label();
+        if let Some(place) = rest.first_chunk_mut() {
+            *place = mark.0;
         }
     }
 
-    /// Appends a body to `out`, which has room for it: a growing buffer would leave copies of the text.
-    fn append(&mut self, out: &mut Vec<u8>, nonce: [u8; NONCE], id: CipherId, text: &[u8]) -> Result<(), SealError> {
-        self.at(id);
+    /// Appends a sealed body to `out`, which has room for it: a growing buffer would leave copies of the text.
+    fn append(
+        &mut self,
+        out: &mut Vec<u8>,
+        nonce: [u8; NONCE],
+        (id, part, mark): (CipherId, Part, Mark),
+        text: &[u8],
+    ) -> Result<(), SealError> {
+        self.at(id, part, mark);
         out.push(SEALED);
         out.extend_from_slice(&nonce);
         let start = out.len();
@@ -106,13 +142,42 @@ impl Sealer {
         Ok(())
     }
 
-    /// Opens a sealed body; `None` if it is none, or not the one of this account, cipher and key.
-    #[cfg(feature = "std")]
-    fn open(&mut self, id: CipherId, body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    /// Appends a text as it was sent, with a tag that binds it to its place.
+    fn append_sent(
+        &mut self,
+        out: &mut Vec<u8>,
+        nonce: [u8; NONCE],
+        id: CipherId,
+        mark: Mark,
+        text: &[u8],
+    ) -> Result<(), SealError> {
+        let place = self.sent_place(id, mark, text);
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&Nonce::from(nonce), &place, (&mut [][..]).into())
+            .map_err(|_| SealError::TooLong)?;
+        out.push(AS_SENT);
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(&tag);
+        out.extend_from_slice(text);
+        Ok(())
+    }
+
+    /// What the tag of a text authenticates that lies as it was sent.
+    fn sent_place(&mut self, id: CipherId, mark: Mark, text: &[u8]) -> Zeroizing<Vec<u8>> {
+        self.at(id, Part::Sent, mark);
+        let mut place = Zeroizing::new(Vec::with_capacity(self.place.len().saturating_add(text.len())));
+        place.extend_from_slice(&self.place);
+        place.extend_from_slice(text);
+        place
+    }
+
+    /// Opens a sealed body; `None` if it is none, or not the one of this account, part, mark and key.
+    fn open(&mut self, id: CipherId, part: Part, mark: Mark, body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (&SEALED, rest) = body.split_first()? else { return None };
         let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
         let (text, tag) = rest.split_last_chunk::<TAG>()?;
-        self.at(id);
+        self.at(id, part, mark);
         let mut text = Zeroizing::new(text.to_vec());
         self.cipher
             .decrypt_inout_detached(&Nonce::from(*nonce), &self.place, text.as_mut_slice().into(), &Tag::from(*tag))
@@ -120,28 +185,43 @@ impl Sealer {
         Some(text)
     }
 
-    /// Seals one note.
-    pub(crate) fn note(&mut self, entropy: &dyn Entropy, id: CipherId, note: &[u8]) -> Result<Bytes, SealError> {
+    fn open_sent(&mut self, id: CipherId, mark: Mark, rest: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
+        let (tag, text) = rest.split_first_chunk::<TAG>()?;
+        let place = self.sent_place(id, mark, text);
+        self.cipher
+            .decrypt_inout_detached(&Nonce::from(*nonce), &place, (&mut [][..]).into(), &Tag::from(*tag))
+            .ok()?;
+        Some(Zeroizing::new(text.to_vec()))
+    }
+
+    /// Seals one note. Returns its mark and its body.
+    pub(crate) fn note(
+        &mut self,
+        entropy: &dyn Entropy,
+        id: CipherId,
+        note: &[u8],
+    ) -> Result<(Mark, Bytes), SealError> {
+        let (nonce, mark) = Draws::new(entropy, 1).next()?;
         let mut out = Vec::with_capacity(note.len().saturating_add(SEALED_OVERHEAD));
-        self.append(&mut out, keywright_core::random_bytes(entropy)?, id, note)?;
-        Ok(out.into())
+        self.append(&mut out, nonce, (id, Part::Note, Mark(mark)), note)?;
+        Ok((Mark(mark), out.into()))
     }
 
-    /// Opens a note.
-    #[cfg(feature = "std")]
-    pub(crate) fn open_note(&mut self, id: CipherId, body: &[u8]) -> Option<SecretVec> {
-        self.open(id, body).map(SecretVec::from)
+    /// Opens the note of a row.
+    pub(crate) fn open_note(&mut self, row: &Row) -> Option<SecretVec> {
+        self.open(row.marks.id, Part::Note, row.marks.note, &row.note).map(SecretVec::from)
     }
 
-    /// Opens a text. `as_sent`: whether the vault's head says that texts may lie as they were sent; else such a body is a
-    /// forgery.
-    #[cfg(feature = "std")]
-    pub(crate) fn open_text(&mut self, as_sent: bool, id: CipherId, body: &[u8]) -> Option<SecretString> {
-        let mut bytes = match body.split_first()? {
-            (&AS_SENT, text) if as_sent => Zeroizing::new(text.to_vec()),
-            _ => self.open(id, body)?,
+    /// Opens the text of a row. `as_sent`: whether the vault's head says that texts may lie as they were sent; else such a
+    /// body is a forgery.
+    pub(crate) fn open_text(&mut self, as_sent: bool, row: &Row) -> Option<SecretString> {
+        let RowMarks { id, text: mark, .. } = row.marks;
+        let mut bytes = match row.text.split_first()? {
+            (&AS_SENT, rest) if as_sent => self.open_sent(id, mark, rest)?,
+            _ => self.open(id, Part::Text, mark, &row.text)?,
         };
-        match String::from_utf8(core::mem::take(&mut *bytes)) {
+        match String::from_utf8(std::mem::take(&mut *bytes)) {
             Ok(text) => Some(SecretString::new(text)),
             Err(error) => {
                 error.into_bytes().zeroize();
@@ -157,50 +237,79 @@ impl fmt::Debug for Sealer {
     }
 }
 
+/// A text that is to become a row.
+#[derive(Clone, Copy)]
+pub(crate) struct NewText<'t> {
+    pub(crate) id: CipherId,
+    pub(crate) nonce: ClientNonce,
+    /// The mark of the note that the row has, or zeros where it is not known yet.
+    pub(crate) note: Mark,
+    pub(crate) text: &'t str,
+}
+
+/// How the marks of texts come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// 16 random bytes.
+    Random,
+    /// They carry the client's nonce: those of an upload's parts.
+    Carrying,
+}
+
 /// Seals texts under one key into rows without notes, all bodies in one piece of memory that is sized once.
 pub(crate) fn rows<'t>(
     sealer: &mut Sealer,
-    at_rest: AtRest,
+    (at_rest, marks): (AtRest, Marks),
     entropy: &dyn Entropy,
-    texts: impl Iterator<Item = (CipherId, Mark, &'t str)>,
+    texts: impl Iterator<Item = NewText<'t>>,
 ) -> Result<Rows, SealError> {
-    let over = match at_rest {
-        AtRest::Sealed => SEALED_OVERHEAD,
-        AtRest::AsSent => 1,
-    };
     // Collected, because to find a text in a body again costs more than to note where it is.
     let texts: Vec<_> = texts.collect();
-    let size = |text: &str| text.len().saturating_add(over);
-    let mut arena = Vec::with_capacity(texts.iter().fold(0, |sum: usize, (.., text)| sum.saturating_add(size(text))));
-    let mut nonces = Nonces::new(entropy, texts.len());
-    for (id, _, text) in &texts {
+    let size = |text: &str| text.len().saturating_add(SEALED_OVERHEAD);
+    let mut arena = Vec::with_capacity(texts.iter().fold(0, |sum: usize, new| sum.saturating_add(size(new.text))));
+    let mut draws = Draws::new(entropy, texts.len());
+    let mut drawn = Vec::with_capacity(texts.len());
+    for NewText { id, nonce, text, .. } in &texts {
+        let (seal_nonce, random) = draws.next()?;
+        let mark = match marks {
+            Marks::Random => Mark(random),
+            Marks::Carrying => carried(*nonce, random),
+        };
+        drawn.push(mark);
         match at_rest {
-            AtRest::Sealed => sealer.append(&mut arena, nonces.next()?, *id, text.as_bytes())?,
-            AtRest::AsSent => {
-                arena.push(AS_SENT);
-                arena.extend_from_slice(text.as_bytes());
-            }
+            AtRest::Sealed => sealer.append(&mut arena, seal_nonce, (*id, Part::Text, mark), text.as_bytes())?,
+            AtRest::AsSent => sealer.append_sent(&mut arena, seal_nonce, *id, mark, text.as_bytes())?,
         }
     }
     let mut arena = Bytes::from(arena);
-    let row =
-        |(id, mark, text)| Row { id, mark, body: arena.split_to(size(text).min(arena.len())), meta: Bytes::new() };
-    Ok(texts.into_iter().map(row).collect())
+    let row = |(NewText { id, nonce, note, text }, mark)| {
+        let marks = RowMarks { id, text: mark, note, nonce };
+        Row { marks, text: arena.split_to(size(text).min(arena.len())), note: Bytes::new() }
+    };
+    Ok(texts.into_iter().zip(drawn).map(row).collect())
 }
 
-/// The key of bodies that are not in the vault yet, and how they lie.
+/// How many bytes the text of a stored row has, as it was sent.
+pub(crate) fn text_bytes(row: &Row) -> u64 {
+    u64::try_from(row.text.len().saturating_sub(SEALED_OVERHEAD)).unwrap_or(u64::MAX)
+}
+
+/// The keys of rows that are not in the vault yet, and how they lie.
 pub(crate) struct Fresh {
     pub(crate) key: SecretBytes<32>,
+    pub(crate) digest_key: SecretBytes<16>,
     pub(crate) as_sent: bool,
 }
 
 impl Fresh {
     pub(crate) fn random(at_rest: AtRest, entropy: &dyn Entropy) -> Result<Self, EntropyError> {
-        Ok(Self { key: SecretBytes::random(entropy)?, as_sent: at_rest == AtRest::AsSent })
+        let (key, digest_key) = (SecretBytes::random(entropy)?, SecretBytes::random(entropy)?);
+        Ok(Self { key, digest_key, as_sent: at_rest == AtRest::AsSent })
     }
 
     pub(crate) fn duplicate(&self) -> Self {
-        Self { key: self.key.duplicate(), as_sent: self.as_sent }
+        let (key, digest_key) = (self.key.duplicate(), self.digest_key.duplicate());
+        Self { key, digest_key, as_sent: self.as_sent }
     }
 }
 
@@ -212,6 +321,9 @@ pub struct SealedSwap {
     pub(crate) head: Option<Revision>,
     pub(crate) fresh: Fresh,
     pub(crate) rows: Rows,
+    /// Of the rows, beside the notes that the vault has.
+    pub(crate) digest: Digest,
+    pub(crate) text_bytes: u64,
 }
 
 impl SealedSwap {
@@ -258,7 +370,19 @@ impl SwapPlan<'_> {
     /// [`SealError`], and nothing is sealed.
     pub fn seal(&self, account: &AccountId, at_rest: AtRest, entropy: &dyn Entropy) -> Result<SealedSwap, SealError> {
         let fresh = Fresh::random(at_rest, entropy)?;
-        let rows = rows(&mut Sealer::new(&fresh.key, account), at_rest, entropy, self.rows())?;
-        Ok(SealedSwap { account: account.clone(), head: self.head(), fresh, rows })
+        let new = |(owned, nonce, text): (&RowMarks, _, _)| NewText { id: owned.id, nonce, note: owned.note, text };
+        let texts = self.replacements().map(new);
+        let rows = rows(&mut Sealer::new(&fresh.key, account), (at_rest, Marks::Random), entropy, texts)?;
+        let mut summing = Summing::new(&fresh.digest_key);
+        let mut bytes = 0_u64;
+        for row in &rows {
+            summing.add(row.marks.id, row.marks.text, row.marks.note);
+            bytes = bytes.saturating_add(text_bytes(row));
+        }
+        let (account, head) = (account.clone(), self.head());
+        Ok(SealedSwap { account, head, fresh, rows, digest: summing.finish(), text_bytes: bytes })
     }
 }
+
+#[cfg(test)]
+mod tests;

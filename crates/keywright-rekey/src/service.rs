@@ -1,35 +1,28 @@
 //! The service: `…_in` composes into a caller's draft, the bare names run it.
 
-#[cfg(feature = "std")]
+mod damage;
 mod reading;
-#[cfg(feature = "std")]
 mod swapping;
-#[cfg(feature = "std")]
 mod upload;
 
-#[cfg(feature = "std")]
-use alloc::sync::Arc;
-#[cfg(feature = "std")]
-use core::fmt;
+use std::fmt;
+use std::sync::Arc;
 
-#[cfg(feature = "std")]
 use keywright_core::AccountId;
-use keywright_store::{Draft, StageId, StepError};
-#[cfg(feature = "std")]
-use keywright_store::{Driver, Partition, Slot, VaultStore};
+use keywright_store::{Draft, Driver, Partition, Revision, StageId, StepError, VaultStore};
 
-#[cfg(feature = "std")]
+pub use damage::{Acceptance, Unreadable};
 pub use reading::{Cipher, Contents};
-#[cfg(feature = "std")]
 pub use swapping::{Coverage, Planning, Swap};
-#[cfg(feature = "std")]
 pub use upload::{Beginning, Putting};
 
-#[cfg(feature = "std")]
 use crate::VaultError;
 use crate::policy::VaultPolicy;
 use crate::seal::SealedSwap;
-use crate::step::{self, Creating, Edit, Editing, Existing, Head, Holding, Promotion, StagedSwap, Swapping};
+use crate::state::{VAULT, VAULT_SLOT};
+use crate::step::{
+    self, CheckedStage, Creating, Edit, Editing, Existing, Head, Holding, Promotion, StagedSwap, Swapping,
+};
 
 /// The server half: pure transitions with a policy. `Vaults` runs them on a store.
 ///
@@ -68,6 +61,13 @@ impl VaultSteps {
         step::head(draft)
     }
 
+    /// The vault's version, as the root names it: what [`Head::revision`] is, without opening the head. `None` if there is
+    /// no vault.
+    #[must_use]
+    pub fn revision_in(&self, draft: &Draft<'_>) -> Option<Revision> {
+        draft.revision(VAULT)
+    }
+
     /// Puts and deletes ciphers. `existing` was read before, outside the draft; `key_epoch` is the one in which the
     /// writer's session or token was made. One draft takes one change of the vault.
     ///
@@ -101,12 +101,13 @@ impl VaultSteps {
     }
 
     /// Makes the held vault the vault, if all that it rests on still stands: the head, the epochs, its time. As a swap it
-    /// moves the epochs. Ask [`Vaults::covered`](crate::Vaults::covered) before: a stage that lost rows only conflicts.
+    /// moves the epochs. `checked` comes from [`Vaults::covered`](crate::Vaults::covered): exactly these rows are
+    /// promoted, or the commit conflicts.
     ///
     /// # Errors
     /// [`StepError`]; nothing is promoted.
-    pub fn promote_in(&self, draft: &mut Draft<'_>) -> Result<Promotion, StepError> {
-        step::promote(draft)
+    pub fn promote_in(&self, draft: &mut Draft<'_>, checked: &CheckedStage) -> Result<Promotion, StepError> {
+        step::promote(draft, checked)
     }
 
     /// The stage that is held or being uploaded, if there is one. To be asked before a step that replaces or drops it: once
@@ -119,7 +120,7 @@ impl VaultSteps {
     }
 
     /// Drops what is held or being uploaded; its rows go with the sweep, or at once as with
-    /// [`staged_in`](Self::staged_in). Gives whether a held vault was there.
+    /// [`staged_in`](Self::staged_in). Returns whether a held vault was there.
     ///
     /// # Errors
     /// [`StepError`]; nothing is dropped.
@@ -127,10 +128,6 @@ impl VaultSteps {
         step::drop_held(draft)
     }
 }
-
-/// The records that a change of a vault touches, to name at the driver: each further one costs a round trip.
-#[cfg(feature = "std")]
-pub const VAULT_SLOTS: [Slot; 2] = [Slot::VaultHead, Slot::Held];
 
 /// The server half over a store.
 ///
@@ -140,22 +137,22 @@ pub const VAULT_SLOTS: [Slot; 2] = [Slot::VaultHead, Slot::Held];
 /// use std::sync::Arc;
 /// use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
 /// use keywright_rekey::{CipherList, Edit, Hex, Limits, Put, Swap, VaultPolicy, Vaults, parse_id};
-/// use keywright_store::{Driver, MemoryStore, Partition, Slot, Which};
+/// use keywright_store::{Driver, MemoryStore, Which};
 ///
 /// let (store, account) = (Arc::new(MemoryStore::new()), AccountId::new("user-1")?);
 /// let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 /// let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
 /// let vaults = Vaults::new(driver, store, VaultPolicy::default());
-/// # let partition = Partition::account(&account);
-/// # vaults.driver().transact(&partition, &[Slot::VaultHead], |draft| draft.create_account()).await?;
+/// vaults.driver().ensure_account(&account).await?;
 ///
 /// // An empty vault, and one cipher that the client encrypted.
 /// let _ = vaults.create(&account).await?;
+/// let head = vaults.head(&account).await?.ok_or("no vault")?;
 /// let id = "1d2f8a60-43c1-4c39-9d1c-1c6a7f1b8a01";
 /// let text = "a1".repeat(40);
-/// let mark = Limits::default().check(&Hex, &text)?;
-/// let put = Put::new(parse_id(id).ok_or("no UUID")?, mark, &text, b"a login");
-/// let _ = vaults.edit(&account, &Edit::new(vec![put], Vec::new()), 1).await?;
+/// let nonce = Limits::default().check(&Hex, &text)?;
+/// let put = Put::new(parse_id(id).ok_or("no UUID")?, nonce, &text, b"a login");
+/// let _ = vaults.edit(&account, &Edit::new(vec![put], Vec::new()), head.key_epoch).await?;
 ///
 /// // The password changes: the client sends every cipher anew, and the credential changes in the same commit.
 /// let read = vaults.read(&account, Which::All).await?.ok_or("no vault")?;
@@ -172,7 +169,6 @@ pub const VAULT_SLOTS: [Slot; 2] = [Slot::VaultHead, Slot::Held];
 /// # #[cfg(not(feature = "json"))]
 /// # fn main() {}
 /// ```
-#[cfg(feature = "std")]
 #[derive(Clone)]
 pub struct Vaults {
     driver: Driver,
@@ -180,7 +176,6 @@ pub struct Vaults {
     steps: VaultSteps,
 }
 
-#[cfg(feature = "std")]
 impl Vaults {
     /// A service over a driver and the vault side of **the same store**.
     #[must_use]
@@ -207,7 +202,7 @@ impl Vaults {
     pub async fn create(&self, account: &AccountId) -> Result<Creating, VaultError> {
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.create_in(draft);
-        Ok(self.driver.transact(&partition, &[Slot::VaultHead], step).await?.0)
+        Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)
     }
 
     /// What is known of the vault without its ciphers; `None` if there is none.
@@ -216,7 +211,7 @@ impl Vaults {
     /// [`VaultError`].
     pub async fn head(&self, account: &AccountId) -> Result<Option<Head>, VaultError> {
         let partition = Partition::account(account);
-        Ok(self.driver.observe(&partition, &[Slot::VaultHead], |draft| self.steps.head_in(draft)).await?)
+        Ok(self.driver.observe(&partition, &[VAULT_SLOT], |draft| self.steps.head_in(draft)).await?)
     }
 
     /// Puts and deletes ciphers; reads before what exists. [`Editing::HeadMoved`] if the vault changed meanwhile.
@@ -227,11 +222,10 @@ impl Vaults {
         let Some(existing) = self.existing(account, &edit.ids()).await? else { return Ok(Editing::HeadMoved) };
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.edit_in(draft, edit, &existing, key_epoch);
-        Ok(self.driver.transact(&partition, &[Slot::VaultHead], step).await?.0)
+        Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)
     }
 }
 
-#[cfg(feature = "std")]
 impl fmt::Debug for Vaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vaults").field("steps", &self.steps).finish_non_exhaustive()

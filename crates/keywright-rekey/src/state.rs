@@ -1,12 +1,30 @@
 //! What is stored: the head of a vault, and a re-encrypted vault that is held back or still being uploaded.
 
-use core::fmt;
+use std::fmt;
 
 use keywright_core::{Entropy, EntropyError, SecretBytes, UnixSeconds};
-use keywright_store::{Epochs, Record, Revision, Root, StageId, secret_field};
+use keywright_store::slot::Expiring;
+use keywright_store::{Epochs, Record, Revision, Root, Slot, SlotKind, SlotName, StageId, secret_field};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::seal::Fresh;
+
+/// The head of the vault. Its revision is the vault's version.
+pub(crate) const VAULT: Slot<VaultHead> = Slot::lasting("vault");
+/// A vault that is staged beside the vault. Its loss only voids it.
+pub(crate) const HELD: Slot<Staged, Expiring> = Slot::expiring("vault-held");
+/// That damage was told, so that it is not told at every read. Its loss only repeats the event.
+pub(crate) const DAMAGE_TOLD: Slot<DamageTold, Expiring> = Slot::expiring("vault-damage-told");
+
+/// The kinds of slots that this crate declares.
+pub const SLOT_KINDS: &[SlotKind] = &[VAULT.kind(), HELD.kind(), DAMAGE_TOLD.kind()];
+
+/// The slot of the vault's head: its revision is the vault's version.
+pub const VAULT_SLOT: SlotName = VAULT.name();
+
+/// The records that a change of a vault touches, to name at the driver: each round of further ones costs a load.
+pub const VAULT_SLOTS: [SlotName; 2] = [VAULT.name(), HELD.name()];
 
 /// The record of a vault. Its **revision** is the vault's version: every change of a cipher puts it anew.
 #[derive(Serialize, Deserialize)]
@@ -17,8 +35,15 @@ pub(crate) struct VaultHead {
     /// Seals the notes; stays through swaps, which leave the notes.
     #[serde(with = "secret_field")]
     pub(crate) note_key: SecretBytes<32>,
+    /// Keys the digest; a swap brings a new one.
+    #[serde(with = "secret_field")]
+    pub(crate) digest_key: SecretBytes<16>,
     /// How many ciphers the vault has.
     pub(crate) count: u64,
+    /// What their marks add up to.
+    hashes: [u8; 16],
+    /// What their texts add up to, in bytes as they were sent.
+    pub(crate) text_bytes: u64,
     /// The last swap; the making, before the first.
     pub(crate) rekeyed: UnixSeconds,
     /// Whether texts may lie as they were sent.
@@ -32,14 +57,37 @@ impl Record for VaultHead {
 impl VaultHead {
     /// An empty vault.
     pub(crate) fn new(entropy: &dyn Entropy, now: UnixSeconds) -> Result<Self, EntropyError> {
-        let (key, note_key) = (SecretBytes::random(entropy)?, SecretBytes::random(entropy)?);
-        Ok(Self { key, note_key, count: 0, rekeyed: now, as_sent: false })
+        let Digest { count, hashes } = Digest::default();
+        Ok(Self {
+            key: SecretBytes::random(entropy)?,
+            note_key: SecretBytes::random(entropy)?,
+            digest_key: SecretBytes::random(entropy)?,
+            count,
+            hashes,
+            text_bytes: 0,
+            rekeyed: now,
+            as_sent: false,
+        })
     }
 
-    /// The head of the same ciphers under another key.
-    pub(crate) fn rekeyed(&self, fresh: Fresh, now: UnixSeconds) -> Self {
-        let Fresh { key, as_sent } = fresh;
-        Self { key, note_key: self.note_key.duplicate(), count: self.count, rekeyed: now, as_sent }
+    /// The count and digest of the rows that must be there.
+    pub(crate) const fn digest(&self) -> Digest {
+        Digest { count: self.count, hashes: self.hashes }
+    }
+
+    /// The head of other rows.
+    pub(crate) const fn set_digest(&mut self, digest: Digest) {
+        let Digest { count, hashes } = digest;
+        self.count = count;
+        self.hashes = hashes;
+    }
+
+    /// The head of the same ciphers under other keys. `text_bytes`: `None` where the lengths are not known.
+    pub(crate) fn rekeyed(&self, fresh: Fresh, digest: Digest, text_bytes: Option<u64>, now: UnixSeconds) -> Self {
+        let Fresh { key, digest_key, as_sent } = fresh;
+        let Digest { count, hashes } = digest;
+        let (note_key, text_bytes) = (self.note_key.duplicate(), text_bytes.unwrap_or(self.text_bytes));
+        Self { key, note_key, digest_key, count, hashes, text_bytes, rekeyed: now, as_sent }
     }
 }
 
@@ -55,10 +103,23 @@ pub(crate) enum Phase {
     /// It arrives in parts. Nothing says that it is whole.
     Uploading,
     /// It was checked whole and waits for a confirmation.
-    Held,
+    Held {
+        /// How many rows were checked.
+        count: u64,
+        /// The digest that the vault has with them.
+        hashes: [u8; 16],
+        /// The sum of their texts' bytes.
+        text_bytes: u64,
+    },
 }
 
-/// The record of a staged vault: what it rests on, and the key of its rows. One per account; a new one replaces it.
+impl Phase {
+    pub(crate) const fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+}
+
+/// The record of a staged vault: what it rests on, and the keys of its rows. One per account; a new one replaces it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Staged {
     pub(crate) phase: Phase,
@@ -66,6 +127,8 @@ pub(crate) struct Staged {
     head: [u8; 16],
     #[serde(with = "secret_field")]
     key: SecretBytes<32>,
+    #[serde(with = "secret_field")]
+    digest_key: SecretBytes<16>,
     as_sent: bool,
     epochs: Epochs,
     key_epoch: u64,
@@ -80,15 +143,15 @@ impl Record for Staged {
 impl Staged {
     pub(crate) fn new(
         phase: Phase,
-        stage: StageId,
-        head: Revision,
+        (stage, head): (StageId, Revision),
         fresh: &Fresh,
         root: &Root,
         (made, until): (UnixSeconds, UnixSeconds),
     ) -> Self {
-        let Fresh { key, as_sent } = fresh.duplicate();
+        let Fresh { key, digest_key, as_sent } = fresh.duplicate();
         let (stage, head) = (stage.0, head.to_bytes());
-        Self { phase, stage, head, key, as_sent, epochs: root.epochs(), key_epoch: root.key_epoch, made, until }
+        let (epochs, key_epoch) = (root.epochs(), root.key_epoch);
+        Self { phase, stage, head, key, digest_key, as_sent, epochs, key_epoch, made, until }
     }
 
     pub(crate) const fn stage(&self) -> StageId {
@@ -100,11 +163,12 @@ impl Staged {
     }
 
     pub(crate) fn fresh(&self) -> Fresh {
-        Fresh { key: self.key.duplicate(), as_sent: self.as_sent }
+        let (key, digest_key) = (self.key.duplicate(), self.digest_key.duplicate());
+        Fresh { key, digest_key, as_sent: self.as_sent }
     }
 
     /// Whether all that it rests on still stands. A made time in the future or before the fence voids it
-    /// (`security.md` §§ 8, 12).
+    /// (`security.md` §§ 3, 12).
     pub(crate) fn is_live(&self, now: UnixSeconds, fence: UnixSeconds, root: &Root, head: Option<Revision>) -> bool {
         self.made <= now
             && self.made >= fence
@@ -119,4 +183,15 @@ impl fmt::Debug for Staged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Staged").field("phase", &self.phase).field("stage", &self.stage()).finish_non_exhaustive()
     }
+}
+
+/// That damage was told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DamageTold {
+    /// When.
+    pub(crate) at: UnixSeconds,
+}
+
+impl Record for DamageTold {
+    const SCHEMA: u16 = 1;
 }

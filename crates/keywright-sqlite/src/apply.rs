@@ -1,11 +1,12 @@
 //! Applies one batch inside a transaction that somebody else began: the writer's own, or a host's.
 //!
-//! All guards are checked before the first write. So a conflict has written nothing, and the other batches of the same
-//! transaction do not notice it.
+//! The guard, and whatever else can be a conflict, is checked before the first write or by it. So a conflict has written
+//! nothing, and the other batches of the same transaction do not notice it.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{Batch, CommitError, Effect, Expect, Partition, Write};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use keywright_store::{Batch, CommitError, Partition, Put, Revision, SlotName, StoredEvent, Write};
+use rusqlite::types::Value;
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
 
 use crate::fault::{Fault, FaultKind};
 use crate::vault;
@@ -13,7 +14,7 @@ use crate::vault;
 /// Why a change did not apply.
 #[derive(Debug)]
 pub(crate) enum ApplyError {
-    /// A guard failed. Nothing was written.
+    /// The guard failed, or a vault write is not what the vault is. Nothing was written.
     Conflict,
     /// The change itself is unsound. Nothing was written.
     Refused(Fault),
@@ -37,20 +38,19 @@ impl From<rusqlite::Error> for ApplyError {
     }
 }
 
-/// Applies batches inside one transaction. Holds the two statements that every batch runs, so that a group looks them up
-/// once.
+/// Applies batches inside one transaction. Holds the statement that every batch runs, so that a group looks it up once.
 pub(crate) struct Applier<'c> {
     connection: &'c Connection,
-    look: CachedStatement<'c>,
-    update: CachedStatement<'c>,
+    update_root: CachedStatement<'c>,
 }
 
 impl<'c> Applier<'c> {
     pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let look = "SELECT revision FROM keywright_records WHERE partition = ?1 AND slot = ?2";
-        let update = "UPDATE keywright_records SET revision = ?4, body = ?5, purge_after = ?6
-             WHERE partition = ?1 AND slot = ?2 AND revision = ?3";
-        Ok(Self { connection, look: connection.prepare_cached(look)?, update: connection.prepare_cached(update)? })
+        let update_root = connection.prepare_cached(
+            "UPDATE keywright_roots SET revision = ?3, body = ?4, purge_after = ?5, due_at = ?6
+             WHERE partition = ?1 AND revision = ?2",
+        )?;
+        Ok(Self { connection, update_root })
     }
 
     /// The connection, inside its transaction.
@@ -58,114 +58,144 @@ impl<'c> Applier<'c> {
         self.connection
     }
 
-    /// Applies all of the batch or says why not.
+    /// Applies all of the batch, or returns why not.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Result<(), ApplyError> {
         let (connection, partition) = (self.connection, batch.partition());
-        // An update looks at its guard itself. So one of them, if it is the first to write, need not be looked at before:
-        // if its guard fails, nothing is written yet.
-        let may_write_first = !batch.erases() && batch.vault().is_none();
-        let first = batch.writes().iter().position(|write| may_write_first && updates(write));
-        for (at, write) in batch.writes().iter().enumerate() {
-            if first != Some(at) && !self.holds(partition, write)? {
-                return Err(ApplyError::Conflict);
-            }
-        }
-        let vault = batch.vault().map(|write| vault::plan(connection, partition, write)).transpose()?;
-        if let Some(write) = first.and_then(|at| batch.writes().get(at))
-            && self.write(batch, write)? == 0
-        {
+        let Some(write) = batch.write() else {
+            return if holds(connection, partition, batch.expect())? { Ok(()) } else { Err(ApplyError::Conflict) };
+        };
+        // A vault write may have to be refused: behind the guard, and before the first write.
+        let vault = match &write.vault {
+            Some(_) if !holds(connection, partition, batch.expect())? => return Err(ApplyError::Conflict),
+            Some(vault) => Some(vault::plan(connection, partition, vault)?),
+            None => None,
+        };
+        // The root's own write is the guard. It is the first write: if it fails, nothing is written yet.
+        if self.put_root(partition, batch.expect(), write)? == 0 {
             return Err(ApplyError::Conflict);
         }
-        if batch.erases() {
-            erase_records(connection, batch)?;
-            vault::erase(connection, partition)?;
+        if write.erase {
+            erase(connection, partition)?;
         }
-        for (at, write) in batch.writes().iter().enumerate() {
-            if first != Some(at) && write.effect != Effect::Check {
-                expect_rows(self.write(batch, write)?, 1)?;
-            }
-        }
+        delete_records(connection, partition, &write.delete)?;
+        put_records(connection, partition, &write.put)?;
         if let Some(plan) = vault {
             plan.write(connection, partition)?;
         }
-        append_events(connection, batch)
+        for (chain, first) in &write.forget {
+            connection
+                .prepare_cached("DELETE FROM keywright_events WHERE partition = ?1 AND chain = ?2 AND number < ?3")?
+                .execute(params![partition.key(), chain.number(), at_most(*first)])?;
+        }
+        append_events(connection, partition, &write.events)
     }
 
-    fn holds(&mut self, partition: &Partition, write: &Write) -> Result<bool, ApplyError> {
-        let found: Option<[u8; 16]> =
-            self.look.query_row(params![partition.key(), write.slot.to_text()], |row| row.get(0)).optional()?;
-        Ok(match (found, write.expect) {
-            (None, Expect::Absent) => true,
-            (Some(found), Expect::Revision(revision)) => found == revision.to_bytes(),
-            (None, Expect::Revision(_)) | (Some(_), Expect::Absent) => false,
-        })
-    }
-
-    /// Writes one record. Gives how many rows that changed.
-    fn write(&mut self, batch: &Batch, write: &Write) -> Result<usize, ApplyError> {
-        let (partition, slot) = (batch.partition().key(), write.slot.to_text());
-        Ok(match (&write.effect, write.expect) {
-            (Effect::Check, _) => 0,
-            (Effect::Delete, _) => self
-                .connection
-                .prepare_cached("DELETE FROM keywright_records WHERE partition = ?1 AND slot = ?2")?
-                .execute(params![partition, slot])?,
-            (Effect::Put { body, purge_after }, Expect::Absent) => self
+    /// Writes the root over the expected one. Returns how many rows that changed: one, or none if the guard failed.
+    fn put_root(
+        &mut self,
+        partition: &Partition,
+        expect: Option<Revision>,
+        write: &Write,
+    ) -> Result<usize, ApplyError> {
+        let (partition, revision) = (partition.key(), write.revision.to_bytes());
+        let (purge_after, due_at) = (moment(write.purge_after), moment(write.due_at));
+        Ok(match expect {
+            Some(before) => self.update_root.execute(params![
+                partition,
+                before.to_bytes(),
+                revision,
+                &write.root[..],
+                purge_after,
+                due_at
+            ])?,
+            None => self
                 .connection
                 .prepare_cached(
-                    "INSERT INTO keywright_records (partition, slot, revision, body, purge_after)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO keywright_roots (partition, revision, body, purge_after, due_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (partition) DO NOTHING",
                 )?
-                .execute(params![partition, slot, batch.revision().to_bytes(), &body[..], moment(*purge_after)])?,
-            (Effect::Put { body, purge_after }, Expect::Revision(before)) => {
-                let (before, after) = (before.to_bytes(), batch.revision().to_bytes());
-                self.update.execute(params![partition, slot, before, after, &body[..], moment(*purge_after)])?
-            }
+                .execute(params![partition, revision, &write.root[..], purge_after, due_at])?,
         })
     }
 }
 
-const fn updates(write: &Write) -> bool {
-    matches!((&write.effect, write.expect), (Effect::Put { .. }, Expect::Revision(_)))
+/// Whether the root has this revision (`None`: whether there is no root).
+pub(crate) fn holds(
+    connection: &Connection,
+    partition: &Partition,
+    expect: Option<Revision>,
+) -> Result<bool, rusqlite::Error> {
+    let found: Option<[u8; 16]> = connection
+        .prepare_cached("SELECT revision FROM keywright_roots WHERE partition = ?1")?
+        .query_row([partition.key()], |row| row.get(0))
+        .optional()?;
+    Ok(found == expect.map(Revision::to_bytes))
+}
+
+/// Drops every record, cipher and stage of the partition. Its events stay.
+fn erase(connection: &Connection, partition: &Partition) -> Result<(), ApplyError> {
+    connection.prepare_cached("DELETE FROM keywright_records WHERE partition = ?1")?.execute([partition.key()])?;
+    vault::erase(connection, partition.key())
+}
+
+fn delete_records(connection: &Connection, partition: &Partition, slots: &[SlotName]) -> Result<(), ApplyError> {
+    for slot in slots {
+        connection
+            .prepare_cached("DELETE FROM keywright_records WHERE partition = ?1 AND slot = ?2")?
+            .execute(params![partition.key(), slot.to_text()])?;
+    }
+    Ok(())
+}
+
+fn put_records(connection: &Connection, partition: &Partition, puts: &[Put]) -> Result<(), ApplyError> {
+    for put in puts {
+        connection
+            .prepare_cached(
+                "INSERT INTO keywright_records (partition, slot, body, purge_after) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (partition, slot) DO UPDATE SET body = excluded.body, purge_after = excluded.purge_after",
+            )?
+            .execute(params![partition.key(), put.slot.to_text(), &put.body[..], moment(put.purge_after)])?;
+    }
+    Ok(())
+}
+
+fn append_events(connection: &Connection, partition: &Partition, events: &[StoredEvent]) -> Result<(), ApplyError> {
+    for event in events {
+        let number = i64::try_from(event.number).map_err(|_| failed(FaultKind::UnknownForm))?;
+        // As a text, for people who look into the file; byte for byte in any case.
+        let json = match std::str::from_utf8(&event.json) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(event.json.to_vec()),
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO keywright_events (partition, chain, number, at, json, prev)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![partition.key(), event.chain.number(), number, at_most(event.at.get()), json, event.prev])
+            .map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::ConstraintViolation) => failed(FaultKind::EventNumberTaken),
+                _ => error.into(),
+            })?;
+    }
+    Ok(())
+}
+
+fn failed(kind: FaultKind) -> ApplyError {
+    ApplyError::Failed(Fault::new(kind))
 }
 
 fn moment(moment: Option<UnixSeconds>) -> Option<i64> {
-    moment.map(|moment| number(moment.get()))
+    moment.map(|moment| at_most(moment.get()))
 }
 
 /// The guard said that the rows are there: another count means a damaged file, and the transaction is rolled back.
 pub(crate) fn expect_rows(changed: usize, expected: usize) -> Result<(), ApplyError> {
-    if changed == expected { Ok(()) } else { Err(ApplyError::Failed(Fault::new(FaultKind::Corrupt))) }
+    if changed == expected { Ok(()) } else { Err(failed(FaultKind::Corrupt)) }
 }
 
-/// Drops every record of the partition that the batch does not write.
-fn erase_records(connection: &Connection, batch: &Batch) -> Result<(), ApplyError> {
-    let partition = batch.partition().key();
-    let kept: Vec<String> = batch.writes().iter().map(|write| write.slot.to_text()).collect();
-    let mut select = connection.prepare_cached("SELECT slot FROM keywright_records WHERE partition = ?1")?;
-    // As text: a slot that only a newer version knows goes too.
-    let slots = select.query_map([partition], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    let mut delete = connection.prepare_cached("DELETE FROM keywright_records WHERE partition = ?1 AND slot = ?2")?;
-    for slot in slots.iter().filter(|slot| !kept.contains(slot)) {
-        delete.execute([partition, slot])?;
-    }
-    Ok(())
-}
-
-fn append_events(connection: &Connection, batch: &Batch) -> Result<(), ApplyError> {
-    if batch.events().is_empty() {
-        return Ok(());
-    }
-    let mut insert =
-        connection.prepare_cached("INSERT INTO keywright_events (partition, at, event) VALUES (?1, ?2, ?3)")?;
-    for event in batch.events() {
-        let text = serde_json::to_string(event).map_err(|_| ApplyError::Failed(Fault::new(FaultKind::UnknownForm)))?;
-        insert.execute(params![batch.partition().key(), number(event.at.get()), text])?;
-    }
-    Ok(())
-}
-
-/// SQLite's integers are signed. A moment fits always (the year 9999 is 2³⁸); an event's number, which SQLite gave, too.
-pub(crate) fn number(number: u64) -> i64 {
+/// As an integer of SQLite's, which is signed. A moment always fits (the year 9999 is 2³⁸); a bound that does not is
+/// beyond every row.
+pub(crate) fn at_most(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

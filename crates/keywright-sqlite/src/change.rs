@@ -1,16 +1,20 @@
 //! What the writer can be asked to do.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{Batch, Partition, Rows, StageId, VaultWrite};
-use rusqlite::{Connection, params};
+use keywright_store::{Batch, Partition, Rows, StageId, VaultWrite, Write};
 
-use crate::apply::{Applier, ApplyError, number};
+use crate::apply::{Applier, ApplyError};
+use crate::upkeep::{self, Chain};
 use crate::vault;
 
 /// From so many rows on a change is large.
 const MANY: usize = 500;
 
 /// One change, all or nothing.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every change is a commit, which crosses to the writer by one move"
+)]
 pub(crate) enum Change {
     Commit(Batch),
     Stage {
@@ -23,21 +27,25 @@ pub(crate) enum Change {
         account: Partition,
         stage: StageId,
     },
+    MoveHorizon {
+        now: UnixSeconds,
+    },
     Sweep {
-        before: UnixSeconds,
         limit: u32,
     },
     ForgetEvents {
-        before: UnixSeconds,
+        chains: Vec<Chain>,
+        age: u64,
         limit: u32,
     },
-    /// Stands for a mistake of ours, to show that the writer outlives one.
+    /// Runs in the middle of the writer's transaction: whatever a test lets happen there.
     #[cfg(test)]
-    Panic,
+    Meanwhile(fn(&rusqlite::Connection)),
 }
 
 impl Change {
-    /// Applies it inside the writer's transaction. Gives how many things a clean-up dropped, else 0.
+    /// Applies it inside the writer's transaction. Returns how many things a clean-up dropped, or where the horizon
+    /// stands; else 0.
     pub(crate) fn apply(&self, applier: &mut Applier<'_>) -> Result<u64, ApplyError> {
         let connection = applier.connection();
         match self {
@@ -46,61 +54,31 @@ impl Change {
                 vault::stage(connection, account, *stage, rows, *purge_after).map(|()| 0)
             }
             Self::Unstage { account, stage } => vault::drop_stage(connection, account.key(), &stage.0).map(|()| 0),
-            Self::Sweep { before, limit } => sweep(connection, *before, *limit),
-            Self::ForgetEvents { before, limit } => {
-                let gone = connection
-                    .prepare_cached(
-                        "DELETE FROM keywright_events
-                         WHERE id IN (SELECT id FROM keywright_events WHERE at < ?1 ORDER BY at LIMIT ?2)",
-                    )?
-                    .execute(params![number(before.get()), limit])?;
-                Ok(count(gone))
-            }
+            Self::MoveHorizon { now } => upkeep::move_horizon(connection, *now),
+            Self::Sweep { limit } => upkeep::sweep(connection, *limit),
+            Self::ForgetEvents { chains, age, limit } => upkeep::forget_events(connection, chains, *age, *limit),
             #[cfg(test)]
-            Self::Panic => panic!("a mistake of ours"),
+            Self::Meanwhile(happens) => {
+                happens(connection);
+                Ok(0)
+            }
         }
     }
-}
 
-impl Change {
     /// Whether it writes so many pages that SQLite would take the log back into the file within its `COMMIT`.
     pub(crate) fn is_large(&self) -> bool {
         match self {
-            Self::Commit(batch) => match batch.vault() {
-                Some(VaultWrite::Edit { put, delete }) => put.len().max(delete.len()) > MANY,
-                Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. }) => true,
-                None => false,
+            Self::Commit(batch) => match batch.write() {
+                Some(Write { erase: true, .. }) => true,
+                Some(Write { vault: Some(VaultWrite::Edit { put, delete }), .. }) => put.len().max(delete.len()) > MANY,
+                Some(Write { vault: Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. }), .. }) => true,
+                Some(Write { vault: None, .. }) | None => false,
             },
             Self::Stage { rows, .. } => rows.len() > MANY,
-            Self::Unstage { .. } => true,
-            Self::Sweep { .. } | Self::ForgetEvents { .. } => false,
+            Self::Unstage { .. } | Self::Sweep { .. } => true,
+            Self::MoveHorizon { .. } | Self::ForgetEvents { .. } => false,
             #[cfg(test)]
-            Self::Panic => false,
+            Self::Meanwhile(_) => false,
         }
     }
-}
-
-fn sweep(connection: &Connection, before: UnixSeconds, limit: u32) -> Result<u64, ApplyError> {
-    let before = number(before.get());
-    let records = connection
-        .prepare_cached(
-            "DELETE FROM keywright_records WHERE (partition, slot) IN
-             (SELECT partition, slot FROM keywright_records WHERE purge_after < ?1 ORDER BY purge_after LIMIT ?2)",
-        )?
-        .execute(params![before, limit])?;
-    let left = u64::from(limit).saturating_sub(count(records));
-    let stages = connection
-        .prepare_cached(
-            "SELECT partition, stage FROM keywright_stages WHERE purge_after < ?1 ORDER BY purge_after LIMIT ?2",
-        )?
-        .query_map(params![before, number(left)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<Vec<(String, [u8; 16])>, _>>()?;
-    for (partition, stage) in &stages {
-        vault::drop_stage(connection, partition, stage)?;
-    }
-    Ok(count(records).saturating_add(count(stages.len())))
-}
-
-fn count(rows: usize) -> u64 {
-    u64::try_from(rows).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::{Fault, FaultKind, OpenError};
-use crate::schema;
+use crate::{read, schema};
 
 /// How many prepared statements a connection keeps: more than this crate has.
 const STATEMENTS: usize = 64;
@@ -36,10 +36,6 @@ pub(crate) const READ_WRITE: OpenFlags =
 pub(crate) fn writer(path: &Path, flags: OpenFlags, settings: &Settings) -> Result<Connection, OpenError> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(settings.busy_timeout)?;
-    // SQLite opens a write-protected file for reading without a word.
-    if connection.is_readonly("main")? {
-        return Err(Fault::new(FaultKind::ReadOnly).into());
-    }
     // First whose file it is: the next line already changes it.
     schema::version(&connection, settings.adopt)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -48,7 +44,20 @@ pub(crate) fn writer(path: &Path, flags: OpenFlags, settings: &Settings) -> Resu
     }
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     set_up_writer(&mut connection, settings)?;
+    refuse_read_only(&connection)?;
+    // What a killed process left in the log is visible from now on, so it must be durable too: a checkpoint synchronises
+    // the log before anything else.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     Ok(connection)
+}
+
+/// SQLite opens a write-protected file for reading without a word, and says so at the first write. This one writes nothing.
+fn refuse_read_only(connection: &Connection) -> Result<(), Fault> {
+    match read::run(connection, schema::LOCK).map_err(Fault::from) {
+        // Another program writes just now, so it can be written.
+        Err(fault) if fault.kind() != FaultKind::Locked => Err(fault),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// One more connection, for a thread that only reads.

@@ -28,6 +28,13 @@ pub enum FaultKind {
     UnknownForm,
     /// A vault write or a stage names one cipher twice: a mistake of the caller.
     DuplicateCipher,
+    /// An event's number is taken: the log of events was altered, or a root was put back.
+    EventNumberTaken,
+    /// The file, its log or the log's index was deleted or replaced while the store was open. The store does nothing more:
+    /// what it wrote would be lost. Find out what happened to the file, then start again.
+    FileReplaced,
+    /// A host's transaction is on another file than a store's, or on one of another version.
+    OtherFile,
     /// The thread that was to answer is gone.
     Stopped,
     /// Anything else that SQLite reports.
@@ -46,6 +53,9 @@ impl FaultKind {
             Self::Disk => "the disk failed",
             Self::UnknownForm => "the database holds a row of an unknown form",
             Self::DuplicateCipher => "a vault write names one cipher twice",
+            Self::EventNumberTaken => "the number of an event is taken",
+            Self::FileReplaced => "the database file was deleted or replaced while it was open",
+            Self::OtherFile => "the transaction is on another database, or on one of another version",
             Self::Stopped => "the store's thread is gone",
             Self::Other => "SQLite reported an error",
         }
@@ -154,6 +164,15 @@ pub enum OpenError {
     Foreign {
         /// The file's `application_id`; 0 where none is set.
         application_id: i32,
+    },
+    /// The file is from before the first release. There is no way to bring it forward: begin with a new file.
+    #[error("the database is from before the first release and cannot be brought forward; begin with a new file")]
+    BeforeRelease,
+    /// The host's database that was to be adopted has another text encoding than UTF-8.
+    #[error("the database has the text encoding {encoding}; only UTF-8 can be adopted")]
+    Encoding {
+        /// The file's encoding.
+        encoding: String,
     },
     /// The file's place cannot have a write-ahead log: a network file system, as a rule.
     #[error("the file's place does not support a write-ahead log (the journal mode stays `{mode}`)")]

@@ -8,21 +8,20 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("accounts.db");
 //! use std::sync::Arc;
-//! use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
+//! use keywright_core::{AccountId, Keyring, SystemEntropy};
 //! use keywright_sqlite::SqliteStore;
-//! use keywright_store::{Driver, Partition, RecordStore, Slot};
+//! use keywright_store::{Driver, Partition};
 //!
 //! let store = Arc::new(SqliteStore::open(&path)?);
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-//! let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+//! let driver = Driver::builder(store, keyring).build()?;
 //! let account = Partition::account(&AccountId::new("user-1")?);
 //! # futures_lite::future::block_on(async {
-//! driver.transact(&account, &[], |draft| draft.create_account()).await?;
-//! assert!(store.load(&account, &[Slot::Root]).await?.iter().all(Option::is_some));
-//! assert_eq!(store.events(&account, None, 10).await?.len(), 1);
+//! driver.ensure_account(&account).await?;
+//! assert_eq!(driver.recent_events(&account, 10).await?.len(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
-//! # drop((driver, store));
+//! # drop(driver);
 //! # Ok(())
 //! # }
 //! ```
@@ -58,18 +57,23 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod backup;
 mod change;
 mod connect;
 mod fault;
 mod inbox;
+mod port;
 mod read;
 mod schema;
 mod store;
+mod upkeep;
 mod vault;
+mod watch;
 mod within;
 mod writer;
 
+pub use backup::BackupError;
 pub use fault::{Fault, FaultKind, OpenError};
 pub use rusqlite;
 pub use store::{Builder, SqliteStore};
-pub use within::{Spent, WithinContext, WithinError, apply_within, within};
+pub use within::SqliteTransaction;

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use keywright_core::{SecurityEvent, UnixSeconds};
-use keywright_store::{CipherId, EventId, Manifest, Mark, Partition, Revision, Row, Scanned, Slot, StageId, Stored};
+use keywright_core::{EventChain, UnixSeconds};
+use keywright_store::{
+    CipherId, ClientNonce, EventNumber, Manifest, Mark, Newest, Partition, Revision, Row, RowMarks, Rows, SlotName,
+    Snapshot, StageId, Stored, StoredEvent, StoredEvents, VaultRows,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::apply::number;
+use crate::apply::at_most;
 use crate::fault::{Fault, FaultKind};
 
 /// Runs `question` in one deferred read transaction, which is one snapshot.
@@ -15,72 +18,137 @@ pub(crate) fn snapshot<T>(
     connection: &Connection,
     question: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let transaction = connection.unchecked_transaction()?;
-    let answer = question(&transaction)?;
-    transaction.finish()?;
+    // A question that panicked has left its own open.
+    if !connection.is_autocommit() {
+        run(connection, "ROLLBACK")?;
+    }
+    run(connection, "BEGIN")?;
+    let answer = question(connection);
+    let ended = run(connection, "COMMIT");
+    let answer = answer?;
+    ended?;
     Ok(answer)
 }
 
-pub(crate) fn load(
-    connection: &Connection,
-    partition: &Partition,
-    slots: &[Slot],
-) -> Result<Vec<Option<Stored>>, Fault> {
-    let mut select =
-        connection.prepare_cached("SELECT revision, body FROM keywright_records WHERE partition = ?1 AND slot = ?2")?;
-    slots
-        .iter()
-        .map(|slot| {
-            let found = select.query_row(params![partition.key(), slot.to_text()], |row| stored(row, 0)).optional();
-            found.map_err(Fault::from)
+/// Runs a statement that has neither parameters nor rows, prepared once.
+pub(crate) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+pub(crate) fn load(connection: &Connection, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, Fault> {
+    let root = connection
+        .prepare_cached("SELECT revision, body FROM keywright_roots WHERE partition = ?1")?
+        .query_row([partition.key()], |row| {
+            Ok(Stored { revision: Revision::from_bytes(row.get(0)?), body: bytes(row, 1)? })
         })
-        .collect()
+        .optional()?;
+    let mut select =
+        connection.prepare_cached("SELECT body FROM keywright_records WHERE partition = ?1 AND slot = ?2")?;
+    let mut record = |slot: &SlotName| -> Result<Option<Bytes>, Fault> {
+        Ok(select.query_row(params![partition.key(), slot.to_text()], |row| bytes(row, 0)).optional()?)
+    };
+    let records = slots.iter().map(&mut record).collect::<Result<_, _>>()?;
+    let newest = newest(connection, partition)?;
+    let rows_without_root = root.is_none() && has_rows(connection, partition)?;
+    Ok(Snapshot { root, records, newest, rows_without_root })
+}
+
+/// The newest number of each chain: the last entries of the primary key.
+fn newest(connection: &Connection, partition: &Partition) -> Result<Newest, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT MAX(number) FROM keywright_events WHERE partition = ?1 AND chain = ?2")?;
+    let mut of = |chain: EventChain| -> Result<EventNumber, Fault> {
+        let newest: Option<i64> = select.query_row(params![partition.key(), chain.number()], |row| row.get(0))?;
+        newest.map_or(Ok(0), unsigned)
+    };
+    Ok(Newest { changes: of(EventChain::Changes)?, denials: of(EventChain::Denials)? })
+}
+
+/// Whether a partition has any row but a root.
+fn has_rows(connection: &Connection, partition: &Partition) -> Result<bool, Fault> {
+    let found = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM keywright_records WHERE partition = ?1)
+                 OR EXISTS (SELECT 1 FROM keywright_events WHERE partition = ?1)
+                 OR EXISTS (SELECT 1 FROM keywright_ciphers WHERE partition = ?1)
+                 OR EXISTS (SELECT 1 FROM keywright_stages WHERE partition = ?1)
+                 OR EXISTS (SELECT 1 FROM keywright_staged WHERE partition = ?1)",
+        )?
+        .query_row([partition.key()], |row| row.get(0))?;
+    Ok(found)
+}
+
+/// The root's revision.
+fn revision(connection: &Connection, partition: &Partition) -> Result<Option<Revision>, Fault> {
+    let found = connection
+        .prepare_cached("SELECT revision FROM keywright_roots WHERE partition = ?1")?
+        .query_row([partition.key()], |row| row.get(0).map(Revision::from_bytes))
+        .optional()?;
+    Ok(found)
 }
 
 pub(crate) fn events(
     connection: &Connection,
     partition: &Partition,
-    before: Option<EventId>,
+    chain: EventChain,
+    before: Option<EventNumber>,
     limit: u32,
-) -> Result<Vec<(EventId, SecurityEvent)>, Fault> {
-    let before = before.map_or(i64::MAX, |EventId(id)| number(id));
+) -> Result<StoredEvents, Fault> {
+    let root = revision(connection, partition)?;
     let mut select = connection.prepare_cached(
-        "SELECT id, event FROM keywright_events WHERE partition = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3",
+        "SELECT number, at, json, prev FROM keywright_events
+         WHERE partition = ?1 AND chain = ?2 AND number < ?3 ORDER BY number DESC LIMIT ?4",
     )?;
-    let mut rows = select.query(params![partition.key(), before, limit])?;
+    let before = before.map_or(i64::MAX, at_most);
+    let mut rows = select.query(params![partition.key(), chain.number(), before, limit])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
-        let id = u64::try_from(row.get::<_, i64>(0)?).map_err(|_| unknown_form())?;
-        let text = row.get_ref(1)?.as_str().map_err(|_| unknown_form())?;
-        events.push((EventId(id), serde_json::from_str(text).map_err(|_| unknown_form())?));
+        events.push(StoredEvent {
+            chain,
+            number: unsigned(row.get(0)?)?,
+            at: moment(row.get(1)?)?,
+            json: Bytes::copy_from_slice(row.get_ref(2)?.as_bytes().map_err(|_| unknown_form())?),
+            prev: row.get(3)?,
+        });
     }
-    Ok(events)
+    Ok(StoredEvents { root, events })
 }
 
 pub(crate) fn manifest(connection: &Connection, account: &Partition) -> Result<Manifest, Fault> {
-    let head = load(connection, account, &[Slot::VaultHead])?.into_iter().flatten().next();
-    let mut select =
-        connection.prepare_cached("SELECT id, mark FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
-    let entries = select.query_map([account.key()], |row| Ok((CipherId(row.get(0)?), Mark(row.get(1)?))))?;
-    Ok(Manifest { head, entries: entries.collect::<Result<_, _>>()? })
+    Ok(Manifest { root: revision(connection, account)?, rows: marks(connection, account)? })
 }
 
-pub(crate) fn all_rows(connection: &Connection, account: &Partition) -> Result<Vec<Row>, Fault> {
-    let mut select = connection
-        .prepare_cached("SELECT id, mark, body, meta FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
-    let rows = select.query_map([account.key()], cipher)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+fn marks(connection: &Connection, account: &Partition) -> Result<Vec<RowMarks>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, note_mark, nonce FROM keywright_ciphers WHERE partition = ?1 ORDER BY id",
+    )?;
+    Ok(select.query_map([account.key()], row_marks)?.collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn rows(connection: &Connection, account: &Partition, ids: &[CipherId]) -> Result<Vec<Row>, Fault> {
-    let mut select = connection
-        .prepare_cached("SELECT id, mark, body, meta FROM keywright_ciphers WHERE partition = ?1 AND id = ?2")?;
+pub(crate) fn all_rows(connection: &Connection, account: &Partition) -> Result<VaultRows, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, note_mark, nonce, note, text FROM keywright_ciphers WHERE partition = ?1 ORDER BY id",
+    )?;
+    let rows = select.query_map([account.key()], cipher)?.collect::<Result<_, _>>()?;
+    Ok(VaultRows { root: revision(connection, account)?, rows, marks: None })
+}
+
+pub(crate) fn rows(
+    connection: &Connection,
+    account: &Partition,
+    ids: &[CipherId],
+    with_marks: bool,
+) -> Result<VaultRows, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, note_mark, nonce, note, text FROM keywright_ciphers WHERE partition = ?1 AND id = ?2",
+    )?;
     let ids: BTreeSet<&CipherId> = ids.iter().collect();
-    let mut found = Vec::new();
+    let mut rows = Rows::new();
     for id in ids {
-        found.extend(select.query_row(params![account.key(), id.0], cipher).optional()?);
+        rows.extend(select.query_row(params![account.key(), id.0], cipher).optional()?);
     }
-    Ok(found)
+    let marks = if with_marks { Some(marks(connection, account)?) } else { None };
+    Ok(VaultRows { root: revision(connection, account)?, rows, marks })
 }
 
 pub(crate) fn staged(
@@ -89,56 +157,42 @@ pub(crate) fn staged(
     stage: StageId,
 ) -> Result<Vec<(CipherId, Mark)>, Fault> {
     let mut select = connection
-        .prepare_cached("SELECT id, mark FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
+        .prepare_cached("SELECT id, text_mark FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
     let entries = select
         .query_map(params![account.key(), stage.0], |row| Ok((CipherId(row.get(0)?), Mark(row.get(1)?))))?
         .collect::<Result<_, _>>()?;
     Ok(entries)
 }
 
-pub(crate) fn scan(
-    connection: &Connection,
-    after: Option<&(Partition, Slot)>,
-    limit: u32,
-) -> Result<Vec<Scanned>, Fault> {
-    let mut select = connection.prepare_cached(
-        "SELECT partition, slot, revision, body, purge_after FROM keywright_records
-         WHERE (partition, slot) > (?1, ?2) ORDER BY partition, slot LIMIT ?3",
-    )?;
-    // No partition and no slot is the empty text.
-    let (partition, slot) =
-        after.map_or_else(Default::default, |(partition, slot)| (partition.key().to_owned(), slot.to_text()));
-    let mut rows = select.query(params![partition, slot, limit])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let partition = row.get_ref(0)?.as_str().map_err(|_| unknown_form())?;
-        let slot = row.get_ref(1)?.as_str().map_err(|_| unknown_form())?;
-        found.push(Scanned {
-            partition: Partition::parse(partition).map_err(|_| unknown_form())?,
-            slot: Slot::parse(slot).map_err(|_| unknown_form())?,
-            stored: stored(row, 2)?,
-            purge_after: row.get::<_, Option<i64>>(4)?.map(moment).transpose()?,
-        });
-    }
-    Ok(found)
-}
-
-fn moment(seconds: i64) -> Result<UnixSeconds, Fault> {
-    u64::try_from(seconds).ok().and_then(|seconds| UnixSeconds::new(seconds).ok()).ok_or(unknown_form())
-}
-
-/// The revision and the body, from column `at` on. A wrong type or length is an error of its own kind.
-fn stored(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Stored> {
-    let revision = Revision::from_bytes(row.get(at)?);
-    Ok(Stored { revision, body: body(row, at.saturating_add(1))? })
+fn row_marks(row: &rusqlite::Row<'_>) -> rusqlite::Result<RowMarks> {
+    Ok(RowMarks {
+        id: CipherId(row.get(0)?),
+        text: Mark(row.get(1)?),
+        note: Mark(row.get(2)?),
+        nonce: ClientNonce(row.get(3)?),
+    })
 }
 
 fn cipher(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { id: CipherId(row.get(0)?), mark: Mark(row.get(1)?), body: body(row, 2)?, meta: body(row, 3)? })
+    Ok(Row { marks: row_marks(row)?, note: bytes(row, 4)?, text: bytes(row, 5)? })
 }
 
-fn body(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
+fn bytes(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
     row.get::<_, Vec<u8>>(at).map(Bytes::from)
+}
+
+/// A stored moment.
+pub(crate) fn moment(seconds: i64) -> Result<UnixSeconds, Fault> {
+    unsigned(seconds).and_then(|seconds| UnixSeconds::new(seconds).map_err(|_| unknown_form()))
+}
+
+/// A stored partition.
+pub(crate) fn partition(key: &str) -> Result<Partition, Fault> {
+    Partition::parse(key).map_err(|_| unknown_form())
+}
+
+fn unsigned(number: i64) -> Result<u64, Fault> {
+    u64::try_from(number).map_err(|_| unknown_form())
 }
 
 const fn unknown_form() -> Fault {

@@ -7,19 +7,32 @@ use rusqlite::Connection;
 
 use crate::fault::{Fault, OpenError};
 
-/// Marks the file as ours (`PRAGMA application_id`): "KWrt". Chosen here; no registry lists it.
-pub(crate) const APPLICATION_ID: i32 = 0x4b57_7274;
+/// Marks the file as ours (`PRAGMA application_id`): "KWst". Chosen here; no registry lists it.
+pub(crate) const APPLICATION_ID: i32 = 0x4b57_7374;
+
+/// The mark of the files that came before the first release. They cannot be brought forward, and are refused as they are.
+const BEFORE_RELEASE: i32 = 0x4b57_7274;
 
 /// The step from each version to the next. Never edited once released, only added to.
 const MIGRATIONS: &[&str] = &[V1];
 
-/// Every primary key begins with the partition; only the log of events is ordered by its own number, which SQLite never
-/// gives twice, and found through an index that begins with the partition.
+/// Every primary key begins with the partition. Roots have a rowid: they are larger than what an index keeps in its own
+/// page, and each commit would write an overflow page too.
 const V1: &str = "
+CREATE TABLE keywright_roots (
+    partition TEXT NOT NULL,
+    revision BLOB NOT NULL,
+    body BLOB NOT NULL,
+    purge_after INTEGER,
+    due_at INTEGER,
+    PRIMARY KEY (partition)
+);
+CREATE INDEX keywright_roots_purge ON keywright_roots (purge_after) WHERE purge_after IS NOT NULL;
+CREATE INDEX keywright_roots_due ON keywright_roots (due_at, partition) WHERE due_at IS NOT NULL;
+
 CREATE TABLE keywright_records (
     partition TEXT NOT NULL,
     slot TEXT NOT NULL,
-    revision BLOB NOT NULL,
     body BLOB NOT NULL,
     purge_after INTEGER,
     PRIMARY KEY (partition, slot)
@@ -29,11 +42,13 @@ CREATE INDEX keywright_records_purge ON keywright_records (purge_after) WHERE pu
 CREATE TABLE keywright_ciphers (
     partition TEXT NOT NULL,
     id BLOB NOT NULL,
-    mark BLOB NOT NULL,
-    meta BLOB NOT NULL,
-    body BLOB NOT NULL,
+    text_mark BLOB NOT NULL,
+    note_mark BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    note BLOB NOT NULL,
+    text BLOB NOT NULL,
     PRIMARY KEY (partition, id)
-) WITHOUT ROWID;
+);
 
 CREATE TABLE keywright_stages (
     partition TEXT NOT NULL,
@@ -47,20 +62,42 @@ CREATE TABLE keywright_staged (
     partition TEXT NOT NULL,
     stage BLOB NOT NULL,
     id BLOB NOT NULL,
-    mark BLOB NOT NULL,
-    body BLOB NOT NULL,
+    text_mark BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    text BLOB NOT NULL,
     PRIMARY KEY (partition, stage, id)
 ) WITHOUT ROWID;
 
 CREATE TABLE keywright_events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
     partition TEXT NOT NULL,
+    chain INTEGER NOT NULL,
+    number INTEGER NOT NULL,
     at INTEGER NOT NULL,
-    event TEXT NOT NULL
-);
-CREATE INDEX keywright_events_partition ON keywright_events (partition, id);
+    json TEXT NOT NULL,
+    prev BLOB NOT NULL,
+    PRIMARY KEY (partition, chain, number)
+) WITHOUT ROWID;
 CREATE INDEX keywright_events_at ON keywright_events (at);
+
+CREATE TABLE keywright_meta (
+    name TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
 ";
+
+/// Takes the write lock and changes nothing.
+pub(crate) const LOCK: &str = "UPDATE keywright_meta SET value = value WHERE 0";
+
+/// The tables that have rows of partitions.
+pub(crate) const PARTITIONED: [&str; 6] = [
+    "keywright_roots",
+    "keywright_records",
+    "keywright_ciphers",
+    "keywright_stages",
+    "keywright_staged",
+    "keywright_events",
+];
 
 /// The newest version this program knows.
 pub(crate) fn known_version() -> i32 {
@@ -70,7 +107,7 @@ pub(crate) fn known_version() -> i32 {
 /// The file's version; 0 for one that has no tables of ours yet. Reads only.
 ///
 /// # Errors
-/// [`OpenError::Foreign`], [`OpenError::Newer`], or the fault.
+/// [`OpenError::Foreign`], [`OpenError::BeforeRelease`], [`OpenError::Newer`], [`OpenError::Encoding`], or the fault.
 pub(crate) fn version(connection: &Connection, adopt: bool) -> Result<i32, OpenError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application_id, found) = (pragma("application_id")?, pragma("user_version")?);
@@ -78,12 +115,16 @@ pub(crate) fn version(connection: &Connection, adopt: bool) -> Result<i32, OpenE
         let known = known_version();
         return if found > known { Err(OpenError::Newer { found, known }) } else { Ok(found.max(0)) };
     }
-    let empty = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
-    if application_id == 0 && found == 0 && (empty || adopt) {
-        Ok(0)
-    } else {
-        Err(OpenError::Foreign { application_id })
+    if application_id == BEFORE_RELEASE {
+        return Err(OpenError::BeforeRelease);
     }
+    let empty = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+    if application_id != 0 || found != 0 || !(empty || adopt) {
+        return Err(OpenError::Foreign { application_id });
+    }
+    // In another encoding the order of keys would be that of other bytes.
+    let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
+    if encoding == "UTF-8" { Ok(0) } else { Err(OpenError::Encoding { encoding }) }
 }
 
 /// Brings the file to the newest version, in one transaction.

@@ -7,11 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use keywright_core::{SecurityEvent, UnixSeconds};
-use keywright_store::{
-    Batch, BoxFuture, CipherId, CommitError, EventId, LoadError, Manifest, Mark, Partition, RecordStore, Row, Rows,
-    Scanned, Slot, StageId, Stored, Upkeep, VaultStore, Which,
-};
+use keywright_store::CommitError;
 use rusqlite::Connection;
 
 use crate::change::Change;
@@ -19,6 +15,7 @@ use crate::connect::{self, Settings};
 use crate::fault::{Fault, FaultKind, OpenError};
 use crate::inbox::{Inbox, Jobs};
 use crate::read;
+use crate::watch::{self, Watch};
 use crate::writer::{self, Job};
 
 /// A question to a reader thread. It answers by itself.
@@ -34,6 +31,8 @@ pub struct SqliteStore {
     readers: Inbox<Question>,
     writer: Inbox<Job>,
     path: Option<PathBuf>,
+    watch: Option<Arc<Watch>>,
+    settings: Settings,
 }
 
 impl SqliteStore {
@@ -65,7 +64,25 @@ impl SqliteStore {
         self.path.as_deref()
     }
 
-    async fn change(&self, change: Change) -> Result<u64, CommitError> {
+    /// Whether the file, its log and the log's index are still those that were opened: what a health check asks. Always so
+    /// in memory. Every commit and every load asks it too.
+    ///
+    /// # Errors
+    /// [`FaultKind::FileReplaced`] once one of them was deleted or replaced, from then on for ever; [`FaultKind::Disk`] if
+    /// the system cannot tell.
+    pub fn check_files(&self) -> Result<(), Fault> {
+        self.watch.as_deref().map_or(Ok(()), Watch::check)
+    }
+
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) const fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
+    }
+
+    pub(crate) async fn change(&self, change: Change) -> Result<u64, CommitError> {
         let (reply, verdict) = oneshot::channel();
         if self.writer.put(Job { change, reply }).await.is_err() {
             return Err(Fault::new(FaultKind::Stopped).into_rejected());
@@ -74,20 +91,24 @@ impl SqliteStore {
         verdict.await.unwrap_or_else(|_| Err(CommitError::Unknown(Fault::new(FaultKind::Stopped).into())))
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, LoadError> {
+    ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
+        let watch = self.watch.clone();
         let question: Question = Box::new(move |connection| {
             // Who gave up while waiting costs no read.
             if !reply.is_canceled() {
-                let _ = reply.send(read::snapshot(connection, question));
+                let answer = read::snapshot(connection, question);
+                // Looked at behind the read: then what was read is the file's, and not that of one that is gone.
+                let in_place = watch.as_deref().map_or(Ok(()), Watch::check);
+                let _ = reply.send(in_place.and(answer));
             }
         });
         let stopped = || Fault::new(FaultKind::Stopped);
-        self.readers.put(question).await.map_err(|_| stopped().into_load_error())?;
-        answer.await.unwrap_or_else(|_| Err(stopped())).map_err(Fault::into_load_error)
+        self.readers.put(question).await.map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
 
@@ -154,27 +175,31 @@ impl Builder {
         self
     }
 
-    /// Opens the store: checks whose the file is, brings it to the newest version, starts the threads.
+    /// Opens the store: checks whose the file is, brings it to the newest version, starts the threads. A file that is made
+    /// is its owner's alone (mode 0600).
     ///
     /// # Errors
     /// [`OpenError`]; the file is as it was.
     pub fn open(self) -> Result<SqliteStore, OpenError> {
-        let (writing, reading) = match &self.path {
+        let (writing, reading, watch) = match &self.path {
             Some(path) => {
+                let before = watch::prepare(path);
                 let writing = connect::writer(path, connect::READ_WRITE, &self.settings)?;
                 let reader = |_| connect::reader(path, &self.settings).map(|reader| Arc::new(Mutex::new(reader)));
-                (Arc::new(Mutex::new(writing)), (0..self.readers).map(reader).collect::<Result<Vec<_>, _>>()?)
+                let reading = (0..self.readers).map(reader).collect::<Result<Vec<_>, _>>()?;
+                let watch = Arc::new(Watch::start(path, &before)?);
+                (Arc::new(Mutex::new(writing)), reading, Some(watch))
             }
             None => {
                 let only = Arc::new(Mutex::new(connect::memory(&self.settings)?));
-                (Arc::clone(&only), vec![only])
+                (Arc::clone(&only), vec![only], None)
             }
         };
-        let writer = writer::worker(writing, self.group);
+        let writer = writer::worker(writing, watch.clone(), self.group);
         let writer = Inbox::start("keywright-writer", self.inbox, vec![writer]).map_err(OpenError::Thread)?;
         let readers = reading.into_iter().map(reader).collect();
         let readers = Inbox::start("keywright-reader", self.inbox, readers).map_err(OpenError::Thread)?;
-        Ok(SqliteStore { readers, writer, path: self.path })
+        Ok(SqliteStore { readers, writer, path: self.path, watch, settings: self.settings })
     }
 }
 
@@ -185,88 +210,5 @@ fn reader(connection: Arc<Mutex<Connection>>) -> impl FnOnce(Jobs<Question>) + S
             // A mistake of ours costs one answer, not the thread: the reply is dropped, which is an error there.
             let _ = catch_unwind(AssertUnwindSafe(|| question(&connection)));
         }
-    }
-}
-
-impl RecordStore for SqliteStore {
-    fn load<'a>(
-        &'a self,
-        partition: &'a Partition,
-        slots: &'a [Slot],
-    ) -> BoxFuture<'a, Result<Vec<Option<Stored>>, LoadError>> {
-        let (partition, slots) = (partition.clone(), slots.to_vec());
-        Box::pin(self.ask(move |connection| read::load(connection, &partition, &slots)))
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move { self.change(Change::Commit(batch)).await.map(|_| ()) })
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        before: Option<EventId>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<(EventId, SecurityEvent)>, LoadError>> {
-        let partition = partition.clone();
-        Box::pin(self.ask(move |connection| read::events(connection, &partition, before, limit)))
-    }
-}
-
-impl VaultStore for SqliteStore {
-    fn manifest<'a>(&'a self, account: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
-        let account = account.clone();
-        Box::pin(self.ask(move |connection| read::manifest(connection, &account)))
-    }
-
-    fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<Vec<Row>, LoadError>> {
-        let account = account.clone();
-        let ids = match which {
-            Which::All => None,
-            Which::Ids(ids) => Some(ids.to_vec()),
-        };
-        Box::pin(self.ask(move |connection| match ids {
-            None => read::all_rows(connection, &account),
-            Some(ids) => read::rows(connection, &account, &ids),
-        }))
-    }
-
-    fn stage<'a>(
-        &'a self,
-        account: &'a Partition,
-        stage: StageId,
-        rows: Rows,
-        purge_after: UnixSeconds,
-    ) -> BoxFuture<'a, Result<(), CommitError>> {
-        let change = Change::Stage { account: account.clone(), stage, rows, purge_after };
-        Box::pin(async move { self.change(change).await.map(|_| ()) })
-    }
-
-    fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
-        let change = Change::Unstage { account: account.clone(), stage };
-        Box::pin(async move { self.change(change).await.map(|_| ()) })
-    }
-
-    fn staged<'a>(
-        &'a self,
-        account: &'a Partition,
-        stage: StageId,
-    ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
-        let account = account.clone();
-        Box::pin(self.ask(move |connection| read::staged(connection, &account, stage)))
-    }
-}
-
-impl Upkeep for SqliteStore {
-    fn sweep(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        Box::pin(self.change(Change::Sweep { before, limit }))
-    }
-
-    fn forget_events(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        Box::pin(self.change(Change::ForgetEvents { before, limit }))
-    }
-
-    fn scan(&self, after: Option<(Partition, Slot)>, limit: u32) -> BoxFuture<'_, Result<Vec<Scanned>, LoadError>> {
-        Box::pin(self.ask(move |connection| read::scan(connection, after.as_ref(), limit)))
     }
 }

@@ -1,10 +1,10 @@
 //! The vault part of a batch: edits, swaps, promotions; and staging.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{CipherId, Partition, Row, Rows, StageId, VaultWrite};
+use keywright_store::{CipherId, Mark, Partition, Row, Rows, StageId, VaultWrite};
 use rusqlite::{Connection, Statement, params};
 
-use crate::apply::{ApplyError, expect_rows, number};
+use crate::apply::{ApplyError, at_most, expect_rows};
 use crate::fault::{Fault, FaultKind};
 
 /// A vault write whose conditions hold.
@@ -24,16 +24,18 @@ pub(crate) fn plan<'a>(
         VaultWrite::Edit { put, delete } => Ok(Plan::Edit { put: sorted(put)?, delete }),
         VaultWrite::Swap { rows } => {
             let rows = sorted(rows)?;
-            if owns(connection, partition, rows.iter().map(|row| &row.id.0))? {
+            if owns(connection, partition, rows.iter().map(|row| row.marks.id))? {
                 Ok(Plan::Swap { rows })
             } else {
                 Err(ApplyError::Conflict)
             }
         }
-        VaultWrite::Promote { stage } => {
-            let staged = staged(connection, partition, *stage)?;
-            if owns(connection, partition, staged.iter())? {
-                Ok(Plan::Promote { stage: *stage, rows: staged.len() })
+        VaultWrite::Promote { stage, rows } => {
+            // What was checked, and nothing that came to the stage since.
+            if stages(connection, partition, *stage, rows)?
+                && owns(connection, partition, rows.iter().map(|(id, _)| *id))?
+            {
+                Ok(Plan::Promote { stage: *stage, rows: rows.len() })
             } else {
                 Err(ApplyError::Conflict)
             }
@@ -50,42 +52,52 @@ impl Plan<'_> {
                 let mut update = connection.prepare_cached(REPLACE)?;
                 // Bound once: the bindings stay from row to row.
                 update.raw_bind_parameter(1, partition.key())?;
-                for row in rows {
-                    replace(&mut update, &row.id.0, &row.mark.0, &row.body)?;
+                for Row { marks, text, .. } in rows {
+                    replace(&mut update, &marks.id.0, &marks.text.0, &marks.nonce.0, text)?;
                 }
                 Ok(())
             }
             Self::Promote { stage, rows } => {
-                // Row by row. One `UPDATE … FROM` would first gather all rows, outside of the page cache.
-                let mut changed = 0_usize;
-                {
-                    let mut update = connection.prepare_cached(REPLACE)?;
-                    update.raw_bind_parameter(1, partition.key())?;
-                    let mut select = connection.prepare_cached(
-                        "SELECT id, mark, body FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id",
-                    )?;
-                    let mut staged = select.query(params![partition.key(), stage.0])?;
-                    while let Some(row) = staged.next()? {
-                        let column = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob()?);
-                        replace(&mut update, column(0)?, column(1)?, column(2)?)?;
-                        changed = changed.saturating_add(1);
-                    }
-                }
-                expect_rows(changed, *rows)?;
+                promote(connection, partition, *stage, *rows)?;
                 drop_stage(connection, partition.key(), &stage.0)
             }
         }
     }
 }
 
-/// Replaces the mark and the body of one row; its note stays.
-const REPLACE: &str = "UPDATE keywright_ciphers SET mark = ?3, body = ?4 WHERE partition = ?1 AND id = ?2";
+/// Row by row. One `UPDATE … FROM` would first gather all rows, outside of the page cache.
+fn promote(connection: &Connection, partition: &Partition, stage: StageId, rows: usize) -> Result<(), ApplyError> {
+    let mut update = connection.prepare_cached(REPLACE)?;
+    update.raw_bind_parameter(1, partition.key())?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, nonce, text FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id",
+    )?;
+    let mut staged = select.query(params![partition.key(), stage.0])?;
+    let mut changed = 0_usize;
+    while let Some(row) = staged.next()? {
+        let column = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob()?);
+        replace(&mut update, column(0)?, column(1)?, column(2)?, column(3)?)?;
+        changed = changed.saturating_add(1);
+    }
+    expect_rows(changed, rows)
+}
+
+/// Replaces the text of one row with its mark and nonce; its note stays.
+const REPLACE: &str =
+    "UPDATE keywright_ciphers SET text_mark = ?3, nonce = ?4, text = ?5 WHERE partition = ?1 AND id = ?2";
 
 /// Runs [`REPLACE`] with its partition bound already. Exactly one row, or the transaction falls.
-fn replace(update: &mut Statement<'_>, id: &[u8], mark: &[u8], body: &[u8]) -> Result<(), ApplyError> {
+fn replace(
+    update: &mut Statement<'_>,
+    id: &[u8],
+    text_mark: &[u8],
+    nonce: &[u8],
+    text: &[u8],
+) -> Result<(), ApplyError> {
     update.raw_bind_parameter(2, id)?;
-    update.raw_bind_parameter(3, mark)?;
-    update.raw_bind_parameter(4, body)?;
+    update.raw_bind_parameter(3, text_mark)?;
+    update.raw_bind_parameter(4, nonce)?;
+    update.raw_bind_parameter(5, text)?;
     expect_rows(update.raw_execute()?, 1)
 }
 
@@ -96,23 +108,26 @@ fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[
         gone.execute(params![partition.key(), id.0])?;
     }
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO keywright_ciphers (partition, id, mark, meta, body) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (partition, id) DO UPDATE SET mark = excluded.mark, meta = excluded.meta, body = excluded.body",
+        "INSERT INTO keywright_ciphers (partition, id, text_mark, note_mark, nonce, note, text)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (partition, id) DO UPDATE SET text_mark = excluded.text_mark, note_mark = excluded.note_mark,
+             nonce = excluded.nonce, note = excluded.note, text = excluded.text",
     )?;
-    for row in put {
-        upsert.execute(params![partition.key(), row.id.0, row.mark.0, &row.meta[..], &row.body[..]])?;
+    for Row { marks, text, note } in put {
+        let (id, text_mark, note_mark, nonce) = (marks.id.0, marks.text.0, marks.note.0, marks.nonce.0);
+        upsert.execute(params![partition.key(), id, text_mark, note_mark, nonce, &note[..], &text[..]])?;
     }
     Ok(())
 }
 
 /// Drops what an erase drops: all ciphers and stages. No batch swaps or promotes what it erases.
-pub(crate) fn erase(connection: &Connection, partition: &Partition) -> Result<(), ApplyError> {
+pub(crate) fn erase(connection: &Connection, partition: &str) -> Result<(), ApplyError> {
     for table in [
         "DELETE FROM keywright_ciphers WHERE partition = ?1",
         "DELETE FROM keywright_staged WHERE partition = ?1",
         "DELETE FROM keywright_stages WHERE partition = ?1",
     ] {
-        connection.prepare_cached(table)?.execute([partition.key()])?;
+        connection.prepare_cached(table)?.execute([partition])?;
     }
     Ok(())
 }
@@ -131,57 +146,79 @@ pub(crate) fn stage(
             "INSERT INTO keywright_stages (partition, stage, purge_after) VALUES (?1, ?2, ?3)
              ON CONFLICT (partition, stage) DO UPDATE SET purge_after = excluded.purge_after",
         )?
-        .execute(params![partition.key(), stage.0, number(purge_after.get())])?;
+        .execute(params![partition.key(), stage.0, at_most(purge_after.get())])?;
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO keywright_staged (partition, stage, id, mark, body) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (partition, stage, id) DO UPDATE SET mark = excluded.mark, body = excluded.body",
+        "INSERT INTO keywright_staged (partition, stage, id, text_mark, nonce, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (partition, stage, id) DO UPDATE SET text_mark = excluded.text_mark, nonce = excluded.nonce,
+             text = excluded.text",
     )?;
-    for row in rows {
-        upsert.execute(params![partition.key(), stage.0, row.id.0, row.mark.0, &row.body[..]])?;
+    for Row { marks, text, .. } in rows {
+        upsert.execute(params![partition.key(), stage.0, marks.id.0, marks.text.0, marks.nonce.0, &text[..]])?;
     }
     Ok(())
 }
 
 /// Drops a stage and its rows.
-pub(crate) fn drop_stage(connection: &Connection, partition: &str, stage: &[u8]) -> Result<(), ApplyError> {
-    for table in [
-        "DELETE FROM keywright_staged WHERE partition = ?1 AND stage = ?2",
-        "DELETE FROM keywright_stages WHERE partition = ?1 AND stage = ?2",
-    ] {
-        connection.prepare_cached(table)?.execute(params![partition, stage])?;
-    }
+pub(crate) fn drop_stage(connection: &Connection, partition: &str, stage: &[u8; 16]) -> Result<(), ApplyError> {
+    drop_staged(connection, partition, stage)?;
+    connection
+        .prepare_cached("DELETE FROM keywright_stages WHERE partition = ?1 AND stage = ?2")?
+        .execute(params![partition, stage])?;
+    Ok(())
+}
+
+/// Drops the rows of a stage.
+pub(crate) fn drop_staged(connection: &Connection, partition: &str, stage: &[u8; 16]) -> Result<(), ApplyError> {
+    connection
+        .prepare_cached("DELETE FROM keywright_staged WHERE partition = ?1 AND stage = ?2")?
+        .execute(params![partition, stage])?;
     Ok(())
 }
 
 /// The rows by id, which is the order of the table; refused if one id is named twice.
 fn sorted(rows: &Rows) -> Result<Vec<&Row>, ApplyError> {
     let mut rows: Vec<&Row> = rows.iter().collect();
-    rows.sort_by_key(|row| row.id);
-    if rows.windows(2).any(|pair| matches!(pair, [a, b] if a.id == b.id)) {
+    rows.sort_by_key(|row| row.id());
+    if rows.windows(2).any(|pair| matches!(pair, [a, b] if a.id() == b.id())) {
         return Err(ApplyError::Refused(Fault::new(FaultKind::DuplicateCipher)));
     }
     Ok(rows)
 }
 
 /// Whether these, sorted, are exactly the account's ciphers.
-fn owns<'i>(
+fn owns(
     connection: &Connection,
     partition: &Partition,
-    mut ids: impl Iterator<Item = &'i [u8; 16]>,
+    mut ids: impl Iterator<Item = CipherId>,
 ) -> Result<bool, ApplyError> {
     let mut select = connection.prepare_cached("SELECT id FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
     let mut owned = select.query([partition.key()])?;
     while let Some(row) = owned.next()? {
-        if ids.next().map(<[u8; 16]>::as_slice) != Some(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?) {
+        let id = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        if ids.next().is_none_or(|CipherId(next)| next != id) {
             return Ok(false);
         }
     }
     Ok(ids.next().is_none())
 }
 
-fn staged(connection: &Connection, partition: &Partition, stage: StageId) -> Result<Vec<[u8; 16]>, ApplyError> {
-    let mut select =
-        connection.prepare_cached("SELECT id FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
-    let ids = select.query_map(params![partition.key(), stage.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(ids)
+/// Whether these, sorted, are exactly the rows of a stage.
+fn stages(
+    connection: &Connection,
+    partition: &Partition,
+    stage: StageId,
+    rows: &[(CipherId, Mark)],
+) -> Result<bool, ApplyError> {
+    let mut select = connection
+        .prepare_cached("SELECT id, text_mark FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
+    let mut staged = select.query(params![partition.key(), stage.0])?;
+    let mut rows = rows.iter();
+    while let Some(row) = staged.next()? {
+        let column = |at| row.get_ref(at)?.as_blob().map_err(rusqlite::Error::from);
+        let (id, mark) = (column(0)?, column(1)?);
+        if rows.next().is_none_or(|(CipherId(next), Mark(checked))| next != id || checked != mark) {
+            return Ok(false);
+        }
+    }
+    Ok(rows.next().is_none())
 }

@@ -11,6 +11,8 @@ use crate::apply::{Applier, ApplyError};
 use crate::change::Change;
 use crate::fault::{Fault, FaultKind};
 use crate::inbox::Jobs;
+use crate::read::run;
+use crate::watch::Watch;
 
 /// Pages in the log from which on a `COMMIT` takes it back into the file: SQLite's own default.
 const CHECKPOINT_PAGES: u32 = 1_000;
@@ -22,7 +24,7 @@ pub(crate) struct Job {
 }
 
 /// Works until the inbox is closed and empty.
-pub(crate) fn work(connection: &Mutex<Connection>, jobs: &Jobs<Job>, most: usize) {
+fn work(connection: &Mutex<Connection>, watch: Option<&Watch>, jobs: &Jobs<Job>, most: usize) {
     // Who was answered together comes back together: without a look at how many those were, the first of them would be
     // committed alone, and all others would wait for that.
     let mut answered = 1;
@@ -34,7 +36,7 @@ pub(crate) fn work(connection: &Mutex<Connection>, jobs: &Jobs<Job>, most: usize
         answered = group.len();
         // A poisoned lock only says that somebody panicked; what was begun is rolled back before the next group.
         let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        serve(&connection, group);
+        serve(&connection, watch, group);
     }
 }
 
@@ -50,7 +52,7 @@ enum Attempt {
     Uncertain(Vec<Result<u64, ApplyError>>, Fault),
 }
 
-fn serve(connection: &Connection, group: Vec<Job>) {
+fn serve(connection: &Connection, watch: Option<&Watch>, group: Vec<Job>) {
     let (changes, replies): (Vec<Change>, Vec<_>) = group.into_iter().map(|job| (job.change, job.reply)).unzip();
     // A large change fills the log beyond the point at which SQLite takes it back into the file, in the `COMMIT` itself.
     // The log is durable by then, so nobody has to wait for that: it is done after the answers. If it cannot be done (a
@@ -59,13 +61,29 @@ fn serve(connection: &Connection, group: Vec<Job>) {
     if is_large {
         let _ = connection.pragma_update(None, "wal_autocheckpoint", 0);
     }
-    for (verdict, reply) in decide(connection, &changes).into_iter().zip(replies) {
+    for (verdict, reply) in watched(connection, watch, &changes).into_iter().zip(replies) {
         // Who no longer asks does not undo it.
         let _ = reply.send(verdict);
     }
     if is_large {
         let _ = connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES);
         let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    }
+}
+
+/// Decides, on a file that is in its place before the first write and after `COMMIT`.
+fn watched(connection: &Connection, watch: Option<&Watch>, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
+    let check = || watch.map_or(Ok(()), Watch::check);
+    if let Err(fault) = check() {
+        return Attempt::NotBegun(fault).into_verdicts(changes.len());
+    }
+    let verdicts = decide(connection, changes);
+    match check() {
+        Ok(()) => verdicts,
+        Err(fault) => {
+            let unknown = |_| Err(CommitError::Unknown(fault.clone().into()));
+            verdicts.into_iter().map(|verdict| verdict.and_then(unknown)).collect()
+        }
     }
 }
 
@@ -140,13 +158,13 @@ fn transact(connection: &Connection, changes: &[Change]) -> Attempt {
     }
 }
 
-fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(|_| ())
-}
-
 /// The writer's thread, for [`Inbox::start`](crate::inbox::Inbox::start).
-pub(crate) fn worker(connection: Arc<Mutex<Connection>>, most: usize) -> impl FnOnce(Jobs<Job>) + Send + 'static {
-    move |jobs| work(&connection, &jobs, most)
+pub(crate) fn worker(
+    connection: Arc<Mutex<Connection>>,
+    watch: Option<Arc<Watch>>,
+    most: usize,
+) -> impl FnOnce(Jobs<Job>) + Send + 'static {
+    move |jobs| work(&connection, watch.as_deref(), &jobs, most)
 }
 
 #[cfg(test)]
@@ -154,7 +172,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use keywright_core::AccountId;
-    use keywright_store::{Batch, Effect, Expect, Partition, Revision, Slot, Write};
+    use keywright_store::{Batch, Partition, Revision, Write};
     use std::time::Duration;
 
     fn connection() -> Connection {
@@ -162,37 +180,37 @@ mod tests {
         crate::connect::memory(&settings).unwrap()
     }
 
-    fn put(account: &str, revision: u8, expect: Expect) -> Change {
-        let effect = Effect::Put { body: Bytes::from_static(b"body"), purge_after: None };
+    fn put(account: &str, revision: u8, expect: Option<u8>) -> Change {
         let partition = Partition::account(&AccountId::new(account).unwrap());
-        let write = Write { slot: Slot::Root, expect, effect };
-        Change::Commit(Batch::new(partition, Revision::from_bytes([revision; 16]), vec![write]).unwrap())
+        let numbered = |number| Revision::from_bytes([number; 16]);
+        let write = Write::root(numbered(revision), Bytes::from_static(b"body"));
+        Change::Commit(Batch::new(partition, expect.map(numbered), write).unwrap())
     }
 
-    fn records(connection: &Connection) -> i64 {
-        connection.query_row("SELECT count(*) FROM keywright_records", [], |row| row.get(0)).unwrap()
+    fn roots(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM keywright_roots", [], |row| row.get(0)).unwrap()
     }
 
     #[test]
     fn a_conflict_spoils_nothing_for_the_others() {
         let connection = connection();
-        let group = [put("a", 1, Expect::Absent), put("a", 2, Expect::Absent), put("b", 3, Expect::Absent), {
+        let group = [put("a", 1, None), put("a", 2, None), put("b", 3, None), {
             // Rests on what the first of the same group wrote.
-            put("a", 4, Expect::Revision(Revision::from_bytes([1; 16])))
+            put("a", 4, Some(1))
         }];
         let verdicts = decide(&connection, &group);
         assert!(matches!(verdicts[..], [Ok(_), Err(CommitError::Conflict), Ok(_), Ok(_)]), "{verdicts:?}");
-        assert_eq!(records(&connection), 2);
+        assert_eq!(roots(&connection), 2);
     }
 
     #[test]
     fn a_panic_in_one_change_costs_the_others_nothing() {
         let connection = connection();
-        let group = [put("a", 1, Expect::Absent), Change::Panic, put("b", 2, Expect::Absent)];
+        let group = [put("a", 1, None), Change::Meanwhile(|_| panic!("a mistake of ours")), put("b", 2, None)];
         let verdicts = decide(&connection, &group);
         assert!(matches!(verdicts[..], [Ok(_), Err(CommitError::Rejected(_)), Ok(_)]), "{verdicts:?}");
-        assert_eq!(records(&connection), 2);
-        assert!(decide(&connection, &[put("c", 3, Expect::Absent)]).remove(0).is_ok(), "the writer goes on");
+        assert_eq!(roots(&connection), 2);
+        assert!(decide(&connection, &[put("c", 3, None)]).remove(0).is_ok(), "the writer goes on");
     }
 
     #[test]
@@ -204,14 +222,36 @@ mod tests {
                 "PRAGMA foreign_keys = ON;
                  CREATE TABLE parent (id INTEGER PRIMARY KEY);
                  CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
-                 CREATE TRIGGER spoil AFTER INSERT ON keywright_records BEGIN INSERT INTO child VALUES (7); END;",
+                 CREATE TRIGGER spoil AFTER INSERT ON keywright_roots BEGIN INSERT INTO child VALUES (7); END;",
             )
             .unwrap();
-        let group = [put("a", 1, Expect::Absent), put("a", 2, Expect::Absent)];
+        let group = [put("a", 1, None), put("a", 2, None)];
         let verdicts = decide(&connection, &group);
         assert!(matches!(verdicts[..], [Err(CommitError::Unknown(_)), Err(CommitError::Conflict)]), "{verdicts:?}");
-        assert_eq!(records(&connection), 0);
+        assert_eq!(roots(&connection), 0);
         connection.execute_batch("DROP TRIGGER spoil").unwrap();
         assert!(decide(&connection, &group[..1]).remove(0).is_ok(), "no transaction was left open");
+    }
+
+    /// The file goes after the first look and before `COMMIT`: what was committed is told as unknown, never as done.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_goes_during_a_commit_makes_it_unknown() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let settings = crate::connect::Settings { busy_timeout: Duration::ZERO, size_limit: None, adopt: false };
+        let before = crate::watch::prepare(&path);
+        let connection = crate::connect::writer(&path, crate::connect::READ_WRITE, &settings).unwrap();
+        let watch = Watch::start(&path, &before).unwrap();
+        let delete = Change::Meanwhile(|connection| std::fs::remove_file(connection.path().unwrap()).unwrap());
+        let group = [put("a", 1, None), delete, put("a", 2, None)];
+        let verdicts = watched(&connection, Some(&watch), &group);
+        assert!(
+            matches!(verdicts[..], [Err(CommitError::Unknown(_)), _, Err(CommitError::Conflict)]),
+            "a conflict wrote nothing in any case: {verdicts:?}"
+        );
+        let verdicts = watched(&connection, Some(&watch), &[put("b", 3, None)]);
+        assert!(matches!(verdicts[..], [Err(CommitError::Rejected(_))]), "{verdicts:?}");
+        assert_eq!(roots(&connection), 1, "nothing more was written");
     }
 }

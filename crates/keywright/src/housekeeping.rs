@@ -88,7 +88,6 @@ impl Housekeeping {
     pub async fn move_horizon(&self) -> Result<Horizon, HousekeepingError> {
         let now = self.driver.clock().now()?;
         let stands = self.store.horizon().await?;
-        #[expect(clippy::disallowed_methods, reason = "a pause by a clock that nobody sets")]
         let rests = {
             let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
             let rests = moved.is_some_and(|moved| moved.elapsed() < HORIZON_PAUSE);

@@ -172,7 +172,7 @@ async fn a_record_that_does_not_open_is_reported_and_left() {
     store.commit(Batch::new(bob.clone(), None, write).unwrap()).await.unwrap();
     let after = open(&store, &[2, 1]).await.unwrap();
     let pass = after.housekeeping().reseal(None, 100).await.unwrap();
-    assert_eq!(pass.unreadable, [bob.clone()]);
+    assert_eq!(pass.unreadable, std::slice::from_ref(&bob));
     let left = after.housekeeping().retire_old_keys().await.unwrap();
     assert_eq!(left, Retirement::InUse(bob));
 }

@@ -8,22 +8,26 @@ mod file;
 mod password;
 mod rocketchat;
 
-use keywright::core::{EntropyError, IndexKey, KeyringError, random_bytes};
+use keywright::core::{EntropyError, IndexKey, random_bytes};
 use keywright::nextcloud::{AppToken, AppTokenId};
 use keywright::store::{Draft, Partition, Record, Slot, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
-use keywright::twofactor::{SLOTS, TwoFactorPolicy, TwoFactorPolicyError, TwoFactorSteps};
-use keywright::{AccountId, Driver, SecretString, TransactError};
+use keywright::twofactor::{TwoFactorPolicy, TwoFactorPolicyError, TwoFactorSteps};
+use keywright::{AccountId, Driver, SecretString, SlotKind, TransactError};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::{AccountsFileError, NewAccount, NewChat, read};
 use password::{PasswordError, PasswordHash, Passwords};
 use rocketchat::{CHAT, ChatKeys};
 
-const PROFILE: Slot = Slot::Host(*b"server-profile-1");
-const APP_PASSWORD: Slot = Slot::Host(*b"server-app-pass1");
+const PROFILE: Slot<Profile> = Slot::lasting("server-profile");
+const APP_PASSWORD: Slot<AppPassword> = Slot::lasting("server-app-password");
 const ID_PREFIX: &str = "acc-";
+
+/// The kinds of slots that this server declares.
+pub(crate) const SLOT_KINDS: &[SlotKind] =
+    &[PROFILE.kind(), APP_PASSWORD.kind(), CHAT.kind(), rocketchat::HOLDER.kind(), rocketchat::AUTH_TOKEN.kind()];
 
 /// App passwords are looked up, not throttled, so they must be too long to guess: 128 bits, as 22 characters have in
 /// base64. One from the accounts file may be shorter; then the log says so.
@@ -79,13 +83,19 @@ impl Accounts {
     /// [`AccountsError`].
     pub(crate) fn new(driver: Driver) -> Result<Self, AccountsError> {
         let keyring = driver.keyring();
-        let (names, app_passwords) = (keyring.index("login-name")?, keyring.index("app-token")?);
-        let chat = ChatKeys::new(keyring)?;
+        let (names, app_passwords) = (keyring.index("login-name"), keyring.index("app-token"));
+        let chat = ChatKeys::new(keyring);
         // `decisions.md` 27c: 80 bits are enough there.
         let policy =
             TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
         let passwords = Passwords::new(&**driver.entropy())?;
-        Ok(Self { driver, names, app_passwords, chat, factors: TwoFactorSteps::new(policy), passwords })
+        let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?;
+        Ok(Self { driver, names, app_passwords, chat, factors, passwords })
+    }
+
+    /// Runs steps on the accounts' records.
+    pub(crate) const fn driver(&self) -> &Driver {
+        &self.driver
     }
 
     /// The account behind a login name. Upper and lower case of ASCII letters are one name.
@@ -103,7 +113,7 @@ impl Accounts {
     /// [`AccountsError`].
     pub(crate) async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, AccountsError> {
         let Some(partition) = profile_partition(account) else { return Ok(None) };
-        Ok(self.driver.observe(&partition, &[PROFILE], |draft| draft.read(PROFILE)).await?)
+        Ok(self.driver.observe(&partition, &[PROFILE.name()], |draft| draft.read(PROFILE)).await?)
     }
 
     /// Whether this is the account's login password. The same work is done where there is none.
@@ -129,8 +139,8 @@ impl Accounts {
     /// [`AccountsError`].
     pub(crate) async fn app_password(&self, secret: &SecretString) -> Result<Option<AppToken>, AccountsError> {
         let index = self.app_password_index(secret);
-        let look = |draft: &mut Draft<'_>| draft.read::<AppPassword>(APP_PASSWORD);
-        let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD], look).await?;
+        let look = |draft: &mut Draft<'_>| draft.read(APP_PASSWORD);
+        let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD.name()], look).await?;
         let token = |found: AppPassword| {
             let made = if found.ended { AppToken::ended } else { AppToken::new };
             made(found.account, AppTokenId(hex::encode(index)))
@@ -138,19 +148,34 @@ impl Accounts {
         Ok(found.map(token))
     }
 
-    /// Ends an app password, for good. Gives whether it was alive.
+    /// Whether an app password is one of this account's and has not ended.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn is_live_app_password(
+        &self,
+        account: &AccountId,
+        id: &AppTokenId,
+    ) -> Result<bool, AccountsError> {
+        let Some(index) = decode(&id.0) else { return Ok(false) };
+        let look = |draft: &mut Draft<'_>| draft.read(APP_PASSWORD);
+        let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD.name()], look).await?;
+        Ok(found.is_some_and(|found| found.account == *account && !found.ended))
+    }
+
+    /// Ends an app password, for good. Returns whether it was alive.
     ///
     /// # Errors
     /// [`AccountsError`].
     pub(crate) async fn end_app_password(&self, account: &AccountId, id: &AppTokenId) -> Result<bool, AccountsError> {
         let Some(index) = decode(&id.0) else { return Ok(false) };
-        let step = |draft: &mut Draft<'_>| match draft.read::<AppPassword>(APP_PASSWORD)? {
+        let step = |draft: &mut Draft<'_>| match draft.read(APP_PASSWORD)? {
             Some(found) if found.account == *account && !found.ended => {
-                draft.put(APP_PASSWORD, &AppPassword { ended: true, ..found }, None).map(|()| true)
+                draft.put(APP_PASSWORD, &AppPassword { ended: true, ..found }).map(|()| true)
             }
             Some(_) | None => Ok(false),
         };
-        Ok(self.driver.transact(&Partition::name(&index), &[APP_PASSWORD], step).await?.0)
+        Ok(self.driver.transact(&Partition::name(&index), &[APP_PASSWORD.name()], step).await?)
     }
 
     /// Makes an account, once and never again. The account's own records come last and say that it was seeded, so what
@@ -178,12 +203,12 @@ impl Accounts {
         let profile = Profile { name: new.name.clone(), email: new.email.clone(), password };
         let partition = Partition::name(&self.name_index(&new.name));
         let put = |draft: &mut Draft<'_>| {
-            draft.put(PROFILE, &profile, None)?;
-            chat.as_ref().map_or(Ok(()), |chat| draft.put(CHAT, chat, None))
+            draft.put(PROFILE, &profile)?;
+            chat.as_ref().map_or(Ok(()), |chat| draft.put(CHAT, chat))
         };
-        self.driver.transact(&partition, &[PROFILE, CHAT], put).await?;
+        self.driver.transact(&partition, &[PROFILE.name(), CHAT.name()], put).await?;
         let make = |draft: &mut Draft<'_>| make_seeded(draft, &self.factors, new.rocketchat.as_ref());
-        self.driver.transact(&Partition::account(&account), SLOTS, make).await?;
+        self.driver.transact(&Partition::account(&account), &[], make).await?;
         tracing::info!(account = %account, "an account was made");
         Ok(Seeding::Made)
     }
@@ -218,15 +243,15 @@ impl Accounts {
         secret: &SecretString,
     ) -> Result<(), AccountsError> {
         warn_if_short(account, secret, "an app password");
-        let step = |draft: &mut Draft<'_>| match draft.read::<AppPassword>(APP_PASSWORD)? {
+        let step = |draft: &mut Draft<'_>| match draft.read(APP_PASSWORD)? {
             Some(found) => Ok(found.account == *account),
             None => {
                 let new = AppPassword { account: account.clone(), ended: false };
-                draft.put(APP_PASSWORD, &new, None).map(|()| true)
+                draft.put(APP_PASSWORD, &new).map(|()| true)
             }
         };
         let partition = Partition::name(&self.app_password_index(secret));
-        let (ours, _) = self.driver.transact(&partition, &[APP_PASSWORD], step).await?;
+        let ours = self.driver.transact(&partition, &[APP_PASSWORD.name()], step).await?;
         if ours { Ok(()) } else { Err(AccountsError::Taken { what: "an app password", name: name.to_owned() }) }
     }
 
@@ -250,10 +275,7 @@ fn make_seeded(draft: &mut Draft<'_>, factors: &TwoFactorSteps, chat: Option<&Ne
     if let Some(chat) = chat {
         rocketchat::enrol(draft, factors, chat)?;
     }
-    // Read again: a factor moved its epoch.
-    let mut root = draft.root()?;
-    root.seeded = true;
-    draft.put_root(&root)
+    draft.mark_seeded()
 }
 
 fn warn_if_short(account: &AccountId, secret: &SecretString, what: &'static str) {
@@ -280,8 +302,6 @@ pub(crate) enum AccountsError {
     #[error(transparent)]
     Password(#[from] PasswordError),
     #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    #[error(transparent)]
     Entropy(#[from] EntropyError),
     #[error("{what} of `{name}` is in use by another account")]
     Taken { what: &'static str, name: String },
@@ -298,7 +318,7 @@ mod tests {
 
     async fn accounts() -> Accounts {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
-        let keywright = Keywright::builder(MemoryStore::new()).keyring(keyring).open().await.unwrap();
+        let keywright = Keywright::builder(MemoryStore::new()).keyring(keyring).slots(SLOT_KINDS).open().await.unwrap();
         Accounts::new(keywright.driver().clone()).unwrap()
     }
 

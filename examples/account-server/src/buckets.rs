@@ -99,6 +99,7 @@ impl Buckets {
             | Endpoint::Register
             | Endpoint::VerifyEmail
             | Endpoint::VerifyNewEmail
+            | Endpoint::AdmitClient
             | Endpoint::OAuth => (Some(&self.auth), None),
             Endpoint::CipherSync | Endpoint::Ciphers | Endpoint::Cipher => (account.then_some(&self.ciphers), None),
             Endpoint::ChangeEmail | Endpoint::ChangePassword | Endpoint::SetupTwoFactor | Endpoint::Delete => {
@@ -143,6 +144,7 @@ mod tests {
             (Endpoint::OAuth, HERE, 20, 6),
             (Endpoint::PreLogin, Counted::Address("a@example.org"), 20, 6),
             (Endpoint::VerifyNewEmail, Counted::Named(&account), 20, 6),
+            (Endpoint::AdmitClient, HERE, 20, 6),
             (Endpoint::PasswordHint, HERE, 2, 300),
             (Endpoint::ResendVerificationEmail, Counted::Address("a@example.org"), 2, 300),
             (Endpoint::CipherSync, Counted::Account(&account), 200, 1),

@@ -1,17 +1,19 @@
 //! What the protocol of Rocket.Chat asks of the server around it.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
 use keywright::core::Clock;
 use keywright::rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, Mail, MailError, Named, Peer, Permission, User,
 };
 use keywright::{AccountId, SecretString};
 
+use crate::accounts::AccountsError;
 use crate::host::Server;
-use crate::mail::Message;
+use crate::mail::{Message, shut_out};
+use crate::pass::socket_address;
+use crate::unlock;
 use crate::windows::Windows;
 
 /// This server, as that protocol sees it.
@@ -24,9 +26,10 @@ pub(crate) struct Chat {
 
 impl Chat {
     /// Subject and text of a mail to a user.
-    fn write(&self, name: &str, mail: Mail<'_>) -> Option<(&'static str, String)> {
+    async fn write(&self, to: &User, mail: Mail<'_>) -> Result<Option<(&'static str, String)>, AccountsError> {
         let server = &self.server.public_url;
-        Some(match mail {
+        let name = to.username.as_deref().unwrap_or_default();
+        Ok(Some(match mail {
             Mail::Code { code, expires } => {
                 let minutes = self.clock.now().map_or(0, |now| expires.get().saturating_sub(now.get()).div_ceil(60));
                 let text = format!(
@@ -51,8 +54,16 @@ impl Chat {
                 );
                 ("Your second factors are being removed", text)
             }
-            _ => return None,
-        })
+            Mail::ShutOut(mail) => {
+                let number = self.server.accounts.chat_login_number(&to.account, &mail.refused).await?;
+                let login = number.map_or_else(|| "by another login".to_owned(), |number| format!("by login {number}"));
+                let network = mail.refused_network.as_ref().map(|network| format!(", from the network {network}"));
+                let refused = format!("{login} of the account{}", network.unwrap_or_default());
+                let link = unlock::link(server, unlock::ROCKETCHAT_PATH, &mail.token);
+                shut_out("the login password", name, server, mail.wrong_guesses, Some(refused), &link)
+            }
+            _ => return Ok(None),
+        }))
     }
 }
 
@@ -74,10 +85,10 @@ impl Host for Chat {
     }
 
     /// A code is queued: the answer must not tell by its time whether there was one. A notice is delivered, because
-    /// nothing is changed without it.
+    /// nothing is changed without it, and so is a link, because it is tried again if it fails.
     async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
-        let name = to.username.as_deref().unwrap_or_default();
-        let Some((subject, text)) = self.write(name, mail) else {
+        let failed = |error| MailError::new("the mail could not be written").with_source(error);
+        let Some((subject, text)) = self.write(to, mail).await.map_err(failed)? else {
             return Err(MailError::new("this server has no such mail"));
         };
         for address in &to.verified_emails {
@@ -104,13 +115,14 @@ impl Host for Chat {
         self.server.accounts.end_chat_logins(account, which).await.map_err(HostError::new)
     }
 
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        socket_address(peer.extensions)
+    }
+
     /// By the socket's address: behind a proxy all its clients are one. Uncounted if there is none, or no time.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
-        let address = peer.extensions.get::<ConnectInfo<SocketAddr>>();
-        match (&self.windows, address, self.clock.now()) {
-            (Some(windows), Some(ConnectInfo(address)), Ok(now)) => {
-                windows.admit(address.ip().to_canonical(), endpoint, now)
-            }
+        match (&self.windows, socket_address(peer.extensions), self.clock.now()) {
+            (Some(windows), Some(address), Ok(now)) => windows.admit(address.to_canonical(), endpoint, now),
             _ => Admittance::Uncounted,
         }
     }

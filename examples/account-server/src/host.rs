@@ -1,37 +1,28 @@
 //! What the Nextcloud protocol asks of the server around it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use keywright::nextcloud::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, HostError};
+use keywright::nextcloud::{
+    Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, UnlockMail,
+};
 use keywright::{AccountId, SecretString};
 
 use crate::accounts::Accounts;
 use crate::limits::Limits;
-use crate::mail::{Mailer, Message};
+use crate::mail::{Mailer, Message, shut_out};
+use crate::notices::{Notice, Notices};
 use crate::options::PublicUrl;
+use crate::pass::socket_address;
+use crate::unlock;
 
 /// This server, as the protocol sees it.
 pub(crate) struct Server {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) limits: Limits,
-    pub(crate) mailer: Mailer,
+    pub(crate) mailer: Arc<Mailer>,
+    pub(crate) notices: Notices,
     pub(crate) public_url: PublicUrl,
-}
-
-impl Server {
-    /// Tells the owner, if there is an address. `told` gets the account's name and this server's address.
-    async fn notify(
-        &self,
-        account: &AccountId,
-        subject: &'static str,
-        told: impl FnOnce(&str, &PublicUrl) -> String + Send,
-    ) -> Result<(), HostError> {
-        let Some(profile) = self.accounts.profile(account).await.map_err(HostError::new)? else { return Ok(()) };
-        if let Some(to) = profile.email {
-            self.mailer.send(Message { to, subject, text: told(&profile.name, &self.public_url) }).await;
-        }
-        Ok(())
-    }
 }
 
 impl Host for Server {
@@ -52,30 +43,46 @@ impl Host for Server {
         self.accounts.check_password(account, password).await.map_err(HostError::new)
     }
 
+    /// The notice is due before the app password has ended, so that no crash in between loses it.
     async fn end_app_token(&self, account: &AccountId, token: &AppTokenId) -> Result<(), HostError> {
-        if !self.accounts.end_app_password(account, token).await.map_err(HostError::new)? {
+        if !self.accounts.is_live_app_password(account, token).await.map_err(HostError::new)? {
             return Ok(());
         }
-        let told = |name: &str, server: &PublicUrl| {
-            format!(
-                "An app password of the account {name} on\n{server}\nwas ended: too many wrong passphrases came with it. \
-                 The client that used it cannot log in any more.\n\nIf none of your clients did that, somebody knows \
-                 that app password."
-            )
-        };
-        self.notify(account, "An app password of your account was ended", told).await
+        let notice = self.notices.add(account, Notice::AppPasswordEnded, token.0.as_bytes()).await;
+        let notice = notice.map_err(HostError::new)?;
+        self.accounts.end_app_password(account, token).await.map_err(HostError::new)?;
+        if let Some(notice) = notice {
+            self.notices.deliver(account, notice).await;
+        }
+        Ok(())
     }
 
     /// This server keeps no passwords, folders or tags: all there was to erase went with the commit of the reset. What
-    /// is left to do is to tell the owner.
-    async fn erase_data(&self, account: &AccountId, _: &Erasure) -> Result<(), HostError> {
-        let told = |name: &str, server: &PublicUrl| {
-            format!(
-                "The account {name} on\n{server}\nwas reset: its passphrase and keychain are gone, and all sessions have \
-                 ended. App passwords still work.\n\nIf this was not you, somebody knows how to log in to your account."
-            )
+    /// is left to do is to see that the owner hears of it.
+    async fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> Result<(), HostError> {
+        let notice = self.notices.add(account, Notice::AccountReset, &erasure.id).await;
+        if let Some(notice) = notice.map_err(HostError::new)? {
+            self.notices.deliver(account, notice).await;
+        }
+        Ok(())
+    }
+
+    async fn send_unlock_mail(&self, account: &AccountId, mail: &UnlockMail) -> Result<(), HostError> {
+        let Some(profile) = self.accounts.profile(account).await.map_err(HostError::new)? else { return Ok(()) };
+        let Some(to) = profile.email else { return Ok(()) };
+        let secret = match mail.secret {
+            GuessedSecret::Challenge => "the passphrase",
+            _ => "the login password",
         };
-        self.notify(account, "Your account was reset", told).await
+        let refused = mail.refused_network.as_ref().map(|network| format!("from the network {network}"));
+        let link = unlock::link(&self.public_url, unlock::NEXTCLOUD_PATH, &mail.token);
+        let (subject, text) = shut_out(secret, &profile.name, &self.public_url, mail.wrong_guesses, refused, &link);
+        self.mailer.deliver(Message { to, subject, text }).await.map_err(HostError::new)
+    }
+
+    /// The socket's address: behind a proxy all its clients are one.
+    fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+        socket_address(peer.extensions)
     }
 
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {

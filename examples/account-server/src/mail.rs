@@ -12,9 +12,12 @@ use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::options::PublicUrl;
 
+/// How long a whole delivery may take. Due work is claimed for no longer, and its caller may be waiting.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
 /// How long a mail server may take for one step of the conversation.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -69,19 +72,32 @@ impl Mailer {
     /// Hands a message over. A file has it when this returns; a mail server gets it while the caller goes on.
     pub(crate) async fn send(&self, message: Message) {
         if let Self::Smtp(smtp) = self {
-            let smtp = smtp.clone();
-            tokio::spawn(async move { smtp.deliver(message).await });
+            let mailer = Self::Smtp(smtp.clone());
+            tokio::spawn(async move { mailer.deliver(message).await });
         } else {
             // It is logged there.
             let _delivered = self.deliver(message).await;
         }
     }
 
-    /// Delivers a message: the file has it, or the mail server has taken it, when this returns.
+    /// Whether mail goes to a mail server, which may take long.
+    pub(crate) const fn is_remote(&self) -> bool {
+        matches!(self, Self::Smtp(_))
+    }
+
+    /// Delivers a message: the file has it, or the mail server has taken it, when this returns. It returns within half a
+    /// minute, whatever the mail server does.
     ///
     /// # Errors
     /// [`NotDelivered`]; it was logged.
     pub(crate) async fn deliver(&self, message: Message) -> Result<(), NotDelivered> {
+        timeout(DELIVERED_WITHIN, self.attempt(message)).await.unwrap_or_else(|_| {
+            tracing::error!("a mail was not sent in time");
+            Err(NotDelivered)
+        })
+    }
+
+    async fn attempt(&self, message: Message) -> Result<(), NotDelivered> {
         match self {
             Self::Off => Ok(()),
             Self::Outbox(path) => {
@@ -112,6 +128,26 @@ impl Smtp {
         }
         Ok(())
     }
+}
+
+/// Subject and text of a mail to an owner at one of whose secrets others guess. `refused`: which login was refused.
+pub(crate) fn shut_out(
+    secret: &str,
+    name: &str,
+    server: &PublicUrl,
+    wrong_guesses: u16,
+    refused: Option<String>,
+    link: &str,
+) -> (&'static str, String) {
+    let refused = refused.map(|refused| format!(" The last one was refused {refused}.")).unwrap_or_default();
+    let text = format!(
+        "Somebody is guessing at {secret} of the account {name} on\n{server}\nThere were {wrong_guesses} wrong guesses. \
+         Until they end, logins that are not known yet are refused.{refused}\n\nIf you are refused, open this link and \
+         let yourself in; it works for a day.\n\n{link}\n\nWhoever has this link can try the password or passphrase ten \
+         times, and nothing else: tell it to nobody. Clients that have logged in before go on working, and if yours do, \
+         you need not do anything."
+    );
+    ("Somebody is guessing at your account", text)
 }
 
 /// A message that did not go out.
@@ -166,6 +202,17 @@ mod tests {
                         To: alice@example.org\nSubject: Hello\n\nagain\n\n";
         assert_eq!(text, expected);
         assert!(Mailer::outbox(folder.path().join("absent").join("outbox")).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_server_that_says_nothing_is_given_up() {
+        // It takes the connection, by its backlog, and nothing more.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("smtp://{}", silent.local_addr().unwrap());
+        let mailer = Mailer::smtp(&url, &"https://example.org".parse().unwrap()).unwrap();
+        let begun = tokio::time::Instant::now();
+        assert!(mailer.deliver(message("Grüße")).await.is_err());
+        assert!(begun.elapsed() <= DELIVERED_WITHIN.saturating_add(Duration::from_secs(1)));
     }
 
     #[tokio::test]

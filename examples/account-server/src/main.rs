@@ -6,8 +6,9 @@
 //! - [`options`]: the command line. [`start`]: how the parts are put together.
 //! - [`accounts`]: who there is. [`host`], [`chat`], [`pass`]: what the protocols of Nextcloud Passwords, of Rocket.Chat
 //!   and of LibrePass ask of the server around them.
-//! - [`routes`], [`serve`], [`tls`]: HTTP. [`limits`], [`windows`], [`buckets`]: limits of requests. [`mail`],
-//!   [`housekeeping`]: the rest.
+//! - [`routes`], [`unlock`], [`serve`], [`tls`]: HTTP. [`limits`], [`windows`], [`buckets`]: limits of requests.
+//! - [`mail`], [`notices`]: what owners are told. [`security_log`]: what operators are told.
+//! - [`housekeeping`], [`store_watch`]: what runs beside requests. [`operator`]: what an operator does beside the server.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -18,13 +19,18 @@ mod host;
 mod housekeeping;
 mod limits;
 mod mail;
+mod notices;
+mod operator;
 mod options;
 mod output;
 mod pass;
 mod routes;
+mod security_log;
 mod serve;
 mod start;
+mod store_watch;
 mod tls;
+mod unlock;
 mod windows;
 
 use std::process::ExitCode;
@@ -38,7 +44,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 async fn main() -> ExitCode {
     let options = options::Options::parse();
     log_to_stderr();
-    match start::run(options).await {
+    let outcome = match &options.command {
+        Some(command) => operator::run(&options, command).await,
+        None => start::run(&options).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::complain(&failure);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use axum::http::Uri;
-use clap::{Parser, ValueEnum, value_parser};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use keywright::librepass::VAULT_LIMIT;
 use keywright::nextcloud::ResetStyle;
 
@@ -13,12 +13,16 @@ use keywright::nextcloud::ResetStyle;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Options {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Where to listen. Port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
     /// Where everything is kept: `sqlite:PATH` or `memory:`.
-    #[arg(long, value_name = "STORE", default_value = "sqlite:account-server.sqlite")]
+    #[arg(long, global = true, value_name = "STORE", default_value = "sqlite:account-server.sqlite")]
     pub(crate) store: StoreChoice,
 
     /// Accounts to make, once, from a TOML file. Without it a demo account is made on the first start.
@@ -27,7 +31,7 @@ pub(crate) struct Options {
 
     /// The keyring; made if it is absent and the store is empty. Default: beside the SQLite file, ending in
     /// `.keyring.toml`; for `memory:` none is written.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,
 
     /// Appends mail to a text file.
@@ -80,6 +84,36 @@ impl Options {
     pub(crate) const fn has_tls(&self) -> bool {
         self.tls_self_signed || self.tls_cert.is_some()
     }
+}
+
+/// What an operator does. The server may go on running meanwhile.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Acts on one account.
+    Accounts {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+    /// Sees to damaged data.
+    Check {
+        /// Accepts the damaged vault of this account as it is, once it is known what happened.
+        #[arg(long, value_name = "ACCOUNT")]
+        accept: String,
+
+        /// Drops the vault's ciphers that do not open; without it nothing is accepted while there are any.
+        #[arg(long)]
+        drop_unreadable: bool,
+    },
+}
+
+/// What an operator does to one account.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Lifts all waits and limits on guesses at the secrets of an account. See to it first that it is its owner who asks.
+    Unlock {
+        /// A name or a verified address of the accounts file, or an account's id as the log shows it.
+        account: String,
+    },
 }
 
 /// `on` or `off`.
@@ -198,9 +232,27 @@ mod tests {
             "--public-url ftp://example.org",
             "--public-url https://example.org/?a=b",
             "--public-url https://user@example.org/",
+            "accounts",
+            "accounts unlock",
+            "check",
+            "--listen a serve",
         ] {
             let words = std::iter::once("account-server").chain(bad.split(' '));
             assert!(Options::try_parse_from(words).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_operators_commands_take_the_store_on_either_side() {
+        for line in [
+            "account-server --store sqlite:a --keyring b accounts unlock alice",
+            "account-server accounts unlock alice --store sqlite:a --keyring b",
+            "account-server check --accept alice --keyring b --store sqlite:a",
+        ] {
+            let options = Options::parse_from(line.split(' '));
+            assert_eq!(options.store, StoreChoice::Sqlite("a".into()), "{line}");
+            assert_eq!(options.keyring, Some("b".into()), "{line}");
+            assert!(options.command.is_some(), "{line}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
+use axum::http::Extensions;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
 use crate::buckets::{Buckets, Counted};
@@ -28,7 +29,7 @@ impl Host for Pass {
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
         let Some(buckets) = &self.buckets else { return Admittance::Open };
         let counted = match subject {
-            Subject::Peer => address(peer).map(Counted::Peer),
+            Subject::Peer => socket_address(peer.extensions).map(Counted::Peer),
             Subject::Address(address) => Some(Counted::Address(address)),
             Subject::Account(account) => Some(Counted::Account(account)),
             Subject::Named(account) => Some(Counted::Named(account)),
@@ -38,10 +39,11 @@ impl Host for Pass {
     }
 
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
-        address(peer)
+        socket_address(peer.extensions)
     }
 }
 
-fn address(peer: Peer<'_>) -> Option<IpAddr> {
-    peer.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+/// The address that a request came from, as the listener has noted it.
+pub(crate) fn socket_address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

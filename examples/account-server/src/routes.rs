@@ -1,5 +1,7 @@
 //! What is served where, and what is logged of it.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -8,28 +10,24 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use keywright::librepass::{self, LibrePass};
-use keywright::nextcloud::{self, Nextcloud};
-use keywright::rocketchat::{self, RocketChat};
+use keywright::{librepass, nextcloud, rocketchat};
 
-use crate::chat::Chat;
-use crate::host::Server;
-use crate::pass::Pass;
+use crate::housekeeping::House;
+use crate::store_watch::StoreWatch;
+use crate::unlock;
 
 const PAGE: &str = include_str!("page.html");
 const VERIFIED: &str = include_str!("verified.html");
 
 /// The whole server.
-pub(crate) fn routes(
-    nextcloud: &Nextcloud<Server>,
-    rocketchat: &RocketChat<Chat>,
-    librepass: &LibrePass<Pass>,
-) -> Router {
+pub(crate) fn routes(house: &House, watch: &StoreWatch) -> Router {
+    let House { nextcloud, rocketchat, librepass, .. } = house;
     let (passwords, chat, pass) = (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
+    let asked = watch.clone();
     let mut router = Router::new()
         .route("/", get(async || page(PAGE)))
         .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
-        .route("/health", get(async || "ok\n"))
+        .route("/health", get(async move || health(&asked)))
         .route_service(passwords, nextcloud.clone())
         .route_service(&format!("{passwords}{{*unknown}}"), nextcloud.clone())
         .route_service(chat, rocketchat.clone())
@@ -46,7 +44,41 @@ pub(crate) fn routes(
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
-    router.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn(log))
+    let watch = watch.clone();
+    router
+        .merge(unlock_pages(house))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .layer(from_fn(move |request, next| log(watch.clone(), request, next)))
+}
+
+/// The pages behind the links of mails to owners whom others have shut out.
+fn unlock_pages(house: &House) -> Router {
+    let (passwords, chat) = (house.nextcloud.clone(), house.rocketchat.clone());
+    let (passwords_limits, chat_limits) = (Arc::clone(&house.pass), Arc::clone(&house.pass));
+    let admit_passwords = async move |request: Request| {
+        let click = async |token: String, here: Option<IpAddr>| {
+            let admits = here.map_or(nextcloud::MailAdmits::Refused, nextcloud::MailAdmits::Address);
+            passwords.admit_by_mail(&token, admits).await
+        };
+        unlock::admit(&passwords_limits, request, click).await
+    };
+    let admit_chat = async move |request: Request| {
+        let click = async |token: String, here: Option<IpAddr>| {
+            let admits = here.map_or(rocketchat::MailAdmits::Refused, rocketchat::MailAdmits::Address);
+            chat.admit_by_mail(&token, admits).await
+        };
+        unlock::admit(&chat_limits, request, click).await
+    };
+    Router::new()
+        .route(unlock::NEXTCLOUD_PATH, get(async || unlock::question()).post(admit_passwords))
+        .route(unlock::ROCKETCHAT_PATH, get(async || unlock::question()).post(admit_chat))
+}
+
+fn health(watch: &StoreWatch) -> Response {
+    match watch.look() {
+        None => "ok\n".into_response(),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store is gone\n").into_response(),
+    }
 }
 
 fn page(page: &'static str) -> impl IntoResponse {
@@ -57,8 +89,9 @@ fn page(page: &'static str) -> impl IntoResponse {
     (headers, Html(page))
 }
 
-/// The route, never the path or the query: those may carry codes.
-async fn log(request: Request, next: Next) -> Response {
+/// The route, never the path or the query: those may carry codes. A request that failed may have failed because the
+/// store is lost.
+async fn log(watch: StoreWatch, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = known(request.method());
     let begun = Instant::now();
@@ -66,6 +99,10 @@ async fn log(request: Request, next: Next) -> Response {
     let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
     tracing::info!(method, route, status, milliseconds, "request");
+    if response.status().is_server_error() {
+        // Whoever waits for its loss is woken.
+        let _lost = watch.look();
+    }
     response
 }
 

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum_server::tls_rustls::RustlsConfig;
+use keywright::core::KeyringError;
 use keywright::librepass::{LibrePassPolicy, LibrePassPolicyError, OpenError};
 use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
+use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
-use keywright::sqlite::SqliteStore;
-use keywright::store::LoadError;
-use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy};
+use keywright::sqlite::{Fault, SqliteStore};
+use keywright::store::{LoadError, Partition};
+use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
 use crate::accounts::{Accounts, AccountsError, AccountsFileError};
 use crate::buckets::Buckets;
@@ -20,8 +22,11 @@ use crate::host::Server;
 use crate::housekeeping::House;
 use crate::limits::Limits;
 use crate::mail::{Mailer, SmtpUrlError};
+use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::pass::Pass;
+use crate::security_log::SecurityLog;
+use crate::store_watch::StoreWatch;
 use crate::windows::Windows;
 use crate::{accounts, demo, output, routes, serve, tls};
 
@@ -33,21 +38,22 @@ const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 ///
 /// # Errors
 /// [`Failure`].
-pub(crate) async fn run(options: Options) -> Result<(), Failure> {
+pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let stop = serve::told_to_stop().map_err(Failure::Signals)?;
     let (listener, address) = listen(&options.listen)?;
     let scheme = if options.has_tls() { "https" } else { "http" };
     let listening_url = format!("{scheme}://{address}");
-    let tls = tls_config(&options, address)?;
+    let tls = tls_config(options, address)?;
     let public_url = match &options.public_url {
         Some(url) => url.clone(),
         None => listening_url.parse().map_err(Failure::Url)?,
     };
 
-    let keywright = open(&options).await?;
+    let Opened { keywright, sqlite } = open(options).await?;
+    let watch = StoreWatch::new(sqlite);
     // Seen before anything is seeded. The order of partitions puts accounts first.
-    let first = keywright.store().scan(None, 1).await.map_err(Failure::Scan)?;
-    let nobody = !first.iter().any(|found| found.partition.is_account());
+    let first = keywright.store().partitions(None, 1).await.map_err(Failure::Scan)?;
+    let nobody = !first.iter().any(Partition::is_account);
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     let refuse_plain_http = !options.has_tls() && !address.ip().to_canonical().is_loopback();
     match &options.accounts {
@@ -68,30 +74,57 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
         }
     }
 
+    let house = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
+    house.start().await;
+    let router = routes::routes(&house, &watch);
+    let beside = tokio::spawn(Arc::clone(&house).keep());
+    output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
+    let lost = watch.clone();
+    let ended = async move {
+        tokio::select! {
+            () = stop => {}
+            () = lost.lost() => {}
+        }
+    };
+    let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
+    beside.abort();
+    match watch.look() {
+        Some(fault) => Err(Failure::Lost(fault)),
+        None => served,
+    }
+}
+
+/// The protocols, around hosts that share accounts and mail.
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) async fn assemble(
+    options: &Options,
+    keywright: Keywright,
+    accounts: Arc<Accounts>,
+    refuse_plain_http: bool,
+    public_url: PublicUrl,
+) -> Result<House, Failure> {
     let mut policy = NextcloudPolicy::default();
     policy.reset = options.reset_style.into();
     policy.refuse_plain_http = refuse_plain_http;
     policy.max_body = MAX_BODY.min(options.max_body);
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { Limits::on() } else { Limits::off() };
-    let server = Arc::new(Server { accounts, limits, mailer: mailer(&options, &public_url)?, public_url });
+    let mailer = Arc::new(mailer(options, &public_url)?);
+    let notices =
+        Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
+    let server = Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url });
     let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
     let windows = limited.then(Windows::default);
     let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
     let mut policy = RocketChatPolicy::default();
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
-    let policy = librepass_policy(&options, &server.public_url)?;
+    let policy = librepass_policy(options, &server.public_url)?;
     let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
-
-    let router = routes::routes(&nextcloud, &rocketchat, &librepass);
-    let house = House { keywright, nextcloud, rocketchat, librepass, pass };
-    let beside = tokio::spawn(house.keep());
-    output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
-    let served = serve::serve(listener, tls, router, stop).await.map_err(Failure::Serve);
-    beside.abort();
-    served
+    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass })
 }
 
 fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -124,24 +157,36 @@ fn tls_config(options: &Options, address: SocketAddr) -> Result<Option<RustlsCon
     Ok(Some(made.config))
 }
 
+/// A store that is open.
+pub(crate) struct Opened {
+    pub(crate) keywright: Keywright,
+    /// The same store, if it is a file.
+    pub(crate) sqlite: Option<Arc<SqliteStore>>,
+}
+
 /// Opens the store with its keyring.
-async fn open(options: &Options) -> Result<Keywright, Failure> {
-    let (store, beside): (Arc<dyn Store>, Option<PathBuf>) = match &options.store {
+///
+/// # Errors
+/// [`Failure`].
+pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
+    let (store, sqlite, beside): (Arc<dyn Store>, _, Option<PathBuf>) = match &options.store {
         StoreChoice::Sqlite(path) => {
             let store = SqliteStore::open(path)
                 .map_err(|source| Failure::Store { path: path.clone(), source: Box::new(source) })?;
-            (Arc::new(store), Some(path.with_extension("keyring.toml")))
+            let store = Arc::new(store);
+            (Arc::clone(&store) as Arc<dyn Store>, Some(store), Some(path.with_extension("keyring.toml")))
         }
-        StoreChoice::Memory => (Arc::new(MemoryStore::new()), None),
+        StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
     };
-    let builder = Keywright::builder_shared(store);
+    let builder = Keywright::builder_shared(store).slots(accounts::SLOT_KINDS).observer(Arc::new(SecurityLog));
     let keyring = options.keyring.clone().or(beside);
     let builder = match &keyring {
         Some(path) => builder.keyring_file(path),
-        None => builder.keyring(Keyring::generate(&SystemEntropy).map_err(AccountsError::from)?),
+        None => builder.keyring(Keyring::generate(&SystemEntropy).map_err(Failure::Generate)?),
     };
     let place = keyring.unwrap_or_else(|| "(in memory)".into());
-    builder.open().await.map_err(|source| Failure::Keyring { place, source })
+    let keywright = builder.open().await.map_err(|source| Failure::Keyring { place, source })?;
+    Ok(Opened { keywright, sqlite })
 }
 
 fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePassPolicy, LibrePassPolicyError> {
@@ -179,6 +224,8 @@ pub(crate) enum Failure {
     Store { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("store and keyring {} cannot be used together", place.display())]
     Keyring { place: PathBuf, source: StartError },
+    #[error("a keyring cannot be made")]
+    Generate(#[source] KeyringError),
     #[error("the store cannot be read")]
     Scan(#[source] LoadError),
     #[error("the accounts file cannot be used")]
@@ -197,4 +244,18 @@ pub(crate) enum Failure {
     Output(#[source] io::Error),
     #[error("the server ended")]
     Serve(#[source] io::Error),
+    #[error("the server stopped, because what it would store would be lost")]
+    Lost(#[source] Fault),
+    #[error("a store in memory holds no accounts")]
+    NothingStored,
+    #[error("there is no store {}", path.display())]
+    NoStore { path: PathBuf },
+    #[error("there is no account `{name}`")]
+    NoAccount { name: String },
+    #[error("the account cannot be changed")]
+    Act(#[source] TransactError),
+    #[error("the vault cannot be accepted")]
+    Vault(#[source] VaultError),
+    #[error("{count} ciphers of the vault do not open; nothing is accepted without --drop-unreadable")]
+    UnreadableCiphers { count: usize },
 }

@@ -64,7 +64,7 @@ const ACCOUNTS: [Account; 11] = [
     Account { name: "pat", login_password: Some("pat: Grüße aus Köln"), ..PLAIN },
     Account { name: "una", permissions: KEYS_OF_OTHERS, login_password: Some("una: Grüße aus Köln"), ..PLAIN },
     Account { name: "nan", login_password: Some("nan: Grüße aus Köln"), ..PLAIN },
-    Account { name: "eve", ..PLAIN },
+    Account { name: "eve", login_password: Some("eve: Grüße aus Köln"), ..PLAIN },
     Account { name: "tom", ..PLAIN },
 ];
 

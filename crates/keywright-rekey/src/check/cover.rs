@@ -1,9 +1,6 @@
 //! Exact cover: every cipher of the vault once, and no other.
 
-use alloc::vec;
-use alloc::vec::Vec;
-
-use keywright_store::{CipherId, Mark};
+use keywright_store::{CipherId, RowMarks};
 
 use super::Ciphers;
 use crate::report::{Difference, Fault};
@@ -14,11 +11,7 @@ const UNCOVERED: u32 = u32::MAX;
 /// In a list of places: none.
 const GONE: u32 = u32::MAX;
 
-pub(super) fn check(
-    ciphers: &(impl Ciphers + ?Sized),
-    owned: &[(CipherId, Mark)],
-    report: &mut Difference,
-) -> Vec<u32> {
+pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], report: &mut Difference) -> Vec<u32> {
     let mut order = vec![UNCOVERED; owned.len()];
     let (mut unknown, mut again) = (0_usize, false);
     {
@@ -28,7 +21,7 @@ pub(super) fn check(
         for place in 0..ciphers.len() {
             let Some(id) = ciphers.id(place) else { continue };
             let found = match owned.get(next) {
-                Some((guess, _)) if *guess == id => Some(next),
+                Some(guess) if guess.id == id => Some(next),
                 _ => index.find(owned, id),
             };
             let Some((at, covered)) = found.and_then(|at| Some((at, order.get_mut(at)?))) else {
@@ -41,9 +34,9 @@ pub(super) fn check(
             *covered = u32::try_from(place).unwrap_or(UNCOVERED);
         }
     }
-    for ((id, _), covered) in owned.iter().zip(&order) {
+    for (row, covered) in owned.iter().zip(&order) {
         if *covered == UNCOVERED {
-            report.of_id(Fault::Missing, *id);
+            report.of_id(Fault::Missing, row.id);
         }
     }
     if again || unknown > 1 {
@@ -62,14 +55,14 @@ struct Index {
 }
 
 impl Index {
-    fn new(owned: &[(CipherId, Mark)]) -> Self {
-        let head_of = |entry: Option<&(CipherId, Mark)>| entry.map_or(0, |(id, _)| head(*id));
+    fn new(owned: &[RowMarks]) -> Self {
+        let head_of = |entry: Option<&RowMarks>| entry.map_or(0, |row| head(row.id));
         let (low, high) = (head_of(owned.first()), head_of(owned.last()));
         let shift = high.saturating_sub(low).leading_zeros().min(63);
         let mut index = Self { low, shift, cells: vec![0; owned.len().saturating_add(1)] };
         let mut cells = 0_usize;
-        for (place, (id, _)) in owned.iter().enumerate() {
-            let cell = index.cell(*id);
+        for (place, row) in owned.iter().enumerate() {
+            let cell = index.cell(row.id);
             let place = u32::try_from(place).unwrap_or(u32::MAX);
             // All cells up to this one begin here or before.
             if let Some(open) = index.cells.get_mut(cells..=cell) {
@@ -91,16 +84,16 @@ impl Index {
     }
 
     #[inline]
-    fn find(&self, owned: &[(CipherId, Mark)], id: CipherId) -> Option<usize> {
+    fn find(&self, owned: &[RowMarks], id: CipherId) -> Option<usize> {
         let cell = self.cell(id);
         let from = *self.cells.get(cell)? as usize;
         let to = *self.cells.get(cell.saturating_add(1))? as usize;
         let near = owned.get(from..to)?;
         let at = match near {
             [] => None,
-            [(one, _)] => (*one == id).then_some(0),
-            few if few.len() <= 4 => few.iter().position(|(one, _)| *one == id),
-            many => many.binary_search_by_key(&id, |(one, _)| *one).ok(),
+            [one] => (one.id == id).then_some(0),
+            few if few.len() <= 4 => few.iter().position(|one| one.id == id),
+            many => many.binary_search_by_key(&id, |one| one.id).ok(),
         };
         at.map(|at| from.saturating_add(at))
     }

@@ -4,15 +4,12 @@
 //! repetition but may suspect one. Only suspects are compared, by sorting them; so a client that makes fingerprints
 //! collide gains nothing but a refusal or a sort, and the table needs no secret.
 
-use alloc::vec;
-use alloc::vec::Vec;
-
-use keywright_store::{CipherId, Mark};
+use keywright_store::{ClientNonce, RowMarks};
 
 use super::Ciphers;
 use crate::report::{Difference, Fault};
 
-/// Fingerprints that are remembered as suspicious; with more, all marks are compared.
+/// Fingerprints that are remembered as suspicious; with more, all nonces are compared.
 const MAX_SUSPECTS: usize = 1024;
 
 /// Steps in the table that one fingerprint may take on the average; honest ones take one and a half.
@@ -24,7 +21,7 @@ const UNCHANGED: u32 = 1 << 30;
 const REUSED: u32 = 1 << 31;
 const GONE: u32 = u32::MAX;
 
-pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[(CipherId, Mark)], report: &mut Difference) {
+pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], report: &mut Difference) {
     match suspects(ciphers, owned) {
         Suspects::None => {}
         Suspects::These(mut prints) => {
@@ -42,11 +39,11 @@ enum Suspects {
 }
 
 /// Prints that are there twice: of two ciphers, or of a cipher and of the vault.
-fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[(CipherId, Mark)]) -> Suspects {
+fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks]) -> Suspects {
     let Some(mut table) = Table::new(ciphers.len(), owned.len()) else { return Suspects::All };
     let mut suspects = Vec::new();
     let new = (0..ciphers.len()).filter_map(|place| ciphers.print(place)).map(|print| (print, true));
-    let old = owned.iter().map(|(_, mark)| (fingerprint(*mark), false));
+    let old = owned.iter().map(|row| (fingerprint(row.nonce), false));
     for (print, enter) in new.chain(old) {
         match table.look(print, enter) {
             Some(false) => {}
@@ -57,10 +54,10 @@ fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[(CipherId, Mark)]) -> Su
     if suspects.is_empty() { Suspects::None } else { Suspects::These(suspects) }
 }
 
-/// What stands for a mark in the table; never zero.
+/// What stands for a nonce in the table; never zero.
 #[inline]
-pub(crate) fn fingerprint(Mark(mark): Mark) -> u32 {
-    let number = u128::from_le_bytes(mark);
+pub(crate) fn fingerprint(ClientNonce(nonce): ClientNonce) -> u32 {
+    let number = u128::from_le_bytes(nonce);
     // Two odd constants (digits of the golden ratio and of the square root of three), a multiplication, both halves.
     let (low, high) = (number as u64 ^ 0x9e37_79b9_7f4a_7c15, (number >> 64) as u64 ^ 0xbb67_ae85_84ca_a73b);
     let product = u128::from(low).wrapping_mul(u128::from(high));
@@ -106,34 +103,34 @@ impl Table {
     }
 }
 
-/// Compares the marks that `suspect` picks, those of ciphers and those of the vault, and reports what is true of it.
+/// Compares the nonces that `suspect` picks, those of ciphers and those of the vault, and reports what is true of it.
 fn compare(
     ciphers: &(impl Ciphers + ?Sized),
-    owned: &[(CipherId, Mark)],
+    owned: &[RowMarks],
     suspect: impl Fn(u32) -> bool,
     report: &mut Difference,
 ) {
     let count = ciphers.len();
-    // Places of ciphers, and behind them those of the vault. A cipher with a malformed text has no mark.
+    // Places of ciphers, and behind them those of the vault. A cipher with a malformed text has no nonce.
     let at = |place: u32| match (place as usize).checked_sub(count) {
-        None => ciphers.mark(place as usize).zip(ciphers.id(place as usize)),
-        Some(place) => owned.get(place).map(|&(id, mark)| (mark, id)),
+        None => ciphers.nonce(place as usize).zip(ciphers.id(place as usize)),
+        Some(place) => owned.get(place).map(|row| (row.nonce, row.id)),
     };
     let all = u32::try_from(count.saturating_add(owned.len())).unwrap_or(PLACES).min(PLACES);
     let print = |place: u32| match (place as usize).checked_sub(count) {
         None => ciphers.print(place as usize),
-        Some(place) => owned.get(place).map(|&(_, mark)| fingerprint(mark)),
+        Some(place) => owned.get(place).map(|row| fingerprint(row.nonce)),
     };
     let mut places: Vec<u32> = (0..all).filter(|&place| print(place).is_some_and(&suspect)).collect();
     places.sort_unstable_by(|a, b| at(*a).cmp(&at(*b)).then(a.cmp(b)));
 
-    let mark = |place: u32| at(place).map(|(mark, _)| mark);
+    let nonce = |place: u32| at(place).map(|(nonce, _)| nonce);
     let id = |place: u32| at(place).map(|(_, id)| id);
     let is_old = |place: u32| place as usize >= count;
-    for same_mark in places.chunk_by_mut(|a, b| mark(*a) == mark(*b)) {
-        let ends = (same_mark.first().copied().and_then(id), same_mark.last().copied().and_then(id));
+    for same_nonce in places.chunk_by_mut(|a, b| nonce(*a) == nonce(*b)) {
+        let ends = (same_nonce.first().copied().and_then(id), same_nonce.last().copied().and_then(id));
         let reused = if ends.0 == ends.1 { 0 } else { REUSED };
-        for same_id in same_mark.chunk_by_mut(|a, b| id(*a) == id(*b)) {
+        for same_id in same_nonce.chunk_by_mut(|a, b| id(*a) == id(*b)) {
             let unchanged = if same_id.last().is_some_and(|last| is_old(*last)) { UNCHANGED } else { 0 };
             for place in same_id {
                 *place = if is_old(*place) || reused | unchanged == 0 { GONE } else { *place | reused | unchanged };

@@ -1,11 +1,11 @@
 //! Base64, standard alphabet, padded, canonical.
 
-use keywright_store::Mark;
+use keywright_store::ClientNonce;
 
 use super::{Base64, Format, MIN_ENVELOPE_BYTES, Malformed, NONCE_BYTES, all, padded};
 
 impl Format for Base64 {
-    fn check(&self, bytes: &[u8]) -> Result<Mark, Malformed> {
+    fn check(&self, bytes: &[u8]) -> Result<ClientNonce, Malformed> {
         // The padding, and the bits of the last character that carry nothing.
         let (data, unused) = match bytes {
             [data @ .., b'=', b'='] => (data, 0b1111),
@@ -22,14 +22,14 @@ impl Format for Base64 {
         if data.len().wrapping_mul(3) / 4 < MIN_ENVELOPE_BYTES {
             return Err(Malformed::TooShort);
         }
-        Ok(self.mark(bytes))
+        Ok(self.nonce(bytes))
     }
 
     fn is_plain(&self) -> bool {
         true
     }
 
-    fn mark(&self, checked: &[u8]) -> Mark {
+    fn nonce(&self, checked: &[u8]) -> ClientNonce {
         let mut nonce = [0_u8; NONCE_BYTES];
         let sextets = checked.first_chunk::<16>().map(|characters| characters.map(sextet)).unwrap_or_default();
         for (to, &[a, b, c, d]) in nonce.as_chunks_mut::<3>().0.iter_mut().zip(sextets.as_chunks::<4>().0) {

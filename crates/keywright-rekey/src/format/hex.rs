@@ -1,11 +1,11 @@
 //! Hex digits.
 
-use keywright_store::Mark;
+use keywright_store::ClientNonce;
 
 use super::{Format, Hex, MIN_ENVELOPE_BYTES, Malformed, NONCE_BYTES, all, padded};
 
 impl Format for Hex {
-    fn check(&self, bytes: &[u8]) -> Result<Mark, Malformed> {
+    fn check(&self, bytes: &[u8]) -> Result<ClientNonce, Malformed> {
         if !all(bytes, is_digit) {
             return Err(Malformed::Alphabet);
         }
@@ -15,14 +15,14 @@ impl Format for Hex {
         if bytes.len() & 1 != 0 {
             return Err(Malformed::Length);
         }
-        Ok(self.mark(bytes))
+        Ok(self.nonce(bytes))
     }
 
     fn is_plain(&self) -> bool {
         true
     }
 
-    fn mark(&self, checked: &[u8]) -> Mark {
+    fn nonce(&self, checked: &[u8]) -> ClientNonce {
         let nonce = checked.first_chunk::<{ 2 * NONCE_BYTES }>().and_then(decode_array);
         padded(nonce.unwrap_or_default())
     }

@@ -1,8 +1,7 @@
 //! One entry of the list, whatever it is.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use core::fmt;
+use std::borrow::Cow;
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 

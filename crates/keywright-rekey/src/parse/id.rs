@@ -1,7 +1,5 @@
 //! Cipher ids as text.
 
-use alloc::string::String;
-
 use keywright_store::CipherId;
 
 use crate::format::decode_array;

@@ -2,8 +2,8 @@
 //! with one search for the text's end. Whatever looks otherwise (escapes, other members, other types) is given to
 //! `serde_json`, entry by entry, so there is one meaning and two speeds.
 
-use alloc::borrow::Cow;
-use core::fmt;
+use std::borrow::Cow;
+use std::fmt;
 
 use keywright_core::SecretVec;
 use memchr::memchr2;
@@ -59,7 +59,7 @@ impl<'b> CipherList<'b> {
         Ok(submission)
     }
 
-    /// Reads the list out of a body that is an object and has it as `member`; gives it and the rest of the object.
+    /// Reads the list out of a body that is an object and has it as `member`; returns it and the rest of the object.
     ///
     /// ```
     /// # use keywright_rekey::{CipherList, Hex, JsonError, Limits};
@@ -87,7 +87,7 @@ impl<'b> CipherList<'b> {
             reader.space();
             let from = reader.at;
             // Also where one of the two is no list: else it depends on their order which of them counts.
-            if is_list && core::mem::replace(&mut is_there, true) {
+            if is_list && std::mem::replace(&mut is_there, true) {
                 return Err(JsonError::Twice);
             }
             if is_list && reader.peek() == Some(b'[') {
@@ -229,7 +229,7 @@ impl<'b> Reader<'b> {
         self.unusual(list, submission)
     }
 
-    /// An entry of the usual shape: the two members, in either order, plain strings, right. Gives where it ends.
+    /// An entry of the usual shape: the two members, in either order, plain strings, right. Returns where it ends.
     #[inline]
     fn usual(mut self, list: &CipherList<'b>, submission: &mut Submission<'b>) -> Option<usize> {
         if !self.take(b"{") {
@@ -245,9 +245,9 @@ impl<'b> Reader<'b> {
             } else if text.is_none() && self.begins(list.names.text) {
                 let rest = self.rest();
                 let bytes = rest.get(..memchr2(b'"', b'\\', rest)?)?;
-                let mark = list.limits.check_bytes(list.format, bytes).ok()?;
+                let nonce = list.limits.check_bytes(list.format, bytes).ok()?;
                 let plain = list.format.is_plain() || bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
-                text = Some((u32::try_from(self.at).ok().filter(|_| plain)?, mark));
+                text = Some((u32::try_from(self.at).ok().filter(|_| plain)?, nonce));
                 self.skip_bytes(bytes.len());
             } else {
                 return None;
@@ -260,8 +260,8 @@ impl<'b> Reader<'b> {
                 return None;
             }
         }
-        let (id, (start, mark)) = id.zip(text)?;
-        submission.add_right(id, start, mark);
+        let (id, (start, nonce)) = id.zip(text)?;
+        submission.add_right(id, start, nonce);
         Some(self.at)
     }
 

@@ -1,10 +1,9 @@
 //! What a client sent, as places in its body.
 
-use alloc::borrow::Cow;
-use alloc::vec::Vec;
-use core::fmt;
+use std::borrow::Cow;
+use std::fmt;
 
-use keywright_store::{CipherId, Mark};
+use keywright_store::{CipherId, ClientNonce};
 use memchr::memchr;
 
 use super::entry::{Member, Read};
@@ -21,7 +20,7 @@ pub(crate) struct Entry {
     /// Where the text begins: in the body, where it ends before the next `"`; or beyond the body's end, in the spill,
     /// where its length comes first. [`NO_TEXT`] if it is malformed.
     start: u32,
-    /// The fingerprint of the mark, so that a check need not go through the body again.
+    /// The fingerprint of the nonce, so that a check need not go through the body again.
     print: u32,
 }
 
@@ -65,11 +64,11 @@ impl<'b> Submission<'b> {
         self.sent == 0
     }
 
-    /// The entries whose id and text are well-formed, in the order they came, with the texts' marks.
-    pub fn iter(&self) -> impl Iterator<Item = (CipherId, Mark, &str)> + '_ {
+    /// The entries whose id and text are well-formed, in the order they came, with the texts' nonces.
+    pub fn iter(&self) -> impl Iterator<Item = (CipherId, ClientNonce, &str)> + '_ {
         self.entries.iter().filter_map(|entry| {
             let text = self.text(entry)?;
-            Some((entry.id, self.format.mark(text), core::str::from_utf8(text).ok()?))
+            Some((entry.id, self.format.nonce(text), std::str::from_utf8(text).ok()?))
         })
     }
 
@@ -114,11 +113,11 @@ impl<'b> Submission<'b> {
     }
 
     #[inline]
-    pub(crate) fn mark(&self, entry: &Entry) -> Option<Mark> {
-        self.text(entry).map(|text| self.format.mark(text))
+    pub(crate) fn nonce(&self, entry: &Entry) -> Option<ClientNonce> {
+        self.text(entry).map(|text| self.format.nonce(text))
     }
 
-    /// The fingerprint of a text's mark; `None` if the text is malformed.
+    /// The fingerprint of a text's nonce; `None` if the text is malformed.
     #[inline]
     pub(crate) fn print(entry: &Entry) -> Option<u32> {
         (entry.start != NO_TEXT).then_some(entry.print)
@@ -133,9 +132,9 @@ impl<'b> Submission<'b> {
     /// Takes in an entry whose text begins at `start` in the body and is well-formed.
     #[cfg(feature = "json")]
     #[inline]
-    pub(super) fn add_right(&mut self, id: CipherId, start: u32, mark: Mark) {
+    pub(super) fn add_right(&mut self, id: CipherId, start: u32, nonce: ClientNonce) {
         self.sent = self.sent.saturating_add(1);
-        self.push(Entry { id, start, print: fingerprint(mark) });
+        self.push(Entry { id, start, print: fingerprint(nonce) });
     }
 
     /// Counts an entry beyond the limit.
@@ -155,12 +154,12 @@ impl<'b> Submission<'b> {
             _ => None,
         };
         let text = match read.text {
-            Member::Text(text) => limits.check(self.format, &text).ok().map(|mark| (text, mark)),
+            Member::Text(text) => limits.check(self.format, &text).ok().map(|nonce| (text, nonce)),
             _ => None,
         };
         // Without an id there is nothing to keep a text for.
         let kept = match id {
-            Some(_) => text.and_then(|(text, mark)| Some((self.keep(text)?, fingerprint(mark)))),
+            Some(_) => text.and_then(|(text, nonce)| Some((self.keep(text)?, fingerprint(nonce)))),
             None => text.map(|_| (0, 0)),
         };
         let mut note = |fault| match id {

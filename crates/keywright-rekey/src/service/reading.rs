@@ -1,28 +1,29 @@
-//! Reading a vault: rows and the head that they belong to.
+//! Reading a vault: rows, and the head that vouches for them.
+//!
+//! Every change of a row puts the head anew, and the head keeps the count and the digest of all rows. So rows that agree
+//! with a head are the rows of that head, whole. Rows that do not agree are damaged only if they were read beside the
+//! very root under which the head was read, and a second look finds the same.
 
-use core::fmt;
-use std::vec::Vec;
+use std::fmt;
 
 use keywright_core::{AccountId, SecretString, SecretVec};
-use keywright_store::{CipherId, Draft, Manifest, Mark, Partition, Revision, Row, Slot, StepError, Which};
+use keywright_store::{CipherId, ClientNonce, Draft, Partition, Revision, Row, RowMarks, StepError, VaultRows, Which};
 
 use super::Vaults;
-use crate::VaultError;
+use super::damage::Harm;
+use crate::check::VaultManifest;
+use crate::digest::Digest;
 use crate::seal::Sealer;
-use crate::state::VaultHead;
-use crate::step::{self, Existing, Head};
+use crate::state::{VAULT_SLOT, VaultHead};
+use crate::step::{self, Existing, Found, Head};
+use crate::{VaultError, VaultPolicy};
 
-/// How often a read is tried again because the vault was changed meanwhile, before it waits for the account's turn; and
-/// how often then, where only other servers can still change it.
-const TRIES: u32 = 3;
-
-/// From so many ids on, what exists is looked up in the manifest instead of row by row.
-const MANY: usize = 64;
+/// How often a read is tried again because the account was changed meanwhile, or because of what it found.
+pub(super) const TRIES: u32 = 16;
 
 /// A cipher as it was written: the text as sent, and the application's note.
 pub struct Cipher {
-    id: CipherId,
-    mark: Mark,
+    marks: RowMarks,
     text: SecretString,
     note: SecretVec,
 }
@@ -31,13 +32,13 @@ impl Cipher {
     /// The id.
     #[must_use]
     pub const fn id(&self) -> CipherId {
-        self.id
+        self.marks.id
     }
 
-    /// The mark of the text.
+    /// The nonce of the text.
     #[must_use]
-    pub const fn mark(&self) -> Mark {
-        self.mark
+    pub const fn nonce(&self) -> ClientNonce {
+        self.marks.nonce
     }
 
     /// The text, byte for byte as it was sent.
@@ -55,7 +56,7 @@ impl Cipher {
 
 impl fmt::Debug for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cipher({:?})", self.id)
+        write!(f, "Cipher({:?})", self.id())
     }
 }
 
@@ -74,90 +75,178 @@ impl Contents {
     /// What an edit of these ciphers rests on.
     #[must_use]
     pub fn existing(&self) -> Existing {
-        let found = self.ciphers.iter().map(Cipher::id).collect();
+        let found = self.ciphers.iter().map(|cipher| Found::new(cipher.marks, cipher.text().len())).collect();
         Existing::new(self.head.revision, self.asked.clone(), found)
     }
 }
 
+/// The head of a vault, and the root under which it was read.
+pub(super) struct Seen {
+    pub(super) root: Option<Revision>,
+    pub(super) head: Head,
+    pub(super) record: VaultHead,
+}
+
+impl Seen {
+    /// Whether these are the marks of all its rows.
+    pub(super) fn vouches_for<'r>(&self, marks: impl IntoIterator<Item = &'r RowMarks>) -> bool {
+        Digest::of(&self.record.digest_key, marks) == self.record.digest()
+    }
+}
+
+/// What is asked of the store.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'w> {
+    /// The marks of all rows.
+    Marks,
+    /// Rows.
+    Rows(Which<'w>),
+}
+
 impl Vaults {
-    /// Head and every (id, mark), for [`Submission::against`](crate::Submission::against).
+    /// The head and the marks of every row, compared with each other, for
+    /// [`Submission::against`](crate::Submission::against). Without a head if the account has no vault.
     ///
     /// # Errors
-    /// [`VaultError::Load`].
-    pub async fn manifest(&self, account: &AccountId) -> Result<Manifest, VaultError> {
-        self.store.manifest(&Partition::account(account)).await.map_err(VaultError::Load)
+    /// [`VaultError`]; [`VaultError::Damaged`] if they disagree.
+    pub async fn manifest(&self, account: &AccountId) -> Result<VaultManifest, VaultError> {
+        let judge = |seen: &Seen, read: VaultRows| {
+            let marks = read.marks.unwrap_or_default();
+            if seen.vouches_for(&marks) { Ok(marks) } else { Err(Harm::Rows) }
+        };
+        Ok(match self.verified(account, Wanted::Marks, judge).await? {
+            Some((seen, rows)) => VaultManifest::verified(Some(seen.head.revision), rows),
+            None => VaultManifest::verified(None, Vec::new()),
+        })
     }
 
     /// Ciphers, all of one head; `None` if the account has no vault. Opens every text and note.
     ///
+    /// The rows of the vault are compared with its head, also where single ciphers are asked for; in vaults above
+    /// [`VaultPolicy::checked_with_single_reads`] only if `which` asks for the marks.
+    ///
     /// # Errors
-    /// [`VaultError`]. One cipher that does not open fails the whole: it is never left out.
+    /// [`VaultError`]; [`VaultError::Damaged`] if rows and head disagree. One cipher that does not open fails the whole: it
+    /// is never left out.
     pub async fn read(&self, account: &AccountId, which: Which<'_>) -> Result<Option<Contents>, VaultError> {
-        let Some((head, record, rows)) = self.rows(account, which).await? else { return Ok(None) };
-        let mut texts = Sealer::new(&record.key, account);
-        let mut notes = Sealer::new(&record.note_key, account);
-        let open = |row: Row| {
-            let text = texts.open_text(record.as_sent, row.id, &row.body);
-            let (text, note) = text.zip(notes.open_note(row.id, &row.meta)).ok_or(VaultError::Open(row.id))?;
-            Ok(Cipher { id: row.id, mark: row.mark, text, note })
+        let judge = |seen: &Seen, read: VaultRows| {
+            if !are_whole(seen, which, &read) {
+                return Err(Harm::Rows);
+            }
+            open(account, &seen.record, read.rows).map_err(Harm::Cipher)
         };
-        let ciphers = rows.into_iter().map(open).collect::<Result<_, VaultError>>()?;
-        Ok(Some(Contents { head, ciphers, asked: asked(which) }))
+        let read = self.verified(account, Wanted::Rows(which), judge).await?;
+        Ok(read.map(|(seen, ciphers)| Contents { head: seen.head, ciphers, asked: asked(which) }))
     }
 
-    /// Which of `ids` exist, and at which head; `None` if the account has no vault.
+    /// Which of `ids` exist, with what an edit needs to know of them; `None` if the account has no vault. The vault is
+    /// compared with its head as by [`read`](Self::read).
     ///
     /// # Errors
     /// [`VaultError`].
     pub async fn existing(&self, account: &AccountId, ids: &[CipherId]) -> Result<Option<Existing>, VaultError> {
-        if ids.len() < MANY {
-            let Some((head, _, rows)) = self.rows(account, Which::Ids(ids)).await? else { return Ok(None) };
-            let found = rows.iter().map(|row| row.id).collect();
-            return Ok(Some(Existing::new(head.revision, Some(ids.to_vec()), found)));
-        }
-        Ok(Existing::of(&self.manifest(account).await?))
+        let which = Which::Ids { ids, with_marks: false };
+        let judge = |seen: &Seen, read: VaultRows| {
+            if are_whole(seen, which, &read) { Ok(read.rows.iter().map(Found::of).collect()) } else { Err(Harm::Rows) }
+        };
+        let read = self.verified(account, Wanted::Rows(which), judge).await?;
+        Ok(read.map(|(seen, found)| Existing::new(seen.head.revision, asked(which), found)))
     }
 
-    /// Rows and the head they belong to. Every change of a row moves the head to a revision that never comes again: the
-    /// same head before and after says that no row changed between.
-    async fn rows(
+    /// Reads until what was read is whole. `None` if the account has no vault.
+    pub(super) async fn verified<T>(
         &self,
         account: &AccountId,
-        which: Which<'_>,
-    ) -> Result<Option<(Head, VaultHead, Vec<Row>)>, VaultError> {
-        let partition = Partition::account(account);
-        let Some(mut before) = self.look(&partition).await? else { return Ok(None) };
-        let mut turn = None;
-        for tried in 0..TRIES.saturating_mul(2) {
-            if tried == TRIES {
-                turn = Some(self.driver.turn(&partition).await?);
+        wanted: Wanted<'_>,
+        judge: impl Fn(&Seen, VaultRows) -> Result<T, Harm>,
+    ) -> Result<Option<(Seen, T)>, VaultError> {
+        let mut suspected = None;
+        for _ in 0..TRIES {
+            let Some(seen) = self.look(account).await? else { return Ok(None) };
+            let read = self.fetch(account, wanted, &seen).await?;
+            let root = read.root;
+            let harm = match judge(&seen, read) {
+                Ok(found) => return Ok(Some((seen, found))),
+                Err(harm) => harm,
+            };
+            if root != seen.root {
+                continue;
             }
-            let rows = self.store.read(&partition, which).await.map_err(VaultError::Load)?;
-            let Some(after) = self.look(&partition).await? else { return Ok(None) };
-            if after.0.revision == before.0.revision {
-                drop(turn);
-                return Ok(Some((after.0, after.1, rows)));
+            if suspected == Some(root) {
+                self.report(account, harm).await;
+                return Err(harm.into());
             }
-            before = after;
+            suspected = Some(root);
         }
         Err(VaultError::Restless)
     }
 
-    async fn look(&self, partition: &Partition) -> Result<Option<(Head, VaultHead)>, VaultError> {
-        let look = |draft: &mut Draft<'_>| -> Result<Option<(Revision, VaultHead, u64)>, StepError> {
+    /// The head of the vault, if there is one.
+    pub(super) async fn look(&self, account: &AccountId) -> Result<Option<Seen>, VaultError> {
+        let look = |draft: &mut Draft<'_>| -> Result<Option<Seen>, StepError> {
             let Some((revision, record)) = step::open(draft)? else { return Ok(None) };
-            Ok(Some((revision, record, draft.root()?.key_epoch)))
+            let head = Head::of(revision, &record, draft.root()?.key_epoch);
+            Ok(Some(Seen { root: draft.based_on(), head, record }))
         };
-        let seen = self.driver.observe(partition, &[Slot::VaultHead], look).await?;
-        Ok(seen.map(|(revision, record, key_epoch)| {
-            (Head { revision, count: record.count, rekeyed: record.rekeyed, key_epoch }, record)
-        }))
+        Ok(self.driver.observe(&Partition::account(account), &[VAULT_SLOT], look).await?)
     }
+
+    /// What the store has, with the marks of all rows where the policy wants them compared.
+    async fn fetch(&self, account: &AccountId, wanted: Wanted<'_>, seen: &Seen) -> Result<VaultRows, VaultError> {
+        let partition = Partition::account(account);
+        let read = match wanted {
+            Wanted::Marks => self.store.manifest(&partition).await.map(|manifest| VaultRows {
+                root: manifest.root,
+                rows: Vec::new(),
+                marks: Some(manifest.rows),
+            }),
+            Wanted::Rows(which) => self.store.read(&partition, with_marks(which, seen, self.steps.policy())).await,
+        };
+        read.map_err(VaultError::Load)
+    }
+}
+
+fn with_marks<'i>(which: Which<'i>, seen: &Seen, policy: &VaultPolicy) -> Which<'i> {
+    match which {
+        Which::All => Which::All,
+        Which::Ids { ids, with_marks } => {
+            Which::Ids { ids, with_marks: with_marks || seen.head.count <= policy.checked_with_single_reads() }
+        }
+    }
+}
+
+/// Whether rows are those that the head vouches for, as far as they can be compared.
+fn are_whole(seen: &Seen, which: Which<'_>, read: &VaultRows) -> bool {
+    match (which, &read.marks) {
+        (Which::All, _) => seen.vouches_for(read.rows.iter().map(|row| &row.marks)),
+        (Which::Ids { ids, .. }, Some(marks)) => seen.vouches_for(marks) && are_of(&read.rows, ids, marks),
+        // Nothing proves that they are all, so they must at least be of the head's own root.
+        (Which::Ids { .. }, None) => read.root == seen.root,
+    }
+}
+
+/// Whether the rows are exactly those of the marks that were asked for.
+fn are_of(rows: &[Row], ids: &[CipherId], marks: &[RowMarks]) -> bool {
+    let find = |id: CipherId| marks.binary_search_by_key(&id, |marks| marks.id).ok().and_then(|at| marks.get(at));
+    let has = |id: CipherId| rows.binary_search_by_key(&id, Row::id).is_ok();
+    rows.iter().all(|row| find(row.marks.id) == Some(&row.marks)) && ids.iter().all(|&id| find(id).is_none() || has(id))
+}
+
+/// Opens rows; the id of the first that does not.
+pub(super) fn open(account: &AccountId, record: &VaultHead, rows: Vec<Row>) -> Result<Vec<Cipher>, CipherId> {
+    let mut texts = Sealer::new(&record.key, account);
+    let mut notes = Sealer::new(&record.note_key, account);
+    let open = |row: Row| {
+        let opened = texts.open_text(record.as_sent, &row).zip(notes.open_note(&row));
+        let (text, note) = opened.ok_or(row.marks.id)?;
+        Ok(Cipher { marks: row.marks, text, note })
+    };
+    rows.into_iter().map(open).collect()
 }
 
 fn asked(which: Which<'_>) -> Option<Vec<CipherId>> {
     match which {
         Which::All => None,
-        Which::Ids(ids) => Some(ids.to_vec()),
+        Which::Ids { ids, .. } => Some(ids.to_vec()),
     }
 }

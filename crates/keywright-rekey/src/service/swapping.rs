@@ -1,15 +1,19 @@
 //! Replacing a vault: plan, swap, stage, hold, promote.
 
-use core::fmt;
+use std::fmt;
 
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::{Draft, Partition, Receipt, Revision, StageId, StepError};
+use keywright_store::{Draft, Partition, Plain, Release, Revision, StageId, StepError};
 
-use super::{VAULT_SLOTS, Vaults};
+use super::Vaults;
+use super::damage::Harm;
+use super::reading::TRIES;
+use crate::check::VaultManifest;
+use crate::digest::{Digest, Summing};
 use crate::policy::STAGE_GRACE_SECONDS;
 use crate::seal::SealedSwap;
-use crate::state::Phase;
-use crate::step::{self, Promotion, StagedSwap, Swapping};
+use crate::state::{Phase, Staged, VAULT_SLOTS};
+use crate::step::{self, CheckedStage, Promotion, StagedSwap, Swapping};
 use crate::{Difference, Submission, VaultError};
 
 /// The outcome of checking a submission against the vault.
@@ -33,10 +37,8 @@ pub enum Swap<T> {
         head: Revision,
         /// How many ciphers it has.
         ciphers: u64,
-        /// What the caller's own step gave.
+        /// What the caller's own step returned.
         value: T,
-        /// Releases what is tentative in it.
-        receipt: Receipt,
     },
     /// The vault was changed between the check and the commit. Nothing is replaced: the client reads and encrypts anew.
     HeadMoved,
@@ -60,15 +62,18 @@ impl<T> fmt::Debug for Swap<T> {
     }
 }
 
-/// Whether what is held can still be promoted, as far as its rows say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether what is held can still be promoted.
+#[derive(Debug, Clone)]
 #[must_use]
 #[non_exhaustive]
 pub enum Coverage {
-    /// Its rows are exactly the vault's ciphers.
-    Covered,
-    /// They are not: rows were swept, or the vault has changed. Drop it.
-    Uncovered,
+    /// Its rows are those that were held, and cover the vault: what [`promote_in`](crate::VaultSteps::promote_in) takes.
+    Covered(CheckedStage),
+    /// Rows are missing, because the sweep took them by the clock of another server, or they are not those that were
+    /// held. Drop it.
+    Uncovered(StageId),
+    /// The vault, an epoch or the time that it rests on has changed. Drop it.
+    Void(StageId),
     /// Nothing is held.
     Nothing,
 }
@@ -95,7 +100,7 @@ impl Vaults {
     }
 
     /// Checks and swaps. `then` runs in the same draft after the swap: the new credential, the sessions that stay. It may
-    /// run several times.
+    /// run several times; what is tentative in its outcome comes out released.
     ///
     /// A vault that changed since it was checked is [`Swap::HeadMoved`]. It is not checked again: a client of which no
     /// head is known would overwrite the cipher that somebody just wrote.
@@ -108,9 +113,9 @@ impl Vaults {
         submission: &Submission<'_>,
         known: Option<Revision>,
         mut then: F,
-    ) -> Result<Swap<T>, VaultError>
+    ) -> Result<Swap<T::Released>, VaultError>
     where
-        T: Send,
+        T: Release + Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
         let sealed = match self.plan(account, submission, known).await? {
@@ -120,14 +125,14 @@ impl Vaults {
         let step = |draft: &mut Draft<'_>| {
             let dropped = self.steps.staged_in(draft)?;
             match self.steps.swap_in(draft, &sealed)? {
-                Swapping::Done { head, ciphers } => Ok(Some((head, ciphers, then(draft)?, dropped))),
+                Swapping::Done { head, ciphers } => Ok(Some((Plain((head, ciphers, dropped)), then(draft)?))),
                 Swapping::HeadMoved => Ok(None),
             }
         };
-        let (outcome, receipt) = self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
-        let Some((head, ciphers, value, dropped)) = outcome else { return Ok(Swap::HeadMoved) };
+        let outcome = self.driver.run(&Partition::account(account), &VAULT_SLOTS, step).await?;
+        let Some(((head, ciphers, dropped), value)) = outcome else { return Ok(Swap::HeadMoved) };
         self.tidy(account, dropped).await;
-        Ok(Swap::Done { head, ciphers, value, receipt })
+        Ok(Swap::Done { head, ciphers, value })
     }
 
     /// Keeps a sealed vault beside the vault, to be held by [`hold_in`](crate::VaultSteps::hold_in) and promoted before
@@ -140,10 +145,9 @@ impl Vaults {
         let stage = StageId(keywright_core::random_bytes(&**self.driver.entropy())?);
         let partition = Partition::account(&swap.account);
         let purge_after = until.plus(STAGE_GRACE_SECONDS);
-        let rows = core::mem::take(&mut swap.rows);
-        let ciphers = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let rows = std::mem::take(&mut swap.rows);
         self.store.stage(&partition, stage, rows, purge_after).await.map_err(VaultError::Stage)?;
-        Ok(StagedSwap { swap, ciphers, stage, until })
+        Ok(StagedSwap { swap, stage, until })
     }
 
     /// Takes the rows of a stage away at once: of one that was not held after all, or that a **committed** step has
@@ -163,28 +167,45 @@ impl Vaults {
         }
     }
 
-    /// Whether the held vault's rows are exactly the vault's ciphers. Ask before
-    /// [`promote_in`](crate::VaultSteps::promote_in), and drop what is not covered: its promotion could only conflict.
+    /// Whether the rows of the held vault are those that were held, and whether all that it rests on still stands. Ask
+    /// before [`promote_in`](crate::VaultSteps::promote_in), which takes the rows that were read here and promotes exactly
+    /// these. Rows that were altered are reported as [damage](VaultError::Damaged) is, though the vault itself is whole.
     ///
     /// # Errors
     /// [`VaultError`].
     pub async fn covered(&self, account: &AccountId) -> Result<Coverage, VaultError> {
-        Ok(match self.held(account).await? {
-            None => Coverage::Nothing,
-            Some((_, true)) => Coverage::Covered,
-            Some((_, false)) => Coverage::Uncovered,
-        })
-    }
-
-    /// The stage that is held, and whether its rows are exactly the vault's ciphers.
-    async fn held(&self, account: &AccountId) -> Result<Option<(StageId, bool)>, VaultError> {
         let partition = Partition::account(account);
-        let staged = self.driver.observe(&partition, &VAULT_SLOTS, step::staged).await?;
-        let Some((staged, _)) = staged.filter(|(staged, _)| staged.phase == Phase::Held) else { return Ok(None) };
-        let rows = self.store.staged(&partition, staged.stage()).await.map_err(VaultError::Load)?;
-        let manifest = self.manifest(account).await?;
-        let owned = manifest.entries.iter().map(|(id, _)| id);
-        Ok(Some((staged.stage(), rows.iter().map(|(id, _)| id).eq(owned))))
+        let mut suspected = None;
+        for _ in 0..TRIES {
+            let found = self.driver.observe(&partition, &VAULT_SLOTS, step::staged).await?;
+            let Some((staged, live)) = found else { return Ok(Coverage::Nothing) };
+            let Phase::Held { count, hashes, .. } = staged.phase else { return Ok(Coverage::Nothing) };
+            if !live {
+                return Ok(Coverage::Void(staged.stage()));
+            }
+            let rows = self.store.staged(&partition, staged.stage()).await.map_err(VaultError::Load)?;
+            let manifest = self.manifest(account).await?;
+            if manifest.head() != Some(staged.head()) {
+                continue;
+            }
+            let is_empty = rows.is_empty();
+            if let Some(checked) = checked(&staged, rows, &manifest)
+                && checked.digest == (Digest { count, hashes })
+            {
+                return Ok(Coverage::Covered(checked));
+            }
+            // It may have been promoted or dropped between the two reads.
+            if suspected != Some(staged.stage()) {
+                suspected = Some(staged.stage());
+                continue;
+            }
+            // A sweep takes a stage whole.
+            if !is_empty {
+                self.report(account, Harm::Held).await;
+            }
+            return Ok(Coverage::Uncovered(staged.stage()));
+        }
+        Err(VaultError::Restless)
     }
 
     /// Promotes the held vault, if its rows cover the vault and all that it rests on still stands. `then` as with
@@ -192,34 +213,74 @@ impl Vaults {
     ///
     /// # Errors
     /// As [`swap`](Self::swap).
-    pub async fn promote<T, F>(&self, account: &AccountId, mut then: F) -> Result<Swap<T>, VaultError>
+    pub async fn promote<T, F>(&self, account: &AccountId, mut then: F) -> Result<Swap<T::Released>, VaultError>
     where
-        T: Send,
+        T: Release + Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
-        let uncovered = self.held(account).await?.and_then(|(stage, covered)| (!covered).then_some(stage));
-        let step = |draft: &mut Draft<'_>| {
-            let held = self.steps.staged_in(draft)?;
-            if held.is_some() && held == uncovered {
-                self.steps.drop_held_in(draft)?;
-                return Ok(((Promotion::Void, None), held));
+        let partition = Partition::account(account);
+        for _ in 0..TRIES {
+            let (checked, stage) = match self.covered(account).await? {
+                Coverage::Nothing => return Ok(Swap::Nothing),
+                Coverage::Uncovered(stage) | Coverage::Void(stage) => (None, stage),
+                Coverage::Covered(checked) => {
+                    let stage = checked.stage;
+                    (Some(checked), stage)
+                }
+            };
+            let step = |draft: &mut Draft<'_>| {
+                let promotion = match &checked {
+                    Some(checked) => step::promote(draft, checked)?,
+                    None => drop_stage(draft, stage)?,
+                };
+                let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
+                Ok((promotion, value))
+            };
+            let (promotion, value) = self.driver.run(&partition, &VAULT_SLOTS, step).await?;
+            if promotion == Promotion::Other {
+                continue;
             }
-            let promotion = self.steps.promote_in(draft)?;
-            let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
-            Ok(((promotion, value), held.filter(|_| promotion == Promotion::Void)))
-        };
-        let ((outcome, dropped), receipt) =
-            self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
-        self.tidy(account, dropped).await;
-        Ok(promoted(outcome, receipt))
+            self.tidy(account, (promotion == Promotion::Void).then_some(stage)).await;
+            return Ok(promoted(promotion, value));
+        }
+        Err(VaultError::Restless)
     }
 }
 
+/// Drops what is held, if it is this stage.
+fn drop_stage(draft: &mut Draft<'_>, stage: StageId) -> Result<Promotion, StepError> {
+    match step::stage(draft)? {
+        None => Ok(Promotion::Nothing),
+        Some(held) if held == stage => step::drop_held(draft).map(|_| Promotion::Void),
+        Some(_) => Ok(Promotion::Other),
+    }
+}
+
+/// The rows of a stage, if they have the ids of the vault's: what they add up to beside the vault's notes.
+pub(super) fn checked(
+    staged: &Staged,
+    rows: Vec<(keywright_store::CipherId, keywright_store::Mark)>,
+    manifest: &VaultManifest,
+) -> Option<CheckedStage> {
+    if rows.len() != manifest.rows().len() {
+        return None;
+    }
+    let fresh = staged.fresh();
+    let mut summing = Summing::new(&fresh.digest_key);
+    for (&(id, text), owned) in rows.iter().zip(manifest.rows()) {
+        if id != owned.id {
+            return None;
+        }
+        summing.add(id, text, owned.note);
+    }
+    Some(CheckedStage { stage: staged.stage(), head: staged.head(), rows, digest: summing.finish() })
+}
+
 /// A promotion's outcome in the service's words.
-pub(super) fn promoted<T>(outcome: (Promotion, Option<T>), receipt: Receipt) -> Swap<T> {
-    match outcome {
-        (Promotion::Done { head, ciphers }, Some(value)) => Swap::Done { head, ciphers, value, receipt },
+pub(super) fn promoted<T>(promotion: Promotion, value: Option<T>) -> Swap<T> {
+    match (promotion, value) {
+        (Promotion::Done { head, ciphers }, Some(value)) => Swap::Done { head, ciphers, value },
         (Promotion::Nothing, _) => Swap::Nothing,
-        (Promotion::Done { .. } | Promotion::Void, _) => Swap::Void,
+        _ => Swap::Void,
     }
 }

@@ -1,21 +1,23 @@
 //! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`decisions.md` 36).
 //!
 //! Parts are not guarded, so an upload goes on after a crash, and a part that was perhaps kept is put again. What guards
-//! is the record of the upload: the head and the epochs it rests on. Nothing of it is the vault before the finish.
-
-use std::vec::Vec;
+//! is the record of the upload, with the head and the epochs it rests on, and the finish: it promotes exactly the rows
+//! that it has checked, or nothing. Until then nothing of it is the vault.
 
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::{CipherId, Draft, Manifest, Mark, Partition, Revision, StageId, StepError};
+use keywright_store::{
+    CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, StageId, StepError, released_as_is,
+};
 
-use super::swapping::{Swap, promoted};
-use super::{VAULT_SLOTS, Vaults};
+use super::Vaults;
+use super::swapping::{Swap, checked, promoted};
+use crate::check::{VaultManifest, check_nonces};
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
 use crate::report::Fault;
-use crate::seal::{self, Fresh, Sealer};
-use crate::state::{Phase, Staged};
+use crate::seal::{self, Fresh, Marks, NewText, Sealer};
+use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step::{self, Promotion};
-use crate::{Difference, Submission, VaultError, check_marks};
+use crate::{Difference, Submission, VaultError};
 
 /// The outcome of beginning an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub enum Putting {
     Void,
 }
 
+released_as_is!(Beginning, Putting);
+
 impl Vaults {
     /// Begins an upload that can be finished before `until`. `known` is the head that the client read last, if that is
     /// known.
@@ -74,7 +78,7 @@ impl Vaults {
             step::keep(draft, Phase::Uploading, (upload, head), &fresh, until)?;
             Ok((Beginning::Begun { upload, head }, replaced))
         };
-        let ((beginning, replaced), _) = self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
+        let (beginning, replaced) = self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
         self.tidy(account, replaced).await;
         Ok(beginning)
     }
@@ -94,11 +98,9 @@ impl Vaults {
             return Ok(Putting::Refused(faults));
         }
         let partition = Partition::account(account);
-        // The turn keeps a part from arriving between a finish's check and its commit.
-        let turn = self.driver.turn(&partition).await?;
         let Some(staged) = self.upload(&partition, upload).await? else { return Ok(Putting::Void) };
         let manifest = self.manifest(account).await?;
-        if manifest.head.as_ref().map(|head| head.revision) != Some(staged.head()) {
+        if manifest.head() != Some(staged.head()) {
             return Ok(Putting::Void);
         }
         if let Some(faults) = unknown(part, &manifest) {
@@ -107,12 +109,12 @@ impl Vaults {
         let fresh = staged.fresh();
         // As it was begun, whatever the policy is now: the head will say so of all its texts.
         let at_rest = if fresh.as_sent { AtRest::AsSent } else { AtRest::Sealed };
+        let texts = part.iter().map(|(id, nonce, text)| NewText { id, nonce, note: Mark([0; 16]), text });
         let mut sealer = Sealer::new(&fresh.key, account);
-        let rows = seal::rows(&mut sealer, at_rest, &**self.driver.entropy(), part.iter())?;
+        let rows = seal::rows(&mut sealer, (at_rest, Marks::Carrying), &**self.driver.entropy(), texts)?;
         let ciphers = rows.len();
         let purge_after = staged.until.plus(STAGE_GRACE_SECONDS);
         self.store.stage(&partition, upload, rows, purge_after).await.map_err(VaultError::Stage)?;
-        drop(turn);
         Ok(Putting::Kept { ciphers })
     }
 
@@ -132,10 +134,8 @@ impl Vaults {
     /// Checks the whole upload against the vault, and makes it the vault in one commit. `then` as with
     /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
     ///
-    /// The cover is checked once more by the commit itself. That each text has changed and no nonce is used twice is
-    /// checked just before it, in the account's turn, so no part arrives between the two **in this process**. A part that
-    /// another server takes in that moment is guarded as far as its own texts go: a client that sends its parts while it
-    /// has its upload finished can leave a text as it was, in its own vault.
+    /// The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
+    /// the account is answered as busy, and the finish is to be asked for again.
     ///
     /// # Errors
     /// As [`swap`](Self::swap).
@@ -144,37 +144,32 @@ impl Vaults {
         account: &AccountId,
         upload: StageId,
         mut then: F,
-    ) -> Result<Swap<T>, VaultError>
+    ) -> Result<Swap<T::Released>, VaultError>
     where
-        T: Send,
+        T: Release + Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
         let partition = Partition::account(account);
-        let turn = self.driver.turn(&partition).await?;
-        if self.upload(&partition, upload).await?.is_none() {
-            return Ok(Swap::Nothing);
+        let Some(staged) = self.upload(&partition, upload).await? else { return Ok(Swap::Nothing) };
+        let rows = self.staged_marks(&partition, upload).await?;
+        let manifest = self.manifest(account).await?;
+        if manifest.head() != Some(staged.head()) {
+            return Ok(Swap::Void);
         }
-        let checked = {
-            let manifest = self.manifest(account).await?;
-            let staged = self.staged_marks(&partition, upload).await?;
-            let head = manifest.head.as_ref().map(|head| head.revision);
-            match check_marks(&staged, &manifest) {
-                Ok(()) => head,
-                Err(difference) => return Ok(Swap::Refused(difference)),
-            }
-        };
+        let manifest = manifest.map_nonces(seal::short);
+        if let Err(difference) = check_stage(&rows, &manifest) {
+            return Ok(Swap::Refused(difference));
+        }
+        // The cover was checked just now.
+        let Some(checked) = checked(&staged, rows, &manifest) else { return Ok(Swap::Void) };
+        drop(manifest);
         let step = |draft: &mut Draft<'_>| {
-            // Live says that the vault is the one it was begun for; `checked`, that it is the one it was checked against.
-            let Some((staged, true)) = step::staged(draft)? else { return Ok((Promotion::Void, None)) };
-            if staged.phase != Phase::Uploading || staged.stage() != upload || Some(staged.head()) != checked {
-                return Ok((Promotion::Void, None));
-            }
-            let promotion = step::promote_stage(draft, &staged)?;
+            let promotion = step::promote_upload(draft, &checked)?;
             let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
-            Ok((promotion, value))
+            Ok((Plain(promotion), value))
         };
-        let (outcome, receipt) = self.driver.transact_in(&turn, &VAULT_SLOTS, step).await?;
-        Ok(promoted(outcome, receipt))
+        let (promotion, value) = self.driver.run(&partition, &VAULT_SLOTS, step).await?;
+        Ok(promoted(promotion, value))
     }
 
     /// The record of a live upload of this name.
@@ -189,11 +184,17 @@ impl Vaults {
     }
 }
 
+/// Checks the rows of an upload, whose marks carry short nonces, as a submission would be checked.
+fn check_stage(rows: &[(CipherId, Mark)], manifest: &VaultManifest) -> Result<(), Difference> {
+    let nonces: Vec<(CipherId, ClientNonce)> = rows.iter().map(|&(id, mark)| (id, seal::nonce_of(mark))).collect();
+    check_nonces(&nonces, manifest)
+}
+
 /// The ciphers of a part that the vault has not.
-fn unknown(part: &Submission<'_>, manifest: &Manifest) -> Option<Difference> {
+fn unknown(part: &Submission<'_>, manifest: &VaultManifest) -> Option<Difference> {
     let mut faults = part.faults().clone();
     for (id, ..) in part.iter() {
-        if manifest.entries.binary_search_by_key(&id, |&(id, _)| id).is_err() {
+        if manifest.row(id).is_none() {
             faults.of_id(Fault::Unknown, id);
         }
     }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use keywright_rekey::{CipherList, Fault, Hex, Limits};
-use keywright_store::{CipherId, Manifest};
+use keywright_rekey::{CipherList, Fault, Hex, Limits, VaultManifest};
+use keywright_store::CipherId;
 use serde::de::DeserializeSeed;
 
-use crate::support::{counts, manifest, old_mark, read};
+use crate::support::{counts, manifest, old_nonce, read};
 
 const ID: &str = "01010101-0101-0101-0101-010101010101";
 const OTHER: &str = "02020202-0202-0202-0202-020202020202";
 
-fn vault() -> Manifest {
-    manifest([(CipherId([1; 16]), old_mark(1)), (CipherId([2; 16]), old_mark(2))])
+fn vault() -> VaultManifest {
+    manifest([(CipherId([1; 16]), old_nonce(1)), (CipherId([2; 16]), old_nonce(2))])
 }
 
 fn good(number: u8) -> String {
@@ -138,11 +138,12 @@ fn a_million_ids_for_a_vault_of_two() {
 fn texts_that_lie_elsewhere() {
     let value = serde_json::json!([{"id": ID, "data": good(8)}, {"id": OTHER, "data": good(9)}]);
     let submission = CipherList::new(b"", Limits::default(), &Hex).deserialize(value.clone()).unwrap();
-    let plan = submission.against(&vault()).unwrap();
+    let vault = vault();
+    let plan = submission.against(&vault).unwrap();
     assert_eq!(plan.rows().map(|(_, _, text)| text.to_string()).collect::<Vec<_>>(), [good(8), good(9)]);
     // A body that is not the one read from.
     let submission = CipherList::new(b"elsewhere", Limits::default(), &Hex).deserialize(&value).unwrap();
-    assert_eq!(submission.against(&vault()).unwrap().rows().len(), 2);
+    assert_eq!(submission.against(&vault).unwrap().rows().len(), 2);
 }
 
 #[test]

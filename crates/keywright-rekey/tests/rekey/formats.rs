@@ -1,15 +1,15 @@
 //! The formats, character by character; and one of a host's own.
 
 use keywright_rekey::{Base64, Fault, Format, Hex, Limits, Malformed, id_text, parse_id};
-use keywright_store::{CipherId, Mark};
+use keywright_store::{CipherId, ClientNonce};
 use proptest::prelude::*;
 
-use crate::support::{manifest, old_mark, read};
+use crate::support::{manifest, old_nonce, read};
 
-fn mark_of(bytes: &[u8]) -> Mark {
-    let mut mark = [0; 16];
-    mark[..12].copy_from_slice(&bytes[..12]);
-    Mark(mark)
+fn nonce_of(bytes: &[u8]) -> ClientNonce {
+    let mut nonce = [0; 16];
+    nonce[..12].copy_from_slice(&bytes[..12]);
+    ClientNonce(nonce)
 }
 
 /// RFC 4648 § 4, a bit at a time.
@@ -67,23 +67,23 @@ fn base64_is_canonical() {
 
 proptest! {
     #[test]
-    fn marks_are_nonces(bytes in prop::collection::vec(any::<u8>(), 28..300), upper: bool) {
+    fn nonces_are_the_envelopes(bytes in prop::collection::vec(any::<u8>(), 28..300), upper: bool) {
         let mut text = hex::encode(&bytes);
         if upper {
             text.make_ascii_uppercase();
         }
-        prop_assert_eq!(Hex.check(text.as_bytes()), Ok(mark_of(&bytes)));
-        prop_assert_eq!(Hex.mark(text.as_bytes()), mark_of(&bytes));
+        prop_assert_eq!(Hex.check(text.as_bytes()), Ok(nonce_of(&bytes)));
+        prop_assert_eq!(Hex.nonce(text.as_bytes()), nonce_of(&bytes));
         let text = base64_of(&bytes);
-        prop_assert_eq!(Base64.check(text.as_bytes()), Ok(mark_of(&bytes)));
-        prop_assert_eq!(Base64.mark(text.as_bytes()), mark_of(&bytes));
+        prop_assert_eq!(Base64.check(text.as_bytes()), Ok(nonce_of(&bytes)));
+        prop_assert_eq!(Base64.nonce(text.as_bytes()), nonce_of(&bytes));
     }
 
     #[test]
     fn any_text_is_judged(text: String) {
         let is_hex = text.len() >= 56 && hex::decode(&text).is_ok();
         prop_assert_eq!(Hex.check(text.as_bytes()).is_ok(), is_hex);
-        let _ = (Base64.check(text.as_bytes()), Base64.mark(text.as_bytes()), Hex.mark(text.as_bytes()), parse_id(&text));
+        let _ = (Base64.check(text.as_bytes()), Base64.nonce(text.as_bytes()), Hex.nonce(text.as_bytes()), parse_id(&text));
     }
 
     #[test]
@@ -103,27 +103,27 @@ proptest! {
     }
 }
 
-/// Texts of a host's own: a version, then eight characters that are the mark, then anything.
+/// Texts of a host's own: a version, then eight characters that are the nonce, then anything.
 #[derive(Debug)]
 struct Versioned;
 
 impl Format for Versioned {
-    fn check(&self, text: &[u8]) -> Result<Mark, Malformed> {
+    fn check(&self, text: &[u8]) -> Result<ClientNonce, Malformed> {
         let rest = text.strip_prefix(b"v1.").ok_or(Malformed::Other)?;
-        if rest.len() < 8 { Err(Malformed::TooShort) } else { Ok(self.mark(text)) }
+        if rest.len() < 8 { Err(Malformed::TooShort) } else { Ok(self.nonce(text)) }
     }
 
-    fn mark(&self, checked: &[u8]) -> Mark {
-        let mut mark = [0; 16];
-        mark[..8].copy_from_slice(&checked[3..11]);
-        Mark(mark)
+    fn nonce(&self, checked: &[u8]) -> ClientNonce {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&checked[3..11]);
+        ClientNonce(nonce)
     }
 }
 
 #[test]
 fn a_format_of_ones_own() {
     let (a, b) = (CipherId([1; 16]), CipherId([2; 16]));
-    let vault = manifest([(a, old_mark(1)), (b, old_mark(2))]);
+    let vault = manifest([(a, old_nonce(1)), (b, old_nonce(2))]);
     let body = |second: &str| {
         format!(r#"[{{"id":"{}","data":"v1.nonce-1."}},{{"id":"{}","data":"{second}"}}]"#, id_text(a), id_text(b))
     };

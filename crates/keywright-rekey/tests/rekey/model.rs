@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use keywright_rekey::{Fault, Hex, Limits, NAMED, check_marks, id_text};
-use keywright_store::{CipherId, Manifest, Mark};
+use keywright_rekey::{Fault, Hex, Limits, NAMED, VaultManifest, check_nonces, id_text};
+use keywright_store::{CipherId, ClientNonce};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use crate::support::{counts, head, manifest, naive, old_mark, read};
+use crate::support::{counts, head, manifest, naive, old_nonce, read};
 
 /// Ids of a few shapes: random, in one narrow range, equal up to the last byte.
 fn id(shape: u8, number: u32) -> CipherId {
@@ -26,10 +26,10 @@ fn text(number: u32) -> String {
     format!("{}{}", hex::encode(&nonce(number).0[..12]), "5a".repeat(40))
 }
 
-fn nonce(number: u32) -> Mark {
-    let mut mark = [0; 16];
-    mark[..8].copy_from_slice(&u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    Mark(mark)
+fn nonce(number: u32) -> ClientNonce {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    ClientNonce(nonce)
 }
 
 fn entry(id: CipherId, number: u32) -> Value {
@@ -37,8 +37,8 @@ fn entry(id: CipherId, number: u32) -> Value {
 }
 
 /// A vault of `count` and a right submission for it, shuffled by `keys`.
-fn right(shape: u8, count: u32, keys: &[u16]) -> (Manifest, Vec<Value>) {
-    let vault = manifest((0..count).map(|number| (id(shape, number), old_mark(number))));
+fn right(shape: u8, count: u32, keys: &[u16]) -> (VaultManifest, Vec<Value>) {
+    let vault = manifest((0..count).map(|number| (id(shape, number), old_nonce(number))));
     let mut list: Vec<_> = (0..count).map(|number| entry(id(shape, number), number)).collect();
     if !keys.is_empty() {
         list.sort_by_cached_key(|entry| {
@@ -49,7 +49,7 @@ fn right(shape: u8, count: u32, keys: &[u16]) -> (Manifest, Vec<Value>) {
     (vault, list)
 }
 
-fn faults_of(vault: &Manifest, list: &[Value]) -> BTreeMap<Fault, usize> {
+fn faults_of(vault: &VaultManifest, list: &[Value]) -> BTreeMap<Fault, usize> {
     let body = serde_json::to_vec(list).unwrap();
     let submission = read(&body, Limits::default(), &Hex).unwrap();
     submission.against_known(vault, Some(head(1))).err().map_or_else(BTreeMap::new, |report| counts(&report))
@@ -76,17 +76,17 @@ fn mutation() -> impl Strategy<Value = Mutation> {
     prop::sample::select(all.to_vec())
 }
 
-fn nth_text_of_old(vault: &Manifest, at: usize) -> String {
-    format!("{}{}", hex::encode(&vault.entries[at].1.0[..12]), "77".repeat(20))
+fn nth_text_of_old(vault: &VaultManifest, at: usize) -> String {
+    format!("{}{}", hex::encode(&vault.rows()[at].nonce.0[..12]), "77".repeat(20))
 }
 
-/// Makes one fault in a list of two or more; gives what the report must say.
-fn mutate(vault: &Manifest, list: &mut Vec<Value>, mutation: Mutation, at: Index) -> Vec<(Fault, usize)> {
+/// Makes one fault in a list of two or more; returns what the report must say.
+fn mutate(vault: &VaultManifest, list: &mut Vec<Value>, mutation: Mutation, at: Index) -> Vec<(Fault, usize)> {
     let place = at.index(list.len());
     let other = (place + 1) % list.len();
     let owned = |entry: &Value| {
         let id = keywright_rekey::parse_id(entry["id"].as_str().unwrap()).unwrap();
-        vault.entries.iter().position(|(owned, _)| *owned == id).unwrap()
+        vault.rows().iter().position(|owned| owned.id == id).unwrap()
     };
     let foreign = id_text(CipherId([0xfd; 16]));
     match mutation {
@@ -143,7 +143,7 @@ fn mutate(vault: &Manifest, list: &mut Vec<Value>, mutation: Mutation, at: Index
 fn any_entry() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         8 => (0..14_u32).prop_map(|number| Value::from(text(number))),
-        2 => (0..6_u32).prop_map(|number| format!("{}{}", hex::encode(&old_mark(number).0[..12]), "00".repeat(16)).into()),
+        2 => (0..6_u32).prop_map(|number| format!("{}{}", hex::encode(&old_nonce(number).0[..12]), "00".repeat(16)).into()),
         1 => prop::sample::select(vec![json!(null), json!(7), json!(1e300), json!([[]]), json!({}), json!(""), json!("ab")]),
     ];
     let id = prop_oneof![
@@ -169,13 +169,13 @@ proptest! {
         prop_assert_eq!(plan.head(), Some(head(1)));
         prop_assert_eq!(plan.rows().len(), list.len());
         let texts: BTreeMap<_, _> = list.iter().map(|entry| (entry["id"].as_str().unwrap(), &entry["data"])).collect();
-        for ((id, mark, text), (owned, old)) in plan.rows().zip(&vault.entries) {
-            prop_assert_eq!(id, *owned);
-            prop_assert!(mark != *old);
+        for ((id, nonce, text), owned) in plan.rows().zip(vault.rows()) {
+            prop_assert_eq!(id, owned.id);
+            prop_assert!(nonce != owned.nonce);
             prop_assert_eq!(texts[id_text(id).as_str()].as_str(), Some(text));
         }
-        let marks: Vec<_> = plan.rows().map(|(id, mark, _)| (id, mark)).collect();
-        prop_assert!(check_marks(&marks, &vault).is_ok());
+        let nonces: Vec<_> = plan.rows().map(|(id, nonce, _)| (id, nonce)).collect();
+        prop_assert!(check_nonces(&nonces, &vault).is_ok());
     }
 
     #[test]
@@ -191,7 +191,7 @@ proptest! {
         list in prop::collection::vec(any_entry(), 0..14),
         max_entries in 1..16_usize,
     ) {
-        let vault = manifest(owned.into_iter().map(|number| (id(0, number), old_mark(number))));
+        let vault = manifest(owned.into_iter().map(|number| (id(0, number), old_nonce(number))));
         let limits = Limits::new(max_entries, 1000).unwrap();
         let body = serde_json::to_vec(&list).unwrap();
         let submission = read(&body, limits, &Hex).unwrap();
@@ -206,8 +206,8 @@ proptest! {
     ) {
         let vault = manifest(owned.into_iter().map(|number| (id(0, number), nonce(number + 5))));
         let list: Vec<_> = staged.iter().map(|&(number, text)| entry(id(0, number), text)).collect();
-        let marks: Vec<_> = staged.into_iter().map(|(number, text)| (id(0, number), nonce(text))).collect();
-        let found = check_marks(&marks, &vault).err().map_or_else(BTreeMap::new, |report| counts(&report));
+        let nonces: Vec<_> = staged.into_iter().map(|(number, text)| (id(0, number), nonce(text))).collect();
+        let found = check_nonces(&nonces, &vault).err().map_or_else(BTreeMap::new, |report| counts(&report));
         prop_assert_eq!(found, naive(&list, &vault, Limits::default()));
     }
 }
@@ -220,7 +220,7 @@ fn names_the_first_hundred() {
         read(&body, Limits::default(), &Hex).unwrap().against(&vault).unwrap_err()
     };
     // Everything as it was: each is unchanged, and that is all.
-    let old_text = |number| format!("{}{}", hex::encode(&old_mark(number).0[..12]), "00".repeat(99));
+    let old_text = |number| format!("{}{}", hex::encode(&old_nonce(number).0[..12]), "00".repeat(99));
     let old: Vec<_> =
         (0..5_000).map(|number| json!({"id": id_text(id(0, number)), "data": old_text(number)})).collect();
     let unchanged = report(&old);
@@ -249,7 +249,7 @@ fn a_stale_head() {
     let stale = submission.against_known(&vault, Some(head(2))).unwrap_err();
     assert_eq!(counts(&stale), BTreeMap::from([(Fault::Stale, 1)]));
     let empty = read(b"[]", Limits::default(), &Hex).unwrap();
-    let none = Manifest { head: None, entries: Vec::new() };
+    let none = VaultManifest::unverified(None, Vec::new());
     assert!(empty.against(&none).is_ok_and(|plan| plan.head().is_none() && plan.is_empty()));
     assert!(empty.against_known(&none, Some(head(1))).is_err());
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keywright_rekey::{CipherList, Difference, Fault, Format, Limits, Submission};
-use keywright_store::{CipherId, Manifest, Mark, Revision, Stored};
+use keywright_rekey::{CipherList, Difference, Fault, Format, Limits, Submission, VaultManifest};
+use keywright_store::{CipherId, ClientNonce, Mark, Revision, RowMarks};
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 
@@ -12,18 +12,17 @@ pub(crate) fn head(number: u8) -> Revision {
 }
 
 /// A vault with head 1.
-pub(crate) fn manifest(entries: impl IntoIterator<Item = (CipherId, Mark)>) -> Manifest {
-    let mut entries: Vec<_> = entries.into_iter().collect();
-    entries.sort_unstable();
-    Manifest { head: Some(Stored { revision: head(1), body: b"sealed".to_vec().into() }), entries }
+pub(crate) fn manifest(entries: impl IntoIterator<Item = (CipherId, ClientNonce)>) -> VaultManifest {
+    let row = |(id, nonce)| RowMarks { id, text: Mark([3; 16]), note: Mark([4; 16]), nonce };
+    VaultManifest::unverified(Some(head(1)), entries.into_iter().map(row).collect())
 }
 
-/// An old mark that no text of a test has.
-pub(crate) fn old_mark(number: u32) -> Mark {
-    let mut mark = [0xee; 16];
-    mark[..4].copy_from_slice(&number.to_be_bytes());
-    mark[12..].fill(0);
-    Mark(mark)
+/// An old nonce that no text of a test has.
+pub(crate) fn old_nonce(number: u32) -> ClientNonce {
+    let mut nonce = [0xee; 16];
+    nonce[..4].copy_from_slice(&number.to_be_bytes());
+    nonce[12..].fill(0);
+    ClientNonce(nonce)
 }
 
 /// Reads a body that is a list, by both readers: they must agree, in faults and in ciphers.
@@ -61,16 +60,16 @@ fn naive_id(value: Option<&Value>) -> Option<[u8; 16]> {
     shape.then_some(bytes)?.try_into().ok()
 }
 
-fn naive_mark(value: Option<&Value>, max_text: usize) -> Option<Mark> {
+fn naive_nonce(value: Option<&Value>, max_text: usize) -> Option<ClientNonce> {
     let text = value?.as_str()?;
     let bytes = hex::decode(text).ok().filter(|bytes| bytes.len() >= 28 && text.len() <= max_text)?;
-    let mut mark = [0; 16];
-    mark[..12].copy_from_slice(&bytes[..12]);
-    Some(Mark(mark))
+    let mut nonce = [0; 16];
+    nonce[..12].copy_from_slice(&bytes[..12]);
+    Some(ClientNonce(nonce))
 }
 
 /// What the report must count: the rules of `Fault`, one after the other, on owned values.
-pub(crate) fn naive(list: &[Value], vault: &Manifest, limits: Limits) -> BTreeMap<Fault, usize> {
+pub(crate) fn naive(list: &[Value], vault: &VaultManifest, limits: Limits) -> BTreeMap<Fault, usize> {
     let mut counts = BTreeMap::new();
     let mut count = |fault| *counts.entry(fault).or_insert(0) += 1;
     let mut seen = BTreeSet::new();
@@ -80,11 +79,11 @@ pub(crate) fn naive(list: &[Value], vault: &Manifest, limits: Limits) -> BTreeMa
             count(Fault::TooMany);
             continue;
         }
-        let (id, mark) = (naive_id(entry.get("id")), naive_mark(entry.get("data"), limits.max_text()));
+        let (id, nonce) = (naive_id(entry.get("id")), naive_nonce(entry.get("data"), limits.max_text()));
         if !["id", "data"].iter().all(|name| entry.get(name).is_some_and(Value::is_string)) {
             count(Fault::WrongType);
         }
-        if mark.is_none() {
+        if nonce.is_none() {
             count(Fault::MalformedText);
         }
         let Some(id) = id else {
@@ -94,21 +93,21 @@ pub(crate) fn naive(list: &[Value], vault: &Manifest, limits: Limits) -> BTreeMa
         if !seen.insert(id) {
             count(Fault::Duplicate);
         }
-        if !vault.entries.iter().any(|(owned, _)| owned.0 == id) {
+        if !vault.rows().iter().any(|owned| owned.id.0 == id) {
             count(Fault::Unknown);
         }
-        usable.extend(mark.map(|mark| (CipherId(id), mark)));
+        usable.extend(nonce.map(|nonce| (CipherId(id), nonce)));
     }
-    for (id, mark) in &usable {
-        let all = usable.iter().chain(&vault.entries);
-        if all.clone().any(|(other, its)| its == mark && other != id) {
+    let owned: Vec<_> = vault.rows().iter().map(|owned| (owned.id, owned.nonce)).collect();
+    for (id, nonce) in &usable {
+        if usable.iter().chain(&owned).any(|(other, its)| its == nonce && other != id) {
             count(Fault::ReusedNonce);
         }
-        if vault.entries.contains(&(*id, *mark)) {
+        if owned.contains(&(*id, *nonce)) {
             count(Fault::Unchanged);
         }
     }
-    for (id, _) in &vault.entries {
+    for (id, _) in &owned {
         if !seen.contains(&id.0) {
             count(Fault::Missing);
         }

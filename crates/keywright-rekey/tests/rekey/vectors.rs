@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Digest;
 
-use crate::support::{head, manifest, old_mark, read};
+use crate::support::{head, manifest, old_nonce, read};
 
 #[derive(Deserialize)]
 struct File {
@@ -71,7 +71,7 @@ fn fault(reason: &str) -> Fault {
 
 /// Judges a batch; the number of rows of the plan, or the faults.
 fn judge(owned: &[String], submitted: &Value, limits: Limits) -> Result<usize, Vec<Fault>> {
-    let vault = manifest(owned.iter().zip(0..).map(|(id, number)| (parse_id(id).unwrap(), old_mark(number))));
+    let vault = manifest(owned.iter().zip(0..).map(|(id, number)| (parse_id(id).unwrap(), old_nonce(number))));
     let body = serde_json::to_vec(submitted).unwrap();
     let submission = read(&body, limits, &Hex).unwrap();
     let judged = submission.against_known(&vault, Some(head(1)));

@@ -1,6 +1,6 @@
 //! Ordinary edits: counted right, fenced, limited.
 
-use keywright_rekey::{Creating, Edit, Editing, Existing, Swap, VaultError, VaultPolicy, Vaults};
+use keywright_rekey::{Creating, Edit, Editing, Existing, Swap, VaultPolicy, Vaults};
 use keywright_store::{CipherId, Draft, StepError, TransactError, Which};
 
 use crate::site::{Site, id, put, text};
@@ -9,7 +9,7 @@ async fn edit(vaults: &Vaults, site: &Site, puts: &[u32], deletes: &[u32]) -> Ed
     let texts: Vec<String> = puts.iter().map(|_| text(1, 0)).collect();
     let put = puts.iter().zip(&texts).map(|(&number, text)| put(id(number), text, "")).collect();
     let delete = deletes.iter().map(|&number| id(number)).collect();
-    vaults.edit(&site.account, &Edit::new(put, delete), 1).await.unwrap()
+    vaults.edit(&site.account, &Edit::new(put, delete), site.key_epoch().await).await.unwrap()
 }
 
 #[tokio::test]
@@ -45,21 +45,26 @@ async fn the_limit_counts_what_the_vault_has_after() {
 async fn a_device_of_an_older_key_epoch_is_fenced() {
     for site in Site::both() {
         let vaults = site.register(3).await;
+        let before = site.key_epoch().await;
         assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
         let stale = text(1, 1);
         let write = Edit::new(vec![put(id(0), &stale, "")], Vec::new());
-        assert_eq!(vaults.edit(&site.account, &write, 1).await.unwrap(), Editing::Fenced);
+        assert_eq!(vaults.edit(&site.account, &write, before).await.unwrap(), Editing::Fenced);
         site.check().await;
         let fresh = text(2, 1);
         let write = Edit::new(vec![put(id(0), &fresh, "")], Vec::new());
-        assert!(matches!(vaults.edit(&site.account, &write, 2).await.unwrap(), Editing::Done { .. }));
+        assert!(matches!(
+            vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap(),
+            Editing::Done { .. }
+        ));
         site.check().await;
     }
 }
 
 async fn run(vaults: &Vaults, site: &Site, edit: &Edit<'_>, existing: &Existing) -> Result<Editing, TransactError> {
-    let step = |draft: &mut Draft<'_>| vaults.steps().edit_in(draft, edit, existing, 1);
-    Ok(vaults.driver().transact(&site.partition(), &[], step).await?.0)
+    let key_epoch = site.key_epoch().await;
+    let step = |draft: &mut Draft<'_>| vaults.steps().edit_in(draft, edit, existing, key_epoch);
+    vaults.driver().transact(&site.partition(), &[], step).await
 }
 
 #[tokio::test]
@@ -76,8 +81,9 @@ async fn an_edit_rests_on_what_was_looked_up() {
         let existing = vaults.existing(&site.account, &[id(1)]).await.unwrap().unwrap();
         let error = run(&vaults, &site, &two, &existing).await.unwrap_err();
         assert!(matches!(error, TransactError::Step(StepError::Misuse(_))), "{error:?}");
-        // A read knows as well, and so does a long list, which is answered from the manifest.
-        let contents = vaults.read(&site.account, Which::Ids(&[id(0), id(50)])).await.unwrap().unwrap();
+        // A read knows as well, and so does a long list.
+        let contents =
+            vaults.read(&site.account, Which::Ids { ids: &[id(0), id(50)], with_marks: false }).await.unwrap().unwrap();
         assert!(matches!(run(&vaults, &site, &two, &contents.existing()).await.unwrap(), Editing::Done { .. }));
         let ids: Vec<CipherId> = (0..100).map(id).collect();
         let existing = vaults.existing(&site.account, &ids).await.unwrap().unwrap();
@@ -93,7 +99,11 @@ async fn a_vault_is_made_once_and_reads_back_byte_for_byte() {
         assert_eq!(vaults.create(&site.account).await.unwrap(), Creating::Exists);
         let (short, long) = (text(1, 3), format!("{}{}", text(1, 4), "aB".repeat(30_000)));
         let write = Edit::new(vec![put(id(2), &long, "ünï\0code"), put(id(1), &short, "")], Vec::new());
-        let Editing::Done { head, count: 2 } = vaults.edit(&site.account, &write, 1).await.unwrap() else { panic!() };
+        let Editing::Done { head, count: 2 } =
+            vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap()
+        else {
+            panic!()
+        };
         let contents = site.check().await;
         assert_eq!(contents.head.revision, head);
         let read: Vec<_> = contents.ciphers.iter().map(|cipher| (cipher.id(), cipher.text(), cipher.note())).collect();
@@ -103,15 +113,36 @@ async fn a_vault_is_made_once_and_reads_back_byte_for_byte() {
     }
 }
 
+/// `decisions.md` 62: what goes in must come out again.
 #[tokio::test]
-async fn a_row_that_is_gone_or_damaged_is_said_to_be_so() {
-    let site = Site::memory();
-    let vaults = site.register(2).await;
-    // Somebody who can write the database, and has no keyring.
-    let mut rows = site.store.read(&site.partition(), Which::All).await.unwrap();
-    let moved = rows[1].body.clone();
-    rows[0].body = moved;
-    crate::at_rest::overwrite(&site, rows).await;
-    let error = vaults.read(&site.account, Which::All).await.unwrap_err();
-    assert!(matches!(error, VaultError::Open(at) if at == id(0)), "{error:?}");
+async fn a_vault_is_not_filled_beyond_what_can_be_sent_in_one_piece() {
+    for site in Site::both() {
+        let size = u64::try_from(text(1, 0).len()).unwrap();
+        // Room for four, each with 50 bytes beside its text.
+        let limit = 4 * (size + 50);
+        let vaults = site.register_with(VaultPolicy::default().with_sendable_size(limit, 50), 3).await;
+        let refused = Editing::TooLarge { limit };
+        let put_one = async |number: u32, extra: usize, delete: &[u32]| {
+            let text = format!("{}{}", text(1, 0), "ab".repeat(extra));
+            let delete = delete.iter().map(|&number| id(number)).collect();
+            let edit = Edit::new(vec![put(id(number), &text, "a note")], delete);
+            vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap()
+        };
+        assert_eq!(put_one(3, 1, &[]).await, refused);
+        assert!(matches!(put_one(3, 0, &[]).await, Editing::Done { count: 4, .. }));
+        assert_eq!(put_one(4, 0, &[]).await, refused);
+        assert_eq!(put_one(0, 1, &[]).await, refused, "a longer text in the place of a shorter");
+        assert!(matches!(put_one(0, 0, &[]).await, Editing::Done { count: 4, .. }));
+        assert!(matches!(put_one(4, 1, &[0, 1]).await, Editing::Done { count: 3, .. }));
+        // A swap counts anew, and so does a lower limit; what is there already may stay, shrink, and be swapped.
+        assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
+        assert!(matches!(put_one(4, 20, &[]).await, Editing::Done { count: 3, .. }));
+        assert_eq!(put_one(5, 0, &[]).await, refused);
+        let lower = site.server_with(VaultPolicy::default().with_sendable_size(size, 50));
+        let delete = Edit::new(Vec::new(), vec![id(4)]);
+        let deleted = lower.edit(&site.account, &delete, site.key_epoch().await).await.unwrap();
+        assert!(matches!(deleted, Editing::Done { count: 2, .. }));
+        assert!(matches!(site.change(&lower, 3).await.unwrap(), Swap::Done { .. }));
+        assert!(matches!(put_one(4, 20, &[]).await, Editing::Done { count: 3, .. }));
+    }
 }

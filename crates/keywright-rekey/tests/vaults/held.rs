@@ -1,9 +1,10 @@
 //! A vault that is held back until a mailed link is followed.
 
 use keywright_core::{Clock, UnixSeconds};
+use keywright_rekey::events::{VAULT_HELD, VAULT_SWAPPED};
 use keywright_rekey::{Coverage, Edit, Editing, Holding, Promotion, Swap, Vaults};
 use keywright_sqlite::{SqliteStore, rusqlite};
-use keywright_store::{Draft, Root, StageId};
+use keywright_store::{Draft, StageId};
 use tokio::task::JoinSet;
 
 use crate::site::{NOW, Site, id, put, set_key, text};
@@ -15,7 +16,7 @@ async fn hold(site: &Site, vaults: &Vaults, generation: u32) {
     let until = site.clock.now().unwrap().plus(LIFE);
     let staged = vaults.stage(sealed, until).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap().0, Holding::Held);
+    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::Held);
 }
 
 /// The stage that is held now.
@@ -45,7 +46,8 @@ async fn the_rows_of_what_is_void_go_with_it() {
         let staged = vaults.stage(sealed, site.clock.now().unwrap().plus(LIFE)).await.unwrap();
         assert_eq!(site.store.staged(&site.partition(), staged.stage()).await.unwrap().len(), 5);
         vaults.unstage(&site.account, staged.stage()).await.unwrap();
-        assert_eq!(site.store.sweep(UnixSeconds::MAX, 100).await.unwrap(), 0);
+        // Nothing is left for the sweep.
+        assert_eq!(site.sweep(site.at(LIFE * 2 + 3_601)).await, 0);
         site.check().await;
     }
 }
@@ -59,32 +61,40 @@ async fn a_held_vault_is_promoted_once() {
     for site in Site::both() {
         let vaults = site.register(20).await;
         assert!(matches!(promote(&site, &vaults, 2).await, Swap::Nothing));
-        assert_eq!(vaults.covered(&site.account).await.unwrap(), Coverage::Nothing);
+        assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Nothing));
         hold(&site, &vaults, 2).await;
-        assert_eq!(site.check().await.head.key_epoch, 1, "held is not swapped");
-        assert_eq!(vaults.covered(&site.account).await.unwrap(), Coverage::Covered);
+        assert_eq!(site.check_swaps().await, 0, "held is not swapped");
+        assert!(
+            matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Covered(checked) if checked.len() == 20)
+        );
         assert!(matches!(promote(&site, &vaults, 2).await, Swap::Done { ciphers: 20, .. }));
-        assert_eq!(site.check().await.head.key_epoch, 2);
+        assert_eq!(site.check_swaps().await, 1);
         assert!(matches!(promote(&site, &vaults, 3).await, Swap::Nothing));
-        assert_eq!(site.check().await.head.key_epoch, 2);
+        assert_eq!(site.check_swaps().await, 1);
         let events = site.events().await;
-        assert_eq!(events[..2], ["VaultSwapped { ciphers: 20 }", "VaultHeld { ciphers: 20 }"]);
-        assert_eq!(site.store.sweep(UnixSeconds::MAX, 100).await.unwrap(), 0, "the stage went with it");
+        assert_eq!(events[..2], ["vault_swapped", "vault_held"]);
+        for kind in [&VAULT_SWAPPED, &VAULT_HELD] {
+            assert_eq!(site.event(kind).await.count("ciphers"), Some(20));
+        }
+        assert_eq!(site.sweep(site.at(LIFE + 3_601)).await, 0, "the stage went with it");
     }
 }
 
-/// Changes one thing that a held vault rests on. Gives the site as it is then.
+/// Changes one thing that a held vault rests on. Returns the site as it is then.
 async fn void(what: &str, site: Site) -> Site {
     match what {
         "an edit" => {
             let new = text(1, 7);
             let edit = Edit::new(vec![put(id(1), &new, "")], Vec::new());
-            assert!(matches!(site.server().edit(&site.account, &edit, 1).await.unwrap(), Editing::Done { .. }));
+            assert!(matches!(
+                site.server().edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
+                Editing::Done { .. }
+            ));
         }
         "a swap" => assert!(matches!(site.change(&site.server(), 3).await.unwrap(), Swap::Done { .. })),
-        "a credential" => site.move_epoch(Root::move_credential_epoch).await,
-        "a factor" => site.move_epoch(Root::move_factor_epoch).await,
-        "a key epoch" => site.move_epoch(Root::move_key_epoch).await,
+        "a credential" => site.move_epoch(|draft| draft.move_credential_epoch()).await,
+        "a factor" => site.move_epoch(|draft| draft.move_factor_epoch()).await,
+        "a key epoch" => site.move_epoch(|draft| draft.move_key_epoch()).await,
         "the end of its time" => site.clock.set(site.at(LIFE)),
         "a time before it was made" => site.clock.set(UnixSeconds::new(NOW - 1).unwrap()),
         _ => {
@@ -117,17 +127,13 @@ async fn anything_that_it_rests_on_voids_it() {
             site.check().await;
             assert_ne!(site.generation().await, 5, "{what}");
             assert!(matches!(promote(&site, &vaults, 5).await, Swap::Nothing), "{what}: it is dropped");
-            assert!(site.events().await.contains(&"VaultDropped".to_owned()), "{what}");
+            assert!(site.events().await.contains(&"vault_dropped".to_owned()), "{what}");
             // And the next one is as good as the first.
             hold(&site, &vaults, 6).await;
             assert!(matches!(promote(&site, &vaults, 6).await, Swap::Done { .. }), "{what}");
             site.check().await;
         }
     }
-}
-
-async fn sweep_all(site: &Site) {
-    while site.store.sweep(site.at(LIFE + 3_601), 1).await.unwrap() > 0 {}
 }
 
 #[tokio::test]
@@ -146,10 +152,10 @@ async fn a_new_one_replaces_the_old() {
         let vaults = site.register(3).await;
         hold(&site, &vaults, 2).await;
         hold(&site, &vaults, 3).await;
-        assert_eq!(site.events().await[..3], ["VaultHeld { ciphers: 3 }", "VaultDropped", "VaultHeld { ciphers: 3 }"]);
+        assert_eq!(site.events().await[..3], ["vault_held", "vault_dropped", "vault_held"]);
         assert!(matches!(promote(&site, &vaults, 3).await, Swap::Done { .. }));
         site.check().await;
-        sweep_all(&site).await;
+        site.sweep(site.at(LIFE + 3_601)).await;
         site.check().await;
     }
 }
@@ -162,8 +168,8 @@ async fn it_is_held_for_the_vault_that_was_checked_only() {
         let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
         assert!(matches!(site.change(&vaults, 3).await.unwrap(), Swap::Done { .. }));
         let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-        assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap().0, Holding::HeadMoved);
-        assert_eq!(vaults.covered(&site.account).await.unwrap(), Coverage::Nothing);
+        assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::HeadMoved);
+        assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Nothing));
         site.check().await;
     }
 }
@@ -175,8 +181,8 @@ async fn a_crash_between_staging_and_holding_leaves_what_the_sweep_takes() {
         let sealed = site.sealed(&vaults, 2).await;
         drop(vaults.stage(sealed, site.at(LIFE)).await.unwrap());
         assert!(matches!(promote(&site, &vaults, 2).await, Swap::Nothing));
-        assert_eq!(site.store.sweep(site.at(LIFE), 10).await.unwrap(), 0, "not before its time");
-        assert_eq!(site.store.sweep(site.at(LIFE + 3_601), 10).await.unwrap(), 1);
+        assert_eq!(site.sweep(site.at(LIFE)).await, 0, "not before its time");
+        assert_eq!(site.sweep(site.at(LIFE + 3_601)).await, 1);
         assert_eq!(site.check().await.ciphers.len(), 3);
     }
 }
@@ -204,7 +210,7 @@ async fn of_thirty_two_promotions_one_is_done() {
             let outcomes = racers.collect::<JoinSet<_>>().join_all().await;
             let done = outcomes.iter().filter(|outcome| matches!(outcome, Swap::Done { .. })).count();
             assert_eq!(done, 1, "{outcomes:?}");
-            assert_eq!(first.check().await.head.key_epoch, 2);
+            assert_eq!(first.check_swaps().await, 1);
         }
     }
 }
@@ -237,19 +243,20 @@ async fn a_step_promotes_in_a_draft_of_the_callers() {
     let site = Site::memory();
     let vaults = site.register(3).await;
     hold(&site, &vaults, 2).await;
+    let Coverage::Covered(checked) = vaults.covered(&site.account).await.unwrap() else { panic!() };
     let step = |draft: &mut Draft<'_>| {
-        let outcome = vaults.steps().promote_in(draft)?;
+        let outcome = vaults.steps().promote_in(draft, &checked)?;
         set_key(draft, 2)?;
         Ok(outcome)
     };
-    let (outcome, _) = vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
+    let outcome = vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
     assert!(matches!(outcome, Promotion::Done { ciphers: 3, .. }));
     site.check().await;
     // What was dropped on purpose is not promoted.
     hold(&site, &vaults, 3).await;
     let step = |draft: &mut Draft<'_>| vaults.steps().drop_held_in(draft);
-    assert!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap().0);
-    assert!(!vaults.driver().transact(&site.partition(), &[], step).await.unwrap().0);
+    assert!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap());
+    assert!(!vaults.driver().transact(&site.partition(), &[], step).await.unwrap());
     assert!(matches!(promote(&site, &vaults, 3).await, Swap::Nothing));
 }
 
@@ -262,10 +269,10 @@ async fn a_stage_that_lost_rows_is_void_and_dropped() {
     hold(&site, &vaults, 2).await;
     let file = rusqlite::Connection::open(&path).unwrap();
     assert_eq!(file.execute("DELETE FROM keywright_staged WHERE id = ?1", [id(2).0]).unwrap(), 1);
-    assert_eq!(vaults.covered(&site.account).await.unwrap(), Coverage::Uncovered);
+    assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Uncovered(_)));
     assert!(matches!(promote(&site, &vaults, 2).await, Swap::Void));
     assert!(matches!(promote(&site, &vaults, 2).await, Swap::Nothing));
-    assert_eq!(site.check().await.head.key_epoch, 1);
+    assert_eq!(site.check_swaps().await, 0);
 }
 
 /// The record goes with the sweep as well, after its time.
@@ -275,7 +282,7 @@ async fn the_sweep_takes_a_held_vault_that_nobody_confirmed() {
         let vaults = site.register(4).await;
         hold(&site, &vaults, 2).await;
         site.clock.set(site.at(LIFE + 4_000));
-        sweep_all(&site).await;
+        site.sweep(site.at(LIFE + 3_601)).await;
         assert!(matches!(promote(&site, &vaults, 2).await, Swap::Nothing));
         site.check().await;
     }

@@ -6,21 +6,18 @@ use std::sync::Arc;
 use keywright_core::{AccountId, SharedRng, below};
 use keywright_rekey::{Edit, Editing, Holding, Planning, Swapping, VaultError, Vaults};
 use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, MemoryStore, Slot, StepError, TransactError, Which};
+use keywright_store::{Draft, MemoryStore, StepError, TransactError, Which};
 use keywright_store_conformance::{Backend, FaultStore, Odds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::site::{CLIENT_KEY, ClientKey, Site, anew, id, put, read_text, set_key, submission, text};
+use crate::site::{CLIENT_KEY, ClientKey, PENDING, Site, anew, id, put, read_text, set_key, submission, text};
 
 const SEEDS: u64 = 1_000;
 const CLIENTS: u32 = 3;
 const ACTS: u32 = 3;
 /// Ciphers of these numbers are only ever edited: their values count the edits that were done.
 const COUNTED: u32 = 3;
-
-/// The key of a held change, put in the batch that holds it.
-const PENDING: Slot = Slot::Host([8; 16]);
 
 /// A client: what it last learned, and how many edits of each counted cipher it knows to be done, and not to be known.
 struct Client {
@@ -55,10 +52,10 @@ impl Client {
     async fn log_in(&mut self, site: &Site, vaults: &Vaults) {
         let look = |draft: &mut Draft<'_>| {
             let root = draft.root()?;
-            let key = draft.read::<ClientKey>(CLIENT_KEY)?.ok_or(StepError::NoAccount)?;
+            let key = draft.read(CLIENT_KEY)?.ok_or(StepError::NoAccount)?;
             Ok((root.key_epoch, root.credential_epoch, key.generation))
         };
-        if let Ok(seen) = vaults.driver().observe(&site.partition(), &[CLIENT_KEY], look).await {
+        if let Ok(seen) = vaults.driver().observe(&site.partition(), &[CLIENT_KEY.name()], look).await {
             (self.key_epoch, self.credential_epoch, self.generation) = seen;
         }
     }
@@ -66,7 +63,8 @@ impl Client {
     /// Reads one counted cipher and writes it one higher.
     async fn edit(&mut self, rng: &Rng, site: &Site, vaults: &Vaults) -> Result<(), bool> {
         let number = pick(rng, COUNTED);
-        let contents = undecided(vaults.read(&site.account, Which::Ids(&[id(number)])).await)?.unwrap();
+        let contents =
+            undecided(vaults.read(&site.account, Which::Ids { ids: &[id(number)], with_marks: false }).await)?.unwrap();
         let (generation, value) = read_text(contents.ciphers[0].text());
         if generation != self.generation {
             // It does not open for this client: its key is old.
@@ -79,7 +77,7 @@ impl Client {
         let step = |draft: &mut Draft<'_>| vaults.steps().edit_in(draft, &edit, &existing, key_epoch);
         let result = vaults.driver().transact(&site.partition(), &[], step).await;
         let at = usize::try_from(number).unwrap();
-        match undecided(result.map(|(outcome, _)| outcome).map_err(VaultError::from)) {
+        match undecided(result.map_err(VaultError::from)) {
             Ok(Editing::Done { .. }) => self.done[at] += 1,
             Ok(Editing::Fenced) => self.log_in(site, vaults).await,
             Ok(Editing::HeadMoved) => {}
@@ -126,14 +124,14 @@ impl Client {
             let staged = undecided(vaults.stage(sealed, site.at(100)).await)?;
             let step = |draft: &mut Draft<'_>| {
                 if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == Holding::Held {
-                    draft.put(PENDING, &ClientKey { generation }, None)?;
+                    draft.put(PENDING, &ClientKey { generation })?;
                 }
                 Ok(())
             };
             undecided(vaults.driver().transact(&site.partition(), &[], step).await.map_err(VaultError::from))?;
             // Whoever follows the link: it promotes what is held, with the key that was noted beside it.
             let promoted = vaults.promote(&site.account, |draft| {
-                let pending = draft.read::<ClientKey>(PENDING)?.ok_or(StepError::NoAccount)?;
+                let pending = draft.read(PENDING)?.ok_or(StepError::NoAccount)?;
                 set_key(draft, pending.generation)
             });
             undecided(promoted.await).map(|_| ())
@@ -172,6 +170,9 @@ async fn interleave(store: Arc<dyn Backend>) {
         let account = AccountId::new(format!("user-{seed}")).unwrap();
         let calm = Site { account, ..Site::over(Arc::clone(&store)) };
         let _ = calm.register(COUNTED + 3).await;
+        let epochs = |draft: &mut Draft<'_>| draft.root().map(|root| (root.key_epoch, root.credential_epoch));
+        let epochs = calm.server().driver().observe(&calm.partition(), &[], epochs).await;
+        let (key_epoch, credential_epoch) = epochs.unwrap();
         let faults = Arc::new(FaultStore::new(Arc::clone(&store)));
         // Every second one with a store that loses replies, keeps commits back, and fails.
         let faulty = u16::try_from(seed % 2).unwrap();
@@ -192,8 +193,8 @@ async fn interleave(store: Arc<dyn Backend>) {
             let client = Client {
                 number,
                 generation: 1,
-                key_epoch: 1,
-                credential_epoch: 1,
+                key_epoch,
+                credential_epoch,
                 done: [0; COUNTED as usize],
                 unknown: [0; COUNTED as usize],
             };
@@ -216,7 +217,7 @@ async fn interleave(store: Arc<dyn Backend>) {
             let value = read_text(cipher.text()).1;
             assert!((done[at]..=done[at] + unknown[at]).contains(&value), "seed {seed}: an edit was lost or doubled");
         }
-        swapped += contents.head.key_epoch - 1;
+        swapped += calm.swaps().await;
         edited += done.iter().sum::<u32>();
     }
     assert!(swapped > SEEDS / 4 && u64::from(edited) > SEEDS, "it did swap and edit: {swapped}, {edited}");

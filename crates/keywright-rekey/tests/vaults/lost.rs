@@ -28,8 +28,7 @@ async fn a_lost_reply_that_landed_is_a_swap_done_once() {
         let vaults = site.server();
         faults.next_commit(Fault::LostAfter);
         assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { ciphers: 10, .. }));
-        let contents = site.check().await;
-        assert_eq!(contents.head.key_epoch, 2, "once");
+        assert_eq!(site.check_swaps().await, 1, "once");
     }
 }
 
@@ -40,7 +39,7 @@ async fn a_lost_reply_that_did_not_land_is_fenced_and_tried_again() {
             let vaults = site.server();
             faults.next_commit(fault.clone());
             assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
-            assert_eq!(site.check().await.head.key_epoch, 2);
+            assert_eq!(site.check_swaps().await, 1);
         }
     }
 }
@@ -53,7 +52,7 @@ async fn a_swap_on_its_way_never_lands_after_it_was_settled() {
         assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
         assert!(matches!(site.change(&vaults, 3).await.unwrap(), Swap::Done { .. }));
         assert!(faults.deliver().await.unwrap().is_err(), "the fence keeps it out");
-        assert_eq!(site.check().await.head.key_epoch, 3);
+        assert_eq!(site.check_swaps().await, 2);
     }
 }
 
@@ -64,9 +63,9 @@ async fn what_stays_unknown_is_said_to_be_unknown() {
             let vaults = site.server();
             let contents = site.contents().await;
             faults.next_commit(if landed { Fault::LostAfter } else { Fault::LostBefore });
-            // The step takes two loads, the second for the client's key; then the store cannot be read any more.
-            faults.next_load(LoadFault::None);
-            faults.next_load(LoadFault::None);
+            // The plan takes one load, the step two, the second for the client's key; then the store cannot be read any
+            // more.
+            (0..3).for_each(|_| faults.next_load(LoadFault::None));
             faults.next_load(LoadFault::Fails);
             let outcome = site.change_from(&vaults, &contents, Some(contents.head.revision), 2).await;
             let error = outcome.unwrap_err();
@@ -90,7 +89,7 @@ async fn an_edit_whose_reply_is_lost_counts_once() {
             faults.next_commit(fault.clone());
             let new = text(1, 1);
             let edit = Edit::new(vec![put(id(50), &new, "")], vec![id(0)]);
-            let done = vaults.edit(&site.account, &edit, 1).await.unwrap();
+            let done = vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap();
             assert!(matches!(done, Editing::Done { count: 3, .. }), "{done:?}");
             let _ = faults.deliver().await;
             assert_eq!(site.check().await.ciphers.len(), 3);
@@ -105,7 +104,7 @@ async fn a_refusing_store_refuses_and_a_failing_one_fails() {
         faults.next_commit(Fault::Rejected);
         let error = site.change(&vaults, 2).await.unwrap_err();
         assert!(matches!(error, VaultError::Transact(TransactError::Rejected(_))) && !error.is_unknown());
-        assert_eq!(site.check().await.head.key_epoch, 1);
+        assert_eq!(site.check_swaps().await, 0);
         faults.next_load(LoadFault::Fails);
         assert!(vaults.read(&site.account, keywright_store::Which::All).await.is_err());
     }

@@ -2,11 +2,15 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
 
 #[cfg(test)]
+mod accept;
+#[cfg(test)]
 mod at_rest;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod edits;
+#[cfg(test)]
+mod forger;
 #[cfg(test)]
 mod held;
 #[cfg(test)]
@@ -14,8 +18,14 @@ mod interleavings;
 #[cfg(test)]
 mod lost;
 #[cfg(test)]
+mod shadow;
+#[cfg(test)]
 mod site;
 #[cfg(test)]
+mod stages;
+#[cfg(test)]
 mod swaps;
+#[cfg(test)]
+mod tamper;
 #[cfg(test)]
 mod uploads;

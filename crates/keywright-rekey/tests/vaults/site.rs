@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keywright_core::{AccountId, Keyring, ManualClock, SecretBytes, SystemEntropy, UnixSeconds};
+use keywright_core::{
+    AccountId, Clock as _, EventChain, EventKind, Keyring, ManualClock, SecretBytes, SecurityEvent, Severity,
+    SystemEntropy, UnixSeconds,
+};
 use keywright_rekey::{
-    CipherList, Contents, Edit, Editing, Hex, Limits, Planning, Put, SealedSwap, Submission, Swap, VaultError,
-    VaultPolicy, Vaults, id_text,
+    CipherList, Contents, Edit, Editing, Hex, Limits, Planning, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
+    VAULT_SLOT, VaultError, VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::SqliteStore;
 use keywright_store::{
-    CipherId, Draft, Driver, MemoryStore, Partition, Record, Revision, Slot, StepError, TransactError, Which,
+    CipherId, Draft, Driver, MemoryStore, Observer, Partition, Record, Revision, Slot, StepError, TransactError, Which,
 };
 use keywright_store_conformance::Backend;
 use serde::de::DeserializeSeed;
@@ -29,7 +32,22 @@ impl Record for ClientKey {
     const SCHEMA: u16 = 1;
 }
 
-pub(crate) const CLIENT_KEY: Slot = Slot::Host([7; 16]);
+pub(crate) const CLIENT_KEY: Slot<ClientKey> = Slot::lasting("test-client-key");
+/// The key of a held change, put in the batch that holds it.
+pub(crate) const PENDING: Slot<ClientKey> = Slot::lasting("test-pending-key");
+
+/// The account's key epoch when it was made: epochs begin at random numbers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FirstEpoch(u64);
+
+impl Record for FirstEpoch {
+    const SCHEMA: u16 = 1;
+}
+
+const FIRST_EPOCH: Slot<FirstEpoch> = Slot::lasting("test-first-epoch");
+
+/// An epoch was moved by a test.
+static EPOCH_MOVED: EventKind = EventKind::change("test_epoch_moved", Severity::Info, "an epoch was moved");
 
 pub(crate) fn id(number: u32) -> CipherId {
     let mut id = [0x11; 16];
@@ -66,7 +84,7 @@ pub(crate) fn anew(contents: &Contents, generation: u32) -> Vec<u8> {
 
 /// Puts the client's new key: what a password change does beside the swap.
 pub(crate) fn set_key(draft: &mut Draft<'_>, generation: u32) -> Result<(), StepError> {
-    draft.put(CLIENT_KEY, &ClientKey { generation }, None)
+    draft.put(CLIENT_KEY, &ClientKey { generation })
 }
 
 /// The same for every site: a restarted server opens what another has left.
@@ -81,12 +99,33 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) account: AccountId,
     pub(crate) keyring: Arc<Keyring>,
+    /// How often the drivers of this site reported damage.
+    pub(crate) damage: Arc<Alarms>,
+}
+
+/// Counts what an operator is told.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms(AtomicU64);
+
+impl Alarms {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Alarms {
+    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
+
+    fn damage(&self, _: &Partition, _: &StepError) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Site {
     pub(crate) fn over(store: Arc<dyn Backend>) -> Self {
         let clock = Arc::new(ManualClock::new(UnixSeconds::new(NOW).unwrap()));
-        Self { store, clock, account: AccountId::new("user-1").unwrap(), keyring: Arc::new(keyring()) }
+        let (account, keyring) = (AccountId::new("user-1").unwrap(), Arc::new(keyring()));
+        Self { store, clock, account, keyring, damage: Arc::default() }
     }
 
     pub(crate) fn memory() -> Self {
@@ -114,18 +153,20 @@ impl Site {
         UnixSeconds::new(NOW + seconds).unwrap()
     }
 
-    /// Another server on the same store, with lanes of its own.
+    /// Another server on the same store.
     pub(crate) fn server(&self) -> Vaults {
         self.server_with(VaultPolicy::default())
     }
 
     pub(crate) fn server_with(&self, policy: VaultPolicy) -> Vaults {
-        let driver = Driver::new(
-            Arc::clone(&self.store) as _,
-            Arc::clone(&self.keyring),
-            Arc::new(SystemEntropy),
-            Arc::clone(&self.clock) as _,
-        );
+        let driver = Driver::builder(Arc::clone(&self.store) as _, Arc::clone(&self.keyring))
+            .entropy(Arc::new(SystemEntropy))
+            .clock(Arc::clone(&self.clock) as _)
+            .observer(Arc::clone(&self.damage) as _)
+            .slots(SLOT_KINDS)
+            .slots(&[CLIENT_KEY.kind(), PENDING.kind(), FIRST_EPOCH.kind()])
+            .build()
+            .unwrap();
         Vaults::new(driver, Arc::clone(&self.store) as _, policy)
     }
 
@@ -137,14 +178,19 @@ impl Site {
     pub(crate) async fn register_with(&self, policy: VaultPolicy, ciphers: u32) -> Vaults {
         let vaults = self.server_with(policy);
         let step = |draft: &mut Draft<'_>| {
-            draft.create_account()?;
+            let root = draft.create_account()?;
+            draft.put(FIRST_EPOCH, &FirstEpoch(root.key_epoch))?;
             set_key(draft, 1)?;
             vaults.steps().create_in(draft)
         };
-        let _ = vaults.driver().transact(&self.partition(), &[CLIENT_KEY, Slot::VaultHead], step).await.unwrap();
+        let _ = vaults
+            .driver()
+            .run(&self.partition(), &[CLIENT_KEY.name(), FIRST_EPOCH.name(), VAULT_SLOT], step)
+            .await
+            .unwrap();
         let texts: Vec<_> = (0..ciphers).map(|number| (id(number), text(1, 0), format!("note {number}"))).collect();
         let put = texts.iter().map(|(id, text, note)| put(*id, text, note)).collect();
-        let done = vaults.edit(&self.account, &Edit::new(put, Vec::new()), 1).await.unwrap();
+        let done = vaults.edit(&self.account, &Edit::new(put, Vec::new()), self.key_epoch().await).await.unwrap();
         assert!(matches!(done, Editing::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
         vaults
     }
@@ -154,8 +200,29 @@ impl Site {
     }
 
     pub(crate) async fn generation(&self) -> u32 {
-        let look = |draft: &mut Draft<'_>| Ok(draft.read::<ClientKey>(CLIENT_KEY)?.unwrap().generation);
-        self.server().driver().observe(&self.partition(), &[CLIENT_KEY], look).await.unwrap()
+        let look = |draft: &mut Draft<'_>| Ok(draft.read(CLIENT_KEY)?.unwrap().generation);
+        self.server().driver().observe(&self.partition(), &[CLIENT_KEY.name()], look).await.unwrap()
+    }
+
+    /// The account's key epoch: what a device knows that logs in now.
+    pub(crate) async fn key_epoch(&self) -> u64 {
+        let look = |draft: &mut Draft<'_>| Ok(draft.root()?.key_epoch);
+        self.server().driver().observe(&self.partition(), &[], look).await.unwrap()
+    }
+
+    /// How often the key epoch was moved since the account was made: as often as its vault was swapped.
+    pub(crate) async fn swaps(&self) -> u64 {
+        let look = |draft: &mut Draft<'_>| {
+            let FirstEpoch(first) = draft.read(FIRST_EPOCH)?.unwrap();
+            Ok(draft.root()?.key_epoch.wrapping_sub(first))
+        };
+        self.server().driver().observe(&self.partition(), &[FIRST_EPOCH.name()], look).await.unwrap()
+    }
+
+    /// As [`check`](Self::check); how often it was swapped.
+    pub(crate) async fn check_swaps(&self) -> u64 {
+        self.check().await;
+        self.swaps().await
     }
 
     /// Every cipher opens, all are under one generation of the client's key, the account's, and the head counts them.
@@ -196,24 +263,54 @@ impl Site {
     }
 
     /// Moves an epoch, as a change of a credential or a factor does.
-    pub(crate) async fn move_epoch(&self, which: fn(&mut keywright_store::Root)) {
+    pub(crate) async fn move_epoch(&self, which: fn(&mut Draft<'_>) -> Result<(), StepError>) {
         let step = |draft: &mut Draft<'_>| {
-            let mut root = draft.root()?;
-            which(&mut root);
-            draft.put_root(&root)
+            draft.event(&EPOCH_MOVED);
+            which(draft)
         };
         self.server().driver().transact(&self.partition(), &[], step).await.unwrap();
     }
 
+    /// Moves the store's horizon to `now` and sweeps all that is over. Returns how many records, stages and partitions.
+    pub(crate) async fn sweep(&self, now: UnixSeconds) -> u64 {
+        while self.store.move_horizon(now).await.unwrap() < now {}
+        let mut swept = 0;
+        loop {
+            match self.store.sweep(1).await.unwrap() {
+                0 => return swept,
+                more => swept += more,
+            }
+        }
+    }
+
+    /// The account's newest events, newest first: their stored names.
     pub(crate) async fn events(&self) -> Vec<String> {
-        let events = self.store.events(&self.partition(), None, 100).await.unwrap();
-        events.into_iter().map(|(_, event)| format!("{:?}", event.kind)).collect()
+        let events = self.server().driver().recent_events(&self.account, 100).await.unwrap();
+        events.iter().map(|event| event.kind().to_owned()).collect()
+    }
+
+    /// How many of the newest events are of a kind.
+    pub(crate) async fn times(&self, kind: &'static EventKind) -> usize {
+        self.events().await.iter().filter(|name| **name == kind.name()).count()
+    }
+
+    /// How often a denial was told in this very second.
+    pub(crate) async fn told_now(&self, kind: &'static EventKind) -> usize {
+        let now = self.clock.now().unwrap();
+        let page = self.server().driver().events(&self.account, EventChain::Denials, None, 8).await.unwrap();
+        page.events.iter().filter(|event| event.is(kind) && event.at == now).count()
+    }
+
+    /// The newest event of a kind.
+    pub(crate) async fn event(&self, kind: &'static EventKind) -> SecurityEvent {
+        let events = self.server().driver().recent_events(&self.account, 100).await.unwrap();
+        events.into_iter().find(|event| event.is(kind)).unwrap()
     }
 }
 
 pub(crate) fn put<'t>(id: CipherId, text: &'t str, note: &'t str) -> Put<'t> {
-    let mark = Limits::default().check(&Hex, text).unwrap();
-    Put::new(id, mark, text, note.as_bytes())
+    let nonce = Limits::default().check(&Hex, text).unwrap();
+    Put::new(id, nonce, text, note.as_bytes())
 }
 
 pub(crate) fn is_busy<T>(result: &Result<T, VaultError>) -> bool {

@@ -14,7 +14,7 @@ use keywright_core::{SystemEntropy, below};
 use keywright_sqlite::{SqliteStore, rusqlite};
 use keywright_store::RecordStore;
 
-use crate::records::{account, number, numbered};
+use crate::records::{account, moments, number, numbered};
 
 const FILE: &str = "KEYWRIGHT_CRASH_TEST_FILE";
 const ACCOUNTS: usize = 4;
@@ -106,8 +106,7 @@ async fn check(path: &Path, acknowledged: &mut BTreeMap<usize, u64>) {
         assert!((promised..=promised.saturating_add(1)).contains(&found), "{found} found, {promised} acknowledged");
         // One that landed without its acknowledgement has been seen now, and may not go either.
         acknowledged.insert(task, found);
-        let events = store.events(&account(task), None, u32::MAX).await.unwrap();
-        let numbers: Vec<u64> = events.iter().map(|(_, event)| event.at.get()).collect();
-        assert_eq!(numbers, (1..=found).rev().collect::<Vec<_>>(), "one event with each change, none without");
+        let told = moments(&store, &account(task)).await;
+        assert_eq!(told, (1..=found).rev().collect::<Vec<_>>(), "one event with each change, none without");
     }
 }

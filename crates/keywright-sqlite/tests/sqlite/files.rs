@@ -4,9 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
-use keywright_core::{Keyring, SystemEntropy, UnixSeconds};
+use keywright_core::{EventChain, Keyring, SystemEntropy, UnixSeconds};
 use keywright_sqlite::{Fault, FaultKind, OpenError, SqliteStore, rusqlite};
-use keywright_store::{CipherId, LoadError, Mark, RecordStore, Row, Slot, StageId, Upkeep, VaultStore};
+use keywright_store::due::{self, NewTask};
+use keywright_store::{
+    CipherId, ClientNonce, CommitError, Driver, LoadError, Mark, RecordStore, Row, RowMarks, StageId, Upkeep,
+    VaultStore,
+};
 use rusqlite::Connection;
 
 use crate::records::{account, number, numbered, rejected};
@@ -64,6 +68,39 @@ fn a_newer_version_is_refused_untouched() {
         other => panic!("{other:?}"),
     }
     assert_eq!(host.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0)).unwrap(), 1_000);
+}
+
+#[test]
+fn a_file_from_before_the_first_release_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let before = Connection::open(&path).unwrap();
+    before
+        .execute_batch("CREATE TABLE keywright_records (slot); INSERT INTO keywright_records VALUES ('root')")
+        .unwrap();
+    before.pragma_update(None, "application_id", 0x4b57_7274).unwrap();
+    before.pragma_update(None, "user_version", 1).unwrap();
+    drop(before);
+    let bytes = std::fs::read(&path).unwrap();
+    for builder in [SqliteStore::builder(&path), SqliteStore::builder(&path).adopt()] {
+        match builder.open() {
+            Err(error @ OpenError::BeforeRelease) => assert!(error.to_string().contains("a new file")),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_host_whose_texts_are_not_utf_8_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("host.db");
+    let host = Connection::open(&path).unwrap();
+    host.execute_batch("PRAGMA encoding = 'UTF-16le'; CREATE TABLE orders (id INTEGER PRIMARY KEY)").unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let refused = SqliteStore::builder(&path).adopt().open();
+    assert!(matches!(refused, Err(OpenError::Encoding { encoding }) if encoding == "UTF-16le"));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
@@ -141,12 +178,30 @@ fn a_row_of_an_unknown_form_is_corrupt_and_not_absent() {
             other => panic!("{other:?}"),
         };
         let host = Connection::open(&path).unwrap();
-        host.execute("UPDATE keywright_records SET revision = x'00' WHERE slot = 'root'", []).unwrap();
-        corrupt(store.load(&account(1), &[Slot::Root]).await.map(|_| ()));
-        host.execute("UPDATE keywright_records SET slot = 'a-newer-slot' WHERE slot = 'root'", []).unwrap();
-        corrupt(store.scan(None, 10).await.map(|_| ()));
-        host.execute("UPDATE keywright_events SET event = '{\"at\":1,\"kind\":\"a_newer_kind\"}'", []).unwrap();
-        corrupt(store.events(&account(1), None, 10).await.map(|_| ()));
+        let change = |sql| assert_eq!(host.execute(sql, []).unwrap(), 1);
+        change("UPDATE keywright_roots SET revision = x'00'");
+        corrupt(store.load(&account(1), &[]).await.map(|_| ()));
+        change("UPDATE keywright_roots SET revision = randomblob(16), partition = 'z/of another version'");
+        corrupt(store.partitions(None, 10).await.map(|_| ()));
+        assert!(store.load(&account(1), &[]).await.unwrap().rows_without_root);
+        change("UPDATE keywright_events SET prev = x'00'");
+        corrupt(store.events(&account(1), EventChain::Changes, None, 10).await.map(|_| ()));
+        change("UPDATE keywright_events SET number = -1");
+        corrupt(store.load(&account(1), &[]).await.map(|_| ()));
+    });
+}
+
+#[test]
+fn an_event_whose_number_is_taken_is_refused_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path().join("store.db")).unwrap();
+    block_on(async {
+        store.commit(numbered(&account(1), None, 1)).await.unwrap();
+        let (revision, _) = number(&store, &account(1)).await.unwrap();
+        // The same number once more; and behind a guard that fails, where the conflict counts.
+        assert_eq!(rejected(store.commit(numbered(&account(1), Some(revision), 1)).await), FaultKind::EventNumberTaken);
+        assert!(matches!(store.commit(numbered(&account(1), None, 1)).await, Err(CommitError::Conflict)));
+        assert_eq!(number(&store, &account(1)).await, Some((revision, 1)));
     });
 }
 
@@ -156,11 +211,10 @@ fn what_was_sealed_is_nowhere_in_clear_in_the_file() {
     let path = directory.path().join("store.db");
     let store = std::sync::Arc::new(SqliteStore::open(&path).unwrap());
     let keyring = std::sync::Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-    let clock = std::sync::Arc::new(keywright_core::ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
-    let driver = keywright_store::Driver::new(store.clone(), keyring, std::sync::Arc::new(SystemEntropy), clock);
-    block_on(driver.transact(&account(1), &[Slot::Due], |draft| {
+    let driver = Driver::builder(store, keyring).build().unwrap();
+    block_on(driver.transact(&account(1), &[due::DUE.name()], |draft| {
         draft.create_account()?;
-        keywright_store::due::add(draft, "planted-needle", Vec::new())
+        due::add(draft, NewTask::new("planted-needle", Vec::new()))
     }))
     .unwrap();
     for file in std::fs::read_dir(directory.path()).unwrap() {
@@ -179,10 +233,14 @@ fn large_changes_do_not_pile_up_in_the_log() {
     let ids = 0..3_000_u32;
     let rows = |fill: u8| {
         let row = |id: u32| Row {
-            id: CipherId(u128::from(id).to_be_bytes()),
-            mark: Mark([fill; 16]),
-            body: vec![fill; 400].into(),
-            meta: Vec::new().into(),
+            marks: RowMarks {
+                id: CipherId(u128::from(id).to_be_bytes()),
+                text: Mark([fill; 16]),
+                note: Mark([fill; 16]),
+                nonce: ClientNonce([fill; 16]),
+            },
+            text: vec![fill; 400].into(),
+            note: Vec::new().into(),
         };
         ids.clone().map(row).collect::<Vec<_>>()
     };

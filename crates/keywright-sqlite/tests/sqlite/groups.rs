@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use keywright_core::UnixSeconds;
+use keywright_core::EventChain;
 use keywright_sqlite::{SqliteStore, rusqlite};
-use keywright_store::{CommitError, EventId, RecordStore};
+use keywright_store::{Batch, CommitError, RecordStore, Upkeep};
 
-use crate::records::{account, number, numbered};
+use crate::records::{account, at, moments, number, numbered};
 
 #[test]
 fn sixty_four_tasks_lose_and_mix_nothing() {
@@ -47,7 +47,7 @@ fn sixty_four_tasks_lose_and_mix_nothing() {
             task.await.unwrap();
         }
         assert_eq!(number(&*store, &shared).await.unwrap().1, 64);
-        assert_eq!(store.events(&shared, None, 1_000).await.unwrap().len(), 65);
+        assert_eq!(moments(&*store, &shared).await.len(), 65);
     });
     drop(runtime);
     drop(store);
@@ -55,14 +55,19 @@ fn sixty_four_tasks_lose_and_mix_nothing() {
     block_on(async {
         for task in 0..TASKS {
             assert_eq!(number(&store, &account(task)).await.unwrap().1, ROUNDS);
-            let events = store.events(&account(task), None, 1_000).await.unwrap();
-            let moments: Vec<u64> = events.iter().map(|(_, event)| event.at.get()).collect();
-            assert_eq!(moments, (1..=ROUNDS).rev().collect::<Vec<_>>(), "newest first, none twice");
-            let page = store.events(&account(task), Some(events[3].0), 2).await.unwrap();
-            assert_eq!(page, events[4..6]);
+            let all = moments(&store, &account(task)).await;
+            assert_eq!(all, (1..=ROUNDS).rev().collect::<Vec<_>>(), "newest first, none twice");
+            let page = store.events(&account(task), EventChain::Changes, Some(8), 2).await.unwrap();
+            assert_eq!(page.events.iter().map(|event| event.number).collect::<Vec<_>>(), [7, 6]);
         }
-        assert!(store.events(&account(0), Some(EventId(0)), 9).await.unwrap().is_empty());
-        assert_eq!(store.events(&account(0), Some(EventId(u64::MAX)), 9).await.unwrap().len(), 9);
+        let changes = async |before, limit| {
+            let page = store.events(&account(0), EventChain::Changes, before, limit).await.unwrap();
+            page.events.len()
+        };
+        assert_eq!(changes(Some(0), 9).await, 0);
+        assert_eq!(changes(Some(u64::MAX), 9).await, 9);
+        assert_eq!(changes(None, 0).await, 0);
+        assert!(store.events(&account(0), EventChain::Denials, None, 9).await.unwrap().events.is_empty());
     });
 }
 
@@ -119,15 +124,22 @@ fn a_dropped_future_undoes_nothing_and_a_dropped_store_finishes() {
 
 #[test]
 fn in_memory_works_alike() {
-    use keywright_store::Upkeep;
     block_on(async {
         let store = SqliteStore::open_in_memory().unwrap();
         assert_eq!(store.path(), None);
+        store.check_files().unwrap();
         store.commit(numbered(&account(1), None, 5)).await.unwrap();
         assert!(matches!(store.commit(numbered(&account(1), None, 6)).await, Err(CommitError::Conflict)));
-        assert_eq!(number(&store, &account(1)).await.unwrap().1, 5);
-        assert_eq!(store.scan(None, 10).await.unwrap().len(), 2);
-        assert_eq!(store.forget_events(UnixSeconds::new(5).unwrap(), 9).await.unwrap(), 0);
-        assert_eq!(store.forget_events(UnixSeconds::new(6).unwrap(), 9).await.unwrap(), 1);
+        let (revision, number) = number(&store, &account(1)).await.unwrap();
+        assert_eq!(number, 5);
+        store.commit(Batch::check(account(1), Some(revision))).await.unwrap();
+        let changed = store.commit(Batch::check(account(1), None)).await;
+        assert!(matches!(changed, Err(CommitError::Conflict)));
+        assert_eq!(store.partitions(None, 10).await.unwrap(), [account(1)]);
+        assert_eq!(store.move_horizon(at(50)).await.unwrap(), at(50));
+        store.commit(numbered(&account(1), Some(revision), 9)).await.unwrap();
+        assert_eq!(store.forget_events(45, 9).await.unwrap(), 0);
+        assert_eq!(store.forget_events(44, 9).await.unwrap(), 1);
+        assert_eq!(moments(&store, &account(1)).await, [9]);
     });
 }

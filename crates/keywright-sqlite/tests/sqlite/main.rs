@@ -1,5 +1,7 @@
-//! What the conformance suite cannot ask of every backend: files, crashes, groups, and a host's own transactions.
+//! What the conformance suite cannot ask of every backend: files, crashes, groups, copies, and a host's own transactions.
 
+#[cfg(test)]
+mod backup;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
@@ -10,5 +12,9 @@ mod full;
 mod groups;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
+mod upkeep;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod within;

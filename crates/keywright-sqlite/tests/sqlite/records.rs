@@ -1,41 +1,65 @@
 //! The records that these tests write.
 
 use bytes::Bytes;
-use keywright_core::{AccountId, EventKind, SecurityEvent, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, EventChain, UnixSeconds};
 use keywright_sqlite::{Fault, FaultKind};
-use keywright_store::{Batch, CommitError, Effect, Expect, Partition, RecordStore, Revision, Slot, Write};
+use keywright_store::slot::KindName;
+use keywright_store::{Batch, CommitError, Partition, Put, RecordStore, Revision, SlotName, StoredEvent, Write};
 
 /// The record that every test batch writes beside the root.
-pub(crate) const NOTE: Slot = Slot::Host([9; 16]);
+pub(crate) const NOTE: SlotName = SlotName::new(KindName::new("note"), None);
 
 pub(crate) fn account(number: usize) -> Partition {
     Partition::account(&AccountId::new(format!("user-{number}")).unwrap())
 }
 
-pub(crate) fn put(slot: Slot, before: Option<Revision>, body: &[u8]) -> Write {
-    let expect = before.map_or(Expect::Absent, Expect::Revision);
-    Write { slot, expect, effect: Effect::Put { body: Bytes::copy_from_slice(body), purge_after: None } }
+pub(crate) fn at(seconds: u64) -> UnixSeconds {
+    UnixSeconds::new(seconds).unwrap()
 }
 
-/// Writes `number` into the root and the note, over `before`, with an event that carries it too.
+pub(crate) fn put(slot: SlotName, body: &[u8]) -> Put {
+    Put { slot, body: Bytes::copy_from_slice(body), purge_after: None }
+}
+
+/// An event of the changes, at a moment that is its number less one.
+pub(crate) fn event(number: u64) -> StoredEvent {
+    let json = Bytes::from(format!("{{\"kind\":\"counted\",\"number\":{number}}}"));
+    StoredEvent { chain: EventChain::Changes, number, at: at(number.saturating_sub(1)), json, prev: [7; 32] }
+}
+
+/// Writes `number` into the root and the note, with an event of that moment.
+pub(crate) fn write(number: u64) -> Write {
+    let body = Bytes::copy_from_slice(&number.to_be_bytes());
+    let note = put(NOTE, &body);
+    Write {
+        put: vec![note],
+        events: vec![event(number.saturating_add(1))],
+        ..Write::root(Revision::draw().unwrap(), body)
+    }
+}
+
 pub(crate) fn numbered(partition: &Partition, before: Option<Revision>, number: u64) -> Batch {
-    let body = number.to_be_bytes();
-    let writes = vec![put(Slot::Root, before, &body), put(NOTE, before, &body)];
-    let kind = EventKind::ConfirmationAsked { action: number.to_string() };
-    Batch::new(partition.clone(), Revision::random(&SystemEntropy).unwrap(), writes)
-        .unwrap()
-        .with_events(vec![SecurityEvent::new(UnixSeconds::new(number).unwrap(), kind)])
+    Batch::new(partition.clone(), before, write(number)).unwrap()
 }
 
 /// The number in the root and the note; they must be the same.
 pub(crate) async fn number(store: &dyn RecordStore, partition: &Partition) -> Option<(Revision, u64)> {
-    let loaded = store.load(partition, &[Slot::Root, NOTE]).await.unwrap();
-    assert_eq!(loaded[0], loaded[1], "half a batch");
-    loaded[0].as_ref().map(|stored| (stored.revision, u64::from_be_bytes(stored.body[..].try_into().unwrap())))
+    let loaded = store.load(partition, &[NOTE]).await.unwrap();
+    assert_eq!(loaded.root.as_ref().map(|root| &root.body), loaded.records[0].as_ref(), "half a batch");
+    let root = loaded.root?;
+    let number = u64::from_be_bytes(root.body[..].try_into().unwrap());
+    assert_eq!(loaded.newest.changes, number.saturating_add(1), "the event goes with the batch");
+    Some((root.revision, number))
+}
+
+/// The moments of a partition's changes, newest first.
+pub(crate) async fn moments(store: &dyn RecordStore, partition: &Partition) -> Vec<u64> {
+    let page = store.events(partition, EventChain::Changes, None, u32::MAX).await.unwrap();
+    page.events.iter().map(|event| event.at.get()).collect()
 }
 
 /// The fault inside a rejected commit.
-pub(crate) fn rejected(result: Result<(), CommitError>) -> FaultKind {
+pub(crate) fn rejected<T: std::fmt::Debug>(result: Result<T, CommitError>) -> FaultKind {
     match result {
         Err(CommitError::Rejected(source)) => source.downcast_ref::<Fault>().unwrap().kind(),
         other => panic!("{other:?}"),

@@ -1,18 +1,21 @@
 //! Spending inside a host's own transaction on the same file.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use keywright_core::{
-    Admission, Door, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock, Strength, SystemEntropy, UnixSeconds,
+use keywright_core::{Attempt, Client, EventKind, Generation, Keyring, SecretKind, Severity, SystemEntropy};
+use keywright_sqlite::rusqlite::{Connection, Transaction, TransactionBehavior};
+use keywright_sqlite::{Fault, FaultKind, SqliteStore, SqliteTransaction};
+use keywright_store::guess::{self, AttemptOutcome, Comparison};
+use keywright_store::{
+    Batch, CommitError, Draft, Driver, HostTransaction, Partition, Record, RecordStore, Slot, SlotName, Spent,
+    StepError, WithinError,
 };
-use keywright_sqlite::rusqlite::{Connection, TransactionBehavior};
-use keywright_sqlite::{FaultKind, Spent, SqliteStore, WithinContext, WithinError, within};
-use keywright_store::{Draft, Driver, Partition, Record, RecordStore, Slot, StepError};
 use serde::{Deserialize, Serialize};
 
-use crate::records::account;
+use crate::records::{NOTE, account, number, numbered, rejected};
 
 #[derive(Serialize, Deserialize)]
 struct Voucher {
@@ -23,18 +26,17 @@ impl Record for Voucher {
     const SCHEMA: u16 = 1;
 }
 
-const VOUCHER: Slot = Slot::Host([3; 16]);
+const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
+const SLOTS: &[SlotName] = &[VOUCHER.name()];
+const LEDGER: &[SlotName] = &[guess::LEDGER.name()];
+static VOUCHER_SPENT: EventKind = EventKind::change("voucher_spent", Severity::Notice, "a voucher was spent");
+const SECRET: SecretKind = SecretKind::new("voucher");
 
 struct Site {
     directory: tempfile::TempDir,
     store: Arc<SqliteStore>,
-    keyring: Arc<Keyring>,
     driver: Driver,
     account: Partition,
-}
-
-fn now() -> UnixSeconds {
-    UnixSeconds::new(1_700_000_000).unwrap()
 }
 
 impl Site {
@@ -42,12 +44,11 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
         let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-        let clock = Arc::new(ManualClock::new(now()));
-        let driver = Driver::new(store.clone(), Arc::clone(&keyring), Arc::new(SystemEntropy), clock);
-        let site = Self { directory, store, keyring, driver, account: account(1) };
-        let made = site.driver.transact(&site.account, &[VOUCHER], |draft| {
+        let driver = Driver::builder(store.clone(), keyring).build().unwrap();
+        let site = Self { directory, store, driver, account: account(1) };
+        let made = site.driver.transact(&site.account, SLOTS, |draft| {
             draft.create_account()?;
-            draft.put(VOUCHER, &Voucher { spent: false }, None)
+            draft.put(VOUCHER, &Voucher { spent: false })
         });
         block_on(made).unwrap();
         site.host().execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY)").unwrap();
@@ -62,30 +63,46 @@ impl Site {
         Connection::open(self.path()).unwrap()
     }
 
-    fn spend(&self, tx: &keywright_sqlite::rusqlite::Transaction<'_>) -> Result<Spent<bool>, WithinError> {
+    fn spend(&self, tx: &Transaction<'_>) -> Result<Spent<bool>, WithinError> {
         // The slot is not named: the step asks for it, and is run again.
-        within(tx, &WithinContext::new(&self.keyring, &SystemEntropy, now()), &self.account, &[], spend)
+        self.driver.within(&mut SqliteTransaction::new(tx), &self.account, &[], spend)
     }
 
     fn is_spent(&self) -> bool {
-        let read = self.driver.transact(&self.account, &[VOUCHER], |draft| draft.read::<Voucher>(VOUCHER));
-        block_on(read).unwrap().0.unwrap().spent
+        let read = self.driver.transact(&self.account, SLOTS, |draft| draft.read(VOUCHER));
+        block_on(read).unwrap().unwrap().spent
     }
 
     fn orders(&self) -> i64 {
         self.host().query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap()
     }
+
+    fn events(&self) -> usize {
+        block_on(self.driver.recent_events(&self.account.as_account().unwrap(), 10)).unwrap().len()
+    }
 }
 
 fn spend(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    match draft.read::<Voucher>(VOUCHER)? {
+    match draft.read(VOUCHER)? {
         Some(Voucher { spent: false }) => {
-            draft.put(VOUCHER, &Voucher { spent: true }, None)?;
-            draft.event(EventKind::AppTokenEnded);
+            draft.put(VOUCHER, &Voucher { spent: true })?;
+            draft.event(&VOUCHER_SPENT);
             Ok(true)
         }
         _ => Ok(false),
     }
+}
+
+/// The fault at the end of an error's chain of sources.
+fn fault(error: &dyn Error) -> FaultKind {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(fault) = error.downcast_ref::<Fault>() {
+            return fault.kind();
+        }
+        source = error.source();
+    }
+    panic!("{error:?} has no fault in it");
 }
 
 #[test]
@@ -96,7 +113,6 @@ fn spent_with_the_hosts_commit_and_only_once() {
         let tx = host.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         tx.execute("INSERT INTO orders DEFAULT VALUES", []).unwrap();
         let spent = site.spend(&tx).unwrap();
-        assert_eq!(format!("{spent:?}"), "Spent(..)");
         assert_eq!(site.is_spent(), !first, "nobody else sees it before the commit");
         tx.commit().unwrap();
         assert_eq!(spent.after_commit(), first);
@@ -115,72 +131,93 @@ fn rolled_back_with_the_host() {
     tx.rollback().unwrap();
     assert!(!site.is_spent());
     assert_eq!(site.orders(), 0);
-    assert_eq!(block_on(site.store.events(&site.account, None, 9)).unwrap().len(), 1);
+    assert_eq!(site.events(), 1);
 }
 
 #[test]
 fn a_failed_batch_leaves_nothing_in_the_hosts_transaction() {
     let site = Site::new();
     let mut host = site.host();
-    // Events are written last: the records are in the transaction already when this fails.
+    // Events are written last: the root and the record are in the transaction already when this fails.
     host.execute_batch(
         "CREATE TEMP TRIGGER spoil BEFORE INSERT ON main.keywright_events BEGIN SELECT RAISE(ABORT, 'no'); END;",
     )
     .unwrap();
     let tx = host.transaction().unwrap();
     tx.execute("INSERT INTO orders DEFAULT VALUES", []).unwrap();
-    assert!(matches!(site.spend(&tx), Err(WithinError::Fault(fault)) if fault.kind() == FaultKind::Other));
+    assert!(matches!(site.spend(&tx), Err(WithinError::Failed(_))));
     tx.commit().unwrap();
     assert_eq!(site.orders(), 1);
     assert!(!site.is_spent());
+    assert_eq!(site.events(), 1);
 }
 
 #[test]
 fn a_denial_of_ours_survives_the_hosts_rollback() {
     let site = Site::new();
-    let policy = LedgerPolicy::default();
     let mut host = site.host();
     let tx = host.transaction().unwrap();
     let before: i64 = tx.query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap();
     assert_eq!(before, 0);
     // The host's transaction is open and has read. The guess is checked in a commit of our own.
-    let denied = site.driver.transact(&site.account, &[Slot::Ledger], |draft| {
-        let mut ledger = draft.read::<GuessLedger>(Slot::Ledger)?.unwrap_or_default();
-        let Admission::Open(lane) = ledger.admit(&policy, Door::Challenge, Strength::Guessable, None, draft.now())
-        else {
-            return Ok(false);
-        };
-        let _ = ledger.charge(&policy, &lane, draft.now());
-        draft.put(Slot::Ledger, &ledger, None)?;
-        Ok(true)
+    let denied = site.driver.transact(&site.account, LEDGER, |draft| {
+        let attempt = Attempt::new(SECRET, Generation::random(draft.entropy())?, Client::unknown());
+        Ok(matches!(guess::check(draft, &attempt, |_| Ok(Comparison::<()>::Wrong))?, AttemptOutcome::Wrong(_)))
     });
-    assert!(block_on(denied).unwrap().0);
+    assert!(block_on(denied).unwrap());
     tx.rollback().unwrap();
-    let charged = site.driver.transact(&site.account, &[Slot::Ledger], |draft| draft.read::<GuessLedger>(Slot::Ledger));
-    assert_ne!(block_on(charged).unwrap().0.unwrap(), GuessLedger::default());
+    let ledger = site.driver.transact(&site.account, LEDGER, |draft| draft.read(guess::LEDGER));
+    assert!(block_on(ledger).unwrap().is_some());
+    assert_eq!(site.events(), 2, "the denial is told");
 }
 
 #[test]
-fn guesses_other_files_and_stale_snapshots_are_refused() {
+fn guesses_and_stale_snapshots_are_refused() {
     let site = Site::new();
-    let context = WithinContext::new(&site.keyring, &SystemEntropy, now());
     let mut host = site.host();
     let tx = host.transaction().unwrap();
-    let guess = within(&tx, &context, &site.account, &[Slot::Ledger], |draft| {
-        draft.read::<GuessLedger>(Slot::Ledger).map(|_| ())
-    });
+    let guess = site
+        .driver
+        .within(&mut SqliteTransaction::new(&tx), &site.account, &[], |draft| draft.read(guess::LEDGER).map(|_| ()));
     assert!(matches!(guess, Err(WithinError::Step(StepError::GuessInHostTransaction))));
     // Our own commit comes between this transaction's first read and its first write.
     block_on(site.driver.transact(&site.account, &[], |draft| {
-        draft.event(EventKind::SessionOpened);
+        draft.event(&VOUCHER_SPENT);
         Ok(())
     }))
     .unwrap();
-    assert!(matches!(site.spend(&tx), Err(WithinError::Fault(fault)) if fault.kind() == FaultKind::Locked));
+    assert_eq!(fault(&site.spend(&tx).unwrap_err()), FaultKind::Locked);
     drop(tx);
     assert!(!site.is_spent());
+}
 
+#[test]
+fn a_transaction_on_another_file_is_refused() {
+    let site = Site::new();
     let mut other = Connection::open(site.directory.path().join("other.db")).unwrap();
     let tx = other.transaction().unwrap();
-    assert!(matches!(site.spend(&tx), Err(WithinError::OtherFile)));
+    assert_eq!(fault(&site.spend(&tx).unwrap_err()), FaultKind::OtherFile);
+    let apply = SqliteTransaction::new(&tx).apply(numbered(&account(2), None, 1));
+    assert_eq!(rejected(apply), FaultKind::OtherFile);
+    assert_eq!(format!("{:?}", SqliteTransaction::new(&tx)), "SqliteTransaction(..)");
+}
+
+/// A batch without a write locks what it has read: nobody changes it before the host's own commit.
+#[test]
+fn a_check_holds_until_the_hosts_commit() {
+    let site = Site::new();
+    let mut host = site.host();
+    block_on(async {
+        site.store.commit(numbered(&account(2), None, 1)).await.unwrap();
+        let (revision, _) = number(&*site.store, &account(2)).await.unwrap();
+        let tx = host.transaction().unwrap();
+        let mut ours = SqliteTransaction::new(&tx);
+        assert!(ours.load(&account(2), &[NOTE]).unwrap().root.is_some());
+        ours.apply(Batch::check(account(2), Some(revision))).unwrap();
+        assert!(matches!(ours.apply(Batch::check(account(2), None)), Err(CommitError::Conflict)));
+        let held = site.store.commit(numbered(&account(2), Some(revision), 2)).await;
+        assert_eq!(rejected(held), FaultKind::Locked);
+        tx.commit().unwrap();
+        site.store.commit(numbered(&account(2), Some(revision), 2)).await.unwrap();
+    });
 }

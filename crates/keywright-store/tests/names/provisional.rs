@@ -21,7 +21,7 @@ fn in_an_hour(world: &World) -> UnixSeconds {
 
 async fn make_permanent(server: &Server, account: &AccountId, world: &World) -> Result<bool, TransactError> {
     let step = |draft: &mut Draft<'_>| names::make_permanent(draft, &world.name);
-    Ok(server.driver.transact(&account.into(), NAMES, step).await?)
+    server.driver.transact(&account.into(), NAMES, step).await
 }
 
 async fn exists(server: &Server, account: &AccountId) -> bool {

@@ -3,21 +3,21 @@
 //! The profile lies beside the account's other one, under the index value of its name. User ids and addresses lead there
 //! through records under index values of their own, and so does a login token, which is kept like an app password.
 
-use keywright::core::{IndexKey, Keyring, KeyringError};
+use keywright::core::{IndexKey, Keyring};
 use keywright::rocketchat::{EndLogins, Login, LoginTokenId, Named, Permission, User};
 use keywright::store::{Draft, Partition, Record, Slot, StepError};
-use keywright::twofactor::TwoFactorSteps;
 use keywright::twofactor::recovery::ImportError;
+use keywright::twofactor::{DeviceImport, ImportedDevice, TwoFactorSteps};
 use keywright::{AccountId, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::password::PasswordHash;
-use super::{Accounts, AccountsError, NewChat, PROFILE, Profile, decode, profile_partition, warn_if_short};
+use super::{Accounts, AccountsError, NewChat, PROFILE, decode, profile_partition, warn_if_short};
 
-pub(super) const CHAT: Slot = Slot::Host(*b"server-chat-prf1");
-const HOLDER: Slot = Slot::Host(*b"server-chat-hld1");
-const AUTH_TOKEN: Slot = Slot::Host(*b"server-chat-tok1");
+pub(super) const CHAT: Slot<ChatProfile> = Slot::lasting("server-chat-profile");
+pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-chat-holder");
+pub(super) const AUTH_TOKEN: Slot<AuthToken> = Slot::lasting("server-chat-token");
 /// How the seeded device is called.
 const DEVICE: &str = "accounts file";
 
@@ -42,7 +42,7 @@ impl Record for ChatProfile {
 
 /// Whose a user id or an address is.
 #[derive(Serialize, Deserialize)]
-struct Holder {
+pub(super) struct Holder {
     account: AccountId,
 }
 
@@ -52,7 +52,7 @@ impl Record for Holder {
 
 /// A login token's record: found by its index value, so it need not be compared.
 #[derive(Serialize, Deserialize)]
-struct AuthToken {
+pub(super) struct AuthToken {
     account: AccountId,
     /// Kept when it has ended, so that nothing brings it back.
     ended: bool,
@@ -70,12 +70,12 @@ pub(super) struct ChatKeys {
 }
 
 impl ChatKeys {
-    pub(super) fn new(keyring: &Keyring) -> Result<Self, KeyringError> {
-        Ok(Self {
-            user_ids: keyring.index("rocketchat-user-id")?,
-            emails: keyring.index("rocketchat-email")?,
-            auth_tokens: keyring.index("rocketchat-auth-token")?,
-        })
+    pub(super) fn new(keyring: &Keyring) -> Self {
+        Self {
+            user_ids: keyring.index("rocketchat-user-id"),
+            emails: keyring.index("rocketchat-email"),
+            auth_tokens: keyring.index("rocketchat-auth-token"),
+        }
     }
 
     fn user_id(&self, id: &str) -> Partition {
@@ -108,8 +108,8 @@ impl Accounts {
     /// [`AccountsError`].
     pub(crate) async fn chat_login(&self, user_id: &str, token: &SecretString) -> Result<Option<Login>, AccountsError> {
         let index = self.chat.auth_token(token);
-        let look = |draft: &mut Draft<'_>| draft.read::<AuthToken>(AUTH_TOKEN);
-        let found = self.driver.observe(&Partition::name(&index), &[AUTH_TOKEN], look).await?;
+        let look = |draft: &mut Draft<'_>| draft.read(AUTH_TOKEN);
+        let found = self.driver.observe(&Partition::name(&index), &[AUTH_TOKEN.name()], look).await?;
         let Some(AuthToken { account, ended: false }) = found else { return Ok(None) };
         let Some((name, chat)) = self.chat_profile(&account).await? else { return Ok(None) };
         let login = || Login::new(chat.user(account, name), LoginTokenId(hex::encode(index)));
@@ -124,6 +124,7 @@ impl Accounts {
         let account = match named {
             Named::Id(id) => self.holder(&self.chat.user_id(id)).await?,
             Named::Username(name) => Some(self.id(name)?),
+            Named::Account(account) => Some(account.clone()),
             Named::EmailOrUsername(text) => match self.holder(&self.chat.email(text)).await? {
                 Some(account) => Some(account),
                 None => Some(self.id(text)?),
@@ -132,6 +133,21 @@ impl Accounts {
         };
         let Some(account) = account else { return Ok(None) };
         Ok(self.chat_profile(&account).await?.map(|(name, chat)| chat.user(account, name)))
+    }
+
+    /// Which of the account's logins this is, counted from 1 in the order of the accounts file.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn chat_login_number(
+        &self,
+        account: &AccountId,
+        token: &LoginTokenId,
+    ) -> Result<Option<usize>, AccountsError> {
+        let (Some(index), Some((_, chat))) = (decode(&token.0), self.chat_profile(account).await?) else {
+            return Ok(None);
+        };
+        Ok(chat.auth_tokens.iter().position(|own| *own == index).map(|at| at.saturating_add(1)))
     }
 
     /// Whether a user has a permission.
@@ -173,13 +189,13 @@ impl Accounts {
             _ => None,
         };
         for index in chat.auth_tokens.iter().filter(|index| Some(**index) != kept) {
-            let step = |draft: &mut Draft<'_>| match draft.read::<AuthToken>(AUTH_TOKEN)? {
+            let step = |draft: &mut Draft<'_>| match draft.read(AUTH_TOKEN)? {
                 Some(found) if found.account == *account && !found.ended => {
-                    draft.put(AUTH_TOKEN, &AuthToken { ended: true, ..found }, None)
+                    draft.put(AUTH_TOKEN, &AuthToken { ended: true, ..found })
                 }
                 Some(_) | None => Ok(()),
             };
-            self.driver.transact(&Partition::name(index), &[AUTH_TOKEN], step).await?;
+            self.driver.transact(&Partition::name(index), &[AUTH_TOKEN.name()], step).await?;
         }
         Ok(())
     }
@@ -220,13 +236,13 @@ impl Accounts {
 
     async fn chat_profile(&self, account: &AccountId) -> Result<Option<(String, ChatProfile)>, AccountsError> {
         let Some(partition) = profile_partition(account) else { return Ok(None) };
-        let look = |draft: &mut Draft<'_>| Ok((draft.read::<Profile>(PROFILE)?, draft.read::<ChatProfile>(CHAT)?));
-        let (profile, chat) = self.driver.observe(&partition, &[PROFILE, CHAT], look).await?;
+        let look = |draft: &mut Draft<'_>| Ok((draft.read(PROFILE)?, draft.read(CHAT)?));
+        let (profile, chat) = self.driver.observe(&partition, &[PROFILE.name(), CHAT.name()], look).await?;
         Ok(profile.map(|profile| profile.name).zip(chat))
     }
 
     async fn holder(&self, partition: &Partition) -> Result<Option<AccountId>, AccountsError> {
-        let found = self.driver.observe(partition, &[HOLDER], |draft| draft.read::<Holder>(HOLDER)).await?;
+        let found = self.driver.observe(partition, &[HOLDER.name()], |draft| draft.read(HOLDER)).await?;
         Ok(found.map(|holder| holder.account))
     }
 
@@ -237,11 +253,11 @@ impl Accounts {
         name: &str,
         what: &'static str,
     ) -> Result<(), AccountsError> {
-        let step = |draft: &mut Draft<'_>| match draft.read::<Holder>(HOLDER)? {
+        let step = |draft: &mut Draft<'_>| match draft.read(HOLDER)? {
             Some(holder) => Ok(holder.account == *account),
-            None => draft.put(HOLDER, &Holder { account: account.clone() }, None).map(|()| true),
+            None => draft.put(HOLDER, &Holder { account: account.clone() }).map(|()| true),
         };
-        let (ours, _) = self.driver.transact(partition, &[HOLDER], step).await?;
+        let ours = self.driver.transact(partition, &[HOLDER.name()], step).await?;
         if ours { Ok(()) } else { Err(AccountsError::Taken { what, name: name.to_owned() }) }
     }
 
@@ -252,14 +268,14 @@ impl Accounts {
         token: &SecretString,
     ) -> Result<[u8; 32], AccountsError> {
         let index = self.chat.auth_token(token);
-        let step = |draft: &mut Draft<'_>| match draft.read::<AuthToken>(AUTH_TOKEN)? {
+        let step = |draft: &mut Draft<'_>| match draft.read(AUTH_TOKEN)? {
             Some(found) => Ok(found.account == *account),
             None => {
                 let new = AuthToken { account: account.clone(), ended: false };
-                draft.put(AUTH_TOKEN, &new, None).map(|()| true)
+                draft.put(AUTH_TOKEN, &new).map(|()| true)
             }
         };
-        let (ours, _) = self.driver.transact(&Partition::name(&index), &[AUTH_TOKEN], step).await?;
+        let ours = self.driver.transact(&Partition::name(&index), &[AUTH_TOKEN.name()], step).await?;
         if ours { Ok(index) } else { Err(AccountsError::Taken { what: "an auth token", name: name.to_owned() }) }
     }
 }
@@ -276,7 +292,10 @@ impl ChatProfile {
 /// that was spent comes back.
 pub(super) fn enrol(draft: &mut Draft<'_>, factors: &TwoFactorSteps, new: &NewChat) -> Result<(), StepError> {
     if let Some(secret) = &new.totp_secret {
-        let _device = factors.import_device_in(draft, DEVICE, secret.duplicate())?;
+        let device = ImportedDevice::new(DEVICE, secret.duplicate());
+        if let DeviceImport::NotTaken(_) = factors.import_device_in(draft, &device)? {
+            return Err(StepError::Misuse("a shared secret is checked when the file is read"));
+        }
     }
     if !new.recovery_codes.is_empty() {
         let codes: Vec<&str> = new.recovery_codes.iter().map(SecretString::expose).collect();
@@ -293,14 +312,14 @@ pub(super) fn enrol(draft: &mut Draft<'_>, factors: &TwoFactorSteps, new: &NewCh
 
 #[cfg(test)]
 mod tests {
-    use super::super::NewAccount;
+    use super::super::{NewAccount, SLOT_KINDS};
     use super::*;
     use keywright::twofactor::TotpSecret;
     use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
 
     async fn keywright() -> Keywright {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
-        Keywright::builder(MemoryStore::new()).keyring(keyring).open().await.unwrap()
+        Keywright::builder(MemoryStore::new()).keyring(keyring).slots(SLOT_KINDS).open().await.unwrap()
     }
 
     fn secret(text: &str) -> SecretString {
@@ -334,7 +353,7 @@ mod tests {
         assert!(accounts.chat_login("aliceId", &secret("one")).await.unwrap().is_none(), "there is no profile yet");
         accounts.seed(&new).await.unwrap();
         accounts.seed(&new).await.unwrap();
-        let enrolled = keywright.two_factor().enrolled(&account).await.unwrap();
+        let enrolled = keywright.two_factor().unwrap().enrolled(&account).await.unwrap();
         assert_eq!((enrolled.devices.len(), enrolled.recovery, enrolled.email), (1, Some(1), true));
     }
 

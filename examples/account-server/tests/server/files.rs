@@ -80,6 +80,37 @@ fn what_is_no_store_is_refused_untouched() {
     assert!(folder.refuse(&["--store", "sqlite:absent/db"]).contains("the store absent/db cannot be opened"));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_server_whose_store_is_deleted_or_replaced_stops_with_an_error() {
+    for replaced in [false, true] {
+        let folder = Folder::new();
+        let server = folder.start(DEFAULTS);
+        if replaced {
+            fs::copy(folder.path("db"), folder.path("copy")).unwrap();
+            fs::rename(folder.path("copy"), folder.path("db")).unwrap();
+        } else {
+            fs::remove_file(folder.path("db")).unwrap();
+        }
+        // Nobody asks anything of it: it looks by itself.
+        assert_eq!(server.wait().code(), Some(1));
+        let log = folder.read("log.txt");
+        let said = "what it would store would be lost: the database file was deleted or replaced while it was open";
+        assert!(log.contains(said), "{log}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_health_check_is_told_that_the_store_is_gone() {
+    let folder = Folder::new();
+    let server = folder.start(DEFAULTS);
+    fs::remove_file(folder.path("db")).unwrap();
+    let health = crate::client::get(&server, "/health");
+    assert_eq!((health.status, health.body.as_str()), (503, "the store is gone\n"));
+    assert_eq!(server.wait().code(), Some(1));
+}
+
 #[test]
 fn a_store_in_memory_leaves_nothing() {
     let folder = Folder::new();

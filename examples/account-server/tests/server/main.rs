@@ -12,6 +12,7 @@ mod http;
 mod librepass;
 mod limits;
 mod mail;
+mod operator;
 mod rocketchat;
 mod smtp;
 mod stop;

@@ -27,9 +27,14 @@ impl Folder {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    fn command(&self, options: &[&str]) -> Command {
+    fn program(&self, options: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_account-server"));
         command.current_dir(self.0.path()).args(options).stdin(Stdio::null());
+        command
+    }
+
+    fn command(&self, options: &[&str]) -> Command {
+        let mut command = self.program(options);
         if !options.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
@@ -55,20 +60,36 @@ impl Folder {
         Server { child, output, printed, url, log: self.path("log.txt") }
     }
 
-    /// Runs a server that must not start. Gives its complaint.
+    /// Runs a server that must not start. Returns its complaint.
     pub(crate) fn refuse(&self, options: &[&str]) -> String {
-        let Output { status, stdout, stderr } = self.command(options).output().unwrap();
-        let complaint = String::from_utf8(stderr).unwrap();
-        assert_eq!(status.code(), Some(1), "{complaint}");
-        assert!(!String::from_utf8(stdout).unwrap().contains("listening on"));
-        assert!(!complaint.contains("panicked"), "{complaint}");
-        complaint
+        complaint(self.command(options))
+    }
+
+    /// Runs an operator's command that must fail. Returns its complaint.
+    pub(crate) fn refuse_command(&self, options: &[&str]) -> String {
+        complaint(self.program(options))
+    }
+
+    /// Runs an operator's command that succeeds. Returns what it printed.
+    pub(crate) fn run(&self, options: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.program(options).output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
     }
 
     /// The exit code for a command line that is none.
     pub(crate) fn usage(&self, options: &[&str]) -> Option<i32> {
         self.command(options).output().unwrap().status.code()
     }
+}
+
+fn complaint(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let complaint = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{complaint}");
+    assert!(!String::from_utf8(stdout).unwrap().contains("listening on"));
+    assert!(!complaint.contains("panicked"), "{complaint}");
+    complaint
 }
 
 /// The process, ended at the latest when this is dropped.

@@ -248,8 +248,15 @@ async function guesses() {
 
 async function enrolment() {
     const client = connect(eve);
+    await step('the first device is asked for behind the login password: the login alone enrols nothing', async () => {
+        const asked = handle(client, createHash('sha256').update('not it').digest('hex'));
+        await assert.rejects(() => client.post('/v1/users.totp.enable'), NoMoreCodes);
+        assert.deepEqual(asked, [challenge('password'), challenge('password', true)]);
+    });
     await step('a device is proven and recovery codes are shown', async () => {
+        const asked = handle(client, digestOf(eve));
         const { secret: base32, url } = await client.post('/v1/users.totp.enable');
+        assert.deepEqual(asked, [challenge('password')]);
         eve.totp_secret = secret(base32);
         assert.equal(new URL(url).searchParams.get('secret'), base32);
         const [wrong] = wrongCodes(base32, 1);

@@ -1,0 +1,195 @@
+//! A vault whose rows are not those that its head vouches for: it is reported and denied, until an operator accepts it.
+
+use std::fmt;
+
+use keywright_core::{AccountId, Event};
+use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultRows, VaultWrite, Which};
+
+use super::Vaults;
+use super::reading::{Seen, TRIES};
+use crate::VaultError;
+use crate::digest::Digest;
+use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
+use crate::seal::{self, Sealer};
+use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
+use crate::step;
+
+/// Seconds within which damage is told once, however often it is met: one hour.
+const TOLD_ONCE_IN: u64 = 3_600;
+
+/// What is wrong with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harm {
+    /// They are not those of the vault's head.
+    Rows,
+    /// A cipher does not open.
+    Cipher(CipherId),
+    /// Those of a held vault are not those that were held.
+    Held,
+}
+
+impl Harm {
+    const fn part(self) -> &'static str {
+        match self {
+            Self::Rows => "vault",
+            Self::Cipher(_) => "cipher",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl fmt::Display for Harm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows => f.write_str("its rows are not those that its head vouches for"),
+            Self::Cipher(id) => write!(f, "the cipher {id:?} does not open"),
+            Self::Held => f.write_str("the rows of a held vault are not those that were held"),
+        }
+    }
+}
+
+impl From<Harm> for VaultError {
+    fn from(harm: Harm) -> Self {
+        match harm {
+            Harm::Rows | Harm::Held => Self::Damaged,
+            Harm::Cipher(id) => Self::Open(id),
+        }
+    }
+}
+
+/// What is to become of the ciphers of a damaged vault that do not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "they stay, or they go")]
+pub enum Unreadable {
+    /// They are reported, and nothing is changed.
+    Report,
+    /// They are dropped for good.
+    Drop,
+}
+
+/// The outcome of accepting a damaged vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Acceptance {
+    /// The vault is what its rows are now.
+    Accepted {
+        /// How many ciphers it has now.
+        ciphers: u64,
+        /// How many its head had counted.
+        counted: u64,
+        /// Those that did not open, and were dropped.
+        dropped: Vec<CipherId>,
+    },
+    /// These do not open. Nothing is changed; say [`Unreadable::Drop`] to do without them.
+    Unreadable(Vec<CipherId>),
+    /// Every row is there and opens. Nothing is changed.
+    Undamaged,
+    /// The account has no vault.
+    NoVault,
+}
+
+/// What accepting a vault comes to, before it is committed.
+struct Salvage {
+    digest: Digest,
+    text_bytes: u64,
+    unreadable: Vec<CipherId>,
+}
+
+impl Vaults {
+    /// Accepts a damaged vault as it is: an **operator's** act, after finding out what happened. From then on its head
+    /// vouches for the rows that are there and open, in one commit with an event. Those that were dropped stay lost, and
+    /// an older version of a cipher that somebody put back stays.
+    ///
+    /// The vault's head moves, so clients that follow it read all of it once.
+    ///
+    /// # Errors
+    /// [`VaultError`]; nothing is accepted.
+    pub async fn accept_damaged(&self, account: &AccountId, unreadable: Unreadable) -> Result<Acceptance, VaultError> {
+        let partition = Partition::account(account);
+        for _ in 0..TRIES {
+            let Some(seen) = self.look(account).await? else { return Ok(Acceptance::NoVault) };
+            let VaultRows { root, rows, .. } =
+                self.store.read(&partition, Which::All).await.map_err(VaultError::Load)?;
+            if root != seen.root {
+                continue;
+            }
+            let salvage = salvage(account, &seen, &rows);
+            if salvage.unreadable.is_empty() && salvage.digest == seen.record.digest() {
+                return Ok(Acceptance::Undamaged);
+            }
+            if !salvage.unreadable.is_empty() && unreadable == Unreadable::Report {
+                return Ok(Acceptance::Unreadable(salvage.unreadable));
+            }
+            let slots = [VAULT_SLOT, DAMAGE_TOLD.name()];
+            let step = |draft: &mut Draft<'_>| accept(draft, &seen, &salvage);
+            if !self.driver.transact(&partition, &slots, step).await? {
+                continue;
+            }
+            tracing::warn!(
+                %account,
+                ciphers = salvage.digest.count,
+                dropped = salvage.unreadable.len(),
+                "a damaged vault was accepted as it is"
+            );
+            let (ciphers, counted) = (salvage.digest.count, seen.record.count);
+            return Ok(Acceptance::Accepted { ciphers, counted, dropped: salvage.unreadable });
+        }
+        Err(VaultError::Restless)
+    }
+
+    /// Reports damage: to the log, to the driver's observer, and to the account's security log, where it is told once an
+    /// hour. Whatever fails here does not change the answer, which denies.
+    pub(super) async fn report(&self, account: &AccountId, harm: Harm) {
+        tracing::error!(%account, %harm, "a vault is damaged, and was not given out");
+        let partition = Partition::account(account);
+        // The driver tells its observer of what a step calls damage.
+        let look = |_: &mut Draft<'_>| -> Result<(), StepError> { Err(StepError::Damaged(Damage::Vault)) };
+        drop(self.driver.observe(&partition, &[], look).await);
+        let told = self.driver.transact(&partition, &[DAMAGE_TOLD.name()], |draft| tell(draft, harm)).await;
+        if let Err(error) = told {
+            tracing::warn!(%account, error = &error as &dyn std::error::Error, "damage is not in the security log");
+        }
+    }
+}
+
+/// Writes the event, unless damage was told within the hour. A moment from the future does not count.
+fn tell(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
+    let now = draft.now();
+    if draft.read(DAMAGE_TOLD)?.is_some_and(|told| told.at <= now && now < told.at.plus(TOLD_ONCE_IN)) {
+        return Ok(());
+    }
+    draft.put_until(DAMAGE_TOLD, &DamageTold { at: now }, now.plus(TOLD_ONCE_IN))?;
+    draft.event(Event::new(&VAULT_DAMAGED).with("part", harm.part()));
+    Ok(())
+}
+
+/// Which rows open, and what they add up to.
+fn salvage(account: &AccountId, seen: &Seen, rows: &[Row]) -> Salvage {
+    let mut texts = Sealer::new(&seen.record.key, account);
+    let mut notes = Sealer::new(&seen.record.note_key, account);
+    let mut opens = |row: &&Row| texts.open_text(seen.record.as_sent, row).is_some() && notes.open_note(row).is_some();
+    let (good, bad): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| opens(row));
+    Salvage {
+        digest: Digest::of(&seen.record.digest_key, good.iter().map(|row| &row.marks)),
+        text_bytes: good.iter().fold(0, |sum: u64, row| sum.saturating_add(seal::text_bytes(row))),
+        unreadable: bad.iter().map(|row| row.marks.id).collect(),
+    }
+}
+
+/// Puts the head of what is there. `false` if the vault was changed since it was looked at.
+fn accept(draft: &mut Draft<'_>, seen: &Seen, salvage: &Salvage) -> Result<bool, StepError> {
+    let Some((_, mut head)) = step::open(draft)?.filter(|(revision, _)| *revision == seen.head.revision) else {
+        return Ok(false);
+    };
+    head.set_digest(salvage.digest);
+    head.text_bytes = salvage.text_bytes;
+    draft.put(VAULT, &head)?;
+    draft.write_vault(VaultWrite::Edit { put: Vec::new(), delete: salvage.unreadable.clone() })?;
+    if draft.read(DAMAGE_TOLD)?.is_some() {
+        draft.delete(DAMAGE_TOLD)?;
+    }
+    let dropped = u64::try_from(salvage.unreadable.len()).unwrap_or(u64::MAX);
+    draft.event(Event::new(&VAULT_ACCEPTED).with("ciphers", salvage.digest.count).with("dropped", dropped));
+    Ok(true)
+}

@@ -1,0 +1,239 @@
+//! Ordinary edits: ciphers put and deleted, and the head's count and digest brought up to date.
+
+use std::fmt;
+
+use keywright_store::{CipherId, ClientNonce, Draft, Mark, Revision, Row, RowMarks, StepError, VaultWrite};
+
+use super::open;
+use crate::policy::{AtRest, VaultPolicy};
+use crate::seal::{self, Marks, NewText, Sealer};
+use crate::state::{VAULT, VaultHead};
+
+/// A cipher to insert or replace: its text as sent, already checked, and the application's note.
+#[derive(Clone, Copy)]
+pub struct Put<'t> {
+    id: CipherId,
+    nonce: ClientNonce,
+    text: &'t str,
+    note: &'t [u8],
+}
+
+impl<'t> Put<'t> {
+    /// A cipher. `nonce` is what [`Limits::check`](crate::Limits::check) returned for `text`.
+    #[must_use]
+    pub const fn new(id: CipherId, nonce: ClientNonce, text: &'t str, note: &'t [u8]) -> Self {
+        Self { id, nonce, text, note }
+    }
+
+    /// The id.
+    #[must_use]
+    pub const fn id(&self) -> CipherId {
+        self.id
+    }
+}
+
+impl fmt::Debug for Put<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Put({:?}, {} bytes)", self.id, self.text.len())
+    }
+}
+
+/// Ordinary edits, all or none. An id in both lists is put.
+#[derive(Debug, Clone, Default)]
+pub struct Edit<'t> {
+    put: Vec<Put<'t>>,
+    delete: Vec<CipherId>,
+}
+
+impl<'t> Edit<'t> {
+    /// Ciphers to put and ciphers to delete; deleting an absent one is no error.
+    #[must_use]
+    pub const fn new(put: Vec<Put<'t>>, delete: Vec<CipherId>) -> Self {
+        Self { put, delete }
+    }
+
+    /// The ids it names, as [`Vaults::existing`](crate::Vaults::existing) wants them.
+    #[must_use]
+    pub fn ids(&self) -> Vec<CipherId> {
+        self.put.iter().map(Put::id).chain(self.delete.iter().copied()).collect()
+    }
+}
+
+/// A row that exists: its marks, and how long its text is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    marks: RowMarks,
+    text_bytes: u64,
+}
+
+impl Found {
+    pub(crate) fn new(marks: RowMarks, text_bytes: usize) -> Self {
+        Self { marks, text_bytes: u64::try_from(text_bytes).unwrap_or(u64::MAX) }
+    }
+
+    pub(crate) fn of(row: &Row) -> Self {
+        Self { marks: row.marks, text_bytes: seal::text_bytes(row) }
+    }
+
+    pub(crate) const fn id(&self) -> CipherId {
+        self.marks.id
+    }
+}
+
+/// Which ciphers a vault has at one head, of all or of those asked about, with their marks. An edit rests on it: it brings
+/// the head's count and digest up to date by it, and conflicts if the head has moved.
+#[derive(Debug, Clone)]
+pub struct Existing {
+    head: Revision,
+    /// Those asked about, sorted; `None` if all were.
+    asked: Option<Vec<CipherId>>,
+    /// Those that exist, sorted by id.
+    found: Vec<Found>,
+}
+
+impl Existing {
+    pub(crate) fn new(head: Revision, asked: Option<Vec<CipherId>>, mut found: Vec<Found>) -> Self {
+        found.sort_unstable_by_key(Found::id);
+        let asked = asked.map(|mut asked| {
+            asked.sort_unstable();
+            asked
+        });
+        Self { head, asked, found }
+    }
+
+    /// The head at which this was so.
+    #[must_use]
+    pub const fn head(&self) -> Revision {
+        self.head
+    }
+
+    /// Whether a cipher that was asked about exists.
+    #[must_use]
+    pub fn contains(&self, id: CipherId) -> bool {
+        self.found(id).is_some()
+    }
+
+    fn found(&self, id: CipherId) -> Option<&Found> {
+        self.found.binary_search_by_key(&id, Found::id).ok().and_then(|at| self.found.get(at))
+    }
+
+    fn was_asked(&self, id: CipherId) -> bool {
+        self.asked.as_ref().is_none_or(|asked| asked.binary_search(&id).is_ok())
+    }
+}
+
+/// The outcome of an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Editing {
+    /// It is done, once the draft is committed.
+    Done {
+        /// The vault's head from then on.
+        head: Revision,
+        /// How many ciphers it has then.
+        count: u64,
+    },
+    /// The vault is not the one that `existing` was read from: read again.
+    HeadMoved,
+    /// The writer's key epoch is not the account's: it would write under a key that the owner no longer uses.
+    Fenced,
+    /// The vault would hold more ciphers than the policy allows.
+    Full {
+        /// The most.
+        limit: u64,
+    },
+    /// The vault would be too large to be sent again when it is encrypted anew.
+    TooLarge {
+        /// The most bytes, by the policy's count.
+        limit: u64,
+    },
+    /// One cipher is put twice.
+    Twice,
+}
+
+/// What an edit takes out of the vault: the rows that it replaces, and those that it deletes.
+struct Replaced {
+    gone: Vec<RowMarks>,
+    text_bytes: u64,
+}
+
+pub(crate) fn edit(
+    draft: &mut Draft<'_>,
+    policy: &VaultPolicy,
+    edit: &Edit<'_>,
+    existing: &Existing,
+    key_epoch: u64,
+) -> Result<Editing, StepError> {
+    let Some((revision, mut head)) = open(draft)? else { return Ok(Editing::HeadMoved) };
+    // The fence first: who writes under an old key is not told to read again and try once more.
+    if draft.root()?.key_epoch != key_epoch {
+        return Ok(Editing::Fenced);
+    }
+    if revision != existing.head {
+        return Ok(Editing::HeadMoved);
+    }
+    let Some(Replaced { gone, text_bytes }) = replaced(edit, existing)? else { return Ok(Editing::Twice) };
+    let length = |put: &Put<'_>| u64::try_from(put.text.len()).unwrap_or(u64::MAX);
+    let put_bytes = edit.put.iter().fold(0_u64, |sum, put| sum.saturating_add(length(put)));
+    let bytes = head.text_bytes.saturating_add(put_bytes).saturating_sub(text_bytes);
+    let size = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+    let count = head.count.saturating_add(size(edit.put.len())).saturating_sub(size(gone.len()));
+    if count > policy.most_ciphers() && count > head.count {
+        return Ok(Editing::Full { limit: policy.most_ciphers() });
+    }
+    if let Some(limit) = policy.too_large((head.count, head.text_bytes), (count, bytes)) {
+        return Ok(Editing::TooLarge { limit });
+    }
+    let rows = rows(draft, policy, &head, edit)?;
+    head.set_digest(head.digest().replace(&head.digest_key, &gone, rows.iter().map(|row| &row.marks)));
+    head.text_bytes = bytes;
+    head.as_sent |= policy.at_rest() == AtRest::AsSent && !edit.put.is_empty();
+    draft.put(VAULT, &head)?;
+    draft.write_vault(VaultWrite::Edit { put: rows, delete: deleted(edit) })?;
+    Ok(Editing::Done { head: draft.attempt(), count })
+}
+
+/// What an edit replaces and deletes; `None` if it puts a cipher twice.
+fn replaced(edit: &Edit<'_>, existing: &Existing) -> Result<Option<Replaced>, StepError> {
+    let mut put = edit.put.iter().map(Put::id).collect::<Vec<_>>();
+    put.sort_unstable();
+    if put.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return Ok(None);
+    }
+    let touched = || put.iter().copied().chain(deleted(edit));
+    if !touched().all(|id| existing.was_asked(id)) {
+        return Err(StepError::Misuse("an edit names a cipher whose existence was not looked up"));
+    }
+    let mut replaced = Replaced { gone: Vec::new(), text_bytes: 0 };
+    for found in touched().filter_map(|id| existing.found(id)) {
+        replaced.gone.push(found.marks);
+        replaced.text_bytes = replaced.text_bytes.saturating_add(found.text_bytes);
+    }
+    Ok(Some(replaced))
+}
+
+/// The ids to delete, sorted, none twice, none that is put.
+fn deleted(edit: &Edit<'_>) -> Vec<CipherId> {
+    let mut put = edit.put.iter().map(Put::id).collect::<Vec<_>>();
+    put.sort_unstable();
+    let mut delete = edit.delete.clone();
+    delete.retain(|id| put.binary_search(id).is_err());
+    delete.sort_unstable();
+    delete.dedup();
+    delete
+}
+
+fn rows(draft: &Draft<'_>, policy: &VaultPolicy, head: &VaultHead, edit: &Edit<'_>) -> Result<Vec<Row>, StepError> {
+    let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
+    // The mark of a note comes with the note, below.
+    let note = Mark([0; 16]);
+    let texts = edit.put.iter().map(|put| NewText { id: put.id, nonce: put.nonce, note, text: put.text });
+    let mut sealer = Sealer::new(&head.key, &account);
+    let mut rows = seal::rows(&mut sealer, (policy.at_rest(), Marks::Random), draft.entropy(), texts)?;
+    let mut notes = Sealer::new(&head.note_key, &account);
+    for (row, put) in rows.iter_mut().zip(&edit.put) {
+        (row.marks.note, row.note) = notes.note(draft.entropy(), put.id, put.note)?;
+    }
+    Ok(rows)
+}

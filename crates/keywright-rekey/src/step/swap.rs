@@ -1,0 +1,74 @@
+//! The swap of a whole vault, and what a promotion has in common with it.
+
+use keywright_core::Event;
+use keywright_store::{Draft, Revision, StepError, VaultWrite};
+
+use super::{drop_held, open};
+use crate::digest::Digest;
+use crate::events::VAULT_SWAPPED;
+use crate::seal::{Fresh, SealedSwap};
+use crate::state::{VAULT, VaultHead};
+
+/// The outcome of a swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Swapping {
+    /// Every cipher is replaced, the epochs are moved, once the draft is committed.
+    Done {
+        /// The vault's head from then on.
+        head: Revision,
+        /// How many ciphers it has.
+        ciphers: u64,
+    },
+    /// The vault is not the one that was checked. Nothing is replaced.
+    HeadMoved,
+}
+
+pub(crate) fn swap(draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<Swapping, StepError> {
+    belongs(draft, sealed)?;
+    let Some((revision, head)) = open(draft)? else { return Ok(Swapping::HeadMoved) };
+    if Some(revision) != sealed.head {
+        return Ok(Swapping::HeadMoved);
+    }
+    let next = Next { fresh: sealed.fresh.duplicate(), digest: sealed.digest, text_bytes: Some(sealed.text_bytes) };
+    let ciphers = replace(draft, &head, next, VaultWrite::Swap { rows: sealed.rows.clone() })?;
+    drop_held(draft)?;
+    Ok(Swapping::Done { head: draft.attempt(), ciphers })
+}
+
+/// What the vault is to become: keys, digest, and the sum of its texts' bytes where that is known.
+pub(super) struct Next {
+    pub(super) fresh: Fresh,
+    pub(super) digest: Digest,
+    pub(super) text_bytes: Option<u64>,
+}
+
+/// Replaces every cipher: a new head with new keys, and the epochs moved (`decisions.md` 6), so that sessions, pending
+/// confirmations, held vaults and stale devices are void.
+pub(super) fn replace(
+    draft: &mut Draft<'_>,
+    head: &VaultHead,
+    next: Next,
+    write: VaultWrite,
+) -> Result<u64, StepError> {
+    let Next { fresh, digest, text_bytes } = next;
+    if digest.count != head.count {
+        return Err(StepError::Misuse("a vault was checked against rows that were not compared with its head"));
+    }
+    draft.put(VAULT, &head.rekeyed(fresh, digest, text_bytes, draft.now()))?;
+    draft.write_vault(write)?;
+    draft.move_key_epoch()?;
+    draft.move_credential_epoch()?;
+    draft.event(Event::new(&VAULT_SWAPPED).with("ciphers", head.count));
+    Ok(head.count)
+}
+
+/// A swap is sealed for one account; in another's draft nothing of it would open.
+pub(super) fn belongs(draft: &Draft<'_>, sealed: &SealedSwap) -> Result<(), StepError> {
+    if draft.partition().as_account().as_ref() == Some(&sealed.account) {
+        Ok(())
+    } else {
+        Err(StepError::Misuse("a swap of another account"))
+    }
+}

@@ -1,0 +1,179 @@
+//! The rows of a stage are tampered with: what was held is not promoted any more, and what does not open is denied.
+
+use keywright_core::AccountId;
+use keywright_rekey::events::VAULT_DAMAGED;
+use keywright_rekey::{Beginning, Coverage, Fault, Holding, Putting, Swap, VaultError, Vaults};
+use keywright_store::{Draft, StageId, Which};
+
+use crate::forger::{FileStaged, Forger};
+use crate::site::{Site, body, id, set_key, submission, text};
+
+const LIFE: u64 = 600;
+const CIPHERS: u32 = 5;
+
+async fn hold(site: &Site, vaults: &Vaults, generation: u32) -> StageId {
+    let sealed = site.sealed(vaults, generation).await;
+    let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
+    let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
+    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::Held);
+    staged.stage()
+}
+
+async fn promote(site: &Site, vaults: &Vaults, generation: u32) -> Swap<()> {
+    vaults.promote(&site.account, |draft| set_key(draft, generation)).await.unwrap()
+}
+
+/// A file with two vaults; the first account holds a vault, and has the rows of one that it held before.
+struct World {
+    forger: Forger,
+    held: Vec<FileStaged>,
+    before: Vec<FileStaged>,
+    foreign: Vec<FileStaged>,
+}
+
+async fn world() -> World {
+    let forger = Forger::new();
+    let site = forger.site();
+    let vaults = site.register(CIPHERS).await;
+    let other = Site { account: AccountId::new("user-2").unwrap(), ..site.clone() };
+    other.register(CIPHERS).await;
+    hold(&other, &vaults, 2).await;
+    let before = hold(&site, &vaults, 2).await;
+    let held = hold(&site, &vaults, 3).await;
+    let of = |stage: StageId| move |row: &FileStaged| row.stage == stage.0;
+    let (ours, foreign) = (forger.staged(&site.account), forger.staged(&other.account));
+    let held = ours.iter().filter(|row| of(held)(row)).cloned().collect();
+    let before = ours.iter().filter(|row| of(before)(row)).cloned().collect();
+    World { forger, held, before, foreign }
+}
+
+/// What was done to the held stage: rows to drop, then rows to put.
+struct Deed {
+    what: String,
+    drop: Vec<FileStaged>,
+    put: Vec<FileStaged>,
+    /// Whether ids and marks are as they were, so that only opening a text can tell.
+    same_marks: bool,
+}
+
+fn deeds(World { held, before, foreign, .. }: &World) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    for (at, there) in held.iter().enumerate() {
+        let mut deed = |what: &str, drop: Option<&FileStaged>, put: Option<FileStaged>, same_marks: bool| {
+            let (drop, put) = (drop.into_iter().cloned().collect(), put.into_iter().collect());
+            deeds.push(Deed { what: format!("row {at}: {what}"), drop, put, same_marks });
+        };
+        deed("dropped", Some(there), None, false);
+        let place = |other: &FileStaged| FileStaged {
+            partition: there.partition.clone(),
+            stage: there.stage.clone(),
+            id: there.id.clone(),
+            ..other.clone()
+        };
+        let next = &held[(at + 1) % held.len()];
+        for (from, other) in
+            [("another id", next), ("an earlier stage", &before[at]), ("another account", &foreign[at])]
+        {
+            deed(&format!("all of {from}"), None, Some(place(other)), false);
+            let text = FileStaged { text: other.text.clone(), ..there.clone() };
+            deed(&format!("the text of {from}"), None, Some(text), true);
+            let mark = FileStaged { text_mark: other.text_mark.clone(), ..there.clone() };
+            deed(&format!("the mark of {from}"), None, Some(mark), false);
+        }
+        let elsewhere = FileStaged { id: id(77).0.to_vec(), ..there.clone() };
+        deed("moved to another id", Some(there), Some(elsewhere.clone()), false);
+        deed("copied to another id", None, Some(elsewhere), false);
+        let abroad = FileStaged { stage: before[at].stage.clone(), ..there.clone() };
+        deed("moved to another stage", Some(there), Some(abroad), false);
+    }
+    deeds
+}
+
+#[tokio::test]
+async fn what_was_held_is_promoted_as_it_was_held_or_not_at_all() {
+    let world = world().await;
+    for deed in deeds(&world) {
+        let forger = world.forger.copy();
+        deed.drop.iter().for_each(|row| forger.drop_staged(row));
+        deed.put.iter().for_each(|row| forger.put_staged(row));
+        let site = forger.site();
+        let (vaults, what) = (site.server(), &deed.what);
+        if deed.same_marks {
+            // Nothing tells before the text is opened; then it denies.
+            assert!(matches!(promote(&site, &vaults, 3).await, Swap::Done { .. }), "{what}");
+            let error = vaults.read(&site.account, Which::All).await.unwrap_err();
+            assert!(matches!(error, VaultError::Open(_)), "{what}: {error:?}");
+            continue;
+        }
+        assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Uncovered(_)), "{what}");
+        assert_eq!(site.times(&VAULT_DAMAGED).await, 1, "{what}");
+        assert_eq!(site.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{what}");
+        assert!(site.damage.count() > 0, "{what}");
+        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Void), "{what}");
+        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Nothing), "{what}: it is dropped");
+        // The vault itself was never in doubt.
+        assert_eq!(site.check_swaps().await, 0, "{what}");
+        hold(&site, &vaults, 4).await;
+        assert!(matches!(promote(&site, &vaults, 4).await, Swap::Done { .. }), "{what}");
+        site.check().await;
+    }
+    let site = world.forger.site();
+    assert!(matches!(promote(&site, &site.server(), 3).await, Swap::Done { .. }), "as it was held");
+    site.check().await;
+}
+
+/// Rows that were checked, and others that lie there when it is committed.
+#[tokio::test]
+async fn a_stage_that_changes_between_check_and_commit_conflicts() {
+    let world = world().await;
+    for deed in deeds(&world).into_iter().filter(|deed| !deed.same_marks) {
+        let forger = world.forger.copy();
+        let site = forger.site();
+        let vaults = site.server();
+        let Coverage::Covered(checked) = vaults.covered(&site.account).await.unwrap() else { panic!() };
+        deed.drop.iter().for_each(|row| forger.drop_staged(row));
+        deed.put.iter().for_each(|row| forger.put_staged(row));
+        let step = |draft: &mut Draft<'_>| vaults.steps().promote_in(draft, &checked);
+        let error = vaults.driver().transact(&site.partition(), &[], step).await.unwrap_err();
+        assert!(matches!(error, keywright_store::TransactError::Busy), "{}: {error:?}", deed.what);
+        assert_eq!(site.check_swaps().await, 0, "{}", deed.what);
+        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Void), "{}", deed.what);
+    }
+}
+
+/// Parts of an upload are not guarded, so nothing says what they must be; what they are not is told at the finish, or
+/// when they are opened.
+#[tokio::test]
+async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
+    let forger = Forger::new();
+    let site = forger.site();
+    let vaults = site.register(CIPHERS).await;
+    let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
+    hold(&site, &vaults, 9).await;
+    let held = forger.staged(&site.account);
+    let until = site.at(LIFE);
+    let Beginning::Begun { upload, .. } = vaults.begin_upload(&site.account, None, until).await.unwrap() else {
+        panic!()
+    };
+    let part = part(2);
+    let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
+    assert!(matches!(kept, Putting::Kept { .. }));
+    let rows = forger.staged(&site.account);
+    let finish = async || vaults.finish_upload(&site.account, upload, |draft| set_key(draft, 2)).await.unwrap();
+    let refused = async |what: &str, fault: Fault| {
+        let outcome = finish().await;
+        let Swap::Refused(difference) = outcome else { panic!("{what}: {outcome:?}") };
+        assert!(difference.count(fault) > 0, "{what}: {difference:?}");
+    };
+    forger.drop_staged(&rows[1]);
+    refused("dropped", Fault::Missing).await;
+    forger.put_staged(&FileStaged { id: id(77).0.to_vec(), ..rows[1].clone() });
+    refused("moved", Fault::Unknown).await;
+    forger.drop_staged(&FileStaged { id: id(77).0.to_vec(), ..rows[1].clone() });
+    forger.put_staged(&FileStaged { id: rows[1].id.clone(), ..rows[2].clone() });
+    refused("moved over another", Fault::ReusedNonce).await;
+    forger.put_staged(&FileStaged { stage: rows[1].stage.clone(), ..held[1].clone() });
+    assert!(matches!(finish().await, Swap::Done { .. }));
+    let error = vaults.read(&site.account, Which::All).await.unwrap_err();
+    assert!(matches!(error, VaultError::Open(at) if at == id(1)), "of another stage: {error:?}");
+}

@@ -1,0 +1,146 @@
+//! Copies of the whole file: a backup while the server runs, and the way back.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use futures_channel::oneshot;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::fault::{Fault, FaultKind, OpenError};
+use crate::store::SqliteStore;
+use crate::watch::{self, create_private};
+use crate::{connect, read, schema};
+
+/// Why there is no copy. Nothing is left at its path.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// There is a file at the copy's path already, or the log or journal of one. It was not touched.
+    #[error("there is a file at `{}` already", .0.display())]
+    Exists(PathBuf),
+    /// The copy cannot be made or synchronised.
+    #[error("the copy cannot be written")]
+    Io(#[source] io::Error),
+    /// SQLite could not read the one file or write the other.
+    #[error("the copy failed")]
+    Fault(#[from] Fault),
+    /// The file that was to be copied is not ours, or of a newer version.
+    #[error("the file is none that this program can restore")]
+    NotOurs(#[source] OpenError),
+    /// The operating system gave no thread.
+    #[error("a thread for the copy cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+impl From<rusqlite::Error> for BackupError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<OpenError> for BackupError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Fault(fault) => Self::Fault(fault),
+            error => Self::NotOurs(error),
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Copies the whole file, a host's own tables included, to `path`, as it is at one moment, while commits and loads go
+    /// on. The copy is a single file without a log, its owner's alone (mode 0600), and on the disk when this returns. A
+    /// store in memory is copied to a file too; it does nothing else meanwhile.
+    ///
+    /// Keep the copy as safe as the file itself, and apart from the keyring. [`restore`](Self::restore) brings it back.
+    ///
+    /// The copy is made on a thread of its own. Dropping the future does not stop it.
+    ///
+    /// # Errors
+    /// [`BackupError`]. Nothing is left at `path`; a file that was there is not touched.
+    pub async fn backup_to(&self, path: impl Into<PathBuf>) -> Result<(), BackupError> {
+        let target = path.into();
+        let Some(source) = self.path().map(Path::to_path_buf) else {
+            return self.ask(move |connection| Ok(copy(connection, &target, || Ok(())))).await?;
+        };
+        let (settings, watch) = (self.settings().clone(), self.watch().cloned());
+        let work = move || {
+            let connection = connect::reader(&source, &settings)?;
+            // The file was opened by its path. Is it the store's?
+            let in_place = || watch.as_deref().map_or(Ok(()), watch::Watch::check);
+            read::snapshot(&connection, |connection| Ok(copy(connection, &target, in_place)))?
+        };
+        let (reply, answer) = oneshot::channel();
+        thread::Builder::new()
+            .name("keywright-backup".into())
+            .spawn(move || reply.send(work()))
+            .map_err(BackupError::Thread)?;
+        answer.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::Stopped).into()))
+    }
+
+    /// Copies a backup to `path`, from where [`open`](Self::open) takes it. There must be no file at `path`, and no log or
+    /// journal beside it either: a log that another file has left would be applied to this one. Blocks the thread.
+    ///
+    /// What was spent or counted after the backup was made is unspent and uncounted again.
+    ///
+    /// # Errors
+    /// [`BackupError`]. Nothing is left at `path`; a file that was there is not touched.
+    pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), BackupError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let source = Connection::open_with_flags(backup, flags)?;
+        if schema::version(&source, false)? == 0 {
+            return Err(BackupError::NotOurs(OpenError::Foreign { application_id: 0 }));
+        }
+        copy(&source, path.as_ref(), || Ok(()))
+    }
+}
+
+/// Copies all pages in one step: in one read transaction of the source, which hinders no writer.
+fn copy(source: &Connection, target: &Path, is_sound: impl FnOnce() -> Result<(), Fault>) -> Result<(), BackupError> {
+    // SQLite would apply, or delete, what another file has left beside this path.
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let beside = watch::beside(target, suffix);
+        if std::fs::symlink_metadata(&beside).is_ok() {
+            return Err(BackupError::Exists(beside));
+        }
+    }
+    let file = create_private(target).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists(target.to_path_buf()),
+        _ => BackupError::Io(error),
+    })?;
+    let copied = copy_pages(source, target).and_then(|()| is_sound().map_err(BackupError::Fault));
+    let copied = copied.and_then(|()| sync(&file, target).map_err(BackupError::Io));
+    if copied.is_err() {
+        // It is ours: it was not there before.
+        let _ = std::fs::remove_file(target);
+    }
+    copied
+}
+
+fn copy_pages(source: &Connection, target: &Path) -> Result<(), BackupError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(target, flags)?;
+    let step = Backup::new(source, &mut copy)?.step(-1)?;
+    if step != StepResult::Done {
+        return Err(Fault::new(FaultKind::Locked).into());
+    }
+    // The copied header asks for a log. Without one the copy is a single file, and can be read where nothing can be written.
+    copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    copy.close().map_err(|(_, error)| error.into())
+}
+
+/// Makes the copy and its name durable.
+fn sync(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    #[cfg(unix)]
+    {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}

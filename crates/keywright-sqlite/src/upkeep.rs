@@ -1,0 +1,207 @@
+//! Housekeeping: the horizon, the sweep, old events, due work, and the list of partitions.
+
+use keywright_core::{EventChain, UnixSeconds};
+use keywright_store::{HORIZON_STEP, Partition};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::apply::{ApplyError, at_most};
+use crate::fault::{Fault, FaultKind};
+use crate::schema::PARTITIONED;
+use crate::{read, vault};
+
+/// A chain of a partition's events.
+pub(crate) type Chain = (Partition, EventChain);
+
+pub(crate) fn horizon(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT value FROM keywright_meta WHERE name = 'horizon'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    found.map(read::moment).transpose()
+}
+
+/// Moves the horizon and returns where it stands.
+pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<u64, ApplyError> {
+    let stands = horizon(connection).map_err(ApplyError::Refused)?;
+    let from = match stands {
+        Some(stands) => stands,
+        None => newest_event(connection).map_err(ApplyError::Refused)?.unwrap_or(now),
+    };
+    let moved = now.min(from.plus(HORIZON_STEP)).max(stands.unwrap_or(UnixSeconds::EPOCH));
+    if stands != Some(moved) {
+        connection
+            .prepare_cached(
+                "INSERT INTO keywright_meta (name, value) VALUES ('horizon', ?1)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([at_most(moved.get())])?;
+    }
+    Ok(moved.get())
+}
+
+fn newest_event(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
+    let newest: Option<i64> = connection.query_row("SELECT MAX(at) FROM keywright_events", [], |row| row.get(0))?;
+    newest.map(read::moment).transpose()
+}
+
+/// Drops what is over. The predicate stands in each outer statement too, so that a row is judged as it is when it goes.
+pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyError> {
+    let Some(horizon) = horizon(connection).map_err(ApplyError::Refused)? else { return Ok(0) };
+    let horizon = at_most(horizon.get());
+    let mut swept = count(
+        connection
+            .prepare_cached(
+                "DELETE FROM keywright_records WHERE purge_after < ?1 AND (partition, slot) IN
+                 (SELECT partition, slot FROM keywright_records WHERE purge_after < ?1 ORDER BY purge_after LIMIT ?2)",
+            )?
+            .execute(params![horizon, limit])?,
+    );
+    let left = |swept: u64| at_most(u64::from(limit).saturating_sub(swept));
+    let stages = connection
+        .prepare_cached(
+            "DELETE FROM keywright_stages WHERE purge_after < ?1 AND (partition, stage) IN
+             (SELECT partition, stage FROM keywright_stages WHERE purge_after < ?1 ORDER BY purge_after LIMIT ?2)
+             RETURNING partition, stage",
+        )?
+        .query_map(params![horizon, left(swept)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<(String, [u8; 16])>, _>>()?;
+    for (partition, stage) in &stages {
+        vault::drop_staged(connection, partition, stage)?;
+    }
+    swept = swept.saturating_add(count(stages.len()));
+    let partitions = connection
+        .prepare_cached(
+            "DELETE FROM keywright_roots WHERE purge_after < ?1 AND partition IN
+             (SELECT partition FROM keywright_roots WHERE purge_after < ?1 ORDER BY purge_after LIMIT ?2)
+             RETURNING partition",
+        )?
+        .query_map(params![horizon, left(swept)], |row| row.get(0))?
+        .collect::<Result<Vec<String>, _>>()?;
+    for partition in &partitions {
+        for table in PARTITIONED {
+            connection
+                .prepare_cached(&format!("DELETE FROM {table} WHERE partition = ?1"))?
+                .execute([partition.as_str()])?;
+        }
+    }
+    Ok(swept.saturating_add(count(partitions.len())))
+}
+
+/// The chains whose oldest event is older than the horizon by more than `age` and is not their newest, at most `limit`.
+/// A question for a reader: the writer does not wait while idle accounts, whose last event stays, are passed over.
+pub(crate) fn forgettable(connection: &Connection, age: u64, limit: u32) -> Result<Vec<Chain>, Fault> {
+    let Some(horizon) = horizon(connection)? else { return Ok(Vec::new()) };
+    let mut select = connection.prepare_cached(FORGETTABLE)?;
+    let mut rows = select.query(params![at_most(horizon.minus(age).get()), limit])?;
+    let mut chains = Vec::new();
+    while let Some(row) = rows.next()? {
+        let unknown = || Fault::new(FaultKind::UnknownForm);
+        let partition = read::partition(row.get_ref(0)?.as_str().map_err(|_| unknown())?)?;
+        chains.push((partition, EventChain::from_number(row.get(1)?).ok_or_else(unknown)?));
+    }
+    Ok(chains)
+}
+
+const FORGETTABLE: &str = "SELECT partition, chain FROM keywright_events AS old INDEXED BY keywright_events_at
+    WHERE at < ?1
+    AND NOT EXISTS (SELECT 1 FROM keywright_events
+        WHERE partition = old.partition AND chain = old.chain AND number < old.number)
+    AND EXISTS (SELECT 1 FROM keywright_events
+        WHERE partition = old.partition AND chain = old.chain AND number > old.number)
+    ORDER BY at LIMIT ?2";
+
+/// Drops at most `limit` old events of these chains, each chain judged as it is now.
+pub(crate) fn forget_events(
+    connection: &Connection,
+    chains: &[Chain],
+    age: u64,
+    limit: u32,
+) -> Result<u64, ApplyError> {
+    let Some(horizon) = horizon(connection).map_err(ApplyError::Refused)? else { return Ok(0) };
+    let cutoff = at_most(horizon.minus(age).get());
+    // Below the first event that is young enough, and below the newest. The plus keeps the walk on the chain.
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM keywright_events WHERE partition = ?1 AND chain = ?2
+         AND number < (SELECT MAX(number) FROM keywright_events WHERE partition = ?1 AND chain = ?2)
+         AND number < coalesce((SELECT number FROM keywright_events
+             WHERE partition = ?1 AND chain = ?2 AND +at >= ?3 ORDER BY number LIMIT 1), 9223372036854775807)
+         AND number IN (SELECT number FROM keywright_events
+             WHERE partition = ?1 AND chain = ?2 ORDER BY number LIMIT ?4)",
+    )?;
+    let mut forgotten = 0_u64;
+    for (partition, chain) in chains {
+        let left = at_most(u64::from(limit).saturating_sub(forgotten));
+        let gone = delete.execute(params![partition.key(), chain.number(), cutoff, left])?;
+        forgotten = forgotten.saturating_add(count(gone));
+    }
+    Ok(forgotten)
+}
+
+pub(crate) fn due(connection: &Connection, before: UnixSeconds, limit: u32) -> Result<Vec<Partition>, Fault> {
+    let mut select = connection.prepare_cached(DUE)?;
+    let mut rows = select.query(params![at_most(before.get()), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(key(row)?);
+    }
+    Ok(found)
+}
+
+const DUE: &str = "SELECT partition FROM keywright_roots WHERE due_at <= ?1 ORDER BY due_at, partition LIMIT ?2";
+
+/// The partitions behind `after`, by a look at each table's primary key for each of them: no table is read through.
+pub(crate) fn partitions(
+    connection: &Connection,
+    after: Option<&Partition>,
+    limit: u32,
+) -> Result<Vec<Partition>, Fault> {
+    // No partition is the empty text.
+    let mut after = after.map(Partition::key).unwrap_or_default().to_owned();
+    let mut found = Vec::new();
+    while found.len() < limit as usize {
+        let mut next: Option<String> = None;
+        for table in PARTITIONED {
+            let behind: Option<String> = connection
+                .prepare_cached(&format!("SELECT MIN(partition) FROM {table} WHERE partition > ?1"))?
+                .query_row([after.as_str()], |row| row.get(0))?;
+            next = next.into_iter().chain(behind).min();
+        }
+        let Some(key) = next else { break };
+        found.push(read::partition(&key)?);
+        after = key;
+    }
+    Ok(found)
+}
+
+fn key(row: &rusqlite::Row<'_>) -> Result<Partition, Fault> {
+    read::partition(row.get_ref(0)?.as_str().map_err(|_| Fault::new(FaultKind::UnknownForm))?)
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = explain.query_map(params![1, 1], |row| row.get::<_, String>(3)).unwrap();
+        lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+    }
+
+    #[test]
+    fn the_indexes_answer() {
+        let settings =
+            crate::connect::Settings { busy_timeout: std::time::Duration::ZERO, size_limit: None, adopt: false };
+        let connection = crate::connect::memory(&settings).unwrap();
+        let due = plan(&connection, DUE);
+        assert!(due.contains("INDEX keywright_roots_due (due_at<?)"), "{due}");
+        let forgettable = plan(&connection, FORGETTABLE);
+        assert!(forgettable.contains("INDEX keywright_events_at (at<?)"), "{forgettable}");
+        for plan in [due, forgettable] {
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Watches that the file is still the one that was opened.
+//!
+//! A file that is deleted or replaced under a running server stays open, and whatever is written to it goes nowhere: SQLite
+//! does not notice. So each group of commits and each load looks, before it answers, whether the path still leads to the
+//! same file. Another process that writes the file changes nothing of that.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::fault::{Fault, FaultKind};
+
+/// What tells one file from another at the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Elsewhere an open file cannot be replaced, as a rule; its presence alone is looked at.
+    #[cfg(not(unix))]
+    const fn of(_: &Metadata) -> Self {
+        Self {}
+    }
+}
+
+/// The files of one store, as they were when it was opened. Once one of them was gone, the store stays stopped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    files: Vec<(PathBuf, Identity)>,
+    lost: AtomicBool,
+}
+
+/// The file at a path before SQLite opens it.
+#[derive(Debug)]
+pub(crate) struct Before(Option<Identity>);
+
+/// Makes the file if there is none, for its owner alone: it holds ids, events and sealed secrets. SQLite gives the log and
+/// its index the permissions of the file. Whatever hinders this, SQLite reports it when it opens the path.
+pub(crate) fn prepare(path: &Path) -> Before {
+    let metadata = match create_private(path) {
+        Ok(file) => file.metadata(),
+        Err(_) => std::fs::metadata(path),
+    };
+    Before(metadata.ok().as_ref().map(Identity::of))
+}
+
+/// Makes a file that was not there, readable and writable by its owner alone.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path)
+}
+
+/// The path with something behind its name, as SQLite names what belongs to a file.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+impl Watch {
+    /// Takes down what the path leads to, once SQLite has opened it and its log.
+    pub(crate) fn start(path: &Path, before: &Before) -> Result<Self, Fault> {
+        let identity = |path: &Path| std::fs::metadata(path).map(|metadata| Identity::of(&metadata));
+        let main = identity(path).map_err(|error| cannot_look(&error))?;
+        if before.0 != Some(main) {
+            return Err(Fault::new(FaultKind::FileReplaced));
+        }
+        // The log lies beside the file itself, wherever the path leads.
+        let real = std::fs::canonicalize(path).map_err(|error| cannot_look(&error))?;
+        let mut files = vec![(path.to_path_buf(), main)];
+        for suffix in ["-wal", "-shm"] {
+            let beside = beside(&real, suffix);
+            let identity = identity(&beside).map_err(|error| cannot_look(&error))?;
+            files.push((beside, identity));
+        }
+        Ok(Self { files, lost: AtomicBool::new(false) })
+    }
+
+    /// Whether every file is still in its place.
+    ///
+    /// # Errors
+    /// [`FaultKind::FileReplaced`], from then on for ever; [`FaultKind::Disk`] if the system cannot say.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        if self.lost.load(Ordering::Acquire) {
+            return Err(Fault::new(FaultKind::FileReplaced));
+        }
+        for (path, identity) in &self.files {
+            match std::fs::metadata(path) {
+                Ok(metadata) if Identity::of(&metadata) == *identity => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Fault::new(FaultKind::Disk)),
+                Ok(_) | Err(_) => {
+                    self.lost.store(true, Ordering::Release);
+                    return Err(Fault::new(FaultKind::FileReplaced));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cannot_look(error: &io::Error) -> Fault {
+    let gone = error.kind() == io::ErrorKind::NotFound;
+    Fault::new(if gone { FaultKind::FileReplaced } else { FaultKind::Disk })
+}

@@ -1,0 +1,44 @@
+//! Whether the store's files are still those that were opened. What is written to a file that was deleted or replaced is
+//! lost, so the server stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywright::sqlite::{Fault, FaultKind, SqliteStore};
+use tokio::sync::Notify;
+
+const EVERY: Duration = Duration::from_secs(3);
+
+/// Watches the files of a store; one in memory has none. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct StoreWatch {
+    store: Option<Arc<SqliteStore>>,
+    looked: Arc<Notify>,
+}
+
+impl StoreWatch {
+    pub(crate) fn new(store: Option<Arc<SqliteStore>>) -> Self {
+        Self { store, looked: Arc::default() }
+    }
+
+    /// Looks now: a health check asks, and so does a request that failed. Returns the fault if the files are lost, and
+    /// wakes [`lost`](Self::lost) then.
+    pub(crate) fn look(&self) -> Option<Fault> {
+        let fault = self.store.as_ref()?.check_files().err()?;
+        if fault.kind() == FaultKind::FileReplaced {
+            self.looked.notify_one();
+            return Some(fault);
+        }
+        tracing::warn!(error = %fault, "the store's files cannot be looked at");
+        None
+    }
+
+    /// Ends once the files are lost. Looks every few seconds.
+    pub(crate) async fn lost(&self) {
+        while self.look().is_none() {
+            // Woken or not: the next look decides.
+            let _woken = tokio::time::timeout(EVERY, self.looked.notified()).await;
+        }
+        tracing::error!("the store's file was deleted or replaced");
+    }
+}

@@ -1,0 +1,181 @@
+//! The page behind the link of a mail to an owner whom others have shut out by guessing, for the protocols of Nextcloud
+//! Passwords and Rocket.Chat. LibrePass serves one of its own.
+//!
+//! The link opens a page, and only the page's button does something: mail scanners open links.
+
+use std::future::Future;
+use std::net::IpAddr;
+
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use keywright::core::ClientAdmission;
+use keywright::librepass::{Admittance, Endpoint};
+use keywright::{SecretString, TransactError};
+
+use crate::buckets::Counted;
+use crate::options::PublicUrl;
+use crate::pass::{Pass, socket_address};
+
+/// The page for logins of Nextcloud Passwords.
+pub(crate) const NEXTCLOUD_PATH: &str = "/unlock/passwords";
+/// The page for logins of Rocket.Chat.
+pub(crate) const ROCKETCHAT_PATH: &str = "/unlock/chat";
+
+/// A form has one short field.
+const MAX_FORM: usize = 1024;
+/// The field of the other button; without it the network that the click comes from is let in.
+const REFUSED: &str = "admit=refused";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
+
+/// The link that a mail carries.
+pub(crate) fn link(server: &PublicUrl, path: &str, token: &SecretString) -> String {
+    format!("{server}{path}?token={}", token.expose())
+}
+
+/// The page with the buttons, whatever the link carries: they post to where it leads.
+pub(crate) fn question() -> Response {
+    page(StatusCode::OK, include_str!("unlock.html"))
+}
+
+/// What a button does. `click` gets the token, and the address to let in the network of; `None` for the client that was
+/// refused.
+pub(crate) async fn admit<F>(
+    pass: &Pass,
+    request: Request,
+    click: impl FnOnce(String, Option<IpAddr>) -> F + Send,
+) -> Response
+where
+    F: Future<Output = Result<Option<ClientAdmission>, TransactError>> + Send,
+{
+    let here = socket_address(request.extensions());
+    if let (Some(buckets), Some(here)) = (&pass.buckets, here)
+        && let Admittance::Full { retry_after } = buckets.admit(Endpoint::AdmitClient, Counted::Peer(here))
+    {
+        return too_many(retry_after);
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let token = query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default().to_owned();
+    let Ok(form) = to_bytes(request.into_body(), MAX_FORM).await else { return over() };
+    let refused = form.split(|byte| *byte == b'&').any(|pair| pair == REFUSED.as_bytes());
+    match click(token, here.filter(|_| !refused)).await {
+        Ok(Some(ClientAdmission::Admitted { .. })) => page(StatusCode::OK, include_str!("unlocked.html")),
+        Ok(Some(ClientAdmission::TooMany { retry_after })) => too_many(retry_after),
+        Ok(None) => over(),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "nobody was let in by a mail");
+            (StatusCode::SERVICE_UNAVAILABLE, "this did not work; try again\n").into_response()
+        }
+    }
+}
+
+fn over() -> Response {
+    (StatusCode::FORBIDDEN, "this link does not work any more; a newer mail may have another one\n").into_response()
+}
+
+fn too_many(retry_after: u64) -> Response {
+    let text = format!("too often; try again in {retry_after} s\n");
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, HeaderValue::from(retry_after))], text).into_response()
+}
+
+fn page(status: StatusCode, page: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        // The address of this page is what lets somebody in.
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (status, headers, Html(page)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::{self, Accounts, NewAccount};
+    use crate::housekeeping::House;
+    use crate::options::Options;
+    use crate::start::assemble;
+    use axum::body::Body;
+    use axum::extract::ConnectInfo;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use clap::Parser;
+    use keywright::nextcloud::MailAdmits;
+    use keywright::{Keyring, Keywright, ManualClock, MemoryStore, SystemEntropy, UnixSeconds};
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const HOME: &str = "192.0.2.1";
+    const ELSEWHERE: &str = "198.51.100.1";
+
+    async fn house(clock: &Arc<ManualClock>, outbox: &Path) -> House {
+        let keyring = Keyring::generate(&SystemEntropy).unwrap();
+        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).slots(accounts::SLOT_KINDS);
+        let keywright = builder.clock(Arc::clone(clock) as Arc<_>).open().await.unwrap();
+        let accounts = Arc::new(Accounts::new(keywright.driver().clone()).unwrap());
+        let alice = NewAccount {
+            name: "alice".to_owned(),
+            email: Some("alice@example.org".to_owned()),
+            login_password: Some(SecretString::new("login".to_owned())),
+            app_passwords: Vec::new(),
+            rocketchat: None,
+        };
+        accounts.seed(&alice).await.unwrap();
+        let outbox = outbox.display().to_string();
+        let options = Options::parse_from(["account-server", "--outbox", &outbox, "--rate-limits", "off"]);
+        assemble(&options, keywright, accounts, false, "https://example.org".parse().unwrap()).await.unwrap()
+    }
+
+    fn from(address: &str, request: &mut Request<impl Sized>) {
+        let address: IpAddr = address.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 1)));
+    }
+
+    async fn log_in(house: &House, address: &str, password: &str) -> u16 {
+        let login = STANDARD.encode(format!("alice:{password}"));
+        let request = axum::http::Request::get("/index.php/apps/passwords/api/1.0/session/request");
+        let mut request = request.header("authorization", format!("Basic {login}")).body(Vec::new()).unwrap();
+        from(address, &mut request);
+        house.nextcloud.handle(request).await.status().as_u16()
+    }
+
+    async fn click(house: &House, address: &str, link: &str, form: &'static str) -> u16 {
+        let mut request = axum::http::Request::post(link).body(Body::from(form)).unwrap();
+        from(address, &mut request);
+        let admitted = |token: String, here: Option<IpAddr>| async move {
+            let admits = here.map_or(MailAdmits::Refused, MailAdmits::Address);
+            house.nextcloud.admit_by_mail(&token, admits).await
+        };
+        admit(&house.pass, request, admitted).await.status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn an_owner_who_is_shut_out_gets_a_mail_and_gets_in_by_its_button() {
+        let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = folder.path().join("outbox");
+        let house = house(&clock, &outbox).await;
+        // Guesses from everywhere, until even who waits is not looked at.
+        for attacker in 0..80 {
+            log_in(&house, &format!("203.0.113.{attacker}"), "wrong").await;
+            clock.advance(3_600);
+        }
+        assert_eq!(log_in(&house, HOME, "login").await, 429);
+        let mails = std::fs::read_to_string(&outbox).unwrap();
+        assert!(mails.contains("To: alice@example.org\nSubject: Somebody is guessing at your account\n\n"), "{mails}");
+        assert!(!mails.contains("wrong\n"), "{mails}");
+        let link = mails.lines().rfind(|line| line.contains("://") && line.contains("?token=")).unwrap();
+        assert!(link.starts_with("https://example.org/unlock/passwords?token="), "{link}");
+
+        assert_eq!(click(&house, HOME, "https://example.org/unlock/passwords", "").await, 403);
+        assert_eq!(click(&house, HOME, "https://example.org/unlock/passwords?token=AAAA", "").await, 403);
+        assert_eq!(log_in(&house, HOME, "login").await, 429);
+        assert_eq!(click(&house, HOME, link, "admit=here").await, 200);
+        assert_eq!(log_in(&house, ELSEWHERE, "login").await, 429, "it lets in one network");
+        assert_eq!(log_in(&house, HOME, "login").await, 200);
+        assert_eq!(question().status(), 200);
+    }
+}
