@@ -10,12 +10,12 @@
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SystemEntropy};
 //! use keywright_sqlite::SqliteStore;
-//! use keywright_store::{Driver, Partition};
+//! use keywright_store::Driver;
 //!
 //! let store = Arc::new(SqliteStore::open(&path)?);
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 //! let driver = Driver::builder(store, keyring).build()?;
-//! let account = Partition::account(&AccountId::new("user-1")?);
+//! let account = AccountId::new("user-1")?;
 //! # futures_lite::future::block_on(async {
 //! driver.ensure_account(&account).await?;
 //! assert_eq!(driver.recent_events(&account, 10).await?.len(), 1);
@@ -39,21 +39,38 @@
 //! - **Commits that wait are committed together**, in one transaction with one synchronisation. Each has its own verdict:
 //!   a conflict has written nothing, and if SQLite fails inside one batch, the others are done without it.
 //! - **The newest version wins**: a file is brought forward in one transaction when it is opened; a file of a newer
-//!   version, or of another program, is refused untouched ([`OpenError`]).
+//!   version, of another program, or from before the first release is refused untouched ([`OpenError`]).
+//! - **A file that is deleted or replaced stops the store.** Every group of commits and every load looks whether the path
+//!   still leads to the file that was opened, with its log and the log's index. If not, nothing more is committed or
+//!   loaded ([`FaultKind::FileReplaced`]); what was committed in that moment is unknown. Ask
+//!   [`check_files`](SqliteStore::check_files) in a health check. Another process that writes the same file is no such
+//!   thing. Where the system has no inodes, presence alone is looked at.
+//! - **A new file is its owner's alone** (mode 0600 on Unix), and so are its log and its copies. An existing file keeps its
+//!   permissions.
+//! - **A batch that only checks costs no synchronisation**: a reader answers it, from a snapshot that has every
+//!   acknowledged commit.
 //!
 //! # What it does not
 //! Several processes may open one file on one machine: each commit takes SQLite's own lock, and who does not get it
 //! within the busy timeout is rejected with nothing written. It is no way to scale, and never on a network file system.
-//! Copies and backups (also of the `-wal` file) carry all that the port keeps in clear: partitions, slots, events, ids.
-//! Put an old copy back, and spent codes and counted guesses are back too.
+//!
+//! # Copies
+//! [`backup_to`](SqliteStore::backup_to) copies the file while the server runs; [`restore`](SqliteStore::restore) brings a
+//! copy back. Never copy the file alone by other means while it is in use: the newest commits are in its log. And never
+//! put a copy beside the log of another file: SQLite would apply it.
+//!
+//! A copy carries all that the port keeps in clear: partitions, slots, events, ids. Put an old copy back, and spent codes
+//! and counted guesses are back too.
 //!
 //! # A host's own tables
 //! may lie in the same file ([`Builder::adopt`]); ours begin with `keywright_`, and `application_id` and `user_version`
-//! are ours. [`within`] spends a proof inside the host's own transaction there.
+//! are ours. With a [`SqliteTransaction`], [`Driver::within`](keywright_store::Driver::within) spends a proof inside the
+//! host's own transaction there.
 //!
 //! # Foreign types
-//! The public API names [`rusqlite::Transaction`] and [`rusqlite::Error`]: a new major version of `rusqlite` is one of
-//! this crate. SQLite itself is compiled in.
+//! The public API names [`rusqlite::Transaction`] and [`rusqlite::Error`]. One program links one SQLite, so this crate
+//! takes a wide range of versions of `rusqlite`, and Cargo picks the one that goes with the rest of the program; the
+//! version in use is [`rusqlite`] here. SQLite itself is compiled in.
 #![forbid(unsafe_code)]
 
 mod apply;

@@ -1,7 +1,7 @@
 //! Due work: what the host must still do after a commit, written by that same commit. Done at once, deleted when done,
 //! tried again with growing pauses. So the host's methods must be idempotent.
 //!
-//! [`run`] does it, outside of any commit: a host method may use the driver on the same account.
+//! [`DueWork::run`] does it, outside of any commit: a host method may use the driver on the same account.
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! LibrePass, driven by the library of the client on the command line, with real keys and over TLS.
 
 mod crash;
+mod damage;
 mod life;
 mod limits;
 mod links;

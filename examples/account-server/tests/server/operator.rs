@@ -17,6 +17,8 @@ fn unlocking_lets_the_owner_in_at_once() {
     assert_eq!((refused, login("login")), (Some(429), 429));
     assert_eq!(folder.run(&["accounts", "unlock", "Alice"]), "Alice: waits and limits are lifted at: login-password\n");
     assert_eq!(login("login"), 200);
+    let log = server.log();
+    assert!(log.contains("event=guesses_paused (secret: login-password, "), "{log}");
     assert_eq!(folder.run(&["accounts", "unlock", "alice"]), "alice: no wait or limit was in force\n");
     server.stop();
 }

@@ -9,6 +9,7 @@ import {
     MethodNotAllowedError,
     NotFoundError,
     PreconditionFailedError,
+    TooManyRequestsError,
     UnauthorizedError,
 } from 'passwords-client/errors';
 import { baseUrl, main, refused, secret, state, step } from './steps.mjs';
@@ -179,9 +180,9 @@ async function lockout() {
         await refused(403, 'b927b225', () => open(client, WRONG), ForbiddenError);
     });
     await step('the app password that guessed has ended (401)', () => deadAppPassword());
-    await step('the login password has to wait (403, Retry-After)', async () => {
+    await step('a client that is not known yet has to wait (429, Retry-After)', async () => {
         const { client } = await connect('bob', bob.login_password);
-        const answer = await refused(403, '64a6cf1f', () => requirements(client), ForbiddenError);
+        const answer = await refused(429, '64a6cf1f', () => requirements(client), TooManyRequestsError);
         assert.ok(Number(answer.headers.get('retry-after')) >= 1);
     });
     await step('the owner still gets in with the device known before', async () => {

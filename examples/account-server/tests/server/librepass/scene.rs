@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::path::PathBuf;
 
 use keywright::librepass::UserKeys;
 use librepass_client::{ArgonParameters, ClientError, Server as Pass, Session};
@@ -49,6 +50,15 @@ impl Scene {
     pub(crate) fn start(&self, options: &[&str]) -> Server {
         let limits = if options.contains(&"--rate-limits") { &[][..] } else { &["--rate-limits", "off"] };
         self.folder.start(&[&FILES, limits, options].concat())
+    }
+
+    /// Runs an operator's command on the same store. Returns what it printed.
+    pub(crate) fn run(&self, command: &[&str]) -> String {
+        self.folder.run(&[&["--store", "sqlite:db", "--keyring", "keys"], command].concat())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path(name)
     }
 
     pub(crate) fn client(&self, server: &Server) -> Pass {
