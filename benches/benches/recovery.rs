@@ -3,8 +3,9 @@
 //! writes it. The goal is 1.2 × at most; the ratio is printed after the benches, interleaved. Ours compares words, an eighth
 //! of the steps, which more than pays for the reading.
 //!
-//! Beside them the whole act (load, ledger, events, sealing, commit) on the memory store and on an
-//! SQLite file, where the disk's synchronisation is most of it. Making the set is not measured.
+//! Beside them the whole act (load, ledger, events, sealing, commit) through a driver: on the memory store, which shows our
+//! own cost (a step runs inside a driver only), and on an SQLite file, where the disk's synchronisation is most of it.
+//! Making the set is not measured.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! Validating a re-encrypted vault: the body's list parsed, every text checked, exact cover, no nonce twice. Ciphers of
 //! 400 characters, in hex and in base64, 10,000 and 100,000 of them, in another order than the vault's.
 //!
-//! Ours twice: by the quick reader of JSON, and by `serde_json` through the seed that any format can use. The peer is the naive way, in the same run and interleaved: `serde_json` into owned structs, a `HashSet<Uuid>`, every text
-//! decoded. It looks for no nonce that comes twice. The goal is 3 × at least.
+//! Ours twice: by the quick reader of JSON, and by `serde_json` through the seed that any format can use. The peer is the
+//! naive way, in the same run and interleaved: `serde_json` into owned structs, a `HashSet<Uuid>`, every text decoded. It
+//! looks for no nonce that comes twice. The goal is 3 × at least.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 const COUNTS: [usize; 2] = [10_000, 100_000];
 
-/// Rounds of the comparison interleaved.
+/// Rounds of the interleaved comparison.
 const TURNS: usize = 15;
 
 #[derive(Deserialize)]

@@ -1,4 +1,5 @@
-//! Short works measured interleaved, so that a change in the machine's load meets all of them; and works that time themselves.
+//! Short works measured interleaved, so that a change in the machine's load meets all of them; and works that time
+//! themselves.
 
 use std::error::Error;
 use std::hint::black_box;

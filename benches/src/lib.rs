@@ -1,4 +1,5 @@
 //! Shared set-up of the benches.
 
 pub mod interleaved;
+pub mod process;
 pub mod rekey;

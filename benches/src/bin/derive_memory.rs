@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p keywright-benches --bin derive_memory`. Linux only: it reads `/proc/self/status`.
 
+use keywright_benches::process::memory;
 use keywright_challenge::{DeriverPool, MEMORY_BYTES};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const WARM_UP: u32 = 100;
 const DERIVATIONS: u32 = 1_000;
@@ -12,9 +13,7 @@ const ALLOWED_GROWTH_KIB: u64 = 1024;
 
 /// The resident size of this process in KiB.
 fn resident() -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS in /proc/self/status")?;
-    Ok(line.trim().trim_end_matches("kB").trim_end().parse()?)
+    Ok(memory("VmRSS")? / 1024)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a check run by hand")]

@@ -3,23 +3,16 @@
 //!
 //! `cargo run --release -p keywright-benches --bin rekey_memory`. Linux only: it reads `/proc/self/status`.
 
+use keywright_benches::process::{memory, reset_peak};
 use keywright_benches::rekey::{Vault, Written};
 use keywright_rekey::{CipherList, Hex, Limits};
 
-type Failure = Box<dyn std::error::Error>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const CIPHERS: usize = 100_000;
 const ALLOWED_BYTES: usize = 32;
 /// What the allocator and the stack may take besides.
 const SLACK: usize = 128 << 10;
-
-/// A figure of this process, in bytes.
-fn status(name: &str) -> Result<usize, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line in /proc/self/status")?;
-    let kib: usize = line.trim_start_matches(':').trim().trim_end_matches("kB").trim_end().parse()?;
-    Ok(kib.saturating_mul(1024))
-}
 
 /// Parses and checks; the bytes that the submission says it holds.
 fn validate(vault: &Vault) -> Result<usize, Failure> {
@@ -33,11 +26,10 @@ fn main() -> Result<(), Failure> {
     // A small one first, so that code and stack are there.
     validate(&Vault::new(100, Written::Hex))?;
     let vault = Vault::new(CIPHERS, Written::Hex);
-    // Sets the peak back to what there is.
-    std::fs::write("/proc/self/clear_refs", "5")?;
-    let before = status("VmRSS")?;
+    reset_peak()?;
+    let before = memory("VmRSS")?;
     let held = validate(&vault)?;
-    let peak = status("VmHWM")?.saturating_sub(before);
+    let peak = usize::try_from(memory("VmHWM")?.saturating_sub(before))?;
     let each = |bytes: usize| bytes as f64 / CIPHERS as f64;
     println!("{CIPHERS} ciphers: held {:.1} bytes a cipher, at the peak {:.1}", each(held), each(peak));
     if peak > CIPHERS.saturating_mul(ALLOWED_BYTES).saturating_add(SLACK) {

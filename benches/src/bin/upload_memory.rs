@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use keywright_benches::process::{memory, reset_peak};
 use keywright_core::{AccountId, Clock as _, Keyring, SecretBytes, SystemClock, SystemEntropy, random_bytes};
 use keywright_rekey::{
     Beginning, CipherList, Edit, Editing, Hex, Limits, Put, Putting, Submission, Swap, VAULT_SLOTS, VaultPolicy,
@@ -21,13 +22,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const CIPHERS: u32 = 100_000;
 const PART: u32 = 2_000;
 const ALLOWED_KIB: u64 = 64 << 10;
-
-/// A figure of this process, in KiB.
-fn status(name: &str) -> Result<u64, Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line in /proc/self/status")?;
-    Ok(line.trim_start_matches(':').trim().trim_end_matches("kB").trim_end().parse()?)
-}
 
 /// The body of a part: fresh texts of 400 hex digits.
 fn body(numbers: std::ops::Range<u32>) -> Result<Vec<u8>, Failure> {
@@ -71,7 +65,7 @@ impl Site {
         for start in (0..CIPHERS).step_by(PART as usize) {
             let body = body(start..start.saturating_add(PART))?;
             let part = read(&body)?;
-            let put = part.iter().map(|(id, mark, text)| Put::new(id, mark, text, b"kind and times")).collect();
+            let put = part.iter().map(|(id, nonce, text)| Put::new(id, nonce, text, b"kind and times")).collect();
             match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), 1).await? {
                 Editing::Done { .. } => {}
                 other => return Err(format!("{other:?}").into()),
@@ -112,15 +106,14 @@ fn act(name: &str, path: &Path) -> Result<u64, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let site = Site::open(path)?;
     let whole = if name == "swap" { body(0..CIPHERS)? } else { Vec::new() };
-    // Sets the peak back to what there is.
-    std::fs::write("/proc/self/clear_refs", "5")?;
-    let before = status("VmRSS")?;
+    reset_peak()?;
+    let before = memory("VmRSS")?;
     match name {
         "fill" => runtime.block_on(site.fill())?,
         "upload" => runtime.block_on(site.upload())?,
         _ => runtime.block_on(site.swap(&whole))?,
     }
-    Ok(status("VmHWM")?.saturating_sub(before))
+    Ok(memory("VmHWM")?.saturating_sub(before) / 1024)
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a check run by hand")]

@@ -8,7 +8,7 @@
 //! /// A voucher was redeemed.
 //! const VOUCHER_REDEEMED: EventKind = EventKind::change("voucher_redeemed", Severity::Notice, "a voucher was redeemed");
 //!
-//! let event = Event::new(&VOUCHER_REDEEMED).with("coins", 10);
+//! let event = Event::new(&VOUCHER_REDEEMED).with("coins", 10_u64);
 //! assert_eq!(event.to_json(None), br#"{"kind":"voucher_redeemed","coins":10}"#);
 //! assert_eq!(event.to_string(), "a voucher was redeemed (coins: 10)");
 //! ```

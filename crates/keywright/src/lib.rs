@@ -10,7 +10,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let (database, keyring) = (folder.path().join("accounts.sqlite"), folder.path().join("keyring.toml"));
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-//! use keywright::challenge::{Caller, ChallengeSecret, Proof, Salts, Verification};
+//! use keywright::challenge::{ChallengeSecret, Proof, Salts, Verification};
 //! use keywright::{AccountId, Keywright, sqlite::SqliteStore};
 //!
 //! let keywright = Keywright::builder(SqliteStore::open(&database)?).keyring_file(&keyring).open().await?;
@@ -21,12 +21,13 @@
 //! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
 //! // The client sends salts and a secret that it derived from the password, and later the secret alone.
 //! let challenges = keywright.challenges();
-//! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts).await?;
-//! match challenges.verify(&account, &Proof::from_client(&typed)?, &Caller::stranger()).await? {
+//! let client = keywright.client(&account, b"the app token of the request"); // once right, no stranger holds it up
+//! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts, client).await?;
+//! match challenges.verify(&account, &Proof::from_client(&typed)?, client).await? {
 //!     Verification::Granted(_user_key) => println!("welcome"),
 //!     Verification::Denied(_) => println!("wrong, and counted"),
 //!     Verification::Refused(refusal) => println!("try again in {} s", refusal.retry_after()),
-//!     _ => println!("no challenge is set"),
+//!     Verification::NoChallenge => println!("no challenge is set"),
 //! }
 //! # Ok(())
 //! # })
