@@ -11,11 +11,10 @@ use std::sync::Arc;
 use keywright_benches::process::{memory, reset_peak};
 use keywright_core::{AccountId, Clock as _, Keyring, SecretBytes, SystemClock, SystemEntropy, random_bytes};
 use keywright_rekey::{
-    Beginning, CipherList, Edit, Editing, Hex, Limits, Put, Putting, Submission, Swap, VAULT_SLOTS, VaultPolicy,
-    Vaults, id_text,
+    Beginning, CipherList, Edit, Editing, Hex, Limits, Put, Putting, Submission, Swap, VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::SqliteStore;
-use keywright_store::{CipherId, Draft, Driver, Partition};
+use keywright_store::{CipherId, Driver};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,17 +55,14 @@ impl Site {
     }
 
     async fn fill(&self) -> Result<(), Failure> {
-        let steps = self.vaults.steps();
-        let step = |draft: &mut Draft<'_>| {
-            draft.create_account()?;
-            steps.create_in(draft)
-        };
-        let _ = self.vaults.driver().transact(&Partition::account(&self.account), &VAULT_SLOTS, step).await?;
+        self.vaults.driver().ensure_account(&self.account).await?;
+        let _ = self.vaults.create(&self.account).await?;
+        let key_epoch = self.vaults.head(&self.account).await?.ok_or("no vault")?.key_epoch;
         for start in (0..CIPHERS).step_by(PART as usize) {
             let body = body(start..start.saturating_add(PART))?;
             let part = read(&body)?;
             let put = part.iter().map(|(id, nonce, text)| Put::new(id, nonce, text, b"kind and times")).collect();
-            match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), 1).await? {
+            match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), key_epoch).await? {
                 Editing::Done { .. } => {}
                 other => return Err(format!("{other:?}").into()),
             }
