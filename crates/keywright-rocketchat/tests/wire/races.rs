@@ -222,7 +222,8 @@ async fn a_login_that_another_server_ended_does_not_act() {
     .await;
 }
 
-/// Two administrators reset each other: neither waits for the other's account while holding their own.
+/// Two administrators reset each other: neither waits for the other's account while holding their own. Whoever comes
+/// second is out, or told "busy" while the first one's reset is still at work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn resets_in_a_circle_do_not_hold_each_other_up() {
     on_both(async |world: World| {
@@ -234,7 +235,8 @@ async fn resets_in_a_circle_do_not_hold_each_other_up() {
         })
         .await;
         let granted = with_status(&answers, 200);
-        assert!(granted >= 1 && granted + with_status(&answers, 401) == 2, "{answers:?}");
+        let refused = with_status(&answers, 401) + with_status(&answers, 503);
+        assert!(granted >= 1 && granted + refused == 2, "{answers:?}");
     })
     .await;
 }
