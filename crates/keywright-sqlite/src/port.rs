@@ -9,6 +9,7 @@ use keywright_store::{
 use crate::change::Change;
 use crate::fault::Fault;
 use crate::store::SqliteStore;
+use crate::watch::Watch;
 use crate::{apply, read, upkeep};
 
 impl RecordStore for SqliteStore {
@@ -19,7 +20,9 @@ impl RecordStore for SqliteStore {
     ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
         let (partition, slots) = (partition.clone(), slots.to_vec());
         Box::pin(async move {
-            self.ask(move |connection| read::load(connection, &partition, &slots)).await.map_err(Fault::into_load_error)
+            self.ask_beside(Watch::check_main, move |connection| read::load(connection, &partition, &slots))
+                .await
+                .map_err(Fault::into_load_error)
         })
     }
 

@@ -54,14 +54,14 @@ pub(crate) fn load(connection: &Connection, partition: &Partition, slots: &[Slot
 }
 
 /// The newest number of each chain: the last entries of the primary key.
+const NEWEST: &str = "SELECT (SELECT MAX(number) FROM keywright_events WHERE partition = ?1 AND chain = 0),
+                             (SELECT MAX(number) FROM keywright_events WHERE partition = ?1 AND chain = 1)";
+
 fn newest(connection: &Connection, partition: &Partition) -> Result<Newest, Fault> {
-    let mut select =
-        connection.prepare_cached("SELECT MAX(number) FROM keywright_events WHERE partition = ?1 AND chain = ?2")?;
-    let mut of = |chain: EventChain| -> Result<EventNumber, Fault> {
-        let newest: Option<i64> = select.query_row(params![partition.key(), chain.number()], |row| row.get(0))?;
-        newest.map_or(Ok(0), unsigned)
-    };
-    Ok(Newest { changes: of(EventChain::Changes)?, denials: of(EventChain::Denials)? })
+    let number = |found: Option<i64>| found.map_or(Ok(0), unsigned);
+    let (changes, denials) =
+        connection.prepare_cached(NEWEST)?.query_row([partition.key()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Newest { changes: number(changes)?, denials: number(denials)? })
 }
 
 /// Whether a partition has any row but a root.
@@ -197,4 +197,38 @@ fn unsigned(number: i64) -> Result<u64, Fault> {
 
 const fn unknown_form() -> Fault {
     Fault::new(FaultKind::UnknownForm)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use keywright_core::AccountId;
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::connect::Settings;
+
+    /// A statement that SQLite prepares anew at each call costs more than it reads.
+    #[test]
+    fn statements_of_a_load_are_prepared_once() {
+        let settings = Settings { busy_timeout: Duration::ZERO, size_limit: None, adopt: false };
+        let connection = crate::connect::memory(&settings).unwrap();
+        let add =
+            "INSERT INTO keywright_events (partition, chain, number, at, json, prev) VALUES (?1, ?2, ?3, 0, '', x'')";
+        let accounts = ["alice", "bob", "carol"].map(|name| Partition::account(&AccountId::new(name).unwrap()));
+        for (newest, account) in (3_i64..).zip(&accounts) {
+            for chain in EventChain::ALL {
+                for number in 1..=newest {
+                    connection.execute(add, params![account.key(), chain.number(), number]).unwrap();
+                }
+            }
+        }
+        for account in accounts.iter().cycle().take(9) {
+            load(&connection, account, &[]).unwrap();
+        }
+        let statement = connection.prepare_cached(NEWEST).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::Run), 9);
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

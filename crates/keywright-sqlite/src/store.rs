@@ -65,7 +65,7 @@ impl SqliteStore {
     }
 
     /// Whether the file, its log and the log's index are still those that were opened: what a health check asks. Always so
-    /// in memory. Every commit and every load asks it too.
+    /// in memory. Every commit asks it too; a load asks for the file alone.
     ///
     /// # Errors
     /// [`FaultKind::FileReplaced`] once one of them was deleted or replaced, from then on for ever; [`FaultKind::Disk`] if
@@ -95,6 +95,15 @@ impl SqliteStore {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        self.ask_beside(Watch::check, question).await
+    }
+
+    /// Asks, and looks with `check` whether the files are still in their place.
+    pub(crate) async fn ask_beside<T: Send + 'static>(
+        &self,
+        check: fn(&Watch) -> Result<(), Fault>,
+        question: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
         let watch = self.watch.clone();
         let question: Question = Box::new(move |connection| {
@@ -102,7 +111,7 @@ impl SqliteStore {
             if !reply.is_canceled() {
                 let answer = read::snapshot(connection, question);
                 // Looked at behind the read: then what was read is the file's, and not that of one that is gone.
-                let in_place = watch.as_deref().map_or(Ok(()), Watch::check);
+                let in_place = watch.as_deref().map_or(Ok(()), check);
                 let _ = reply.send(in_place.and(answer));
             }
         });

@@ -1,8 +1,9 @@
 //! Watches that the file is still the one that was opened.
 //!
 //! A file that is deleted or replaced under a running server stays open, and whatever is written to it goes nowhere: SQLite
-//! does not notice. So each group of commits and each load looks, before it answers, whether the path still leads to the
-//! same file. Another process that writes the file changes nothing of that.
+//! does not notice. So each group of commits looks, before it answers, whether the path still leads to the same file, its
+//! log and the log's index; a load looks at the file alone, since nothing is decided by it that a commit does not decide
+//! again. Another process that writes the file changes nothing of that.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -37,6 +38,7 @@ impl Identity {
 /// The files of one store, as they were when it was opened. Once one of them was gone, the store stays stopped.
 #[derive(Debug)]
 pub(crate) struct Watch {
+    /// The file itself first.
     files: Vec<(PathBuf, Identity)>,
     lost: AtomicBool,
 }
@@ -98,10 +100,22 @@ impl Watch {
     /// # Errors
     /// [`FaultKind::FileReplaced`], from then on for ever; [`FaultKind::Disk`] if the system cannot say.
     pub(crate) fn check(&self) -> Result<(), Fault> {
+        self.look_at(&self.files)
+    }
+
+    /// Whether the file itself is still in its place.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub(crate) fn check_main(&self) -> Result<(), Fault> {
+        self.look_at(self.files.get(..1).unwrap_or_default())
+    }
+
+    fn look_at(&self, files: &[(PathBuf, Identity)]) -> Result<(), Fault> {
         if self.lost.load(Ordering::Acquire) {
             return Err(Fault::new(FaultKind::FileReplaced));
         }
-        for (path, identity) in &self.files {
+        for (path, identity) in files {
             match std::fs::metadata(path) {
                 Ok(metadata) if Identity::of(&metadata) == *identity => {}
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Fault::new(FaultKind::Disk)),

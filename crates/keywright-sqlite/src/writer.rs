@@ -73,12 +73,11 @@ fn serve(connection: &Connection, watch: Option<&Watch>, group: Vec<Job>) {
 
 /// Decides, on a file that is in its place before the first write and after `COMMIT`.
 fn watched(connection: &Connection, watch: Option<&Watch>, changes: &[Change]) -> Vec<Result<u64, CommitError>> {
-    let check = || watch.map_or(Ok(()), Watch::check);
-    if let Err(fault) = check() {
+    if let Err(fault) = watch.map_or(Ok(()), Watch::check_main) {
         return Attempt::NotBegun(fault).into_verdicts(changes.len());
     }
     let verdicts = decide(connection, changes);
-    match check() {
+    match watch.map_or(Ok(()), Watch::check) {
         Ok(()) => verdicts,
         Err(fault) => {
             let unknown = |_| Err(CommitError::Unknown(fault.clone().into()));
