@@ -9,9 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use keywright_core::{ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds};
-use zeroize::Zeroizing;
 
-use crate::loaded::Loaded;
+use crate::loaded::{Loaded, PlainBody};
 use crate::record::{Record, RecordError, encode};
 use crate::root::Root;
 use crate::slot::{Expiring, Lasting, Slot, SlotKinds, SlotName};
@@ -32,16 +31,6 @@ pub static ACCOUNT_ERASED: EventKind =
 /// The account was seeded from a file of the host's.
 pub static ACCOUNT_SEEDED: EventKind =
     EventKind::change("account_seeded", Severity::Info, "the account was seeded from a file");
-
-/// A body in clear, until the batch is sealed.
-#[derive(Clone)]
-struct PlainBody {
-    schema: u16,
-    body: Arc<Zeroizing<Vec<u8>>>,
-    expiry: Option<UnixSeconds>,
-    /// How many slots of its kind a partition may have.
-    most: u16,
-}
 
 /// What steps have left so far. Cloned by [`Draft::judge`] to hold a step's writes back; bodies are shared.
 #[derive(Clone)]
@@ -81,8 +70,6 @@ pub struct Draft<'a> {
     staged: Staged,
     /// How many changes were staged, those held back included.
     versions: u64,
-    /// Bodies of this partition that were opened already.
-    opened: BTreeMap<SlotName, PlainBody>,
     /// A grant is on its way: the batch must be committed even if it changes nothing.
     grants: bool,
     /// Inside a host's own transaction: no guess may be checked here.
@@ -113,7 +100,6 @@ impl<'a> Draft<'a> {
             attempt,
             staged,
             versions: 0,
-            opened: BTreeMap::new(),
             grants: false,
             spending: false,
             held: false,
@@ -596,14 +582,14 @@ impl<'a> Draft<'a> {
             (None, Some(_)) | (Some(_), None) => return Err(StepError::Damaged(Damage::Record(name))),
             (Some(entry), Some(body)) => (entry, body),
         };
-        if let Some(plain) = self.opened.get(&name) {
-            return Ok(Some(plain.clone()));
+        if let Some(plain) = self.loaded.opened.get(name) {
+            return Ok(Some(plain));
         }
         let (label, text) = (self.partition.seal_label(), name.to_text());
         let context = SealContext::new(&label, &text, entry.revision.to_bytes());
         let (schema, body) = self.env.keyring.open(&context, body).map_err(StepError::Open)?;
         let plain = PlainBody { schema, body: Arc::new(body), expiry: entry.expiry, most: u16::MAX };
-        self.opened.insert(name, plain.clone());
+        self.loaded.opened.insert(name, plain.clone());
         Ok(Some(plain))
     }
 }

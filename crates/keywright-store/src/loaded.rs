@@ -1,9 +1,12 @@
 //! What a load found, with the root opened: the snapshot that a draft is made over.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use keywright_core::{Keyring, SealContext};
+use keywright_core::{Keyring, SealContext, UnixSeconds};
+use zeroize::Zeroizing;
 
 use crate::root::{MAX_ROOT_BYTES, RootRecord};
 use crate::slot::{ROOT, SlotKinds, SlotName};
@@ -21,6 +24,38 @@ pub(crate) struct Loaded {
     pub(crate) orphans: bool,
     /// Whether the root is sealed under the newest key.
     pub(crate) is_current: bool,
+    /// The records of this snapshot that a step has read.
+    pub(crate) opened: Opened,
+}
+
+/// A record's body in clear: read from a snapshot, or written and not sealed yet.
+#[derive(Clone)]
+pub(crate) struct PlainBody {
+    pub(crate) schema: u16,
+    pub(crate) body: Arc<Zeroizing<Vec<u8>>>,
+    pub(crate) expiry: Option<UnixSeconds>,
+    /// How many slots of its kind a partition may have.
+    pub(crate) most: u16,
+}
+
+/// Records in clear: a step that is run again on the same snapshot does not open them again. Wiped with the snapshot.
+#[derive(Default)]
+pub(crate) struct Opened(Mutex<BTreeMap<SlotName, PlainBody>>);
+
+impl Opened {
+    pub(crate) fn get(&self, name: SlotName) -> Option<PlainBody> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
+    }
+
+    pub(crate) fn insert(&self, name: SlotName, body: PlainBody) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, body);
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened(..)")
+    }
 }
 
 impl Loaded {
@@ -44,6 +79,7 @@ impl Loaded {
                 records,
                 orphans: rows_without_root,
                 is_current: true,
+                opened: Opened::default(),
             });
         };
         let root = open_root(keyring, partition, stored.revision, &stored.body)?;
@@ -56,7 +92,14 @@ impl Loaded {
             return Err(StepError::Damaged(Damage::Events(chain)));
         }
         let is_current = keyring.is_current(&stored.body);
-        Ok(Self { revision: Some(stored.revision), root, records, orphans: false, is_current })
+        Ok(Self {
+            revision: Some(stored.revision),
+            root,
+            records,
+            orphans: false,
+            is_current,
+            opened: Opened::default(),
+        })
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use keywright_core::{Entropy, EntropyError, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
-use super::{Draft, PlainBody};
+use super::Draft;
+use crate::loaded::PlainBody;
 use crate::root::{Entry, PRUNE_AFTER, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::StepError;
