@@ -12,12 +12,17 @@ use crate::{read, vault};
 /// A chain of a partition's events.
 pub(crate) type Chain = (Partition, EventChain);
 
+/// Where the horizon stands. A value that is no moment counts as none: the next round starts anew from the newest event,
+/// and no sweep goes by it meanwhile.
 pub(crate) fn horizon(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
-    let found: Option<i64> = connection
+    let found = connection
         .prepare_cached("SELECT value FROM keywright_meta WHERE name = 'horizon'")?
-        .query_row([], |row| row.get(0))
+        .query_row([], |row| Ok(row.get_ref(0)?.as_i64().ok().and_then(|value| read::moment(value).ok())))
         .optional()?;
-    found.map(read::moment).transpose()
+    if found == Some(None) {
+        tracing::error!("the stored horizon of the sweeps is no moment; it starts anew");
+    }
+    Ok(found.flatten())
 }
 
 /// Moves the horizon and returns where it stands.
@@ -27,7 +32,7 @@ pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<
         Some(stands) => stands,
         None => newest_event(connection).map_err(ApplyError::Refused)?.unwrap_or(now),
     };
-    let moved = now.min(from.plus(HORIZON_STEP)).max(stands.unwrap_or(UnixSeconds::EPOCH));
+    let moved = now.min(from.plus(HORIZON_STEP));
     if stands != Some(moved) {
         connection
             .prepare_cached(
@@ -39,8 +44,11 @@ pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<
     Ok(moved.get())
 }
 
+/// The newest event that has a moment.
 fn newest_event(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
-    let newest: Option<i64> = connection.query_row("SELECT MAX(at) FROM keywright_events", [], |row| row.get(0))?;
+    let newest: Option<i64> = connection
+        .prepare_cached("SELECT MAX(at) FROM keywright_events WHERE at BETWEEN 0 AND ?1")?
+        .query_row([at_most(UnixSeconds::MAX.get())], |row| row.get(0))?;
     newest.map(read::moment).transpose()
 }
 
