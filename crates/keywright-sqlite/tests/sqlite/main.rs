@@ -13,6 +13,8 @@ mod groups;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod upkeep;
 #[cfg(test)]
 mod watch;
