@@ -7,6 +7,8 @@ mod crash;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod groups;
