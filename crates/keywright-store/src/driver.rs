@@ -470,3 +470,15 @@ pub enum TransactError {
     #[error(transparent)]
     WrongReceipt(#[from] WrongReceipt),
 }
+
+impl TransactError {
+    /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Step(error) => error.is_damage(),
+            Self::Load(LoadError::Corrupt(_)) => true,
+            _ => false,
+        }
+    }
+}

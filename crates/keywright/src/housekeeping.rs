@@ -190,7 +190,7 @@ impl Housekeeping {
         for partition in page {
             match self.driver.reseal(&partition).await {
                 Ok(resealed) => pass.resealed = pass.resealed.saturating_add(u64::from(resealed)),
-                Err(TransactError::Step(error)) if error.is_damage() => pass.unreadable.push(partition),
+                Err(error) if error.is_damage() => pass.unreadable.push(partition),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -212,7 +212,7 @@ impl Housekeeping {
                     Ok(true) => {}
                     Ok(false) => return Ok(Retirement::InUse(partition)),
                     // Whatever does not open may be under an older key: an operator must see to it first.
-                    Err(TransactError::Step(error)) if error.is_damage() => return Ok(Retirement::InUse(partition)),
+                    Err(error) if error.is_damage() => return Ok(Retirement::InUse(partition)),
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -73,7 +73,14 @@ impl Driver {
             };
             let before = cursor.map(|cursor| cursor.before);
             let page = self.parts.store.events(&partition, chain, before, limit);
-            let StoredEvents { root, events } = page.await.map_err(TransactError::Load)?;
+            let StoredEvents { root, events } = match page.await {
+                Ok(page) => page,
+                Err(error) => {
+                    let error = TransactError::Load(error);
+                    self.report(&partition, &error);
+                    return Err(error);
+                }
+            };
             if root != loaded.revision {
                 continue;
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
 use keywright::core::{Client, KeyringFileError, SecretBytes};
+use keywright::sqlite::{SqliteStore, rusqlite};
 use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
@@ -177,6 +178,24 @@ async fn a_record_that_does_not_open_is_reported_and_left() {
     assert_eq!(pass.unreadable, std::slice::from_ref(&bob));
     let left = after.housekeeping().retire_old_keys().await.unwrap();
     assert_eq!(left, Retirement::InUse(bob));
+}
+
+#[tokio::test]
+async fn a_root_of_an_unknown_form_does_not_stop_a_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+    let before = open(&store, &[1]).await.unwrap();
+    for name in ["alice", "bob", "carol"] {
+        before.ensure_account(&account(name)).await.unwrap();
+    }
+    let spoil = "UPDATE keywright_roots SET revision = zeroblob(15) WHERE partition = 'a/bob'";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(spoil, []).unwrap(), 1);
+    let after = open(&store, &[2, 1]).await.unwrap();
+    let pass = after.housekeeping().reseal(None, 100).await.unwrap();
+    let bob = Partition::account(&account("bob"));
+    assert_eq!((pass.resealed, pass.unreadable), (2, vec![bob.clone()]));
+    assert_eq!(after.housekeeping().retire_old_keys().await.unwrap(), Retirement::InUse(bob));
 }
 
 #[tokio::test]
