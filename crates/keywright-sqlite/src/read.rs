@@ -48,10 +48,12 @@ pub(crate) fn load(connection: &Connection, partition: &Partition, slots: &[Slot
     let mut record = |slot: &SlotName| -> Result<Option<Bytes>, Fault> {
         Ok(select.query_row(params![partition.key(), slot.to_text()], |row| bytes(row, 0)).optional()?)
     };
-    let records = slots.iter().map(&mut record).collect::<Result<_, _>>()?;
+    let records = slots.iter().map(&mut record).collect::<Result<Vec<_>, _>>()?;
     let newest = newest(connection, partition)?;
-    let rows_without_root = root.is_none() && has_rows(connection, partition)?;
-    Ok(Snapshot { root, records, newest, rows_without_root })
+    // Nearly always one is in hand already.
+    let in_hand = newest != Newest::default() || records.iter().any(Option::is_some);
+    let has_rows = in_hand || has_rows(connection, partition)?;
+    Ok(Snapshot { root, records, newest, has_rows })
 }
 
 /// The newest number of each chain: the last entries of the primary key.

@@ -154,7 +154,7 @@ pub(crate) fn erase(connection: &Connection, partition: &str) -> Result<(), Appl
     Ok(())
 }
 
-/// Keeps rows under a stage id, replacing those of the same id.
+/// Keeps rows under a stage id, replacing those of the same id; a conflict where there is no root.
 pub(crate) fn stage(
     connection: &Connection,
     partition: &Partition,
@@ -163,6 +163,12 @@ pub(crate) fn stage(
     purge_after: UnixSeconds,
 ) -> Result<(), ApplyError> {
     let rows = sorted(rows)?;
+    let has_root: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM keywright_roots WHERE partition = ?1)")?
+        .query_row([partition.key()], |row| row.get(0))?;
+    if !has_root {
+        return Err(ApplyError::Conflict);
+    }
     connection
         .prepare_cached(
             "INSERT INTO keywright_stages (partition, stage, purge_after) VALUES (?1, ?2, ?3)

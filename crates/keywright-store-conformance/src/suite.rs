@@ -250,7 +250,7 @@ pub const fn all() -> &'static [Case] {
             one_of_edit_and_swap_wins,
             stages_are_upserts,
             unstage_drops_a_stage,
-            stage_without_a_root_is_reported,
+            stages_need_a_root,
             stages_are_swept_by_the_horizon,
             swept_partition_takes_its_vault,
             promote_moves_what_was_checked,

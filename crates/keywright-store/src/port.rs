@@ -72,10 +72,10 @@ pub trait VaultStore: RecordStore {
     fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>>;
 
     /// Keeps rows under a stage id, replacing those of the same id: an upload can be resumed or repeated. Their notes are
-    /// not kept.
+    /// not kept. A partition without a root takes none: they would lie there as rows that lost it.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// [`CommitError`]; [`CommitError::Conflict`] if the partition has no root.
     fn stage<'a>(
         &'a self,
         account: &'a Partition,
@@ -163,8 +163,9 @@ pub struct Snapshot {
     pub records: Vec<Option<Bytes>>,
     /// The newest number of each chain of events.
     pub newest: Newest,
-    /// Whether the partition has any row (record, event, cipher, stage) although it has no root.
-    pub rows_without_root: bool,
+    /// Whether the partition has any row beside its root: a record, an event, a cipher, a stage. Where it has no root, or
+    /// one in which nothing is, that is damage.
+    pub has_rows: bool,
 }
 
 /// The newest number of each chain of events; 0 where a chain has none.

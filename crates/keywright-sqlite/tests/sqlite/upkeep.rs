@@ -133,7 +133,7 @@ fn due_work_is_found_earliest_first_and_partitions_in_the_order_of_their_bytes()
             commit(&store, &account(number), root(None, due_at)).await;
         }
         store.commit(Batch::new(Partition::server(), None, root(None, None)).unwrap()).await.unwrap();
-        store.stage(&Partition::name(&[7; 32]), StageId([1; 16]), Vec::new(), at(1)).await.unwrap();
+        store.commit(Batch::new(Partition::name(&[7; 32]), None, root(None, None)).unwrap()).await.unwrap();
         assert_eq!(store.due(at(9), 9).await.unwrap(), []);
         assert_eq!(store.due(at(30), 9).await.unwrap(), [account(3), account(1), account(10)]);
         assert_eq!(store.due(at(99), 2).await.unwrap(), [account(3), account(1)]);

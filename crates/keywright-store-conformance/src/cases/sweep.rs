@@ -155,7 +155,7 @@ pub async fn partitions_are_swept_whole(store: Handles) -> Result<(), Violation>
     let seen = gone.load(&slots).await?;
     holds!(seen.root.is_none(), Sweep, "a partition that is due was not swept");
     let empty = seen.records.iter().all(Option::is_none) && seen.newest.changes == 0;
-    holds!(empty && !seen.rows_without_root, Sweep, "a partition was swept and left {seen:?}");
+    holds!(empty && !seen.has_rows, Sweep, "a partition was swept and left {seen:?}");
     let events = gone.numbers(EventChain::Changes).await?;
     holds!(events.is_empty(), Sweep, "a partition was swept and left the events {events:?}");
     let seen = stays.load(&slots).await?;
@@ -201,7 +201,7 @@ pub async fn kept_partition_is_not_swept(store: Handles) -> Result<(), Violation
             let whole = seen.root.is_some() && there == 3 && seen.newest.changes == 1;
             holds!(whole, Sweep, "a partition that a commit kept was swept, or in part: {seen:?}");
         } else {
-            let gone = seen.root.is_none() && there == 0 && !seen.rows_without_root;
+            let gone = seen.root.is_none() && there == 0 && !seen.has_rows;
             holds!(gone, Sweep, "a commit met a sweep, was a conflict, and left {seen:?}");
         }
     }

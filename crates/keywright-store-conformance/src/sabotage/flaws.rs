@@ -116,8 +116,8 @@ flaws! {
     ForgetsBothChains: "forget_drops_the_old_end_alone", Forget, "denials crowd out changes";
     /// Rows without a root are never reported.
     NeverSeesOrphans: "rows_without_root_are_reported", LostRoot, "who drops a root gets a fresh account";
-    /// Only records count as rows without a root.
-    OverlooksStages: "stage_without_a_root_is_reported", LostRoot, "an upload outlives its account";
+    /// Only records count as further rows.
+    OverlooksStages: "stages_need_a_root", LostRoot, "an upload outlives its account";
 
     // Erase.
     /// An erase spares records that expire.
@@ -156,6 +156,8 @@ flaws! {
     SwapsUnguarded: "one_of_edit_and_swap_wins", OneWinner, "a swap overwrites an edit unseen";
     /// Each part of a stage replaces those before it.
     StagesReplace: "stages_are_upserts", Stages, "an upload in parts loses all but the last";
+    /// A stage is kept whether or not there is a root.
+    StagesAnywhere: "stages_need_a_root", Stages, "an upload that comes late locks the account that it was for";
     /// A stage that is to be dropped stays.
     UnstagesNothing: "unstage_drops_a_stage", Stages, "stages grow without bound";
     /// A stage's first part decides when it goes.

@@ -126,7 +126,7 @@ const CASES: [Case; 9] = [
     ),
     (
         "no root",
-        |_, _, _, s| Snapshot { root: None, rows_without_root: true, ..s },
+        |_, _, _, s| Snapshot { root: None, has_rows: true, ..s },
         |error| matches!(error, StepError::Damaged(Damage::Orphans)),
     ),
     (
