@@ -47,7 +47,8 @@ impl VaultError {
     pub const fn is_damage(&self) -> bool {
         match self {
             Self::Damaged | Self::Open(_) => true,
-            Self::Transact(TransactError::Step(error)) => error.is_damage(),
+            Self::Load(LoadError::Corrupt(_)) => true,
+            Self::Transact(error) => error.is_damage(),
             _ => false,
         }
     }

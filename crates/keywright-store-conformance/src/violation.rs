@@ -63,8 +63,8 @@ pub enum Promise {
     /// A load reports the highest number of each chain.
     #[error("a load reports the highest number of each chain")]
     Newest,
-    /// A load reports rows that lie in a partition without a root.
-    #[error("a load reports rows that lie in a partition without a root")]
+    /// A load reports whether a partition has rows beside its root, or without one.
+    #[error("a load reports whether a partition has rows beside its root, or without one")]
     LostRoot,
     /// An erase leaves nothing but what its own batch puts, and the events.
     #[error("an erase leaves nothing but what its own batch puts, and the events")]
@@ -78,14 +78,14 @@ pub enum Promise {
     /// A swap leaves the notes beside the ciphers.
     #[error("a swap leaves the notes beside the ciphers")]
     Notes,
-    /// A stage keeps its rows, by id, until it is promoted, dropped, erased or swept.
-    #[error("a stage keeps its rows, by id, until it is promoted, dropped, erased or swept")]
+    /// A stage beside a root keeps its rows, by id, until it is promoted, dropped, erased or swept.
+    #[error("a stage beside a root keeps its rows, by id, until it is promoted, dropped, erased or swept")]
     Stages,
     /// A promotion moves exactly the rows that were checked.
     #[error("a promotion moves exactly the rows that were checked")]
     Checked,
-    /// The horizon moves forward only, by at most a day a round.
-    #[error("the horizon moves forward only, by at most a day a round")]
+    /// The horizon follows the clock, forward by at most a day a round, back at once.
+    #[error("the horizon follows the clock, forward by at most a day a round, back at once")]
     Horizon,
     /// A sweep drops what lies before the horizon as it deletes it, nothing else, and no more than its limit.
     #[error("a sweep drops what lies before the horizon as it deletes it, nothing else, and no more than its limit")]

@@ -143,6 +143,18 @@ impl Batch {
         if slots.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(BatchError::TwoWrites);
         }
+        for chain in EventChain::ALL {
+            let of_chain = write.events.iter().filter(|event| event.chain == chain);
+            let mut numbers: Vec<EventNumber> = of_chain.map(|event| event.number).collect();
+            numbers.sort_unstable();
+            if numbers.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+                return Err(BatchError::TwoEvents);
+            }
+            let has_gap = numbers.windows(2).any(|pair| matches!(pair, [a, b] if a.checked_add(1) != Some(*b)));
+            if has_gap || numbers.first() == Some(&0) {
+                return Err(BatchError::EventGap);
+            }
+        }
         if write.erase && matches!(write.vault, Some(VaultWrite::Swap { .. } | VaultWrite::Promote { .. })) {
             return Err(BatchError::EraseWithCover);
         }
@@ -190,6 +202,12 @@ pub enum BatchError {
     /// The new revision is the one that it replaces, or zero.
     #[error("a batch does not move the root's revision")]
     Revision,
+    /// Two events of one chain have the same number.
+    #[error("a batch numbers two events of one chain alike")]
+    TwoEvents,
+    /// The events of one chain are not numbered one after the other, or one is numbered zero.
+    #[error("a batch leaves a gap between the events of one chain")]
+    EventGap,
     /// A swap or a promotion of what the same batch erases.
     #[error("a batch erases the vault that it would swap")]
     EraseWithCover,
@@ -215,6 +233,31 @@ mod tests {
         assert_eq!(new(Write { revision: Revision::ZERO, ..root() }), Err(BatchError::Revision));
         let same = Batch::new(partition.clone(), Some(revision), root()).map(|_| ());
         assert_eq!(same, Err(BatchError::Revision));
+        let events = |numbers: &[u64]| {
+            let event = |&number: &u64| StoredEvent {
+                chain: EventChain::Changes,
+                number,
+                at: UnixSeconds::EPOCH,
+                json: Bytes::new(),
+                prev: [0; 32],
+            };
+            let mut events: Vec<StoredEvent> = numbers.iter().map(event).collect();
+            // The other chain has numbers of its own.
+            events.push(StoredEvent { chain: EventChain::Denials, ..event(&7) });
+            new(Write { events, ..root() })
+        };
+        for (numbers, right) in [
+            (&[][..], Ok(())),
+            (&[7], Ok(())),
+            (&[u64::MAX - 1, u64::MAX], Ok(())),
+            (&[3, 2, 4], Ok(())),
+            (&[2, 2], Err(BatchError::TwoEvents)),
+            (&[4, 2, 3, 2], Err(BatchError::TwoEvents)),
+            (&[1, 3], Err(BatchError::EventGap)),
+            (&[0, 1], Err(BatchError::EventGap)),
+        ] {
+            assert_eq!(events(numbers), right, "{numbers:?}");
+        }
         let vault = Some(VaultWrite::Swap { rows: Vec::new() });
         assert_eq!(new(Write { erase: true, vault, ..root() }), Err(BatchError::EraseWithCover));
     }

@@ -20,7 +20,7 @@ pub(crate) struct Loaded {
     pub(crate) revision: Option<Revision>,
     pub(crate) root: RootRecord,
     pub(crate) records: BTreeMap<SlotName, Option<Bytes>>,
-    /// Whether rows lie there although there is no root.
+    /// Whether rows lie there although there is no root, or a blank one.
     pub(crate) orphans: bool,
     /// Whether the root is sealed under the newest key.
     pub(crate) is_current: bool,
@@ -67,7 +67,7 @@ impl Loaded {
         slots: &[SlotName],
         snapshot: Snapshot,
     ) -> Result<Self, StepError> {
-        let Snapshot { root: stored, records, newest, rows_without_root } = snapshot;
+        let Snapshot { root: stored, records, newest, has_rows } = snapshot;
         if records.len() != slots.len() {
             return Err(StepError::Damaged(Damage::Answer));
         }
@@ -77,7 +77,7 @@ impl Loaded {
                 revision: None,
                 root: RootRecord::blank(),
                 records,
-                orphans: rows_without_root,
+                orphans: has_rows,
                 is_current: true,
                 opened: Opened::default(),
             });
@@ -92,14 +92,8 @@ impl Loaded {
             return Err(StepError::Damaged(Damage::Events(chain)));
         }
         let is_current = keyring.is_current(&stored.body);
-        Ok(Self {
-            revision: Some(stored.revision),
-            root,
-            records,
-            orphans: false,
-            is_current,
-            opened: Opened::default(),
-        })
+        let orphans = has_rows && root.state.is_none();
+        Ok(Self { revision: Some(stored.revision), root, records, orphans, is_current, opened: Opened::default() })
     }
 }
 

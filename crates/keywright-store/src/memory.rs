@@ -274,13 +274,9 @@ impl RecordStore for MemoryStore {
         let tables = self.tables();
         let body = |slot: &SlotName| tables.records.get(&(partition.clone(), *slot)).map(|row| row.body.clone());
         let root = tables.roots.get(partition).map(|root| root.stored.clone());
-        let rows_without_root = root.is_none() && tables.has_rows(partition);
-        let snapshot = Snapshot {
-            records: slots.iter().map(body).collect(),
-            newest: tables.newest(partition),
-            rows_without_root,
-            root,
-        };
+        let has_rows = tables.has_rows(partition);
+        let snapshot =
+            Snapshot { records: slots.iter().map(body).collect(), newest: tables.newest(partition), has_rows, root };
         Box::pin(ready(Ok(snapshot)))
     }
 
@@ -332,14 +328,18 @@ impl VaultStore for MemoryStore {
         rows: Rows,
         purge_after: UnixSeconds,
     ) -> BoxFuture<'a, Result<(), CommitError>> {
-        let result = distinct(&rows).map(|rows| {
+        let result = distinct(&rows).and_then(|rows| {
             let mut tables = self.tables();
+            if !tables.roots.contains_key(account) {
+                return Err(CommitError::Conflict);
+            }
             let kept = tables
                 .stages
                 .entry((account.clone(), stage))
                 .or_insert_with(|| Stage { rows: BTreeMap::new(), purge_after });
             kept.rows.extend(rows);
             kept.purge_after = purge_after;
+            Ok(())
         });
         Box::pin(ready(result))
     }
@@ -370,7 +370,7 @@ impl Upkeep for MemoryStore {
         let mut tables = self.tables();
         let newest = tables.events.values().flat_map(BTreeMap::values).map(|event| event.at).max();
         let stands = tables.horizon.or(newest).unwrap_or(now);
-        let moved = now.min(stands.plus(HORIZON_STEP)).max(tables.horizon.unwrap_or(UnixSeconds::EPOCH));
+        let moved = now.min(stands.plus(HORIZON_STEP));
         tables.horizon = Some(moved);
         Box::pin(ready(Ok(moved)))
     }

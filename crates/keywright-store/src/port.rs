@@ -72,10 +72,10 @@ pub trait VaultStore: RecordStore {
     fn read<'a>(&'a self, account: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>>;
 
     /// Keeps rows under a stage id, replacing those of the same id: an upload can be resumed or repeated. Their notes are
-    /// not kept.
+    /// not kept. A partition without a root takes none: they would lie there as rows that lost it.
     ///
     /// # Errors
-    /// [`CommitError`].
+    /// [`CommitError`]; [`CommitError::Conflict`] if the partition has no root.
     fn stage<'a>(
         &'a self,
         account: &'a Partition,
@@ -107,8 +107,8 @@ pub const HORIZON_STEP: u64 = 86_400;
 
 /// Housekeeping, never on a request's path.
 ///
-/// What is swept is decided by the store's own **horizon**, not by a clock: it only moves forward, by at most
-/// [`HORIZON_STEP`] a round.
+/// What is swept is decided by the store's own **horizon**, not by a clock: it follows the clock by at most
+/// [`HORIZON_STEP`] a round, and comes back with it at once. A clock that once ran ahead leaves nothing behind.
 pub trait Upkeep: fmt::Debug + Send + Sync {
     /// The horizon; `None` if it was never moved.
     ///
@@ -116,8 +116,9 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// [`LoadError`].
     fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>>;
 
-    /// Moves the horizon to the smaller of `now` and a day beyond where it stands, never back, and returns it. Where it was
-    /// never moved, it starts from the newest event of the store, or from `now` where there is none.
+    /// Moves the horizon to the smaller of `now` and a day beyond where it stands, and returns it: a horizon that lies beyond
+    /// `now` comes back to it. Where it was never moved, it starts at the smaller of `now` and a day beyond the newest event
+    /// of the store, or at `now` where there is none. A stored horizon that is no moment counts as one never moved.
     ///
     /// # Errors
     /// [`CommitError`].
@@ -162,8 +163,9 @@ pub struct Snapshot {
     pub records: Vec<Option<Bytes>>,
     /// The newest number of each chain of events.
     pub newest: Newest,
-    /// Whether the partition has any row (record, event, cipher, stage) although it has no root.
-    pub rows_without_root: bool,
+    /// Whether the partition has any row beside its root: a record, an event, a cipher, a stage. Where it has no root, or
+    /// one in which nothing is, that is damage.
+    pub has_rows: bool,
 }
 
 /// The newest number of each chain of events; 0 where a chain has none.

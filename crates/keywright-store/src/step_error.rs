@@ -84,9 +84,12 @@ pub enum Damage {
     /// The root opens but cannot have been written by this version.
     #[error("the root record has an impossible form")]
     Root,
-    /// Rows lie in a partition that has no root.
+    /// Rows lie in a partition that has no root, or a blank one.
     #[error("the partition has rows but no root record")]
     Orphans,
+    /// A row of the partition has a form in which no row is ever written.
+    #[error("a row of the partition has an unknown form")]
+    Form,
     /// A chain of events is not the one that the root vouches for.
     #[error("the chain of {0:?} and the root disagree: events were lost, altered or added, or the root was put back")]
     Events(EventChain),

@@ -162,6 +162,28 @@ async fn what_does_not_open_is_dropped_only_where_that_is_said() {
     other.check().await;
 }
 
+/// A row in a form in which no store writes one is damage like any other: told, denied, and dropped by an operator.
+#[tokio::test]
+async fn a_row_of_an_unknown_form_is_told_and_dropped() {
+    for columns in ["text_mark = x'00'", "note_mark = 'sixteen letters!'", "nonce = 7", "text = 'text'", "id = x'0102'"]
+    {
+        let forger = Forger::new();
+        let site = forger.site();
+        let vaults = site.register(4).await;
+        forger.spoil(&forger.rows(&site.account)[2], columns);
+        let read = vaults.read(&site.account, Which::All).await;
+        assert!(matches!(read, Err(VaultError::Damaged | VaultError::Open(_))), "{columns}: {read:?}");
+        assert_eq!(site.times(&VAULT_DAMAGED).await, 1, "{columns}");
+        assert_eq!(site.damage.count(), 1, "{columns}");
+        let Acceptance::Unreadable(unreadable) = accept(&site, Unreadable::Report).await else { panic!("{columns}") };
+        let [dropped] = unreadable[..] else { panic!("{columns}: {unreadable:?}") };
+        assert_eq!(dropped == id(2), !columns.starts_with("id"), "{columns}");
+        let accepted = Acceptance::Accepted { ciphers: 3, counted: 4, dropped: unreadable };
+        assert_eq!(accept(&site, Unreadable::Drop).await, accepted, "{columns}");
+        works(&site, 3).await;
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_accepted_where_nothing_is_wrong() {
     for site in Site::both() {

@@ -114,6 +114,12 @@ impl Forger {
         self.file().execute(put, params![partition, id, text_mark, note_mark, nonce, note, text]).unwrap();
     }
 
+    /// Writes into the columns of a cipher what no store writes there.
+    pub(crate) fn spoil(&self, row: &FileRow, columns: &str) {
+        let spoil = format!("UPDATE keywright_ciphers SET {columns} WHERE partition = ?1 AND id = ?2");
+        assert_eq!(self.file().execute(&spoil, params![row.partition, row.id]).unwrap(), 1);
+    }
+
     pub(crate) fn drop_row(&self, row: &FileRow) {
         let drop = "DELETE FROM keywright_ciphers WHERE partition = ?1 AND id = ?2";
         assert_eq!(self.file().execute(drop, params![row.partition, row.id]).unwrap(), 1);

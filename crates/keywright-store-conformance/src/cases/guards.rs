@@ -137,7 +137,7 @@ pub async fn partitions_are_independent(store: Handles) -> Result<(), Violation>
     let mut made = Vec::new();
     for (number, site) in (0_u8..).zip(&sites) {
         let before = site.load(&[slot(1)]).await?;
-        let empty = before.root.is_none() && before.records == [None] && !before.rows_without_root;
+        let empty = before.root.is_none() && before.records == [None] && !before.has_rows;
         holds!(empty, Partitions, "{:?} is not empty before its first write", site.account);
         let event = crate::site::event(u64::from(number).saturating_add(1));
         let write = Write { put: vec![put(slot(1), vec![number])], events: vec![event], ..next()? };

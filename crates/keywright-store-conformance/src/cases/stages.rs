@@ -1,6 +1,6 @@
 //! Stages: filled in parts, promoted as they were checked, dropped, swept.
 
-use keywright_store::{CipherId, Mark, Row, Snapshot, VaultWrite, Write};
+use keywright_store::{CipherId, CommitError, Mark, Row, VaultWrite, Write};
 
 use crate::site::{LONG_AGO, Site, checked, edit, leads, meet, next, pause, row, stage_id, vault};
 use crate::violation::holds;
@@ -67,28 +67,42 @@ pub async fn unstage_drops_a_stage(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A stage in a partition without a root is a row without a root: a load reports it, and the stage is listed with the
-/// partitions.
+/// A partition without a root takes no stage, whether it never had one, or was swept: that would be a row without a root.
+/// Beside a root a stage is a row like any other, and a load reports it.
 ///
 /// # Errors
 /// What was broken.
-pub async fn stage_without_a_root_is_reported(store: Handles) -> Result<(), Violation> {
+pub async fn stages_need_a_root(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
-    holds!(!site.load(&[]).await?.rows_without_root, LostRoot, "an empty partition has rows without a root");
+    let refuse = async |what: &str| -> Result<(), Violation> {
+        for handle in [0, 1] {
+            let staged =
+                store.needs_vault(handle)?.stage(&site.account, stage_id(1), vec![row(1, 1, "a")], LONG_AGO).await;
+            let refused = matches!(staged, Err(CommitError::Conflict));
+            holds!(refused, Stages, "a stage in a partition {what} met {staged:?}");
+        }
+        let seen = site.load(&[]).await?;
+        holds!(!seen.has_rows && seen.root.is_none(), Stages, "a refused stage left rows in a partition {what}");
+        let listed = store.upkeep(0).partitions(None, 10).await?;
+        holds!(!listed.contains(&site.account), Listing, "a partition {what} is listed for a refused stage");
+        Ok(())
+    };
+    refuse("without a root").await?;
+    let root = site.land(None, next()?).await?;
+    let report = async |what: &str, right: bool| -> Result<(), Violation> {
+        let seen = site.load(&[]).await?.has_rows;
+        holds!(seen == right, LostRoot, "beside a root and {what}, a load says of further rows: {seen}");
+        Ok(())
+    };
+    report("nothing else", false).await?;
     site.stage(1, vec![row(1, 1, "a")], LONG_AGO).await?;
-    let seen = site.load(&[]).await?;
-    holds!(seen.root.is_none() && seen.rows_without_root, LostRoot, "a stage without a root is loaded as {seen:?}");
-    let listed = store.upkeep(0).partitions(None, 10).await?;
-    holds!(listed.contains(&site.account), Listing, "a partition with a stage alone is not listed");
+    report("a stage", true).await?;
     store.needs_vault(1)?.unstage(&site.account, stage_id(1)).await.map_err(Violation::Commit)?;
-    let seen = site.load(&[]).await?;
-    holds!(!seen.rows_without_root, LostRoot, "a partition whose one stage was dropped is loaded as {seen:?}");
-    // Under a root they are in order.
-    site.stage(1, vec![row(1, 1, "a")], LONG_AGO).await?;
-    site.land(None, next()?).await?;
-    let Snapshot { rows_without_root, .. } = site.load(&[]).await?;
-    holds!(!rows_without_root, LostRoot, "a partition with a root is said to have none");
-    Ok(())
+    report("a stage that was dropped", false).await?;
+    site.land(Some(root), Write { purge_after: Some(LONG_AGO.minus(1)), ..next()? }).await?;
+    site.move_horizon(LONG_AGO).await?;
+    site.sweep(100).await?;
+    refuse("that was swept").await
 }
 
 /// A stage goes with its rows once its moment lies before the horizon; each part that is staged
@@ -148,7 +162,7 @@ pub async fn swept_partition_takes_its_vault(store: Handles) -> Result<(), Viola
     site.sweep(100).await?;
     let seen = site.load(&[]).await?;
     holds!(seen.root.is_none(), Sweep, "a partition that is due was not swept");
-    holds!(!seen.rows_without_root, Sweep, "a partition was swept and left rows behind");
+    holds!(!seen.has_rows, Sweep, "a partition was swept and left rows behind");
     let left = (site.rows().await?.len(), site.staged(1).await?.len());
     holds!(left == (0, 0), Sweep, "a partition was swept and left {left:?} ciphers and staged rows");
     Ok(())

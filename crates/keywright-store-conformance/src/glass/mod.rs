@@ -34,6 +34,7 @@ use keywright_store::{
     Rows as VaultWriteRows, SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 
+pub(crate) use rows::distinct;
 pub use rows::{RecordRow, RootRow, Rows, StageRows};
 
 use crate::{Fixture, Handles, LostRootHook};

@@ -123,7 +123,10 @@ impl Rows {
         let events = write.events.into_iter();
         self.events.extend(events.map(|event| ((partition.clone(), event.chain, event.number), event)));
         let stored = Stored { revision: write.revision, body: write.root };
-        let root = RootRow { stored, purge_after: write.purge_after, due_at: write.due_at };
+        // A writer whose clock is behind must not have its partition swept while a late commit may still arrive.
+        let earliest = self.horizon.map(|horizon| horizon.plus(HORIZON_STEP));
+        let purge_after = write.purge_after.map(|moment| earliest.map_or(moment, |earliest| moment.max(earliest)));
+        let root = RootRow { stored, purge_after, due_at: write.due_at };
         self.roots.insert(partition.clone(), root);
     }
 
@@ -163,8 +166,8 @@ impl Rows {
     pub(crate) fn load(&self, partition: &Partition, slots: &[SlotName]) -> Snapshot {
         let root = self.roots.get(partition).map(|root| root.stored.clone());
         let body = |slot: &SlotName| self.records.get(&(partition.clone(), *slot)).map(|row| row.body.clone());
-        let rows_without_root = root.is_none() && self.partitions().contains(partition);
-        Snapshot { records: slots.iter().map(body).collect(), newest: self.newest(partition), rows_without_root, root }
+        let has_rows = self.others().any(|owner| owner == partition);
+        Snapshot { records: slots.iter().map(body).collect(), newest: self.newest(partition), has_rows, root }
     }
 
     fn of_chain<'a>(
@@ -216,6 +219,9 @@ impl Rows {
         purge_after: UnixSeconds,
     ) -> Result<(), CommitError> {
         let rows = distinct(&rows)?;
+        if !self.roots.contains_key(account) {
+            return Err(CommitError::Conflict);
+        }
         let empty = || StageRows { rows: BTreeMap::new(), purge_after };
         let kept = self.stages.entry((account.clone(), stage)).or_insert_with(empty);
         kept.rows.extend(rows);
@@ -235,7 +241,7 @@ impl Rows {
 
     pub(crate) fn move_horizon(&mut self, now: UnixSeconds) -> UnixSeconds {
         let stands = self.horizon.or_else(|| self.newest_moment()).unwrap_or(now);
-        let moved = now.min(stands.plus(HORIZON_STEP)).max(self.horizon.unwrap_or(UnixSeconds::EPOCH));
+        let moved = now.min(stands.plus(HORIZON_STEP));
         self.horizon = Some(moved);
         moved
     }
@@ -306,12 +312,16 @@ impl Rows {
 
     /// Every partition that has a row.
     pub(crate) fn partitions(&self) -> BTreeSet<&Partition> {
-        let roots = self.roots.keys();
+        self.roots.keys().chain(self.others()).collect()
+    }
+
+    /// The partitions of all rows that are no roots.
+    fn others(&self) -> impl Iterator<Item = &Partition> {
         let records = self.records.keys().map(|(partition, _)| partition);
         let ciphers = self.ciphers.keys().map(|(partition, _)| partition);
         let stages = self.stages.keys().map(|(partition, _)| partition);
         let events = self.events.keys().map(|(partition, _, _)| partition);
-        roots.chain(records).chain(ciphers).chain(stages).chain(events).collect()
+        records.chain(ciphers).chain(stages).chain(events)
     }
 
     pub(crate) fn page_partitions(&self, after: Option<&Partition>, limit: u32) -> Vec<Partition> {

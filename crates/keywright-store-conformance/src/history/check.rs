@@ -232,7 +232,7 @@ mod tests {
             root: (root > 0).then(|| Stored { revision: revision(root), body: "root".into() }),
             records: vec![(body > 0).then(|| vec![body].into())],
             newest: Newest::default(),
-            rows_without_root: false,
+            has_rows: body > 0,
         };
         Act::Load { slots: Arc::new([slot(1)]), seen }
     }

@@ -116,8 +116,8 @@ flaws! {
     ForgetsBothChains: "forget_drops_the_old_end_alone", Forget, "denials crowd out changes";
     /// Rows without a root are never reported.
     NeverSeesOrphans: "rows_without_root_are_reported", LostRoot, "who drops a root gets a fresh account";
-    /// Only records count as rows without a root.
-    OverlooksStages: "stage_without_a_root_is_reported", LostRoot, "an upload outlives its account";
+    /// Only records count as further rows.
+    OverlooksStages: "stages_need_a_root", LostRoot, "an upload outlives its account";
 
     // Erase.
     /// An erase spares records that expire.
@@ -156,6 +156,8 @@ flaws! {
     SwapsUnguarded: "one_of_edit_and_swap_wins", OneWinner, "a swap overwrites an edit unseen";
     /// Each part of a stage replaces those before it.
     StagesReplace: "stages_are_upserts", Stages, "an upload in parts loses all but the last";
+    /// A stage is kept whether or not there is a root.
+    StagesAnywhere: "stages_need_a_root", Stages, "an upload that comes late locks the account that it was for";
     /// A stage that is to be dropped stays.
     UnstagesNothing: "unstage_drops_a_stage", Stages, "stages grow without bound";
     /// A stage's first part decides when it goes.
@@ -170,8 +172,8 @@ flaws! {
     // Upkeep.
     /// The horizon is the clock.
     HorizonJumps: "horizon_moves_a_day_a_round", Horizon, "a clock ahead by ten years sweeps everything";
-    /// The horizon follows a clock that goes back.
-    HorizonGoesBack: "horizon_never_goes_back", Horizon, "what a root has dropped by the horizon is believed again";
+    /// The horizon stays where a clock that ran ahead has moved it.
+    HorizonStaysAhead: "horizon_comes_back_with_the_clock", Horizon, "a clock that once ran ahead sweeps what is alive for days";
     /// The first horizon is the clock, whatever events there are.
     HorizonStartsNow: "horizon_starts_at_the_newest_event", Horizon, "the first round of a clock ahead deletes the log";
     /// A sweep goes by the database's clock.
@@ -188,6 +190,10 @@ flaws! {
     SweepsRootsAlone: "partitions_are_swept_whole", Sweep, "rows lie in a partition without a root for ever";
     /// A commit that keeps its partition does not take the expiry back.
     KeepsThePartitionsExpiry: "kept_partition_is_not_swept", Sweep, "an account that was verified is swept";
+    /// A partition's expiry is taken as it is given, wherever the horizon stands.
+    TakesAnyExpiry: "late_partition_is_kept_a_day", Sweep, "a fence is swept while what it fences may still arrive";
+    /// The same where the partition is made; where it is written again the horizon counts.
+    CreatesWithAnyExpiry: "late_partition_is_kept_a_day", Sweep, "a fence is swept while what it fences may still arrive";
     /// Events are forgotten by their age alone.
     ForgetsOutOfTheMiddle: "old_events_are_forgotten", Forget, "the log no longer verifies";
     /// Events are forgotten from the new end.

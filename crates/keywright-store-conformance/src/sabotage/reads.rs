@@ -1,5 +1,7 @@
 //! Loads, pages, reads of the vault, stages; the port of records and of vaults.
 
+use std::collections::BTreeMap;
+
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore,
@@ -8,6 +10,7 @@ use keywright_store::{
 
 use super::twists::{flipped, folded, up_to_nul};
 use super::{Flaw, SabotagedStore, lock};
+use crate::glass::{StageRows, distinct};
 use crate::site::pause;
 
 /// What a flawed store takes for the present: the year 2001.
@@ -60,10 +63,10 @@ impl SabotagedStore {
                 seen.newest.changes = count(EventChain::Changes);
                 seen.newest.denials = count(EventChain::Denials);
             }
-            Flaw::NeverSeesOrphans => seen.rows_without_root = false,
+            Flaw::NeverSeesOrphans => seen.has_rows = false,
             Flaw::OverlooksStages => {
                 let rows = self.rows();
-                seen.rows_without_root = seen.root.is_none() && rows.records.keys().any(|(owner, _)| *owner == place);
+                seen.has_rows = rows.records.keys().any(|(owner, _)| *owner == place);
             }
             _ => {}
         }
@@ -127,6 +130,13 @@ impl SabotagedStore {
             Flaw::TextsEndAtNul => {
                 rows.iter_mut().for_each(|row| row.text = up_to_nul(&row.text));
                 purge_after
+            }
+            Flaw::StagesAnywhere => {
+                let empty = || StageRows { rows: BTreeMap::new(), purge_after };
+                let kept = tables.stages.entry(key).or_insert_with(empty);
+                kept.rows.extend(distinct(&rows)?);
+                kept.purge_after = purge_after;
+                return Ok(());
             }
             _ => purge_after,
         };

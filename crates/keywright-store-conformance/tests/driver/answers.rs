@@ -126,7 +126,7 @@ const CASES: [Case; 9] = [
     ),
     (
         "no root",
-        |_, _, _, s| Snapshot { root: None, rows_without_root: true, ..s },
+        |_, _, _, s| Snapshot { root: None, has_rows: true, ..s },
         |error| matches!(error, StepError::Damaged(Damage::Orphans)),
     ),
     (
@@ -219,6 +219,49 @@ async fn stale_answers_grant_nothing() {
     let error = step_error(redeem(&spoilt(&bench, u32::MAX, records_alone), &bench.account).await);
     assert!(matches!(error, StepError::Open(_)), "{error:?}");
     assert_eq!(bench.glass.rows(), rows);
+}
+
+/// A store that finds rows in which it can read nothing.
+#[derive(Debug)]
+struct Unreadable;
+
+fn corrupt<T: Send + 'static>() -> BoxFuture<'static, Result<T, LoadError>> {
+    Box::pin(std::future::ready(Err(LoadError::Corrupt("a revision of 15 bytes".into()))))
+}
+
+impl RecordStore for Unreadable {
+    fn load<'a>(&'a self, _: &'a Partition, _: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        corrupt()
+    }
+
+    fn commit(&self, _: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(std::future::ready(Err(CommitError::Conflict)))
+    }
+
+    fn events<'a>(
+        &'a self,
+        _: &'a Partition,
+        _: EventChain,
+        _: Option<EventNumber>,
+        _: u32,
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        corrupt()
+    }
+}
+
+#[tokio::test]
+async fn an_operator_hears_of_rows_of_an_unknown_form() {
+    let bench = filled(6).await;
+    let driver = bench.server_on(Arc::new(Unreadable));
+    let denied = |result: Result<(), TransactError>| {
+        assert!(matches!(&result, Err(error @ TransactError::Load(LoadError::Corrupt(_))) if error.is_damage()));
+    };
+    denied(act(&driver, &bench.account).await);
+    denied(driver.observe(&bench.account, &[], |_| Ok(())).await);
+    denied(driver.recent_events(&bench.id, 10).await.map(drop));
+    let heard = bench.heard.damage.lock().unwrap().clone();
+    let right = (bench.account.clone(), StepError::Damaged(Damage::Form));
+    assert_eq!(heard, vec![right; 3]);
 }
 
 /// Damage that is another each time is not looked at for ever.

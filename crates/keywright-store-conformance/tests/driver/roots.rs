@@ -3,7 +3,9 @@
 
 use keywright_core::{Keyring, SealContext, SystemEntropy};
 use keywright_store::slot::MAX_SLOTS;
-use keywright_store::{Damage, Driver, MAX_ROOT_BYTES, Partition, Revision, StepError};
+use keywright_store::{Damage, Driver, MAX_ROOT_BYTES, Partition, Revision, StageId, StepError};
+use keywright_store_conformance::Fault;
+use keywright_store_conformance::glass::{RecordRow, Rows, StageRows};
 use proptest::prelude::*;
 
 use crate::mirror::{Chain, Entry, Mirror};
@@ -231,6 +233,40 @@ async fn orphans_deny_in_every_kind_of_partition() {
         let error = step_error(bench.driver.transact(&partition, COUNTERS, count).await);
         assert_eq!(error, StepError::Damaged(Damage::Orphans), "{partition:?}");
     }
+}
+
+/// A blank root says that nothing is there: whatever lies beside it was put there by somebody else, or came too late.
+#[tokio::test]
+async fn orphans_beside_a_blank_root_deny_too() {
+    let bench = Bench::bare(18);
+    bench.store.next_commit(Fault::LostBefore);
+    bench.store.next_commit(Fault::None); // the fence
+    bench.store.next_commit(Fault::Rejected);
+    assert!(bench.driver.ensure_account(&bench.id).await.is_err());
+    let blank = bench.glass.rows();
+    let stray = |rows: &mut Rows| {
+        let stage = StageRows { rows: std::collections::BTreeMap::new(), purge_after: crate::START };
+        rows.stages.insert((bench.account.clone(), StageId([1; 16])), stage);
+    };
+    let record = |rows: &mut Rows| {
+        let row = RecordRow { body: bytes::Bytes::from_static(b"x"), purge_after: None };
+        rows.records.insert((bench.account.clone(), COUNTERS[0]), row);
+    };
+    for (at, spoil) in [&stray as &dyn Fn(&mut Rows), &record].into_iter().enumerate() {
+        bench.glass.edit(|rows| {
+            *rows = blank.clone();
+            spoil(rows);
+        });
+        let spoilt = bench.glass.rows();
+        let error = step_error(bench.driver.ensure_account(&bench.id).await);
+        assert_eq!(error, StepError::Damaged(Damage::Orphans));
+        let error = step_error(bench.driver.recent_events(&bench.id, 10).await);
+        assert_eq!(error, StepError::Damaged(Damage::Orphans));
+        assert_eq!(bench.glass.rows(), spoilt, "nothing is repaired");
+        assert_eq!(bench.heard.damages(), 2 * (at + 1));
+    }
+    bench.glass.edit(|rows| *rows = blank);
+    bench.driver.ensure_account(&bench.id).await.unwrap();
 }
 
 proptest! {

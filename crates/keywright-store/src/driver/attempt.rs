@@ -9,7 +9,7 @@ use crate::locks::PartitionGuard;
 use crate::release::Receipt;
 use crate::settle::{Settlement, settle};
 use crate::slot::SlotName;
-use crate::step_error::StepError;
+use crate::step_error::{Damage, StepError};
 use crate::{Batch, BoxError, CommitError, Partition, Revision, Standing};
 
 /// How many rounds of further slots a step may ask for beyond those named.
@@ -290,7 +290,13 @@ impl Driver {
     ) -> Result<Settled, TransactError> {
         let base = loaded.unwrap_or(Revision::ZERO);
         for _ in 0..MAX_SETTLES {
-            let Ok(snapshot) = self.parts.store.load(partition, &[]).await else { break };
+            let snapshot = match self.parts.store.load(partition, &[]).await {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    self.report(partition, &TransactError::Load(error));
+                    break;
+                }
+            };
             let current = match snapshot.root {
                 None => None,
                 Some(stored) => match open_root(&self.parts.keyring, partition, stored.revision, &stored.body) {
@@ -331,15 +337,14 @@ impl Driver {
     }
 
     pub(super) fn report(&self, partition: &Partition, error: &TransactError) {
-        let TransactError::Step(error) = error else { return };
-        if error.is_damage() {
-            tracing::error!(
-                partition = partition.key(),
-                error = error as &dyn std::error::Error,
-                "stored data is damaged"
-            );
-            if let Some(observer) = &self.parts.observer {
-                observer.damage(partition, error);
+        if !error.is_damage() {
+            return;
+        }
+        tracing::error!(partition = partition.key(), error = error as &dyn std::error::Error, "stored data is damaged");
+        if let Some(observer) = &self.parts.observer {
+            match error {
+                TransactError::Step(error) => observer.damage(partition, error),
+                _ => observer.damage(partition, &StepError::Damaged(Damage::Form)),
             }
         }
     }

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod horizon;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
 use keywright::core::{Client, KeyringFileError, SecretBytes};
+use keywright::sqlite::{SqliteStore, rusqlite};
 use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
@@ -178,6 +181,24 @@ async fn a_record_that_does_not_open_is_reported_and_left() {
 }
 
 #[tokio::test]
+async fn a_root_of_an_unknown_form_does_not_stop_a_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+    let before = open(&store, &[1]).await.unwrap();
+    for name in ["alice", "bob", "carol"] {
+        before.ensure_account(&account(name)).await.unwrap();
+    }
+    let spoil = "UPDATE keywright_roots SET revision = zeroblob(15) WHERE partition = 'a/bob'";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(spoil, []).unwrap(), 1);
+    let after = open(&store, &[2, 1]).await.unwrap();
+    let pass = after.housekeeping().reseal(None, 100).await.unwrap();
+    let bob = Partition::account(&account("bob"));
+    assert_eq!((pass.resealed, pass.unreadable), (2, vec![bob.clone()]));
+    assert_eq!(after.housekeeping().retire_old_keys().await.unwrap(), Retirement::InUse(bob));
+}
+
+#[tokio::test]
 async fn accounts_that_are_owed_work_are_found() {
     let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_000_000).unwrap()));
     let builder = Keywright::builder_shared(memory()).keyring(keyring(&[1])).clock(clock.clone());
@@ -279,24 +300,6 @@ async fn another_index_key_is_refused() {
     let other = Keyring::from_keys(&seal, &SecretBytes::from_slice(&[0xef; 32]).unwrap()).unwrap();
     let error = Keywright::builder_shared(store).keyring(other).open().await.unwrap_err();
     assert!(matches!(error, StartError::OtherIndexKey), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_clock_that_is_years_ahead_moves_the_horizon_a_day() {
-    let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
-    let store = memory();
-    let start = async || {
-        Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).clock(clock.clone()).open().await.unwrap()
-    };
-    start().await.ensure_account(&account("alice")).await.unwrap();
-    clock.advance(10 * 365 * 86_400);
-    let first = start().await.housekeeping().move_horizon().await.unwrap();
-    assert_eq!(first.at, UnixSeconds::new(1_700_000_000 + 86_400).unwrap(), "from the newest event on");
-    assert!(first.clock_is_ahead);
-    let keywright = start().await;
-    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, first.at.plus(86_400));
-    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, first.at.plus(86_400), "an hour's rest");
-    assert_eq!(keywright.housekeeping().forget_events(100).await.unwrap(), 0);
 }
 
 #[tokio::test]
