@@ -194,9 +194,10 @@ impl Link {
         challenges: &ChallengeSteps,
         admits: MailAdmits,
     ) -> Result<Option<ClientAdmission>, StepError> {
-        if !draft.exists() {
-            return Ok(None);
-        }
+        match draft.root() {
+            Err(StepError::NoAccount) => return Ok(None),
+            root => root?,
+        };
         let tag = match admits {
             MailAdmits::Address(address) => Some(Network::of(address).tag(draft)),
             MailAdmits::Refused => self.refused,

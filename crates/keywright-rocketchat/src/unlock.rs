@@ -182,9 +182,10 @@ impl<H: Host> RocketChat<H> {
             MailAdmits::Refused => link.refused,
         };
         let step = |draft: &mut Draft<'_>| {
-            if !draft.exists() {
-                return Ok(None);
-            }
+            match draft.root() {
+                Err(StepError::NoAccount) => return Ok(None),
+                root => root?,
+            };
             guess::unlock_mail_clicked(draft, LOGIN_PASSWORD, Generation::HOST, link.ticket, tag)
         };
         self.on_ledger(&link.account, step).await
