@@ -324,7 +324,13 @@ pub fn complete(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<bool, StepEr
     if list.tasks.len() == before {
         return Ok(false);
     }
-    write(draft, &list)?;
+    if list.tasks.is_empty() {
+        // An account that owes nothing has no list: an erased one is then as empty as it should be.
+        draft.delete(DUE)?;
+        draft.set_due_at(None);
+    } else {
+        write(draft, &list)?;
+    }
     Ok(true)
 }
 
