@@ -440,8 +440,11 @@ impl GuessLedger {
         Ok(lane)
     }
 
-    /// Moves every moment that lies in the future to where it is believed. Returns whether there was one.
-    fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
+    /// Moves every moment that lies in the future to where it is believed. Returns whether there was one, and so something
+    /// to store, even beside a refusal: a wait that is told then ends when it was said to. Every change of the ledger does
+    /// this by itself; call it before one that may refuse without a [`Refusal`], as
+    /// [`admit_client`](Self::admit_client) does.
+    pub fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
         let before = self.clone();
         for entry in self.entries.values_mut() {
             entry.settle(policy, now);

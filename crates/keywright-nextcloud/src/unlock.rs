@@ -203,13 +203,7 @@ impl Link {
             MailAdmits::Refused => self.refused,
         };
         let (Some(tag), Some(generation)) = (tag, self.secret.generation(draft, challenges)?) else { return Ok(None) };
-        let clicked =
-            draft.judge(|draft| guess::unlock_mail_clicked(draft, self.secret.kind(), generation, self.ticket, tag))?;
-        // Without room for an admission the link is not used up.
-        if let Some(full @ ClientAdmission::TooMany { .. }) = clicked.outcome() {
-            return Ok(Some(*full));
-        }
-        draft.stage(clicked)
+        guess::unlock_mail_clicked(draft, self.secret.kind(), generation, self.ticket, tag)
     }
 }
 

@@ -241,11 +241,19 @@ pub fn admit_client(
     tag: ClientTag,
 ) -> Result<ClientAdmission, StepError> {
     let mut ledger = read(draft)?;
-    let admission = ledger.admit_client(draft.ledger_policy(), secret, generation, tag, draft.now());
-    if let ClientAdmission::Admitted { until } = &admission {
-        let until = *until;
-        draft.put(LEDGER, &ledger)?;
-        draft.event(Event::new(&CLIENT_ADMITTED).with("secret", secret.name()).with("until", until));
+    let (policy, now) = (draft.ledger_policy(), draft.now());
+    let mut settled = ledger.clone();
+    let went_back = settled.settle(policy, now);
+    let admission = ledger.admit_client(policy, secret, generation, tag, now);
+    match &admission {
+        ClientAdmission::Admitted { until } => {
+            let until = *until;
+            draft.put(LEDGER, &ledger)?;
+            draft.event(Event::new(&CLIENT_ADMITTED).with("secret", secret.name()).with("until", until));
+        }
+        // A refusal writes nothing, but for a moment from the future that is settled once.
+        ClientAdmission::TooMany { .. } if went_back => draft.put(LEDGER, &settled)?,
+        ClientAdmission::TooMany { .. } => {}
     }
     Ok(admission)
 }
@@ -278,6 +286,8 @@ pub fn unlock_mail_clicked(
     ticket: [u8; 16],
     tag: ClientTag,
 ) -> Result<Option<ClientAdmission>, StepError> {
+    let mut settled = read(draft)?;
+    let went_back = settled.settle(draft.ledger_policy(), draft.now());
     let judged = draft.judge(|draft| {
         let mut ledger = read(draft)?;
         if !ledger.unlock_mail_clicked(draft.ledger_policy(), secret, generation, ticket, draft.now()) {
@@ -288,7 +298,13 @@ pub fn unlock_mail_clicked(
     })?;
     match judged.outcome() {
         // The click is not used up by an account that has had its admissions for now.
-        Some(refused @ ClientAdmission::TooMany { .. }) => Ok(Some(*refused)),
+        Some(refused @ ClientAdmission::TooMany { .. }) => {
+            let refused = *refused;
+            if went_back {
+                draft.put(LEDGER, &settled)?;
+            }
+            Ok(Some(refused))
+        }
         _ => draft.stage(judged),
     }
 }
