@@ -375,10 +375,19 @@ impl GuessLedger {
     /// Notes that a mail becomes due in this commit, and the ticket of its link: 16 bytes that only the link reveals, or
     /// better a keyed hash of what the link carries. The link before it stops working.
     ///
-    /// The pause until the next mail is a day; it doubles with each mail whose link nobody has used, up to 30 days.
-    pub fn unlock_mail_sent(&mut self, policy: &LedgerPolicy, attempt: &Attempt, ticket: [u8; 16], now: UnixSeconds) {
+    /// The pause until the next mail is a day; it doubles with each mail whose link nobody has used, up to 30 days. Returns
+    /// the end of the pause, which is the end of the link: until then the mail is worth sending, however often that fails.
+    pub fn unlock_mail_sent(
+        &mut self,
+        policy: &LedgerPolicy,
+        attempt: &Attempt,
+        ticket: [u8; 16],
+        now: UnixSeconds,
+    ) -> UnixSeconds {
         let entry = self.open(policy, attempt.secret, attempt.generation, now);
-        entry.mail = Some(UnlockMail::after(entry.mail.as_ref(), Ticket(ticket), now));
+        let mail = UnlockMail::after(entry.mail.as_ref(), Ticket(ticket), now);
+        entry.mail = Some(mail);
+        mail.next()
     }
 
     /// Uses the link of the last mail once. Returns whether it is valid: until the next mail may go, three times. Call

@@ -6,7 +6,7 @@
 use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
     Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Lane, Refusal, SecretKind,
-    SecretName, Severity,
+    SecretName, Severity, UnixSeconds,
 };
 
 use crate::record::Record;
@@ -258,21 +258,43 @@ pub fn admit_client(
     Ok(admission)
 }
 
-/// Whether the owner is to be told by mail that somebody shuts out new clients: `Some` ticket, which the mail's link
-/// carries, if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).
+/// What an unlock mail's link carries, and for how long it works.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailTicket {
+    /// What [`unlock_mail_clicked`] takes: only the link may reveal it.
+    pub ticket: [u8; 16],
+    /// The end of the link, when the next mail may go. Keep the mail due until then
+    /// ([`NewTask::until`](crate::due::NewTask::until)): one that is dropped earlier would be missed for the rest of the
+    /// pause.
+    pub until: UnixSeconds,
+}
+
+impl std::fmt::Debug for MailTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MailTicket").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// Whether the owner is to be told by mail that somebody shuts out new clients: `Some`, with what the mail's link carries,
+/// if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).
 ///
 /// # Errors
 /// [`StepError`]: no mail.
-pub fn unlock_mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal) -> Result<Option<[u8; 16]>, StepError> {
+pub fn unlock_mail(
+    draft: &mut Draft<'_>,
+    attempt: &Attempt,
+    refusal: &Refusal,
+) -> Result<Option<MailTicket>, StepError> {
     let mut ledger = read(draft)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
     if !ledger.unlock_mail_due(policy, attempt, refusal, now) {
         return Ok(None);
     }
     let ticket = draft.random()?;
-    ledger.unlock_mail_sent(policy, attempt, ticket, now);
+    let until = ledger.unlock_mail_sent(policy, attempt, ticket, now);
     draft.put(LEDGER, &ledger)?;
-    Ok(Some(ticket))
+    Ok(Some(MailTicket { ticket, until }))
 }
 
 /// Lets a client in by the link of an unlock mail: `None` if the link's time is over or it was never sent.

@@ -111,7 +111,8 @@ async fn a_day_of_admissions_ends_when_it_was_told_after_the_clock_went_back() {
                 let attempt = Attempt::new(SECRET, generation, Client::unknown());
                 let mut ledger = draft.read(LEDGER)?.unwrap_or_default();
                 for _ in 0..6 {
-                    ledger.unlock_mail_sent(draft.ledger_policy(), &attempt, TICKET, draft.now());
+                    let end = ledger.unlock_mail_sent(draft.ledger_policy(), &attempt, TICKET, draft.now());
+                    assert!(end >= draft.now().plus(86_400) && end <= draft.now().plus(30 * 86_400));
                 }
                 draft.put(LEDGER, &ledger)
             })
