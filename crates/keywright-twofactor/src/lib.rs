@@ -124,12 +124,12 @@ mod state;
 mod step;
 mod step_up;
 mod totp;
-pub mod typed;
 mod uri;
 
 use keywright_store::SlotKind;
 
 pub use error::TwoFactorError;
+pub use keywright_core::typed;
 pub use outcome::{
     Beginning, ClockOffset, Confirming, Denial, DeviceFault, DeviceImport, Enrolling, Method, Proven, Verdict,
 };
