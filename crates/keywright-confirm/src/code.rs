@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use keywright_core::typed::characters;
 use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, UnixSeconds, below};
 use keywright_store::{StepError, secret_field};
 use serde::{Deserialize, Serialize};
@@ -112,9 +113,32 @@ fn text_of(ascii: &[u8]) -> Result<SecretString, EntropyError> {
     Ok(SecretString::new(text))
 }
 
-/// Whether a text could be a mailed code at all. If not, it is no guess.
-pub(crate) fn is_six_digits(text: &str) -> bool {
-    text.len() == MAILED_LEN && text.bytes().all(|byte| byte.is_ascii_digit())
+/// Brings what was typed into the form in which a typed code is drawn: cleaned of what carries nothing, in four groups.
+/// `None` for a text of another length. Only the characters of one code are copied, however long the text is.
+pub(crate) fn typed_form(typed: &str) -> Option<SecretString> {
+    let mut text = Zeroizing::new(String::with_capacity(TYPED_LEN));
+    for character in characters(typed) {
+        if !character.is_ascii() || text.len() >= TYPED_LEN {
+            return None;
+        }
+        if matches!(text.len(), 4 | 9 | 14) {
+            text.push('-');
+        }
+        text.push(character);
+    }
+    if text.len() == TYPED_LEN { Some(SecretString::new(std::mem::take(&mut *text))) } else { None }
+}
+
+/// The same for a mailed code, which is six ASCII digits. Any other text is no guess.
+pub(crate) fn mailed_form(typed: &str) -> Option<SecretString> {
+    let mut text = Zeroizing::new(String::with_capacity(MAILED_LEN));
+    for character in characters(typed) {
+        if !character.is_ascii_digit() || text.len() >= MAILED_LEN {
+            return None;
+        }
+        text.push(character);
+    }
+    if text.len() == MAILED_LEN { Some(SecretString::new(std::mem::take(&mut *text))) } else { None }
 }
 
 /// A code that is shown once and typed back.
@@ -319,7 +343,7 @@ mod tests {
         let mut seen = [[0_u32; 10]; 6];
         for _ in 0..10_000 {
             let code = draw_mailed(&rng).unwrap();
-            assert!(is_six_digits(code.expose()));
+            assert_eq!(mailed_form(code.expose()).unwrap().expose(), code.expose());
             for (place, byte) in code.expose().bytes().enumerate() {
                 seen[place][usize::from(byte - b'0')] += 1;
             }
@@ -330,9 +354,26 @@ mod tests {
 
     #[test]
     fn only_six_ascii_digits_are_a_guess() {
-        assert!(is_six_digits("000000"));
-        for text in ["", "12345", "1234567", "12345a", " 12345", "12345 ", "+12345", "١٢٣", "\u{661}23456"] {
-            assert!(!is_six_digits(text), "{text}");
+        for text in ["123456", " 123 456\n", "123\u{2011}456", "\u{feff}1-2-3-4-5-6"] {
+            assert_eq!(mailed_form(text).unwrap().expose(), "123456", "{text}");
+        }
+        for text in
+            ["", "12345", "1234567", "12345a", " 12345", "12345 ", "+12345", "١٢٣", "\u{661}23456", "１２３４５６"]
+        {
+            assert!(mailed_form(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_typed_code_is_taken_with_any_blanks_and_hyphens() {
+        let code = "AAaa-////-+BCD-0123";
+        for text in
+            [code, "AAaa////+BCD0123", " AAaa \u{a0}////\t+BCD\n0123 ", "AAaa\u{2010}////\u{2013}+BCD\u{2212}0123"]
+        {
+            assert_eq!(typed_form(text).unwrap().expose(), code, "{text}");
+        }
+        for text in ["", "AAaa-////-+BCD-012", "AAaa-////-+BCD-01234", "AAaa-////-+BCD-012é", &"A".repeat(1 << 16)] {
+            assert!(typed_form(text).is_none(), "{}", text.len());
         }
     }
 

@@ -1,10 +1,10 @@
 //! What a step works on: the moment, what is pending, what has been used up.
 
-use keywright_core::Event;
+use keywright_core::{Event, SecretString};
 use keywright_store::{Draft, StepError, Tentative};
 
 use crate::action::Binding;
-use crate::code::{CancelToken, Label, TYPED_LEN};
+use crate::code::{CancelToken, Label};
 use crate::events::{CONFIRMATION_ASKED, CONFIRMATION_DENIED, CONFIRMATION_GRANTED, Reason};
 use crate::outcome::{Confirmation, Denial};
 use crate::policy::ConfirmPolicy;
@@ -81,14 +81,15 @@ impl Context {
         draft: &mut Draft<'_>,
         binding: &Binding,
         label: Label,
-        typed: &str,
+        typed: Option<&SecretString>,
     ) -> Result<Confirmation<C>, StepError> {
         let now = self.now;
         let reason = self.list.at(&binding.place).and_then(|pending| match pending.void(&now) {
             Some(reason) => Some(reason),
-            // The longest code has 19 bytes; more is no replay.
-            None if typed.len() > TYPED_LEN => None,
-            None => pending.is_replay(label, typed.as_bytes()).then_some(Reason::Replayed),
+            None => {
+                let replays = typed.is_some_and(|typed| pending.is_replay(label, typed.expose().as_bytes()));
+                replays.then_some(Reason::Replayed)
+            }
         });
         if let Some(reason) = reason {
             if reason != Reason::Replayed {

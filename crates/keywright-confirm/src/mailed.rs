@@ -5,7 +5,7 @@ use keywright_store::guess::{self, AttemptOutcome, Comparison};
 use keywright_store::{Draft, StepError, Tentative};
 
 use crate::action::{Binding, Place};
-use crate::code::{CancelToken, Code, Label, MailedCode, draw_mailed, is_six_digits};
+use crate::code::{CancelToken, Code, Label, MailedCode, draw_mailed, mailed_form};
 use crate::context::{Context, Grant};
 use crate::events::Reason;
 use crate::outbox::{Held, Requester};
@@ -70,26 +70,26 @@ pub(crate) fn confirm(
 ) -> Result<Confirmation<Grant>, StepError> {
     let mut context = Context::read(draft)?;
     let now = context.now;
-    let live = context
-        .list
-        .at(&binding.place)
-        .filter(|pending| is_six_digits(typed) && pending.void(&now).is_none())
-        .and_then(|pending| match &pending.style {
-            Style::MailedCode { code } => Some((code, pending.is_bound_to(binding))),
-            _ => None,
-        });
-    let Some((code, bound)) = live else {
+    let typed = mailed_form(typed);
+    let live =
+        context.list.at(&binding.place).filter(|pending| pending.void(&now).is_none()).zip(typed.as_ref()).and_then(
+            |(pending, typed)| match &pending.style {
+                Style::MailedCode { code } => Some((code, typed, pending.is_bound_to(binding))),
+                _ => None,
+            },
+        );
+    let Some((code, text, bound)) = live else {
         // A wait is told before anything is looked at, whether a code is pending or not.
         if let Some(refusal) = refuse(draft, client)? {
             return Ok(Confirmation::Refused(refusal));
         }
-        if !is_six_digits(typed) {
+        if typed.is_none() {
             return Ok(Confirmation::Denied(Denial::FREE));
         }
-        return context.stale(draft, binding, Label::Mailed, typed);
+        return context.stale(draft, binding, Label::Mailed, typed.as_ref());
     };
     let outcome = guess::check(draft, &mailed_attempt(client), |_| {
-        let right = code.matches(Label::Mailed, typed.as_bytes()) & bound;
+        let right = code.matches(Label::Mailed, text.expose().as_bytes()) & bound;
         Ok(if right.into() { Comparison::Right(()) } else { Comparison::Wrong })
     })?;
     match outcome {

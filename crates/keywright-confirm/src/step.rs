@@ -58,8 +58,9 @@ impl ConfirmSteps {
         typed::ask(draft, &self.policy, &binding)
     }
 
-    /// Judges a code that was typed back, exactly as typed: nothing is trimmed, case matters. Any text that is not the
-    /// code is a wrong try, and the fifth kills the code. In a session that asked for none nothing is counted.
+    /// Judges a code that was typed back. Blanks and hyphens of any kind, also missing ones, make no difference
+    /// ([`typed`](keywright_core::typed)); case does. Any text that is not the code is a wrong try, and the fifth kills the
+    /// code. In a session that asked for none nothing is counted.
     ///
     /// # Errors
     /// [`StepError`]; nothing is counted. [`StepError::GuessInHostTransaction`] in a spending draft.
@@ -139,7 +140,8 @@ impl ConfirmSteps {
     }
 
     /// Judges a mailed code. A wrong one is charged to [`MAILED_CODE`](crate::policy::MAILED_CODE) and to this
-    /// confirmation; anything but six ASCII digits is no guess, and is neither counted nor stored.
+    /// confirmation; anything but six ASCII digits, with any blanks and hyphens, is no guess, and is neither counted nor
+    /// stored.
     ///
     /// `client` is the credential that the caller came with. One that was right before is not held up by the wrong codes
     /// of others.

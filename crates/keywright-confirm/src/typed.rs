@@ -3,7 +3,7 @@
 use keywright_store::{Draft, StepError, Tentative, guess};
 
 use crate::action::Binding;
-use crate::code::{CancelToken, Code, Label, TYPED_LEN, TypedCode, draw_typed};
+use crate::code::{CancelToken, Code, Label, TypedCode, draw_typed, typed_form};
 use crate::context::{Context, Grant};
 use crate::events::Reason;
 use crate::outcome::{Confirmation, Denial};
@@ -26,7 +26,8 @@ pub(crate) fn ask(
     Ok(draft.tentative(TypedCode { text, cancel, expires }))
 }
 
-/// Judges a code. The text is compared as it is: nothing is trimmed and case matters.
+/// Judges a code. Blanks and hyphens carry nothing (`decisions.md` 67); else the text is compared as it is, and case
+/// matters.
 pub(crate) fn confirm(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -37,15 +38,16 @@ pub(crate) fn confirm(
     draft.read(guess::LEDGER)?;
     let mut context = Context::read(draft)?;
     let now = context.now;
+    let typed = typed_form(typed);
     let live = context.list.at(&binding.place).filter(|pending| pending.void(&now).is_none());
     let Some((pending, right, bound)) = live.and_then(|pending| {
         let Style::TypedCode { code, .. } = &pending.style else { return None };
         // A text of another length is wrong without a look: an attacker's megabytes are not hashed.
-        let right = typed.len() == TYPED_LEN && code.matches(Label::Typed, typed.as_bytes()).into();
+        let right = typed.as_ref().is_some_and(|typed| code.matches(Label::Typed, typed.expose().as_bytes()).into());
         let bound = bool::from(pending.is_bound_to(binding));
         Some((pending, right, bound))
     }) else {
-        return context.stale(draft, binding, Label::Typed, typed);
+        return context.stale(draft, binding, Label::Typed, typed.as_ref());
     };
     if right & bound {
         return context.grant(draft, binding).map(Confirmation::Granted);

@@ -375,10 +375,19 @@ impl GuessLedger {
     /// Notes that a mail becomes due in this commit, and the ticket of its link: 16 bytes that only the link reveals, or
     /// better a keyed hash of what the link carries. The link before it stops working.
     ///
-    /// The pause until the next mail is a day; it doubles with each mail whose link nobody has used, up to 30 days.
-    pub fn unlock_mail_sent(&mut self, policy: &LedgerPolicy, attempt: &Attempt, ticket: [u8; 16], now: UnixSeconds) {
+    /// The pause until the next mail is a day; it doubles with each mail whose link nobody has used, up to 30 days. Returns
+    /// the end of the pause, which is the end of the link: until then the mail is worth sending, however often that fails.
+    pub fn unlock_mail_sent(
+        &mut self,
+        policy: &LedgerPolicy,
+        attempt: &Attempt,
+        ticket: [u8; 16],
+        now: UnixSeconds,
+    ) -> UnixSeconds {
         let entry = self.open(policy, attempt.secret, attempt.generation, now);
-        entry.mail = Some(UnlockMail::after(entry.mail.as_ref(), Ticket(ticket), now));
+        let mail = UnlockMail::after(entry.mail.as_ref(), Ticket(ticket), now);
+        entry.mail = Some(mail);
+        mail.next()
     }
 
     /// Uses the link of the last mail once. Returns whether it is valid: until the next mail may go, three times. Call
@@ -440,8 +449,11 @@ impl GuessLedger {
         Ok(lane)
     }
 
-    /// Moves every moment that lies in the future to where it is believed. Returns whether there was one.
-    fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
+    /// Moves every moment that lies in the future to where it is believed. Returns whether there was one, and so something
+    /// to store, even beside a refusal: a wait that is told then ends when it was said to. Every change of the ledger does
+    /// this by itself; call it before one that may refuse without a [`Refusal`], as
+    /// [`admit_client`](Self::admit_client) does.
+    pub fn settle(&mut self, policy: &LedgerPolicy, now: UnixSeconds) -> bool {
         let before = self.clone();
         for entry in self.entries.values_mut() {
             entry.settle(policy, now);

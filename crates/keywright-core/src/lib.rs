@@ -25,6 +25,7 @@
 //! - [`Keyring`]: seals record bodies and keys the few stable index values. `security.md` §§ 1–2 fix the bytes.
 //! - [`SecurityEvent`]: what happened, typed, without secrets.
 //! - [`ledger`]: how many wrong guesses a secret survives.
+//! - [`typed`]: what people type, cleaned of blanks and hyphens.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -35,6 +36,7 @@ pub mod ledger;
 mod seal;
 mod secret;
 mod time;
+pub mod typed;
 mod wrap;
 
 pub use account::{AccountId, AccountIdError};

@@ -168,11 +168,29 @@ impl Credential {
         matches!(self.verification, Verification::Verified)
     }
 
-    /// Counts a mail that anybody can ask for; if the day's are used up, returns the seconds until the next.
-    pub(crate) fn book_mail(&mut self, now: UnixSeconds) -> Result<(), u64> {
-        // After the clock went back, what lies in the future begins once more now.
+    /// Counts a mail that anybody can ask for, and puts the record; if the day's are used up, returns the seconds until the
+    /// next. A refusal writes nothing, but for the one time after the clock went back.
+    pub(crate) fn book_mail_in(&mut self, draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepError> {
+        let now = draft.now();
+        let went_back = self.settle_mails(now);
+        let booked = self.book_mail(now);
+        if booked.is_ok() || went_back {
+            self.put(draft)?;
+        }
+        Ok(booked)
+    }
+
+    /// Forgets mails that no longer count. After the clock went back, what lies in the future begins once more now; true if
+    /// so.
+    fn settle_mails(&mut self, now: UnixSeconds) -> bool {
+        let went_back = self.mailed.iter().any(|at| *at > now);
         self.mailed.iter_mut().filter(|at| **at > now).for_each(|at| *at = now);
         self.mailed.retain(|at| now.since(*at) < DAY_SECONDS);
+        went_back
+    }
+
+    /// Counts a mail. The mails are settled.
+    fn book_mail(&mut self, now: UnixSeconds) -> Result<(), u64> {
         let surplus = self.mailed.len().saturating_add(1).saturating_sub(MAILS_PER_DAY);
         if let Some(nth) = surplus.checked_sub(1).and_then(|nth| self.mailed.get(nth)) {
             return Err(nth.plus(DAY_SECONDS).since(now).max(1));
@@ -229,13 +247,14 @@ mod tests {
             Verification::Verified,
             start,
         );
+        let mut book = |now: UnixSeconds| (credential.settle_mails(now), credential.book_mail(now));
         for n in 0..10 {
-            assert_eq!(credential.book_mail(start.plus(n)), Ok(()));
+            assert_eq!(book(start.plus(n)), (false, Ok(())));
         }
-        assert_eq!(credential.book_mail(start.plus(10)), Err(86_390));
-        assert_eq!(credential.book_mail(start.minus(10_000)), Err(86_400));
+        assert_eq!(book(start.plus(10)), (false, Err(86_390)));
+        assert_eq!(book(start.minus(10_000)), (true, Err(86_400)));
         // All ten now count from then.
-        assert_eq!(credential.book_mail(start.minus(10_000).plus(86_399)), Err(1));
-        assert_eq!(credential.book_mail(start.minus(10_000).plus(86_400)), Ok(()));
+        assert_eq!(book(start.minus(10_000).plus(86_399)), (false, Err(1)));
+        assert_eq!(book(start.minus(10_000).plus(86_400)), (false, Ok(())));
     }
 }

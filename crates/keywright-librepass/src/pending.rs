@@ -78,10 +78,13 @@ impl PendingAddress {
         draft.put(PENDING, self)
     }
 
-    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now.
-    fn tidy(&mut self, now: UnixSeconds) {
+    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now. True if so:
+    /// unless that is stored, whoever is refused begins to wait anew each time.
+    fn tidy(&mut self, now: UnixSeconds) -> bool {
+        let went_back = self.asked.iter().any(|at| *at > now);
         self.asked.iter_mut().filter(|at| **at > now).for_each(|at| *at = now);
         self.asked.retain(|at| now.since(*at) < DAY_SECONDS);
+        went_back
     }
 
     /// Seconds until the next may be asked for; `None` if it may now.
@@ -99,8 +102,11 @@ impl PendingAddress {
 pub(crate) fn book_in(draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepError> {
     let now = draft.now();
     let mut pending = PendingAddress::read(draft)?;
-    pending.tidy(now);
+    let went_back = pending.tidy(now);
     if let Some(seconds) = pending.wait(now) {
+        if went_back {
+            pending.put(draft)?;
+        }
         return Ok(Err(seconds));
     }
     pending.asked.push(now);
@@ -177,12 +183,13 @@ mod tests {
         let start = UnixSeconds::EPOCH.plus(1_000_000);
         let mut pending = PendingAddress::default();
         for n in 0..10 {
-            pending.tidy(start.plus(n));
+            assert!(!pending.tidy(start.plus(n)));
             assert_eq!(pending.wait(start.plus(n)), None);
             pending.asked.push(start.plus(n));
         }
         assert_eq!(pending.wait(start.plus(10)), Some(86_390));
-        pending.tidy(start.minus(10_000));
+        assert!(pending.tidy(start.minus(10_000)));
+        assert!(!pending.tidy(start.minus(10_000)), "once");
         assert_eq!(pending.wait(start.minus(10_000)), Some(86_400));
         pending.tidy(start.minus(10_000).plus(86_400));
         assert_eq!(pending.wait(start.minus(10_000).plus(86_400)), None);

@@ -4,7 +4,6 @@
 //! refusal that lasts makes a mail due, as seldom as the ledger says. Its link shows a page; the button's POST lets one
 //! network in for ten tries in an hour. The link proves nothing else: nobody logs in by it.
 
-use keywright_core::ledger::policy::MAIL_PAUSE;
 use keywright_core::{AccountId, Attempt, ClientAdmission, Refusal};
 use keywright_store::due::{DUE, DueList};
 use keywright_store::guess::{self, LEDGER};
@@ -64,22 +63,22 @@ fn mail_in(
     network: Network,
     owner: Option<(&Address, &str)>,
 ) -> Result<(), StepError> {
-    let Some(ticket) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(()) };
+    let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(()) };
     let Some((address, public_url)) = owner else {
         let nothing = draft.read(DUE)?.unwrap_or_else(DueList::default);
         return draft.put(DUE, &nothing);
     };
     let (account, now) = (draft.partition().as_account().ok_or(StepError::NoAccount)?, draft.now());
     let shut_out = draft.read(LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
-    let code = hex::encode(ticket);
+    let code = hex::encode(mail.ticket);
     let kind = Kind::ClientsRefused {
         link: format!("{public_url}{LINK_PATH}?user={account}&code={code}&from={network}"),
         network: network.to_string(),
         wrong_guesses: shut_out.map_or(0, |shut_out| shut_out.wrong_guesses),
         hours: shut_out.map_or(1, |shut_out| now.since(shut_out.since).div_ceil(3_600).max(1)),
     };
-    // The link works until the next mail may go, a day from now at the earliest. Anybody can cause the mail.
-    mails::asked_in(draft, address, kind, now.plus(MAIL_PAUSE))
+    // As long as its link works. Anybody can cause the mail.
+    mails::asked_in(draft, address, kind, mail.until)
 }
 
 /// Whether a network was let in.

@@ -46,10 +46,11 @@ impl Record for WaitingList {
 }
 
 impl WaitingList {
-    fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
-        let mut list = draft.read(WAITING)?.unwrap_or_default();
-        list.tidy(draft.now());
-        Ok(list)
+    /// The list as of now, and whether it must be put even beside a refusal, because the clock went back.
+    fn read(draft: &mut Draft<'_>) -> Result<(Self, bool), StepError> {
+        let mut list: Self = draft.read(WAITING)?.unwrap_or_default();
+        let went_back = list.tidy(draft.now());
+        Ok((list, went_back))
     }
 
     /// Puts the list in a partition that goes as a whole once nothing in it counts any more.
@@ -60,16 +61,22 @@ impl WaitingList {
         draft.expire_partition(last.unwrap_or(draft.now()))
     }
 
-    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now.
-    fn tidy(&mut self, now: UnixSeconds) {
+    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now. True if so:
+    /// unless that is stored, whoever is refused begins to wait anew each time.
+    fn tidy(&mut self, now: UnixSeconds) -> bool {
+        let mut went_back = false;
+        let latest = now.plus(DAY_SECONDS);
+        for entry in self.entries.iter_mut().filter(|entry| entry.until > latest) {
+            entry.until = latest;
+            went_back = true;
+        }
+        for mail in self.mails.iter_mut().filter(|mail| mail.at > now) {
+            mail.at = now;
+            went_back = true;
+        }
         self.entries.retain(|entry| now < entry.until);
-        for entry in &mut self.entries {
-            entry.until = entry.until.min(now.plus(DAY_SECONDS));
-        }
-        for mail in &mut self.mails {
-            mail.at = mail.at.min(now);
-        }
         self.mails.retain(|mail| now.since(mail.at) < DAY_SECONDS);
+        went_back
     }
 
     /// Counts a mail that a network asks for; if the day's are used up, returns the seconds until the next.
@@ -103,8 +110,11 @@ pub(crate) fn add_in(
     network: Option<Network>,
 ) -> Result<Result<(), u64>, StepError> {
     let (network, now) = (network.map(|network| network.tag(draft)), draft.now());
-    let mut list = WaitingList::read(draft)?;
+    let (mut list, went_back) = WaitingList::read(draft)?;
     if let Err(seconds) = list.book(network, now) {
+        if went_back {
+            list.put(draft)?;
+        }
         return Ok(Err(seconds));
     }
     list.entries.push(Waiting { account: account.clone(), until: now.plus(DAY_SECONDS), network });
@@ -122,11 +132,14 @@ pub(crate) fn renew_in(
     network: Option<Network>,
 ) -> Result<Option<Result<AccountId, u64>>, StepError> {
     let (network, now) = (network.map(|network| network.tag(draft)), draft.now());
-    let mut list = WaitingList::read(draft)?;
+    let (mut list, went_back) = WaitingList::read(draft)?;
     let own = |entry: &Waiting| network.is_some() && entry.network == network;
     let at = list.entries.iter().rposition(own).or_else(|| list.entries.len().checked_sub(1));
     let Some(at) = at.filter(|at| *at < list.entries.len()) else { return Ok(None) };
     if let Err(seconds) = list.book(network, now) {
+        if went_back {
+            list.put(draft)?;
+        }
         return Ok(Some(Err(seconds)));
     }
     let mut renewed = list.entries.remove(at);
@@ -139,12 +152,12 @@ pub(crate) fn renew_in(
 
 /// Whether anybody waits. Changes nothing.
 pub(crate) fn is_waited_for(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    Ok(!WaitingList::read(draft)?.entries.is_empty())
+    Ok(!WaitingList::read(draft)?.0.entries.is_empty())
 }
 
 /// Takes everybody off the list, because one has verified the address, and returns the others.
 pub(crate) fn close_in(draft: &mut Draft<'_>, verified: &AccountId) -> Result<Vec<AccountId>, StepError> {
-    let mut list = WaitingList::read(draft)?;
+    let (mut list, _) = WaitingList::read(draft)?;
     if list.entries.is_empty() {
         return Ok(Vec::new());
     }
@@ -179,7 +192,7 @@ mod tests {
             assert_eq!(list.book(network(2 + n), at(4)), Ok(()));
         }
         assert_eq!(list.book(network(99), at(5)), Err(DAY_SECONDS - 5));
-        list.tidy(at(DAY_SECONDS));
+        assert!(!list.tidy(at(DAY_SECONDS)));
         assert_eq!(list.book(network(1), at(DAY_SECONDS)), Ok(()));
     }
 
@@ -190,7 +203,8 @@ mod tests {
             assert_eq!(list.book(None, at(n)), Ok(()));
         }
         assert_eq!(list.book(None, at(10)), Err(DAY_SECONDS - 10));
-        list.tidy(at(0).minus(10_000));
+        assert!(list.tidy(at(0).minus(10_000)));
+        assert!(!list.tidy(at(0).minus(10_000)), "once");
         assert_eq!(list.book(None, at(0).minus(10_000)), Err(DAY_SECONDS));
         list.tidy(at(0).minus(10_000).plus(DAY_SECONDS));
         assert_eq!(list.book(None, at(0).minus(10_000).plus(DAY_SECONDS)), Ok(()));

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps};
-use keywright_core::ledger::policy::MAIL_PAUSE;
 use keywright_core::{
     AccountId, Attempt, Client, ClientAdmission, ClientTag, Generation, Refusal, SecretKind, SecretString, UnixSeconds,
 };
@@ -58,7 +57,7 @@ pub struct UnlockMail {
     /// What the link must carry back to [`Nextcloud::admit_by_mail`](crate::Nextcloud::admit_by_mail): base64url, without
     /// padding.
     pub token: SecretString,
-    /// Until when the link works at least.
+    /// Until when the link works. Once it was used, it works for no more than another day.
     pub until: UnixSeconds,
     /// How many wrong guesses there were since the last right one.
     pub wrong_guesses: u16,
@@ -113,7 +112,7 @@ fn mail(
     network: Option<Network>,
 ) -> Result<Option<DueTask>, StepError> {
     let Some(secret) = GuessedSecret::of(attempt.secret) else { return Ok(None) };
-    let Some(ticket) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(None) };
+    let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(None) };
     if !draft.partition().is_account() {
         // A name that is nobody's has the same commit, and no mail.
         let nothing = draft.read(DUE)?.unwrap_or_else(DueList::default);
@@ -123,16 +122,15 @@ fn mail(
     let shut = draft.read(guess::LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
     let note = Note {
         secret,
-        ticket,
+        ticket: mail.ticket,
         refused: attempt.client.tag(),
         wrong_guesses: shut.map_or(0, |shut| shut.wrong_guesses),
         since: shut.map(|shut| shut.since),
         network: network.map(Network::name),
     };
     let detail = serde_json::to_vec(&note).map_err(|_| StepError::Encode(DUE.name()))?;
-    // The link works until the next mail may go, a day from now at the earliest. Anybody can cause the mail.
-    let until = draft.now().plus(MAIL_PAUSE);
-    due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(until).evictable()).map(Some)
+    // As long as its link works. Anybody can cause the mail.
+    due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(mail.until).evictable()).map(Some)
 }
 
 impl UnlockMail {
@@ -194,21 +192,16 @@ impl Link {
         challenges: &ChallengeSteps,
         admits: MailAdmits,
     ) -> Result<Option<ClientAdmission>, StepError> {
-        if !draft.exists() {
-            return Ok(None);
-        }
+        match draft.root() {
+            Err(StepError::NoAccount) => return Ok(None),
+            root => root?,
+        };
         let tag = match admits {
             MailAdmits::Address(address) => Some(Network::of(address).tag(draft)),
             MailAdmits::Refused => self.refused,
         };
         let (Some(tag), Some(generation)) = (tag, self.secret.generation(draft, challenges)?) else { return Ok(None) };
-        let clicked =
-            draft.judge(|draft| guess::unlock_mail_clicked(draft, self.secret.kind(), generation, self.ticket, tag))?;
-        // Without room for an admission the link is not used up.
-        if let Some(full @ ClientAdmission::TooMany { .. }) = clicked.outcome() {
-            return Ok(Some(*full));
-        }
-        draft.stage(clicked)
+        guess::unlock_mail_clicked(draft, self.secret.kind(), generation, self.ticket, tag)
     }
 }
 

@@ -72,8 +72,9 @@
 //! - **A dump holds no text.** Texts and notes are sealed under keys of the account that lie in the sealed head.
 //! - **A vault is given out whole or not at all.** The sealed head keeps a count and a keyed digest of all rows. Every read,
 //!   and every check of a submission, compares them with the rows of the same snapshot: a row that was dropped, added,
-//!   moved, altered, or put back from an earlier time is [`VaultError::Damaged`] or [`VaultError::Open`], an event and a
-//!   line in the log, and a client is never shown a shorter vault. Reads and edits of single ciphers in vaults above
+//!   moved, or put back from an earlier time is [`VaultError::Damaged`], an event and a line in the log, and a client is
+//!   never shown a shorter vault. Reads and edits open the texts and notes that they are about: one that was altered is
+//!   [`VaultError::Open`], and is neither left out nor overwritten. Reads and edits of single ciphers in vaults above
 //!   [`VaultPolicy::checked_with_single_reads`] (5,000) leave that to the next full read. A held vault is promoted only if
 //!   its rows are those that were held.
 //!
@@ -81,6 +82,10 @@
 //! state, or deleted. In an **upload** that is not finished yet a part can be put back to what the client had put for the
 //! same ciphers before, because parts are not guarded. The client's nonces are not authenticated: altered ones can make a
 //! check refuse, or miss that a text was left unchanged.
+//! A **swap** compares all rows with the head, but does not open the texts that it replaces: to read and open a whole vault
+//! would cost more than the rest of the swap. A client that swaps has read every text before, by reads that open them; a
+//! text that was altered since is replaced by what the client made of the true one. Notes stay as they are, and are opened
+//! by the next read.
 //!
 //! # What it costs
 //! Beyond the body and the manifest a check needs at most 32 bytes a cipher: 24 in the submission (id, place, fingerprint),

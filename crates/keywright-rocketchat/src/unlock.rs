@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use keywright_confirm::policy::{MAILED_CODE, MAILED_GENERATION};
-use keywright_core::ledger::policy::MAIL_PAUSE;
 use keywright_core::{
     AccountId, Attempt, ClientAdmission, ClientTag, Generation, Refusal, SecretKind, SecretString, UnixSeconds,
 };
@@ -51,7 +50,7 @@ impl GuessedSecret {
 pub struct UnlockMail {
     /// What the link must carry back to [`RocketChat::admit_by_mail`]: lower-case hex.
     pub token: SecretString,
-    /// Until when the link works at least.
+    /// Until when the link works. Once it was used, it works for no more than another day.
     pub until: UnixSeconds,
     /// How many wrong guesses unknown clients have made since the last right one.
     pub wrong_guesses: u16,
@@ -102,10 +101,10 @@ pub(crate) fn note_refusal(
 
 fn mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal, caller: &Caller) -> Result<(), StepError> {
     let Some(refused) = attempt.client.tag() else { return Ok(()) };
-    let Some(ticket) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(()) };
+    let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(()) };
     let shut = draft.read(LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
     let note = Note {
-        ticket,
+        ticket: mail.ticket,
         refused,
         login: caller.token.0.clone(),
         network: caller.network.map(|network| network.to_string()),
@@ -113,9 +112,8 @@ fn mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal, caller: &Ca
         since: shut.map(|shut| shut.since),
     };
     let detail = serde_json::to_vec(&note).map_err(|_| StepError::Encode(DUE.name()))?;
-    // The link works until the next mail may go, a day from now at the earliest. Anybody with a login can cause the mail.
-    let until = draft.now().plus(MAIL_PAUSE);
-    due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(until).evictable()).map(drop)
+    // As long as its link works. Anybody with a login can cause the mail.
+    due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(mail.until).evictable()).map(drop)
 }
 
 impl UnlockMail {
@@ -182,9 +180,10 @@ impl<H: Host> RocketChat<H> {
             MailAdmits::Refused => link.refused,
         };
         let step = |draft: &mut Draft<'_>| {
-            if !draft.exists() {
-                return Ok(None);
-            }
+            match draft.root() {
+                Err(StepError::NoAccount) => return Ok(None),
+                root => root?,
+            };
             guess::unlock_mail_clicked(draft, LOGIN_PASSWORD, Generation::HOST, link.ticket, tag)
         };
         self.on_ledger(&link.account, step).await

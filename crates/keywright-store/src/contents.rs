@@ -78,6 +78,7 @@ const HAS_STATE: u8 = 1;
 const SEEDED: u8 = 1 << 1;
 const EXPIRES: u8 = 1 << 2;
 const DUE: u8 = 1 << 3;
+const ERASED: u8 = 1 << 4;
 
 const HAS_ID: u8 = 1;
 const HAS_EXPIRY: u8 = 1 << 1;
@@ -91,7 +92,8 @@ pub(crate) fn encode(root: &RootRecord) -> Zeroizing<Vec<u8>> {
         flag(root.state.is_some(), HAS_STATE)
             | flag(root.state.is_some_and(|state| state.seeded), SEEDED)
             | flag(root.expires.is_some(), EXPIRES)
-            | flag(root.due_at.is_some(), DUE),
+            | flag(root.due_at.is_some(), DUE)
+            | flag(root.state.is_some_and(|state| state.erased), ERASED),
     );
     if let Some(state) = &root.state {
         for epoch in [state.credential_epoch, state.factor_epoch, state.key_epoch] {
@@ -132,7 +134,7 @@ pub(crate) fn encode(root: &RootRecord) -> Zeroizing<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Option<RootRecord> {
     let mut reader = Reader(bytes);
     let [flags] = reader.take()?;
-    if flags & !(HAS_STATE | SEEDED | EXPIRES | DUE) != 0 {
+    if flags & !(HAS_STATE | SEEDED | EXPIRES | DUE | ERASED) != 0 {
         return None;
     }
     let mut root = RootRecord::blank();
@@ -143,8 +145,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<RootRecord> {
             key_epoch: u64::from_be_bytes(reader.take()?),
             created: reader.moment()?,
             seeded: flags & SEEDED != 0,
+            erased: flags & ERASED != 0,
         });
-    } else if flags & SEEDED != 0 {
+    } else if flags & (SEEDED | ERASED) != 0 {
         return None;
     }
     root.expires = if flags & EXPIRES != 0 { Some(reader.moment()?) } else { None };
@@ -244,13 +247,15 @@ mod tests {
     }
 
     fn root() -> impl Strategy<Value = RootRecord> {
-        let state = (any::<[u64; 3]>(), moment(), any::<bool>()).prop_map(|([a, b, c], created, seeded)| Root {
-            credential_epoch: a,
-            factor_epoch: b,
-            key_epoch: c,
-            created,
-            seeded,
-        });
+        let state =
+            (any::<[u64; 3]>(), moment(), any::<[bool; 2]>()).prop_map(|([a, b, c], created, [seeded, erased])| Root {
+                credential_epoch: a,
+                factor_epoch: b,
+                key_epoch: c,
+                created,
+                seeded,
+                erased,
+            });
         let parts = (
             prop::option::of(state),
             prop::collection::vec(revision(), 0..=16),

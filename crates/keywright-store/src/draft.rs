@@ -193,6 +193,11 @@ impl<'a> Draft<'a> {
         self.names().is_empty()
     }
 
+    /// The same, but for what the host still owes, which outlives an erase.
+    pub(crate) fn is_empty_but_for_due(&self) -> bool {
+        self.names().iter().all(|name| *name == crate::due::DUE.name())
+    }
+
     /// The root. In an account's partition it must exist; elsewhere a missing one reads as one of epoch 0.
     ///
     /// # Errors
@@ -202,9 +207,14 @@ impl<'a> Draft<'a> {
             Some(root) => Ok(root),
             None if self.loaded.orphans => Err(StepError::Damaged(Damage::Orphans)),
             None if self.partition.is_account() => Err(StepError::NoAccount),
-            None => {
-                Ok(Root { credential_epoch: 0, factor_epoch: 0, key_epoch: 0, created: self.env.now, seeded: false })
-            }
+            None => Ok(Root {
+                credential_epoch: 0,
+                factor_epoch: 0,
+                key_epoch: 0,
+                created: self.env.now,
+                seeded: false,
+                erased: false,
+            }),
         }
     }
 
@@ -257,12 +267,26 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Lets what is left after an [`erase`](Self::erase), the log and what the host still owes, be swept from `expiry` on,
+    /// and marks the account as erased. Whoever uses the account again keeps it: the first record that is put afterwards,
+    /// in this batch or a later one, takes mark and expiry back as [`make_permanent`](Self::make_permanent) does. Only the
+    /// list of [due work](crate::due) does not; it puts the end off for as long as there is something to try.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn expire_erased(&mut self, expiry: UnixSeconds) -> Result<(), StepError> {
+        self.change_root(|root| root.erased = true)?;
+        self.expire_partition(expiry)
+    }
+
     /// Keeps the partition for good.
     ///
     /// # Errors
     /// As [`root`](Self::root).
     pub fn make_permanent(&mut self) -> Result<(), StepError> {
-        self.root()?;
+        if self.root()?.erased {
+            self.change_root(|root| root.erased = false)?;
+        }
         if self.staged.expires.is_some() {
             self.staged.expires = None;
             self.touch_root();
@@ -402,6 +426,7 @@ impl<'a> Draft<'a> {
             key_epoch: root.key_epoch.wrapping_add(1),
             created: self.env.now,
             seeded: root.seeded,
+            erased: root.erased,
         };
         self.staged.writes = kept;
         self.staged.vault = None;
@@ -420,6 +445,7 @@ impl<'a> Draft<'a> {
         if self.staged.vault.is_some() {
             return Err(StepError::Misuse("one batch carries one vault write"));
         }
+        self.revive()?;
         self.staged.vault = Some(write);
         self.touch();
         Ok(())
@@ -506,6 +532,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Keeps an erased account that is used again: what is stored now must not go with what was dropped.
+    fn revive(&mut self) -> Result<(), StepError> {
+        if self.staged.state.is_some_and(|root| root.erased) { self.make_permanent() } else { Ok(()) }
+    }
+
     fn forbid_guess(&self, name: SlotName) -> Result<(), StepError> {
         if self.spending && name == crate::guess::LEDGER.name() {
             Err(StepError::GuessInHostTransaction)
@@ -535,6 +566,9 @@ impl<'a> Draft<'a> {
         self.intact(name)?;
         let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(name))?);
         let plain = PlainBody { schema: R::SCHEMA, body, expiry, most: slot.kind().most() };
+        if name != crate::due::DUE.name() {
+            self.revive()?;
+        }
         self.staged.writes.insert(name, Some(plain));
         self.touch();
         Ok(())

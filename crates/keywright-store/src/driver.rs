@@ -280,7 +280,7 @@ impl Driver {
     pub async fn ensure_account(&self, account: &AccountId) -> Result<AccountCreation, TransactError> {
         let step = |draft: &mut Draft<'_>| {
             if draft.exists() {
-                if draft.is_empty() {
+                if draft.root()?.erased || draft.is_empty_but_for_due() {
                     // It was erased, and is wanted again.
                     draft.make_permanent()?;
                 }
@@ -292,18 +292,20 @@ impl Driver {
     }
 
     /// Drops everything that is kept about an account but its security log and what the host still owes (a notice, say), and
-    /// voids whatever was made for it. The log goes when it is old enough, and with it the account's last trace, unless it is
-    /// made anew. An account that does not exist is left as it is.
+    /// voids whatever was made for it. The log goes when it is old enough, and with it the account's last trace, unless the
+    /// account is used again: [`ensure_account`](Self::ensure_account) and the first record that anything stores for it keep
+    /// it for good. An account that does not exist is left as it is.
     ///
     /// # Errors
     /// [`TransactError`]; after [`TransactError::Unknown`] it may be erased. Call it again.
     pub async fn erase_account(&self, account: &AccountId) -> Result<Erasure, TransactError> {
         let step = |draft: &mut Draft<'_>| {
-            if !draft.exists() {
-                return Ok(Erasure::NoAccount);
-            }
+            match draft.root() {
+                Err(StepError::NoAccount) => return Ok(Erasure::NoAccount),
+                root => root?,
+            };
             draft.erase(&[DUE.name()])?;
-            draft.expire_partition(draft.now().plus(self.parts.events_kept))?;
+            draft.expire_erased(draft.now().plus(self.parts.events_kept))?;
             Ok(Erasure::Erased)
         };
         self.transact(&account.into(), &[DUE.name()], step).await
@@ -371,7 +373,13 @@ impl Driver {
     /// [`TransactError`].
     pub async fn reseal(&self, partition: &Partition) -> Result<bool, TransactError> {
         let slots = self.slots_of(partition).await?;
-        self.transact(partition, &slots, |draft| if draft.exists() { draft.reseal() } else { Ok(false) }).await
+        let step = |draft: &mut Draft<'_>| match draft.root() {
+            Err(StepError::NoAccount) => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) if draft.exists() => draft.reseal(),
+            Ok(_) => Ok(false),
+        };
+        self.transact(partition, &slots, step).await
     }
 
     /// Whether everything in a partition, its root included, is sealed under the newest key.

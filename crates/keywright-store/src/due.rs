@@ -72,9 +72,7 @@ impl DueTask {
     /// Whether nobody is at it and its pause is over.
     #[must_use]
     pub fn is_free(&self, now: UnixSeconds) -> bool {
-        let unclaimed =
-            self.claim.is_none_or(|claim| claim.made.plus(CLAIM_LASTS) <= now || claim.made > now.plus(CLAIM_LASTS));
-        unclaimed && self.next_try(now) <= now
+        self.claim_ends(now) <= now && self.next_try(now) <= now
     }
 
     /// Whether it is no longer worth doing.
@@ -83,18 +81,24 @@ impl DueTask {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// When it may be tried next, as of `now`: a failure from the future counts as one of now.
+    /// When it may be tried next, as of `now`. A failure that lies in the future by more than clocks differ is what a clock
+    /// that ran ahead has left: it holds up nobody, and the next try stores a sane moment.
     fn next_try(&self, now: UnixSeconds) -> UnixSeconds {
-        if self.failures == 0 {
+        if self.failures == 0 || self.failed > now.plus(CLOCK_SKEW_SECONDS) {
             return UnixSeconds::EPOCH;
         }
-        self.failed.min(now).plus(pause(self.failures))
+        self.failed.plus(pause(self.failures))
+    }
+
+    /// When its claim has run out, as of `now`.
+    fn claim_ends(&self, now: UnixSeconds) -> UnixSeconds {
+        let claim = self.claim.filter(|claim| claim.made <= now.plus(CLAIM_LASTS));
+        claim.map_or(UnixSeconds::EPOCH, |claim| claim.made.plus(CLAIM_LASTS))
     }
 
     /// When somebody should look at it.
     fn due_at(&self, now: UnixSeconds) -> UnixSeconds {
-        let claimed = self.claim.map_or(UnixSeconds::EPOCH, |claim| claim.made.min(now).plus(CLAIM_LASTS));
-        self.next_try(now).max(claimed).max(self.since.min(now))
+        self.next_try(now).max(self.claim_ends(now)).max(self.since.min(now))
     }
 
     /// Whether its claim may be respected by others for no more than the differences of clocks: whoever is at it must claim it
@@ -320,7 +324,13 @@ pub fn complete(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<bool, StepEr
     if list.tasks.len() == before {
         return Ok(false);
     }
-    write(draft, &list)?;
+    if list.tasks.is_empty() {
+        // An account that owes nothing has no list: an erased one is then as empty as it should be.
+        draft.delete(DUE)?;
+        draft.set_due_at(None);
+    } else {
+        write(draft, &list)?;
+    }
     Ok(true)
 }
 
@@ -373,13 +383,28 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_an_hour_and_a_failure_from_the_future_counts_as_now() {
+    fn pauses_grow_to_an_hour() {
         assert_eq!([1, 2, 3, 11, 12, 13, 200].map(pause), [2, 4, 8, 2_048, 3_600, 3_600, 3_600]);
         let now = UnixSeconds::EPOCH.plus(2_000_000);
-        let failed = DueTask { failures: 3, failed: now.plus(1_000_000), ..task(None) };
-        assert_eq!(failed.due_at(now), now.plus(8));
-        let before = DueTask { failed: now.minus(8), ..failed };
-        assert!(before.is_free(now) && !before.is_free(now.minus(1)));
+        let failed = DueTask { failures: 3, failed: now.minus(8), ..task(None) };
+        assert!(failed.is_free(now) && !failed.is_free(now.minus(1)));
+    }
+
+    #[test]
+    fn a_failure_from_the_future_holds_up_nobody() {
+        let now = UnixSeconds::EPOCH.plus(2_000_000);
+        let failed_at = |failed| DueTask { failures: 200, failed, ..task(None) };
+        let ahead = failed_at(now.plus(CLOCK_SKEW_SECONDS + 1));
+        assert!(ahead.is_free(now) && ahead.due_at(now) <= now, "a clock that ran ahead");
+        // Another server's clock: its pause is respected, and ends by any clock.
+        let skewed = failed_at(now.plus(CLOCK_SKEW_SECONDS));
+        let end = now.plus(CLOCK_SKEW_SECONDS + LONGEST_PAUSE);
+        for moment in 0..=CLOCK_SKEW_SECONDS {
+            assert_eq!(skewed.due_at(now.plus(moment)), end, "told once, it does not move");
+        }
+        assert!(!skewed.is_free(end.minus(1)) && skewed.is_free(end));
+        let claimed = task(Some(Claim { id: [2; 16], made: now.plus(CLAIM_LASTS + 1) }));
+        assert!(claimed.is_free(now) && claimed.due_at(now) <= now);
     }
 
     #[test]

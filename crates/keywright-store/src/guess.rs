@@ -6,7 +6,7 @@
 use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
     Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Lane, Refusal, SecretKind,
-    SecretName, Severity,
+    SecretName, Severity, UnixSeconds,
 };
 
 use crate::record::Record;
@@ -241,30 +241,60 @@ pub fn admit_client(
     tag: ClientTag,
 ) -> Result<ClientAdmission, StepError> {
     let mut ledger = read(draft)?;
-    let admission = ledger.admit_client(draft.ledger_policy(), secret, generation, tag, draft.now());
-    if let ClientAdmission::Admitted { until } = &admission {
-        let until = *until;
-        draft.put(LEDGER, &ledger)?;
-        draft.event(Event::new(&CLIENT_ADMITTED).with("secret", secret.name()).with("until", until));
+    let (policy, now) = (draft.ledger_policy(), draft.now());
+    let mut settled = ledger.clone();
+    let went_back = settled.settle(policy, now);
+    let admission = ledger.admit_client(policy, secret, generation, tag, now);
+    match &admission {
+        ClientAdmission::Admitted { until } => {
+            let until = *until;
+            draft.put(LEDGER, &ledger)?;
+            draft.event(Event::new(&CLIENT_ADMITTED).with("secret", secret.name()).with("until", until));
+        }
+        // A refusal writes nothing, but for a moment from the future that is settled once.
+        ClientAdmission::TooMany { .. } if went_back => draft.put(LEDGER, &settled)?,
+        ClientAdmission::TooMany { .. } => {}
     }
     Ok(admission)
 }
 
-/// Whether the owner is to be told by mail that somebody shuts out new clients: `Some` ticket, which the mail's link
-/// carries, if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).
+/// What an unlock mail's link carries, and for how long it works.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MailTicket {
+    /// What [`unlock_mail_clicked`] takes: only the link may reveal it.
+    pub ticket: [u8; 16],
+    /// The end of the link, when the next mail may go. Keep the mail due until then
+    /// ([`NewTask::until`](crate::due::NewTask::until)): one that is dropped earlier would be missed for the rest of the
+    /// pause.
+    pub until: UnixSeconds,
+}
+
+impl std::fmt::Debug for MailTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MailTicket").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// Whether the owner is to be told by mail that somebody shuts out new clients: `Some`, with what the mail's link carries,
+/// if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).
 ///
 /// # Errors
 /// [`StepError`]: no mail.
-pub fn unlock_mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal) -> Result<Option<[u8; 16]>, StepError> {
+pub fn unlock_mail(
+    draft: &mut Draft<'_>,
+    attempt: &Attempt,
+    refusal: &Refusal,
+) -> Result<Option<MailTicket>, StepError> {
     let mut ledger = read(draft)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
     if !ledger.unlock_mail_due(policy, attempt, refusal, now) {
         return Ok(None);
     }
     let ticket = draft.random()?;
-    ledger.unlock_mail_sent(policy, attempt, ticket, now);
+    let until = ledger.unlock_mail_sent(policy, attempt, ticket, now);
     draft.put(LEDGER, &ledger)?;
-    Ok(Some(ticket))
+    Ok(Some(MailTicket { ticket, until }))
 }
 
 /// Lets a client in by the link of an unlock mail: `None` if the link's time is over or it was never sent.
@@ -278,6 +308,8 @@ pub fn unlock_mail_clicked(
     ticket: [u8; 16],
     tag: ClientTag,
 ) -> Result<Option<ClientAdmission>, StepError> {
+    let mut settled = read(draft)?;
+    let went_back = settled.settle(draft.ledger_policy(), draft.now());
     let judged = draft.judge(|draft| {
         let mut ledger = read(draft)?;
         if !ledger.unlock_mail_clicked(draft.ledger_policy(), secret, generation, ticket, draft.now()) {
@@ -288,7 +320,13 @@ pub fn unlock_mail_clicked(
     })?;
     match judged.outcome() {
         // The click is not used up by an account that has had its admissions for now.
-        Some(refused @ ClientAdmission::TooMany { .. }) => Ok(Some(*refused)),
+        Some(refused @ ClientAdmission::TooMany { .. }) => {
+            let refused = *refused;
+            if went_back {
+                draft.put(LEDGER, &settled)?;
+            }
+            Ok(Some(refused))
+        }
         _ => draft.stage(judged),
     }
 }

@@ -405,10 +405,11 @@ enum Holding {
 }
 
 fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<Holding, StepError> {
-    // The account never was, or is gone with all its records.
-    if !draft.exists() {
-        return Ok(Holding::Void);
-    }
+    match draft.root() {
+        // The account never was, or is gone with all its records.
+        Err(StepError::NoAccount) => return Ok(Holding::Void),
+        root => root?,
+    };
     let list = NameList::read(draft)?;
     let entry = list.of(name).filter(|entry| entry.ticket == ticket);
     Ok(entry.map_or(Holding::Void, |entry| entry.holding(draft.now())))

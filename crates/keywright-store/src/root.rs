@@ -39,6 +39,9 @@ pub struct Root {
     pub created: UnixSeconds,
     /// Whether a host has seeded the account from a file, once.
     pub seeded: bool,
+    /// Whether its records were dropped for good, and none was put since: see
+    /// [`Draft::expire_erased`](crate::Draft::expire_erased).
+    pub erased: bool,
 }
 
 impl Root {
@@ -51,6 +54,7 @@ impl Root {
             key_epoch: epoch()?,
             created: now,
             seeded: false,
+            erased: false,
         })
     }
 

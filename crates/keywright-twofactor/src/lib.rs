@@ -85,12 +85,14 @@
 //! their own, shares its tries.
 //!
 //! # For hosts
+//! - What a host's own function does by a [`StepUp`] asks in its commit whether that [still holds](StepUp::is_valid_in).
 //! - What [`TwoFactor`] changes of an account's factors takes a [`StepUp`] for [`CHANGE_FACTORS`] by value, or a
 //!   [`FactorChange`] for the first one, and looks in the commit whether it is still valid. The steps that compose (`…_in`)
 //!   do not ask: whoever calls them has an authorization in the same draft, or acts as the operator; and so do the imports,
 //!   which are for seeding. Tell the owner of every change.
 //! - With the last device the guesses at it are forgotten, and with a set of recovery codes those at it; clients that were
-//!   known stay known, and whoever makes the change is known from the start. Pass the [`Client`](keywright_core::Client).
+//!   known stay known, and whoever makes the change is known from the start: by its credential, and by its network too
+//!   where the change ends logins. Pass the [`Client`](keywright_core::Client) with both.
 //! - Removing the last device removes the recovery codes in the same commit.
 //! - [`Method::Mailed`] and [`Method::Password`] are what some protocols call a second factor. They are none; a rule that
 //!   takes them weakens the action it opens.
@@ -124,12 +126,12 @@ mod state;
 mod step;
 mod step_up;
 mod totp;
-pub mod typed;
 mod uri;
 
 use keywright_store::SlotKind;
 
 pub use error::TwoFactorError;
+pub use keywright_core::typed;
 pub use outcome::{
     Beginning, ClockOffset, Confirming, Denial, DeviceFault, DeviceImport, Enrolling, Method, Proven, Verdict,
 };

@@ -188,7 +188,7 @@ impl TwoFactor {
     pub async fn make_recovery(
         &self,
         change: impl Into<FactorChange> + Send,
-        liveness: Liveness,
+        liveness: Liveness<'_>,
         client: Client,
     ) -> Result<RecoveryCodes, TwoFactorError> {
         self.authorized(&change.into(), |draft| self.steps.make_recovery_in(draft, liveness, client)).await
@@ -198,8 +198,13 @@ impl TwoFactor {
     ///
     /// # Errors
     /// [`TwoFactorError`].
-    pub async fn acknowledge_recovery(&self, account: &AccountId, client: Client) -> Result<bool, TwoFactorError> {
-        self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, client)).await
+    pub async fn acknowledge_recovery(
+        &self,
+        account: &AccountId,
+        session: &[u8],
+        client: Client,
+    ) -> Result<bool, TwoFactorError> {
+        self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, session, client)).await
     }
 
     /// Takes over recovery codes from elsewhere: for seeding, so it takes no authorization. See

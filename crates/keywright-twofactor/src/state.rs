@@ -1,7 +1,7 @@
 //! What is stored of an account's factors: one record with all devices and the switch of mailed codes. Once made it is
 //! never deleted, so that no spent step comes back.
 
-use keywright_core::{Client, Generation, SecretKind, UnixSeconds};
+use keywright_core::{ClientTag, Generation, SecretKind, UnixSeconds};
 use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
@@ -218,9 +218,9 @@ impl Factors {
 
     /// Notes in the guess ledger that no earlier device is left: guesses start anew, known clients stay known, and whoever
     /// makes the change is known from the start.
-    pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: Client) -> Result<(), StepError> {
+    pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: &[ClientTag]) -> Result<(), StepError> {
         let next = Generation::random(draft.entropy())?;
-        guess::renew(draft, TOTP, self.generation, next, changed_by.tag().as_slice())?;
+        guess::renew(draft, TOTP, self.generation, next, changed_by)?;
         self.generation = next;
         Ok(())
     }

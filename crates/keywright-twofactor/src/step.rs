@@ -111,7 +111,8 @@ impl TwoFactorSteps {
 
     /// Judges a code of either kind, for a form with one field. A text with the form of a time-based code is one; any other
     /// is a recovery code, or malformed. Where the account has codes of both kinds with one form (eight digits, and
-    /// Rocket.Chat's eight symbols), a right one of either passes, and a wrong one is charged as a time-based code.
+    /// Rocket.Chat's eight symbols), a right one of either passes, and a wrong one is charged as a time-based code. While
+    /// those are refused, the text is looked at as a recovery code alone: it is charged and answered as one.
     ///
     /// # Errors
     /// [`StepError`]; nothing is charged and nothing spent.
@@ -135,7 +136,13 @@ impl TwoFactorSteps {
             return draft.stage(totp);
         }
         let recovery = draft.judge(|draft: &mut Draft<'a>| self.verify_recovery_in(draft, code, purpose, client))?;
-        if matches!(recovery.outcome(), Verdict::Granted(_)) { draft.stage(recovery) } else { draft.stage(totp) }
+        // What was looked at is charged: else recovery codes could be guessed for nothing while the others are refused.
+        let unseen = matches!(totp.outcome(), Verdict::Refused(_));
+        if unseen || matches!(recovery.outcome(), Verdict::Granted(_)) {
+            draft.stage(recovery)
+        } else {
+            draft.stage(totp)
+        }
     }
 
     /// Lets a client in whose time-based codes are refused because of the failures of others, by a factor that it has
@@ -175,10 +182,7 @@ impl TwoFactorSteps {
         kind: CodeKind,
         tag: ClientTag,
     ) -> Result<Option<ClientAdmission>, StepError> {
-        let valid = proof.action() == ADMIT_CLIENT
-            && is_factor(proof.method())
-            && draft.partition().as_account().as_ref() == Some(proof.account())
-            && proof.epochs() == draft.root()?.epochs();
+        let valid = proof.action() == ADMIT_CLIENT && is_factor(proof.method()) && proof.is_valid_in(draft)?;
         match attempt(draft, kind, Client::unknown())? {
             Some(attempt) if valid => guess::admit_client(draft, attempt.secret, attempt.generation, tag).map(Some),
             _ => Ok(None),
@@ -292,6 +296,14 @@ impl TwoFactorSteps {
 pub(crate) fn move_epochs(draft: &mut Draft<'_>, policy: &TwoFactorPolicy) -> Result<(), StepError> {
     draft.move_factor_epoch()?;
     if policy.end_other_logins { draft.move_credential_epoch() } else { Ok(()) }
+}
+
+/// Who makes a change of factors, for the guesses at what is new: known from the start by its credential, and by its
+/// network where the change ends credentials (`security.md` § 6).
+pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<ClientTag> {
+    let network = client.network_tag().filter(|_| policy.end_other_logins);
+    // The credential last: of two that are known the later one stays longer.
+    network.into_iter().chain(client.tag()).collect()
 }
 
 const fn is_factor(method: Method) -> bool {

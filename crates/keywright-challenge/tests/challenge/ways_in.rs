@@ -130,7 +130,7 @@ async fn a_click_in_a_mail_lets_its_network_in() {
     assert_eq!(site.driver.transact(&site.partition(), SLOTS, mail).await.unwrap(), None, "one mail");
     let click = |draft: &mut Draft<'_>| {
         let attempt = steps.attempt_in(draft, TABLET)?.expect("there is a challenge");
-        guess::unlock_mail_clicked(draft, attempt.secret, attempt.generation, ticket, tag(200))
+        guess::unlock_mail_clicked(draft, attempt.secret, attempt.generation, ticket.ticket, tag(200))
     };
     let admission = site.driver.transact(&site.partition(), SLOTS, click).await.unwrap();
     assert!(matches!(admission, Some(ClientAdmission::Admitted { .. })));

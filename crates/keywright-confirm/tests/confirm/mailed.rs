@@ -141,12 +141,29 @@ async fn malformed_input_is_never_charged_nor_written() {
     let world = World::new().await;
     let code = world.ask_mailed(&DELETE, b"s").await.sent();
     let before = world.revision().await;
-    for text in ["", "12345", "1234567", "12345a", &format!(" {code}"), &format!("{code}\n"), "١٢٣٤٥٦", "123-456"]
-    {
+    for text in ["", "12345", "1234567", "12345a", &format!("{code}."), &format!("+{code}"), "١٢٣٤٥٦", "123-45"] {
         assert_eq!(world.mailed(DELETE, b"s", text).await, Told::Denied, "{text:?}");
     }
     assert_eq!(world.revision().await, before);
     assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+}
+
+/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+#[tokio::test]
+async fn blanks_and_hyphens_carry_nothing() {
+    for change in [
+        |code: &str| format!(" {code}\r\n"),
+        |code: &str| format!("{}-{}", &code[..3], &code[3..]),
+        |code: &str| format!("{}\u{a0}{}", &code[..3], &code[3..]),
+        |code: &str| format!("{}\u{2011}{}\u{200b}", &code[..3], &code[3..]),
+    ] {
+        let world = World::new().await;
+        let code = world.ask_mailed(&DELETE, b"s").await.sent();
+        assert_eq!(world.mailed(DELETE, b"s", &change(&wrong(&code))).await, Told::Charged(1, false), "still judged");
+        assert_eq!(world.mailed(DELETE, b"s", &change(&code)).await, Told::Granted, "{:?}", change(&code));
+        assert_eq!(world.mailed(DELETE, b"s", &change(&code)).await, Told::Denied);
+        assert_eq!(world.denials().await.last(), Some(&denied("replayed")), "as a replay of the code");
+    }
 }
 
 /// ASVS 6.6.2: bound to the request it was made for. A guess meets one pending code, never any of several.

@@ -63,12 +63,31 @@ async fn any_other_text_is_a_wrong_try() {
     let code = world.ask_code(&DELETE, b"s").await;
     let huge = "A".repeat(1 << 20);
     let swapped: String = code.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect();
-    let texts = ["", &format!(" {code}"), &code.replace('-', ""), &huge, &swapped];
+    let texts = ["", &code[1..], &format!("{code}A"), &huge, &swapped];
     assert!(texts.iter().all(|text| *text != code), "the seed gives a code with a lower-case letter");
     for text in &texts[..4] {
         assert_eq!(world.code(DELETE, b"s", text).await, Told::Denied, "{}", text.len());
     }
     assert_eq!(world.code(DELETE, b"s", texts[4]).await, Told::Last);
+}
+
+/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+#[tokio::test]
+async fn blanks_and_hyphens_carry_nothing() {
+    for change in [
+        |code: &str| format!(" {code}\r\n"),
+        |code: &str| code.replace('-', ""),
+        |code: &str| code.replace('-', " "),
+        |code: &str| code.replace('-', "\u{2011}"),
+        |code: &str| code.replace('-', "\u{2014}\u{200b}"),
+    ] {
+        let world = World::new().await;
+        let code = world.ask_code(&DELETE, b"s").await;
+        assert_eq!(world.code(DELETE, b"s", &change(&wrong(&code))).await, Told::Denied, "still judged");
+        assert_eq!(world.code(DELETE, b"s", &change(&code)).await, Told::Granted, "{:?}", change(&code));
+        assert_eq!(world.code(DELETE, b"s", &change(&code)).await, Told::Denied);
+        assert_eq!(world.denials().await, [denied("wrong"), denied("replayed")], "as a replay of the code");
+    }
 }
 
 #[tokio::test]

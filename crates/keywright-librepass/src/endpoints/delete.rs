@@ -81,6 +81,8 @@ impl<H: Host> Parts<H> {
         // Everything goes with the erase, the ledger too: the password's verdict has nowhere to be booked.
         let released = names::release_all(draft)?;
         draft.erase(&[])?;
+        // Anybody can register and delete, over and over: what is left must go in time. A notice that fails puts it off.
+        draft.expire_erased(draft.now().plus(self.driver.events_kept()))?;
         mails::notice_in(draft, &credential.address()?, Kind::AccountDeleted)?;
         Ok(Ok(released))
     }

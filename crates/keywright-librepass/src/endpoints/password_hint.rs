@@ -24,14 +24,12 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
         let Some(mut credential) = Credential::read_named(draft, &name)? else {
             return Ok(Err(ApiError::USER_NOT_FOUND));
         };
-        let now = draft.now();
-        if let Err(seconds) = credential.book_mail(now) {
+        if let Err(seconds) = credential.book_mail_in(draft)? {
             return Ok(Err(ApiError::too_many(seconds)));
         }
-        credential.put(draft)?;
         let kind = Kind::PasswordHint { hint: credential.hint.clone() };
         // After a day it is of no more use than a fresh one.
-        mails::asked_in(draft, &credential.address()?, kind, now.plus(LINK_SECONDS))?;
+        mails::asked_in(draft, &credential.address()?, kind, draft.now().plus(LINK_SECONDS))?;
         Ok(Ok(()))
     };
     let slots = [CREDENTIAL.name(), NAMES.name(), DUE.name()];

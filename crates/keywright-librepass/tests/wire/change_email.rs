@@ -1,5 +1,6 @@
 //! `PATCH user/email` and the link that completes it.
 
+use keywright_core::UnixSeconds;
 use keywright_librepass::UserId;
 use keywright_rekey::Editing;
 use serde_json::json;
@@ -436,6 +437,29 @@ async fn mails_to_addresses_of_ones_choice_are_ten_a_day() {
     client.change_address(&world.address_body(&user, &old, &new).await).await.is_empty();
     world.open_link(NEW).await.redirects();
     world.belongs_to(&user, &new, 3).await;
+}
+
+/// A clock that ran ahead and was put right: the day that is told then has ended when it was said to.
+#[tokio::test]
+async fn a_day_of_asks_ends_when_it_was_told_after_the_clock_went_back() {
+    let world = World::new().await;
+    let (old, new, user) = settled(&world).await;
+    let start = UnixSeconds::new(world.now()).unwrap();
+    world.clock.advance(10 * 365 * DAY);
+    let client = world.client_of(&old).await;
+    for _ in 0..10 {
+        client.change_address(&world.address_body(&user, &old, &new).await).await.is_empty();
+    }
+    world.clock.set(start);
+    let ask = async || {
+        let client = world.client_of(&old).await;
+        client.change_address(&world.address_body(&user, &old, &new).await).await
+    };
+    ask().await.waits(DAY);
+    world.clock.advance(DAY - 1);
+    ask().await.waits(1);
+    world.clock.advance(1);
+    ask().await.is_empty();
 }
 
 #[tokio::test]

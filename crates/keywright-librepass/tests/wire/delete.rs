@@ -299,3 +299,45 @@ async fn a_mail_that_fails_stays_due() {
     assert_eq!(world.host.mails_to(&alice().email).last().unwrap().subject, "Your account was deleted");
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 0);
 }
+
+/// Anybody can register and delete, over and over: in time nothing is left. A notice that cannot be given puts it off.
+#[tokio::test]
+async fn what_is_left_of_a_deleted_account_goes_in_time() {
+    const DAY: u64 = 86_400;
+    for mail_down in [false, true] {
+        let world = World::new().await;
+        let user = world.settle(&alice()).await;
+        let client = world.client_of(&alice()).await;
+        let upkeep = async || {
+            let now = keywright_core::Clock::now(&*world.clock).unwrap();
+            world.driver.set_horizon(world.store.move_horizon(now).await.unwrap());
+            world.store.sweep(1_000).await.unwrap();
+            let left = world.store.partitions(None, 1_000).await.unwrap();
+            left.into_iter().filter(Partition::is_account).count()
+        };
+        upkeep().await;
+        world.host.mail_down.store(mail_down, Ordering::SeqCst);
+        delete(&world, &client, Value::Null).await.is_empty();
+        let days = world.driver.events_kept() / DAY;
+        for _ in 0..days {
+            world.clock.advance(DAY);
+            let _ = world.app.finish_due(user.account()).await;
+            assert_eq!(upkeep().await, 1, "the log is kept as every log is");
+        }
+        if mail_down {
+            for _ in 0..30 {
+                world.clock.advance(DAY);
+                world.app.finish_due(user.account()).await.unwrap_err();
+                assert_eq!(upkeep().await, 1, "the owner is still to be told");
+            }
+            world.host.mail_down.store(false, Ordering::SeqCst);
+            assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
+        }
+        for _ in 0..3 {
+            world.clock.advance(DAY);
+            upkeep().await;
+        }
+        assert_eq!(upkeep().await, 0);
+        assert_eq!(world.host.mails_to(&alice().email).pop().unwrap().subject, "Your account was deleted");
+    }
+}

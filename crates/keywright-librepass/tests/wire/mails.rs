@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use keywright_core::UnixSeconds;
 use keywright_store::due::{self, MAX_DUE, NewTask};
 use keywright_store::{Draft, MemoryStore};
 use keywright_store_conformance::FaultStore;
 use keywright_twofactor::TotpSecret;
 use serde_json::json;
 
-use crate::support::{PUBLIC, World, alice, bob, code_of, on_both, policy};
+use crate::support::{PUBLIC, START, World, alice, bob, code_of, on_both, policy};
 
 async fn resend(world: &World, email: &str) -> crate::support::Answer {
     world.client().get(&format!("/api/auth/resendVerificationEmail?email={email}")).send().await
@@ -73,6 +74,25 @@ async fn strangers_can_have_ten_mails_a_day_sent() {
     assert_eq!((world.host.mails().len(), world.scan().await == before), (11, true));
     world.clock.advance(86_400);
     ask_hint(&world, &alice().email).await.is_empty();
+}
+
+/// A clock that ran ahead and was put right: the day that is told then has ended when it was said to.
+#[tokio::test]
+async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
+    on_both(async |world: World| {
+        world.settle(&alice()).await;
+        world.clock.advance(10 * 365 * 86_400);
+        for _ in 0..10 {
+            ask_hint(&world, &alice().email).await.is_empty();
+        }
+        world.clock.set(UnixSeconds::new(START).unwrap());
+        ask_hint(&world, &alice().email).await.waits(86_400);
+        world.clock.advance(86_399);
+        ask_hint(&world, &alice().email).await.waits(1);
+        world.clock.advance(1);
+        ask_hint(&world, &alice().email).await.is_empty();
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Registrations that wait for an address: who is asked, who is told, and what becomes of those that nobody verifies.
 
+use keywright_core::UnixSeconds;
 use keywright_store::Partition;
 use serde_json::json;
 
-use crate::support::{Answer, PUBLIC, Person, World, alice, bob, on_both};
+use crate::support::{Answer, PUBLIC, Person, START, World, alice, bob, on_both};
 
 const HOME: &str = "192.0.2.1";
 const HOSTILE: &str = "198.51.100.7";
@@ -100,6 +101,35 @@ async fn mails_to_an_address_are_limited_in_all_and_for_each_network() {
         register_from(&world, &bob(), HOSTILE).await.is(201, json!({}));
     })
     .await;
+}
+
+/// A clock that ran ahead and was put right: the day that is told then has ended when it was said to, for a registration
+/// and for a fresh link.
+#[tokio::test]
+async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
+    for fresh in [false, true] {
+        on_both(async |world: World| {
+            world.clock.advance(10 * 365 * 86_400);
+            for _ in 0..3 {
+                register_from(&world, &squatter(), HOSTILE).await.is(201, json!({}));
+            }
+            let ask = async || match fresh {
+                true => resend_from(&world, &alice().email, HOSTILE).await,
+                false => register_from(&world, &squatter(), HOSTILE).await,
+            };
+            world.clock.set(UnixSeconds::new(START).unwrap());
+            ask().await.waits(86_400);
+            world.clock.advance(43_200);
+            ask().await.waits(43_200);
+            let before = world.scan().await;
+            ask().await.waits(43_200);
+            assert_eq!(world.scan().await, before, "it is stored once");
+            world.clock.advance(43_200);
+            // By now nobody waits for a fresh link.
+            register_from(&world, &squatter(), HOSTILE).await.is(201, json!({}));
+        })
+        .await;
+    }
 }
 
 /// Finding B4: what was never verified goes whole; what was verified stays.

@@ -1,6 +1,7 @@
 //! An owner whom others have shut out by guessing, and each way in again: the table of the crate's documentation.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use keywright_core::Client as LedgerClient;
 use keywright_librepass::{NetworkAdmission, Privacy, SharedKey, Token, UserId};
@@ -132,6 +133,31 @@ async fn by_the_link_of_a_mail() {
         click(&link, "admit=here").await.fails(400, "LP-Email-Invalid-Code");
     })
     .await;
+}
+
+/// The pauses between mails grow, and a mail that fails is tried for as long as its link works: else an owner whose mail
+/// server failed for a day would hear nothing for a month.
+#[tokio::test]
+async fn a_mail_that_is_late_is_sent_while_its_link_works() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    shut_out(&world).await;
+    let mails =
+        || -> Vec<_> { world.host.mails_to(&alice().email).into_iter().filter(|mail| mail.subject == MAIL).collect() };
+    assert_eq!(mails().len(), 2);
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    // Unclicked, the next one goes after two days, and the one after it after four.
+    world.clock.advance(2 * 86_400);
+    log_in_from(&world, HOSTILE, &"1".repeat(64)).await.fails(429, "LP-RateLimit");
+    world.clock.advance(86_400 + 3_600);
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.app.finish_due(user.account()).await.unwrap();
+    assert_eq!(mails().len(), 3);
+    let link = mails()[2].link().unwrap().strip_prefix(PUBLIC).unwrap().to_owned();
+    let click = world.client().post(&link).header("x-test-address", AWAY);
+    let click = click.header("content-type", "application/x-www-form-urlencoded").raw("admit=here");
+    assert_eq!(click.send().await.status, 200);
+    log_in_from(&world, AWAY, &right(&world).await).await.ok();
 }
 
 #[tokio::test]

@@ -108,6 +108,24 @@ async fn a_mail_lets_in_the_network_that_its_link_was_opened_from() {
     assert_eq!(log_in(&away).await, 200);
 }
 
+/// The pauses between mails grow, and a mail that is late is worth sending for as long as its link works: else an owner
+/// whose mail server failed for a day would hear nothing for a month.
+#[tokio::test]
+async fn a_mail_that_is_late_is_sent_while_its_link_works() {
+    let world = World::new().await;
+    let away = world.password().at(AWAY);
+    // The second mail of the flood is a day old at most by then, and none was sent.
+    shut_out_of_the_password(&world, "alice").await;
+    world.clock.advance(43_200);
+    world.app.finish_due(&alice()).await.unwrap();
+    let mails = world.host.mails();
+    let [mail] = &mails[..] else { panic!("{} mails", mails.len()) };
+    assert_eq!(log_in(&away).await, 429);
+    let here = MailAdmits::Address(address(AWAY));
+    assert!(is_admitted(world.app.admit_by_mail(mail.token.expose(), here).await.unwrap()));
+    assert_eq!(log_in(&away).await, 200);
+}
+
 /// The owner on the hostile network itself needs a click, and shares its tries with it.
 #[tokio::test]
 async fn on_the_hostile_network_a_click_gives_ten_tries_that_all_share() {

@@ -75,8 +75,7 @@ impl Contents {
     /// What an edit of these ciphers rests on.
     #[must_use]
     pub fn existing(&self) -> Existing {
-        let found = self.ciphers.iter().map(|cipher| Found::new(cipher.marks, cipher.text().len())).collect();
-        Existing::new(self.head.revision, self.asked.clone(), found)
+        Existing::new(self.head.revision, self.asked.clone(), found(&self.ciphers))
     }
 }
 
@@ -140,14 +139,19 @@ impl Vaults {
     }
 
     /// Which of `ids` exist, with what an edit needs to know of them; `None` if the account has no vault. The vault is
-    /// compared with its head as by [`read`](Self::read).
+    /// compared with its head as by [`read`](Self::read), and the text and the note of each are opened: an edit must not
+    /// overwrite what somebody has altered.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// [`VaultError`]; [`VaultError::Open`] if one of them does not open.
     pub async fn existing(&self, account: &AccountId, ids: &[CipherId]) -> Result<Option<Existing>, VaultError> {
         let which = Which::Ids { ids, with_marks: false };
         let judge = |seen: &Seen, read: VaultRows| {
-            if are_whole(seen, which, &read) { Ok(read.rows.iter().map(Found::of).collect()) } else { Err(Harm::Rows) }
+            if !are_whole(seen, which, &read) {
+                return Err(Harm::Rows);
+            }
+            let ciphers = open(account, &seen.record, read.rows).map_err(Harm::Cipher)?;
+            Ok(found(&ciphers))
         };
         let read = self.verified(account, Wanted::Rows(which), judge).await?;
         Ok(read.map(|(seen, found)| Existing::new(seen.head.revision, asked(which), found)))
@@ -242,6 +246,11 @@ pub(super) fn open(account: &AccountId, record: &VaultHead, rows: Vec<Row>) -> R
         Ok(Cipher { marks: row.marks, text, note })
     };
     rows.into_iter().map(open).collect()
+}
+
+/// What an edit needs to know of ciphers that were opened: their lengths are those of the texts themselves.
+fn found(ciphers: &[Cipher]) -> Vec<Found> {
+    ciphers.iter().map(|cipher| Found::new(cipher.marks, cipher.text().len())).collect()
 }
 
 fn asked(which: Which<'_>) -> Option<Vec<CipherId>> {

@@ -71,10 +71,6 @@ impl Found {
         Self { marks, text_bytes: u64::try_from(text_bytes).unwrap_or(u64::MAX) }
     }
 
-    pub(crate) fn of(row: &Row) -> Self {
-        Self { marks: row.marks, text_bytes: seal::text_bytes(row) }
-    }
-
     pub(crate) const fn id(&self) -> CipherId {
         self.marks.id
     }

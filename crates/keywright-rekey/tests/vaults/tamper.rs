@@ -204,12 +204,18 @@ async fn denies_everything(vaults: &Vaults, site: &Site, what: &str) {
     }
 }
 
-/// Of a vault whose bodies were altered under their marks, what opens them denies.
+/// Of a vault whose bodies were altered under their marks, what opens them denies: reads, and edits of these ciphers, which
+/// would overwrite them unseen.
 async fn denies_reads(vaults: &Vaults, site: &Site, altered: &[CipherId], what: &str) {
     let error = vaults.read(&site.account, Which::All).await.expect_err(what);
     assert!(matches!(error, VaultError::Open(id) if altered.contains(&id)), "{what}: {error:?}");
     for id in altered {
         is_damage(vaults.read(&site.account, Which::Ids { ids: &[*id], with_marks: false }).await, what);
+        is_damage(vaults.existing(&site.account, &[*id]).await, what);
+        let new = text(2, 2);
+        for edit in [Edit::new(vec![put(*id, &new, "")], Vec::new()), Edit::new(Vec::new(), vec![*id])] {
+            is_damage(vaults.edit(&site.account, &edit, site.key_epoch().await).await, what);
+        }
     }
 }
 
@@ -315,12 +321,61 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
         let (ids, new) = ([id(number)], text(1, 4));
         assert!(vaults.read(&site.account, Which::Ids { ids: &ids, with_marks: false }).await.is_ok(), "{what}");
         let change = Edit::new(vec![put(ids[0], &new, "third")], vec![id(9)]);
-        let edited = vaults.edit(&site.account, &change, site.key_epoch().await).await.unwrap();
-        assert!(matches!(edited, Editing::Done { .. }), "{what}: {edited:?}");
+        let edited = vaults.edit(&site.account, &change, site.key_epoch().await).await;
+        if what == "added" {
+            // The row that it is to delete does not open in its place.
+            is_damage(edited, what);
+        } else {
+            assert!(matches!(edited, Ok(Editing::Done { .. })), "{what}: {edited:?}");
+        }
         is_damage(vaults.read(&site.account, Which::All).await, what);
         is_damage(vaults.read(&site.account, Which::Ids { ids: &ids, with_marks: true }).await, what);
         is_damage(vaults.manifest(&site.account).await, what);
         // A server whose policy compares more denies at once.
         is_damage(site.server().existing(&site.account, &ids).await, what);
     }
+}
+
+/// A body that was altered under its mark, where nothing else is compared: an edit denies, and the head's count of bytes
+/// stays what it was.
+#[tokio::test]
+async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
+    let forger = Forger::new();
+    let site = forger.site();
+    let vaults = site.register_with(VaultPolicy::default().with_checked_single_reads(2), 4).await;
+    let good = forger.rows(&site.account);
+    let altered = |change: fn(&mut FileRow)| {
+        let mut row = good[0].clone();
+        change(&mut row);
+        row
+    };
+    let new = text(1, 4);
+    let edits = || [Edit::new(vec![put(id(0), &new, "")], Vec::new()), Edit::new(Vec::new(), vec![id(0)])];
+    for row in [
+        altered(|row| row.text.extend_from_slice(&[0; 1_000])),
+        altered(|row| row.text.truncate(10)),
+        altered(|row| *row.text.last_mut().unwrap() ^= 1),
+        altered(|row| row.note.push(0)),
+    ] {
+        forger.put(&row);
+        for edit in edits() {
+            let edited = vaults.edit(&site.account, &edit, site.key_epoch().await).await;
+            assert!(matches!(edited, Err(VaultError::Open(broken)) if broken == id(0)), "{edited:?}");
+        }
+        // What it does not touch, it does not see.
+        let beside = Edit::new(vec![put(id(1), &new, "")], Vec::new());
+        assert!(matches!(
+            vaults.edit(&site.account, &beside, site.key_epoch().await).await.unwrap(),
+            Editing::Done { count: 4, .. }
+        ));
+        assert_eq!(forger.rows(&site.account)[0], row);
+        forger.put(&good[0]);
+    }
+    for edit in edits() {
+        assert!(matches!(
+            vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
+            Editing::Done { .. }
+        ));
+    }
+    site.check().await;
 }

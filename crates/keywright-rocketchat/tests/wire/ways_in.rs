@@ -135,6 +135,29 @@ async fn a_mail_lets_in_the_login_that_was_refused() {
     assert_eq!(world.count_events(ADMIN, "client_admitted").await, 1);
 }
 
+/// The pauses between mails grow, and a mail that fails is tried for as long as its link works: else an owner whose mail
+/// server failed for a day would hear nothing for a month.
+#[tokio::test]
+async fn a_mail_that_is_late_is_sent_while_its_link_works() {
+    let world = World::password_only().await;
+    shut_out_of_the_password(&world).await;
+    let before = world.host.shut_out().len();
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    // Unclicked, the next one goes after two days, and the one after it after four.
+    world.clock.advance(2 * 86_400);
+    let owner = world.other_client(ADMIN, 2).at(AWAY);
+    assert_eq!(owner.post(ACT).send().await.status, 429);
+    world.clock.advance(86_400 + 3_600);
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.app.finish_due(&ADMIN.account(), false).await.unwrap();
+    let mails = world.host.shut_out();
+    assert_eq!(mails.len(), before + 1);
+    let token = mails.last().unwrap().token.clone();
+    let here = MailAdmits::Address(AWAY.parse::<IpAddr>().unwrap());
+    assert!(is_admitted(world.app.admit_by_mail(&token, here).await.unwrap().unwrap()));
+    assert!(!is_refused(&owner, &ADMIN.password()).await);
+}
+
 /// The owner on the hostile network itself needs a click, and shares its tries with it.
 #[tokio::test]
 async fn on_the_hostile_network_a_click_gives_ten_tries_that_all_share() {

@@ -85,6 +85,28 @@ async fn what_is_done_is_struck_and_what_was_put_off_pauses() {
     pauses(12, 3_600).await;
 }
 
+/// A clock that ran ahead while the host failed, and was put right: what is due can be done again at once, and its pauses
+/// count from then.
+#[tokio::test]
+async fn a_failure_from_the_future_is_tried_at_once() {
+    let bench = Bench::made(41).await;
+    let tasks = owing(&bench).await;
+    bench.clock.set(crate::START.plus(10 * 365 * 86_400));
+    let work = DueWork::new(&bench.driver, &bench.account);
+    let ahead = work.claim(is_own).await.unwrap();
+    assert_eq!(ahead.len(), tasks.len());
+    let _ = run(&bench, &ahead, OnFailure::GoOn, Err("down")).await.0.unwrap();
+    assert_eq!(left(&bench).await, named(&[("test/b", false)]));
+    bench.clock.set(crate::START);
+    assert_eq!(left(&bench).await, named(&[("test/b", true)]));
+    let again = work.claim(is_own).await.unwrap();
+    assert_eq!(again.len(), 1);
+    let _ = run(&bench, &again, OnFailure::GoOn, Err("down")).await.0.unwrap();
+    assert_eq!(left(&bench).await, named(&[("test/b", false)]), "its pause is a sane one again");
+    bench.clock.advance(due::pause(2));
+    assert_eq!(left(&bench).await, named(&[("test/b", true)]));
+}
+
 #[tokio::test]
 async fn a_failure_gives_back_what_was_not_tried_at_once_and_itself_after_a_pause() {
     let bench = Bench::made(31).await;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use keywright_core::{Attempt, Client, EventChain, Generation, SecretKind};
+use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, EventChain, Generation, SecretKind};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, LEDGER};
 use keywright_store::{Draft, Driver, Partition, TransactError};
 use keywright_store_conformance::{Fault, Odds};
@@ -85,5 +85,53 @@ async fn a_charge_that_is_lost_is_settled_and_counted_once() {
             tries
         };
         assert_eq!(tries(&bench, fault).await, tries(&other, Fault::None).await);
+    }
+}
+
+/// A clock that ran ahead used up the day's admissions, and was put right: the wait that is told then has ended when it was
+/// said to, for a session's admission and for a click on a mail's link, which it does not use up.
+#[tokio::test]
+async fn a_day_of_admissions_ends_when_it_was_told_after_the_clock_went_back() {
+    const TICKET: [u8; 16] = [7; 16];
+    let generation = Generation::from_u64(1);
+    for by_mail in [false, true] {
+        let bench = Bench::made(4).await;
+        let act = async |ticket: bool, tag: u8| {
+            let tag = ClientTag::from_bytes([tag; 16]);
+            let step = |draft: &mut Draft<'_>| match ticket {
+                true => guess::unlock_mail_clicked(draft, SECRET, generation, TICKET, tag),
+                false => guess::admit_client(draft, SECRET, generation, tag).map(Some),
+            };
+            bench.driver.transact(&bench.account, &[LEDGER.name()], step).await.unwrap()
+        };
+        // The mail is sent at the right time; its link works for a month.
+        bench
+            .driver
+            .transact(&bench.account, &[LEDGER.name()], |draft| {
+                let attempt = Attempt::new(SECRET, generation, Client::unknown());
+                let mut ledger = draft.read(LEDGER)?.unwrap_or_default();
+                for _ in 0..6 {
+                    let end = ledger.unlock_mail_sent(draft.ledger_policy(), &attempt, TICKET, draft.now());
+                    assert!(end >= draft.now().plus(86_400) && end <= draft.now().plus(30 * 86_400));
+                }
+                draft.put(LEDGER, &ledger)
+            })
+            .await
+            .unwrap();
+        let sent = keywright_core::Clock::now(&*bench.clock).unwrap();
+        bench.clock.advance(10 * 86_400);
+        for tag in 1..=3 {
+            assert!(matches!(act(false, tag).await, Some(ClientAdmission::Admitted { .. })));
+        }
+        bench.clock.set(sent);
+        let waits = |seconds| Some(ClientAdmission::TooMany { retry_after: seconds });
+        assert_eq!(act(by_mail, 4).await, waits(86_400));
+        bench.clock.advance(86_399);
+        assert_eq!(act(by_mail, 4).await, waits(1), "by mail: {by_mail}");
+        let rows = bench.glass.rows();
+        assert_eq!(act(by_mail, 4).await, waits(1));
+        assert_eq!(bench.glass.rows(), rows, "it is stored once");
+        bench.clock.advance(1);
+        assert!(matches!(act(by_mail, 4).await, Some(ClientAdmission::Admitted { .. })), "by mail: {by_mail}");
     }
 }

@@ -13,6 +13,7 @@ mod between;
 mod costs;
 mod draft;
 mod due_work;
+mod erased;
 mod events;
 mod faults;
 mod guesses;

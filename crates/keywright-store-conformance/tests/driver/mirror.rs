@@ -4,6 +4,7 @@ const HAS_STATE: u8 = 1;
 const SEEDED: u8 = 1 << 1;
 const EXPIRES: u8 = 1 << 2;
 const DUE: u8 = 1 << 3;
+const ERASED: u8 = 1 << 4;
 
 /// A root, field by field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,7 @@ pub(crate) struct Mirror {
     /// Three epochs, and when it was made.
     pub(crate) state: Option<([u64; 3], u64)>,
     pub(crate) seeded: bool,
+    pub(crate) erased: bool,
     pub(crate) expires: Option<u64>,
     pub(crate) due_at: Option<u64>,
     pub(crate) recent: Vec<[u8; 16]>,
@@ -36,7 +38,8 @@ impl Mirror {
             flag(self.state.is_some(), HAS_STATE)
                 | flag(self.seeded, SEEDED)
                 | flag(self.expires.is_some(), EXPIRES)
-                | flag(self.due_at.is_some(), DUE),
+                | flag(self.due_at.is_some(), DUE)
+                | flag(self.erased, ERASED),
         ];
         if let Some((epochs, created)) = self.state {
             epochs.iter().for_each(|epoch| out.extend_from_slice(&epoch.to_be_bytes()));
@@ -99,7 +102,8 @@ impl Mirror {
             let entries = entries.collect();
             contents.push((String::from_utf8(kind.to_vec()).unwrap(), entries));
         }
-        Self { state, seeded: flags & SEEDED != 0, expires, due_at, recent, chains, contents }
+        let (seeded, erased) = (flags & SEEDED != 0, flags & ERASED != 0);
+        Self { state, seeded, erased, expires, due_at, recent, chains, contents }
     }
 }
 

@@ -158,6 +158,7 @@ async fn a_root_that_cannot_have_been_written_denies() {
         ("a chain that begins with 0", of_changes(chain(0, 2))),
         ("a moment beyond the calendar", Mirror { expires: Some((1 << 40) - 1), ..sound.clone() }),
         ("a blank root that was seeded", Mirror { state: None, seeded: true, contents: Vec::new(), ..sound.clone() }),
+        ("a blank root that was erased", Mirror { state: None, erased: true, contents: Vec::new(), ..sound.clone() }),
     ];
     for (what, mirror) in spoilt {
         put_mirror(&bench, &mirror);

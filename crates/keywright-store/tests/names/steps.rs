@@ -1,7 +1,10 @@
 //! The pure steps, and what each refuses.
 
+use std::sync::Arc;
+
 use keywright_store::names::{self, ClaimOutcome, MAX_INTENDED, NameIndex};
-use keywright_store::{Draft, StepError, TransactError};
+use keywright_store::{Damage, Draft, Partition, StepError, TransactError};
+use keywright_store_conformance::glass::GlassStore;
 
 use crate::world::{Ended, NAMES, World, id, memory};
 
@@ -146,6 +149,24 @@ async fn a_claim_of_an_account_without_a_root_is_void() {
     assert_eq!(server.names.find(&world.name).await.unwrap(), None);
     server.create(&bob).await;
     assert_eq!(server.acquire(&bob, world.name, None).await.unwrap(), Ended::Took);
+}
+
+/// Somebody who writes the database drops the owner's root alone: that frees no name.
+#[tokio::test]
+async fn a_root_that_was_dropped_alone_frees_no_name() {
+    let glass = Arc::new(GlassStore::new());
+    let world = World::new(20, (Arc::<GlassStore>::clone(&glass), None));
+    let (server, ada, bob) = (world.truth(), id("ada"), id("bob"));
+    server.create(&ada).await;
+    server.create(&bob).await;
+    assert_eq!(server.acquire(&ada, world.name, None).await.unwrap(), Ended::Took);
+    let whole = glass.rows();
+    glass.edit(|rows| rows.roots.remove(&Partition::account(&ada)));
+    let is_damage = |error: &TransactError| matches!(error, TransactError::Step(StepError::Damaged(Damage::Orphans)));
+    assert!(server.names.find(&world.name).await.is_err_and(|error| is_damage(&error)));
+    assert!(server.acquire(&bob, world.name, None).await.is_err_and(|error| is_damage(&error)));
+    glass.edit(|rows| rows.roots.insert(Partition::account(&ada), whole.roots[&Partition::account(&ada)].clone()));
+    assert_eq!(world.owner(&[ada.clone(), bob]).await, Some(ada));
 }
 
 /// Two tabs: the older intent is void by now, and cancels nothing of the newer one's.

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use keywright_core::{Client, Generation, SecretBytes, SecretKind, UnixSeconds};
+use keywright_core::{ClientTag, Generation, SecretBytes, SecretKind, UnixSeconds};
 use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess, secret_field};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::set::MAC;
 use super::{CodeSet, MAX_CODES, Preset};
+use crate::session::SessionDigest;
 
 /// The account's recovery codes.
 pub(crate) const RECOVERY_CODES: Slot<Recovery> = Slot::lasting("recovery");
@@ -29,6 +31,8 @@ pub(crate) struct Recovery {
 /// A set that was shown and not yet acknowledged.
 pub(crate) struct Pending {
     pub(crate) set: CodeSet,
+    /// The session that was shown the codes.
+    pub(crate) session: SessionDigest,
     /// Made before a change of password, challenge, address or factors, it is void.
     pub(crate) epochs: Epochs,
     /// The first moment at which it can no longer be acknowledged.
@@ -36,6 +40,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// Whether this session was shown the codes: every other one of the account, a stolen one perhaps, was not.
+    pub(crate) fn is_of(&self, session: &SessionDigest) -> bool {
+        self.session.as_slice().ct_eq(session.as_slice()).into()
+    }
+
     /// Whether it may go live: not too late, not after a restore, not if the clock says that it is not yet made.
     pub(crate) fn is_live(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), draft.root()?.epochs());
@@ -60,9 +69,9 @@ impl Recovery {
 
     /// Notes in the guess ledger that the live set is another, or none: guesses start anew, known clients stay known, and
     /// whoever makes the change is known from the start.
-    pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: Client) -> Result<(), StepError> {
+    pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: &[ClientTag]) -> Result<(), StepError> {
         let next = Generation::random(draft.entropy())?;
-        guess::renew(draft, RECOVERY, self.generation, next, changed_by.tag().as_slice())?;
+        guess::renew(draft, RECOVERY, self.generation, next, changed_by)?;
         self.generation = next;
         Ok(())
     }
@@ -77,7 +86,7 @@ impl Record for Recovery {
 struct RecoveryOut<'a> {
     generation: Generation,
     live: Option<SetOut<'a>>,
-    pending: Option<(SetOut<'a>, Epochs, UnixSeconds)>,
+    pending: Option<(SetOut<'a>, SessionDigest, Epochs, UnixSeconds)>,
 }
 
 #[derive(Serialize)]
@@ -107,7 +116,8 @@ impl<'a> From<&'a CodeSet> for SetOut<'a> {
 
 impl Serialize for Recovery {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let pending = self.pending.as_ref().map(|pending| ((&pending.set).into(), pending.epochs, pending.expires));
+        let pending = self.pending.as_ref();
+        let pending = pending.map(|pending| ((&pending.set).into(), pending.session, pending.epochs, pending.expires));
         let live = self.live.as_ref().map(SetOut::from);
         RecoveryOut { generation: self.generation, live, pending }.serialize(to)
     }
@@ -118,7 +128,7 @@ impl Serialize for Recovery {
 struct RecoveryIn {
     generation: Generation,
     live: Option<SetIn>,
-    pending: Option<(SetIn, Epochs, UnixSeconds)>,
+    pending: Option<(SetIn, SessionDigest, Epochs, UnixSeconds)>,
 }
 
 #[derive(Deserialize)]
@@ -155,10 +165,10 @@ impl TryFrom<RecoveryIn> for Recovery {
     type Error = OutOfBounds;
     fn try_from(stored: RecoveryIn) -> Result<Self, OutOfBounds> {
         let live = stored.live.map(CodeSet::try_from).transpose()?;
-        let pending = stored.pending.map(|(set, epochs, expires)| {
+        let pending = stored.pending.map(|(set, session, epochs, expires)| {
             let set = CodeSet::try_from(set)?;
             let bounded = set.used == 0 && set.made <= expires;
-            if bounded { Ok(Pending { set, epochs, expires }) } else { Err(OutOfBounds) }
+            if bounded { Ok(Pending { set, session, epochs, expires }) } else { Err(OutOfBounds) }
         });
         Ok(Self { generation: stored.generation, live, pending: pending.transpose()? })
     }
@@ -207,7 +217,8 @@ mod tests {
         // Nothing else makes epochs.
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let generation = Generation::from_u64(7);
-        Recovery { generation, live: Some(live), pending: Some(Pending { set, epochs, expires: made.plus(600) }) }
+        let pending = Pending { set, session: [7; 32], epochs, expires: made.plus(600) };
+        Recovery { generation, live: Some(live), pending: Some(pending) }
     }
 
     fn bytes(recovery: &Recovery) -> Vec<u8> {
@@ -217,8 +228,8 @@ mod tests {
     #[test]
     fn the_stored_form_reads_back() {
         let body = bytes(&full());
-        // Two keys, 22 hashes, and little else.
-        assert!(body.len() < 24 * 32 + 48, "{}", body.len());
+        // Two keys, 22 hashes, a session's digest, and little else.
+        assert!(body.len() < 25 * 32 + 48, "{}", body.len());
         let back = Recovery::decode(1, &body).unwrap();
         assert_eq!(bytes(&back), body);
         assert_eq!(back.live.unwrap().remaining(), 9);

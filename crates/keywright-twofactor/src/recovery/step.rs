@@ -11,21 +11,26 @@ use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
 use crate::outcome::{Denial, Method, Proven, Verdict};
 use crate::policy::TwoFactorPolicy;
-use crate::step::{TwoFactorSteps, move_epochs};
+use crate::session::session_digest;
+use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
 /// Unused codes from which on each use asks the owner to make new ones (`security.md` § 5: the last three).
 pub const LOW: u8 = 3;
+
+/// Label of the digest that names the session which was shown a pending set.
+const SESSION_LABEL: &[u8] = b"keywright/v1/twofactor.recovery";
 
 /// Recovery codes.
 impl TwoFactorSteps {
     /// Makes a set of recovery codes, to be shown once.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is made.
+    /// [`StepError`]; nothing is made. [`StepError::Misuse`] for a session of another length than 1 to
+    /// [`MAX_SESSION`](crate::MAX_SESSION) bytes.
     pub fn make_recovery_in(
         &self,
         draft: &mut Draft<'_>,
-        liveness: Liveness,
+        liveness: Liveness<'_>,
         client: Client,
     ) -> Result<Tentative<RecoveryCodes>, StepError> {
         let mut recovery = Recovery::read(draft)?;
@@ -33,9 +38,10 @@ impl TwoFactorSteps {
         draft.event(&events::RECOVERY_CODES_MADE);
         match liveness {
             Liveness::Now => go_live(draft, &self.policy, recovery, set, client)?,
-            Liveness::OnAcknowledgement => {
+            Liveness::OnAcknowledgement { session } => {
+                let session = session_digest(SESSION_LABEL, session)?;
                 let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(self.policy.pending_seconds));
-                recovery.pending = Some(Pending { set, epochs, expires });
+                recovery.pending = Some(Pending { set, session, epochs, expires });
                 recovery.put(draft)?;
             }
         }
@@ -43,14 +49,23 @@ impl TwoFactorSteps {
     }
 
     /// Notes that the owner has kept the codes: the pending set goes live, the one before is void. Returns false if none
-    /// waits, or if what waits is void or waited longer than the policy's
-    /// [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds); then the one before stays live.
+    /// waits that this session was shown, or if what waits is void or waited longer than the policy's
+    /// [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds); then the one before stays live. Another
+    /// session of the account cannot put codes into force that its owner may not have kept.
     ///
     /// # Errors
     /// [`StepError`]; the set still waits.
-    pub fn acknowledge_recovery_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
+    pub fn acknowledge_recovery_in(
+        &self,
+        draft: &mut Draft<'_>,
+        session: &[u8],
+        client: Client,
+    ) -> Result<bool, StepError> {
+        let session = session_digest(SESSION_LABEL, session)?;
         let mut recovery = Recovery::read(draft)?;
-        let Some(pending) = recovery.pending.take() else { return Ok(false) };
+        let Some(pending) = recovery.pending.take().filter(|pending| pending.is_of(&session)) else {
+            return Ok(false);
+        };
         if !pending.is_live(draft)? {
             return Ok(false);
         }
@@ -183,7 +198,7 @@ pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Cl
         return Ok(false);
     }
     if live.is_some() {
-        recovery.renew(draft, client)?;
+        recovery.renew(draft, &changed_by(policy, client))?;
     }
     recovery.put(draft)?;
     move_epochs(draft, policy)?;
@@ -200,7 +215,7 @@ fn go_live(
     set: CodeSet,
     client: Client,
 ) -> Result<(), StepError> {
-    recovery.renew(draft, client)?;
+    recovery.renew(draft, &changed_by(policy, client))?;
     recovery.live = Some(set);
     recovery.pending = None;
     recovery.put(draft)?;

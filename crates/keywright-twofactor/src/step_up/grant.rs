@@ -1,5 +1,7 @@
 //! What authorizes a change of factors, and whether it still does at the moment of the change.
 
+use std::fmt;
+
 use keywright_core::AccountId;
 use keywright_store::{Draft, StepError};
 
@@ -13,7 +15,6 @@ use crate::state::Factors;
 pub const CHANGE_FACTORS: &str = "factors.change";
 
 /// The authorization to change what proves an account: taken by value by what adds a factor.
-#[derive(Debug)]
 #[must_use = "an authorization that nobody takes allows nothing"]
 #[non_exhaustive]
 pub enum FactorChange {
@@ -79,9 +80,19 @@ impl FactorChange {
                     Method::Mailed => !strong,
                     Method::Password => !strong && !factors.email,
                 };
-                enough && proof.action() == CHANGE_FACTORS && proof.epochs() == draft.root()?.epochs()
+                enough && proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?
             }
         })
+    }
+}
+
+impl fmt::Debug for FactorChange {
+    /// Without the session: it may be what a session is known by.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstFactor { account, .. } => write!(f, "FirstFactor({account:?})"),
+            Self::StepUp(proof) => proof.fmt(f),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use keywright_core::AccountId;
-use keywright_store::{Epochs, Receipt, Release, WrongReceipt};
+use keywright_store::{Draft, Epochs, Receipt, Release, StepError, WrongReceipt};
 
 use crate::outcome::Method;
 
@@ -14,14 +14,20 @@ pub const ADMIT_CLIENT: &str = "guesses.admit";
 /// The proof that a session of an account proved itself once more for an action. Only a commit makes one.
 ///
 /// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account,
-/// action and session **from it**:
+/// action and session **from it**. In the commit that acts it asks whether the proof [still holds](Self::is_valid_in):
 ///
 /// ```
+/// # use keywright_store::{Draft, Driver, Partition, TransactError};
 /// # use keywright_twofactor::StepUp;
-/// fn make_new_recovery_codes(proof: StepUp) {
-///     let account = proof.account();
-///     // …
-/// # let _ = account;
+/// async fn make_new_api_key(driver: &Driver, proof: StepUp) -> Result<bool, TransactError> {
+///     let step = |draft: &mut Draft<'_>| {
+///         if proof.action() != "api-key.make" || !proof.is_valid_in(draft)? {
+///             return Ok(false);
+///         }
+///         // …
+///         Ok(true)
+///     };
+///     driver.transact(&Partition::account(proof.account()), &[], step).await
 /// }
 /// ```
 ///
@@ -42,9 +48,15 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// In which epochs it was made: a difference voids it for what changes factors.
-    pub(crate) const fn epochs(&self) -> Epochs {
-        self.epochs
+    /// Whether it still holds, in this draft: the draft is of its account, and no epoch has moved since it was made. A change
+    /// of password, address, keys or factors voids it. Whoever acts on it asks this in the commit that acts, and compares
+    /// the [action](Self::action).
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn is_valid_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+        let own = draft.partition().as_account().as_ref() == Some(&self.account);
+        Ok(own && draft.root()?.epochs() == self.epochs)
     }
 
     /// The account.

@@ -14,7 +14,7 @@ use crate::policy::{ENROLMENT_DRIFT_SECONDS, ENROLMENT_TRIES};
 use crate::recovery;
 use crate::session::session_digest;
 use crate::state::{Factors, Pending};
-use crate::step::{TwoFactorSteps, move_epochs};
+use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
 /// Label of the digest that names the session which began an enrolment.
 const SESSION_LABEL: &[u8] = b"keywright/v1/twofactor.enrolment";
@@ -124,7 +124,7 @@ impl TwoFactorSteps {
             return Ok(Confirming::TooManyDevices);
         }
         if factors.devices.is_empty() {
-            factors.renew(draft, client)?;
+            factors.renew(draft, &changed_by(&self.policy, client))?;
         }
         // The code may be one of other devices too: spent is spent.
         let matches = factors.compare(&typed, &context);
@@ -159,7 +159,7 @@ impl TwoFactorSteps {
             return Ok(DeviceImport::NotTaken(fault));
         }
         if factors.devices.is_empty() {
-            factors.renew(draft, Client::unknown())?;
+            factors.renew(draft, &[])?;
         }
         let id = factors.new_id(draft)?;
         let (name, secret, now) = (device.name.clone(), device.secret.duplicate(), draft.now());
@@ -211,7 +211,7 @@ impl TwoFactorSteps {
             factors.remove(id);
         }
         factors.pending = None;
-        factors.renew(draft, client)?;
+        factors.renew(draft, &changed_by(&self.policy, client))?;
         let id = factors.new_id(draft)?;
         factors.add(id, device.name.clone(), device.secret.duplicate(), parameters, context.now, after);
         factors.put(draft)?;
@@ -262,7 +262,7 @@ impl TwoFactorSteps {
         let last = factors.devices.is_empty();
         if last {
             // The guesses were at secrets that are gone; a limit that outlived them would shut out the next one's owner.
-            factors.renew(draft, client)?;
+            factors.renew(draft, &changed_by(&self.policy, client))?;
         }
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;

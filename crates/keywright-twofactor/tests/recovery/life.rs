@@ -5,10 +5,10 @@ use keywright_store::{Batch, Damage, Draft, Put, Revision, StepError, TransactEr
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
 use keywright_twofactor::{RECOVERY_SLOTS, Verdict};
 
-use crate::world::{START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, keyring, steps};
+use crate::world::{SESSION, START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, keyring, steps};
 
-const NOW: Liveness = Liveness::Now;
-const WAITS: Liveness = Liveness::OnAcknowledgement;
+const NOW: Liveness<'_> = Liveness::Now;
+const WAITS: Liveness<'_> = Liveness::OnAcknowledgement { session: SESSION };
 const PRESETS: [Preset; 4] = [Preset::Default, Preset::Nist, Preset::RocketChat, Preset::LibrePass];
 
 /// An event as [`World::changes`] has it.
@@ -73,6 +73,31 @@ async fn the_old_set_works_until_the_new_one_is_acknowledged() {
     assert_eq!(world.verify(&first[2]).await, Told::Charged(1), "the old set is void, the right guess has forgiven");
     assert_eq!(world.verify(&first[0]).await, Told::Charged(2), "its used codes are forgotten");
     assert_eq!(world.remaining().await, Some(9));
+}
+
+/// A set that waits was shown in one session: no other one of the account puts it into force, nor drops it.
+#[tokio::test]
+async fn only_the_session_that_was_shown_a_set_acknowledges_it() {
+    let world = World::new().await;
+    let live = world.make(Preset::Default, NOW).await;
+    let waiting = world.make(Preset::Default, WAITS).await;
+    let steps = steps(Preset::Default);
+    let before = world.stored().await;
+    for other in [&b"another"[..], b"sessio", b"session "] {
+        let acknowledged = world.run(|draft| steps.acknowledge_recovery_in(draft, other, UNKNOWN)).await.unwrap();
+        assert!(!acknowledged);
+    }
+    for misuse in [&[][..], &[7; 65]] {
+        let refused = world.run(|draft| steps.acknowledge_recovery_in(draft, misuse, UNKNOWN)).await;
+        assert!(matches!(refused, Err(TransactError::Step(StepError::Misuse(_)))));
+        let waits = Liveness::OnAcknowledgement { session: misuse };
+        let refused = world.run(|draft| steps.make_recovery_in(draft, waits, UNKNOWN).map(drop)).await;
+        assert!(matches!(refused, Err(TransactError::Step(StepError::Misuse(_)))));
+    }
+    assert_eq!(world.stored().await, before);
+    assert_eq!(world.verify(&live[0]).await, Told::Granted, "the old set is as live as before");
+    assert!(world.acknowledge().await);
+    assert_eq!(world.verify(&waiting[0]).await, Told::Granted);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use keywright_core::Refusal;
 use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::{Liveness, Preset};
 
-use crate::world::{START, Told, UNKNOWN, World, at, client, foreign};
+use crate::world::{SESSION, START, Told, UNKNOWN, World, at, client, foreign};
 
 /// Guesses wrongly, waits as long as it is told, until guesses are shut or `most` were looked at.
 async fn guess_on(world: &World, preset: Preset, most: usize) -> (usize, Option<Refusal>) {
@@ -62,7 +62,7 @@ async fn a_new_set_is_guessed_at_anew_once_it_is_live() {
     assert!(looked == 50 && lock.is_some_and(|lock| lock.is_locked()));
     // One that waits refills nothing.
     for _ in 0..3 {
-        world.make(Preset::RocketChat, Liveness::OnAcknowledgement).await;
+        world.make(Preset::RocketChat, Liveness::OnAcknowledgement { session: SESSION }).await;
         assert!(matches!(world.verify(&foreign(Preset::RocketChat, 1)).await, Told::Refused(_)));
     }
     let codes = world.make(Preset::RocketChat, Liveness::Now).await;

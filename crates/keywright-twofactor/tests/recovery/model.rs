@@ -8,11 +8,11 @@ use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{CodeKind, RECOVERY};
 use proptest::prelude::*;
 
-use crate::world::{START, Told, World, at, client, foreign, steps};
+use crate::world::{SESSION, START, Told, World, at, client, foreign, steps};
 
 #[derive(Debug, Clone)]
 enum Op {
-    Make(Preset, Liveness),
+    Make(Preset, Liveness<'static>),
     Acknowledge,
     Import(Preset, usize),
     Remove,
@@ -34,7 +34,7 @@ fn preset() -> impl Strategy<Value = Preset> {
 fn op() -> impl Strategy<Value = Op> {
     let who = prop::option::of(0..3_u8);
     let jump = prop::sample::select(vec![1, 29, 30, 60, 3_600, 86_400, 315_360_000]);
-    let liveness = prop::sample::select(vec![Liveness::Now, Liveness::OnAcknowledgement]);
+    let liveness = prop::sample::select(vec![Liveness::Now, Liveness::OnAcknowledgement { session: SESSION }]);
     prop_oneof![
         2 => (preset(), liveness).prop_map(|(preset, liveness)| Op::Make(preset, liveness)),
         2 => Just(Op::Acknowledge),
@@ -134,7 +134,7 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
             let set = model.take(preset, codes);
             match liveness {
                 Liveness::Now => model.go_live(set),
-                Liveness::OnAcknowledgement => model.pending = Some(set),
+                Liveness::OnAcknowledgement { .. } => model.pending = Some(set),
             }
         }
         Op::Acknowledge => {

@@ -7,7 +7,7 @@ use keywright_twofactor::recovery::{Liveness, Preset};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::world::{Told, UNKNOWN, World, acknowledge, foreign, judge, keyring};
+use crate::world::{SESSION, Told, UNKNOWN, World, acknowledge, foreign, judge, keyring};
 
 /// Every store, with one server and with four.
 async fn each(test: impl AsyncFn(World, Vec<Driver>)) {
@@ -85,7 +85,7 @@ async fn asvs_6_3_1_of_1000_wrong_guesses_five_are_looked_at() {
 async fn an_acknowledgement_races_the_old_code() {
     each(async |world, servers| {
         let old = world.make(Preset::Default, Liveness::Now).await;
-        let new = world.make(Preset::Default, Liveness::OnAcknowledgement).await;
+        let new = world.make(Preset::Default, Liveness::OnAcknowledgement { session: SESSION }).await;
         let barrier = Arc::new(Barrier::new(16));
         let mut tasks = JoinSet::new();
         for nth in 0..16 {

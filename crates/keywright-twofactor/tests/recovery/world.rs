@@ -15,6 +15,8 @@ use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, T
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+/// The session that is shown what waits.
+pub(crate) const SESSION: &[u8] = b"session";
 /// 2023-11-14, far from both ends of time.
 pub(crate) const START: u64 = 1_700_000_000;
 
@@ -134,7 +136,7 @@ impl World {
         self.driver.observe(&self.partition, &[], look).await.unwrap()
     }
 
-    pub(crate) async fn make(&self, preset: Preset, liveness: Liveness) -> Vec<String> {
+    pub(crate) async fn make(&self, preset: Preset, liveness: Liveness<'_>) -> Vec<String> {
         let steps = steps(preset);
         let codes = self.run(|draft| steps.make_recovery_in(draft, liveness, UNKNOWN)).await.unwrap();
         codes.iter().map(str::to_owned).collect()
@@ -215,7 +217,7 @@ impl World {
 /// One server's acknowledgement.
 pub(crate) async fn acknowledge(driver: &Driver, partition: &Partition) -> Result<bool, TransactError> {
     let steps = steps(Preset::Default);
-    driver.run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, UNKNOWN)).await
+    driver.run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, SESSION, UNKNOWN)).await
 }
 
 fn server(store: &Arc<dyn RecordStore>, clock: &Arc<ManualClock>, seed: u64, keyring: Keyring) -> Driver {

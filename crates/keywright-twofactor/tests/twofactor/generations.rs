@@ -7,7 +7,7 @@ use keywright_store::guess::{GUESS_DENIED, GUESSES_UNLOCKED};
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{CodeKind, Confirming, Enrolling, ImportedDevice, TotpSecret, TwoFactorPolicy, Verdict};
 
-use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, client, code, unlike, wrong};
+use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, client, code, tag, unlike, wrong};
 
 async fn world() -> World {
     World::with(TwoFactorPolicy::builder().recovery(Preset::RocketChat).build().unwrap()).await
@@ -91,9 +91,9 @@ async fn a_new_set_of_recovery_codes_begins_anew_and_one_that_waits_changes_noth
     world.import("phone", SEED).await;
     let _codes = world.make_recovery(Liveness::Now).await.unwrap();
     shut(&world).await;
-    let _codes = world.make_recovery(Liveness::OnAcknowledgement).await.unwrap();
+    let _codes = world.make_recovery(Liveness::OnAcknowledgement { session: SESSION }).await.unwrap();
     assert!(is_shut(&world, CodeKind::Recovery).await);
-    assert!(world.service.acknowledge_recovery(&world.account, UNKNOWN).await.unwrap());
+    assert!(world.service.acknowledge_recovery(&world.account, SESSION, UNKNOWN).await.unwrap());
     assert!(!is_shut(&world, CodeKind::Recovery).await && is_shut(&world, CodeKind::Totp).await);
 }
 
@@ -242,4 +242,35 @@ async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
     world.advance(30);
     assert!(world.totp(&code(OTHER, world.now())).await.granted());
     assert!(!world.totp(&code(SEED, world.now())).await.granted());
+}
+
+/// `security.md` § 6: the client that made the change is known by its token, and by its network where tokens end: the
+/// owner has to log in anew, and is not to wait behind others' guesses.
+#[tokio::test]
+async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
+    let (owner, network) = (client(1).on_network(tag(50)), Client::network(tag(50)));
+    for ends in [true, false] {
+        let policy = TwoFactorPolicy::builder().recovery(Preset::RocketChat).end_other_logins(ends);
+        let world = World::with(policy.build().unwrap()).await;
+        let seed = world.begin("phone", None).await;
+        let typed = code(&seed, world.now());
+        let (service, account) = (&world.service, &world.account);
+        let confirmed = service.confirm_enrolment_with_codes(account, SESSION, &typed, owner).await.unwrap();
+        let (Confirming::Active(_), Some(codes)) = confirmed else { panic!("{confirmed:?}") };
+        let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
+        world.advance(60);
+        for _ in 0..5 {
+            world.totp(&unlike(&[&seed], world.now(), 3)).await;
+            let _ = service.verify_recovery(account, "AAAAAAAA", "test", UNKNOWN).await.unwrap();
+        }
+        let typed = code(&seed, world.now());
+        let stranger = Client::network(tag(51));
+        assert!(matches!(world.totp_for(&typed, "test", stranger).await, Told::Refused(_)));
+        let recovered = service.verify_recovery(account, &codes[0], "test", network).await.unwrap();
+        let told = world.totp_for(&typed, "test", network).await;
+        assert_eq!((told.granted(), matches!(recovered, Verdict::Granted(_))), (ends, ends));
+        // By its own credential, where that goes on.
+        world.advance(30);
+        assert!(world.totp_for(&code(&seed, world.now()), "test", client(1)).await.granted());
+    }
 }

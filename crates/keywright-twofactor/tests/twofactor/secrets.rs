@@ -1,7 +1,9 @@
 //! Nothing shows a secret, a code or a session; no stored byte shows one.
 
+use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Beginning, KeyUri, Method, Parameters, Rule, SLOTS, StepUpPolicy, StepUps, TotpSecret, TwoFactorPolicy,
+    Beginning, FactorChange, KeyUri, Method, Parameters, Rule, SLOTS, StepUpPolicy, StepUps, TotpSecret,
+    TwoFactorPolicy,
 };
 
 use crate::support::{SESSION, START, UNKNOWN, World, code, wrong};
@@ -34,6 +36,8 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
             KeyUri::parse("otpauth://totp/PLANTED?secret=PLANTED")
         ),
         format!("{:?}", TwoFactorPolicy::builder().min_secret_bits(7).build()),
+        format!("{:?}", FactorChange::first_factor(account.clone(), b"SESSION-PLANTED")),
+        format!("{:?}", Liveness::OnAcknowledgement { session: b"SESSION-PLANTED" }),
         format!("{:?}", keywright_twofactor::TotpVerifier::new(&secret, Parameters::default())),
         format!("{:?} {:?}", world.changes().await, world.denials().await),
     ] {

@@ -1,5 +1,6 @@
 //! Step-up: what opens what, for how long, and never by less than the strongest that is enrolled.
 
+use keywright_core::AccountId;
 use keywright_store::{Draft, StepError};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
@@ -98,6 +99,27 @@ async fn a_window_is_void_when_epochs_move_in_the_future_and_before_the_fence() 
     let fenced = world.another_server(9, START + 1);
     let demanded = fenced.demand(&world.account, "a", b"s", true).await.unwrap();
     assert!(matches!(demanded, Demand::Ask(_)));
+}
+
+/// Whoever spends a proof asks in the commit that acts whether it still holds.
+#[tokio::test]
+async fn a_proof_holds_for_its_account_until_an_epoch_moves() {
+    let world = World::with(policy()).await;
+    world.import("phone", SEED).await;
+    let other = AccountId::new("user-2").unwrap();
+    world.driver.ensure_account(&other).await.unwrap();
+    let holds = async |proof: &StepUp, account: &AccountId| {
+        let look = |draft: &mut Draft<'_>| proof.is_valid_in(draft);
+        world.driver.observe(&account.into(), &[], look).await.unwrap()
+    };
+    for (turn, change) in (0..).zip([Epoch::Credential, Epoch::Factor]) {
+        world.set(START + 30 * turn);
+        let granted = by_totp(&world, "vault.delete", b"s", &code(SEED, world.now())).await;
+        let Verdict::Granted(proof) = granted else { panic!("{granted:?}") };
+        assert!(holds(&proof, &world.account).await && !holds(&proof, &other).await);
+        world.move_epoch(change).await;
+        assert!(!holds(&proof, &world.account).await);
+    }
 }
 
 /// A password or mailed code opens nothing where a factor is enrolled, whatever the client names.

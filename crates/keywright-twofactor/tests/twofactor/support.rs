@@ -187,7 +187,7 @@ impl World {
         self.run(|draft| self.steps().set_email_in(draft, on)).await
     }
 
-    pub(crate) async fn make_recovery(&self, liveness: Liveness) -> Result<RecoveryCodes, TwoFactorError> {
+    pub(crate) async fn make_recovery(&self, liveness: Liveness<'_>) -> Result<RecoveryCodes, TwoFactorError> {
         self.run(|draft| self.steps().make_recovery_in(draft, liveness, UNKNOWN)).await
     }
 

@@ -325,6 +325,29 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
     assert!(matches!(judge("abc").await, Verdict::Malformed));
 }
 
+/// While time-based codes are refused, a text of both forms is still looked at as a recovery code: so it is charged as one.
+#[tokio::test]
+async fn a_recovery_code_is_not_guessed_for_nothing_while_others_are_refused() {
+    let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
+    let world = World::with(builder.build().unwrap()).await;
+    let judge = async |typed: &str| world.service.verify_code(&world.account, typed, "login", UNKNOWN).await.unwrap();
+    world.import("phone", SEED).await;
+    world.service.import_recovery(&world.account, &["23456789", "33333333"]).await.unwrap();
+    for _ in 0..5 {
+        // No recovery code has these digits.
+        let Verdict::Denied(denial) = judge("00000001").await else { panic!("not looked at") };
+        assert_eq!(denial.charge().unwrap().lane().secret().name(), "totp");
+    }
+    assert!(world.service.totp_refusal(&world.account, UNKNOWN).await.unwrap().is_some());
+    assert!(matches!(judge("33333333").await, Verdict::Granted(_)), "a right one passes");
+    for streak in 1..=5 {
+        let Verdict::Denied(denial) = judge("22222222").await else { panic!("guessed for nothing") };
+        let charge = denial.charge().unwrap();
+        assert_eq!((charge.lane().secret().name(), charge.streak()), ("recovery", streak));
+    }
+    assert!(matches!(judge("23456789").await, Verdict::Refused(_)), "these have to wait too");
+}
+
 /// A first device and its recovery codes, in one act.
 #[tokio::test]
 async fn the_first_device_comes_with_its_recovery_codes() {

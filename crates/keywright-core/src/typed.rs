@@ -1,16 +1,16 @@
-//! The text that people type or paste: codes, recovery codes, base32.
+//! The text that people type or paste: codes, recovery codes, reset codes, base32.
 //!
 //! Apps print codes in groups, and phones put in their own blanks and hyphens, so both carry nothing. Every text is
 //! cleaned of one set of characters before its form is judged; what is left must be right.
 //!
 //! ```
-//! use keywright_twofactor::typed;
+//! use keywright_core::typed;
 //!
 //! assert_eq!(typed::clean(" 123\u{a0}456\n").expose(), "123456");
 //! assert_eq!(typed::clean("04HMAS\u{2011}W9NF6Y-Y093S1").expose(), "04HMASW9NF6YY093S1");
 //! ```
 
-use keywright_core::SecretString;
+use crate::SecretString;
 
 /// Returns whether a character carries nothing: Unicode's White_Space, the zero-width space, joiners and word joiner, the
 /// byte order mark, the soft hyphen, and every hyphen, dash and minus sign.
