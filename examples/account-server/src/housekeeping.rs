@@ -16,6 +16,7 @@ use crate::chat::Chat;
 use crate::host::Server;
 use crate::notices::Notices;
 use crate::pass::Pass;
+use crate::running::Running;
 
 /// How often due work is looked for. How often one piece of it is tried is in the records: the pauses grow to an hour.
 const DUE_EVERY: Duration = Duration::from_secs(10);
@@ -46,6 +47,8 @@ pub(crate) struct House {
     pub(crate) rocketchat: RocketChat<Chat>,
     pub(crate) librepass: LibrePass<Pass>,
     pub(crate) pass: Arc<Pass>,
+    /// Requests.
+    pub(crate) running: Running,
 }
 
 impl House {

@@ -14,6 +14,7 @@ use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{LoadError, Partition};
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+use tokio::time::timeout;
 
 use crate::accounts::{Accounts, AccountsError, AccountsFileError};
 use crate::buckets::Buckets;
@@ -25,6 +26,7 @@ use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::pass::Pass;
+use crate::running::Running;
 use crate::security_log::SecurityLog;
 use crate::store_watch::StoreWatch;
 use crate::windows::Windows;
@@ -88,6 +90,8 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     };
     let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
     beside.abort();
+    // Requests whose clients are gone.
+    let _cut_off = timeout(serve::STOP_WITHIN, house.running.ended()).await;
     match watch.look() {
         Some(fault) => Err(Failure::Lost(fault)),
         None => served,
@@ -124,7 +128,7 @@ pub(crate) async fn assemble(
     let policy = librepass_policy(options, &server.public_url)?;
     let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
-    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass })
+    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running: Running::default() })
 }
 
 fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
