@@ -4,16 +4,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
 use keywright::core::{Client, KeyringFileError, SecretBytes};
 use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
-use keywright::store::{ACCOUNT_CREATED, Batch, Partition, Record, Revision, Slot, StepError, Write};
+use keywright::store::{
+    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, CommitError, EventNumber, LoadError, Partition, Record,
+    RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, Timer, Upkeep, Write,
+};
 use keywright::{
-    AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer, Retirement,
-    SecurityEvent, StartError, Store, SystemEntropy, TransactError, UnixSeconds,
+    AccountCreation, AccountId, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer,
+    Retirement, SecurityEvent, StartError, Store, SystemEntropy, TransactError, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -305,4 +310,84 @@ async fn nothing_shows_a_key() {
         Keywright::builder(MemoryStore::new()).keyring(keyring(&[0x5e])).entropy(SystemEntropy).open().await.unwrap();
     let shown = format!("{keywright:?} {:?} {:?}", keywright.housekeeping(), Keywright::builder(MemoryStore::new()));
     assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
+}
+
+/// A store of which one commit never answers.
+#[derive(Debug, Default)]
+struct Hangs {
+    store: MemoryStore,
+    next: AtomicBool,
+}
+
+impl RecordStore for Hangs {
+    fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        self.store.load(at, slots)
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        if self.next.swap(false, Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
+        self.store.commit(batch)
+    }
+
+    fn events<'a>(
+        &'a self,
+        partition: &'a Partition,
+        chain: EventChain,
+        before: Option<EventNumber>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.store.events(partition, chain, before, limit)
+    }
+}
+
+impl Upkeep for Hangs {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
+        self.store.horizon()
+    }
+
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
+        self.store.move_horizon(now)
+    }
+
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.store.sweep(limit)
+    }
+
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.store.forget_events(age, limit)
+    }
+
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.store.due(before, limit)
+    }
+
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.store.partitions(after, limit)
+    }
+}
+
+/// Counts who waits, and lets nobody wait long.
+#[derive(Debug, Default)]
+struct Impatient(std::sync::Mutex<Vec<Duration>>);
+
+impl Timer for Impatient {
+    fn wait(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        self.0.lock().unwrap().push(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
+    let (store, timer) = (Arc::new(NoVault(Hangs::default())), Arc::new(Impatient::default()));
+    let limit = Duration::from_secs(COMMIT_SECONDS);
+    let builder = Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).commit_limit(timer.clone(), limit);
+    let keywright = builder.open().await.unwrap();
+    store.0.next.store(true, Ordering::SeqCst);
+    let made = keywright.ensure_account(&account("alice")).await.unwrap();
+    assert_eq!(made, AccountCreation::Created, "the commit is given up, settled, and made once more");
+    let waits = timer.0.lock().unwrap();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
 }

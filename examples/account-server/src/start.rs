@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::core::KeyringError;
@@ -12,7 +13,7 @@ use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
 use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
-use keywright::store::{LoadError, Partition};
+use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 use tokio::time::timeout;
 
@@ -161,6 +162,16 @@ fn tls_config(options: &Options, address: SocketAddr) -> Result<Option<RustlsCon
     Ok(Some(made.config))
 }
 
+/// The runtime's timer, for commits that get no answer.
+#[derive(Debug)]
+struct TokioTimer;
+
+impl Timer for TokioTimer {
+    fn wait(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
 /// A store that is open.
 pub(crate) struct Opened {
     pub(crate) keywright: Keywright,
@@ -182,7 +193,10 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
         }
         StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
     };
-    let builder = Keywright::builder_shared(store).slots(accounts::SLOT_KINDS).observer(Arc::new(SecurityLog));
+    let builder = Keywright::builder_shared(store)
+        .slots(accounts::SLOT_KINDS)
+        .observer(Arc::new(SecurityLog))
+        .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS));
     let keyring = options.keyring.clone().or(beside);
     let builder = match &keyring {
         Some(path) => builder.keyring_file(path),
