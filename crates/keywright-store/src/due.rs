@@ -212,6 +212,14 @@ pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
     Ok(read(draft)?.tasks.into_iter().filter(|task| !task.is_over(now)).collect())
 }
 
+/// When somebody should look at the account's due work next, as the sealed root says; `None` if nothing is due. It needs
+/// no slot. The hint in the root's row says the same in clear, for an index: whoever writes the database can change the
+/// hint, but not this.
+#[must_use]
+pub const fn due_at(draft: &Draft<'_>) -> Option<UnixSeconds> {
+    draft.due_at()
+}
+
 /// Whether something is due that is the caller's own by its name, that nobody is at and whose pause is over.
 ///
 /// # Errors

@@ -122,7 +122,7 @@ pub use keywright_twofactor as twofactor;
 pub use builder::{Builder, StartError, Store};
 pub use front::Keywright;
 pub use housekeeping::{
-    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Place, Resealed, Retirement,
+    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
 };
 pub use keywright_core::{
     AccountId, AccountIdError, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId, Keyring,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
 use keywright::core::{Client, KeyringFileError, SecretBytes};
+use keywright::sqlite::SqliteStore;
 use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
@@ -204,6 +206,91 @@ async fn accounts_that_are_owed_work_are_found() {
     assert_eq!(keywright.housekeeping().due_at_start(None, 10).await.unwrap().accounts, [account("alice")]);
     clock.advance(due::CLAIM_LASTS);
     assert_eq!(keywright.housekeeping().due(None, 10).await.unwrap().accounts, [account("alice")]);
+}
+
+fn work(draft: &mut keywright::store::Draft<'_>) -> Result<due::DueTask, StepError> {
+    due::add(draft, NewTask::new("test/work", Vec::new()))
+}
+
+#[tokio::test]
+async fn a_pass_over_due_work_leaves_out_nobody_while_the_list_changes() {
+    let keywright = open(&memory(), &[1]).await.unwrap();
+    let (housekeeping, mut claimed) = (keywright.housekeeping(), HashMap::new());
+    let owe = async |name: &AccountId| {
+        keywright.ensure_account(name).await.unwrap();
+        keywright.driver().transact(&name.into(), &[DUE.name()], work).await.unwrap()
+    };
+    let finish = async |name: &AccountId, task: &due::DueTask| {
+        keywright.driver().transact(&name.into(), &[DUE.name()], |draft| due::complete(draft, task)).await.unwrap()
+    };
+    for number in 0..10 {
+        let account = account(&format!("user-{number}"));
+        claimed.insert(account.clone(), owe(&account).await);
+    }
+    let (mut seen, mut place) = (Vec::new(), None);
+    loop {
+        let due = housekeeping.due_at_start(place, 3).await.unwrap();
+        for account in &due.accounts {
+            // Half of it is done between two stretches; the rest stays in the list.
+            if let Some(task) = claimed.get(account).filter(|_| seen.len() % 2 == 0) {
+                assert!(finish(account, task).await);
+            }
+            seen.push(account.clone());
+        }
+        match due.next {
+            Some(next) => place = Some(next),
+            None => break,
+        }
+        // An account whose key comes first.
+        owe(&account(&format!("a-user-{}", seen.len()))).await;
+    }
+    let once: HashSet<_> = seen.iter().cloned().collect();
+    assert_eq!(once.len(), seen.len(), "each once: {seen:?}");
+    assert!(claimed.keys().all(|account| once.contains(account)), "{seen:?}");
+}
+
+/// Whoever writes the database can move or clear the hint of when work is due, but not what the root says.
+#[tokio::test]
+async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+    let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_000_000).unwrap()));
+    let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).clock(clock.clone());
+    let keywright = builder.open().await.unwrap();
+    let (owed, idle) = (account("owed"), account("idle"));
+    for account in [&owed, &idle] {
+        keywright.ensure_account(account).await.unwrap();
+        let task = keywright.driver().transact(&account.into(), &[DUE.name()], work).await.unwrap();
+        if *account == idle {
+            let done = |draft: &mut keywright::store::Draft<'_>| due::complete(draft, &task);
+            assert!(keywright.driver().transact(&account.into(), &[DUE.name()], done).await.unwrap());
+        }
+    }
+    clock.advance(due::CLAIM_LASTS);
+    let housekeeping = keywright.housekeeping();
+    assert_eq!(housekeeping.due(None, 10).await.unwrap().accounts, [owed.clone()]);
+    let database = keywright::sqlite::rusqlite::Connection::open(&path).unwrap();
+    for (hint, listed) in [("9999999999", 1), ("NULL", 0)] {
+        let write = format!("UPDATE keywright_roots SET due_at = {hint} WHERE due_at IS NOT NULL");
+        assert_eq!(database.execute(&write, []).unwrap(), 1);
+        assert_eq!(housekeeping.due(None, 10).await.unwrap().accounts, []);
+        assert_eq!(housekeeping.due_at_start(None, 10).await.unwrap().accounts.len(), listed);
+        let (mut found, mut place) = (Vec::new(), None);
+        loop {
+            let stretch = housekeeping.owed(place, 1).await.unwrap();
+            assert!(stretch.unreadable.is_empty());
+            found.extend(stretch.accounts);
+            match stretch.next {
+                Some(next) => place = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(found, [owed.clone()]);
+    }
+    database.execute("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE '%owed'", []).unwrap();
+    let pass = housekeeping.owed(None, 10).await.unwrap();
+    assert_eq!((pass.accounts, pass.unreadable), (vec![], vec![owed]));
 }
 
 /// Keeps the names of what it hears.
