@@ -100,10 +100,9 @@ impl Notices {
                 tracing::warn!(%account, error = &error as &dyn Error, "a notice is still due");
             }
         };
-        if self.mailer.is_remote() {
-            tokio::spawn(delivery);
-        } else {
-            delivery.await;
+        match self.mailer.remote() {
+            Some(running) => drop(running.spawn(delivery)),
+            None => delivery.await,
         }
     }
 

@@ -15,13 +15,12 @@ use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
-use tokio::time::timeout;
 
 use crate::accounts::{Accounts, AccountsError, AccountsFileError};
 use crate::buckets::Buckets;
 use crate::chat::Chat;
 use crate::host::Server;
-use crate::housekeeping::House;
+use crate::housekeeping::{Beginnings, House};
 use crate::limits::Limits;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
@@ -80,19 +79,21 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let house = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     house.start().await;
     let router = routes::routes(&house, &watch);
-    let beside = tokio::spawn(Arc::clone(&house).keep());
+    drop(tokio::spawn(Arc::clone(&house).keep()));
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
-    let lost = watch.clone();
+    let (lost, running) = (watch.clone(), house.running.clone());
     let ended = async move {
         tokio::select! {
             () = stop => {}
             () = lost.lost() => {}
         }
+        running.stop();
     };
     let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
-    beside.abort();
-    // Requests whose clients are gone.
-    let _cut_off = timeout(serve::STOP_WITHIN, house.running.ended()).await;
+    let cut_off = house.running.finish(serve::STOP_WITHIN).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "not all work came to its end; it is still due");
+    }
     match watch.look() {
         Some(fault) => Err(Failure::Lost(fault)),
         None => served,
@@ -116,7 +117,8 @@ pub(crate) async fn assemble(
     policy.max_body = MAX_BODY.min(options.max_body);
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { Limits::on() } else { Limits::off() };
-    let mailer = Arc::new(mailer(options, &public_url)?);
+    let running = Running::default();
+    let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
         Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
     let server = Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url });
@@ -129,7 +131,8 @@ pub(crate) async fn assemble(
     let policy = librepass_policy(options, &server.public_url)?;
     let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
-    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running: Running::default() })
+    let beginnings = Beginnings::default();
+    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
 }
 
 fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -219,10 +222,10 @@ fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePa
         .build()
 }
 
-fn mailer(options: &Options, public_url: &PublicUrl) -> Result<Mailer, Failure> {
+fn mailer(options: &Options, public_url: &PublicUrl, running: &Running) -> Result<Mailer, Failure> {
     match (&options.outbox, &options.smtp) {
         (Some(path), _) => Mailer::outbox(path.clone()).map_err(Failure::Outbox),
-        (None, Some(url)) => Ok(Mailer::smtp(url, public_url)?),
+        (None, Some(url)) => Ok(Mailer::smtp(url, public_url, running)?),
         (None, None) => Ok(Mailer::Off),
     }
 }
