@@ -269,7 +269,7 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
     }
     clock.advance(due::CLAIM_LASTS);
     let housekeeping = keywright.housekeeping();
-    assert_eq!(housekeeping.due(None, 10).await.unwrap().accounts, [owed.clone()]);
+    assert_eq!(housekeeping.due(None, 10).await.unwrap().accounts, std::slice::from_ref(&owed));
     let database = keywright::sqlite::rusqlite::Connection::open(&path).unwrap();
     for (hint, listed) in [("9999999999", 1), ("NULL", 0)] {
         let write = format!("UPDATE keywright_roots SET due_at = {hint} WHERE due_at IS NOT NULL");
@@ -286,7 +286,7 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
                 None => break,
             }
         }
-        assert_eq!(found, [owed.clone()]);
+        assert_eq!(found, std::slice::from_ref(&owed));
     }
     database.execute("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE '%owed'", []).unwrap();
     let pass = housekeeping.owed(None, 10).await.unwrap();

@@ -1,5 +1,6 @@
 //! How the parts are put together: listener, store and keyring, accounts, protocol, router.
 
+use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
-use crate::accounts::{Accounts, AccountsError, AccountsFileError};
+use crate::accounts::{Accounts, AccountsError, AccountsFileError, NewAccount};
 use crate::buckets::Buckets;
 use crate::chat::Chat;
 use crate::host::Server;
@@ -61,7 +62,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     match &options.accounts {
         Some(path) => {
             for new in accounts::read(path).map_err(Failure::AccountsFile)? {
-                accounts.seed(&new).await?;
+                seed(&accounts, &new).await?;
             }
         }
         None => {
@@ -133,6 +134,23 @@ pub(crate) async fn assemble(
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
     let beginnings = Beginnings::default();
     Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
+}
+
+/// Seeds an account. One whose data is damaged denies every request of its own; it must not keep all others from being
+/// served.
+async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<(), AccountsError> {
+    match accounts.seed(new).await {
+        Err(error) if error.is_damage() => {
+            let name = new.name.as_str();
+            tracing::error!(
+                name,
+                error = &error as &dyn Error,
+                "an account's data is damaged; the server starts without it"
+            );
+            Ok(())
+        }
+        seeded => seeded.map(drop),
+    }
 }
 
 fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {

@@ -134,7 +134,9 @@ fn without_its_notice_a_reset_changes_nothing() {
 fn a_stop_waits_for_a_mail_in_the_middle() {
     let gate = Arc::new(Barrier::new(2));
     let waits = Arc::clone(&gate);
-    let (address, messages) = mail_server_that_waits(move || drop(waits.wait()));
+    let (address, messages) = mail_server_that_waits(move || {
+        waits.wait();
+    });
     let folder = Folder::new();
     folder.write(
         "accounts.toml",
