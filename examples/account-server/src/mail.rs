@@ -167,8 +167,13 @@ pub(crate) struct NotDelivered;
 #[error("`--smtp` is no SMTP URL; expected `smtps://user:password@host` or `smtp://host?tls=required`")]
 pub(crate) struct SmtpUrlError;
 
+/// The recipient of a message: one bare address.
+pub(crate) fn recipient(text: &str) -> Option<Mailbox> {
+    text.parse().ok().map(|address| Mailbox::new(None, address))
+}
+
 fn compose(from: Mailbox, message: Message) -> Option<lettre::Message> {
-    let to = message.to.parse().ok()?;
+    let to = recipient(&message.to)?;
     let builder = lettre::Message::builder().from(from).to(to).subject(message.subject);
     builder.header(ContentType::TEXT_PLAIN).body(message.text).ok()
 }
