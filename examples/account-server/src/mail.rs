@@ -104,6 +104,44 @@ impl Mailer {
         })
     }
 
+    /// Delivers the same text to each of several addresses of one person, within the time that one delivery takes.
+    ///
+    /// # Errors
+    /// [`NotDelivered`] if none has got it. Where some have, the others are logged and left: trying again would send it to
+    /// the former once more each time.
+    pub(crate) async fn deliver_to_any(
+        &self,
+        addresses: &[String],
+        subject: &'static str,
+        text: &str,
+    ) -> Result<(), NotDelivered> {
+        let message = |to: &String| Message { to: to.clone(), subject, text: text.to_owned() };
+        let mut missed = 0_usize;
+        if let Self::Smtp(smtp) = self {
+            let deliver = |to| {
+                let (mailer, message) = (Self::Smtp(smtp.clone()), message(to));
+                smtp.running.spawn(async move { mailer.deliver(message).await })
+            };
+            let deliveries: Vec<_> = addresses.iter().map(deliver).collect();
+            for delivery in deliveries {
+                missed = missed.saturating_add(usize::from(!matches!(delivery.await, Ok(Ok(())))));
+            }
+        } else {
+            for to in addresses {
+                missed = missed.saturating_add(usize::from(self.deliver(message(to)).await.is_err()));
+            }
+        }
+        match addresses.len() {
+            0 => Ok(()),
+            all if missed == all => Err(NotDelivered),
+            all if missed > 0 => {
+                tracing::warn!(missed, all, "a mail has reached some addresses of its recipient, but not all");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn attempt(&self, message: Message) -> Result<(), NotDelivered> {
         match self {
             Self::Off => Ok(()),

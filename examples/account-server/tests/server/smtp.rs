@@ -67,6 +67,7 @@ fn converse(stream: &TcpStream, sender: &Sender<String>, wait: impl Fn()) {
                 wait();
                 answer("250 taken");
             }
+            "RCPT" if line.contains("<bad") => answer("550 nobody here"),
             "RCPT" => {
                 envelope = format!("{line}\n");
                 answer("250 fine");
@@ -159,4 +160,26 @@ fn a_stop_waits_for_a_mail_in_the_middle() {
 
     folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]).stop();
     assert_eq!(folder.read("outbox.txt"), "", "once");
+}
+
+#[test]
+fn one_bad_address_of_several_fails_nothing() {
+    for (addresses, reached) in [("\"bad@example.org\", \"bob@example.org\"", 1), ("\"bad@example.org\"", 0)] {
+        let (address, messages) = mail_server();
+        let folder = Folder::new();
+        folder.write("accounts.toml", &ACCOUNTS.replace("\"bob@example.org\"", addresses));
+        let url = format!("smtp://{address}");
+        let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--smtp", &url]);
+        let done = reset_bob(&server, "AbCdEf23");
+        assert_eq!(done.status, if reached > 0 { 200 } else { 400 }, "{done:?}");
+        let log = server.log();
+        assert_eq!(
+            log.contains("reached some addresses of its recipient, but not all missed=1 all=2"),
+            reached > 0,
+            "{log}"
+        );
+        assert!(!log.contains("example.org"), "{log}");
+        server.stop();
+        assert_eq!(messages.try_iter().count(), reached);
+    }
 }
