@@ -68,8 +68,8 @@ impl Default for Beginnings {
 }
 
 impl House {
-    /// Tries everything that is due at once, for a short while. Before any request is served: this server is alone at its
-    /// store, so every claim is a dead process's.
+    /// Tries everything that is due at once, for a short while. Only before any request is served, and by a server that is
+    /// alone at its store: there every claim is a dead process's. Another one begins with what is free.
     pub(crate) async fn start(self: &Arc<Self>) {
         let no_claim_lives = &self.beginnings.no_claim_lives;
         no_claim_lives.store(true, Ordering::SeqCst);

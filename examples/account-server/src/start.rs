@@ -29,6 +29,7 @@ use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::pass::Pass;
 use crate::running::Running;
 use crate::security_log::SecurityLog;
+use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::windows::Windows;
 use crate::{accounts, demo, output, routes, serve, tls};
@@ -78,7 +79,14 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     }
 
     let house = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
-    house.start().await;
+    // Held until the server has ended. Nobody else reaches a store in memory.
+    let lock = match &options.store {
+        StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
+        StoreChoice::Memory => Some(None),
+    };
+    if lock.is_some() {
+        house.start().await;
+    }
     let router = routes::routes(&house, &watch);
     drop(tokio::spawn(Arc::clone(&house).keep()));
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
@@ -95,6 +103,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     if cut_off > 0 {
         tracing::warn!(cut_off, "not all work came to its end; it is still due");
     }
+    drop(lock);
     match watch.look() {
         Some(fault) => Err(Failure::Lost(fault)),
         None => served,

@@ -130,6 +130,18 @@ fn without_its_notice_a_reset_changes_nothing() {
     server.stop();
 }
 
+const ALICE: &str =
+    "[[account]]\nname = \"alice\"\nemail = \"alice@example.org\"\napp_passwords = [\"alice-app-password\"]\n";
+
+/// Resets an account, which makes a notice due.
+fn reset_alice(server: &Server) {
+    let mut alice = Client::new(server, "alice", "alice-app-password");
+    assert_eq!(alice.set_challenge("a").status, 200);
+    let asked = alice.get("account/reset");
+    let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
+    assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
+}
+
 /// A mail that the mail server has taken must be struck from what is due, or it goes out again after the restart.
 #[test]
 fn a_stop_waits_for_a_mail_in_the_middle() {
@@ -139,16 +151,9 @@ fn a_stop_waits_for_a_mail_in_the_middle() {
         waits.wait();
     });
     let folder = Folder::new();
-    folder.write(
-        "accounts.toml",
-        "[[account]]\nname = \"alice\"\nemail = \"alice@example.org\"\napp_passwords = [\"alice-app-password\"]\n",
-    );
+    folder.write("accounts.toml", ALICE);
     let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &format!("smtp://{address}")]);
-    let mut alice = Client::new(&server, "alice", "alice-app-password");
-    assert_eq!(alice.set_challenge("a").status, 200);
-    let asked = alice.get("account/reset");
-    let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
-    assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
+    reset_alice(&server);
     let mail = messages.recv_timeout(PATIENCE).unwrap();
     assert!(mail.contains("\nSubject: Your account was reset\n"), "{mail}");
     server.signal("TERM");
@@ -182,4 +187,26 @@ fn one_bad_address_of_several_fails_nothing() {
         server.stop();
         assert_eq!(messages.try_iter().count(), reached);
     }
+}
+
+#[test]
+fn a_second_server_on_the_store_leaves_what_the_first_is_at() {
+    let gate = Arc::new(Barrier::new(2));
+    let waits = Arc::clone(&gate);
+    let (address, messages) = mail_server_that_waits(move || {
+        waits.wait();
+    });
+    let folder = Folder::new();
+    folder.write("accounts.toml", ALICE);
+    let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &format!("smtp://{address}")]);
+    reset_alice(&server);
+    messages.recv_timeout(PATIENCE).unwrap();
+    let second = folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]);
+    assert!(second.log().contains("another server serves this store"), "{}", second.log());
+    assert_eq!(folder.read("outbox.txt"), "");
+    gate.wait();
+    server.stop();
+    second.stop();
+    folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]).stop();
+    assert_eq!(folder.read("outbox.txt"), "", "once");
 }
