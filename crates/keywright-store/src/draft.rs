@@ -524,6 +524,11 @@ impl<'a> Draft<'a> {
         self.touch_root();
     }
 
+    /// When the partition has due work next, as its sealed root says.
+    pub(crate) const fn due_at(&self) -> Option<UnixSeconds> {
+        self.staged.due_at
+    }
+
     fn change_root(&mut self, change: impl FnOnce(&mut Root)) -> Result<(), StepError> {
         let mut root = self.root()?;
         change(&mut root);

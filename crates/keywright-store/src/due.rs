@@ -19,8 +19,13 @@ pub use work::{Attempt, DueWork, OnFailure, Worked};
 /// What an account owes: one record.
 pub const DUE: Slot<DueList> = Slot::lasting("due");
 
-/// The most tasks an account can owe. More means that the host has been failing for long; a further act is refused.
+/// The most tasks an account can owe, but for the [`RESERVED`] ones. More means that the host has been failing for long; a
+/// further act is refused.
 pub const MAX_DUE: usize = 64;
+
+/// So many more, for work that must not fail for want of room ([`NewTask::reserved`]): an erasure, and whatever it makes due
+/// itself.
+pub const RESERVED: usize = 16;
 
 /// How long, in seconds, one server should be at a task. Two servers doing one task at once is what idempotence is for;
 /// but a second erasure that comes after the user has stored something new would erase that too.
@@ -147,12 +152,14 @@ pub struct NewTask<'n> {
     detail: Vec<u8>,
     until: Option<UnixSeconds>,
     evictable: bool,
+    at_most: usize,
+    reserved: bool,
 }
 
 impl<'n> NewTask<'n> {
     /// A task that is kept until it is done. `name` carries the adding crate's prefix.
     pub const fn new(name: &'n str, detail: Vec<u8>) -> Self {
-        Self { name, detail, until: None, evictable: false }
+        Self { name, detail, until: None, evictable: false, at_most: usize::MAX, reserved: false }
     }
 
     /// Not worth doing from `until` on.
@@ -164,6 +171,20 @@ impl<'n> NewTask<'n> {
     /// Evicted first when the list is full: for what anybody can ask for.
     pub const fn evictable(mut self) -> Self {
         self.evictable = true;
+        self
+    }
+
+    /// At most `most` tasks of this name: where so many are due, the oldest gives way to this one. For notices: whoever
+    /// was told of the last few need not be told of each before them, and an undeliverable one must not fill the list.
+    pub const fn at_most(mut self, most: usize) -> Self {
+        self.at_most = most;
+        self
+    }
+
+    /// May take one of the [`RESERVED`] places where [`MAX_DUE`] tasks are due. For what must not fail for want of room,
+    /// and of which there cannot be many at a time.
+    pub const fn reserved(mut self) -> Self {
+        self.reserved = true;
         self
     }
 }
@@ -179,7 +200,8 @@ impl fmt::Debug for NewTask<'_> {
 /// commit. Returns the task.
 ///
 /// # Errors
-/// [`StepError::TooMuchDue`] if [`MAX_DUE`] tasks are due and none may be evicted; else as reading does.
+/// [`StepError::TooMuchDue`] if [`MAX_DUE`] tasks are due, none may be evicted, and no place is [reserved](RESERVED) for it;
+/// else as reading does.
 pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError> {
     if new.detail.len() > MAX_DETAIL {
         return Err(StepError::Misuse("a due task's detail is too long"));
@@ -187,9 +209,20 @@ pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError
     let now = draft.now();
     let mut list = read(draft)?;
     list.tasks.retain(|task| !task.is_over(now));
+    let same = list.tasks.iter().filter(|task| task.name == new.name).count();
+    let mut surplus = same.saturating_add(1).saturating_sub(new.at_most.max(1));
+    list.tasks.retain(|task| {
+        let stays = surplus == 0 || task.name != new.name;
+        surplus = surplus.saturating_sub(usize::from(!stays));
+        stays
+    });
     if list.tasks.len() >= MAX_DUE {
-        let evicted = list.tasks.iter().position(|task| task.evictable).ok_or(StepError::TooMuchDue)?;
-        list.tasks.remove(evicted);
+        let most = if new.reserved { MAX_DUE.saturating_add(RESERVED) } else { MAX_DUE };
+        match list.tasks.iter().position(|task| task.evictable) {
+            Some(evicted) => drop(list.tasks.remove(evicted)),
+            None if list.tasks.len() < most => {}
+            None => return Err(StepError::TooMuchDue),
+        }
     }
     let task = DueTask {
         id: draft.random()?,
@@ -214,6 +247,14 @@ pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError
 pub fn pending(draft: &mut Draft<'_>) -> Result<Vec<DueTask>, StepError> {
     let now = draft.now();
     Ok(read(draft)?.tasks.into_iter().filter(|task| !task.is_over(now)).collect())
+}
+
+/// When somebody should look at the account's due work next, as the sealed root says; `None` if nothing is due. It needs
+/// no slot. The hint in the root's row says the same in clear, for an index: whoever writes the database can change the
+/// hint, but not this.
+#[must_use]
+pub const fn due_at(draft: &Draft<'_>) -> Option<UnixSeconds> {
+    draft.due_at()
 }
 
 /// Whether something is due that is the caller's own by its name, that nobody is at and whose pause is over.
@@ -348,7 +389,13 @@ fn write(draft: &mut Draft<'_>, list: &DueList) -> Result<(), StepError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use futures_lite::future::block_on;
+    use keywright_core::{AccountId, Keyring, SystemEntropy};
+
     use super::*;
+    use crate::{Driver, MemoryStore, Partition, TransactError};
 
     fn task(claim: Option<Claim>) -> DueTask {
         let since = UnixSeconds::EPOCH.plus(1_000_000);
@@ -412,5 +459,42 @@ mod tests {
         let made = UnixSeconds::EPOCH;
         let (first, second) = (task(Some(Claim { id: [2; 16], made })), task(Some(Claim { id: [3; 16], made })));
         assert!(first.is(&first) && !first.is(&second));
+    }
+
+    #[test]
+    fn a_few_of_a_name_and_room_for_what_must_not_fail() {
+        let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
+        let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build().unwrap();
+        let account = Partition::account(&AccountId::new("user-1").unwrap());
+        let add = |new: NewTask<'static>| {
+            let step = |draft: &mut Draft<'_>| {
+                if !draft.exists() {
+                    draft.create_account()?;
+                }
+                add(draft, new.clone())
+            };
+            block_on(driver.transact(&account, &[DUE.name()], step)).map(drop)
+        };
+        let details = || -> Vec<Vec<u8>> {
+            let look = |draft: &mut Draft<'_>| Ok(pending(draft)?.into_iter().map(|task| task.detail).collect());
+            block_on(driver.observe(&account, &[DUE.name()], look)).unwrap()
+        };
+        let notice = |number| NewTask::new("test/notice", vec![number]).at_most(3);
+        add(NewTask::new("test/other", vec![100])).unwrap();
+        for number in 0..10 {
+            add(notice(number)).unwrap();
+        }
+        assert_eq!(details(), [[100], [7], [8], [9]], "the oldest of the name give way");
+        for _ in details().len()..MAX_DUE {
+            add(NewTask::new("test/other", vec![100])).unwrap();
+        }
+        add(notice(10)).unwrap();
+        assert_eq!(details().len(), MAX_DUE, "an older notice made room");
+        let full = |added: Result<(), TransactError>| matches!(added, Err(TransactError::Step(StepError::TooMuchDue)));
+        assert!(full(add(NewTask::new("test/other", Vec::new()))));
+        for _ in 0..RESERVED {
+            add(NewTask::new("test/erase", Vec::new()).reserved()).unwrap();
+        }
+        assert!(full(add(NewTask::new("test/erase", Vec::new()).reserved())), "bounded too");
     }
 }

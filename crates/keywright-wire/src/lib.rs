@@ -16,6 +16,32 @@
 //! assert_eq!(error.to_string(), "the host failed");
 //! ```
 //!
+//! # Clients that go away
+//! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does, and so do the frameworks
+//! on top of it. A commit that was on its way lands all the same, but whatever had to follow it does not happen until
+//! later: observers do not hear of the event, the work that the commit made due stays claimed until the claim runs out,
+//! and a guess that was charged before a slow check stays charged although it was right. No promise is broken by that,
+//! but a client could see to it. So let every request run to its end, as a task of its own; with axum that is one line
+//! in a middleware around these services:
+//!
+//! ```
+//! # // axum is no dependency of this crate: its `Next` stands here for itself.
+//! # struct Next;
+//! # impl Next { async fn run(self, _: http::Request<()>) -> http::Response<()> { http::Response::new(()) } }
+//! use http::{Request, Response, StatusCode};
+//!
+//! async fn to_the_end(request: Request<()>, next: Next) -> Result<Response<()>, StatusCode> {
+//!     tokio::spawn(next.run(request)).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! # assert!(to_the_end(Request::new(()), Next).await.is_ok());
+//! # }
+//! ```
+//!
+//! and when the server stops, it should wait a while for those tasks. A body that never comes ends with its connection,
+//! so no such task outlives its client by more than the work itself takes.
+//!
 //! # Map
 //! - [`HostError`], [`DueError`]: what a host's methods give back, and why work for the host is still due.
 //! - [`frame`]: owed work, the step and its commit, the work it made due: around every endpoint.

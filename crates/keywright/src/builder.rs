@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keywright_core::{Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy};
-use keywright_store::{Driver, LoadError, Observer, SlotKind, SlotKindsError, TransactError, Upkeep, VaultStore};
+use keywright_store::{
+    Driver, LoadError, Observer, SlotKind, SlotKindsError, Timer, TransactError, Upkeep, VaultStore,
+};
 
 use crate::housekeeping::stored_horizon;
 use crate::{Keywright, key_note};
@@ -31,6 +34,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     ledger_policy: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
+    commit_limit: Option<(Arc<dyn Timer>, Duration)>,
     slots: Vec<SlotKind>,
 }
 
@@ -43,6 +47,7 @@ impl Builder {
             clock: Arc::new(SystemClock),
             ledger_policy: LedgerPolicy::default(),
             observer: None,
+            commit_limit: None,
             slots: crate::slot_kinds(),
         }
     }
@@ -84,6 +89,41 @@ impl Builder {
         self
     }
 
+    /// Gives up waiting for a commit after `limit`, by the runtime's timer; what became of it is settled then. Without a
+    /// limit, a store that hangs holds the account of a request for as long as it hangs, and everybody who waits for that
+    /// account with it. [`COMMIT_SECONDS`](keywright_store::COMMIT_SECONDS) is a good limit. Default: none, because this
+    /// crate knows no runtime; with tokio the timer is one line:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use keywright::store::{BoxFuture, COMMIT_SECONDS, Timer};
+    ///
+    /// #[derive(Debug)]
+    /// struct TokioTimer;
+    ///
+    /// impl Timer for TokioTimer {
+    ///     fn wait(&self, duration: Duration) -> BoxFuture<'_, ()> {
+    ///         Box::pin(tokio::time::sleep(duration))
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use std::sync::Arc;
+    /// # use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
+    /// # let (store, keyring) = (MemoryStore::new(), Keyring::generate(&SystemEntropy)?);
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let limit = Duration::from_secs(COMMIT_SECONDS);
+    /// let builder = Keywright::builder(store).keyring(keyring).commit_limit(Arc::new(TokioTimer), limit);
+    /// # builder.open().await?;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn commit_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
+        self.commit_limit = Some((timer, limit));
+        self
+    }
+
     /// Kinds of slots that the application itself declares. Those of Keywright's own crates are known.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.extend_from_slice(kinds);
@@ -109,6 +149,9 @@ impl Builder {
             .slots(&self.slots);
         if let Some(observer) = self.observer {
             builder = builder.observer(observer);
+        }
+        if let Some((timer, limit)) = self.commit_limit {
+            builder = builder.commit_limit(timer, limit);
         }
         let driver = builder.build()?;
         key_note::note(&driver, empty).await?;

@@ -1,11 +1,12 @@
 //! What keeps a store tidy, never on a request's path: run it from a timer, with small limits.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
-use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError};
+use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError, due};
 
 use crate::{Store, key_note};
 
@@ -21,9 +22,10 @@ pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place(Partition);
 
-/// A place in the list of due work where a stretch stopped: how many were passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DuePlace(u32);
+/// A place in the list of due work where a stretch stopped. The list changes while one reads it: what is done leaves it,
+/// what has failed moves back, and more comes. So the place is no position in it; it holds what was passed already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DuePlace(HashSet<Partition>);
 
 /// One stretch of the accounts that are owed work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,18 @@ pub struct Due {
     pub accounts: Vec<AccountId>,
     /// Where to go on; `None` at the end.
     pub next: Option<DuePlace>,
+}
+
+/// One stretch of a pass over all accounts, those of it that are owed work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Owed {
+    /// The accounts.
+    pub accounts: Vec<AccountId>,
+    /// Accounts whose root does not open. Nothing can be done for them; an operator must see to them.
+    pub unreadable: Vec<AccountId>,
+    /// Where to go on; `None` at the end of the store.
+    pub next: Option<Place>,
 }
 
 /// One stretch of a re-sealing pass.
@@ -230,14 +244,21 @@ impl Housekeeping {
     /// `limit`. Looking for them reads an index, not the store. Hand each to the service that does such work,
     /// `Nextcloud::finish_due` for one, and go on from `next`: an account whose work nobody does must not hide the others.
     ///
+    /// Work may be done between two stretches, and others may do and add some meanwhile: a pass visits each account once,
+    /// and leaves out none that was in the list from its beginning to its end. The place grows with what was passed, and
+    /// each stretch reads the index again from its top.
+    ///
+    /// The index lies in clear. Somebody who writes the database can take an account out of it, or put it at the end, so
+    /// have a [pass over all accounts](Self::owed) now and then; every hour is enough, because that is as long as the pause
+    /// of work that keeps failing.
+    ///
     /// # Errors
     /// [`HousekeepingError`].
     pub async fn due(&self, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
         self.due_by(self.driver.clock().now()?, after, limit).await
     }
 
-    /// The same for accounts to which the host owes anything, pauses or not: for the start of a server, and now and then: a
-    /// clock that ran ahead may have put work off by years.
+    /// The same for accounts to which the host owes anything, pauses or not: for the start of a server.
     ///
     /// # Errors
     /// [`HousekeepingError`].
@@ -245,13 +266,42 @@ impl Housekeeping {
         self.due_by(UnixSeconds::MAX, after, limit).await
     }
 
+    /// Looks at `limit` partitions after a place, and returns the accounts among them to which the host owes anything, as
+    /// their **sealed roots** say: whatever the index of due work holds, because a clock that ran ahead has put work off by
+    /// years, or because somebody has changed the index. It opens the root of every account, one small read for each.
+    ///
+    /// # Errors
+    /// [`HousekeepingError`]; go on from the same place.
+    pub async fn owed(&self, after: Option<Place>, limit: u32) -> Result<Owed, HousekeepingError> {
+        let (page, next) = self.page(after, limit).await?;
+        let mut owed = Owed { accounts: Vec::new(), unreadable: Vec::new(), next };
+        for partition in page {
+            let Some(account) = partition.as_account() else { continue };
+            match self.driver.observe(&partition, &[], |draft| Ok(due::due_at(draft))).await {
+                Ok(Some(_)) => owed.accounts.push(account),
+                Ok(None) => {}
+                Err(TransactError::Step(error)) if error.is_damage() => owed.unreadable.push(account),
+                Err(TransactError::Load(LoadError::Corrupt(_))) => owed.unreadable.push(account),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(owed)
+    }
+
     async fn due_by(&self, now: UnixSeconds, after: Option<DuePlace>, limit: u32) -> Result<Due, HousekeepingError> {
-        let DuePlace(passed) = after.unwrap_or(DuePlace(0));
-        let end = passed.saturating_add(limit.max(1));
-        let found = self.store.due(now, end).await?;
-        let next = u32::try_from(found.len()).is_ok_and(|count| count >= end).then_some(DuePlace(end));
-        let accounts = found.iter().skip(passed as usize).filter_map(Partition::as_account).collect();
-        Ok(Due { accounts, next })
+        let limit = limit.max(1);
+        let DuePlace(mut passed) = after.unwrap_or_else(|| DuePlace(HashSet::new()));
+        // However many of those that were passed still stand before the next ones.
+        let asked = u32::try_from(passed.len()).unwrap_or(u32::MAX).saturating_add(limit);
+        let found = self.store.due(now, asked).await?;
+        let is_full = u32::try_from(found.len()).is_ok_and(|found| found >= asked);
+        let mut fresh = found.into_iter().filter(|partition| !passed.contains(partition));
+        let page: Vec<Partition> = fresh.by_ref().take(limit as usize).collect();
+        let goes_on = is_full || fresh.next().is_some();
+        drop(fresh);
+        let accounts = page.iter().filter_map(Partition::as_account).collect();
+        passed.extend(page);
+        Ok(Due { accounts, next: goes_on.then_some(DuePlace(passed)) })
     }
 
     async fn page(

@@ -68,6 +68,11 @@
 //! # }
 //! ```
 //!
+//! # In a server
+//! HTTP servers drop a handler's future when its client goes away. Run each request as a task of its own
+//! (`tokio::spawn(next.run(request)).await` in a middleware), so that what follows a commit does not wait for the next
+//! sweep: `keywright-wire`'s documentation has the example, and `account-server` does so.
+//!
 //! # Map
 //! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
 //!   from requests.
@@ -117,7 +122,7 @@ pub use keywright_twofactor as twofactor;
 pub use builder::{Builder, StartError, Store};
 pub use front::Keywright;
 pub use housekeeping::{
-    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Place, Resealed, Retirement,
+    Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
 };
 pub use keywright_core::{
     AccountId, AccountIdError, Client, Clock, Entropy, Event, EventChain, EventKind, Generation, KeyId, Keyring,

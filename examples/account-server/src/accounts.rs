@@ -10,7 +10,7 @@ mod rocketchat;
 
 use keywright::core::{EntropyError, IndexKey, random_bytes};
 use keywright::nextcloud::{AppToken, AppTokenId};
-use keywright::store::{Draft, Partition, Record, Slot, StepError};
+use keywright::store::{Draft, LoadError, Partition, Record, Slot, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
 use keywright::twofactor::{TwoFactorPolicy, TwoFactorPolicyError, TwoFactorSteps};
@@ -309,6 +309,17 @@ pub(crate) enum AccountsError {
     TwoFactorPolicy(#[from] TwoFactorPolicyError),
     #[error("an account id could not be made")]
     Id,
+}
+
+impl AccountsError {
+    /// Whether what is stored of an account is damaged, lost or altered, so that trying again does not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Transact(TransactError::Step(error)) => error.is_damage(),
+            Self::Transact(TransactError::Load(LoadError::Corrupt(_))) => true,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

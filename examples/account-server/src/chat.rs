@@ -85,22 +85,22 @@ impl Host for Chat {
     }
 
     /// A code is queued: the answer must not tell by its time whether there was one. A notice is delivered, because
-    /// nothing is changed without it, and so is a link, because it is tried again if it fails.
+    /// nothing is changed without it, and so is a link, because it is tried again if it fails: to one of the addresses at
+    /// least.
     async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
         let failed = |error| MailError::new("the mail could not be written").with_source(error);
         let Some((subject, text)) = self.write(to, mail).await.map_err(failed)? else {
             return Err(MailError::new("this server has no such mail"));
         };
-        for address in &to.verified_emails {
-            let message = Message { to: address.clone(), subject, text: text.clone() };
-            if matches!(mail, Mail::Code { .. }) {
-                self.server.mailer.send(message).await;
-            } else {
-                let delivered = self.server.mailer.deliver(message).await;
-                delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))?;
+        let mailer = &self.server.mailer;
+        if matches!(mail, Mail::Code { .. }) {
+            for address in &to.verified_emails {
+                mailer.send(Message { to: address.clone(), subject, text: text.clone() }).await;
             }
+            return Ok(());
         }
-        Ok(())
+        let delivered = mailer.deliver_to_any(&to.verified_emails, subject, &text).await;
+        delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))
     }
 
     /// This server keeps no end-to-end keys of its own, so what is left of a reset is to end the logins. A server that

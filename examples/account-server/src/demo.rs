@@ -25,14 +25,15 @@ pub(crate) struct Scene<'a> {
 /// [`AccountsError`].
 pub(crate) async fn seed(accounts: &Accounts, nobody: bool, scene: &Scene<'_>) -> Result<String, AccountsError> {
     if !nobody {
-        return Ok(if accounts.is_known(NAME).await? {
-            format!(
+        return match accounts.is_known(NAME).await {
+            Ok(true) => Ok(format!(
                 "the account {NAME} exists already; its passwords are stored as hashes and cannot be shown again\n\
                  (for a new one: stop, delete the store and the keyring, start again; or name a file with --accounts)"
-            )
-        } else {
-            "no demo account is made: the store has accounts already".to_owned()
-        });
+            )),
+            Ok(false) => Ok("no demo account is made: the store has accounts already".to_owned()),
+            Err(error) if error.is_damage() => Ok(format!("the data of the account {NAME} is damaged")),
+            Err(error) => Err(error),
+        };
     }
     let (app_password, login_password) = (accounts.fresh_secret()?, accounts.fresh_secret()?);
     let (app, login) = (app_password.expose().to_owned(), login_password.expose().to_owned());

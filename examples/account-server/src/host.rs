@@ -6,7 +6,8 @@ use std::sync::Arc;
 use keywright::nextcloud::{
     Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, UnlockMail,
 };
-use keywright::{AccountId, SecretString};
+use keywright::store::StepError;
+use keywright::{AccountId, SecretString, TransactError};
 
 use crate::accounts::Accounts;
 use crate::limits::Limits;
@@ -60,9 +61,14 @@ impl Host for Server {
     /// This server keeps no passwords, folders or tags: all there was to erase went with the commit of the reset. What
     /// is left to do is to see that the owner hears of it.
     async fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> Result<(), HostError> {
-        let notice = self.notices.add(account, Notice::AccountReset, &erasure.id).await;
-        if let Some(notice) = notice.map_err(HostError::new)? {
-            self.notices.deliver(account, notice).await;
+        match self.notices.add(account, Notice::AccountReset, &erasure.id).await {
+            Ok(Some(notice)) => self.notices.deliver(account, notice).await,
+            Ok(None) => {}
+            // The account stays blocked until its erasure is done: no notice is worth that.
+            Err(TransactError::Step(StepError::TooMuchDue)) => {
+                tracing::error!(%account, "no notice of a reset: too much is due already");
+            }
+            Err(error) => return Err(HostError::new(error)),
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::options::PublicUrl;
+use crate::running::Running;
 
 /// How long a whole delivery may take. Due work is claimed for no longer, and its caller may be waiting.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
@@ -45,6 +46,7 @@ pub(crate) enum Mailer {
 pub(crate) struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    running: Running,
 }
 
 impl Mailer {
@@ -57,32 +59,37 @@ impl Mailer {
         Ok(Self::Outbox(path))
     }
 
-    /// Mail by SMTP, from an address at the host of `public_url`.
+    /// Mail by SMTP, from an address at the host of `public_url`. What is sent while the caller goes on is counted in
+    /// `running`.
     ///
     /// # Errors
     /// [`SmtpUrlError`]. It does not quote the URL, which may hold a password.
-    pub(crate) fn smtp(url: &str, public_url: &PublicUrl) -> Result<Self, SmtpUrlError> {
+    pub(crate) fn smtp(url: &str, public_url: &PublicUrl, running: &Running) -> Result<Self, SmtpUrlError> {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| SmtpUrlError)?;
         let sender = format!("Account server <no-reply@{}>", public_url.host());
         let from = sender.parse().or_else(|_| "Account server <no-reply@localhost>".parse());
         let transport = transport.timeout(Some(SMTP_TIMEOUT)).build();
-        Ok(Self::Smtp(Box::new(Smtp { transport, from: from.map_err(|_| SmtpUrlError)? })))
+        let from = from.map_err(|_| SmtpUrlError)?;
+        Ok(Self::Smtp(Box::new(Smtp { transport, from, running: running.clone() })))
     }
 
     /// Hands a message over. A file has it when this returns; a mail server gets it while the caller goes on.
     pub(crate) async fn send(&self, message: Message) {
         if let Self::Smtp(smtp) = self {
             let mailer = Self::Smtp(smtp.clone());
-            tokio::spawn(async move { mailer.deliver(message).await });
+            drop(smtp.running.spawn(async move { mailer.deliver(message).await }));
         } else {
             // It is logged there.
             let _delivered = self.deliver(message).await;
         }
     }
 
-    /// Whether mail goes to a mail server, which may take long.
-    pub(crate) const fn is_remote(&self) -> bool {
-        matches!(self, Self::Smtp(_))
+    /// Where mail goes to a mail server, which may take long: what counts the deliveries that nobody waits for.
+    pub(crate) const fn remote(&self) -> Option<&Running> {
+        match self {
+            Self::Smtp(smtp) => Some(&smtp.running),
+            Self::Off | Self::Outbox(_) => None,
+        }
     }
 
     /// Delivers a message: the file has it, or the mail server has taken it, when this returns. It returns within half a
@@ -95,6 +102,44 @@ impl Mailer {
             tracing::error!("a mail was not sent in time");
             Err(NotDelivered)
         })
+    }
+
+    /// Delivers the same text to each of several addresses of one person, within the time that one delivery takes.
+    ///
+    /// # Errors
+    /// [`NotDelivered`] if none has got it. Where some have, the others are logged and left: trying again would send it to
+    /// the former once more each time.
+    pub(crate) async fn deliver_to_any(
+        &self,
+        addresses: &[String],
+        subject: &'static str,
+        text: &str,
+    ) -> Result<(), NotDelivered> {
+        let message = |to: &String| Message { to: to.clone(), subject, text: text.to_owned() };
+        let mut missed = 0_usize;
+        if let Self::Smtp(smtp) = self {
+            let deliver = |to| {
+                let (mailer, message) = (Self::Smtp(smtp.clone()), message(to));
+                smtp.running.spawn(async move { mailer.deliver(message).await })
+            };
+            let deliveries: Vec<_> = addresses.iter().map(deliver).collect();
+            for delivery in deliveries {
+                missed = missed.saturating_add(usize::from(!matches!(delivery.await, Ok(Ok(())))));
+            }
+        } else {
+            for to in addresses {
+                missed = missed.saturating_add(usize::from(self.deliver(message(to)).await.is_err()));
+            }
+        }
+        match addresses.len() {
+            0 => Ok(()),
+            all if missed == all => Err(NotDelivered),
+            all if missed > 0 => {
+                tracing::warn!(missed, all, "a mail has reached some addresses of its recipient, but not all");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn attempt(&self, message: Message) -> Result<(), NotDelivered> {
@@ -160,8 +205,13 @@ pub(crate) struct NotDelivered;
 #[error("`--smtp` is no SMTP URL; expected `smtps://user:password@host` or `smtp://host?tls=required`")]
 pub(crate) struct SmtpUrlError;
 
+/// The recipient of a message: one bare address.
+pub(crate) fn recipient(text: &str) -> Option<Mailbox> {
+    text.parse().ok().map(|address| Mailbox::new(None, address))
+}
+
 fn compose(from: Mailbox, message: Message) -> Option<lettre::Message> {
-    let to = message.to.parse().ok()?;
+    let to = recipient(&message.to)?;
     let builder = lettre::Message::builder().from(from).to(to).subject(message.subject);
     builder.header(ContentType::TEXT_PLAIN).body(message.text).ok()
 }
@@ -209,7 +259,7 @@ mod tests {
         // It takes the connection, by its backlog, and nothing more.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("smtp://{}", silent.local_addr().unwrap());
-        let mailer = Mailer::smtp(&url, &"https://example.org".parse().unwrap()).unwrap();
+        let mailer = Mailer::smtp(&url, &"https://example.org".parse().unwrap(), &Running::default()).unwrap();
         let begun = tokio::time::Instant::now();
         assert!(mailer.deliver(message("Grüße")).await.is_err());
         assert!(begun.elapsed() <= DELIVERED_WITHIN.saturating_add(Duration::from_secs(1)));
@@ -217,12 +267,12 @@ mod tests {
 
     #[tokio::test]
     async fn smtp_urls() {
-        let public: PublicUrl = "https://example.org".parse().unwrap();
-        let Ok(Mailer::Smtp(smtp)) = Mailer::smtp("smtps://u:p@mail.example.org", &public) else {
+        let (public, running): (PublicUrl, _) = ("https://example.org".parse().unwrap(), Running::default());
+        let Ok(Mailer::Smtp(smtp)) = Mailer::smtp("smtps://u:p@mail.example.org", &public, &running) else {
             panic!("a good URL")
         };
         assert_eq!(smtp.from.email.to_string(), "no-reply@example.org");
-        let error = Mailer::smtp("https://u:sesame@mail.example.org", &public).map(|_| ()).unwrap_err();
+        let error = Mailer::smtp("https://u:sesame@mail.example.org", &public, &running).map(|_| ()).unwrap_err();
         assert!(!error.to_string().contains("sesame"));
         let mail = compose(smtp.from, message("Grüße")).unwrap();
         assert!(String::from_utf8(mail.formatted()).unwrap().contains("To: alice@example.org"));

@@ -8,7 +8,7 @@
 //!   and of LibrePass ask of the server around them.
 //! - [`routes`], [`unlock`], [`serve`], [`tls`]: HTTP. [`limits`], [`windows`], [`buckets`]: limits of requests.
 //! - [`mail`], [`notices`]: what owners are told. [`security_log`]: what operators are told.
-//! - [`housekeeping`], [`store_watch`]: what runs beside requests. [`operator`]: what an operator does beside the server.
+//! - [`housekeeping`], [`store_watch`], [`store_lock`]: what runs beside requests. [`running`]: what must come to its end. [`operator`]: what an operator does beside the server.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -25,9 +25,11 @@ mod options;
 mod output;
 mod pass;
 mod routes;
+mod running;
 mod security_log;
 mod serve;
 mod start;
+mod store_lock;
 mod store_watch;
 mod tls;
 mod unlock;

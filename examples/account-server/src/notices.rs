@@ -1,7 +1,8 @@
 //! Notices of this server's own to the owner of an account: that it was reset, that one of its app passwords was ended.
 //!
 //! Each is due work of the account, written before the act that it reports counts as done, and kept until it is
-//! delivered: a mail server that is down for a day delays a notice and loses none. It may arrive twice.
+//! delivered: a mail server that is down for a day delays a notice. It may arrive twice. Of those that cannot be delivered
+//! the last few of each kind are kept; older ones say nothing more.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use keywright::{AccountId, TransactError};
 use crate::accounts::{Accounts, AccountsError};
 use crate::mail::{Mailer, Message, NotDelivered};
 use crate::options::PublicUrl;
+
+/// Notices of one kind that are kept until they are delivered.
+const AT_MOST: usize = 4;
 
 /// What the owner of an account is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Notices {
     /// what to [`deliver`](Self::deliver).
     ///
     /// # Errors
-    /// The store failed, or too much is due already; the act that would be reported must fail with it.
+    /// The store failed, or too much is due already.
     pub(crate) async fn add(
         &self,
         account: &AccountId,
@@ -86,7 +90,7 @@ impl Notices {
             if pending.iter().any(|task| task.name == notice.task() && task.detail == occasion) {
                 return Ok(None);
             }
-            due::add(draft, NewTask::new(notice.task(), occasion.to_vec())).map(Some)
+            due::add(draft, NewTask::new(notice.task(), occasion.to_vec()).at_most(AT_MOST).reserved()).map(Some)
         };
         self.accounts.driver().transact(&account.into(), &[DUE.name()], step).await
     }
@@ -100,10 +104,9 @@ impl Notices {
                 tracing::warn!(%account, error = &error as &dyn Error, "a notice is still due");
             }
         };
-        if self.mailer.is_remote() {
-            tokio::spawn(delivery);
-        } else {
-            delivery.await;
+        match self.mailer.remote() {
+            Some(running) => drop(running.spawn(delivery)),
+            None => delivery.await,
         }
     }
 
@@ -222,5 +225,31 @@ mod tests {
         assert_eq!(notices.finish_due(&account, false).await.unwrap(), 0);
         assert_eq!(notices.finish_due(&account, true).await.unwrap(), 1);
         assert_eq!(count(&outbox), 1);
+    }
+
+    #[tokio::test]
+    async fn undeliverable_notices_keep_nothing_from_being_done() {
+        let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
+        let (accounts, account) = alice(&clock).await;
+        let notices = notices(&accounts, Mailer::Off);
+        for reset in 0..200_u8 {
+            notices.add(&account, Notice::AccountReset, &[reset]).await.unwrap().unwrap();
+        }
+        let pending = accounts.driver().observe(&(&account).into(), &[DUE.name()], due::pending).await.unwrap();
+        let kept: Vec<_> = pending.into_iter().flat_map(|task| task.detail).collect();
+        assert_eq!(kept, [196, 197, 198, 199]);
+        // Whatever else fills the list.
+        let fill = |draft: &mut Draft<'_>| {
+            for _ in kept.len()..due::MAX_DUE {
+                due::add(draft, NewTask::new("other/work", Vec::new()))?;
+            }
+            Ok(())
+        };
+        accounts.driver().transact(&(&account).into(), &[DUE.name()], fill).await.unwrap();
+        for notice in Notice::ALL {
+            for occasion in 0..20_u8 {
+                notices.add(&account, notice, &[occasion]).await.unwrap().unwrap();
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What is served where, and what is logged of it.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use axum::routing::get;
 use keywright::{librepass, nextcloud, rocketchat};
 
 use crate::housekeeping::House;
+use crate::running::Running;
 use crate::store_watch::StoreWatch;
 use crate::unlock;
 
@@ -44,11 +46,21 @@ pub(crate) fn routes(house: &House, watch: &StoreWatch) -> Router {
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
-    let watch = watch.clone();
-    router
-        .merge(unlock_pages(house))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
-        .layer(from_fn(move |request, next| log(watch.clone(), request, next)))
+    let router = router.merge(unlock_pages(house)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
+    finishing(router, watch, &house.running)
+}
+
+/// Every request is logged, and runs to its end.
+fn finishing(router: Router, watch: &StoreWatch, running: &Running) -> Router {
+    let (watch, running) = (watch.clone(), running.clone());
+    router.layer(from_fn(move |request, next| to_the_end(running.clone(), log(watch.clone(), request, next))))
+}
+
+/// A client that goes away must not stop its request: between a commit and what has to follow it (the event's observers,
+/// the host's work, the verdict on a guess that was charged) the HTTP server would drop it. So it runs as a task of its
+/// own.
+async fn to_the_end(running: Running, answer: impl Future<Output = Response> + Send + 'static) -> Response {
+    running.spawn(answer).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// The pages behind the links of mails to owners whom others have shut out.
@@ -118,4 +130,77 @@ fn known(method: &Method) -> &'static str {
         (Method::DELETE, "DELETE"),
     ];
     METHODS.iter().find(|(usual, _)| usual == method).map_or("other", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::sync::mpsc;
+
+    use axum::routing::post;
+    use keywright::{AccountId, Keyring, Keywright, MemoryStore, Observer, SecurityEvent, SystemEntropy};
+    use tokio::sync::Notify;
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+    use crate::serve::serve;
+
+    #[derive(Debug)]
+    struct Heard(mpsc::Sender<String>);
+
+    impl Observer for Heard {
+        fn event(&self, _: &AccountId, event: &SecurityEvent) {
+            let _nobody_left = self.0.send(event.kind().to_owned());
+        }
+    }
+
+    /// The client is gone before the commit; the observer hears of it all the same.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_request_runs_to_its_end_without_its_client() {
+        let (sender, heard) = mpsc::channel();
+        let keyring = Keyring::generate(&SystemEntropy).unwrap();
+        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).observer(Arc::new(Heard(sender)));
+        let keywright = builder.open().await.unwrap();
+        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, goes) = (Arc::clone(&begun), Arc::clone(&go));
+        let act = async move || {
+            begins.notify_one();
+            goes.notified().await;
+            keywright.ensure_account(&AccountId::new("alice").unwrap()).await.unwrap();
+            "done"
+        };
+        let running = Running::default();
+        let router = finishing(Router::new().route("/act", post(act)), &StoreWatch::new(None), &running);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, None, router, std::future::pending()));
+
+        let connected = spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"POST /act HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n").unwrap();
+            stream
+        });
+        let mut stream = connected.await.unwrap();
+        begun.notified().await;
+        // The server closes its side once it has seen that the client has gone.
+        let rest = spawn_blocking(move || {
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut rest = Vec::new();
+            let _reset = stream.read_to_end(&mut rest);
+            rest
+        });
+        assert_eq!(rest.await.unwrap(), b"", "nobody was there to be answered");
+        go.notify_one();
+        running.ended().await;
+        assert_eq!(heard.try_recv(), Ok("account_created".to_owned()));
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let answer = to_the_end(Running::default(), async { panic!("on purpose") }).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -11,7 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 
 /// Requests in progress are finished for so long after the signal to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// A client that has not sent its headers by then is cut off.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 

@@ -1,9 +1,11 @@
 //! How the parts are put together: listener, store and keyring, accounts, protocol, router.
 
+use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
 use keywright::core::KeyringError;
@@ -12,20 +14,22 @@ use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
 use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
-use keywright::store::{LoadError, Partition};
+use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
-use crate::accounts::{Accounts, AccountsError, AccountsFileError};
+use crate::accounts::{Accounts, AccountsError, AccountsFileError, NewAccount};
 use crate::buckets::Buckets;
 use crate::chat::Chat;
 use crate::host::Server;
-use crate::housekeeping::House;
+use crate::housekeeping::{Beginnings, House};
 use crate::limits::Limits;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
 use crate::pass::Pass;
+use crate::running::Running;
 use crate::security_log::SecurityLog;
+use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::windows::Windows;
 use crate::{accounts, demo, output, routes, serve, tls};
@@ -59,7 +63,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     match &options.accounts {
         Some(path) => {
             for new in accounts::read(path).map_err(Failure::AccountsFile)? {
-                accounts.seed(&new).await?;
+                seed(&accounts, &new).await?;
             }
         }
         None => {
@@ -75,19 +79,31 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     }
 
     let house = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
-    house.start().await;
+    // Held until the server has ended. Nobody else reaches a store in memory.
+    let lock = match &options.store {
+        StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
+        StoreChoice::Memory => Some(None),
+    };
+    if lock.is_some() {
+        house.start().await;
+    }
     let router = routes::routes(&house, &watch);
-    let beside = tokio::spawn(Arc::clone(&house).keep());
+    drop(tokio::spawn(Arc::clone(&house).keep()));
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
-    let lost = watch.clone();
+    let (lost, running) = (watch.clone(), house.running.clone());
     let ended = async move {
         tokio::select! {
             () = stop => {}
             () = lost.lost() => {}
         }
+        running.stop();
     };
     let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
-    beside.abort();
+    let cut_off = house.running.finish(serve::STOP_WITHIN).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "not all work came to its end; it is still due");
+    }
+    drop(lock);
     match watch.look() {
         Some(fault) => Err(Failure::Lost(fault)),
         None => served,
@@ -111,7 +127,8 @@ pub(crate) async fn assemble(
     policy.max_body = MAX_BODY.min(options.max_body);
     let limited = options.rate_limits == Switch::On;
     let limits = if limited { Limits::on() } else { Limits::off() };
-    let mailer = Arc::new(mailer(options, &public_url)?);
+    let running = Running::default();
+    let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
         Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
     let server = Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url });
@@ -124,7 +141,25 @@ pub(crate) async fn assemble(
     let policy = librepass_policy(options, &server.public_url)?;
     let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
-    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass })
+    let beginnings = Beginnings::default();
+    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
+}
+
+/// Seeds an account. One whose data is damaged denies every request of its own; it must not keep all others from being
+/// served.
+async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<(), AccountsError> {
+    match accounts.seed(new).await {
+        Err(error) if error.is_damage() => {
+            let name = new.name.as_str();
+            tracing::error!(
+                name,
+                error = &error as &dyn Error,
+                "an account's data is damaged; the server starts without it"
+            );
+            Ok(())
+        }
+        seeded => seeded.map(drop),
+    }
 }
 
 fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -157,6 +192,16 @@ fn tls_config(options: &Options, address: SocketAddr) -> Result<Option<RustlsCon
     Ok(Some(made.config))
 }
 
+/// The runtime's timer, for commits that get no answer.
+#[derive(Debug)]
+struct TokioTimer;
+
+impl Timer for TokioTimer {
+    fn wait(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
 /// A store that is open.
 pub(crate) struct Opened {
     pub(crate) keywright: Keywright,
@@ -178,7 +223,10 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
         }
         StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
     };
-    let builder = Keywright::builder_shared(store).slots(accounts::SLOT_KINDS).observer(Arc::new(SecurityLog));
+    let builder = Keywright::builder_shared(store)
+        .slots(accounts::SLOT_KINDS)
+        .observer(Arc::new(SecurityLog))
+        .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS));
     let keyring = options.keyring.clone().or(beside);
     let builder = match &keyring {
         Some(path) => builder.keyring_file(path),
@@ -201,10 +249,10 @@ fn librepass_policy(options: &Options, public_url: &PublicUrl) -> Result<LibrePa
         .build()
 }
 
-fn mailer(options: &Options, public_url: &PublicUrl) -> Result<Mailer, Failure> {
+fn mailer(options: &Options, public_url: &PublicUrl, running: &Running) -> Result<Mailer, Failure> {
     match (&options.outbox, &options.smtp) {
         (Some(path), _) => Mailer::outbox(path.clone()).map_err(Failure::Outbox),
-        (None, Some(url)) => Ok(Mailer::smtp(url, public_url)?),
+        (None, Some(url)) => Ok(Mailer::smtp(url, public_url, running)?),
         (None, None) => Ok(Mailer::Off),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use keywright_core::{Clock, ManualClock, SharedRng};
 use keywright_nextcloud::Nextcloud;
-use keywright_store::Driver;
 use keywright_store::due::{self, CLAIM_LASTS, NewTask};
+use keywright_store::{Draft, Driver};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
@@ -35,6 +35,23 @@ async fn a_full_list_of_due_work_makes_no_guess_free() {
         laptop.open(&secret(9)).await.is_refused(30);
     }
     laptop.open(&secret(1)).await.is_refused(30);
+}
+
+/// Notices that nobody can deliver must not keep an owner from resetting the account.
+#[tokio::test]
+async fn an_erasure_finds_room_in_a_full_list_of_due_work() {
+    let world = World::new().await;
+    let fill = |draft: &mut Draft<'_>| {
+        for _ in 0..due::MAX_DUE {
+            due::add(draft, NewTask::new("host/mail", vec![1]))?;
+        }
+        Ok(())
+    };
+    world.step(&alice(), fill).await;
+    let mut client = world.token("phone");
+    let code = client.reset_code().await;
+    client.reset_with(&code).await.is(200, json!({"status": "ok"}));
+    assert_eq!(world.host.erasures(), 1);
 }
 
 /// Another part's work is neither struck nor kept from it when ours is done.

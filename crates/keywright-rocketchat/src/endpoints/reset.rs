@@ -108,7 +108,7 @@ fn reset<H: Host>(
         draft.event(&END_TO_END_KEYS_RESET);
         REMOVE_KEYS
     };
-    due::add(draft, NewTask::new(work, Vec::new()))?;
+    due::add(draft, NewTask::new(work, Vec::new()).reserved())?;
     draft.event(&LOGINS_ENDED);
     Ok(())
 }

@@ -4,8 +4,11 @@
 
 mod horizon;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use keywright::challenge::{CHALLENGE_SECRET, ChallengeSecret, Proof, Salts, SetOutcome, Verification};
 use keywright::core::{Client, KeyringFileError, SecretBytes};
@@ -13,10 +16,13 @@ use keywright::sqlite::{SqliteStore, rusqlite};
 use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
-use keywright::store::{ACCOUNT_CREATED, Batch, Partition, Record, Revision, Slot, StepError, Write};
+use keywright::store::{
+    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, CommitError, EventNumber, LoadError, Partition, Record,
+    RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, Timer, Upkeep, Write,
+};
 use keywright::{
-    AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer, Retirement,
-    SecurityEvent, StartError, Store, SystemEntropy, TransactError, UnixSeconds,
+    AccountCreation, AccountId, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer,
+    Retirement, SecurityEvent, StartError, Store, SystemEntropy, TransactError, UnixSeconds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -222,6 +228,91 @@ async fn accounts_that_are_owed_work_are_found() {
     assert_eq!(keywright.housekeeping().due(None, 10).await.unwrap().accounts, [account("alice")]);
 }
 
+fn work(draft: &mut keywright::store::Draft<'_>) -> Result<due::DueTask, StepError> {
+    due::add(draft, NewTask::new("test/work", Vec::new()))
+}
+
+#[tokio::test]
+async fn a_pass_over_due_work_leaves_out_nobody_while_the_list_changes() {
+    let keywright = open(&memory(), &[1]).await.unwrap();
+    let (housekeeping, mut claimed) = (keywright.housekeeping(), HashMap::new());
+    let owe = async |name: &AccountId| {
+        keywright.ensure_account(name).await.unwrap();
+        keywright.driver().transact(&name.into(), &[DUE.name()], work).await.unwrap()
+    };
+    let finish = async |name: &AccountId, task: &due::DueTask| {
+        keywright.driver().transact(&name.into(), &[DUE.name()], |draft| due::complete(draft, task)).await.unwrap()
+    };
+    for number in 0..10 {
+        let account = account(&format!("user-{number}"));
+        claimed.insert(account.clone(), owe(&account).await);
+    }
+    let (mut seen, mut place) = (Vec::new(), None);
+    loop {
+        let due = housekeeping.due_at_start(place, 3).await.unwrap();
+        for account in &due.accounts {
+            // Half of it is done between two stretches; the rest stays in the list.
+            if let Some(task) = claimed.get(account).filter(|_| seen.len() % 2 == 0) {
+                assert!(finish(account, task).await);
+            }
+            seen.push(account.clone());
+        }
+        match due.next {
+            Some(next) => place = Some(next),
+            None => break,
+        }
+        // An account whose key comes first.
+        owe(&account(&format!("a-user-{}", seen.len()))).await;
+    }
+    let once: HashSet<_> = seen.iter().cloned().collect();
+    assert_eq!(once.len(), seen.len(), "each once: {seen:?}");
+    assert!(claimed.keys().all(|account| once.contains(account)), "{seen:?}");
+}
+
+/// Whoever writes the database can move or clear the hint of when work is due, but not what the root says.
+#[tokio::test]
+async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path).unwrap());
+    let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_000_000).unwrap()));
+    let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).clock(clock.clone());
+    let keywright = builder.open().await.unwrap();
+    let (owed, idle) = (account("owed"), account("idle"));
+    for account in [&owed, &idle] {
+        keywright.ensure_account(account).await.unwrap();
+        let task = keywright.driver().transact(&account.into(), &[DUE.name()], work).await.unwrap();
+        if *account == idle {
+            let done = |draft: &mut keywright::store::Draft<'_>| due::complete(draft, &task);
+            assert!(keywright.driver().transact(&account.into(), &[DUE.name()], done).await.unwrap());
+        }
+    }
+    clock.advance(due::CLAIM_LASTS);
+    let housekeeping = keywright.housekeeping();
+    assert_eq!(housekeeping.due(None, 10).await.unwrap().accounts, std::slice::from_ref(&owed));
+    let database = keywright::sqlite::rusqlite::Connection::open(&path).unwrap();
+    for (hint, listed) in [("9999999999", 1), ("NULL", 0)] {
+        let write = format!("UPDATE keywright_roots SET due_at = {hint} WHERE due_at IS NOT NULL");
+        assert_eq!(database.execute(&write, []).unwrap(), 1);
+        assert_eq!(housekeeping.due(None, 10).await.unwrap().accounts, []);
+        assert_eq!(housekeeping.due_at_start(None, 10).await.unwrap().accounts.len(), listed);
+        let (mut found, mut place) = (Vec::new(), None);
+        loop {
+            let stretch = housekeeping.owed(place, 1).await.unwrap();
+            assert!(stretch.unreadable.is_empty());
+            found.extend(stretch.accounts);
+            match stretch.next {
+                Some(next) => place = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(found, std::slice::from_ref(&owed));
+    }
+    database.execute("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE '%owed'", []).unwrap();
+    let pass = housekeeping.owed(None, 10).await.unwrap();
+    assert_eq!((pass.accounts, pass.unreadable), (vec![], vec![owed]));
+}
+
 /// Keeps the names of what it hears.
 #[derive(Debug, Default)]
 struct Heard(std::sync::Mutex<Vec<String>>);
@@ -308,4 +399,84 @@ async fn nothing_shows_a_key() {
         Keywright::builder(MemoryStore::new()).keyring(keyring(&[0x5e])).entropy(SystemEntropy).open().await.unwrap();
     let shown = format!("{keywright:?} {:?} {:?}", keywright.housekeeping(), Keywright::builder(MemoryStore::new()));
     assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
+}
+
+/// A store of which one commit never answers.
+#[derive(Debug, Default)]
+struct Hangs {
+    store: MemoryStore,
+    next: AtomicBool,
+}
+
+impl RecordStore for Hangs {
+    fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        self.store.load(at, slots)
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        if self.next.swap(false, Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
+        self.store.commit(batch)
+    }
+
+    fn events<'a>(
+        &'a self,
+        partition: &'a Partition,
+        chain: EventChain,
+        before: Option<EventNumber>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.store.events(partition, chain, before, limit)
+    }
+}
+
+impl Upkeep for Hangs {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
+        self.store.horizon()
+    }
+
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
+        self.store.move_horizon(now)
+    }
+
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.store.sweep(limit)
+    }
+
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        self.store.forget_events(age, limit)
+    }
+
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.store.due(before, limit)
+    }
+
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.store.partitions(after, limit)
+    }
+}
+
+/// Counts who waits, and lets nobody wait long.
+#[derive(Debug, Default)]
+struct Impatient(std::sync::Mutex<Vec<Duration>>);
+
+impl Timer for Impatient {
+    fn wait(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        self.0.lock().unwrap().push(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
+    let (store, timer) = (Arc::new(NoVault(Hangs::default())), Arc::new(Impatient::default()));
+    let limit = Duration::from_secs(COMMIT_SECONDS);
+    let builder = Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).commit_limit(timer.clone(), limit);
+    let keywright = builder.open().await.unwrap();
+    store.0.next.store(true, Ordering::SeqCst);
+    let made = keywright.ensure_account(&account("alice")).await.unwrap();
+    assert_eq!(made, AccountCreation::Created, "the commit is given up, settled, and made once more");
+    let waits = timer.0.lock().unwrap();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
 }

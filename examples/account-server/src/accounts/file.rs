@@ -13,6 +13,8 @@ use toml::de::{DeTable, DeValue};
 pub(crate) use rocketchat::NewChat;
 use rocketchat::secrets;
 
+use crate::mail;
+
 /// As long as an account's id may be.
 const MAX_NAME_BYTES: usize = 190;
 /// RFC 5321 § 4.5.3.1.3, without the angle brackets.
@@ -143,10 +145,10 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(|c: char| c == ':' || c.is_control())
 }
 
-/// Enough to stand in a `To:` line. Whether mail arrives is another matter.
+/// An address that mail can be sent to, by the parser that sends. Whether it arrives is another matter.
 fn is_email(text: &str) -> bool {
-    let parts = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    parts && text.len() <= MAX_EMAIL_BYTES && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+    let plain = text.len() <= MAX_EMAIL_BYTES && !text.contains(|c: char| c.is_control() || c.is_whitespace());
+    plain && mail::recipient(text).is_some()
 }
 
 fn is_password(text: &str) -> bool {
@@ -214,6 +216,10 @@ mod tests {
             ("[[account]]\nname = \"\"", "`name` in line 2 is not a name"),
             (&long, "`name` in line 2 is not a name"),
             ("[[account]]\nname = \"a\"\nemail = \"sesame\"", "`email` in line 3 is not an e-mail address"),
+            ("[[account]]\nname = \"a\"\nemail = \"sesame@\"", "`email` in line 3 is not an e-mail address"),
+            ("[[account]]\nname = \"a\"\nemail = \"sesame..x@b.org\"", "`email` in line 3 is not an e-mail address"),
+            ("[[account]]\nname = \"a\"\nemail = \"a@b_sesame,c\"", "`email` in line 3 is not an e-mail address"),
+            ("[[account]]\nname = \"a\"\nemail = \"<a@sesame.org>\"", "`email` in line 3 is not an e-mail address"),
             ("[[account]]\nname = \"a\"\nemail = \"a@b\\nBcc: sesame\"", "`email` in line 3 is not an e-mail address"),
             ("[[account]]\nname = \"a\"\nlogin_password = [\"sesame\"]", "`login_password` in line 3 is not a text"),
             ("[[account]]\nname = \"a\"\nlogin_password = \"\"", "`login_password` in line 3 is not a text"),

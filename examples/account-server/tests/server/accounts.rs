@@ -1,5 +1,7 @@
 //! The accounts file: seeded once, never again.
 
+use keywright::sqlite::rusqlite::Connection;
+
 use crate::client::Client;
 use crate::program::Folder;
 
@@ -109,4 +111,27 @@ fn an_app_password_belongs_to_one_account() {
     let complaint = folder.refuse(&FILE);
     assert!(complaint.contains("an app password of `bob` is in use by another account"), "{complaint}");
     assert!(!complaint.contains("alice-app"), "{complaint}");
+}
+
+#[test]
+fn an_account_whose_data_is_damaged_keeps_nobody_else_out() {
+    for damage in ["body = zeroblob(80)", "revision = zeroblob(3)"] {
+        let folder = Folder::new();
+        let bob = "[[account]]\nname = \"Bob\"\napp_passwords = [\"bob-app-password-0000000\"]\n";
+        folder.write("accounts.toml", ALICE);
+        folder.start(&FILE).stop();
+        let database = Connection::open(folder.path("account-server.sqlite")).unwrap();
+        let damage = format!("UPDATE keywright_roots SET {damage} WHERE partition LIKE 'a/%'");
+        assert_eq!(database.execute(&damage, ()).unwrap(), 1);
+        database.close().unwrap();
+
+        folder.write("accounts.toml", &format!("{ALICE}{bob}"));
+        let server = folder.start(&FILE);
+        assert!(Client::new(&server, "alice", "alice-app-password-one").get("session/request").status >= 500);
+        assert_eq!(Client::new(&server, "bob", "bob-app-password-0000000").get("session/request").status, 200);
+        let log = server.log();
+        let said = "ERROR account_server::start: an account's data is damaged; the server starts without it";
+        assert!(log.lines().any(|line| line.contains(said) && line.contains("name=\"Alice\"")), "{log}");
+        server.stop();
+    }
 }

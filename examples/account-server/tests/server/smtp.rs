@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use crate::client::{Answer, raw, text};
+use crate::client::{Answer, Client, raw, text};
 use crate::program::{Folder, Server};
 
 const ACCOUNTS: &str = r#"
@@ -33,20 +34,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes mail, as RFC 5321 has it. Gives its address, and the messages as they come.
 fn mail_server() -> (String, Receiver<String>) {
+    mail_server_that_waits(|| {})
+}
+
+/// The same for a server that says that it has taken a message only after `wait`.
+fn mail_server_that_waits(wait: impl Fn() + Clone + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, messages) = channel();
     thread::spawn(move || {
         // Ends with the test: then nobody takes messages any more.
         for stream in listener.incoming() {
-            let sender = sender.clone();
-            thread::spawn(move || converse(&stream.unwrap(), &sender));
+            let (sender, wait) = (sender.clone(), wait.clone());
+            thread::spawn(move || converse(&stream.unwrap(), &sender, wait));
         }
     });
     (address, messages)
 }
 
-fn converse(stream: &TcpStream, sender: &Sender<String>) {
+fn converse(stream: &TcpStream, sender: &Sender<String>, wait: impl Fn()) {
     let answer = |line: &str| write!(&*stream, "{line}\r\n").unwrap();
     answer("220 test");
     let mut lines = BufReader::new(stream).lines();
@@ -58,8 +64,10 @@ fn converse(stream: &TcpStream, sender: &Sender<String>) {
                 let body = lines.by_ref().map(Result::unwrap).take_while(|line| line != ".");
                 let message = body.fold(std::mem::take(&mut envelope), |message, line| format!("{message}{line}\n"));
                 open = sender.send(message).is_ok();
+                wait();
                 answer("250 taken");
             }
+            "RCPT" if line.contains("<bad") => answer("550 nobody here"),
             "RCPT" => {
                 envelope = format!("{line}\n");
                 answer("250 fine");
@@ -120,4 +128,85 @@ fn without_its_notice_a_reset_changes_nothing() {
     let bob = raw(&server, text("GET", "/api/v1/users.totp.codesRemaining", BOB, "").as_bytes());
     assert_eq!(bob.status, 200, "{bob:?}");
     server.stop();
+}
+
+const ALICE: &str =
+    "[[account]]\nname = \"alice\"\nemail = \"alice@example.org\"\napp_passwords = [\"alice-app-password\"]\n";
+
+/// Resets an account, which makes a notice due.
+fn reset_alice(server: &Server) {
+    let mut alice = Client::new(server, "alice", "alice-app-password");
+    assert_eq!(alice.set_challenge("a").status, 200);
+    let asked = alice.get("account/reset");
+    let code = asked.body.split('"').find(|part| part.len() == 19 && part.contains('-')).unwrap();
+    assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
+}
+
+/// A mail that the mail server has taken must be struck from what is due, or it goes out again after the restart.
+#[test]
+fn a_stop_waits_for_a_mail_in_the_middle() {
+    let gate = Arc::new(Barrier::new(2));
+    let waits = Arc::clone(&gate);
+    let (address, messages) = mail_server_that_waits(move || {
+        waits.wait();
+    });
+    let folder = Folder::new();
+    folder.write("accounts.toml", ALICE);
+    let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &format!("smtp://{address}")]);
+    reset_alice(&server);
+    let mail = messages.recv_timeout(PATIENCE).unwrap();
+    assert!(mail.contains("\nSubject: Your account was reset\n"), "{mail}");
+    server.signal("TERM");
+    while TcpStream::connect(server.address()).is_ok() {
+        thread::yield_now();
+    }
+    gate.wait();
+    assert!(server.wait().success());
+
+    folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]).stop();
+    assert_eq!(folder.read("outbox.txt"), "", "once");
+}
+
+#[test]
+fn one_bad_address_of_several_fails_nothing() {
+    for (addresses, reached) in [("\"bad@example.org\", \"bob@example.org\"", 1), ("\"bad@example.org\"", 0)] {
+        let (address, messages) = mail_server();
+        let folder = Folder::new();
+        folder.write("accounts.toml", &ACCOUNTS.replace("\"bob@example.org\"", addresses));
+        let url = format!("smtp://{address}");
+        let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--smtp", &url]);
+        let done = reset_bob(&server, "AbCdEf23");
+        assert_eq!(done.status, if reached > 0 { 200 } else { 400 }, "{done:?}");
+        let log = server.log();
+        assert_eq!(
+            log.contains("reached some addresses of its recipient, but not all missed=1 all=2"),
+            reached > 0,
+            "{log}"
+        );
+        assert!(!log.contains("example.org"), "{log}");
+        server.stop();
+        assert_eq!(messages.try_iter().count(), reached);
+    }
+}
+
+#[test]
+fn a_second_server_on_the_store_leaves_what_the_first_is_at() {
+    let gate = Arc::new(Barrier::new(2));
+    let waits = Arc::clone(&gate);
+    let (address, messages) = mail_server_that_waits(move || {
+        waits.wait();
+    });
+    let folder = Folder::new();
+    folder.write("accounts.toml", ALICE);
+    let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &format!("smtp://{address}")]);
+    reset_alice(&server);
+    messages.recv_timeout(PATIENCE).unwrap();
+    let second = folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]);
+    assert!(second.log().contains("another server serves this store"), "{}", second.log());
+    assert_eq!(folder.read("outbox.txt"), "");
+    gate.wait();
+    server.stop();
+    second.stop();
+    folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]).stop();
+    assert_eq!(folder.read("outbox.txt"), "", "once");
 }
