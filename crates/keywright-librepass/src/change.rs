@@ -14,6 +14,7 @@ use keywright_store::names::{self, Claimed, NAMES, NameIndex, Released};
 use keywright_store::{
     Draft, Plain, Receipt, Release, Revision, SlotName, StageId, StepError, Tentative, WrongReceipt,
 };
+use keywright_wire::Network;
 
 pub(crate) use body::{ChangeOfAddress, ChangeOfPassword, Keys};
 
@@ -25,7 +26,6 @@ use crate::events::ADDRESS_CHANGED;
 use crate::guard::{KeyCheck, Proof, Sender};
 use crate::host::Host;
 use crate::mails::{self, Kind};
-use crate::network::Network;
 use crate::pending::{self, PENDING};
 use crate::service::{Caller, Failure, Parts};
 use crate::tokens::{self, Login, TOKENS};

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use keywright_core::{AccountId, Attempt, Client, Generation, SecretKind};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
 use keywright_store::{Draft, Partition, Release, SlotName, StepError};
-use keywright_wire::frame;
+use keywright_wire::{Network, frame};
 
 use crate::account::Credential;
 use crate::host::Host;
-use crate::network::Network;
 use crate::request::Input;
 use crate::service::{Failure, Parts};
 use crate::{PublicKey, ServerKeys, SharedKey, unlock};

@@ -206,7 +206,6 @@ mod handshake;
 mod host;
 mod keys;
 mod mails;
-mod network;
 mod parameters;
 mod pending;
 mod policy;

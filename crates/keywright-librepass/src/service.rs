@@ -14,12 +14,11 @@ use keywright_store::due::DUE;
 use keywright_store::names::Names;
 use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError, VaultStore};
 use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{DueError, HostError, frame};
+use keywright_wire::{DueError, HostError, Network, frame};
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 use crate::host::{Admittance, Endpoint, Host, Subject};
-use crate::network::Network;
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks, VERIFICATION_PATH};
 use crate::request::{self, Input};
 use crate::tokens::{self, Login};

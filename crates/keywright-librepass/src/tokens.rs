@@ -6,10 +6,10 @@
 use keywright_core::{Client, ClientTag, UnixSeconds};
 use keywright_store::slot::Expiring;
 use keywright_store::{Draft, Partition, Record, Revision, Slot, SlotFamily, SlotName, StepError, Tentative};
+use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::events::{TOKEN_CONFIRMED, TOKEN_ISSUED};
-use crate::network::Network;
 use crate::{Token, UserId};
 
 /// The most tokens of an account whose second factor is proven or not needed. The oldest goes.

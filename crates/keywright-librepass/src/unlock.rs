@@ -8,7 +8,7 @@ use keywright_core::{AccountId, Attempt, ClientAdmission, Refusal};
 use keywright_store::due::{DUE, DueList};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, StepError};
-use keywright_wire::frame;
+use keywright_wire::{Network, frame};
 
 use crate::account::{CREDENTIAL, Credential};
 use crate::address::Address;
@@ -16,7 +16,6 @@ use crate::error::ApiError;
 use crate::guard::{Proof, SHARED_KEY, Sender};
 use crate::host::Host;
 use crate::mails::{self, Kind};
-use crate::network::Network;
 use crate::service::{Failure, Parts};
 use crate::tokens::{self, Login};
 use crate::{SharedKey, Token, UserId};

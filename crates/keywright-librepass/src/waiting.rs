@@ -5,9 +5,9 @@
 
 use keywright_core::{AccountId, ClientTag, UnixSeconds};
 use keywright_store::{Draft, Record, Slot, StepError};
+use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 
-use crate::network::Network;
 use crate::policy::MAILS_PER_DAY;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;

@@ -5,8 +5,9 @@ use http::{HeaderMap, Response};
 use keywright_core::{AccountId, Attempt, Client, Generation, PendingGuess, SecretString};
 use keywright_store::due::{self, DueTask};
 use keywright_store::{Draft, Partition, StepError, guess};
+use keywright_wire::Network;
 
-use crate::client::{self, LOGIN_PASSWORD, Network};
+use crate::client::{self, LOGIN_PASSWORD};
 use crate::error::ApiError;
 use crate::host::{Host, Login};
 use crate::request::{self, Credentials};

@@ -14,10 +14,10 @@ use keywright_store::due::DueTask;
 use keywright_store::{Damage, Draft, Driver, Partition, Plain, Release, SlotName, StepError, TransactError, guess};
 use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{DueError, HostError, json};
+use keywright_wire::{DueError, HostError, Network, json};
 use zeroize::Zeroizing;
 
-use crate::client::{self, LOGIN_PASSWORD, Network};
+use crate::client::{self, LOGIN_PASSWORD};
 use crate::error::ApiError;
 use crate::host::{Admittance, AppTokenId, Endpoint, Erasure, Host, Login, Peer};
 use crate::keychain::KEYCHAIN;

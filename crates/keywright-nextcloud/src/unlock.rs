@@ -8,10 +8,11 @@ use keywright_core::{
 };
 use keywright_store::due::{self, DUE, DueList, DueTask, NewTask};
 use keywright_store::{Draft, StepError, guess};
+use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::client::{LOGIN_PASSWORD, Network};
+use crate::client::LOGIN_PASSWORD;
 
 /// The host's work: mail the owner a link.
 pub(crate) const UNLOCK_MAIL: &str = "nextcloud/unlock-mail";
@@ -126,7 +127,7 @@ fn mail(
         refused: attempt.client.tag(),
         wrong_guesses: shut.map_or(0, |shut| shut.wrong_guesses),
         since: shut.map(|shut| shut.since),
-        network: network.map(Network::name),
+        network: network.map(|network| network.to_string()),
     };
     let detail = serde_json::to_vec(&note).map_err(|_| StepError::Encode(DUE.name()))?;
     // As long as its link works. Anybody can cause the mail.

@@ -2,9 +2,9 @@
 
 use keywright_core::Client;
 use keywright_store::{Draft, Epochs, StepError};
+use keywright_wire::Network;
 
 use crate::host::{Host, Login, LoginTokenId, User};
-use crate::network::Network;
 use crate::service::Parts;
 
 /// A caller who is logged in.

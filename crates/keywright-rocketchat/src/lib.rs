@@ -202,7 +202,6 @@ mod factors;
 mod guard;
 mod host;
 mod iso;
-mod network;
 mod policy;
 mod request;
 mod service;

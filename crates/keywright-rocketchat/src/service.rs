@@ -12,13 +12,12 @@ use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError};
 use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{DueError, HostError, json};
+use keywright_wire::{DueError, HostError, Network, json};
 use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::error::{ApiError, Wait};
 use crate::host::{Admittance, EndLogins, Endpoint, Host, LoginTokenId, Mail, Named, Peer, Permission, Quota};
-use crate::network::Network;
 use crate::policy::RocketChatPolicy;
 use crate::request;
 use crate::unlock::{UNLOCK_MAIL, UnlockMail};
@@ -209,7 +208,7 @@ impl<H: Host> Parts<H> {
             let look = |draft: &mut Draft<'_>| Ok((has_due(draft)?, draft.root()?.epochs()));
             let (due, epochs) = self.driver.observe(&Partition::account(account), &[DUE.name()], look).await?;
             if due {
-                frame::finish_due(&self.driver, account, self, false).await?;
+                frame::finish_needed(&self.driver, account, self).await?;
                 continue;
             }
             let Some(login) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };

@@ -9,12 +9,12 @@ use keywright_core::{
 use keywright_store::due::{self, DUE, DueTask, NewTask};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, StepError, TransactError};
+use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::caller::{Caller, login_credential};
 use crate::host::{Host, LoginTokenId};
-use crate::network::Network;
 use crate::service::RocketChat;
 
 /// The kind of secret that a login password is, in the account's guess ledger. Wires that check the same password charge

@@ -1,5 +1,8 @@
 //! The frame around every endpoint: work that is still owed, then the step and its commit, then the work that this commit
 //! made due. Host methods run outside of any commit, so they may use the driver on the same account.
+//!
+//! Notices that others' requests have left are not sent here: strangers can cause them, and would make the owner's
+//! request wait for a slow mail server. They are left to [`finish_due`].
 
 use std::future::Future;
 
@@ -13,7 +16,8 @@ use crate::{DueError, HostError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "the three weights that a task has")]
 pub enum Weight {
-    /// It is tried again later; no request fails because of it. A notice.
+    /// It is tried by the request that made it due, and after that by [`finish_due`] alone: no other request waits for it,
+    /// and none fails because of it. A notice.
     Later,
     /// The request whose commit made it due fails with it. The end of an app token.
     Required,
@@ -48,12 +52,13 @@ impl<T: Release> Release for Run<T> {
     }
 }
 
-/// Runs an endpoint's step on one account: first whatever is still owed, then the step and its commit, then what that
-/// commit made due. `slots` are what the step needs; [`DUE`] is added.
+/// Runs an endpoint's step on one account: first whatever is still owed, notices aside, then the step and its commit, then
+/// what that commit made due. `slots` are what the step needs; [`DUE`] is added.
 ///
 /// # Errors
 /// [`DueError`]: the store failed, or the host failed at work that this request needs. What was committed stays; its work
-/// is tried again.
+/// is tried again. Once the step is committed, an error of the store is [`TransactError::Unknown`]: the change must not
+/// be answered as refused.
 pub async fn run<W, T>(
     driver: &Driver,
     account: &AccountId,
@@ -68,14 +73,15 @@ where
     let partition = Partition::account(account);
     let slots: Vec<SlotName> = std::iter::once(DUE.name()).chain(slots.iter().copied()).collect();
     let is_own = |name: &str| host.weight(name).is_some();
+    let is_needed = |name: &str| is_needed(host, name);
     loop {
         let run = driver.run(&partition, &slots, |draft| {
             if !draft.exists() {
                 // The step says for itself what a missing account means.
                 return Ok(Run::Done { value: step(draft)?, owed: Vec::new() });
             }
-            if due::has_unclaimed(draft, is_own)? {
-                return due::claim(draft, is_own).map(Run::Owed);
+            if due::has_unclaimed(draft, is_needed)? {
+                return due::claim(draft, is_needed).map(Run::Owed);
             }
             let before = due::pending(draft)?;
             if before.iter().any(|task| host.weight(&task.name) == Some(Weight::Blocking)) {
@@ -93,16 +99,42 @@ where
             // Somebody is erasing what this account was: nothing may be stored until that is done.
             Run::Blocked => return Err(TransactError::Busy.into()),
             Run::Done { value, owed } => {
-                work_off(driver, account, host, &owed, Weight::Required).await?;
+                finish_own(driver, account, host, owed).await?;
                 return Ok(value);
             }
         }
     }
 }
 
-/// Does what an account's commits have made due and a crash or a failing host has left. Returns how many tasks were done.
-/// `at_start`: whether pauses and claims of earlier processes are passed over, at the start of a server that is alone at
-/// its store.
+/// Does what a request's own commit made due. What the request needs comes first; a notice never costs it its answer.
+async fn finish_own<W: HostWork>(
+    driver: &Driver,
+    account: &AccountId,
+    host: &W,
+    owed: Vec<DueTask>,
+) -> Result<(), DueError> {
+    let (needed, notices): (Vec<_>, Vec<_>) = owed.into_iter().partition(|task| is_needed(host, &task.name));
+    let worked = work_off(driver, account, host, &needed, Weight::Required).await;
+    if let Err(error) = work_off(driver, account, host, &notices, Weight::Required).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "notices of a change that is done stay due");
+    }
+    match worked {
+        Ok(_) => Ok(()),
+        Err(DueError::Transact(error @ TransactError::Unknown(_))) => Err(error.into()),
+        // The step is committed: "busy", and whatever else says that nothing was written, would be untrue.
+        Err(DueError::Transact(error)) => Err(TransactError::Unknown(error.into()).into()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a task is one that requests wait for, and so do.
+fn is_needed<W: HostWork>(host: &W, name: &str) -> bool {
+    host.weight(name).is_some_and(|weight| weight > Weight::Later)
+}
+
+/// Does what an account's commits have made due and a crash or a failing host has left, notices included. Returns how many
+/// tasks were done. `at_start`: whether pauses and claims of earlier processes are passed over, at the start of a server
+/// that is alone at its store.
 ///
 /// # Errors
 /// [`DueError`]; it is tried again later.
@@ -117,6 +149,17 @@ pub async fn finish_due<W: HostWork>(
     let is_own = |name: &str| host.weight(name).is_some();
     let tasks = if at_start { work.claim_now(is_own).await? } else { work.claim(is_own).await? };
     work_off(driver, account, host, &tasks, Weight::Later).await
+}
+
+/// Does what is still owed, notices aside: for a request that must know it done before its step can run. Returns how many
+/// tasks were done.
+///
+/// # Errors
+/// [`DueError`]; it is tried again later.
+pub async fn finish_needed<W: HostWork>(driver: &Driver, account: &AccountId, host: &W) -> Result<usize, DueError> {
+    let partition = Partition::account(account);
+    let tasks = DueWork::new(driver, &partition).claim(|name| is_needed(host, name)).await?;
+    work_off(driver, account, host, &tasks, Weight::Required).await
 }
 
 /// Does claimed tasks and strikes them. A task below `required` that fails is put off; another's failure ends the run.
@@ -156,8 +199,9 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use keywright_core::{Keyring, ManualClock, SystemEntropy, UnixSeconds};
-    use keywright_store::MemoryStore;
     use keywright_store::due::NewTask;
+    use keywright_store::{MemoryStore, RecordStore};
+    use keywright_store_conformance::{Fault, FaultStore};
 
     use super::*;
 
@@ -166,6 +210,7 @@ mod tests {
         clock: Arc<ManualClock>,
         account: AccountId,
         fails: AtomicBool,
+        tried: AtomicUsize,
         done: AtomicUsize,
     }
 
@@ -183,6 +228,7 @@ mod tests {
             // A host method may use the driver on the same account.
             self.driver.ensure_account(account).await.map_err(HostError::new)?;
             self.driver.transact(&account.into(), &[], |draft| draft.mark_seeded()).await.map_err(HostError::new)?;
+            self.tried.fetch_add(1, Ordering::SeqCst);
             if self.fails.load(Ordering::SeqCst) {
                 return Err(HostError::new("down"));
             }
@@ -192,12 +238,17 @@ mod tests {
     }
 
     async fn world() -> World {
+        world_on(Arc::new(MemoryStore::new())).await
+    }
+
+    async fn world_on(store: Arc<dyn RecordStore>) -> World {
         let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
         let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-        let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).clock(clock.clone()).build().unwrap();
+        let driver = Driver::builder(store, keyring).clock(clock.clone()).build().unwrap();
         let account = AccountId::new("user-1").unwrap();
         driver.ensure_account(&account).await.unwrap();
-        World { driver, clock, account, fails: AtomicBool::new(false), done: AtomicUsize::new(0) }
+        let (tried, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        World { driver, clock, account, fails: AtomicBool::new(false), tried, done }
     }
 
     impl World {
@@ -214,6 +265,10 @@ mod tests {
 
         fn done(&self) -> usize {
             self.done.load(Ordering::SeqCst)
+        }
+
+        fn tried(&self) -> usize {
+            self.tried.load(Ordering::SeqCst)
         }
     }
 
@@ -232,7 +287,7 @@ mod tests {
         world.fails.store(true, Ordering::SeqCst);
         world.act("test/notice").await.unwrap();
         assert!(matches!(world.act("test/erase").await, Err(DueError::Host(_))));
-        // Within its pause others are told "busy"; after it they try, and fail with it.
+        // Within its pause others are told "busy"; after it they try, and fail with it. None of them tries the notice.
         assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
         world.clock.advance(2);
         assert!(matches!(world.look().await, Err(DueError::Host(_))));
@@ -240,7 +295,54 @@ mod tests {
         assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))), "the pause has grown");
         world.clock.advance(4);
         world.look().await.unwrap();
+        assert_eq!((world.done(), world.tried()), (1, 4));
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
         assert_eq!(world.done(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_others_left_to_be_told_no_request_tries() {
+        let world = world().await;
+        world.fails.store(true, Ordering::SeqCst);
+        for _ in 0..10 {
+            world.act("test/notice").await.unwrap();
+        }
+        world.clock.advance(3_600);
+        let tried = world.tried();
+        world.look().await.unwrap();
+        assert_eq!(finish_needed(&world.driver, &world.account, &world).await.unwrap(), 0);
+        assert_eq!(world.tried(), tried);
+        // A notice of one's own neither is held up by what a request needs, nor ends it.
+        assert!(matches!(world.act("test/end").await, Err(DueError::Host(_))));
+        world.clock.advance(3_600);
+        world.fails.store(false, Ordering::SeqCst);
+        assert_eq!(finish_needed(&world.driver, &world.account, &world).await.unwrap(), 1);
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_after_the_commit_takes_back_no_answer() {
+        for (fault, times) in [(Fault::Rejected, 1), (Fault::Conflict, 50)] {
+            for (task, is_needed) in [("test/notice", false), ("test/end", true), ("test/erase", true)] {
+                let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+                let world = world_on(store.clone()).await;
+                // The step's, and the one that this host makes; then the task is struck.
+                store.next_commit(Fault::None);
+                store.next_commit(Fault::None);
+                for _ in 0..times {
+                    store.next_commit(fault.clone());
+                }
+                let acted = world.act(task).await;
+                if is_needed {
+                    // Not "busy", which says that nothing was written.
+                    assert!(matches!(acted, Err(DueError::Transact(TransactError::Unknown(_)))), "{task}: {acted:?}");
+                } else {
+                    acted.unwrap();
+                }
+                assert_eq!(world.done(), 1);
+                store.calm();
+            }
+        }
     }
 
     #[tokio::test]

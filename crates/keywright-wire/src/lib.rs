@@ -45,12 +45,14 @@
 //! # Map
 //! - [`HostError`], [`DueError`]: what a host's methods give back, and why work for the host is still due.
 //! - [`frame`]: owed work, the step and its commit, the work it made due: around every endpoint.
+//! - [`Network`]: where a request comes from.
 //! - [`json`]: an answer that no cache keeps.
 //! - `WholeBody`, `answer` (feature `tower`): from a request whose body streams to the protocol's own answer.
 #![forbid(unsafe_code)]
 
 mod error;
 pub mod frame;
+mod network;
 #[cfg(feature = "tower")]
 mod tower;
 
@@ -59,6 +61,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 pub use error::{DueError, HostError};
+pub use network::Network;
 #[cfg(feature = "tower")]
 pub use tower::{Answering, RequestBody, WholeBody, answer};
 

@@ -5,10 +5,10 @@
 //! network whose refusal caused the mail. The code has 128 bits; a wrong one changes nothing and is not counted.
 
 use http::Method;
+use keywright_wire::Network;
 
 use crate::error::ApiError;
 use crate::host::{Host, Subject};
-use crate::network::Network;
 use crate::request::Input;
 use crate::service::{Answered, Parts, Reply};
 

@@ -8,6 +8,7 @@ use keywright_store::guess::LEDGER;
 use keywright_store::names::{self, NAMES, Released};
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 use keywright_twofactor::Verdict;
+use keywright_wire::Network;
 use serde::Deserialize;
 
 use crate::SharedKey;
@@ -16,7 +17,6 @@ use crate::error::ApiError;
 use crate::guard::{KeyCheck, Proof, Sender};
 use crate::host::Host;
 use crate::mails::{self, Kind};
-use crate::network::Network;
 use crate::request::Input;
 use crate::service::{Answered, Caller, Parts, Reply};
 use crate::tokens::{self, Login};

@@ -9,6 +9,7 @@ use keywright_store::{
 };
 use keywright_twofactor::Verdict;
 use keywright_twofactor::recovery::Preset;
+use keywright_wire::Network;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,7 +18,6 @@ use crate::address::Address;
 use crate::error::ApiError;
 use crate::guard::{KeyCheck, Proof, Sender, decoy_attempt};
 use crate::host::{Host, Subject};
-use crate::network::Network;
 use crate::request::{self, Input};
 use crate::service::{Answered, Failure, Parts, Reply};
 use crate::tokens::{self, Login, SecondFactor, TOKEN, TOKENS};

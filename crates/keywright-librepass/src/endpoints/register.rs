@@ -13,6 +13,7 @@ use keywright_store::due::{DUE, DueTask};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::names::{self, ClaimOutcome, Evicted, Intent, NAMES, NameIndex};
 use keywright_store::{Draft, Partition, Plain, SlotName, StepError, Tentative, TransactError};
+use keywright_wire::Network;
 use serde::Deserialize;
 
 use crate::account::{CREDENTIAL, Credential, Verification, hint};
@@ -21,7 +22,6 @@ use crate::error::ApiError;
 use crate::guard::SHARED_KEY;
 use crate::host::{Host, Subject};
 use crate::mails::{self, Kind};
-use crate::network::Network;
 use crate::policy::LINK_SECONDS;
 use crate::request::Input;
 use crate::service::{Answered, Failure, Parts, Reply};

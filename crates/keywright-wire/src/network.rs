@@ -1,4 +1,5 @@
-//! The network that a request comes from, as the guess ledger and mails name it.
+//! The network that a request comes from, as the guess ledger and mails name it. All protocols name it alike: an account
+//! has one ledger.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,16 +11,27 @@ use keywright_store::Draft;
 /// network can call from any of them.
 const IPV6_NETWORK: u128 = !0 << 64;
 
-/// What credentials of this kind begin with, so that no login token ever has the tag of a network.
+/// What credentials of this kind begin with, so that no login ever has the tag of a network.
 const LABEL: &[u8] = b"network/";
 
 /// A network: an IPv4 address, or the upper half of an IPv6 address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network(IpAddr);
+///
+/// ```
+/// use keywright_wire::Network;
+///
+/// # fn main() -> Result<(), std::net::AddrParseError> {
+/// assert_eq!(Network::of("192.0.2.1".parse()?).to_string(), "192.0.2.1");
+/// assert_eq!(Network::of("2001:db8:1:2:3:4:5:6".parse()?).to_string(), "2001:db8:1:2::/64");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Network(IpAddr);
 
 impl Network {
-    /// The network of an address. An IPv4 address is one in either notation.
-    pub(crate) fn of(address: IpAddr) -> Self {
+    /// Returns the network of an address. An IPv4 address is one in either notation.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK)),
             address @ IpAddr::V4(_) => address,
@@ -27,18 +39,21 @@ impl Network {
     }
 
     /// Reads the printed form back; `None` for any other text.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let network = Self::of(text.strip_suffix("/64").unwrap_or(text).parse().ok()?);
         (network.to_string() == text).then_some(network)
     }
 
-    /// The bytes that name it to the guess ledger.
-    pub(crate) fn credential(self) -> Vec<u8> {
+    /// Returns the bytes that name it to the guess ledger.
+    #[must_use]
+    pub fn credential(self) -> Vec<u8> {
         [LABEL, self.to_string().as_bytes()].concat()
     }
 
-    /// The tag by which the guess ledger of the draft's account knows it.
-    pub(crate) fn tag(self, draft: &Draft<'_>) -> ClientTag {
+    /// Returns the tag by which the guess ledger of the draft's account knows it.
+    #[must_use]
+    pub fn tag(self, draft: &Draft<'_>) -> ClientTag {
         draft.client_tag(&self.credential())
     }
 }
@@ -67,6 +82,7 @@ mod tests {
             let network = Network::of(address.parse().unwrap());
             assert_eq!(network.to_string(), name);
             assert_eq!(Network::parse(name), Some(network));
+            assert_eq!(network.credential(), format!("network/{name}").into_bytes());
         }
         for text in ["", "192.0.2.1/64", "2001:db8::1/64", "2001:db8::", "::ffff:192.0.2.1", "192.0.2.1<b>"] {
             assert_eq!(Network::parse(text), None, "{text}");
