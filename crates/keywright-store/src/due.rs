@@ -70,10 +70,19 @@ pub struct DueTask {
     failed: UnixSeconds,
     /// What anybody can ask for: evicted first when the list is full.
     evictable: bool,
+    /// Whether nothing else may happen to the account until it is done.
+    blocking: bool,
     claim: Option<Claim>,
 }
 
 impl DueTask {
+    /// Whether the account's requests are answered "busy" until it is done, whoever's task it is
+    /// ([`NewTask::blocking`]).
+    #[must_use]
+    pub const fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+
     /// Whether nobody is at it and its pause is over.
     #[must_use]
     pub fn is_free(&self, now: UnixSeconds) -> bool {
@@ -152,6 +161,7 @@ pub struct NewTask<'n> {
     detail: Vec<u8>,
     until: Option<UnixSeconds>,
     evictable: bool,
+    blocking: bool,
     at_most: usize,
     reserved: bool,
 }
@@ -159,7 +169,7 @@ pub struct NewTask<'n> {
 impl<'n> NewTask<'n> {
     /// A task that is kept until it is done. `name` carries the adding crate's prefix.
     pub const fn new(name: &'n str, detail: Vec<u8>) -> Self {
-        Self { name, detail, until: None, evictable: false, at_most: usize::MAX, reserved: false }
+        Self { name, detail, until: None, evictable: false, blocking: false, at_most: usize::MAX, reserved: false }
     }
 
     /// Not worth doing from `until` on.
@@ -171,6 +181,14 @@ impl<'n> NewTask<'n> {
     /// Evicted first when the list is full: for what anybody can ask for.
     pub const fn evictable(mut self) -> Self {
         self.evictable = true;
+        self
+    }
+
+    /// Until it is done, requests of the account are answered "busy" by every protocol that is served, also by those that
+    /// know nothing of it: nothing may be stored beside data that is being erased. If nobody serves the task any more, the
+    /// account stays busy.
+    pub const fn blocking(mut self) -> Self {
+        self.blocking = true;
         self
     }
 
@@ -233,6 +251,7 @@ pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError
         failures: 0,
         failed: UnixSeconds::EPOCH,
         evictable: new.evictable,
+        blocking: new.blocking,
         claim: Some(Claim { id: draft.random()?, made: now }),
     };
     list.tasks.push(task.clone());
@@ -408,6 +427,7 @@ mod tests {
             failures: 0,
             failed: UnixSeconds::EPOCH,
             evictable: false,
+            blocking: false,
             claim,
         }
     }

@@ -21,7 +21,8 @@ pub enum Weight {
     Later,
     /// The request whose commit made it due fails with it. The end of an app token.
     Required,
-    /// Required, and until it is done the account's other requests are answered "busy". An erasure.
+    /// Required, and until it is done the account's other requests to this protocol are answered "busy". What must hold up
+    /// the other protocols too, an erasure, is added as [blocking](keywright_store::due::NewTask::blocking).
     Blocking,
 }
 
@@ -84,7 +85,8 @@ where
                 return due::claim(draft, is_needed).map(Run::Owed);
             }
             let before = due::pending(draft)?;
-            if before.iter().any(|task| host.weight(&task.name) == Some(Weight::Blocking)) {
+            let blocks = |task: &DueTask| task.is_blocking() || host.weight(&task.name) == Some(Weight::Blocking);
+            if before.iter().any(blocks) {
                 return Ok(Run::Blocked);
             }
             let value = step(draft)?;
@@ -343,6 +345,21 @@ mod tests {
                 store.calm();
             }
         }
+    }
+
+    /// A protocol that knows nothing of the erasure does not serve the account beside it.
+    #[tokio::test]
+    async fn an_erasure_of_another_part_holds_up_every_protocol() {
+        let world = world().await;
+        let add = |draft: &mut Draft<'_>| {
+            due::add(draft, NewTask::new("other/notice", Vec::new()))?;
+            due::add(draft, NewTask::new("other/erase", Vec::new()).blocking())
+        };
+        let erasure = world.driver.transact(&(&world.account).into(), &[DUE.name()], add).await.unwrap();
+        assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
+        let strike = |draft: &mut Draft<'_>| due::complete(draft, &erasure);
+        assert!(world.driver.transact(&(&world.account).into(), &[DUE.name()], strike).await.unwrap());
+        world.look().await.unwrap();
     }
 
     #[tokio::test]

@@ -239,7 +239,7 @@ fn reset(
     let kept = [[guess::LEDGER.name(), DUE.name()].as_slice(), KEEP_ON_ERASE, FACTORS].concat();
     draft.erase(&kept)?;
     guess::forget(draft, CHALLENGE_SECRET)?;
-    due::add(draft, NewTask::new(ERASE, Vec::new()).reserved())?;
+    due::add(draft, NewTask::new(ERASE, Vec::new()).reserved().blocking())?;
     session.forget();
     Ok(Decision::Reset(draft.tentative(())))
 }
