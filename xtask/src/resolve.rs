@@ -1,5 +1,6 @@
 //! The promise of a wide range of `rusqlite`: `cargo add keywright` resolves beside the crates that server authors have
-//! already, because one program can link one `libsqlite3-sys` only. And both ends of the range build and pass the suite.
+//! already, because one program can link one `libsqlite3-sys` only. And both ends of the range build and pass every test
+//! of the backend.
 
 use std::fs;
 use std::path::Path;
@@ -19,8 +20,8 @@ const BESIDE: [(&str, &str); 7] = [
     ("rusqlite, the newest", r#"rusqlite = "*""#),
 ];
 
-/// The lower end of the range, which the suite is built and run with; the upper end is in the lock file.
-const OLDEST: &str = "0.32.0";
+/// The ends of the range, which every test of the backend is built and run with. What the lock file has lies between.
+const ENDS: [&str; 2] = ["0.32.0", "0.43.0"];
 
 /// # Errors
 /// [`Error::Check`] naming the neighbours beside which nothing resolves; [`Error::Step`] if an end of the range fails.
@@ -38,7 +39,7 @@ pub(crate) fn check(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     if !broken.is_empty() {
         return Err(Error::Check(broken.join("\n")));
     }
-    oldest(root, counts)
+    both_ends(root, counts)
 }
 
 /// A package with Keywright and one neighbour.
@@ -60,10 +61,10 @@ fn manifest(root: &Path, folder: &Path, line: &str) -> Result<std::path::PathBuf
     Ok(folder.to_owned())
 }
 
-/// Builds and runs the backend's suite with the oldest `rusqlite` of the range, in a copy of the workspace with a lock file
-/// of its own: nothing outside `target/` changes.
-fn oldest(root: &Path, counts: &mut Counts) -> Result<(), Error> {
-    let copy = root.join("target").join("oldest");
+/// Builds and runs the backend's tests with the oldest and the newest `rusqlite` of the range, in a copy of the workspace
+/// with a lock file of its own: nothing outside `target/` changes. What does not depend on `rusqlite` is built once.
+fn both_ends(root: &Path, counts: &mut Counts) -> Result<(), Error> {
+    let copy = root.join("target").join("ends");
     for part in ["Cargo.toml", "Cargo.lock", "clippy.toml", "README.md", "crates", "benches", "examples", "xtask"] {
         let to = copy.join(part);
         if to.is_dir() {
@@ -71,10 +72,14 @@ fn oldest(root: &Path, counts: &mut Counts) -> Result<(), Error> {
         }
         copy_all(&root.join(part), &to).map_err(Error::io("copying the workspace"))?;
     }
-    process::read(tools::cargo(&copy).args(["update", "--quiet", "--package", "rusqlite", "--precise", OLDEST]))?;
-    let mut command = tools::cargo(&copy);
-    command.args(["test", "--package", "keywright-sqlite", "--test", "conformance"]);
-    process::stream(command.env("CARGO_TARGET_DIR", copy.join("target")), counts)
+    for end in ENDS {
+        println!("with rusqlite {end}");
+        process::read(tools::cargo(&copy).args(["update", "--quiet", "--package", "rusqlite", "--precise", end]))?;
+        let mut command = tools::cargo(&copy);
+        command.args(["test", "--package", "keywright-sqlite", "--no-fail-fast"]);
+        process::stream(command.env("CARGO_TARGET_DIR", copy.join("target")), counts)?;
+    }
+    Ok(())
 }
 
 fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -92,4 +97,26 @@ fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The minor version of `0.N` or `0.N.M`.
+    fn minor(version: &str) -> u32 {
+        version.split('.').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_ends_are_those_of_the_range() {
+        let manifest = tools::repository_root().join("crates").join("keywright-sqlite").join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        let line = manifest.lines().find(|line| line.starts_with("rusqlite = ")).unwrap();
+        let range = line.split('"').nth(1).unwrap();
+        let (from, to) = range.split_once(", ").unwrap();
+        let [oldest, newest] = ENDS.map(minor);
+        assert_eq!(minor(from.strip_prefix(">=").unwrap()), oldest);
+        assert_eq!(minor(to.strip_prefix('<').unwrap()), newest + 1);
+    }
 }

@@ -45,6 +45,11 @@
 //!   loaded ([`FaultKind::FileReplaced`]); what was committed in that moment is unknown. Ask
 //!   [`check_files`](SqliteStore::check_files) in a health check. Another process that writes the same file is no such
 //!   thing. Where the system has no inodes, presence alone is looked at.
+//! - **The file is input.** Our connections fire no trigger and read no view. A file whose tables, indexes, triggers or views
+//!   with names of ours are not those that this crate makes is refused when it is opened or restored, and in a host's
+//!   transaction ([`FaultKind::AlteredSchema`]). A row of a form that this crate never writes is passed over by listings and
+//!   sweeps, and named in the log; a root or a record like that denies its account alone, and a cipher like that reads as
+//!   one that does not open.
 //! - **A new file is its owner's alone** (mode 0600 on Unix), and so are its log and its copies. An existing file keeps its
 //!   permissions.
 //! - **A batch that only checks costs no synchronisation**: a reader answers it, from a snapshot that has every
@@ -64,7 +69,7 @@
 //!
 //! # A host's own tables
 //! may lie in the same file ([`Builder::adopt`]); ours begin with `keywright_`, and `application_id` and `user_version`
-//! are ours. With a [`SqliteTransaction`], [`Driver::within`](keywright_store::Driver::within) spends a proof inside the
+//! are ours, and no index or trigger of the host's may lie on our tables. With a [`SqliteTransaction`], [`Driver::within`](keywright_store::Driver::within) spends a proof inside the
 //! host's own transaction there.
 //!
 //! # Foreign types

@@ -50,7 +50,7 @@ impl State {
         root == self.root
             && seen.records.iter().map(Option::as_ref).eq(records)
             && seen.newest == self.newest()
-            && seen.has_rows == !(self.records.is_empty() && self.events.is_empty())
+            && seen.has_rows != (self.records.is_empty() && self.events.is_empty())
     }
 
     /// Whether a page of all events of a chain shows exactly this state.
