@@ -220,7 +220,7 @@ impl Factors {
     /// makes the change is known from the start.
     pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: Client) -> Result<(), StepError> {
         let next = Generation::random(draft.entropy())?;
-        guess::renew(draft, TOTP, self.generation, next, changed_by.tag().as_slice())?;
+        guess::renew(draft, TOTP, self.generation, next, &changed_by.known_tags().collect::<Vec<_>>())?;
         self.generation = next;
         Ok(())
     }
