@@ -146,15 +146,13 @@ async fn a_browser_that_logs_in_every_day_takes_no_other_place() {
             until_shut(&world, async |_| prove_from(&world, HOSTILE, &token, &wrong_code(&world)).await).await;
         } else {
             assert_eq!(shut_out(&world).await, 50);
+            // The token from elsewhere is known too, until there is another from there: its key is looked at.
+            let body = json!({"sharedKey": right(&world).await, "code": ""});
+            let delete = away.request("DELETE", "/api/user/delete").json(&body);
+            delete.send().await.fails(400, "LP-Invalid-Two-Factor");
         }
         for address in [AWAY, HOME] {
             prove(address).await;
-        }
-        if !knows_the_password {
-            // The token from elsewhere is known too, wherever it is now.
-            world.clock.advance(30);
-            let body = json!({"sharedKey": right(&world).await, "code": code_of(&SECRET, world.now())});
-            away.request("DELETE", "/api/user/delete").json(&body).send().await.is_empty();
         }
     }
 }
