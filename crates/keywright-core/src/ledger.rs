@@ -170,6 +170,28 @@ impl GuessLedger {
         })
     }
 
+    /// Returns the tag under which the client of an attempt has a place of its own, as a known or an admitted one; `None`
+    /// for one that is judged together with all unknown clients.
+    #[must_use]
+    pub fn own_place(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Option<ClientTag> {
+        let mut entry = self.entry(attempt.secret, attempt.generation)?.clone();
+        entry.catch_up(policy, now);
+        entry.own_place(attempt.client)
+    }
+
+    /// Gives a client another tag, because the credential that named it was replaced by a new one: a session's id that
+    /// changed. Whatever was known of it, and counted, goes on; nobody gains or loses a place. Returns whether there is
+    /// something to store.
+    ///
+    /// Only in the commit that replaces the credential, for a request that the old one has authenticated.
+    pub fn rename_client(&mut self, policy: &LedgerPolicy, attempt: &Attempt, to: ClientTag, now: UnixSeconds) -> bool {
+        let Some(from) = attempt.client.tag() else { return false };
+        if !self.entry(attempt.secret, attempt.generation).is_some_and(|entry| entry.has(from)) {
+            return false;
+        }
+        self.change(policy, attempt.secret, attempt.generation, now, |entry| entry.rename(from, to))
+    }
+
     /// Counts a wrong guess.
     ///
     /// Malformed input, replays, the *new* secret of a change and an enrolling code are not guesses and are not charged.
@@ -180,7 +202,8 @@ impl GuessLedger {
         charged(policy, entry, lane, streak, now)
     }
 
-    /// Books a right guess: the client becomes known under its [tag](Client::tag) and its streak ends; the level stays.
+    /// Books a right guess: the client becomes known under its [tags](Client::known_tags) and its streak ends; the level
+    /// stays.
     /// Returns whether there is something to store.
     pub fn forgive(&mut self, policy: &LedgerPolicy, lane: &Lane, now: UnixSeconds) -> bool {
         self.change(policy, lane.secret(), lane.generation(), now, |entry| entry.forgive(policy, lane.client(), now))

@@ -132,8 +132,9 @@
 //! none of them owns it: a log-in is told 401 `LP-Email-Not-Verified`, `preLogin` has the defaults. Each mail says where its
 //! registration came from, so that nobody verifies another's key; a fresh link is for the registration that came from the
 //! same network, else for the newest. The others are dropped, with an event; their links are answered 400 `LP-Duplicated`.
-//! What is never verified is swept whole, a day or two after its last link. Ten mails a day go to one address, three of them
-//! for one network; beyond them a registration is 429. Without verification an address is claimed at once.
+//! What is never verified is swept whole, a day or two after its last link. Ten mails a day go to one address: at most three
+//! for one network, of which an IPv6 site (/48) is one here, and three of the ten only for networks that have caused none
+//! that day. Beyond them a registration is 429. Without verification an address is claimed at once.
 //!
 //! # Mails
 //! Mails are due work: made due by the commit that causes them, sent after it, and again after a failure, with pauses that
@@ -142,14 +143,17 @@
 //! where more than 64 wait. No request fails because of a mail.
 //!
 //! # Who is kept out by guessing, and how the owner gets in
-//! A log-in that comes with a token of the account which is still good counts as the client that the token was issued to;
-//! any other is known by its network ([`Host::client_address`]). A network (an IPv4 address, the upper half of an IPv6
-//! address) that passed before is a known client: others' guesses do not hold it up. Whoever changes the password or the
-//! address is known at the new key, by token and network.
+//! A token is known by itself, from its log-in on: whatever is guessed on the network of that log-in, its requests are not
+//! held up. A log-in that comes with a token of the account which is still good counts as that token; any other is known by
+//! its network ([`Host::client_address`]). A network (an IPv4 address, the upper half of an IPv6 address) that passed before
+//! is a known client: others' guesses do not hold it up. There are five known clients, tokens and networks together, and the
+//! one that was right longest ago makes room. A fresh token proves its second factor as the client that logged in with it.
+//! Whoever changes the password or the address is known at the new key, by token and network.
 //!
 //! | secret | what shuts it | ways in | test (`tests/wire/ways_in.rs`) |
 //! |---|---|---|---|
 //! | the shared key ([`SHARED_KEY`]) | 50 wrong guesses of unknown clients, or 10 of one known client | a known client; a client that made the last change | `a_known_client_is_not_held_up_before_and_after_the_change_that_it_made` |
+//! | | | a login of the account, wherever it is | `a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in` |
 //! | | | a mail with a link, to the account's address: at most one a day, and ever fewer while nobody clicks | `by_the_link_of_a_mail`, `a_flood_that_never_ends_is_a_few_mails` |
 //! | | | a login of the account with a fresh proof: [`LibrePass::admit_network`] | `by_a_session_with_a_fresh_proof` |
 //! | | | the operator: [`guess::unlock_all`](keywright_store::guess::unlock_all) | `by_the_operator` |

@@ -21,6 +21,9 @@ pub(crate) const IDLE_SECONDS: u64 = 30 * 24 * 60 * 60;
 /// The last use is written at most this often, in seconds (dossier § 5).
 pub(crate) const TOUCH_SECONDS: u64 = 5 * 60;
 
+/// How far servers' clocks may differ, in seconds: a use that lies further in the future comes from a clock that ran ahead.
+const CLOCK_SKEW: u64 = 60;
+
 /// What a token's name in the guess ledger begins with, so that no token ever has the tag of a network.
 const LABEL: &[u8] = b"librepass/token/";
 
@@ -53,7 +56,8 @@ pub(crate) struct TokenRecord {
     factor: SecondFactor,
     /// The vault's revision at the token's last full read, or after its own last write (`decisions.md` 28).
     head: Option<[u8; 16]>,
-    /// Who logged in, for the guess ledger: a token that came along, else the network, else this token itself.
+    /// Who logged in: a token that came along, else the network, else this token itself. It names the client that proves
+    /// the second factor.
     opened_by: ClientTag,
 }
 
@@ -72,6 +76,8 @@ struct Entry {
     slot: [u8; 16],
     credential_epoch: u64,
     waits: bool,
+    /// As in its record.
+    opened_by: ClientTag,
 }
 
 impl Record for TokenList {
@@ -87,11 +93,24 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// The token as a client of the guess ledger, on the network that its request comes from. A token counts as the
-    /// client that logged in with it.
+    /// The token as a client of the guess ledger, on the network that its request comes from. It is known by itself,
+    /// from its log-in on, and never by the network of that log-in: whoever else is there must not hold it up.
     pub(crate) fn client(&self, draft: &Draft<'_>, network: Option<Network>) -> Client {
-        let client = Client::credential(self.record.opened_by);
+        let client = itself(draft, self.slot);
         network.map_or(client, |network| client.on_network(network.tag(draft)))
+    }
+
+    /// The same for a change of the second factor: whoever logged in with the token becomes known with it, because the
+    /// next log-in from there brings another token.
+    pub(crate) fn changer(&self, draft: &Draft<'_>, network: Option<Network>) -> Client {
+        self.client(draft, network).introducing(self.record.opened_by, None)
+    }
+
+    /// The client of a log-in whose second factor is not proven yet: a fresh token is unknown there, so it counts as who
+    /// logged in with it, and becomes known itself.
+    pub(crate) fn prover_in(&self, draft: &mut Draft<'_>, network: Option<Network>) -> Result<Client, StepError> {
+        let client = introduce_in(draft, Client::credential(self.record.opened_by), self.slot)?;
+        Ok(network.map_or(client, |network| client.on_network(network.tag(draft))))
     }
 
     /// The slot of its record.
@@ -121,7 +140,18 @@ impl Login {
 
     /// Whether its last use must be written.
     pub(crate) fn is_stale(&self, now: UnixSeconds) -> bool {
-        now.since(self.record.used) >= TOUCH_SECONDS
+        now.since(self.record.used) >= TOUCH_SECONDS || self.is_ahead(now)
+    }
+
+    /// Whether it was made or used by a clock that ran ahead. Until that is settled it grows no older.
+    pub(crate) fn is_ahead(&self, now: UnixSeconds) -> bool {
+        self.record.made.max(self.record.used) > now.plus(CLOCK_SKEW)
+    }
+
+    /// Notes a use. What lies in the future was made now at the latest.
+    fn use_at(&mut self, now: UnixSeconds) {
+        self.record.made = self.record.made.min(now);
+        self.record.used = now;
     }
 
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
@@ -149,13 +179,13 @@ pub(crate) fn verify_in(draft: &mut Draft<'_>, token: &Token) -> Result<Option<L
     Ok(good.then(|| Login { user: token.user().clone(), slot, record }))
 }
 
-/// Writes the last use, if it is [`TOUCH_SECONDS`] old.
+/// Writes the last use, if it is [`TOUCH_SECONDS`] old, or not to be believed.
 pub(crate) fn touch_in(draft: &mut Draft<'_>, login: &mut Login) -> Result<(), StepError> {
     let now = draft.now();
     if !login.is_stale(now) {
         return Ok(());
     }
-    login.record.used = now;
+    login.use_at(now);
     login.put(draft)
 }
 
@@ -166,13 +196,35 @@ pub(crate) fn follow_in(draft: &mut Draft<'_>, login: &mut Login, head: Option<R
         return touch_in(draft, login);
     }
     login.record.head = head;
-    login.record.used = draft.now();
+    login.use_at(draft.now());
     login.put(draft)
 }
 
-/// A fresh token as a client of the guess ledger, where nothing else names whoever logs in.
-pub(crate) fn fresh_client(draft: &Draft<'_>, token: &Token) -> Client {
-    Client::credential(draft.client_tag(&[LABEL, token.slot().as_slice()].concat()))
+/// The client of a log-in: whoever is named so far, and the fresh token, which becomes known by the same right key.
+/// Without a name so far the token is all there is.
+pub(crate) fn log_in_client_in(
+    draft: &mut Draft<'_>,
+    named: Option<Client>,
+    token: &Token,
+) -> Result<Client, StepError> {
+    match named {
+        Some(named) => introduce_in(draft, named, token.slot()),
+        None => Ok(itself(draft, token.slot())),
+    }
+}
+
+/// The client, which makes the token in a slot known. Where the guess ledger has no free place, that is the place of the
+/// last token that the same client has logged in with: a browser that logs in every day takes no other device's.
+fn introduce_in(draft: &mut Draft<'_>, client: Client, slot: [u8; 16]) -> Result<Client, StepError> {
+    let before = list(draft)?.entries.into_iter().rev().filter(|entry| entry.slot != slot);
+    let before = before.map(|entry| (entry.slot, entry.opened_by)).find(|(_, opener)| client.tag() == Some(*opener));
+    let replaced = before.and_then(|(slot, _)| itself(draft, slot).tag());
+    Ok(itself(draft, slot).tag().map_or(client, |tag| client.introducing(tag, replaced)))
+}
+
+/// The token in a slot, as the guess ledger knows it.
+fn itself(draft: &Draft<'_>, slot: [u8; 16]) -> Client {
+    Client::credential(draft.client_tag(&[LABEL, slot.as_slice()].concat()))
 }
 
 /// Makes a fresh token good. It is drawn outside the step, because its slot must be the same when the step is run again;
@@ -184,8 +236,7 @@ pub(crate) fn issue_in(
     client: &Client,
 ) -> Result<Tentative<()>, StepError> {
     let (root, now) = (draft.root()?, draft.now());
-    let itself = fresh_client(draft, token);
-    let opened_by = client.tag().or(itself.tag()).ok_or(StepError::Misuse("a token without a name"))?;
+    let opened_by = client.tag().ok_or(StepError::Misuse("a log-in without a name"))?;
     let record = TokenRecord {
         verifier: token.verifier(),
         made: now,
@@ -200,7 +251,7 @@ pub(crate) fn issue_in(
     login.put(draft)?;
     let mut list = list(draft)?;
     let waits = factor == SecondFactor::Waiting;
-    list.entries.push(Entry { slot: login.slot, credential_epoch: root.credential_epoch, waits });
+    list.entries.push(Entry { slot: login.slot, credential_epoch: root.credential_epoch, waits, opened_by });
     put_within_caps(draft, list)?;
     draft.event(&TOKEN_ISSUED);
     Ok(draft.tentative(()))
@@ -210,14 +261,15 @@ pub(crate) fn issue_in(
 pub(crate) fn confirm_in(draft: &mut Draft<'_>, login: &mut Login) -> Result<(), StepError> {
     let (now, credential_epoch) = (draft.now(), draft.root()?.credential_epoch);
     login.record.factor = SecondFactor::Proven { at: now };
-    login.record.used = now;
+    login.use_at(now);
     // A change of the factors may have moved the epoch in this very draft: the login that made it goes on.
     login.record.credential_epoch = credential_epoch;
     login.put(draft)?;
     let mut list = list(draft)?;
     // It counts among the others from now on, as the newest of them.
     list.entries.retain(|entry| entry.slot != login.slot);
-    list.entries.push(Entry { slot: login.slot, credential_epoch, waits: false });
+    let opened_by = login.record.opened_by;
+    list.entries.push(Entry { slot: login.slot, credential_epoch, waits: false, opened_by });
     put_within_caps(draft, list)?;
     draft.event(&TOKEN_CONFIRMED);
     Ok(())

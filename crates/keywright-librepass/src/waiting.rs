@@ -13,8 +13,12 @@ use crate::policy::MAILS_PER_DAY;
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// Mails to one address in 24 hours that one network can cause, of the [`MAILS_PER_DAY`] in all: so that no single network
-/// uses up what the owner of the address needs to register.
+/// uses up what the owner of the address needs to register. All of an IPv6 site count as one: 65,536 networks cost nothing.
 pub(crate) const MAILS_PER_NETWORK: usize = 3;
+
+/// So many of the [`MAILS_PER_DAY`] are kept for networks that have caused none in the last 24 hours: a few hostile ones
+/// cannot use up all of them, only as many as there are mails.
+const KEPT_FOR_OTHERS: usize = 3;
 
 /// Who waits for an address, in a partition of the address.
 pub(crate) const WAITING: Slot<WaitingList> = Slot::lasting("lp-waiting");
@@ -38,6 +42,7 @@ struct Waiting {
 #[derive(Serialize, Deserialize)]
 struct Mailed {
     at: UnixSeconds,
+    /// An IPv4 address, or a whole site of IPv6.
     network: Option<ClientTag>,
 }
 
@@ -82,8 +87,10 @@ impl WaitingList {
     /// Counts a mail that a network asks for; if the day's are used up, returns the seconds until the next.
     fn book(&mut self, network: Option<ClientTag>, now: UnixSeconds) -> Result<(), u64> {
         let all = self.mails.iter();
-        let of_network = self.mails.iter().filter(|mail| network.is_some() && mail.network == network);
-        let waits = [wait(all, MAILS_PER_DAY, now), wait(of_network, MAILS_PER_NETWORK, now)];
+        let of_network = || self.mails.iter().filter(|mail| network.is_some() && mail.network == network);
+        let kept = if of_network().next().is_some() { KEPT_FOR_OTHERS } else { 0 };
+        let most = MAILS_PER_DAY.saturating_sub(kept);
+        let waits = [wait(all, most, now), wait(of_network(), MAILS_PER_NETWORK, now)];
         match waits.into_iter().flatten().max() {
             Some(seconds) => Err(seconds),
             None => {
@@ -109,9 +116,10 @@ pub(crate) fn add_in(
     account: &AccountId,
     network: Option<Network>,
 ) -> Result<Result<(), u64>, StepError> {
+    let site = network.map(|network| network.site_tag(draft));
     let (network, now) = (network.map(|network| network.tag(draft)), draft.now());
     let (mut list, went_back) = WaitingList::read(draft)?;
-    if let Err(seconds) = list.book(network, now) {
+    if let Err(seconds) = list.book(site, now) {
         if went_back {
             list.put(draft)?;
         }
@@ -131,12 +139,13 @@ pub(crate) fn renew_in(
     draft: &mut Draft<'_>,
     network: Option<Network>,
 ) -> Result<Option<Result<AccountId, u64>>, StepError> {
+    let site = network.map(|network| network.site_tag(draft));
     let (network, now) = (network.map(|network| network.tag(draft)), draft.now());
     let (mut list, went_back) = WaitingList::read(draft)?;
     let own = |entry: &Waiting| network.is_some() && entry.network == network;
     let at = list.entries.iter().rposition(own).or_else(|| list.entries.len().checked_sub(1));
     let Some(at) = at.filter(|at| *at < list.entries.len()) else { return Ok(None) };
-    if let Err(seconds) = list.book(network, now) {
+    if let Err(seconds) = list.book(site, now) {
         if went_back {
             list.put(draft)?;
         }
@@ -193,7 +202,22 @@ mod tests {
         }
         assert_eq!(list.book(network(99), at(5)), Err(DAY_SECONDS - 5));
         assert!(!list.tidy(at(DAY_SECONDS)));
-        assert_eq!(list.book(network(1), at(DAY_SECONDS)), Ok(()));
+        assert_eq!(list.book(network(1), at(DAY_SECONDS)), Err(4), "it has had two of nine");
+        assert_eq!(list.book(network(99), at(DAY_SECONDS)), Ok(()));
+        assert!(!list.tidy(at(DAY_SECONDS + 4)));
+        assert_eq!(list.book(network(1), at(DAY_SECONDS + 4)), Ok(()));
+    }
+
+    #[test]
+    fn three_are_kept_for_networks_that_have_caused_none() {
+        let mut list = WaitingList::default();
+        let booked = (0..9).filter(|n| list.book(network(n % 3), at(0)).is_ok()).count();
+        assert_eq!(booked, 7);
+        assert_eq!(list.book(network(2), at(1)), Err(DAY_SECONDS - 1));
+        for n in 10..13 {
+            assert_eq!(list.book(network(n), at(1)), Ok(()), "{n}");
+        }
+        assert_eq!(list.book(network(13), at(1)), Err(DAY_SECONDS - 1));
     }
 
     #[test]

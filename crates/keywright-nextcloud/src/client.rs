@@ -53,7 +53,9 @@ pub(crate) fn changed_by(login: &Login, client: &Client) -> Vec<ClientTag> {
     tags
 }
 
-/// Who logs in by password: the session whose id came along, if it passed by this password before, else the network.
+/// Who logs in by password: the session whose id came along, if it passed by this password before, else the network. Only
+/// where the host knows no networks does a session become known: ids change, networks do less.
+///
 /// `selector` is that of an id of ours, of this account and of the present epoch.
 pub(crate) fn password_client(
     draft: &mut Draft<'_>,
@@ -65,9 +67,19 @@ pub(crate) fn password_client(
     let Some(selector) = selector else { return Ok(by_network) };
     let by_session = Client::credential(session_tag(draft, selector));
     let by_session = network.map_or(by_session, |network| by_session.on_network(network));
-    let Some(ledger) = draft.read(guess::LEDGER)? else { return Ok(by_session) };
-    let policy = draft.ledger_policy();
-    let is_known = |client| ledger.is_known(policy, &crate::login::attempt(client));
-    // Every answer carries a new id as long as none is saved: the network is the steadier name, where it is known.
-    Ok(if !is_known(by_session) && is_known(by_network) { by_network } else { by_session })
+    if network.is_none() {
+        return Ok(by_session);
+    }
+    let (ledger, policy) = (draft.read(guess::LEDGER)?, draft.ledger_policy());
+    let is_known = ledger.is_some_and(|ledger| ledger.is_known(policy, &crate::login::attempt(by_session)));
+    Ok(if is_known { by_session } else { by_network })
+}
+
+/// Lets a session that is known at the login password stay so under a new id: by the commit that gives it out.
+pub(crate) fn follow(draft: &mut Draft<'_>, from: &[u8; 16], to: &[u8; 16]) -> Result<(), StepError> {
+    if from == to {
+        return Ok(());
+    }
+    let attempt = crate::login::attempt(Client::credential(session_tag(draft, from)));
+    guess::rename_client(draft, &attempt, session_tag(draft, to))
 }

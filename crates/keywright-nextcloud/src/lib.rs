@@ -90,12 +90,13 @@
 //! # Guesses, and the ways in
 //! Wrong guesses are limited by the one ledger of the account ([`keywright_core::ledger`]), under the driver's policy. A
 //! client is known at a secret if it passed it before, or changed it: an app token; a session counts as the credential that
-//! opened it; a login by password without such a session is known by its network ([`Host::client_address`]). Known clients
-//! are never held up by others.
+//! opened it; a login by password without such a session is known by its network ([`Host::client_address`]), or, where the
+//! host knows no networks, by the session id that came with it; a new id in its place is known from the answer on. Known
+//! clients are never held up by others.
 //!
 //! | secret | what shuts it | ways in for an owner whom others have shut out | the tests that walk them |
 //! |---|---|---|---|
-//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…` |
+//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…`, `ways_in::a_login_that_is_known_stays_so_…` |
 //! | challenge | 50 wrong proofs of unknown clients | a known app token, session or network; whoever changed it; the same mail, session and operator; the account's reset | `ways_in::the_challenge_…`, `ways_in::a_mail_lets_in_the_client_…` |
 //! | time-based codes | 50 wrong codes of unknown clients | a known client; a recovery code, which lets its client in; a session with a fresh proof of a factor and the operator, both in [`keywright_twofactor`] | `two_factor::a_recovery_code_lets_its_client_in_…`, `two_factor::every_way_in_at_time_based_codes` |
 //! | recovery codes | nothing: they wait, and are too long to be guessed | the wait's end | `two_factor::the_fifth_wrong_token_is_403_and_the_others_wait` |

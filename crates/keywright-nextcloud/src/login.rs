@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use keywright_core::{AccountId, Attempt, Client, Generation, PendingGuess, SecretString};
+use keywright_core::{AccountId, Attempt, Client, ClientTag, Generation, PendingGuess, SecretString};
 use keywright_store::due::{self, DueTask};
-use keywright_store::{Draft, Partition, StepError, guess};
+use keywright_store::{Draft, Partition, StepError, TransactError, guess};
 use keywright_wire::Network;
 
 use crate::client::{self, LOGIN_PASSWORD};
@@ -14,6 +14,7 @@ use crate::request::{self, Credentials};
 use crate::service::{Caller, Failure, Parts, failed, limited, unauthorized};
 use crate::session::Presented;
 use crate::unlock;
+use crate::verdicts::Judging;
 
 /// Why a request is not let in. None of these carries a session: they come before the app (dossier § 2.1).
 pub(crate) enum Refusal {
@@ -37,7 +38,7 @@ impl Refusal {
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        if matches!(failure, Failure::Transact(keywright_store::TransactError::Busy)) {
+        if matches!(failure, Failure::Transact(TransactError::Busy)) {
             return Self::Failed(ApiError::BUSY);
         }
         tracing::error!(error = &failure as &dyn std::error::Error, "login failed");
@@ -58,7 +59,9 @@ pub(crate) async fn authenticate<H: Host>(
     network: Option<Network>,
 ) -> Result<Caller, Refusal> {
     let presented = request::session(headers);
-    let caller = |account, login, presented| Caller { account, login, presented, network };
+    let fresh = keywright_core::random_bytes(&**parts.driver.entropy()).map_err(TransactError::from);
+    let fresh = fresh.map_err(Failure::from)?;
+    let caller = |account, login, presented| Caller { account, login, presented, network, fresh };
     match request::credentials(headers).ok_or(Refusal::Unauthorized)? {
         Credentials::Bearer(secret) => {
             let token = parts.host.app_token(None, &secret).await.map_err(Failure::from)?;
@@ -111,14 +114,14 @@ async fn check_password<H: Host>(
         let judging = parts.verdicts.announce(&partition);
         let begun = parts.driver.transact(&partition, &slots, |draft| {
             let (begun, mail) = begin(draft, account, peer)?;
-            // The next request sends it, or a sweep: a refusal takes no longer where there is somebody to be mailed.
+            // A sweep sends it: a refusal takes no longer where there is somebody to be mailed.
             mail.map_or(Ok(()), |mail| due::put_back(draft, &[mail]))?;
             Ok(begun)
         });
         match begun.await? {
             Ok(guess) => break (guess, judging),
-            Err(refusal) if refusal.is_unjudged() && judging.wait().await => {}
-            Err(refusal) => return Ok(Verdict::Refused(refusal)),
+            Err(refused) if refused.may_try_again(judging).await => {}
+            Err(refused) => return Ok(Verdict::Refused(refused.refusal)),
         }
     };
     let right = parts.host.check_password(account, password).await? && account.is_some();
@@ -134,7 +137,21 @@ pub(crate) const fn attempt(client: Client) -> Attempt {
 }
 
 /// What begins with a guess: the guess, or why it is not looked at.
-pub(crate) type Begun = Result<PendingGuess, keywright_core::Refusal>;
+pub(crate) type Begun = Result<PendingGuess, NotBegun>;
+
+/// A guess that is not looked at now.
+pub(crate) struct NotBegun {
+    pub(crate) refusal: keywright_core::Refusal,
+    /// The client's own place in the guess ledger.
+    own: Option<ClientTag>,
+}
+
+impl NotBegun {
+    /// Waits for a verdict where one stands in the way. Returns whether to try again.
+    pub(crate) async fn may_try_again(&self, judging: Judging) -> bool {
+        self.refusal.is_unjudged() && judging.wait(self.own).await
+    }
+}
 
 /// Begins a guess at the login password. A refusal can make a mail to the owner due.
 pub(crate) fn begin(
@@ -150,12 +167,14 @@ pub(crate) fn begin(
         _ => None,
     };
     let attempt = attempt(client::password_client(draft, peer.network, selector)?);
-    let begun = guess::begin(draft, &attempt)?;
-    let mail = match &begun {
-        Ok(_) => None,
-        Err(refusal) => unlock::note_refusal(draft, &attempt, refusal, peer.network)?,
+    let refusal = match guess::begin(draft, &attempt)? {
+        Ok(pending) => return Ok((Ok(pending), None)),
+        Err(refusal) => refusal,
     };
-    Ok((begun, mail))
+    let mail = unlock::note_refusal(draft, &attempt, &refusal, peer.network)?;
+    let (ledger, policy, now) = (draft.read(guess::LEDGER)?, draft.ledger_policy(), draft.now());
+    let own = ledger.and_then(|ledger| ledger.own_place(policy, &attempt, now));
+    Ok((Err(NotBegun { refusal, own }), mail))
 }
 
 /// Books the host's verdict. Returns whether the guess was right: one whose verdict comes too late was charged, and is

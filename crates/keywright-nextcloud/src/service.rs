@@ -57,6 +57,8 @@ pub(crate) struct Caller {
     pub(crate) login: Login,
     pub(crate) presented: Option<Presented>,
     pub(crate) network: Option<Network>,
+    /// The selector of the id that the answer carries, if it is a new one: drawn once, for every step of the request.
+    pub(crate) fresh: [u8; 16],
 }
 
 impl Caller {
@@ -157,8 +159,8 @@ impl<H: Host> Nextcloud<H> {
     }
 
     /// Does what an account's commits have made due and a crash or a failing host has left: erasures, ended app tokens,
-    /// mails. Every request of the account does so too; call it from a sweep, and before serving the account's data
-    /// elsewhere. Returns how many tasks were done.
+    /// mails. Every request of the account does so too, mails aside, for which no request waits; call it from a sweep, and
+    /// before serving the account's data elsewhere. Returns how many tasks were done.
     ///
     /// # Errors
     /// [`DueError`]; it is tried again later.
@@ -281,17 +283,26 @@ impl<H: Host> Parts<H> {
         slots: &[&[SlotName]],
         mut step: impl FnMut(&mut Draft<'_>, &mut Session) -> Result<T, StepError> + Send,
     ) -> Result<Stepped<T::Released>, Failure> {
-        let fresh = keywright_core::random_bytes(&**self.driver.entropy()).map_err(TransactError::from)?;
+        let fresh = caller.fresh;
+        // The id by which a login by password may be known to the guess ledger.
+        let named = caller.presented.as_ref().filter(|_| caller.login == Login::Password);
         let slots: Vec<SlotName> = [SESSIONS.name(), SESSION.at(fresh).name()]
             .into_iter()
             .chain(caller.presented.as_ref().map(Presented::slot))
+            .chain(named.map(|_| guess::LEDGER.name()))
             .chain(slots.iter().copied().flatten().copied())
             .collect();
         let (value, id) = frame::run(&self.driver, &caller.account, self, &slots, |draft| {
             let presented = caller.presented.as_ref();
+            let epoch = draft.root()?.credential_epoch;
+            let named = named.and_then(|named| named.verified(draft, &caller.account, epoch));
             let mut session = Session::find(draft, &caller.account, &caller.login, presented, fresh)?;
             let value = step(draft, &mut session)?;
-            Ok((value, Plain(session.answer_id(draft)?)))
+            let id = session.answer_id(draft)?;
+            if let (Some(old), Some(new)) = (named, Presented::parse(&id)) {
+                client::follow(draft, old, new.selector())?;
+            }
+            Ok((value, Plain(id)))
         })
         .await?;
         Ok(Stepped { value, id })

@@ -19,14 +19,12 @@ use zeroize::Zeroizing;
 use self::list::Listed;
 pub(crate) use self::list::{NoRoom, SESSIONS};
 use crate::Login;
-use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS, SESSION_LIFETIME};
+use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS};
 
 mod list;
 
 /// Length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
-/// The last use is written only when it is older than a tenth of the lifetime (`decisions.md` 17).
-const TOUCH_AFTER: u64 = SESSION_LIFETIME / 10;
 /// Purpose of the index key under an id's tag.
 const TAG_PURPOSE: &str = "nextcloud-session";
 /// Info of the keys that follow from an id's secret (`security.md` § 10).
@@ -66,6 +64,11 @@ impl Presented {
     /// The slot of its record, if it has one.
     pub(crate) const fn slot(&self) -> SlotName {
         SESSION.at(self.selector).name()
+    }
+
+    /// Its selector, whoever's it is.
+    pub(crate) const fn selector(&self) -> &[u8; 16] {
+        &self.selector
     }
 
     /// The text as it was sent: only characters of base64url.
@@ -144,8 +147,9 @@ pub(crate) enum Saving<'k> {
 pub(crate) struct Session {
     account: AccountId,
     login: [u8; 16],
-    /// Where it is saved if it must be. Drawn once for all attempts: the slot of a new record must be loaded before it is
-    /// put, so the attempt that is run again must name the same one.
+    /// Of the id that the answer carries if the one that came cannot stay, and where it is saved if it must be. Drawn once
+    /// for all attempts: the slot of a new record must be loaded before it is put, so the attempt that is run again must
+    /// name the same one.
     fresh: [u8; 16],
     /// The id to answer with, if the one that came can stay.
     id: Option<Zeroizing<String>>,
@@ -169,10 +173,9 @@ impl Session {
         let session = Self { fresh, ..Self::look(draft, account, login, presented)? };
         let Some(selector) = session.selector else { return Ok(session) };
         let (now, mut list) = (draft.now(), list::read(draft)?);
-        if let Some(entry) = list.find_mut(&selector)
-            && now.since(entry.used) > TOUCH_AFTER
-        {
-            entry.used = now;
+        let settled = list.settle(now);
+        let touched = list.find_mut(&selector).is_some_and(|entry| entry.touch(now));
+        if settled || touched {
             draft.put(SESSIONS, &list)?;
         }
         Ok(session)
@@ -258,6 +261,7 @@ impl Session {
     pub(crate) fn save(&mut self, draft: &mut Draft<'_>, saving: Saving<'_>) -> Result<Result<(), NoRoom>, StepError> {
         let root = draft.root()?;
         let mut list = list::read(draft)?;
+        list.settle(draft.now());
         list.entries.retain(|entry| Some(entry.selector) != self.selector && entry.is_live(draft, &root));
         if let Err(none) = list.make_room(draft, saving) {
             return Ok(Err(none));
@@ -361,9 +365,8 @@ impl Session {
             Some(id) => Ok(id),
             None => {
                 let epoch = draft.root()?.credential_epoch;
-                let selector = draft.random()?;
                 let secret = SecretBytes::random(draft.entropy())?;
-                Ok(id(draft, &self.account, epoch, &selector, &secret))
+                Ok(id(draft, &self.account, epoch, &self.fresh, &secret))
             }
         }
     }

@@ -1,14 +1,17 @@
 //! Waiting for a verdict of the host. While it judges as many guesses as may be open at a time, further ones wait here for
-//! the next verdict instead of being refused: right passwords that arrive together are all let in.
+//! the next verdict instead of being refused: right passwords that arrive together are all let in. Who waits takes a place,
+//! and strangers have places of their own: they cannot fill those of a client that the guess ledger knows.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use keywright_core::ClientTag;
 use keywright_store::Partition;
 
-/// How many guesses may wait for one partition in one process; more are refused at once.
+/// How many guesses of one client, or of all unknown clients together, may wait for one partition in one process; more are
+/// refused at once. The guess ledger knows few clients at a time, so this bounds all of them.
 const MAX_WAITING: usize = 64;
 
 /// The guesses that this process is about to have judged.
@@ -21,7 +24,8 @@ pub(crate) struct Verdicts {
 #[derive(Default)]
 struct Place {
     judging: usize,
-    waiting: usize,
+    /// By the client's own place in the guess ledger; `None` for all that have none.
+    waiting: HashMap<Option<ClientTag>, usize>,
     /// Counts verdicts, and the moments at which nobody judges any more.
     changes: u64,
     wakers: Vec<Waker>,
@@ -62,8 +66,9 @@ pub(crate) struct Judging {
 
 impl Judging {
     /// The guess was not admitted, because others are not judged yet: waits for one of these. Returns whether to try
-    /// again; `false` if nobody in this process is at one, or too many wait.
-    pub(crate) async fn wait(mut self) -> bool {
+    /// again; `false` if nobody in this process is at one, or too many wait. `own` is the client's own place in the guess
+    /// ledger, if it has one ([`GuessLedger::own_place`](keywright_core::GuessLedger::own_place)).
+    pub(crate) async fn wait(mut self, own: Option<ClientTag>) -> bool {
         {
             let mut places = self.verdicts.places();
             self.counted = false;
@@ -72,17 +77,18 @@ impl Judging {
             if place.judging == 0 {
                 // Others may wait for this one, which will have no verdict.
                 place.change();
-                if place.waiting == 0 {
+                if place.waiting.is_empty() {
                     places.remove(&self.partition);
                 }
                 return false;
             }
-            if place.waiting >= MAX_WAITING {
+            let waiting = place.waiting.get(&own).copied().unwrap_or(0);
+            if waiting >= MAX_WAITING {
                 return false;
             }
-            place.waiting = place.waiting.saturating_add(1);
+            place.waiting.insert(own, waiting.saturating_add(1));
         }
-        let waiting = Waiting { verdicts: &self.verdicts, partition: &self.partition };
+        let waiting = Waiting { verdicts: &self.verdicts, partition: &self.partition, own };
         poll_fn(|context| {
             let mut places = waiting.verdicts.places();
             match places.get_mut(waiting.partition) {
@@ -109,7 +115,7 @@ impl Drop for Judging {
         let Some(place) = places.get_mut(&self.partition) else { return };
         place.judging = place.judging.saturating_sub(1);
         place.change();
-        if place.judging == 0 && place.waiting == 0 {
+        if place.judging == 0 && place.waiting.is_empty() {
             places.remove(&self.partition);
         }
     }
@@ -119,14 +125,20 @@ impl Drop for Judging {
 struct Waiting<'a> {
     verdicts: &'a Verdicts,
     partition: &'a Partition,
+    own: Option<ClientTag>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut places = self.verdicts.places();
         let Some(place) = places.get_mut(self.partition) else { return };
-        place.waiting = place.waiting.saturating_sub(1);
-        if place.judging == 0 && place.waiting == 0 {
+        let left = place.waiting.get(&self.own).map_or(0, |waiting| waiting.saturating_sub(1));
+        if left == 0 {
+            place.waiting.remove(&self.own);
+        } else {
+            place.waiting.insert(self.own, left);
+        }
+        if place.judging == 0 && place.waiting.is_empty() {
             places.remove(self.partition);
         }
     }
@@ -150,7 +162,7 @@ mod tests {
         let verdicts = Arc::new(Verdicts::default());
         let here = Partition::server();
         let judged = verdicts.announce(&here);
-        let mut waiting = pin!(verdicts.announce(&here).wait());
+        let mut waiting = pin!(verdicts.announce(&here).wait(None));
         assert_eq!(polled(waiting.as_mut()), None);
         drop(judged);
         assert_eq!(polled(waiting.as_mut()), Some(true));
@@ -163,7 +175,7 @@ mod tests {
         let (judged, other) = (verdicts.announce(&here), verdicts.announce(&here));
         let late = verdicts.announce(&here);
         drop(judged);
-        assert_eq!(polled(pin!(late.wait())), Some(true));
+        assert_eq!(polled(pin!(late.wait(None))), Some(true));
         drop(other);
         assert!(verdicts.places().is_empty());
     }
@@ -172,12 +184,12 @@ mod tests {
     fn nobody_waits_for_a_verdict_that_no_one_here_will_give() {
         let verdicts = Arc::new(Verdicts::default());
         let here = Partition::server();
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait())), Some(false));
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait(None))), Some(false));
         // Two that were both refused: the second frees the first.
         let (first, second) = (verdicts.announce(&here), verdicts.announce(&here));
-        let mut first = pin!(first.wait());
+        let mut first = pin!(first.wait(None));
         assert_eq!(polled(first.as_mut()), None);
-        assert_eq!(polled(pin!(second.wait())), Some(false));
+        assert_eq!(polled(pin!(second.wait(None))), Some(false));
         assert_eq!(polled(first.as_mut()), Some(true));
         assert!(verdicts.places().is_empty());
     }
@@ -187,12 +199,20 @@ mod tests {
         let verdicts = Arc::new(Verdicts::default());
         let here = Partition::server();
         let judged = verdicts.announce(&here);
-        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(verdicts.announce(&here).wait())).collect();
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(verdicts.announce(&here).wait(None))).collect();
         assert!(waiting.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait())), Some(false));
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait(None))), Some(false));
+        // Strangers do not take the places of a client that is known.
+        let known = Some(ClientTag::from_bytes([1; 16]));
+        let mut theirs: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(verdicts.announce(&here).wait(known))).collect();
+        assert!(theirs.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait(known))), Some(false));
+        let other = Some(ClientTag::from_bytes([2; 16]));
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait(other))), None);
+        drop(theirs);
         // One that gives up makes room.
         waiting.pop();
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait())), None);
+        assert_eq!(polled(pin!(verdicts.announce(&here).wait(None))), None);
         drop((judged, waiting));
         assert!(verdicts.places().is_empty());
     }

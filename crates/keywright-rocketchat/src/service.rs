@@ -135,9 +135,9 @@ impl<H: Host> RocketChat<H> {
     }
 
     /// Does what an account's commits have made due and a crash or a failing host has left. Every request of the account
-    /// does so too; call it from a sweep, and before serving the account elsewhere. `at_start`: whether pauses and claims of
-    /// earlier processes are passed over, at the start of a server that is alone at its store. Returns how many tasks were
-    /// done.
+    /// does so too, mails aside, for which no request waits; call it from a sweep, and before serving the account elsewhere.
+    /// `at_start`: whether pauses and claims of earlier processes are passed over, at the start of a server that is alone at
+    /// its store. Returns how many tasks were done.
     ///
     /// # Errors
     /// [`DueError`]; it is tried again later.

@@ -187,6 +187,17 @@ pub fn renew(
     draft.put(LEDGER, &ledger)
 }
 
+/// Gives the client of an attempt another tag, in the commit that replaces the credential which named it: whatever the
+/// ledger knows of it goes on. Only for a request that the old credential has authenticated.
+///
+/// # Errors
+/// [`StepError`]: it keeps its old tag.
+pub fn rename_client(draft: &mut Draft<'_>, attempt: &Attempt, to: ClientTag) -> Result<(), StepError> {
+    let mut ledger = read(draft)?;
+    let renamed = ledger.rename_client(draft.ledger_policy(), attempt, to, draft.now());
+    if renamed { draft.put(LEDGER, &ledger) } else { Ok(()) }
+}
+
 /// Drops a secret's entry, because the secret is gone.
 ///
 /// # Errors

@@ -303,7 +303,8 @@ pub(crate) fn move_epochs(draft: &mut Draft<'_>, policy: &TwoFactorPolicy) -> Re
 pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<ClientTag> {
     let network = client.network_tag().filter(|_| policy.end_other_logins);
     // The credential last: of two that are known the later one stays longer.
-    network.into_iter().chain(client.tag()).collect()
+    let network = network.filter(|network| client.tag() != Some(*network));
+    network.into_iter().chain(client.known_tags()).collect()
 }
 
 const fn is_factor(method: Method) -> bool {

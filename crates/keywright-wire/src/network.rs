@@ -11,8 +11,13 @@ use keywright_store::Draft;
 /// network can call from any of them.
 const IPV6_NETWORK: u128 = !0 << 64;
 
+/// The bits of an IPv6 address that name a site (RFC 6177): what providers give to one customer, who then has up to 65,536
+/// networks.
+const IPV6_SITE: u128 = !0 << 80;
+
 /// What credentials of this kind begin with, so that no login ever has the tag of a network.
 const LABEL: &[u8] = b"network/";
+const SITE_LABEL: &[u8] = b"site/";
 
 /// A network: an IPv4 address, or the upper half of an IPv6 address.
 ///
@@ -56,6 +61,20 @@ impl Network {
     pub fn tag(self, draft: &Draft<'_>) -> ClientTag {
         draft.client_tag(&self.credential())
     }
+
+    /// Returns a tag for all that one customer of a provider is likely to have: the IPv4 address, or the first 48 bits of
+    /// the IPv6 address. For counting what anybody can ask for; the guess ledger knows networks.
+    #[must_use]
+    pub fn site_tag(self, draft: &Draft<'_>) -> ClientTag {
+        draft.client_tag(&[SITE_LABEL, self.site().to_string().as_bytes()].concat())
+    }
+
+    fn site(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & IPV6_SITE)),
+            address @ IpAddr::V4(_) => address,
+        }
+    }
 }
 
 impl fmt::Display for Network {
@@ -87,5 +106,13 @@ mod tests {
         for text in ["", "192.0.2.1/64", "2001:db8::1/64", "2001:db8::", "::ffff:192.0.2.1", "192.0.2.1<b>"] {
             assert_eq!(Network::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_site_has_many_networks_of_ipv6_and_one_of_ipv4() {
+        let site = |address: &str| Network::of(address.parse().unwrap()).site();
+        assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:ffff::1"));
+        assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:2:2::1"));
+        assert_ne!(site("192.0.2.1"), site("192.0.2.2"));
     }
 }

@@ -41,25 +41,28 @@ impl fmt::Debug for ClientTag {
 pub struct Client {
     credential: Option<ClientTag>,
     network: Option<ClientTag>,
+    introduced: Option<ClientTag>,
+    /// Whose place the introduced tag takes.
+    replaced: Option<ClientTag>,
 }
 
 impl Client {
     /// Returns a client of which nothing is known. It is always an unknown client and cannot become known.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self { credential: None, network: None }
+        Self { credential: None, network: None, introduced: None, replaced: None }
     }
 
     /// Returns a client that presents a credential. Only a credential that the server has verified may be named here.
     #[must_use]
     pub const fn credential(tag: ClientTag) -> Self {
-        Self { credential: Some(tag), network: None }
+        Self { credential: Some(tag), network: None, introduced: None, replaced: None }
     }
 
     /// Returns a client that presents no credential, named for its network.
     #[must_use]
     pub const fn network(tag: ClientTag) -> Self {
-        Self { credential: None, network: Some(tag) }
+        Self { credential: None, network: Some(tag), introduced: None, replaced: None }
     }
 
     /// Returns this client, on a network. The network counts for admissions, and names the client if it presents no
@@ -67,6 +70,17 @@ impl Client {
     #[must_use]
     pub const fn on_network(self, tag: ClientTag) -> Self {
         Self { network: Some(tag), ..self }
+    }
+
+    /// Returns this client, with another of its tags that becomes known by the same right guess: the login token that the
+    /// guess is about to obtain, say. It decides nothing about the guess itself.
+    ///
+    /// It is a known client like any other. Where there is no place for one more, it takes that of `instead_of`, if that is
+    /// a known client, and else that of the client that was right longest ago: so that log-ins which come again and again
+    /// from one place do not push out those from other places.
+    #[must_use]
+    pub const fn introducing(self, tag: ClientTag, instead_of: Option<ClientTag>) -> Self {
+        Self { introduced: Some(tag), replaced: instead_of, ..self }
     }
 
     /// Returns the tag by which the client is known, or becomes known with a right guess: its credential's, else its
@@ -83,6 +97,17 @@ impl Client {
     #[must_use]
     pub const fn network_tag(&self) -> Option<ClientTag> {
         self.network
+    }
+
+    /// Returns every tag that becomes known by a right guess of this client, each once; [`tag`](Self::tag) is the last.
+    pub fn known_tags(&self) -> impl Iterator<Item = ClientTag> + use<> {
+        let tag = self.tag();
+        self.introduced.filter(|introduced| tag != Some(*introduced)).into_iter().chain(tag)
+    }
+
+    /// Returns the tag whose place the introduced one takes.
+    pub(super) const fn replaced_tag(&self) -> Option<ClientTag> {
+        self.replaced
     }
 
     /// Whether an admission of `tag` is one of this client.

@@ -125,6 +125,18 @@ impl Entry {
         client.tag().is_some_and(|tag| self.known.iter().any(|known| known.tag == tag))
     }
 
+    /// Whether a known or an admitted client has this tag.
+    pub(super) fn has(&self, tag: ClientTag) -> bool {
+        let admitted = self.admitted.iter().map(|admitted| admitted.tag);
+        self.known.iter().map(|known| known.tag).chain(admitted).any(|taken| taken == tag)
+    }
+
+    /// The tag of the place that the client does not share with unknown ones.
+    pub(super) fn own_place(&self, client: Client) -> Option<ClientTag> {
+        let tags = self.known.iter().map(|known| known.tag).filter(|tag| client.tag() == Some(*tag));
+        tags.chain(self.admitted.iter().map(|admitted| admitted.tag).filter(|tag| client.is_named_by(*tag))).next()
+    }
+
     /// Returns what the client's next guess counts for, or why it is not looked at. The entry has caught up with `now`.
     pub(super) fn judge(
         &self,
@@ -241,7 +253,11 @@ impl Entry {
     /// Books a right guess of the client: it becomes known, its streak ends, and the unknown clients' streak falls.
     pub(super) fn forgive(&mut self, policy: &LedgerPolicy, client: Client, now: UnixSeconds) {
         self.unknown.relax(policy, now);
-        if let Some(tag) = client.tag() {
+        if let Some(at) = self.known.iter().position(|known| client.replaced_tag() == Some(known.tag)) {
+            // The first to leave, if one has to.
+            self.known.get_mut(..=at).unwrap_or_default().rotate_right(1);
+        }
+        for tag in client.known_tags() {
             self.learn(policy, tag, now);
         }
     }
@@ -260,6 +276,26 @@ impl Entry {
             failures = leaving.failures.inherit(&policy.known, in_flight, now);
         }
         self.known.push(Known { tag, failures });
+    }
+
+    /// Gives a client another tag: its place, its admission and its unjudged guesses go on under it. Nothing is done if
+    /// there is a client of that tag already.
+    pub(super) fn rename(&mut self, from: ClientTag, to: ClientTag) {
+        if self.has(to) {
+            return;
+        }
+        let renamed = |tag: &mut ClientTag| {
+            if *tag == from {
+                *tag = to;
+            }
+        };
+        self.known.iter_mut().for_each(|known| renamed(&mut known.tag));
+        self.admitted.iter_mut().for_each(|admitted| renamed(&mut admitted.tag));
+        for pending in &mut self.pending {
+            if let Place::Known(tag) | Place::Admitted(tag) = &mut pending.place {
+                renamed(tag);
+            }
+        }
     }
 
     /// Removes the client that was right longest ago. Its unjudged guesses count at once, for whoever takes its place.

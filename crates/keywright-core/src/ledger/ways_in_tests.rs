@@ -349,3 +349,71 @@ fn denials_are_told_once_an_hour() {
     // It is no guess.
     assert_eq!(ledger.peek(&policy(), &Attempt::new(RECOVERY, FIRST, STRANGER), at(0)), None);
 }
+
+#[test]
+fn a_right_guess_makes_every_tag_of_its_client_known() {
+    let mut ledger = GuessLedger::default();
+    let log_in = Client::network(tag(1)).introducing(tag(2), None);
+    assert_eq!((log_in.tag(), log_in.known_tags().collect::<Vec<_>>()), (Some(tag(1)), vec![tag(2), tag(1)]));
+    assert_eq!(Client::network(tag(1)).introducing(tag(1), None).known_tags().count(), 1);
+    // A wrong one counts for the tag that names the client, and introduces nobody.
+    siege(&mut ledger, log_in, 1, 0);
+    assert!(!known(&ledger, FIRST, credential(1)) && !known(&ledger, FIRST, credential(2)));
+    right(&mut ledger, log_in, at(0));
+    assert!(known(&ledger, FIRST, credential(1)) && known(&ledger, FIRST, credential(2)));
+    let now = siege(&mut ledger, credential(1), 10, 0);
+    assert!(refused(&mut ledger, credential(1), at(now)).is_locked());
+    open(&mut ledger, credential(2), at(now));
+    // Both places are counted, and the introduced one is the first to be left.
+    let mut ledger = GuessLedger::default();
+    know_five(&mut ledger);
+    right(&mut ledger, credential(8).introducing(tag(9), None), at(0));
+    let names: Vec<u8> = (0..10).filter(|name| known(&ledger, FIRST, credential(*name))).collect();
+    assert_eq!(names, [2, 3, 4, 8, 9]);
+    // One after the other from one place: each takes the place of the one before it, and what was counted there.
+    for name in 10..20 {
+        right(&mut ledger, credential(8).introducing(tag(name), Some(tag(name - 1))), at(0));
+    }
+    let names: Vec<u8> = (0..20).filter(|name| known(&ledger, FIRST, credential(*name))).collect();
+    assert_eq!(names, [2, 3, 4, 8, 19]);
+    let now = siege(&mut ledger, credential(19), 10, 0);
+    right(&mut ledger, credential(8).introducing(tag(20), Some(tag(19))), at(now));
+    let now = siege(&mut ledger, credential(20), 1, now);
+    assert!(refused(&mut ledger, credential(20), at(now)).retry_after() > 3_600);
+}
+
+#[test]
+fn a_client_that_is_renamed_keeps_all_that_is_known_of_it() {
+    let mut ledger = GuessLedger::default();
+    let rename = |ledger: &mut GuessLedger, from: u8, to: u8, now: u64| {
+        ledger.rename_client(&policy(), &by(credential(from)), tag(to), at(now))
+    };
+    assert!(!rename(&mut ledger, 1, 2, 0), "nobody is known");
+    right(&mut ledger, credential(1), at(0));
+    let now = siege(&mut ledger, STRANGER, 50, 0);
+    let now = siege(&mut ledger, credential(1), 9, now) + 3_600;
+    let lane = open(&mut ledger, credential(1), at(now));
+    let pending = ledger.begin(&policy(), &lane, [1; 8], at(now));
+    let own = |ledger: &GuessLedger, name| ledger.own_place(&policy(), &by(credential(name)), at(now));
+    assert_eq!((own(&ledger, 1), own(&ledger, 2)), (Some(tag(1)), None));
+    assert!(rename(&mut ledger, 1, 2, now) && !rename(&mut ledger, 1, 2, now));
+    assert_eq!((own(&ledger, 1), own(&ledger, 2)), (None, Some(tag(2))));
+    // The old name is a stranger's; the guess that was in flight counts for the new one, at its limit now.
+    assert!(refused(&mut ledger, credential(1), at(now)).is_locked());
+    assert!(ledger.settle_wrong(&policy(), &pending, at(now)).is_some());
+    assert!(ledger.peek(&policy(), &by(credential(2)), at(now + 3_600)).is_some());
+    // A name that is taken is not given away, and an admission goes along.
+    assert!(matches!(admit_client(&mut ledger, credential(3), now), ClientAdmission::Admitted { .. }));
+    right(&mut ledger, credential(3), at(now));
+    assert!(is_as_before(&mut ledger, |ledger| rename(ledger, 3, 2, now)));
+    assert!(matches!(admit_client(&mut ledger, credential(4), now), ClientAdmission::Admitted { .. }));
+    assert_eq!(own(&ledger, 4), Some(tag(4)));
+    assert!(rename(&mut ledger, 4, 5, now));
+    assert_eq!((own(&ledger, 4), own(&ledger, 5)), (None, Some(tag(5))));
+}
+
+/// Whether an act reports that there is nothing to store, and leaves the ledger as it was.
+fn is_as_before(ledger: &mut GuessLedger, act: impl FnOnce(&mut GuessLedger) -> bool) -> bool {
+    let before = ledger.clone();
+    !act(ledger) && *ledger == before
+}

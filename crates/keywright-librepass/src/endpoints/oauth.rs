@@ -60,15 +60,14 @@ struct LogInBy<'t> {
 
 impl LogInBy<'_> {
     /// As the ledger knows it: by a token that comes with the request and is still good, else by its network, else by the
-    /// token that is about to be given out.
+    /// token that is about to be given out. That token becomes known in any case.
     fn sender(&self, draft: &mut Draft<'_>) -> Result<Sender, StepError> {
         let login = self.device.as_ref().map_or(Ok(None), |token| tokens::verify_in(draft, token))?;
-        let client = match (login, self.network) {
-            (Some(login), network) => login.client(draft, network),
-            (None, Some(network)) => Client::network(network.tag(draft)),
-            (None, None) => tokens::fresh_client(draft, self.fresh),
+        let named = match (login, self.network) {
+            (Some(login), network) => Some(login.client(draft, network)),
+            (None, network) => network.map(|network| Client::network(network.tag(draft))),
         };
-        Ok(Sender { client, network: self.network })
+        Ok(Sender { client: tokens::log_in_client_in(draft, named, self.fresh)?, network: self.network })
     }
 }
 
@@ -95,7 +94,7 @@ async fn log_in<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
 }
 
 /// What a look before the commit reads.
-const LOOK_SLOTS: [SlotName; 3] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name()];
+const LOOK_SLOTS: [SlotName; 4] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name(), TOKENS.name()];
 
 impl<H: Host> Parts<H> {
     /// Judges a log-in at an account. A look without a commit comes first: what is refused waits for nobody.
@@ -131,7 +130,7 @@ impl<H: Host> Parts<H> {
         let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| self.judge(draft, check, name, &by, sent);
         let slots: Vec<SlotName> = LOOK_SLOTS
             .into_iter()
-            .chain([TOKENS.name(), TOKEN.at(fresh.slot()).name()])
+            .chain([TOKEN.at(fresh.slot()).name()])
             .chain(keywright_twofactor::SLOTS.iter().copied())
             .chain(token_slots())
             .collect();
@@ -274,7 +273,11 @@ impl<H: Host> Parts<H> {
             Ok(login) => login,
             Err(judged) => return Ok(judged),
         };
-        let client = login.client(draft, network);
+        if login.is_ahead(draft.now()) {
+            // Also beside a refusal: else it would wait for its second factor for ever.
+            tokens::touch_in(draft, &mut login)?;
+        }
+        let client = login.prover_in(draft, network)?;
         let is_recovery = Preset::LibrePass.is_form_of(code);
         let verdict = if is_recovery {
             self.factors.verify_recovery_in(draft, code, PURPOSE, client)?

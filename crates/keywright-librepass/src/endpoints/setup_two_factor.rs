@@ -91,15 +91,16 @@ impl<H: Host> Parts<H> {
             Proof::Refused { retry_after } => return Ok(Err(ApiError::too_many(retry_after))),
         }
         let Some(device) = &set_up.device else { return Ok(Err(ApiError::TWO_FACTOR)) };
+        let changer = login.changer(draft, sender.network);
         // Spent for every purpose, and what was guessed at the device before is forgotten with it.
-        match self.factors.enrol_in(draft, device, set_up.code, sender.client)? {
+        match self.factors.enrol_in(draft, device, set_up.code, changer)? {
             Enrolling::Active(_) => {}
             Enrolling::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
             Enrolling::Wrong | Enrolling::Spent | Enrolling::Malformed | Enrolling::NotTaken(_) => {
                 return Ok(Err(ApiError::TWO_FACTOR));
             }
         }
-        let codes = self.factors.make_recovery_in(draft, Liveness::Now, sender.client)?;
+        let codes = self.factors.make_recovery_in(draft, Liveness::Now, changer)?;
         // Whoever enrols has just proven the new one. Where the policy ends the other logins, it is the only one left.
         tokens::confirm_in(draft, &mut login)?;
         mails::notice_in(draft, &credential.address()?, Kind::SecondFactorSet)?;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use keywright_store::MemoryStore;
+use keywright_store::guess::GUESSES_UNLOCKED;
+use keywright_store::{Draft, MemoryStore, Partition};
 use keywright_store_conformance::FaultStore;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Client, World, alice, bob, on_both, policy};
+use crate::support::{Client, START, World, alice, bob, code_of, on_both, policy};
 
 #[tokio::test]
 async fn a_token_lives_as_long_as_it_is_used_within_thirty_days() {
@@ -144,4 +145,79 @@ async fn a_fence_ends_every_token_from_before_it() {
     let there = Client { app: restored.app.clone(), token: client.token.clone() };
     assert!(!there.is_in().await);
     assert!(restored.client_of(&alice()).await.is_in().await);
+}
+
+fn set_clock(world: &World, seconds: u64) {
+    world.clock.set(keywright_core::UnixSeconds::new(START + seconds).unwrap());
+}
+
+/// A token that a clock which ran ahead has made or used grows old from its next use on.
+#[tokio::test]
+async fn a_token_from_the_future_idles_out() {
+    on_both(async |world: World| {
+        world.settle(&alice()).await;
+        let used = world.client_of(&alice()).await;
+        set_clock(&world, 20 * 86_400);
+        assert!(used.is_in().await);
+        set_clock(&world, 40 * 86_400);
+        assert!(used.is_in().await);
+        set_clock(&world, 3 * 365 * 86_400);
+        let made = world.client_of(&alice()).await;
+        for (at, is_in) in [(60, true), (60 + 30 * 86_400 - 1, true), (60 + 61 * 86_400, false)] {
+            set_clock(&world, at);
+            assert_eq!((used.is_in().await, made.is_in().await), (is_in, is_in), "{at}");
+        }
+    })
+    .await;
+}
+
+/// The same while it waits for its second factor, whatever is sent with it.
+#[tokio::test]
+async fn a_waiting_token_from_the_future_idles_out() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    world.enrol(&user, &[7; 20]).await;
+    set_clock(&world, 3 * 365 * 86_400);
+    let body = world.log_in(&alice()).await.ok();
+    assert_eq!(body["verified"], false);
+    let token = body["apiKey"].as_str().unwrap();
+    set_clock(&world, 60);
+    let code = code_of(&[8; 20], world.now());
+    world.client().prove(token, &code).await.fails(400, "LP-Invalid-Two-Factor");
+    set_clock(&world, 60 + 30 * 86_400);
+    world.client().prove(token, &code).await.fails(401, "LP-Invalid-Token");
+}
+
+/// A request that has found its token good tells nothing of the vault once that token is ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_that_ends_while_its_request_runs_reads_nothing() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    let owner = world.client_of(&alice()).await;
+    let id = "00000000-0000-4000-8000-000000000001";
+    let cipher = json!({"id": id, "owner": user.to_string(), "protectedData": "ab".repeat(40)});
+    let body = json!({"lastSyncTimestamp": 0, "updated": [cipher], "deleted": []});
+    owner.post("/api/cipher/sync").json(&body).send().await.ok();
+    let (whole, since) = ("/api/cipher".to_owned(), format!("/api/cipher/sync?lastSync={}", world.now()));
+    for path in [whole, since, format!("/api/cipher/{id}")] {
+        // The token knows the vault as it is: nothing is to be written for it.
+        let thief = world.client_of(&alice()).await;
+        thief.get("/api/cipher").send().await.ok();
+        let (looked_at, seen) = tokio::sync::oneshot::channel();
+        let (go, wait) = std::sync::mpsc::channel();
+        *world.host.once_known.lock().unwrap() = Some(Box::new(move || {
+            looked_at.send(()).unwrap();
+            wait.recv().unwrap();
+        }));
+        let request = thief.get(&path);
+        let late = tokio::spawn(async move { request.send().await });
+        seen.await.unwrap();
+        let end = |draft: &mut Draft<'_>| {
+            draft.event(&GUESSES_UNLOCKED);
+            draft.move_credential_epoch()
+        };
+        world.driver.transact(&Partition::account(user.account()), &[], end).await.unwrap();
+        go.send(()).unwrap();
+        late.await.unwrap().fails(401, "LP-Invalid-Token");
+    }
 }

@@ -370,3 +370,22 @@ async fn a_mail_that_fails_stays_due() {
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails().len(), sent + 1);
 }
+
+/// The recovery code is shown once, in the answer: a store that fails afterwards, while the notice is struck, must not take
+/// it away.
+#[tokio::test]
+async fn a_fault_behind_the_commit_does_not_cost_the_recovery_code() {
+    for fault in [vec![Fault::Rejected], vec![Fault::Conflict; 50]] {
+        let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+        let world = World::on(store.clone(), policy()).await;
+        let user = world.settle(&alice()).await;
+        let client = world.client_of(&alice()).await;
+        store.next_commit(Fault::None);
+        fault.into_iter().for_each(|fault| store.next_commit(fault));
+        let answer = set_up(&world, &client, &[7; 20]).await;
+        store.calm();
+        assert_eq!(world.count_events(&user, "factor_added").await, 1);
+        world.clock.advance(30);
+        prove(&waiting(&world).await, &recovery_of(&answer)).await.is_empty();
+    }
+}

@@ -132,6 +132,21 @@ async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
     }
 }
 
+/// Whoever has a site of IPv6 has 65,536 networks: they count as one. And a few networks do not use up all mails.
+#[tokio::test]
+async fn some_mails_are_left_for_networks_that_have_caused_none() {
+    let world = World::new().await;
+    let mut sent = 0;
+    for n in 0..30 {
+        let from = format!("2001:db8:{}:{n:x}::1", n % 3);
+        sent += usize::from(register_from(&world, &squatter(), &from).await.status == 201);
+    }
+    assert_eq!(sent, 7);
+    register_from(&world, &alice(), HOME).await.is(201, json!({}));
+    world.open_link(&alice().email).await.redirects();
+    world.log_in(&alice()).await.ok();
+}
+
 /// Finding B4: what was never verified goes whole; what was verified stays.
 #[tokio::test]
 async fn what_nobody_verifies_is_swept_whole() {

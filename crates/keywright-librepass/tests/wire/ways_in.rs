@@ -83,6 +83,81 @@ async fn a_known_client_is_not_held_up_before_and_after_the_change_that_it_made(
     .await;
 }
 
+/// A token is known by itself from its log-in on, wherever it is used: neither strangers on the network that it was opened
+/// from, nor all strangers together, keep its owner from changing anything.
+#[tokio::test]
+async fn a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in() {
+    on_both(async |world: World| {
+        let user = world.settle(&alice()).await;
+        let home = client_from(&world, HOME).await;
+        let guess = async |n| log_in_from(&world, HOME, &format!("{n:064x}")).await;
+        assert_eq!(until_shut(&world, guess).await, 10);
+        assert_eq!(shut_out(&world).await, 50);
+        log_in_from(&world, HOME, &right(&world).await).await.fails(429, "LP-RateLimit");
+
+        let token = Token::parse(home.token.as_deref().unwrap()).unwrap();
+        let key = SharedKey::from_hex(&right(&world).await).unwrap();
+        let admission = world.app.admit_network(&token, &key, AWAY.parse().unwrap()).await.unwrap();
+        assert_eq!(admission, NetworkAdmission::Admitted);
+        for address in [AWAY, HOME] {
+            // A right key, and a code that is none: what follows the key is asked for.
+            let body = json!({"sharedKey": right(&world).await, "secret": "", "code": ""});
+            let set_up = home.post("/api/user/setup/2fa").header("x-test-address", address).json(&body);
+            set_up.send().await.fails(400, "LP-Invalid-Two-Factor");
+        }
+        let new = with_password(&alice(), "new");
+        let body = world.password_body(&user, &alice(), &new).await;
+        let change = home.request("PATCH", "/api/user/password").header("x-test-address", AWAY).json(&body);
+        change.send().await.is_empty();
+
+        // The same for a token that came of another token.
+        let key = async || new.shared(&world.server_key().await);
+        let opener = world.client().log_in(&new.email, &key().await).header("x-test-address", AWAY).send().await.ok();
+        let opener = world.client().with_token(opener["apiKey"].as_str().unwrap());
+        let opened = opener.log_in(&new.email, &key().await).header("x-test-address", AWAY).send().await.ok();
+        let opened = world.client().with_token(opened["apiKey"].as_str().unwrap());
+        let guess = async |n| opener.log_in(&new.email, &format!("{n:064x}")).send().await;
+        assert_eq!(until_shut(&world, guess).await, 10);
+        let body = json!({"sharedKey": key().await, "code": ""});
+        opener.request("DELETE", "/api/user/delete").json(&body).send().await.fails(429, "LP-RateLimit");
+        opened.request("DELETE", "/api/user/delete").json(&body).send().await.is_empty();
+    })
+    .await;
+}
+
+/// Log-ins that come again and again from one place push out no other place, neither at the key nor at the second factor.
+#[tokio::test]
+async fn a_browser_that_logs_in_every_day_takes_no_other_place() {
+    for knows_the_password in [false, true] {
+        let world = World::new().await;
+        let user = world.settle(&alice()).await;
+        world.enrol(&user, &SECRET).await;
+        let prove = async |address: &str| {
+            world.clock.advance(30);
+            let token = waiting_from(&world, address).await;
+            prove_from(&world, address, &token, &code_of(&SECRET, world.now())).await.is_empty();
+            world.client().with_token(&token)
+        };
+        let away = prove(AWAY).await;
+        for _ in 0..10 {
+            prove(HOME).await;
+        }
+        if knows_the_password {
+            let token = waiting_from(&world, HOSTILE).await;
+            until_shut(&world, async |_| prove_from(&world, HOSTILE, &token, &wrong_code(&world)).await).await;
+        } else {
+            assert_eq!(shut_out(&world).await, 50);
+            // The token from elsewhere is known too, until there is another from there: its key is looked at.
+            let body = json!({"sharedKey": right(&world).await, "code": ""});
+            let delete = away.request("DELETE", "/api/user/delete").json(&body);
+            delete.send().await.fails(400, "LP-Invalid-Two-Factor");
+        }
+        for address in [AWAY, HOME] {
+            prove(address).await;
+        }
+    }
+}
+
 /// The link shows a page; its buttons let in the network of the click, or the one that was refused.
 #[tokio::test]
 async fn by_the_link_of_a_mail() {

@@ -191,8 +191,8 @@ async fn begin<H: Host>(
                 Some(password) => return Ok(Ok((*guess, judging, password))),
                 None => ApiError::BAD_REQUEST,
             },
-            Ok(Err(refusal)) if refusal.is_unjudged() && judging.wait().await => continue,
-            Ok(Err(refusal)) => ApiError::refused(refusal),
+            Ok(Err(refused)) if refused.may_try_again(judging).await => continue,
+            Ok(Err(refused)) => ApiError::refused(&refused.refusal),
         };
         return Ok(Err(stepped.answer(|_| Err(error))));
     }

@@ -10,6 +10,9 @@ use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
 /// Which sessions there are, and how long they live. It lasts: what it does not name is void.
 pub(crate) const SESSIONS: Slot<SessionList> = Slot::lasting("sessions");
 
+/// The last use is written only when it is older than a tenth of the lifetime (`decisions.md` 17).
+const TOUCH_AFTER: u64 = SESSION_LIFETIME / 10;
+
 /// How far servers' clocks may differ: a session made this far in the future is still one, beyond it is void.
 const CLOCK_SKEW: u64 = 60;
 
@@ -44,6 +47,15 @@ impl Listed {
             && now.since(self.made) <= SESSION_ABSOLUTE
     }
 
+    /// Notes a use, if the last one is old enough. Returns whether it did.
+    pub(super) fn touch(&mut self, now: UnixSeconds) -> bool {
+        let stale = now.since(self.used) > TOUCH_AFTER;
+        if stale {
+            self.used = now;
+        }
+        stale
+    }
+
     /// The first moment at which it is dead, if nobody uses it.
     fn end(&self) -> UnixSeconds {
         self.used.plus(SESSION_LIFETIME).min(self.made.plus(SESSION_ABSOLUTE)).plus(1)
@@ -67,6 +79,17 @@ pub(super) fn read(draft: &mut Draft<'_>) -> Result<SessionList, StepError> {
 }
 
 impl SessionList {
+    /// Moves every last use that a clock which ran ahead has left to now: until then it grows no older. Returns whether
+    /// there was one.
+    pub(super) fn settle(&mut self, now: UnixSeconds) -> bool {
+        let mut settled = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.used > now.plus(CLOCK_SKEW)) {
+            entry.used = now;
+            settled = true;
+        }
+        settled
+    }
+
     pub(super) fn find_mut(&mut self, selector: &[u8; 16]) -> Option<&mut Listed> {
         self.entries.iter_mut().find(|entry| entry.selector == *selector)
     }

@@ -393,3 +393,23 @@ async fn a_session_made_in_the_future_is_void_beyond_the_skew_of_clocks() {
     assert!(!phone.is_authorized().await);
     assert!(world.slots(&alice()).await.contains(&"challenge".into()));
 }
+
+/// A last use that a clock which ran ahead has left is of no more worth than one of now.
+#[tokio::test]
+async fn a_session_that_was_used_in_the_future_idles_out() {
+    let world = World::new().await;
+    world.with_challenge().await;
+    let mut client = world.opened("phone").await;
+    let now = || keywright_core::Clock::now(&*world.clock).unwrap();
+    let start = now();
+    for _ in 0..20 {
+        world.clock.advance(590);
+        assert!(client.is_authorized().await);
+    }
+    world.clock.set(start.plus(10));
+    assert!(client.is_authorized().await);
+    world.clock.advance(600);
+    assert!(client.is_authorized().await);
+    world.clock.advance(601);
+    assert!(!client.is_authorized().await);
+}

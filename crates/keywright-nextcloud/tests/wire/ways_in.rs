@@ -79,6 +79,58 @@ async fn the_login_password_known_networks_and_every_way_in() {
     assert_eq!(log_in(&third).await, 200);
 }
 
+/// Every answer that makes a session carries a new id; a login by password is known all the same, wherever its owner went
+/// before the attack, and whether the host knows networks or not.
+#[tokio::test]
+async fn a_login_that_is_known_stays_so_when_its_id_changes() {
+    let at = |client: Client, place: Option<&str>| match place {
+        Some(place) => client.at(place),
+        None => client,
+    };
+    for (home, away, hostile) in [(Some(HOME), Some(AWAY), Some(HOSTILE)), (None, None, None)] {
+        let world = World::new().await;
+        world.with_challenge().await;
+        let mut owner = at(world.password(), home);
+        assert_eq!(owner.get("session/request").await.status, 200);
+        let mut owner = at(owner, away);
+        assert_eq!(owner.open(&secret(1)).await.status, 200);
+        let mut other = owner.clone();
+        let guess = async || at(world.client("alice", "wrong"), hostile).get("session/request").await;
+        assert_eq!(shut_out(&world, guess).await, 50);
+        // The session has idled out meanwhile, and its record is gone.
+        world.clock.advance(3 * 86_400);
+        assert_eq!(owner.get("session/request").await.status, 200, "{home:?}");
+        assert_eq!(owner.open(&secret(1)).await.status, 200);
+        assert_eq!(owner.put_keychain("text").await.status, 200);
+        // Keychain and challenge change together, and nothing keeps them apart.
+        assert_eq!(owner.set(&secret(2), Some(&secret(1))).await.status, 200);
+        assert_eq!(owner.put_keychain("new text").await.status, 200);
+        assert_eq!(owner.get("session/close").await.status, 200);
+        assert_eq!(owner.get("session/request").await.status, 200);
+        // Without networks the name is the id, and an id that was replaced is nobody's.
+        shut_out(&world, guess).await;
+        let old = other.get("session/keepalive").await.status;
+        assert_eq!(old, if home.is_some() { 200 } else { 429 });
+        assert_eq!(owner.get("session/request").await.status, 200);
+    }
+}
+
+/// Two steps of one request leave one name: the reset by a wait begins a guess in the first, and answers in the second.
+#[tokio::test]
+async fn a_login_that_is_known_stays_so_through_a_request_of_two_commits() {
+    let world = World::waiting().await;
+    let mut owner = world.password();
+    assert_eq!(owner.get("session/request").await.status, 200);
+    assert_eq!(owner.post("session/open", json!({})).await.status, 200);
+    assert_eq!(owner.get("session/request").await.status, 200);
+    let guess = async || world.client("alice", "wrong").get("session/request").await;
+    assert_eq!(shut_out(&world, guess).await, 50);
+    world.clock.advance(3 * 86_400);
+    let reset = owner.reset_by_password(PASSWORD).await;
+    assert_eq!(reset.status, 202, "{reset:?}");
+    assert_eq!(owner.get("session/request").await.status, 200);
+}
+
 #[tokio::test]
 async fn a_mail_lets_in_the_network_that_its_link_was_opened_from() {
     let world = World::new().await;
@@ -168,10 +220,14 @@ async fn a_mail_that_fails_holds_up_no_request() {
     let world = World::new().await;
     shut_out_of_the_password(&world, "alice").await;
     world.host.failures.store(1, std::sync::atomic::Ordering::SeqCst);
+    // No request tries it: a sweep does.
     world.token("phone").get("session/keepalive").await.is(200, json!({"success": true}));
+    assert!(world.app.finish_due(&alice()).await.is_err());
     assert!(world.host.mails().is_empty());
     world.clock.advance(CLAIM_LASTS);
     world.token("phone").get("session/keepalive").await.is(200, json!({"success": true}));
+    assert!(world.host.mails().is_empty());
+    assert_eq!(world.app.finish_due(&alice()).await.unwrap(), 1);
     assert_eq!(world.host.mails().len(), 1);
 }
 

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use keywright_rocketchat::RocketChatPolicy;
 use keywright_sqlite::SqliteStore;
+use serde_json::json;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -218,6 +220,23 @@ async fn a_login_that_another_server_ended_does_not_act() {
         gate.open();
         assert_eq!((late.await.unwrap().status, world.host.removals()), (401, 1));
         assert_eq!(world.codes_left(USER).await, Some(11), "the other code is not spent");
+    })
+    .await;
+}
+
+/// The same for one that only asks: what is told is told to a login that stands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_login_that_another_server_ended_is_told_nothing() {
+    on_both(async |world: World| {
+        let other = world.restarted(2);
+        let count = || world.client(USER).request("GET", "users.totp.codesRemaining");
+        count().send().await.is(200, json!({"success": true, "remaining": 12}));
+        world.host.permission_hangs.store(true, Ordering::SeqCst);
+        let late = tokio::spawn(count().send());
+        world.host.hanging.notified().await;
+        other.client(USER).reset().code(&USER.recovery_code(1)).send().await.succeeds();
+        world.host.go.notify_one();
+        assert_eq!(late.await.unwrap().status, 401);
     })
     .await;
 }

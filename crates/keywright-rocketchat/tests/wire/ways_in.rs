@@ -126,6 +126,7 @@ async fn a_mail_lets_in_the_login_that_was_refused() {
     for _ in 0..3 {
         owner.post(ACT).send().await.waits(86_400);
     }
+    assert_eq!(world.app.finish_due(&ADMIN.account(), false).await.unwrap(), 1);
     let [mail] = &world.host.shut_out()[..] else { panic!("{:?}", world.host.shut_out()) };
     assert_eq!((&mail.refused, &mail.network), (&format!("{}-id", owner.token), &None));
     assert_eq!(mail.wrong_guesses, 50);
@@ -347,4 +348,28 @@ async fn mailed_codes_known_logins_and_every_way_in() {
     assert!(world.app.unlock(&account, secret).await.unwrap());
     assert!(!is_refused_by_mail(&world, &third).await);
     assert!(world.host.shut_out().is_empty(), "whoever reads the mailbox has the code already");
+}
+
+/// Strangers can make a mail to the owner due. While it cannot be sent, the owner's requests do what they need, and no more.
+#[tokio::test]
+async fn a_mail_that_fails_fails_no_request_of_the_owner() {
+    let world = World::password_only().await;
+    let known = world.client(ADMIN);
+    assert!(!is_refused(&known, &ADMIN.password()).await);
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    assert_eq!(shut_out_of_the_password(&world).await, 50);
+    world.clock.advance(3_600);
+    // A reset whose work for the host is still due ends the login before anything else is done.
+    world.host.failures.store(1, Ordering::SeqCst);
+    assert_eq!(known.reset().code(&ADMIN.password()).send().await.status, 500);
+    world.clock.advance(3_600);
+    assert_eq!(known.post(ACT).send().await.status, 401);
+    assert_eq!(world.host.removals(), 1);
+    let owner = world.other_client(ADMIN, 3);
+    assert_eq!(owner.post(ACT).send().await.status, 429);
+    assert!(world.app.finish_due(&ADMIN.account(), false).await.is_err(), "it is still due");
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.clock.advance(3_600);
+    assert!(world.app.finish_due(&ADMIN.account(), false).await.unwrap() > 0);
+    assert!(!world.host.shut_out().is_empty());
 }

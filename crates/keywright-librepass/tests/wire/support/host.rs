@@ -31,6 +31,8 @@ pub(crate) struct TestHost {
     pub(crate) asked: Mutex<Vec<String>>,
     /// Whoever is named here is beyond the limit.
     pub(crate) full: Mutex<Option<String>>,
+    /// What happens once when an account is asked about: its token has been looked at by then.
+    pub(crate) once_known: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl TestHost {
@@ -69,6 +71,10 @@ impl Host for TestHost {
             _ => panic!("a new subject"),
         };
         self.asked.lock().unwrap().push(format!("{endpoint} {subject}"));
+        let once_known = subject.starts_with("account").then(|| self.once_known.lock().unwrap().take()).flatten();
+        if let Some(act) = once_known {
+            act();
+        }
         if self.full.lock().unwrap().as_deref() == Some(&*subject) {
             Admittance::Full { retry_after: 17 }
         } else {

@@ -77,6 +77,8 @@ pub(crate) struct TestHost {
     pub(crate) mail_hangs: AtomicBool,
     /// Whether a removal never comes back.
     pub(crate) removal_hangs: AtomicBool,
+    /// Whether the next question about permissions hangs: the login has been looked up by then.
+    pub(crate) permission_hangs: AtomicBool,
     pub(crate) hanging: Notify,
     /// Whether passwords are compared only when told to.
     pub(crate) slow_hash: AtomicBool,
@@ -113,6 +115,7 @@ impl TestHost {
             limited: AtomicBool::new(false),
             mail_hangs: AtomicBool::new(false),
             removal_hangs: AtomicBool::new(false),
+            permission_hangs: AtomicBool::new(false),
             hanging: Notify::new(),
             slow_hash: AtomicBool::new(false),
             go: Notify::new(),
@@ -241,6 +244,10 @@ impl Host for TestHost {
 
     async fn permitted(&self, account: &AccountId, permission: Permission) -> Result<bool, HostError> {
         self.is_up()?;
+        if self.permission_hangs.swap(false, Ordering::SeqCst) {
+            self.hanging.notify_one();
+            self.go.notified().await;
+        }
         Ok(self.state().permissions.contains(&(account.clone(), name(permission))))
     }
 
