@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_librepass::UserId;
-use keywright_store::due::CLAIM_LASTS;
+use keywright_store::due::{CLAIM_LASTS, LONGEST_PAUSE};
 use keywright_store::{MemoryStore, Partition, Which};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault};
 use keywright_twofactor::Once;
@@ -331,6 +331,7 @@ async fn what_is_left_of_a_deleted_account_goes_in_time() {
                 assert_eq!(upkeep().await, 1, "the owner is still to be told");
             }
             world.host.mail_down.store(false, Ordering::SeqCst);
+            world.clock.advance(LONGEST_PAUSE);
             assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
         }
         for _ in 0..3 {

@@ -100,12 +100,29 @@ async fn the_fifth_wrong_try_kills_the_code_and_the_fourth_does_not() {
         let world = World::new().await;
         let mut client = world.token("phone");
         let code = client.reset_code().await;
-        let tries = [WRONG.to_owned(), another_case(&code), format!("{code} "), String::new(), "x".repeat(5_000)];
+        let tries = [WRONG.to_owned(), another_case(&code), format!("{code}A"), String::new(), "x".repeat(5_000)];
         for attempt in &tries[..wrong] {
             client.reset_with(attempt).await.fails(403, "7e130744");
         }
         assert_eq!(client.reset_with(&code).await.status, status, "{wrong}");
         assert_eq!(world.host.erasures(), usize::from(status == 200));
+    }
+}
+
+/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+#[tokio::test]
+async fn blanks_and_hyphens_carry_nothing() {
+    for change in [
+        |code: &str| format!(" {code}\n"),
+        |code: &str| code.replace('-', ""),
+        |code: &str| code.replace('-', "\u{2011}"),
+        |code: &str| code.replace('-', "\u{2013}\u{a0}"),
+    ] {
+        let world = World::new().await;
+        let mut client = world.token("phone");
+        let code = client.reset_code().await;
+        client.reset_with(&change(&code)).await.is(200, ok());
+        assert_eq!(world.host.erasures(), 1);
     }
 }
 
