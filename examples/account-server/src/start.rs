@@ -17,6 +17,8 @@ use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
 use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
+use tokio::sync::Notify;
+
 use crate::accounts::{Accounts, AccountsError, AccountsFileError, NewAccount};
 use crate::buckets::Buckets;
 use crate::chat::Chat;
@@ -139,7 +141,7 @@ pub(crate) async fn assemble(
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
+    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new), wake: Notify::new() });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
     let beginnings = Beginnings::default();
     Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
