@@ -225,6 +225,7 @@ mod user;
 mod waiting;
 
 #[cfg(feature = "client")]
+pub use address::account_of;
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,

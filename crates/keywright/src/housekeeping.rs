@@ -83,8 +83,8 @@ pub enum Retirement {
 /// A store's upkeep.
 #[derive(Clone)]
 pub struct Housekeeping {
-    driver: Driver,
-    store: Arc<dyn Store>,
+    pub(crate) driver: Driver,
+    pub(crate) store: Arc<dyn Store>,
     moved: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -247,7 +247,7 @@ impl Housekeeping {
         Ok(Due { accounts, next: goes_on.then_some(DuePlace(passed)) })
     }
 
-    async fn page(
+    pub(crate) async fn page(
         &self,
         after: Option<Place>,
         limit: u32,

@@ -15,7 +15,7 @@ use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
-use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
 use tokio::sync::Notify;
 
@@ -304,6 +304,10 @@ pub(crate) enum Failure {
     NoAccount { name: String },
     #[error("the account cannot be changed")]
     Act(#[source] TransactError),
+    #[error("the store cannot be checked to its end")]
+    Check(#[source] HousekeepingError),
+    #[error("damaged, lost or altered data in {partitions} partitions; requests that need it are denied")]
+    Damaged { partitions: u64 },
     #[error("the vault cannot be accepted")]
     Vault(#[source] VaultError),
     #[error("{count} ciphers of the vault do not open; nothing is accepted without --drop-unreadable")]

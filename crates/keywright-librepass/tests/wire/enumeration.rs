@@ -138,7 +138,8 @@ async fn under_uniform_a_promised_mail_takes_the_same_commits_for_everybody() {
     for somebody in [alice(), bob()] {
         world.register(&somebody).await.is(201, json!({}));
     }
-    for account in std::mem::take(&mut *world.host.told.lock().unwrap()) {
+    let told = std::mem::take(&mut *world.host.told.lock().unwrap());
+    for account in told {
         world.app.finish_due(&account).await.unwrap();
     }
     world.open_link(&alice().email).await.redirects();
