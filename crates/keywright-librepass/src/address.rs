@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use keywright_core::Keyring;
-use keywright_store::Partition;
-use keywright_store::names::NameIndex;
+use keywright_core::{AccountId, Keyring};
+use keywright_store::names::{NameIndex, Names};
+use keywright_store::{Driver, Partition, TransactError};
 
 /// The purpose under which addresses are hashed.
 const PURPOSE: &str = "address";
@@ -14,6 +14,18 @@ const WAITING_PURPOSE: &str = "waiting-address";
 const MAX_ADDRESS: usize = 254;
 /// The longest part before the `@`, in bytes (RFC 5321 § 4.5.3.1.1).
 const MAX_LOCAL: usize = 64;
+
+/// The account that an e-mail address belongs to, for an operator's tools; it needs no [`LibrePass`](crate::LibrePass). It
+/// proves nothing, and may be old when it arrives. `None` also for what is no address.
+///
+/// # Errors
+/// [`TransactError`].
+pub async fn account_of(driver: &Driver, address: &str) -> Result<Option<AccountId>, TransactError> {
+    match Address::parse(address) {
+        Some(address) => Names::new(driver.clone()).find(&address.index(driver.keyring())).await,
+        None => Ok(None),
+    }
+}
 
 /// An address that a mail can be sent to, and to nobody else: no space, comma, bracket or control character.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keywright_core::{AccountId, Attempt, Client, Generation, SecretKind};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
 use keywright_store::{Draft, Partition, Release, SlotName, StepError};
-use keywright_wire::{Network, frame};
+use keywright_wire::Network;
 
 use crate::account::Credential;
 use crate::host::Host;
@@ -123,7 +123,7 @@ impl<H: Host> Parts<H> {
         mut step: impl FnMut(&mut Draft<'_>, &KeyCheck<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, Failure> {
         let check = self.key_check().await?;
-        Ok(frame::run(&self.driver, account, self, slots, |draft| step(draft, &check)).await?)
+        self.act(account, slots, |draft| step(draft, &check)).await
     }
 
     /// The same in a decoy's partition, for which nothing is ever due.

@@ -13,13 +13,25 @@ use crate::mails::Mail;
 /// The server around the protocol. It keeps no users: the accounts are this crate's own, made by registration.
 pub trait Host: Send + Sync + 'static {
     /// Sends a mail, as plain text. A mail that was queued for good counts as sent. Called after the commit that made it
-    /// due, while the client waits, and again after a failure or a crash: the same mail may go out twice. It is called
-    /// outside of any commit, so it may use the driver.
+    /// due, and again after a failure or a crash: the same mail may go out twice. It is called outside of any commit, so it
+    /// may use the driver. Unless [`mails_due`](Self::mails_due) says otherwise, the client waits for it.
     ///
     /// # Errors
     /// [`HostError`]; the mail stays due and the request is answered as if it had gone out. It is tried again after a pause
     /// that grows from seconds to an hour, by the next request of the account or the next sweep.
     fn mail(&self, mail: Mail<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
+
+    /// Hears that mails of an account are due, after the commit that made them so. A host that returns `true` takes it upon
+    /// itself to call [`LibrePass::finish_due`](crate::LibrePass::finish_due) for the account soon: it wakes the sweep that
+    /// it needs anyway, which finds the account in the index of due work. Then no answer waits for a mail server, nor does
+    /// the time it takes show whether there was a mail. It must return at once.
+    ///
+    /// The default is `false`: the mails are sent before the request is answered, which is good enough for a mail queue on
+    /// the same machine.
+    fn mails_due(&self, account: &AccountId) -> bool {
+        let _ = account;
+        false
+    }
 
     /// Request limits (dossier § 9). For every request to an endpoint by its peer, once, before its body is read or
     /// anything is looked up; and where they are known by the address or the account that is named, and by the account

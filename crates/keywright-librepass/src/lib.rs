@@ -138,9 +138,11 @@
 //!
 //! # Mails
 //! Mails are due work: made due by the commit that causes them, sent after it, and again after a failure, with pauses that
-//! grow from seconds to an hour. A notice ("your password was changed") is kept until it is delivered. A letter with a link
-//! ends with its link. What anybody can ask for (hints, links of registrations, the mail below) goes after a day, and first
-//! where more than 64 wait. No request fails because of a mail.
+//! grow from seconds to an hour. By default they are sent before the request is answered; a host that wakes its sweep
+//! instead ([`Host::mails_due`]) lets no answer wait for a mail server. A notice ("your password was changed") is kept until
+//! it is delivered, the last four of each kind. A letter with a link ends with its link. What anybody can ask for (hints,
+//! links of registrations, the mail below) goes after a day, and first where more than 64 wait. No request fails because of
+//! a mail.
 //!
 //! # Who is kept out by guessing, and how the owner gets in
 //! A token is known by itself, from its log-in on: whatever is guessed on the network of that log-in, its requests are not
@@ -170,7 +172,8 @@
 //!   is the driver's.
 //! - Request limits are the host's ([`Host::admit`]). The guess ledger is in force without them.
 //! - [`Host::client_address`] says where a request comes from; without it an owner has fewer ways in.
-//! - A mail is sent while the client waits: queue it, also because the time it takes shows that there was one.
+//! - A mail is sent while the client waits, and the time it takes shows that there was one: implement [`Host::mails_due`],
+//!   or queue it on the same machine. Under [`Privacy::Uniform`] whoever asks for a mail in vain has the same commits made.
 //! - [`LibrePass::finish_due`] belongs into a sweep over the accounts with due work, [`LibrePass::finish_due_at_start`] to the
 //!   start of a server that is alone at its store. A mail may go out twice.
 //! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts a button in between. The
@@ -225,6 +228,7 @@ mod user;
 mod waiting;
 
 #[cfg(feature = "client")]
+pub use address::account_of;
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,

@@ -1,13 +1,14 @@
-//! Mails: due work of the commit that causes them, done at once after it and again, with growing pauses, after a failure.
+//! Mails: due work of the commit that causes them, done after it by the host's sweep or at once, and again, with growing
+//! pauses, after a failure.
 //!
-//! A notice is kept until it is delivered; a letter with a link ends with its link. What anybody can ask for makes room
-//! first where too much is due.
+//! A notice is kept until it is delivered, the last few of each kind; a letter with a link ends with its link. What anybody
+//! can ask for makes room first where too much is due.
 
 use std::fmt;
 
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::due::{self, DUE, DueTask, DueWork, NewTask, OnFailure};
-use keywright_store::{Draft, Partition, StepError};
+use keywright_store::due::{self, DUE, DueTask, NewTask};
+use keywright_store::{Draft, StepError};
 use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError};
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,11 @@ use crate::address::Address;
 use crate::host::Host;
 use crate::service::Parts;
 
-/// The one kind of task. Its detail is a [`Letter`]; the record it lies in is sealed.
+/// The name of a letter's task, and how those of notices begin. Its detail is a [`Letter`]; the record it lies in is sealed.
 const TASK: &str = "librepass/mail";
+
+/// Notices of one kind that are kept until they are delivered.
+const AT_MOST: usize = 4;
 
 /// A mail to one person. [`subject`](Message::subject) and [`text`](Message::text) are ready to be sent as they are.
 #[derive(Clone, Copy)]
@@ -162,6 +166,23 @@ pub(crate) enum Kind {
     ClientsRefused { link: String, network: String, wrong_guesses: u16, hours: u64 },
 }
 
+impl Kind {
+    /// The name of its task: notices have one for each kind, because each kind has its own limit.
+    const fn task(&self) -> &'static str {
+        match self {
+            Self::AddressChangeAsked => "librepass/mail/address-change-asked",
+            Self::AddressChanged => "librepass/mail/address-changed",
+            Self::PasswordChanged => "librepass/mail/password-changed",
+            Self::SecondFactorSet => "librepass/mail/second-factor-set",
+            Self::AccountDeleted => "librepass/mail/account-deleted",
+            Self::VerifyAddress { .. }
+            | Self::VerifyNewAddress { .. }
+            | Self::PasswordHint { .. }
+            | Self::ClientsRefused { .. } => TASK,
+        }
+    }
+}
+
 impl Letter {
     fn mail(&self) -> Mail<'_> {
         let message = match &self.kind {
@@ -183,27 +204,26 @@ impl Letter {
 
 /// Makes a notice due: it is kept until it is delivered.
 pub(crate) fn notice_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Result<(), StepError> {
-    due::add(draft, NewTask::new(TASK, detail(to, kind)?)).map(drop)
+    // The deletion of an account must not fail for want of room.
+    let deleted = matches!(kind, Kind::AccountDeleted);
+    let notice = NewTask::new(kind.task(), detail(to, kind)?).at_most(AT_MOST);
+    add(draft, if deleted { notice.reserved() } else { notice })
 }
 
 /// Makes a letter due that is worth nothing from `until` on.
 pub(crate) fn letter_in(draft: &mut Draft<'_>, to: &Address, kind: Kind, until: UnixSeconds) -> Result<(), StepError> {
-    due::add(draft, NewTask::new(TASK, detail(to, kind)?).until(until)).map(drop)
+    add(draft, NewTask::new(kind.task(), detail(to, kind)?).until(until))
 }
 
 /// The same for what anybody can ask for: where too much is due it goes first.
 pub(crate) fn asked_in(draft: &mut Draft<'_>, to: &Address, kind: Kind, until: UnixSeconds) -> Result<(), StepError> {
-    asked_task_in(draft, to, kind, until).map(drop)
+    add(draft, NewTask::new(kind.task(), detail(to, kind)?).until(until).evictable())
 }
 
-/// The same, and the task, claimed by whoever commits this draft: for [`Parts::send`].
-pub(crate) fn asked_task_in(
-    draft: &mut Draft<'_>,
-    to: &Address,
-    kind: Kind,
-    until: UnixSeconds,
-) -> Result<DueTask, StepError> {
-    due::add(draft, NewTask::new(TASK, detail(to, kind)?).until(until).evictable())
+/// Adds a task that nobody is at: who sends it is decided after the commit.
+fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<(), StepError> {
+    let task = due::add(draft, new)?;
+    due::put_back(draft, &[task])
 }
 
 fn detail(to: &Address, kind: Kind) -> Result<Vec<u8>, StepError> {
@@ -213,7 +233,7 @@ fn detail(to: &Address, kind: Kind) -> Result<Vec<u8>, StepError> {
 
 /// Whether a task is ours. Other parts' are theirs: claiming one would keep it from them.
 fn is_ours(name: &str) -> bool {
-    name == TASK
+    name.strip_prefix(TASK).is_some_and(|kind| kind.is_empty() || kind.starts_with('/'))
 }
 
 /// Whether there is a mail that nobody is at and whose pause is over.
@@ -234,23 +254,14 @@ impl<H: Host> HostWork for Parts<H> {
 }
 
 impl<H: Host> Parts<H> {
-    /// Sends a mail that the caller's commit made due together with its account: [`frame::run`] does it for accounts that
-    /// are there already.
-    pub(crate) async fn send(&self, account: &AccountId, task: &DueTask) {
-        let partition = Partition::account(account);
-        let work = |task| async move { self.work(account, task).await.map(|()| due::Attempt::Done) };
-        let sent = DueWork::new(&self.driver, &partition).run(std::slice::from_ref(task), OnFailure::GoOn, work).await;
-        match sent {
-            Ok(worked) => {
-                if let Some(error) = worked.failure {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "a mail was not sent and stays due");
-                }
-            }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "a mail is not struck from what is due");
-            }
+    /// Has the mails of an account sent that are due: by the host in its own time, or here and now. No request fails
+    /// because of them.
+    pub(crate) async fn see_to_mails(&self, account: &AccountId) {
+        if self.host.mails_due(account) {
+            return;
+        }
+        if let Err(error) = self.finish_mails(account, false).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
         }
     }
 

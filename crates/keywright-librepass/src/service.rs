@@ -12,9 +12,9 @@ use keywright_core::{AccountId, ClientTag, IndexKey, SecretBytes};
 use keywright_rekey::{LimitsError, VaultError, VaultPolicy, Vaults};
 use keywright_store::due::DUE;
 use keywright_store::names::Names;
-use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError, VaultStore};
+use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError, TransactError, VaultStore};
 use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{DueError, HostError, Network, frame};
+use keywright_wire::{DueError, Network};
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
@@ -93,18 +93,6 @@ pub(crate) enum Failure {
     Transact(#[from] TransactError),
     #[error(transparent)]
     Vault(#[from] VaultError),
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
-impl From<DueError> for Failure {
-    fn from(error: DueError) -> Self {
-        match error {
-            DueError::Transact(error) => Self::Transact(error),
-            DueError::Host(error) => Self::Host(error),
-            _ => StepError::Misuse("a failure of an unknown kind").into(),
-        }
-    }
 }
 
 impl From<ApiError> for Failure {
@@ -300,15 +288,25 @@ impl<H: Host> Parts<H> {
         }
     }
 
-    /// Runs a step in the frame of every endpoint: mails that are owed, the step and its commit, the mails that it made
-    /// due.
+    /// Runs a step in the frame of every endpoint: the step and its commit, and then the mails that are due, by it or from
+    /// before.
     pub(crate) async fn act<T: Release + Send>(
         &self,
         account: &AccountId,
         slots: &[SlotName],
-        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> Result<T::Released, Failure> {
-        Ok(frame::run(&self.driver, account, self, slots, step).await?)
+        let slots: Vec<SlotName> = std::iter::once(DUE.name()).chain(slots.iter().copied()).collect();
+        let framed = |draft: &mut Draft<'_>| {
+            // The step says for itself what a missing account means.
+            let value = step(draft)?;
+            Ok((value, Plain(draft.exists() && mails::owes(draft)?)))
+        };
+        let (value, owes) = self.driver.run(&Partition::account(account), &slots, framed).await?;
+        if owes {
+            self.see_to_mails(account).await;
+        }
+        Ok(value)
     }
 
     /// Finds out who calls. A token whose second factor is not proven may do nothing here (dossier § 11, 1).
@@ -331,8 +329,8 @@ impl<H: Host> Parts<H> {
             };
             self.driver.transact(&partition, &slots, touch).await?;
         }
-        if owes && let Err(error) = self.finish_mails(account, false).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "mails stay due");
+        if owes {
+            self.see_to_mails(account).await;
         }
         Ok(Caller { token, login })
     }

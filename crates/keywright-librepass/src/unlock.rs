@@ -8,7 +8,7 @@ use keywright_core::{AccountId, Attempt, ClientAdmission, Refusal};
 use keywright_store::due::{DUE, DueList};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, StepError};
-use keywright_wire::{Network, frame};
+use keywright_wire::Network;
 
 use crate::account::{CREDENTIAL, Credential};
 use crate::address::Address;
@@ -119,7 +119,7 @@ impl<H: Host> Parts<H> {
             let tag = network.tag(draft);
             guess::unlock_mail_clicked(draft, SHARED_KEY, credential.generation(), ticket, tag).map(Plain)
         };
-        match frame::run(&self.driver, user.account(), self, &[CREDENTIAL.name(), LEDGER.name()], step).await? {
+        match self.act(user.account(), &[CREDENTIAL.name(), LEDGER.name()], step).await? {
             Some(ClientAdmission::Admitted { .. }) => Ok(()),
             Some(ClientAdmission::TooMany { retry_after }) => Err(ApiError::too_many(retry_after).into()),
             None => Err(ApiError::EMAIL_CODE.into()),

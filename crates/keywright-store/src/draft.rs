@@ -407,6 +407,27 @@ impl<'a> Draft<'a> {
         Ok(changed)
     }
 
+    /// Opens every record that the root names, and sees that no record lies in a declared slot that it does not name.
+    /// Returns how many there are. What the records say is their owners' to judge.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn open_all(&mut self) -> Result<usize, StepError> {
+        match self.root() {
+            Err(StepError::NoAccount) => return Ok(0),
+            root => root?,
+        };
+        let named: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
+        let singles: Vec<SlotName> = self.env.kinds.map(|kinds| kinds.singles().collect()).unwrap_or_default();
+        let slots = [named, singles].concat();
+        self.require(&slots)?;
+        let mut opened = 0_usize;
+        for slot in slots {
+            opened = opened.saturating_add(usize::from(self.plain(slot)?.is_some()));
+        }
+        Ok(opened)
+    }
+
     /// Drops every record and vault row of the partition but those in `keep`, moves all epochs, and keeps the events.
     /// Records put after this call stay.
     ///

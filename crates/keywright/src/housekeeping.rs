@@ -84,8 +84,8 @@ pub enum Retirement {
 /// A store's upkeep.
 #[derive(Clone)]
 pub struct Housekeeping {
-    driver: Driver,
-    store: Arc<dyn Store>,
+    pub(crate) driver: Driver,
+    pub(crate) store: Arc<dyn Store>,
     pace: Arc<Mutex<Pace>>,
 }
 
@@ -304,7 +304,7 @@ impl Housekeeping {
         Ok(Due { accounts, next: goes_on.then_some(DuePlace(passed)) })
     }
 
-    async fn page(
+    pub(crate) async fn page(
         &self,
         after: Option<Place>,
         limit: u32,

@@ -75,7 +75,7 @@
 //!
 //! # Map
 //! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
-//!   from requests.
+//!   from requests, and a check of everything that is stored.
 //! - [`challenge`](mod@challenge), [`confirm`](mod@confirm), `twofactor`: what is checked. `rekey`: whole vaults, swapped
 //!   all or none. `nextcloud`, `rocketchat`, `librepass`: who asks.
 //! - [`sqlite`](mod@sqlite), [`MemoryStore`]: where it is kept. [`mod@store`]: the port, for a backend of your own.
@@ -94,6 +94,7 @@
 struct Readme;
 
 mod builder;
+mod check;
 mod front;
 mod housekeeping;
 mod key_note;
@@ -120,6 +121,7 @@ pub use keywright_sqlite as sqlite;
 pub use keywright_twofactor as twofactor;
 
 pub use builder::{Builder, StartError, Store};
+pub use check::{Checked, Damaged, Fault};
 pub use front::Keywright;
 pub use housekeeping::{
     Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,

@@ -102,7 +102,10 @@ impl House {
         let mut rounds = interval(DUE_EVERY);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            rounds.tick().await;
+            tokio::select! {
+                _ = rounds.tick() => {}
+                () = self.pass.wake.notified() => {}
+            }
             // The next round need not wait for this one's work: what is claimed is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {
                 warn(&error);

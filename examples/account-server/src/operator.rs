@@ -6,12 +6,15 @@ use keywright::core::SecretName;
 use keywright::rekey::{Acceptance, Unreadable};
 use keywright::rocketchat::Named;
 use keywright::store::Partition;
-use keywright::{AccountId, Keywright};
+use keywright::{AccountId, Damaged, Keywright, librepass};
 
 use crate::accounts::Accounts;
 use crate::options::{AccountCommand, Command, Options, StoreChoice};
 use crate::output;
 use crate::start::{self, Failure};
+
+/// Partitions that are looked at in one go.
+const PARTITIONS: u32 = 64;
 
 /// Runs one command and prints what it did.
 ///
@@ -35,13 +38,51 @@ pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Fail
                 format!("{account}: waits and limits are lifted at: {}", names.join(", "))
             }
         }
-        Command::Check { accept, drop_unreadable } => {
+        Command::Check { accept: None, .. } => return check(&keywright).await,
+        Command::Check { accept: Some(accept), drop_unreadable } => {
             let id = find(&keywright, accept).await?;
             let unreadable = if *drop_unreadable { Unreadable::Drop } else { Unreadable::Report };
             accept_vault(&keywright, accept, &id, unreadable).await?
         }
     };
     output::say(&done).map_err(Failure::Output)
+}
+
+/// Looks at everything, and prints what is damaged as it is found.
+async fn check(keywright: &Keywright) -> Result<(), Failure> {
+    let (accounts, housekeeping) = (Accounts::new(keywright.driver().clone())?, keywright.housekeeping());
+    let (mut partitions, mut records, mut ciphers, mut damaged) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut next = None;
+    loop {
+        let checked = housekeeping.check(next, PARTITIONS).await.map_err(Failure::Check)?;
+        partitions = partitions.saturating_add(checked.partitions);
+        records = records.saturating_add(checked.records);
+        ciphers = ciphers.saturating_add(checked.ciphers);
+        for Damaged { partition, faults, .. } in checked.damaged {
+            damaged = damaged.saturating_add(1);
+            let place = name(&accounts, &partition).await;
+            for fault in faults {
+                output::say(&format!("{place}: {fault}")).map_err(Failure::Output)?;
+            }
+        }
+        match checked.next {
+            Some(place) => next = Some(place),
+            None => break,
+        }
+    }
+    let looked_at = format!("looked at: {partitions} partitions, {records} records, {ciphers} ciphers");
+    output::say(&looked_at).map_err(Failure::Output)?;
+    if damaged == 0 { Ok(()) } else { Err(Failure::Damaged { partitions: damaged }) }
+}
+
+/// What an operator knows a partition by: what `--accept` takes, if it is an account.
+async fn name(accounts: &Accounts, partition: &Partition) -> String {
+    let Some(account) = partition.as_account() else { return format!("partition {}", partition.key()) };
+    match accounts.profile(&account).await {
+        Ok(Some(profile)) => format!("account {account} ({})", profile.name),
+        // Not of the accounts file, or its profile is damaged too, which is told beside it.
+        Ok(None) | Err(_) => format!("account {account}"),
+    }
 }
 
 async fn accept_vault(
@@ -62,7 +103,8 @@ async fn accept_vault(
     }
 }
 
-/// An account by its name or a verified address of the accounts file, or by the id that the log shows.
+/// An account by its name or a verified address of the accounts file, by the address of a LibrePass user, or by the id that
+/// the log shows.
 async fn find(keywright: &Keywright, name: &str) -> Result<AccountId, Failure> {
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     if let Some(account) = accounts.find(name).await? {
@@ -70,6 +112,9 @@ async fn find(keywright: &Keywright, name: &str) -> Result<AccountId, Failure> {
     }
     if let Some(user) = accounts.chat_user(Named::EmailOrUsername(name)).await? {
         return Ok(user.account);
+    }
+    if let Some(account) = librepass::account_of(keywright.driver(), name).await.map_err(Failure::Act)? {
+        return Ok(account);
     }
     let unknown = || Failure::NoAccount { name: name.to_owned() };
     let account = AccountId::new(name).map_err(|_| unknown())?;

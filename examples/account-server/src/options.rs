@@ -94,14 +94,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
-    /// Sees to damaged data.
+    /// Looks at everything that is stored, and says what is damaged; it changes nothing but to tell an owner's log of a
+    /// damaged vault. Ends with an error if anything is damaged.
     Check {
-        /// Accepts the damaged vault of this account as it is, once it is known what happened.
+        /// Instead: accepts the damaged vault of this account as it is, once it is known what happened.
         #[arg(long, value_name = "ACCOUNT")]
-        accept: String,
+        accept: Option<String>,
 
         /// Drops the vault's ciphers that do not open; without it nothing is accepted while there are any.
-        #[arg(long)]
+        #[arg(long, requires = "accept")]
         drop_unreadable: bool,
     },
 }
@@ -111,7 +112,8 @@ pub(crate) enum Command {
 pub(crate) enum AccountCommand {
     /// Lifts all waits and limits on guesses at the secrets of an account. See to it first that it is its owner who asks.
     Unlock {
-        /// A name or a verified address of the accounts file, or an account's id as the log shows it.
+        /// A name or a verified address of the accounts file, the address of a LibrePass user, or an account's id as the
+        /// log shows it.
         account: String,
     },
 }
@@ -234,7 +236,7 @@ mod tests {
             "--public-url https://user@example.org/",
             "accounts",
             "accounts unlock",
-            "check",
+            "check --drop-unreadable",
             "--listen a serve",
         ] {
             let words = std::iter::once("account-server").chain(bad.split(' '));
@@ -248,6 +250,7 @@ mod tests {
             "account-server --store sqlite:a --keyring b accounts unlock alice",
             "account-server accounts unlock alice --store sqlite:a --keyring b",
             "account-server check --accept alice --keyring b --store sqlite:a",
+            "account-server check --keyring b --store sqlite:a",
         ] {
             let options = Options::parse_from(line.split(' '));
             assert_eq!(options.store, StoreChoice::Sqlite("a".into()), "{line}");

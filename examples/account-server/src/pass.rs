@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::http::Extensions;
+use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
+use tokio::sync::Notify;
 
 use crate::buckets::{Buckets, Counted};
 use crate::host::Server;
@@ -16,6 +18,8 @@ pub(crate) struct Pass {
     pub(crate) server: Arc<Server>,
     /// `None`: no request limits.
     pub(crate) buckets: Option<Buckets>,
+    /// Wakes the sweep of due work.
+    pub(crate) wake: Notify,
 }
 
 impl Host for Pass {
@@ -23,6 +27,15 @@ impl Host for Pass {
     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
         let message = Message { to: mail.to.to_owned(), subject: mail.message.subject(), text: mail.message.text() };
         self.server.mailer.deliver(message).await.map_err(HostError::new)
+    }
+
+    /// A mail server is not waited for: the sweep sends, and is woken. A file has the mail when the request is answered.
+    fn mails_due(&self, _: &AccountId) -> bool {
+        let remote = self.server.mailer.remote().is_some();
+        if remote {
+            self.wake.notify_one();
+        }
+        remote
     }
 
     /// By the socket's address: behind a proxy all its clients are one.

@@ -15,7 +15,9 @@ use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
 use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
-use keywright::{Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
+
+use tokio::sync::Notify;
 
 use crate::accounts::{Accounts, AccountsError, AccountsFileError, NewAccount};
 use crate::buckets::Buckets;
@@ -139,7 +141,7 @@ pub(crate) async fn assemble(
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
+    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new), wake: Notify::new() });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
     let beginnings = Beginnings::default();
     Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
@@ -302,6 +304,10 @@ pub(crate) enum Failure {
     NoAccount { name: String },
     #[error("the account cannot be changed")]
     Act(#[source] TransactError),
+    #[error("the store cannot be checked to its end")]
+    Check(#[source] HousekeepingError),
+    #[error("damaged, lost or altered data in {partitions} partitions; requests that need it are denied")]
+    Damaged { partitions: u64 },
     #[error("the vault cannot be accepted")]
     Vault(#[source] VaultError),
     #[error("{count} ciphers of the vault do not open; nothing is accepted without --drop-unreadable")]

@@ -18,7 +18,7 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     let (name, Some(account)) = parts.find(&address).await? else {
         // What somebody wrote at a registration with another's address is not mailed there.
         let waits = parts.is_waited_for(&address).await?;
-        return parts.promised(if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) });
+        return parts.promised(&address, 1, if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) }).await;
     };
     let step = |draft: &mut Draft<'_>| -> Result<Result<(), ApiError>, StepError> {
         let Some(mut credential) = Credential::read_named(draft, &name)? else {
@@ -34,5 +34,5 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     };
     let slots = [CREDENTIAL.name(), NAMES.name(), DUE.name()];
     let sent = parts.act(&account, &slots, step).await?;
-    parts.promised(sent)
+    parts.promised(&address, u8::from(sent.is_err()), sent).await
 }

@@ -9,10 +9,10 @@
 
 use keywright_core::{AccountId, Generation};
 use keywright_rekey::{Creating, VAULT_SLOT};
-use keywright_store::due::{DUE, DueTask};
+use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::names::{self, ClaimOutcome, Evicted, Intent, NAMES, NameIndex};
-use keywright_store::{Draft, Partition, Plain, SlotName, StepError, Tentative, TransactError};
+use keywright_store::{Draft, Partition, SlotName, StepError, Tentative, TransactError};
 use keywright_wire::Network;
 use serde::Deserialize;
 
@@ -124,17 +124,17 @@ impl<H: Host> Parts<H> {
             let code = self.code_hash(&new.user, &new.code);
             let verification = Verification::waiting(code, new.origin.clone(), draft.now());
             self.create_in(draft, new, verification)?;
-            self.send_link_in(draft, new).map(Plain)
+            self.send_link_in(draft, new)
         };
-        let task = self.driver.run(&Partition::account(account), &SLOTS, step).await?;
-        self.send(account, &task).await;
+        self.driver.transact(&Partition::account(account), &SLOTS, step).await?;
+        self.see_to_mails(account).await;
         Ok(())
     }
 
-    fn send_link_in(&self, draft: &mut Draft<'_>, new: &Registration) -> Result<DueTask, StepError> {
+    fn send_link_in(&self, draft: &mut Draft<'_>, new: &Registration) -> Result<(), StepError> {
         let link = self.verification_link(&new.user, &new.code);
         let until = draft.now().plus(LINK_SECONDS);
-        mails::asked_task_in(draft, &new.address, Kind::VerifyAddress { link, origin: new.origin.clone() }, until)
+        mails::asked_in(draft, &new.address, Kind::VerifyAddress { link, origin: new.origin.clone() }, until)
     }
 
     /// Makes the account and takes the address, without a mail.

@@ -4,11 +4,12 @@
 //! newest. The mail says where that one came from.
 
 use keywright_core::AccountId;
-use keywright_store::due::DUE;
+use keywright_store::due::{DUE, DueList};
 use keywright_store::{Draft, TransactError};
 
 use crate::UserId;
 use crate::account::{CREDENTIAL, Credential, Verification};
+use crate::address::Address;
 use crate::error::ApiError;
 use crate::host::{Host, Subject};
 use crate::mails::{self, Kind};
@@ -21,27 +22,36 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
     let address = input.email()?.ok_or(ApiError::VALIDATION)?;
     parts.admit(input, Subject::Address(address.as_str()))?;
     if parts.is_taken(&address.index(parts.driver.keyring())).await? {
-        return parts.promised(Err(ApiError::ALREADY_VERIFIED));
+        return parts.promised(&address, 2, Err(ApiError::ALREADY_VERIFIED)).await;
     }
     let partition = address.waiting_partition(parts.driver.keyring());
     let network = parts.network(input);
     let renew = |draft: &mut Draft<'_>| waiting::renew_in(draft, network);
-    let sent = match parts.driver.transact(&partition, &[WAITING.name()], renew).await? {
-        None => Err(ApiError::USER_NOT_FOUND),
-        Some(Err(seconds)) => Err(ApiError::too_many(seconds)),
-        Some(Ok(account)) => parts.send_anew(&account).await?,
-    };
-    parts.promised(sent)
+    // A fresh link takes two commits: the one that counts it, and the account's.
+    match parts.driver.transact(&partition, &[WAITING.name()], renew).await? {
+        None => parts.promised(&address, 2, Err(ApiError::USER_NOT_FOUND)).await,
+        Some(Err(seconds)) => parts.promised(&address, 2, Err(ApiError::too_many(seconds))).await,
+        Some(Ok(account)) => {
+            let sent = parts.send_anew(&account).await?;
+            parts.promised(&address, u8::from(sent.is_err()), sent).await
+        }
+    }
 }
 
 impl<H: Host> Parts<H> {
     /// What is answered to whoever asks for a mail. Under [`Privacy::Uniform`](crate::Privacy::Uniform) it does not show
-    /// whether anything went out.
-    pub(super) fn promised(&self, sent: Result<(), ApiError>) -> Answered {
-        match sent {
-            Err(error) if !self.is_uniform() => Err(error.into()),
-            _ => Ok(Reply::empty()),
+    /// whether anything went out; `missing`: the commits that a mail would have taken and this took not, which are made in
+    /// a decoy's partition then, so that the time does not show it either.
+    pub(super) async fn promised(&self, address: &Address, missing: u8, sent: Result<(), ApiError>) -> Answered {
+        if self.is_uniform() {
+            let partition = self.decoy_partition(address);
+            for _ in 0..missing {
+                let nothing = |draft: &mut Draft<'_>| draft.put(DUE, &DueList::default());
+                self.driver.transact(&partition, &[DUE.name()], nothing).await?;
+            }
+            return Ok(Reply::empty());
         }
+        sent.map_err(Failure::from).map(|()| Reply::empty())
     }
 
     async fn send_anew(&self, account: &AccountId) -> Result<Result<(), ApiError>, Failure> {

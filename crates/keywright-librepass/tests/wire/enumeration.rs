@@ -1,8 +1,12 @@
 //! What strangers learn of whether an address has an account (dossier § 11, 17; `security.md` § 11).
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use keywright_librepass::Privacy;
+use keywright_store::MemoryStore;
+use keywright_store_conformance::FaultStore;
 use serde_json::{Value, json};
 
 use crate::support::{World, alice, bob, policy};
@@ -123,4 +127,29 @@ async fn under_uniform_mails_are_promised_to_everybody() {
         world.client().get(&format!("/api/auth/passwordHint?email={}", alice().email)).send().await.is_empty();
     }
     assert_eq!(world.host.mails().len(), mails + 2 + 9);
+}
+
+/// Time does not tell either: whoever is mailed and whoever is not, the store makes as many commits.
+#[tokio::test]
+async fn under_uniform_a_promised_mail_takes_the_same_commits_for_everybody() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), uniform()).await;
+    world.host.mail_later.store(true, Ordering::SeqCst);
+    for somebody in [alice(), bob()] {
+        world.register(&somebody).await.is(201, json!({}));
+    }
+    let told = std::mem::take(&mut *world.host.told.lock().unwrap());
+    for account in told {
+        world.app.finish_due(&account).await.unwrap();
+    }
+    world.open_link(&alice().email).await.redirects();
+    for (path, commits) in [("passwordHint", 1), ("resendVerificationEmail", 2)] {
+        for round in 0..15 {
+            for email in [alice().email, bob().email, NOBODY.into()] {
+                let before = store.tally().commits;
+                world.client().get(&format!("/api/auth/{path}?email={email}")).send().await.is_empty();
+                assert_eq!(store.tally().commits - before, commits, "{path} {email} {round}");
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@ use keywright_twofactor::TotpSecret;
 use serde_json::json;
 
 use crate::support::{PUBLIC, START, World, alice, bob, code_of, on_both, policy};
+use crate::vaults::with_password;
 
 async fn resend(world: &World, email: &str) -> crate::support::Answer {
     world.client().get(&format!("/api/auth/resendVerificationEmail?email={email}")).send().await
@@ -228,4 +229,46 @@ async fn without_verification_a_hint_goes_to_the_address_as_it_is() {
     ask_hint(&world, &alice().email).await.is_empty();
     assert_eq!(world.host.mails().len(), 1);
     resend(&world, &alice().email).await.fails(400, "LP-Invalid-Body").says("email is already verified");
+}
+
+/// No answer waits for a mail server: not the one whose commit made a mail due, nor one that comes later.
+#[tokio::test]
+async fn a_host_that_wakes_its_sweep_sends_no_mail_while_a_client_waits() {
+    let world = World::new().await;
+    world.host.mail_later.store(true, Ordering::SeqCst);
+    world.register(&alice()).await.is(201, json!({}));
+    let account = world.host.told.lock().unwrap().pop().unwrap();
+    assert_eq!(world.host.tried.load(Ordering::SeqCst), 0);
+    assert_eq!(world.app.finish_due(&account).await.unwrap(), 1, "it is free at once");
+    world.open_link(&alice().email).await.redirects();
+    let client = world.client_of(&alice()).await;
+    set_up_two_factor(&world, &client).await;
+    ask_hint(&world, &alice().email).await.is_empty();
+    world.host.told.lock().unwrap().clear();
+    assert!(client.is_in().await);
+    let told = std::mem::take(&mut *world.host.told.lock().unwrap());
+    assert_eq!(told, std::slice::from_ref(&account), "a request tells of what is still due");
+    assert_eq!(world.host.tried.load(Ordering::SeqCst), 1);
+    assert_eq!(world.app.finish_due(&account).await.unwrap(), 2);
+    world.host.told.lock().unwrap().clear();
+    assert!(client.is_in().await);
+    assert_eq!(*world.host.told.lock().unwrap(), [], "nothing is due");
+}
+
+/// With the mail server away for long, an owner can still change the password, and the last few notices are kept.
+#[tokio::test]
+async fn undeliverable_notices_refuse_nothing() {
+    let world = World::new().await;
+    let (mut now, mut then) = (alice(), with_password(&alice(), "other"));
+    let user = world.settle(&now).await;
+    world.host.mail_down.store(true, Ordering::SeqCst);
+    for _ in 0..=MAX_DUE {
+        let body = world.password_body(&user, &now, &then).await;
+        world.client_of(&now).await.change_password(&body).await.is_empty();
+        std::mem::swap(&mut now, &mut then);
+    }
+    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.clock.advance(3_600);
+    world.app.finish_due(user.account()).await.unwrap();
+    assert_eq!(world.host.mails_to(&alice().email).len(), 1 + 4, "its link, and the last notices");
 }

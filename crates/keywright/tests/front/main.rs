@@ -376,6 +376,8 @@ async fn a_store_without_a_vault_serves_what_needs_none() {
     assert!(challenges.get(&alice).await.unwrap().is_none());
     let partition = Partition::account(&alice);
     assert!(keywright.store().manifest(&partition).await.is_err());
+    let checked = keywright.housekeeping().check(None, 100).await.unwrap();
+    assert_eq!((checked.damaged.len(), checked.partitions, checked.next), (0, 2, None));
     let write = |draft: &mut keywright::store::Draft<'_>| {
         draft.write_vault(keywright::store::VaultWrite::Swap { rows: Vec::new() })
     };

@@ -1,5 +1,7 @@
 //! What an operator does beside the server, while it runs.
 
+use keywright::sqlite::rusqlite::Connection;
+
 use crate::client::Client;
 use crate::program::Folder;
 
@@ -38,4 +40,41 @@ fn who_or_what_is_not_there_is_named_and_nothing_is_made() {
         assert!(complaint.contains(&format!("there is no account `{unknown}`")), "{complaint}");
     }
     assert_eq!(folder.run(&["check", "--accept", "alice"]), "alice: there is no vault\n");
+}
+
+#[test]
+fn a_check_finds_what_is_damaged_and_names_it() {
+    // What somebody does who writes the database, and what the check says of it.
+    for (damage, place, said) in [
+        ("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE 'a/%'", "account acc-", "root"),
+        ("DELETE FROM keywright_roots WHERE partition LIKE 'a/%'", "account acc-", "rows but no root"),
+        ("UPDATE keywright_events SET json = '{}' WHERE chain = 0", "account acc-", "events were lost, altered"),
+        ("DELETE FROM keywright_events WHERE chain = 1", "account acc-", "events were lost, altered"),
+        ("UPDATE keywright_records SET body = zeroblob(80) WHERE slot = 'ledger'", "account acc-", "ledger"),
+        ("DELETE FROM keywright_records WHERE slot = 'challenge'", "account acc-", "`challenge` and the root disagree"),
+        (
+            "INSERT INTO keywright_records SELECT partition, 'due', body, NULL FROM keywright_records \
+             WHERE slot = 'challenge'",
+            "account acc-",
+            "`due` and the root disagree",
+        ),
+        ("DELETE FROM keywright_records WHERE slot = 'server-app-password'", "partition n/", "server-app-password"),
+    ] {
+        let folder = Folder::new();
+        folder.write("accounts.toml", ALICE);
+        let server = folder.start(&FILES);
+        let alice = || Client::new(&server, "alice", "alice-app-password");
+        assert_eq!(alice().set_challenge("a").status, 200);
+        assert_eq!(alice().open("b").status, 401);
+        server.stop();
+        let sound = folder.run(&["check"]);
+        assert!(sound.starts_with("looked at: "), "{sound}");
+        let database = Connection::open(folder.path("account-server.sqlite")).unwrap();
+        assert!(database.execute(damage, ()).unwrap() > 0, "{damage}");
+        database.close().unwrap();
+        let (printed, complaint) = folder.fail(&["check"]);
+        let line = |line: &str| line.starts_with(place) && line.contains(said);
+        assert!(printed.lines().any(line), "{damage}: {printed}\n{complaint}");
+        assert!(complaint.contains("damaged, lost or altered data in 1 partitions"), "{damage}: {complaint}");
+    }
 }

@@ -70,6 +70,14 @@ impl Folder {
         complaint(self.program(options))
     }
 
+    /// Runs an operator's command that prints something and fails. Returns both.
+    pub(crate) fn fail(&self, options: &[&str]) -> (String, String) {
+        let Output { status, stdout, stderr } = self.program(options).output().unwrap();
+        let (printed, complaint) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(1), "{printed}\n{complaint}");
+        (printed, complaint)
+    }
+
     /// Runs an operator's command that succeeds. Returns what it printed.
     pub(crate) fn run(&self, options: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.program(options).output().unwrap();

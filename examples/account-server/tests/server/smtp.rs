@@ -7,6 +7,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use librepass_client::ArgonParameters;
+
 use crate::client::{Answer, Client, raw, text};
 use crate::program::{Folder, Server};
 
@@ -209,4 +211,28 @@ fn a_second_server_on_the_store_leaves_what_the_first_is_at() {
     second.stop();
     folder.start(&["--accounts", "accounts.toml", "--outbox", "outbox.txt"]).stop();
     assert_eq!(folder.read("outbox.txt"), "", "once");
+}
+
+/// A mail server that takes its time holds up no answer, and the mail goes out once.
+#[test]
+fn a_registration_is_answered_before_its_mail_is_taken() {
+    let gate = Arc::new(Barrier::new(2));
+    let waits = Arc::clone(&gate);
+    let (address, messages) = mail_server_that_waits(move || {
+        waits.wait();
+    });
+    let folder = Folder::new();
+    let server = start(&folder, &address);
+    // Argon2 as weak as may be.
+    let parameters = ArgonParameters::new(1, 20_480, 1).unwrap();
+    librepass_client::Server::open(&server.url, None)
+        .unwrap()
+        .register("user@example.org", "correct horse", None, parameters)
+        .unwrap();
+    let mail = messages.recv_timeout(PATIENCE).unwrap();
+    assert!(mail.contains("\nSubject: Verify your e-mail address\n"), "{mail}");
+    assert!(!server.log().contains("a mail was not sent"), "{}", server.log());
+    gate.wait();
+    server.stop();
+    assert_eq!(messages.try_iter().count(), 0, "once");
 }

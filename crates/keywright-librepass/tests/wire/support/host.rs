@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use keywright_core::AccountId;
 use keywright_librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
 /// A mail that went out.
@@ -27,6 +28,10 @@ pub(crate) struct TestHost {
     pub(crate) tried: AtomicUsize,
     /// Mails fail.
     pub(crate) mail_down: AtomicBool,
+    /// Mails are left to the sweep.
+    pub(crate) mail_later: AtomicBool,
+    /// The accounts whose mails it was told are due.
+    pub(crate) told: Mutex<Vec<AccountId>>,
     /// What was asked of `admit`, as text.
     pub(crate) asked: Mutex<Vec<String>>,
     /// Whoever is named here is beyond the limit.
@@ -60,6 +65,11 @@ impl Host for TestHost {
         let letter = Letter { to: mail.to.into(), subject: mail.message.subject(), text: mail.message.text() };
         self.mails.lock().unwrap().push(letter);
         Ok(())
+    }
+
+    fn mails_due(&self, account: &AccountId) -> bool {
+        self.told.lock().unwrap().push(account.clone());
+        self.mail_later.load(Ordering::SeqCst)
     }
 
     fn admit(&self, endpoint: Endpoint, _: Peer<'_>, subject: Subject<'_>) -> Admittance {

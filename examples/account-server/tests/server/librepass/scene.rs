@@ -57,6 +57,11 @@ impl Scene {
         self.folder.run(&[&["--store", "sqlite:db", "--keyring", "keys"], command].concat())
     }
 
+    /// The same for a command that fails. Returns what it printed, and its complaint.
+    pub(crate) fn fail(&self, command: &[&str]) -> (String, String) {
+        self.folder.fail(&[&["--store", "sqlite:db", "--keyring", "keys"], command].concat())
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path(name)
     }
