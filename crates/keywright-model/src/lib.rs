@@ -44,11 +44,13 @@
 //!   rounds of upkeep are an hour apart. So when the horizon has moved twice, nothing is under way
 //!   that was sent before ([`Bug::StatementOutlivesSweep`](bugs::Bug::StatementOutlivesSweep) shows
 //!   what happens otherwise).
-//! - While the clock of the *upkeep* is ahead, expiring records may go early. Nothing else may.
-//!   A driver's clock may be days ahead or behind.
+//! - While the clock of the *upkeep* is ahead, and the horizon with it, expiring records may go
+//!   early. Nothing else may. When that clock is set right the horizon comes back with it. A
+//!   driver's clock may be days ahead or behind.
 //! - A driver knows the store's horizon. With an older one it would prune less. The blank root that
-//!   fences a creation, though, must not expire before that horizon: a driver that goes by its own
-//!   clock is safe only while that clock is less than a day behind it
+//!   fences a creation, though, must not expire before that horizon: the store keeps it for a day
+//!   beyond, and without that, a driver that goes by its own clock is safe only while that clock is
+//!   less than a day behind it
 //!   ([`Bug::BlankRootByOwnClock`](bugs::Bug::BlankRootByOwnClock)).
 //!
 //! Events, epochs and the vault are left out: they ride in the same batches under the same guard.

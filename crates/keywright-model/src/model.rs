@@ -217,6 +217,8 @@ pub enum Action {
     Day,
     /// A round of upkeep.
     Sweep,
+    /// A round of upkeep whose clock, which was ahead, has been set right: the horizon comes back.
+    SweepInTime,
     /// The first half of a round in two statements.
     Choose,
     /// The second half.
@@ -277,6 +279,9 @@ impl Model for Search {
             actions.extend([Action::Choose, Action::Delete]);
         } else if self.config.sweeps {
             actions.push(Action::Sweep);
+            if self.config.upkeep_ahead > 0 {
+                actions.push(Action::SweepInTime);
+            }
         }
         if world.replica.is_some() {
             actions.push(Action::Replicate);
@@ -321,7 +326,8 @@ impl Model for Search {
                 world.now += 1;
                 true
             }
-            Action::Sweep => world.sweep(self),
+            Action::Sweep => world.sweep(self, self.config.upkeep_ahead),
+            Action::SweepInTime => world.sweep(self, 0),
             Action::Choose => world.choose(self),
             Action::Delete => world.delete_chosen(self),
             Action::Replicate => {

@@ -8,17 +8,17 @@ use crate::properties::Promise;
 use crate::world::{Ledger, Rev, SLOTS, Store, World};
 
 impl World {
-    /// A round: the horizon moves by a day at most, and what lies before it is judged and deleted
-    /// in one step.
-    pub(crate) fn sweep(&mut self, search: &Search) -> bool {
-        let moved = self.move_horizon(search);
+    /// A round by a clock that is so many days ahead: the horizon moves forward by a day at most, or
+    /// back with the clock, and what lies before it is judged and deleted in one step.
+    pub(crate) fn sweep(&mut self, search: &Search, ahead: u8) -> bool {
+        let moved = self.move_horizon(ahead);
         let swept = self.delete(search, self.expired());
         self.sweep_partition(search, self.partition_expired()) || swept || moved
     }
 
     /// A seeded fault: the first of two statements only chooses.
     pub(crate) fn choose(&mut self, search: &Search) -> bool {
-        let moved = self.move_horizon(search);
+        let moved = self.move_horizon(search.config.upkeep_ahead);
         let chosen = (self.expired(), self.partition_expired());
         std::mem::replace(&mut self.chosen, chosen) != chosen || moved
     }
@@ -31,9 +31,9 @@ impl World {
         (records, partition) != ([false; SLOTS], false)
     }
 
-    fn move_horizon(&mut self, search: &Search) -> bool {
+    fn move_horizon(&mut self, ahead: u8) -> bool {
         let before = self.horizon;
-        self.horizon = (self.now + search.config.upkeep_ahead).min(before + 1).max(before);
+        self.horizon = (self.now + ahead).min(before + 1);
         self.horizon != before
     }
 

@@ -38,6 +38,28 @@ impl From<rusqlite::Error> for ApplyError {
     }
 }
 
+/// Writes a root over the expected one. Whoever expires a partition may have a clock that is behind: it is kept for a day
+/// beyond the store's horizon, so that no late commit finds it swept. `CASE` looks for the horizon only where it counts.
+macro_rules! purge_after {
+    () => {
+        "CASE WHEN ?4 IS NULL THEN NULL ELSE max(?4, coalesce(
+             (SELECT min(value + 86400, 253402300799) FROM keywright_meta
+              WHERE name = 'horizon' AND typeof(value) = 'integer' AND value BETWEEN 0 AND 253402300799), ?4)) END"
+    };
+}
+
+const UPDATE_ROOT: &str = concat!(
+    "UPDATE keywright_roots SET revision = ?2, body = ?3, purge_after = ",
+    purge_after!(),
+    ", due_at = ?5 WHERE partition = ?1 AND revision = ?6"
+);
+
+const INSERT_ROOT: &str = concat!(
+    "INSERT INTO keywright_roots (partition, revision, body, purge_after, due_at) VALUES (?1, ?2, ?3, ",
+    purge_after!(),
+    ", ?5) ON CONFLICT (partition) DO NOTHING"
+);
+
 /// Applies batches inside one transaction. Holds the statement that every batch runs, so that a group looks it up once.
 pub(crate) struct Applier<'c> {
     connection: &'c Connection,
@@ -46,10 +68,7 @@ pub(crate) struct Applier<'c> {
 
 impl<'c> Applier<'c> {
     pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let update_root = connection.prepare_cached(
-            "UPDATE keywright_roots SET revision = ?3, body = ?4, purge_after = ?5, due_at = ?6
-             WHERE partition = ?1 AND revision = ?2",
-        )?;
+        let update_root = connection.prepare_cached(UPDATE_ROOT)?;
         Ok(Self { connection, update_root })
     }
 
@@ -102,19 +121,19 @@ impl<'c> Applier<'c> {
         Ok(match expect {
             Some(before) => self.update_root.execute(params![
                 partition,
-                before.to_bytes(),
+                revision,
+                &write.root[..],
+                purge_after,
+                due_at,
+                before.to_bytes()
+            ])?,
+            None => self.connection.prepare_cached(INSERT_ROOT)?.execute(params![
+                partition,
                 revision,
                 &write.root[..],
                 purge_after,
                 due_at
             ])?,
-            None => self
-                .connection
-                .prepare_cached(
-                    "INSERT INTO keywright_roots (partition, revision, body, purge_after, due_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (partition) DO NOTHING",
-                )?
-                .execute(params![partition, revision, &write.root[..], purge_after, due_at])?,
         })
     }
 }
@@ -125,11 +144,15 @@ pub(crate) fn holds(
     partition: &Partition,
     expect: Option<Revision>,
 ) -> Result<bool, rusqlite::Error> {
-    let found: Option<[u8; 16]> = connection
+    // One of an unknown form is no revision that anybody can expect; a load says so.
+    let found = connection
         .prepare_cached("SELECT revision FROM keywright_roots WHERE partition = ?1")?
-        .query_row([partition.key()], |row| row.get(0))
+        .query_row([partition.key()], |row| {
+            let expected = expect.map(Revision::to_bytes);
+            Ok(expected.is_some_and(|expected| row.get_ref(0).is_ok_and(|found| found.as_blob() == Ok(&expected[..]))))
+        })
         .optional()?;
-    Ok(found == expect.map(Revision::to_bytes))
+    Ok(found.unwrap_or(expect.is_none()))
 }
 
 /// Drops every record, cipher and stage of the partition. Its events stay.

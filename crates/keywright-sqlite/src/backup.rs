@@ -68,9 +68,11 @@ impl SqliteStore {
         };
         let (settings, watch) = (self.settings().clone(), self.watch().cloned());
         let work = move || {
-            let connection = connect::reader(&source, &settings)?;
-            // The file was opened by its path. Is it the store's?
+            // The file is opened by its path. Is it the store's? Before, so that no other file is touched; and once more
+            // when it was copied.
             let in_place = || watch.as_deref().map_or(Ok(()), watch::Watch::check);
+            in_place()?;
+            let connection = connect::reader(&source, &settings)?;
             read::snapshot(&connection, |connection| Ok(copy(connection, &target, in_place)))?
         };
         let (reply, answer) = oneshot::channel();
@@ -91,9 +93,12 @@ impl SqliteStore {
     pub fn restore(backup: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<(), BackupError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let source = Connection::open_with_flags(backup, flags)?;
-        if schema::version(&source, false)? == 0 {
+        connect::distrust(&source)?;
+        let version = schema::version(&source, false)?;
+        if version == 0 {
             return Err(BackupError::NotOurs(OpenError::Foreign { application_id: 0 }));
         }
+        schema::check(&source, version)?;
         copy(&source, path.as_ref(), || Ok(()))
     }
 }

@@ -37,8 +37,10 @@ pub(crate) const READ_WRITE: OpenFlags =
 pub(crate) fn writer(path: &Path, flags: OpenFlags, settings: &Settings) -> Result<Connection, OpenError> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(settings.busy_timeout)?;
-    // First whose file it is: the next line already changes it.
-    schema::version(&connection, settings.adopt)?;
+    distrust(&connection)?;
+    // First whose file it is: from then on it is changed.
+    let found = schema::version(&connection, settings.adopt)?;
+    schema::check(&connection, found)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(OpenError::NoWriteAheadLog { mode });
@@ -95,13 +97,21 @@ fn set_up_writer(connection: &mut Connection, settings: &Settings) -> Result<(),
 
 fn set_up(connection: &Connection) -> Result<(), OpenError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // The file is input: no function it names in its schema is run, and nothing spills to another file.
-    connection.pragma_update(None, "trusted_schema", false)?;
+    distrust(connection)?;
+    // Nothing spills to another file.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Plans do not hang on the values of parameters: every table is read by its whole key. Without this SQLite prepares some
     // statements anew for each other account, which takes longer than running them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
+}
+
+/// The file is input: no function that its schema names is run, no trigger fires, no view is read. Triggers of a host's on
+/// its own tables are for its own connections.
+pub(crate) fn distrust(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    connection.pragma_update(None, "trusted_schema", false)
 }
 
 #[cfg(test)]

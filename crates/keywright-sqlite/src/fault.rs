@@ -30,6 +30,9 @@ pub enum FaultKind {
     DuplicateCipher,
     /// An event's number is taken: the log of events was altered, or a root was put back.
     EventNumberTaken,
+    /// The tables are not as this crate makes them: one was altered, or something was put on one or in its place, a
+    /// trigger or a view for example. What it is called is in the log. Somebody has worked on the file: restore a backup.
+    AlteredSchema,
     /// The file, its log or the log's index was deleted or replaced while the store was open. The store does nothing more:
     /// what it wrote would be lost. Find out what happened to the file, then start again.
     FileReplaced,
@@ -54,6 +57,7 @@ impl FaultKind {
             Self::UnknownForm => "the database holds a row of an unknown form",
             Self::DuplicateCipher => "a vault write names one cipher twice",
             Self::EventNumberTaken => "the number of an event is taken",
+            Self::AlteredSchema => "the database's tables are not as this program makes them",
             Self::FileReplaced => "the database file was deleted or replaced while it was open",
             Self::OtherFile => "the transaction is on another database, or on one of another version",
             Self::Stopped => "the store's thread is gone",
@@ -116,12 +120,22 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether the error says that a value of a row has another form than was asked for.
+    pub(crate) const fn from_row(error: &rusqlite::Error) -> bool {
+        matches!(
+            error,
+            rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        )
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         let kind = match &error {
-            rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..) => FaultKind::UnknownForm,
+            error if Self::from_row(error) => FaultKind::UnknownForm,
             other => other.sqlite_error_code().map_or(FaultKind::Other, FaultKind::of),
         };
         Self { kind, source: Some(Arc::new(error)) }

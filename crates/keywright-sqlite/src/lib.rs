@@ -80,6 +80,7 @@ mod connect;
 mod fault;
 mod inbox;
 mod port;
+mod raw;
 mod read;
 mod schema;
 mod store;

@@ -8,6 +8,7 @@ use keywright_store::{
     CipherId, ClientNonce, EventNumber, Manifest, Mark, Newest, Partition, Revision, Row, RowMarks, Rows, SlotName,
     Snapshot, StageId, Stored, StoredEvent, StoredEvents, VaultRows,
 };
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::apply::at_most;
@@ -122,14 +123,22 @@ fn marks(connection: &Connection, account: &Partition) -> Result<Vec<RowMarks>, 
     let mut select = connection.prepare_cached(
         "SELECT id, text_mark, note_mark, nonce FROM keywright_ciphers WHERE partition = ?1 ORDER BY id",
     )?;
-    Ok(select.query_map([account.key()], row_marks)?.collect::<Result<_, _>>()?)
+    let mut marks: Vec<RowMarks> = select.query_map([account.key()], row_marks)?.collect::<Result<_, _>>()?;
+    // Only an id of an unknown form is out of its order.
+    if !marks.is_sorted_by_key(|marks| marks.id) {
+        marks.sort_by_key(|marks| marks.id);
+    }
+    Ok(marks)
 }
 
 pub(crate) fn all_rows(connection: &Connection, account: &Partition) -> Result<VaultRows, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT id, text_mark, note_mark, nonce, note, text FROM keywright_ciphers WHERE partition = ?1 ORDER BY id",
     )?;
-    let rows = select.query_map([account.key()], cipher)?.collect::<Result<_, _>>()?;
+    let mut rows: Rows = select.query_map([account.key()], cipher)?.collect::<Result<_, _>>()?;
+    if !rows.is_sorted_by_key(Row::id) {
+        rows.sort_by_key(Row::id);
+    }
     Ok(VaultRows { root: revision(connection, account)?, rows, marks: None })
 }
 
@@ -159,22 +168,70 @@ pub(crate) fn staged(
     let mut select = connection
         .prepare_cached("SELECT id, text_mark FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
     let entries = select
-        .query_map(params![account.key(), stage.0], |row| Ok((CipherId(row.get(0)?), Mark(row.get(1)?))))?
-        .collect::<Result<_, _>>()?;
+        .query_map(params![account.key(), stage.0], |row| {
+            let (id, mark) = (row.get_ref(0)?, sixteen(row, 1)?);
+            Ok((cipher_id(id), Mark(mark.filter(|_| is_id(id)).unwrap_or_default())))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(entries)
 }
 
+/// The marks of a row. Where one of its columns has an unknown form, all of them are zero: no digest vouches for that and
+/// nothing opens under it, so who reads the vault denies, and knows by which id the row can be dropped.
 fn row_marks(row: &rusqlite::Row<'_>) -> rusqlite::Result<RowMarks> {
-    Ok(RowMarks {
-        id: CipherId(row.get(0)?),
-        text: Mark(row.get(1)?),
-        note: Mark(row.get(2)?),
-        nonce: ClientNonce(row.get(3)?),
+    let id = row.get_ref(0)?;
+    let columns = (sixteen(row, 1)?, sixteen(row, 2)?, sixteen(row, 3)?);
+    Ok(match columns {
+        (Some(text), Some(note), Some(nonce)) if is_id(id) => {
+            RowMarks { id: cipher_id(id), text: Mark(text), note: Mark(note), nonce: ClientNonce(nonce) }
+        }
+        _ => unmarked(cipher_id(id)),
     })
 }
 
+const fn unmarked(id: CipherId) -> RowMarks {
+    RowMarks { id, text: Mark([0; 16]), note: Mark([0; 16]), nonce: ClientNonce([0; 16]) }
+}
+
 fn cipher(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { marks: row_marks(row)?, note: bytes(row, 4)?, text: bytes(row, 5)? })
+    let marks = row_marks(row)?;
+    let blob = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob().ok());
+    Ok(match (blob(4)?, blob(5)?) {
+        (Some(note), Some(text)) => {
+            Row { marks, note: Bytes::copy_from_slice(note), text: Bytes::copy_from_slice(text) }
+        }
+        _ => Row { marks: unmarked(marks.id), note: Bytes::new(), text: Bytes::new() },
+    })
+}
+
+/// A column of 16 bytes; `None` if it is none.
+fn sixteen(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<[u8; 16]>> {
+    Ok(row.get_ref(at)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()))
+}
+
+/// Whether a stored id has the form of one.
+pub(crate) fn is_id(id: ValueRef<'_>) -> bool {
+    id.as_blob().is_ok_and(|bytes| bytes.len() == 16)
+}
+
+/// A stored id. One of an unknown form is told by its first 16 bytes: an edit that deletes this id deletes that row.
+pub(crate) fn cipher_id(id: ValueRef<'_>) -> CipherId {
+    let number;
+    let bytes = match id {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes,
+        ValueRef::Integer(value) => {
+            number = value.to_be_bytes();
+            &number[..]
+        }
+        ValueRef::Real(value) => {
+            number = value.to_be_bytes();
+            &number[..]
+        }
+        ValueRef::Null => &[],
+    };
+    let mut padded = [0; 16];
+    padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    CipherId(padded)
 }
 
 fn bytes(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
@@ -184,11 +241,6 @@ fn bytes(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Bytes> {
 /// A stored moment.
 pub(crate) fn moment(seconds: i64) -> Result<UnixSeconds, Fault> {
     unsigned(seconds).and_then(|seconds| UnixSeconds::new(seconds).map_err(|_| unknown_form()))
-}
-
-/// A stored partition.
-pub(crate) fn partition(key: &str) -> Result<Partition, Fault> {
-    Partition::parse(key).map_err(|_| unknown_form())
 }
 
 fn unsigned(number: i64) -> Result<u64, Fault> {

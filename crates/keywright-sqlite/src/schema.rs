@@ -3,9 +3,11 @@
 //! Names have a prefix, so that a host's own tables may lie in the same file. The file's `application_id` and
 //! `user_version` are ours.
 
+use std::sync::OnceLock;
+
 use rusqlite::Connection;
 
-use crate::fault::{Fault, OpenError};
+use crate::fault::{Fault, FaultKind, OpenError};
 
 /// Marks the file as ours (`PRAGMA application_id`): "KWst". Chosen here; no registry lists it.
 pub(crate) const APPLICATION_ID: i32 = 0x4b57_7374;
@@ -140,8 +142,9 @@ pub(crate) fn migrate(connection: &mut Connection, adopt: bool) -> Result<(), Op
     }
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Looked at again under the lock: another process may have done it meanwhile.
-    let from = usize::try_from(version(&transaction, adopt)?).unwrap_or(usize::MAX);
-    for step in MIGRATIONS.iter().skip(from) {
+    let from = version(&transaction, adopt)?;
+    check(&transaction, from)?;
+    for step in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(usize::MAX)) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -153,11 +156,69 @@ pub(crate) fn migrate(connection: &mut Connection, adopt: bool) -> Result<(), Op
 /// Whether a connection of the host's is on a file with exactly our present tables.
 ///
 /// # Errors
-/// The fault.
+/// The fault; [`FaultKind::AlteredSchema`] as for [`check`].
 pub(crate) fn is_current(connection: &Connection) -> Result<bool, Fault> {
     match version(connection, false) {
-        Ok(found) => Ok(found == known_version()),
+        Ok(found) if found == known_version() => check(connection, found).map(|()| true),
         Err(OpenError::Fault(fault)) => Err(fault),
-        Err(_) => Ok(false),
+        Ok(_) | Err(_) => Ok(false),
     }
+}
+
+/// One row of the file's schema: its type, name, table, and text.
+type Entry = (String, String, String, Option<String>);
+
+/// Whether the file's schema has exactly what the migrations up to a version make, wherever a name is ours.
+///
+/// The schema is input like any row: a trigger on a table of ours would write what nobody committed, a view or a virtual
+/// table in place of one would take in what it never gives back.
+///
+/// # Errors
+/// [`FaultKind::AlteredSchema`], with the name in the log; or the fault.
+pub(crate) fn check(connection: &Connection, version: i32) -> Result<(), Fault> {
+    let found = match entries(connection) {
+        Err(error) if Fault::from_row(&error) => return Err(altered("a row of an unknown form")),
+        found => found?,
+    };
+    let expected = expected(version)?;
+    let differs = |one: &[Entry], other: &[Entry]| one.iter().find(|entry| !other.contains(entry)).cloned();
+    match differs(&found, &expected).or_else(|| differs(&expected, &found)) {
+        None => Ok(()),
+        Some((_, name, ..)) => Err(altered(&name)),
+    }
+}
+
+fn altered(name: &str) -> Fault {
+    // A name from the file: enough of it to find it again.
+    let name: String = name.chars().take(64).collect();
+    tracing::error!(name, "the database's tables are not as this program makes them");
+    Fault::new(FaultKind::AlteredSchema)
+}
+
+fn entries(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    let mut select = connection.prepare_cached(
+        r"SELECT type, name, tbl_name, sql FROM main.sqlite_schema
+          WHERE name LIKE 'keywright\_%' ESCAPE '\' OR tbl_name LIKE 'keywright\_%' ESCAPE '\'",
+    )?;
+    select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+}
+
+/// What the migrations make, by making it.
+fn expected(version: i32) -> rusqlite::Result<Vec<Entry>> {
+    static PRESENT: OnceLock<Vec<Entry>> = OnceLock::new();
+    let make = || {
+        let fresh = Connection::open_in_memory()?;
+        for step in MIGRATIONS.iter().take(usize::try_from(version).unwrap_or(0)) {
+            fresh.execute_batch(step)?;
+        }
+        entries(&fresh)
+    };
+    if version != known_version() {
+        return make();
+    }
+    if let Some(entries) = PRESENT.get() {
+        return Ok(entries.clone());
+    }
+    let made = make()?;
+    Ok(PRESENT.get_or_init(|| made).clone())
 }

@@ -5,19 +5,25 @@ use keywright_store::{HORIZON_STEP, Partition};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::apply::{ApplyError, at_most};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
+use crate::raw::{Raw, Strays};
 use crate::schema::PARTITIONED;
 use crate::{read, vault};
 
 /// A chain of a partition's events.
 pub(crate) type Chain = (Partition, EventChain);
 
+/// Where the horizon stands. A value that is no moment counts as none: the next round starts anew from the newest event,
+/// and no sweep goes by it meanwhile.
 pub(crate) fn horizon(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
-    let found: Option<i64> = connection
+    let found = connection
         .prepare_cached("SELECT value FROM keywright_meta WHERE name = 'horizon'")?
-        .query_row([], |row| row.get(0))
+        .query_row([], |row| Ok(row.get_ref(0)?.as_i64().ok().and_then(|value| read::moment(value).ok())))
         .optional()?;
-    found.map(read::moment).transpose()
+    if found == Some(None) {
+        tracing::error!("the stored horizon of the sweeps is no moment; it starts anew");
+    }
+    Ok(found.flatten())
 }
 
 /// Moves the horizon and returns where it stands.
@@ -27,7 +33,7 @@ pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<
         Some(stands) => stands,
         None => newest_event(connection).map_err(ApplyError::Refused)?.unwrap_or(now),
     };
-    let moved = now.min(from.plus(HORIZON_STEP)).max(stands.unwrap_or(UnixSeconds::EPOCH));
+    let moved = now.min(from.plus(HORIZON_STEP));
     if stands != Some(moved) {
         connection
             .prepare_cached(
@@ -39,8 +45,11 @@ pub(crate) fn move_horizon(connection: &Connection, now: UnixSeconds) -> Result<
     Ok(moved.get())
 }
 
+/// The newest event that has a moment.
 fn newest_event(connection: &Connection) -> Result<Option<UnixSeconds>, Fault> {
-    let newest: Option<i64> = connection.query_row("SELECT MAX(at) FROM keywright_events", [], |row| row.get(0))?;
+    let newest: Option<i64> = connection
+        .prepare_cached("SELECT MAX(at) FROM keywright_events WHERE at BETWEEN 0 AND ?1")?
+        .query_row([at_most(UnixSeconds::MAX.get())], |row| row.get(0))?;
     newest.map(read::moment).transpose()
 }
 
@@ -57,6 +66,7 @@ pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyErr
             .execute(params![horizon, limit])?,
     );
     let left = |swept: u64| at_most(u64::from(limit).saturating_sub(swept));
+    // Raw: what goes with a stage or a partition is found by its key, whatever that is.
     let stages = connection
         .prepare_cached(
             "DELETE FROM keywright_stages WHERE purge_after < ?1 AND (partition, stage) IN
@@ -64,7 +74,7 @@ pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyErr
              RETURNING partition, stage",
         )?
         .query_map(params![horizon, left(swept)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<Vec<(String, [u8; 16])>, _>>()?;
+        .collect::<Result<Vec<(Raw, Raw)>, _>>()?;
     for (partition, stage) in &stages {
         vault::drop_staged(connection, partition, stage)?;
     }
@@ -76,15 +86,41 @@ pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyErr
              RETURNING partition",
         )?
         .query_map(params![horizon, left(swept)], |row| row.get(0))?
-        .collect::<Result<Vec<String>, _>>()?;
+        .collect::<Result<Vec<Raw>, _>>()?;
     for partition in &partitions {
         for table in PARTITIONED {
-            connection
-                .prepare_cached(&format!("DELETE FROM {table} WHERE partition = ?1"))?
-                .execute([partition.as_str()])?;
+            connection.prepare_cached(&format!("DELETE FROM {table} WHERE partition = ?1"))?.execute([partition])?;
         }
     }
+    note_timeless(connection)?;
     Ok(swept.saturating_add(count(partitions.len())))
+}
+
+/// The moments beside rows: a table, and its column.
+const MOMENTS: [(&str, &str); 5] = [
+    ("keywright_records", "purge_after"),
+    ("keywright_stages", "purge_after"),
+    ("keywright_roots", "purge_after"),
+    ("keywright_roots", "due_at"),
+    ("keywright_events", "at"),
+];
+
+/// Tells of rows whose moment is none: a text, a blob, a number beyond every moment. They compare as later than all
+/// others, so they are never swept, due or forgotten. An index leads to them.
+fn note_timeless(connection: &Connection) -> Result<(), ApplyError> {
+    let mut strays = Strays::of("sweep");
+    for (table, column) in MOMENTS {
+        let mut select = connection.prepare_cached(&timeless(table, column))?;
+        let mut rows = select.query([at_most(UnixSeconds::MAX.get())])?;
+        while let Some(row) = rows.next()? {
+            strays.note(table, &row.get(0)?);
+        }
+    }
+    Ok(())
+}
+
+fn timeless(table: &str, column: &str) -> String {
+    format!("SELECT partition FROM {table} WHERE {column} > ?1 LIMIT 8")
 }
 
 /// The chains whose oldest event is older than the horizon by more than `age` and is not their newest, at most `limit`.
@@ -92,12 +128,17 @@ pub(crate) fn sweep(connection: &Connection, limit: u32) -> Result<u64, ApplyErr
 pub(crate) fn forgettable(connection: &Connection, age: u64, limit: u32) -> Result<Vec<Chain>, Fault> {
     let Some(horizon) = horizon(connection)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare_cached(FORGETTABLE)?;
-    let mut rows = select.query(params![at_most(horizon.minus(age).get()), limit])?;
-    let mut chains = Vec::new();
-    while let Some(row) = rows.next()? {
-        let unknown = || Fault::new(FaultKind::UnknownForm);
-        let partition = read::partition(row.get_ref(0)?.as_str().map_err(|_| unknown())?)?;
-        chains.push((partition, EventChain::from_number(row.get(1)?).ok_or_else(unknown)?));
+    let mut rows = select.query([at_most(horizon.minus(age).get())])?;
+    let (mut chains, mut strays) = (Vec::new(), Strays::of("forgetting events"));
+    while chains.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        let (partition, chain): (Raw, Raw) = (row.get(0)?, row.get(1)?);
+        let number = if let Raw::Integer(number) = chain { u8::try_from(number).ok() } else { None };
+        match (known(&partition), number.and_then(EventChain::from_number)) {
+            (Some(partition), Some(chain)) => chains.push((partition, chain)),
+            _ => strays.note("keywright_events", &partition),
+        }
     }
     Ok(chains)
 }
@@ -108,7 +149,7 @@ const FORGETTABLE: &str = "SELECT partition, chain FROM keywright_events AS old 
         WHERE partition = old.partition AND chain = old.chain AND number < old.number)
     AND EXISTS (SELECT 1 FROM keywright_events
         WHERE partition = old.partition AND chain = old.chain AND number > old.number)
-    ORDER BY at LIMIT ?2";
+    ORDER BY at";
 
 /// Drops at most `limit` old events of these chains, each chain judged as it is now.
 pub(crate) fn forget_events(
@@ -139,15 +180,22 @@ pub(crate) fn forget_events(
 
 pub(crate) fn due(connection: &Connection, before: UnixSeconds, limit: u32) -> Result<Vec<Partition>, Fault> {
     let mut select = connection.prepare_cached(DUE)?;
-    let mut rows = select.query(params![at_most(before.get()), limit])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(key(row)?);
+    let mut rows = select.query([at_most(before.get())])?;
+    let (mut found, mut strays) = (Vec::new(), Strays::of("due work"));
+    // The limit counts what is found: rows of an unknown form must not hide those behind them.
+    while found.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        let key = row.get(0)?;
+        match known(&key) {
+            Some(partition) => found.push(partition),
+            None => strays.note("keywright_roots", &key),
+        }
     }
     Ok(found)
 }
 
-const DUE: &str = "SELECT partition FROM keywright_roots WHERE due_at <= ?1 ORDER BY due_at, partition LIMIT ?2";
+const DUE: &str = "SELECT partition FROM keywright_roots WHERE due_at <= ?1 ORDER BY due_at, partition";
 
 /// The partitions behind `after`, by a look at each table's primary key for each of them: no table is read through.
 pub(crate) fn partitions(
@@ -156,25 +204,36 @@ pub(crate) fn partitions(
     limit: u32,
 ) -> Result<Vec<Partition>, Fault> {
     // No partition is the empty text.
-    let mut after = after.map(Partition::key).unwrap_or_default().to_owned();
-    let mut found = Vec::new();
+    let mut after = Raw::Text(after.map(Partition::key).unwrap_or_default().into());
+    let (mut found, mut strays) = (Vec::new(), Strays::of("the list of partitions"));
     while found.len() < limit as usize {
-        let mut next: Option<String> = None;
+        let mut next: Option<(Raw, &str)> = None;
         for table in PARTITIONED {
-            let behind: Option<String> = connection
-                .prepare_cached(&format!("SELECT MIN(partition) FROM {table} WHERE partition > ?1"))?
-                .query_row([after.as_str()], |row| row.get(0))?;
-            next = next.into_iter().chain(behind).min();
+            let behind: Option<Raw> = connection
+                .prepare_cached(&format!(
+                    "SELECT partition FROM {table} WHERE partition > ?1 ORDER BY partition LIMIT 1"
+                ))?
+                .query_row([&after], |row| row.get(0))
+                .optional()?;
+            if let Some(behind) = behind
+                && next.as_ref().is_none_or(|(next, _)| behind.compare(next).is_lt())
+            {
+                next = Some((behind, table));
+            }
         }
-        let Some(key) = next else { break };
-        found.push(read::partition(&key)?);
+        let Some((key, table)) = next else { break };
+        match known(&key) {
+            Some(partition) => found.push(partition),
+            None => strays.note(table, &key),
+        }
         after = key;
     }
     Ok(found)
 }
 
-fn key(row: &rusqlite::Row<'_>) -> Result<Partition, Fault> {
-    read::partition(row.get_ref(0)?.as_str().map_err(|_| Fault::new(FaultKind::UnknownForm))?)
+/// The partition of a key, if it is one.
+fn known(key: &Raw) -> Option<Partition> {
+    key.text().and_then(|key| Partition::parse(key).ok())
 }
 
 fn count(rows: usize) -> u64 {
@@ -187,7 +246,7 @@ mod tests {
 
     fn plan(connection: &Connection, sql: &str) -> String {
         let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let lines = explain.query_map(params![1, 1], |row| row.get::<_, String>(3)).unwrap();
+        let lines = explain.query_map([1], |row| row.get::<_, String>(3)).unwrap();
         lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
     }
 
@@ -200,7 +259,9 @@ mod tests {
         assert!(due.contains("INDEX keywright_roots_due (due_at<?)"), "{due}");
         let forgettable = plan(&connection, FORGETTABLE);
         assert!(forgettable.contains("INDEX keywright_events_at (at<?)"), "{forgettable}");
-        for plan in [due, forgettable] {
+        let mut plans = vec![due, forgettable];
+        plans.extend(MOMENTS.map(|(table, column)| plan(&connection, &timeless(table, column))));
+        for plan in plans {
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
         }
     }

@@ -2,10 +2,11 @@
 
 use keywright_core::UnixSeconds;
 use keywright_store::{CipherId, Mark, Partition, Row, Rows, StageId, VaultWrite};
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, Statement, ToSql, params};
 
 use crate::apply::{ApplyError, at_most, expect_rows};
 use crate::fault::{Fault, FaultKind};
+use crate::read;
 
 /// A vault write whose conditions hold.
 pub(crate) enum Plan<'a> {
@@ -105,7 +106,9 @@ fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[
     // Deletions first: an id in both lists is put.
     let mut gone = connection.prepare_cached("DELETE FROM keywright_ciphers WHERE partition = ?1 AND id = ?2")?;
     for id in delete {
-        gone.execute(params![partition.key(), id.0])?;
+        if gone.execute(params![partition.key(), id.0])? == 0 {
+            delete_unknown_form(connection, partition, *id)?;
+        }
     }
     let mut upsert = connection.prepare_cached(
         "INSERT INTO keywright_ciphers (partition, id, text_mark, note_mark, nonce, note, text)
@@ -116,6 +119,25 @@ fn edit(connection: &Connection, partition: &Partition, put: &[&Row], delete: &[
     for Row { marks, text, note } in put {
         let (id, text_mark, note_mark, nonce) = (marks.id.0, marks.text.0, marks.note.0, marks.nonce.0);
         upsert.execute(params![partition.key(), id, text_mark, note_mark, nonce, &note[..], &text[..]])?;
+    }
+    Ok(())
+}
+
+/// Deletes a row whose id has an unknown form, and which a read tells by this one.
+fn delete_unknown_form(connection: &Connection, partition: &Partition, id: CipherId) -> Result<(), ApplyError> {
+    let mut select = connection.prepare_cached(
+        "SELECT rowid, id FROM keywright_ciphers
+         WHERE partition = ?1 AND (typeof(id) <> 'blob' OR length(id) <> 16)",
+    )?;
+    let mut rows = select.query([partition.key()])?;
+    let mut gone: Vec<i64> = Vec::new();
+    while let Some(row) = rows.next()? {
+        if read::cipher_id(row.get_ref(1)?) == id {
+            gone.push(row.get(0)?);
+        }
+    }
+    for row in gone {
+        connection.prepare_cached("DELETE FROM keywright_ciphers WHERE rowid = ?1")?.execute([row])?;
     }
     Ok(())
 }
@@ -160,7 +182,7 @@ pub(crate) fn stage(
 
 /// Drops a stage and its rows.
 pub(crate) fn drop_stage(connection: &Connection, partition: &str, stage: &[u8; 16]) -> Result<(), ApplyError> {
-    drop_staged(connection, partition, stage)?;
+    drop_staged(connection, &partition, stage)?;
     connection
         .prepare_cached("DELETE FROM keywright_stages WHERE partition = ?1 AND stage = ?2")?
         .execute(params![partition, stage])?;
@@ -168,7 +190,11 @@ pub(crate) fn drop_stage(connection: &Connection, partition: &str, stage: &[u8; 
 }
 
 /// Drops the rows of a stage.
-pub(crate) fn drop_staged(connection: &Connection, partition: &str, stage: &[u8; 16]) -> Result<(), ApplyError> {
+pub(crate) fn drop_staged(
+    connection: &Connection,
+    partition: &impl ToSql,
+    stage: &impl ToSql,
+) -> Result<(), ApplyError> {
     connection
         .prepare_cached("DELETE FROM keywright_staged WHERE partition = ?1 AND stage = ?2")?
         .execute(params![partition, stage])?;
@@ -194,8 +220,9 @@ fn owns(
     let mut select = connection.prepare_cached("SELECT id FROM keywright_ciphers WHERE partition = ?1 ORDER BY id")?;
     let mut owned = select.query([partition.key()])?;
     while let Some(row) = owned.next()? {
-        let id = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        if ids.next().is_none_or(|CipherId(next)| next != id) {
+        // An id of an unknown form is nobody's.
+        let id = row.get_ref(0)?.as_blob().ok();
+        if ids.next().is_none_or(|CipherId(next)| Some(&next[..]) != id) {
             return Ok(false);
         }
     }
@@ -214,9 +241,10 @@ fn stages(
     let mut staged = select.query(params![partition.key(), stage.0])?;
     let mut rows = rows.iter();
     while let Some(row) = staged.next()? {
-        let column = |at| row.get_ref(at)?.as_blob().map_err(rusqlite::Error::from);
+        let column = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob().ok());
         let (id, mark) = (column(0)?, column(1)?);
-        if rows.next().is_none_or(|(CipherId(next), Mark(checked))| next != id || checked != mark) {
+        let is = |bytes: &[u8; 16], column: Option<&[u8]>| column == Some(&bytes[..]);
+        if rows.next().is_none_or(|(CipherId(next), Mark(checked))| !is(next, id) || !is(checked, mark)) {
             return Ok(false);
         }
     }

@@ -50,7 +50,12 @@ pub(crate) struct Before(Option<Identity>);
 /// Makes the file if there is none, for its owner alone: it holds ids, events and sealed secrets. SQLite gives the log and
 /// its index the permissions of the file. Whatever hinders this, SQLite reports it when it opens the path.
 pub(crate) fn prepare(path: &Path) -> Before {
-    let metadata = match create_private(path) {
+    let made = create_private(path).or_else(|error| match error.kind() {
+        // A link that leads to nothing yet: its target is made, and must be as private.
+        io::ErrorKind::AlreadyExists if std::fs::metadata(path).is_err() => private().create(true).open(path),
+        _ => Err(error),
+    });
+    let metadata = match made {
         Ok(file) => file.metadata(),
         Err(_) => std::fs::metadata(path),
     };
@@ -59,14 +64,19 @@ pub(crate) fn prepare(path: &Path) -> Before {
 
 /// Makes a file that was not there, readable and writable by its owner alone.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    private().create_new(true).open(path)
+}
+
+/// Opens for writing; whatever is made is its owner's alone.
+fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options.open(path)
+    options
 }
 
 /// The path with something behind its name, as SQLite names what belongs to a file.
@@ -93,6 +103,21 @@ impl Watch {
             files.push((beside, identity));
         }
         Ok(Self { files, lost: AtomicBool::new(false) })
+    }
+
+    /// Whether a path leads to the store's own file, which is still in its place.
+    ///
+    /// # Errors
+    /// [`FaultKind::OtherFile`]; otherwise as [`check`](Self::check).
+    pub(crate) fn is_at(&self, path: &Path) -> Result<(), Fault> {
+        self.check()?;
+        let other = || Fault::new(FaultKind::OtherFile);
+        let Some((own, identity)) = self.files.first() else { return Err(other()) };
+        let found = std::fs::metadata(path).map_err(|_| other())?;
+        // Where files have no identity of their own, their paths are compared.
+        let is_same = Identity::of(&found) == *identity
+            && (cfg!(unix) || std::fs::canonicalize(path).ok() == std::fs::canonicalize(own).ok());
+        if is_same { Ok(()) } else { Err(other()) }
     }
 
     /// Whether every file is still in its place.

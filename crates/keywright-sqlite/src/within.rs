@@ -1,17 +1,23 @@
 //! A transaction of the host's own, on the same file.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use keywright_store::{Batch, CommitError, HostTransaction, LoadError, Partition, SlotName, Snapshot};
 use rusqlite::{Connection, Transaction};
 
 use crate::apply::{Applier, ApplyError};
 use crate::fault::{Fault, FaultKind};
+use crate::store::SqliteStore;
+use crate::watch::Watch;
 use crate::{read, schema};
 
 /// A transaction that the host holds on the store's file, for [`Driver::within`](keywright_store::Driver::within).
 ///
-/// A transaction on another file, or on one of another version, is refused with [`FaultKind::OtherFile`].
+/// A transaction on another file than the store's, though it be a store's too, or on one of another version, is refused
+/// with [`FaultKind::OtherFile`]: what was granted would be spent where nobody looks for it. A store in memory has no file
+/// that a host could share.
 ///
 /// SQLite has one writer: while the transaction has written, or was begun immediate, a commit through the store waits for
 /// it until the busy timeout and is then rejected. So never await the store with such a transaction in hand. Begin it
@@ -19,16 +25,21 @@ use crate::{read, schema};
 /// first write.
 pub struct SqliteTransaction<'t> {
     connection: &'t Connection,
+    watch: Option<Arc<Watch>>,
 }
 
 impl<'t> SqliteTransaction<'t> {
-    /// Lends the host's transaction to the driver. Committing it stays the host's.
+    /// Lends the host's transaction on the store's file to the driver. Committing it stays the host's.
     #[must_use]
-    pub fn new(transaction: &'t Transaction<'_>) -> Self {
-        Self { connection: transaction }
+    pub fn new(store: &SqliteStore, transaction: &'t Transaction<'_>) -> Self {
+        Self { connection: transaction, watch: store.watch().cloned() }
     }
 
     fn check_file(&self) -> Result<(), Fault> {
+        match (&self.watch, self.connection.path()) {
+            (Some(watch), Some(path)) => watch.is_at(Path::new(path))?,
+            _ => return Err(Fault::new(FaultKind::OtherFile)),
+        }
         if schema::is_current(self.connection)? { Ok(()) } else { Err(Fault::new(FaultKind::OtherFile)) }
     }
 }

@@ -49,13 +49,16 @@ fn open(path: &Path) -> Handles {
 /// A file of its own, opened twice.
 struct File {
     handles: Handles,
+    /// One more opening, by which a host's transaction finds the file.
+    store: SqliteStore,
     directory: tempfile::TempDir,
 }
 
 impl File {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { handles: open(&directory.path().join("store.db")), directory }
+        let path = directory.path().join("store.db");
+        Self { handles: open(&path), store: SqliteStore::open(&path).unwrap(), directory }
     }
 
     fn path(&self) -> PathBuf {
@@ -85,7 +88,7 @@ impl HostHook for File {
     fn within(&self, end: HostEnd, work: &mut dyn FnMut(&mut dyn HostTransaction)) -> Result<(), BoxError> {
         let mut host = Connection::open(self.path())?;
         let transaction = host.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work(&mut SqliteTransaction::new(&transaction));
+        work(&mut SqliteTransaction::new(&self.store, &transaction));
         match end {
             HostEnd::Commit => transaction.commit()?,
             HostEnd::RollBack => transaction.rollback()?,

@@ -216,7 +216,7 @@ pub const fn all() -> &'static [Case] {
         }
         plain Upkeep {
             horizon_moves_a_day_a_round,
-            horizon_never_goes_back,
+            horizon_comes_back_with_the_clock,
             horizon_starts_at_the_newest_event,
             sweep_drops_what_lies_before_the_horizon,
             sweep_keeps_what_does_not_expire,
@@ -225,6 +225,7 @@ pub const fn all() -> &'static [Case] {
             sweep_judges_as_it_deletes,
             partitions_are_swept_whole,
             kept_partition_is_not_swept,
+            late_partition_is_kept_a_day,
             swept_partition_refuses_an_old_guard,
             old_events_are_forgotten,
             newest_event_is_never_forgotten,

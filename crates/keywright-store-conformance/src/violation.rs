@@ -84,8 +84,8 @@ pub enum Promise {
     /// A promotion moves exactly the rows that were checked.
     #[error("a promotion moves exactly the rows that were checked")]
     Checked,
-    /// The horizon moves forward only, by at most a day a round.
-    #[error("the horizon moves forward only, by at most a day a round")]
+    /// The horizon follows the clock, forward by at most a day a round, back at once.
+    #[error("the horizon follows the clock, forward by at most a day a round, back at once")]
     Horizon,
     /// A sweep drops what lies before the horizon as it deletes it, nothing else, and no more than its limit.
     #[error("a sweep drops what lies before the horizon as it deletes it, nothing else, and no more than its limit")]

@@ -66,8 +66,10 @@ pub(crate) struct Env<'a> {
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) ledger_policy: &'a LedgerPolicy,
     pub(crate) now: UnixSeconds,
-    /// Up to here expired entries may be dropped: the horizon of the store, as far as this process has heard of it.
+    /// Up to here expired entries may be dropped: the horizon of the store, as this process has last heard of it.
     pub(crate) horizon: UnixSeconds,
+    /// The furthest horizon that this process has heard of: nothing that is written now is swept a day from there.
+    pub(crate) furthest: UnixSeconds,
     /// The declared kinds of slots; `None` takes any.
     pub(crate) kinds: Option<&'a SlotKinds>,
 }

@@ -78,7 +78,10 @@ struct Parts {
     events_kept: u64,
     deadline: Option<(Arc<dyn Timer>, Duration)>,
     locks: Arc<PartitionLocks>,
+    /// The store's horizon as it was last heard.
     horizon: AtomicU64,
+    /// The furthest horizon that this process has heard of.
+    furthest: AtomicU64,
 }
 
 /// Puts a [`Driver`] together.
@@ -175,6 +178,7 @@ impl DriverBuilder {
                 deadline: self.deadline,
                 locks: PartitionLocks::new(known, unknown),
                 horizon: AtomicU64::new(0),
+                furthest: AtomicU64::new(0),
             }),
         })
     }
@@ -260,10 +264,12 @@ impl Driver {
         client_tag(&self.parts.keyring, &account.into(), credential)
     }
 
-    /// Tells the driver how far the store's horizon has moved. Housekeeping calls it after each round; until then no
-    /// expired entry is dropped from a root.
+    /// Tells the driver where the store's horizon stands. Housekeeping calls it after each round; until then no expired
+    /// entry is dropped from a root. Entries are dropped by the last horizon alone, which may lie before an earlier one; a
+    /// partition that is to be swept is kept for a day by the furthest.
     pub fn set_horizon(&self, horizon: UnixSeconds) {
-        self.parts.horizon.fetch_max(horizon.get(), Ordering::Relaxed);
+        self.parts.horizon.store(horizon.get(), Ordering::Relaxed);
+        self.parts.furthest.fetch_max(horizon.get(), Ordering::Relaxed);
     }
 
     /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request.
@@ -385,13 +391,14 @@ impl Driver {
 
     pub(crate) fn env(&self) -> Result<Env<'_>, ClockError> {
         let parts = &*self.parts;
-        let horizon = UnixSeconds::new(parts.horizon.load(Ordering::Relaxed)).unwrap_or(UnixSeconds::EPOCH);
+        let heard = |moment: &AtomicU64| UnixSeconds::new(moment.load(Ordering::Relaxed)).unwrap_or(UnixSeconds::EPOCH);
         Ok(Env {
             keyring: &parts.keyring,
             entropy: &*parts.entropy,
             ledger_policy: &parts.ledger_policy,
             now: parts.clock.now()?,
-            horizon,
+            horizon: heard(&parts.horizon),
+            furthest: heard(&parts.furthest),
             kinds: parts.kinds.as_ref(),
         })
     }

@@ -107,8 +107,8 @@ pub const HORIZON_STEP: u64 = 86_400;
 
 /// Housekeeping, never on a request's path.
 ///
-/// What is swept is decided by the store's own **horizon**, not by a clock: it only moves forward, by at most
-/// [`HORIZON_STEP`] a round.
+/// What is swept is decided by the store's own **horizon**, not by a clock: it follows the clock by at most
+/// [`HORIZON_STEP`] a round, and comes back with it at once. A clock that once ran ahead leaves nothing behind.
 pub trait Upkeep: fmt::Debug + Send + Sync {
     /// The horizon; `None` if it was never moved.
     ///
@@ -116,8 +116,9 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// [`LoadError`].
     fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>>;
 
-    /// Moves the horizon to the smaller of `now` and a day beyond where it stands, never back, and returns it. Where it was
-    /// never moved, it starts from the newest event of the store, or from `now` where there is none.
+    /// Moves the horizon to the smaller of `now` and a day beyond where it stands, and returns it: a horizon that lies beyond
+    /// `now` comes back to it. Where it was never moved, it starts at the smaller of `now` and a day beyond the newest event
+    /// of the store, or at `now` where there is none. A stored horizon that is no moment counts as one never moved.
     ///
     /// # Errors
     /// [`CommitError`].

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use keywright_core::{Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy};
 use keywright_store::{Driver, LoadError, Observer, SlotKind, SlotKindsError, TransactError, Upkeep, VaultStore};
 
+use crate::housekeeping::stored_horizon;
 use crate::{Keywright, key_note};
 
 /// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one;
@@ -111,8 +112,9 @@ impl Builder {
         }
         let driver = builder.build()?;
         key_note::note(&driver, empty).await?;
-        if let Some(horizon) = self.store.horizon().await.map_err(StartError::Store)? {
-            driver.set_horizon(horizon);
+        if let Some(horizon) = stored_horizon(&*self.store).await.map_err(StartError::Store)? {
+            // It lies in clear in the store: it is believed up to now.
+            driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
         Ok(Keywright::new(driver, self.store))
     }

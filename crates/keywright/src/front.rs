@@ -8,6 +8,7 @@ use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent};
 use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
+use crate::housekeeping::Pace;
 use crate::{Builder, Housekeeping, Store};
 
 /// A store, opened with its keyring. Cheap to clone; one per server.
@@ -15,7 +16,7 @@ use crate::{Builder, Housekeeping, Store};
 pub struct Keywright {
     driver: Driver,
     store: Arc<dyn Store>,
-    horizon_moved: Arc<Mutex<Option<Instant>>>,
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl Keywright {
@@ -30,7 +31,7 @@ impl Keywright {
     }
 
     pub(crate) fn new(driver: Driver, store: Arc<dyn Store>) -> Self {
-        Self { driver, store, horizon_moved: Arc::default() }
+        Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now()))) }
     }
 
     /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request. The
@@ -163,7 +164,7 @@ impl Keywright {
     /// What runs apart from requests.
     #[must_use]
     pub fn housekeeping(&self) -> Housekeeping {
-        Housekeeping::new(self.driver.clone(), self.store.clone(), Arc::clone(&self.horizon_moved))
+        Housekeeping::new(self.driver.clone(), self.store.clone(), Arc::clone(&self.pace))
     }
 
     /// Runs steps: for records of the host's own, and for services with another policy.

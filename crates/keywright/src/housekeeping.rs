@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
-use keywright_store::{CommitError, Driver, LoadError, Partition, StepError, TransactError};
+use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError};
 
 use crate::{Store, key_note};
 
@@ -13,7 +13,8 @@ use crate::{Store, key_note};
 const PAGE: u32 = 256;
 
 /// The least time between two moves of the store's horizon, by a monotonic clock: an hour. A clock that runs ahead moves
-/// the horizon a day for each.
+/// the horizon a day for each. A process whose clock is more than a day beyond the horizon waits as long before its first
+/// move, so that one that is started over and over moves it no faster.
 pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A place in the store where a pass stopped: give it back to go on. It means nothing else, and no harm comes of an old one.
@@ -71,55 +72,111 @@ pub enum Retirement {
 pub struct Housekeeping {
     driver: Driver,
     store: Arc<dyn Store>,
-    moved: Arc<Mutex<Option<Instant>>>,
+    pace: Arc<Mutex<Pace>>,
+}
+
+/// When this process has moved the store's horizon, by a monotonic clock.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    started: Instant,
+    moved: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) const fn new(started: Instant) -> Self {
+        Self { started, moved: None }
+    }
+
+    /// Whether the horizon may be moved forward from `stands` at this instant, by a clock that shows `now`. The first move
+    /// of a process waits too, unless it leads to the present.
+    fn allows(&self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> bool {
+        let has_passed = |since| instant.saturating_duration_since(since) >= HORIZON_PAUSE;
+        match (self.moved, stands) {
+            (Some(moved), _) => has_passed(moved),
+            (None, Some(stands)) => now <= stands.plus(HORIZON_STEP) || has_passed(self.started),
+            (None, None) => true,
+        }
+    }
 }
 
 impl Housekeeping {
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, moved: Arc<Mutex<Option<Instant>>>) -> Self {
-        Self { driver, store, moved }
+    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, pace: Arc<Mutex<Pace>>) -> Self {
+        Self { driver, store, pace }
     }
 
-    /// Moves the store's horizon towards the present, by at most a day a call and at most once in [`HORIZON_PAUSE`] of
-    /// this process; call it once a round, before the sweeps. They obey the horizon, so a clock that once ran ahead by
-    /// years deletes a day's worth.
+    /// Moves the store's horizon towards the present: forward by at most a day a call and at most once in
+    /// [`HORIZON_PAUSE`] of this process, back at once, if it lies beyond the present. Call it once a round, before the
+    /// sweeps. They obey the horizon, so a clock that runs ahead by years deletes a day's worth, and leaves nothing behind
+    /// when it is set right.
     ///
     /// # Errors
     /// [`HousekeepingError`].
     pub async fn move_horizon(&self) -> Result<Horizon, HousekeepingError> {
         let now = self.driver.clock().now()?;
-        let stands = self.store.horizon().await?;
-        let rests = {
-            let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-            let rests = moved.is_some_and(|moved| moved.elapsed() < HORIZON_PAUSE);
-            if !rests {
-                *moved = Some(Instant::now());
-            }
-            rests
-        };
+        let stands = stored_horizon(&*self.store).await?;
         let at = match stands {
-            Some(stands) if rests => stands,
-            _ => self.store.move_horizon(now).await?,
+            Some(stands) if stands > now => self.store.move_horizon(now).await?,
+            _ => self.move_forward(now, stands).await?,
         };
         self.driver.set_horizon(at);
-        let clock_is_ahead = now > stands.unwrap_or(at).plus(keywright_store::HORIZON_STEP);
+        let clock_is_ahead = now > stands.unwrap_or(at).plus(HORIZON_STEP);
         Ok(Horizon { at, clock_is_ahead })
     }
 
+    async fn move_forward(
+        &self,
+        now: UnixSeconds,
+        stands: Option<UnixSeconds>,
+    ) -> Result<UnixSeconds, HousekeepingError> {
+        let pace = || self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = {
+            let (mut pace, instant) = (pace(), Instant::now());
+            match stands {
+                Some(stands) if !pace.allows(instant, now, Some(stands)) => return Ok(stands),
+                // Taken before the move: two rounds at once must not move it twice.
+                _ => pace.moved.replace(instant),
+            }
+        };
+        match self.store.move_horizon(now).await {
+            Ok(at) => Ok(at),
+            Err(error) => {
+                // What did not move need not rest. What perhaps did, must.
+                if !matches!(error, CommitError::Unknown(_)) {
+                    pace().moved = before;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// A horizon beyond the present is what a clock that ran ahead has left, or somebody who writes the store: it comes back
+    /// before anything is dropped by it.
+    async fn take_back_horizon(&self) -> Result<(), HousekeepingError> {
+        let now = self.driver.clock().now()?;
+        if stored_horizon(&*self.store).await?.is_some_and(|stands| stands > now) {
+            self.driver.set_horizon(self.store.move_horizon(now).await?);
+        }
+        Ok(())
+    }
+
     /// Drops at most `limit` records, uploads and never-verified accounts that were over before the horizon. Returns how
-    /// many.
+    /// many. A horizon beyond the present is moved back first.
     ///
     /// # Errors
     /// [`HousekeepingError`].
     pub async fn sweep(&self, limit: u32) -> Result<u64, HousekeepingError> {
+        self.take_back_horizon().await?;
         Ok(self.store.sweep(limit).await?)
     }
 
     /// Drops at most `limit` security events that are older than the driver keeps them
-    /// ([`Driver::events_kept`]), counted back from the horizon. Returns how many.
+    /// ([`Driver::events_kept`]), counted back from the horizon. Returns how many. A horizon beyond the present is moved back
+    /// first.
     ///
     /// # Errors
     /// [`HousekeepingError`].
     pub async fn forget_events(&self, limit: u32) -> Result<u64, HousekeepingError> {
+        self.take_back_horizon().await?;
         Ok(self.store.forget_events(self.driver.events_kept(), limit).await?)
     }
 
@@ -216,6 +273,17 @@ impl fmt::Debug for Housekeeping {
     }
 }
 
+/// The store's horizon. One that cannot be read is no reason to stop: the next move starts it anew.
+pub(crate) async fn stored_horizon(store: &dyn Store) -> Result<Option<UnixSeconds>, LoadError> {
+    match store.horizon().await {
+        Err(LoadError::Corrupt(error)) => {
+            tracing::error!(error = &*error as &dyn std::error::Error, "the store's horizon cannot be read");
+            Ok(None)
+        }
+        answer => answer,
+    }
+}
+
 /// Upkeep that did not happen. It can be tried again at any time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -237,5 +305,29 @@ pub enum HousekeepingError {
 impl From<StepError> for HousekeepingError {
     fn from(error: StepError) -> Self {
         Self::Transact(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = HORIZON_STEP;
+
+    #[test]
+    fn a_process_rests_an_hour_between_moves_and_before_a_first_one_that_is_long() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let at = |days: u64| UnixSeconds::EPOCH.plus(days.saturating_mul(DAY));
+        let fresh = Pace::new(start);
+        assert!(fresh.allows(start, at(9), None), "it starts near the newest event");
+        assert!(fresh.allows(start, at(10), Some(at(9))), "within a day there is nothing to wait for");
+        assert!(!fresh.allows(after(3_599), at(10).plus(1), Some(at(9))));
+        assert!(fresh.allows(after(3_600), at(10).plus(1), Some(at(9))));
+        let moved = Pace { started: start, moved: Some(after(5_000)) };
+        for now in [at(9), at(10), at(900)] {
+            assert!(!moved.allows(after(8_599), now, Some(at(9))));
+            assert!(moved.allows(after(8_600), now, Some(at(9))));
+        }
     }
 }

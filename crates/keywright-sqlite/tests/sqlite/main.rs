@@ -7,11 +7,15 @@ mod crash;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod records;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod upkeep;
 #[cfg(test)]

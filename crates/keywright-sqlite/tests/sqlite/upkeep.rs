@@ -64,7 +64,9 @@ fn a_partition_goes_whole_and_a_put_without_expiry_stays() {
         assert_eq!(store.move_horizon(at(9 * DAY)).await.unwrap(), at(DAY), "a day at a time");
         assert_eq!(store.sweep(100).await.unwrap(), 0, "on the moment itself nothing goes yet");
         assert_eq!(store.move_horizon(at(9 * DAY)).await.unwrap(), at(2 * DAY));
-        assert_eq!(store.move_horizon(at(5)).await.unwrap(), at(2 * DAY), "never back");
+        assert_eq!(store.move_horizon(at(5)).await.unwrap(), at(5), "back with the clock");
+        assert_eq!(store.move_horizon(at(9 * DAY)).await.unwrap(), at(DAY + 5));
+        assert_eq!(store.move_horizon(at(2 * DAY)).await.unwrap(), at(2 * DAY));
         assert_eq!(store.horizon().await.unwrap(), Some(at(2 * DAY)));
         assert_eq!(store.sweep(1).await.unwrap(), 1);
         assert_eq!(store.sweep(100).await.unwrap(), 1);
@@ -151,5 +153,41 @@ fn due_work_is_found_earliest_first_and_partitions_in_the_order_of_their_bytes()
         assert_eq!(store.partitions(None, 99).await.unwrap(), all);
         assert_eq!(store.partitions(Some(account(10)), 2).await.unwrap(), all[2..4]);
         assert_eq!(store.partitions(Some(Partition::server()), 2).await.unwrap(), []);
+    });
+}
+
+/// What may stand in a column of SQLite's, whatever type the column has.
+const NO_MOMENTS: [&str; 6] = ["-1", "'soon'", "x'00'", "1e300", "9223372036854775807", "''"];
+
+#[test]
+fn a_horizon_that_is_no_moment_sweeps_nothing_and_starts_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    block_on(async {
+        let write = Write { put: vec![Put { purge_after: Some(at(1)), ..put(NOTE, b"1") }], ..root(None, None) };
+        let write = Write { events: vec![event(1)], ..write };
+        commit(&store, &account(1), write).await;
+        store.move_horizon(at(0)).await.unwrap();
+        for value in NO_MOMENTS {
+            let file = rusqlite::Connection::open(&path).unwrap();
+            file.execute_batch(&format!("UPDATE keywright_meta SET value = {value} WHERE name = 'horizon'")).unwrap();
+            assert_eq!(store.horizon().await.unwrap(), None, "{value}");
+            assert_eq!(store.sweep(100).await.unwrap(), 0, "{value}");
+            assert_eq!(store.forget_events(0, 100).await.unwrap(), 0, "{value}");
+            // A fence that is put meanwhile is kept as it asks.
+            let before = store.load(&account(2), &[]).await.unwrap().root.map(|root| root.revision);
+            store.commit(Batch::new(account(2), before, root(Some(7 * DAY), None)).unwrap()).await.unwrap();
+            let kept: i64 = file
+                .query_row("SELECT purge_after FROM keywright_roots WHERE purge_after IS NOT NULL", [], |row| {
+                    row.get(0)
+                })
+                .unwrap();
+            assert_eq!(kept, 7 * 86_400, "{value}");
+            let anew = store.move_horizon(at(9 * DAY)).await.unwrap();
+            assert!(anew <= at(9 * DAY), "{value}");
+            assert_eq!(store.horizon().await.unwrap(), Some(anew), "{value}");
+            store.move_horizon(at(0)).await.unwrap();
+        }
     });
 }

@@ -118,3 +118,29 @@ fn a_new_file_is_its_owners_alone() {
         assert_eq!(mode & 0o777, 0o600, "{suffix}");
     }
 }
+
+#[test]
+fn a_link_that_leads_nowhere_yet_makes_a_private_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (link, target) = (directory.path().join("store.db"), directory.path().join("real.db"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let store = SqliteStore::open(&link).unwrap();
+    block_on(store.commit(numbered(&account(1), None, 1))).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(fs::metadata(beside(&target, suffix)).unwrap().permissions().mode() & 0o777, 0o600, "{suffix}");
+    }
+}
+
+#[test]
+fn a_backup_opens_no_other_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    fs::rename(&path, directory.path().join("aside.db")).unwrap();
+    fs::write(&path, "somebody else's").unwrap();
+    let copied = block_on(store.backup_to(directory.path().join("copy.db")));
+    assert!(
+        matches!(&copied, Err(keywright_sqlite::BackupError::Fault(fault)) if fault.kind() == FaultKind::FileReplaced),
+        "{copied:?}"
+    );
+}

@@ -65,7 +65,7 @@ impl Site {
 
     fn spend(&self, tx: &Transaction<'_>) -> Result<Spent<bool>, WithinError> {
         // The slot is not named: the step asks for it, and is run again.
-        self.driver.within(&mut SqliteTransaction::new(tx), &self.account, &[], spend)
+        self.driver.within(&mut SqliteTransaction::new(&self.store, tx), &self.account, &[], spend)
     }
 
     fn is_spent(&self) -> bool {
@@ -176,9 +176,9 @@ fn guesses_and_stale_snapshots_are_refused() {
     let site = Site::new();
     let mut host = site.host();
     let tx = host.transaction().unwrap();
-    let guess = site
-        .driver
-        .within(&mut SqliteTransaction::new(&tx), &site.account, &[], |draft| draft.read(guess::LEDGER).map(|_| ()));
+    let guess = site.driver.within(&mut SqliteTransaction::new(&site.store, &tx), &site.account, &[], |draft| {
+        draft.read(guess::LEDGER).map(|_| ())
+    });
     assert!(matches!(guess, Err(WithinError::Step(StepError::GuessInHostTransaction))));
     // Our own commit comes between this transaction's first read and its first write.
     block_on(site.driver.transact(&site.account, &[], |draft| {
@@ -197,9 +197,23 @@ fn a_transaction_on_another_file_is_refused() {
     let mut other = Connection::open(site.directory.path().join("other.db")).unwrap();
     let tx = other.transaction().unwrap();
     assert_eq!(fault(&site.spend(&tx).unwrap_err()), FaultKind::OtherFile);
-    let apply = SqliteTransaction::new(&tx).apply(numbered(&account(2), None, 1));
+    let apply = SqliteTransaction::new(&site.store, &tx).apply(numbered(&account(2), None, 1));
     assert_eq!(rejected(apply), FaultKind::OtherFile);
-    assert_eq!(format!("{:?}", SqliteTransaction::new(&tx)), "SqliteTransaction(..)");
+    // Nor is one on another store's file, though it has the same tables.
+    let path = site.directory.path().join("second.db");
+    let second = SqliteStore::open(&path).unwrap();
+    let mut twin = Connection::open(&path).unwrap();
+    let twin = twin.transaction().unwrap();
+    assert_eq!(fault(&site.spend(&twin).unwrap_err()), FaultKind::OtherFile);
+    assert_eq!(
+        rejected(SqliteTransaction::new(&site.store, &twin).apply(numbered(&account(2), None, 1))),
+        FaultKind::OtherFile
+    );
+    assert!(SqliteTransaction::new(&second, &twin).load(&account(2), &[NOTE]).is_ok());
+    let memory = SqliteStore::open_in_memory().unwrap();
+    let apply = SqliteTransaction::new(&memory, &twin).apply(numbered(&account(2), None, 1));
+    assert_eq!(rejected(apply), FaultKind::OtherFile);
+    assert_eq!(format!("{:?}", SqliteTransaction::new(&site.store, &tx)), "SqliteTransaction(..)");
 }
 
 /// A batch without a write locks what it has read: nobody changes it before the host's own commit.
@@ -211,7 +225,7 @@ fn a_check_holds_until_the_hosts_commit() {
         site.store.commit(numbered(&account(2), None, 1)).await.unwrap();
         let (revision, _) = number(&*site.store, &account(2)).await.unwrap();
         let tx = host.transaction().unwrap();
-        let mut ours = SqliteTransaction::new(&tx);
+        let mut ours = SqliteTransaction::new(&site.store, &tx);
         assert!(ours.load(&account(2), &[NOTE]).unwrap().root.is_some());
         ours.apply(Batch::check(account(2), Some(revision))).unwrap();
         assert!(matches!(ours.apply(Batch::check(account(2), None)), Err(CommitError::Conflict)));

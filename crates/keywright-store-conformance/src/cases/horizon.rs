@@ -3,7 +3,7 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{EventNumber, HORIZON_STEP, Write};
 
-use crate::site::{LONG_AGO, Site, event_at, next};
+use crate::site::{LONG_AGO, Site, event_at, next, put_until, puts, slot};
 use crate::violation::holds;
 use crate::{Handles, Violation};
 
@@ -40,16 +40,28 @@ pub async fn horizon_moves_a_day_a_round(store: Handles) -> Result<(), Violation
     Ok(())
 }
 
-/// A clock that goes back leaves the horizon where it stands.
+/// The horizon comes back with a clock that goes back, at once and however far, and moves on from there: a clock that ran
+/// ahead for days leaves no horizon behind by which what is alive is swept.
 ///
 /// # Errors
 /// What was broken.
-pub async fn horizon_never_goes_back(store: Handles) -> Result<(), Violation> {
+pub async fn horizon_comes_back_with_the_clock(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    site.land(Some(root), puts(vec![put_until(slot(1), "in use", LONG_AGO.plus(5))])?).await?;
+    let days = |days: u64| LONG_AGO.plus(days.saturating_mul(HORIZON_STEP));
     moved(&store, 0, LONG_AGO).await?;
-    for (round, back) in [LONG_AGO.minus(1), UnixSeconds::EPOCH, LONG_AGO.minus(HORIZON_STEP)].into_iter().enumerate() {
-        let horizon = moved(&store, round, back).await?;
-        holds!(horizon == LONG_AGO, Horizon, "by a clock at {back}, the horizon went from {LONG_AGO} to {horizon}");
+    for round in 1..=3 {
+        moved(&store, 1, days(round)).await?;
     }
+    for (round, back) in [days(2), LONG_AGO, LONG_AGO.minus(1), UnixSeconds::EPOCH].into_iter().enumerate() {
+        let horizon = moved(&store, round, back).await?;
+        holds!(horizon == back, Horizon, "by a clock that came back to {back}, the horizon stands at {horizon}");
+        let dropped = if back > LONG_AGO { 0 } else { site.sweep(100).await? };
+        holds!(dropped == 0, Sweep, "by a horizon that came back to {back}, a sweep dropped {dropped} records");
+    }
+    let horizon = moved(&store, 0, LONG_AGO).await?;
+    let right = UnixSeconds::EPOCH.plus(HORIZON_STEP);
+    holds!(horizon == right, Horizon, "after it came back, the horizon moved to {horizon}, not to {right}");
     Ok(())
 }
 

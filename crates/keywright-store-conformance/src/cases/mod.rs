@@ -40,7 +40,7 @@ pub use guards::{
 };
 pub use histories::histories_are_strictly_serialisable;
 pub use horizon::{
-    horizon_moves_a_day_a_round, horizon_never_goes_back, horizon_starts_at_the_newest_event,
+    horizon_comes_back_with_the_clock, horizon_moves_a_day_a_round, horizon_starts_at_the_newest_event,
     newest_event_is_never_forgotten, old_events_are_forgotten,
 };
 pub use listing::{
@@ -61,7 +61,7 @@ pub use stages::{
 };
 pub use swaps::{notes_outlive_a_swap, one_of_edit_and_swap_wins, swap_covers_exactly, swap_is_never_seen_half};
 pub use sweep::{
-    kept_partition_is_not_swept, last_put_decides_the_expiry, partitions_are_swept_whole,
+    kept_partition_is_not_swept, last_put_decides_the_expiry, late_partition_is_kept_a_day, partitions_are_swept_whole,
     sweep_drops_what_lies_before_the_horizon, sweep_judges_as_it_deletes, sweep_keeps_to_its_limit,
     sweep_keeps_what_does_not_expire, swept_partition_refuses_an_old_guard,
 };

@@ -1,7 +1,7 @@
 //! Sweeps: what lies before the horizon, as it is at the moment in which it is deleted, and nothing else.
 
 use keywright_core::EventChain;
-use keywright_store::{Batch, Revision, SlotName, Write};
+use keywright_store::{Batch, HORIZON_STEP, Revision, SlotName, Write};
 
 use crate::site::{LONG_AGO, SINGLE, Site, event, leads, meet, next, pause, put, put_until, puts, slot};
 use crate::violation::holds;
@@ -174,16 +174,25 @@ pub async fn partitions_are_swept_whole(store: Handles) -> Result<(), Violation>
 /// What was broken.
 pub async fn kept_partition_is_not_swept(store: Handles) -> Result<(), Violation> {
     let (site, root) = expiring(&store, LONG_AGO.minus(1)).await?;
-    site.move_horizon(LONG_AGO).await?;
+    // Made before there is a horizon, which keeps whatever is made behind it; each meeting is due a second after the last.
+    let mut due = LONG_AGO.plus(10);
+    let mut meetings = Vec::new();
+    for _ in 0..MEETINGS {
+        meetings.push(expiring(&store, due).await?);
+        due = due.plus(1);
+    }
+    let (other, extended) = expiring(&store, LONG_AGO.minus(1)).await?;
     let root = site.land(Some(root), next()?).await?;
+    other.land(Some(extended), Write { purge_after: Some(LONG_AGO.plus(1)), ..next()? }).await?;
+    site.move_horizon(LONG_AGO).await?;
     site.sweep(100).await?;
     holds!(site.root().await? == Some(root), Sweep, "a partition was swept by an expiry that was taken back");
-    site.land(Some(root), Write { purge_after: Some(LONG_AGO.plus(1)), ..next()? }).await?;
-    site.sweep(100).await?;
-    holds!(site.root().await?.is_some(), Sweep, "a partition was swept by an expiry that was extended");
+    holds!(other.root().await?.is_some(), Sweep, "a partition was swept by an expiry that was extended");
     let slots = [slot(1), slot(2), SINGLE];
-    for round in 0..MEETINGS {
-        let (site, root) = expiring(&store, LONG_AGO.minus(1)).await?;
+    let mut horizon = LONG_AGO.plus(10);
+    for (round, (site, root)) in meetings.into_iter().enumerate() {
+        horizon = horizon.plus(1);
+        site.move_horizon(horizon).await?;
         let batch = site.batch(Some(root), puts(vec![put(slot(3), "kept")])?)?;
         let landed = beside_a_sweep(&site, round, batch).await?;
         let seen = site.load(&slots).await?;
@@ -194,6 +203,38 @@ pub async fn kept_partition_is_not_swept(store: Handles) -> Result<(), Violation
         } else {
             let gone = seen.root.is_none() && there == 0 && !seen.rows_without_root;
             holds!(gone, Sweep, "a commit met a sweep, was a conflict, and left {seen:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A partition that is put with an expiry less than a day beyond the horizon, be it made or written again, is kept until a
+/// day beyond the horizon: a writer whose clock is behind must not lose it while a commit of its own may still arrive.
+///
+/// # Errors
+/// What was broken.
+pub async fn late_partition_is_kept_a_day(store: Handles) -> Result<(), Violation> {
+    let sites = [Site::bare(&store)?, Site::bare(&store)?, Site::bare(&store)?];
+    let [made, again, lasts] = &sites;
+    let until = |moment| Ok::<_, Violation>(Write { purge_after: Some(moment), ..next()? });
+    let root = again.land(None, next()?).await?;
+    made.move_horizon(LONG_AGO).await?;
+    made.land(None, until(LONG_AGO.minus(9 * HORIZON_STEP))?).await?;
+    again.land(Some(root), until(LONG_AGO.plus(HORIZON_STEP - 1))?).await?;
+    let later = LONG_AGO.plus(HORIZON_STEP + 2);
+    lasts.land(None, until(later)?).await?;
+    for (moment, left) in [
+        (LONG_AGO, [true, true, true]),
+        (LONG_AGO.plus(HORIZON_STEP), [true, true, true]),
+        (LONG_AGO.plus(HORIZON_STEP + 1), [false, false, true]),
+        (later.plus(1), [false, false, false]),
+    ] {
+        made.move_horizon(moment).await?;
+        made.sweep(100).await?;
+        for (site, left) in sites.iter().zip(left) {
+            let seen = site.root().await?.is_some();
+            let what = if left { "swept" } else { "kept" };
+            holds!(seen == left, Sweep, "at the horizon {moment}, a partition that was put at {LONG_AGO} was {what}");
         }
     }
     Ok(())

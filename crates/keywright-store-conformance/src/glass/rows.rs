@@ -123,7 +123,10 @@ impl Rows {
         let events = write.events.into_iter();
         self.events.extend(events.map(|event| ((partition.clone(), event.chain, event.number), event)));
         let stored = Stored { revision: write.revision, body: write.root };
-        let root = RootRow { stored, purge_after: write.purge_after, due_at: write.due_at };
+        // A writer whose clock is behind must not have its partition swept while a late commit may still arrive.
+        let earliest = self.horizon.map(|horizon| horizon.plus(HORIZON_STEP));
+        let purge_after = write.purge_after.map(|moment| earliest.map_or(moment, |earliest| moment.max(earliest)));
+        let root = RootRow { stored, purge_after, due_at: write.due_at };
         self.roots.insert(partition.clone(), root);
     }
 
@@ -235,7 +238,7 @@ impl Rows {
 
     pub(crate) fn move_horizon(&mut self, now: UnixSeconds) -> UnixSeconds {
         let stands = self.horizon.or_else(|| self.newest_moment()).unwrap_or(now);
-        let moved = now.min(stands.plus(HORIZON_STEP)).max(self.horizon.unwrap_or(UnixSeconds::EPOCH));
+        let moved = now.min(stands.plus(HORIZON_STEP));
         self.horizon = Some(moved);
         moved
     }

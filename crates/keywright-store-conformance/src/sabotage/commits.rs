@@ -116,6 +116,14 @@ impl SabotagedStore {
     }
 
     fn after_landing(&self, rows: &mut Rows, before: &Rows, partition: &Partition, write: &Write) {
+        let takes_it = match self.flaw {
+            Flaw::TakesAnyExpiry => true,
+            Flaw::CreatesWithAnyExpiry => !before.roots.contains_key(partition),
+            _ => false,
+        };
+        if let Some(root) = rows.roots.get_mut(partition).filter(|_| takes_it) {
+            root.purge_after = write.purge_after;
+        }
         if !write.erase {
             return;
         }

@@ -170,8 +170,8 @@ flaws! {
     // Upkeep.
     /// The horizon is the clock.
     HorizonJumps: "horizon_moves_a_day_a_round", Horizon, "a clock ahead by ten years sweeps everything";
-    /// The horizon follows a clock that goes back.
-    HorizonGoesBack: "horizon_never_goes_back", Horizon, "what a root has dropped by the horizon is believed again";
+    /// The horizon stays where a clock that ran ahead has moved it.
+    HorizonStaysAhead: "horizon_comes_back_with_the_clock", Horizon, "a clock that once ran ahead sweeps what is alive for days";
     /// The first horizon is the clock, whatever events there are.
     HorizonStartsNow: "horizon_starts_at_the_newest_event", Horizon, "the first round of a clock ahead deletes the log";
     /// A sweep goes by the database's clock.
@@ -188,6 +188,10 @@ flaws! {
     SweepsRootsAlone: "partitions_are_swept_whole", Sweep, "rows lie in a partition without a root for ever";
     /// A commit that keeps its partition does not take the expiry back.
     KeepsThePartitionsExpiry: "kept_partition_is_not_swept", Sweep, "an account that was verified is swept";
+    /// A partition's expiry is taken as it is given, wherever the horizon stands.
+    TakesAnyExpiry: "late_partition_is_kept_a_day", Sweep, "a fence is swept while what it fences may still arrive";
+    /// The same where the partition is made; where it is written again the horizon counts.
+    CreatesWithAnyExpiry: "late_partition_is_kept_a_day", Sweep, "a fence is swept while what it fences may still arrive";
     /// Events are forgotten by their age alone.
     ForgetsOutOfTheMiddle: "old_events_are_forgotten", Forget, "the log no longer verifies";
     /// Events are forgotten from the new end.

@@ -1,7 +1,7 @@
 //! Horizon, sweeps, listings.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{BoxFuture, CommitError, HORIZON_STEP, LoadError, Partition, Upkeep};
+use keywright_store::{BoxFuture, CommitError, LoadError, Partition, Upkeep};
 
 use super::reads::ITS_CLOCK;
 use super::{Flaw, SabotagedStore};
@@ -10,8 +10,11 @@ impl SabotagedStore {
     fn move_horizon_flawed(&self, now: UnixSeconds) -> UnixSeconds {
         let mut rows = self.rows();
         let moved = match self.flaw {
-            Flaw::HorizonJumps => rows.horizon.unwrap_or(now).max(now),
-            Flaw::HorizonGoesBack => now.min(rows.horizon.unwrap_or(now).plus(HORIZON_STEP)),
+            Flaw::HorizonJumps => now,
+            Flaw::HorizonStaysAhead => {
+                let stands = rows.horizon;
+                rows.move_horizon(now).max(stands.unwrap_or(UnixSeconds::EPOCH))
+            }
             Flaw::HorizonStartsNow if rows.horizon.is_none() => now,
             _ => return rows.move_horizon(now),
         };

@@ -334,6 +334,26 @@ async fn expired_entries_go_by_the_horizon_and_a_put_wins() {
 }
 
 #[tokio::test]
+async fn entries_go_by_the_last_horizon_and_partitions_stay_by_the_furthest() {
+    let bench = Bench::made(16).await;
+    let ticket = TICKETS.at([1; 16]);
+    let issue = async |step: fn(&mut keywright_store::Draft<'_>) -> Result<(), StepError>| {
+        bench.driver.transact(&bench.account, &[ticket.name(), COUNTER.name()], step).await.unwrap();
+    };
+    bench.clock.set(START.plus(900 * 86_400));
+    issue(|draft| draft.put_until(TICKETS.at([1; 16]), &Counter::default(), START.plus(10))).await;
+    // The horizon ran ahead and came back before anything was committed.
+    bench.driver.set_horizon(START.plus(5 * 86_400));
+    bench.driver.set_horizon(START);
+    issue(|draft| count(draft).map(drop)).await;
+    assert!(bench.body(ticket.name()).is_some(), "an entry was dropped by a horizon that came back");
+    bench.clock.set(START.minus(500));
+    issue(|draft| draft.expire_partition(draft.now())).await;
+    let purge_after = bench.glass.rows().roots.get(&bench.account).unwrap().purge_after;
+    assert_eq!(purge_after, Some(START.plus(6 * 86_400)), "a day beyond the furthest horizon");
+}
+
+#[tokio::test]
 async fn other_accounts_and_slots_do_not_open() {
     let bench = Bench::made(15).await;
     let other = AccountId::new("user-2").unwrap();

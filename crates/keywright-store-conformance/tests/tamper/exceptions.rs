@@ -99,6 +99,28 @@ async fn the_old_end_of_a_log_may_go_once_it_is_old() {
     }
 }
 
+/// The horizon lies in clear too. Whoever moves it to the end of time makes no log older by it.
+#[tokio::test]
+async fn a_forged_horizon_ages_no_log() {
+    let world = World::new().await;
+    let [account, ..] = &world.partitions;
+    world.glass.edit(|rows| {
+        rows.horizon = Some(keywright_core::UnixSeconds::MAX);
+        // All but the newest of each chain are gone.
+        let own = |owner: &Partition| owner == account;
+        let later = rows.events.keys().filter(|(owner, ..)| own(owner)).cloned().collect::<Vec<_>>();
+        rows.events.retain(|(owner, chain, number), _| {
+            !own(owner) || !later.iter().any(|(_, of, later)| of == chain && later > number)
+        });
+    });
+    // As a server does at its start, and after each round.
+    world.driver.set_horizon(world.glass.horizon().await.unwrap().unwrap());
+    for chain in EventChain::ALL {
+        let log = audit(&world).await[&Use::Log(account.clone(), chain)].clone();
+        assert!(log.is_err_and(|error| error.is_damage()), "{chain:?}");
+    }
+}
+
 /// The hints beside the bodies are in clear: they decide when something is swept or looked for, and never what is read.
 #[tokio::test]
 async fn hints_change_nothing_that_is_read() {

@@ -140,9 +140,9 @@ impl Entropy for SystemBytes {
 }
 
 /// Before this moment a partition that is written now is not swept: a day from now, by the later of this server's clock and
-/// the store's horizon. A clock that has stopped must not let a fence be swept while what it fences may still arrive.
+/// the furthest horizon of the store that it has heard of. A clock that has stopped must not let a fence be swept while what it fences may still arrive.
 fn earliest_sweep(env: &super::Env<'_>) -> UnixSeconds {
-    env.now.max(env.horizon).plus(PRUNE_AFTER)
+    env.now.max(env.furthest).plus(PRUNE_AFTER)
 }
 
 /// Drops the entries that expired more than a day before `until`, but for those that the batch writes itself. Returns the

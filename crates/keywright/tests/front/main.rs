@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod horizon;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -279,24 +281,6 @@ async fn another_index_key_is_refused() {
     let other = Keyring::from_keys(&seal, &SecretBytes::from_slice(&[0xef; 32]).unwrap()).unwrap();
     let error = Keywright::builder_shared(store).keyring(other).open().await.unwrap_err();
     assert!(matches!(error, StartError::OtherIndexKey), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_clock_that_is_years_ahead_moves_the_horizon_a_day() {
-    let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
-    let store = memory();
-    let start = async || {
-        Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).clock(clock.clone()).open().await.unwrap()
-    };
-    start().await.ensure_account(&account("alice")).await.unwrap();
-    clock.advance(10 * 365 * 86_400);
-    let first = start().await.housekeeping().move_horizon().await.unwrap();
-    assert_eq!(first.at, UnixSeconds::new(1_700_000_000 + 86_400).unwrap(), "from the newest event on");
-    assert!(first.clock_is_ahead);
-    let keywright = start().await;
-    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, first.at.plus(86_400));
-    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, first.at.plus(86_400), "an hour's rest");
-    assert_eq!(keywright.housekeeping().forget_events(100).await.unwrap(), 0);
 }
 
 #[tokio::test]

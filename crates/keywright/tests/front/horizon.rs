@@ -1,0 +1,224 @@
+//! The horizon of the sweeps: it follows the clock, a day an hour at most, and nobody gains by moving it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use keywright::core::UnixSeconds;
+use keywright::store::{
+    Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
+    Upkeep,
+};
+use keywright::{EventChain, HousekeepingError, Keywright, ManualClock, MemoryStore, NoVault, Store};
+
+use crate::{NOTE, Note, account, keyring, memory};
+
+const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
+const DAY: u64 = 86_400;
+
+/// What a store answers when it is asked for its horizon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Its,
+    /// As somebody has written it past the port. A move heals it.
+    Forged(UnixSeconds),
+    Garbage,
+}
+
+/// A store in memory whose horizon somebody forges, or whose moves fail.
+#[derive(Debug)]
+struct Moody {
+    inner: MemoryStore,
+    shown: Mutex<Shown>,
+    failures: AtomicUsize,
+    moves: AtomicUsize,
+}
+
+impl Moody {
+    fn new() -> Arc<Self> {
+        let inner = MemoryStore::new();
+        Arc::new(Self { inner, shown: Mutex::new(Shown::Its), failures: 0.into(), moves: 0.into() })
+    }
+
+    fn show(&self, shown: Shown) {
+        *self.shown.lock().unwrap() = shown;
+    }
+
+    fn moves(&self) -> usize {
+        self.moves.load(Ordering::SeqCst)
+    }
+}
+
+/// Shared, as a store of two servers is.
+#[derive(Debug, Clone)]
+struct Shared(Arc<Moody>);
+
+impl RecordStore for Shared {
+    fn load<'a>(
+        &'a self,
+        partition: &'a Partition,
+        slots: &'a [SlotName],
+    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        self.0.inner.load(partition, slots)
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
+        self.0.inner.commit(batch)
+    }
+
+    fn events<'a>(
+        &'a self,
+        partition: &'a Partition,
+        chain: EventChain,
+        before: Option<EventNumber>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
+        self.0.inner.events(partition, chain, before, limit)
+    }
+}
+
+impl Upkeep for Shared {
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
+        let shown = *self.0.shown.lock().unwrap();
+        match shown {
+            Shown::Its => self.0.inner.horizon(),
+            Shown::Forged(moment) => Box::pin(std::future::ready(Ok(Some(moment)))),
+            Shown::Garbage => Box::pin(std::future::ready(Err(LoadError::Corrupt("no moment".into())))),
+        }
+    }
+
+    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
+        self.0.moves.fetch_add(1, Ordering::SeqCst);
+        if self.0.failures.load(Ordering::SeqCst) > 0 {
+            self.0.failures.fetch_sub(1, Ordering::SeqCst);
+            return Box::pin(std::future::ready(Err(CommitError::Rejected("locked".into()))));
+        }
+        self.0.show(Shown::Its);
+        self.0.inner.move_horizon(now)
+    }
+
+    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        assert_eq!(*self.0.shown.lock().unwrap(), Shown::Its, "a sweep by a forged horizon");
+        self.0.inner.sweep(limit)
+    }
+
+    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
+        assert_eq!(*self.0.shown.lock().unwrap(), Shown::Its, "events were forgotten by a forged horizon");
+        self.0.inner.forget_events(age, limit)
+    }
+
+    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.0.inner.due(before, limit)
+    }
+
+    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
+        self.0.inner.partitions(after, limit)
+    }
+}
+
+async fn start(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> Keywright {
+    Keywright::builder_shared(Arc::clone(store))
+        .keyring(keyring(&[1]))
+        .slots(&[NOTE.kind()])
+        .clock(Arc::<ManualClock>::clone(clock))
+        .open()
+        .await
+        .unwrap()
+}
+
+fn moody() -> (Arc<Moody>, Arc<dyn Store>, Arc<ManualClock>) {
+    let moody = Moody::new();
+    (Arc::clone(&moody), Arc::new(NoVault(Shared(moody))), Arc::new(ManualClock::new(START)))
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_ahead_moves_the_horizon_a_day() {
+    let clock = Arc::new(ManualClock::new(START));
+    let store = memory();
+    start(&store, &clock).await.ensure_account(&account("alice")).await.unwrap();
+    clock.advance(10 * 365 * DAY);
+    let keywright = start(&store, &clock).await;
+    let first = keywright.housekeeping().move_horizon().await.unwrap();
+    assert_eq!(first.at, START.plus(DAY), "from the newest event on");
+    assert!(first.clock_is_ahead);
+    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap(), first, "an hour's rest");
+    assert_eq!(keywright.housekeeping().forget_events(100).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_over_and_over_moves_the_horizon_no_faster() {
+    let clock = Arc::new(ManualClock::new(START));
+    let store = memory();
+    start(&store, &clock).await.housekeeping().move_horizon().await.unwrap();
+    clock.advance(30 * DAY);
+    for _ in 0..40 {
+        let round = start(&store, &clock).await.housekeeping().move_horizon().await.unwrap();
+        assert_eq!(round.at, START);
+        assert!(round.clock_is_ahead);
+    }
+    // Within a day there is nothing to wait for.
+    clock.set(START.plus(DAY));
+    let round = start(&store, &clock).await.housekeeping().move_horizon().await.unwrap();
+    assert_eq!((round.at, round.clock_is_ahead), (START.plus(DAY), false));
+}
+
+#[tokio::test]
+async fn the_horizon_comes_back_with_the_clock_before_anything_is_dropped() {
+    let clock = Arc::new(ManualClock::new(START));
+    let store = memory();
+    let keywright = start(&store, &clock).await;
+    let partition = Partition::account(&account("alice"));
+    keywright.ensure_account(&account("alice")).await.unwrap();
+    // A clock that runs ahead by four days, rounds enough to follow it, and a session of three days made behind it.
+    clock.advance(4 * DAY);
+    while store.move_horizon(START.plus(4 * DAY)).await.unwrap() < START.plus(4 * DAY) {}
+    clock.set(START);
+    let until = START.plus(3 * DAY);
+    let put = |draft: &mut keywright::store::Draft<'_>| draft.put_until(NOTE, &Note(7), until);
+    keywright.driver().transact(&partition, &[NOTE.name()], put).await.unwrap();
+    assert_eq!(keywright.housekeeping().sweep(100).await.unwrap(), 0);
+    assert_eq!(store.horizon().await.unwrap(), Some(START));
+    let round = keywright.housekeeping().move_horizon().await.unwrap();
+    assert_eq!((round.at, round.clock_is_ahead), (START, false));
+    let note = keywright.driver().observe(&partition, &[NOTE.name()], |draft| draft.read(NOTE)).await.unwrap();
+    assert_eq!(note.map(|note| note.0), Some(7));
+}
+
+#[tokio::test]
+async fn a_forged_horizon_is_healed_and_never_believed() {
+    let (moody, store, clock) = moody();
+    let partition = Partition::account(&account("alice"));
+    let before = start(&store, &clock).await;
+    before.ensure_account(&account("alice")).await.unwrap();
+    let until = START.plus(10);
+    let put = |draft: &mut keywright::store::Draft<'_>| draft.put_until(NOTE, &Note(7), until);
+    before.driver().transact(&partition, &[NOTE.name()], put).await.unwrap();
+    for forged in [Shown::Forged(UnixSeconds::MAX), Shown::Garbage] {
+        moody.show(forged);
+        let keywright = start(&store, &clock).await;
+        let touch = |draft: &mut keywright::store::Draft<'_>| draft.mark_seeded();
+        keywright.driver().transact(&partition, &[], touch).await.unwrap();
+        let slots = keywright.driver().slots_of(&partition).await.unwrap();
+        assert!(slots.contains(&NOTE.name()), "{forged:?}: an entry was dropped by it");
+        if forged == Shown::Forged(UnixSeconds::MAX) {
+            assert_eq!(keywright.housekeeping().sweep(100).await.unwrap(), 0);
+            moody.show(forged);
+            assert_eq!(keywright.housekeeping().forget_events(100).await.unwrap(), 0);
+        } else {
+            assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, START);
+        }
+        assert_eq!(store.horizon().await.unwrap(), Some(START));
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_failed_costs_no_rest() {
+    let (moody, store, clock) = moody();
+    let keywright = start(&store, &clock).await;
+    moody.failures.store(1, Ordering::SeqCst);
+    let failed = keywright.housekeeping().move_horizon().await;
+    assert!(matches!(failed, Err(HousekeepingError::Commit(CommitError::Rejected(_)))), "{failed:?}");
+    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, START);
+    clock.advance(10);
+    assert_eq!(keywright.housekeeping().move_horizon().await.unwrap().at, START, "an hour's rest");
+    assert_eq!(moody.moves(), 2);
+}
