@@ -148,8 +148,11 @@ pub fn full() -> Vec<Config> {
     vec![
         Config { acts: vec![(Redeem, 3), (Change, 3)], ..busy(codes()) },
         Config { name: "codes, three remembered", depth: 3, acts: vec![(Redeem, 2), (Change, 4)], ..busy(codes()) },
-        Config { acts: vec![(Touch, 1), (Use, 2), (End, 1), (Change, 1), (Keep, 1)], ..sessions() },
-        Config { acts: vec![(Touch, 2), (Keep, 1), (Erase, 1), (Change, 1)], losses: 2, ..kept() },
+        // The news of the horizon multiply the states, so they are late only beside fewer acts.
+        Config { acts: vec![(Touch, 1), (Use, 2), (End, 1), (Change, 1), (Keep, 1)], late_news: false, ..sessions() },
+        Config { name: "sessions, news late", acts: vec![(Touch, 1), (Use, 1), (End, 1), (Keep, 1)], ..sessions() },
+        Config { acts: vec![(Touch, 2), (Keep, 1), (Erase, 1), (Change, 1)], losses: 2, late_news: false, ..kept() },
+        Config { name: "kept for good, news late", acts: vec![(Touch, 2), (Keep, 1)], ..kept() },
         Config {
             name: "sessions, upkeep ahead",
             ahead: vec![0, 0],
@@ -157,14 +160,17 @@ pub fn full() -> Vec<Config> {
             acts: vec![(Touch, 2), (Keep, 1), (Use, 1), (End, 1)],
             losses: 2,
             days: 1,
+            late_news: false,
             ..sessions()
         },
-        Config { acts: vec![(Create, 2), (Redeem, 2), (Change, 1)], reruns: 1, ..busy(creation()) },
+        Config { acts: vec![(Create, 2), (Redeem, 2), (Change, 1)], reruns: 1, late_news: false, ..busy(creation()) },
+        Config { name: "creation, news late", acts: vec![(Create, 2), (Redeem, 1)], looks: 3, ..creation() },
         Config {
             acts: vec![(Register, 2), (Verify, 1), (Create, 1), (Redeem, 1)],
             losses: 2,
             looks: 3,
             restarts: 1,
+            late_news: false,
             ..registration()
         },
         Config { acts: vec![(Create, 2), (Redeem, 1), (Change, 1)], days: 2, ..busy(creation_behind()) },
@@ -188,6 +194,7 @@ pub fn full() -> Vec<Config> {
             name: "sessions, three",
             ahead: vec![0, 0, 3],
             acts: vec![(Touch, 1), (Use, 1), (End, 1), (Keep, 1)],
+            late_news: false,
             ..sessions()
         },
         Config {
@@ -196,6 +203,7 @@ pub fn full() -> Vec<Config> {
             acts: vec![(Create, 3), (Redeem, 1), (Change, 1)],
             losses: 3,
             looks: 3,
+            late_news: false,
             ..creation()
         },
     ]

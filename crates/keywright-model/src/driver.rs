@@ -7,7 +7,7 @@ use keywright_store::Revision;
 use keywright_store::settle::{Settlement, settle};
 
 use crate::bugs::Bug;
-use crate::coverage::Event;
+use crate::coverage::{Answer, Event};
 use crate::model::Search;
 use crate::properties::Promise;
 use crate::recent::MAX_DEPTH;
@@ -96,15 +96,6 @@ impl Driver {
         let Self { heard, furthest, .. } = self;
         Self { heard, furthest, ..Self::default() }
     }
-}
-
-/// What a caller is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Done,
-    Refused,
-    Integrity,
-    Unknown,
 }
 
 impl World {
@@ -361,6 +352,7 @@ impl World {
     /// Tells the caller, and forgets the act.
     fn answer(&mut self, search: &Search, driver: usize, answer: Answer) {
         let Driver { act, landed, .. } = self.drivers[driver];
+        search.coverage.told(answer);
         match answer {
             Answer::Done => {
                 if !landed {
