@@ -33,16 +33,19 @@ pub enum Bug {
     CreationWithoutFence,
     /// A commit's statement may live on until after the sweep of a whole partition.
     StatementOutlivesSweep,
-    /// The blank root that fences a creation expires a day later by the driver's own clock, which
-    /// may lie before the store's horizon already.
+    /// The blank root that fences a creation expires by the driver's own clock alone, and the store
+    /// takes that moment as it is given: it may lie before the store's horizon already.
     BlankRootByOwnClock,
+    /// The store takes a partition's expiry as it is given, also where it lies before a day beyond
+    /// the horizon: a driver that has not heard how far the horizon is writes such a one.
+    ExpiryAsGiven,
     /// A second load for further slots keeps the rows of the first although the root has moved.
     KeepsOldRows,
 }
 
 impl Bug {
     /// Every fault, in the order of the table in the crate's documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoFence,
         Self::SilentFence,
         Self::SettleByAbsence,
@@ -59,6 +62,7 @@ impl Bug {
         Self::CreationWithoutFence,
         Self::StatementOutlivesSweep,
         Self::BlankRootByOwnClock,
+        Self::ExpiryAsGiven,
         Self::KeepsOldRows,
     ];
 }

@@ -12,7 +12,7 @@ fn codes() -> Config {
         name: "codes",
         acts: vec![(Redeem, 2), (Change, 1)],
         losses: 2,
-        fences: 2,
+        looks: 3,
         conflicts: 1,
         restarts: 1,
         ..Config::default()
@@ -21,7 +21,7 @@ fn codes() -> Config {
 
 /// More changes than a root remembers.
 fn changes() -> Config {
-    Config { name: "changes", acts: vec![(Redeem, 1), (Change, 3)], losses: 2, fences: 2, ..Config::default() }
+    Config { name: "changes", acts: vec![(Redeem, 1), (Change, 3)], losses: 2, looks: 3, ..Config::default() }
 }
 
 /// A session that is used, renewed and ended while days pass; one clock is three days ahead.
@@ -33,6 +33,7 @@ fn sessions() -> Config {
         acts: vec![(Touch, 1), (Use, 1), (Change, 1)],
         days: 3,
         sweeps: true,
+        late_news: true,
         ..Config::default()
     }
 }
@@ -51,6 +52,7 @@ fn creation() -> Config {
         losses: 2,
         days: 2,
         sweeps: true,
+        late_news: true,
         ..Config::default()
     }
 }
@@ -67,12 +69,19 @@ fn creation_behind() -> Config {
 
 /// A creation while the upkeep's clock, and with it the horizon, is ahead.
 fn creation_upkeep_ahead() -> Config {
-    Config { name: "creation, upkeep ahead", upkeep_ahead: 4, days: 0, ..creation() }
+    Config { name: "creation, upkeep ahead", upkeep_ahead: 3, days: 0, losses: 1, late_news: false, ..creation() }
 }
 
 /// The same for registrations.
 fn registration_upkeep_ahead() -> Config {
-    Config { name: "registration, upkeep ahead", upkeep_ahead: 4, days: 0, ..registration() }
+    Config {
+        name: "registration, upkeep ahead",
+        upkeep_ahead: 3,
+        days: 0,
+        losses: 1,
+        late_news: false,
+        ..registration()
+    }
 }
 
 /// An erase beside everything else.
@@ -135,12 +144,15 @@ pub fn small() -> Vec<Config> {
 /// Full configurations: a few minutes, optimised.
 #[must_use]
 pub fn full() -> Vec<Config> {
-    let busy = |config: Config| Config { losses: 3, reruns: 2, fences: 2, restarts: 1, conflicts: 1, ..config };
+    let busy = |config: Config| Config { losses: 3, reruns: 2, looks: 3, restarts: 1, conflicts: 1, ..config };
     vec![
         Config { acts: vec![(Redeem, 3), (Change, 3)], ..busy(codes()) },
         Config { name: "codes, three remembered", depth: 3, acts: vec![(Redeem, 2), (Change, 4)], ..busy(codes()) },
-        Config { acts: vec![(Touch, 1), (Use, 2), (End, 1), (Change, 1), (Keep, 1)], ..sessions() },
-        Config { acts: vec![(Touch, 2), (Keep, 1), (Erase, 1), (Change, 1)], losses: 2, ..kept() },
+        // The news of the horizon multiply the states, so they are late only beside fewer acts.
+        Config { acts: vec![(Touch, 1), (Use, 2), (End, 1), (Change, 1), (Keep, 1)], late_news: false, ..sessions() },
+        Config { name: "sessions, news late", acts: vec![(Touch, 1), (Use, 1), (End, 1), (Keep, 1)], ..sessions() },
+        Config { acts: vec![(Touch, 2), (Keep, 1), (Erase, 1), (Change, 1)], losses: 2, late_news: false, ..kept() },
+        Config { name: "kept for good, news late", acts: vec![(Touch, 2), (Keep, 1)], ..kept() },
         Config {
             name: "sessions, upkeep ahead",
             ahead: vec![0, 0],
@@ -148,14 +160,17 @@ pub fn full() -> Vec<Config> {
             acts: vec![(Touch, 2), (Keep, 1), (Use, 1), (End, 1)],
             losses: 2,
             days: 1,
+            late_news: false,
             ..sessions()
         },
-        Config { acts: vec![(Create, 2), (Redeem, 2), (Change, 1)], reruns: 1, ..busy(creation()) },
+        Config { acts: vec![(Create, 2), (Redeem, 2), (Change, 1)], reruns: 1, late_news: false, ..busy(creation()) },
+        Config { name: "creation, news late", acts: vec![(Create, 2), (Redeem, 1)], looks: 3, ..creation() },
         Config {
             acts: vec![(Register, 2), (Verify, 1), (Create, 1), (Redeem, 1)],
             losses: 2,
-            fences: 2,
+            looks: 3,
             restarts: 1,
+            late_news: false,
             ..registration()
         },
         Config { acts: vec![(Create, 2), (Redeem, 1), (Change, 1)], days: 2, ..busy(creation_behind()) },
@@ -179,6 +194,7 @@ pub fn full() -> Vec<Config> {
             name: "sessions, three",
             ahead: vec![0, 0, 3],
             acts: vec![(Touch, 1), (Use, 1), (End, 1), (Keep, 1)],
+            late_news: false,
             ..sessions()
         },
         Config {
@@ -186,7 +202,8 @@ pub fn full() -> Vec<Config> {
             ahead: vec![0; 3],
             acts: vec![(Create, 3), (Redeem, 1), (Change, 1)],
             losses: 3,
-            fences: 2,
+            looks: 3,
+            late_news: false,
             ..creation()
         },
     ]
@@ -218,6 +235,7 @@ pub fn seeded(bug: Bug) -> (Config, Vec<Promise>) {
         Bug::CreationWithoutFence => (registration(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
         Bug::StatementOutlivesSweep => (registration(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
         Bug::BlankRootByOwnClock => (creation_behind(), vec![SettledStaysSettled, RefusedNeverLands]),
+        Bug::ExpiryAsGiven => (creation_behind(), vec![SettledStaysSettled, RefusedNeverLands]),
         Bug::KeepsOldRows => (extra_load(), vec![GrantedOnce, AcknowledgedStays, RestsOnWhatStands]),
     };
     (config.with(bug), promises)

@@ -1,6 +1,23 @@
 //! Counts what a search has really met, so that a clean verdict is not an empty one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+/// What a caller is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It happened.
+    Done,
+    /// It did not: refused, or busy.
+    Refused,
+    /// The stored data is damaged.
+    Integrity,
+    /// It may have happened.
+    Unknown,
+}
+
+impl Answer {
+    const ALL: [Self; 4] = [Self::Done, Self::Refused, Self::Integrity, Self::Unknown];
+}
 
 /// Something that a search should meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +94,23 @@ impl Event {
 #[derive(Debug, Default)]
 pub struct Coverage {
     counts: [AtomicU64; Event::ALL.len()],
+    /// The last answer, counted from one; zero before the first.
+    told: AtomicU8,
 }
 
 impl Coverage {
     pub(crate) fn met(&self, event: Event) {
         self.counts[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn told(&self, answer: Answer) {
+        self.told.store(answer as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// The last answer that a caller was told, for whoever follows a single history; it is told once.
+    pub fn take_told(&self) -> Option<Answer> {
+        let told = self.told.swap(0, Ordering::Relaxed);
+        Answer::ALL.into_iter().find(|answer| *answer as u8 + 1 == told)
     }
 
     /// How often an event was met.

@@ -7,11 +7,11 @@ use keywright_store::Revision;
 use keywright_store::settle::{Settlement, settle};
 
 use crate::bugs::Bug;
-use crate::coverage::Event;
+use crate::coverage::{Answer, Event};
 use crate::model::Search;
 use crate::properties::Promise;
 use crate::recent::MAX_DEPTH;
-use crate::step::{Act, Opened, batch, decide, fence, open};
+use crate::step::{Act, Moments, Opened, batch, decide, fence, open};
 use crate::world::{Batch, CODE, COUNTER, Effect, Held, Rev, Root, SESSION, Store, World};
 
 /// Where a driver is.
@@ -32,10 +32,9 @@ pub enum Phase {
         /// As in `Loading`.
         suspect: Option<Rev>,
     },
-    /// Has opened some slots, and loads the one that the step turned out to need.
+    /// A seeded fault: loads the slot that the step turned out to need, and keeps what it opened
+    /// before.
     More {
-        /// The root's revision of the first load.
-        rev: Rev,
         /// What it opened.
         first: Opened,
     },
@@ -71,21 +70,32 @@ pub struct Driver {
     pub phase: Phase,
     /// How often it may still run the step again.
     pub reruns: u8,
-    /// How often it may still send a fence for this attempt.
-    pub fences: u8,
+    /// How often it may still look at the root to settle this attempt.
+    pub looks: u8,
+    /// Whether the step has asked for the slot that is loaded only if it does.
+    pub wide: bool,
+    /// The store's horizon as it was last heard.
+    pub heard: u8,
+    /// The furthest horizon that was heard.
+    pub furthest: u8,
     /// For the onlooker: whether an attempt of this act has landed.
     pub landed: bool,
     /// For the onlooker: how many roots were put since it loaded.
     pub passed: u8,
 }
 
-/// What a caller is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Done,
-    Refused,
-    Integrity,
-    Unknown,
+impl Driver {
+    /// Hears where the store's horizon stands.
+    pub(crate) fn hear(&mut self, horizon: u8) {
+        self.heard = horizon;
+        self.furthest = self.furthest.max(horizon);
+    }
+
+    /// The driver with nothing to do.
+    fn at_rest(self) -> Self {
+        let Self { heard, furthest, .. } = self;
+        Self { heard, furthest, ..Self::default() }
+    }
 }
 
 impl World {
@@ -98,8 +108,12 @@ impl World {
     pub(crate) fn begin(&mut self, search: &Search, driver: usize, act: Act) {
         self.acts[act as usize] -= 1;
         let reruns = search.config.reruns;
-        self.drivers[driver] =
-            Driver { act: Some(act), phase: Phase::Loading { suspect: None }, reruns, ..Driver::default() };
+        self.drivers[driver] = Driver {
+            act: Some(act),
+            phase: Phase::Loading { suspect: None },
+            reruns,
+            ..self.drivers[driver].at_rest()
+        };
         self.load(search, driver);
     }
 
@@ -116,22 +130,24 @@ impl World {
                 }
             }
             Phase::Half { root, suspect } => {
-                self.loaded(search, driver, Store { root, rows: shown.rows }, suspect);
+                self.loaded(search, driver, Store { root, ..shown }, suspect);
             }
             Phase::Settling { ours, loaded } => self.settle(search, driver, shown.root.as_ref(), ours, loaded),
-            Phase::More { rev, first } => self.loaded_more(search, driver, shown, rev, first),
+            Phase::More { first } => self.loaded_more(search, driver, shown, first),
             Phase::Idle | Phase::Ready { .. } | Phase::Fencing { .. } => {}
         }
     }
 
-    /// A driver's clock.
-    fn clock(&self, search: &Search, driver: usize) -> u8 {
-        self.now.saturating_add_signed(search.config.ahead[driver])
+    /// What a driver goes by.
+    pub(crate) fn moments(&self, search: &Search, driver: usize) -> Moments {
+        let Driver { heard, furthest, .. } = self.drivers[driver];
+        Moments { now: self.now.saturating_add_signed(search.config.ahead[driver]), heard, furthest }
     }
 
     /// Opens what was loaded and runs the step on it.
     fn loaded(&mut self, search: &Search, driver: usize, shown: Store, suspect: Option<Rev>) {
-        let slots: &[usize] = if search.config.extra_load { &[CODE, COUNTER] } else { &[CODE, COUNTER, SESSION] };
+        let asks = search.config.extra_load && !self.drivers[driver].wide;
+        let slots: &[usize] = if asks { &[CODE, COUNTER] } else { &[CODE, COUNTER, SESSION] };
         let Some(seen) = open(shown.root.as_ref(), &shown.rows, slots) else {
             let bug = search.config.bug;
             // An integrity error only if the root has not moved since the first look.
@@ -147,20 +163,18 @@ impl World {
             }
             return;
         };
-        if search.config.extra_load {
-            self.drivers[driver].phase = Phase::More { rev: shown.rev(), first: seen };
+        if asks {
+            // Everything is loaded anew, in one snapshot.
+            let keeps = search.config.bug == Some(Bug::KeepsOldRows);
+            self.drivers[driver].wide = !keeps;
+            self.drivers[driver].phase = if keeps { Phase::More { first: seen } } else { Phase::Loading { suspect } };
         } else {
             self.run(search, driver, shown.root.as_ref(), &seen);
         }
     }
 
-    /// The slot that was missing is loaded. What the first load opened counts only if the root
-    /// has not moved; else everything is loaded anew.
-    fn loaded_more(&mut self, search: &Search, driver: usize, shown: Store, rev: Rev, first: Opened) {
-        if shown.rev() != rev && search.config.bug != Some(Bug::KeepsOldRows) {
-            self.drivers[driver].phase = Phase::Loading { suspect: None };
-            return;
-        }
+    /// A seeded fault: the slot that was missing is loaded alone.
+    fn loaded_more(&mut self, search: &Search, driver: usize, shown: Store, first: Opened) {
         match open(shown.root.as_ref(), &shown.rows, &[SESSION]) {
             Some(Opened { session, .. }) => {
                 self.run(search, driver, shown.root.as_ref(), &Opened { session, ..first });
@@ -172,8 +186,8 @@ impl World {
     /// Runs the step on what was opened.
     fn run(&mut self, search: &Search, driver: usize, root: Option<&Root>, seen: &Opened) {
         let Some(act) = self.drivers[driver].act else { return };
-        let now = self.clock(search, driver);
-        let batch = batch(search, root, &decide(act, seen, now), now, self.horizon);
+        let moments = self.moments(search, driver);
+        let batch = batch(search, root, &decide(act, seen, moments.now), moments);
         if batch.effect == Effect::Denied {
             // A refusal commits nothing.
             if act == Act::Redeem && self.ledger.code == Some(false) {
@@ -204,8 +218,7 @@ impl World {
             }
             Phase::Fencing { ours, loaded, fence } => {
                 if self.store.rev() != fence.expect {
-                    self.drivers[driver].phase = Phase::Settling { ours, loaded };
-                    return;
+                    return self.look_again(search, driver, ours, loaded);
                 }
                 search.coverage.met(Event::FenceStands);
                 self.land(search, &fence, None);
@@ -220,7 +233,7 @@ impl World {
     pub(crate) fn refuse(&mut self, search: &Search, driver: usize) {
         self.conflicts -= 1;
         match self.drivers[driver].phase {
-            Phase::Fencing { ours, loaded, .. } => self.drivers[driver].phase = Phase::Settling { ours, loaded },
+            Phase::Fencing { ours, loaded, .. } => self.look_again(search, driver, ours, loaded),
             _ => self.rerun(search, driver),
         }
     }
@@ -240,7 +253,7 @@ impl World {
         self.losses -= 1;
         let (batch, ours, loaded) = match self.drivers[driver].phase {
             Phase::Ready { batch: batch @ Batch { write: Some(write), .. } } => {
-                self.drivers[driver].fences = search.config.fences;
+                self.drivers[driver].looks = search.config.looks;
                 (batch, write.root.rev, batch.expect)
             }
             // A question that was not answered has changed nothing: it is asked again.
@@ -253,6 +266,15 @@ impl World {
         };
         let owner = u8::try_from(driver).ok();
         self.held.push(Held { owner, batch, dead: false, refused: false, done: false });
+        self.look_again(search, driver, ours, loaded);
+    }
+
+    /// Looks at the root, to settle what became of an attempt; but only so often.
+    fn look_again(&mut self, search: &Search, driver: usize, ours: Rev, loaded: Rev) {
+        if self.drivers[driver].looks == 0 {
+            return self.answer(search, driver, Answer::Unknown);
+        }
+        self.drivers[driver].looks -= 1;
         self.drivers[driver].phase = Phase::Settling { ours, loaded };
     }
 
@@ -282,13 +304,11 @@ impl World {
                 search.coverage.met(Event::SettledNever);
                 self.never_landed(search, driver);
             }
-            Settlement::Fence if self.drivers[driver].fences > 0 => {
+            Settlement::Fence => {
                 search.coverage.met(if root.is_some() { Event::FenceSent } else { Event::BlankFence });
-                let fence = fence(search, root, self.clock(search, driver), self.horizon);
-                self.drivers[driver].fences -= 1;
+                let fence = fence(search, root, self.moments(search, driver));
                 self.drivers[driver].phase = Phase::Fencing { ours, loaded, fence };
             }
-            Settlement::Fence => self.answer(search, driver, Answer::Unknown),
             Settlement::Unknown => {
                 search.coverage.met(Event::Unknown);
                 if usize::from(self.drivers[driver].passed) <= search.config.depth {
@@ -317,7 +337,7 @@ impl World {
             return self.answer(search, driver, Answer::Refused);
         }
         attempt.reruns -= 1;
-        attempt.fences = 0;
+        attempt.looks = 0;
         attempt.passed = 0;
         attempt.phase = Phase::Loading { suspect: None };
     }
@@ -326,12 +346,13 @@ impl World {
     fn held_of(&mut self, driver: usize) -> impl Iterator<Item = &mut Held> {
         self.held
             .iter_mut()
-            .filter(move |held| held.owner.map(usize::from) == Some(driver) && !held.batch.effect.is_fence())
+            .filter(move |held| held.owner.map(usize::from) == Some(driver) && held.batch.effect != Effect::Fence)
     }
 
     /// Tells the caller, and forgets the act.
     fn answer(&mut self, search: &Search, driver: usize, answer: Answer) {
         let Driver { act, landed, .. } = self.drivers[driver];
+        search.coverage.told(answer);
         match answer {
             Answer::Done => {
                 if !landed {
@@ -359,7 +380,7 @@ impl World {
                 held.owner = None;
             }
         }
-        self.drivers[driver] = Driver::default();
+        self.drivers[driver] = self.drivers[driver].at_rest();
     }
 
     /// A driver forgets everything; its caller gets no answer.
@@ -367,6 +388,10 @@ impl World {
         search.coverage.met(Event::Restarted);
         self.restarts -= 1;
         self.answer(search, driver, Answer::Unknown);
+        // As it starts it hears where the horizon stands, and believes it up to its own clock.
+        let now = self.moments(search, driver).now;
+        self.drivers[driver] = Driver::default();
+        self.drivers[driver].hear(self.horizon.min(now));
     }
 
     /// A held commit lands late.
@@ -382,14 +407,14 @@ impl World {
         if done {
             self.broke(Promise::LandedOnce);
         }
-        let owner = owner.map(usize::from).filter(|_| !batch.effect.is_fence());
+        let owner = owner.map(usize::from).filter(|_| batch.effect != Effect::Fence);
         self.land(search, &batch, owner);
     }
 
     /// A commit lands: the store applies it, and the onlooker books it.
     fn land(&mut self, search: &Search, batch: &Batch, owner: Option<usize>) {
         let Some(write) = &batch.write else { return };
-        self.store.apply(write, search.config.bug);
+        self.store.apply(write, self.horizon, search.config.bug);
         if batch.effect == Effect::Spend && self.ledger.code != Some(false) {
             self.broke(Promise::RestsOnWhatStands);
         }
@@ -400,11 +425,9 @@ impl World {
             _ => {}
         }
         self.ledger.book(batch.effect);
-        self.blank_since = match batch.effect {
-            Effect::BlankFence(horizon) => horizon,
-            _ if write.root.is_blank() => self.blank_since,
-            _ => 0,
-        };
+        if batch.expect == Rev::ZERO {
+            self.moves_since_absence = 0;
+        }
         for driver in &mut self.drivers {
             if !matches!(driver.phase, Phase::Idle | Phase::Loading { .. }) {
                 driver.passed = driver.passed.saturating_add(1).min(search.config.beyond());

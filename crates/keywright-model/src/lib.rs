@@ -35,23 +35,24 @@
 //! A lost reply is settled by [`keywright_store::settle::settle`] itself. What a root remembers is
 //! kept in [`recent::Recent`], because a search has to reach its bound within a few commits: two or
 //! three here, sixteen in `keywright_store::Recent`; a test compares them. Opening, deciding,
-//! pruning and fencing are written anew, over numbers in place of sealed bodies. Time counts in
-//! days.
+//! pruning, fencing and the store are written anew, over numbers in place of sealed bodies;
+//! `tests/same_histories` leads them and the real `Driver` and `MemoryStore` through the same random
+//! histories, and compares root, rows, expiries, every batch and every answer after each step. Time
+//! counts in days.
 //!
 //! # What it assumes
 //! - A store keeps its contract: a commit is one atomic compare-and-set.
-//! - No statement of a commit lives longer than a minute, a driver settles within seconds, and
-//!   rounds of upkeep are an hour apart. So when the horizon has moved twice, nothing is under way
+//! - No statement of a commit lives longer than a minute, a driver settles within seconds, and the
+//!   horizon does not move forward twice within an hour. So when it has, nothing is under way
 //!   that was sent before ([`Bug::StatementOutlivesSweep`](bugs::Bug::StatementOutlivesSweep) shows
 //!   what happens otherwise).
 //! - While the clock of the *upkeep* is ahead, and the horizon with it, expiring records may go
 //!   early. Nothing else may. When that clock is set right the horizon comes back with it. A
 //!   driver's clock may be days ahead or behind.
-//! - A driver knows the store's horizon. With an older one it would prune less. The blank root that
-//!   fences a creation, though, must not expire before that horizon: the store keeps it for a day
-//!   beyond, and without that, a driver that goes by its own clock is safe only while that clock is
-//!   less than a day behind it
-//!   ([`Bug::BlankRootByOwnClock`](bugs::Bug::BlankRootByOwnClock)).
+//! - A driver may have heard of the store's horizon at any time before, or never; it is told again
+//!   after rounds of upkeep. What it does not know, the store does: a partition that is put with an
+//!   expiry is kept for a day beyond the horizon ([`Bug::ExpiryAsGiven`](bugs::Bug::ExpiryAsGiven)
+//!   shows what happens otherwise).
 //!
 //! Events, epochs and the vault are left out: they ride in the same batches under the same guard.
 //!
@@ -77,6 +78,7 @@
 //! | `CreationWithoutFence` | a creation lands twice, or after it was refused |
 //! | `StatementOutlivesSweep` | a creation that was fenced lands after the sweep of the fence |
 //! | `BlankRootByOwnClock` | the same at once, where a driver's clock is behind the horizon |
+//! | `ExpiryAsGiven` | the same, by a driver that has not heard of the horizon |
 //! | `KeepsOldRows` | a code is granted twice, a change is lost |
 #![expect(
     clippy::indexing_slicing,

@@ -33,8 +33,8 @@ pub struct Config {
     pub losses: u8,
     /// How often a step is run again.
     pub reruns: u8,
-    /// How many fences are sent to settle one attempt.
-    pub fences: u8,
+    /// How often the root is looked at to settle one attempt; each look may end in a fence.
+    pub looks: u8,
     /// How many commits the store refuses although the root stands.
     pub conflicts: u8,
     /// How many drivers are restarted.
@@ -43,6 +43,8 @@ pub struct Config {
     pub days: u8,
     /// Whether there are rounds of upkeep.
     pub sweeps: bool,
+    /// Whether drivers hear only some time after a round where the horizon stands; else at once.
+    pub late_news: bool,
     /// Whether a load reads the root first and the rows after it, in two reads.
     pub two_reads: bool,
     /// Whether steps turn out to need the session's slot only after a first load.
@@ -76,7 +78,8 @@ impl Default for Config {
             acts: Vec::new(),
             losses: 1,
             reruns: 1,
-            fences: 1,
+            looks: 2,
+            late_news: false,
             conflicts: 0,
             restarts: 0,
             days: 0,
@@ -170,8 +173,20 @@ impl Search {
             ledger.session = Some(expiry);
         }
         if self.config.start != Start::Nothing {
-            store.root = Some(Root { rev, contents, ..Root::default() });
+            let mut root = Root { rev, contents, ..Root::default() };
+            root.recent.push(Rev::ZERO, self.config.depth);
+            store.root = Some(root);
         }
+        let driver = |&ahead: &i8| {
+            let mut driver = Driver::default();
+            let horizon = self.config.first_day;
+            driver.hear(if self.config.late_news {
+                horizon.min(horizon.saturating_add_signed(ahead))
+            } else {
+                horizon
+            });
+            driver
+        };
         let mut acts = [0; Act::COUNT];
         for &(act, times) in &self.config.acts {
             acts[act as usize] = times;
@@ -180,7 +195,7 @@ impl Search {
             store,
             replica: (self.config.bug == Some(Bug::Replica)).then_some(store),
             held: Vec::new(),
-            drivers: vec![Driver::default(); self.config.ahead.len()],
+            drivers: self.config.ahead.iter().map(driver).collect(),
             acts,
             losses: self.config.losses,
             conflicts: self.config.conflicts,
@@ -188,7 +203,7 @@ impl Search {
             now: self.config.first_day,
             horizon: self.config.first_day,
             chosen: Default::default(),
-            blank_since: 0,
+            moves_since_absence: 0,
             grants: 0,
             ledger,
             broken: 0,
@@ -223,6 +238,8 @@ pub enum Action {
     Choose,
     /// The second half.
     Delete,
+    /// A driver hears where the horizon stands.
+    Hear(usize),
     /// The replica catches up.
     Replicate,
 }
@@ -247,7 +264,7 @@ impl Model for Search {
                         && world.drivers[..driver]
                             .iter()
                             .zip(&self.config.ahead)
-                            .any(|(other, ahead)| other.phase == Phase::Idle && *ahead == self.config.ahead[driver]);
+                            .any(|(other, ahead)| other == state && *ahead == self.config.ahead[driver]);
                     if !alike {
                         let begun = Act::ALL.into_iter().filter(|act| world.acts[*act as usize] > 0);
                         actions.extend(begun.map(|act| Action::Begin(driver, act)));
@@ -270,6 +287,13 @@ impl Model for Search {
             if world.restarts > 0 {
                 actions.push(Action::Restart(driver));
             }
+        }
+        if self.config.late_news {
+            let late = |driver: &usize| {
+                let Driver { heard, furthest, .. } = world.drivers[*driver];
+                heard != world.horizon || furthest < world.horizon
+            };
+            actions.extend((0..world.drivers.len()).filter(late).map(Action::Hear));
         }
         actions.extend((0..world.held.len()).map(Action::Land));
         if world.now < self.config.first_day + self.config.days {
@@ -328,6 +352,11 @@ impl Model for Search {
             }
             Action::Sweep => world.sweep(self, self.config.upkeep_ahead),
             Action::SweepInTime => world.sweep(self, 0),
+            Action::Hear(driver) => {
+                let horizon = world.horizon;
+                world.drivers[driver].hear(horizon);
+                true
+            }
             Action::Choose => world.choose(self),
             Action::Delete => world.delete_chosen(self),
             Action::Replicate => {

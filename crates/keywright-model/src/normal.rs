@@ -7,8 +7,9 @@
 //! with each other, and are numbered apart.
 
 use crate::driver::{Driver, Phase};
-use crate::model::Search;
-use crate::world::{Batch, Rev, Root, Store, World};
+use crate::model::{Search, Start};
+use crate::step::Act;
+use crate::world::{Batch, Rev, Root, SESSION, Store, World};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -43,13 +44,12 @@ fn batch(batch: &mut Batch, visit: Visit<'_>) {
 
 fn driver(driver: &mut Driver, visit: Visit<'_>) {
     match &mut driver.phase {
-        Phase::Idle => {}
+        Phase::Idle | Phase::More { .. } => {}
         Phase::Loading { suspect } => suspect.iter_mut().for_each(|rev| visit(Kind::Chain, rev)),
         Phase::Half { root: half, suspect } => {
             half.iter_mut().for_each(|it| root(it, visit));
             suspect.iter_mut().for_each(|rev| visit(Kind::Chain, rev));
         }
-        Phase::More { rev, .. } => visit(Kind::Chain, rev),
         Phase::Ready { batch: it } => batch(it, visit),
         Phase::Settling { ours, loaded } => {
             visit(Kind::Chain, ours);
@@ -104,15 +104,56 @@ fn renumber(it: &mut World) {
     });
 }
 
+impl World {
+    /// Whether there is a record that expires, or there may be one yet.
+    fn rows_may_expire(&self) -> bool {
+        let touches = |driver: &Driver| driver.act == Some(Act::Touch);
+        let named =
+            self.store.root.is_some_and(|root| root.contents[SESSION].is_some_and(|entry| entry.expiry.is_some()));
+        named || self.acts[Act::Touch as usize] > 0 || self.drivers.iter().any(touches) || !self.held.is_empty()
+    }
+}
+
 /// Drops what can have no effect any more.
 fn forget(search: &Search, it: &mut World) {
     let current = it.store.rev();
     // A revision never comes back, so a held commit that expects another can never land. Only an
-    // absent root comes back, after the sweep of a blank one. No statement lives that long, if a
-    // blank root is swept as late as it should be.
-    let returns = it.store.root.as_ref().is_some_and(Root::is_blank) && it.may_be_under_way(search);
+    // absent root comes back, after the sweep of the whole partition. No statement lives that long,
+    // if a partition is swept as late as it should be.
+    let returns = it.store.purge_after.is_some() && it.may_be_under_way(search);
     it.held.retain(|held| held.batch.expect == current || (returns && held.batch.expect == Rev::ZERO));
     it.held.sort_by_key(|held| held.owner);
+
+    // How long there has been a root counts only for what was sent where there was none.
+    let on_absence = it.held.iter().any(|held| held.batch.expect == Rev::ZERO)
+        || it.drivers.iter().any(|driver| {
+            matches!(
+                driver.phase,
+                Phase::Half { root: None, .. }
+                    | Phase::Ready { batch: Batch { expect: Rev::ZERO, .. } }
+                    | Phase::Settling { loaded: Rev::ZERO, .. }
+                    | Phase::Fencing { loaded: Rev::ZERO, .. }
+            )
+        });
+    if !on_absence || it.store.purge_after.is_none() {
+        it.moves_since_absence = 2;
+    }
+
+    // The furthest horizon counts only beyond a driver's own clock, which never goes back, and where
+    // a whole partition may be swept. The last one counts only where records expire.
+    let partitions_expire = search.config.start == Start::Nothing;
+    let records_expire = it.rows_may_expire();
+    for driver in 0..it.drivers.len() {
+        let now = it.moments(search, driver).now;
+        let heard = it.horizon;
+        let state = &mut it.drivers[driver];
+        if !partitions_expire || state.furthest <= now {
+            state.furthest = 0;
+        }
+        if !records_expire {
+            state.heard = heard;
+        }
+    }
 
     // A driver looks in `recent` for its own attempt and for what that is based on: what it holds
     // now, or what a load may show it later.

@@ -81,6 +81,25 @@ pub(crate) fn open(root: Option<&Root>, rows: &[Option<Row>; SLOTS], slots: &[us
     })
 }
 
+/// The moments that a driver goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moments {
+    /// Its own clock.
+    pub(crate) now: u8,
+    /// The store's horizon, as it was last heard.
+    pub(crate) heard: u8,
+    /// The furthest horizon that was heard.
+    pub(crate) furthest: u8,
+}
+
+impl Moments {
+    /// What is written now is not swept before: a day from now, by the later of the driver's clock
+    /// and the furthest horizon that it has heard of.
+    fn earliest_sweep(self) -> u8 {
+        self.now.max(self.furthest) + 1
+    }
+}
+
 /// What a step wants written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -137,17 +156,18 @@ pub(crate) fn decide(act: Act, seen: &Opened, now: u8) -> Plan {
 }
 
 /// The batch of a plan, based on the root that was loaded.
-pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, now: u8, horizon: u8) -> Batch {
+pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, moments: Moments) -> Batch {
     let expect = root.map_or(Rev::ZERO, |root| root.rev);
     if !plan.writes() {
         return Batch { expect, write: None, effect: plan.effect };
     }
     let bug = search.config.bug;
-    let mut contents = root.map_or([None; SLOTS], |root| root.contents);
+    let mut contents = root.filter(|_| !plan.erase).map_or([None; SLOTS], |root| root.contents);
     let mut deletes = [false; SLOTS];
     deletes[SESSION] = plan.delete_session;
     // Only what expired more than a day ago, and never beyond the store's horizon.
-    let until = if bug == Some(Bug::PruneByOwnClock) { now } else { now.min(horizon) };
+    let Moments { now, heard, .. } = moments;
+    let until = if bug == Some(Bug::PruneByOwnClock) { now } else { now.min(heard) };
     for slot in 0..SLOTS {
         let prunable = contents[slot].and_then(|entry| entry.expiry).is_some_and(|expiry| expiry + 1 < until);
         let put = plan.puts[slot].is_some();
@@ -156,7 +176,7 @@ pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, now: u8, 
             contents[slot] = None;
             deletes[slot] = bug != Some(Bug::PruneLeavesRow);
         }
-        if deletes[slot] || plan.erase {
+        if deletes[slot] {
             contents[slot] = None;
         }
         if let Some((_, expiry)) = plan.puts[slot] {
@@ -165,13 +185,9 @@ pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, now: u8, 
     }
     let puts = plan.puts.map(|put| put.map(|(value, purge_after)| Row { rev: Rev::FRESH, value, purge_after }));
     let expires = plan.expires.unwrap_or_else(|| root.and_then(|root| root.expires));
-    let root = Root { expires: not_before(expires, now), contents, ..next_root(search, root, false) };
+    let expires = expires.map(|expires| expires.max(moments.earliest_sweep()));
+    let root = Root { expires, contents, ..next_root(search, root, false) };
     Batch { expect, write: Some(Write { root, puts, deletes, erase: plan.erase }), effect: plan.effect }
-}
-
-/// A partition goes a day after its last commit at the earliest.
-fn not_before(expires: Expiry, now: u8) -> Expiry {
-    expires.map(|expires| expires.max(now + 1))
 }
 
 /// The same root under a fresh revision.
@@ -188,16 +204,16 @@ fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
 }
 
 /// The fence: the same body under a fresh revision; a blank root where there is none.
-pub(crate) fn fence(search: &Search, root: Option<&Root>, now: u8, horizon: u8) -> Batch {
+pub(crate) fn fence(search: &Search, root: Option<&Root>, moments: Moments) -> Batch {
     let expect = root.map_or(Rev::ZERO, |root| root.rev);
     let mut fence = next_root(search, root, true);
     if root.is_none() {
         // Nothing will ever be in it, so it goes again by itself.
-        let own_clock = search.config.bug == Some(Bug::BlankRootByOwnClock);
-        fence.expires = Some(if own_clock { now } else { now.max(horizon) + 1 });
+        fence.expires = Some(moments.now);
     }
-    fence.expires = not_before(fence.expires, now);
+    let own_clock = root.is_none() && search.config.bug == Some(Bug::BlankRootByOwnClock);
+    let earliest = if own_clock { moments.now + 1 } else { moments.earliest_sweep() };
+    fence.expires = fence.expires.map(|expires| expires.max(earliest));
     let write = Write { root: fence, puts: [None; SLOTS], deletes: [false; SLOTS], erase: false };
-    let effect = if root.is_some() { Effect::Fence } else { Effect::BlankFence(horizon) };
-    Batch { expect, write: Some(write), effect }
+    Batch { expect, write: Some(write), effect: Effect::Fence }
 }

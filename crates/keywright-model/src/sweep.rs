@@ -11,14 +11,14 @@ impl World {
     /// A round by a clock that is so many days ahead: the horizon moves forward by a day at most, or
     /// back with the clock, and what lies before it is judged and deleted in one step.
     pub(crate) fn sweep(&mut self, search: &Search, ahead: u8) -> bool {
-        let moved = self.move_horizon(ahead);
+        let moved = self.move_horizon(search, ahead);
         let swept = self.delete(search, self.expired());
         self.sweep_partition(search, self.partition_expired()) || swept || moved
     }
 
     /// A seeded fault: the first of two statements only chooses.
     pub(crate) fn choose(&mut self, search: &Search) -> bool {
-        let moved = self.move_horizon(search.config.upkeep_ahead);
+        let moved = self.move_horizon(search, search.config.upkeep_ahead);
         let chosen = (self.expired(), self.partition_expired());
         std::mem::replace(&mut self.chosen, chosen) != chosen || moved
     }
@@ -31,9 +31,15 @@ impl World {
         (records, partition) != ([false; SLOTS], false)
     }
 
-    fn move_horizon(&mut self, ahead: u8) -> bool {
+    fn move_horizon(&mut self, search: &Search, ahead: u8) -> bool {
         let before = self.horizon;
         self.horizon = (self.now + ahead).min(before + 1);
+        if self.horizon > before {
+            self.moves_since_absence = (self.moves_since_absence + 1).min(2);
+        }
+        if !search.config.late_news {
+            self.drivers.iter_mut().for_each(|driver| driver.hear(self.horizon));
+        }
         self.horizon != before
     }
 
@@ -44,7 +50,7 @@ impl World {
     }
 
     fn partition_expired(&self) -> bool {
-        self.store.root.and_then(|root| root.expires).is_some_and(|expires| expires < self.horizon)
+        self.store.purge_after.is_some_and(|purge_after| purge_after < self.horizon)
     }
 
     fn delete(&mut self, search: &Search, chosen: [bool; SLOTS]) -> bool {
@@ -68,7 +74,7 @@ impl World {
         let settling = self.drivers.iter().any(|driver| {
             matches!(driver.phase, Phase::Settling { loaded: Rev::ZERO, .. } | Phase::Fencing { loaded: Rev::ZERO, .. })
         });
-        let under_way = root.is_blank() && self.may_be_under_way(search);
+        let under_way = self.may_be_under_way(search);
         if settling && !under_way {
             return false;
         }
@@ -83,17 +89,17 @@ impl World {
         self.store = Store::default();
         self.ledger = Ledger::default();
         self.grants = 0;
-        self.blank_since = 0;
+        self.moves_since_absence = 0;
         for driver in &mut self.drivers {
             driver.passed = search.config.beyond();
         }
         true
     }
 
-    /// Whether a statement may be under way that was sent before the blank root was put: none
-    /// lives longer than a minute. The horizon moves by a day at most in a round, and rounds are
-    /// an hour apart, so after two moves there is none.
+    /// Whether a statement may be under way that was sent before the root was put where there was
+    /// none: no statement lives longer than a minute, and the horizon moves forward by a day at most,
+    /// and not again within an hour. So after two moves there is none.
     pub(crate) fn may_be_under_way(&self, search: &Search) -> bool {
-        self.horizon < self.blank_since + 2 || search.config.bug == Some(Bug::StatementOutlivesSweep)
+        self.moves_since_absence < 2 || search.config.bug == Some(Bug::StatementOutlivesSweep)
     }
 }

@@ -87,6 +87,8 @@ impl Root {
 pub struct Store {
     /// The root's row.
     pub root: Option<Root>,
+    /// The root's hint for the sweep of the whole partition, in clear beside it.
+    pub purge_after: Expiry,
     /// The records' rows.
     pub rows: [Option<Row>; SLOTS],
 }
@@ -98,8 +100,10 @@ impl Store {
 
     /// Applies what a batch writes. The caller has compared the root.
     ///
-    /// Deletes come last: a batch that names a slot twice shows what it does.
-    pub(crate) fn apply(&mut self, write: &Write, bug: Option<Bug>) {
+    /// Deletes come last: a batch that names a slot twice shows what it does. A partition that would
+    /// be swept within a day of the horizon is kept until then: what was sent to it before may still
+    /// be under way.
+    pub(crate) fn apply(&mut self, write: &Write, horizon: u8, bug: Option<Bug>) {
         for (slot, row) in self.rows.iter_mut().enumerate() {
             if let Some(put) = write.puts[slot] {
                 *row = Some(put);
@@ -109,6 +113,9 @@ impl Store {
                 *row = None;
             }
         }
+        let as_given = matches!(bug, Some(Bug::ExpiryAsGiven | Bug::BlankRootByOwnClock));
+        let earliest = if as_given { 0 } else { horizon + 1 };
+        self.purge_after = write.root.expires.map(|expires| expires.max(earliest));
         self.root = Some(write.root);
     }
 }
@@ -158,22 +165,12 @@ pub enum Effect {
     Register(u8),
     /// The account is kept for good.
     Verify,
-    /// Nothing: the root is put anew.
+    /// Nothing: the root is put anew, a blank one where there was none.
     Fence,
-    /// Nothing: a blank root is put where there was none. With it, for the onlooker, the horizon
-    /// at which it was made.
-    BlankFence(u8),
     /// Nothing: granted because the session stands, with this expiry.
     Live(Expiry),
     /// Nothing: refused. It is never committed.
     Denied,
-}
-
-impl Effect {
-    /// Whether it is a fence's.
-    pub(crate) const fn is_fence(self) -> bool {
-        matches!(self, Self::Fence | Self::BlankFence(_))
-    }
 }
 
 /// What the landed commits amount to, one after the other.
@@ -210,7 +207,7 @@ impl Ledger {
             Effect::Create => *self = Self::new(None),
             Effect::Register(expiry) => *self = Self::new(Some(expiry)),
             Effect::Verify => self.expires = None,
-            Effect::Fence | Effect::BlankFence(_) | Effect::Live(_) | Effect::Denied => {}
+            Effect::Fence | Effect::Live(_) | Effect::Denied => {}
         }
     }
 }
@@ -255,8 +252,9 @@ pub struct World {
     pub horizon: u8,
     /// What a sweep in two statements has chosen: records, and the partition.
     pub chosen: ([bool; SLOTS], bool),
-    /// The horizon at which the blank root was made, as long as one stands.
-    pub blank_since: u8,
+    /// How often the horizon has moved forward since a root was put where there was none: all that
+    /// was sent on its absence was sent before. Counted up to two.
+    pub moves_since_absence: u8,
     /// How many times the code was granted.
     pub grants: u8,
     /// What the landed commits amount to.

@@ -40,7 +40,7 @@ pub(crate) enum Change {
     },
     /// Runs in the middle of the writer's transaction: whatever a test lets happen there.
     #[cfg(test)]
-    Meanwhile(fn(&rusqlite::Connection)),
+    Meanwhile(Box<dyn Fn(&rusqlite::Connection) + Send>),
 }
 
 impl Change {

@@ -84,6 +84,8 @@ mod change;
 mod connect;
 mod fault;
 mod inbox;
+#[cfg(test)]
+mod lossy;
 mod port;
 mod raw;
 mod read;

@@ -1,4 +1,5 @@
-//! The cost of a root, for benches: sealing and opening one with a given number of entries. No part of the API.
+//! Roots laid open. For benches: the cost of sealing and opening one with a given number of entries. For tests: what one
+//! says, so that it can be compared with a model's. No part of the API.
 
 use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
 
@@ -53,4 +54,50 @@ impl Sample {
     pub fn open(&self, sealed: &bytes::Bytes) -> Result<usize, StepError> {
         open_root(&self.keyring, &self.partition, self.revision, sealed).map(|root| root.contents.len())
     }
+}
+
+/// What a sealed root says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "no part of the API")]
+pub struct RootView {
+    /// The revisions before its own, newest first.
+    pub recent: Vec<Revision>,
+    /// Every record that it names, with the revision under which it was put and its expiry.
+    pub contents: Vec<(SlotName, Revision, Option<UnixSeconds>)>,
+    /// From when on the whole partition may be swept.
+    pub expires: Option<UnixSeconds>,
+}
+
+impl RootView {
+    /// Opens a root's body under its row's revision.
+    ///
+    /// # Errors
+    /// [`StepError`] if it does not open.
+    pub fn open(
+        keyring: &Keyring,
+        partition: &Partition,
+        revision: Revision,
+        body: &bytes::Bytes,
+    ) -> Result<Self, StepError> {
+        let root = open_root(keyring, partition, revision, body)?;
+        let contents = root.contents.iter().map(|(name, entry)| (*name, entry.revision, entry.expiry)).collect();
+        Ok(Self { recent: root.recent.as_slice().to_vec(), contents, expires: root.expires })
+    }
+}
+
+/// Opens a record's body, put under this revision, and decodes it.
+///
+/// # Errors
+/// [`StepError`] if it does not open.
+pub fn open_record<R: crate::Record>(
+    keyring: &Keyring,
+    partition: &Partition,
+    slot: SlotName,
+    revision: Revision,
+    body: &bytes::Bytes,
+) -> Result<R, StepError> {
+    let (label, text) = (partition.seal_label(), slot.to_text());
+    let context = SealContext::new(&label, &text, revision.to_bytes());
+    let (schema, body) = keyring.open(&context, body).map_err(StepError::Open)?;
+    R::decode(schema, &body).map_err(|_| StepError::Decode(slot))
 }

@@ -112,11 +112,18 @@ struct Question {
     generation: Generation,
 }
 
-/// A wait that a known client was told.
+/// A wait that a client was told.
 struct Promise {
     kind: usize,
     who: Who,
+    /// How long the wait was.
+    told: u64,
     deadline: u64,
+    /// Whether the client was known: then nothing that others do counts. Those that are not known share their waits.
+    known: bool,
+    /// How often the clock has gone back since. A stored moment that lies further away than its own wait is settled when
+    /// somebody asks next, so each time the wait may begin anew, once.
+    restarts: u32,
 }
 
 struct History {
@@ -187,7 +194,10 @@ impl History {
                 let place = expected.expect("the reference refuses");
                 assert_eq!(lane.is_admitted(), matches!(place, Place::Admitted(_)));
                 assert_eq!(lane.is_known(), knows);
-                self.promises.retain(|promise| promise.who.name() != who.name() || promise.kind != kind);
+                // Who may guess now may be wrong, and that is a new wait: the client's own, or that of all who are not known.
+                self.promises.retain(|promise| {
+                    promise.kind != kind || (promise.who.name() != who.name() && (promise.known || knows))
+                });
                 Ok((lane, place))
             }
             Admission::Refused(refusal) => {
@@ -196,8 +206,11 @@ impl History {
                 assert_eq!(refusal.is_locked(), verdict == Verdict::Shut);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
-                if knows && !refusal.is_locked() {
-                    self.promises.push(Promise { kind, who, deadline: self.now + refusal.retry_after() });
+                // Attempts in flight are shared by all who are not known: another may take the place that becomes free.
+                if !refusal.is_locked() && (knows || !ticked.has_flights()) {
+                    let told = refusal.retry_after();
+                    let deadline = self.now + told;
+                    self.promises.push(Promise { kind, who, told, deadline, known: knows, restarts: 0 });
                 }
                 Err(refusal)
             }
@@ -371,6 +384,8 @@ impl History {
             return;
         }
         self.ledger.unlock(&policy, KINDS[kind], generation, now);
+        // Whoever waited may guess.
+        self.promises.retain(|promise| promise.kind != kind);
         self.reference(kind).unlock(seconds);
         assert!(!self.ledger.unlock(&policy, KINDS[kind], generation, now));
         self.budgets[kind].unlocks += 1;
@@ -382,13 +397,43 @@ impl History {
         for budget in self.budgets.iter_mut().filter(|budget| budget.wrong > 0) {
             budget.passed += seconds;
         }
-        // What a known client was told has come true, whatever others have done since.
-        let (ledger, policy) = (&self.ledger, &self.policy);
-        for promise in self.promises.iter().filter(|promise| promise.deadline <= self.now) {
+        // What a client was told has come true, whatever others have done since.
+        let now = self.now;
+        let (due, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.promises).into_iter().partition(|promise| promise.deadline <= now);
+        self.promises = open;
+        let mut kept = Vec::new();
+        for promise in due {
             let attempt = self.attempt(promise.kind, promise.who);
-            if ledger.is_known(policy, &attempt) {
-                assert_eq!(ledger.peek(policy, &attempt, self.now()), None, "a promise was broken");
+            if promise.known && !self.ledger.is_known(&self.policy, &attempt) {
+                // Another has its place.
+                continue;
             }
+            let Some(refusal) = self.ledger.peek(&self.policy, &attempt, self.now()) else {
+                if promise.known {
+                    kept.push(promise);
+                }
+                continue;
+            };
+            assert!(promise.restarts > 0, "a promise was broken: {:?} was told {} s", promise.who, promise.told);
+            assert!(!refusal.is_locked(), "a wait has become a lock");
+            // It asks again: what the clock has left is settled, and stored.
+            let Admission::Refused(refusal) = self.ledger.admit(&self.policy, &attempt, self.now()) else {
+                panic!("a look and an admission differ")
+            };
+            self.settle();
+            let (told, restarts) = (refusal.retry_after(), promise.restarts - 1);
+            kept.push(Promise { told, deadline: now + told, restarts, ..promise });
+        }
+        self.promises.append(&mut kept);
+    }
+
+    /// The clock goes back: a wait that was told is no longer than it was, but may begin anew.
+    fn go_back(&mut self, seconds: u64) {
+        self.now -= seconds;
+        for promise in &mut self.promises {
+            promise.deadline = promise.deadline.min(self.now + promise.told);
+            promise.restarts += 1;
         }
     }
 
@@ -421,8 +466,7 @@ impl History {
             Op::Unlock { kind } => self.unlock(kind),
             Op::Pass(seconds) => self.pass(seconds),
             Op::Jump(seconds) if seconds < 0 => {
-                self.now -= seconds.unsigned_abs();
-                self.promises.clear();
+                self.go_back(seconds.unsigned_abs());
             }
             Op::Jump(seconds) => self.pass(seconds.unsigned_abs()),
         }

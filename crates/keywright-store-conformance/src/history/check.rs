@@ -126,7 +126,8 @@ impl Chain {
         }
         let mut state = partial.start.clone();
         let mut line = Line::default();
-        line.reads(partial, &state, reads.get(&state.revision()))?;
+        let root = state.revision();
+        line.reads(partial, &mut state, reads.get(&root))?;
         for &at in &self.landed {
             let Some(operation) = partial.operations.get(at) else { continue };
             let Some((_, write, told)) = written(operation) else { continue };
@@ -134,7 +135,8 @@ impl Chain {
             line.after_all_before(at, answered)?;
             line.ask(at, operation.asked);
             state.apply(write);
-            line.reads(partial, &state, reads.get(&state.revision()))?;
+            let root = state.revision();
+            line.reads(partial, &mut state, reads.get(&root))?;
         }
         Ok(())
     }
@@ -146,6 +148,19 @@ impl Chain {
         let told_conflict = |operation: &Operation| {
             matches!(operation.act, Act::Check { told: Told::Conflict, .. } | Act::Commit { told: Told::Conflict, .. })
         };
+        let mut state = partial.start.clone();
+        let mut swept = 0_u64;
+        for landed in std::iter::once(None).chain(self.landed.iter().map(Some)) {
+            if let Some((_, write, _)) = landed.and_then(|at| partial.operations.get(*at)).and_then(written) {
+                state.apply(write);
+            }
+            swept = swept.saturating_add(count(&|operation| match &operation.act {
+                Act::Load { slots, seen } if operation.saw() == Some(state.revision()) => {
+                    slots.iter().zip(&seen.records).any(|(slot, body)| state.is_swept(*slot, body.as_ref()))
+                }
+                _ => false,
+            }));
+        }
         let unknown = |at: &&usize| {
             let landed = partial.operations.get(**at).and_then(written);
             landed.is_some_and(|(_, _, told)| told == Told::Unknown)
@@ -156,6 +171,12 @@ impl Chain {
             landed_unknown: u64::try_from(self.landed.iter().filter(unknown).count()).unwrap_or(u64::MAX),
             conflicts: count(&told_conflict),
             reads: count(&|operation| operation.saw().is_some()),
+            vault: count(&|operation| match &operation.act {
+                Act::Manifest { seen } => !seen.rows.is_empty(),
+                Act::Rows { seen } => !seen.rows.is_empty(),
+                _ => false,
+            }),
+            swept,
         }
     }
 }
@@ -183,12 +204,14 @@ impl Line {
     }
 
     /// Everything that saw one root comes between the batch that put it and the one that replaced it, in any order.
-    fn reads(&mut self, partial: &Partial, state: &State, reads: Option<&Vec<usize>>) -> Result<(), Contradiction> {
+    fn reads(&mut self, partial: &Partial, state: &mut State, reads: Option<&Vec<usize>>) -> Result<(), Contradiction> {
         let reads = || reads.into_iter().flatten().filter_map(|&at| Some((at, partial.operations.get(at)?)));
         for (at, operation) in reads() {
             let own = match &operation.act {
                 Act::Load { slots, seen } => state.shows(slots, seen),
                 Act::Page { chain, seen } => state.pages(*chain, seen),
+                Act::Manifest { seen } => state.lists(seen),
+                Act::Rows { seen } => state.reads(seen),
                 Act::Check { .. } | Act::Commit { .. } => true,
             };
             if !own {
@@ -196,6 +219,27 @@ impl Line {
             }
             self.after_all_before(at, operation.answered)?;
         }
+        // A record that a sweep has taken does not come back under the same root, nor under a later one that does not put it.
+        let loads = || {
+            reads().filter_map(|(at, operation)| match &operation.act {
+                Act::Load { slots, seen } => Some((at, operation, slots.iter().copied().zip(&seen.records))),
+                _ => None,
+            })
+        };
+        let mut taken = Vec::new();
+        for (at, operation, seen) in loads() {
+            for (slot, _) in seen.filter(|(slot, body)| state.is_swept(*slot, body.as_ref())) {
+                let back = loads().find(|(_, later, records)| {
+                    operation.answered.is_some_and(|answered| answered < later.asked)
+                        && records.clone().any(|(other, body)| other == slot && body.is_some())
+                });
+                if let Some((later, ..)) = back {
+                    return Err((AnomalyKind::Order, [Some(at), Some(later)]));
+                }
+                taken.push(slot);
+            }
+        }
+        taken.into_iter().for_each(|slot| state.take(slot));
         for (at, operation) in reads() {
             self.ask(at, operation.asked);
         }
@@ -207,10 +251,10 @@ impl Line {
 mod tests {
     use std::sync::Arc;
 
-    use keywright_store::{Newest, Put, Snapshot, Stored};
+    use keywright_store::{Manifest, Newest, Put, Row, Snapshot, Stored, VaultRows, VaultWrite};
 
     use super::*;
-    use crate::site::slot;
+    use crate::site::{row, slot};
 
     const fn revision(byte: u8) -> Revision {
         Revision::from_bytes([byte; 16])
@@ -244,6 +288,51 @@ mod tests {
     fn judge(operations: Vec<Operation>) -> Result<Statistics, AnomalyKind> {
         let partial = Partial { start: State::default(), operations };
         check(&History { partitions: vec![partial] }).map_err(|found| found.kind)
+    }
+
+    /// A load of what was put with an expiry that has passed.
+    fn expiring(number: u8) -> Act {
+        let put = vec![crate::site::put_until(slot(1), vec![number], crate::site::LONG_AGO.minus(1))];
+        let write = Write { put, ..Write::root(revision(number), "root".into()) };
+        Act::Commit { expect: None, write: Arc::new(write), told: Told::Yes }
+    }
+
+    #[test]
+    fn a_sweep_takes_what_is_due_and_it_does_not_come_back() {
+        let put = || at(0, 1, expiring(1));
+        judge(vec![put(), at(2, 3, load(1, 1)), at(4, 5, load(1, 0))]).unwrap();
+        // A load beside the sweep may see either.
+        judge(vec![put(), at(2, 6, load(1, 1)), at(4, 5, load(1, 0))]).unwrap();
+        assert_eq!(judge(vec![put(), at(2, 3, load(1, 0)), at(4, 5, load(1, 1))]).map(drop), Err(AnomalyKind::Order));
+        // Neither under a later root; and what was put to last is not taken.
+        let fence = || {
+            let write = Write::root(revision(2), "root".into());
+            Act::Commit { expect: Some(revision(1)), write: Arc::new(write), told: Told::Yes }
+        };
+        let later = |body| vec![put(), at(2, 3, load(1, 0)), at(4, 5, fence()), at(6, 7, load(2, body))];
+        judge(later(0)).unwrap();
+        assert_eq!(judge(later(1)).map(drop), Err(AnomalyKind::Torn));
+        let kept = vec![put(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(2, 0))];
+        assert_eq!(judge(kept).map(drop), Err(AnomalyKind::Torn));
+    }
+
+    #[test]
+    fn a_vault_is_what_its_batches_have_made() {
+        let write = |from: u8, to: u8, vault| {
+            let write = Write { vault: Some(vault), ..Write::root(revision(to), "root".into()) };
+            let expect = (from > 0).then(|| revision(from));
+            Act::Commit { expect, write: Arc::new(write), told: Told::Yes }
+        };
+        let rows =
+            |root: u8, rows: Vec<Row>| Act::Rows { seen: VaultRows { root: Some(revision(root)), rows, marks: None } };
+        let edit = || at(0, 1, write(0, 1, crate::site::edit(vec![row(1, 7, "a"), row(2, 7, "b")])));
+        let swapped = vec![row(1, 8, "c"), row(2, 8, "d")];
+        let swap = || at(2, 3, write(1, 2, VaultWrite::Swap { rows: swapped.clone() }));
+        judge(vec![edit(), swap(), at(4, 5, rows(2, swapped.clone()))]).unwrap();
+        let half = rows(2, vec![row(1, 8, "c"), row(2, 7, "b")]);
+        assert_eq!(judge(vec![edit(), swap(), at(4, 5, half)]).map(drop), Err(AnomalyKind::Torn));
+        let manifest = Act::Manifest { seen: Manifest { root: Some(revision(1)), rows: Vec::new() } };
+        assert_eq!(judge(vec![edit(), at(2, 3, manifest)]).map(drop), Err(AnomalyKind::Torn));
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 
 use keywright_core::EventChain;
-use keywright_store::{Batch, CommitError, Newest, Revision, SlotName, Write};
+use keywright_store::{Batch, CipherId, CommitError, Mark, Newest, Revision, SlotName, VaultWrite, Which, Write};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::record::{Act, History, Operation, Partial, Told};
 use super::{Clock, Plan};
 use crate::random::SplitMix;
-use crate::site::{Site, draw, event_at, pause, put, slot, together};
+use crate::site::{LONG_AGO, Site, draw, event_at, pause, put, put_until, row, slot, together};
 use crate::{Handles, Violation};
 
 /// How many slots the clients share in each partition.
@@ -29,6 +29,8 @@ struct Client {
     number: usize,
     sites: Vec<Site>,
     views: Vec<View>,
+    /// The ciphers that it last saw in each partition's vault.
+    ciphers: Vec<Vec<CipherId>>,
     /// Roots that it saw before: what a batch that comes too late rests on.
     older: Vec<Option<Revision>>,
     rng: SplitMix,
@@ -48,6 +50,7 @@ pub(super) async fn record(handles: &Handles, plan: Plan) -> Result<History, Vio
         number,
         sites: sites.clone(),
         views: vec![View::default(); partitions],
+        ciphers: vec![Vec::new(); partitions],
         older: vec![None],
         rng: SplitMix::new(plan.seed ^ (u64::try_from(number).unwrap_or(0).wrapping_add(1) << 32)),
         clock: Arc::clone(&clock),
@@ -78,9 +81,11 @@ impl Client {
             let partition = self.rng.below(self.sites.len());
             let handle = if self.rng.happens(800) { self.number } else { self.rng.below(2) };
             match self.rng.per_mille() {
-                0..300 => self.load(partition, handle).await?,
-                300..380 => self.page(partition, handle).await?,
-                380..500 => self.check(partition, handle).await?,
+                0..270 => self.load(partition, handle).await?,
+                270..330 => self.page(partition, handle).await?,
+                330..400 => self.vault(partition, handle).await?,
+                400..480 => self.check(partition, handle).await?,
+                480..520 => self.sweep(partition, handle).await?,
                 _ => self.commit(partition, handle).await?,
             }
         }
@@ -102,6 +107,7 @@ impl Client {
             for handle in [0, 1] {
                 self.load(partition, handle).await?;
                 self.page(partition, handle).await?;
+                self.vault(partition, handle).await?;
             }
         }
         Ok(())
@@ -149,6 +155,39 @@ impl Client {
         Ok(())
     }
 
+    /// Reads the vault, or its marks.
+    async fn vault(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
+        let site = self.site(partition)?;
+        let Some(vault) = site.handles.vault(handle) else { return Ok(()) };
+        let marks = self.rng.happens(500);
+        let asked = self.tick();
+        let (act, ids) = if marks {
+            let seen = vault.manifest(&site.account).await?;
+            let ids = seen.rows.iter().map(|marks| marks.id).collect();
+            (Act::Manifest { seen }, ids)
+        } else {
+            let seen = vault.read(&site.account, Which::All).await?;
+            let ids = seen.rows.iter().map(|row| row.marks.id).collect();
+            (Act::Rows { seen }, ids)
+        };
+        let answered = self.tick();
+        if let Some(seen) = self.ciphers.get_mut(partition) {
+            *seen = ids;
+        }
+        self.note(partition, handle, asked, Some(answered), act);
+        Ok(())
+    }
+
+    /// A round of upkeep. The horizon of a history stands at one moment, so that what is due is always due.
+    async fn sweep(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
+        let site = self.site(partition)?;
+        let upkeep = site.handles.upkeep(handle);
+        upkeep.move_horizon(LONG_AGO).await.map_err(Violation::Commit)?;
+        let limit = if self.rng.happens(500) { u32::MAX } else { 1 };
+        upkeep.sweep(limit).await.map_err(Violation::Commit)?;
+        Ok(())
+    }
+
     /// The root that a batch rests on: the last that was seen, as a rule.
     fn rest(&mut self, partition: usize) -> Option<Revision> {
         match self.rng.per_mille() {
@@ -191,7 +230,9 @@ impl Client {
         let mut write = Write::root(revision, body.clone().into());
         for id in 0..SLOTS {
             match self.rng.per_mille() {
-                0..400 => write.put.push(put(slot(id), body.clone())),
+                0..260 => write.put.push(put(slot(id), body.clone())),
+                260..350 => write.put.push(put_until(slot(id), body.clone(), LONG_AGO.minus(1))),
+                350..400 => write.put.push(put_until(slot(id), body.clone(), LONG_AGO.plus(1))),
                 400..550 => write.delete.push(slot(id)),
                 _ => {}
             }
@@ -200,10 +241,46 @@ impl Client {
         for chain in EventChain::ALL {
             if self.rng.happens(250) {
                 let number = newest.of(chain).saturating_add(1);
-                write.events.push(event_at(chain, number, crate::site::LONG_AGO.plus(number)));
+                write.events.push(event_at(chain, number, LONG_AGO.plus(number)));
+            }
+            // Only the old end goes; the newest stays.
+            if self.rng.happens(100) && newest.of(chain) > 0 {
+                let back = u64::try_from(self.rng.below(3)).unwrap_or(0);
+                write.forget.push((chain, newest.of(chain).saturating_sub(back)));
             }
         }
+        if self.sites.get(partition).is_some_and(|site| site.handles.vault(0).is_some()) && self.rng.happens(350) {
+            write.vault = Some(self.draw_vault(partition, write.erase));
+        }
         Ok(write)
+    }
+
+    /// A change of the vault: an edit, or a swap of what was seen there last.
+    fn draw_vault(&mut self, partition: usize, erase: bool) -> VaultWrite {
+        let mut text = || self.rng.next().to_be_bytes();
+        let mut made = |id: u8| {
+            let text = text();
+            let mut row = row(id, text[0], text.to_vec());
+            // Notes of their own: a swap must keep those that are there.
+            row.marks.note = Mark([text[1]; 16]);
+            row.note = text.to_vec().into();
+            row
+        };
+        let seen = self.ciphers.get(partition).cloned().unwrap_or_default();
+        if !erase && !seen.is_empty() && made(0).marks.text.0[0] < 100 {
+            let rows = seen.into_iter().map(|CipherId([id, ..])| made(id)).collect();
+            return VaultWrite::Swap { rows };
+        }
+        let (mut put, mut delete) = (Vec::new(), Vec::new());
+        for id in 0..SLOTS {
+            let row = made(id);
+            match row.marks.text.0[0] {
+                0..110 => put.push(row),
+                110..150 => delete.push(row.marks.id),
+                _ => {}
+            }
+        }
+        VaultWrite::Edit { put, delete }
     }
 
     /// Commits, and waits for the reply.

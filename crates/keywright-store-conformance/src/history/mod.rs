@@ -1,15 +1,17 @@
 //! Random concurrent histories, and a checker of strict serialisability.
 //!
-//! Several clients work on a few partitions through both handles at once: they load, page, check,
-//! and commit batches with puts, deletions, erases and events, on the root that they saw last or on
-//! an older one; some drop a commit half-way, or never hear its reply. What each was told, and
-//! when, is recorded and then checked per partition.
+//! Several clients work on a few partitions through both handles at once: they load, page, read the
+//! vault, check, and commit batches with puts that last or expire, deletions, erases, events, the
+//! forgetting of old ones, edits and swaps of the vault, on the root that they saw last or on an
+//! older one; some drop a commit half-way, or never hear its reply; and now and then somebody
+//! sweeps. What each was told, and when, is recorded and then checked per partition.
 //!
 //! Every batch that lands moves the root to a revision of its own, so what has landed is a **chain**, known without any
 //! search: each batch names the root that it replaces. A history is strictly serialisable exactly if
 //! - no root was replaced by two batches, and nobody saw a root that nobody was able to put: what was a conflict or was
 //!   rejected has had no effect, what is unknown may have had;
-//! - every load and every page shows exactly the state of the root that it shows;
+//! - every read shows exactly the state of the root that it shows, but for records that were due for a sweep: those may be
+//!   gone, and do not come back;
 //! - the chain, with each load and each affirmative check at the root that it saw, can be laid along the time in which
 //!   things were asked and answered: nothing that was answered before another was asked comes after it in the chain.
 //!
@@ -82,8 +84,12 @@ pub struct Statistics {
     pub landed_unknown: u64,
     /// Batches and checks that were told of a conflict.
     pub conflicts: u64,
-    /// Loads, pages and checks that were laid along the chain.
+    /// Reads and checks that were laid along the chain.
     pub reads: u64,
+    /// Of them, reads of a vault that was not empty.
+    pub vault: u64,
+    /// Of them, loads that met a record which a sweep had taken.
+    pub swept: u64,
 }
 
 impl Statistics {
@@ -93,6 +99,8 @@ impl Statistics {
         self.landed_unknown = self.landed_unknown.saturating_add(other.landed_unknown);
         self.conflicts = self.conflicts.saturating_add(other.conflicts);
         self.reads = self.reads.saturating_add(other.reads);
+        self.vault = self.vault.saturating_add(other.vault);
+        self.swept = self.swept.saturating_add(other.swept);
     }
 }
 

@@ -4,13 +4,29 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use keywright_core::EventChain;
-use keywright_store::{EventNumber, Newest, Revision, SlotName, Snapshot, StoredEvent, StoredEvents, Write};
+use keywright_store::{
+    CipherId, EventNumber, Manifest, Newest, Revision, Row, RowMarks, SlotName, Snapshot, StoredEvent, StoredEvents,
+    VaultRows, VaultWrite, Write,
+};
+
+use crate::site::LONG_AGO;
+
+/// A record.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) body: Bytes,
+    /// Whether a sweep may take it: the horizon of every history stands at one moment.
+    pub(super) due: bool,
+    /// Whether a sweep has taken it: somebody has seen that it is gone.
+    pub(super) gone: bool,
+}
 
 /// A partition's rows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) root: Option<(Revision, Bytes)>,
-    pub(super) records: BTreeMap<SlotName, Bytes>,
+    pub(super) records: BTreeMap<SlotName, Kept>,
+    pub(super) ciphers: BTreeMap<CipherId, Row>,
     events: BTreeMap<(EventChain, EventNumber), StoredEvent>,
 }
 
@@ -22,11 +38,30 @@ impl State {
     pub(super) fn apply(&mut self, write: &Write) {
         if write.erase {
             self.records.clear();
+            self.ciphers.clear();
         }
         for slot in &write.delete {
             self.records.remove(slot);
         }
-        self.records.extend(write.put.iter().map(|put| (put.slot, put.body.clone())));
+        self.records.extend(write.put.iter().map(|put| {
+            let due = put.purge_after.is_some_and(|moment| moment < LONG_AGO);
+            (put.slot, Kept { body: put.body.clone(), due, gone: false })
+        }));
+        match &write.vault {
+            None | Some(VaultWrite::Promote { .. }) => {}
+            Some(VaultWrite::Edit { put, delete }) => {
+                self.ciphers.retain(|id, _| !delete.contains(id));
+                self.ciphers.extend(put.iter().map(|row| (row.id(), row.clone())));
+            }
+            Some(VaultWrite::Swap { rows }) => {
+                for row in rows {
+                    if let Some(kept) = self.ciphers.get_mut(&row.id()) {
+                        kept.marks = RowMarks { note: kept.marks.note, ..row.marks };
+                        kept.text = row.text.clone();
+                    }
+                }
+            }
+        }
         for (chain, first) in &write.forget {
             self.events.retain(|(of, number), _| of != chain || number >= first);
         }
@@ -43,12 +78,40 @@ impl State {
         Newest { changes: of(EventChain::Changes), denials: of(EventChain::Denials) }
     }
 
-    /// Whether a load of these slots shows exactly this state.
+    /// Whether a manifest shows exactly this state.
+    pub(super) fn lists(&self, seen: &Manifest) -> bool {
+        seen.root == self.revision() && seen.rows.iter().eq(self.ciphers.values().map(|row| &row.marks))
+    }
+
+    /// Whether a read of the whole vault shows exactly this state.
+    pub(super) fn reads(&self, seen: &VaultRows) -> bool {
+        seen.root == self.revision() && seen.rows.iter().eq(self.ciphers.values())
+    }
+
+    /// Whether a load shows that a sweep has taken this record.
+    pub(super) fn is_swept(&self, slot: SlotName, seen: Option<&Bytes>) -> bool {
+        seen.is_none() && self.records.get(&slot).is_some_and(|record| record.due)
+    }
+
+    /// Notes that a sweep has taken a record: until it is put again, it does not come back.
+    pub(super) fn take(&mut self, slot: SlotName) {
+        if let Some(record) = self.records.get_mut(&slot) {
+            record.gone = true;
+        }
+    }
+
+    /// Whether a load of these slots shows exactly this state. What is due may be gone already.
     pub(super) fn shows(&self, slots: &[SlotName], seen: &Snapshot) -> bool {
         let root = seen.root.as_ref().map(|root| (root.revision, root.body.clone()));
-        let records = slots.iter().map(|slot| self.records.get(slot));
+        let shown = |(slot, seen): (&SlotName, &Option<Bytes>)| match (self.records.get(slot), seen) {
+            (None, None) => true,
+            (Some(record), None) => record.due,
+            (Some(record), Some(body)) => !record.gone && record.body == *body,
+            (None, Some(_)) => false,
+        };
         root == self.root
-            && seen.records.iter().map(Option::as_ref).eq(records)
+            && seen.records.len() == slots.len()
+            && slots.iter().zip(&seen.records).all(shown)
             && seen.newest == self.newest()
             && seen.has_rows != (self.records.is_empty() && self.events.is_empty())
     }

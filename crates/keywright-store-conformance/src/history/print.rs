@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use keywright_core::EventChain;
-use keywright_store::{Newest, Revision, SlotName, Write};
+use keywright_store::{CipherId, Newest, Revision, Row, SlotName, VaultWrite, Write};
 
 use super::check::AnomalyKind;
 use super::record::{Act, Operation, Partial, Told};
@@ -72,9 +72,11 @@ impl Names {
 
     fn start(&mut self, partial: &Partial) -> String {
         let mut text = self.root(partial.start.revision());
-        for (slot, body) in &partial.start.records {
-            let _ = write!(text, ", {}={}", short(slot), self.body(body));
+        for (slot, record) in &partial.start.records {
+            let due = if record.due { " (due)" } else { "" };
+            let _ = write!(text, ", {}={}{due}", short(slot), self.body(&record.body));
         }
+        text.push_str(&self.rows(partial.start.ciphers.values()));
         for chain in EventChain::ALL {
             let _ = write!(text, ", {chain:?} {:?}", partial.start.numbers(chain));
         }
@@ -104,9 +106,18 @@ impl Names {
                 let numbers: Vec<u64> = seen.events.iter().map(|event| event.number).collect();
                 format!("page: {}, {chain:?} {numbers:?}", self.root(seen.root))
             }
+            Act::Manifest { seen } => {
+                let ids: Vec<String> = seen.rows.iter().map(|marks| cipher(marks.id)).collect();
+                format!("manifest: {}, [{}]", self.root(seen.root), ids.join(", "))
+            }
+            Act::Rows { seen } => format!("vault: {}{}", self.root(seen.root), self.rows(seen.rows.iter())),
             Act::Check { expect, told } => format!("is it still {}? {}", self.root(*expect), told_check(*told)),
             Act::Commit { expect, write, told } => self.commit(*expect, write, *told),
         }
+    }
+
+    fn rows<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) -> String {
+        rows.map(|row| format!(", {}={}", cipher(row.id()), self.body(&row.text))).collect()
     }
 
     fn commit(&mut self, expect: Option<Revision>, write: &Write, told: Told) -> String {
@@ -115,13 +126,28 @@ impl Names {
             text.push_str(", erase");
         }
         for put in &write.put {
-            let _ = write!(text, ", {}={}", short(&put.slot), self.body(&put.body));
+            let until = if put.purge_after.is_some() { " (expires)" } else { "" };
+            let _ = write!(text, ", {}={}{until}", short(&put.slot), self.body(&put.body));
         }
         for slot in &write.delete {
             let _ = write!(text, ", {} deleted", short(slot));
         }
         for event in &write.events {
             let _ = write!(text, ", {:?} {}", event.chain, event.number);
+        }
+        for (chain, first) in &write.forget {
+            let _ = write!(text, ", {chain:?} from {first}");
+        }
+        match &write.vault {
+            None => {}
+            Some(VaultWrite::Edit { put, delete }) => {
+                text.push_str(&self.rows(put.iter()));
+                delete.iter().for_each(|id| text.push_str(&format!(", {} deleted", cipher(*id))));
+            }
+            Some(VaultWrite::Swap { rows }) => {
+                let _ = write!(text, ", swap{}", self.rows(rows.iter()));
+            }
+            Some(VaultWrite::Promote { .. }) => text.push_str(", promote"),
         }
         text.push_str(match told {
             Told::Yes => ": landed",
@@ -142,6 +168,12 @@ const fn told_check(told: Told) -> &'static str {
     }
 }
 
+/// So are the ciphers.
+fn cipher(id: CipherId) -> String {
+    let CipherId([first, ..]) = id;
+    format!("c{first}")
+}
+
 /// The slots of histories are told apart by one byte.
 fn short(slot: &SlotName) -> String {
     slot.id().map_or_else(|| slot.to_text(), |[first, ..]| format!("s{first}"))
@@ -149,8 +181,8 @@ fn short(slot: &SlotName) -> String {
 
 impl fmt::Display for super::Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operations, landed, landed_unknown, conflicts, reads } = self;
+        let Self { operations, landed, landed_unknown, conflicts, reads, vault, swept } = self;
         write!(f, "{operations} operations: {landed} batches landed ({landed_unknown} of them unheard), ")?;
-        write!(f, "{conflicts} conflicts, {reads} reads")
+        write!(f, "{conflicts} conflicts, {reads} reads ({vault} of a vault, {swept} after a sweep)")
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::EventChain;
-use keywright_store::{Revision, SlotName, Snapshot, StoredEvents, Write};
+use keywright_store::{Manifest, Revision, SlotName, Snapshot, StoredEvents, VaultRows, Write};
 
 use super::model::State;
 
@@ -34,10 +34,31 @@ pub(super) struct Operation {
 
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    Load { slots: Arc<[SlotName]>, seen: Snapshot },
-    Page { chain: EventChain, seen: StoredEvents },
-    Check { expect: Option<Revision>, told: Told },
-    Commit { expect: Option<Revision>, write: Arc<Write>, told: Told },
+    Load {
+        slots: Arc<[SlotName]>,
+        seen: Snapshot,
+    },
+    Page {
+        chain: EventChain,
+        seen: StoredEvents,
+    },
+    /// The marks of the whole vault.
+    Manifest {
+        seen: Manifest,
+    },
+    /// The whole vault.
+    Rows {
+        seen: VaultRows,
+    },
+    Check {
+        expect: Option<Revision>,
+        told: Told,
+    },
+    Commit {
+        expect: Option<Revision>,
+        write: Arc<Write>,
+        told: Told,
+    },
 }
 
 /// Everything that happened to one partition.
@@ -60,6 +81,8 @@ impl Operation {
         match &self.act {
             Act::Load { seen, .. } => Some(seen.root.as_ref().map(|root| root.revision)),
             Act::Page { seen, .. } => Some(seen.root),
+            Act::Manifest { seen } => Some(seen.root),
+            Act::Rows { seen } => Some(seen.root),
             Act::Check { expect, told: Told::Yes } => Some(*expect),
             Act::Check { .. } | Act::Commit { .. } => None,
         }

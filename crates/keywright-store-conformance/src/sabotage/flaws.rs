@@ -237,4 +237,13 @@ pub const ALSO_CAUGHT: &[(&str, Flaw, Promise)] = &[
     ("histories_are_strictly_serialisable", Flaw::WritesHalfOnConflict, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::AcknowledgesUnwritten, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::ErasesEvents, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::ForgetsBothChains, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::EditsBeforeTheGuard, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::ErasesNoCiphers, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::SwapsTakeNotes, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::SwapsUnguarded, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::ListsInSteps, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::SweepsInSteps, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::SweepsWhatLasts, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::KeepsTheFirstExpiry, Promise::Serialisable),
 ];

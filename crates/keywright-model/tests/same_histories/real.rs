@@ -1,0 +1,403 @@
+//! The real code: drivers over one store in memory, moved one answer at a time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use keywright_core::{AccountId, EventKind, Keyring, ManualClock, Severity, SystemEntropy, UnixSeconds};
+use keywright_model::coverage;
+use keywright_model::model::{Config, Start};
+use keywright_model::step::Act;
+use keywright_model::world::{Expiry, SLOTS};
+use keywright_store::probe::{RootView, open_record};
+use keywright_store::slot::Expiring;
+use keywright_store::{
+    Batch, CommitError, Draft, Driver, MemoryStore, Partition, Record, RecordStore, Revision, Slot, SlotName, Snapshot,
+    StepError, TransactError, Upkeep,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::gate::{Answer, Asked, Gate};
+use crate::seen::{Root, Row, Seen, Sent, Wants, Write};
+
+const DAY: u64 = 86_400;
+const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Number {
+    value: u8,
+}
+impl Record for Number {
+    const SCHEMA: u16 = 1;
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Session {
+    until: Option<u64>,
+}
+impl Record for Session {
+    const SCHEMA: u16 = 1;
+}
+
+const CODE: Slot<Number> = Slot::lasting("code");
+const COUNTER: Slot<Number> = Slot::lasting("counter");
+/// One slot, whose record may expire or be kept for good.
+const SESSION: Slot<Session, Expiring> = Slot::expiring("session");
+const KEPT: Slot<Session> = Slot::lasting("session");
+
+/// What steps name where they find out later that they need the session too.
+const FIRST: &[SlotName] = &[CODE.name(), COUNTER.name()];
+/// In the order of the model.
+const NAMES: [SlotName; SLOTS] = [CODE.name(), COUNTER.name(), SESSION.name()];
+
+static VERIFIED: EventKind = EventKind::change("test_verified", Severity::Info, "an account was verified");
+
+/// A day of the model.
+fn moment(day: u8) -> UnixSeconds {
+    START.plus(u64::from(day) * DAY)
+}
+
+fn day(moment: UnixSeconds) -> u8 {
+    let since = moment.get().checked_sub(START.get()).unwrap();
+    assert_eq!(since % DAY, 0, "all moments are whole days");
+    u8::try_from(since / DAY).unwrap()
+}
+
+fn expiry(moment: Option<UnixSeconds>) -> Expiry {
+    moment.map(day)
+}
+
+fn id(revision: Revision) -> u128 {
+    u128::from_be_bytes(revision.to_bytes())
+}
+
+/// Whatever a store in memory is asked, it answers at once.
+fn at_once<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a store in memory waits"),
+    }
+}
+
+type Told = Result<bool, TransactError>;
+
+struct Server {
+    gate: Arc<Gate>,
+    clock: Arc<ManualClock>,
+    driver: Driver,
+    act: Option<Pin<Box<dyn Future<Output = Told> + Send>>>,
+    /// The first of two reads.
+    half: Option<Snapshot>,
+}
+
+pub(crate) struct Real {
+    config: Config,
+    account: Partition,
+    keyring: Arc<Keyring>,
+    store: Arc<MemoryStore>,
+    servers: Vec<Server>,
+    held: Vec<(Option<u8>, Batch)>,
+    now: u8,
+    /// What the last caller to be answered was told.
+    pub(crate) told: Option<coverage::Answer>,
+}
+
+impl Real {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut real = Self {
+            config: config.clone(),
+            account: Partition::account(&AccountId::new("user-1").unwrap()),
+            keyring: Arc::new(Keyring::generate(&SystemEntropy).unwrap()),
+            store: Arc::new(MemoryStore::new()),
+            servers: Vec::new(),
+            held: Vec::new(),
+            now: config.first_day,
+            told: None,
+        };
+        let horizon = at_once(real.store.move_horizon(moment(config.first_day))).unwrap();
+        assert_eq!(day(horizon), config.first_day);
+        if config.start != Start::Nothing {
+            let clock = Arc::new(ManualClock::new(moment(config.first_day)));
+            let driver =
+                Driver::new(Arc::clone(&real.store) as _, Arc::clone(&real.keyring), Arc::new(SystemEntropy), clock);
+            let until = moment(config.first_day + 1);
+            let begin = |draft: &mut Draft<'_>| {
+                create(draft)?;
+                if config.start == Start::Session {
+                    draft.put_until(SESSION, &Session { until: Some(until.get()) }, until)?;
+                }
+                Ok(())
+            };
+            at_once(Box::pin(driver.transact(&real.account, &NAMES, begin))).unwrap();
+        }
+        for number in 0..config.ahead.len() {
+            let server = real.server(number);
+            real.servers.push(server);
+        }
+        real
+    }
+
+    fn clock(&self, number: usize) -> UnixSeconds {
+        moment(self.now.checked_add_signed(self.config.ahead[number]).unwrap())
+    }
+
+    fn horizon(&self) -> UnixSeconds {
+        at_once(self.store.horizon()).unwrap().unwrap()
+    }
+
+    /// A server as it starts: it hears where the horizon stands, and believes it up to its own clock.
+    fn server(&self, number: usize) -> Server {
+        let gate = Arc::new(Gate::default());
+        let clock = Arc::new(ManualClock::new(self.clock(number)));
+        let driver = Driver::new(
+            Arc::clone(&gate) as _,
+            Arc::clone(&self.keyring),
+            Arc::new(SystemEntropy),
+            Arc::clone(&clock) as _,
+        );
+        driver.set_horizon(self.horizon().min(self.clock(number)));
+        Server { gate, clock, driver, act: None, half: None }
+    }
+
+    pub(crate) fn begin(&mut self, number: usize, act: Act) {
+        let slots: &'static [SlotName] = if self.config.extra_load { FIRST } else { &NAMES };
+        let (driver, account) = (self.servers[number].driver.clone(), self.account.clone());
+        self.servers[number].act =
+            Some(Box::pin(async move { driver.transact(&account, slots, |draft| step(act, draft)).await }));
+        self.go_on(number);
+        self.load(number, true);
+    }
+
+    /// Answers a load; with `first`, only reads the root where loads take two reads.
+    pub(crate) fn load(&mut self, number: usize, first: bool) {
+        let Some(Asked::Load(slots)) = self.servers[number].gate.asked() else { panic!("no load was asked for") };
+        let snapshot = at_once(self.store.load(&self.account, &slots)).unwrap();
+        let server = &mut self.servers[number];
+        let snapshot = match server.half.take() {
+            None if first && self.config.two_reads => {
+                server.half = Some(snapshot);
+                return;
+            }
+            None => snapshot,
+            Some(half) => {
+                let orphans = half.root.is_none() && snapshot.records.iter().any(Option::is_some);
+                Snapshot { records: snapshot.records, rows_without_root: orphans, ..half }
+            }
+        };
+        server.gate.answer(Answer::Loaded(snapshot));
+        self.go_on(number);
+    }
+
+    fn batch(&self, number: usize) -> Batch {
+        match self.servers[number].gate.asked() {
+            Some(Asked::Commit(batch)) => batch,
+            other => panic!("no commit was asked for: {other:?}"),
+        }
+    }
+
+    pub(crate) fn commit(&mut self, number: usize) {
+        let told = at_once(self.store.commit(self.batch(number)));
+        assert!(matches!(told, Ok(()) | Err(CommitError::Conflict)), "{told:?}");
+        self.tell(number, told);
+    }
+
+    pub(crate) fn lose(&mut self, number: usize) {
+        let batch = self.batch(number);
+        if batch.write().is_some() {
+            self.held.push((u8::try_from(number).ok(), batch));
+        }
+        self.tell(number, Err(CommitError::Unknown("the reply is lost".into())));
+    }
+
+    pub(crate) fn refuse(&mut self, number: usize) {
+        self.tell(number, Err(CommitError::Conflict));
+    }
+
+    fn tell(&mut self, number: usize, told: Result<(), CommitError>) {
+        self.servers[number].gate.answer(Answer::Told(told));
+        self.go_on(number);
+    }
+
+    pub(crate) fn restart(&mut self, number: usize) {
+        self.servers[number].act = None;
+        self.disown(number);
+        self.servers[number] = self.server(number);
+        self.told = Some(coverage::Answer::Unknown);
+    }
+
+    pub(crate) fn land(&mut self, held: usize) {
+        let (_, batch) = self.held.remove(held);
+        at_once(self.store.commit(batch)).unwrap();
+    }
+
+    pub(crate) fn pass_a_day(&mut self) {
+        self.now += 1;
+        for number in 0..self.servers.len() {
+            self.servers[number].clock.set(self.clock(number));
+        }
+    }
+
+    pub(crate) fn sweep(&mut self, ahead: u8) {
+        let was = self.root().is_some();
+        at_once(self.store.move_horizon(moment(self.now + ahead))).unwrap();
+        at_once(self.store.sweep(u32::MAX)).unwrap();
+        if !self.config.late_news {
+            (0..self.servers.len()).for_each(|number| self.hear(number));
+        }
+        if was && self.root().is_none() {
+            // What was sent before there was a root is as old as the model takes it to be.
+            self.held.retain(|(_, batch)| batch.expect().is_some());
+        }
+    }
+
+    pub(crate) fn hear(&mut self, number: usize) {
+        self.servers[number].driver.set_horizon(self.horizon());
+    }
+
+    /// Lets a driver go on with what it was answered.
+    fn go_on(&mut self, number: usize) {
+        let Some(act) = &mut self.servers[number].act else { panic!("nothing was begun") };
+        let Poll::Ready(told) = act.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
+        self.servers[number].act = None;
+        self.disown(number);
+        self.told = Some(match told {
+            Ok(true) => coverage::Answer::Done,
+            Ok(false) | Err(TransactError::Busy) => coverage::Answer::Refused,
+            Err(TransactError::Unknown(_)) => coverage::Answer::Unknown,
+            Err(TransactError::Step(error)) if error.is_damage() => coverage::Answer::Integrity,
+            Err(error) => panic!("{error:?}"),
+        });
+    }
+
+    fn disown(&mut self, number: usize) {
+        for (owner, _) in &mut self.held {
+            *owner = owner.filter(|owner| usize::from(*owner) != number);
+        }
+    }
+
+    fn root(&self) -> Option<(Revision, Bytes)> {
+        let snapshot = at_once(self.store.load(&self.account, &[])).unwrap();
+        snapshot.root.map(|root| (root.revision, root.body))
+    }
+
+    /// The same form as the model's.
+    pub(crate) fn seen(&mut self) -> Seen {
+        // As the model keeps them.
+        self.held.sort_by_key(|(owner, _)| *owner);
+        let snapshot = at_once(self.store.load(&self.account, &NAMES)).unwrap();
+        let root = snapshot.root.map(|root| self.open_root(root.revision, &root.body));
+        let mut rows = [None; SLOTS];
+        for (slot, body) in snapshot.records.iter().enumerate() {
+            let Some(body) = body else { continue };
+            let Some((put, expiry)) = root.as_ref().and_then(|root| root.contents[slot]) else {
+                panic!("a row that no root names");
+            };
+            rows[slot] = Some((put, self.open(slot, Revision::from_bytes(put.to_be_bytes()), body), expiry));
+        }
+        let held = self.held.iter().map(|(owner, batch)| (*owner, self.sent(batch))).collect();
+        let wants = |server: &Server| match server.gate.asked() {
+            _ if server.act.is_none() => Wants::Nothing,
+            Some(Asked::Commit(batch)) => Wants::Commit(self.sent(&batch)),
+            Some(Asked::Load(_)) => Wants::Load,
+            None => panic!("a driver waits for nothing"),
+        };
+        Seen { root, rows, held, drivers: self.servers.iter().map(wants).collect() }.numbered()
+    }
+
+    fn open_root(&self, revision: Revision, body: &Bytes) -> Root {
+        let view = RootView::open(&self.keyring, &self.account, revision, body).unwrap();
+        let mut contents = [None; SLOTS];
+        for (name, put, until) in &view.contents {
+            contents[slot(name)] = Some((id(*put), expiry(*until)));
+        }
+        let recent = view.recent.iter().take(self.config.depth).copied().map(id).collect();
+        Root { revision: id(revision), recent, contents, expires: expiry(view.expires) }
+    }
+
+    /// What a record says. It must open under exactly this revision.
+    fn open(&self, slot: usize, revision: Revision, body: &Bytes) -> u8 {
+        let (keyring, account, name) = (&self.keyring, &self.account, NAMES[slot]);
+        if name == SESSION.name() {
+            open_record::<Session>(keyring, account, name, revision, body).unwrap();
+            return 0;
+        }
+        open_record::<Number>(keyring, account, name, revision, body).unwrap().value
+    }
+
+    fn sent(&self, batch: &Batch) -> Sent {
+        let write = batch.write().map(|write| {
+            let root = self.open_root(write.revision, &write.root);
+            assert_eq!(expiry(write.purge_after), root.expires, "the hint says what the root says");
+            let (mut puts, mut deletes): ([Row; SLOTS], _) = ([None; SLOTS], [false; SLOTS]);
+            for put in &write.put {
+                let slot = slot(&put.slot);
+                let value = self.open(slot, write.revision, &put.body);
+                puts[slot] = Some((id(write.revision), value, expiry(put.purge_after)));
+            }
+            write.delete.iter().for_each(|name| deletes[slot(name)] = true);
+            Write { root, puts, deletes, erase: write.erase }
+        });
+        Sent { expect: batch.expect().map_or(0, id), write }
+    }
+}
+
+fn slot(name: &SlotName) -> usize {
+    NAMES.iter().position(|known| known == name).unwrap()
+}
+
+fn create(draft: &mut Draft<'_>) -> Result<(), StepError> {
+    draft.create_account()?;
+    draft.put(CODE, &Number { value: 0 })?;
+    draft.put(COUNTER, &Number { value: 0 })
+}
+
+/// The model's `decide`, as a step.
+fn step(act: Act, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    let now = draft.now();
+    if !draft.exists() {
+        match draft.root() {
+            Ok(_) | Err(StepError::NoAccount) => {}
+            Err(error) => return Err(error),
+        }
+        match act {
+            Act::Create => create(draft)?,
+            Act::Register => {
+                create(draft)?;
+                draft.expire_partition(now.plus(DAY))?;
+            }
+            _ => return Ok(false),
+        }
+        return Ok(true);
+    }
+    let code = draft.read(CODE)?;
+    let counter = draft.read(COUNTER)?.unwrap().value;
+    let session = draft.read(SESSION)?;
+    let next = Number { value: counter + 1 };
+    match act {
+        Act::Redeem if code.is_some_and(|code| code.value == 0) => {
+            draft.put(CODE, &Number { value: 1 })?;
+            let _code = draft.tentative(());
+        }
+        Act::Change => draft.put(COUNTER, &next)?,
+        Act::Touch => {
+            let until = now.plus(DAY);
+            draft.put_until(SESSION, &Session { until: Some(until.get()) }, until)?;
+        }
+        Act::Keep => draft.put(KEPT, &Session { until: None })?,
+        Act::End if session.is_some() => draft.delete(SESSION)?,
+        Act::Use if session.is_some_and(|session| session.until.is_none_or(|until| now.get() < until)) => {
+            let _grant = draft.tentative(());
+        }
+        Act::Erase => {
+            draft.erase(&[])?;
+            draft.put(COUNTER, &next)?;
+        }
+        Act::Verify => {
+            draft.make_permanent()?;
+            draft.event(&VERIFIED);
+        }
+        Act::Redeem | Act::End | Act::Use | Act::Create | Act::Register => return Ok(false),
+    }
+    Ok(true)
+}

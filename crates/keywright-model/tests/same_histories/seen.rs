@@ -1,0 +1,149 @@
+//! What is compared: a partition, the commits under way and what each driver waits for, told in one form for the model and
+//! for the real code. Revisions are only ever compared, so they are numbered in the order in which they are met.
+
+use std::collections::HashMap;
+
+use keywright_model::driver::Phase;
+use keywright_model::world::{self, Expiry, Rev, SLOTS, World};
+
+/// A revision of a root, and one under which a record was put: the two are never compared with each other.
+pub(crate) type Chain = u128;
+pub(crate) type Put = u128;
+
+/// A root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub revision: Chain,
+    pub recent: Vec<Chain>,
+    pub contents: [Option<(Put, Expiry)>; SLOTS],
+    pub expires: Expiry,
+}
+
+/// A record's row, or the put of one.
+pub(crate) type Row = Option<(Put, u8, Expiry)>;
+
+/// A batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub expect: Chain,
+    pub write: Option<Write>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub root: Root,
+    pub puts: [Row; SLOTS],
+    pub deletes: [bool; SLOTS],
+    pub erase: bool,
+}
+
+/// What a driver waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there are only a few of them")]
+pub(crate) enum Wants {
+    Nothing,
+    Load,
+    Commit(Sent),
+}
+
+/// Everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub root: Option<Root>,
+    pub rows: [Row; SLOTS],
+    pub held: Vec<(Option<u8>, Sent)>,
+    pub drivers: Vec<Wants>,
+}
+
+impl Seen {
+    /// The same with its revisions numbered as they are met.
+    pub(crate) fn numbered(mut self) -> Self {
+        let (mut chain, mut puts) = (Names::default(), Names::default());
+        let mut names = (&mut chain, &mut puts);
+        self.root.iter_mut().for_each(|root| root.number(&mut names));
+        self.rows.iter_mut().flatten().for_each(|(put, ..)| names.1.rename(put));
+        self.held.iter_mut().for_each(|(_, sent)| sent.number(&mut names));
+        for wants in &mut self.drivers {
+            if let Wants::Commit(sent) = wants {
+                sent.number(&mut names);
+            }
+        }
+        self
+    }
+
+    /// The model's.
+    pub(crate) fn of(world: &World) -> Self {
+        let wants = |phase: &Phase| match phase {
+            Phase::Idle => Wants::Nothing,
+            Phase::Ready { batch } => Wants::Commit(sent(batch)),
+            Phase::Fencing { fence, .. } => Wants::Commit(sent(fence)),
+            Phase::Loading { .. } | Phase::Half { .. } | Phase::More { .. } | Phase::Settling { .. } => Wants::Load,
+        };
+        Self {
+            root: world.store.root.as_ref().map(root),
+            rows: world.store.rows.map(row),
+            held: world.held.iter().map(|held| (held.owner, sent(&held.batch))).collect(),
+            drivers: world.drivers.iter().map(|driver| wants(&driver.phase)).collect(),
+        }
+        .numbered()
+    }
+}
+
+fn id(rev: Rev) -> u128 {
+    rev.0.into()
+}
+
+fn row(row: Option<world::Row>) -> Row {
+    row.map(|row| (id(row.rev), row.value, row.purge_after))
+}
+
+fn root(root: &world::Root) -> Root {
+    Root {
+        revision: id(root.rev),
+        recent: root.recent.as_slice().iter().copied().map(id).collect(),
+        contents: root.contents.map(|entry| entry.map(|entry| (id(entry.rev), entry.expiry))),
+        expires: root.expires,
+    }
+}
+
+fn sent(batch: &world::Batch) -> Sent {
+    let write = |write: &world::Write| Write {
+        root: root(&write.root),
+        puts: write.puts.map(row),
+        deletes: write.deletes,
+        erase: write.erase,
+    };
+    Sent { expect: id(batch.expect), write: batch.write.as_ref().map(write) }
+}
+
+#[derive(Default)]
+struct Names(HashMap<u128, u128>);
+
+impl Names {
+    fn rename(&mut self, id: &mut u128) {
+        if *id != 0 {
+            let next = u128::try_from(self.0.len() + 1).unwrap();
+            *id = *self.0.entry(*id).or_insert(next);
+        }
+    }
+}
+
+type Both<'a> = (&'a mut Names, &'a mut Names);
+
+impl Root {
+    fn number(&mut self, names: &mut Both<'_>) {
+        names.0.rename(&mut self.revision);
+        self.recent.iter_mut().for_each(|revision| names.0.rename(revision));
+        self.contents.iter_mut().flatten().for_each(|(put, _)| names.1.rename(put));
+    }
+}
+
+impl Sent {
+    fn number(&mut self, names: &mut Both<'_>) {
+        names.0.rename(&mut self.expect);
+        if let Some(write) = &mut self.write {
+            write.root.number(names);
+            write.puts.iter_mut().flatten().for_each(|(put, ..)| names.1.rename(put));
+        }
+    }
+}
