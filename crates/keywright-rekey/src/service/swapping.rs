@@ -3,7 +3,7 @@
 use std::fmt;
 
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::{Draft, Partition, Plain, Release, Revision, StageId, StepError};
+use keywright_store::{Draft, Partition, Plain, Release, Revision, SlotName, StageId, StepError};
 
 use super::Vaults;
 use super::damage::Harm;
@@ -100,7 +100,8 @@ impl Vaults {
     }
 
     /// Checks and swaps. `then` runs in the same draft after the swap: the new credential, the sessions that stay. It may
-    /// run several times; what is tentative in its outcome comes out released.
+    /// run several times; what is tentative in its outcome comes out released. `slots` are those that it reads or puts:
+    /// name them all, and one load does.
     ///
     /// A vault that changed since it was checked is [`Swap::HeadMoved`]. It is not checked again: a client of which no
     /// head is known would overwrite the cipher that somebody just wrote.
@@ -112,6 +113,7 @@ impl Vaults {
         account: &AccountId,
         submission: &Submission<'_>,
         known: Option<Revision>,
+        slots: &[SlotName],
         mut then: F,
     ) -> Result<Swap<T::Released>, VaultError>
     where
@@ -129,7 +131,7 @@ impl Vaults {
                 Swapping::HeadMoved => Ok(None),
             }
         };
-        let outcome = self.driver.run(&Partition::account(account), &VAULT_SLOTS, step).await?;
+        let outcome = self.driver.run(&Partition::account(account), &with_vault(slots), step).await?;
         let Some(((head, ciphers, dropped), value)) = outcome else { return Ok(Swap::HeadMoved) };
         self.tidy(account, dropped).await;
         Ok(Swap::Done { head, ciphers, value })
@@ -208,12 +210,17 @@ impl Vaults {
         Err(VaultError::Restless)
     }
 
-    /// Promotes the held vault, if its rows cover the vault and all that it rests on still stands. `then` as with
-    /// [`swap`](Self::swap).
+    /// Promotes the held vault, if its rows cover the vault and all that it rests on still stands. `slots` and `then` as
+    /// with [`swap`](Self::swap).
     ///
     /// # Errors
     /// As [`swap`](Self::swap).
-    pub async fn promote<T, F>(&self, account: &AccountId, mut then: F) -> Result<Swap<T::Released>, VaultError>
+    pub async fn promote<T, F>(
+        &self,
+        account: &AccountId,
+        slots: &[SlotName],
+        mut then: F,
+    ) -> Result<Swap<T::Released>, VaultError>
     where
         T: Release + Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
@@ -236,7 +243,7 @@ impl Vaults {
                 let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
                 Ok((promotion, value))
             };
-            let (promotion, value) = self.driver.run(&partition, &VAULT_SLOTS, step).await?;
+            let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
             if promotion == Promotion::Other {
                 continue;
             }
@@ -245,6 +252,11 @@ impl Vaults {
         }
         Err(VaultError::Restless)
     }
+}
+
+/// The slots of a change of the vault and of the step that runs behind it.
+pub(super) fn with_vault(slots: &[SlotName]) -> Vec<SlotName> {
+    VAULT_SLOTS.iter().chain(slots).copied().collect()
 }
 
 /// Drops what is held, if it is this stage.

@@ -6,11 +6,12 @@
 
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
-    CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, StageId, StepError, released_as_is,
+    CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, SlotName, StageId, StepError,
+    released_as_is,
 };
 
 use super::Vaults;
-use super::swapping::{Swap, checked, promoted};
+use super::swapping::{Swap, checked, promoted, with_vault};
 use crate::check::{VaultManifest, check_nonces};
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
 use crate::report::Fault;
@@ -131,7 +132,7 @@ impl Vaults {
         Ok(Some(staged.into_iter().map(|(id, _)| id).collect()))
     }
 
-    /// Checks the whole upload against the vault, and makes it the vault in one commit. `then` as with
+    /// Checks the whole upload against the vault, and makes it the vault in one commit. `slots` and `then` as with
     /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
     ///
     /// The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
@@ -143,6 +144,7 @@ impl Vaults {
         &self,
         account: &AccountId,
         upload: StageId,
+        slots: &[SlotName],
         mut then: F,
     ) -> Result<Swap<T::Released>, VaultError>
     where
@@ -168,7 +170,7 @@ impl Vaults {
             let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
             Ok((Plain(promotion), value))
         };
-        let (promotion, value) = self.driver.run(&partition, &VAULT_SLOTS, step).await?;
+        let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
         Ok(promoted(promotion, value))
     }
 

@@ -6,7 +6,7 @@ use keywright_rekey::{Beginning, Coverage, Fault, Holding, Putting, Swap, VaultE
 use keywright_store::{Draft, StageId, Which};
 
 use crate::forger::{FileStaged, Forger};
-use crate::site::{Site, body, id, set_key, submission, text};
+use crate::site::{CLIENT_SLOTS, Site, body, id, set_key, submission, text};
 
 const LIFE: u64 = 600;
 const CIPHERS: u32 = 5;
@@ -20,7 +20,7 @@ async fn hold(site: &Site, vaults: &Vaults, generation: u32) -> StageId {
 }
 
 async fn promote(site: &Site, vaults: &Vaults, generation: u32) -> Swap<()> {
-    vaults.promote(&site.account, |draft| set_key(draft, generation)).await.unwrap()
+    vaults.promote(&site.account, CLIENT_SLOTS, |draft| set_key(draft, generation)).await.unwrap()
 }
 
 /// A file with two vaults; the first account holds a vault, and has the rows of one that it held before.
@@ -159,7 +159,8 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
     assert!(matches!(kept, Putting::Kept { .. }));
     let rows = forger.staged(&site.account);
-    let finish = async || vaults.finish_upload(&site.account, upload, |draft| set_key(draft, 2)).await.unwrap();
+    let finish =
+        async || vaults.finish_upload(&site.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2)).await.unwrap();
     let refused = async |what: &str, fault: Fault| {
         let outcome = finish().await;
         let Swap::Refused(difference) = outcome else { panic!("{what}: {outcome:?}") };
