@@ -44,3 +44,7 @@ mod vaults;
 mod waiting;
 #[cfg(feature = "client")]
 mod ways_in;
+#[cfg(feature = "client")]
+mod ways_in_changes;
+#[cfg(feature = "client")]
+mod ways_in_codes;

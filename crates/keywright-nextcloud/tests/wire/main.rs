@@ -19,3 +19,4 @@ mod support;
 mod tower;
 mod two_factor;
 mod ways_in;
+mod ways_in_proofs;
