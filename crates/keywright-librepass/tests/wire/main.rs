@@ -27,6 +27,8 @@ mod delete;
 mod enumeration;
 mod guesses;
 mod links;
+#[cfg(feature = "client")]
+mod loads;
 mod log_in;
 mod mails;
 mod races;

@@ -8,6 +8,7 @@ mod bad_input;
 mod challenge;
 mod faults;
 mod guesses;
+mod loads;
 mod races;
 mod reset_code;
 mod reset_wait;
