@@ -66,8 +66,10 @@ impl Enrolled {
 
     /// A code that the device does not show around now.
     fn wrong(&self, world: &World) -> String {
-        let shown: Vec<String> =
-            (0..5).map(|step| code_of(&self.seed, now(world).saturating_sub(60).saturating_add(step * 30))).collect();
+        let shown: Vec<String> = (0..=120)
+            .step_by(30)
+            .map(|later| code_of(&self.seed, now(world).saturating_sub(60).saturating_add(later)))
+            .collect();
         (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap()
     }
 
