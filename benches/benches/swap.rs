@@ -119,7 +119,7 @@ impl Site {
         self.runtime.block_on(async {
             let started = Instant::now();
             let submission = bodies.at(turn)?;
-            let outcome = self.vaults.swap(&self.account, &submission, None, |_| Ok(())).await?;
+            let outcome = self.vaults.swap(&self.account, &submission, None, &[], |_| Ok(())).await?;
             let took = started.elapsed();
             self.settle().await?;
             match outcome {

@@ -82,11 +82,11 @@ impl Site {
                 other => return Err(format!("{other:?}").into()),
             }
         }
-        done(self.vaults.finish_upload(&self.account, upload, |_| Ok(())).await?)
+        done(self.vaults.finish_upload(&self.account, upload, &[], |_| Ok(())).await?)
     }
 
     async fn swap(&self, body: &[u8]) -> Result<(), Failure> {
-        done(self.vaults.swap(&self.account, &read(body)?, None, |_| Ok(())).await?)
+        done(self.vaults.swap(&self.account, &read(body)?, None, &[], |_| Ok(())).await?)
     }
 }
 

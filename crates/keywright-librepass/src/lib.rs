@@ -152,16 +152,17 @@
 //! one that was right longest ago makes room. A fresh token proves its second factor as the client that logged in with it.
 //! Whoever changes the password or the address is known at the new key, by token and network.
 //!
-//! | secret | what shuts it | ways in | test (`tests/wire/ways_in.rs`) |
+//! | secret | what shuts it | ways in | test (in `tests/wire`; `ways_in` where no file is named) |
 //! |---|---|---|---|
-//! | the shared key ([`SHARED_KEY`]) | 50 wrong guesses of unknown clients, or 10 of one known client | a known client; a client that made the last change | `a_known_client_is_not_held_up_before_and_after_the_change_that_it_made` |
+//! | the shared key ([`SHARED_KEY`]) | 50 wrong guesses of unknown clients, or 10 of one known client | a known client; a client that made the last change | `a_known_client_is_not_held_up_before_and_after_the_change_that_it_made`; `ways_in_changes::a_change_of_address_…` |
 //! | | | a login of the account, wherever it is | `a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in` |
 //! | | | a mail with a link, to the account's address: at most one a day, and ever fewer while nobody clicks | `by_the_link_of_a_mail`, `a_flood_that_never_ends_is_a_few_mails` |
 //! | | | a login of the account with a fresh proof: [`LibrePass::admit_network`] | `by_a_session_with_a_fresh_proof` |
-//! | | | the operator: [`guess::unlock_all`](keywright_store::guess::unlock_all) | `by_the_operator` |
-//! | time-based codes ([`TOTP`](keywright_twofactor::TOTP)) | the same; only behind the password | a known client; the recovery code; a session with a step-up; the operator. Never a mail | `at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the_operator_get_in` |
-//! | the recovery code ([`RECOVERY`](keywright_twofactor::RECOVERY)) | nothing: it has 122 random bits, and guesses at it wait at most an hour | wait | `a_recovery_code_is_never_shut` |
+//! | | | the operator: [`guess::unlock_all`](keywright_store::guess::unlock_all), which is `unlock` of the `keywright` crate | `by_the_operator`; `librepass` in the tests of `keywright` |
+//! | time-based codes ([`TOTP`](keywright_twofactor::TOTP)) | the same; only behind the password | a known client; the client that set the device up; the recovery code; a login with a fresh code: [`LibrePass::admit_network_at_codes`]; the operator. Never a mail | `at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the_operator_get_in`; `ways_in_changes::a_set_up_…`; `ways_in_codes::a_session_…` |
+//! | the recovery code ([`RECOVERY`](keywright_twofactor::RECOVERY)) | nothing: it has 122 random bits, and guesses at it wait at most an hour | the wait's end; a known client; the client that set it up; a login with a fresh code, as above; the operator. Never a mail | `a_recovery_code_is_never_shut`; `ways_in_codes::at_the_recovery_code_…` |
 //!
+//! This wire has no mailed codes, and the recovery code is a way in at time-based codes alone.
 //! An owner **on the hostile network itself** shares its tries: there the mail's link is the way in, and its ten tries are
 //! shared too. An address without an account waits and is shut in the same way; under [`Privacy::Uniform`] neither shows.
 //! Decoys are 65,536 in all, so whoever spends a million guesses learns something: limit requests in [`Host::admit`].

@@ -13,7 +13,7 @@ use keywright_rekey::{LimitsError, VaultError, VaultPolicy, Vaults};
 use keywright_store::due::DUE;
 use keywright_store::names::Names;
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError, TransactError, VaultStore};
-use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
+use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::{DueError, Network};
 use zeroize::Zeroizing;
 
@@ -230,11 +230,24 @@ impl<H: Host> LibrePass<H> {
         shared_key: &SharedKey,
         address: std::net::IpAddr,
     ) -> Result<NetworkAdmission, TransactError> {
-        let admission = self.parts.admit_by_session(token, shared_key, Network::of(address)).await;
-        admission.map_err(|failure| match failure {
-            Failure::Transact(error) => error,
-            _ => StepError::Misuse("a failure that admissions do not have").into(),
-        })
+        admitted(self.parts.admit_by_session(token, shared_key, Network::of(address)).await)
+    }
+
+    /// Lets a network in at time-based codes or at the recovery code, where second factors are refused because of the
+    /// guesses of others: by a login of the account that has proven its own, and a fresh code, either a time-based one or
+    /// the recovery code. The code is a guess like any other, made by the token's client, and is spent. For a host's page of
+    /// the account; the wire has no endpoint for it.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody was let in, unless it is [`TransactError::Unknown`].
+    pub async fn admit_network_at_codes(
+        &self,
+        token: &Token,
+        code: &str,
+        kind: CodeKind,
+        address: std::net::IpAddr,
+    ) -> Result<NetworkAdmission, TransactError> {
+        admitted(self.parts.admit_by_code(token, code, kind, Network::of(address)).await)
     }
 
     /// Refuses what needs no body to be refused, before any of it is read: what is beyond the host's limits, and where a
@@ -258,6 +271,13 @@ impl<H: Host> LibrePass<H> {
             Err(failure) => Some(refuse(&self.parts.failure(endpoint, &failure))),
         }
     }
+}
+
+fn admitted(admission: Result<NetworkAdmission, Failure>) -> Result<NetworkAdmission, TransactError> {
+    admission.map_err(|failure| match failure {
+        Failure::Transact(error) => error,
+        _ => StepError::Misuse("a failure that admissions do not have").into(),
+    })
 }
 
 impl<H: Host> Parts<H> {

@@ -299,10 +299,8 @@ fn put_within_caps(draft: &mut Draft<'_>, mut list: TokenList) -> Result<(), Ste
     }
     let mut gone = draft.ids(&TOKEN);
     gone.retain(|id| list.entries.iter().all(|entry| entry.slot != *id));
-    let names: Vec<SlotName> = gone.iter().map(|id| TOKEN.at(*id).name()).collect();
-    draft.require(&names)?;
     for id in gone {
-        draft.delete(TOKEN.at(id))?;
+        draft.discard(TOKEN.at(id))?;
     }
     draft.put(TOKENS, &list)
 }

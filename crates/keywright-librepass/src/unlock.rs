@@ -7,7 +7,9 @@
 use keywright_core::{AccountId, Attempt, ClientAdmission, Refusal};
 use keywright_store::due::{DUE, DueList};
 use keywright_store::guess::{self, LEDGER};
-use keywright_store::{Draft, Plain, StepError};
+use keywright_store::{Draft, Plain, SlotName, StepError};
+use keywright_twofactor::recovery::Preset;
+use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, Verdict};
 use keywright_wire::Network;
 
 use crate::account::{CREDENTIAL, Credential};
@@ -84,16 +86,16 @@ fn mail_in(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum NetworkAdmission {
-    /// Its next ten log-ins within an hour are looked at, whatever others have done.
+    /// Its next ten tries within an hour are looked at, whatever others have done.
     Admitted,
     /// The account has had its admissions for now.
     TooMany {
         /// Seconds until one is free again, at least 1.
         retry_after: u64,
     },
-    /// The token or the shared key is not good.
+    /// The token, the shared key or the code is not good.
     Denied,
-    /// The shared key was not looked at, because this token's guesses are paused.
+    /// The shared key or the code was not looked at, because this token's guesses are paused.
     Refused {
         /// Seconds until it will be, at least 1.
         retry_after: u64,
@@ -151,5 +153,44 @@ impl<H: Host> Parts<H> {
             })
         })
         .await
+    }
+
+    /// Lets a network in at a kind of code by a login of the account and a code that it has just been shown.
+    pub(crate) async fn admit_by_code(
+        &self,
+        token: &Token,
+        code: &str,
+        kind: CodeKind,
+        network: Network,
+    ) -> Result<NetworkAdmission, Failure> {
+        let account: &AccountId = token.user().account();
+        let session = token.slot();
+        let own = [tokens::TOKEN.at(session).name(), StepUps::slot(&session)?];
+        let slots: Vec<SlotName> = own.iter().chain(keywright_twofactor::SLOTS).copied().collect();
+        let step = |draft: &mut Draft<'_>| {
+            let Some(login) = tokens::verify_in(draft, token)?.filter(Login::may_act) else {
+                return Ok(Verdict::NotEnrolled);
+            };
+            let client = login.client(draft, None);
+            if Preset::LibrePass.is_form_of(code) {
+                self.factors.step_up_recovery_in(draft, ADMIT_CLIENT, &session, code, client)
+            } else {
+                self.factors.step_up_totp_in(draft, ADMIT_CLIENT, &session, code, client)
+            }
+        };
+        let proof = match self.act(account, &slots, step).await? {
+            Verdict::Granted(proof) => proof,
+            Verdict::Refused(refusal) => {
+                return Ok(NetworkAdmission::Refused { retry_after: refusal.retry_after() });
+            }
+            Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => return Ok(NetworkAdmission::Denied),
+        };
+        // The proof is spent and names the account; what it opens is a commit of its own.
+        let admit = |draft: &mut Draft<'_>| {
+            let tag = network.tag(draft);
+            self.factors.admit_client_in(draft, &proof, kind, tag).map(Plain)
+        };
+        let admission = self.act(account, keywright_twofactor::SLOTS, admit).await?;
+        Ok(admission.map_or(NetworkAdmission::Denied, NetworkAdmission::from))
     }
 }

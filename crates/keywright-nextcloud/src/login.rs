@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use keywright_core::{AccountId, Attempt, Client, ClientTag, Generation, PendingGuess, SecretString};
-use keywright_store::due::{self, DueTask};
+use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::{Draft, Partition, StepError, TransactError, guess};
 use keywright_wire::Network;
 
@@ -109,7 +109,7 @@ async fn check_password<H: Host>(
     password: &SecretString,
 ) -> Result<Verdict, Failure> {
     let partition = account.map_or_else(|| decoy(parts, name), Partition::account);
-    let slots = [guess::LEDGER.name()];
+    let slots = [guess::LEDGER.name(), DUE.name()];
     let (guess, judging) = loop {
         let judging = parts.verdicts.announce(&partition);
         let begun = parts.driver.transact(&partition, &slots, |draft| {
@@ -126,7 +126,7 @@ async fn check_password<H: Host>(
     };
     let right = parts.host.check_password(account, password).await? && account.is_some();
     let settle = |draft: &mut Draft<'_>| settle(draft, &guess, right);
-    let right = parts.driver.transact(&partition, &slots, settle).await?;
+    let right = parts.driver.transact(&partition, &[guess::LEDGER.name()], settle).await?;
     drop(judging);
     Ok(if right { Verdict::Right } else { Verdict::Wrong })
 }

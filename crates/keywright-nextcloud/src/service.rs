@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use keywright_challenge::ChallengeSteps;
+use keywright_challenge::{ChallengeSteps, Proof, Verification};
 use keywright_confirm::ConfirmSteps;
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Generation, IndexKey};
 use keywright_store::due::DueTask;
 use keywright_store::{Damage, Draft, Driver, Partition, Plain, Release, SlotName, StepError, TransactError, guess};
-use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
+use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
 use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError, Network, json};
 use zeroize::Zeroizing;
@@ -195,18 +195,38 @@ impl<H: Host> Nextcloud<H> {
         self.on_ledger(&link.account, step).await
     }
 
-    /// Lets one client in, ten tries within an hour, after an act that the caller has proven: by a session of the account
-    /// with a fresh proof of the same or a stronger factor, or by the operator. `None` if the account has no such secret.
+    /// Lets one client of the account in, ten tries within an hour, by a fresh proof from a session of the account: a
+    /// step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT). At the login password every method will do, at the
+    /// challenge only a time-based or a recovery code; an account without those has
+    /// [`admit_client_by_challenge`](Self::admit_client_by_challenge). `None` if the proof does not allow it, or the account
+    /// has no such secret.
     ///
     /// # Errors
     /// [`TransactError`]; nobody is let in.
     pub async fn admit_client(
         &self,
-        account: &AccountId,
+        proof: StepUp,
         secret: GuessedSecret,
         client: ClientTag,
     ) -> Result<Option<ClientAdmission>, TransactError> {
-        self.on_ledger(account, |draft| unlock::admit(draft, &self.parts.challenges, secret, client)).await
+        let step = |draft: &mut Draft<'_>| unlock::admit(draft, &self.parts.challenges, &proof, secret, client);
+        self.on_ledger(proof.account(), step).await
+    }
+
+    /// Lets one client of the account in at the challenge, ten tries within an hour, by the challenge itself: a client that
+    /// still gets in proves it once more. The proof is a guess like any other, made by `by`.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody is let in.
+    pub async fn admit_client_by_challenge(
+        &self,
+        account: &AccountId,
+        proof: &Proof,
+        by: Client,
+        client: ClientTag,
+    ) -> Result<Verification<ClientAdmission>, TransactError> {
+        let step = |draft: &mut Draft<'_>| unlock::admit_by_challenge(draft, &self.parts.challenges, proof, by, client);
+        self.parts.driver.run(&Partition::account(account), keywright_challenge::SLOTS, step).await
     }
 
     /// Lifts the waits and limits of a secret: the operator's act. Returns whether there was anything to lift.

@@ -2,12 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps};
+use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, Proof, Verification};
 use keywright_core::{
     AccountId, Attempt, Client, ClientAdmission, ClientTag, Generation, Refusal, SecretKind, SecretString, UnixSeconds,
 };
 use keywright_store::due::{self, DUE, DueList, DueTask, NewTask};
-use keywright_store::{Draft, StepError, guess};
+use keywright_store::{Draft, StepError, Tentative, guess};
+use keywright_twofactor::{Method, StepUp};
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -206,15 +207,43 @@ impl Link {
     }
 }
 
-/// Lets one client in, after an act that allows it; `None` if the account has no such secret.
+/// Lets one client in by a session's proof; `None` if the proof does not allow it, or the account has no such secret.
 pub(crate) fn admit(
     draft: &mut Draft<'_>,
     challenges: &ChallengeSteps,
+    proof: &StepUp,
     secret: GuessedSecret,
     client: ClientTag,
 ) -> Result<Option<ClientAdmission>, StepError> {
+    let least = match secret {
+        GuessedSecret::LoginPassword => Method::Password,
+        // Whoever has the password alone is whom the challenge keeps out.
+        GuessedSecret::Challenge => Method::Totp,
+    };
+    if !proof.admits_in(draft, least)? {
+        return Ok(None);
+    }
     let Some(generation) = secret.generation(draft, challenges)? else { return Ok(None) };
     guess::admit_client(draft, secret.kind(), generation, client).map(Some)
+}
+
+/// Lets one client in at the challenge by a right proof of it.
+pub(crate) fn admit_by_challenge(
+    draft: &mut Draft<'_>,
+    challenges: &ChallengeSteps,
+    proof: &Proof,
+    by: Client,
+    client: ClientTag,
+) -> Result<Verification<Tentative<ClientAdmission>>, StepError> {
+    Ok(match challenges.verify_in(draft, proof, by)? {
+        Verification::Granted(key) => match challenges.admit_client_in(draft, client)? {
+            Some(admission) => Verification::Granted(key.map(|_| admission)),
+            None => Verification::NoChallenge,
+        },
+        Verification::Denied(charge) => Verification::Denied(charge),
+        Verification::Refused(refusal) => Verification::Refused(refusal),
+        Verification::NoChallenge => Verification::NoChallenge,
+    })
 }
 
 /// Lifts the waits and limits of a secret. Returns whether there was anything to lift.

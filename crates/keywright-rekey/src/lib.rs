@@ -76,7 +76,8 @@
 //!   never shown a shorter vault. Reads and edits open the texts and notes that they are about: one that was altered is
 //!   [`VaultError::Open`], and is neither left out nor overwritten. Reads and edits of single ciphers in vaults above
 //!   [`VaultPolicy::checked_with_single_reads`] (5,000) leave that to the next full read. A held vault is promoted only if
-//!   its rows are those that were held.
+//!   its rows are those that were held, and a held or uploaded one only after each of its texts was opened: the texts that it
+//!   replaces are gone then.
 //!
 //! What is left to somebody who writes the database without the keyring: the whole account can be put back to an earlier
 //! state, or deleted. In an **upload** that is not finished yet a part can be put back to what the client had put for the
@@ -91,7 +92,8 @@
 //! Beyond the body and the manifest a check needs at most 32 bytes a cipher: 24 in the submission (id, place, fingerprint),
 //! 8 while it is compared. A body with escaped texts is copied as far as they go. Every step is linear in the number of
 //! ciphers; only a refusal may sort. Nothing depends on a secret, and a hostile submission costs no more than a sort. The
-//! digest takes about 20 ns a row.
+//! digest takes about 20 ns a row. A promotion reads and opens every staged text once more, 500 at a time: as much as one
+//! read of the whole vault.
 //!
 //! # Features
 //! - `json` (default): [`CipherList::read_json`], [`CipherList::split_json`].

@@ -158,7 +158,7 @@ impl VaultSteps {
 /// let read = vaults.read(&account, Which::All).await?.ok_or("no vault")?;
 /// let body = format!(r#"[{{"id": "{id}", "data": "{}"}}]"#, "b2".repeat(40));
 /// let submission = CipherList::new(body.as_bytes(), Limits::default(), &Hex).read_json()?;
-/// let swap = vaults.swap(&account, &submission, Some(read.head.revision), |_draft| {
+/// let swap = vaults.swap(&account, &submission, Some(read.head.revision), &[], |_draft| {
 ///     // Here the caller's own step puts the new credential.
 ///     Ok(())
 /// });

@@ -154,11 +154,12 @@
 //!
 //! | secret | what shuts it | ways in for an owner whom others have shut out | the tests that walk them, in `ways_in` |
 //! |---|---|---|---|
-//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong digests of unknown clients, those of the account's other wires included | a login that passed it; the one that changed it ([`RocketChat::password_changed`]); the link of a mail ([`Mail::ShutOut`], [`RocketChat::admit_by_mail`]); a session with a fresh proof ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]) | `the_login_password_…`, `a_mail_lets_in_the_network_…`, `a_mail_lets_in_the_login_…` |
+//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong digests of unknown clients, those of the account's other wires included | a login that passed it; the one that changed it ([`RocketChat::password_changed`]); the link of a mail ([`Mail::ShutOut`], [`RocketChat::admit_by_mail`]); a session with a fresh proof of the password or more ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]) | `the_login_password_…`, `a_mail_lets_in_the_network_…`, `a_mail_lets_in_the_login_…` |
 //! | time-based codes | 50 wrong codes of unknown clients | a login that passed one, or enrolled the device; a recovery code, which lets its login in; a session with a fresh proof of a factor and the operator, both in [`TwoFactor`](keywright_twofactor::TwoFactor); an administrator's `resetTOTP` | `time_based_codes_…` |
 //! | recovery codes (46 bits) | 50 wrong codes of unknown clients | a login that passed one, or made them; a session and the operator, as above; a time-based code, which makes new ones; an administrator's `resetTOTP` | `recovery_codes_…` |
-//! | mailed codes | 50 wrong codes of unknown clients; no change begins them anew | a login that passed one; a session with a fresh proof ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]); an administrator's `resetTOTP`, which leaves them switched on | `mailed_codes_…`, and `an_administrators_reset_is_a_way_in_…` in `locks` |
+//! | mailed codes | 50 wrong codes of unknown clients; no change begins them anew | a login that passed one; a session with a fresh proof of a mailed code or more ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]); never a mail; an administrator's `resetTOTP`, which leaves them switched on | `mailed_codes_…`, and `an_administrators_reset_is_a_way_in_…` in `locks` |
 //!
+//! A recovery code is a way in at time-based codes alone.
 //! The mail goes with the first refusal of more than 15 minutes, so it usually names the attacker's login: the page should
 //! offer the network that the link was opened from ([`MailAdmits::Address`]), for which the host tells its clients'
 //! addresses ([`Host::client_address`]). An owner *on the hostile network itself* needs a click, and shares its ten tries

@@ -9,6 +9,7 @@ use keywright_core::{
 use keywright_store::due::{self, DUE, DueTask, NewTask};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, StepError, TransactError};
+use keywright_twofactor::{Method, StepUp};
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -40,6 +41,14 @@ impl GuessedSecret {
         match self {
             Self::LoginPassword => (LOGIN_PASSWORD, Generation::HOST),
             Self::MailedCode => (MAILED_CODE, MAILED_GENERATION),
+        }
+    }
+
+    /// How it is proven.
+    const fn method(self) -> Method {
+        match self {
+            Self::LoginPassword => Method::Password,
+            Self::MailedCode => Method::Mailed,
         }
     }
 }
@@ -189,19 +198,26 @@ impl<H: Host> RocketChat<H> {
         self.on_ledger(&link.account, step).await
     }
 
-    /// Lets one client in, ten tries within an hour, after an act that the caller has proven: by a session of the account
-    /// with a fresh proof of the same or a stronger factor, or by the operator.
+    /// Lets one client of the account in, ten tries within an hour, by a fresh proof from a session of the account: a
+    /// step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT). At the login password every method will do, at
+    /// mailed codes a mailed code or a stronger one. `None` if the proof does not allow it.
     ///
     /// # Errors
     /// [`TransactError`]; nobody is let in.
     pub async fn admit_client(
         &self,
-        account: &AccountId,
+        proof: StepUp,
         secret: GuessedSecret,
         client: ClientTag,
-    ) -> Result<ClientAdmission, TransactError> {
+    ) -> Result<Option<ClientAdmission>, TransactError> {
         let (kind, generation) = secret.kind();
-        self.on_ledger(account, |draft| guess::admit_client(draft, kind, generation, client)).await
+        let step = |draft: &mut Draft<'_>| {
+            if !proof.admits_in(draft, secret.method())? {
+                return Ok(None);
+            }
+            guess::admit_client(draft, kind, generation, client).map(Some)
+        };
+        self.on_ledger(proof.account(), step).await
     }
 
     /// Lifts the waits and limits of a secret: the operator's act. Returns whether there was anything to lift.

@@ -3,7 +3,7 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 
 use crate::change::Change;
@@ -104,6 +104,18 @@ impl VaultStore for SqliteStore {
         Box::pin(async move {
             self.ask(move |connection| read::staged(connection, &account, stage)).await.map_err(Fault::into_load_error)
         })
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        let account = account.clone();
+        let question = move |connection: &_| read::staged_texts(connection, &account, stage, after, limit);
+        Box::pin(async move { self.ask(question).await.map_err(Fault::into_load_error) })
     }
 }
 

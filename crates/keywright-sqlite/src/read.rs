@@ -6,7 +6,7 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     CipherId, ClientNonce, EventNumber, Manifest, Mark, Newest, Partition, Revision, Row, RowMarks, Rows, SlotName,
-    Snapshot, StageId, Stored, StoredEvent, StoredEvents, VaultRows,
+    Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, VaultRows,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -176,6 +176,27 @@ pub(crate) fn staged(
         })?
         .collect::<Result<Vec<_>, _>>()?;
     Ok(entries)
+}
+
+pub(crate) fn staged_texts(
+    connection: &Connection,
+    account: &Partition,
+    stage: StageId,
+    after: Option<CipherId>,
+    limit: u32,
+) -> Result<Vec<StagedText>, Fault> {
+    // Every id comes behind the empty blob.
+    let after = after.as_ref().map_or(&[][..], |CipherId(id)| id.as_slice());
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, text FROM keywright_staged
+         WHERE partition = ?1 AND stage = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+    )?;
+    let texts = select
+        .query_map(params![account.key(), stage.0, after, limit], |row| {
+            Ok(StagedText { id: CipherId(row.get(0)?), mark: Mark(row.get(1)?), text: bytes(row, 2)? })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(texts)
 }
 
 /// The marks of a row. Where one of its columns has an unknown form, all of them are zero: no digest vouches for that and

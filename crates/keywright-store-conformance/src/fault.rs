@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 
 use crate::random::SplitMix;
@@ -105,7 +105,7 @@ struct Script {
     held: VecDeque<Batch>,
     random: Option<(SplitMix, Odds)>,
     tally: Tally,
-    noted: Option<Vec<Vec<SlotName>>>,
+    noted: Option<Vec<(Partition, Vec<SlotName>)>>,
     stages: Vec<(Partition, StageId)>,
 }
 
@@ -210,7 +210,23 @@ impl<S: RecordStore + ?Sized> FaultStore<S> {
     /// The slots of every load since [`note_loads`](Self::note_loads), those that failed too.
     #[must_use]
     pub fn noted_loads(&self) -> Vec<Vec<SlotName>> {
-        self.script().noted.clone().unwrap_or_default()
+        self.script().noted.iter().flatten().map(|(_, slots)| slots.clone()).collect()
+    }
+
+    /// Noted loads, each with the one right before it, that asked one partition again for all that it had just been asked
+    /// for, and for more: what the driver does for an act that did not name all its slots at once. A look that is followed
+    /// by a commit of more slots seems the same.
+    #[must_use]
+    pub fn extra_rounds(&self) -> Vec<[Vec<SlotName>; 2]> {
+        let script = self.script();
+        let noted = script.noted.as_deref().unwrap_or_default();
+        let mut extra = Vec::new();
+        for ((of, first), (again, second)) in noted.iter().zip(noted.iter().skip(1)) {
+            if of == again && second.len() > first.len() && second.starts_with(first) {
+                extra.push([first.clone(), second.clone()]);
+            }
+        }
+        extra
     }
 
     /// Every stage that was filled so far, those that are gone too; one that was filled in parts is there for each.
@@ -300,10 +316,10 @@ impl Script {
         Fault::None
     }
 
-    fn load(&mut self, slots: &[SlotName]) -> LoadFault {
+    fn load(&mut self, partition: &Partition, slots: &[SlotName]) -> LoadFault {
         self.tally.loads = self.tally.loads.saturating_add(1);
         if let Some(noted) = &mut self.noted {
-            noted.push(slots.to_vec());
+            noted.push((partition.clone(), slots.to_vec()));
         }
         if let Some(fault) = self.loads.pop_front() {
             return fault;
@@ -326,7 +342,7 @@ impl<S: RecordStore + ?Sized> RecordStore for FaultStore<S> {
         slots: &'a [SlotName],
     ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
         Box::pin(async move {
-            let fault = self.script().load(slots);
+            let fault = self.script().load(partition, slots);
             self.unsettle().await;
             if matches!(fault, LoadFault::Fails) {
                 return Err(LoadError::Failed("a load failed on purpose".into()));
@@ -392,6 +408,16 @@ impl<S: VaultStore + ?Sized> VaultStore for FaultStore<S> {
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         self.inner.staged(account, stage)
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        self.inner.staged_texts(account, stage, after, limit)
     }
 }
 

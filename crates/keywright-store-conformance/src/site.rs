@@ -9,7 +9,7 @@ use keywright_core::{AccountId, EventChain, SystemEntropy, UnixSeconds, chain_he
 use keywright_store::slot::KindName;
 use keywright_store::{
     Batch, CipherId, ClientNonce, CommitError, EventNumber, Mark, Partition, Put, Revision, Row, RowMarks, SlotName,
-    Snapshot, StageId, StoredEvent, VaultRows, VaultWrite, Which, Write,
+    Snapshot, StageId, StagedText, StoredEvent, VaultRows, VaultWrite, Which, Write,
 };
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -241,6 +241,23 @@ impl Site {
 
     pub(crate) async fn staged(&self, stage: u8) -> Result<Vec<(CipherId, Mark)>, Violation> {
         Ok(self.handles.needs_vault(self.next_handle())?.staged(&self.account, stage_id(stage)).await?)
+    }
+
+    /// The texts of a stage, read in pages of two.
+    pub(crate) async fn staged_texts(&self, stage: u8) -> Result<Vec<StagedText>, Violation> {
+        let mut texts: Vec<StagedText> = Vec::new();
+        loop {
+            let after = texts.last().map(|text| text.id);
+            let store = self.handles.needs_vault(self.next_handle())?;
+            let page = store.staged_texts(&self.account, stage_id(stage), after, 2).await?;
+            let ascends = page.iter().map(|text| text.id).is_sorted_by(|a, b| a < b)
+                && page.first().is_none_or(|first| after.is_none_or(|after| first.id > after));
+            holds!(ascends && page.len() <= 2, Stages, "behind {after:?}, two texts of a stage were read as {page:?}");
+            if page.is_empty() {
+                return Ok(texts);
+            }
+            texts.extend(page);
+        }
     }
 
     /// Moves the store's horizon, a day a round, until it stands at `moment`.

@@ -365,12 +365,25 @@ impl<'a> Draft<'a> {
         self.stage_record(slot, record, Some(expiry))
     }
 
-    /// Stages the removal of a record. What consumes puts a spent state instead; this is for tidying up.
+    /// Stages the removal of a record, which must be loaded. What consumes puts a spent state instead; this is for tidying
+    /// up. [`discard`](Self::discard) removes one that expires without a look at it.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn delete<R, L>(&mut self, slot: Slot<R, L>) -> Result<(), StepError> {
         self.delete_named(slot.name())
+    }
+
+    /// Stages the removal of a record that expires, without looking at it, so it need not be loaded. The loss of such a
+    /// record denies by itself, so nothing is hidden by not having seen whether it was still there.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn discard<R>(&mut self, slot: Slot<R, Expiring>) -> Result<(), StepError> {
+        self.root()?;
+        self.staged.writes.insert(slot.name(), None);
+        self.touch();
+        Ok(())
     }
 
     /// The ids of a family's records, staged ones included, in the order of their ids.

@@ -107,7 +107,9 @@ pub use revision::{RECENT, Recent, Revision};
 pub use root::{Epochs, MAX_CHANGES, MAX_DENIALS, MAX_ROOT_BYTES, Root};
 pub use slot::{Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
 pub use step_error::{Damage, StepError};
-pub use vault::{CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, VaultRows, VaultWrite, Which};
+pub use vault::{
+    CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which,
+};
 pub use within::{HostTransaction, Spent, WithinError};
 
 /// The kinds of slots that this crate declares.

@@ -12,8 +12,8 @@ use crate::port::HORIZON_STEP;
 use crate::slot::SlotName;
 use crate::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Newest, Partition, RecordStore,
-    Revision, Row, RowMarks, Rows, Snapshot, StageId, Stored, StoredEvent, StoredEvents, Upkeep, VaultRows, VaultStore,
-    VaultWrite, Which, Write,
+    Revision, Row, RowMarks, Rows, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, Upkeep, VaultRows,
+    VaultStore, VaultWrite, Which, Write,
 };
 
 #[derive(Default)]
@@ -358,6 +358,21 @@ impl VaultStore for MemoryStore {
         let rows = tables.stages.get(&(account.clone(), stage)).map(|stage| stage.rows.values());
         let entries = rows.into_iter().flatten().map(|row| (row.marks.id, row.marks.text)).collect();
         Box::pin(ready(Ok(entries)))
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        let tables = self.tables();
+        let rows = tables.stages.get(&(account.clone(), stage)).map(|stage| stage.rows.values());
+        let rows = rows.into_iter().flatten().filter(|row| after.is_none_or(|after| row.marks.id > after));
+        let text = |row: &Row| StagedText { id: row.marks.id, mark: row.marks.text, text: row.text.clone() };
+        let texts = rows.take(usize::try_from(limit).unwrap_or(usize::MAX)).map(text).collect();
+        Box::pin(ready(Ok(texts)))
     }
 }
 

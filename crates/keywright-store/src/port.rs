@@ -12,8 +12,8 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 
 use crate::{
-    Batch, CipherId, EventNumber, Manifest, Mark, Partition, Revision, Rows, SlotName, StageId, Stored, StoredEvent,
-    VaultRows, Which,
+    Batch, CipherId, EventNumber, Manifest, Mark, Partition, Revision, Rows, SlotName, StageId, StagedText, Stored,
+    StoredEvent, VaultRows, Which,
 };
 
 /// A boxed future.
@@ -100,6 +100,19 @@ pub trait VaultStore: RecordStore {
         account: &'a Partition,
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>>;
+
+    /// The texts of a stage, sorted by id: at most `limit` of those behind `after`, from the first if that is `None`; empty
+    /// for an unknown one. Whoever promotes a stage opens them first.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>>;
 }
 
 /// How far the horizon moves in one round, in seconds: a day. A clock that runs ahead by years deletes a day's worth.

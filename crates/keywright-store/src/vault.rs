@@ -82,6 +82,24 @@ impl fmt::Debug for Row {
     }
 }
 
+/// The text of one row of a stage.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "backends make it from a row")]
+pub struct StagedText {
+    /// The cipher.
+    pub id: CipherId,
+    /// The mark of the text.
+    pub mark: Mark,
+    /// The sealed text, byte for byte as it was staged.
+    pub text: Bytes,
+}
+
+impl fmt::Debug for StagedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StagedText({:?}, {:?}, {} bytes)", self.id, self.mark, self.text.len())
+    }
+}
+
 /// Rows of one write. Ids are distinct; a backend refuses a write whose are not.
 pub type Rows = Vec<Row>;
 

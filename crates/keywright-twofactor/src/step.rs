@@ -10,7 +10,7 @@ use crate::outcome::{Method, Proven, Verdict};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::{self, RECOVERY_CODES};
 use crate::state::{FACTORS, Factors};
-use crate::step_up::{ADMIT_CLIENT, Attested, Demand, StepUp, StepUps};
+use crate::step_up::{Attested, Demand, StepUp, StepUps};
 use crate::totp::active::{Device, MatchContext};
 use crate::totp::{Enrolled, verify};
 
@@ -182,7 +182,7 @@ impl TwoFactorSteps {
         kind: CodeKind,
         tag: ClientTag,
     ) -> Result<Option<ClientAdmission>, StepError> {
-        let valid = proof.action() == ADMIT_CLIENT && is_factor(proof.method()) && proof.is_valid_in(draft)?;
+        let valid = proof.admits_in(draft, Method::Totp)?;
         match attempt(draft, kind, Client::unknown())? {
             Some(attempt) if valid => guess::admit_client(draft, attempt.secret, attempt.generation, tag).map(Some),
             _ => Ok(None),

@@ -3,7 +3,7 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 
 /// A store that keeps no vaults, where one that does is asked for: it serves challenge, confirmation and two-factor. Every
@@ -82,6 +82,16 @@ impl<S: RecordStore> VaultStore for NoVault<S> {
     }
 
     fn staged<'a>(&'a self, _: &'a Partition, _: StageId) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
+        Box::pin(std::future::ready(Err(LoadError::Failed(KeepsNone.into()))))
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        _: &'a Partition,
+        _: StageId,
+        _: Option<CipherId>,
+        _: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
         Box::pin(std::future::ready(Err(LoadError::Failed(KeepsNone.into()))))
     }
 }

@@ -13,7 +13,7 @@ use keywright::nextcloud::{AppToken, AppTokenId};
 use keywright::store::{Draft, LoadError, Partition, Record, Slot, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
-use keywright::twofactor::{TwoFactorPolicy, TwoFactorPolicyError, TwoFactorSteps};
+use keywright::twofactor::{SLOTS as FACTORS, TwoFactorPolicy, TwoFactorPolicyError, TwoFactorSteps};
 use keywright::{AccountId, Driver, SecretString, SlotKind, TransactError};
 use serde::{Deserialize, Serialize};
 
@@ -208,7 +208,7 @@ impl Accounts {
         };
         self.driver.transact(&partition, &[PROFILE.name(), CHAT.name()], put).await?;
         let make = |draft: &mut Draft<'_>| make_seeded(draft, &self.factors, new.rocketchat.as_ref());
-        self.driver.transact(&Partition::account(&account), &[], make).await?;
+        self.driver.transact(&Partition::account(&account), FACTORS, make).await?;
         tracing::info!(account = %account, "an account was made");
         Ok(Seeding::Made)
     }

@@ -7,6 +7,8 @@ mod damage;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod loads;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod races;

@@ -6,6 +6,7 @@
 mod cancel;
 mod clock;
 mod events;
+mod loads;
 mod mailed;
 mod model;
 mod races;

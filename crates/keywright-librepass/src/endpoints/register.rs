@@ -141,7 +141,7 @@ impl<H: Host> Parts<H> {
     async fn take_at_once(&self, new: &Registration) -> Result<(), Failure> {
         let partition = Partition::account(new.user.account());
         let intent = self.driver.run(&partition, &SLOTS, |draft| self.intend_in(draft, new)).await?;
-        if let ClaimOutcome::Ours(claimed) = self.names.claim_with(&intent, erase_orphan).await? {
+        if let ClaimOutcome::Ours(claimed) = self.names.claim_with(&intent, &ORPHAN_SLOTS, erase_orphan).await? {
             let step = |draft: &mut Draft<'_>| {
                 let taken = Credential::read(draft)?.is_some() && names::take(draft, &claimed)?;
                 if taken {
@@ -211,6 +211,9 @@ impl<H: Host> Parts<H> {
         format!("{}/api/auth/verifyEmail?user={user}&code={code}", self.policy.public_url)
     }
 }
+
+/// What [`erase_orphan`] reads.
+pub(super) const ORPHAN_SLOTS: [SlotName; 2] = [CREDENTIAL.name(), NAMES.name()];
 
 /// Ends an account in the very commit that takes its name away, if the name was all it had: a registration without
 /// verification that crashed. One that is about to move to the name keeps its old name, and all else; one that waits for

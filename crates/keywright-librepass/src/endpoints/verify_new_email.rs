@@ -89,7 +89,7 @@ impl<H: Host> Parts<H> {
         };
         let intended = self.act(account, &[CREDENTIAL.name(), NAMES.name()], step).await?;
         let Some(intent) = intended.ok_or(ApiError::USER_NOT_FOUND)? else { return Ok(Taking::Owned) };
-        Ok(match self.names.claim_with(&intent, register::erase_orphan).await? {
+        Ok(match self.names.claim_with(&intent, &register::ORPHAN_SLOTS, register::erase_orphan).await? {
             ClaimOutcome::Ours(claimed) => Taking::Claimed(claimed),
             ClaimOutcome::Void => Taking::Overtaken,
             _ => Taking::Taken,

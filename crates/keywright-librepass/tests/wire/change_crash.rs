@@ -7,7 +7,7 @@ use keywright_core::{EventChain, UnixSeconds};
 use keywright_librepass::UserId;
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
-    RecordStore, Rows, SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    RecordStore, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
 };
 use keywright_store_conformance::{Backend, Fault, FaultStore};
 
@@ -134,6 +134,18 @@ impl VaultStore for DyingStore {
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         Box::pin(async move { if self.is_dead() { Err(dead()) } else { self.inner.staged(at, stage).await } })
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        at: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        Box::pin(async move {
+            if self.is_dead() { Err(dead()) } else { self.inner.staged_texts(at, stage, after, limit).await }
+        })
     }
 }
 

@@ -27,6 +27,8 @@ mod delete;
 mod enumeration;
 mod guesses;
 mod links;
+#[cfg(feature = "client")]
+mod loads;
 mod log_in;
 mod mails;
 mod races;
@@ -44,3 +46,7 @@ mod vaults;
 mod waiting;
 #[cfg(feature = "client")]
 mod ways_in;
+#[cfg(feature = "client")]
+mod ways_in_changes;
+#[cfg(feature = "client")]
+mod ways_in_codes;

@@ -14,9 +14,9 @@ use serde_json::json;
 use crate::support::{Answer, Client, PUBLIC, World, alice, code_of, on_both, policy};
 use crate::vaults::with_password;
 
-const HOME: &str = "192.0.2.1";
-const AWAY: &str = "203.0.113.9";
-const HOSTILE: &str = "198.51.100.7";
+pub(crate) const HOME: &str = "192.0.2.1";
+pub(crate) const AWAY: &str = "203.0.113.9";
+pub(crate) const HOSTILE: &str = "198.51.100.7";
 const SECRET: [u8; 20] = [7; 20];
 const MAIL: &str = "Log-ins to your account are refused";
 
@@ -24,12 +24,12 @@ async fn log_in_from(world: &World, address: &str, key: &str) -> Answer {
     world.client().log_in(&alice().email, key).header("x-test-address", address).send().await
 }
 
-async fn right(world: &World) -> String {
+pub(crate) async fn right(world: &World) -> String {
     alice().shared(&world.server_key().await)
 }
 
 /// Guesses until only an act ends the refusal, moving the clock through the waits. Gives how many were looked at.
-async fn until_shut(world: &World, guess: impl AsyncFn(usize) -> Answer) -> usize {
+pub(crate) async fn until_shut(world: &World, guess: impl AsyncFn(usize) -> Answer) -> usize {
     let mut looked_at = 0;
     loop {
         let answer = guess(looked_at).await;
@@ -50,7 +50,7 @@ async fn shut_out(world: &World) -> usize {
 }
 
 /// A login from a network, its second factor not asked for.
-async fn client_from(world: &World, address: &str) -> Client {
+pub(crate) async fn client_from(world: &World, address: &str) -> Client {
     let answer = log_in_from(world, address, &right(world).await).await;
     world.client().with_token(answer.ok()["apiKey"].as_str().unwrap())
 }
@@ -303,19 +303,24 @@ async fn by_the_operator() {
     assert_eq!(world.count_events(&user, "guesses_unlocked").await, 1);
 }
 
-async fn prove_from(world: &World, address: &str, token: &str, code: &str) -> Answer {
+pub(crate) async fn prove_from(world: &World, address: &str, token: &str, code: &str) -> Answer {
     let body = json!({"apiKey": token, "code": code});
     world.client().post("/api/auth/oauth?grantType=2fa").header("x-test-address", address).json(&body).send().await
 }
 
-async fn waiting_from(world: &World, address: &str) -> String {
+pub(crate) async fn waiting_from(world: &World, address: &str) -> String {
     let body = log_in_from(world, address, &right(world).await).await.ok();
     assert_eq!(body["verified"], false);
     body["apiKey"].as_str().unwrap().to_owned()
 }
 
 fn wrong_code(world: &World) -> String {
-    let right: Vec<String> = (0..5).map(|n| code_of(&SECRET, world.now() - 60 + n * 30)).collect();
+    wrong_code_of(&SECRET, world.now())
+}
+
+/// A code that a secret does not show around a moment.
+pub(crate) fn wrong_code_of(secret: &[u8], now: u64) -> String {
+    let right: Vec<String> = (0..5).map(|n| code_of(secret, now - 60 + n * 30)).collect();
     (0..).map(|n| format!("{n:06}")).find(|code| !right.contains(code)).unwrap()
 }
 

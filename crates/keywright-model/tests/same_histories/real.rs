@@ -181,8 +181,8 @@ impl Real {
             }
             None => snapshot,
             Some(half) => {
-                let orphans = half.root.is_none() && snapshot.records.iter().any(Option::is_some);
-                Snapshot { records: snapshot.records, rows_without_root: orphans, ..half }
+                let has_rows = snapshot.records.iter().any(Option::is_some);
+                Snapshot { records: snapshot.records, has_rows, ..half }
             }
         };
         server.gate.answer(Answer::Loaded(snapshot));

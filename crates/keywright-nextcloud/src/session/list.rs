@@ -1,7 +1,7 @@
 //! The list of an account's sessions: which there are, how long they live, and who makes room for whom.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{Draft, Record, Root, Slot, SlotName, StepError};
+use keywright_store::{Draft, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 
 use super::{SESSION, Saving};
@@ -116,12 +116,10 @@ impl SessionList {
         Ok(())
     }
 
-    /// Deletes the records of all sessions that are not listed any more, asked for in one round.
+    /// Deletes the records of all sessions that are not listed any more.
     pub(super) fn delete_others(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         let mut others = draft.ids(&SESSION);
         others.retain(|id| self.entries.iter().all(|entry| entry.selector != *id));
-        let names: Vec<SlotName> = others.iter().map(|id| SESSION.at(*id).name()).collect();
-        draft.require(&names)?;
-        others.into_iter().try_for_each(|id| draft.delete(SESSION.at(id)))
+        others.into_iter().try_for_each(|id| draft.discard(SESSION.at(id)))
     }
 }

@@ -3,12 +3,15 @@
 
 use std::net::IpAddr;
 
-use keywright_core::ClientAdmission;
+use keywright_challenge::{Proof, Verification};
+use keywright_core::{Client as Guesser, ClientAdmission};
 use keywright_nextcloud::{AppTokenId, GuessedSecret, MailAdmits};
 use keywright_store::due::CLAIM_LASTS;
+use keywright_twofactor::ADMIT_CLIENT;
 use serde_json::json;
 
 use crate::support::{Answer, Call, Client, PASSWORD, World, alice, secret};
+use crate::ways_in_proofs::by_password;
 
 /// Where the owner is, where the attackers are, and where the owner has never been.
 const HOME: &str = "192.0.2.1";
@@ -20,7 +23,7 @@ fn address(text: &str) -> IpAddr {
 }
 
 /// Guesses from `HOSTILE` until nothing is looked at for a day or more. Returns how many were looked at.
-async fn shut_out(world: &World, guess: impl AsyncFn() -> Answer) -> usize {
+pub(crate) async fn shut_out(world: &World, guess: impl AsyncFn() -> Answer) -> usize {
     let mut looked_at = 0_usize;
     loop {
         let answer = guess().await;
@@ -42,7 +45,7 @@ async fn shut_out_of_the_challenge(world: &World) -> usize {
     shut_out(world, async || world.password().at(HOSTILE).open(&secret(9)).await).await
 }
 
-fn is_admitted(admission: Option<ClientAdmission>) -> bool {
+pub(crate) fn is_admitted(admission: Option<ClientAdmission>) -> bool {
     matches!(admission, Some(ClientAdmission::Admitted { .. }))
 }
 
@@ -66,10 +69,10 @@ async fn the_login_password_known_networks_and_every_way_in() {
     world.app.password_changed(&alice(), &[at_home]).await.unwrap();
     assert_eq!(shut_out_of_the_password(&world, "alice").await, 50);
     assert_eq!((log_in(&home).await, log_in(&away).await), (200, 429));
-    // By a session of the account with a fresh proof, which the host has checked.
+    // By a session of the account with a fresh proof.
     let tag = world.app.network_tag(&alice(), address(AWAY));
-    let admitted = world.app.admit_client(&alice(), GuessedSecret::LoginPassword, tag).await.unwrap();
-    assert!(is_admitted(admitted));
+    let proof = by_password(&world, ADMIT_CLIENT).await;
+    assert!(is_admitted(world.app.admit_client(proof, GuessedSecret::LoginPassword, tag).await.unwrap()));
     assert_eq!(log_in(&away).await, 200);
     // By the operator, for everybody.
     let third = world.password().at("198.51.100.7");
@@ -296,9 +299,11 @@ async fn the_challenge_known_clients_and_every_way_in() {
     phone.set(&secret(1), Some(&secret(1))).await.is(200, json!({"success": true}));
     // By a session with a fresh proof, for one app token.
     shut_out_of_the_challenge(&world).await;
-    let t2 = world.app.app_token_tag(&alice(), &AppTokenId("t2".into()));
+    let tag = |id: &str| world.app.app_token_tag(&alice(), &AppTokenId(id.into()));
     assert_eq!(open(&world.token("t2")).await, 429);
-    assert!(is_admitted(world.app.admit_client(&alice(), GuessedSecret::Challenge, t2).await.unwrap()));
+    let (proof, by) = (Proof::from_client(&secret(1)).unwrap(), Guesser::credential(tag("phone")));
+    let admitted = world.app.admit_client_by_challenge(&alice(), &proof, by, tag("t2")).await.unwrap();
+    assert!(matches!(admitted, Verification::Granted(ClientAdmission::Admitted { .. })), "{admitted:?}");
     assert_eq!(open(&world.token("t2")).await, 200);
     // By the operator.
     assert_eq!(open(&world.token("t3")).await, 429);

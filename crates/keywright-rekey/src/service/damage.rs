@@ -24,7 +24,7 @@ pub(super) enum Harm {
     Rows,
     /// A cipher does not open.
     Cipher(CipherId),
-    /// Those of a held vault are not those that were held.
+    /// Those of a held or uploaded vault are not those that were staged.
     Held,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Harm {
         match self {
             Self::Rows => f.write_str("its rows are not those that its head vouches for"),
             Self::Cipher(id) => write!(f, "the cipher {id:?} does not open"),
-            Self::Held => f.write_str("the rows of a held vault are not those that were held"),
+            Self::Held => f.write_str("the rows of a staged vault are not those that were staged"),
         }
     }
 }

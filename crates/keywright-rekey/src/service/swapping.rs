@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::{Draft, Partition, Plain, Release, Revision, StageId, StepError};
+use keywright_store::{
+    CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, Row, RowMarks, SlotName, StageId,
+    StagedText, StepError,
+};
 
 use super::Vaults;
 use super::damage::Harm;
@@ -11,7 +15,7 @@ use super::reading::TRIES;
 use crate::check::VaultManifest;
 use crate::digest::{Digest, Summing};
 use crate::policy::STAGE_GRACE_SECONDS;
-use crate::seal::SealedSwap;
+use crate::seal::{SealedSwap, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step::{self, CheckedStage, Promotion, StagedSwap, Swapping};
 use crate::{Difference, Submission, VaultError};
@@ -78,6 +82,20 @@ pub enum Coverage {
     Nothing,
 }
 
+/// How many texts of a stage are read at once to be opened.
+const OPENED_AT_ONCE: u32 = 500;
+
+/// What opening the texts of a stage came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Each is what was sealed.
+    All,
+    /// One is not what was sealed under its mark.
+    NotAll,
+    /// The stage has other rows by now.
+    Moved,
+}
+
 impl Vaults {
     /// Checks a submission against the vault as it is now, and seals it. `known` is the head that the client read last,
     /// if that is known: another is [`Fault::Stale`](crate::Fault::Stale).
@@ -100,7 +118,8 @@ impl Vaults {
     }
 
     /// Checks and swaps. `then` runs in the same draft after the swap: the new credential, the sessions that stay. It may
-    /// run several times; what is tentative in its outcome comes out released.
+    /// run several times; what is tentative in its outcome comes out released. `slots` are those that it reads or puts:
+    /// name them all, and one load does.
     ///
     /// A vault that changed since it was checked is [`Swap::HeadMoved`]. It is not checked again: a client of which no
     /// head is known would overwrite the cipher that somebody just wrote.
@@ -112,6 +131,7 @@ impl Vaults {
         account: &AccountId,
         submission: &Submission<'_>,
         known: Option<Revision>,
+        slots: &[SlotName],
         mut then: F,
     ) -> Result<Swap<T::Released>, VaultError>
     where
@@ -129,7 +149,7 @@ impl Vaults {
                 Swapping::HeadMoved => Ok(None),
             }
         };
-        let outcome = self.driver.run(&Partition::account(account), &VAULT_SLOTS, step).await?;
+        let outcome = self.driver.run(&Partition::account(account), &with_vault(slots), step).await?;
         let Some(((head, ciphers, dropped), value)) = outcome else { return Ok(Swap::HeadMoved) };
         self.tidy(account, dropped).await;
         Ok(Swap::Done { head, ciphers, value })
@@ -169,7 +189,8 @@ impl Vaults {
 
     /// Whether the rows of the held vault are those that were held, and whether all that it rests on still stands. Ask
     /// before [`promote_in`](crate::VaultSteps::promote_in), which takes the rows that were read here and promotes exactly
-    /// these. Rows that were altered are reported as [damage](VaultError::Damaged) is, though the vault itself is whole.
+    /// these. Every text is opened: once promoted, there is no other. Rows that were altered are reported as
+    /// [damage](VaultError::Damaged) is, though the vault itself is whole.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -191,6 +212,7 @@ impl Vaults {
             let is_empty = rows.is_empty();
             if let Some(checked) = checked(&staged, rows, &manifest)
                 && checked.digest == (Digest { count, hashes })
+                && self.open_stage(account, &staged, &checked).await? == Opened::All
             {
                 return Ok(Coverage::Covered(checked));
             }
@@ -208,12 +230,45 @@ impl Vaults {
         Err(VaultError::Restless)
     }
 
-    /// Promotes the held vault, if its rows cover the vault and all that it rests on still stands. `then` as with
-    /// [`swap`](Self::swap).
+    /// Opens every text of a stage whose rows were checked, a page at a time: whether each is the one that was sealed
+    /// under its mark.
+    pub(super) async fn open_stage(
+        &self,
+        account: &AccountId,
+        staged: &Staged,
+        checked: &CheckedStage,
+    ) -> Result<Opened, VaultError> {
+        let (partition, fresh) = (Partition::account(account), staged.fresh());
+        let (mut after, mut rows) = (None, checked.rows.iter());
+        while rows.len() > 0 {
+            let page = self.store.staged_texts(&partition, checked.stage, after, OPENED_AT_ONCE).await;
+            let page = page.map_err(VaultError::Load)?;
+            let Some(last) = page.last() else { return Ok(Opened::Moved) };
+            after = Some(last.id);
+            let mut sealer = Sealer::new(&fresh.key, account);
+            for text in page {
+                if rows.next() != Some(&(text.id, text.mark)) {
+                    return Ok(Opened::Moved);
+                }
+                if sealer.open_text(fresh.as_sent, &row_of(text)).is_none() {
+                    return Ok(Opened::NotAll);
+                }
+            }
+        }
+        Ok(Opened::All)
+    }
+
+    /// Promotes the held vault, if its rows cover the vault and all that it rests on still stands. `slots` and `then` as
+    /// with [`swap`](Self::swap).
     ///
     /// # Errors
     /// As [`swap`](Self::swap).
-    pub async fn promote<T, F>(&self, account: &AccountId, mut then: F) -> Result<Swap<T::Released>, VaultError>
+    pub async fn promote<T, F>(
+        &self,
+        account: &AccountId,
+        slots: &[SlotName],
+        mut then: F,
+    ) -> Result<Swap<T::Released>, VaultError>
     where
         T: Release + Send,
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
@@ -236,7 +291,7 @@ impl Vaults {
                 let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
                 Ok((promotion, value))
             };
-            let (promotion, value) = self.driver.run(&partition, &VAULT_SLOTS, step).await?;
+            let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
             if promotion == Promotion::Other {
                 continue;
             }
@@ -247,8 +302,13 @@ impl Vaults {
     }
 }
 
+/// The slots of a change of the vault and of the step that runs behind it.
+pub(super) fn with_vault(slots: &[SlotName]) -> Vec<SlotName> {
+    VAULT_SLOTS.iter().chain(slots).copied().collect()
+}
+
 /// Drops what is held, if it is this stage.
-fn drop_stage(draft: &mut Draft<'_>, stage: StageId) -> Result<Promotion, StepError> {
+pub(super) fn drop_stage(draft: &mut Draft<'_>, stage: StageId) -> Result<Promotion, StepError> {
     match step::stage(draft)? {
         None => Ok(Promotion::Nothing),
         Some(held) if held == stage => step::drop_held(draft).map(|_| Promotion::Void),
@@ -257,11 +317,7 @@ fn drop_stage(draft: &mut Draft<'_>, stage: StageId) -> Result<Promotion, StepEr
 }
 
 /// The rows of a stage, if they have the ids of the vault's: what they add up to beside the vault's notes.
-pub(super) fn checked(
-    staged: &Staged,
-    rows: Vec<(keywright_store::CipherId, keywright_store::Mark)>,
-    manifest: &VaultManifest,
-) -> Option<CheckedStage> {
+pub(super) fn checked(staged: &Staged, rows: Vec<(CipherId, Mark)>, manifest: &VaultManifest) -> Option<CheckedStage> {
     if rows.len() != manifest.rows().len() {
         return None;
     }
@@ -274,6 +330,12 @@ pub(super) fn checked(
         summing.add(id, text, owned.note);
     }
     Some(CheckedStage { stage: staged.stage(), head: staged.head(), rows, digest: summing.finish() })
+}
+
+/// A staged text as a row; what a stage does not keep plays no part in opening the text.
+fn row_of(StagedText { id, mark, text }: StagedText) -> Row {
+    let marks = RowMarks { id, text: mark, note: Mark([0; 16]), nonce: ClientNonce([0; 16]) };
+    Row { marks, text, note: Bytes::new() }
 }
 
 /// A promotion's outcome in the service's words.

@@ -6,11 +6,13 @@
 
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
-    CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, StageId, StepError, released_as_is,
+    CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, SlotName, StageId, StepError,
+    released_as_is,
 };
 
 use super::Vaults;
-use super::swapping::{Swap, checked, promoted};
+use super::damage::Harm;
+use super::swapping::{Opened, Swap, checked, drop_stage, promoted, with_vault};
 use crate::check::{VaultManifest, check_nonces};
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
 use crate::report::Fault;
@@ -131,10 +133,11 @@ impl Vaults {
         Ok(Some(staged.into_iter().map(|(id, _)| id).collect()))
     }
 
-    /// Checks the whole upload against the vault, and makes it the vault in one commit. `then` as with
+    /// Checks the whole upload against the vault, and makes it the vault in one commit. `slots` and `then` as with
     /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
     ///
-    /// The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
+    /// Every text is opened before: one that is not what was sealed is reported as damage is, and the upload is
+    /// [`Swap::Void`]. The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
     /// the account is answered as busy, and the finish is to be asked for again.
     ///
     /// # Errors
@@ -143,6 +146,7 @@ impl Vaults {
         &self,
         account: &AccountId,
         upload: StageId,
+        slots: &[SlotName],
         mut then: F,
     ) -> Result<Swap<T::Released>, VaultError>
     where
@@ -163,12 +167,24 @@ impl Vaults {
         // The cover was checked just now.
         let Some(checked) = checked(&staged, rows, &manifest) else { return Ok(Swap::Void) };
         drop(manifest);
+        match self.open_stage(account, &staged, &checked).await? {
+            Opened::All => {}
+            // Another part arrives at this moment.
+            Opened::Moved => return Err(VaultError::Restless),
+            Opened::NotAll => {
+                self.report(account, Harm::Held).await;
+                let drop = |draft: &mut Draft<'_>| drop_stage(draft, upload);
+                let dropped = self.driver.run(&partition, &VAULT_SLOTS, drop).await?;
+                self.tidy(account, (dropped == Promotion::Void).then_some(upload)).await;
+                return Ok(Swap::Void);
+            }
+        }
         let step = |draft: &mut Draft<'_>| {
             let promotion = step::promote_upload(draft, &checked)?;
             let value = matches!(promotion, Promotion::Done { .. }).then(|| then(draft)).transpose()?;
             Ok((Plain(promotion), value))
         };
-        let (promotion, value) = self.driver.run(&partition, &VAULT_SLOTS, step).await?;
+        let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
         Ok(promoted(promotion, value))
     }
 

@@ -12,7 +12,7 @@ use keywright_rekey::{CipherList, Hex, Limits, Swap};
 use keywright_sqlite::{SqliteStore, rusqlite};
 use serde::de::DeserializeSeed;
 
-use crate::site::{Site, anew, set_key};
+use crate::site::{CLIENT_SLOTS, Site, anew, set_key};
 
 const FILE: &str = "KEYWRIGHT_REKEY_CRASH_TEST_FILE";
 const CIPHERS: u32 = 10_000;
@@ -43,7 +43,7 @@ fn child() {
             let submission = CipherList::new(&body, Limits::default(), &Hex)
                 .deserialize(&mut serde_json::Deserializer::from_slice(&body))
                 .unwrap();
-            let swap = vaults.swap(&site.account, &submission, Some(known), |draft| {
+            let swap = vaults.swap(&site.account, &submission, Some(known), CLIENT_SLOTS, |draft| {
                 say(&format!("try {generation}"));
                 set_key(draft, generation)
             });

@@ -7,7 +7,7 @@ use keywright_sqlite::{SqliteStore, rusqlite};
 use keywright_store::{Draft, StageId};
 use tokio::task::JoinSet;
 
-use crate::site::{NOW, Site, id, put, set_key, text};
+use crate::site::{CLIENT_SLOTS, NOW, Site, id, put, set_key, text};
 
 const LIFE: u64 = 600;
 
@@ -53,7 +53,7 @@ async fn the_rows_of_what_is_void_go_with_it() {
 }
 
 async fn promote(site: &Site, vaults: &Vaults, generation: u32) -> Swap<()> {
-    vaults.promote(&site.account, |draft| set_key(draft, generation)).await.unwrap()
+    vaults.promote(&site.account, CLIENT_SLOTS, |draft| set_key(draft, generation)).await.unwrap()
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn of_thirty_two_promotions_one_is_done() {
                 let (site, vaults) = (first.clone(), servers[number % servers.len()].clone());
                 async move {
                     loop {
-                        let outcome = vaults.promote(&site.account, |draft| set_key(draft, 2)).await;
+                        let outcome = vaults.promote(&site.account, CLIENT_SLOTS, |draft| set_key(draft, 2)).await;
                         if !crate::site::is_busy(&outcome) {
                             return outcome.unwrap();
                         }

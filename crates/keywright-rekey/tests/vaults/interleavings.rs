@@ -11,7 +11,9 @@ use keywright_store_conformance::{Backend, FaultStore, Odds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::site::{CLIENT_KEY, ClientKey, PENDING, Site, anew, id, put, read_text, set_key, submission, text};
+use crate::site::{
+    CLIENT_KEY, CLIENT_SLOTS, ClientKey, PENDING, Site, anew, id, put, read_text, set_key, submission, text,
+};
 
 const SEEDS: u64 = 1_000;
 const CLIENTS: u32 = 3;
@@ -130,7 +132,7 @@ impl Client {
             };
             undecided(vaults.driver().transact(&site.partition(), &[], step).await.map_err(VaultError::from))?;
             // Whoever follows the link: it promotes what is held, with the key that was noted beside it.
-            let promoted = vaults.promote(&site.account, |draft| {
+            let promoted = vaults.promote(&site.account, CLIENT_SLOTS, |draft| {
                 let pending = draft.read(PENDING)?.ok_or(StepError::NoAccount)?;
                 set_key(draft, pending.generation)
             });

@@ -63,9 +63,8 @@ async fn what_stays_unknown_is_said_to_be_unknown() {
             let vaults = site.server();
             let contents = site.contents().await;
             faults.next_commit(if landed { Fault::LostAfter } else { Fault::LostBefore });
-            // The plan takes one load, the step two, the second for the client's key; then the store cannot be read any
-            // more.
-            (0..3).for_each(|_| faults.next_load(LoadFault::None));
+            // The plan takes one load, the step another; then the store cannot be read any more.
+            (0..2).for_each(|_| faults.next_load(LoadFault::None));
             faults.next_load(LoadFault::Fails);
             let outcome = site.change_from(&vaults, &contents, Some(contents.head.revision), 2).await;
             let error = outcome.unwrap_err();

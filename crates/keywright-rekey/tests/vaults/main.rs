@@ -16,6 +16,8 @@ mod held;
 #[cfg(test)]
 mod interleavings;
 #[cfg(test)]
+mod loads;
+#[cfg(test)]
 mod lost;
 #[cfg(test)]
 mod shadow;

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
-    RecordStore, Revision, Rows, SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    RecordStore, Revision, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore,
+    Which,
 };
 
 /// What becomes of one read of the vault.
@@ -94,6 +95,16 @@ impl VaultStore for Shadow {
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         self.inner.staged(account, stage)
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        self.inner.staged_texts(account, stage, after, limit)
     }
 }
 

@@ -14,7 +14,8 @@ use keywright_rekey::{
 };
 use keywright_sqlite::SqliteStore;
 use keywright_store::{
-    CipherId, Draft, Driver, MemoryStore, Observer, Partition, Record, Revision, Slot, StepError, TransactError, Which,
+    CipherId, Draft, Driver, MemoryStore, Observer, Partition, Record, Revision, Slot, SlotName, StepError,
+    TransactError, Which,
 };
 use keywright_store_conformance::Backend;
 use serde::de::DeserializeSeed;
@@ -33,6 +34,8 @@ impl Record for ClientKey {
 }
 
 pub(crate) const CLIENT_KEY: Slot<ClientKey> = Slot::lasting("test-client-key");
+/// What [`set_key`] reads and puts.
+pub(crate) const CLIENT_SLOTS: &[SlotName] = &[CLIENT_KEY.name()];
 /// The key of a held change, put in the batch that holds it.
 pub(crate) const PENDING: Slot<ClientKey> = Slot::lasting("test-pending-key");
 
@@ -259,7 +262,7 @@ impl Site {
         generation: u32,
     ) -> Result<Swap<()>, VaultError> {
         let body = anew(contents, generation);
-        vaults.swap(&self.account, &submission(&body), known, |draft| set_key(draft, generation)).await
+        vaults.swap(&self.account, &submission(&body), known, CLIENT_SLOTS, |draft| set_key(draft, generation)).await
     }
 
     /// Moves an epoch, as a change of a credential or a factor does.

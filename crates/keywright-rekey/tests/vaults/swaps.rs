@@ -50,7 +50,7 @@ async fn what_does_not_cover_the_vault_changes_nothing() {
             [(&[0, 1][..], Fault::Missing), (&[0, 1, 2, 3], Fault::Unknown), (&[0, 1, 2, 2], Fault::Duplicate)]
         {
             let body = texts(ids);
-            let refused = vaults.swap(&site.account, &submission(&body), None, |_| Ok(())).await.unwrap();
+            let refused = vaults.swap(&site.account, &submission(&body), None, &[], |_| Ok(())).await.unwrap();
             let Swap::Refused(difference) = refused else { panic!("{refused:?}") };
             assert!(difference.count(fault) > 0, "{difference:?}");
         }
@@ -189,7 +189,8 @@ async fn a_swap_is_of_one_account_and_one_vault() {
     other.check().await;
     // Foreign ids are unknown ones, whoever owns them.
     let foreign = body([(id(0), text(2, 0)), (id(1), text(2, 0)), (CipherId([9; 16]), text(2, 0))]);
-    let Swap::Refused(difference) = vaults.swap(&site.account, &submission(&foreign), None, |_| Ok(())).await.unwrap()
+    let Swap::Refused(difference) =
+        vaults.swap(&site.account, &submission(&foreign), None, &[], |_| Ok(())).await.unwrap()
     else {
         panic!()
     };
@@ -203,7 +204,7 @@ async fn an_account_without_a_vault_swaps_nothing() {
     let step = |draft: &mut Draft<'_>| draft.create_account();
     vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
     let none = body([]);
-    let outcome = vaults.swap(&site.account, &submission(&none), None, |_| Ok(())).await.unwrap();
+    let outcome = vaults.swap(&site.account, &submission(&none), None, &[], |_| Ok(())).await.unwrap();
     assert!(matches!(outcome, Swap::HeadMoved), "{outcome:?}");
     assert!(vaults.read(&site.account, Which::All).await.unwrap().is_none());
     assert!(vaults.existing(&site.account, &[id(1)]).await.unwrap().is_none());
@@ -219,7 +220,7 @@ async fn the_callers_own_step_falls_with_the_swap() {
         let vaults = site.register(3).await;
         let body = anew(&site.contents().await, 2);
         let failed: Result<Swap<()>, _> =
-            vaults.swap(&site.account, &submission(&body), None, |_| Err::<(), _>(StepError::Crypto)).await;
+            vaults.swap(&site.account, &submission(&body), None, &[], |_| Err::<(), _>(StepError::Crypto)).await;
         assert!(matches!(failed, Err(VaultError::Transact(TransactError::Step(StepError::Crypto)))));
         assert_eq!(site.check_swaps().await, 0);
     }

@@ -193,7 +193,7 @@ async fn denies_everything(vaults: &Vaults, site: &Site, what: &str) {
     is_damage(vaults.manifest(account).await, what);
     let sent = body([(id(0), text(9, 9))]);
     is_damage(vaults.plan(account, &submission(&sent), None).await, what);
-    is_damage(vaults.swap(account, &submission(&sent), None, |_| Ok(())).await, what);
+    is_damage(vaults.swap(account, &submission(&sent), None, &[], |_| Ok(())).await, what);
     for number in [0, 1, 5, 77] {
         let ids = [id(number)];
         is_damage(vaults.read(account, Which::Ids { ids: &ids, with_marks: false }).await, what);

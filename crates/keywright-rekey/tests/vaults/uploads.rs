@@ -7,7 +7,7 @@ use keywright_rekey::{Beginning, Edit, Editing, Fault, Putting, Swap, Vaults};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{CipherId, StageId};
 
-use crate::site::{Site, body, id, put, set_key, submission, text};
+use crate::site::{CLIENT_SLOTS, Site, body, id, put, set_key, submission, text};
 
 const LIFE: u64 = 600;
 
@@ -28,7 +28,7 @@ async fn keep(site: &Site, vaults: &Vaults, upload: StageId, part: &[u8]) -> Put
 }
 
 async fn finish(site: &Site, vaults: &Vaults, upload: StageId, generation: u32) -> Swap<()> {
-    vaults.finish_upload(&site.account, upload, |draft| set_key(draft, generation)).await.unwrap()
+    vaults.finish_upload(&site.account, upload, CLIENT_SLOTS, |draft| set_key(draft, generation)).await.unwrap()
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn an_upload_is_for_the_vault_that_the_client_read_and_of_one_account() {
     assert!(matches!(finish(&other, &vaults, upload, 3).await, Swap::Nothing));
     // What is not checked whole is not promoted as a held vault is.
     let _ = keep(&site, &vaults, upload, &part(3, 0..2)).await;
-    assert!(matches!(vaults.promote(&site.account, |_| Ok(())).await.unwrap(), Swap::Nothing));
+    assert!(matches!(vaults.promote(&site.account, &[], |_| Ok(())).await.unwrap(), Swap::Nothing));
     site.check().await;
 }
 

@@ -10,6 +10,7 @@ mod email;
 mod enrolment;
 mod faults;
 mod guesses;
+mod loads;
 mod locks;
 mod password;
 mod races;

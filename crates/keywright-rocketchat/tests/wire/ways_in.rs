@@ -6,7 +6,10 @@ use std::sync::atomic::Ordering;
 
 use keywright_core::{Client as Guesser, ClientAdmission};
 use keywright_rocketchat::{GuessedSecret, MailAdmits};
-use keywright_twofactor::{ADMIT_CLIENT, CodeKind, Verdict};
+use keywright_twofactor::{
+    ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, Method, Rule, StepUp, StepUpPolicy, TwoFactor, TwoFactorPolicy,
+    Verdict,
+};
 use serde_json::json;
 
 use crate::enrolment::{enrolled, with_code};
@@ -35,6 +38,14 @@ async fn shut_out(world: &World, guess: impl AsyncFn() -> Answer) -> usize {
 
 fn is_admitted(admission: ClientAdmission) -> bool {
     matches!(admission, ClientAdmission::Admitted { .. })
+}
+
+/// A proof that a host's page has checked: the login password, or a mailed code.
+async fn attested(world: &World, action: &str, by: Attested) -> StepUp {
+    let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Mailed, Method::Password]);
+    let policy = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
+    let factors = TwoFactor::new(world.driver.clone(), policy).unwrap();
+    factors.step_up_attested(&ADMIN.account(), action, b"page", by).await.unwrap().unwrap()
 }
 
 async fn is_refused(client: &Client, code: &str) -> bool {
@@ -66,11 +77,16 @@ async fn the_login_password_known_logins_and_every_way_in_but_a_mail() {
     assert_eq!(shut_out_of_the_password(&world).await, 50);
     assert!(is_refused(&fresh, &password).await);
     assert!(!is_refused(&changer, &password).await && !is_refused(&known, &password).await);
-    // By a session of the account with a fresh proof, which the host has checked.
+    // By a session of the account with a fresh proof.
     shut_out_of_the_password(&world).await;
     assert!(is_refused(&fresh, &password).await);
     let (secret, tag) = (GuessedSecret::LoginPassword, world.tag(ADMIN, &fresh));
-    assert!(is_admitted(world.app.admit_client(&ADMIN.account(), secret, tag).await.unwrap()));
+    let other_action = attested(&world, CHANGE_FACTORS, Attested::Password).await;
+    assert_eq!(world.app.admit_client(other_action, secret, tag).await.unwrap(), None);
+    let weaker = attested(&world, ADMIT_CLIENT, Attested::Password).await;
+    assert_eq!(world.app.admit_client(weaker, GuessedSecret::MailedCode, tag).await.unwrap(), None);
+    let proof = attested(&world, ADMIT_CLIENT, Attested::Password).await;
+    assert!(is_admitted(world.app.admit_client(proof, secret, tag).await.unwrap().unwrap()));
     assert!(!is_refused(&fresh, &password).await);
     // By the operator, for everybody.
     shut_out_of_the_password(&world).await;
@@ -332,13 +348,15 @@ async fn mailed_codes_known_logins_and_every_way_in() {
     shut_out_of_mailed(&world, 1).await;
     assert!(is_refused_by_mail(&world, &fresh).await);
     assert!(!is_refused_by_mail(&world, &known).await);
-    // By a session of the account with a fresh proof, which the host has checked.
+    // By a session of the account with a fresh proof.
     let (account, secret) = (ADMIN.account(), GuessedSecret::MailedCode);
     shut_out_of_mailed(&world, 2).await;
     assert!(is_refused_by_mail(&world, &fresh).await);
     // An admission is for an hour.
     world.clock.advance(86_400);
-    assert!(is_admitted(world.app.admit_client(&account, secret, world.tag(ADMIN, &fresh)).await.unwrap()));
+    let proof = attested(&world, ADMIT_CLIENT, Attested::Mailed).await;
+    let admitted = world.app.admit_client(proof, secret, world.tag(ADMIN, &fresh)).await.unwrap();
+    assert!(is_admitted(admitted.unwrap()));
     fresh.reset_of(TARGET.id).send().await.fails("totp-required");
     fresh.reset_of(TARGET.id).code(&world.host.last_code()).send().await.succeeds();
     // By the operator.

@@ -1,6 +1,6 @@
 //! Stages: filled in parts, promoted as they were checked, dropped, swept.
 
-use keywright_store::{CipherId, CommitError, Mark, Row, VaultWrite, Write};
+use keywright_store::{CipherId, CommitError, Mark, Row, StagedText, VaultWrite, Write};
 
 use crate::site::{LONG_AGO, Site, checked, edit, leads, meet, next, pause, row, stage_id, vault};
 use crate::violation::holds;
@@ -30,6 +30,10 @@ pub async fn stages_are_upserts(store: Handles) -> Result<(), Violation> {
     let right = checked(&[row(1, 2, "A"), row(2, 1, "b"), row(3, 1, "c")]);
     let staged = site.staged(1).await?;
     holds!(staged == right, Stages, "a stage filled in parts holds {staged:?}");
+    let texts = site.staged_texts(1).await?;
+    let right: Vec<StagedText> =
+        [row(1, 2, "A"), row(2, 1, "b"), row(3, 1, "c")].into_iter().map(staged_text).collect();
+    holds!(texts == right, Stages, "a stage filled in parts holds {texts:?}");
     let rows = site.rows().await?;
     holds!(rows == [row(1, 1, "old")], Stages, "what was only staged is in the vault: {rows:?}");
     holds!(site.root().await? == Some(root), Stages, "a stage moved the root");
@@ -236,4 +240,8 @@ pub async fn promote_covers_exactly(store: Handles) -> Result<(), Violation> {
     holds!(!site.commit(Some(root), promote()?).await?, Guard, "a promotion passed an edit");
     site.land(Some(moved), promote()?).await?;
     Ok(())
+}
+
+fn staged_text(row: Row) -> StagedText {
+    StagedText { id: row.id(), mark: row.marks.text, text: row.text }
 }

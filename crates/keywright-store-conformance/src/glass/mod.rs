@@ -31,7 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxError, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore,
-    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore,
+    Which,
 };
 
 pub(crate) use rows::distinct;
@@ -128,6 +129,16 @@ impl VaultStore for GlassStore {
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         Box::pin(ready(Ok(self.open().staged(account, stage))))
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        Box::pin(ready(Ok(self.open().staged_texts(account, stage, after, limit))))
     }
 }
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, CipherId, CommitError, EventNumber, HORIZON_STEP, Manifest, Mark, Newest, Partition, Revision, Row,
-    RowMarks, SlotName, Snapshot, StageId, Stored, StoredEvent, StoredEvents, VaultRows, VaultWrite, Which, Write,
+    RowMarks, SlotName, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, VaultRows, VaultWrite, Which,
+    Write,
 };
 
 /// The row of a root.
@@ -232,6 +233,19 @@ impl Rows {
     pub(crate) fn staged(&self, account: &Partition, stage: StageId) -> Vec<(CipherId, Mark)> {
         let rows = self.stages.get(&(account.clone(), stage)).map(|stage| stage.rows.values());
         rows.into_iter().flatten().map(|row| (row.id(), row.marks.text)).collect()
+    }
+
+    pub(crate) fn staged_texts(
+        &self,
+        account: &Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> Vec<StagedText> {
+        let rows = self.stages.get(&(account.clone(), stage)).map(|stage| stage.rows.values());
+        let rows = rows.into_iter().flatten().filter(|row| after.is_none_or(|after| row.id() > after));
+        let text = |row: &Row| StagedText { id: row.id(), mark: row.marks.text, text: row.text.clone() };
+        rows.take(usize::try_from(limit).unwrap_or(usize::MAX)).map(text).collect()
     }
 
     /// When the newest event of all was told.

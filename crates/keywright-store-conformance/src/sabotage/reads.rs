@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore,
-    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StoredEvents, VaultRows, VaultStore, Which,
+    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StagedText, StoredEvents, VaultRows, VaultStore, Which,
 };
 
 use super::twists::{flipped, folded, up_to_nul};
@@ -207,5 +207,15 @@ impl VaultStore for SabotagedStore {
         stage: StageId,
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
         Box::pin(async move { Ok(self.rows().staged(&self.place(account), stage)) })
+    }
+
+    fn staged_texts<'a>(
+        &'a self,
+        account: &'a Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
+        Box::pin(async move { Ok(self.rows().staged_texts(&self.place(account), stage, after, limit)) })
     }
 }

@@ -11,6 +11,7 @@
 mod answers;
 mod between;
 mod costs;
+mod discard;
 mod draft;
 mod due_work;
 mod erased;

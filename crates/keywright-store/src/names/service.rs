@@ -5,7 +5,7 @@ use std::fmt;
 use keywright_core::AccountId;
 
 use super::{CLAIM, Claimant, Claimed, Evicted, Holding, Intent, NAMES, NameIndex, Released, evict, holding};
-use crate::{Draft, Driver, StepError, TransactError};
+use crate::{Draft, Driver, SlotName, StepError, TransactError};
 
 /// How often a claim is overtaken by another's before the answer is "busy". Each claimer overtakes once, so of this many
 /// at once all are served.
@@ -48,16 +48,22 @@ impl Names {
     /// # Errors
     /// [`TransactError`]. Nothing is owned by it, whatever the error; another's intent may have been cancelled.
     pub async fn claim(&self, intent: &Intent) -> Result<ClaimOutcome, TransactError> {
-        self.claim_with(intent, |_, _| Ok(())).await
+        self.claim_with(intent, &[], |_, _| Ok(())).await
     }
 
     /// The same. `orphan` is a pure step in the partition of whoever is evicted and part of the very commit that evicts: to
     /// erase an account that was never more than its registration, so that no crash leaves it behind. It is told what is
-    /// evicted and must look for itself what else the account has. It may run several times.
+    /// evicted and must look for itself what else the account has. It may run several times. `slots` are those that it
+    /// reads or puts in that partition: name them all, and one load does.
     ///
     /// # Errors
     /// As [`claim`](Self::claim), and the step's own.
-    pub async fn claim_with<F>(&self, intent: &Intent, mut orphan: F) -> Result<ClaimOutcome, TransactError>
+    pub async fn claim_with<F>(
+        &self,
+        intent: &Intent,
+        slots: &[SlotName],
+        mut orphan: F,
+    ) -> Result<ClaimOutcome, TransactError>
     where
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
@@ -70,7 +76,7 @@ impl Names {
         for _ in 0..=MAX_OVERTAKEN {
             match self.place(intent, void.as_ref()).await? {
                 Look::Ours => return Ok(ClaimOutcome::Ours(Claimed(intent.clone()))),
-                Look::Held(by) => match self.judge(&by, intent.name(), &mut orphan).await? {
+                Look::Held(by) => match self.judge(&by, intent.name(), slots, &mut orphan).await? {
                     Holding::Owned => return Ok(ClaimOutcome::Taken),
                     Holding::Void | Holding::Intended | Holding::Lapsed => void = Some(by),
                 },
@@ -125,7 +131,13 @@ impl Names {
     }
 
     /// How a claimant stands, after its intent was cancelled or its lapsed ownership ended.
-    async fn judge<F>(&self, by: &Claimant, name: &NameIndex, orphan: &mut F) -> Result<Holding, TransactError>
+    async fn judge<F>(
+        &self,
+        by: &Claimant,
+        name: &NameIndex,
+        slots: &[SlotName],
+        orphan: &mut F,
+    ) -> Result<Holding, TransactError>
     where
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
@@ -135,7 +147,8 @@ impl Names {
             return Ok(held);
         }
         let step = |draft: &mut Draft<'_>| evict(draft, name, by.ticket, orphan);
-        self.driver.transact(&(&by.account).into(), &[NAMES.name()], step).await
+        let slots: Vec<SlotName> = slots.iter().copied().chain([NAMES.name()]).collect();
+        self.driver.transact(&(&by.account).into(), &slots, step).await
     }
 
     async fn look(&self, by: &Claimant, name: &NameIndex) -> Result<Holding, TransactError> {

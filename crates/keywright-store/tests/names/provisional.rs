@@ -41,7 +41,7 @@ async fn is_owned_until_its_time_has_run_out_and_somebody_comes() {
     world.clock.advance(1);
     assert_eq!(world.owner(&[ada.clone(), bob.clone()]).await, Some(ada.clone()), "until somebody comes");
     let intent = server.intend(&bob, world.name).await.unwrap();
-    let ClaimOutcome::Ours(claimed) = server.names.claim_with(&intent, erase_orphan).await.unwrap() else {
+    let ClaimOutcome::Ours(claimed) = server.names.claim_with(&intent, &[], erase_orphan).await.unwrap() else {
         panic!("lapsed")
     };
     assert!(!exists(server, &ada).await, "erased by the commit that evicted it");
@@ -107,7 +107,7 @@ async fn the_husk_is_told_what_is_ousted_and_may_refuse() {
         assert_eq!(evicted, Evicted::Provisional);
         Err(StepError::TooMuchDue)
     };
-    let refused = server.names.claim_with(&intent, refuses).await;
+    let refused = server.names.claim_with(&intent, &[], refuses).await;
     assert!(matches!(refused, Err(TransactError::Step(StepError::TooMuchDue))));
     assert_eq!(world.owner(&[ada.clone(), bob]).await, Some(ada), "what the step refuses does not happen");
 }

@@ -179,7 +179,7 @@ impl Server {
             names::intend(draft, &name)
         };
         let intent = self.driver.run(&account.into(), NAMES, step).await?.unwrap();
-        let ClaimOutcome::Ours(claimed) = self.names.claim_with(&intent, erase_orphan).await? else {
+        let ClaimOutcome::Ours(claimed) = self.names.claim_with(&intent, &[], erase_orphan).await? else {
             return Ok(Ended::Taken);
         };
         let step = |draft: &mut Draft<'_>| names::take_provisional(draft, &claimed, until);

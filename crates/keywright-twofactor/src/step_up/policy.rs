@@ -35,7 +35,7 @@ const fn bit(method: Method) -> u8 {
 pub(crate) const METHODS: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
 
 /// How strong a method is. A recovery code stands in for the device.
-const fn rank(method: Method) -> u8 {
+pub(super) const fn rank(method: Method) -> u8 {
     match method {
         Method::Totp | Method::Recovery => 3,
         Method::Mailed => 2,

@@ -5,6 +5,7 @@ use std::fmt;
 use keywright_core::AccountId;
 use keywright_store::{Draft, Epochs, Receipt, Release, StepError, WrongReceipt};
 
+use super::policy::rank;
 use crate::outcome::Method;
 
 /// The action that a [`StepUp`] must be for to let another client of the account in, whose guesses are refused because of
@@ -57,6 +58,19 @@ impl StepUp {
     pub fn is_valid_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
         let own = draft.partition().as_account().as_ref() == Some(&self.account);
         Ok(own && draft.root()?.epochs() == self.epochs)
+    }
+
+    /// Whether it lets another client of its account in, in this very draft of the account: a proof for [`ADMIT_CLIENT`]
+    /// by `least` or a stronger method, with no epoch moved since. Time-based and recovery codes are the strongest, then
+    /// mailed codes, then the password. For steps that admit a client at a secret of their own.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn admits_in(&self, draft: &Draft<'_>, least: Method) -> Result<bool, StepError> {
+        Ok(self.action == ADMIT_CLIENT
+            && rank(self.method) >= rank(least)
+            && draft.partition().as_account().as_ref() == Some(&self.account)
+            && self.epochs == draft.root()?.epochs())
     }
 
     /// The account.

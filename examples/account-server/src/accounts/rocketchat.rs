@@ -312,10 +312,13 @@ pub(super) fn enrol(draft: &mut Draft<'_>, factors: &TwoFactorSteps, new: &NewCh
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::{NewAccount, SLOT_KINDS};
     use super::*;
     use keywright::twofactor::TotpSecret;
     use keywright::{Keyring, Keywright, MemoryStore, SystemEntropy};
+    use keywright_store_conformance::FaultStore;
 
     async fn keywright() -> Keywright {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
@@ -342,6 +345,19 @@ mod tests {
                 recovery_codes: vec![secret("AbCdEf23")],
             }),
         }
+    }
+
+    /// Every act names all its slots at once, those of the second factors included.
+    #[tokio::test]
+    async fn seeding_makes_no_extra_loads() {
+        let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+        let keyring = Keyring::generate(&SystemEntropy).unwrap();
+        let builder = Keywright::builder_shared(store.clone()).keyring(keyring).slots(SLOT_KINDS);
+        let accounts = Accounts::new(builder.open().await.unwrap().driver().clone()).unwrap();
+        store.note_loads();
+        accounts.seed(&alice()).await.unwrap();
+        let extra = store.extra_rounds();
+        assert!(extra.is_empty() && !store.noted_loads().is_empty(), "{extra:?}");
     }
 
     #[tokio::test]

@@ -1,0 +1,49 @@
+//! What an act asks of the store.
+
+use std::sync::Arc;
+
+use keywright_challenge::{SetOutcome, Verification};
+use keywright_core::{Client, ClientTag};
+use keywright_store::MemoryStore;
+use keywright_store_conformance::FaultStore;
+
+use crate::site::{Site, UNKNOWN, proof, salts, secret};
+
+/// Every act names all its slots at once: one load, whatever it decides.
+#[tokio::test]
+async fn every_act_loads_once() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let site = Site::over(Arc::clone(&store), None).await;
+    let (challenges, account) = (site.challenges(), &site.account);
+    store.note_loads();
+    let once = |act: &str| {
+        let loads = store.noted_loads();
+        assert_eq!(loads.len(), 1, "{act}: {loads:?}");
+        store.note_loads();
+    };
+    assert!(challenges.get(account).await.unwrap().is_none());
+    once("no challenge");
+    assert!(matches!(challenges.set(account, &secret(1), &salts(1), UNKNOWN).await.unwrap(), SetOutcome::Set(_)));
+    once("the first challenge");
+    assert!(matches!(challenges.set(account, &secret(2), &salts(2), UNKNOWN).await.unwrap(), SetOutcome::Exists));
+    once("a second one");
+    assert!(challenges.get(account).await.unwrap().is_some());
+    once("its salts");
+    assert!(matches!(site.verify(1, UNKNOWN).await, Verification::Granted(_)));
+    once("a right proof");
+    for _ in 0..5 {
+        assert!(matches!(site.verify(2, UNKNOWN).await, Verification::Denied(_)));
+        once("a wrong proof");
+    }
+    assert!(matches!(site.verify(1, UNKNOWN).await, Verification::Refused(_)));
+    once("a refusal");
+    let tag = ClientTag::from_bytes([1; 16]);
+    challenges.admit_client(account, tag).await.unwrap();
+    once("an admission");
+    let replaced =
+        challenges.replace(account, &proof(1), &secret(3), &salts(3), Client::credential(tag)).await.unwrap();
+    assert!(matches!(replaced, Verification::Granted(_)));
+    once("another challenge");
+    challenges.unlock(account).await.unwrap();
+    once("the operator's unlock");
+}
