@@ -87,19 +87,25 @@ impl World {
 
     /// A server on the store, as after a restart.
     pub(crate) async fn server(&self) -> Server {
+        self.try_server().await.unwrap()
+    }
+
+    /// The same, if it starts.
+    pub(crate) async fn try_server(&self) -> Result<Server, Box<dyn std::error::Error>> {
         let builder = Keywright::builder_shared(Arc::clone(&self.glass) as _).keyring(keyring());
         let builder = builder.clock(Arc::clone(&self.clock) as _).observer(Arc::clone(&self.alarms) as _);
-        let keywright = builder.entropy(seeded(self.seeds.fetch_add(1, Ordering::Relaxed))).open().await.unwrap();
+        let keywright = builder.entropy(seeded(self.seeds.fetch_add(1, Ordering::Relaxed))).open().await?;
         let nextcloud = keywright.nextcloud(Arc::clone(&self.house), NextcloudPolicy::default()).unwrap();
         let rocketchat = keywright.rocketchat(Arc::clone(&self.house), RocketChatPolicy::default()).unwrap();
         let policy = LibrePassPolicy::builder(PUBLIC).privacy(Privacy::Uniform).build().unwrap();
-        let librepass = keywright.librepass(Arc::clone(&self.house), policy).await.unwrap();
+        let librepass = keywright.librepass(Arc::clone(&self.house), policy).await?;
         // A proof is remembered, so that step-ups leave rows.
         let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]).remembered(900).unwrap();
         let policy = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
         let two_factor = TwoFactor::new(keywright.driver().clone(), policy).unwrap();
         let house = Arc::clone(&self.house);
-        Server { keywright, nextcloud, rocketchat, librepass, two_factor, house, clock: Arc::clone(&self.clock) }
+        let clock = Arc::clone(&self.clock);
+        Ok(Server { keywright, nextcloud, rocketchat, librepass, two_factor, house, clock })
     }
 }
 
@@ -170,8 +176,18 @@ pub(crate) fn secret(n: u8) -> String {
     format!("{n:02x}5ec4e7").repeat(8)
 }
 
-fn salts(n: u8) -> [String; 3] {
+fn hex_salts(n: u8) -> [String; 3] {
     [256, 64, 16].map(|bytes| format!("{n:02x}").repeat(bytes))
+}
+
+pub(crate) fn salts(n: u8) -> Salts {
+    let [one, two, three] = hex_salts(n);
+    Salts::parse(&[one.as_str(), &two, &three]).unwrap()
+}
+
+/// The code of a secret, as an app shows it.
+pub(crate) fn code_of(secret: &[u8], at: u64) -> String {
+    totp_rs::Builder::new().with_secret(secret).build_noncompliant().generate(at).to_string()
 }
 
 /// The seed of everybody's device.
@@ -210,7 +226,7 @@ impl Server {
 
     /// The code that everybody's device shows.
     pub(crate) fn totp(&self) -> String {
-        totp_rs::Builder::new().with_secret(SEED.as_slice()).build_noncompliant().generate(self.now()).to_string()
+        code_of(&SEED, self.now())
     }
 
     /// Sends one request of the Nextcloud protocol.
@@ -251,7 +267,7 @@ impl Server {
             Some(old) => Some(self.open_session(ALICE_AT_HOME, old).await),
             None => None,
         };
-        let body = json!({"secret": secret(new), "data": salts(new), "oldSecret": old.map(secret)});
+        let body = json!({"secret": secret(new), "data": hex_salts(new), "oldSecret": old.map(secret)});
         let request = ("account/challenge/set", Some(body));
         self.passwords(ALICE_AT_HOME, home(), session.as_deref(), request).await.is(200);
     }
@@ -308,7 +324,7 @@ impl Server {
 
     /// Opens the newest link that was mailed to an address.
     pub(crate) async fn open_link(&self, email: &str) -> Answer {
-        let link = self.house.take(email).expect("a link was mailed");
+        let link = self.house.take(email).unwrap();
         self.pass(("GET", link.strip_prefix(PUBLIC).unwrap()), home(), None, &Value::Null).await
     }
 
@@ -329,8 +345,7 @@ impl Server {
     }
 
     /// Asks for a change of address; the vault has `ciphers`.
-    pub(crate) async fn ask_for_address(&self, old: &Person, new: &Person, ciphers: u32) {
-        let (token, _) = self.log_in(old, home()).await;
+    pub(crate) async fn ask_for_address(&self, token: &str, old: &Person, new: &Person, ciphers: u32) {
         let server = self.server_key().await;
         let again = |number| json!({"id": id_text(cipher_id(number)), "data": cipher_text()});
         let body = json!({
@@ -340,14 +355,15 @@ impl Server {
             "newSharedKey": new.shared(&server),
             "ciphers": (0..ciphers).map(again).collect::<Vec<Value>>(),
         });
-        self.pass(("PATCH", "/api/user/email"), home(), Some(&token), &body).await.is(200);
+        self.pass(("PATCH", "/api/user/email"), home(), Some(token), &body).await.is(200);
     }
 }
 
-/// Dora's server: the services themselves.
+/// The services themselves.
 impl Server {
-    pub(crate) fn dora(&self) -> Client {
-        self.keywright.client(&account(DORA), b"doras app token")
+    /// The client of a member's own.
+    pub(crate) fn client_of(&self, name: &str) -> Client {
+        self.keywright.client(&account(name), format!("the app token of {name}").as_bytes())
     }
 
     pub(crate) fn network(&self, of: &AccountId, from: IpAddr) -> Client {
@@ -365,8 +381,8 @@ impl Server {
     }
 
     /// Makes the owners: Alice with a passphrase, Rocky with a device, recovery codes and mailed codes, Dora with a
-    /// passphrase, a device, recovery codes and a vault of three, and a LibrePass user with a vault of three.
-    pub(crate) async fn settle(&self, user: &Person) {
+    /// passphrase, a device, recovery codes and a vault of three, and a LibrePass user with a vault of three, whose login is returned.
+    pub(crate) async fn settle(&self, user: &Person) -> (String, String) {
         for name in [ALICE, ROCKY, DORA] {
             self.keywright.ensure_account(&account(name)).await.unwrap();
         }
@@ -376,23 +392,27 @@ impl Server {
         self.enrol(&account(ROCKY), &steps, "AbcdEF2").await;
         self.step(&account(ROCKY), |draft| steps.set_email_in(draft, true)).await;
 
-        let dora = account(DORA);
-        let [one, two, three] = salts(1);
-        let salts = Salts::parse(&[one.as_str(), &two, &three]).unwrap();
-        let first = ChallengeSecret::from_client(&secret(1)).unwrap();
-        let set = self.keywright.challenges().set(&dora, &first, &salts, self.dora()).await.unwrap();
-        assert!(matches!(set, SetOutcome::Set(_)));
-        let made = self.step(&dora, |draft| self.keywright.vaults().steps().create_in(draft)).await;
-        assert!(matches!(made, Creating::Created));
-        self.edit(&[(0, "first"), (1, "second"), (2, "third")], &[]).await;
-        let device = ImportedDevice::new("phone", TotpSecret::from_slice(&SEED).unwrap());
-        let imported = self.two_factor.import_device(&dora, &device).await.unwrap();
-        assert!(matches!(imported, DeviceImport::Imported(_)));
+        self.settle_member(DORA).await;
 
         self.register(user, home()).await.is(201);
         self.open_link(&user.email).await.is(302);
         let login = self.log_in(user, home()).await;
         self.sync(&login, 0..3).await;
+        login
+    }
+
+    /// Gives an account that has been made a passphrase, a device and a vault of three.
+    pub(crate) async fn settle_member(&self, name: &str) {
+        let member = account(name);
+        let first = ChallengeSecret::from_client(&secret(1)).unwrap();
+        let set = self.keywright.challenges().set(&member, &first, &salts(1), self.client_of(name)).await.unwrap();
+        assert!(matches!(set, SetOutcome::Set(_)));
+        let made = self.step(&member, |draft| self.keywright.vaults().steps().create_in(draft)).await;
+        assert!(matches!(made, Creating::Created));
+        self.edit(name, &[(0, "first"), (1, "second"), (2, "third")], &[]).await;
+        let device = ImportedDevice::new("phone", TotpSecret::from_slice(&SEED).unwrap());
+        let imported = self.two_factor.import_device(&member, &device).await.unwrap();
+        assert!(matches!(imported, DeviceImport::Imported(_)));
     }
 
     async fn enrol(&self, of: &AccountId, steps: &TwoFactorSteps, prefix: &str) {
@@ -409,24 +429,24 @@ impl Server {
     }
 
     /// Steps up for an action in a session, with the device.
-    pub(crate) async fn step_up(&self, action: &str, session: &[u8]) -> StepUp {
-        let (dora, code) = (account(DORA), self.totp());
-        match self.two_factor.step_up_totp(&dora, action, session, &code, self.dora()).await.unwrap() {
+    pub(crate) async fn step_up(&self, name: &str, action: &str, session: &[u8]) -> StepUp {
+        let (member, code, client) = (account(name), self.totp(), self.client_of(name));
+        match self.two_factor.step_up_totp(&member, action, session, &code, client).await.unwrap() {
             Verdict::Granted(proof) => proof,
             other => panic!("{other:?}"),
         }
     }
 
-    /// Writes ciphers of Dora's.
-    pub(crate) async fn edit(&self, puts: &[(u32, &str)], deletes: &[u32]) {
-        let (vaults, dora) = (self.keywright.vaults(), account(DORA));
+    /// Writes and deletes ciphers of a member's.
+    pub(crate) async fn edit(&self, name: &str, puts: &[(u32, &str)], deletes: &[u32]) {
+        let (vaults, member) = (self.keywright.vaults(), account(name));
         let texts: Vec<String> = puts.iter().map(|_| cipher_text()).collect();
         let puts = puts.iter().zip(&texts).map(|((number, note), text)| {
             Put::new(cipher_id(*number), Limits::default().check(&Hex, text).unwrap(), text, note.as_bytes())
         });
         let edit = Edit::new(puts.collect(), deletes.iter().map(|&number| cipher_id(number)).collect());
-        let head = vaults.head(&dora).await.unwrap().unwrap();
-        let edited = vaults.edit(&dora, &edit, head.key_epoch).await.unwrap();
+        let head = vaults.head(&member).await.unwrap().unwrap();
+        let edited = vaults.edit(&member, &edit, head.key_epoch).await.unwrap();
         assert!(matches!(edited, Editing::Done { .. }), "{edited:?}");
     }
 }

@@ -102,7 +102,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     if day % 30 == 12 {
         let changes = diary.changes + 1;
         let new = Person::new(&format!("owner-{}@example.com", changes % 2), 100 + changes);
-        server.ask_for_address(&user, &new, 3).await;
+        server.ask_for_address(&login.0, &user, &new, 3).await;
         if day % 60 == 12 {
             server.open_link(&new.email).await.is(302);
             diary.changes = changes;
@@ -111,7 +111,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
 
     // Dora: passphrase, codes that nobody types, a step-up in a session of its own, an enrolment that is not confirmed, a
     // cipher, and once a week an upload that is left.
-    let (dora, client) = (account(DORA), server.dora());
+    let (dora, client) = (account(DORA), server.client_of(DORA));
     let right = Proof::from_client(&secret(1)).unwrap();
     let verified = server.keywright.challenges().verify(&dora, &right, client).await.unwrap();
     assert!(matches!(verified, Verification::Granted(_)), "day {day}: {verified:?}");
@@ -121,13 +121,13 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
         let _ = confirmations.ask_mailed(&dora, &DeleteVault(n), format!("session {n}").as_bytes()).await.unwrap();
     }
     let session = format!("session of day {day}");
-    let change = server.step_up(CHANGE_FACTORS, session.as_bytes()).await;
+    let change = server.step_up(DORA, CHANGE_FACTORS, session.as_bytes()).await;
     let begun = server.two_factor.begin_enrolment(change, "tablet", None).await.unwrap();
     assert!(matches!(begun, Beginning::Begun(_)), "day {day}: {begun:?}");
     // A code opens one thing; the next comes with the next time step.
     server.clock.advance(60);
-    drop(server.step_up("vault.export", session.as_bytes()).await);
-    server.edit(&[(u32::try_from(day % 3).unwrap(), "note")], &[]).await;
+    drop(server.step_up(DORA, "vault.export", session.as_bytes()).await);
+    server.edit(DORA, &[(u32::try_from(day % 3).unwrap(), "note")], &[]).await;
     if day % WEEK == 3 {
         let vaults = server.keywright.vaults();
         let until = UnixSeconds::new(server.now() + 3_600).unwrap();
