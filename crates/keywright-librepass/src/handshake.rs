@@ -157,7 +157,8 @@ impl fmt::Debug for ServerKeys {
 /// # use keywright_core::{Clock, Keyring, SystemClock, SystemEntropy};
 /// # use keywright_store::{Driver, MemoryStore};
 /// # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-/// # let driver = Driver::new(Arc::new(MemoryStore::new()), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+/// # let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring);
+/// # let driver = driver.slots(keywright_librepass::SLOT_KINDS).build()?;
 /// use keywright_librepass::{HandshakeKeys, PrivateKey};
 ///
 /// let handshake = HandshakeKeys::load(driver.clone()).await?;

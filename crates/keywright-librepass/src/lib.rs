@@ -8,11 +8,12 @@
 //! out a token before its commit.
 //!
 //! # A server
-//! The accounts are this crate's own; the [`Host`] sends mails and counts requests.
+//! The accounts are this crate's own; the [`Host`] sends mails, counts requests and knows where they come from.
 //! ```
+//! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::Arc;
 //! use keywright_core::{Keyring, SystemEntropy};
-//! use keywright_librepass::{Host, HostError, LibrePass, LibrePassPolicy, Mail};
+//! use keywright_librepass::{Host, HostError, LibrePass, LibrePassPolicy, Mail, Peer};
 //! use keywright_store::{Driver, MemoryStore};
 //!
 //! struct Outbox;
@@ -20,6 +21,10 @@
 //!     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
 //!         let _ = (mail.to, mail.message.subject(), mail.message.text()); // to a mail server, in a real host
 //!         Ok(())
+//!     }
+//!     // Log-ins are known by it, and mails let its network in. The socket's address, as the web framework notes it in the request's extensions.
+//!     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+//!         peer.extensions.get::<SocketAddr>().map(SocketAddr::ip)
 //!     }
 //! }
 //!
@@ -34,7 +39,9 @@
 //! let policy = LibrePassPolicy::builder("https://pass.example").build()?;
 //! let librepass = LibrePass::open(driver, store, Arc::new(Outbox), policy).await?;
 //!
-//! let request = http::Request::get("/api/auth/preLogin?email=user@example.com").body(Vec::new())?;
+//! let request = http::Request::get("/api/auth/preLogin?email=user@example.com")
+//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // by the web framework, in a real server
+//!     .body(Vec::new())?;
 //! let response = librepass.handle(request).await;
 //! assert_eq!(response.status(), 200);
 //! assert!(response.body().starts_with(br#"{"iterations":4,"memory":65536,"parallelism":3,"serverPublicKey":""#));

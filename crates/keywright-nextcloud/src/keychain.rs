@@ -6,12 +6,14 @@
 
 use keywright_challenge::UserKey;
 use keywright_core::{AccountId, WrapError, WrapKey};
-use keywright_store::{Draft, Record, Slot, StepError};
+use keywright_store::{Draft, Partition, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::error::ApiError;
 use crate::events::KEYCHAIN_SET;
-use crate::service::concerns;
+use crate::host::Host;
+use crate::service::{Answer, Parts, concerns};
 
 /// The client keychain.
 pub(crate) const KEYCHAIN: Slot<Keychain> = Slot::lasting("keychain");
@@ -57,6 +59,18 @@ pub(crate) fn read(
     let text = wrap_key(&key, TEXT_LABEL, account).unwrap(&keychain.text);
     let text = text.and_then(|mut bytes| String::from_utf8(std::mem::take(&mut *bytes)).ok());
     Ok(text.map(|text| Some(Zeroizing::new(text))).ok_or(Unreadable))
+}
+
+/// Returns an answer as it is. The driver tells the operator of damage that ends a step; here it was an outcome of the step,
+/// so a keychain that is answered as unreadable is looked at once more, outside of it.
+pub(crate) async fn tell_of_damage<H: Host>(parts: &Parts<H>, account: &AccountId, answer: Answer) -> Answer {
+    if matches!(answer.result, Err(ApiError::KEYCHAIN_FAILED)) {
+        let look = |draft: &mut Draft<'_>| draft.read(KEYCHAIN).map(drop);
+        let looked = parts.driver.observe(&Partition::account(account), &[KEYCHAIN.name()], look).await;
+        // Damage is told by now; a store that fails is no news of the keychain.
+        drop(looked);
+    }
+    answer
 }
 
 /// Stores a text under the present user key.

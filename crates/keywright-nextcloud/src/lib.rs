@@ -6,10 +6,11 @@
 //! never lets out a grant before its commit.
 //!
 //! ```
+//! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_nextcloud::{
-//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, UnlockMail,
+//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, Peer, UnlockMail,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -35,7 +36,11 @@
 //!         Ok(())
 //!     }
 //!     async fn send_unlock_mail(&self, _: &AccountId, _: &UnlockMail) -> Result<(), HostError> {
-//!         Ok(())
+//!         Ok(()) // mails the link, in a real host
+//!     }
+//!     // Logins by password are known by it, and mails let its network in. The socket's address, as the web framework notes it in the request's extensions.
+//!     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+//!         peer.extensions.get::<SocketAddr>().map(SocketAddr::ip)
 //!     }
 //! }
 //!
@@ -54,6 +59,7 @@
 //! let passwords = Nextcloud::new(driver, Arc::new(OneUser), NextcloudPolicy::default())?;
 //! let request = http::Request::get("/index.php/apps/passwords/api/1.0/session/request")
 //!     .header("authorization", "Basic QWxpY2U6Y29ycmVjdC1ob3JzZS1hcHAtdG9rZW4=")
+//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // by the web framework, in a real server
 //!     .body(Vec::new())?;
 //! let response = passwords.handle(request).await;
 //! assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, b"{}".as_slice()));

@@ -135,13 +135,13 @@ impl VaultSteps {
 /// # #[cfg(feature = "json")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> { futures_lite::future::block_on(async {
 /// use std::sync::Arc;
-/// use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
+/// use keywright_core::{AccountId, Keyring, SystemEntropy};
 /// use keywright_rekey::{CipherList, Edit, Hex, Limits, Put, Swap, VaultPolicy, Vaults, parse_id};
 /// use keywright_store::{Driver, MemoryStore, Which};
 ///
 /// let (store, account) = (Arc::new(MemoryStore::new()), AccountId::new("user-1")?);
 /// let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
-/// let driver = Driver::new(store.clone(), keyring, Arc::new(SystemEntropy), Arc::new(SystemClock));
+/// let driver = Driver::builder(store.clone(), keyring).slots(keywright_rekey::SLOT_KINDS).build()?;
 /// let vaults = Vaults::new(driver, store, VaultPolicy::default());
 /// vaults.driver().ensure_account(&account).await?;
 ///

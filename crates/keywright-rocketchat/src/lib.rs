@@ -6,11 +6,12 @@
 //! header, a query or a body, and never lets out a grant before its commit.
 //!
 //! ```
+//! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
-//!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Permission, RocketChat, RocketChatPolicy,
-//!     User,
+//!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, RocketChat,
+//!     RocketChatPolicy, User,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -40,6 +41,10 @@
 //!     async fn end_logins(&self, _: &AccountId, _: &EndLogins) -> Result<(), HostError> {
 //!         Ok(())
 //!     }
+//!     // Mails to an owner who is shut out let its network in. The socket's address, as the web framework notes it in the request's extensions.
+//!     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
+//!         peer.extensions.get::<SocketAddr>().map(SocketAddr::ip)
+//!     }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,6 +61,7 @@
 //!     .header("x-auth-token", "alices-token")
 //!     .header("x-2fa-method", "password") // nothing stronger is enrolled
 //!     .header("x-2fa-code", "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
+//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // by the web framework, in a real server
 //!     .body(Vec::new())?;
 //! let response = rocketchat.handle(request).await;
 //! assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, br#"{"success":true}"#.as_slice()));

@@ -23,11 +23,10 @@
 //! # futures_lite::future::block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 //! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(&[VOUCHER.kind()]).build()?;
-//! let account = Partition::account(&AccountId::new("user-1")?);
-//! driver.transact(&account, &[VOUCHER.name()], |draft| {
-//!     draft.create_account()?;
-//!     draft.put(VOUCHER, &Voucher { spent: false })
-//! }).await?;
+//! let account = AccountId::new("user-1")?;
+//! driver.ensure_account(&account).await?; // at sign-up
+//! let account = Partition::account(&account);
+//! driver.transact(&account, &[VOUCHER.name()], |draft| draft.put(VOUCHER, &Voucher { spent: false })).await?;
 //!
 //! let redeem = async || {
 //!     // What is tentative comes out only after the commit.

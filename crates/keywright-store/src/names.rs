@@ -18,7 +18,7 @@
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SystemEntropy};
 //! use keywright_store::names::{self, ClaimOutcome, NAMES, NameIndex, Names};
-//! use keywright_store::{Driver, MemoryStore, Partition};
+//! use keywright_store::{Draft, Driver, MemoryStore, Partition};
 //!
 //! # futures_lite::future::block_on(async {
 //! let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
@@ -26,13 +26,12 @@
 //! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build()?;
 //! let service = Names::new(driver.clone());
 //! let account = AccountId::new("user-1")?;
+//! driver.ensure_account(&account).await?;
 //! let partition = Partition::account(&account);
 //!
 //! // 1: the account notes what it is about to do.
-//! let intent = driver.run(&partition, &[NAMES.name()], |draft| {
-//!     draft.create_account()?;
-//!     names::intend(draft, &address)
-//! }).await?.ok_or("owned already")?;
+//! let step = |draft: &mut Draft<'_>| names::intend(draft, &address);
+//! let intent = driver.run(&partition, &[NAMES.name()], step).await?.ok_or("owned already")?;
 //! // 2: the name says who.
 //! let ClaimOutcome::Ours(claimed) = service.claim(&intent).await? else { return Err("taken".into()) };
 //! assert_eq!(service.find(&address).await?, None, "a claim is not yet ownership");

@@ -49,6 +49,27 @@ impl Driver {
         transaction: &mut dyn HostTransaction,
         partition: &Partition,
         slots: &[SlotName],
+        step: F,
+    ) -> Result<Spent<T::Released>, WithinError>
+    where
+        T: Release,
+        F: FnMut(&mut Draft<'_>) -> Result<T, StepError>,
+    {
+        // The transaction shows one snapshot: there is no second look to wait for before damage is told.
+        let spent = self.spend(transaction, partition, slots, step);
+        match &spent {
+            Err(WithinError::Step(error)) => self.report_step(partition, error),
+            Err(WithinError::Load(error)) => self.report_load(partition, error),
+            _ => {}
+        }
+        spent
+    }
+
+    fn spend<T, F>(
+        &self,
+        transaction: &mut dyn HostTransaction,
+        partition: &Partition,
+        slots: &[SlotName],
         mut step: F,
     ) -> Result<Spent<T::Released>, WithinError>
     where

@@ -156,11 +156,15 @@ impl TwoFactorPolicy {
 
     /// Whether a year of guessing at devices with so many digits succeeds with at most 1 %.
     pub(crate) fn guards(&self, parameters: &Parameters, ledger: &LedgerPolicy) -> Result<(), LedgerPolicyError> {
-        let devices = u32::try_from(self.devices).unwrap_or(u32::MAX);
-        let (back, forward) = (self.window.back.into(), self.window.forward.into());
-        let odds = GuessOdds::totp(back, forward, devices, parameters.digits().into())?;
-        ledger.check_guess_probability(odds)
+        ledger.check_guess_probability(odds(self.window, self.devices, parameters.digits())?)
     }
+}
+
+/// The odds of a guess at a time-based code: `(back + forward + 1) · devices` of 10^`digits` are right.
+fn odds(window: Window, devices: usize, digits: u8) -> Result<GuessOdds, LedgerPolicyError> {
+    let steps = u64::from(window.back).saturating_add(u64::from(window.forward)).saturating_add(1);
+    let devices = u64::try_from(devices).unwrap_or(u64::MAX);
+    GuessOdds::new(steps.saturating_mul(devices), 10_u64.saturating_pow(digits.into()))
 }
 
 /// Changes the numbers of a [`TwoFactorPolicy`] one by one; [`build`](Self::build) checks them all.
@@ -288,6 +292,22 @@ pub enum TwoFactorPolicyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guess_is_as_good_as_the_window_and_the_devices_make_it() {
+        let of = |hits, space| GuessOdds::new(hits, space);
+        assert_eq!(odds(Window::new(0, 0), 1, 6), of(1, 1_000_000));
+        assert_eq!(odds(Window::new(1, 1), 1, 8), of(3, 100_000_000));
+        assert_eq!(odds(Window::new(10, 10), 5, 6), of(105, 1_000_000));
+        assert!(odds(WINDOW, 0, 6).is_err(), "no device, nothing to guess at");
+        // Both extremes are an error or odds, never a panic.
+        assert!(odds(Window::new(u8::MAX, u8::MAX), usize::MAX, u8::MAX).is_ok());
+        // What a ledger policy guards by default is the weakest that these defaults allow.
+        assert_eq!(odds(WINDOW, MAX_DEVICES, DIGITS), Ok(GuessOdds::DEFAULT));
+        let default = LedgerPolicy::default();
+        assert!(default.check_guess_probability(odds(Window::new(10, 10), 1, 6).unwrap()).is_ok()); // 0.0098
+        assert!(default.check_guess_probability(odds(Window::new(10, 11), 1, 6).unwrap()).is_err()); // 0.0102
+    }
 
     #[test]
     fn every_number_has_both_bounds_and_is_named() {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright_core::{Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy};
+use keywright_core::{
+    Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy, UnixSeconds,
+};
 use keywright_store::{
     Driver, LoadError, Observer, SlotKind, SlotKindsError, Timer, TransactError, Upkeep, VaultStore,
 };
@@ -18,6 +20,10 @@ use crate::{Keywright, key_note};
 pub trait Store: VaultStore + Upkeep {}
 
 impl<T: VaultStore + Upkeep> Store for T {}
+
+/// How far ahead of this server's clock a fence may lie, in seconds: it may have been set on a machine whose clock is a
+/// little ahead.
+const FENCE_SKEW: u64 = 60;
 
 enum Source {
     None,
@@ -142,6 +148,10 @@ impl Builder {
             Source::File(path) => Keyring::open_or_create(&path, &*self.entropy, empty)?.0,
             Source::Given(keyring) => keyring,
         };
+        let (fence, now) = (keyring.fence(), self.clock.now().map_err(|error| StartError::Note(error.into()))?);
+        if fence > now.plus(FENCE_SKEW) {
+            return Err(StartError::FutureFence { fence, now });
+        }
         let mut builder = Driver::builder(self.store.clone(), Arc::new(keyring))
             .entropy(self.entropy)
             .clock(self.clock)
@@ -185,6 +195,19 @@ pub enum StartError {
     /// The store was written with another index key: every address and every known client would look new.
     #[error("the keyring has another index key than this store was written with: restore the right keyring file")]
     OtherIndexKey,
+    /// The keyring's fence lies in the future. Until then, whatever is made would be void at once: nobody could log in, and
+    /// no code would be right. Either the clock is behind, or the fence was set by one that ran ahead.
+    #[error(
+        "the keyring's fence ({fence}) lies in the future of this server's clock ({now}): set the clock, or set the fence \
+         to the moment of the last restore"
+    )]
+    #[non_exhaustive]
+    FutureFence {
+        /// The fence.
+        fence: UnixSeconds,
+        /// What this server's clock says.
+        now: UnixSeconds,
+    },
     /// The store holds data, but not the note of its keys.
     #[error("the store holds data, but no note of its keys: lost or half-restored data")]
     NoKeyNote,

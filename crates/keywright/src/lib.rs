@@ -73,6 +73,37 @@
 //! (`tokio::spawn(next.run(request)).await` in a middleware), so that what follows a commit does not wait for the next
 //! sweep: `keywright-wire`'s documentation has the example, and `account-server` does so.
 //!
+//! An account's life, and who hears of it:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use keywright::{Keyring, MemoryStore, SystemEntropy};
+//! # let (store, keyring) = (MemoryStore::new(), Keyring::generate(&SystemEntropy)?);
+//! use std::sync::Arc;
+//! use keywright::store::{Partition, StepError};
+//! use keywright::{AccountCreation, AccountId, Erasure, Keywright, Observer, SecurityEvent};
+//!
+//! /// Writes the server's log; in yours, a metric or a mail to the owner too.
+//! #[derive(Debug)]
+//! struct SecurityLog;
+//! impl Observer for SecurityLog {
+//!     fn event(&self, account: &AccountId, event: &SecurityEvent) {
+//!         println!("{account}: {}", event.kind()); // after the commit that wrote it
+//!     }
+//!     fn damage(&self, partition: &Partition, error: &StepError) {
+//!         eprintln!("look at {partition:?}: {error}"); // somebody lost or changed stored data
+//!     }
+//! }
+//!
+//! let keywright = Keywright::builder(store).keyring(keyring).observer(Arc::new(SecurityLog)).open().await?;
+//! let account = AccountId::new("user-1")?;
+//! assert_eq!(keywright.ensure_account(&account).await?, AccountCreation::Created); // at sign-up
+//! assert_eq!(keywright.erase_account(&account).await?, Erasure::Erased); // its log stays for 400 days
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Map
 //! - [`Keywright`], [`Builder`]: open a store, make services, look at events, unlock. [`Housekeeping`]: what runs apart
 //!   from requests, and a check of everything that is stored.

@@ -4,7 +4,7 @@
 /// three.
 pub const FREE_TRIES: u16 = 5;
 
-/// The first wait, in seconds; each further one is twice as long. 30 s is one TOTP time step.
+/// The first wait, in seconds; each further one is twice as long. 30 s is how long a code lasts in many apps.
 pub const BASE_WAIT: u64 = 30;
 
 /// The longest wait, in seconds. 30 · 2⁷ = 3840 is above it, so the waits are 30 s, 1, 2, 4, 8, 16, 32 min, 1 h, 1 h, …:
@@ -106,8 +106,8 @@ pub(super) struct Limits {
 /// assert_eq!((policy.wait(4), policy.wait(5), policy.wait(6), policy.wait(50)), (0, 60, 120, 3_600));
 ///
 /// // Six digits, one step either side, five devices: 0.7 % a year. A step more on each side is refused.
-/// assert!(policy.check_guess_probability(GuessOdds::totp(1, 1, 5, 6)?).is_ok());
-/// assert!(policy.check_guess_probability(GuessOdds::totp(2, 2, 5, 6)?).is_err());
+/// assert!(policy.check_guess_probability(GuessOdds::new(15, 1_000_000)?).is_ok());
+/// assert!(policy.check_guess_probability(GuessOdds::new(25, 1_000_000)?).is_err());
 /// # Ok::<(), LedgerPolicyError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Default for LedgerPolicy {
 impl LedgerPolicy {
     /// Returns a builder that starts from the default numbers.
     pub fn builder() -> LedgerPolicyBuilder {
-        LedgerPolicyBuilder { policy: Self::default(), odds: GuessOdds::WEAKEST_TOTP }
+        LedgerPolicyBuilder { policy: Self::default(), odds: GuessOdds::DEFAULT }
     }
 
     /// Returns the streak at which the first wait begins.
@@ -212,8 +212,8 @@ pub struct GuessOdds {
 }
 
 impl GuessOdds {
-    /// Six digits, one time step either side, five devices: 15 in 10⁶, the weakest that the defaults allow.
-    pub const WEAKEST_TOTP: Self = Self { hits: 15, space: 1_000_000 };
+    /// The odds that a policy guards unless it is told of weaker ones: 15 right values in 10⁶.
+    pub const DEFAULT: Self = Self { hits: 15, space: 1_000_000 };
 
     /// Returns the odds of `hits` right values among `space`.
     ///
@@ -227,21 +227,6 @@ impl GuessOdds {
             return Err(LedgerPolicyError::OutOfBounds { field: "hits", min: 1, max: space });
         }
         Ok(Self { hits, space })
-    }
-
-    /// Returns the odds of a time-based code: `(back + forward + 1) · devices` right values in 10^`digits`.
-    ///
-    /// # Errors
-    /// Returns [`LedgerPolicyError::OutOfBounds`] if `devices` is 0, `digits` above 19, or more values are right than there are.
-    pub fn totp(back: u32, forward: u32, devices: u32, digits: u32) -> Result<Self, LedgerPolicyError> {
-        let Some(space) = 10_u64.checked_pow(digits) else {
-            return Err(LedgerPolicyError::OutOfBounds { field: "digits", min: 1, max: 19 });
-        };
-        if devices == 0 {
-            return Err(LedgerPolicyError::OutOfBounds { field: "devices", min: 1, max: u64::from(u32::MAX) });
-        }
-        let steps = u64::from(back).saturating_add(u64::from(forward)).saturating_add(1);
-        Self::new(steps.saturating_mul(u64::from(devices)), space)
     }
 }
 
@@ -335,7 +320,7 @@ impl LedgerPolicyBuilder {
         self
     }
 
-    /// Sets the odds of the weakest secret that this policy guards. Default [`GuessOdds::WEAKEST_TOTP`].
+    /// Sets the odds of the weakest secret that this policy guards. Default [`GuessOdds::DEFAULT`].
     pub const fn odds(mut self, odds: GuessOdds) -> Self {
         self.odds = odds;
         self

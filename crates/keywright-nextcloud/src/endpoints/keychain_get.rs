@@ -26,5 +26,5 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
     let reply = |text: Option<zeroize::Zeroizing<String>>| {
         Reply::ok(&text.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() })))
     };
-    Ok(stepped.answer(|text| text.map(reply)))
+    Ok(keychain::tell_of_damage(parts, &caller.account, stepped.answer(|text| text.map(reply))).await)
 }

@@ -47,7 +47,8 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
     let sent = Sent { proof, tokens };
     let slots = [CHALLENGE, FACTORS, PROOF, &[keychain::KEYCHAIN.name()]];
     let stepped = parts.step(caller, &slots, |draft, session| open(parts, caller, draft, session, &sent)).await?;
-    Ok(stepped.answer(|opened| opened.map(|keychain| reply(keychain.as_ref()))))
+    let answer = stepped.answer(|opened| opened.map(|keychain| reply(keychain.as_ref())));
+    Ok(keychain::tell_of_damage(parts, &caller.account, answer).await)
 }
 
 fn open<H: Host>(

@@ -22,3 +22,5 @@ mod upkeep;
 mod watch;
 #[cfg(test)]
 mod within;
+#[cfg(test)]
+mod within_damage;

@@ -173,11 +173,11 @@ impl Rows {
 
     fn of_chain<'a>(
         &'a self,
-        partition: &'a Partition,
+        partition: &Partition,
         chain: EventChain,
     ) -> impl DoubleEndedIterator<Item = &'a StoredEvent> {
-        let own = move |key: &(Partition, EventChain, EventNumber)| key.0 == *partition && key.1 == chain;
-        self.events.iter().filter(move |(key, _)| own(key)).map(|(_, event)| event)
+        let at = |number| (partition.clone(), chain, number);
+        self.events.range(at(EventNumber::MIN)..=at(EventNumber::MAX)).map(|(_, event)| event)
     }
 
     fn newest(&self, partition: &Partition) -> Newest {

@@ -10,7 +10,7 @@ use crate::release::Receipt;
 use crate::settle::{Settlement, settle};
 use crate::slot::SlotName;
 use crate::step_error::{Damage, StepError};
-use crate::{Batch, BoxError, CommitError, Partition, Revision, Standing};
+use crate::{Batch, BoxError, CommitError, LoadError, Partition, Revision, Standing};
 
 /// How many rounds of further slots a step may ask for beyond those named.
 const MAX_EXTRA_LOADS: u32 = 64;
@@ -337,15 +337,29 @@ impl Driver {
     }
 
     pub(super) fn report(&self, partition: &Partition, error: &TransactError) {
-        if !error.is_damage() {
-            return;
+        match error {
+            TransactError::Step(error) => self.report_step(partition, error),
+            TransactError::Load(error) => self.report_load(partition, error),
+            _ => {}
         }
-        tracing::error!(partition = partition.key(), error = error as &dyn std::error::Error, "stored data is damaged");
+    }
+
+    pub(crate) fn report_step(&self, partition: &Partition, error: &StepError) {
+        if error.is_damage() {
+            self.tell_of_damage(partition, error, error);
+        }
+    }
+
+    pub(crate) fn report_load(&self, partition: &Partition, error: &LoadError) {
+        if matches!(error, LoadError::Corrupt(_)) {
+            self.tell_of_damage(partition, error, &StepError::Damaged(Damage::Form));
+        }
+    }
+
+    fn tell_of_damage(&self, partition: &Partition, error: &(dyn std::error::Error + 'static), damage: &StepError) {
+        tracing::error!(partition = partition.key(), error, "stored data is damaged");
         if let Some(observer) = &self.parts.observer {
-            match error {
-                TransactError::Step(error) => observer.damage(partition, error),
-                _ => observer.damage(partition, &StepError::Damaged(Damage::Form)),
-            }
+            observer.damage(partition, damage);
         }
     }
 }

@@ -9,16 +9,17 @@ use crate::{Draft, Driver, Partition, StepError, TransactError};
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use std::sync::Arc;
-/// # use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy};
+/// # use keywright_core::{AccountId, Keyring, SystemEntropy};
 /// # use keywright_store::{Driver, MemoryStore, Partition};
 /// use keywright_store::due::{self, Attempt, DUE, DueWork, NewTask, OnFailure};
 ///
 /// # futures_lite::future::block_on(async {
 /// # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 /// # let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).build()?;
-/// let account = Partition::account(&AccountId::new("user-1")?);
+/// let account = AccountId::new("user-1")?;
+/// driver.ensure_account(&account).await?;
+/// let account = Partition::account(&account);
 /// let task = driver.transact(&account, &[DUE.name()], |draft| {
-///     draft.create_account()?;
 ///     // Claimed: whoever commits it does it.
 ///     due::add(draft, NewTask::new("example/greet", b"hello".to_vec()))
 /// }).await?;
