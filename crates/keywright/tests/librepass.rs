@@ -153,20 +153,20 @@ async fn the_operator_lets_the_owner_in_at_every_secret() {
     // The shared key.
     world.shut_out(86_400, async |n| world.log_in_with(HOSTILE, &format!("{n:064x}")).await).await;
     assert_eq!(world.log_in("192.0.2.1").await.status, 429);
-    assert_eq!(world.unlock().await, [SHARED_KEY.name()]);
+    assert!(world.unlock().await.contains(&SHARED_KEY.name().to_owned()));
     assert_eq!(world.log_in("192.0.2.1").await.status, 200);
     // Time-based codes, by somebody who knows the password.
     let thief = world.log_in(HOSTILE).await.text("apiKey").to_owned();
     world.shut_out(86_400, async |_| world.prove(HOSTILE, &thief, "000000").await).await;
     assert_eq!(world.enter("192.0.2.2", &world.code()).await, 429);
-    assert_eq!(world.unlock().await, [TOTP.name()]);
+    assert!(world.unlock().await.contains(&TOTP.name().to_owned()));
     assert_eq!(world.enter("192.0.2.2", &world.code()).await, 200);
     // The recovery code, at which others can only make the owner wait.
     let thief = world.log_in(HOSTILE).await.text("apiKey").to_owned();
     let wrong = "00000000-0000-4000-8000-000000000000";
     world.shut_out(1_800, async |_| world.prove(HOSTILE, &thief, wrong).await).await;
     assert_eq!(world.enter("192.0.2.3", &recovery).await, 429);
-    assert_eq!(world.unlock().await, [RECOVERY.name()]);
+    assert!(world.unlock().await.contains(&RECOVERY.name().to_owned()));
     assert_eq!(world.enter("192.0.2.3", &recovery).await, 200);
     assert!(world.unlock().await.is_empty());
 }
