@@ -173,9 +173,21 @@ pub fn full() -> Vec<Config> {
             late_news: false,
             ..registration()
         },
-        Config { acts: vec![(Create, 2), (Redeem, 1), (Change, 1)], days: 2, ..busy(creation_behind()) },
-        Config { acts: vec![(Create, 2), (Redeem, 1), (Change, 1)], ..busy(creation_upkeep_ahead()) },
-        Config { acts: vec![(Register, 2), (Verify, 1), (Change, 1)], ..busy(registration_upkeep_ahead()) },
+        Config {
+            acts: vec![(Create, 2), (Redeem, 1), (Change, 1)],
+            days: 2,
+            late_news: false,
+            ..busy(creation_behind())
+        },
+        Config {
+            name: "creation, a clock behind, news late",
+            acts: vec![(Create, 2), (Redeem, 1)],
+            losses: 2,
+            days: 1,
+            ..creation_behind()
+        },
+        Config { acts: vec![(Create, 2), (Redeem, 1)], losses: 2, restarts: 1, ..creation_upkeep_ahead() },
+        Config { acts: vec![(Register, 2), (Verify, 1)], losses: 2, ..registration_upkeep_ahead() },
         Config { acts: vec![(Redeem, 2), (Change, 1), (Keep, 1), (Use, 1), (Erase, 1)], reruns: 1, ..busy(erasure()) },
         Config {
             acts: vec![(Redeem, 2), (Change, 1), (Keep, 1), (End, 1), (Erase, 1)],
