@@ -169,7 +169,8 @@ impl Scene {
             server.edit(name, &[(0, "newer"), (3, "fourth")], &[2]).await;
             snap();
             let body = submitted([0, 1, 3]);
-            let swapped = server.keywright.vaults().swap(&member, &submission(&body), None, &[], |_| Ok(())).await.unwrap();
+            let swapped =
+                server.keywright.vaults().swap(&member, &submission(&body), None, &[], |_| Ok(())).await.unwrap();
             assert!(matches!(swapped, Swap::Done { .. }), "{swapped:?}");
             snap();
             server.edit(name, &[(1, "newest")], &[]).await;
