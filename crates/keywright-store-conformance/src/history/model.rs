@@ -113,7 +113,14 @@ impl State {
             && seen.records.len() == slots.len()
             && slots.iter().zip(&seen.records).all(shown)
             && seen.newest == self.newest()
-            && seen.has_rows != (self.records.is_empty() && self.events.is_empty())
+            && self.rows_are(seen.has_rows)
+    }
+
+    /// Whether a load may say so of the rows beside the root. What is due may be gone already.
+    fn rows_are(&self, there: bool) -> bool {
+        let lasting =
+            !self.events.is_empty() || !self.ciphers.is_empty() || self.records.values().any(|record| !record.due);
+        if there { lasting || self.records.values().any(|record| !record.gone) } else { !lasting }
     }
 
     /// Whether a page of all events of a chain shows exactly this state.
