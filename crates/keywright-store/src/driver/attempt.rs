@@ -65,11 +65,10 @@ impl Rounds {
         Self { wanted, extra: 0, suspected: None, suspicions: 0 }
     }
 
-    /// Whether the failure is only a reason to load once more.
-    fn goes_on(&mut self, error: &TransactError, revision: Option<Revision>) -> bool {
-        let TransactError::Step(error) = error else { return false };
-        match error {
-            StepError::NotLoaded(slots) if self.extra < MAX_EXTRA_LOADS => {
+    /// Lets a failure pass that is only a reason to load once more; returns what is to be told of any other.
+    fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
+        match &error {
+            TransactError::Step(StepError::NotLoaded(slots)) if self.extra < MAX_EXTRA_LOADS => {
                 let before = self.wanted.len();
                 for &slot in slots {
                     if !self.wanted.contains(&slot) {
@@ -77,15 +76,16 @@ impl Rounds {
                     }
                 }
                 self.extra = self.extra.saturating_add(1);
-                self.wanted.len() > before
+                if self.wanted.len() > before { Ok(()) } else { Err(error) }
             }
             // A backend that reads in two steps can show half of another's commit.
-            error if error.is_damage() && self.suspected != Some(revision) && self.suspicions < MAX_SUSPICIONS => {
+            TransactError::Step(step) if step.is_damage() && self.suspected != Some(revision) => {
                 self.suspected = Some(revision);
                 self.suspicions = self.suspicions.saturating_add(1);
-                true
+                // Others commit all the time, and no two looks showed the same root: that is no proof of damage.
+                if self.suspicions > MAX_SUSPICIONS { Err(TransactError::Busy) } else { Ok(()) }
             }
-            _ => false,
+            _ => Err(error),
         }
     }
 }
@@ -235,8 +235,7 @@ impl Driver {
                 match Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &rounds.wanted, snapshot) {
                     Ok(loaded) => loaded,
                     Err(error) => {
-                        let error = error.into();
-                        return if rounds.goes_on(&error, revision) { Ok(Round::Again) } else { Err(error) };
+                        return rounds.go_on(error.into(), revision).map(|()| Round::Again);
                     }
                 }
             }
@@ -247,8 +246,7 @@ impl Driver {
             Err(TransactError::Step(StepError::NeedsPartition(standing))) if !held => {
                 Ok(Round::Judge(loaded, standing))
             }
-            Err(error) if rounds.goes_on(&error, loaded.revision) => Ok(Round::Again),
-            Err(error) => Err(error),
+            Err(error) => rounds.go_on(error, loaded.revision).map(|()| Round::Again),
         }
     }
 
@@ -373,4 +371,28 @@ async fn first_of<T>(mut wanted: crate::BoxFuture<'_, T>, mut limit: crate::BoxF
         limit.as_mut().poll(context).map(|()| None)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step_error::Damage;
+
+    fn damage() -> TransactError {
+        StepError::Damaged(Damage::Orphans).into()
+    }
+
+    #[test]
+    fn damage_is_told_only_if_two_looks_show_the_same_root() {
+        let root = Some(Revision::draw().unwrap());
+        let mut rounds = Rounds::new(&[]);
+        rounds.go_on(damage(), root).unwrap();
+        assert!(matches!(rounds.go_on(damage(), root), Err(TransactError::Step(error)) if error.is_damage()));
+        // A partition whose root is another at each look is busy, not damaged.
+        let mut rounds = Rounds::new(&[]);
+        for _ in 0..MAX_SUSPICIONS {
+            rounds.go_on(damage(), Some(Revision::draw().unwrap())).unwrap();
+        }
+        assert!(matches!(rounds.go_on(damage(), Some(Revision::draw().unwrap())), Err(TransactError::Busy)));
+    }
 }
