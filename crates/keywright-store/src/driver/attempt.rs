@@ -8,7 +8,7 @@ use crate::loaded::{Loaded, open_root};
 use crate::locks::PartitionGuard;
 use crate::release::Receipt;
 use crate::settle::{Settlement, settle};
-use crate::slot::SlotName;
+use crate::slot::{ROOT, SlotName};
 use crate::step_error::{Damage, StepError};
 use crate::{Batch, BoxError, CommitError, LoadError, Partition, Revision, Standing};
 
@@ -82,8 +82,17 @@ impl Rounds {
             TransactError::Step(step) if step.is_damage() && self.suspected != Some(revision) => {
                 self.suspected = Some(revision);
                 self.suspicions = self.suspicions.saturating_add(1);
-                // Others commit all the time, and no two looks showed the same root: that is no proof of damage.
-                if self.suspicions > MAX_SUSPICIONS { Err(TransactError::Busy) } else { Ok(()) }
+                // A root is one row: no commit beside the look makes it one that does not open.
+                let of_root = match step {
+                    StepError::Open(error) => error.slot() == ROOT,
+                    step => matches!(step, StepError::Damaged(Damage::Root)),
+                };
+                match self.suspicions > MAX_SUSPICIONS {
+                    false => Ok(()),
+                    true if of_root => Err(error),
+                    // Others commit all the time, and no two looks showed the same root: that is no proof of damage.
+                    true => Err(TransactError::Busy),
+                }
             }
             _ => Err(error),
         }
@@ -376,7 +385,6 @@ async fn first_of<T>(mut wanted: crate::BoxFuture<'_, T>, mut limit: crate::BoxF
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step_error::Damage;
 
     fn damage() -> TransactError {
         StepError::Damaged(Damage::Orphans).into()
