@@ -56,7 +56,7 @@ impl KeyCheck<'_> {
         sent: &SharedKey,
         sender: &Sender,
     ) -> Result<Proof, StepError> {
-        let attempt = credential.attempt(sender.client);
+        let attempt = credential.attempt(best_known(draft, credential, sender.client)?);
         match self.check(draft, &attempt, credential.public_key(), sent)? {
             AttemptOutcome::Right(()) => Ok(Proof::Right),
             AttemptOutcome::Wrong(_) | AttemptOutcome::Replayed => Ok(Proof::Wrong),
@@ -106,6 +106,15 @@ impl KeyCheck<'_> {
     fn is_right(&self, draft: &Draft<'_>, public: &PublicKey, sent: &SharedKey) -> bool {
         self.keys.verify(draft.now(), public, sent)
     }
+}
+
+/// Who sends a shared key: the token, or its network where that is known and the token is not. Tokens and networks share
+/// five places, so a good token may have lost its own; without it its owner would be let in from a known network.
+pub(crate) fn best_known(draft: &mut Draft<'_>, credential: &Credential, client: Client) -> Result<Client, StepError> {
+    let (ledger, policy) = (draft.read(guess::LEDGER)?, draft.ledger_policy());
+    let is_known = |client| ledger.as_ref().is_some_and(|ledger| ledger.is_known(policy, &credential.attempt(client)));
+    let by_network = client.by_network();
+    Ok(if !is_known(client) && is_known(by_network) { by_network } else { client })
 }
 
 /// A guess at the shared key of an address without an account.

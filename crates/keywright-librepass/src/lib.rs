@@ -235,8 +235,8 @@ mod unlock;
 mod user;
 mod waiting;
 
-#[cfg(feature = "client")]
 pub use address::account_of;
+#[cfg(feature = "client")]
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::due::{self, DUE, DueTask, NewTask};
-use keywright_store::{Draft, StepError};
+use keywright_store::{Draft, EVENTS_KEPT, StepError};
 use keywright_wire::frame::{self, HostWork, Weight};
 use keywright_wire::{DueError, HostError};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,11 @@ use crate::service::Parts;
 /// The name of a letter's task, and how those of notices begin. Its detail is a [`Letter`]; the record it lies in is sealed.
 const TASK: &str = "librepass/mail";
 
-/// Notices of one kind that are kept until they are delivered.
+/// Notices of one kind to one address that are kept until they are delivered.
 const AT_MOST: usize = 4;
+
+/// For how long the notice of a deletion is tried, in seconds: as long as the log that is left of the account is kept.
+const FAREWELL_SECONDS: u64 = EVENTS_KEPT;
 
 /// A mail to one person. [`subject`](Message::subject) and [`text`](Message::text) are ready to be sent as they are.
 #[derive(Clone, Copy)]
@@ -206,8 +209,14 @@ impl Letter {
 pub(crate) fn notice_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Result<(), StepError> {
     // The deletion of an account must not fail for want of room.
     let deleted = matches!(kind, Kind::AccountDeleted);
-    let notice = NewTask::new(kind.task(), detail(to, kind)?).at_most(AT_MOST);
-    add(draft, if deleted { notice.reserved() } else { notice })
+    // Each change of address tells another address, so a later notice says nothing to whom an earlier one is for: whoever
+    // took an account over could push out what its owner is to be told.
+    let elsewhere = matches!(kind, Kind::AddressChanged | Kind::AddressChangeAsked);
+    let notice = NewTask::new(kind.task(), detail(to, kind)?);
+    let notice = if elsewhere { notice } else { notice.at_most(AT_MOST) };
+    // What is owed keeps what is left of an account from being swept; this one has nobody any more who could see to it.
+    let end = draft.now().plus(FAREWELL_SECONDS);
+    add(draft, if deleted { notice.reserved().until(end) } else { notice })
 }
 
 /// Makes a letter due that is worth nothing from `until` on.

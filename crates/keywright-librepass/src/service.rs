@@ -10,7 +10,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode};
 use keywright_core::{AccountId, ClientTag, IndexKey, SecretBytes};
 use keywright_rekey::{LimitsError, VaultError, VaultPolicy, Vaults};
-use keywright_store::due::DUE;
+use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::names::Names;
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError, TransactError, VaultStore};
 use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
@@ -318,11 +318,16 @@ impl<H: Host> Parts<H> {
     ) -> Result<T::Released, Failure> {
         let slots: Vec<SlotName> = std::iter::once(DUE.name()).chain(slots.iter().copied()).collect();
         let framed = |draft: &mut Draft<'_>| {
+            // Another protocol's erasure of the same account: nothing may be stored until it is done.
+            if draft.exists() && due::pending(draft)?.iter().any(DueTask::is_blocking) {
+                return Ok((None, Plain(false)));
+            }
             // The step says for itself what a missing account means.
             let value = step(draft)?;
-            Ok((value, Plain(draft.exists() && mails::owes(draft)?)))
+            Ok((Some(value), Plain(draft.exists() && mails::owes(draft)?)))
         };
         let (value, owes) = self.driver.run(&Partition::account(account), &slots, framed).await?;
+        let value = value.ok_or(TransactError::Busy)?;
         if owes {
             self.see_to_mails(account).await;
         }

@@ -39,8 +39,11 @@ pub(crate) fn writer(path: &Path, flags: OpenFlags, settings: &Settings) -> Resu
     connection.busy_timeout(settings.busy_timeout)?;
     distrust(&connection)?;
     // First whose file it is: from then on it is changed.
+    // In one snapshot, because another process may be making the same file just now.
+    read::run(&connection, "BEGIN")?;
     let found = schema::version(&connection, settings.adopt)?;
     schema::check(&connection, found)?;
+    read::run(&connection, "COMMIT")?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(OpenError::NoWriteAheadLog { mode });

@@ -109,7 +109,11 @@ impl Housekeeping {
         use keywright_store::Which;
 
         let vaults = Vaults::new(self.driver.clone(), self.store.clone(), VaultPolicy::default());
-        let head = vaults.head(account).await?;
+        let head = match vaults.head(account).await {
+            // A blank root: a creation that was given up, or an account that was swept since it was listed.
+            Err(VaultError::Transact(TransactError::Step(keywright_store::StepError::NoAccount))) => return Ok(0),
+            head => head?,
+        };
         let manifest = match vaults.manifest(account).await {
             // A store that keeps no vaults.
             Err(VaultError::Load(LoadError::Failed(_))) if head.is_none() => return Ok(0),

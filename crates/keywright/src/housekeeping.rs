@@ -101,14 +101,18 @@ impl Pace {
         Self { started, moved: None }
     }
 
-    /// Whether the horizon may be moved forward from `stands` at this instant, by a clock that shows `now`. The first move
-    /// of a process waits too, unless it leads to the present.
-    fn allows(&self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> bool {
+    /// Towards which moment the horizon may be moved from `stands` at this instant, by a clock that shows `now`; `None` if
+    /// not at all. The first move of a process that is younger than the pause, where it does not lead to the present, goes
+    /// by no more than the pause itself: a server that is started again and again does not move it a day each time, and a
+    /// job that is run now and then does not stand still.
+    fn goal(&self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> Option<UnixSeconds> {
         let has_passed = |since| instant.saturating_duration_since(since) >= HORIZON_PAUSE;
         match (self.moved, stands) {
-            (Some(moved), _) => has_passed(moved),
-            (None, Some(stands)) => now <= stands.plus(HORIZON_STEP) || has_passed(self.started),
-            (None, None) => true,
+            (Some(moved), _) => has_passed(moved).then_some(now),
+            (None, Some(stands)) if now > stands.plus(HORIZON_STEP) && !has_passed(self.started) => {
+                Some(stands.plus(HORIZON_PAUSE.as_secs()))
+            }
+            (None, _) => Some(now),
         }
     }
 }
@@ -143,15 +147,15 @@ impl Housekeeping {
         stands: Option<UnixSeconds>,
     ) -> Result<UnixSeconds, HousekeepingError> {
         let pace = || self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = {
+        let (before, goal) = {
             let (mut pace, instant) = (pace(), Instant::now());
-            match stands {
-                Some(stands) if !pace.allows(instant, now, Some(stands)) => return Ok(stands),
+            match (pace.goal(instant, now, stands), stands) {
+                (None, Some(stands)) => return Ok(stands),
                 // Taken before the move: two rounds at once must not move it twice.
-                _ => pace.moved.replace(instant),
+                (goal, _) => (pace.moved.replace(instant), goal.unwrap_or(now)),
             }
         };
-        match self.store.move_horizon(now).await {
+        match self.store.move_horizon(goal).await {
             Ok(at) => Ok(at),
             Err(error) => {
                 // What did not move need not rest. What perhaps did, must.
@@ -370,14 +374,19 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         let at = |days: u64| UnixSeconds::EPOCH.plus(days.saturating_mul(DAY));
         let fresh = Pace::new(start);
-        assert!(fresh.allows(start, at(9), None), "it starts near the newest event");
-        assert!(fresh.allows(start, at(10), Some(at(9))), "within a day there is nothing to wait for");
-        assert!(!fresh.allows(after(3_599), at(10).plus(1), Some(at(9))));
-        assert!(fresh.allows(after(3_600), at(10).plus(1), Some(at(9))));
+        assert_eq!(fresh.goal(start, at(9), None), Some(at(9)), "it starts near the newest event");
+        assert_eq!(fresh.goal(start, at(10), Some(at(9))), Some(at(10)), "within a day there is nothing to wait for");
+        let (ahead, crawls) = (at(10).plus(1), at(9).plus(3_600));
+        assert_eq!(
+            fresh.goal(after(3_599), ahead, Some(at(9))),
+            Some(crawls),
+            "a job that is run now and then goes on"
+        );
+        assert_eq!(fresh.goal(after(3_600), ahead, Some(at(9))), Some(ahead));
         let moved = Pace { started: start, moved: Some(after(5_000)) };
         for now in [at(9), at(10), at(900)] {
-            assert!(!moved.allows(after(8_599), now, Some(at(9))));
-            assert!(moved.allows(after(8_600), now, Some(at(9))));
+            assert_eq!(moved.goal(after(8_599), now, Some(at(9))), None);
+            assert_eq!(moved.goal(after(8_600), now, Some(at(9))), Some(now));
         }
     }
 }

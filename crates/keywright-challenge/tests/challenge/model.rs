@@ -153,9 +153,11 @@ async fn apply(site: &Site, model: &mut Model, op: Op) {
                 ledger.admit_client(&model.policy, CHALLENGE_SECRET, current.generation, tag(who), model.now)
             });
             assert_eq!(admission, expected);
-            // A refusal is not stored.
-            if matches!(admission, Some(ClientAdmission::Admitted { .. })) {
-                model.ledger = ledger;
+            match admission {
+                Some(ClientAdmission::Admitted { .. }) => model.ledger = ledger,
+                // A refusal is not stored, but for moments from the future that are settled.
+                Some(ClientAdmission::TooMany { .. }) => drop(model.ledger.settle(&model.policy, model.now)),
+                None => {}
             }
         }
         Op::Unlock => {

@@ -83,6 +83,17 @@ impl Client {
         Self { introduced: Some(tag), replaced: instead_of, ..self }
     }
 
+    /// Returns this client, named for its network as if it presented no credential; a right guess makes the credential known
+    /// too. For a credential that has lost its place, on a network that has one: it must not count for less than nothing.
+    #[must_use]
+    pub const fn by_network(self) -> Self {
+        let introduced = match self.introduced {
+            Some(tag) => Some(tag),
+            None => self.credential,
+        };
+        Self { credential: None, introduced, ..self }
+    }
+
     /// Returns the tag by which the client is known, or becomes known with a right guess: its credential's, else its
     /// network's. A client with an unknown credential is unknown on a known network too.
     #[must_use]

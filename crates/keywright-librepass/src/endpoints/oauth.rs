@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::account::{CREDENTIAL, Credential};
 use crate::address::Address;
 use crate::error::ApiError;
-use crate::guard::{KeyCheck, Proof, Sender, decoy_attempt};
+use crate::guard::{KeyCheck, Proof, Sender, best_known, decoy_attempt};
 use crate::host::{Host, Subject};
 use crate::request::{self, Input};
 use crate::service::{Answered, Failure, Parts, Reply};
@@ -116,7 +116,7 @@ impl<H: Host> Parts<H> {
                 Err(error) => return Ok(Some(error)),
             };
             let sender = by.sender(draft)?;
-            let attempt = credential.attempt(sender.client);
+            let attempt = credential.attempt(best_known(draft, &credential, sender.client)?);
             let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(None) };
             // Only a commit can settle a moment that a clock which went back has left, or make a mail due.
             let is_settled = !refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, sender.network)?;

@@ -300,7 +300,7 @@ async fn a_mail_that_fails_stays_due() {
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 0);
 }
 
-/// Anybody can register and delete, over and over: in time nothing is left. A notice that cannot be given puts it off.
+/// Anybody can register and delete, over and over: in time nothing is left, also where the notice of it cannot be given.
 #[tokio::test]
 async fn what_is_left_of_a_deleted_account_goes_in_time() {
     const DAY: u64 = 86_400;
@@ -324,21 +324,13 @@ async fn what_is_left_of_a_deleted_account_goes_in_time() {
             let _ = world.app.finish_due(user.account()).await;
             assert_eq!(upkeep().await, 1, "the log is kept as every log is");
         }
-        if mail_down {
-            for _ in 0..30 {
-                world.clock.advance(DAY);
-                world.app.finish_due(user.account()).await.unwrap_err();
-                assert_eq!(upkeep().await, 1, "the owner is still to be told");
-            }
-            world.host.mail_down.store(false, Ordering::SeqCst);
-            world.clock.advance(LONGEST_PAUSE);
-            assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
-        }
         for _ in 0..3 {
             world.clock.advance(DAY);
+            let _ = world.app.finish_due(user.account()).await;
             upkeep().await;
         }
         assert_eq!(upkeep().await, 0);
-        assert_eq!(world.host.mails_to(&alice().email).pop().unwrap().subject, "Your account was deleted");
+        let told = world.host.mails_to(&alice().email).pop().is_some_and(|mail| mail.subject.ends_with("deleted"));
+        assert_eq!(told, !mail_down);
     }
 }

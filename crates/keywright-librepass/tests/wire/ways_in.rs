@@ -125,6 +125,24 @@ async fn a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in() {
     .await;
 }
 
+/// A token whose place was taken by log-ins from elsewhere counts as its network, where that is known: it must not be worth
+/// less than no token.
+#[tokio::test]
+async fn a_token_that_lost_its_place_counts_as_its_known_network() {
+    let world = World::new().await;
+    world.settle(&alice()).await;
+    // Two places for each log-in, of five: the last one pushes out the first one's token.
+    let first = client_from(&world, HOME).await;
+    client_from(&world, AWAY).await;
+    client_from(&world, "203.0.113.77").await;
+    assert_eq!(shut_out(&world).await, 50);
+    let key = right(&world).await;
+    first.log_in(&alice().email, &key).header("x-test-address", HOME).send().await.ok();
+    // Elsewhere it is a stranger.
+    let elsewhere = first.log_in(&alice().email, &key).header("x-test-address", "203.0.113.99");
+    elsewhere.send().await.fails(429, "LP-RateLimit");
+}
+
 /// Log-ins that come again and again from one place push out no other place, neither at the key nor at the second factor.
 #[tokio::test]
 async fn a_browser_that_logs_in_every_day_takes_no_other_place() {
