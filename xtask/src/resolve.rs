@@ -10,11 +10,13 @@ use crate::error::Error;
 use crate::{process, tools};
 
 /// What stands beside Keywright in a program, as lines of a manifest.
-const BESIDE: [(&str, &str); 7] = [
+const BESIDE: [(&str, &str); 9] = [
     ("sqlx 0.8", r#"sqlx = { version = "0.8", features = ["sqlite", "runtime-tokio"] }"#),
+    ("sqlx 0.8, PostgreSQL only", r#"sqlx = { version = "0.8", features = ["postgres", "runtime-tokio"] }"#),
     ("sqlx 0.9", r#"sqlx = { version = "0.9", features = ["sqlite", "runtime-tokio"] }"#),
     ("sqlx 0.9, PostgreSQL only", r#"sqlx = { version = "0.9", features = ["postgres", "runtime-tokio"] }"#),
     ("sea-orm", r#"sea-orm = { version = "1", features = ["sqlx-sqlite", "runtime-tokio-rustls"] }"#),
+    ("sea-orm 2", r#"sea-orm = { version = ">=2.0.0-rc, <3", features = ["sqlx-sqlite", "runtime-tokio-rustls"] }"#),
     ("diesel", r#"diesel = { version = "2", features = ["sqlite"] }"#),
     ("tower-sessions-sqlx-store", r#"tower-sessions-sqlx-store = { version = "0.15", features = ["sqlite"] }"#),
     ("rusqlite, the newest", r#"rusqlite = "*""#),

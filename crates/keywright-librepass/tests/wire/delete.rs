@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_librepass::UserId;
-use keywright_store::due::{CLAIM_LASTS, LONGEST_PAUSE};
+use keywright_store::due::CLAIM_LASTS;
 use keywright_store::{MemoryStore, Partition, Which};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault};
 use keywright_twofactor::Once;
