@@ -170,8 +170,8 @@ impl TwoFactorSteps {
     }
 
     /// Lets the client `tag` in at a kind of code, by a fresh proof of a factor from a session of the account: a step-up
-    /// for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT) by a time-based or a recovery code. `None` if the proof does not authorize it, or the account
-    /// has no code of this kind.
+    /// for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT) by a time-based or a recovery code. `None` if the proof does not authorize
+    /// it, or the account has no code of this kind.
     ///
     /// # Errors
     /// [`StepError`]; nobody is let in.

@@ -55,7 +55,7 @@ impl StepUp {
     ///
     /// # Errors
     /// [`StepError`]; the caller denies.
-    pub fn is_valid_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    pub fn is_valid_in(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         let own = draft.partition().as_account().as_ref() == Some(&self.account);
         Ok(own && draft.root()?.epochs() == self.epochs)
     }
@@ -67,10 +67,7 @@ impl StepUp {
     /// # Errors
     /// [`StepError`]; the caller denies.
     pub fn admits_in(&self, draft: &Draft<'_>, least: Method) -> Result<bool, StepError> {
-        Ok(self.action == ADMIT_CLIENT
-            && rank(self.method) >= rank(least)
-            && draft.partition().as_account().as_ref() == Some(&self.account)
-            && self.epochs == draft.root()?.epochs())
+        Ok(self.action == ADMIT_CLIENT && rank(self.method) >= rank(least) && self.is_valid_in(draft)?)
     }
 
     /// The account.
