@@ -8,6 +8,7 @@
 mod client;
 mod count;
 mod error;
+mod layout;
 mod msrv;
 mod process;
 mod readme;
@@ -58,6 +59,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Only the layout: no circle of files, imports that name the defining module, references that resolve.
+    Layout,
     /// Licences, duplicate versions and sources of the dependencies, by cargo-deny.
     Deny,
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
+        Task::Layout => layout::check(&root),
         Task::Deny => deny(&root),
     };
     match outcome {
