@@ -25,9 +25,11 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
                 format!("{}: `{}` is defined in `{}`", name(&import.file), import.path, import.defined_in)
             }),
         );
-        for circle in circles(&parsed.edges()) {
-            let files: Vec<String> = circle.iter().map(|file| name(file)).collect();
-            complaints.push(format!("a circle of files: {}", files.join(" ⇄ ")));
+        let edges = parsed.edges();
+        for circle in circles(&edges) {
+            let within = edges.iter().filter(|(from, to)| circle.contains(from) && circle.contains(to));
+            let within: Vec<String> = within.map(|(from, to)| format!("\n  {} -> {}", name(from), name(to))).collect();
+            complaints.push(format!("a circle of {} files:{}", circle.len(), within.concat()));
         }
     }
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }

@@ -1,8 +1,8 @@
 //! A submission against a vault: exact cover, nothing left as it was, no nonce twice.
 
 mod cover;
-mod manifest;
-mod nonces;
+pub(crate) mod manifest;
+pub(crate) mod nonces;
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use keywright_store::{CipherId, ClientNonce, Revision, RowMarks};
 pub use manifest::VaultManifest;
 pub(crate) use nonces::fingerprint;
 
-use crate::parse::{Entry, Submission};
+use crate::parse::submission::{Entry, Submission};
 use crate::report::{Difference, Fault};
 
 /// Ciphers that can be checked: those of a submission, or those of a stage.

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use keywright_store::ClientNonce;
 
 mod base64;
-mod hex;
+pub(crate) mod hex;
 
 pub(crate) use hex::decode_array;
 

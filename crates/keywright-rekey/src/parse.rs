@@ -1,10 +1,10 @@
 //! One pass over the body: entries are read, checked, and kept as places in the body.
 
 mod entry;
-mod id;
+pub(crate) mod id;
 #[cfg(feature = "json")]
 mod json;
-mod submission;
+pub(crate) mod submission;
 
 use std::fmt;
 

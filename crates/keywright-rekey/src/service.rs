@@ -16,13 +16,14 @@ pub use reading::{Cipher, Contents};
 pub use swapping::{Coverage, Planning, Swap};
 pub use upload::{Beginning, Putting};
 
-use crate::VaultError;
+use crate::error::VaultError;
 use crate::policy::VaultPolicy;
 use crate::seal::SealedSwap;
 use crate::state::{VAULT, VAULT_SLOT};
-use crate::step::{
-    self, CheckedStage, Creating, Edit, Editing, Existing, Head, Holding, Promotion, StagedSwap, Swapping,
-};
+use crate::step::edit::{Edit, Editing, Existing};
+use crate::step::staged::{CheckedStage, Holding, Promotion, StagedSwap};
+use crate::step::swap::Swapping;
+use crate::step::{self, Creating, Head};
 
 /// The server half: pure transitions with a policy. `Vaults` runs them on a store.
 ///

@@ -1,8 +1,8 @@
 //! The pure transitions of a vault: create, look, edit, swap, hold, promote, drop.
 
-mod edit;
-mod staged;
-mod swap;
+pub(crate) mod edit;
+pub(crate) mod staged;
+pub(crate) mod swap;
 
 use keywright_core::UnixSeconds;
 use keywright_store::{Draft, Revision, StepError, released_as_is};

@@ -5,7 +5,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::totp::{Algorithm, Parameters, TotpSecret};
+use crate::totp::parameters::{Algorithm, Parameters};
+use crate::totp::secret::TotpSecret;
 use crate::typed;
 use crate::uri::{KeyUri, MAX_TEXT, UriError, decode, split_label};
 

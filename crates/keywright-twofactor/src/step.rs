@@ -8,11 +8,14 @@ use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 use crate::events;
 use crate::outcome::{Method, Proven, Verdict};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
-use crate::recovery::{self, RECOVERY_CODES};
+use crate::recovery;
+use crate::recovery::state::RECOVERY_CODES;
 use crate::state::{FACTORS, Factors};
-use crate::step_up::{Attested, Demand, StepUp, StepUps};
+use crate::step_up::proof::{Attested, Demand, StepUp};
+use crate::step_up::steps::StepUps;
 use crate::totp::active::{Device, MatchContext};
-use crate::totp::{Enrolled, verify};
+use crate::totp::device::Enrolled;
+use crate::totp::verify;
 
 /// The slots that these steps read: name them to the driver and it loads them in one go. Step-up reads
 /// [`StepUps::slot`] as well.

@@ -4,7 +4,8 @@
 use keywright_core::SecretString;
 use zeroize::Zeroizing;
 
-use crate::totp::{Algorithm, Parameters, ParametersError, SecretError, TotpSecret};
+use crate::totp::parameters::{Algorithm, Parameters, ParametersError};
+use crate::totp::secret::{SecretError, TotpSecret};
 use crate::typed;
 
 const SCHEME: &str = "otpauth://";

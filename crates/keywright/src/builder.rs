@@ -12,8 +12,9 @@ use keywright_store::{
     Driver, LoadError, Observer, SlotKind, SlotKindsError, Timer, TransactError, Upkeep, VaultStore,
 };
 
+use crate::front::Keywright;
 use crate::housekeeping::stored_horizon;
-use crate::{Keywright, key_note};
+use crate::key_note;
 
 /// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one;
 /// a backend without a vault becomes one inside [`NoVault`](crate::NoVault).

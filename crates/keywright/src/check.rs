@@ -6,7 +6,7 @@ use std::fmt;
 use keywright_core::{AccountId, EventChain};
 use keywright_store::{LoadError, Partition, TransactError};
 
-use crate::{Housekeeping, HousekeepingError, Place};
+use crate::housekeeping::{Housekeeping, HousekeepingError, Place};
 
 /// Events that are verified in one go.
 const EVENTS: u32 = 256;

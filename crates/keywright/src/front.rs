@@ -8,8 +8,8 @@ use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent};
 use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
-use crate::housekeeping::Pace;
-use crate::{Builder, Housekeeping, Store};
+use crate::builder::{Builder, Store};
+use crate::housekeeping::{Housekeeping, Pace};
 
 /// A store, opened with its keyring. Cheap to clone; one per server.
 #[derive(Clone)]

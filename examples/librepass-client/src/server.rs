@@ -8,9 +8,10 @@ use keywright_librepass::{ArgonParameters, LogIn, PreLogin, Register, UserKeys};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::error::ClientError;
 use crate::http::{Http, Verb, body};
 use crate::saved::SavedLogin;
-use crate::{ClientError, Session};
+use crate::session::Session;
 
 /// What a server calls itself (dossier § 6).
 const GROUP: &str = "dev.medzik.librepass";

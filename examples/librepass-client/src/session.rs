@@ -10,8 +10,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::cipher::{self, Cipher, Kind, Note};
+use crate::error::ClientError;
 use crate::http::{Verb, body};
-use crate::{ClientError, SavedLogin, Server};
+use crate::saved::SavedLogin;
+use crate::server::Server;
 
 /// A log-in, and the keys that its password gave. The keys are in memory alone, and wiped when this is dropped.
 pub struct Session {

@@ -2,7 +2,7 @@
 
 use keywright_store::CipherId;
 
-use crate::format::decode_array;
+use crate::format::hex::decode_array;
 
 /// Characters of a UUID's text. Source: RFC 9562 § 4.
 pub(crate) const ID_TEXT_BYTES: usize = 36;

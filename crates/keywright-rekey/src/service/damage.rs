@@ -7,8 +7,8 @@ use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultR
 
 use super::Vaults;
 use super::reading::{Seen, TRIES};
-use crate::VaultError;
 use crate::digest::Digest;
+use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
 use crate::seal::{self, Sealer};
 use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};

@@ -13,13 +13,16 @@ use keywright_store::{
 use super::Vaults;
 use super::damage::Harm;
 use super::swapping::{Opened, Swap, checked, drop_stage, promoted, with_vault};
-use crate::check::{VaultManifest, check_nonces};
+use crate::check::check_nonces;
+use crate::check::manifest::VaultManifest;
+use crate::error::VaultError;
+use crate::parse::submission::Submission;
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
-use crate::report::Fault;
+use crate::report::{Difference, Fault};
 use crate::seal::{self, Fresh, Marks, NewText, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
-use crate::step::{self, Promotion};
-use crate::{Difference, Submission, VaultError};
+use crate::step;
+use crate::step::staged::Promotion;
 
 /// The outcome of beginning an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
