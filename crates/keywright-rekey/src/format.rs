@@ -7,8 +7,6 @@ use keywright_store::ClientNonce;
 mod base64;
 pub(crate) mod hex;
 
-pub(crate) use hex::decode_array;
-
 /// Bytes of the envelope's nonce. Source: AES-256-GCM as LibrePass uses it (NIST SP 800-38D § 5.2.1.1).
 pub const NONCE_BYTES: usize = 12;
 

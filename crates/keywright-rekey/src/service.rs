@@ -1,6 +1,7 @@
 //! The service: `…_in` composes into a caller's draft, the bare names run it.
 
 mod damage;
+mod harm;
 mod reading;
 mod swapping;
 mod upload;

@@ -1,12 +1,11 @@
 //! The otpauth URI that authenticator apps read. Written to the byte (`vectors/two-factor.json`, `key_uri`), read liberally
 //! (`decisions.md` 67).
 
-use keywright_core::SecretString;
+use keywright_core::{SecretString, typed};
 use zeroize::Zeroizing;
 
 use crate::totp::parameters::{Algorithm, Parameters, ParametersError};
 use crate::totp::secret::{SecretError, TotpSecret};
-use crate::typed;
 
 const SCHEME: &str = "otpauth://";
 

@@ -5,22 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright_core::{
-    Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy, UnixSeconds,
-};
-use keywright_store::{
-    Driver, LoadError, Observer, SlotKind, SlotKindsError, Timer, TransactError, Upkeep, VaultStore,
-};
+use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemEntropy};
+use keywright_store::{Driver, Observer, SlotKind, Timer};
 
+use crate::error::StartError;
 use crate::front::Keywright;
 use crate::housekeeping::stored_horizon;
 use crate::key_note;
-
-/// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one;
-/// a backend without a vault becomes one inside [`NoVault`](crate::NoVault).
-pub trait Store: VaultStore + Upkeep {}
-
-impl<T: VaultStore + Upkeep> Store for T {}
+use crate::port::Store;
+use crate::slots::slot_kinds;
 
 /// How far ahead of this server's clock a fence may lie, in seconds: it may have been set on a machine whose clock is a
 /// little ahead.
@@ -45,6 +38,18 @@ pub struct Builder {
     slots: Vec<SlotKind>,
 }
 
+impl Keywright {
+    /// Begins to open a store.
+    pub fn builder(store: impl Store + 'static) -> Builder {
+        Builder::new(Arc::new(store))
+    }
+
+    /// Begins to open a store that the caller goes on using.
+    pub fn builder_shared(store: Arc<dyn Store>) -> Builder {
+        Builder::new(store)
+    }
+}
+
 impl Builder {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
@@ -55,7 +60,7 @@ impl Builder {
             ledger_policy: LedgerPolicy::default(),
             observer: None,
             commit_limit: None,
-            slots: crate::slot_kinds(),
+            slots: slot_kinds(),
         }
     }
 
@@ -178,47 +183,4 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
     }
-}
-
-/// Why a store was not opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The builder was told of no keyring.
-    #[error("no keyring: name a keyring file, or give one")]
-    NoKeyring,
-    /// The keyring file cannot be used; absent beside a store that holds data, for one.
-    #[error(transparent)]
-    Keyring(#[from] KeyringFileError),
-    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds it.
-    #[error("the keyring lacks the key {0}, which this store was written with: restore the right keyring file")]
-    MissingKey(KeyId),
-    /// The store was written with another index key: every address and every known client would look new.
-    #[error("the keyring has another index key than this store was written with: restore the right keyring file")]
-    OtherIndexKey,
-    /// The keyring's fence lies in the future. Until then, whatever is made would be void at once: nobody could log in, and
-    /// no code would be right. Either the clock is behind, or the fence was set by one that ran ahead.
-    #[error(
-        "the keyring's fence ({fence}) lies in the future of this server's clock ({now}): set the clock, or set the fence \
-         to the moment of the last restore"
-    )]
-    #[non_exhaustive]
-    FutureFence {
-        /// The fence.
-        fence: UnixSeconds,
-        /// What this server's clock says.
-        now: UnixSeconds,
-    },
-    /// The store holds data, but not the note of its keys.
-    #[error("the store holds data, but no note of its keys: lost or half-restored data")]
-    NoKeyNote,
-    /// The kinds of slots do not go together.
-    #[error(transparent)]
-    Slots(#[from] SlotKindsError),
-    /// The store cannot be read.
-    #[error("the store cannot be read")]
-    Store(#[source] LoadError),
-    /// The keys in use could not be noted.
-    #[error("the note of the keys in use failed")]
-    Note(#[source] TransactError),
 }

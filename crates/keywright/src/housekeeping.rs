@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
 use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError, due};
 
-use crate::builder::Store;
 use crate::key_note;
+use crate::port::Store;
 
 /// How many partitions are looked at in one go when all must be.
 const PAGE: u32 = 256;

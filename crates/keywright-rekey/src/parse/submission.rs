@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use super::entry::{Member, Read};
 use super::{Body, CipherList};
-use crate::check::nonces::fingerprint;
+use crate::fingerprint::fingerprint;
 use crate::format::Format;
 use crate::parse::id::parse_id;
 use crate::policy::Limits;

@@ -10,7 +10,7 @@ use keywright_core::{AccountId, SecretString, SecretVec};
 use keywright_store::{CipherId, ClientNonce, Draft, Partition, Revision, Row, RowMarks, StepError, VaultRows, Which};
 
 use super::Vaults;
-use super::damage::Harm;
+use super::harm::Harm;
 use crate::check::manifest::VaultManifest;
 use crate::digest::Digest;
 use crate::error::VaultError;

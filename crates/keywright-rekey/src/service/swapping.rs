@@ -10,7 +10,7 @@ use keywright_store::{
 };
 
 use super::Vaults;
-use super::damage::Harm;
+use super::harm::Harm;
 use super::reading::TRIES;
 use crate::check::manifest::VaultManifest;
 use crate::digest::{Digest, Summing};

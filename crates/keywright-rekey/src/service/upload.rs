@@ -11,7 +11,7 @@ use keywright_store::{
 };
 
 use super::Vaults;
-use super::damage::Harm;
+use super::harm::Harm;
 use super::swapping::{Opened, Swap, checked, drop_stage, promoted, with_vault};
 use crate::check::check_nonces;
 use crate::check::manifest::VaultManifest;

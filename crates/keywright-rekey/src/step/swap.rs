@@ -3,12 +3,11 @@
 use keywright_core::Event;
 use keywright_store::{Draft, Revision, StepError, VaultWrite};
 
-use super::open;
+use super::{drop_held, open};
 use crate::digest::Digest;
 use crate::events::VAULT_SWAPPED;
 use crate::seal::{Fresh, SealedSwap};
 use crate::state::{VAULT, VaultHead};
-use crate::step::staged::drop_held;
 
 /// The outcome of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

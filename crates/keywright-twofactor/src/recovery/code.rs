@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below};
+use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below, typed};
 use keywright_store::StepError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
-
-use crate::typed;
 
 /// The kind of a set's codes.
 // Stored by its place: a new one goes to the end.

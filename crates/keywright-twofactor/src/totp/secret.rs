@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use keywright_core::{Entropy, EntropyError, SecretString, SecretVec};
+use keywright_core::{Entropy, EntropyError, SecretString, SecretVec, typed};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
-
-use crate::typed;
 
 /// Bytes of a secret that we draw: 160 bits. Source: RFC 4226 § 4 R6.
 pub const SECRET_BYTES: usize = 20;
