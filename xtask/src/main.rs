@@ -12,6 +12,7 @@ mod layout;
 mod msrv;
 mod process;
 mod readme;
+mod references;
 mod report;
 mod resolve;
 mod suite;
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
-        Task::Layout => layout::check(&root),
+        Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
         Task::Deny => deny(&root),
     };
     match outcome {
