@@ -338,8 +338,10 @@ impl<H: Host> Parts<H> {
     }
 
     fn failure(&self, endpoint: Endpoint, failure: &Failure) -> ApiError {
+        if let Some(busy) = ApiError::busy(failure) {
+            return busy;
+        }
         let error = match failure {
-            Failure::Transact(TransactError::Busy) => return ApiError::BUSY,
             Failure::Transact(TransactError::Unknown(_)) if endpoint == Endpoint::ChallengeSet => {
                 ApiError::UPDATE_FAILED
             }

@@ -50,7 +50,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
 use keywright_core::{AccountId, PendingGuess};
-use keywright_store::{Partition, Standing, guess};
+use keywright_store::{Driver, Partition, guess};
+
+use crate::HostError;
+pub use keywright_store::Standing;
 
 /// How many turns known askers get in a row while unknown ones wait.
 pub const KNOWN_IN_A_ROW: u32 = 4;
@@ -96,10 +99,29 @@ impl Asker {
         Self { partition: Partition::account(account), standing: Standing::Known }
     }
 
+    /// The account's partition, or the decoy's.
+    #[must_use]
+    pub const fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
     /// How the guess ledger knows the client.
     #[must_use]
     pub const fn standing(&self) -> Standing {
         self.standing
+    }
+}
+
+/// Gives a guess back that the host answered with "busy": it was not looked at, and is not charged. Any other failure leaves
+/// it as it is, to be charged in time. For a protocol, between [`guess::begin`] and its answer.
+pub async fn give_back_if_busy(driver: &Driver, asker: &Asker, guess: &PendingGuess, error: &HostError) {
+    if error.retry_after().is_none() {
+        return;
+    }
+    let slots = [guess::LEDGER.name()];
+    let withdrawn = driver.transact(&asker.partition, &slots, |draft| guess::withdraw(draft, guess)).await;
+    if let Err(error) = withdrawn {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a guess that nobody looked at will be charged");
     }
 }
 

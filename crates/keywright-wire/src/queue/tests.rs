@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
