@@ -227,25 +227,6 @@ pub(crate) fn admit(
     guess::admit_client(draft, secret.kind(), generation, client).map(Some)
 }
 
-/// Lets one client in at the challenge by a right proof of it.
-pub(crate) fn admit_by_challenge(
-    draft: &mut Draft<'_>,
-    challenges: &ChallengeSteps,
-    proof: &Proof,
-    by: Client,
-    client: ClientTag,
-) -> Result<Verification<Tentative<ClientAdmission>>, StepError> {
-    Ok(match challenges.verify_in(draft, proof, by)? {
-        Verification::Granted(key) => match challenges.admit_client_in(draft, client)? {
-            Some(admission) => Verification::Granted(key.map(|_| admission)),
-            None => Verification::NoChallenge,
-        },
-        Verification::Denied(charge) => Verification::Denied(charge),
-        Verification::Refused(refusal) => Verification::Refused(refusal),
-        Verification::NoChallenge => Verification::NoChallenge,
-    })
-}
-
 /// Lifts the waits and limits of a secret. Returns whether there was anything to lift.
 pub(crate) fn unlock(
     draft: &mut Draft<'_>,
