@@ -2,12 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, Proof, Verification};
+use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps};
 use keywright_core::{
     AccountId, Attempt, Client, ClientAdmission, ClientTag, Generation, Refusal, SecretKind, SecretString, UnixSeconds,
 };
 use keywright_store::due::{self, DUE, DueList, DueTask, NewTask};
-use keywright_store::{Draft, StepError, Tentative, guess};
+use keywright_store::{Draft, StepError, guess};
 use keywright_twofactor::{Method, StepUp};
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};

@@ -269,6 +269,9 @@ impl<H: Host> Parts<H> {
         if matches!(failure, Failure::Moved | Failure::Transact(TransactError::Busy)) {
             return ApiError::busy(self.now());
         }
+        if matches!(failure, Failure::Transact(error) if error.is_busy()) {
+            return ApiError::host_busy(self.now(), 1);
+        }
         if let Failure::Host(host) = failure
             && let Some(seconds) = host.retry_after()
         {

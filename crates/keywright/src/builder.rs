@@ -41,6 +41,7 @@ pub struct Builder {
     ledger_policy: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
     commit_limit: Option<(Arc<dyn Timer>, Duration)>,
+    load_limit: Option<(Arc<dyn Timer>, Duration)>,
     slots: Vec<SlotKind>,
 }
 
@@ -54,6 +55,7 @@ impl Builder {
             ledger_policy: LedgerPolicy::default(),
             observer: None,
             commit_limit: None,
+            load_limit: None,
             slots: crate::slot_kinds(),
         }
     }
@@ -130,6 +132,15 @@ impl Builder {
         self
     }
 
+    /// Gives up waiting for a load after `limit`, by the runtime's timer: the request is answered as busy, to be tried again,
+    /// and nothing is counted or written. Without a limit, a store that hangs holds each request that reads it, and may hold
+    /// an account with it. [`LOAD_SECONDS`](keywright_store::LOAD_SECONDS) is a good limit. Default: none, as for
+    /// [`commit_limit`](Self::commit_limit), which takes the same timer; give both.
+    pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
+        self.load_limit = Some((timer, limit));
+        self
+    }
+
     /// Kinds of slots that the application itself declares. Those of Keywright's own crates are known.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.extend_from_slice(kinds);
@@ -162,6 +173,9 @@ impl Builder {
         }
         if let Some((timer, limit)) = self.commit_limit {
             builder = builder.commit_limit(timer, limit);
+        }
+        if let Some((timer, limit)) = self.load_limit {
+            builder = builder.load_limit(timer, limit);
         }
         let driver = builder.build()?;
         key_note::note(&driver, empty).await?;

@@ -1,12 +1,18 @@
-//! A host whose queue of slow hashes is full: 503, for any name alike, before a password is looked at.
+//! A host whose queue of slow hashes is full: 503, for any name alike, before a password is looked at. And a store that
+//! does not answer in time.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use keywright_nextcloud::queue::{Asker, Limits, Turn, WorkQueue};
+use keywright_nextcloud::{Nextcloud, NextcloudPolicy};
+use keywright_store::{BoxFuture, Driver, LOAD_SECONDS, MemoryStore, Timer};
+use keywright_store_conformance::{FaultStore, LoadFault};
 use serde_json::json;
 
-use crate::support::{Answer, PASSWORD, World, bob};
+use crate::support::{Answer, PASSWORD, World, bob, secret};
 
 const BODY: &str = r#"{"status":"error","id":0,"message":"Unable to complete request"}"#;
 
@@ -91,4 +97,36 @@ async fn a_reset_by_password_is_not_charged_and_keeps_its_session() {
     world.clock.advance(seconds);
     client.reset_by_password(PASSWORD).await.is(200, json!({"status": "ok"}));
     assert_eq!((world.host.erasures(), world.charged("login-password").await), (1, 0));
+}
+
+/// Ends at once: whoever waits for it has no patience.
+#[derive(Debug)]
+struct NoPatience;
+
+impl Timer for NoPatience {
+    fn wait(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_503_and_nothing_is_charged() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let world = World::on(store.clone(), NextcloudPolicy::default()).await;
+    world.with_challenge().await;
+    let builder = Driver::builder(world.driver.store().clone(), Arc::clone(&world.keyring)).clock(world.clock.clone());
+    let driver = builder.load_limit(Arc::new(NoPatience), Duration::from_secs(LOAD_SECONDS)).build().unwrap();
+    let app = Nextcloud::new(driver, Arc::clone(&world.host), world.policy.clone()).unwrap();
+    let (before, mut laptop, mut stranger) = (world.scan().await, world.token("laptop"), world.password());
+    (laptop.app, stranger.app) = (app.clone(), app);
+    for proof in [1, 9].into_iter().cycle().take(12) {
+        store.next_load(LoadFault::Hangs);
+        let answer = laptop.open(&secret(proof)).await;
+        assert_eq!((answer.status, &*answer.body, answer.retry_after()), (503, BODY.as_bytes(), Some(1)));
+        store.next_load(LoadFault::Hangs);
+        let answer = stranger.get("session/request").await;
+        assert_eq!((answer.status, &*answer.body, answer.retry_after()), (503, BODY.as_bytes(), Some(1)));
+    }
+    assert_eq!((world.scan().await, world.host.passwords_compared()), (before, 0));
+    laptop.open(&secret(1)).await.is(200, json!({"success": true, "keys": []}));
 }
