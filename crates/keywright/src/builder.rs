@@ -179,11 +179,12 @@ impl Builder {
         }
         let driver = builder.build()?;
         key_note::note(&driver, empty).await?;
-        if let Some(horizon) = stored_horizon(&*self.store).await.map_err(StartError::Store)? {
+        let horizon = stored_horizon(&*self.store).await.map_err(StartError::Store)?;
+        if let Some(horizon) = horizon {
             // It lies in clear in the store: it is believed up to now.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
-        Ok(Keywright::new(driver, self.store))
+        Ok(Keywright::new(driver, self.store, horizon))
     }
 }
 
