@@ -125,8 +125,9 @@
 //! the code is worth nothing elsewhere. While the passphrase is not looked at, no token is, so none is spent.
 //!
 //! # Answers of our own
-//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, or the host, for everybody alike
-//! ([`HostError::busy`]: a password that it did not look at is not charged); 429 with an empty list while a
+//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, while the store takes too long to
+//! read, or while the host is busy, for everybody alike ([`HostError::busy`]: a password that it did not look at is not
+//! charged); 429 with an empty list while a
 //! login password is not looked at, and with the error `64a6cf1f` while a proof or a token is not; 415 for a POST that is
 //! no JSON; 500 with the protocol's generic body when a store or a host fails. `challenge/set` may answer 500 `114cbe8d`
 //! for a change that **did** happen, if the store's reply was lost: a client should try both passphrases then.

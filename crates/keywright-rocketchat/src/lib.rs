@@ -144,8 +144,9 @@
 //!
 //! # Answers of our own
 //! Where the wire has no fitting answer, or the page leaves it open: 503 with `Retry-After` while an account is busy (its
-//! logins are being ended, too many wait for it, or four passwords of a client are not judged yet) or the host is
-//! ([`HostError::busy`]: a password that it did not look at is not charged); 500 when a store or a
+//! logins are being ended, too many wait for it, or four passwords of a client are not judged yet) while
+//! the host is ([`HostError::busy`]: a password that it did not look at is not charged), and while the store takes too long to
+//! read; 500 when a store or a
 //! host fails (a reset may have happened then); 404 and 405 as JSON; `error-unauthorized` for a login without a username;
 //! `invalid-totp` for `regenerateCodes` with a wrong code; `error-not-allowed` for `enableEmail` with an address that is not
 //! verified, and for `totp.enable` with an empty username. Tokens that bypass two-factor and young accounts are not let
