@@ -70,6 +70,9 @@ impl ApiError {
     pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-404");
     /// A store that failed. Where a change may have happened it is unknown, never refused: no code of a refusal.
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Database-Error");
+    /// A store that took too long to read. Nothing was decided.
+    pub(crate) const UNAVAILABLE: Self =
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };
     /// Mails that a failing mail server has left pile up.
     pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
     /// Too many wait for this account. Nothing was looked at.
@@ -148,6 +151,7 @@ mod tests {
             (ApiError::NOT_FOUND, 404, "LP-404", None),
             (ApiError::BUSY, 429, "LP-RateLimit", None),
             (ApiError::FAILED, 500, "LP-Database-Error", None),
+            (ApiError::UNAVAILABLE, 503, "LP-Database-Error", None),
             (ApiError::MAIL, 500, "LP-Mail-Error", None),
         ] {
             let body: serde_json::Value = serde_json::from_slice(&error.body()).unwrap();

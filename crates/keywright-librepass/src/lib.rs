@@ -129,8 +129,8 @@
 //! A wait or a limit of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
 //! before anything is looked at. A store that failed, and a vault whose rows are not those that its head vouches for: 500
 //! `LP-Database-Error`; a change may have happened then, so it is never a refusal's code. A set-up of a second factor whose
-//! device is off by more than a step says by how much. A prefetch of a mailed link: 503. The media type is looked at
-//! nowhere: there is no cookie, so a form on another site can do nothing that its author could not do alone. An e-mail
+//! device is off by more than a step says by how much. A prefetch of a mailed link: 503. A store that takes too long to read:
+//! 503 `LP-Database-Error` with `Retry-After`; nothing was decided then. The media type is looked at nowhere: there is no cookie, so a form on another site can do nothing that its author could not do alone. An e-mail
 //! parameter's space is a `+`. A parameter that comes twice is refused. A hint is one line, and goes to verified addresses
 //! only. Setting up a second factor ends all other logins ([`end_other_logins`](LibrePassPolicyBuilder::end_other_logins)).
 //!

@@ -375,6 +375,9 @@ impl<H: Host> Parts<H> {
             Failure::Transact(TransactError::Busy) | Failure::Vault(VaultError::Transact(TransactError::Busy)) => {
                 return ApiError::BUSY;
             }
+            Failure::Transact(error) | Failure::Vault(VaultError::Transact(error)) if error.is_busy() => {
+                return ApiError::UNAVAILABLE;
+            }
             _ => {}
         }
         // No input and no secret is in these errors; their sources are the store's own words.

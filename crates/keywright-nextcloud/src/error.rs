@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crc::{CRC_32_BZIP2, Crc};
 use http::StatusCode;
 use keywright_core::Refusal;
+use keywright_wire::DueError;
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_BZIP2);
 
@@ -60,6 +61,19 @@ impl ApiError {
     pub(crate) const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The answer where too many ask at a time, of the account or of the host, or the store takes too long: nothing was
+    /// decided.
+    pub(crate) const fn busy(failure: &DueError) -> Option<Self> {
+        match failure {
+            DueError::Transact(error) if error.is_busy() => Some(Self::BUSY),
+            DueError::Host(host) => match host.retry_after() {
+                Some(seconds) => Some(Self::BUSY.retry_after(seconds)),
+                None => None,
+            },
+            _ => None,
+        }
     }
 
     /// The answer to a guess that is not looked at.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::HostError;
+use keywright_wire::queue::Asker;
 
 use crate::unlock::UnlockMail;
 
@@ -45,14 +46,18 @@ pub trait Host: Send + Sync + 'static {
     /// Whether this is the account's login password. For `None` (no such account) do the same work on a dummy hash and
     /// return `false`: the time it takes must not show whether a name exists.
     ///
-    /// Of one client at most four are asked for at a time, of all unknown clients of an account together four.
+    /// Of one client at most four are asked for at a time, of all unknown clients of an account together four; of unknown
+    /// names as many as somebody sends. So have a slow hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue),
+    /// one for all protocols of the server, by `asker`, and for `None` too.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500. The attempt counts as open for two minutes, and is charged then.
+    /// [`HostError`]; the request is answered 500. The attempt counts as open for two minutes, and is charged then. One that
+    /// is [busy](HostError::busy) is answered 503 with `Retry-After`, and costs nothing: say it before you hash.
     fn check_password(
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
+        asker: &Asker,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Ends an app token, for good: too many wrong proofs came with it. Idempotent.

@@ -5,7 +5,8 @@ use http::{HeaderMap, Response};
 use keywright_core::{AccountId, Attempt, Client, ClientTag, Generation, PendingGuess, SecretString};
 use keywright_store::due::{self, DUE, DueTask};
 use keywright_store::{Draft, Partition, StepError, TransactError, guess};
-use keywright_wire::Network;
+use keywright_wire::queue::{Asker, give_back_if_busy};
+use keywright_wire::{HostError, Network};
 
 use crate::client::{self, LOGIN_PASSWORD};
 use crate::error::ApiError;
@@ -38,8 +39,8 @@ impl Refusal {
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        if matches!(failure, Failure::Transact(TransactError::Busy)) {
-            return Self::Failed(ApiError::BUSY);
+        if let Some(busy) = ApiError::busy(&failure) {
+            return Self::Failed(busy);
         }
         tracing::error!(error = &failure as &dyn std::error::Error, "login failed");
         Self::Failed(ApiError::FAILED)
@@ -124,11 +125,27 @@ async fn check_password<H: Host>(
             Err(refused) => return Ok(Verdict::Refused(refused.refusal)),
         }
     };
-    let right = parts.host.check_password(account, password).await? && account.is_some();
+    let asker = Asker::of_guess(partition, &guess);
+    let right = judged(parts, account, password, &asker, &guess).await? && account.is_some();
     let settle = |draft: &mut Draft<'_>| settle(draft, &guess, right);
-    let right = parts.driver.transact(&partition, &[guess::LEDGER.name()], settle).await?;
+    let right = parts.driver.transact(asker.partition(), &[guess::LEDGER.name()], settle).await?;
     drop(judging);
     Ok(if right { Verdict::Right } else { Verdict::Wrong })
+}
+
+/// Asks the host. One that is too busy to look at the guess gets no verdict booked: the guess is taken back.
+pub(crate) async fn judged<H: Host>(
+    parts: &Parts<H>,
+    account: Option<&AccountId>,
+    password: &SecretString,
+    asker: &Asker,
+    guess: &PendingGuess,
+) -> Result<bool, HostError> {
+    let judged = parts.host.check_password(account, password, asker).await;
+    if let Err(error) = &judged {
+        give_back_if_busy(&parts.driver, asker, guess, error).await;
+    }
+    judged
 }
 
 /// A guess at the login password.

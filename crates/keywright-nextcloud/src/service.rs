@@ -225,7 +225,7 @@ impl<H: Host> Nextcloud<H> {
         by: Client,
         client: ClientTag,
     ) -> Result<Verification<ClientAdmission>, TransactError> {
-        let step = |draft: &mut Draft<'_>| unlock::admit_by_challenge(draft, &self.parts.challenges, proof, by, client);
+        let step = |draft: &mut Draft<'_>| self.parts.challenges.admit_client_in(draft, proof, by, client);
         self.parts.driver.run(&Partition::account(account), keywright_challenge::SLOTS, step).await
     }
 
@@ -338,8 +338,10 @@ impl<H: Host> Parts<H> {
     }
 
     fn failure(&self, endpoint: Endpoint, failure: &Failure) -> ApiError {
+        if let Some(busy) = ApiError::busy(failure) {
+            return busy;
+        }
         let error = match failure {
-            Failure::Transact(TransactError::Busy) => return ApiError::BUSY,
             Failure::Transact(TransactError::Unknown(_)) if endpoint == Endpoint::ChallengeSet => {
                 ApiError::UPDATE_FAILED
             }

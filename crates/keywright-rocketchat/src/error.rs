@@ -192,6 +192,12 @@ impl ApiError {
         Self { wait: Some(Wait::from(now, 1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
 
+    /// Too many ask the host for the same at a time: nothing was looked at.
+    pub(crate) fn host_busy(now: UnixSeconds, seconds: u64) -> Self {
+        let body = json!({"success": false, "error": "The server is busy, try again"});
+        Self { wait: Some(Wait::from(now, seconds)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+    }
+
     pub(crate) fn body(&self) -> Bytes {
         Bytes::from(self.body.to_string())
     }

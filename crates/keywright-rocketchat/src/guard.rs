@@ -3,9 +3,10 @@
 use keywright_confirm::{Action, Confirmation, MailedCode, SendOutcome};
 use keywright_core::ledger::PendingGuess;
 use keywright_core::{AccountId, Attempt, Event, Generation, SecretString};
-use keywright_store::{Draft, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
+use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
 use keywright_twofactor::Verdict;
 use keywright_twofactor::events::STEP_UP_GRANTED;
+use keywright_wire::queue::{Asker, give_back_if_busy};
 use zeroize::Zeroizing;
 
 use crate::caller::Caller;
@@ -117,7 +118,14 @@ impl<H: Host> Guard<'_, H> {
         if let Ruling::Begun(pending) = &found {
             let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
             // Slow, and outside of any commit: others of the account are not held up.
-            let right = self.parts.host.check_password(account, &digest).await?;
+            let asker = Asker::of_guess(Partition::account(account), pending);
+            let right = match self.parts.host.check_password(account, &digest, &asker).await {
+                Ok(right) => right,
+                Err(error) => {
+                    give_back_if_busy(&self.parts.driver, &asker, pending, &error).await;
+                    return Err(error.into());
+                }
+            };
             found = self.parts.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
         }
         match found {

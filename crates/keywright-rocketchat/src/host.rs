@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::HostError;
+use keywright_wire::queue::Asker;
 
 use crate::unlock::UnlockMail;
 
@@ -54,14 +55,17 @@ pub trait Host: Send + Sync + 'static {
 
     /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password: compared with a slow
     /// hash **of that digest**. Do not limit it again: guesses are counted before and after. A verdict that takes longer than
-    /// 120 s counts as "wrong".
+    /// 120 s counts as "wrong". Have the hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all
+    /// protocols of the server, by `asker`.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500, and the attempt is charged after 120 s.
+    /// [`HostError`]; the request is answered 500, and the attempt is charged after 120 s. One that is
+    /// [busy](HostError::busy) is answered 503 with `Retry-After`, and costs nothing: say it before you hash.
     fn check_password(
         &self,
         account: &AccountId,
         digest: &SecretString,
+        asker: &Asker,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Sends a mail to **every** verified address of a user, in the user's language. Not called for a user without one.

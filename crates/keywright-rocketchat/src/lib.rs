@@ -11,7 +11,7 @@
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
 //!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, RocketChat,
-//!     RocketChatPolicy, User,
+//!     RocketChatPolicy, User, queue::Asker,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -29,7 +29,7 @@
 //!     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
 //!         Ok(None)
 //!     }
-//!     async fn check_password(&self, _: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
+//!     async fn check_password(&self, _: &AccountId, digest: &SecretString, _: &Asker) -> Result<bool, HostError> {
 //!         Ok(digest.expose() == "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
 //!     }
 //!     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {
@@ -144,7 +144,9 @@
 //!
 //! # Answers of our own
 //! Where the wire has no fitting answer, or the page leaves it open: 503 with `Retry-After` while an account is busy (its
-//! logins are being ended, too many wait for it, or four passwords of a client are not judged yet); 500 when a store or a
+//! logins are being ended, too many wait for it, or four passwords of a client are not judged yet) while
+//! the host is ([`HostError::busy`]: a password that it did not look at is not charged), and while the store takes too long to
+//! read; 500 when a store or a
 //! host fails (a reset may have happened then); 404 and 405 as JSON; `error-unauthorized` for a login without a username;
 //! `invalid-totp` for `regenerateCodes` with a wrong code; `error-not-allowed` for `enableEmail` with an address that is not
 //! verified, and for `totp.enable` with an empty username. Tokens that bypass two-factor and young accounts are not let
@@ -219,7 +221,7 @@ mod unlock;
 pub use host::{
     Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, Quota, User,
 };
-pub use keywright_wire::{DueError, HostError};
+pub use keywright_wire::{DueError, HostError, queue};
 pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
 pub use service::RocketChat;
 pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};

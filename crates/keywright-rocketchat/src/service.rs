@@ -269,6 +269,14 @@ impl<H: Host> Parts<H> {
         if matches!(failure, Failure::Moved | Failure::Transact(TransactError::Busy)) {
             return ApiError::busy(self.now());
         }
+        if matches!(failure, Failure::Transact(error) if error.is_busy()) {
+            return ApiError::host_busy(self.now(), 1);
+        }
+        if let Failure::Host(host) = failure
+            && let Some(seconds) = host.retry_after()
+        {
+            return ApiError::host_busy(self.now(), seconds);
+        }
         // No input and no secret is in these errors; their sources are the store's and the host's own words.
         tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
         ApiError::failed()

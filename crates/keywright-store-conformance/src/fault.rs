@@ -44,6 +44,8 @@ pub enum LoadFault {
     None,
     /// `Failed`. It never reaches the store.
     Fails,
+    /// It never comes back, and never reaches the store.
+    Hangs,
     /// It is answered; then, before the answer is used, another server's batch reaches the store.
     Then(Batch),
     /// It is answered; then, before the answer is used, every held commit is delivered.
@@ -347,11 +349,14 @@ impl<S: RecordStore + ?Sized> RecordStore for FaultStore<S> {
             if matches!(fault, LoadFault::Fails) {
                 return Err(LoadError::Failed("a load failed on purpose".into()));
             }
+            if matches!(fault, LoadFault::Hangs) {
+                return std::future::pending().await;
+            }
             let stored = self.inner.load(partition, slots).await;
             match fault {
                 LoadFault::Then(batch) => drop(self.inner.commit(batch).await),
                 LoadFault::ThenDelivers => while self.deliver().await.is_some() {},
-                LoadFault::None | LoadFault::Fails => self.unsettle().await,
+                LoadFault::None | LoadFault::Fails | LoadFault::Hangs => self.unsettle().await,
             }
             stored
         })

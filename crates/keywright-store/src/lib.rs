@@ -90,8 +90,8 @@ mod within;
 pub use batch::{Batch, BatchError, EventNumber, Put, Stored, StoredEvent, Write};
 pub use draft::{ACCOUNT_CREATED, ACCOUNT_ERASED, ACCOUNT_SEEDED, Draft, Judged};
 pub use driver::{
-    AccountCreation, COMMIT_SECONDS, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, MAX_RERUNS,
-    MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
+    AccountCreation, COMMIT_SECONDS, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, LOAD_SECONDS,
+    MAX_RERUNS, MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
 };
 pub use locks::Standing;
 pub use memory::MemoryStore;

@@ -222,6 +222,10 @@ pub enum LoadError {
     /// A row has a form that this version does not know.
     #[error("the store holds a row of an unknown form")]
     Corrupt(#[source] BoxError),
+    /// It took too long: the driver has given it up ([`load_limit`](crate::DriverBuilder::load_limit)), or the backend has
+    /// by itself. Try again.
+    #[error("the store gave no answer in time")]
+    TimedOut,
 }
 
 /// A commit that did not happen, or perhaps did.

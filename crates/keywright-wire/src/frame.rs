@@ -184,7 +184,7 @@ async fn work_off<W: HostWork>(
                 tracing::warn!(task = task.name, failures = task.failures, error, "work for the host is still due");
                 Ok(Attempt::Later)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.of_due_work()),
         }
     };
     let on_failure = if required == Weight::Later { OnFailure::GoOn } else { OnFailure::Stop };

@@ -1,4 +1,5 @@
-//! What Keywright's wire protocols share: the host's errors, a JSON answer, a tower service that reads bodies whole.
+//! What Keywright's wire protocols share: the host's errors, a queue for its slow hashes, a JSON answer, a tower service that
+//! reads bodies whole.
 //!
 //! It knows no protocol: no endpoint, status or error body is decided here, and it looks at no secret. Each protocol's
 //! crate re-exports what a host needs of it, so that a host that serves several has one error for all.
@@ -45,6 +46,7 @@
 //! # Map
 //! - [`HostError`], [`DueError`]: what a host's methods give back, and why work for the host is still due.
 //! - [`frame`]: owed work, the step and its commit, the work it made due: around every endpoint.
+//! - [`queue`]: a bounded and fair queue for a host's slow hashes.
 //! - [`Network`]: where a request comes from.
 //! - [`json`]: an answer that no cache keeps.
 //! - `WholeBody`, `answer` (feature `tower`): from a request whose body streams to the protocol's own answer.
@@ -53,6 +55,7 @@
 mod error;
 pub mod frame;
 mod network;
+pub mod queue;
 #[cfg(feature = "tower")]
 mod tower;
 

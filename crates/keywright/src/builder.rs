@@ -35,6 +35,7 @@ pub struct Builder {
     ledger_policy: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
     commit_limit: Option<(Arc<dyn Timer>, Duration)>,
+    load_limit: Option<(Arc<dyn Timer>, Duration)>,
     slots: Vec<SlotKind>,
 }
 
@@ -60,6 +61,7 @@ impl Builder {
             ledger_policy: LedgerPolicy::default(),
             observer: None,
             commit_limit: None,
+            load_limit: None,
             slots: slot_kinds(),
         }
     }
@@ -136,6 +138,15 @@ impl Builder {
         self
     }
 
+    /// Gives up waiting for a load after `limit`, by the runtime's timer: the request is answered as busy, to be tried again,
+    /// and nothing is counted or written. Without a limit, a store that hangs holds each request that reads it, and may hold
+    /// an account with it. [`LOAD_SECONDS`](keywright_store::LOAD_SECONDS) is a good limit. Default: none, as for
+    /// [`commit_limit`](Self::commit_limit), which takes the same timer; give both.
+    pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
+        self.load_limit = Some((timer, limit));
+        self
+    }
+
     /// Kinds of slots that the application itself declares. Those of Keywright's own crates are known.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.extend_from_slice(kinds);
@@ -169,13 +180,17 @@ impl Builder {
         if let Some((timer, limit)) = self.commit_limit {
             builder = builder.commit_limit(timer, limit);
         }
+        if let Some((timer, limit)) = self.load_limit {
+            builder = builder.load_limit(timer, limit);
+        }
         let driver = builder.build()?;
         key_note::note(&driver, empty).await?;
-        if let Some(horizon) = stored_horizon(&*self.store).await.map_err(StartError::Store)? {
+        let horizon = stored_horizon(&*self.store).await.map_err(StartError::Store)?;
+        if let Some(horizon) = horizon {
             // It lies in clear in the store: it is believed up to now.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
-        Ok(Keywright::new(driver, self.store))
+        Ok(Keywright::new(driver, self.store, horizon))
     }
 }
 

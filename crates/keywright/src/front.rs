@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent};
+use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent, UnixSeconds};
 use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
@@ -20,8 +20,9 @@ pub struct Keywright {
 }
 
 impl Keywright {
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>) -> Self {
-        Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now()))) }
+    /// `horizon`: where the store's stands.
+    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, horizon: Option<UnixSeconds>) -> Self {
+        Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
     }
 
     /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request. The

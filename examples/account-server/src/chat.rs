@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keywright::core::Clock;
+use keywright::rocketchat::queue::Asker;
 use keywright::rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, Mail, MailError, Named, Peer, Permission, User,
 };
@@ -80,8 +81,14 @@ impl Host for Chat {
         self.server.accounts.chat_user(named).await.map_err(HostError::new)
     }
 
-    async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
-        self.server.accounts.check_password_digest(account, digest).await.map_err(HostError::new)
+    async fn check_password(
+        &self,
+        account: &AccountId,
+        digest: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        let checked = self.server.accounts.check_password_digest(account, digest, asker).await;
+        checked.map_err(AccountsError::into_host_error)
     }
 
     /// A code is queued: the answer must not tell by its time whether there was one. A notice is delivered, because

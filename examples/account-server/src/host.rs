@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use keywright::nextcloud::queue::Asker;
 use keywright::nextcloud::{
     Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, UnlockMail,
 };
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, AccountsError};
 use crate::limits::Limits;
 use crate::mail::{Mailer, Message, shut_out};
 use crate::notices::{Notice, Notices};
@@ -40,8 +41,13 @@ impl Host for Server {
         Ok(found.filter(|token| account.is_none_or(|account| *account == token.account)))
     }
 
-    async fn check_password(&self, account: Option<&AccountId>, password: &SecretString) -> Result<bool, HostError> {
-        self.accounts.check_password(account, password).await.map_err(HostError::new)
+    async fn check_password(
+        &self,
+        account: Option<&AccountId>,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        self.accounts.check_password(account, password, asker).await.map_err(AccountsError::into_host_error)
     }
 
     /// The notice is due before the app password has ended, so that no crash in between loses it.

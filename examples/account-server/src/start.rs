@@ -14,7 +14,7 @@ use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
 use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
-use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
+use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
 use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
 use tokio::sync::Notify;
@@ -228,7 +228,8 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
     let builder = Keywright::builder_shared(store)
         .slots(accounts::SLOT_KINDS)
         .observer(Arc::new(SecurityLog))
-        .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS));
+        .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS))
+        .load_limit(Arc::new(TokioTimer), Duration::from_secs(LOAD_SECONDS));
     let keyring = options.keyring.clone().or(beside);
     let builder = match &keyring {
         Some(path) => builder.keyring_file(path),

@@ -12,8 +12,16 @@ const PHONE: Client = token(1);
 /// The owner's new tablet, on the network at home.
 const TABLET: Client = token(2).on_network(tag(200));
 
-/// An account with challenge 1, at which others have guessed until no unknown client is looked at any more.
+/// The same, so long ago that no clock lifts it.
 async fn shut() -> Site {
+    let site = besieged().await;
+    site.clock.advance(10 * 365 * 86_400);
+    assert_eq!(wait(site.verify(1, TABLET).await), 86_400, "no clock lifts it");
+    site
+}
+
+/// An account with challenge 1, at which others have guessed until no unknown client is looked at any more.
+async fn besieged() -> Site {
     let site = Site::memory().await;
     site.set(1).await;
     granted(site.verify(1, PHONE).await);
@@ -31,8 +39,6 @@ async fn shut() -> Site {
     let hours = (site.clock_reads() - START) / 3_600;
     assert_eq!(hours, 39);
     assert!(site.denials().await.contains(&"guesses_shut (secret: challenge)".to_owned()));
-    site.clock.advance(10 * 365 * 86_400);
-    assert_eq!(wait(site.verify(1, TABLET).await), 86_400, "no clock lifts it");
     site
 }
 
@@ -99,19 +105,44 @@ async fn a_step_makes_known_whom_it_is_told() {
 /// Ten tries for an hour, and for nobody else.
 #[tokio::test]
 async fn an_admitted_client_is_let_in() {
-    let site = shut().await;
-    let admission = site.challenges().admit_client(&site.account, tag(2)).await.unwrap();
+    let site = besieged().await;
+    assert!(wait(site.verify(1, TABLET).await) > 0);
+    let admission = site.challenges().admit_client(&site.account, &proof(1), PHONE, tag(2)).await.unwrap();
+    let hour = site.clock_reads() + 3_600;
     assert!(
-        matches!(admission, Some(ClientAdmission::Admitted { until }) if until.get() == site.clock_reads() + 3_600)
+        matches!(admission, Verification::Granted(ClientAdmission::Admitted { until }) if until.get() == hour),
+        "{admission:?}"
     );
-    assert_eq!(wait(site.verify(1, UNKNOWN).await), 86_400);
-    assert_eq!(wait(site.verify(1, token(9)).await), 86_400);
+    assert!(wait(site.verify(1, UNKNOWN).await) > 0);
+    assert!(wait(site.verify(1, token(9)).await) > 0);
     for tries in 1..=9 {
         assert_eq!(streak(site.verify(2, TABLET).await), tries);
     }
     granted(site.verify(1, TABLET).await);
     site.clock.advance(86_400);
     granted(site.verify(1, TABLET).await);
+}
+
+/// Nobody is let in without a proof: not by a wrong one, which is charged, and not by the client that is shut out itself.
+#[tokio::test]
+async fn who_proves_nothing_lets_nobody_in() {
+    let site = besieged().await;
+    let challenges = site.challenges();
+    let admit = async |guess, by| challenges.admit_client(&site.account, &proof(guess), by, tag(2)).await.unwrap();
+    assert_eq!(streak(admit(2, PHONE).await.map(|_| ())), 1, "a guess like any other");
+    for guess in [1, 2] {
+        assert!(matches!(admit(guess, TABLET).await, Verification::Refused(_)));
+        assert!(matches!(admit(guess, UNKNOWN).await, Verification::Refused(_)));
+    }
+    assert_eq!(challenges.admit_by_mail(&site.account, [0; 16], tag(2)).await.unwrap(), None, "no mail was sent");
+    assert!(wait(site.verify(1, TABLET).await) > 0);
+    let admitted = site.changes().await.into_iter().filter(|event| event.starts_with("client_admitted")).count();
+    assert_eq!(admitted, 0);
+    // Three a day, as by any other way.
+    for _ in 0..3 {
+        assert!(matches!(admit(1, PHONE).await, Verification::Granted(ClientAdmission::Admitted { .. })));
+    }
+    assert!(matches!(admit(1, PHONE).await, Verification::Granted(ClientAdmission::TooMany { .. })));
 }
 
 /// What an unlock mail's link does: [`guess::unlock_mail`] with the attempt that was refused, then a click.
@@ -128,11 +159,9 @@ async fn a_click_in_a_mail_lets_its_network_in() {
     };
     let ticket = site.driver.transact(&site.partition(), SLOTS, mail).await.unwrap().expect("a mail is due");
     assert_eq!(site.driver.transact(&site.partition(), SLOTS, mail).await.unwrap(), None, "one mail");
-    let click = |draft: &mut Draft<'_>| {
-        let attempt = steps.attempt_in(draft, TABLET)?.expect("there is a challenge");
-        guess::unlock_mail_clicked(draft, attempt.secret, attempt.generation, ticket.ticket, tag(200))
-    };
-    let admission = site.driver.transact(&site.partition(), SLOTS, click).await.unwrap();
+    let click = async |ticket| site.challenges().admit_by_mail(&site.account, ticket, tag(200)).await.unwrap();
+    assert_eq!(click([0; 16]).await, None, "not the ticket");
+    let admission = click(ticket.ticket).await;
     assert!(matches!(admission, Some(ClientAdmission::Admitted { .. })));
     granted(site.verify(1, TABLET).await);
 }
@@ -153,7 +182,9 @@ async fn an_unlock_lets_everybody_in() {
 async fn where_there_is_no_challenge_nothing_is_let_in_or_lifted() {
     let site = Site::memory().await;
     let before = site.root().await;
-    assert_eq!(site.challenges().admit_client(&site.account, tag(1)).await.unwrap(), None);
+    let admission = site.challenges().admit_client(&site.account, &proof(1), UNKNOWN, tag(1)).await.unwrap();
+    assert!(matches!(admission, Verification::NoChallenge));
+    assert_eq!(site.challenges().admit_by_mail(&site.account, [1; 16], tag(1)).await.unwrap(), None);
     assert!(!site.challenges().unlock(&site.account).await.unwrap());
     let attempt = |draft: &mut Draft<'_>| ChallengeSteps::new().attempt_in(draft, UNKNOWN);
     assert_eq!(site.driver.observe(&site.partition(), SLOTS, attempt).await.unwrap(), None);

@@ -10,6 +10,7 @@ use keywright_core::{AccountId, PendingGuess, SecretString};
 use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::{Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, WrongReceipt, guess};
 use keywright_twofactor::SLOTS as FACTORS;
+use keywright_wire::queue::Asker;
 use serde_json::json;
 
 use super::{gate, refuse};
@@ -140,7 +141,8 @@ async fn by_wait<H: Host>(parts: &Parts<H>, caller: &Caller, params: &Params) ->
         Ok(begun) => begun,
         Err(answer) => return Ok(answer),
     };
-    let right = parts.host.check_password(Some(&caller.account), &password).await?;
+    let asker = Asker::of_guess(Partition::account(&caller.account), &guess);
+    let right = login::judged(parts, Some(&caller.account), &password, &asker, &guess).await?;
     let stepped = parts
         .step(caller, &SLOTS, |draft, session| {
             // A wrong password leaves a pending wait alone (`decisions.md` 22b).

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod bad_input;
+mod busy;
 mod challenge;
 mod faults;
 mod guesses;

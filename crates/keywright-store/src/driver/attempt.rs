@@ -10,7 +10,7 @@ use crate::release::Receipt;
 use crate::settle::{Settlement, settle};
 use crate::slot::{ROOT, SlotName};
 use crate::step_error::{Damage, StepError};
-use crate::{Batch, BoxError, CommitError, LoadError, Partition, Revision, Standing};
+use crate::{Batch, BoxError, BoxFuture, CommitError, LoadError, Partition, Revision, Standing};
 
 /// How many rounds of further slots a step may ask for beyond those named.
 const MAX_EXTRA_LOADS: u32 = 64;
@@ -239,7 +239,8 @@ impl Driver {
         let loaded = match kept {
             Some(loaded) => loaded,
             None => {
-                let snapshot = parts.store.load(partition, &rounds.wanted).await.map_err(TransactError::Load)?;
+                let load = parts.store.load(partition, &rounds.wanted);
+                let snapshot = self.in_time(partition, load).await.map_err(TransactError::Load)?;
                 let revision = snapshot.root.as_ref().map(|root| root.revision);
                 match Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &rounds.wanted, snapshot) {
                     Ok(loaded) => loaded,
@@ -286,6 +287,22 @@ impl Driver {
         }
     }
 
+    /// Waits for what is loaded, until the time for it is over.
+    pub(super) async fn in_time<T>(
+        &self,
+        partition: &Partition,
+        load: BoxFuture<'_, Result<T, LoadError>>,
+    ) -> Result<T, LoadError> {
+        let Some((timer, limit)) = &self.parts.load_deadline else { return load.await };
+        match first_of(load, timer.wait(*limit)).await {
+            Some(answer) => answer,
+            None => {
+                tracing::warn!(partition = partition.key(), limit = ?limit, "a load was given up");
+                Err(LoadError::TimedOut)
+            }
+        }
+    }
+
     /// Finds out what became of a commit whose reply was lost (`security.md` § 7). While the root that it was based on
     /// still stands, it may be on its way: the root is put anew, and once that stands, it can never land.
     async fn settle(
@@ -297,7 +314,7 @@ impl Driver {
     ) -> Result<Settled, TransactError> {
         let base = loaded.unwrap_or(Revision::ZERO);
         for _ in 0..MAX_SETTLES {
-            let snapshot = match self.parts.store.load(partition, &[]).await {
+            let snapshot = match self.in_time(partition, self.parts.store.load(partition, &[])).await {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
                     self.report(partition, &TransactError::Load(error));
@@ -372,7 +389,7 @@ impl Driver {
 }
 
 /// The first future's value, unless the second ends before it.
-async fn first_of<T>(mut wanted: crate::BoxFuture<'_, T>, mut limit: crate::BoxFuture<'_, ()>) -> Option<T> {
+async fn first_of<T>(mut wanted: BoxFuture<'_, T>, mut limit: BoxFuture<'_, ()>) -> Option<T> {
     std::future::poll_fn(|context| {
         if let std::task::Poll::Ready(value) = wanted.as_mut().poll(context) {
             return std::task::Poll::Ready(Some(value));

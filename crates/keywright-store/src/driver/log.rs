@@ -73,7 +73,7 @@ impl Driver {
             };
             let before = cursor.map(|cursor| cursor.before);
             let page = self.parts.store.events(&partition, chain, before, limit);
-            let StoredEvents { root, events } = match page.await {
+            let StoredEvents { root, events } = match self.in_time(&partition, page).await {
                 Ok(page) => page,
                 Err(error) => {
                     let error = TransactError::Load(error);

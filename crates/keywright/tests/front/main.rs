@@ -17,8 +17,8 @@ use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
 use keywright::store::{
-    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, CommitError, EventNumber, LoadError, Partition, Record,
-    RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, Timer, Upkeep, Write,
+    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, CommitError, EventNumber, LOAD_SECONDS, LoadError, Partition,
+    Record, RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, Timer, Upkeep, Write,
 };
 use keywright::{
     AccountCreation, AccountId, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer,
@@ -403,15 +403,19 @@ async fn nothing_shows_a_key() {
     assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
 }
 
-/// A store of which one commit never answers.
+/// A store of which one commit, or one load, never answers.
 #[derive(Debug, Default)]
 struct Hangs {
     store: MemoryStore,
     next: AtomicBool,
+    next_load: AtomicBool,
 }
 
 impl RecordStore for Hangs {
     fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
+        if self.next_load.swap(false, Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.store.load(at, slots)
     }
 
@@ -479,6 +483,20 @@ async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
     store.0.next.store(true, Ordering::SeqCst);
     let made = keywright.ensure_account(&account("alice")).await.unwrap();
     assert_eq!(made, AccountCreation::Created, "the commit is given up, settled, and made once more");
+    let waits = timer.0.lock().unwrap();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_load_that_hangs_is_answered_as_busy_when_the_limit_is_over() {
+    let (store, timer) = (Arc::new(NoVault(Hangs::default())), Arc::new(Impatient::default()));
+    let limit = Duration::from_secs(LOAD_SECONDS);
+    let builder = Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).load_limit(timer.clone(), limit);
+    let keywright = builder.open().await.unwrap();
+    store.0.next_load.store(true, Ordering::SeqCst);
+    let error = keywright.ensure_account(&account("alice")).await.unwrap_err();
+    assert!(matches!(error, TransactError::Load(LoadError::TimedOut)) && error.is_busy(), "{error:?}");
+    assert_eq!(keywright.ensure_account(&account("alice")).await.unwrap(), AccountCreation::Created);
     let waits = timer.0.lock().unwrap();
     assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, Clock, EventKind, ManualClock, SecretString, Severity};
+use keywright_rocketchat::queue::{Asker, WorkQueue};
 use keywright_rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
     Quota, User,
@@ -56,6 +57,8 @@ struct State {
     /// Digests by account.
     passwords: BTreeMap<AccountId, String>,
     calls: Vec<Call>,
+    /// Where a hash waits for its turn, if it does.
+    queue: Option<WorkQueue>,
     /// Calls by (address, endpoint) in the present window.
     window: BTreeMap<(String, &'static str), u32>,
 }
@@ -171,6 +174,11 @@ impl TestHost {
         *self.on_notice.lock().unwrap() = Some(Box::new(act));
     }
 
+    /// From now on a hash waits for its turn.
+    pub(crate) fn use_queue(&self, queue: WorkQueue) {
+        self.state().queue = Some(queue);
+    }
+
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.state().calls.clone()
     }
@@ -271,7 +279,17 @@ impl Host for TestHost {
         })
     }
 
-    async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
+    async fn check_password(
+        &self,
+        account: &AccountId,
+        digest: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        let queue = self.state().queue.clone();
+        let _turn = match queue {
+            Some(queue) => Some(queue.enter(asker).await?),
+            None => None,
+        };
         // A real hash takes a while: others run meanwhile.
         tokio::task::yield_now().await;
         self.touch(account).await;
