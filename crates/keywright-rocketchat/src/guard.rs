@@ -74,6 +74,8 @@ pub(crate) struct Guard<'a, H> {
 enum Ruling<T, M = Tentative<MailedCode>> {
     Done(T),
     Refused(ApiError),
+    /// The same, and the commit made a mail to the owner due.
+    ShutOut(ApiError),
     /// A code was made: it is mailed after the commit.
     Mailed {
         mail: M,
@@ -94,6 +96,7 @@ impl<T: Release, M: Release> Release for Ruling<T, M> {
         Ok(match self {
             Self::Done(value) => Ruling::Done(value.release(receipt)?),
             Self::Refused(error) => Ruling::Refused(error),
+            Self::ShutOut(error) => Ruling::ShutOut(error),
             Self::Mailed { mail, complaint, details } => {
                 Ruling::Mailed { mail: mail.release(receipt)?, complaint, details }
             }
@@ -123,6 +126,10 @@ impl<H: Host> Guard<'_, H> {
         match found {
             Ruling::Done(value) => Ok(Ok(value)),
             Ruling::Refused(error) => Ok(Err(error)),
+            Ruling::ShutOut(error) => {
+                self.parts.see_to_mails(account).await;
+                Ok(Err(error))
+            }
             Ruling::Mailed { mail, complaint, details } => {
                 Ok(Err(match send_code(self.parts, &self.caller.user, &mail).await {
                     Ok(()) => ApiError::second_factor(complaint, &details),
@@ -155,6 +162,7 @@ impl<H: Host> Guard<'_, H> {
         Ok(match ruling {
             Ruling::Done(proof) => self.grant(draft, proof, then)?,
             Ruling::Refused(error) => Ruling::Refused(error),
+            Ruling::ShutOut(error) => Ruling::ShutOut(error),
             Ruling::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
             Ruling::Begun(pending) => Ruling::Begun(pending),
             Ruling::Busy => Ruling::Busy,
@@ -328,8 +336,9 @@ impl<H: Host> Guard<'_, H> {
                 None => return Ok(complain(complaint, &details)),
             }
         };
-        unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
-        Ok(too_many(draft, refusal.retry_after()))
+        let mailed = unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
+        let error = ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()));
+        Ok(if mailed { Ruling::ShutOut(error) } else { Ruling::Refused(error) })
     }
 
     /// The code as a password's digest, in lower case; `None` if it is none.
