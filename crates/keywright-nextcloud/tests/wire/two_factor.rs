@@ -51,12 +51,12 @@ async fn import(factors: &TwoFactor, name: &str, seed: &[u8; 20]) {
     assert!(matches!(imported, DeviceImport::Imported(_)), "{imported:?}");
 }
 
-async fn enrol(world: &World) {
+pub(crate) async fn enrol(world: &World) {
     import(&factors(world), "phone", &SEED).await;
 }
 
 /// Alice's recovery codes.
-async fn recovery(world: &World) -> Vec<String> {
+pub(crate) async fn recovery(world: &World) -> Vec<String> {
     made(world, &alice()).await
 }
 
