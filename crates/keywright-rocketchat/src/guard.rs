@@ -259,10 +259,15 @@ impl<H: Host> Guard<'_, H> {
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let (parts, client) = (self.parts, self.caller.client(draft));
-        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
-            return Ok(too_many(draft, refusal.retry_after()));
-        }
         let session = parts.session(self.caller);
+        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
+            let mut seconds = refusal.retry_after();
+            if self.sent.code.is_none() {
+                // Then a code is asked for: what holds that back longer is told at once, not after this wait.
+                seconds = parts.confirmations.mailed_ready_in(draft, &self.act, &session, seconds)?;
+            }
+            return Ok(too_many(draft, seconds));
+        }
         let mut details = enrolment.details(Factor::Email, &self.caller.user);
         details.expires = parts.confirmations.mailed_pending_in(draft, &self.act, &session)?;
         if let Some(code) = &self.sent.code {

@@ -20,4 +20,5 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod vectors;
+mod waits;
 mod ways_in;
