@@ -5,7 +5,7 @@ use keywright_core::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::{Answer, Client, PUBLIC, Person, World, alice, bob};
+use crate::support::{Answer, Client, PUBLIC, Person, World, alice, bob, code_of};
 use crate::vaults::with_address;
 
 const DAY: u64 = 86_400;
@@ -28,6 +28,24 @@ enum Step {
     Use(usize),
     /// So many changes of address are asked for.
     Ask(u8),
+}
+
+const SECRET: [u8; 20] = [7; 20];
+
+#[derive(Debug, Clone, Copy)]
+enum Both {
+    Clock(i64),
+    WrongKey,
+    WrongCode,
+}
+
+/// The token that asks is used all the time, and must not end.
+fn both() -> impl Strategy<Value = Both> {
+    prop_oneof![
+        2 => jump().prop_map(|seconds| Both::Clock(seconds.clamp(-90_001, 90_001))),
+        2 => Just(Both::WrongKey),
+        3 => Just(Both::WrongCode),
+    ]
 }
 
 fn jump() -> impl Strategy<Value = i64> {
@@ -127,6 +145,15 @@ impl History {
         request.header("x-test-address", NETWORKS[network]).send().await
     }
 
+    /// Asks to delete the account, by the key of alice or of another, and with a code that her app shows at no time near.
+    async fn delete(&self, person: &Person) -> Answer {
+        let shown: Vec<String> = (0..20).map(|step| code_of(&SECRET, self.world.now() - 300 + step * 30)).collect();
+        let code = (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap();
+        let key = person.shared(&self.world.server_key().await);
+        let body = serde_json::json!({"sharedKey": key, "code": code});
+        self.tokens[0].request("DELETE", "/api/user/delete").json(&body).send().await
+    }
+
     /// Asks for a change to an address that is taken, as any of the account's tokens. `None` if none is good.
     async fn ask(&self) -> Option<Answer> {
         let body = self.world.address_body(&self.user, &alice(), &with_address(&alice(), &bob().email)).await;
@@ -217,7 +244,7 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn after_any_history_of_clocks_what_is_told_comes_true(
@@ -237,6 +264,40 @@ proptest! {
             history.tokens_last_thirty_days().await;
             history.jump(-back);
             history.links_last_a_day().await;
+        });
+    }
+
+    /// Two proofs in one request, the password's and a code: one wait is told, the longer one.
+    #[test]
+    fn after_any_history_of_clocks_what_is_told_for_two_proofs_comes_true(
+        steps in prop::collection::vec(both(), 1..20), back in jump(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let history = History::new().await;
+            history.world.enrol(&history.user, &SECRET).await;
+            // Ten wrong ones of a client that is known shut it, which ends by an act alone.
+            let mut left = [5_u8, 5];
+            for step in steps {
+                let (person, left) = match step {
+                    Both::Clock(seconds) => {
+                        history.jump(seconds);
+                        continue;
+                    }
+                    Both::WrongKey => (bob(), &mut left[0]),
+                    Both::WrongCode => (alice(), &mut left[1]),
+                };
+                if let Some(fewer) = left.checked_sub(1) {
+                    *left = fewer;
+                    history.delete(&person).await;
+                }
+            }
+            for back in [0, back.clamp(-40_000, 40_000)] {
+                history.jump(back);
+                for person in [alice(), bob()] {
+                    history.comes_true(DAY, async || Some(history.delete(&person).await)).await;
+                }
+            }
         });
     }
 }

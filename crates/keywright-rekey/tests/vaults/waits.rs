@@ -167,7 +167,11 @@ impl History {
     /// sweep of after its end leaves nothing of it.
     async fn finish(mut self, life: u64, last_second: bool) {
         for upload in [false, true] {
-            if upload { self.upload(life).await } else { self.hold(life).await }
+            if upload {
+                self.upload(life).await
+            } else {
+                self.hold(life).await
+            }
             self.site.clock.advance(life - u64::from(last_second));
             self.look().await;
             assert_eq!(self.is_good(), last_second);
