@@ -211,7 +211,7 @@ impl History {
         registered.unwrap().is(201, serde_json::json!({}));
         let link = self.world.host.link_to(WANTED).unwrap();
         let open = async || self.world.client().get(link.strip_prefix(PUBLIC).unwrap()).send().await;
-        if self.world.now() % 2 == 0 {
+        if self.world.now().is_multiple_of(2) {
             self.world.clock.advance(DAY);
             open().await.fails(400, "LP-Email-Invalid-Code");
         } else {
