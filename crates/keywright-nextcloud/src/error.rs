@@ -82,6 +82,11 @@ impl ApiError {
         error.retry_after(refusal.retry_after())
     }
 
+    /// The same, or what a second refusal of the same request is answered with, if that lasts longer.
+    pub(crate) fn or_longer(self, refusal: &Refusal) -> Self {
+        if self.retry_after < Some(refusal.retry_after()) { Self::refused(refusal) } else { self }
+    }
+
     pub(crate) fn body(&self) -> Bytes {
         let id = if self.message == GENERIC { String::from("0") } else { format!("\"{}\"", id(self.message)) };
         // The messages are constants without a character that JSON escapes.

@@ -75,6 +75,8 @@ pub(crate) struct Guard<'a, H> {
 enum Ruling<T, M = Tentative<MailedCode>> {
     Done(T),
     Refused(ApiError),
+    /// The same, and the commit made a mail to the owner due.
+    ShutOut(ApiError),
     /// A code was made: it is mailed after the commit.
     Mailed {
         mail: M,
@@ -95,6 +97,7 @@ impl<T: Release, M: Release> Release for Ruling<T, M> {
         Ok(match self {
             Self::Done(value) => Ruling::Done(value.release(receipt)?),
             Self::Refused(error) => Ruling::Refused(error),
+            Self::ShutOut(error) => Ruling::ShutOut(error),
             Self::Mailed { mail, complaint, details } => {
                 Ruling::Mailed { mail: mail.release(receipt)?, complaint, details }
             }
@@ -131,6 +134,10 @@ impl<H: Host> Guard<'_, H> {
         match found {
             Ruling::Done(value) => Ok(Ok(value)),
             Ruling::Refused(error) => Ok(Err(error)),
+            Ruling::ShutOut(error) => {
+                self.parts.see_to_mails(account).await;
+                Ok(Err(error))
+            }
             Ruling::Mailed { mail, complaint, details } => {
                 Ok(Err(match send_code(self.parts, &self.caller.user, &mail).await {
                     Ok(()) => ApiError::second_factor(complaint, &details),
@@ -163,6 +170,7 @@ impl<H: Host> Guard<'_, H> {
         Ok(match ruling {
             Ruling::Done(proof) => self.grant(draft, proof, then)?,
             Ruling::Refused(error) => Ruling::Refused(error),
+            Ruling::ShutOut(error) => Ruling::ShutOut(error),
             Ruling::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
             Ruling::Begun(pending) => Ruling::Begun(pending),
             Ruling::Busy => Ruling::Busy,
@@ -259,10 +267,15 @@ impl<H: Host> Guard<'_, H> {
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let (parts, client) = (self.parts, self.caller.client(draft));
-        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
-            return Ok(too_many(draft, refusal.retry_after()));
-        }
         let session = parts.session(self.caller);
+        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
+            let mut seconds = refusal.retry_after();
+            if self.sent.code.is_none() {
+                // Then a code is asked for: what holds that back longer is told at once, not after this wait.
+                seconds = parts.confirmations.mailed_ready_in(draft, &self.act, &session, seconds)?;
+            }
+            return Ok(too_many(draft, seconds));
+        }
         let mut details = enrolment.details(Factor::Email, &self.caller.user);
         details.expires = parts.confirmations.mailed_pending_in(draft, &self.act, &session)?;
         if let Some(code) = &self.sent.code {
@@ -336,8 +349,9 @@ impl<H: Host> Guard<'_, H> {
                 None => return Ok(complain(complaint, &details)),
             }
         };
-        unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
-        Ok(too_many(draft, refusal.retry_after()))
+        let mailed = unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
+        let error = ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()));
+        Ok(if mailed { Ruling::ShutOut(error) } else { Ruling::Refused(error) })
     }
 
     /// The code as a password's digest, in lower case; `None` if it is none.

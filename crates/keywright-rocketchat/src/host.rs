@@ -23,8 +23,8 @@ use crate::unlock::UnlockMail;
 /// which may ask for [`check_password`](Self::check_password), which the guess ledger has admitted, or for
 /// [`mail`](Self::mail) with a code. For another's account, only after the caller's proof is committed: `permitted`,
 /// [`find_user`](Self::find_user), `mail` with the notice, then the target's commit. Last, whatever a commit made due:
-/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins), `find_user` and `mail` for an owner who is shut
-/// out.
+/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins), and for an owner who is shut out
+/// [`mails_due`](Self::mails_due), or `find_user` and `mail`.
 pub trait Host: Send + Sync + 'static {
     /// The login that has this user id **and** this token, login token or personal access token; tokens are random, so
     /// they are looked up by a hash and not charged. A token of another user is no login.
@@ -75,6 +75,18 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// [`MailError`]; its text is shown to the caller. After a notice that failed nothing is changed.
     fn mail(&self, to: &User, mail: Mail<'_>) -> impl Future<Output = Result<(), MailError>> + Send;
+
+    /// Hears that a mail to an owner who is shut out ([`Mail::ShutOut`]) is due, after the commit that made it so. A host
+    /// that returns `true` takes it upon itself to call [`RocketChat::finish_due`](crate::RocketChat::finish_due) for the
+    /// account soon: it wakes the sweep that it needs anyway, which finds the account in the index of due work. Then no answer
+    /// waits for a mail server, nor does the time it takes show that there was a mail. It must return at once.
+    ///
+    /// The default is `false`: the mail is sent before the request is answered, which is good enough for a mail queue on the
+    /// same machine.
+    fn mails_due(&self, account: &AccountId) -> bool {
+        let _ = account;
+        false
+    }
 
     /// Removes the account's end-to-end keys: key pair, group keys of its subscriptions (suggested and old ones too),
     /// queues it for new ones, and ends **all** its login tokens, personal access tokens included. Idempotent. The reset

@@ -179,8 +179,8 @@
 //!   120 s counts as "wrong". Do not limit the password's guesses again; announce its changes by
 //!   [`RocketChat::password_changed`].
 //! - [`Host::remove_keys`], [`Host::end_logins`] and the mail to an owner who is shut out are called for after the commit
-//!   that made them due, and again after a crash or a failure, after pauses that grow from 2 s to an hour. Until logins have
-//!   ended, this protocol serves nothing of the account; the host's own endpoints call [`RocketChat::finish_due`] first to
+//!   that made them due, and again after a crash or a failure, after pauses that grow from 2 s to an hour. A host that wakes
+//!   its sweep for that mail ([`Host::mails_due`]) lets no answer wait for a mail server. Until logins have ended, this protocol serves nothing of the account; the host's own endpoints call [`RocketChat::finish_due`] first to
 //!   keep that up.
 //! - Request limits are the host's ([`Host::admit`]); the headers are written here. Without them `sendEmailCode` is held
 //!   back by the limits on mails alone: a minute apart, five for an act, ten a day for an account and three of them for

@@ -261,6 +261,17 @@ impl<H: Host> Parts<H> {
         self.step(&caller.user.account, slots, step).await?.ok_or(Failure::Moved)
     }
 
+    /// Has the mail sent that a refusal of this request made due: by the host in its own time, or here and now. No request
+    /// fails because of it.
+    pub(crate) async fn see_to_mails(&self, account: &AccountId) {
+        if self.host.mails_due(account) {
+            return;
+        }
+        if let Err(error) = frame::finish_due(&self.driver, account, self, false).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a mail to an owner who is shut out stays due");
+        }
+    }
+
     pub(crate) fn now(&self) -> UnixSeconds {
         self.driver.clock().now().unwrap_or(UnixSeconds::EPOCH)
     }

@@ -93,24 +93,24 @@ struct Note {
     since: Option<UnixSeconds>,
 }
 
-/// Makes the owner's mail due, in the commit of a refusal, if one may go now. A mail that finds no room among the host's
-/// work is left out; the next refusal asks again.
+/// Makes the owner's mail due, in the commit of a refusal, if one may go now. Returns whether it did: who sends it is decided
+/// after the commit. A mail that finds no room among the host's work is left out; the next refusal asks again.
 pub(crate) fn note_refusal(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
     refusal: &Refusal,
     caller: &Caller,
-) -> Result<(), StepError> {
+) -> Result<bool, StepError> {
     match draft.judge(|draft| mail(draft, attempt, refusal, caller)) {
         Ok(mailed) => draft.stage(mailed),
-        Err(StepError::TooMuchDue) => Ok(()),
+        Err(StepError::TooMuchDue) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal, caller: &Caller) -> Result<(), StepError> {
-    let Some(refused) = attempt.client.tag() else { return Ok(()) };
-    let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(()) };
+fn mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal, caller: &Caller) -> Result<bool, StepError> {
+    let Some(refused) = attempt.client.tag() else { return Ok(false) };
+    let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(false) };
     let shut = draft.read(LEDGER)?.and_then(|ledger| ledger.shut_out(attempt));
     let note = Note {
         ticket: mail.ticket,
@@ -122,7 +122,10 @@ fn mail(draft: &mut Draft<'_>, attempt: &Attempt, refusal: &Refusal, caller: &Ca
     };
     let detail = serde_json::to_vec(&note).map_err(|_| StepError::Encode(DUE.name()))?;
     // As long as its link works. Anybody with a login can cause the mail.
-    due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(mail.until).evictable()).map(drop)
+    let task = due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(mail.until).evictable())?;
+    // Nobody is at it: the host's sweep may send it at once.
+    due::put_back(draft, &[task])?;
+    Ok(true)
 }
 
 impl UnlockMail {

@@ -54,7 +54,8 @@ impl<T: Release> Release for Run<T> {
 }
 
 /// Runs an endpoint's step on one account: first whatever is still owed, notices aside, then the step and its commit, then
-/// what that commit made due. `slots` are what the step needs; [`DUE`] is added.
+/// what that commit made due, but for what the step has [put back](due::put_back): whoever comes next may do that.
+/// `slots` are what the step needs; [`DUE`] is added.
 ///
 /// # Errors
 /// [`DueError`]: the store failed, or the host failed at work that this request needs. What was committed stays; its work
@@ -84,14 +85,15 @@ where
             if due::has_unclaimed(draft, is_needed)? {
                 return due::claim(draft, is_needed).map(Run::Owed);
             }
-            let before = due::pending(draft)?;
+            let (before, now) = (due::pending(draft)?, draft.now());
             let blocks = |task: &DueTask| task.is_blocking() || host.weight(&task.name) == Some(Weight::Blocking);
             if before.iter().any(blocks) {
                 return Ok(Run::Blocked);
             }
             let value = step(draft)?;
             let mut owed = due::pending(draft)?;
-            owed.retain(|task| is_own(&task.name) && before.iter().all(|old| old.id != task.id));
+            let is_new = |task: &DueTask| before.iter().all(|old| old.id != task.id);
+            owed.retain(|task| is_own(&task.name) && is_new(task) && !task.is_free(now));
             Ok(Run::Done { value, owed })
         });
         match run.await? {
@@ -320,6 +322,19 @@ mod tests {
         world.fails.store(false, Ordering::SeqCst);
         assert_eq!(finish_needed(&world.driver, &world.account, &world).await.unwrap(), 1);
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_a_step_puts_back_is_left_to_whoever_comes_next() {
+        let world = world().await;
+        let put_off = |draft: &mut Draft<'_>| {
+            let task = due::add(draft, NewTask::new("test/notice", Vec::new()))?;
+            due::put_back(draft, &[task])
+        };
+        run(&world.driver, &world.account, &world, &[], put_off).await.unwrap();
+        world.look().await.unwrap();
+        assert_eq!(world.tried(), 0);
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
     }
 
     #[tokio::test]

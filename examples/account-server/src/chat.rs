@@ -110,6 +110,11 @@ impl Host for Chat {
         delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))
     }
 
+    /// As for [`Pass`](crate::pass::Pass).
+    fn mails_due(&self, _: &AccountId) -> bool {
+        self.server.sends_later()
+    }
+
     /// This server keeps no end-to-end keys of its own, so what is left of a reset is to end the logins. A server that
     /// keeps some removes them here first.
     async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {

@@ -9,6 +9,7 @@ use keywright::nextcloud::{
 };
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
+use tokio::sync::Notify;
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::limits::Limits;
@@ -25,6 +26,19 @@ pub(crate) struct Server {
     pub(crate) mailer: Arc<Mailer>,
     pub(crate) notices: Notices,
     pub(crate) public_url: PublicUrl,
+    /// Wakes the sweep of due work.
+    pub(crate) wake: Notify,
+}
+
+impl Server {
+    /// Wakes the sweep for mails that are due, where a mail server would be waited for. Returns whether it did.
+    pub(crate) fn sends_later(&self) -> bool {
+        let remote = self.mailer.remote().is_some();
+        if remote {
+            self.wake.notify_one();
+        }
+        remote
+    }
 }
 
 impl Host for Server {

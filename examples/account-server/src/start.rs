@@ -133,7 +133,8 @@ pub(crate) async fn assemble(
     let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
         Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
-    let server = Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url });
+    let server =
+        Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
     let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
     let windows = limited.then(Windows::default);
     let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
@@ -141,7 +142,7 @@ pub(crate) async fn assemble(
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new), wake: Notify::new() });
+    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
     let beginnings = Beginnings::default();
     Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })

@@ -68,7 +68,11 @@ impl<H: Host> Parts<H> {
             Proof::Right => {}
             Proof::Wrong | Proof::Refused { .. } => {
                 return Ok(Err(match draft.stage(password)? {
-                    Proof::Refused { retry_after } => ApiError::too_many(retry_after),
+                    Proof::Refused { retry_after } => {
+                        // One request is told one wait: the longer of the two.
+                        let code = self.code_refusal(draft, code, sender.client)?;
+                        ApiError::too_many(code.map_or(retry_after, |seconds| seconds.max(retry_after)))
+                    }
                     _ => ApiError::SHARED_KEY,
                 }));
             }
@@ -85,6 +89,15 @@ impl<H: Host> Parts<H> {
         draft.expire_erased(draft.now().plus(self.driver.events_kept()))?;
         mails::notice_in(draft, &credential.address()?, Kind::AccountDeleted)?;
         Ok(Ok(released))
+    }
+
+    /// For how many seconds a code is not looked at now, if it is one and there is a second factor.
+    fn code_refusal(&self, draft: &mut Draft<'_>, code: &str, client: Client) -> Result<Option<u64>, StepError> {
+        let enrolled = self.factors.enrolled_in(draft)?;
+        if !enrolled.has_totp() || !enrolled.is_form_of_totp(code) {
+            return Ok(None);
+        }
+        Ok(self.factors.totp_refused_in(draft, client)?.map(|refusal| refusal.retry_after()))
     }
 
     /// What a code is refused with, if it is. A text that is no code, and none, is not charged.

@@ -60,7 +60,8 @@ fn open<H: Host>(
 ) -> Result<Result<Tentative<Keychain>, ApiError>, StepError> {
     let exists = parts.challenges.exists_in(draft)?;
     if exists && let Some(error) = held_up(parts, caller, draft, session)? {
-        return Ok(Err(error));
+        let prover = caller.prover(draft, session);
+        return with_tokens(parts, draft, session, sent, prover, error).map(Err);
     }
     if session.is_authorized() {
         let Some(key) = session.user_key().map(UserKey::duplicate) else { return Ok(Ok(draft.tentative(None))) };
@@ -143,7 +144,8 @@ fn prove_both<'a, H: Host>(
     if sent.proof.is_ok()
         && let Some(refusal) = passphrase_refusal(parts, draft, prover)?
     {
-        return proof_refused(parts, caller, draft, session, &refusal).map(Err);
+        let error = proof_refused(parts, caller, draft, session, &refusal)?;
+        return with_tokens(parts, draft, session, sent, prover, error).map(Err);
     }
     let tokens = match token::judge(parts, caller, draft, &sent.tokens, prover)? {
         Ok(tokens) => tokens,
@@ -167,6 +169,23 @@ fn prove_both<'a, H: Host>(
         session.keep_credit(draft)?;
     }
     decide(parts, caller, draft, session, verification)
+}
+
+/// What a refused passphrase is answered with beside tokens: if they are refused for longer, that. One request is told one
+/// wait, after which nothing of it is refused for what was known before.
+fn with_tokens<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    session: &Session,
+    sent: &Sent<'_>,
+    prover: Client,
+    error: ApiError,
+) -> Result<ApiError, StepError> {
+    if session.is_authorized() || session.has_credit() || token::asked(parts, draft, &sent.tokens)? != Ok(true) {
+        return Ok(error);
+    }
+    let refusal = token::refusal(parts, draft, &sent.tokens, prover)?;
+    Ok(refusal.map_or(error, |refusal| error.or_longer(&refusal)))
 }
 
 /// What a proof of the challenge is refused with now.

@@ -107,6 +107,36 @@ impl<'a> Held<'a, '_> {
     }
 }
 
+/// Whether what is given has the forms of codes.
+fn are_codes<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    totp: Option<&str>,
+    backup: Option<&str>,
+) -> Result<bool, StepError> {
+    let enrolled = parts.factors.enrolled_in(draft)?;
+    Ok(totp.is_none_or(|code| enrolled.is_form_of_totp(code))
+        && backup.is_none_or(|code| enrolled.is_form_of_recovery(code)))
+}
+
+/// What the tokens given are refused with now, the longest wait of them; `None` also where none would be looked at.
+pub(super) fn refusal<H: Host>(
+    parts: &Parts<H>,
+    draft: &mut Draft<'_>,
+    tokens: &Tokens<'_>,
+    client: Client,
+) -> Result<Option<Refusal>, StepError> {
+    let Tokens::Given { totp, backup } = *tokens else { return Ok(None) };
+    if !are_codes(parts, draft, totp, backup)? {
+        return Ok(None);
+    }
+    let refusals = [
+        totp.map(|_| parts.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
+        backup.map(|_| parts.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
+    ];
+    Ok(refusals.into_iter().flatten().max_by_key(Refusal::retry_after))
+}
+
 /// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
 /// forgiven. One that is no code by its form, or that is refused now, keeps all of them from being looked at, so that it
 /// makes no free probe of the others.
@@ -118,18 +148,11 @@ pub(super) fn judge<'a, 's, H: Host>(
     client: Client,
 ) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
     let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
-    let enrolled = parts.factors.enrolled_in(draft)?;
-    if !totp.is_none_or(|code| enrolled.is_form_of_totp(code))
-        || !backup.is_none_or(|code| enrolled.is_form_of_recovery(code))
-    {
+    if !are_codes(parts, draft, totp, backup)? {
         return Ok(Err(ApiError::TOKEN_FAILED));
     }
-    let refusals = [
-        totp.map(|_| parts.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
-        backup.map(|_| parts.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
-    ];
-    if let Some(refusal) = refusals.iter().flatten().max_by_key(|refusal| refusal.retry_after()) {
-        return Ok(Err(ApiError::refused(refusal)));
+    if let Some(refusal) = refusal(parts, draft, tokens, client)? {
+        return Ok(Err(ApiError::refused(&refusal)));
     }
     let mut steps: Vec<Step<'a, 's>> = Vec::new();
     if let Some(code) = totp {

@@ -20,5 +20,6 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod two_factor;
+mod waits;
 mod ways_in;
 mod ways_in_proofs;

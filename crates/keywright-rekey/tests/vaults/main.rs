@@ -31,3 +31,5 @@ mod swaps;
 mod tamper;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod waits;

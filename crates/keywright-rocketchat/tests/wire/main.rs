@@ -21,4 +21,5 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod vectors;
+mod waits;
 mod ways_in;

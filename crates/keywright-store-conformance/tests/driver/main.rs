@@ -13,6 +13,7 @@ mod between;
 mod costs;
 mod discard;
 mod draft;
+mod due_waits;
 mod due_work;
 mod erased;
 mod events;

@@ -70,6 +70,10 @@ pub(crate) struct TestHost {
     pub(crate) failures: AtomicUsize,
     /// Whether no mail goes out.
     pub(crate) mail_down: AtomicBool,
+    /// Whether mails to owners who are shut out are left to a sweep.
+    pub(crate) mail_later: AtomicBool,
+    /// The accounts whose mails were told to be due.
+    pub(crate) told: Mutex<Vec<AccountId>>,
     /// Whether every look-up fails.
     pub(crate) down: AtomicBool,
     /// Whether passwords cannot be checked.
@@ -113,6 +117,8 @@ impl TestHost {
             clock,
             failures: AtomicUsize::new(0),
             mail_down: AtomicBool::new(false),
+            mail_later: AtomicBool::new(false),
+            told: Mutex::default(),
             down: AtomicBool::new(false),
             broken_hash: AtomicBool::new(false),
             limited: AtomicBool::new(false),
@@ -341,6 +347,11 @@ impl Host for TestHost {
         }
         self.state().calls.push(call);
         Ok(())
+    }
+
+    fn mails_due(&self, account: &AccountId) -> bool {
+        self.told.lock().unwrap().push(account.clone());
+        self.mail_later.load(Ordering::SeqCst)
     }
 
     async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {
