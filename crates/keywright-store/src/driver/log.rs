@@ -2,10 +2,12 @@
 
 use keywright_core::{AccountId, EventChain, SecurityEvent, UnixSeconds, chain_head};
 
+use super::attempt::Rounds;
 use super::{Driver, TransactError};
+use crate::loaded::Loaded;
 use crate::root::Chain;
 use crate::step_error::{Damage, StepError};
-use crate::{EventNumber, Partition, StoredEvent, StoredEvents};
+use crate::{EventNumber, Partition, Revision, StoredEvent, StoredEvents};
 
 /// How often a page is read again because the account moved meanwhile.
 const MAX_LOOKS: u32 = 8;
@@ -53,53 +55,52 @@ impl Driver {
     ) -> Result<EventPage, TransactError> {
         let partition = Partition::account(account);
         let limit = limit.max(1);
-        let (mut suspected, mut looked_again) = (None, false);
+        let mut rounds = Rounds::new(&[]);
         for _ in 0..MAX_LOOKS {
-            let loaded = match self.load(&partition, &[]).await {
-                Ok(loaded) if loaded.orphans => Err(StepError::Damaged(Damage::Orphans).into()),
-                loaded => loaded,
-            };
-            let loaded = match loaded {
-                Ok(loaded) => loaded,
-                // As for a step: it is damage only if a second look finds it too.
-                Err(TransactError::Step(error)) if error.is_damage() && !looked_again => {
-                    looked_again = true;
-                    continue;
+            match self.look_at_log(&partition, chain, cursor, limit).await {
+                Ok(Some(page)) => return Ok(page),
+                Ok(None) => {}
+                // As for a step: it is damage only if a second look finds it under the same root.
+                Err((error, root)) => {
+                    if let Err(error) = rounds.go_on(error, root) {
+                        self.report(&partition, &error);
+                        return Err(error);
+                    }
                 }
-                Err(error) => {
-                    self.report(&partition, &error);
-                    return Err(error);
-                }
-            };
-            let before = cursor.map(|cursor| cursor.before);
-            let page = self.parts.store.events(&partition, chain, before, limit);
-            let StoredEvents { root, events } = match page.await {
-                Ok(page) => page,
-                Err(error) => {
-                    let error = TransactError::Load(error);
-                    self.report(&partition, &error);
-                    return Err(error);
-                }
-            };
-            if root != loaded.revision {
-                continue;
-            }
-            let env = self.env()?;
-            // A quarter of slack: a clock that ran ahead for days has let a little more go. By this server's clock alone: the
-            // horizon lies in clear in the store, and who can write it must not be able to age a log by it.
-            let kept = self.parts.events_kept;
-            let cutoff = env.now.minus(kept.saturating_sub(kept / 4));
-            match verify(loaded.root.chain(chain), chain, cursor, events, limit, cutoff) {
-                Ok(page) => return Ok(page),
-                Err(error) if suspected == Some(root) => {
-                    let error = error.into();
-                    self.report(&partition, &error);
-                    return Err(error);
-                }
-                Err(_) => suspected = Some(root),
             }
         }
         Err(TransactError::Busy)
+    }
+
+    /// One look at a page and the root that vouches for it; `None` if the root moved in between. A failure comes with the
+    /// root's revision that was seen.
+    async fn look_at_log(
+        &self,
+        partition: &Partition,
+        chain: EventChain,
+        cursor: Option<&EventCursor>,
+        limit: u32,
+    ) -> Result<Option<EventPage>, (TransactError, Option<Revision>)> {
+        let parts = &*self.parts;
+        let unread = |error| (TransactError::Load(error), None);
+        let snapshot = parts.store.load(partition, &[]).await.map_err(unread)?;
+        let seen = snapshot.root.as_ref().map(|root| root.revision);
+        let under = |error: StepError| (error.into(), seen);
+        let loaded = Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &[], snapshot).map_err(under)?;
+        if loaded.orphans {
+            return Err(under(StepError::Damaged(Damage::Orphans)));
+        }
+        let before = cursor.map(|cursor| cursor.before);
+        let StoredEvents { root, events } =
+            parts.store.events(partition, chain, before, limit).await.map_err(unread)?;
+        if root != loaded.revision {
+            return Ok(None);
+        }
+        let env = self.env().map_err(|error| (error.into(), seen))?;
+        // A quarter of slack: a clock that ran ahead for days has let a little more go. By this server's clock alone: the
+        // horizon lies in clear in the store, and who can write it must not be able to age a log by it.
+        let cutoff = env.now.minus(parts.events_kept.saturating_sub(parts.events_kept / 4));
+        verify(loaded.root.chain(chain), chain, cursor, events, limit, cutoff).map(Some).map_err(under)
     }
 
     /// The newest events of both chains, newest first, at most `limit`.
