@@ -18,6 +18,7 @@ use crate::step_error::{Damage, StepError};
 use crate::{Partition, Revision, Standing, Tentative, VaultWrite};
 
 mod finish;
+mod room;
 
 pub(crate) use finish::{Finished, fence as finish_fence};
 
@@ -386,16 +387,6 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The ids of a family's records, staged ones included, in the order of their ids.
-    #[must_use]
-    pub fn ids<R, L>(&self, family: &crate::SlotFamily<R, L>) -> Vec<[u8; 16]> {
-        let kind = family.kind().name();
-        let mut ids: Vec<[u8; 16]> =
-            self.names().into_iter().filter(|name| name.kind() == kind).filter_map(|name| name.id()).collect();
-        ids.sort_unstable();
-        ids
-    }
-
     /// Seals the root and every loaded record of the partition anew, if any is not under the newest key. Returns whether
     /// there was anything to do. For upkeep: every other put seals anew.
     ///
@@ -604,10 +595,11 @@ impl<'a> Draft<'a> {
         let name = slot.name();
         self.intact(name)?;
         let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(name))?);
-        let plain = PlainBody { schema: R::SCHEMA, body, expiry, most: slot.kind().most() };
+        let plain = PlainBody { schema: R::SCHEMA, body, expiry, kind: Some(slot.kind()) };
         if name != crate::due::DUE.name() {
             self.revive()?;
         }
+        self.make_room(slot.kind(), name);
         self.staged.writes.insert(name, Some(plain));
         self.touch();
         Ok(())
@@ -663,7 +655,7 @@ impl<'a> Draft<'a> {
         let (label, text) = (self.partition.seal_label(), name.to_text());
         let context = SealContext::new(&label, &text, entry.revision.to_bytes());
         let (schema, body) = self.env.keyring.open(&context, body).map_err(StepError::Open)?;
-        let plain = PlainBody { schema, body: Arc::new(body), expiry: entry.expiry, most: u16::MAX };
+        let plain = PlainBody { schema, body: Arc::new(body), expiry: entry.expiry, kind: None };
         self.loaded.opened.insert(name, plain.clone());
         Ok(Some(plain))
     }

@@ -104,7 +104,7 @@ pub use record::{Record, RecordError, secret_field};
 pub use release::{Plain, Receipt, Release, Tentative, WrongReceipt};
 pub use revision::{RECENT, Recent, Revision};
 pub use root::{Epochs, MAX_CHANGES, MAX_DENIALS, MAX_ROOT_BYTES, Root};
-pub use slot::{Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
+pub use slot::{Full, Members, Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
 pub use step_error::{Damage, StepError};
 pub use vault::{
     CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which,
