@@ -249,6 +249,7 @@ pub const fn all() -> &'static [Case] {
             swap_is_never_seen_half,
             one_of_edit_and_swap_wins,
             stages_are_upserts,
+            staged_texts_are_what_was_staged,
             unstage_drops_a_stage,
             stages_need_a_root,
             stages_are_swept_by_the_horizon,

@@ -56,8 +56,9 @@ pub use races::{
     write_skew_on_absences_is_impossible, write_skew_on_presences_is_impossible,
 };
 pub use stages::{
-    promote_covers_exactly, promote_moves_what_was_checked, stages_are_swept_by_the_horizon, stages_are_upserts,
-    stages_need_a_root, swept_partition_takes_its_vault, unstage_drops_a_stage,
+    promote_covers_exactly, promote_moves_what_was_checked, staged_texts_are_what_was_staged,
+    stages_are_swept_by_the_horizon, stages_are_upserts, stages_need_a_root, swept_partition_takes_its_vault,
+    unstage_drops_a_stage,
 };
 pub use swaps::{notes_outlive_a_swap, one_of_edit_and_swap_wins, swap_covers_exactly, swap_is_never_seen_half};
 pub use sweep::{

@@ -158,6 +158,12 @@ flaws! {
     StagesReplace: "stages_are_upserts", Stages, "an upload in parts loses all but the last";
     /// A stage is kept whether or not there is a root.
     StagesAnywhere: "stages_need_a_root", Stages, "an upload that comes late locks the account that it was for";
+    /// A page of a stage's texts begins one row late.
+    SkipsTextsBetweenPages: "staged_texts_are_what_was_staged", Stages, "a stage that is sound is never promoted";
+    /// The texts of a stage are those that the vault has under the same ids.
+    ShowsTextsOfTheVault: "staged_texts_are_what_was_staged", Stages, "a text that was altered in its stage is promoted unseen";
+    /// The texts of a stage are those of another stage of the account.
+    ShowsTextsOfOtherStages: "staged_texts_are_what_was_staged", Stages, "a text that was altered in its stage is promoted unseen";
     /// A stage that is to be dropped stays.
     UnstagesNothing: "unstage_drops_a_stage", Stages, "stages grow without bound";
     /// A stage's first part decides when it goes.
