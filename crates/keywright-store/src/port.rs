@@ -91,7 +91,8 @@ pub trait VaultStore: RecordStore {
     /// [`CommitError`].
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
 
-    /// Every (id, text mark) of a stage, sorted by id; empty for an unknown one.
+    /// Every (id, text mark) of a stage, sorted by id; empty for an unknown one. A row with a column of an unknown form is
+    /// listed under the mark [`Mark::UNREADABLE`]: one such row must not keep the others, nor the account, from being read.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -102,7 +103,8 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>>;
 
     /// The texts of a stage, sorted by id: at most `limit` of those behind `after`, from the first if that is `None`; empty
-    /// for an unknown one. Whoever promotes a stage opens them first.
+    /// for an unknown one. Whoever promotes a stage opens them first. A row with a column of an unknown form is shown under the
+    /// mark [`Mark::UNREADABLE`], without a text.
     ///
     /// # Errors
     /// [`LoadError`].
