@@ -6,7 +6,7 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     CipherId, ClientNonce, EventNumber, Manifest, Mark, Newest, Partition, Revision, Row, RowMarks, Rows, SlotName,
-    Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, VaultRows,
+    Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, StoredSlots, VaultRows,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -79,6 +79,28 @@ fn has_rows(connection: &Connection, partition: &Partition) -> Result<bool, Faul
         )?
         .query_row([partition.key()], |row| row.get(0))?;
     Ok(found)
+}
+
+/// The slots of a partition in which a record lies, those after `after`.
+pub(crate) fn slots(
+    connection: &Connection,
+    partition: &Partition,
+    after: Option<SlotName>,
+    limit: u32,
+) -> Result<StoredSlots, Fault> {
+    let root = revision(connection, partition)?;
+    let mut select = connection.prepare_cached(
+        "SELECT slot FROM keywright_records WHERE partition = ?1 AND slot > ?2 ORDER BY slot LIMIT ?3",
+    )?;
+    // No slot is the empty text.
+    let after = after.map(|after| after.to_text()).unwrap_or_default();
+    let mut rows = select.query(params![partition.key(), after, limit])?;
+    let mut slots = Vec::new();
+    while let Some(row) = rows.next()? {
+        let slot = row.get_ref(0)?.as_str().ok().and_then(|text| SlotName::parse(text).ok());
+        slots.push(slot.ok_or_else(unknown_form)?);
+    }
+    Ok(StoredSlots { root, slots })
 }
 
 /// The root's revision.

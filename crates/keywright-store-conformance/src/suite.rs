@@ -232,6 +232,8 @@ pub const fn all() -> &'static [Case] {
             due_partitions_are_found,
             due_moment_is_the_last_commits,
             partitions_are_paged_in_order,
+            slots_are_paged_in_order,
+            slots_carry_their_root,
             drivers_run_on_both_handles,
         }
         histories Histories {

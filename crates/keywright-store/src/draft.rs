@@ -411,8 +411,8 @@ impl<'a> Draft<'a> {
         Ok(changed)
     }
 
-    /// Opens every record that the root names, and sees that no record lies in a declared slot that it does not name.
-    /// Returns how many there are. What the records say is their owners' to judge.
+    /// Opens every record that the root names. Returns how many there are. What the records say is their owners' to judge;
+    /// what the root does not name is [`Driver::check_slots`](crate::Driver::check_slots)'s to find.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -421,9 +421,7 @@ impl<'a> Draft<'a> {
             Err(StepError::NoAccount) => return Ok(0),
             root => root?,
         };
-        let named: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
-        let singles: Vec<SlotName> = self.env.kinds.map(|kinds| kinds.singles().collect()).unwrap_or_default();
-        let slots = [named, singles].concat();
+        let slots: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
         self.require(&slots)?;
         let mut opened = 0_usize;
         for slot in slots {

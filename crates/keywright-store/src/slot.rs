@@ -420,12 +420,6 @@ impl SlotKinds {
         if sum > MAX_SLOTS { Err(SlotKindsError::TooMany(sum)) } else { Ok(()) }
     }
 
-    /// The slots of the kinds that have one.
-    pub(crate) fn singles(&self) -> impl Iterator<Item = SlotName> {
-        let single = |kind: &&SlotKind| kind.full == Full::Replaces;
-        self.kinds.iter().filter(single).map(|kind| SlotName { kind: kind.name, id: None })
-    }
-
     /// The kind of this name.
     #[must_use]
     pub fn find(&self, name: KindName) -> Option<SlotKind> {

@@ -45,7 +45,7 @@ pub use horizon::{
 };
 pub use listing::{
     drivers_run_on_both_handles, due_moment_is_the_last_commits, due_partitions_are_found,
-    partitions_are_paged_in_order,
+    partitions_are_paged_in_order, slots_are_paged_in_order, slots_carry_their_root,
 };
 pub use loads::{
     bodies_survive, checks_see_acknowledged_commits, loads_are_one_snapshot, loads_keep_the_order,

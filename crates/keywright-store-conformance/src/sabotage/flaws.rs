@@ -214,6 +214,10 @@ flaws! {
     DueOnce: "due_moment_is_the_last_commits", Due, "due work is never done, or looked for in vain";
     /// Partitions are listed in the order of a language, not of bytes.
     ListsByCollation: "partitions_are_paged_in_order", Listing, "a page skips an account";
+    /// Of a partition's slots only those without an id are listed.
+    ListsSingleSlots: "slots_are_paged_in_order", Listing, "a session that somebody has added to the database is not found";
+    /// The root of a list of slots is read after them.
+    ListsSlotsInSteps: "slots_carry_their_root", Snapshot, "a sound account looks damaged";
 
     // Hooks.
     /// A lost reply is reported as rejected.

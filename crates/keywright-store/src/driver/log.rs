@@ -92,7 +92,7 @@ impl Driver {
         }
         let before = cursor.map(|cursor| cursor.before);
         let StoredEvents { root, events } =
-            parts.store.events(partition, chain, before, limit).await.map_err(unread)?;
+            parts.store.events(partition, chain, before, limit.saturating_add(1)).await.map_err(unread)?;
         if root != loaded.revision {
             return Ok(None);
         }
@@ -116,12 +116,12 @@ impl Driver {
     }
 }
 
-/// Walks a page backwards along the chain.
+/// Walks a page backwards along the chain. One event more than the page has was asked for: at the old end there must be none.
 fn verify(
     known: &Chain,
     chain: EventChain,
     cursor: Option<&EventCursor>,
-    stored: Vec<StoredEvent>,
+    mut stored: Vec<StoredEvent>,
     limit: u32,
     cutoff: UnixSeconds,
 ) -> Result<EventPage, StepError> {
@@ -131,7 +131,10 @@ fn verify(
         Some(cursor) if cursor.chain == chain && cursor.before <= known.next => (cursor.before, cursor.head),
         Some(_) => return Err(StepError::Misuse("a cursor of another chain")),
     };
-    let full = u32::try_from(stored.len()).is_ok_and(|found| found >= limit);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let goes_on = stored.len() > limit;
+    stored.truncate(limit);
+    let full = stored.len() == limit;
     let mut events = Vec::with_capacity(stored.len());
     // When the event before the oldest one of the page was told.
     let mut after = cursor.and_then(|cursor| cursor.after);
@@ -148,6 +151,10 @@ fn verify(
         let parsed = SecurityEvent::parse(chain, event.number, event.at, &event.json).map_err(|_| broken.clone())?;
         after = parsed.after();
         events.push(parsed);
+    }
+    // Below the oldest number that the root keeps there is nothing: what left went in the commit that moved it.
+    if goes_on && before <= known.first {
+        return Err(broken);
     }
     // The page ends before the chain does: only what is older than the policy keeps may be missing, and never the newest.
     if !full && before > known.first && after.is_none_or(|after| after >= cutoff) {
