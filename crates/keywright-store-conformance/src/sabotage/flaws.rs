@@ -252,6 +252,8 @@ pub const ALSO_CAUGHT: &[(&str, Flaw, Promise)] = &[
     ("histories_are_strictly_serialisable", Flaw::ErasesNoCiphers, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SwapsTakeNotes, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SwapsUnguarded, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::PromotesWhateverLiesThere, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::PromotesUncovered, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::ListsInSteps, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SweepsInSteps, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SweepsWhatLasts, Promise::Serialisable),
