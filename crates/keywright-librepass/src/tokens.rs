@@ -5,7 +5,9 @@
 
 use keywright_core::{Client, ClientTag, UnixSeconds};
 use keywright_store::slot::Expiring;
-use keywright_store::{Draft, Partition, Record, Revision, Slot, SlotFamily, SlotName, StepError, Tentative};
+use keywright_store::{
+    Draft, Full, Members, Partition, Record, Revision, Slot, SlotFamily, SlotName, StepError, Tentative,
+};
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +29,10 @@ const CLOCK_SKEW: u64 = 60;
 /// What a token's name in the guess ledger begins with, so that no token ever has the tag of a network.
 const LABEL: &[u8] = b"librepass/token/";
 
-/// The tokens themselves.
-pub(crate) const TOKEN: SlotFamily<TokenRecord, Expiring> = SlotFamily::expiring("lp-token", MOST);
+/// The tokens themselves. The list decides who goes: of those that wait for their second factor the oldest, and of the others
+/// the oldest, each for one of its own kind.
+pub(crate) const TOKEN: SlotFamily<TokenRecord, Expiring> =
+    SlotFamily::expiring("lp-token", MOST, Full::evicts_unlisted(TOKENS));
 /// Which there are, in the order in which they go.
 pub(crate) const TOKENS: Slot<TokenList> = Slot::lasting("lp-tokens");
 /// All tokens of an account.
@@ -82,6 +86,12 @@ struct Entry {
 
 impl Record for TokenList {
     const SCHEMA: u16 = 1;
+}
+
+impl Members for TokenList {
+    fn lists(&self, id: &[u8; 16]) -> bool {
+        self.entries.iter().any(|entry| entry.slot == *id)
+    }
 }
 
 /// A token that was found good, as it stands in its record.
@@ -288,7 +298,7 @@ fn list(draft: &mut Draft<'_>) -> Result<TokenList, StepError> {
     Ok(list)
 }
 
-/// Puts the list, without the oldest if there are too many, and deletes the records that it does not name.
+/// Puts the list, without the oldest if there are too many; the records that it does not name go with it.
 fn put_within_caps(draft: &mut Draft<'_>, mut list: TokenList) -> Result<(), StepError> {
     for (waits, most) in [(true, MAX_WAITING), (false, MAX_TOKENS)] {
         let count = list.entries.iter().filter(|entry| entry.waits == waits).count();
@@ -297,12 +307,7 @@ fn put_within_caps(draft: &mut Draft<'_>, mut list: TokenList) -> Result<(), Ste
             list.entries.remove(oldest);
         }
     }
-    let mut gone = draft.ids(&TOKEN);
-    gone.retain(|id| list.entries.iter().all(|entry| entry.slot != *id));
-    for id in gone {
-        draft.discard(TOKEN.at(id))?;
-    }
-    draft.put(TOKENS, &list)
+    draft.put_members(TOKEN, TOKENS, &list)
 }
 
 #[cfg(test)]

@@ -242,15 +242,19 @@ fn stages(
     stage: StageId,
     rows: &[(CipherId, Mark)],
 ) -> Result<bool, ApplyError> {
-    let mut select = connection
-        .prepare_cached("SELECT id, text_mark FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, typeof(text) = 'blob' AND typeof(nonce) = 'blob' AND length(nonce) = 16
+         FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id",
+    )?;
     let mut staged = select.query(params![partition.key(), stage.0])?;
     let mut rows = rows.iter();
     while let Some(row) = staged.next()? {
         let column = |at| Ok::<_, rusqlite::Error>(row.get_ref(at)?.as_blob().ok());
-        let (id, mark) = (column(0)?, column(1)?);
+        let (id, mark, is_whole): (_, _, bool) = (column(0)?, column(1)?, row.get(2)?);
         let is = |bytes: &[u8; 16], column: Option<&[u8]>| column == Some(&bytes[..]);
-        if rows.next().is_none_or(|(CipherId(next), Mark(checked))| !is(next, id) || !is(checked, mark)) {
+        let is_next = |(CipherId(next), Mark(checked)): &(CipherId, Mark)| is(next, id) && is(checked, mark);
+        // What nobody can have checked is not what was checked.
+        if !is_whole || rows.next().is_none_or(|next| !is_next(next)) {
             return Ok(false);
         }
     }

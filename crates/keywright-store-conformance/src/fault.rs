@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
 };
 
 use crate::random::SplitMix;
@@ -449,5 +449,14 @@ impl<S: RecordStore + Upkeep + ?Sized> Upkeep for FaultStore<S> {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.inner.slots(partition, after, limit)
     }
 }

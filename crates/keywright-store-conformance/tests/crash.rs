@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxError, BoxFuture, CommitError, EventNumber, LoadError, MemoryStore, Partition, RecordStore, SlotName,
-    Snapshot, StoredEvents, Upkeep,
+    Snapshot, StoredEvents, StoredSlots, Upkeep,
 };
 use keywright_store_conformance::crash::{self, Crashed};
 use keywright_store_conformance::{CrashHook, Fixture, Handles, Part, Promise, Suite};
@@ -106,6 +106,15 @@ impl Upkeep for Journal {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.memory.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.memory.slots(partition, after, limit)
     }
 }
 

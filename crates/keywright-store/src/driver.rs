@@ -22,6 +22,7 @@ use crate::{BoxError, BoxFuture, LoadError, Partition, RecordStore};
 
 mod attempt;
 mod log;
+mod strays;
 
 pub use log::{EventCursor, EventPage};
 

@@ -97,14 +97,14 @@ pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
-    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents, Upkeep,
-    VaultStore,
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents,
+    StoredSlots, Upkeep, VaultStore,
 };
 pub use record::{Record, RecordError, secret_field};
 pub use release::{Plain, Receipt, Release, Tentative, WrongReceipt};
 pub use revision::{RECENT, Recent, Revision};
 pub use root::{Epochs, MAX_CHANGES, MAX_DENIALS, MAX_ROOT_BYTES, Root};
-pub use slot::{Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
+pub use slot::{Full, Members, Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
 pub use step_error::{Damage, StepError};
 pub use vault::{
     CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which,

@@ -270,7 +270,9 @@ mod tests {
         assert!(!repeated.is_sound(own));
         let mut kinds = SlotKinds::new();
         assert!(with_slots(1).undeclared(&kinds).is_some());
-        kinds.add(&[crate::SlotFamily::<u8, crate::slot::Expiring>::expiring("session", 2).kind()]).unwrap();
+        kinds
+            .add(&[crate::SlotFamily::<u8, crate::slot::Expiring>::expiring("session", 2, crate::Full::Refuses).kind()])
+            .unwrap();
         assert!(with_slots(2).undeclared(&kinds).is_none());
         assert!(with_slots(3).undeclared(&kinds).is_some());
     }

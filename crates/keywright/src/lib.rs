@@ -171,3 +171,4 @@ pub use keywright_store::{
 };
 pub use no_vault::NoVault;
 pub use port::Store;
+pub use slots::slot_kinds;

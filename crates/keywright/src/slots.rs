@@ -4,8 +4,10 @@ use keywright_store::SlotKind;
 
 use crate::key_note;
 
-/// The kinds of slots of every part that is on.
-pub(crate) fn slot_kinds() -> Vec<SlotKind> {
+/// The kinds of slots of every part that is on: how many records of each a partition may have, and what happens when one more
+/// is put. For a driver that is built by hand; [`Keywright`](crate::Keywright) knows them.
+#[must_use]
+pub fn slot_kinds() -> Vec<SlotKind> {
     let parts: &[&[SlotKind]] = &[
         keywright_store::SLOT_KINDS,
         &[key_note::KEYS_IN_USE.kind()],

@@ -244,7 +244,7 @@ mod tests {
     use keywright::store::due::{self, CLAIM_LASTS, DUE, DueTask};
     use keywright::store::{
         Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot,
-        StoredEvents, Upkeep,
+        StoredEvents, StoredSlots, Upkeep,
     };
     use keywright::{EventChain, Keyring, ManualClock, MemoryStore, NoVault, SystemEntropy, UnixSeconds};
     use std::net::TcpListener;
@@ -303,6 +303,15 @@ mod tests {
 
         fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
             self.0.partitions(after, limit)
+        }
+
+        fn slots<'a>(
+            &'a self,
+            partition: &'a Partition,
+            after: Option<SlotName>,
+            limit: u32,
+        ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+            self.0.slots(partition, after, limit)
         }
     }
 

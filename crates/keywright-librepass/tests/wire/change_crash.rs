@@ -7,7 +7,8 @@ use keywright_core::{EventChain, UnixSeconds};
 use keywright_librepass::UserId;
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
-    RecordStore, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    RecordStore, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows,
+    VaultStore, Which,
 };
 use keywright_store_conformance::{Backend, Fault, FaultStore};
 
@@ -172,6 +173,15 @@ impl Upkeep for DyingStore {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.inner.slots(partition, after, limit)
     }
 }
 

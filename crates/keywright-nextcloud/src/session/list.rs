@@ -1,7 +1,7 @@
 //! The list of an account's sessions: which there are, how long they live, and who makes room for whom.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{Draft, Record, Root, Slot, StepError};
+use keywright_store::{Draft, Members, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 
 use super::{SESSION, Saving};
@@ -35,6 +35,12 @@ pub(crate) struct Listed {
 
 impl Record for SessionList {
     const SCHEMA: u16 = 1;
+}
+
+impl Members for SessionList {
+    fn lists(&self, id: &[u8; 16]) -> bool {
+        self.entries.iter().any(|entry| entry.selector == *id)
+    }
 }
 
 impl Listed {
@@ -116,10 +122,8 @@ impl SessionList {
         Ok(())
     }
 
-    /// Deletes the records of all sessions that are not listed any more.
-    pub(super) fn delete_others(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        let mut others = draft.ids(&SESSION);
-        others.retain(|id| self.entries.iter().all(|entry| entry.selector != *id));
-        others.into_iter().try_for_each(|id| draft.discard(SESSION.at(id)))
+    /// Stages the list, and the removal of every session that is not listed any more.
+    pub(super) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
+        draft.put_members(SESSION, SESSIONS, self)
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
-    RecordStore, Revision, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore,
-    Which,
+    RecordStore, Revision, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows,
+    VaultStore, Which,
 };
 
 /// What becomes of one read of the vault.
@@ -155,5 +155,14 @@ impl Upkeep for Shadow {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.inner.slots(partition, after, limit)
     }
 }

@@ -62,7 +62,7 @@ impl Record for Counter {
 const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
 const COUNTER: Slot<Counter> = Slot::lasting("counter");
 const NOTES: SlotFamily<Counter> = SlotFamily::lasting("note", 4);
-const TICKETS: SlotFamily<Counter, Expiring> = SlotFamily::expiring("ticket", 3);
+const TICKETS: SlotFamily<Counter, Expiring> = SlotFamily::expiring("ticket", 3, keywright_store::Full::Refuses);
 
 /// What acts name.
 const VOUCHERS: &[SlotName] = &[VOUCHER.name()];

@@ -205,7 +205,8 @@ fn note(
     let too_many = writes.iter().find(|(name, plain)| {
         plain
             .as_ref()
-            .is_some_and(|plain| of_kind.get(&name.kind()).is_some_and(|count| *count > usize::from(plain.most)))
+            .and_then(|plain| plain.kind)
+            .is_some_and(|kind| of_kind.get(&name.kind()).is_some_and(|count| *count > usize::from(kind.most())))
     });
     too_many.map_or(Ok(()), |(name, _)| Err(StepError::TooManySlots(*name)))
 }
@@ -213,7 +214,7 @@ fn note(
 impl PlainBody {
     /// Whether it was put as its kind is declared. One that is only sealed anew knows no more than its expiry.
     fn is_of(&self, kind: SlotKind) -> bool {
-        (self.most == kind.most() || self.most == u16::MAX) && self.expiry.is_some() == kind.is_expiring()
+        self.kind.is_none_or(|put_as| put_as == kind) && self.expiry.is_some() == kind.is_expiring()
     }
 }
 

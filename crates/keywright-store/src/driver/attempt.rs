@@ -45,8 +45,8 @@ enum Round<T> {
     Decided(Box<Loaded>, Revision, Decision<T>),
 }
 
-/// What an act remembers from one round to the next.
-struct Rounds {
+/// What an act, or a look at the log, remembers from one round to the next.
+pub(super) struct Rounds {
     wanted: Vec<SlotName>,
     extra: u32,
     /// The root under which damage was seen: it is damage only if a second look finds the same root.
@@ -55,7 +55,7 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn new(slots: &[SlotName]) -> Self {
+    pub(super) fn new(slots: &[SlotName]) -> Self {
         let mut wanted: Vec<SlotName> = Vec::with_capacity(slots.len());
         for &slot in slots {
             if !wanted.contains(&slot) {
@@ -66,7 +66,7 @@ impl Rounds {
     }
 
     /// Lets a failure pass that is only a reason to load once more; returns what is to be told of any other.
-    fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
+    pub(super) fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
         match &error {
             TransactError::Step(StepError::NotLoaded(slots)) if self.extra < MAX_EXTRA_LOADS => {
                 let before = self.wanted.len();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use keywright::core::UnixSeconds;
 use keywright::store::{
     Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    Upkeep,
+    StoredSlots, Upkeep,
 };
 use keywright::{EventChain, HousekeepingError, Keywright, ManualClock, MemoryStore, NoVault, Store};
 
@@ -112,6 +112,15 @@ impl Upkeep for Shared {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.0.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.0.inner.slots(partition, after, limit)
     }
 }
 

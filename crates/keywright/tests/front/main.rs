@@ -18,7 +18,8 @@ use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
 use keywright::store::{
     ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, CommitError, EventNumber, LOAD_SECONDS, LoadError, Partition,
-    Record, RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, Timer, Upkeep, Write,
+    Record, RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, StoredSlots, Timer, Upkeep,
+    Write,
 };
 use keywright::{
     AccountCreation, AccountId, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer,
@@ -460,6 +461,15 @@ impl Upkeep for Hangs {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.store.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.store.slots(partition, after, limit)
     }
 }
 

@@ -4,7 +4,7 @@ use keywright::challenge::{ChallengeSecret, Proof, SetOutcome, Verification};
 use keywright::confirm::{Confirmation, SendOutcome, WaitOutcome};
 use keywright::store::{
     Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    Upkeep,
+    StoredSlots, Upkeep,
 };
 use keywright::twofactor::recovery::Liveness;
 use keywright::twofactor::{Attested, Beginning, CHANGE_FACTORS, Confirming, FactorChange, Verdict};
@@ -66,6 +66,15 @@ impl Upkeep for Bare {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.0.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.0.slots(partition, after, limit)
     }
 }
 

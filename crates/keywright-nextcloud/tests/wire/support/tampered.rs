@@ -7,7 +7,7 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    Upkeep,
+    StoredSlots, Upkeep,
 };
 
 use tokio::sync::Notify;
@@ -157,5 +157,14 @@ impl Upkeep for Tampered {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.inner.slots(partition, after, limit)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    Upkeep,
+    StoredSlots, Upkeep,
 };
 use tokio::sync::Notify;
 
@@ -110,5 +110,14 @@ impl Upkeep for Held {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.inner.slots(partition, after, limit)
     }
 }
