@@ -1,10 +1,9 @@
 //! Turning a draft into the batch that commits it: the next root, its contents and chains, and the sealed records.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use keywright_core::{Entropy, EntropyError, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
+use keywright_core::{SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::Draft;
 use crate::loaded::PlainBody;
@@ -52,7 +51,7 @@ impl Draft<'_> {
     }
 
     fn write(self) -> Result<(Batch, Vec<SecurityEvent>), StepError> {
-        let Self { partition, loaded, env, attempt, staged, .. } = self;
+        let Self { partition, loaded, env, attempt, staged, nonces, .. } = self;
         let state = match staged.state {
             Some(state) => state,
             // Names and the server get their root with their first write.
@@ -81,7 +80,6 @@ impl Draft<'_> {
         }
         let forget = root.trim_chains();
         let label = partition.seal_label();
-        let nonces = SystemBytes::default();
         let seal = |name: &str, schema: u16, body: &[u8]| {
             let context = SealContext::new(&label, name, attempt.to_bytes());
             env.keyring.seal(&nonces, &context, schema, body).map(Bytes::from)
@@ -112,31 +110,6 @@ impl Draft<'_> {
             ..Write::root(attempt, seal(ROOT, RootRecord::SCHEMA, &plain)?)
         };
         Ok((Batch::new(partition.clone(), loaded.revision, write)?, events))
-    }
-}
-
-/// The nonces of one batch, from the operating system and never from the step's generator: one that repeats itself must
-/// not repeat a nonce. Drawn together, because each call to the system costs as much as sealing a small record.
-#[derive(Default)]
-struct SystemBytes(RefCell<Vec<u8>>);
-
-impl SystemBytes {
-    /// Enough for the root and four records.
-    const DRAWN: usize = 5 * 24;
-}
-
-impl Entropy for SystemBytes {
-    fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
-        let mut left = self.0.borrow_mut();
-        if left.len() < out.len() {
-            left.resize(Self::DRAWN.max(out.len()), 0);
-            SystemEntropy.fill(&mut left)?;
-        }
-        let (rest, taken) = left.split_at(left.len().saturating_sub(out.len()));
-        out.copy_from_slice(taken);
-        let rest = rest.len();
-        left.truncate(rest);
-        Ok(())
     }
 }
 
