@@ -3,8 +3,7 @@
 //! A codec by hand: a root is encoded and decoded by every act, and a general one took longer than the cipher around it.
 //! Everything has a fixed width but the names of kinds, which are written once for all slots of the kind.
 
-use keywright_core::UnixSeconds;
-use zeroize::Zeroizing;
+use keywright_core::{SealBuffer, UnixSeconds};
 
 use crate::Revision;
 use crate::root::{Chain, Entry, Root, RootRecord};
@@ -83,51 +82,88 @@ const ERASED: u8 = 1 << 4;
 const HAS_ID: u8 = 1;
 const HAS_EXPIRY: u8 = 1 << 1;
 
-/// Writes a root, into a buffer that is sized once: a growing one would leave copies behind.
-pub(crate) fn encode(root: &RootRecord) -> Zeroizing<Vec<u8>> {
-    let entries = root.contents.len().saturating_mul(1 + 16 + 16 + MOMENT + crate::slot::MAX_KIND_BYTES);
-    let mut out = Zeroizing::new(Vec::with_capacity(entries.saturating_add(512)));
-    let flag = |on: bool, flag: u8| if on { flag } else { 0 };
-    out.push(
-        flag(root.state.is_some(), HAS_STATE)
-            | flag(root.state.is_some_and(|state| state.seeded), SEEDED)
-            | flag(root.expires.is_some(), EXPIRES)
-            | flag(root.due_at.is_some(), DUE)
-            | flag(root.state.is_some_and(|state| state.erased), ERASED),
-    );
-    if let Some(state) = &root.state {
-        for epoch in [state.credential_epoch, state.factor_epoch, state.key_epoch] {
-            out.extend_from_slice(&epoch.to_be_bytes());
-        }
-        put_moment(&mut out, state.created);
-    }
-    root.expires.iter().chain(&root.due_at).for_each(|moment| put_moment(&mut out, *moment));
-    // At most sixteen, and at most 256: both fit.
-    out.push(u8::try_from(root.recent.as_slice().len()).unwrap_or(u8::MAX));
-    root.recent.as_slice().iter().for_each(|revision| out.extend_from_slice(&revision.to_bytes()));
-    for chain in &root.chains {
-        out.extend_from_slice(&chain.first.to_be_bytes());
-        out.extend_from_slice(&chain.next.to_be_bytes());
-        put_moment(&mut out, chain.last);
-        out.extend_from_slice(&chain.head);
-    }
-    let mut rest = root.contents.0.as_slice();
-    while let Some((first, _)) = rest.first() {
-        let alike = rest.iter().take_while(|(name, _)| name.kind() == first.kind()).count();
-        let (group, after) = rest.split_at(alike);
-        rest = after;
+/// The bytes of an entry: flags, id, revision, expiry.
+const MOST_ENTRY: usize = 1 + 16 + 16 + MOMENT;
+
+/// The most bytes before the entries: flags, the state, two moments, the recent revisions, two chains.
+const MOST_HEAD: usize = 1 + 3 * 8 + MOMENT + 2 * MOMENT + 1 + 16 * crate::RECENT + 2 * CHAIN;
+
+/// The bytes of a chain.
+const CHAIN: usize = 8 + 8 + MOMENT + 32;
+
+/// Writes a root where it is sealed, in a buffer that is sized once.
+pub(crate) fn encode(root: &RootRecord) -> SealBuffer {
+    let entries = root.contents.0.as_slice();
+    let kinds = entries.chunk_by(|(one, _), (other, _)| one.kind() == other.kind());
+    let names = kinds.clone().filter_map(<[_]>::first).fold(0_usize, |sum, (name, _)| {
+        // The kind's length, its name, and how many there are.
+        sum.saturating_add(name.kind().as_str().len()).saturating_add(3)
+    });
+    let most = entries.len().saturating_mul(MOST_ENTRY).saturating_add(names).saturating_add(MOST_HEAD);
+    let mut out = SealBuffer::with_capacity(most);
+    put_head(&mut out, root);
+    for group in kinds {
+        let Some((first, _)) = group.first() else { continue };
         let kind = first.kind();
-        out.push(u8::try_from(kind.as_str().len()).unwrap_or(u8::MAX));
-        out.extend_from_slice(kind.as_str().as_bytes());
-        out.extend_from_slice(&u16::try_from(group.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.put(&[u8::try_from(kind.as_str().len()).unwrap_or(u8::MAX)]);
+        out.put(kind.as_str().as_bytes());
+        out.put(&u16::try_from(group.len()).unwrap_or(u16::MAX).to_be_bytes());
         for (name, entry) in group {
-            out.push(flag(name.id().is_some(), HAS_ID) | flag(entry.expiry.is_some(), HAS_EXPIRY));
-            name.id().iter().for_each(|id| out.extend_from_slice(id));
-            out.extend_from_slice(&entry.revision.to_bytes());
-            entry.expiry.iter().for_each(|expiry| put_moment(&mut out, *expiry));
+            put_entry(&mut out, name, entry);
         }
     }
     out
+}
+
+const fn flag(on: bool, flag: u8) -> u8 {
+    if on { flag } else { 0 }
+}
+
+/// What comes before the contents.
+fn put_head(out: &mut SealBuffer, root: &RootRecord) {
+    out.put(&[flag(root.state.is_some(), HAS_STATE)
+        | flag(root.state.is_some_and(|state| state.seeded), SEEDED)
+        | flag(root.expires.is_some(), EXPIRES)
+        | flag(root.due_at.is_some(), DUE)
+        | flag(root.state.is_some_and(|state| state.erased), ERASED)]);
+    if let Some(state) = &root.state {
+        for epoch in [state.credential_epoch, state.factor_epoch, state.key_epoch] {
+            out.put(&epoch.to_be_bytes());
+        }
+        out.put(&moment(state.created));
+    }
+    root.expires.iter().chain(&root.due_at).for_each(|at| out.put(&moment(*at)));
+    // At most sixteen, and at most 256: both fit.
+    out.put(&[u8::try_from(root.recent.as_slice().len()).unwrap_or(u8::MAX)]);
+    root.recent.as_slice().iter().for_each(|revision| out.put(&revision.to_bytes()));
+    for chain in &root.chains {
+        out.put(&chain.first.to_be_bytes());
+        out.put(&chain.next.to_be_bytes());
+        out.put(&moment(chain.last));
+        out.put(&chain.head);
+    }
+}
+
+/// One entry. Nearly all have an id and an expiry, or neither, and are put in one piece.
+fn put_entry(out: &mut SealBuffer, name: &SlotName, entry: &Entry) {
+    let (id, revision) = (name.id(), entry.revision.to_bytes());
+    let flags = flag(id.is_some(), HAS_ID) | flag(entry.expiry.is_some(), HAS_EXPIRY);
+    if let (Some(id), Some(expiry)) = (id, entry.expiry) {
+        let mut piece = [0_u8; MOST_ENTRY];
+        let (head, rest) = piece.split_at_mut(1);
+        let (id_part, rest) = rest.split_at_mut(16);
+        let (revision_part, expiry_part) = rest.split_at_mut(16);
+        head.fill(flags);
+        id_part.copy_from_slice(&id);
+        revision_part.copy_from_slice(&revision);
+        expiry_part.copy_from_slice(&moment(expiry));
+        out.put(&piece);
+        return;
+    }
+    out.put(&[flags]);
+    id.iter().for_each(|id| out.put(id));
+    out.put(&revision);
+    entry.expiry.iter().for_each(|expiry| out.put(&moment(*expiry)));
 }
 
 /// Reads a root; `None` for bytes that [`encode`] does not write.
@@ -170,10 +206,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<RootRecord> {
     Some(root)
 }
 
-fn put_moment(out: &mut Vec<u8>, moment: UnixSeconds) {
+const fn moment(moment: UnixSeconds) -> [u8; MOMENT] {
     let [.., a, b, c, d, e] = moment.get().to_be_bytes();
-    out.extend_from_slice(&[a, b, c, d, e]);
+    [a, b, c, d, e]
 }
+
+/// The id of a slot within its kind, as a number: the order of numbers is that of the bytes.
+type SlotId = Option<u128>;
 
 struct Reader<'a>(&'a [u8]);
 
@@ -199,16 +238,20 @@ impl Reader<'_> {
         if count == 0 || contents.last().is_some_and(|(last, _)| last.kind() >= kind) {
             return None;
         }
+        let mut before: Option<SlotId> = None;
         for _ in 0..count {
             let [flags] = self.take()?;
             if flags & !(HAS_ID | HAS_EXPIRY) != 0 {
                 return None;
             }
             let id = if flags & HAS_ID != 0 { Some(self.take()?) } else { None };
-            let name = SlotName::new(kind, id);
-            if contents.last().is_some_and(|(last, _)| *last >= name) {
+            // Of one kind, so the ids alone are in order.
+            let order: SlotId = id.map(u128::from_be_bytes);
+            if before.is_some_and(|before| before >= order) {
                 return None;
             }
+            before = Some(order);
+            let name = SlotName::new(kind, id);
             let revision = Revision::from_bytes(self.take()?);
             let expiry = if flags & HAS_EXPIRY != 0 { Some(self.moment()?) } else { None };
             contents.push((name, Entry { revision, expiry }));
@@ -276,8 +319,8 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(root in root()) {
             let bytes = encode(&root);
-            prop_assert_eq!(decode(&bytes), Some(root));
-            let (_, shorter) = bytes.split_last().unwrap();
+            prop_assert_eq!(decode(bytes.body()), Some(root));
+            let (_, shorter) = bytes.body().split_last().unwrap();
             prop_assert_eq!(decode(shorter), None);
         }
 
@@ -285,19 +328,19 @@ mod tests {
         fn one_root_has_one_form(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             if let Some(root) = decode(&bytes) {
                 let again = encode(&root);
-                prop_assert_eq!(again.as_slice(), bytes.as_slice());
+                prop_assert_eq!(again.body(), bytes.as_slice());
             }
         }
 
         #[test]
         fn a_changed_byte_is_another_root_or_none(root in root(), at in any::<prop::sample::Index>(), by in 1..=255_u8) {
-            let mut bytes = encode(&root).to_vec();
+            let mut bytes = encode(&root).body().to_vec();
             let at = at.index(bytes.len());
             bytes[at] ^= by;
             if let Some(other) = decode(&bytes) {
                 prop_assert_ne!(&other, &root);
                 let again = encode(&other);
-                prop_assert_eq!(again.as_slice(), bytes.as_slice());
+                prop_assert_eq!(again.body(), bytes.as_slice());
             }
         }
     }

@@ -42,9 +42,8 @@ impl Sample {
     /// [`StepError`].
     pub fn seal(&self) -> Result<bytes::Bytes, StepError> {
         let label = self.partition.seal_label();
-        let plain = self.root.encode();
         let context = SealContext::new(&label, ROOT, self.revision.to_bytes());
-        Ok(self.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?.into())
+        Ok(self.keyring.seal_in_place(&SystemEntropy, &context, RootRecord::SCHEMA, self.root.encode())?.into())
     }
 
     /// Opens and decodes it. Returns how many entries it has.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use keywright_core::{SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
+use keywright_core::{SealBuffer, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::Draft;
 use crate::loaded::PlainBody;
@@ -80,16 +80,16 @@ impl Draft<'_> {
         }
         let forget = root.trim_chains();
         let label = partition.seal_label();
-        let seal = |name: &str, schema: u16, body: &[u8]| {
+        let seal = |name: &str, schema: u16, body: SealBuffer| {
             let context = SealContext::new(&label, name, attempt.to_bytes());
-            env.keyring.seal(&nonces, &context, schema, body).map(Bytes::from)
+            env.keyring.seal_in_place(&nonces, &context, schema, body).map(Bytes::from)
         };
         let mut put = Vec::with_capacity(staged.writes.len());
         let mut delete = pruned;
         for (&slot, plain) in &staged.writes {
             match plain {
                 Some(plain) => {
-                    let body = seal(&slot.to_text(), plain.schema, &plain.body)?;
+                    let body = seal(&slot.to_text(), plain.schema, plain.body.as_slice().into())?;
                     put.push(Put { slot, body, purge_after: plain.expiry });
                 }
                 // After an erase nothing is left to delete, and a record that was never there needs no delete.
@@ -97,7 +97,6 @@ impl Draft<'_> {
                 None => {}
             }
         }
-        let plain = root.encode();
         let write = Write {
             purge_after: root.expires,
             due_at: root.due_at,
@@ -107,7 +106,7 @@ impl Draft<'_> {
             events: stored_events,
             forget,
             vault: staged.vault,
-            ..Write::root(attempt, seal(ROOT, RootRecord::SCHEMA, &plain)?)
+            ..Write::root(attempt, seal(ROOT, RootRecord::SCHEMA, root.encode())?)
         };
         Ok((Batch::new(partition.clone(), loaded.revision, write)?, events))
     }
@@ -208,8 +207,7 @@ pub(crate) fn fence(
     root.recent.push(expect.unwrap_or(Revision::ZERO));
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, attempt.to_bytes());
-    let plain = root.encode();
-    let body = env.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?;
+    let body = env.keyring.seal_in_place(&SystemEntropy, &context, RootRecord::SCHEMA, root.encode())?;
     let write = Write { purge_after: root.expires, due_at: root.due_at, ..Write::root(attempt, body.into()) };
     Ok(Batch::new(partition.clone(), expect, write)?)
 }
