@@ -293,11 +293,11 @@ mod tests {
         let index = SecretBytes::zeroed();
         let place = SealContext::new(b"user-1", "challenge", [7; 16]);
         let before = Keyring::from_keys(&[counting()], &index).unwrap();
-        let old = before.seal_at([1; 24], &place, 1, b"x").unwrap();
+        let old = before.seal_at([1; 24], &place, 1, SealBuffer::from(&b"x"[..])).unwrap();
         let after = Keyring::from_keys(&[SecretBytes::from_slice(&[5; 32]).unwrap(), counting()], &index).unwrap();
         assert_eq!(after.open(&place, &old).unwrap().1.as_slice(), b"x");
         assert!(!after.is_current(&old));
-        assert!(after.is_current(&after.seal_at([2; 24], &place, 1, b"x").unwrap()));
+        assert!(after.is_current(&after.seal_at([2; 24], &place, 1, SealBuffer::from(&b"x"[..])).unwrap()));
     }
 
     #[test]

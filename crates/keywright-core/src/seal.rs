@@ -295,7 +295,7 @@ mod tests {
     fn a_moved_body_or_one_of_another_revision_does_not_open() {
         let keyring = root();
         let place = SealContext::new(b"user-1", "challenge", REVISION);
-        let sealed = keyring.seal_at([9; 24], &place, 1, b"body").unwrap();
+        let sealed = keyring.seal_at([9; 24], &place, 1, SealBuffer::from(&b"body"[..])).unwrap();
         for other in [
             SealContext::new(b"user-2", "challenge", REVISION),
             SealContext::new(b"user-1", "ledger", REVISION),
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn another_keyring_names_the_missing_key() {
         let place = SealContext::new(b"user-1", "challenge", REVISION);
-        let sealed = root().seal_at([9; 24], &place, 1, b"body").unwrap();
+        let sealed = root().seal_at([9; 24], &place, 1, SealBuffer::from(&b"body"[..])).unwrap();
         let other = Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32]).unwrap()], &SecretBytes::zeroed()).unwrap();
         let error = other.open(&place, &sealed).unwrap_err();
         assert!(error.is_unknown_key());

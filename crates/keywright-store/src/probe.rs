@@ -1,7 +1,7 @@
 //! Roots laid open. For benches: the cost of sealing and opening one with a given number of entries. For tests: what one
 //! says, so that it can be compared with a model's. No part of the API.
 
-use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
+use keywright_core::{EventChain, Keyring, SealContext, SystemEntropy, UnixSeconds};
 
 use crate::loaded::open_root;
 use crate::root::{Entry, Root, RootRecord};
@@ -32,6 +32,8 @@ impl Sample {
             let name = SlotName::new(KindName::new("session"), Some([at; 16]));
             root.contents.insert(name, Entry { revision: Revision::draw()?, expiry: Some(UnixSeconds::MAX) });
         }
+        // As that of an account which was made and has had no denial.
+        root.chain_mut(EventChain::Changes).append(UnixSeconds::EPOCH.plus(1_700_000_000), b"{}");
         let partition = Partition::account(&keywright_core::AccountId::new("user-1")?);
         Ok(Self { keyring: Keyring::generate(&SystemEntropy)?, partition, revision: Revision::draw()?, root })
     }

@@ -98,7 +98,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    const EMPTY: Self = Self { first: 1, next: 1, last: UnixSeconds::EPOCH, head: [0; 32] };
+    pub(crate) const EMPTY: Self = Self { first: 1, next: 1, last: UnixSeconds::EPOCH, head: [0; 32] };
 
     /// When the newest event was told; `None` before the first.
     pub(crate) fn last(&self) -> Option<UnixSeconds> {
