@@ -11,6 +11,8 @@ use std::sync::Arc;
 use keywright_core::{ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds};
 
 use crate::loaded::{Loaded, PlainBody};
+use crate::locks::Turn;
+use crate::nonces::Nonces;
 use crate::record::{Record, RecordError, encode};
 use crate::root::Root;
 use crate::slot::{Expiring, Lasting, Slot, SlotKinds, SlotName};
@@ -77,8 +79,10 @@ pub struct Draft<'a> {
     grants: bool,
     /// Inside a host's own transaction: no guess may be checked here.
     spending: bool,
-    /// Whether this attempt has the partition to itself in this process: only then is a guess compared.
-    held: bool,
+    /// How this attempt gets the partition to itself in this process: only then is a guess compared. `None`: it cannot.
+    turn: Option<&'a Turn>,
+    /// For what this attempt seals.
+    nonces: Nonces,
     standing: Standing,
 }
 
@@ -105,14 +109,15 @@ impl<'a> Draft<'a> {
             versions: 0,
             grants: false,
             spending: false,
-            held: false,
+            turn: None,
+            nonces: Nonces::default(),
             standing: Standing::Known,
         }
     }
 
-    /// The same, for an attempt that has the partition to itself.
-    pub(crate) const fn held(mut self, held: bool) -> Self {
-        self.held = held;
+    /// The same, for an attempt that may take the partition, or has it, and with nonces that were drawn already.
+    pub(crate) fn with(mut self, turn: &'a Turn, nonces: Nonces) -> Self {
+        (self.turn, self.nonces) = (Some(turn), nonces);
         self
     }
 
@@ -530,10 +535,14 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether a guess may be compared now. Without the partition in hand parallel guesses would all be judged by one
-    /// ledger, and those that find the queue full would never be charged.
+    /// ledger, and those that find the queue full would never be charged. Where nobody has it, it is taken here: what was
+    /// loaded still serves, and the step goes on.
     pub(crate) fn admit_guess(&mut self, standing: Standing) -> Result<(), StepError> {
         self.standing = standing;
-        if self.held { Ok(()) } else { Err(StepError::NeedsPartition(standing)) }
+        match self.turn {
+            Some(turn) if turn.take(self.partition) => Ok(()),
+            _ => Err(StepError::NeedsPartition(standing)),
+        }
     }
 
     /// Notes that something is granted: the batch is committed even if it changes nothing.

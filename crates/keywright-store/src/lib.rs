@@ -73,6 +73,7 @@ mod loaded;
 mod locks;
 mod memory;
 pub mod names;
+mod nonces;
 mod partition;
 mod port;
 #[doc(hidden)]

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use keywright_core::{Keyring, SealContext, UnixSeconds};
-use zeroize::Zeroizing;
+use keywright_core::{Keyring, PlainBytes, SealContext, UnixSeconds};
 
 use crate::root::{MAX_ROOT_BYTES, RootRecord};
 use crate::slot::{ROOT, SlotKind, SlotKinds, SlotName};
@@ -32,7 +31,7 @@ pub(crate) struct Loaded {
 #[derive(Clone)]
 pub(crate) struct PlainBody {
     pub(crate) schema: u16,
-    pub(crate) body: Arc<Zeroizing<Vec<u8>>>,
+    pub(crate) body: Arc<PlainBytes>,
     pub(crate) expiry: Option<UnixSeconds>,
     /// The kind that it was put as; `None` for one that was opened, and is only sealed anew.
     pub(crate) kind: Option<SlotKind>,

@@ -32,6 +32,8 @@ impl Sample {
             let name = SlotName::new(KindName::new("session"), Some([at; 16]));
             root.contents.insert(name, Entry { revision: Revision::draw()?, expiry: Some(UnixSeconds::MAX) });
         }
+        // As that of an account which was made and has had no denial.
+        root.chain_mut(EventChain::Changes).append(UnixSeconds::EPOCH.plus(1_700_000_000), b"{}");
         let partition = Partition::account(&keywright_core::AccountId::new("user-1")?);
         Ok(Self { keyring: Keyring::generate(&SystemEntropy)?, partition, revision: Revision::draw()?, root })
     }
@@ -42,9 +44,8 @@ impl Sample {
     /// [`StepError`].
     pub fn seal(&self) -> Result<bytes::Bytes, StepError> {
         let label = self.partition.seal_label();
-        let plain = self.root.encode();
         let context = SealContext::new(&label, ROOT, self.revision.to_bytes());
-        Ok(self.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?.into())
+        Ok(self.keyring.seal_in_place(&SystemEntropy, &context, RootRecord::SCHEMA, self.root.encode())?.into())
     }
 
     /// Opens and decodes it. Returns how many entries it has.

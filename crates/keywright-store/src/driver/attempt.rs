@@ -5,7 +5,8 @@ use keywright_core::SecurityEvent;
 use super::{Driver, MAX_RERUNS, TransactError};
 use crate::draft::{Draft, Finished, finish_fence};
 use crate::loaded::{Loaded, open_root};
-use crate::locks::PartitionGuard;
+use crate::locks::{PartitionGuard, Turn};
+use crate::nonces::Nonces;
 use crate::release::Receipt;
 use crate::settle::{Settlement, settle};
 use crate::slot::{ROOT, SlotName};
@@ -116,7 +117,7 @@ impl Driver {
         let mut kept: Option<Loaded> = None;
         let mut reruns = 0_u32;
         loop {
-            let round = self.round(partition, &mut rounds, kept.take(), guard.is_some(), &mut step).await;
+            let round = self.round(partition, &mut rounds, kept.take(), Some(&mut guard), &mut step).await;
             let (loaded, attempt, decision) = match round {
                 Ok(Round::Decided(loaded, attempt, decision)) => (loaded, attempt, decision),
                 Ok(Round::Again) => continue,
@@ -192,7 +193,7 @@ impl Driver {
     {
         let mut rounds = Rounds::new(slots);
         loop {
-            match self.round(partition, &mut rounds, None, false, &mut look).await {
+            match self.round(partition, &mut rounds, None, None, &mut look).await {
                 Ok(Round::Again) => {}
                 Ok(Round::Decided(_, _, Decision { outcome, batch: None, .. })) => return Ok(outcome),
                 Ok(Round::Decided(..)) => {
@@ -222,13 +223,13 @@ impl Driver {
         Ok((guard, None))
     }
 
-    /// Loads, unless a snapshot is in hand, and decides once.
+    /// Loads, unless a snapshot is in hand, and decides once. A look has no place for a guard, and can take none.
     async fn round<T, F>(
         &self,
         partition: &Partition,
         rounds: &mut Rounds,
         kept: Option<Loaded>,
-        held: bool,
+        guard: Option<&mut Option<PartitionGuard>>,
         step: &mut F,
     ) -> Result<Round<T>, TransactError>
     where
@@ -250,12 +251,9 @@ impl Driver {
                 }
             }
         };
-        let attempt = Revision::draw()?;
-        match self.decide(partition, &loaded, attempt, held, step) {
-            Ok(decision) => Ok(Round::Decided(Box::new(loaded), attempt, decision)),
-            Err(TransactError::Step(StepError::NeedsPartition(standing))) if !held => {
-                Ok(Round::Judge(loaded, standing))
-            }
+        match self.decide(partition, &loaded, guard, step) {
+            Ok((attempt, decision)) => Ok(Round::Decided(Box::new(loaded), attempt, decision)),
+            Err(TransactError::Step(StepError::NeedsPartition(standing))) => Ok(Round::Judge(loaded, standing)),
             Err(error) => rounds.go_on(error, loaded.revision).map(|()| Round::Again),
         }
     }
@@ -265,14 +263,25 @@ impl Driver {
         &self,
         partition: &Partition,
         loaded: &Loaded,
-        attempt: Revision,
-        held: bool,
+        guard: Option<&mut Option<PartitionGuard>>,
         step: &mut impl FnMut(&mut Draft<'_>) -> Result<T, StepError>,
-    ) -> Result<Decision<T>, TransactError> {
-        let mut draft = Draft::new(partition, loaded, self.env()?, attempt).held(held);
-        let outcome = step(&mut draft)?;
-        let Finished { batch, events, standing } = draft.finish()?;
-        Ok(Decision { outcome, batch, events, standing })
+    ) -> Result<(Revision, Decision<T>), TransactError> {
+        let decide = |draft: Draft<'_>, step: &mut dyn FnMut(&mut Draft<'_>) -> Result<T, StepError>| {
+            let mut draft = draft;
+            let outcome = step(&mut draft)?;
+            let Finished { batch, events, standing } = draft.finish()?;
+            Ok::<_, StepError>(Decision { outcome, batch, events, standing })
+        };
+        let env = self.env()?;
+        let Some(guard) = guard else {
+            let attempt = Revision::draw()?;
+            return Ok((attempt, decide(Draft::new(partition, loaded, env, attempt), step)?));
+        };
+        let (attempt, nonces) = Nonces::draw()?;
+        let turn = Turn::new(&self.parts.locks, guard.take());
+        let decision = decide(Draft::new(partition, loaded, env, attempt).with(&turn, nonces), step);
+        *guard = turn.into_guard();
+        Ok((attempt, decision?))
     }
 
     /// Commits, and gives up waiting for an answer when the time for it is over: what became of it is then unknown.
