@@ -7,7 +7,7 @@ use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use keywright_core::{Entropy, EntropyError, SecretVec};
 use zeroize::Zeroizing;
 
-use crate::SharedKey;
+use crate::protocol::keys::SharedKey;
 
 const NONCE: usize = 12;
 const TAG: usize = 16;

@@ -1,0 +1,10 @@
+//! What is stored of an account, and its steps.
+
+pub(crate) mod change;
+pub(crate) mod credential;
+pub(crate) mod guard;
+pub(crate) mod mails;
+pub(crate) mod pending;
+pub(crate) mod tokens;
+pub(crate) mod unlock;
+pub(crate) mod waiting;
