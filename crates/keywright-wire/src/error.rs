@@ -25,3 +25,11 @@ pub enum DueError {
     #[error(transparent)]
     Host(#[from] HostError),
 }
+
+impl DueError {
+    /// Whether the account was busy: nothing was looked at, and the same request can be sent again soon.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Transact(TransactError::Busy))
+    }
+}
