@@ -9,19 +9,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, Client, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_core::{AccountId, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
 use keywright_store::slot::Expiring;
 use keywright_store::{Draft, Epochs, Record, Root, SlotFamily, SlotName, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use self::list::Listed;
-pub(crate) use self::list::{NoRoom, SESSIONS};
-use crate::Login;
+use crate::host::Login;
 use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS};
+use crate::session::list::{Listed, NoRoom, SESSIONS, Saving, SessionList};
 
-mod list;
+pub(crate) mod list;
 
 /// Length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
@@ -130,17 +129,6 @@ impl Credit {
 
 impl Record for Saved {
     const SCHEMA: u16 = 1;
-}
-
-/// For what a session is saved: that decides whose place it may take.
-#[derive(Clone, Copy)]
-pub(crate) enum Saving<'k> {
-    /// A request that has proven nothing: a reset code, a credit.
-    Asking,
-    /// Opened without a challenge.
-    Unproven,
-    /// Opened with a proof, which gave the user key, by a client.
-    Proven { user_key: &'k UserKey, by: &'k Client },
 }
 
 /// The session of one request, inside its draft.
@@ -266,7 +254,7 @@ impl Session {
         if let Err(none) = list.make_room(draft, saving) {
             return Ok(Err(none));
         }
-        list.delete_others(draft)?;
+        delete_others(draft, &list)?;
         let (user_key, opened_by) = match saving {
             Saving::Asking | Saving::Unproven => (None, None),
             Saving::Proven { user_key, by } => (Some(user_key), by.tag()),
@@ -370,6 +358,13 @@ impl Session {
             }
         }
     }
+}
+
+/// Deletes the records of all sessions that are not listed any more.
+fn delete_others(draft: &mut Draft<'_>, list: &SessionList) -> Result<(), StepError> {
+    let mut others = draft.ids(&SESSION);
+    others.retain(|id| list.entries.iter().all(|entry| entry.selector != *id));
+    others.into_iter().try_for_each(|id| draft.discard(SESSION.at(id)))
 }
 
 /// A text of an id's form that is nobody's.

@@ -10,7 +10,7 @@ use keywright_core::AccountId;
 use keywright_store::due::{self, Attempt, DUE, DueTask, DueWork, OnFailure};
 use keywright_store::{Draft, Driver, Partition, Receipt, Release, SlotName, StepError, TransactError, WrongReceipt};
 
-use crate::{DueError, HostError};
+use crate::error::{DueError, HostError};
 
 /// What a failure of a task means for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,11 +5,11 @@ use keywright_store::{Draft, Judged, StepError, Tentative};
 use keywright_twofactor::{Method, Proven, TwoFactorSteps, Verdict};
 use serde_json::{Value, json};
 
-use super::denied;
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
+use crate::guard::denied;
 use crate::host::Host;
 use crate::request::{Mistyped, Params};
-use crate::service::{Caller, Parts};
 
 /// The ids of the tokens that there are here.
 const TOTP: &str = "totp";
@@ -18,7 +18,7 @@ const BACKUP: &str = "backup_codes";
 const PURPOSE: &str = "nextcloud/session/open";
 
 /// The tokens of a request. Only an account that is asked for one has them looked at.
-pub(super) enum Tokens<'p> {
+pub(crate) enum Tokens<'p> {
     None,
     /// One is no text.
     Mistyped,
@@ -31,7 +31,7 @@ pub(super) enum Tokens<'p> {
 }
 
 impl<'p> Tokens<'p> {
-    pub(super) fn read(params: &'p Params) -> Result<Self, Mistyped> {
+    pub(crate) fn read(params: &'p Params) -> Result<Self, Mistyped> {
         let members = params.object("token")?;
         let (mut totp, mut backup) = (None, None);
         if members.is_empty() {
@@ -50,8 +50,8 @@ impl<'p> Tokens<'p> {
 }
 
 /// What an account can be asked for beside its challenge; `None` for one without a time-based device.
-pub(super) fn offered<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
-    let enrolled = parts.factors.enrolled_in(draft)?;
+pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
+    let enrolled = cx.factors.enrolled_in(draft)?;
     if !enrolled.has_totp() {
         return Ok(None);
     }
@@ -63,16 +63,16 @@ pub(super) fn offered<H: Host>(parts: &Parts<H>, draft: &mut Draft<'_>) -> Resul
 }
 
 /// Whether the tokens must be judged, or what is answered without a look at them. None of it is charged.
-pub(super) fn asked<H: Host>(
-    parts: &Parts<H>,
+pub(crate) fn asked<H: Host>(
+    cx: &Context<H>,
     draft: &mut Draft<'_>,
     tokens: &Tokens<'_>,
 ) -> Result<Result<bool, ApiError>, StepError> {
-    if !parts.factors.enrolled_in(draft)?.has_totp() {
+    if !cx.factors.enrolled_in(draft)?.has_totp() {
         return Ok(Ok(false));
     }
     Ok(match tokens {
-        Tokens::None if parts.policy.require_token => Err(ApiError::TOKEN_INVALID),
+        Tokens::None if cx.policy.require_token => Err(ApiError::TOKEN_INVALID),
         Tokens::None => Ok(false),
         Tokens::Mistyped => Err(ApiError::BAD_REQUEST),
         Tokens::Unknown => Err(ApiError::TOKEN_FAILED),
@@ -85,7 +85,7 @@ type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + '
 
 /// Tokens that are all right, their writes held back.
 #[must_use = "a token that is not booked is not spent"]
-pub(super) struct Held<'a, 's> {
+pub(crate) struct Held<'a, 's> {
     factors: &'s TwoFactorSteps,
     client: Client,
     tokens: Vec<Judged<Outcome, Step<'a, 's>>>,
@@ -94,7 +94,7 @@ pub(super) struct Held<'a, 's> {
 impl<'a> Held<'a, '_> {
     /// Spends them. A recovery code is a way in where others have shut out this client's time-based codes: it lets the
     /// client in there too (`security.md` § 6).
-    pub(super) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
+    pub(crate) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
         for judged in self.tokens {
             let Verdict::Granted(proof) = draft.stage(judged)? else {
                 return Err(StepError::Misuse("a right token became wrong within one step"));
@@ -110,40 +110,40 @@ impl<'a> Held<'a, '_> {
 /// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
 /// forgiven. One that is no code by its form, or that is refused now, keeps all of them from being looked at, so that it
 /// makes no free probe of the others.
-pub(super) fn judge<'a, 's, H: Host>(
-    parts: &'s Parts<H>,
+pub(crate) fn judge<'a, 's, H: Host>(
+    cx: &'s Context<H>,
     caller: &Caller,
     draft: &mut Draft<'a>,
     tokens: &Tokens<'s>,
     client: Client,
 ) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
     let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
-    let enrolled = parts.factors.enrolled_in(draft)?;
+    let enrolled = cx.factors.enrolled_in(draft)?;
     if !totp.is_none_or(|code| enrolled.is_form_of_totp(code))
         || !backup.is_none_or(|code| enrolled.is_form_of_recovery(code))
     {
         return Ok(Err(ApiError::TOKEN_FAILED));
     }
     let refusals = [
-        totp.map(|_| parts.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
-        backup.map(|_| parts.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
+        totp.map(|_| cx.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
+        backup.map(|_| cx.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
     ];
     if let Some(refusal) = refusals.iter().flatten().max_by_key(|refusal| refusal.retry_after()) {
         return Ok(Err(ApiError::refused(refusal)));
     }
     let mut steps: Vec<Step<'a, 's>> = Vec::new();
     if let Some(code) = totp {
-        steps.push(Box::new(move |draft| parts.factors.verify_totp_in(draft, code, PURPOSE, client)));
+        steps.push(Box::new(move |draft| cx.factors.verify_totp_in(draft, code, PURPOSE, client)));
     }
     if let Some(code) = backup {
-        steps.push(Box::new(move |draft| parts.factors.verify_recovery_in(draft, code, PURPOSE, client)));
+        steps.push(Box::new(move |draft| cx.factors.verify_recovery_in(draft, code, PURPOSE, client)));
     }
     let mut held = Vec::with_capacity(steps.len());
     for step in steps {
         held.push(draft.judge(step)?);
     }
     if held.iter().all(|judged| matches!(judged.outcome(), Verdict::Granted(_))) {
-        return Ok(Ok(Held { factors: &parts.factors, client, tokens: held }));
+        return Ok(Ok(Held { factors: &cx.factors, client, tokens: held }));
     }
     let mut charges: Vec<Charge> = Vec::new();
     for judged in held {

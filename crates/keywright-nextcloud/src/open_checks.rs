@@ -16,7 +16,7 @@ const MAX_WAITING: usize = 64;
 
 /// The guesses that this process is about to have judged.
 #[derive(Default)]
-pub(crate) struct Verdicts {
+pub(crate) struct OpenChecks {
     places: Mutex<HashMap<Partition, Place>>,
 }
 
@@ -38,39 +38,39 @@ impl Place {
     }
 }
 
-impl Verdicts {
+impl OpenChecks {
     fn places(&self) -> MutexGuard<'_, HashMap<Partition, Place>> {
         // Every change is whole before anything can panic.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Announces a guess, before it is begun. Dropping the result reports that its verdict is in.
-    pub(crate) fn announce(self: &Arc<Self>, partition: &Partition) -> Judging {
+    pub(crate) fn announce(self: &Arc<Self>, partition: &Partition) -> OpenCheck {
         let mut places = self.places();
         let place = places.entry(partition.clone()).or_default();
         place.judging = place.judging.saturating_add(1);
         let seen = place.changes;
         drop(places);
-        Judging { verdicts: Arc::clone(self), partition: partition.clone(), seen, counted: true }
+        OpenCheck { checks: Arc::clone(self), partition: partition.clone(), seen, counted: true }
     }
 }
 
 /// A guess that is being judged.
 #[must_use = "dropping it reports a verdict"]
-pub(crate) struct Judging {
-    verdicts: Arc<Verdicts>,
+pub(crate) struct OpenCheck {
+    checks: Arc<OpenChecks>,
     partition: Partition,
     seen: u64,
     counted: bool,
 }
 
-impl Judging {
+impl OpenCheck {
     /// The guess was not admitted, because others are not judged yet: waits for one of these. Returns whether to try
     /// again; `false` if nobody in this process is at one, or too many wait. `own` is the client's own place in the guess
     /// ledger, if it has one ([`GuessLedger::own_place`](keywright_core::GuessLedger::own_place)).
     pub(crate) async fn wait(mut self, own: Option<ClientTag>) -> bool {
         {
-            let mut places = self.verdicts.places();
+            let mut places = self.checks.places();
             self.counted = false;
             let Some(place) = places.get_mut(&self.partition) else { return false };
             place.judging = place.judging.saturating_sub(1);
@@ -88,9 +88,9 @@ impl Judging {
             }
             place.waiting.insert(own, waiting.saturating_add(1));
         }
-        let waiting = Waiting { verdicts: &self.verdicts, partition: &self.partition, own };
+        let waiting = Waiting { checks: &self.checks, partition: &self.partition, own };
         poll_fn(|context| {
-            let mut places = waiting.verdicts.places();
+            let mut places = waiting.checks.places();
             match places.get_mut(waiting.partition) {
                 Some(place) if place.changes == self.seen => {
                     if !place.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
@@ -106,12 +106,12 @@ impl Judging {
     }
 }
 
-impl Drop for Judging {
+impl Drop for OpenCheck {
     fn drop(&mut self) {
         if !self.counted {
             return;
         }
-        let mut places = self.verdicts.places();
+        let mut places = self.checks.places();
         let Some(place) = places.get_mut(&self.partition) else { return };
         place.judging = place.judging.saturating_sub(1);
         place.change();
@@ -123,14 +123,14 @@ impl Drop for Judging {
 
 /// One that waits; it leaves its place also when it gives up.
 struct Waiting<'a> {
-    verdicts: &'a Verdicts,
+    checks: &'a OpenChecks,
     partition: &'a Partition,
     own: Option<ClientTag>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut places = self.verdicts.places();
+        let mut places = self.checks.places();
         let Some(place) = places.get_mut(self.partition) else { return };
         let left = place.waiting.get(&self.own).map_or(0, |waiting| waiting.saturating_sub(1));
         if left == 0 {
@@ -159,10 +159,10 @@ mod tests {
 
     #[test]
     fn a_verdict_lets_the_waiting_try_again() {
-        let verdicts = Arc::new(Verdicts::default());
+        let checks = Arc::new(OpenChecks::default());
         let here = Partition::server();
-        let judged = verdicts.announce(&here);
-        let mut waiting = pin!(verdicts.announce(&here).wait(None));
+        let judged = checks.announce(&here);
+        let mut waiting = pin!(checks.announce(&here).wait(None));
         assert_eq!(polled(waiting.as_mut()), None);
         drop(judged);
         assert_eq!(polled(waiting.as_mut()), Some(true));
@@ -170,50 +170,50 @@ mod tests {
 
     #[test]
     fn a_verdict_before_the_wait_is_not_missed() {
-        let verdicts = Arc::new(Verdicts::default());
+        let checks = Arc::new(OpenChecks::default());
         let here = Partition::server();
-        let (judged, other) = (verdicts.announce(&here), verdicts.announce(&here));
-        let late = verdicts.announce(&here);
+        let (judged, other) = (checks.announce(&here), checks.announce(&here));
+        let late = checks.announce(&here);
         drop(judged);
         assert_eq!(polled(pin!(late.wait(None))), Some(true));
         drop(other);
-        assert!(verdicts.places().is_empty());
+        assert!(checks.places().is_empty());
     }
 
     #[test]
     fn nobody_waits_for_a_verdict_that_no_one_here_will_give() {
-        let verdicts = Arc::new(Verdicts::default());
+        let checks = Arc::new(OpenChecks::default());
         let here = Partition::server();
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait(None))), Some(false));
+        assert_eq!(polled(pin!(checks.announce(&here).wait(None))), Some(false));
         // Two that were both refused: the second frees the first.
-        let (first, second) = (verdicts.announce(&here), verdicts.announce(&here));
+        let (first, second) = (checks.announce(&here), checks.announce(&here));
         let mut first = pin!(first.wait(None));
         assert_eq!(polled(first.as_mut()), None);
         assert_eq!(polled(pin!(second.wait(None))), Some(false));
         assert_eq!(polled(first.as_mut()), Some(true));
-        assert!(verdicts.places().is_empty());
+        assert!(checks.places().is_empty());
     }
 
     #[test]
     fn a_bounded_number_waits() {
-        let verdicts = Arc::new(Verdicts::default());
+        let checks = Arc::new(OpenChecks::default());
         let here = Partition::server();
-        let judged = verdicts.announce(&here);
-        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(verdicts.announce(&here).wait(None))).collect();
+        let judged = checks.announce(&here);
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(checks.announce(&here).wait(None))).collect();
         assert!(waiting.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait(None))), Some(false));
+        assert_eq!(polled(pin!(checks.announce(&here).wait(None))), Some(false));
         // Strangers do not take the places of a client that is known.
         let known = Some(ClientTag::from_bytes([1; 16]));
-        let mut theirs: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(verdicts.announce(&here).wait(known))).collect();
+        let mut theirs: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(checks.announce(&here).wait(known))).collect();
         assert!(theirs.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait(known))), Some(false));
+        assert_eq!(polled(pin!(checks.announce(&here).wait(known))), Some(false));
         let other = Some(ClientTag::from_bytes([2; 16]));
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait(other))), None);
+        assert_eq!(polled(pin!(checks.announce(&here).wait(other))), None);
         drop(theirs);
         // One that gives up makes room.
         waiting.pop();
-        assert_eq!(polled(pin!(verdicts.announce(&here).wait(None))), None);
+        assert_eq!(polled(pin!(checks.announce(&here).wait(None))), None);
         drop((judged, waiting));
-        assert!(verdicts.places().is_empty());
+        assert!(checks.places().is_empty());
     }
 }
