@@ -1,6 +1,6 @@
 //! The second factor: which one a caller must prove, and what comes of it. The client wishes; the server chooses.
 
-use keywright_confirm::{Action, Confirmation, MailedCode, SendOutcome};
+use keywright_confirm::{Confirmation, MailedCode, SendOutcome};
 use keywright_core::ledger::PendingGuess;
 use keywright_core::{AccountId, Attempt, Event, Generation, SecretString};
 use keywright_store::{Draft, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
@@ -8,45 +8,15 @@ use keywright_twofactor::Verdict;
 use keywright_twofactor::events::STEP_UP_GRANTED;
 use zeroize::Zeroizing;
 
-use crate::caller::Caller;
+use crate::act::Act;
+use crate::answer::Failure;
+use crate::context::{Caller, Context};
 use crate::error::{ApiError, Complaint, Details, Wait};
-use crate::factors::{Demand, Enrolment, Factor};
-use crate::host::{Endpoint, Host, Mail, User};
-use crate::request::{SentCode, Target};
-use crate::service::{Failure, Parts};
+use crate::factors::{self, Enrolment};
+use crate::host::{Host, Mail, User};
+use crate::method::{Demand, Factor};
+use crate::request::SentCode;
 use crate::unlock::{self, LOGIN_PASSWORD};
-
-/// What a caller proves a second factor for, whole: a code that was mailed for one act is void for any other.
-#[derive(Clone)]
-pub(crate) struct Act {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) target: Target,
-    canonical: String,
-}
-
-impl Act {
-    pub(crate) fn new(endpoint: Endpoint, target: Target) -> Self {
-        let canonical = target.canonical();
-        Self { endpoint, target, canonical }
-    }
-
-    /// For the factors' own records and the security log.
-    pub(crate) fn purpose(endpoint: Endpoint) -> String {
-        format!("rocketchat.{}", endpoint.path())
-    }
-}
-
-impl Action for Act {
-    const NAME: &'static str = "rocketchat.second-factor";
-
-    fn target(&self) -> &str {
-        &self.canonical
-    }
-
-    fn parameters(&self) -> Vec<u8> {
-        self.endpoint.path().into()
-    }
-}
 
 /// That an account has proven what an act needs. Made here alone, not `Clone`; what acts takes account and act from it.
 #[must_use = "a proof that nobody takes allows nothing"]
@@ -63,7 +33,7 @@ impl Authorized {
 
 /// A caller before an act.
 pub(crate) struct Guard<'a, H> {
-    pub(crate) parts: &'a Parts<H>,
+    pub(crate) cx: &'a Context<H>,
     pub(crate) caller: &'a Caller,
     pub(crate) sent: &'a SentCode,
     pub(crate) act: Act,
@@ -110,24 +80,22 @@ impl<H: Host> Guard<'_, H> {
     pub(crate) async fn run<T: Release<Released: Send> + Send>(
         &self,
         mut then: impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError> + Send,
-    ) -> Result<Result<T::Released, ApiError>, Failure> {
+    ) -> Result<T::Released, Failure> {
         let account = &self.caller.user.account;
         let slots = [keywright_twofactor::SLOTS, keywright_confirm::SLOTS].concat();
-        let mut found = self.parts.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
+        let mut found = self.cx.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
         if let Ruling::Begun(pending) = &found {
             let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
             // Slow, and outside of any commit: others of the account are not held up.
-            let right = self.parts.host.check_password(account, &digest).await?;
-            found = self.parts.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
+            let right = self.cx.host.check_password(account, &digest).await?;
+            found = self.cx.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
         }
         match found {
-            Ruling::Done(value) => Ok(Ok(value)),
-            Ruling::Refused(error) => Ok(Err(error)),
+            Ruling::Done(value) => Ok(value),
+            Ruling::Refused(error) => Err(error.into()),
             Ruling::Mailed { mail, complaint, details } => {
-                Ok(Err(match send_code(self.parts, &self.caller.user, &mail).await {
-                    Ok(()) => ApiError::second_factor(complaint, &details),
-                    Err(error) => error,
-                }))
+                send_code(self.cx, &self.caller.user, &mail).await?;
+                Err(ApiError::second_factor(complaint, &details).into())
             }
             Ruling::Busy => Err(TransactError::Busy.into()),
             Ruling::Moved => Err(Failure::Moved),
@@ -140,11 +108,11 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
+        let enrolment = factors::enrolment(self.cx, draft, &self.caller.user, self.demand)?;
         if enrolment.is_stuck {
             return Ok(Ruling::Refused(ApiError::not_allowed()));
         }
-        if enrolment.is_free(self.parts.policy.enabled) {
+        if enrolment.is_free(self.cx.policy.enabled) {
             return self.unproven(draft, then);
         }
         let ruling = match enrolment.choose(self.sent.method) {
@@ -170,7 +138,7 @@ impl<H: Host> Guard<'_, H> {
         right: bool,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
+        let enrolment = factors::enrolment(self.cx, draft, &self.caller.user, self.demand)?;
         let method = enrolment.choose(None);
         let details = enrolment.details(method, &self.caller.user);
         let counts = if right {
@@ -229,12 +197,12 @@ impl<H: Host> Guard<'_, H> {
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let details = enrolment.details(Factor::Totp, &self.caller.user);
         let Some(code) = &self.sent.code else {
-            return Ok(match self.parts.shut(draft, self.caller, enrolment.recovery_codes)? {
+            return Ok(match factors::shut(self.cx, draft, self.caller, enrolment.recovery_codes)? {
                 Some(refusal) => too_many(draft, refusal.retry_after()),
                 None => complain(Complaint::Required, &details),
             });
         };
-        Ok(match self.parts.verify_code(draft, self.caller, code, self.act.endpoint)? {
+        Ok(match factors::verify_code(self.cx, draft, self.caller, code, self.act.endpoint)? {
             Verdict::Granted(proof) => {
                 let act = self.act.clone();
                 Ruling::Done(proof.map(|proven| Authorized { account: proven.account().clone(), act }))
@@ -250,17 +218,17 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
-        let (parts, client) = (self.parts, self.caller.client(draft));
-        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
+        let (cx, client) = (self.cx, self.caller.client(draft));
+        if let Some(refusal) = cx.confirmations.refuse_mailed_in(draft, client)? {
             return Ok(too_many(draft, refusal.retry_after()));
         }
-        let session = parts.session(self.caller);
+        let session = cx.session(self.caller);
         let mut details = enrolment.details(Factor::Email, &self.caller.user);
-        details.expires = parts.confirmations.mailed_pending_in(draft, &self.act, &session)?;
+        details.expires = cx.confirmations.mailed_pending_in(draft, &self.act, &session)?;
         if let Some(code) = &self.sent.code {
             let digits = digits_of(code);
             let act = self.act.clone();
-            match parts.confirmations.confirm_mailed_in(draft, act, &session, &digits, client)? {
+            match cx.confirmations.confirm_mailed_in(draft, act, &session, &digits, client)? {
                 Confirmation::Granted(proof) => {
                     return Ok(Ruling::Done(proof.map(|confirmed| {
                         let (account, act) = confirmed.into_parts();
@@ -288,7 +256,7 @@ impl<H: Host> Guard<'_, H> {
         if details.expires.is_some() {
             return Ok(complain(complaint, &details));
         }
-        match self.parts.confirmations.ask_mailed_in(draft, &self.act, session)? {
+        match self.cx.confirmations.ask_mailed_in(draft, &self.act, session)? {
             SendOutcome::Send(mail) => {
                 details.generated = true;
                 Ok(Ruling::Mailed { mail, complaint, details })
@@ -311,7 +279,7 @@ impl<H: Host> Guard<'_, H> {
         let details = enrolment.details(Factor::Password, &self.caller.user);
         let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
         // Without a password nothing can be right, and nothing is there to guess at.
-        if !self.caller.user.has_password || !enrolment.takes_password(&self.parts.policy) {
+        if !self.caller.user.has_password || !enrolment.takes_password(&self.cx.policy) {
             return Ok(complain(complaint, &details));
         }
         let attempt = Attempt::new(LOGIN_PASSWORD, Generation::HOST, self.caller.client(draft));
@@ -328,7 +296,7 @@ impl<H: Host> Guard<'_, H> {
                 None => return Ok(complain(complaint, &details)),
             }
         };
-        unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
+        unlock::note_refusal(draft, &attempt, &refusal, &self.caller.token, self.caller.network)?;
         Ok(too_many(draft, refusal.retry_after()))
     }
 
@@ -356,7 +324,7 @@ fn digits_of(code: &SecretString) -> Zeroizing<String> {
 }
 
 /// Mails a code, after its commit.
-pub(crate) async fn send_code<H: Host>(parts: &Parts<H>, user: &User, code: &MailedCode) -> Result<(), ApiError> {
+pub(crate) async fn send_code<H: Host>(cx: &Context<H>, user: &User, code: &MailedCode) -> Result<(), ApiError> {
     let (first, last) = code.expose().split_at_checked(3).unwrap_or((code.expose(), ""));
     let mut text = String::with_capacity(7);
     text.push_str(first);
@@ -364,7 +332,7 @@ pub(crate) async fn send_code<H: Host>(parts: &Parts<H>, user: &User, code: &Mai
     text.push_str(last);
     let text = SecretString::new(text);
     let mail = Mail::Code { code: &text, expires: code.expires() };
-    parts.host.mail(user, mail).await.map_err(|error| {
+    cx.host.mail(user, mail).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "a code was not mailed");
         ApiError::mail_failed("sendEmailCode", error.shown())
     })
