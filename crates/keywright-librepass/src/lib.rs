@@ -215,15 +215,15 @@ mod policy;
 mod protocol;
 mod wire;
 
-pub use account::guard::SHARED_KEY;
+pub use account::admission::NetworkAdmission;
+pub use account::credential::SHARED_KEY;
 pub use account::mails::{Mail, Message};
-pub use account::unlock::NetworkAdmission;
 #[cfg(feature = "client")]
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
 };
-pub use keywright_wire::{DueError, HostError};
+pub use keywright_wire::{DueError, HostError, Peer};
 pub use policy::{
     BASE_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder, LibrePassPolicyError,
     MAILS_PER_DAY, MAX_BODY, MAX_HINT, MAX_VAULT_BODY, MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
@@ -234,7 +234,7 @@ pub use protocol::keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, Shared
 pub use protocol::parameters::{ArgonParameters, ParameterError};
 pub use protocol::token::{TOKEN_PREFIX, Token};
 pub use protocol::user::{UserId, UserIdError};
-pub use wire::host::{Admittance, Endpoint, Host, Peer, Subject};
+pub use wire::host::{Admittance, Endpoint, Host, Subject};
 pub use wire::service::{LibrePass, OpenError};
 
 use keywright_store::SlotKind;

@@ -90,7 +90,7 @@ pub(crate) fn denied(
                     failures::forget(draft, tag)?;
                     draft.event(&APP_TOKEN_ENDED);
                 }
-                // The host owes too much already. The charge counts all the same: nothing after a wrong proof may undo it.
+                // Too much is due already. The charge counts all the same: nothing after a wrong proof may undo it.
                 Err(StepError::TooMuchDue) => {}
                 Err(error) => return Err(error),
             }

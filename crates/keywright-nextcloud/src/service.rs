@@ -244,8 +244,8 @@ impl<H> std::fmt::Debug for Nextcloud<H> {
 }
 
 impl<H: Host> Protocol for Nextcloud<H> {
-    fn limit(&self, _: &str) -> usize {
-        self.max_body()
+    fn limit(&self, path: &str) -> usize {
+        ROUTES.max_body(path, &self.cx.policy).unwrap_or_else(|| self.max_body())
     }
 
     fn too_large(&self) -> Reply {

@@ -268,8 +268,8 @@ impl<H> std::fmt::Debug for RocketChat<H> {
 }
 
 impl<H: Host> Protocol for RocketChat<H> {
-    fn limit(&self, _: &str) -> usize {
-        self.max_body()
+    fn limit(&self, path: &str) -> usize {
+        ROUTES.max_body(path, &self.cx.policy).unwrap_or_else(|| self.max_body())
     }
 
     fn too_large(&self) -> Reply {

@@ -8,7 +8,7 @@
 use keywright_core::{AccountId, ClientTag};
 use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission, VAULT_SLOTS};
 use keywright_store::guess::LEDGER;
-use keywright_store::names::{self, Claimed, NAMES, NameIndex, Released};
+use keywright_store::names::{self, NAMES, Released};
 use keywright_store::{
     Draft, Plain, Receipt, Release, Revision, SlotName, StageId, StepError, Tentative, WrongReceipt,
 };
@@ -23,9 +23,10 @@ use crate::events::ADDRESS_CHANGED;
 use crate::protocol::address::Address;
 use crate::protocol::change::Keys;
 use crate::protocol::keys::PublicKey;
+use crate::wire::answer::Failure;
+use crate::wire::context::{Caller, Context};
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
-use crate::wire::service::{Caller, Failure, Parts};
 
 /// What a change touches, but for the token itself.
 pub(crate) const SLOTS: [SlotName; 7] = {
@@ -52,7 +53,7 @@ impl Changer<'_> {
 }
 
 /// What became of a request behind the old key.
-enum Entry<T> {
+enum Guarded<T> {
     /// The key is right, and so is what was done.
     Done(T),
     /// The key is wrong and charged, or was not looked at: this is committed.
@@ -61,13 +62,13 @@ enum Entry<T> {
     Refused(ApiError),
 }
 
-impl<T: Release> Release for Entry<T> {
-    type Released = Entry<T::Released>;
+impl<T: Release> Release for Guarded<T> {
+    type Released = Guarded<T::Released>;
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
         Ok(match self {
-            Self::Done(done) => Entry::Done(done.release(receipt)?),
-            Self::Denied(error) => Entry::Denied(error),
-            Self::Refused(error) => Entry::Refused(error),
+            Self::Done(done) => Guarded::Done(done.release(receipt)?),
+            Self::Denied(error) => Guarded::Denied(error),
+            Self::Refused(error) => Guarded::Refused(error),
         })
     }
 }
@@ -78,137 +79,102 @@ impl<T: Release> Release for Entry<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct Known(Option<Revision>);
 
-/// Who may take an address.
-pub(crate) enum Taking {
-    /// The account has it already: only the text that its owner types, and so the key, is new.
-    Owned,
-    /// Nobody else, as long as the intent stands.
-    Claimed(Claimed),
-    /// The intent stands no more: another request or account was faster.
-    Overtaken,
-    /// Another account has it.
-    Taken,
+/// The old key, then the new one. That the old one is right is known outside after a commit only, which writes nothing;
+/// it is forgiven with the change. `look` returns what else is to be known of the account.
+pub(crate) async fn check_keys<H: Host, T: Copy + Send>(
+    cx: &Context<H>,
+    changer: Changer<'_>,
+    keys: &Keys,
+    look: impl Fn(&mut Draft<'_>) -> Result<T, StepError> + Send + Sync,
+) -> Result<(Known, T), Failure> {
+    let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
+        let judged = draft.judge(|draft| {
+            enter(draft, check, changer, keys, |draft, login, _| {
+                let arrival = cx.vaults.steps().revision_in(draft);
+                Ok(Ok(Plain((Known(login.head().or(arrival)), look(draft)?))))
+            })
+        })?;
+        match judged.outcome() {
+            Guarded::Denied(_) => draft.stage(judged),
+            Guarded::Refused(error) => Ok(Guarded::Refused(*error)),
+            Guarded::Done(seen) => Ok(Guarded::Done(*seen)),
+        }
+    };
+    let entry = cx.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
+    let seen = entry.granted()?;
+    // It opens nothing yet, so a wrong one is not charged.
+    if !cx.are_a_pair(&keys.new_public, &keys.new_shared).await? {
+        return Err(ApiError::SHARED_KEY.into());
+    }
+    Ok(seen)
 }
 
-impl<H: Host> Parts<H> {
-    /// The old key, then the new one. That the old one is right is known outside after a commit only, which writes nothing;
-    /// it is forgiven with the change. `look` returns what else is to be known of the account.
-    pub(crate) async fn check_keys<T: Copy + Send>(
-        &self,
-        changer: Changer<'_>,
-        keys: &Keys,
-        look: impl Fn(&mut Draft<'_>) -> Result<T, StepError> + Send + Sync,
-    ) -> Result<(Known, T), Failure> {
-        let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
-            let judged = draft.judge(|draft| {
-                self.enter(draft, check, changer, keys, |draft, login, _| {
-                    let arrival = self.vaults.steps().revision_in(draft);
-                    Ok(Ok(Plain((Known(login.head().or(arrival)), look(draft)?))))
-                })
-            })?;
-            match judged.outcome() {
-                Entry::Denied(_) => draft.stage(judged),
-                Entry::Refused(error) => Ok(Entry::Refused(*error)),
-                Entry::Done(seen) => Ok(Entry::Done(*seen)),
-            }
-        };
-        let entry = self.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
-        let seen = entry.granted()?;
-        // It opens nothing yet, so a wrong one is not charged.
-        if !self.are_a_pair(&keys.new_public, &keys.new_shared).await? {
-            return Err(ApiError::SHARED_KEY.into());
-        }
-        Ok(seen)
-    }
-
-    /// The batch against the vault as it is, which must be the one that is known; sealed.
-    pub(crate) async fn check_batch(
-        &self,
-        caller: &Caller,
-        known: Known,
-        batch: &Submission<'_>,
-    ) -> Result<SealedSwap, Failure> {
-        match self.vaults.plan(caller.account(), batch, known.0).await? {
-            Planning::Ready(sealed) => Ok(sealed),
-            Planning::Refused(difference) => Err(verdict(&difference).into()),
-            _ => Err(StepError::Misuse("a plan of an unknown kind").into()),
-        }
-    }
-
-    /// Commits a change: token and old key are looked at again, then `act` makes it. What `act` refuses writes nothing.
-    pub(crate) async fn commit_change<T: Release + Send>(
-        &self,
-        changer: Changer<'_>,
-        keys: &Keys,
-        act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError> + Send + Sync,
-    ) -> Result<T::Released, Failure> {
-        let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
-            let judged = draft.judge(|draft| self.enter(draft, check, changer, keys, &act))?;
-            match judged.outcome() {
-                Entry::Refused(error) => Ok(Entry::Refused(*error)),
-                Entry::Done(_) | Entry::Denied(_) => draft.stage(judged),
-            }
-        };
-        let entry = self.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
-        entry.granted()
-    }
-
-    /// Token, old key, then `act`.
-    fn enter<T>(
-        &self,
-        draft: &mut Draft<'_>,
-        check: &KeyCheck<'_>,
-        changer: Changer<'_>,
-        keys: &Keys,
-        act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError>,
-    ) -> Result<Entry<T>, StepError> {
-        let login = tokens::verify_in(draft, &changer.caller.token)?.filter(Login::may_act);
-        let Some(login) = login else { return Ok(Entry::Refused(ApiError::INVALID_TOKEN)) };
-        let Some(credential) = Credential::read(draft)? else { return Ok(Entry::Refused(ApiError::INVALID_TOKEN)) };
-        let sender = Sender { client: login.client(draft, changer.network), network: changer.network };
-        Ok(match check.judge_in(draft, &credential, &keys.old, &sender)? {
-            Proof::Wrong => Entry::Denied(ApiError::SHARED_KEY),
-            Proof::Refused { retry_after } => Entry::Denied(ApiError::too_many(retry_after)),
-            Proof::Right => match act(draft, &login, credential)? {
-                Ok(done) => Entry::Done(done),
-                Err(error) => Entry::Refused(error),
-            },
-        })
-    }
-
-    /// Takes a staged vault away that nothing holds any more. If it cannot be taken, the sweep does it.
-    pub(crate) async fn unstage(&self, account: &AccountId, stage: Option<StageId>) {
-        let Some(stage) = stage else { return };
-        if let Err(error) = self.vaults.unstage(account, stage).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a staged vault is left to the sweep");
-        }
-    }
-
-    /// Tidies up behind an account that gave a name up. The name is free already.
-    pub(crate) async fn drop_claim(&self, released: &Released) {
-        if let Err(error) = self.names.drop_claim(released).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the claim of a name that is free stays behind");
-        }
+/// The batch against the vault as it is, which must be the one that is known; sealed.
+pub(crate) async fn check_batch<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    known: Known,
+    batch: &Submission<'_>,
+) -> Result<SealedSwap, Failure> {
+    match cx.vaults.plan(caller.account(), batch, known.0).await? {
+        Planning::Ready(sealed) => Ok(sealed),
+        Planning::Refused(difference) => Err(verdict(&difference).into()),
+        _ => Err(StepError::Misuse("a plan of an unknown kind").into()),
     }
 }
 
-impl<T> Entry<T> {
+/// Commits a change: token and old key are looked at again, then `act` makes it. What `act` refuses writes nothing.
+pub(crate) async fn commit_change<H: Host, T: Release + Send>(
+    cx: &Context<H>,
+    changer: Changer<'_>,
+    keys: &Keys,
+    act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError> + Send + Sync,
+) -> Result<T::Released, Failure> {
+    let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
+        let judged = draft.judge(|draft| enter(draft, check, changer, keys, &act))?;
+        match judged.outcome() {
+            Guarded::Refused(error) => Ok(Guarded::Refused(*error)),
+            Guarded::Done(_) | Guarded::Denied(_) => draft.stage(judged),
+        }
+    };
+    let entry = cx.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
+    entry.granted()
+}
+
+/// Token, old key, then `act`.
+fn enter<T>(
+    draft: &mut Draft<'_>,
+    check: &KeyCheck<'_>,
+    changer: Changer<'_>,
+    keys: &Keys,
+    act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError>,
+) -> Result<Guarded<T>, StepError> {
+    let login = tokens::verify_in(draft, &changer.caller.token)?.filter(Login::may_act);
+    let Some(login) = login else { return Ok(Guarded::Refused(ApiError::INVALID_TOKEN)) };
+    let Some(credential) = Credential::read(draft)? else { return Ok(Guarded::Refused(ApiError::INVALID_TOKEN)) };
+    let sender = Sender { client: login.client(draft, changer.network), network: changer.network };
+    Ok(match check.judge_in(draft, &credential, &keys.old, &sender)? {
+        Proof::Wrong => Guarded::Denied(ApiError::SHARED_KEY),
+        Proof::Refused { retry_after } => Guarded::Denied(ApiError::too_many(retry_after)),
+        Proof::Right => match act(draft, &login, credential)? {
+            Ok(done) => Guarded::Done(done),
+            Err(error) => Guarded::Refused(error),
+        },
+    })
+}
+
+/// Takes a staged vault away that nothing holds any more. If it cannot be taken, the sweep does it.
+pub(crate) async fn unstage<H: Host>(cx: &Context<H>, account: &AccountId, stage: Option<StageId>) {
+    let Some(stage) = stage else { return };
+    if let Err(error) = cx.vaults.unstage(account, stage).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a staged vault is left to the sweep");
+    }
+}
+impl<T> Guarded<T> {
     fn granted(self) -> Result<T, Failure> {
         match self {
             Self::Done(done) => Ok(done),
             Self::Denied(error) | Self::Refused(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Taking {
-    /// Makes the address the account's own, in the commit that moves it there. `false`: another request or account was
-    /// faster, and nothing is changed.
-    pub(crate) fn take_in(&self, draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
-        match self {
-            Self::Owned => names::owns(draft, name),
-            Self::Claimed(claimed) => names::take(draft, claimed),
-            Self::Overtaken | Self::Taken => Ok(false),
         }
     }
 }

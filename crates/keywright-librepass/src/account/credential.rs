@@ -1,17 +1,19 @@
 //! The user's record: address, public key, parameters, hint, and whether the address is verified.
 
-use keywright_core::{Attempt, Client, ClientTag, Generation, UnixSeconds};
+use keywright_core::{Attempt, Client, ClientTag, Generation, SecretKind, UnixSeconds};
 use keywright_store::names::{self, NameIndex};
 use keywright_store::{Draft, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::account::guard::SHARED_KEY;
 use crate::policy::{LINK_SECONDS, MAILS_PER_DAY, MAX_HINT};
 use crate::protocol::address::Address;
 use crate::protocol::keys::PublicKey;
 use crate::protocol::parameters::ArgonParameters;
 use crate::wire::error::ApiError;
+
+/// The kind of secret that a shared key is, in the account's guess ledger.
+pub const SHARED_KEY: SecretKind = SecretKind::new("shared-key");
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 

@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
-use keywright_core::{AccountId, Attempt, Client, Generation, SecretKind};
+use keywright_core::{Attempt, Client, Generation};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
-use keywright_store::{Draft, Partition, Release, SlotName, StepError};
+use keywright_store::{Draft, StepError};
 use keywright_wire::Network;
 
-use crate::account::credential::Credential;
+use crate::account::credential::{Credential, SHARED_KEY};
 use crate::account::unlock;
 use crate::protocol::handshake::ServerKeys;
 use crate::protocol::keys::{PublicKey, SharedKey};
-use crate::wire::host::Host;
-use crate::wire::request::Input;
-use crate::wire::service::{Failure, Parts};
-
-/// The kind of secret that a shared key is, in the account's guess ledger.
-pub const SHARED_KEY: SecretKind = SecretKind::new("shared-key");
 
 /// How a sent shared key was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +37,8 @@ pub(crate) struct Sender {
 
 /// Judges shared keys with the server's pairs as the store had them after the request came in.
 pub(crate) struct KeyCheck<'a> {
-    keys: Arc<ServerKeys>,
-    public_url: &'a str,
+    pub(crate) keys: Arc<ServerKeys>,
+    pub(crate) public_url: &'a str,
 }
 
 impl KeyCheck<'_> {
@@ -122,45 +116,4 @@ pub(crate) fn best_known(draft: &mut Draft<'_>, credential: &Credential, client:
 /// A guess at the shared key of an address without an account.
 pub(crate) const fn decoy_attempt(client: Client) -> Attempt {
     Attempt::new(SHARED_KEY, Generation::HOST, client)
-}
-
-impl<H: Host> Parts<H> {
-    /// Runs a step that judges a shared key, and commits what it leaves. The server's pairs are read from the store
-    /// first: another instance may have renewed them, and a key made with the new pair is not wrong.
-    pub(crate) async fn with_shared_key<T: Release + Send>(
-        &self,
-        account: &AccountId,
-        slots: &[SlotName],
-        mut step: impl FnMut(&mut Draft<'_>, &KeyCheck<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T::Released, Failure> {
-        let check = self.key_check().await?;
-        self.act(account, slots, |draft| step(draft, &check)).await
-    }
-
-    /// The same in a decoy's partition, for which nothing is ever due.
-    pub(crate) async fn with_decoy(
-        &self,
-        partition: &Partition,
-        slots: &[SlotName],
-        mut step: impl FnMut(&mut Draft<'_>, &KeyCheck<'_>) -> Result<(), StepError> + Send,
-    ) -> Result<(), Failure> {
-        let check = self.key_check().await?;
-        Ok(self.driver.run(partition, slots, |draft| step(draft, &check)).await?)
-    }
-
-    async fn key_check(&self) -> Result<KeyCheck<'_>, Failure> {
-        Ok(KeyCheck { keys: self.keys.stored().await?, public_url: &self.policy.public_url })
-    }
-
-    /// Whether the new keys of a registration or a change belong together. Not charged: they open nothing.
-    pub(crate) async fn are_a_pair(&self, public: &PublicKey, sent: &SharedKey) -> Result<bool, Failure> {
-        let keys = self.keys.stored().await?;
-        let now = self.driver.clock().now().map_err(keywright_store::TransactError::from)?;
-        Ok(keys.verify(now, public, sent))
-    }
-
-    /// The network that a request comes from, where the host knows it.
-    pub(crate) fn network(&self, input: &Input<'_>) -> Option<Network> {
-        self.host.client_address(input.peer()).map(Network::of)
-    }
 }

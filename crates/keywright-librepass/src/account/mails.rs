@@ -6,16 +6,12 @@
 
 use std::fmt;
 
-use keywright_core::{AccountId, UnixSeconds};
-use keywright_store::due::{self, DUE, DueTask, NewTask};
+use keywright_core::UnixSeconds;
+use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::{Draft, EVENTS_KEPT, StepError};
-use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{DueError, HostError};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::address::Address;
-use crate::wire::host::Host;
-use crate::wire::service::Parts;
 
 /// The name of a letter's task, and how those of notices begin. Its detail is a [`Letter`]; the record it lies in is sealed.
 const TASK: &str = "librepass/mail";
@@ -187,7 +183,7 @@ impl Kind {
 }
 
 impl Letter {
-    fn mail(&self) -> Mail<'_> {
+    pub(crate) fn mail(&self) -> Mail<'_> {
         let message = match &self.kind {
             Kind::VerifyAddress { link, origin } => Message::VerifyAddress { link, origin: origin.as_deref() },
             Kind::VerifyNewAddress { link } => Message::VerifyNewAddress { link },
@@ -214,7 +210,7 @@ pub(crate) fn notice_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Resu
     let elsewhere = matches!(kind, Kind::AddressChanged | Kind::AddressChangeAsked);
     let notice = NewTask::new(kind.task(), detail(to, kind)?);
     let notice = if elsewhere { notice } else { notice.at_most(AT_MOST) };
-    // What is owed keeps what is left of an account from being swept; this one has nobody any more who could see to it.
+    // What is due keeps what is left of an account from being swept; this one has nobody any more who could see to it.
     let end = draft.now().plus(FAREWELL_SECONDS);
     add(draft, if deleted { notice.reserved().until(end) } else { notice })
 }
@@ -241,43 +237,13 @@ fn detail(to: &Address, kind: Kind) -> Result<Vec<u8>, StepError> {
 }
 
 /// Whether a task is ours. Other parts' are theirs: claiming one would keep it from them.
-fn is_ours(name: &str) -> bool {
+pub(crate) fn is_ours(name: &str) -> bool {
     name.strip_prefix(TASK).is_some_and(|kind| kind.is_empty() || kind.starts_with('/'))
 }
 
 /// Whether there is a mail that nobody is at and whose pause is over.
-pub(crate) fn owes(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+pub(crate) fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     due::has_unclaimed(draft, is_ours)
-}
-
-impl<H: Host> HostWork for Parts<H> {
-    /// No request fails because of a mail: what caused it is done either way.
-    fn weight(&self, name: &str) -> Option<Weight> {
-        is_ours(name).then_some(Weight::Later)
-    }
-
-    async fn work(&self, _: &AccountId, task: &DueTask) -> Result<(), HostError> {
-        let letter: Letter = serde_json::from_slice(&task.detail).map_err(|_| HostError::new("no letter of ours"))?;
-        self.host.mail(letter.mail()).await
-    }
-}
-
-impl<H: Host> Parts<H> {
-    /// Has the mails of an account sent that are due: by the host in its own time, or here and now. No request fails
-    /// because of them.
-    pub(crate) async fn see_to_mails(&self, account: &AccountId) {
-        if self.host.mails_due(account) {
-            return;
-        }
-        if let Err(error) = self.finish_mails(account, false).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a mail was not sent and stays due");
-        }
-    }
-
-    /// Claims what is due and free, and sends it. Returns how many went out.
-    pub(crate) async fn finish_mails(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
-        frame::finish_due(&self.driver, account, self, at_start).await
-    }
 }
 
 #[cfg(test)]

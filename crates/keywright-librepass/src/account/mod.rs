@@ -1,6 +1,8 @@
 //! What is stored of an account, and its steps.
 
+pub(crate) mod admission;
 pub(crate) mod change;
+pub(crate) mod claim;
 pub(crate) mod credential;
 pub(crate) mod guard;
 pub(crate) mod mails;

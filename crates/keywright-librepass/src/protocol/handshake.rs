@@ -174,10 +174,10 @@ impl fmt::Debug for ServerKeys {
 /// ```
 #[derive(Clone)]
 pub struct HandshakeKeys {
-    parts: Arc<Parts>,
+    cx: Arc<Context>,
 }
 
-struct Parts {
+struct Context {
     driver: Driver,
     cached: RwLock<Arc<ServerKeys>>,
     /// Held by the one that renews, so that a thousand requests after a day make one commit. Nobody else holds it: to read
@@ -195,7 +195,7 @@ impl HandshakeKeys {
     pub async fn load(driver: Driver) -> Result<Self, TransactError> {
         let keys = Arc::new(renew(&driver).await?);
         Ok(Self {
-            parts: Arc::new(Parts {
+            cx: Arc::new(Context {
                 driver,
                 cached: RwLock::new(keys),
                 renewing: Mutex::new(()),
@@ -229,7 +229,7 @@ impl HandshakeKeys {
             let (now, fence) = (draft.now(), draft.keyring().fence());
             Ok(ServerKeys::read(draft)?.filter(|keys| !keys.is_due(now, fence)))
         };
-        match self.parts.driver.observe(&Partition::server(), &[SERVER_KEY.name()], look).await? {
+        match self.cx.driver.observe(&Partition::server(), &[SERVER_KEY.name()], look).await? {
             Some(keys) => Ok(self.adopt(keys)),
             None => self.renew(renewals).await,
         }
@@ -237,37 +237,37 @@ impl HandshakeKeys {
 
     /// Renews the pairs, unless somebody has done so since there were so many `renewals`.
     async fn renew(&self, renewals: u64) -> Result<Arc<ServerKeys>, TransactError> {
-        let _renewing = self.parts.renewing.lock().await;
+        let _renewing = self.cx.renewing.lock().await;
         if self.renewals() != renewals
             && let Some(keys) = self.in_date()?
         {
             return Ok(keys);
         }
-        let keys = self.adopt(renew(&self.parts.driver).await?);
-        self.parts.renewals.fetch_add(1, Ordering::AcqRel);
+        let keys = self.adopt(renew(&self.cx.driver).await?);
+        self.cx.renewals.fetch_add(1, Ordering::AcqRel);
         Ok(keys)
     }
 
     fn renewals(&self) -> u64 {
-        self.parts.renewals.load(Ordering::Acquire)
+        self.cx.renewals.load(Ordering::Acquire)
     }
 
     fn in_date(&self) -> Result<Option<Arc<ServerKeys>>, TransactError> {
-        let (now, fence) = (self.parts.driver.clock().now()?, self.parts.driver.keyring().fence());
-        let keys = Arc::clone(&self.parts.cached.read().unwrap_or_else(PoisonError::into_inner));
+        let (now, fence) = (self.cx.driver.clock().now()?, self.cx.driver.keyring().fence());
+        let keys = Arc::clone(&self.cx.cached.read().unwrap_or_else(PoisonError::into_inner));
         Ok((!keys.is_due(now, fence)).then_some(keys))
     }
 
     fn adopt(&self, keys: ServerKeys) -> Arc<ServerKeys> {
         let keys = Arc::new(keys);
-        *self.parts.cached.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&keys);
+        *self.cx.cached.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&keys);
         keys
     }
 }
 
 impl fmt::Debug for HandshakeKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandshakeKeys").field("driver", &self.parts.driver).finish_non_exhaustive()
+        f.debug_struct("HandshakeKeys").field("driver", &self.cx.driver).finish_non_exhaustive()
     }
 }
 

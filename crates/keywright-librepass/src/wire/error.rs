@@ -2,8 +2,8 @@
 //!
 //! No text of a caller's is ever in them.
 
-use bytes::Bytes;
 use http::StatusCode;
+use keywright_wire::Reply;
 
 /// An answer that refuses, with its `Retry-After` if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,10 +92,19 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "LP-RateLimit") }
     }
 
-    pub(crate) fn body(&self) -> Bytes {
+    /// The answer.
+    pub(crate) fn reply(&self) -> Reply {
+        let reply = Reply::json(self.status, self.body());
+        match self.retry_after {
+            Some(seconds) => reply.with_retry_after(seconds),
+            None => reply,
+        }
+    }
+
+    fn body(&self) -> String {
         // Codes and messages are constants without a character that JSON escapes.
         let (code, status) = (self.code, self.status.as_u16());
-        Bytes::from(match self.message {
+        match self.message {
             Message::None => format!(r#"{{"error":"{code}","status":{status}}}"#),
             Message::Text(text) => format!(r#"{{"error":"{code}","status":{status},"message":"{text}"}}"#),
             Message::CipherLimit(limit) => format!(
@@ -107,7 +116,7 @@ impl ApiError {
                     r#"{{"error":"{code}","status":{status},"message":"the clock of this device is {off} seconds {side}"}}"#
                 )
             }
-        })
+        }
     }
 }
 
@@ -150,7 +159,7 @@ mod tests {
             (ApiError::FAILED, 500, "LP-Database-Error", None),
             (ApiError::MAIL, 500, "LP-Mail-Error", None),
         ] {
-            let body: serde_json::Value = serde_json::from_slice(&error.body()).unwrap();
+            let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
             assert_eq!(body["error"], code);
             assert_eq!((body["status"].as_u64(), error.status.as_u16()), (Some(status.into()), status), "{code}");
             assert_eq!(body.get("message").and_then(|text| text.as_str()), message, "{code}");

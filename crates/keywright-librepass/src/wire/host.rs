@@ -4,9 +4,8 @@ use core::fmt;
 use core::future::Future;
 use core::net::IpAddr;
 
-use http::{Extensions, HeaderMap};
 use keywright_core::AccountId;
-use keywright_wire::HostError;
+use keywright_wire::{HostError, Peer};
 
 use crate::account::mails::Mail;
 
@@ -47,22 +46,6 @@ pub trait Host: Send + Sync + 'static {
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         let _ = peer;
         None
-    }
-}
-
-/// Where a request comes from: what the framework knows of it.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Peer<'a> {
-    /// The headers: of a trusted proxy, the client's address may be here.
-    pub headers: &'a HeaderMap,
-    /// The extensions: frameworks put the socket's address here.
-    pub extensions: &'a Extensions,
-}
-
-impl fmt::Debug for Peer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer(..)")
     }
 }
 
@@ -163,33 +146,4 @@ impl Endpoint {
         Self::Delete,
         Self::Info,
     ];
-
-    /// The path, with a name for what varies.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::PreLogin => "/api/auth/preLogin",
-            Self::Register => "/api/auth/register",
-            Self::VerifyEmail => "/api/auth/verifyEmail",
-            Self::OAuth => "/api/auth/oauth",
-            Self::ResendVerificationEmail => "/api/auth/resendVerificationEmail",
-            Self::PasswordHint => "/api/auth/passwordHint",
-            Self::AdmitClient => crate::account::unlock::LINK_PATH,
-            Self::CipherSync => "/api/cipher/sync",
-            Self::Ciphers => "/api/cipher",
-            Self::Cipher => "/api/cipher/{id}",
-            Self::ChangeEmail => "/api/user/email",
-            Self::VerifyNewEmail => "/api/user/verifyNewEmail",
-            Self::ChangePassword => "/api/user/password",
-            Self::SetupTwoFactor => "/api/user/setup/2fa",
-            Self::Delete => "/api/user/delete",
-            Self::Info => crate::policy::INFO_PATH,
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
-    }
 }

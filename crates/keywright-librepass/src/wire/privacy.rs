@@ -1,12 +1,10 @@
 //! What unknown addresses are answered with.
 
+use keywright_core::IndexKey;
 use keywright_store::Partition;
 
-use crate::policy::Privacy;
 use crate::protocol::address::Address;
 use crate::protocol::parameters::ArgonParameters;
-use crate::wire::host::Host;
-use crate::wire::service::Parts;
 
 /// Parameters and how many of a thousand users have them: most keep the stock client's. A table like what an operator
 /// finds in the own records would be better still; one that is far off tells unknown addresses from known ones.
@@ -31,27 +29,18 @@ fn weighted(u: u64) -> ArgonParameters {
     ArgonParameters::new(lanes, memory, passes).unwrap_or_default()
 }
 
-impl<H: Host> Parts<H> {
-    pub(crate) fn is_uniform(&self) -> bool {
-        self.policy.privacy == Privacy::Uniform
-    }
+/// The parameters of an address without an account, the same whenever it is asked for.
+pub(crate) fn parameters(decoys: &IndexKey, address: &Address) -> ArgonParameters {
+    let mac = decoys.mac(&[b"librepass-parameters", address.as_str().as_bytes()]);
+    weighted(mac.iter().take(8).fold(0, |u, byte| (u << 8) | u64::from(*byte)))
+}
 
-    /// The parameters of an address without an account, the same whenever it is asked for.
-    pub(crate) fn decoy_parameters(&self, address: &Address) -> ArgonParameters {
-        if !self.is_uniform() {
-            return ArgonParameters::default();
-        }
-        let mac = self.decoys.mac(&[b"librepass-parameters", address.as_str().as_bytes()]);
-        weighted(mac.iter().take(8).fold(0, |u, byte| (u << 8) | u64::from(*byte)))
-    }
-
-    /// Where guesses at an address without an account are charged: one of 65,536 partitions.
-    pub(crate) fn decoy_partition(&self, address: &Address) -> Partition {
-        let mut index = [0; 32];
-        let mac = self.decoys.mac(&[b"librepass-address", address.as_str().as_bytes()]);
-        index.iter_mut().zip(mac).take(2).for_each(|(to, from)| *to = from);
-        Partition::name(&index)
-    }
+/// Where guesses at an address without an account are charged: one of 65,536 partitions.
+pub(crate) fn partition(decoys: &IndexKey, address: &Address) -> Partition {
+    let mut index = [0; 32];
+    let mac = decoys.mac(&[b"librepass-address", address.as_str().as_bytes()]);
+    index.iter_mut().zip(mac).take(2).for_each(|(to, from)| *to = from);
+    Partition::name(&index)
 }
 
 #[cfg(test)]

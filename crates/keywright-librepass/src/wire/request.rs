@@ -1,15 +1,19 @@
 //! Requests: which endpoint, which token, which parameters, which body. Bounded, and nothing of it is logged.
 
+use std::fmt;
+
 use http::header::{AUTHORIZATION, HeaderName};
-use http::{Extensions, HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request};
+use keywright_wire::{Peer, Route, Routes};
 use serde::Deserialize;
 
-use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks};
+use crate::account::unlock::LINK_PATH;
+use crate::policy::{INFO_PATH, LibrePassPolicy, MAX_BODY, MailedLinks};
 use crate::protocol::address::Address;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
 use crate::wire::error::ApiError;
-use crate::wire::host::{Endpoint, Peer};
+use crate::wire::host::Endpoint;
 
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
@@ -21,61 +25,84 @@ const X_CLIENT: HeaderName = HeaderName::from_static("x-client");
 /// The longest name of a client that is shown to anybody.
 const MAX_CLIENT_NAME: usize = 32;
 
-/// The endpoint of a path, and the id in it; `None` for any other.
-pub(crate) fn endpoint(path: &str) -> Option<(Endpoint, Option<&str>)> {
-    if let Some(endpoint) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) {
-        // The braces of the last one's pattern are no path that a client sends.
-        return (endpoint != Endpoint::Cipher).then_some((endpoint, None));
-    }
-    let id = path.strip_prefix("/api/cipher/")?;
-    (!id.is_empty() && !id.contains('/')).then_some((Endpoint::Cipher, Some(id)))
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const PATCH: &[Method] = &[Method::PATCH];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+
+type Row = Route<Endpoint, LibrePassPolicy>;
+
+/// The routes, in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it. Bodies that carry a whole vault
+/// have a limit of their own (`decisions.md` 40).
+pub(crate) const ROUTES: Routes<Endpoint, LibrePassPolicy> = Routes::new(
+    "",
+    &[
+        open(Endpoint::PreLogin, "/api/auth/preLogin", |_| GET),
+        open(Endpoint::Register, "/api/auth/register", |_| POST),
+        open(Endpoint::VerifyEmail, "/api/auth/verifyEmail", mailed_link),
+        open(Endpoint::OAuth, "/api/auth/oauth", |_| POST),
+        open(Endpoint::ResendVerificationEmail, "/api/auth/resendVerificationEmail", |_| GET),
+        open(Endpoint::PasswordHint, "/api/auth/passwordHint", |_| GET),
+        open(Endpoint::AdmitClient, LINK_PATH, |_| GET_POST),
+        vault(with_token(Endpoint::CipherSync, "/api/cipher/sync", |_| GET_POST)),
+        with_token(Endpoint::Ciphers, "/api/cipher", |_| &[Method::GET, Method::PUT]),
+        with_token(Endpoint::Cipher, "/api/cipher/{id}", |_| &[Method::GET, Method::PATCH, Method::DELETE]),
+        vault(with_token(Endpoint::ChangeEmail, "/api/user/email", |_| PATCH)),
+        open(Endpoint::VerifyNewEmail, "/api/user/verifyNewEmail", mailed_link),
+        vault(with_token(Endpoint::ChangePassword, "/api/user/password", |_| PATCH)),
+        with_token(Endpoint::SetupTwoFactor, "/api/user/setup/2fa", |_| POST),
+        with_token(Endpoint::Delete, "/api/user/delete", |_| &[Method::DELETE]),
+        open(Endpoint::Info, INFO_PATH, |_| GET),
+    ],
+);
+
+/// A row without a login.
+const fn open(endpoint: Endpoint, path: &'static str, methods: fn(&LibrePassPolicy) -> &'static [Method]) -> Row {
+    Route { endpoint, path, methods, max_body: |_| MAX_BODY, needs_login: false }
 }
 
-/// The methods of an endpoint, for `Allow`. `HEAD` never acts, so no endpoint has it.
-pub(crate) const fn methods(endpoint: Endpoint, links: MailedLinks) -> &'static [Method] {
-    match endpoint {
-        Endpoint::PreLogin | Endpoint::ResendVerificationEmail | Endpoint::PasswordHint | Endpoint::Info => {
-            &[Method::GET]
+/// A row that needs a token in `Authorization`.
+const fn with_token(endpoint: Endpoint, path: &'static str, methods: fn(&LibrePassPolicy) -> &'static [Method]) -> Row {
+    Route { needs_login: true, ..open(endpoint, path, methods) }
+}
+
+/// The row, for bodies that carry a whole vault.
+const fn vault(row: Row) -> Row {
+    Route { max_body: |policy| policy.max_vault_body, ..row }
+}
+
+/// A link that is opened from a mail: whether the GET acts, or the POST of a page's button.
+const fn mailed_link(policy: &LibrePassPolicy) -> &'static [Method] {
+    match policy.mailed_links {
+        MailedLinks::Act => GET,
+        MailedLinks::Confirm => GET_POST,
+    }
+}
+
+impl Endpoint {
+    /// Returns the path, with a name for what varies.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        let mut rows = ROUTES.rows();
+        while let [row, rest @ ..] = rows {
+            if row.endpoint as u8 == self as u8 {
+                return row.path;
+            }
+            rows = rest;
         }
-        Endpoint::VerifyEmail | Endpoint::VerifyNewEmail => match links {
-            MailedLinks::Act => &[Method::GET],
-            MailedLinks::Confirm => &[Method::GET, Method::POST],
-        },
-        Endpoint::AdmitClient => &[Method::GET, Method::POST],
-        Endpoint::Register | Endpoint::OAuth | Endpoint::SetupTwoFactor => &[Method::POST],
-        Endpoint::CipherSync => &[Method::GET, Method::POST],
-        Endpoint::Ciphers => &[Method::GET, Method::PUT],
-        Endpoint::Cipher => &[Method::GET, Method::PATCH, Method::DELETE],
-        Endpoint::ChangeEmail | Endpoint::ChangePassword => &[Method::PATCH],
-        Endpoint::Delete => &[Method::DELETE],
+        ""
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
     }
 }
 
 /// Whether an endpoint is a link that is opened from a mail and acts by that.
 pub(crate) const fn is_mailed_link(endpoint: Endpoint) -> bool {
     matches!(endpoint, Endpoint::VerifyEmail | Endpoint::VerifyNewEmail)
-}
-
-/// Whether an endpoint needs a token in `Authorization`.
-pub(crate) const fn needs_token(endpoint: Endpoint) -> bool {
-    matches!(
-        endpoint,
-        Endpoint::CipherSync
-            | Endpoint::Ciphers
-            | Endpoint::Cipher
-            | Endpoint::ChangeEmail
-            | Endpoint::ChangePassword
-            | Endpoint::SetupTwoFactor
-            | Endpoint::Delete
-    )
-}
-
-/// The largest body of an endpoint, in bytes (`decisions.md` 40).
-pub(crate) const fn max_body(endpoint: Endpoint, policy: &LibrePassPolicy) -> usize {
-    match endpoint {
-        Endpoint::ChangeEmail | Endpoint::ChangePassword | Endpoint::CipherSync => policy.max_vault_body,
-        _ => MAX_BODY,
-    }
 }
 
 /// Whether a browser fetches this ahead of a click, if ever there is one.
@@ -111,26 +138,31 @@ pub(crate) struct Input<'r> {
     pub(crate) id: Option<&'r str>,
     query: Option<&'r str>,
     pub(crate) headers: &'r HeaderMap,
-    extensions: &'r Extensions,
+    peer: Peer<'r>,
     /// Within the endpoint's limit.
     pub(crate) body: &'r [u8],
 }
 
 impl<'r> Input<'r> {
     pub(crate) fn new<B: AsRef<[u8]>>(endpoint: Endpoint, id: Option<&'r str>, request: &'r Request<B>) -> Self {
+        Self { body: request.body().as_ref(), ..Self::unread(endpoint, id, request) }
+    }
+
+    /// The input of a request whose body is not read yet.
+    pub(crate) fn unread<B>(endpoint: Endpoint, id: Option<&'r str>, request: &'r Request<B>) -> Self {
         Self {
             endpoint,
             method: request.method(),
             id,
             query: request.uri().query(),
             headers: request.headers(),
-            extensions: request.extensions(),
-            body: request.body().as_ref(),
+            peer: Peer::of(request),
+            body: &[],
         }
     }
 
     pub(crate) const fn peer(&self) -> Peer<'r> {
-        Peer { headers: self.headers, extensions: self.extensions }
+        self.peer
     }
 
     /// What the client calls itself, as it may stand in a mail: `Java/1.5.0`, and nothing that a reader could take for a
@@ -193,8 +225,9 @@ mod tests {
 
     #[test]
     fn paths_are_exact() {
-        for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Cipher) {
-            assert_eq!(super::endpoint(endpoint.path()), Some((endpoint, None)));
+        let endpoint = |path| ROUTES.find(path).map(|(route, id)| (route.endpoint, id));
+        for named in Endpoint::ALL.into_iter().filter(|named| *named != Endpoint::Cipher) {
+            assert_eq!(endpoint(named.path()), Some((named, None)));
         }
         assert_eq!(endpoint("/api/cipher/x"), Some((Endpoint::Cipher, Some("x"))));
         for path in ["", "/", "/api/", "/api/cipher/", "/api/cipher/{id}", "/api/cipher/a/b", "/api/auth/prelogin"] {
@@ -207,6 +240,12 @@ mod tests {
         for path in ["/auth/preLogin", "/api/auth/preLogin/", "/api/user", "/actuator/info/", "/api/actuator/info"] {
             assert_eq!(endpoint(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn every_endpoint_has_one_route() {
+        assert!(ROUTES.rows().iter().map(|row| row.endpoint).eq(Endpoint::ALL));
+        assert_eq!(Endpoint::Cipher.path(), "/api/cipher/{id}");
     }
 
     #[test]

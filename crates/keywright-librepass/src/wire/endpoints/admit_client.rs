@@ -6,29 +6,32 @@
 
 use http::Method;
 use keywright_wire::Network;
+use keywright_wire::Reply;
 
+use crate::account::admission;
+use crate::wire::answer::Failure;
+use crate::wire::context::Context;
 use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
-use crate::wire::service::{Answered, Parts, Reply};
 
 /// The form's field, and what it says for the network that was refused.
 const FIELD: &str = "admit";
 const REFUSED: &str = "refused";
 
-pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
     let user = input.user()?;
     let code = input.parameter("code")?;
     let refused = Network::parse(&input.parameter("from")?).ok_or(ApiError::ARGUMENT_TYPE)?;
     let mut ticket = [0; 16];
     hex::decode_to_slice(code, &mut ticket).map_err(|_| ApiError::ARGUMENT_TYPE)?;
     if input.method == Method::GET {
-        return Ok(Reply::Page(question(refused).into()));
+        return Ok(Reply::page(question(refused)));
     }
-    parts.admit(input, Subject::Named(user.account()))?;
-    let here = parts.network(input).filter(|_| input.field(FIELD).as_deref() != Some(REFUSED));
-    parts.admit_by_link(&user, ticket, here.unwrap_or(refused)).await?;
-    Ok(Reply::Page(ANSWER.into()))
+    cx.admit(input, Subject::Named(user.account()))?;
+    let here = cx.network(input).filter(|_| input.field(FIELD).as_deref() != Some(REFUSED));
+    admission::admit_by_link(cx, &user, ticket, here.unwrap_or(refused)).await?;
+    Ok(Reply::page(ANSWER))
 }
 
 /// The page with the buttons. A network's printed form has no character that means something in HTML.

@@ -2,6 +2,7 @@
 
 use keywright_rekey::Swapping;
 use keywright_store::{Draft, Plain};
+use keywright_wire::Reply;
 
 use crate::account::change::{self, Changer};
 use crate::account::credential::Credential;
@@ -10,22 +11,23 @@ use crate::account::pending;
 use crate::account::tokens::{self, Login};
 use crate::events::CREDENTIAL_CHANGED;
 use crate::protocol::change::ChangeOfPassword;
+use crate::wire::answer::{Failure, empty};
+use crate::wire::context::{Caller, Context};
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
-use crate::wire::service::{Answered, Caller, Parts, Reply};
 
-pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
-    let changer = Changer { caller, network: parts.network(input) };
-    let body = ChangeOfPassword::read(input.body, &parts.policy)?;
-    let (known, ()) = parts.check_keys(changer, &body.keys, |_| Ok(())).await?;
-    let sealed = parts.check_batch(caller, known, &body.ciphers).await?;
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let changer = Changer { caller, network: cx.network(input) };
+    let body = ChangeOfPassword::read(input.body, &cx.policy)?;
+    let (known, ()) = change::check_keys(cx, changer, &body.keys, |_| Ok(())).await?;
+    let sealed = change::check_batch(cx, caller, known, &body.ciphers).await?;
     let act = |draft: &mut Draft<'_>, login: &Login, mut credential: Credential| {
         if !change::is_known(login, &sealed) {
             return Ok(Err(ApiError::MISSING_CIPHER));
         }
-        let dropped = parts.vaults.steps().staged_in(draft)?;
-        let Swapping::Done { .. } = parts.vaults.steps().swap_in(draft, &sealed)? else {
+        let dropped = cx.vaults.steps().staged_in(draft)?;
+        let Swapping::Done { .. } = cx.vaults.steps().swap_in(draft, &sealed)? else {
             return Ok(Err(ApiError::MISSING_CIPHER));
         };
         credential.hint.clone_from(&body.hint);
@@ -40,7 +42,7 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Inpu
         mails::notice_in(draft, &credential.address()?, Kind::PasswordChanged)?;
         Ok(Ok(Plain(dropped)))
     };
-    let dropped = parts.commit_change(changer, &body.keys, act).await?;
-    parts.unstage(caller.account(), dropped).await;
-    Ok(Reply::empty())
+    let dropped = change::commit_change(cx, changer, &body.keys, act).await?;
+    change::unstage(cx, caller.account(), dropped).await;
+    Ok(empty())
 }

@@ -1,11 +1,14 @@
 //! `GET /actuator/info`: what apps ask before they take a server's address.
 
-use serde_json::json;
+use keywright_wire::Reply;
 
-use crate::wire::service::{Answered, Reply};
+use crate::wire::answer::{Failure, json};
+use crate::wire::context::Context;
+use crate::wire::host::Host;
+use crate::wire::request::Input;
 
-pub(crate) fn run() -> Answered {
+pub(crate) async fn run<H: Host>(_: &Context<H>, _: &Input<'_>) -> Result<Reply, Failure> {
     // The group is what they look for (dossier § 6).
-    let build = json!({"group": "dev.medzik.librepass", "artifact": "server", "name": "keywright"});
-    Reply::json(&json!({"build": build}))
+    let build = serde_json::json!({"group": "dev.medzik.librepass", "artifact": "server", "name": "keywright"});
+    json(&serde_json::json!({"build": build}))
 }

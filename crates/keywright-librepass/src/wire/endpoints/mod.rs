@@ -17,64 +17,32 @@ mod setup_two_factor;
 mod verify_email;
 mod verify_new_email;
 
-use keywright_core::AccountId;
-use keywright_store::names::{NAMES, NameIndex};
-use keywright_store::{Draft, Partition, StepError};
+use keywright_store::StepError;
 
-use crate::account::credential::CREDENTIAL;
-use crate::protocol::address::Address;
-use crate::wire::error::ApiError;
+use crate::wire::answer::Answered;
+use crate::wire::context::{Caller, Context};
 use crate::wire::host::{Endpoint, Host};
 use crate::wire::request::Input;
-use crate::wire::service::{Answered, Caller, Failure, Parts};
 
-/// Runs an endpoint that needs no token.
-pub(crate) async fn run_open<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
-    match input.endpoint {
-        Endpoint::PreLogin => pre_login::run(parts, input).await,
-        Endpoint::Register => register::run(parts, input).await,
-        Endpoint::VerifyEmail => verify_email::run(parts, input).await,
-        Endpoint::OAuth => oauth::run(parts, input).await,
-        Endpoint::ResendVerificationEmail => resend_verification_email::run(parts, input).await,
-        Endpoint::PasswordHint => password_hint::run(parts, input).await,
-        Endpoint::VerifyNewEmail => verify_new_email::run(parts, input).await,
-        Endpoint::AdmitClient => admit_client::run(parts, input).await,
-        Endpoint::Info => info::run(),
-        _ => Err(ApiError::NOT_FOUND.into()),
-    }
-}
-
-/// Runs an endpoint for a caller whose token is good.
-pub(crate) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, input: &Input<'_>) -> Answered {
-    match input.endpoint {
-        Endpoint::CipherSync => cipher_sync::run(parts, caller, input).await,
-        Endpoint::Ciphers => ciphers::run(parts, caller, input).await,
-        Endpoint::Cipher => cipher_one::run(parts, caller, input).await,
-        Endpoint::ChangeEmail => change_email::run(parts, caller, input).await,
-        Endpoint::ChangePassword => change_password::run(parts, caller, input).await,
-        Endpoint::SetupTwoFactor => setup_two_factor::run(parts, caller, input).await,
-        Endpoint::Delete => delete::run(parts, caller, input).await,
-        _ => Err(ApiError::NOT_FOUND.into()),
-    }
-}
-
-impl<H: Host> Parts<H> {
-    /// The account that an address belongs to. It proves nothing: the account must say so in the commit that acts.
-    async fn find(&self, address: &Address) -> Result<(NameIndex, Option<AccountId>), Failure> {
-        let name = address.index(self.driver.keyring());
-        let account = self.names.find(&name).await?;
-        Ok((name, account))
-    }
-
-    /// A look at the account of an address; `None` if it has none.
-    async fn look<T: Send>(
-        &self,
-        address: &Address,
-        mut look: impl FnMut(&mut Draft<'_>, &NameIndex) -> Result<T, StepError> + Send,
-    ) -> Result<Option<T>, Failure> {
-        let (name, Some(account)) = self.find(address).await? else { return Ok(None) };
-        let slots = [CREDENTIAL.name(), NAMES.name()];
-        let seen = self.driver.observe(&Partition::account(&account), &slots, |draft| look(draft, &name)).await?;
-        Ok(Some(seen))
+/// Runs an endpoint: for a caller whose token is good, or without one where the route needs none.
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: Option<&Caller>, input: &Input<'_>) -> Answered {
+    match (input.endpoint, caller) {
+        (Endpoint::PreLogin, _) => pre_login::run(cx, input).await,
+        (Endpoint::Register, _) => register::run(cx, input).await,
+        (Endpoint::VerifyEmail, _) => verify_email::run(cx, input).await,
+        (Endpoint::OAuth, _) => oauth::run(cx, input).await,
+        (Endpoint::ResendVerificationEmail, _) => resend_verification_email::run(cx, input).await,
+        (Endpoint::PasswordHint, _) => password_hint::run(cx, input).await,
+        (Endpoint::VerifyNewEmail, _) => verify_new_email::run(cx, input).await,
+        (Endpoint::AdmitClient, _) => admit_client::run(cx, input).await,
+        (Endpoint::Info, _) => info::run(cx, input).await,
+        (Endpoint::CipherSync, Some(caller)) => cipher_sync::run(cx, caller, input).await,
+        (Endpoint::Ciphers, Some(caller)) => ciphers::run(cx, caller, input).await,
+        (Endpoint::Cipher, Some(caller)) => cipher_one::run(cx, caller, input).await,
+        (Endpoint::ChangeEmail, Some(caller)) => change_email::run(cx, caller, input).await,
+        (Endpoint::ChangePassword, Some(caller)) => change_password::run(cx, caller, input).await,
+        (Endpoint::SetupTwoFactor, Some(caller)) => setup_two_factor::run(cx, caller, input).await,
+        (Endpoint::Delete, Some(caller)) => delete::run(cx, caller, input).await,
+        (_, None) => Err(StepError::Misuse("an endpoint that needs a login was run without one").into()),
     }
 }

@@ -10,6 +10,7 @@ use keywright_store::{
 use keywright_twofactor::Verdict;
 use keywright_twofactor::recovery::Preset;
 use keywright_wire::Network;
+use keywright_wire::Reply;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -21,13 +22,14 @@ use crate::protocol::address::Address;
 use crate::protocol::keys::SharedKey;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
+use crate::wire::answer::{Answered, Failure, empty, json};
+use crate::wire::context::Context;
 use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::{self, Input};
-use crate::wire::service::{Answered, Failure, Parts, Reply};
 
 /// What a code is accepted for, where the policy has it once for each purpose.
-pub(super) const PURPOSE: &str = "librepass/login";
+pub(crate) const PURPOSE: &str = "librepass/login";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,10 +45,10 @@ struct Code {
     code: String,
 }
 
-pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
     match input.parameter("grantType")?.as_str() {
-        "login" => log_in(parts, input).await,
-        "2fa" => prove(parts, input).await,
+        "login" => log_in(cx, input).await,
+        "2fa" => prove(cx, input).await,
         _ => Err(ApiError::GRANT_TYPE.into()),
     }
 }
@@ -75,21 +77,21 @@ impl LogInBy<'_> {
 }
 
 /// The order of checks: user, verification, shared key (dossier § 5).
-async fn log_in<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
+async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     let body: LogIn = input.json()?;
     let address = Address::parse(&body.email).ok_or(ApiError::VALIDATION)?;
-    parts.admit(input, Subject::Address(address.as_str()))?;
+    cx.admit(input, Subject::Address(address.as_str()))?;
     let sent = SharedKey::from_hex(&body.shared_key).ok();
-    let ended = match parts.find(&address).await? {
-        (name, Some(account)) => parts.known(input, &name, &account, sent.as_ref()).await?,
-        (_, None) if parts.is_uniform() => Err(parts.unknown(input, &address, sent.as_ref()).await?),
-        (_, None) if parts.is_waited_for(&address).await? => Err(ApiError::EMAIL_NOT_VERIFIED),
+    let ended = match cx.find(&address).await? {
+        (name, Some(account)) => known(cx, input, &name, &account, sent.as_ref()).await?,
+        (_, None) if cx.is_uniform() => Err(unknown(cx, input, &address, sent.as_ref()).await?),
+        (_, None) if cx.is_waited_for(&address).await? => Err(ApiError::EMAIL_NOT_VERIFIED),
         (_, None) => Err(ApiError::USER_NOT_FOUND),
     };
     // Wrong, unknown, waiting, locked: one answer (`security.md` § 11).
-    let ended = ended.map_err(|error| if parts.is_uniform() { ApiError::SHARED_KEY } else { error });
+    let ended = ended.map_err(|error| if cx.is_uniform() { ApiError::SHARED_KEY } else { error });
     let (token, verified) = ended?;
-    Reply::json(&json!({
+    json(&json!({
         "userId": token.user().to_string(),
         "apiKey": token.to_text().expose(),
         "verified": verified,
@@ -99,106 +101,103 @@ async fn log_in<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
 /// What a look before the commit reads.
 const LOOK_SLOTS: [SlotName; 4] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name(), TOKENS.name()];
 
-impl<H: Host> Parts<H> {
-    /// Judges a log-in at an account. A look without a commit comes first: what is refused waits for nobody.
-    async fn known(
-        &self,
-        input: &Input<'_>,
-        name: &NameIndex,
-        account: &AccountId,
-        sent: Option<&SharedKey>,
-    ) -> Result<Result<(Token, bool), ApiError>, Failure> {
-        let user = UserId::of_account(account).map_err(|_| StepError::NoAccount)?;
-        let device = request::token(input.headers).filter(|token| *token.user() == user);
-        let fresh = Token::random(user, &**self.driver.entropy()).map_err(TransactError::from)?;
-        let by = LogInBy { device, network: self.network(input), fresh: &fresh };
-        let token_slots = || by.device.iter().map(|token| TOKEN.at(token.slot()).name());
-        let look = |draft: &mut Draft<'_>| {
-            let credential = match turned_away(draft, name, sent)? {
-                Ok(credential) => credential,
-                Err(error) => return Ok(Some(error)),
-            };
-            let sender = by.sender(draft)?;
-            let attempt = credential.attempt(best_known(draft, &credential, sender.client)?);
-            let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(None) };
-            // Only a commit can settle a moment that a clock which went back has left, or make a mail due.
-            let is_settled = !refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, sender.network)?;
-            Ok(is_settled.then(|| ApiError::too_many(refusal.retry_after())))
-        };
-        let slots: Vec<SlotName> = LOOK_SLOTS.into_iter().chain(token_slots()).collect();
-        if let Some(error) = self.driver.observe(&Partition::account(account), &slots, look).await? {
-            return Ok(Err(error));
-        }
-        let Some(sent) = sent else { return Ok(Err(ApiError::SHARED_KEY)) };
-        let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| self.judge(draft, check, name, &by, sent);
-        let slots: Vec<SlotName> = LOOK_SLOTS
-            .into_iter()
-            .chain([TOKEN.at(fresh.slot()).name()])
-            .chain(keywright_twofactor::SLOTS.iter().copied())
-            .chain(token_slots())
-            .collect();
-        let ended = self.with_shared_key(account, &slots, step).await?;
-        Ok(ended.map(|((), verified)| (fresh, verified)))
-    }
-
-    fn judge(
-        &self,
-        draft: &mut Draft<'_>,
-        check: &KeyCheck<'_>,
-        name: &NameIndex,
-        by: &LogInBy<'_>,
-        sent: &SharedKey,
-    ) -> Result<Ended, StepError> {
-        let credential = match turned_away(draft, name, Some(sent))? {
+/// Judges a log-in at an account. A look without a commit comes first: what is refused waits for nobody.
+async fn known<H: Host>(
+    cx: &Context<H>,
+    input: &Input<'_>,
+    name: &NameIndex,
+    account: &AccountId,
+    sent: Option<&SharedKey>,
+) -> Result<Result<(Token, bool), ApiError>, Failure> {
+    let user = UserId::of_account(account).map_err(|_| StepError::NoAccount)?;
+    let device = request::token(input.headers).filter(|token| *token.user() == user);
+    let fresh = Token::random(user, &**cx.driver.entropy()).map_err(TransactError::from)?;
+    let by = LogInBy { device, network: cx.network(input), fresh: &fresh };
+    let token_slots = || by.device.iter().map(|token| TOKEN.at(token.slot()).name());
+    let look = |draft: &mut Draft<'_>| {
+        let credential = match turned_away(draft, name, sent)? {
             Ok(credential) => credential,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Some(error)),
         };
         let sender = by.sender(draft)?;
-        match check.judge_in(draft, &credential, sent, &sender)? {
-            Proof::Right => {}
-            Proof::Wrong => return Ok(Err(ApiError::SHARED_KEY)),
-            Proof::Refused { retry_after } => return Ok(Err(ApiError::too_many(retry_after))),
-        }
-        let verified = !self.factors.enrolled_in(draft)?.has_totp();
-        let factor = if verified { SecondFactor::NotNeeded } else { SecondFactor::Waiting };
-        let grant = tokens::issue_in(draft, by.fresh, factor, &sender.client)?;
-        Ok(Ok((grant, Plain(verified))))
+        let attempt = credential.attempt(best_known(draft, &credential, sender.client)?);
+        let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(None) };
+        // Only a commit can settle a moment that a clock which went back has left, or make a mail due.
+        let is_settled = !refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, sender.network)?;
+        Ok(is_settled.then(|| ApiError::too_many(refusal.retry_after())))
+    };
+    let slots: Vec<SlotName> = LOOK_SLOTS.into_iter().chain(token_slots()).collect();
+    if let Some(error) = cx.driver.observe(&Partition::account(account), &slots, look).await? {
+        return Ok(Err(error));
     }
-
-    /// An address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the same looks, the same
-    /// product with a decoy's key, the same charge in a decoy's ledger, which waits and is shut as an account's.
-    async fn unknown(
-        &self,
-        input: &Input<'_>,
-        address: &Address,
-        sent: Option<&SharedKey>,
-    ) -> Result<ApiError, Failure> {
-        let partition = self.decoy_partition(address);
-        // The second look of [`find`](Self::find), which an address without an account does not cause.
-        self.driver.observe(&partition, &[NAMES.name()], |_| Ok(())).await?;
-        let network = self.network(input);
-        let sender = |draft: &Draft<'_>| Sender {
-            client: network.map_or_else(Client::unknown, |network| Client::network(network.tag(draft))),
-            network,
-        };
-        let look = |draft: &mut Draft<'_>| {
-            let sender = sender(draft);
-            let attempt = decoy_attempt(sender.client);
-            let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(false) };
-            Ok(!refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, network)?)
-        };
-        let is_refused = self.driver.observe(&partition, &LOOK_SLOTS, look).await?;
-        let Some(sent) = sent.filter(|_| !is_refused) else { return Ok(ApiError::SHARED_KEY) };
-        let slots: Vec<SlotName> = LOOK_SLOTS.into_iter().chain([DUE.name()]).collect();
-        self.with_decoy(&partition, &slots, |draft, check| {
-            let sender = sender(draft);
-            check.judge_decoy(draft, &self.decoy_key, sent, &sender)
-        })
-        .await?;
-        Ok(ApiError::SHARED_KEY)
-    }
+    let Some(sent) = sent else { return Ok(Err(ApiError::SHARED_KEY)) };
+    let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| judge(cx, draft, check, name, &by, sent);
+    let slots: Vec<SlotName> = LOOK_SLOTS
+        .into_iter()
+        .chain([TOKEN.at(fresh.slot()).name()])
+        .chain(keywright_twofactor::SLOTS.iter().copied())
+        .chain(token_slots())
+        .collect();
+    let ended = cx.with_shared_key(account, &slots, step).await?;
+    Ok(ended.map(|((), verified)| (fresh, verified)))
 }
 
+fn judge<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    check: &KeyCheck<'_>,
+    name: &NameIndex,
+    by: &LogInBy<'_>,
+    sent: &SharedKey,
+) -> Result<Ended, StepError> {
+    let credential = match turned_away(draft, name, Some(sent))? {
+        Ok(credential) => credential,
+        Err(error) => return Ok(Err(error)),
+    };
+    let sender = by.sender(draft)?;
+    match check.judge_in(draft, &credential, sent, &sender)? {
+        Proof::Right => {}
+        Proof::Wrong => return Ok(Err(ApiError::SHARED_KEY)),
+        Proof::Refused { retry_after } => return Ok(Err(ApiError::too_many(retry_after))),
+    }
+    let verified = !cx.factors.enrolled_in(draft)?.has_totp();
+    let factor = if verified { SecondFactor::NotNeeded } else { SecondFactor::Waiting };
+    let grant = tokens::issue_in(draft, by.fresh, factor, &sender.client)?;
+    Ok(Ok((grant, Plain(verified))))
+}
+
+/// An address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the same looks, the same
+/// product with a decoy's key, the same charge in a decoy's ledger, which waits and is shut as an account's.
+async fn unknown<H: Host>(
+    cx: &Context<H>,
+    input: &Input<'_>,
+    address: &Address,
+    sent: Option<&SharedKey>,
+) -> Result<ApiError, Failure> {
+    let partition = cx.decoy_partition(address);
+    // The second look of [`find`](Self::find), which an address without an account does not cause.
+    cx.driver.observe(&partition, &[NAMES.name()], |_| Ok(())).await?;
+    let network = cx.network(input);
+    let sender = |draft: &Draft<'_>| Sender {
+        client: network.map_or_else(Client::unknown, |network| Client::network(network.tag(draft))),
+        network,
+    };
+    let look = |draft: &mut Draft<'_>| {
+        let sender = sender(draft);
+        let attempt = decoy_attempt(sender.client);
+        let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(false) };
+        Ok(!refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, network)?)
+    };
+    let is_refused = cx.driver.observe(&partition, &LOOK_SLOTS, look).await?;
+    let Some(sent) = sent.filter(|_| !is_refused) else { return Ok(ApiError::SHARED_KEY) };
+    let slots: Vec<SlotName> = LOOK_SLOTS.into_iter().chain([DUE.name()]).collect();
+    cx.with_decoy(&partition, &slots, |draft, check| {
+        let sender = sender(draft);
+        check.judge_decoy(draft, &cx.decoy_key, sent, &sender)
+    })
+    .await?;
+    Ok(ApiError::SHARED_KEY)
+}
 /// The account's record, or what is answered before the shared key is looked at.
 fn turned_away(
     draft: &mut Draft<'_>,
@@ -230,27 +229,27 @@ impl<G: Release> Release for Judged<G> {
 }
 
 /// `{apiKey, code}`: a time-based code, or the recovery code.
-async fn prove<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
+async fn prove<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     let body: Code = input.json()?;
     let token = Token::parse(&body.api_key).ok_or(ApiError::INVALID_TOKEN)?;
     let account = token.user().account();
     let slot = TOKEN.at(token.slot()).name();
     // A look without a commit: whoever has no token waits for nobody.
     let look = |draft: &mut Draft<'_>| Ok(unproven::<()>(draft, &token)?.err());
-    let judged = match parts.driver.observe(&Partition::account(account), &[slot], look).await? {
+    let judged = match cx.driver.observe(&Partition::account(account), &[slot], look).await? {
         Some(judged) => judged,
         None => {
             // Not sooner: a token that is none names whichever account its sender likes.
-            parts.admit(input, Subject::Account(account))?;
-            let network = parts.network(input);
-            let step = |draft: &mut Draft<'_>| parts.prove_in(draft, &token, &body.code, network);
+            cx.admit(input, Subject::Account(account))?;
+            let network = cx.network(input);
+            let step = |draft: &mut Draft<'_>| prove_in(cx, draft, &token, &body.code, network);
             let slots: Vec<SlotName> =
                 [slot, TOKENS.name()].into_iter().chain(keywright_twofactor::SLOTS.iter().copied()).collect();
-            parts.act(account, &slots, step).await?
+            cx.step(account, &slots, step).await?
         }
     };
     match judged {
-        Judged::Confirmed(()) | Judged::Already => Ok(Reply::empty()),
+        Judged::Confirmed(()) | Judged::Already => Ok(empty()),
         Judged::Refused(error) => Err(error.into()),
     }
 }
@@ -264,41 +263,39 @@ fn unproven<G>(draft: &mut Draft<'_>, token: &Token) -> Result<Result<Login, Jud
     })
 }
 
-impl<H: Host> Parts<H> {
-    fn prove_in(
-        &self,
-        draft: &mut Draft<'_>,
-        token: &Token,
-        code: &str,
-        network: Option<Network>,
-    ) -> Result<Judged<Tentative<()>>, StepError> {
-        let mut login = match unproven(draft, token)? {
-            Ok(login) => login,
-            Err(judged) => return Ok(judged),
-        };
-        if login.is_ahead(draft.now()) {
-            // Also beside a refusal: else it would wait for its second factor for ever.
-            tokens::touch_in(draft, &mut login)?;
-        }
-        let client = login.prover_in(draft, network)?;
-        let is_recovery = Preset::LibrePass.is_form_of(code);
-        let verdict = if is_recovery {
-            self.factors.verify_recovery_in(draft, code, PURPOSE, client)?
-        } else {
-            self.factors.verify_totp_in(draft, code, PURPOSE, client)?
-        };
-        Ok(match verdict {
-            Verdict::Granted(proof) => {
-                if is_recovery {
-                    // The way in when others have shut the time-based codes.
-                    self.factors.admit_totp_in(draft, &proof, client)?;
-                }
-                tokens::confirm_in(draft, &mut login)?;
-                Judged::Confirmed(proof.map(drop))
-            }
-            Verdict::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
-            // Wrong, used, malformed, none of the kind: one answer.
-            Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Judged::Refused(ApiError::TWO_FACTOR),
-        })
+fn prove_in<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    token: &Token,
+    code: &str,
+    network: Option<Network>,
+) -> Result<Judged<Tentative<()>>, StepError> {
+    let mut login = match unproven(draft, token)? {
+        Ok(login) => login,
+        Err(judged) => return Ok(judged),
+    };
+    if login.is_ahead(draft.now()) {
+        // Also beside a refusal: else it would wait for its second factor for ever.
+        tokens::touch_in(draft, &mut login)?;
     }
+    let client = login.prover_in(draft, network)?;
+    let is_recovery = Preset::LibrePass.is_form_of(code);
+    let verdict = if is_recovery {
+        cx.factors.verify_recovery_in(draft, code, PURPOSE, client)?
+    } else {
+        cx.factors.verify_totp_in(draft, code, PURPOSE, client)?
+    };
+    Ok(match verdict {
+        Verdict::Granted(proof) => {
+            if is_recovery {
+                // The way in when others have shut the time-based codes.
+                cx.factors.admit_totp_in(draft, &proof, client)?;
+            }
+            tokens::confirm_in(draft, &mut login)?;
+            Judged::Confirmed(proof.map(drop))
+        }
+        Verdict::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
+        // Wrong, used, malformed, none of the kind: one answer.
+        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Judged::Refused(ApiError::TWO_FACTOR),
+    })
 }

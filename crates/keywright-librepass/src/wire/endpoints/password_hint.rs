@@ -3,22 +3,24 @@
 use keywright_store::due::DUE;
 use keywright_store::names::NAMES;
 use keywright_store::{Draft, StepError};
+use keywright_wire::Reply;
 
 use crate::account::credential::{CREDENTIAL, Credential};
 use crate::account::mails::{self, Kind};
 use crate::policy::LINK_SECONDS;
+use crate::wire::answer::Failure;
+use crate::wire::context::Context;
 use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
-use crate::wire::service::{Answered, Parts};
 
-pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answered {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
     let address = input.email()?.ok_or(ApiError::VALIDATION)?;
-    parts.admit(input, Subject::Address(address.as_str()))?;
-    let (name, Some(account)) = parts.find(&address).await? else {
+    cx.admit(input, Subject::Address(address.as_str()))?;
+    let (name, Some(account)) = cx.find(&address).await? else {
         // What somebody wrote at a registration with another's address is not mailed there.
-        let waits = parts.is_waited_for(&address).await?;
-        return parts.promised(&address, 1, if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) }).await;
+        let waits = cx.is_waited_for(&address).await?;
+        return cx.promised(&address, 1, if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) }).await;
     };
     let step = |draft: &mut Draft<'_>| -> Result<Result<(), ApiError>, StepError> {
         let Some(mut credential) = Credential::read_named(draft, &name)? else {
@@ -33,6 +35,6 @@ pub(crate) async fn run<H: Host>(parts: &Parts<H>, input: &Input<'_>) -> Answere
         Ok(Ok(()))
     };
     let slots = [CREDENTIAL.name(), NAMES.name(), DUE.name()];
-    let sent = parts.act(&account, &slots, step).await?;
-    parts.promised(&address, u8::from(sent.is_err()), sent).await
+    let sent = cx.step(&account, &slots, step).await?;
+    cx.promised(&address, u8::from(sent.is_err()), sent).await
 }
