@@ -232,8 +232,6 @@ mod protocol;
 mod route;
 #[cfg(feature = "tower")]
 mod tower;
-#[cfg(feature = "tower")]
-mod whole_body;
 
 pub use answer::Reply;
 pub use error::{DueError, HostError};
@@ -243,15 +241,6 @@ pub use protocol::Protocol;
 pub use route::{Route, Routes};
 #[cfg(feature = "tower")]
 pub use tower::{Answering, RequestBody, serve};
-
-#[cfg(feature = "tower")]
-pub use whole_body::{WholeBody, answer};
-
-/// An answer with a JSON text, which no cache may keep: it may hold a secret, and it is true only now.
-#[must_use]
-pub fn json(status: http::StatusCode, body: bytes::Bytes) -> http::Response<bytes::Bytes> {
-    Reply::json(status, body).into_response()
-}
 
 /// What [`tower_service!`] names.
 #[cfg(feature = "tower")]

@@ -30,7 +30,8 @@ const POST: &[Method] = &[Method::POST];
 const PATCH: &[Method] = &[Method::PATCH];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 
-type Row = Route<Endpoint, LibrePassPolicy>;
+/// A row of the table.
+pub(crate) type Row = Route<Endpoint, LibrePassPolicy>;
 
 /// The routes, in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it. Bodies that carry a whole vault
 /// have a limit of their own (`decisions.md` 40).

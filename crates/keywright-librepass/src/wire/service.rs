@@ -10,7 +10,7 @@ use keywright_rekey::{LimitsError, VaultPolicy, Vaults};
 use keywright_store::names::Names;
 use keywright_store::{Driver, StepError, TransactError, VaultStore};
 use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::{DueError, Network, Protocol, Reply, Route};
+use keywright_wire::{DueError, Network, Protocol, Reply};
 
 use crate::account::admission::{self, NetworkAdmission};
 use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks};
@@ -22,7 +22,7 @@ use crate::wire::context::Context;
 use crate::wire::endpoints;
 use crate::wire::error::ApiError;
 use crate::wire::host::{Endpoint, Host, Subject};
-use crate::wire::request::{self, Input, ROUTES};
+use crate::wire::request::{self, Input, ROUTES, Row};
 
 /// The protocol over a store and a host. Cheap to clone.
 pub struct LibrePass<H> {
@@ -162,11 +162,11 @@ const VERIFY_PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=
     </head><body><form method=\"post\"><p>Do you want to verify this e-mail address?</p>\
     <button type=\"submit\">Verify</button></form></body></html>";
 
-/// The route of a request, and the id in its path; or the answer to a path or a method that nothing is behind.
-fn route<'r, B>(
-    request: &'r Request<B>,
-    policy: &LibrePassPolicy,
-) -> Result<(&'static Route<Endpoint, LibrePassPolicy>, Option<&'r str>), Box<Reply>> {
+/// A route, and the id in its path.
+type Found<'r> = (&'static Row, Option<&'r str>);
+
+/// The route of a request; or the answer to a path or a method that nothing is behind.
+fn route<'r, B>(request: &'r Request<B>, policy: &LibrePassPolicy) -> Result<Found<'r>, Box<Reply>> {
     let Some((route, id)) = ROUTES.find(request.uri().path()) else { return Err(ApiError::NOT_FOUND.reply().into()) };
     match route.other_method(request.method(), policy, || ApiError::METHOD.reply()) {
         Some(reply) => Err(reply.into()),
