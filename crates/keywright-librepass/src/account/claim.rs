@@ -63,6 +63,7 @@ pub(crate) async fn drop_claim<H: Host>(cx: &Context<H>, released: &Released) {
         tracing::warn!(error = &error as &dyn std::error::Error, "the claim of a name that is free stays behind");
     }
 }
+
 /// Claims a name for an account that intends to take it.
 pub(crate) async fn claim<H: Host>(cx: &Context<H>, intent: &Intent) -> Result<ClaimOutcome, TransactError> {
     cx.names.claim_with(intent, &ORPHAN_SLOTS, erase_orphan).await

@@ -65,11 +65,12 @@ pub(crate) fn created() -> Reply {
 }
 
 /// 200 with a value, which may hold a secret that is shown once.
-pub(crate) fn json(value: &impl Serialize) -> Answered {
-    json_with(StatusCode::OK, value)
+pub(crate) fn ok(value: &impl Serialize) -> Answered {
+    encode(StatusCode::OK, value)
 }
 
-pub(crate) fn json_with(status: StatusCode, value: &impl Serialize) -> Answered {
+/// A value with another status.
+pub(crate) fn encode(status: StatusCode, value: &impl Serialize) -> Answered {
     match serde_json::to_vec(value) {
         Ok(text) => Ok(Reply::json(status, text)),
         // The plain values that are answered here always have a text.

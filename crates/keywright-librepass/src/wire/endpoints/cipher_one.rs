@@ -5,7 +5,7 @@ use keywright_rekey::parse_id;
 use keywright_store::Which;
 use keywright_wire::Reply;
 
-use crate::wire::answer::{Failure, empty, json};
+use crate::wire::answer::{Failure, empty, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::endpoints::cipher_sync;
 use crate::wire::endpoints::cipher_sync::{Change, note_of};
@@ -27,5 +27,5 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
         return Ok(empty());
     }
     let owner = caller.login.user.to_string();
-    json(&note_of(cipher)?.shown(id, &owner, cipher.text()))
+    ok(&note_of(cipher)?.shown(id, &owner, cipher.text()))
 }

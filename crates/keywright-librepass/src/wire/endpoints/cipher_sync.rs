@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::tokens::{self, Login};
 use crate::protocol::cipher::{Bounded, Incoming, Note, Sent, SentId, Shown};
-use crate::wire::answer::{Answered, Failure, json};
+use crate::wire::answer::{Answered, Failure, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
@@ -192,7 +192,7 @@ fn show(caller: &Caller, change: &Change<'_>, changed: &Changed, stamp: i64) -> 
     let ids = all.iter().map(|(id, ..)| keywright_rekey::id_text(*id)).collect();
     let new = all.iter().filter(|(.., note)| note.stored >= since);
     let ciphers = new.map(|(id, text, note)| note.shown(*id, &owner, text)).collect();
-    json(&Answer { ids, ciphers })
+    ok(&Answer { ids, ciphers })
 }
 enum Changing {
     Done(UnixSeconds),

@@ -7,7 +7,7 @@ use keywright_wire::Reply;
 use serde_json::json;
 
 use crate::protocol::cipher::Sent;
-use crate::wire::answer::{Answered, Failure, json, json_with};
+use crate::wire::answer::{Answered, Failure, encode, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::endpoints::cipher_sync;
 use crate::wire::endpoints::cipher_sync::{Change, note_of};
@@ -23,7 +23,7 @@ async fn list<H: Host>(cx: &Context<H>, caller: &Caller) -> Answered {
     let read = cipher_sync::apply(cx, caller, &Change::default(), Which::All, true).await?;
     let owner = caller.login.user.to_string();
     let shown = read.before.ciphers.iter().map(|cipher| Ok(note_of(cipher)?.shown(cipher.id(), &owner, cipher.text())));
-    json(&shown.collect::<Result<Vec<_>, keywright_store::StepError>>()?)
+    ok(&shown.collect::<Result<Vec<_>, keywright_store::StepError>>()?)
 }
 
 /// Inserts or replaces a cipher of the caller's; `named` is the id in the path, which must be the cipher's own.
@@ -41,5 +41,5 @@ pub(crate) async fn put<H: Host>(
     }
     let change = Change::new(vec![cipher], Vec::new())?;
     cipher_sync::apply(cx, caller, &change, Which::Ids { ids: &[id], with_marks: false }, false).await?;
-    json_with(StatusCode::CREATED, &json!({ "id": id_text(id) }))
+    encode(StatusCode::CREATED, &json!({ "id": id_text(id) }))
 }

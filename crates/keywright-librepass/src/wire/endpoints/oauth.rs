@@ -22,7 +22,7 @@ use crate::protocol::address::Address;
 use crate::protocol::keys::SharedKey;
 use crate::protocol::token::Token;
 use crate::protocol::user::UserId;
-use crate::wire::answer::{Answered, Failure, empty, json};
+use crate::wire::answer::{Answered, Failure, empty, ok};
 use crate::wire::context::Context;
 use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
@@ -91,7 +91,7 @@ async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     // Wrong, unknown, waiting, locked: one answer (`security.md` § 11).
     let ended = ended.map_err(|error| if cx.is_uniform() { ApiError::SHARED_KEY } else { error });
     let (token, verified) = ended?;
-    json(&json!({
+    ok(&json!({
         "userId": token.user().to_string(),
         "apiKey": token.to_text().expose(),
         "verified": verified,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::account::credential::Credential;
 use crate::protocol::parameters::ArgonParameters;
-use crate::wire::answer::{Failure, json};
+use crate::wire::answer::{Failure, ok};
 use crate::wire::context::Context;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
@@ -21,7 +21,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
             found.await?.flatten().unwrap_or_else(|| cx.decoy_parameters(&address))
         }
     };
-    json(&json!({
+    ok(&json!({
         "parallelism": parameters.parallelism(),
         "memory": parameters.memory(),
         "iterations": parameters.iterations(),

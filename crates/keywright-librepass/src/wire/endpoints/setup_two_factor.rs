@@ -17,7 +17,7 @@ use crate::account::guard::{KeyCheck, Proof, Sender};
 use crate::account::mails::{self, Kind};
 use crate::account::tokens::{self, Login, TOKENS};
 use crate::protocol::keys::SharedKey;
-use crate::wire::answer::{Failure, json};
+use crate::wire::answer::{Failure, ok};
 use crate::wire::context::{Caller, Context};
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
@@ -71,7 +71,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     };
     let codes = cx.with_shared_key(caller.account(), &slots, step).await??;
     let recovery_code = codes.iter().next().ok_or(StepError::Misuse("a set of no recovery codes"))?;
-    json(&Answer { recovery_code })
+    ok(&Answer { recovery_code })
 }
 
 fn enrol<H: Host>(
