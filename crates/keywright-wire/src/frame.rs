@@ -345,6 +345,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_left_to_others_is_reported_and_not_done() {
+        let world = world().await;
+        let leave = |draft: &mut Draft<'_>| {
+            let task = due::add(draft, NewTask::new("test/notice", Vec::new()))?;
+            due::put_back(draft, &[task])
+        };
+        let ((), is_left) = run_and_leave(&world.driver, &world.account, &world, &[], leave).await.unwrap();
+        assert_eq!((is_left, world.tried()), (true, 0));
+        // It is reported by every step until somebody has done it.
+        let look = async || run_and_leave(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
+        assert!(matches!(look().await, Ok(((), true))));
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
+        assert!(matches!(look().await, Ok(((), false))));
+        // Blocking work of another part holds it up as it does every step.
+        let erase =
+            |draft: &mut Draft<'_>| due::add(draft, NewTask::new("other/erase", Vec::new()).blocking()).map(drop);
+        world.driver.transact(&(&world.account).into(), &[DUE.name()], erase).await.unwrap();
+        assert!(matches!(look().await, Err(error) if error.is_busy()));
+    }
+
+    #[tokio::test]
     async fn what_others_left_to_be_told_no_request_tries() {
         let world = world().await;
         world.fails.store(true, Ordering::SeqCst);
