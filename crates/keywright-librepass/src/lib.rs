@@ -208,64 +208,44 @@
 #![forbid(unsafe_code)]
 
 mod account;
-mod address;
-mod change;
-mod cipher;
 #[cfg(feature = "client")]
 mod client;
-mod endpoints;
-mod error;
 pub mod events;
-mod guard;
-mod handshake;
-mod host;
-mod keys;
-mod mails;
-mod parameters;
-mod pending;
 mod policy;
-mod privacy;
-mod request;
-mod service;
-mod token;
-mod tokens;
-#[cfg(feature = "tower")]
-mod tower;
-mod unlock;
-mod user;
-mod waiting;
+mod protocol;
+mod wire;
 
-pub use address::account_of;
+pub use account::admission::NetworkAdmission;
+pub use account::credential::SHARED_KEY;
+pub use account::mails::{Mail, Message};
 #[cfg(feature = "client")]
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
 };
-pub use guard::SHARED_KEY;
-pub use handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
-pub use host::{Admittance, Endpoint, Host, Peer, Subject};
-pub use keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
-pub use keywright_wire::{DueError, HostError};
-pub use mails::{Mail, Message};
-pub use parameters::{ArgonParameters, ParameterError};
+pub use keywright_wire::{DueError, HostError, Peer};
 pub use policy::{
     BASE_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder, LibrePassPolicyError,
     MAILS_PER_DAY, MAX_BODY, MAX_HINT, MAX_VAULT_BODY, MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
 };
-pub use service::{LibrePass, OpenError};
-pub use token::{TOKEN_PREFIX, Token};
-pub use unlock::NetworkAdmission;
-pub use user::{UserId, UserIdError};
+pub use protocol::address::account_of;
+pub use protocol::handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
+pub use protocol::keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
+pub use protocol::parameters::{ArgonParameters, ParameterError};
+pub use protocol::token::{TOKEN_PREFIX, Token};
+pub use protocol::user::{UserId, UserIdError};
+pub use wire::host::{Admittance, Endpoint, Host, Subject};
+pub use wire::service::{LibrePass, OpenError};
 
 use keywright_store::SlotKind;
 
 /// The kinds of slots that this crate declares: of an account, of an address for which registrations wait, and of the
 /// server. Those of `keywright-rekey` and `keywright-twofactor` come beside them.
 pub const SLOT_KINDS: &[SlotKind] = &[
-    account::CREDENTIAL.kind(),
-    tokens::TOKEN.kind(),
-    tokens::TOKENS.kind(),
-    pending::PENDING.kind(),
-    waiting::WAITING.kind(),
-    handshake::SERVER_KEY.kind(),
+    account::credential::CREDENTIAL.kind(),
+    account::tokens::TOKEN.kind(),
+    account::tokens::TOKENS.kind(),
+    account::pending::PENDING.kind(),
+    account::waiting::WAITING.kind(),
+    protocol::handshake::SERVER_KEY.kind(),
 ];

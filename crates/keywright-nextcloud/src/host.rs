@@ -1,14 +1,12 @@
 //! What the embedding server supplies: who is logging in, the login password, where a request comes from, and what only it
 //! can erase or mail.
 
-use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::HostError;
 use keywright_wire::queue::Asker;
+use keywright_wire::{HostError, Peer};
 
 use crate::unlock::UnlockMail;
 
@@ -130,22 +128,6 @@ pub trait Host: Send + Sync + 'static {
     }
 }
 
-/// Where a request comes from, as far as the host's framework or proxy has noted it.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Peer<'a> {
-    /// The request's headers.
-    pub headers: &'a HeaderMap,
-    /// The request's extensions.
-    pub extensions: &'a Extensions,
-}
-
-impl fmt::Debug for Peer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer(..)")
-    }
-}
-
 /// One erasure, that of one reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -244,12 +226,6 @@ pub enum Unproven {
     ResetAccount,
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
-    }
-}
-
 impl Endpoint {
     /// All of them.
     pub const ALL: [Self; 9] = [
@@ -263,20 +239,4 @@ impl Endpoint {
         Self::KeychainGet,
         Self::KeychainSet,
     ];
-
-    /// The path below `…/api/1.0/`.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::SessionRequest => "session/request",
-            Self::SessionOpen => "session/open",
-            Self::SessionKeepalive => "session/keepalive",
-            Self::SessionClose => "session/close",
-            Self::ChallengeGet => "account/challenge/get",
-            Self::ChallengeSet => "account/challenge/set",
-            Self::AccountReset => "account/reset",
-            Self::KeychainGet => "keychain/get",
-            Self::KeychainSet => "keychain/set",
-        }
-    }
 }

@@ -151,35 +151,40 @@
 //! `tower`: `Nextcloud` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod client;
+mod context;
 mod endpoints;
 mod error;
 pub mod events;
 mod failures;
+mod guard;
 mod host;
 mod keychain;
 mod login;
+mod open_checks;
 mod policy;
 mod request;
 mod service;
 mod session;
-#[cfg(feature = "tower")]
-mod tower;
+mod token;
 mod unlock;
-mod verdicts;
 
 use keywright_store::SlotKind;
 
-pub use client::LOGIN_PASSWORD;
-pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Peer, Unproven};
-pub use keywright_wire::{DueError, HostError, queue};
+pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
+pub use keywright_wire::{DueError, HostError, Peer, queue};
 pub use policy::{
     BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
     SESSION_LIFETIME, TOKEN_TRIES,
 };
 pub use service::Nextcloud;
-pub use unlock::{GuessedSecret, MailAdmits, UnlockMail};
+pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};
 
 /// The kinds of slots that this crate declares, for the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] =
-    &[session::SESSIONS.kind(), session::SESSION.kind(), keychain::KEYCHAIN.kind(), failures::TOKEN_FAILURES.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[
+    session::list::SESSIONS.kind(),
+    session::SESSION.kind(),
+    keychain::KEYCHAIN.kind(),
+    failures::TOKEN_FAILURES.kind(),
+];

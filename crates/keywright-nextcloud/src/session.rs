@@ -9,19 +9,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, Client, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_core::{AccountId, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
 use keywright_store::slot::Expiring;
 use keywright_store::{Draft, Epochs, Full, Record, Root, SlotFamily, SlotName, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use self::list::Listed;
-pub(crate) use self::list::{NoRoom, SESSIONS};
-use crate::Login;
+use crate::host::Login;
 use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS};
+use crate::session::list::{Listed, NoRoom, SESSIONS, Saving};
 
-mod list;
+pub(crate) mod list;
 
 /// Length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
@@ -133,17 +132,6 @@ impl Record for Saved {
     const SCHEMA: u16 = 1;
 }
 
-/// For what a session is saved: that decides whose place it may take.
-#[derive(Clone, Copy)]
-pub(crate) enum Saving<'k> {
-    /// A request that has proven nothing: a reset code, a credit.
-    Asking,
-    /// Opened without a challenge.
-    Unproven,
-    /// Opened with a proof, which gave the user key, by a client.
-    Proven { user_key: &'k UserKey, by: &'k Client },
-}
-
 /// The session of one request, inside its draft.
 pub(crate) struct Session {
     account: AccountId,
@@ -177,7 +165,7 @@ impl Session {
         let settled = list.settle(now);
         let touched = list.find_mut(&selector).is_some_and(|entry| entry.touch(now));
         if settled || touched {
-            list.put(draft)?;
+            draft.put_members(SESSION, SESSIONS, &list)?;
         }
         Ok(session)
     }
@@ -288,7 +276,7 @@ impl Session {
         let listed = Listed { selector, authorized, proven: user_key.is_some(), epoch, made: now, used: now };
         draft.put_until(SESSION.at(selector), &saved, listed.purge_after())?;
         list.entries.push(listed);
-        list.put(draft)?;
+        draft.put_members(SESSION, SESSIONS, &list)?;
         self.id = Some(id(draft, &self.account, epoch, &selector, &secret));
         self.selector = Some(selector);
         self.authorized = authorized;
@@ -342,7 +330,7 @@ impl Session {
         if let Some(selector) = self.selector.take() {
             let mut list = list::read(draft)?;
             list.entries.retain(|entry| entry.selector != selector);
-            list.put(draft)?;
+            draft.put_members(SESSION, SESSIONS, &list)?;
         }
         self.forget();
         Ok(())

@@ -13,7 +13,9 @@ use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::client::LOGIN_PASSWORD;
+/// The kind of secret that a login password is, in the account's guess ledger. Wires that check the same password charge
+/// the same entry.
+pub const LOGIN_PASSWORD: SecretKind = SecretKind::new("login-password");
 
 /// The host's work: mail the owner a link.
 pub(crate) const UNLOCK_MAIL: &str = "nextcloud/unlock-mail";

@@ -4,12 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::HostError;
 use keywright_wire::queue::Asker;
-
-use crate::unlock::UnlockMail;
+use keywright_wire::{HostError, Peer};
 
 /// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
 /// crash.
@@ -247,6 +244,24 @@ pub enum Mail<'a> {
     ShutOut(&'a UnlockMail),
 }
 
+/// A mail to an owner at whose login password others guess.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UnlockMail {
+    /// What the link must carry back to [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): lower-case hex.
+    pub token: SecretString,
+    /// Until when the link works. Once it was used, it works for no more than another day.
+    pub until: UnixSeconds,
+    /// How many wrong guesses unknown clients have made since the last right one.
+    pub wrong_guesses: u16,
+    /// When the first of them was made.
+    pub since: Option<UnixSeconds>,
+    /// The login that was refused. It may be the attacker's: the page must show which one it is before it offers to let it in.
+    pub refused: LoginTokenId,
+    /// The network that was refused, if [`Host::client_address`] knows it: an IPv4 address, or an IPv6 network.
+    pub refused_network: Option<String>,
+}
+
 /// Which login tokens end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -255,22 +270,6 @@ pub enum EndLogins {
     All,
     /// All but this one; personal access tokens stay.
     OthersThan(LoginTokenId),
-}
-
-/// Where a request comes from: what the framework knows of it.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Peer<'a> {
-    /// The headers: of a trusted proxy, the client's address may be here.
-    pub headers: &'a HeaderMap,
-    /// The extensions: frameworks put the socket's address here.
-    pub extensions: &'a Extensions,
-}
-
-impl fmt::Debug for Peer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer(..)")
-    }
 }
 
 /// Whether a request is within the host's limits.
@@ -342,29 +341,6 @@ impl Endpoint {
         Self::DisableEmail,
         Self::SendEmailCode,
     ];
-
-    /// The path below [`BASE_PATH`](crate::BASE_PATH).
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::ResetE2eKey => "users.resetE2EKey",
-            Self::ResetTotp => "users.resetTOTP",
-            Self::TotpEnable => "users.totp.enable",
-            Self::TotpValidate => "users.totp.validate",
-            Self::TotpDisable => "users.totp.disable",
-            Self::TotpRegenerateCodes => "users.totp.regenerateCodes",
-            Self::TotpCodesRemaining => "users.totp.codesRemaining",
-            Self::EnableEmail => "users.2fa.enableEmail",
-            Self::DisableEmail => "users.2fa.disableEmail",
-            Self::SendEmailCode => "users.2fa.sendEmailCode",
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
-    }
 }
 
 /// A mail did not go out.

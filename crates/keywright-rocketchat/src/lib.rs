@@ -203,7 +203,9 @@
 //! `tower`: `RocketChat` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
-mod caller;
+mod act;
+mod answer;
+mod context;
 mod endpoints;
 mod error;
 pub mod events;
@@ -211,20 +213,21 @@ mod factors;
 mod guard;
 mod host;
 mod iso;
+mod method;
 mod policy;
 mod request;
+mod reset;
 mod service;
-#[cfg(feature = "tower")]
-mod tower;
 mod unlock;
 
 pub use host::{
-    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, Quota, User,
+    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Permission, Quota, UnlockMail,
+    User,
 };
-pub use keywright_wire::{DueError, HostError, queue};
+pub use keywright_wire::{DueError, HostError, Peer, queue};
 pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
 pub use service::RocketChat;
-pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};
+pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits};
 
 /// The kinds of slots that this crate declares: none. It keeps everything in those of [`keywright_twofactor`] and
 /// [`keywright_confirm`].

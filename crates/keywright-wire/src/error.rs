@@ -57,3 +57,22 @@ pub enum DueError {
     #[error(transparent)]
     Host(#[from] HostError),
 }
+
+impl DueError {
+    /// The whole seconds, at least 1, after which to send the same request again, where nothing was decided: too many wait for
+    /// the account, the store took too long to read, or the host is [busy](HostError::busy).
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Transact(error) if error.is_busy() => Some(1),
+            Self::Transact(_) => None,
+            Self::Host(error) => error.retry_after(),
+        }
+    }
+
+    /// Whether too many wait for the account: nothing was looked at, and the same request can be sent again soon.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Transact(TransactError::Busy))
+    }
+}

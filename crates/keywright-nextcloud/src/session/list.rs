@@ -1,10 +1,10 @@
 //! The list of an account's sessions: which there are, how long they live, and who makes room for whom.
 
-use keywright_core::UnixSeconds;
+use keywright_challenge::UserKey;
+use keywright_core::{Client, UnixSeconds};
 use keywright_store::{Draft, Members, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 
-use super::{SESSION, Saving};
 use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
 
 /// Which sessions there are, and how long they live. It lasts: what it does not name is void.
@@ -73,6 +73,17 @@ impl Listed {
     }
 }
 
+/// For what a session is saved: that decides whose place it may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Saving<'k> {
+    /// A request that has proven nothing: a reset code, a credit.
+    Asking,
+    /// Opened without a challenge.
+    Unproven,
+    /// Opened with a proof, which gave the user key, by a client.
+    Proven { user_key: &'k UserKey, by: &'k Client },
+}
+
 /// There is no room for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoRoom {
@@ -120,10 +131,5 @@ impl SessionList {
             self.entries.remove(weakest);
         }
         Ok(())
-    }
-
-    /// Stages the list, and the removal of every session that is not listed any more.
-    pub(super) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        draft.put_members(SESSION, SESSIONS, self)
     }
 }
