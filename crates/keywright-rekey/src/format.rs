@@ -76,7 +76,8 @@ fn padded(nonce: [u8; NONCE_BYTES]) -> ClientNonce {
 }
 
 /// Whether `good` holds of every byte. In blocks without a branch inside, which compilers turn into vector code, and one
-/// test a block, so that a long wrong text ends early. The last block may overlap the one before.
+/// test a block, so that a long wrong text ends early. The last block may overlap the one before. Not by `hex` and `base64`:
+/// they decode what only has to be looked at, and take 25 and 6 times as long for 400 characters.
 #[inline]
 fn all(bytes: &[u8], good: impl Fn(u8) -> bool + Copy) -> bool {
     match (bytes.as_chunks::<64>(), bytes.last_chunk::<64>()) {
