@@ -1,12 +1,12 @@
 //! Roots laid open. For benches: the cost of sealing and opening one with a given number of entries. For tests: what one
 //! says, so that it can be compared with a model's. No part of the API.
 
-use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
+use keywright_core::{EventChain, Keyring, SealContext, SystemEntropy, UnixSeconds};
 
 use crate::loaded::open_root;
 use crate::root::{Entry, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotName};
-use crate::{Partition, Revision, StepError};
+use crate::{Newest, Partition, Revision, StepError};
 
 /// A root in clear, and where it belongs.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ pub struct RootView {
     pub contents: Vec<(SlotName, Revision, Option<UnixSeconds>)>,
     /// From when on the whole partition may be swept.
     pub expires: Option<UnixSeconds>,
+    /// The newest number of each chain of events.
+    pub newest: Newest,
 }
 
 impl RootView {
@@ -81,7 +83,9 @@ impl RootView {
     ) -> Result<Self, StepError> {
         let root = open_root(keyring, partition, revision, body)?;
         let contents = root.contents.iter().map(|(name, entry)| (*name, entry.revision, entry.expiry)).collect();
-        Ok(Self { recent: root.recent.as_slice().to_vec(), contents, expires: root.expires })
+        let newest = |chain| root.chain(chain).next.saturating_sub(1);
+        let newest = Newest { changes: newest(EventChain::Changes), denials: newest(EventChain::Denials) };
+        Ok(Self { recent: root.recent.as_slice().to_vec(), contents, expires: root.expires, newest })
     }
 }
 
