@@ -39,8 +39,7 @@
 //! pruning, fencing and the store are written anew, over numbers in place of sealed bodies;
 //! `tests/same_histories` leads them and the real `Driver` and `MemoryStore` through the same random
 //! histories, and compares root, rows, expiries, the numbers of the log, the vault with its head and
-//! its stage, every batch and every answer after each step. Time
-//! counts in days.
+//! its stage, every batch and every answer after each step. Time counts in days.
 //!
 //! # What it assumes
 //! - A store keeps its contract: a commit is one atomic compare-and-set.

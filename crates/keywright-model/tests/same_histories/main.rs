@@ -15,6 +15,7 @@
 mod gate;
 mod real;
 mod seen;
+mod vault;
 
 use keywright_model::coverage::Event;
 use keywright_model::driver::Phase;

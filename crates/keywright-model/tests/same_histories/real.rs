@@ -1,7 +1,7 @@
 //! The real code: drivers over one store in memory, moved one answer at a time.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,14 +13,14 @@ use keywright_model::world::{Expiry, PROMOTED, SLOTS, VAULT};
 use keywright_store::probe::{RootView, open_record};
 use keywright_store::slot::Expiring;
 use keywright_store::{
-    Batch, CipherId, ClientNonce, CommitError, Draft, Driver, Mark, MemoryStore, Partition, Record, RecordStore,
-    Revision, RowMarks, Slot, SlotName, Snapshot, StageId, StepError, TransactError, Upkeep, VaultStore, VaultWrite,
-    Which,
+    Batch, CommitError, Draft, Driver, MemoryStore, Partition, Record, RecordStore, Revision, Slot, SlotName, Snapshot,
+    StepError, TransactError, Upkeep, VaultStore, VaultWrite, Which,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Answer, Asked, Gate};
 use crate::seen::{self, Root, Row, Seen, Sent, Wants, Write};
+use crate::vault::{CIPHERS, HEAD, Head, STAGE, Staged, ciphers, head, head_of, promote};
 
 const DAY: u64 = 86_400;
 const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
@@ -41,29 +41,11 @@ impl Record for Session {
     const SCHEMA: u16 = 1;
 }
 
-/// What vouches for the vault's rows: what they say, how many there are, and the sum of their marks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
-    state: u8,
-    count: u64,
-    digest: [u8; 16],
-}
-impl Record for Head {
-    const SCHEMA: u16 = 1;
-}
-
 const CODE: Slot<Number> = Slot::lasting("code");
 const COUNTER: Slot<Number> = Slot::lasting("counter");
 /// One slot, whose record may expire or be kept for good.
 const SESSION: Slot<Session, Expiring> = Slot::expiring("session");
 const KEPT: Slot<Session> = Slot::lasting("session");
-const HEAD: Slot<Head> = Slot::lasting("vault");
-
-/// How many ciphers a vault has.
-const CIPHERS: u8 = 3;
-/// The one stage: staged anew, its rows are replaced.
-const STAGE: StageId = StageId([7; 16]);
-
 /// What steps name where they find out later that they need the session too.
 const FIRST: &[SlotName] = &[CODE.name(), COUNTER.name(), HEAD.name()];
 /// In the order of the model.
@@ -71,7 +53,6 @@ const NAMES: [SlotName; SLOTS] = [CODE.name(), COUNTER.name(), SESSION.name(), H
 
 static REDEEMED: EventKind = EventKind::change("test_redeemed", Severity::Info, "a code was redeemed");
 static CHANGED: EventKind = EventKind::change("test_changed", Severity::Info, "the counter was moved");
-static PROMOTED_EVENT: EventKind = EventKind::change("test_promoted", Severity::Info, "a stage was promoted");
 static VERIFIED: EventKind = EventKind::change("test_verified", Severity::Info, "an account was verified");
 
 /// A day of the model.
@@ -102,39 +83,6 @@ fn at_once<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
 }
 
 type Told = Result<bool, TransactError>;
-
-/// What is staged, as those who promote it know it: the head's revision that it rests on, and what its rows say.
-type Staged = Arc<Mutex<Option<(Revision, u8)>>>;
-
-/// The rows of a vault that says so.
-fn ciphers(state: u8) -> Vec<keywright_store::Row> {
-    let row = |id: u8| {
-        let marks = RowMarks {
-            id: CipherId([id; 16]),
-            text: Mark(std::array::from_fn(|at| state.wrapping_mul(31) ^ id ^ u8::try_from(at).unwrap())),
-            note: Mark([id ^ 0x80; 16]),
-            nonce: ClientNonce([state; 16]),
-        };
-        keywright_store::Row { marks, text: vec![state].into(), note: vec![id].into() }
-    };
-    (1..=CIPHERS).map(row).collect()
-}
-
-/// What vouches for these rows.
-fn head_of<'a>(state: u8, marks: impl IntoIterator<Item = &'a RowMarks>) -> Head {
-    let mut head = Head { state, count: 0, digest: [0; 16] };
-    for marks in marks {
-        head.count += 1;
-        for part in [marks.id.0, marks.text.0, marks.note.0] {
-            head.digest.iter_mut().zip(part).for_each(|(sum, byte)| *sum = sum.wrapping_mul(3) ^ byte);
-        }
-    }
-    head
-}
-
-fn head(state: u8) -> Head {
-    head_of(state, ciphers(state).iter().map(|row| &row.marks))
-}
 
 struct Server {
     gate: Arc<Gate>,
@@ -532,16 +480,5 @@ fn step(act: Act, staged: &Staged, draft: &mut Draft<'_>) -> Result<bool, StepEr
         Act::Promote => return promote(staged, draft),
         Act::Redeem | Act::End | Act::Use | Act::Create | Act::Register | Act::Stage => return Ok(false),
     }
-    Ok(true)
-}
-
-/// Promotes what is staged, if the head is still the one that it rests on.
-fn promote(staged: &Staged, draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    let known = *staged.lock().unwrap();
-    let Some((_, state)) = known.filter(|(base, _)| draft.revision(HEAD) == Some(*base)) else { return Ok(false) };
-    let rows = ciphers(state).iter().map(|row| (row.id(), row.marks.text)).collect();
-    draft.put(HEAD, &head(state))?;
-    draft.write_vault(VaultWrite::Promote { stage: STAGE, rows })?;
-    draft.event(&PROMOTED_EVENT);
     Ok(true)
 }
