@@ -21,8 +21,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::UnixSeconds;
 use crate::seal::append_lp;
+use crate::time::UnixSeconds;
 
 /// The label of the hash chain (`security.md` § 3).
 const CHAIN_LABEL: &[u8] = b"keywright.event.v1";

@@ -10,10 +10,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::seal::{self, append_lp};
-use crate::{
-    Entropy, EntropyError, OpenError, PlainBytes, SealBuffer, SealContext, SealError, SecretBytes, UnixSeconds,
-};
+use crate::entropy::{Entropy, EntropyError};
+use crate::plain::PlainBytes;
+use crate::seal::{self, OpenError, SealBuffer, SealContext, SealError, append_lp};
+use crate::secret::SecretBytes;
+use crate::time::UnixSeconds;
 
 mod file;
 pub use file::{KeyringFileError, Opened};

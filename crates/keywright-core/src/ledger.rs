@@ -81,13 +81,13 @@
 //! moved to where it is believed, which is its own length from the present, and stored so
 //! ([`Refusal::changed`]). Whatever is told as a wait has ended when it said, whatever the clock did before.
 
-mod client;
+pub(crate) mod client;
 mod entry;
 mod failures;
 mod mail;
 mod outcome;
 pub mod policy;
-mod secret;
+pub(crate) mod secret;
 mod stored;
 mod told;
 
@@ -118,7 +118,7 @@ pub use self::policy::{GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolic
 pub use self::secret::{Generation, SecretKind, SecretName, Strength};
 pub use self::stored::MAX_SECRETS;
 use self::stored::StoredLedger;
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// The wrong guesses of one account, secret by secret. About 200 bytes for a secret with five known clients; made to be
 /// stored whole.

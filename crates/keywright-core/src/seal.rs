@@ -9,9 +9,10 @@ use std::fmt;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 
+use crate::entropy::{Entropy, EntropyError, random_bytes};
 use crate::keyring::KeyId;
-use crate::plain::wipe;
-use crate::{Entropy, EntropyError, PlainBytes, SecretBytes, random_bytes};
+use crate::plain::{PlainBytes, wipe};
+use crate::secret::SecretBytes;
 
 /// How much longer a sealed body is than its plain text: version 1, key id 8, schema 2, nonce 24, tag 16.
 pub const SEAL_OVERHEAD: usize = 51;

@@ -8,7 +8,7 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{Entropy, EntropyError};
+use crate::entropy::{Entropy, EntropyError};
 
 /// `N` secret bytes.
 ///

@@ -10,7 +10,7 @@
 //! assert_eq!(typed::clean("04HMAS\u{2011}W9NF6Y-Y093S1").expose(), "04HMASW9NF6YY093S1");
 //! ```
 
-use crate::SecretString;
+use crate::secret::SecretString;
 
 /// Returns whether a character carries nothing: Unicode's White_Space, the zero-width space, joiners and word joiner, the
 /// byte order mark, the soft hyphen, and every hyphen, dash and minus sign.

@@ -9,8 +9,9 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::entropy::{Entropy, EntropyError, random_bytes};
 use crate::seal::append_lp;
-use crate::{Entropy, EntropyError, SecretBytes, random_bytes};
+use crate::secret::SecretBytes;
 
 const NONCE: usize = 24;
 const TAG: usize = 16;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keywright_store::{RecordStore, Upkeep, VaultStore};
 
-use crate::Violation;
 use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
+use crate::violation::Violation;
 
 /// A whole backend: records, vault and upkeep. Whatever has the three has this.
 pub trait Backend: VaultStore + Upkeep {}

@@ -35,9 +35,9 @@ use keywright_store::{Batch, BoxError, Partition, Revision, Row, SlotName, Vault
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, event, put, row, slot};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// To how many partitions a process writes at once.
 pub const PARTITIONS: usize = 4;

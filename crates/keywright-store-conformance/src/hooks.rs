@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use keywright_store::{BoxError, BoxFuture, CommitError, HostTransaction, Partition};
 
+use crate::backend::{Backend, Fixture, Handles};
 use crate::crash::Crashed;
-use crate::{Backend, Fault, FaultStore, Fixture, Handles};
+use crate::fault::{Fault, FaultStore};
 
 /// A backend whose replies can be lost: a connection that is cut, a `COMMIT` that fails, a commit that arrives late.
 ///

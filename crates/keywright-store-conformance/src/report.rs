@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{Case, Violation};
+use crate::suite::Case;
+use crate::violation::Violation;
 
 /// A part of the suite. What one hook makes testable is a part of its own, so that what a backend
 /// does not offer is named in its report.

@@ -14,8 +14,8 @@ use keywright_store::{
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::backend::Handles;
+use crate::violation::{Violation, holds};
 
 /// A moment long before any clock that a backend could read.
 pub(crate) const LONG_AGO: UnixSeconds = UnixSeconds::EPOCH.plus(1_000_000);

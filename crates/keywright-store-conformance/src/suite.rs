@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use keywright_store::BoxFuture;
 
+use crate::backend::{Fixture, Handles};
+use crate::cases;
 use crate::history::Plan;
 use crate::report::{Part, Report, Verdict};
-use crate::{Fixture, Handles, Violation, cases};
+use crate::violation::Violation;
 
 /// How long one case may take, in seconds. The slowest needs a few on a memory store; more than this is a deadlock.
 pub const PATIENCE: u64 = 120;

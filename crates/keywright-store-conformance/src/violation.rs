@@ -3,7 +3,7 @@
 use keywright_core::{AccountIdError, EntropyError, KeyringError};
 use keywright_store::{BatchError, BoxError, CommitError, LoadError, TransactError};
 
-use crate::history::Anomaly;
+use crate::history::print::Anomaly;
 
 /// One promise of the storage port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]

@@ -5,7 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 
-use crate::{Partition, Revision, SlotName, VaultWrite};
+use crate::partition::Partition;
+use crate::revision::Revision;
+use crate::slot::SlotName;
+use crate::vault::VaultWrite;
 
 /// A root record as it lies in the store: its revision in clear, and its sealed body.
 #[derive(Clone, PartialEq, Eq)]

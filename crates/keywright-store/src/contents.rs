@@ -5,7 +5,7 @@
 
 use keywright_core::{SealBuffer, UnixSeconds};
 
-use crate::Revision;
+use crate::revision::Revision;
 use crate::root::{Chain, Entry, Root, RootRecord};
 use crate::slot::{KindName, SlotName};
 
@@ -95,7 +95,7 @@ const CHAIN: usize = 2 * MOST_NUMBER + MOMENT + 32;
 const MOST_NUMBER: usize = 10;
 
 /// The most bytes before the entries: flags, the state, two moments, the recent revisions, two chains.
-const HEAD: usize = 1 + 3 * 8 + MOMENT + 2 * MOMENT + 1 + 16 * crate::RECENT + 2 * CHAIN;
+const HEAD: usize = 1 + 3 * 8 + MOMENT + 2 * MOMENT + 1 + 16 * crate::revision::RECENT + 2 * CHAIN;
 
 /// Writes a root where it is sealed, in a buffer that is sized once. Entries of one kind that have the same parts are a
 /// run, in front of which kind and parts stand once.
@@ -212,7 +212,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<RootRecord> {
     for _ in 0..recent {
         revisions.push(Revision::from_bytes(reader.take()?));
     }
-    root.recent = crate::Recent::from_newest_first(revisions)?;
+    root.recent = crate::revision::Recent::from_newest_first(revisions)?;
     for (chain, flag) in root.chains.iter_mut().zip(HAS_CHAIN) {
         if flags & flag != 0 {
             let (first, next) = (reader.number()?, reader.number()?);
@@ -364,7 +364,7 @@ mod tests {
         parts.prop_map(|(state, recent, entries, chains, expires, due_at)| {
             let mut contents = Contents::new();
             entries.into_iter().for_each(|(name, entry)| contents.insert(name, entry));
-            let recent = crate::Recent::from_newest_first(recent).unwrap();
+            let recent = crate::revision::Recent::from_newest_first(recent).unwrap();
             RootRecord { state, recent, contents, chains, expires, due_at }
         })
     }

@@ -11,18 +11,19 @@ use std::sync::Arc;
 use keywright_core::{ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds};
 
 use crate::loaded::{Loaded, PlainBody};
-use crate::locks::Turn;
+use crate::locks::{Standing, Turn};
 use crate::nonces::Nonces;
+use crate::partition::Partition;
 use crate::record::{Record, RecordError, encode};
+use crate::release::Tentative;
+use crate::revision::Revision;
 use crate::root::Root;
 use crate::slot::{Expiring, Lasting, Slot, SlotKinds, SlotName};
 use crate::step_error::{Damage, StepError};
-use crate::{Partition, Revision, Standing, Tentative, VaultWrite};
+use crate::vault::VaultWrite;
 
-mod finish;
+pub(crate) mod finish;
 mod room;
-
-pub(crate) use finish::{Finished, fence as finish_fence};
 
 /// The account's records were made.
 pub static ACCOUNT_CREATED: EventKind =

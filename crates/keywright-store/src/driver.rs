@@ -15,10 +15,11 @@ use crate::draft::{Draft, Env};
 use crate::due::DUE;
 use crate::loaded::Loaded;
 use crate::locks::PartitionLocks;
+use crate::partition::Partition;
+use crate::port::{BoxError, BoxFuture, LoadError, RecordStore};
 use crate::release::{Release, WrongReceipt};
 use crate::slot::{SlotKind, SlotKinds, SlotKindsError, SlotName};
 use crate::step_error::StepError;
-use crate::{BoxError, BoxFuture, LoadError, Partition, RecordStore};
 
 mod attempt;
 mod log;

@@ -8,9 +8,10 @@ use std::fmt;
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
+use crate::draft::Draft;
 use crate::record::Record;
 use crate::slot::Slot;
-use crate::{Draft, StepError};
+use crate::step_error::StepError;
 
 mod work;
 

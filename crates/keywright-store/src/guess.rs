@@ -9,9 +9,11 @@ use keywright_core::{
     SecretName, Severity, UnixSeconds,
 };
 
+use crate::draft::Draft;
+use crate::locks::Standing;
 use crate::record::Record;
 use crate::slot::Slot;
-use crate::{Draft, Standing, StepError};
+use crate::step_error::StepError;
 
 /// The account's guess ledger. Every step that judges a guess needs it.
 pub const LEDGER: Slot<GuessLedger> = Slot::lasting("ledger");

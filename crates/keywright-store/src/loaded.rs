@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use keywright_core::{Keyring, PlainBytes, SealContext, UnixSeconds};
 
+use crate::partition::Partition;
+use crate::port::Snapshot;
+use crate::revision::Revision;
 use crate::root::{MAX_ROOT_BYTES, RootRecord};
 use crate::slot::{ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::{Damage, StepError};
-use crate::{Partition, Revision, Snapshot};
 
 /// One snapshot of a partition.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_channel::oneshot;
 
-use crate::Partition;
+use crate::partition::Partition;
 
 /// Who waits for a partition. Decided by the guess ledger, in the step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,13 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 
-use crate::port::HORIZON_STEP;
-use crate::slot::SlotName;
-use crate::{
-    Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Newest, Partition, RecordStore,
-    Revision, Row, RowMarks, Rows, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, StoredSlots,
-    Upkeep, VaultRows, VaultStore, VaultWrite, Which, Write,
+use crate::batch::{Batch, EventNumber, Stored, StoredEvent, Write};
+use crate::partition::Partition;
+use crate::port::{
+    BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents, StoredSlots, Upkeep,
+    VaultStore,
 };
+use crate::revision::Revision;
+use crate::slot::SlotName;
+use crate::vault::{CipherId, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which};
 
 #[derive(Default)]
 struct Tables {

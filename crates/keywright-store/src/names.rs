@@ -65,9 +65,12 @@ use std::fmt;
 use keywright_core::{AccountId, Keyring, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
+use crate::draft::Draft;
+use crate::partition::Partition;
 use crate::record::Record;
+use crate::release::Tentative;
 use crate::slot::Slot;
-use crate::{Draft, Partition, StepError, Tentative};
+use crate::step_error::StepError;
 
 mod service;
 

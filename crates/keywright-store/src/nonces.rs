@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use keywright_core::{Entropy, EntropyError, SystemEntropy};
 
-use crate::Revision;
+use crate::revision::Revision;
 
 /// Bytes of a nonce.
 const NONCE: usize = 24;

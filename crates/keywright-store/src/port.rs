@@ -11,10 +11,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 
-use crate::{
-    Batch, CipherId, EventNumber, Manifest, Mark, Partition, Revision, Rows, SlotName, StageId, StagedText, Stored,
-    StoredEvent, VaultRows, Which,
-};
+use crate::batch::{Batch, EventNumber, Stored, StoredEvent};
+use crate::partition::Partition;
+use crate::revision::Revision;
+use crate::slot::SlotName;
+use crate::vault::{CipherId, Manifest, Mark, Rows, StageId, StagedText, VaultRows, Which};
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

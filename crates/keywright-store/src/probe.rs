@@ -4,9 +4,12 @@
 use keywright_core::{EventChain, Keyring, SealContext, SystemEntropy, UnixSeconds};
 
 use crate::loaded::open_root;
+use crate::partition::Partition;
+use crate::port::Newest;
+use crate::revision::Revision;
 use crate::root::{Entry, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotName};
-use crate::{Newest, Partition, Revision, StepError};
+use crate::step_error::StepError;
 
 /// A root in clear, and where it belongs.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Sample {
     pub fn new(entries: u8) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let mut root = RootRecord::blank();
         root.state = Some(Root::new(&SystemEntropy, UnixSeconds::EPOCH.plus(1_700_000_000))?);
-        for _ in 0..crate::RECENT {
+        for _ in 0..crate::revision::RECENT {
             root.recent.push(Revision::draw()?);
         }
         for at in 0..entries {
@@ -94,7 +97,7 @@ impl RootView {
 ///
 /// # Errors
 /// [`StepError`] if it does not open.
-pub fn open_record<R: crate::Record>(
+pub fn open_record<R: crate::record::Record>(
     keyring: &Keyring,
     partition: &Partition,
     slot: SlotName,

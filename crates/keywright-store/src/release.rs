@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{Draft, Revision, StepError};
+use crate::draft::Draft;
+use crate::revision::Revision;
+use crate::step_error::StepError;
 
 /// A value that exists only if a commit happens. Only the driver gives it out, after the commit that it was staged for.
 #[must_use = "a tentative value comes out of the driver after its commit"]
@@ -167,4 +169,4 @@ macro_rules! released_as_is {
 }
 
 released_as_is!((), bool, u8, u16, u32, u64, usize, String, &'static str, keywright_core::AccountId);
-released_as_is!(keywright_core::UnixSeconds, Revision, crate::Root, crate::Epochs);
+released_as_is!(keywright_core::UnixSeconds, Revision, crate::root::Root, crate::root::Epochs);

@@ -3,9 +3,11 @@
 use keywright_core::{Entropy, EntropyError, EventChain, SealBuffer, UnixSeconds, chain_head};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::EventNumber;
 use crate::contents::{self, Contents};
+use crate::port::Newest;
+use crate::revision::{Recent, Revision};
 use crate::slot::{KindName, MAX_SLOTS, SlotKinds, SlotName};
-use crate::{EventNumber, Newest, Recent, Revision};
 
 /// The largest sealed root that is opened, in bytes: 256 entries of at most 66 bytes, the recent revisions, and room.
 pub const MAX_ROOT_BYTES: usize = 32 * 1024;

@@ -2,7 +2,7 @@
 //!
 //! A pure function, so that the model checker (`keywright-model`) searches the very code that the driver runs.
 
-use crate::Revision;
+use crate::revision::Revision;
 
 /// What is known about an attempt whose reply was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

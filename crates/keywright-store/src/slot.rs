@@ -200,7 +200,7 @@ impl Full {
 }
 
 /// A record that lists the members of a family.
-pub trait Members: crate::Record {
+pub trait Members: crate::record::Record {
     /// Whether the family's record of this id is one of them.
     fn lists(&self, id: &[u8; 16]) -> bool;
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use keywright_core::{EntropyError, EventChain, OpenError, SealError};
 
-use crate::{BatchError, SlotName, Standing};
+use crate::batch::BatchError;
+use crate::locks::Standing;
+use crate::slot::SlotName;
 
 /// Why a step could not decide. The caller denies; nothing was counted and nothing written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

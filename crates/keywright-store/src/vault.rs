@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Revision;
+use crate::revision::Revision;
 
 /// The id of a cipher: 16 bytes, a UUID as a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

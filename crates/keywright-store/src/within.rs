@@ -4,12 +4,17 @@ use std::fmt;
 
 use keywright_core::SecurityEvent;
 
-use crate::draft::{Draft, Finished};
+use crate::batch::Batch;
+use crate::draft::Draft;
+use crate::draft::finish::Finished;
+use crate::driver::Driver;
 use crate::loaded::Loaded;
+use crate::partition::Partition;
+use crate::port::{BoxError, CommitError, LoadError, Snapshot};
 use crate::release::{Receipt, Release};
+use crate::revision::Revision;
 use crate::slot::SlotName;
 use crate::step_error::StepError;
-use crate::{Batch, BoxError, CommitError, Driver, LoadError, Partition, Revision, Snapshot};
 
 /// How many rounds of further slots a step may ask for beyond those named.
 const MAX_EXTRA_LOADS: u32 = 64;

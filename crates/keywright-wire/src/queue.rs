@@ -52,7 +52,7 @@ use futures_channel::oneshot;
 use keywright_core::{AccountId, PendingGuess};
 use keywright_store::{Driver, Partition, guess};
 
-use crate::HostError;
+use crate::error::HostError;
 pub use keywright_store::Standing;
 
 /// How many turns known askers get in a row while unknown ones wait.

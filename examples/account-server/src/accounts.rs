@@ -4,7 +4,7 @@
 //! partitions of names: the profile under the login name's index value, an app password under its own. The account's id
 //! is `acc-` and the login name's index value: stored nowhere twice, and telling nobody the name.
 
-mod file;
+pub(crate) mod file;
 mod password;
 mod rocketchat;
 
@@ -18,7 +18,7 @@ use keywright::twofactor::{SLOTS as FACTORS, TwoFactorPolicy, TwoFactorPolicyErr
 use keywright::{AccountId, Driver, SecretString, SlotKind, TransactError};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use file::{AccountsFileError, NewAccount, NewChat, read};
+pub(crate) use file::{NewAccount, NewChat, read};
 use password::{PasswordError, PasswordHash, Passwords};
 use rocketchat::{CHAT, ChatKeys};
 

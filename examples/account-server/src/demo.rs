@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use keywright::nextcloud::BASE_PATH;
 
-use crate::accounts::{Accounts, AccountsError, NewAccount, Seeding};
+use crate::accounts::file::NewAccount;
+use crate::accounts::{Accounts, AccountsError, Seeding};
 use crate::options::Style;
 
 const NAME: &str = "demo";

@@ -19,7 +19,8 @@ use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, 
 
 use tokio::sync::Notify;
 
-use crate::accounts::{Accounts, AccountsError, AccountsFileError, NewAccount};
+use crate::accounts::file::{AccountsFileError, NewAccount};
+use crate::accounts::{Accounts, AccountsError};
 use crate::buckets::Buckets;
 use crate::chat::Chat;
 use crate::host::Server;

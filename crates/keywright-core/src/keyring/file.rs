@@ -10,7 +10,9 @@ use serde::Deserialize;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{Keyring, KeyringError};
-use crate::{Entropy, EntropyError, SecretBytes, TimeError, UnixSeconds};
+use crate::entropy::{Entropy, EntropyError};
+use crate::secret::SecretBytes;
+use crate::time::{TimeError, UnixSeconds};
 
 /// The largest keyring file that is read: some 900 keys.
 const MAX_FILE_BYTES: u64 = 64 * 1024;

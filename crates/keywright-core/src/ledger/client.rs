@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, SecretKind};
+use crate::ledger::secret::{Generation, SecretKind};
 
 /// Names a credential or a network: the first 16 bytes of an index HMAC of it. Not a secret, and it does not reveal what
 /// it names.

@@ -8,8 +8,10 @@ use super::outcome::Refusal;
 use super::policy::{ADMISSION_SECONDS, Limits, MAX_IN_FLIGHT, SHUT_RETRY_AFTER};
 use super::stored::MAX_PENDING;
 use super::told::Tallies;
-use super::{Client, ClientTag, Generation, LedgerPolicy, Strength};
-use crate::UnixSeconds;
+use crate::ledger::client::{Client, ClientTag};
+use crate::ledger::policy::LedgerPolicy;
+use crate::ledger::secret::{Generation, Strength};
+use crate::time::UnixSeconds;
 
 /// What a guess counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

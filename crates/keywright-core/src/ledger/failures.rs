@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LedgerPolicy;
 use super::policy::{FREE_TRIES, Limits, QUIET_SECONDS};
-use crate::UnixSeconds;
+use crate::ledger::policy::LedgerPolicy;
+use crate::time::UnixSeconds;
 
 /// When a lane is open, were all its guesses judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

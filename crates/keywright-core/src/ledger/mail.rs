@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 use super::outcome::Ticket;
 use super::policy::{MAIL_ADMISSIONS, MAIL_PAUSE, MAX_MAIL_PAUSE};
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// The last mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::entry::Place;
-use super::{Attempt, Client, Generation, SecretKind, SecretName};
-use crate::UnixSeconds;
+use crate::ledger::client::{Attempt, Client};
+use crate::ledger::secret::{Generation, SecretKind, SecretName};
+use crate::time::UnixSeconds;
 
 /// Whether a guess may be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::policy::NEVER_SHUT_BITS;
-use crate::{Entropy, EntropyError, random_bytes};
+use crate::entropy::{Entropy, EntropyError, random_bytes};
 
 /// The longest name of a [`SecretKind`], in bytes.
 const MAX_NAME: usize = 23;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 
+use super::GuessLedger;
 use super::entry::{Entry, Place};
 use super::policy::{
     MAIL_ADMISSIONS, MAX_ADMISSIONS, MAX_ADMITTED_TRIES, MAX_IN_FLIGHT, MAX_KNOWN_CLIENTS, MAX_MAIL_PAUSE,
 };
-use super::{GuessLedger, SecretName};
-use crate::UnixSeconds;
+use crate::ledger::secret::SecretName;
+use crate::time::UnixSeconds;
 
 /// The most secrets of an account. Kinds are constants of the crates that own them; there are six at present.
 pub const MAX_SECRETS: usize = 16;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Tell, Told};
 use super::policy::TELL_SECONDS;
-use crate::UnixSeconds;
+use crate::time::UnixSeconds;
 
 /// One kind of denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,11 +5,11 @@ use std::task::{Context, Waker};
 use keywright_core::EventChain;
 use keywright_store::{Revision, SlotName, Write};
 
+use crate::backend::Handles;
 use crate::site::{
     LONG_AGO, SINGLE, Site, denial, draw, event, leads, meet, next, pause, put, put_until, puts, slot, together,
 };
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// A write with something in every part that a store of records has.
 fn everything(first: u64) -> Result<Write, Violation> {

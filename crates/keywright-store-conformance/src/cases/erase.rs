@@ -3,9 +3,9 @@
 use keywright_core::EventChain;
 use keywright_store::{Revision, SlotName, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, SINGLE, Site, denial, draw, event, next, pause, put, put_until, puts, slot, together};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 const SLOTS: [SlotName; 7] = [slot(0), slot(1), slot(2), slot(3), slot(0x80), slot(0xff), SINGLE];
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use keywright_core::EventChain;
 use keywright_store::{CommitError, EventNumber, Revision, StoredEvent, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, Watch, denial, event, event_at, next, pause, put, puts, slot, together};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// Events come back with chain, number, moment, bytes and the head before them, unaltered.
 ///

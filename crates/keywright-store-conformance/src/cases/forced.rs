@@ -6,11 +6,11 @@ use std::sync::Arc;
 use keywright_core::{AccountId, EventKind, Keyring, ManualClock, Severity, SystemEntropy};
 use keywright_store::{Batch, CommitError, Driver, Partition, Revision, Write};
 
+use crate::backend::Fixture;
 use crate::hooks::{FaultHooks, Hook, HostEnd};
 use crate::report::Verdict;
 use crate::site::{LONG_AGO, SINGLE, Site, draw, edit, event, next, put, puts, row, slot, vault};
-use crate::violation::holds;
-use crate::{Fixture, Violation};
+use crate::violation::{Violation, holds};
 
 /// Two records and an event: enough to see half of it.
 fn whole() -> Result<Write, Violation> {

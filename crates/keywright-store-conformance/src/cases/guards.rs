@@ -2,9 +2,9 @@
 
 use keywright_store::{Batch, Partition, Revision, Write};
 
+use crate::backend::Handles;
 use crate::site::{Site, body_of, draw, next, put, puts, slot};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// Tries a batch that must be a conflict; it must leave nothing behind.
 async fn refuse(site: &Site, expect: Option<Revision>, what: &str) -> Result<(), Violation> {

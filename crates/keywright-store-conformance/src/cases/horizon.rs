@@ -3,9 +3,9 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{EventNumber, HORIZON_STEP, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, event_at, next, put_until, puts, slot};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 async fn moved(store: &Handles, handle: usize, now: UnixSeconds) -> Result<UnixSeconds, Violation> {
     let horizon = store.upkeep(handle).move_horizon(now).await.map_err(Violation::Commit)?;

@@ -7,9 +7,9 @@ use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::slot::KindName;
 use keywright_store::{Draft, Driver, Partition, Revision, SlotName, StepError, StoredSlots, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, SINGLE, Site, Watch, event, next, put, put_until, slot, together};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 async fn due_at(store: &Handles, handle: usize, before: UnixSeconds, limit: u32) -> Result<Vec<Partition>, Violation> {
     Ok(store.upkeep(handle).due(before, limit).await?)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use keywright_core::EventChain;
 use keywright_store::{Revision, SlotName, Snapshot, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, SINGLE, Site, Watch, draw, event, next, pause, put, put_until, puts, slot, together};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// Bodies that a text column, a length limit or a C string would spoil.
 pub(super) fn odd_bodies() -> Vec<Vec<u8>> {

@@ -6,9 +6,9 @@ use keywright_store::Revision;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::backend::Handles;
 use crate::site::{Site, next, put, puts, slot, together};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 const RACERS: usize = 32;
 

@@ -2,9 +2,9 @@
 
 use keywright_store::{CipherId, CommitError, Mark, Row, StagedText, VaultWrite, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, checked, edit, leads, meet, next, pause, row, stage_id, vault};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// A stage is filled in parts, in any order, repeated at will, through both handles; an unknown one is empty. What was
 /// staged is not in the vault.

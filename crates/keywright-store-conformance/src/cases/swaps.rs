@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use keywright_store::{CipherId, ClientNonce, Mark, Revision, Row, RowMarks, VaultWrite, Which};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, Watch, checked, edit, next, row, stage_id, together, vault};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// A swap lands exactly if its ids are those that the account has: none missing, none extra, none twice. A refused one
 /// changes nothing.

@@ -3,9 +3,9 @@
 use keywright_core::EventChain;
 use keywright_store::{Batch, HORIZON_STEP, Revision, SlotName, Write};
 
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, SINGLE, Site, event, leads, meet, next, pause, put, put_until, puts, slot};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 /// A sweep drops the records whose `purge_after` lies before the horizon. Those at the horizon or
 /// later stay, whatever any clock says; without a horizon nothing is dropped.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use keywright_store::{CipherId, Mark, Revision, Row, RowMarks, VaultWrite, Which, Write};
 
 use super::loads::odd_bodies;
+use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, Watch, checked, draw, edit, next, put, row, slot, stage_id, together, vault};
-use crate::violation::holds;
-use crate::{Handles, Violation};
+use crate::violation::{Violation, holds};
 
 pub(super) fn marks(rows: &[Row]) -> Vec<RowMarks> {
     rows.iter().map(|row| row.marks).collect()

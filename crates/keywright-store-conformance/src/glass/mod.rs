@@ -22,7 +22,7 @@
 //! # }
 //! ```
 
-mod rows;
+pub(crate) mod rows;
 
 use std::fmt;
 use std::future::ready;
@@ -35,10 +35,10 @@ use keywright_store::{
     VaultStore, Which,
 };
 
-pub(crate) use rows::distinct;
 pub use rows::{RecordRow, RootRow, Rows, StageRows};
 
-use crate::{Fixture, Handles, LostRootHook};
+use crate::backend::{Fixture, Handles};
+use crate::hooks::LostRootHook;
 
 /// A store in memory whose rows anybody can read and write.
 #[derive(Default)]

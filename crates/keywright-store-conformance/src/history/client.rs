@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 use super::model::{Staged, State};
 use super::record::{Act, History, Operation, Partial, Told};
 use super::{Clock, Plan};
+use crate::backend::Handles;
 use crate::random::SplitMix;
 use crate::site::{LONG_AGO, Site, draw, event_at, pause, put, put_until, row, slot, together};
-use crate::{Handles, Violation};
+use crate::violation::Violation;
 
 /// How many slots the clients share in each partition.
 const SLOTS: u8 = 4;

@@ -20,7 +20,7 @@
 mod check;
 mod client;
 mod model;
-mod print;
+pub(crate) mod print;
 mod record;
 mod shrink;
 
@@ -30,9 +30,10 @@ use std::time::Duration;
 pub use check::AnomalyKind;
 pub use print::Anomaly;
 
+use crate::backend::Handles;
 use crate::random::SplitMix;
 use crate::suite::PATIENCE;
-use crate::{Handles, Violation};
+use crate::violation::Violation;
 
 /// How many histories are tried, and of what size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

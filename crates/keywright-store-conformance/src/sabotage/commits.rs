@@ -6,7 +6,7 @@ use keywright_core::EventChain;
 use keywright_store::{Batch, CommitError, Partition, VaultWrite, Write};
 
 use super::{Armed, Flaw, Logged, SabotagedStore, lock};
-use crate::glass::{RecordRow, Rows};
+use crate::glass::rows::{RecordRow, Rows};
 
 impl SabotagedStore {
     pub(super) async fn commit_flawed(&self, batch: Batch) -> Result<(), CommitError> {

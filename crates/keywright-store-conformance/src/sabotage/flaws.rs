@@ -1,6 +1,6 @@
 //! The list of flaws: what each breaks, which case is meant for it, and the anomaly that the case shows.
 
-use crate::Promise;
+use crate::violation::Promise;
 
 macro_rules! flaws {
     ($($(#[doc = $doc:literal])+ $flaw:ident: $case:literal, $promise:ident, $anomaly:literal;)+) => {

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use super::commits::forced;
 use super::{Armed, Flaw, Sabotaged, lock, open};
 use crate::crash::{Crashed, PARTITIONS, write_until_killed};
-use crate::glass::{RecordRow, Rows};
-use crate::{CrashHook, FaultHooks, Hook, HostEnd, HostHook, LostRootHook};
+use crate::glass::rows::{RecordRow, Rows};
+use crate::hooks::{CrashHook, FaultHooks, Hook, HostEnd, HostHook, LostRootHook};
 
 impl Sabotaged {
     fn arm(&self, armed: Armed) -> Hook {

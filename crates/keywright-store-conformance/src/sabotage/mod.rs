@@ -37,8 +37,9 @@ use keywright_store::{Batch, Partition, Revision, SlotName};
 
 pub use flaws::{ALSO_CAUGHT, Flaw};
 
-use crate::glass::Rows;
-use crate::{CrashHook, FaultHooks, Fixture, Handles, HostHook, LostRootHook};
+use crate::backend::{Fixture, Handles};
+use crate::glass::rows::Rows;
+use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
 
 /// What a flaw needs to remember, beside the tables.
 #[derive(Default)]

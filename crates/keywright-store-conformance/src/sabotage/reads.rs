@@ -10,7 +10,7 @@ use keywright_store::{
 
 use super::twists::{flipped, folded, up_to_nul};
 use super::{Flaw, SabotagedStore, lock};
-use crate::glass::{StageRows, distinct};
+use crate::glass::rows::{StageRows, distinct};
 use crate::site::pause;
 
 /// What a flawed store takes for the present: the year 2001.

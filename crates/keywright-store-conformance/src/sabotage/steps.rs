@@ -6,7 +6,7 @@ use keywright_store::{Batch, CommitError, VaultWrite, Write};
 
 use super::commits::{forced, remade};
 use super::{SabotagedStore, Shared, lock};
-use crate::glass::RecordRow;
+use crate::glass::rows::RecordRow;
 use crate::site::pause;
 
 /// How long a half-done swap waits for a reader, in turns of the scheduler.

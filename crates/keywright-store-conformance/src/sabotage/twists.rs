@@ -6,7 +6,7 @@ use keywright_store::{Batch, Partition, Revision, Row, StoredEvent, VaultWrite, 
 
 use super::commits::{forced, make_room, other, remade};
 use super::{Flaw, SabotagedStore};
-use crate::glass::Rows;
+use crate::glass::rows::Rows;
 
 pub(super) fn flipped(revision: Revision) -> Revision {
     Revision::from_bytes(revision.to_bytes().map(|byte| !byte))
@@ -164,7 +164,7 @@ impl SabotagedStore {
     }
 }
 
-fn same_body(notes: &super::Notes, root: Option<&crate::glass::RootRow>, expect: Option<Revision>) -> bool {
+fn same_body(notes: &super::Notes, root: Option<&crate::glass::rows::RootRow>, expect: Option<Revision>) -> bool {
     let Some((root, expect)) = root.zip(expect) else { return false };
     notes.bodies.get(&expect) == Some(&root.stored.body)
 }

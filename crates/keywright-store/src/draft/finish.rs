@@ -6,11 +6,13 @@ use bytes::Bytes;
 use keywright_core::{SealBuffer, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::Draft;
+use crate::batch::{Batch, Put, StoredEvent, Write};
 use crate::loaded::PlainBody;
+use crate::locks::Standing;
+use crate::revision::Revision;
 use crate::root::{Entry, PRUNE_AFTER, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::StepError;
-use crate::{Batch, Put, Revision, Standing, StoredEvent, Write};
 
 /// What a finished draft leaves.
 pub(crate) struct Finished {
@@ -194,7 +196,7 @@ impl PlainBody {
 /// blank one: a creation can then never land, and steps see no account.
 pub(crate) fn fence(
     env: &super::Env<'_>,
-    partition: &crate::Partition,
+    partition: &crate::partition::Partition,
     current: Option<(Revision, RootRecord)>,
 ) -> Result<Batch, StepError> {
     let attempt = Revision::draw()?;

@@ -3,15 +3,19 @@
 use keywright_core::SecurityEvent;
 
 use super::{Driver, MAX_RERUNS, TransactError};
-use crate::draft::{Draft, Finished, finish_fence};
+use crate::batch::Batch;
+use crate::draft::Draft;
+use crate::draft::finish::{Finished, fence as finish_fence};
 use crate::loaded::{Loaded, open_root};
-use crate::locks::{PartitionGuard, Turn};
+use crate::locks::{PartitionGuard, Standing, Turn};
 use crate::nonces::Nonces;
+use crate::partition::Partition;
+use crate::port::{BoxError, BoxFuture, CommitError, LoadError};
 use crate::release::Receipt;
+use crate::revision::Revision;
 use crate::settle::{Settlement, settle};
 use crate::slot::{ROOT, SlotName};
 use crate::step_error::{Damage, StepError};
-use crate::{Batch, BoxError, BoxFuture, CommitError, LoadError, Partition, Revision, Standing};
 
 /// How many rounds of further slots a step may ask for beyond those named.
 const MAX_EXTRA_LOADS: u32 = 64;

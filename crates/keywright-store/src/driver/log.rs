@@ -4,10 +4,13 @@ use keywright_core::{AccountId, EventChain, SecurityEvent, UnixSeconds, chain_he
 
 use super::attempt::Rounds;
 use super::{Driver, TransactError};
+use crate::batch::{EventNumber, StoredEvent};
 use crate::loaded::Loaded;
+use crate::partition::Partition;
+use crate::port::StoredEvents;
+use crate::revision::Revision;
 use crate::root::Chain;
 use crate::step_error::{Damage, StepError};
-use crate::{EventNumber, Partition, Revision, StoredEvent, StoredEvents};
 
 /// How often a page is read again because the account moved meanwhile.
 const MAX_LOOKS: u32 = 8;

@@ -3,8 +3,10 @@
 use super::attempt::Rounds;
 use super::{Driver, TransactError};
 use crate::loaded::Loaded;
+use crate::partition::Partition;
+use crate::port::Upkeep;
+use crate::revision::Revision;
 use crate::step_error::{Damage, StepError};
-use crate::{Partition, Revision, Upkeep};
 
 /// How often a partition is read again because it moved meanwhile.
 const MAX_LOOKS: u32 = 8;

@@ -1,7 +1,10 @@
 //! Doing what is due: claim, do, strike, and give back what failed. Never inside a commit's turn.
 
 use super::{DUE, DueTask, claim, claim_again, claim_now, complete, put_back, release};
-use crate::{Draft, Driver, Partition, StepError, TransactError};
+use crate::draft::Draft;
+use crate::driver::{Driver, TransactError};
+use crate::partition::Partition;
+use crate::step_error::StepError;
 
 /// An account's due work, as one server does it. The claims are what keeps others from it; each claim, strike and return
 /// is a commit of its own, and the work itself runs outside of all of them.

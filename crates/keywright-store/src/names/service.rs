@@ -5,7 +5,10 @@ use std::fmt;
 use keywright_core::AccountId;
 
 use super::{CLAIM, Claimant, Claimed, Evicted, Holding, Intent, NAMES, NameIndex, Released, evict, holding};
-use crate::{Draft, Driver, SlotName, StepError, TransactError};
+use crate::draft::Draft;
+use crate::driver::{Driver, TransactError};
+use crate::slot::SlotName;
+use crate::step_error::StepError;
 
 /// How often a claim is overtaken by another's before the answer is "busy". Each claimer overtakes once, so of this many
 /// at once all are served.

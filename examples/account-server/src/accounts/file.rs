@@ -1,6 +1,6 @@
 //! The accounts file. It holds passwords in clear, so no error quotes it: keys and lines only.
 
-mod rocketchat;
+pub(crate) mod rocketchat;
 
 use std::collections::HashSet;
 use std::io;

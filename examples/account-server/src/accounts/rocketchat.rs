@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::password::PasswordHash;
-use super::{Accounts, AccountsError, NewChat, PROFILE, decode, profile_partition, warn_if_short};
+use super::{Accounts, AccountsError, PROFILE, decode, profile_partition, warn_if_short};
+use crate::accounts::file::rocketchat::NewChat;
 
 pub(super) const CHAT: Slot<ChatProfile> = Slot::lasting("server-chat-profile");
 pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-chat-holder");
