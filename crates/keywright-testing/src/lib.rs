@@ -59,4 +59,4 @@ pub use log::CapturedLog;
 pub use outbox::{Outbox, OutboxDown};
 pub use secrets::Secrets;
 pub use store::{Store, WithoutVault};
-pub use world::{Epoch, Row, SeededRng, World, WorldBuilder, keyring, seeded};
+pub use world::{Epoch, Row, SeededRng, World, WorldBuilder, at, keyring, seeded};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use keywright_core::{
     AccountId, Clock as _, EventChain, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock, SecretBytes,
-    SecurityEvent, Severity, SharedRng, Told, UnixSeconds,
+    SecurityEvent, Severity, SharedRng, SystemEntropy, Told, UnixSeconds, random_bytes,
 };
 use keywright_store::{
     Draft, Driver, DriverBuilder, MemoryStore, Observer, Partition, RecordStore, Release, Revision, Root, SlotKind,
@@ -30,6 +30,12 @@ pub type SeededRng = SharedRng<ChaCha20Rng>;
 #[must_use]
 pub fn seeded(seed: u64) -> Arc<SeededRng> {
     Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)))
+}
+
+/// A moment, in seconds since 1970.
+#[must_use]
+pub fn at(seconds: u64) -> UnixSeconds {
+    UnixSeconds::new(seconds).unwrap()
 }
 
 /// The keyring of every world that is given no other: one sealing key of ones, an index key of twos.
@@ -136,13 +142,19 @@ impl WorldBuilder {
 
     /// Where the clock stands, in seconds since 1970. Default [`World::START`].
     pub fn start(mut self, seconds: u64) -> Self {
-        self.start = UnixSeconds::new(seconds).unwrap();
+        self.start = at(seconds);
         self
     }
 
     /// What the generator starts from. Default 1.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Another seed each time: for a store that outlives the process, in which revisions must not come again.
+    pub fn unseeded(mut self) -> Self {
+        self.seed = u64::from_be_bytes(random_bytes(&SystemEntropy).unwrap()) >> 1;
         self
     }
 
@@ -241,7 +253,7 @@ impl World {
     pub fn builder() -> WorldBuilder {
         WorldBuilder {
             store: Arc::new(MemoryStore::new()),
-            start: UnixSeconds::new(Self::START).unwrap(),
+            start: at(Self::START),
             seed: 1,
             keyring: keyring(),
             slots: None,
@@ -298,7 +310,7 @@ impl World {
     /// The same after a backup was put back: what was made before `fence` is void. With the keyring [`keyring`].
     #[must_use]
     pub fn fenced(&self, fence: u64, seed: u64) -> Self {
-        self.keyed(keyring().with_fence(UnixSeconds::new(fence).unwrap()), seed)
+        self.keyed(keyring().with_fence(at(fence)), seed)
     }
 
     /// A seed that no server of this world had.
@@ -318,7 +330,7 @@ impl World {
 
     /// Sets the clock, forward or back.
     pub fn set(&self, seconds: u64) {
-        self.clock.set(UnixSeconds::new(seconds).unwrap());
+        self.clock.set(at(seconds));
     }
 
     /// Moves the clock on.
@@ -387,9 +399,9 @@ impl World {
         events
     }
 
-    /// Changes and grants, oldest first.
+    /// Changes and grants, oldest first, without the creation of the account.
     pub async fn changes(&self) -> Vec<SecurityEvent> {
-        self.chain(EventChain::Changes).await
+        self.chain(EventChain::Changes).await.into_iter().skip(1).collect()
     }
 
     /// Denials, oldest first.
