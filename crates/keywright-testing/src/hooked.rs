@@ -74,7 +74,9 @@ pub enum Reply<'r> {
     MoveHorizon(&'r mut Result<UnixSeconds, CommitError>),
     /// Of a sweep, or of events that were forgotten: how many were dropped.
     Dropped(&'r mut Result<u64, CommitError>),
-    /// Of a search for what is due, or of a list of partitions.
+    /// Of a search for what is due.
+    Due(&'r mut Result<Vec<Partition>, LoadError>),
+    /// Of a list of partitions.
     Partitions(&'r mut Result<Vec<Partition>, LoadError>),
 }
 
@@ -407,7 +409,7 @@ impl<S: Upkeep + ?Sized> Upkeep for HookedStore<S> {
         Box::pin(async move {
             self.reads(Call::Due(before)).await?;
             let answer = self.inner.due(before, limit).await;
-            self.seen(answer, |answer| Reply::Partitions(answer))
+            self.seen(answer, |answer| Reply::Due(answer))
         })
     }
 

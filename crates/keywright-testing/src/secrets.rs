@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Mutex;
 
+/// How many bytes are shown before and after a secret that was found.
+const AROUND: usize = 200;
+
 /// Secrets that a test has planted, each as the bytes that must not appear anywhere.
 #[derive(Default)]
 pub struct Secrets(Mutex<Vec<Vec<u8>>>);
@@ -35,17 +38,27 @@ impl Secrets {
     /// Which of the secrets, counted from 0, is in these bytes; `None` if none is.
     #[must_use]
     pub fn find_in(&self, bytes: impl AsRef<[u8]>) -> Option<usize> {
-        let text = each_byte(bytes.as_ref());
-        self.0.lock().unwrap().iter().position(|secret| text.contains(&each_byte(secret)))
+        self.search(bytes.as_ref()).map(|(number, _)| number)
     }
 
     /// Asserts that none of the secrets is in these bytes: a text, a log, a row, a file.
     #[track_caller]
     pub fn are_absent_from(&self, place: &str, bytes: impl AsRef<[u8]>) {
-        if let Some(number) = self.find_in(&bytes) {
-            let secret = self.0.lock().unwrap().get(number).map(|secret| String::from_utf8_lossy(secret).into_owned());
-            panic!("{place} holds secret {number}, {secret:?}:\n{}", String::from_utf8_lossy(bytes.as_ref()));
+        if let Some((number, around)) = self.search(bytes.as_ref()) {
+            panic!("{place} holds secret {number}: …{around}…");
         }
+    }
+
+    /// The first secret that is there, and what is around it.
+    fn search(&self, bytes: &[u8]) -> Option<(usize, String)> {
+        let text = each_byte(bytes);
+        self.0.lock().unwrap().iter().enumerate().find_map(|(number, secret)| {
+            let secret = each_byte(secret);
+            let (before, after) = text.split_once(&secret)?;
+            let before: String = before.chars().rev().take(AROUND).collect();
+            let around = before.chars().rev().chain(secret.chars()).chain(after.chars().take(AROUND));
+            Some((number, around.collect()))
+        })
     }
 }
 
@@ -83,10 +96,10 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the log holds secret 0, Some(\"planted\")")]
+    #[should_panic(expected = "the log holds secret 0: …a planted secret…")]
     fn a_leak_fails_the_test() {
         let secrets = Secrets::new();
         secrets.plant("planted");
-        secrets.are_absent_from("the log", "planted");
+        secrets.are_absent_from("the log", "a planted secret");
     }
 }
