@@ -22,8 +22,6 @@ mod lost;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]
-mod site;
-#[cfg(test)]
 mod stages;
 #[cfg(test)]
 mod swaps;
@@ -31,3 +29,5 @@ mod swaps;
 mod tamper;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod world;
