@@ -45,7 +45,7 @@ async fn sixty_four_want_one_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixty_four_want_one_name_sqlite() {
+async fn sixty_four_want_one_name_on_disk() {
     for seed in 0..3 {
         rush(seed, sqlite(), 1 + usize::try_from(seed).unwrap()).await;
     }
