@@ -151,8 +151,7 @@ impl Server {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Waits for its end.
-    #[must_use]
+    /// Waits for its end. Returns how it ended.
     pub fn wait(mut self) -> ExitStatus {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
