@@ -8,9 +8,7 @@ use keywright_challenge::{
     ChallengeError, ChallengeSecret, Challenges, Proof, SLOT_KINDS, SLOTS, Salts, SetOutcome, UserKey, Verification,
 };
 use keywright_core::{Client, ClientTag, EventChain, Keyring, SecretBytes};
-use keywright_store::{
-    Batch, Put, Revision, SlotName, StepError, Stored, TransactError, Write, guess,
-};
+use keywright_store::{Batch, Put, Revision, SlotName, StepError, Stored, TransactError, Write, guess};
 use keywright_testing::{Store, WorldBuilder};
 
 pub(crate) const START: u64 = keywright_testing::World::START;

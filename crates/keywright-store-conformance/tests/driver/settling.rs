@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use keywright_core::EventChain;
 use keywright_store::{
-    AccountCreation, BoxFuture, CommitError, Draft, MAX_RERUNS, RECENT, StepError, Timer, TransactError,
-    due,
+    AccountCreation, BoxFuture, CommitError, Draft, MAX_RERUNS, RECENT, StepError, Timer, TransactError, due,
 };
 use keywright_store_conformance::{Fault, LoadFault};
 
