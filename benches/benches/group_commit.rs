@@ -24,7 +24,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const TASKS: usize = 64;
 
 /// Of a sealed root record with five entries, and of a sealed ledger with one entry.
-const ROOT_BYTES: usize = 644;
+const ROOT_BYTES: usize = 573;
 const LEDGER_BYTES: usize = 140 + SEAL_OVERHEAD;
 
 /// Commits in a row by each task before it is the other store's turn, and turns of each.

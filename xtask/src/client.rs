@@ -18,7 +18,6 @@ use serde_json::Value;
 use crate::count::Counts;
 use crate::error::Error;
 use crate::{process, tools};
-use server::Server;
 
 /// A client that can be driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -47,13 +46,6 @@ pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, coun
             Client::Rocketchat => rocketchat::run(root, &runs, &program, counts)?,
         }
     }
-    Ok(())
-}
-
-fn stop(server: Server, counts: &mut Counts) -> Result<(), Error> {
-    server.stop()?;
-    println!("ok - the server stops cleanly when told to");
-    counts.pass();
     Ok(())
 }
 

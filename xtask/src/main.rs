@@ -8,9 +8,11 @@
 mod client;
 mod count;
 mod error;
+mod layout;
 mod msrv;
 mod process;
 mod readme;
+mod references;
 mod report;
 mod resolve;
 mod suite;
@@ -58,6 +60,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Only the layout: no circle of files, imports that name the defining module, references that resolve.
+    Layout,
     /// Licences, duplicate versions and sources of the dependencies, by cargo-deny.
     Deny,
 }
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Task::Client { server, only } => suite::run_client(&root, server.as_deref(), only),
         Task::Proof { histories } => suite::prove(&root, histories),
         Task::Bench { arguments } => bench(&root, &arguments),
+        Task::Layout => layout::check(&root).and_then(|()| references::check(&root)),
         Task::Deny => deny(&root),
     };
     match outcome {

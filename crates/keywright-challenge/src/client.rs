@@ -9,7 +9,8 @@ use blake2::Blake2bMac512;
 use blake2::digest::{FixedOutput, Update};
 use keywright_core::{Entropy, EntropyError, SecretBytes};
 
-use crate::{ChallengeSecret, Salts};
+use crate::salts::Salts;
+use crate::secret::ChallengeSecret;
 
 mod pool;
 

@@ -84,7 +84,7 @@
 //! # Ways in
 //! | what shuts it | who is refused | ways in |
 //! |---|---|---|
-//! | 50 wrong proofs of unknown clients in a row, 39 hours at the least | unknown clients | any known client, also after a change that it made; [`admit_client`](Challenges::admit_client), after a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)) or a fresh proof in a session; [`unlock`](Challenges::unlock), by the operator |
+//! | 50 wrong proofs of unknown clients in a row, 39 hours at the least | unknown clients | any known client, also after a change that it made; [`admit_client`](Challenges::admit_client), by a fresh proof of the challenge from a client that still gets in; [`admit_by_mail`](Challenges::admit_by_mail), by a click in a mail ([`guess::unlock_mail`](keywright_store::guess::unlock_mail)); where the account has other factors, a proof of one, in a draft of the wire's ([`attempt_in`](ChallengeSteps::attempt_in)); [`unlock`](Challenges::unlock), by the operator |
 //! | 10 wrong proofs of a known client in a row | that client | an admission; an unlock; any other client |
 //!
 //! An owner on the very network that guesses shares its tries, and needs an admission.

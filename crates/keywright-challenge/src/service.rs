@@ -91,18 +91,49 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, step).await?)
     }
 
-    /// Lets one client in that others have shut out, after an act that allows it
-    /// ([`guess::admit_client`](keywright_store::guess::admit_client)). Returns `None` if the account has no challenge.
+    /// Lets one client in that others have shut out, for ten tries within an hour: `by`, a client that still gets in, proves
+    /// the challenge once more for it. The proof is a guess like any other, and charged if it is wrong.
+    ///
+    /// ```
+    /// # use keywright_challenge::{Challenges, ChallengeError, Proof, Verification};
+    /// # use keywright_core::{AccountId, Client, ClientAdmission, ClientTag};
+    /// # async fn page(challenges: &Challenges, account: &AccountId, proof: &Proof, phone: Client, tablet: ClientTag)
+    /// # -> Result<bool, ChallengeError> {
+    /// let admitted = challenges.admit_client(account, proof, phone, tablet).await?;
+    /// # Ok(
+    /// matches!(admitted, Verification::Granted(ClientAdmission::Admitted { .. }))
+    /// # )
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ChallengeError`]; nobody is let in.
     pub async fn admit_client(
         &self,
         account: &AccountId,
+        proof: &Proof,
+        by: Client,
+        client: ClientTag,
+    ) -> Result<Verification<ClientAdmission>, ChallengeError> {
+        let partition = Partition::account(account);
+        Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, proof, by, client)).await?)
+    }
+
+    /// Lets one client in by the link of an unlock mail: `ticket` is what
+    /// [`guess::unlock_mail`](keywright_store::guess::unlock_mail) gave for it, and only the link may reveal it. Call it for
+    /// the POST of a page's button, never for a GET: mail scanners follow links. Returns `None` if the link's time is over,
+    /// if it was never sent, or if the account has no challenge.
+    ///
+    /// # Errors
+    /// [`ChallengeError`]; nobody is let in.
+    pub async fn admit_by_mail(
+        &self,
+        account: &AccountId,
+        ticket: [u8; 16],
         client: ClientTag,
     ) -> Result<Option<ClientAdmission>, ChallengeError> {
         let partition = Partition::account(account);
-        Ok(self.driver.transact(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, client)).await?)
+        Ok(self.driver.transact(&partition, SLOTS, |draft| self.steps.admit_by_mail_in(draft, ticket, client)).await?)
     }
 
     /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.

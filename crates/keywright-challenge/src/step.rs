@@ -119,18 +119,45 @@ impl ChallengeSteps {
         Ok(challenge.map(|challenge| Attempt::new(CHALLENGE_SECRET, challenge.generation(), client)))
     }
 
-    /// Lets one client in that others have shut out: see [`guess::admit_client`] for the acts that allow it. Returns
-    /// `None` if the account has no challenge.
+    /// Lets one client in that others have shut out, by the challenge itself: `by`, a client that still gets in, proves it
+    /// once more, and names the client that is to be let in. The proof is a guess like any other. What may be told of a
+    /// grant, the admission, comes out after the commit.
+    ///
+    /// There is no way to admit a client here without a proof. A wire that has one of another crate (a `StepUp` by a factor)
+    /// judges it in the same draft, and then calls [`guess::admit_client`] with what [`attempt_in`](Self::attempt_in) names.
     ///
     /// # Errors
     /// [`StepError`]; nobody is let in.
     pub fn admit_client_in(
         &self,
         draft: &mut Draft<'_>,
+        proof: &Proof,
+        by: Client,
+        client: ClientTag,
+    ) -> Result<Verification<Tentative<ClientAdmission>>, StepError> {
+        let (key, generation) = match judge(draft, proof, by)? {
+            Verification::Granted(granted) => granted,
+            Verification::Denied(charge) => return Ok(Verification::Denied(charge)),
+            Verification::Refused(refusal) => return Ok(Verification::Refused(refusal)),
+            Verification::NoChallenge => return Ok(Verification::NoChallenge),
+        };
+        let admission = guess::admit_client(draft, CHALLENGE_SECRET, generation, client)?;
+        Ok(Verification::Granted(key.map(|_| admission)))
+    }
+
+    /// Lets one client in by the link of an unlock mail: `ticket` is what [`guess::unlock_mail`] gave for it. Returns `None`
+    /// if its time is over, if it was never sent, or if the account has no challenge.
+    ///
+    /// # Errors
+    /// [`StepError`]; nobody is let in.
+    pub fn admit_by_mail_in(
+        &self,
+        draft: &mut Draft<'_>,
+        ticket: [u8; 16],
         client: ClientTag,
     ) -> Result<Option<ClientAdmission>, StepError> {
         let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(None) };
-        guess::admit_client(draft, CHALLENGE_SECRET, challenge.generation(), client).map(Some)
+        guess::unlock_mail_clicked(draft, CHALLENGE_SECRET, challenge.generation(), ticket, client)
     }
 
     /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.

@@ -120,6 +120,30 @@ pub(crate) fn pending(draft: &mut Draft<'_>, binding: &Binding) -> Result<Option
     Ok(live.filter(|pending| pending.is_bound_to(binding).into()).map(|pending| pending.expires))
 }
 
+/// In how many seconds, at least `after`, a caller with this binding has a code or is sent one.
+pub(crate) fn ready(
+    draft: &mut Draft<'_>,
+    policy: &ConfirmPolicy,
+    binding: &Binding,
+    after: u64,
+) -> Result<u64, StepError> {
+    let now = draft.now();
+    let later = now.plus(after);
+    if pending(draft, binding)?.is_some_and(|expires| later < expires) {
+        return Ok(after);
+    }
+    let mut context = Context::read(draft)?;
+    if context.counts.mail.settle(policy, now) {
+        // Else the wait that is told would begin anew with each question.
+        context.counts.put(draft)?;
+    }
+    context.counts.mail.settle(policy, later);
+    Ok(match context.counts.mail.admit(policy, &binding.place, later, Requester::LoggedIn) {
+        Ok(()) => after,
+        Err(Held::NotYet(more) | Held::Exhausted(more)) => after.saturating_add(more),
+    })
+}
+
 /// What every mailed code of a client is refused with now.
 pub(crate) fn refuse(draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
     guess::refuse(draft, &mailed_attempt(client))

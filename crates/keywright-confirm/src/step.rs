@@ -175,6 +175,23 @@ impl ConfirmSteps {
         mailed::pending(draft, &binding)
     }
 
+    /// Returns in how many seconds, at least `after`, a caller who asks for this very action has a code that is pending,
+    /// or is sent one: for a wire that refuses for `after` seconds what could then only ask for a code, and would be
+    /// refused once more. After the clock went back it begins a wait anew, once.
+    ///
+    /// # Errors
+    /// [`StepError`]; the caller denies.
+    pub fn mailed_ready_in<A: Action>(
+        &self,
+        draft: &mut Draft<'_>,
+        action: &A,
+        session: &[u8],
+        after: u64,
+    ) -> Result<u64, StepError> {
+        let binding = Binding::of(draft, action, session)?;
+        mailed::ready(draft, &self.policy, &binding, after)
+    }
+
     /// Returns what every mailed code of `client` is refused with now, if it is: for a wire that reports a wait before it
     /// looks at a code. After the clock went back it begins a wait anew, once.
     ///

@@ -11,7 +11,9 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::seal::{self, append_lp};
-use crate::{Entropy, EntropyError, OpenError, SealContext, SealError, SecretBytes, UnixSeconds};
+use crate::{
+    Entropy, EntropyError, OpenError, PlainBytes, SealBuffer, SealContext, SealError, SecretBytes, UnixSeconds,
+};
 
 mod file;
 pub use file::{KeyringFileError, Opened};
@@ -137,6 +139,20 @@ impl Keyring {
         schema: u16,
         body: &[u8],
     ) -> Result<Vec<u8>, SealError> {
+        self.seal_in_place(entropy, context, schema, body.into())
+    }
+
+    /// As [`seal`](Self::seal), a body that was written into the buffer it is sealed in.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal); the body is wiped.
+    pub fn seal_in_place(
+        &self,
+        entropy: &(impl Entropy + ?Sized),
+        context: &SealContext<'_>,
+        schema: u16,
+        body: SealBuffer,
+    ) -> Result<Vec<u8>, SealError> {
         self.seal_at(seal::fresh_nonce(entropy)?, context, schema, body)
     }
 
@@ -145,7 +161,7 @@ impl Keyring {
         nonce: [u8; 24],
         context: &SealContext<'_>,
         schema: u16,
-        body: &[u8],
+        body: SealBuffer,
     ) -> Result<Vec<u8>, SealError> {
         // A keyring has at least one key; `from_keys` is the only way to make one.
         let key = self.keys.first().ok_or(SealError::TooLong)?;
@@ -157,7 +173,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`OpenError`], which names slot and key id. The caller denies: such a record is never "absent".
-    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<(u16, Zeroizing<Vec<u8>>), OpenError> {
+    pub fn open(&self, context: &SealContext<'_>, sealed: &[u8]) -> Result<(u16, PlainBytes), OpenError> {
         seal::open_with(|kid| self.keys.iter().find(|key| key.kid == kid).map(|key| &key.seal), context, sealed)
     }
 
@@ -277,11 +293,11 @@ mod tests {
         let index = SecretBytes::zeroed();
         let place = SealContext::new(b"user-1", "challenge", [7; 16]);
         let before = Keyring::from_keys(&[counting()], &index).unwrap();
-        let old = before.seal_at([1; 24], &place, 1, b"x").unwrap();
+        let old = before.seal_at([1; 24], &place, 1, SealBuffer::from(&b"x"[..])).unwrap();
         let after = Keyring::from_keys(&[SecretBytes::from_slice(&[5; 32]).unwrap(), counting()], &index).unwrap();
         assert_eq!(after.open(&place, &old).unwrap().1.as_slice(), b"x");
         assert!(!after.is_current(&old));
-        assert!(after.is_current(&after.seal_at([2; 24], &place, 1, b"x").unwrap()));
+        assert!(after.is_current(&after.seal_at([2; 24], &place, 1, SealBuffer::from(&b"x"[..])).unwrap()));
     }
 
     #[test]

@@ -252,6 +252,20 @@ impl GuessLedger {
         entry.forgive(policy, lane.client(), now);
         true
     }
+
+    /// Takes a guess back that the host has not looked at: nothing is counted. Returns whether it was still unjudged; if so,
+    /// there is something to store. It is not after [`verdict_seconds`](LedgerPolicyBuilder::verdict_seconds), when it has
+    /// been charged, nor if its client lost its place or the secret was changed in the meantime.
+    ///
+    /// Only for a guess about which nothing was learned: one that is taken back was never made.
+    pub fn withdraw(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
+        let lane = guess.lane();
+        if self.entry(lane.secret(), lane.generation()).is_none() {
+            return false;
+        }
+        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        entry.take_pending(guess.id).is_some_and(|pending| pending.place != entry::Place::Counted)
+    }
 }
 
 /// A change of the secret.

@@ -33,6 +33,7 @@ mod entropy;
 mod event;
 mod keyring;
 pub mod ledger;
+mod plain;
 mod seal;
 mod secret;
 mod time;
@@ -50,8 +51,9 @@ pub use ledger::{
     LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName,
     ShutOut, Strength, Tell, Told, Untold,
 };
+pub use plain::PlainBytes;
 pub use rand_core;
-pub use seal::{OpenError, SEAL_OVERHEAD, SealContext, SealError, append_lp};
+pub use seal::{OpenError, SEAL_OVERHEAD, SealBuffer, SealContext, SealError, append_lp};
 pub use secret::{SecretBytes, SecretString, SecretVec, WrongLength};
 pub use time::{Clock, ClockError, ManualClock, SystemClock, TimeError, UnixSeconds};
 pub use wrap::{WrapError, WrapKey};

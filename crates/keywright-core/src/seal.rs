@@ -8,10 +8,10 @@ use std::fmt;
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
-use zeroize::Zeroizing;
 
 use crate::keyring::KeyId;
-use crate::{Entropy, EntropyError, SecretBytes, random_bytes};
+use crate::plain::wipe;
+use crate::{Entropy, EntropyError, PlainBytes, SecretBytes, random_bytes};
 
 /// How much longer a sealed body is than its plain text: version 1, key id 8, schema 2, nonce 24, tag 16.
 pub const SEAL_OVERHEAD: usize = 51;
@@ -68,25 +68,88 @@ pub fn append_lp(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
+/// A body that is written where it is sealed: with room for what comes before and behind it. So it is neither copied nor
+/// left behind in clear. Wiped if it is dropped unsealed.
+pub struct SealBuffer(Vec<u8>);
+
+impl SealBuffer {
+    /// Room for a body of at most `length` bytes.
+    #[must_use]
+    pub fn with_capacity(length: usize) -> Self {
+        let mut buffer = Vec::with_capacity(length.saturating_add(SEAL_OVERHEAD));
+        buffer.resize(HEADER + NONCE, 0);
+        Self(buffer)
+    }
+
+    /// Appends to the body. Beyond the length that was asked for it moves, and what lay there is wiped.
+    pub fn put(&mut self, bytes: &[u8]) {
+        if bytes.len().saturating_add(TAG) > self.0.capacity().saturating_sub(self.0.len()) {
+            self.move_to(self.0.len().saturating_add(bytes.len()).saturating_mul(2).saturating_add(TAG));
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    #[cold]
+    fn move_to(&mut self, capacity: usize) {
+        let mut larger = Vec::with_capacity(capacity);
+        larger.extend_from_slice(&self.0);
+        wipe(&mut core::mem::replace(&mut self.0, larger));
+    }
+
+    /// The body so far.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.0.get(HEADER + NONCE..).unwrap_or_default()
+    }
+}
+
+impl From<&[u8]> for SealBuffer {
+    /// Copies a body in. The caller wipes its own copy.
+    fn from(body: &[u8]) -> Self {
+        let mut buffer = Self::with_capacity(body.len());
+        buffer.put(body);
+        buffer
+    }
+}
+
+impl Drop for SealBuffer {
+    fn drop(&mut self) {
+        // One that was sealed has given its bytes away, and has no capacity.
+        if self.0.capacity() > 0 {
+            wipe(&mut self.0);
+        }
+    }
+}
+
+impl zeroize::ZeroizeOnDrop for SealBuffer {}
+
+impl fmt::Debug for SealBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealBuffer(..)")
+    }
+}
+
 pub(crate) fn seal_with(
     key: &SecretBytes<32>,
     kid: KeyId,
     nonce: [u8; NONCE],
     context: &SealContext<'_>,
     schema: u16,
-    body: &[u8],
+    mut buffer: SealBuffer,
 ) -> Result<Vec<u8>, SealError> {
     let header = header(kid, schema);
-    let mut out = Vec::with_capacity(body.len().saturating_add(SEAL_OVERHEAD));
-    out.extend_from_slice(&header);
-    out.extend_from_slice(&nonce);
-    let start = out.len();
-    out.extend_from_slice(body);
-    let text = out.get_mut(start..).ok_or(SealError::TooLong)?;
+    let Some((front, text)) = buffer.0.split_first_chunk_mut::<{ HEADER + NONCE }>() else {
+        return Err(SealError::TooLong);
+    };
+    let (front_header, front_nonce) = front.split_at_mut(HEADER);
+    front_header.copy_from_slice(&header);
+    front_nonce.copy_from_slice(&nonce);
     let cipher = XChaCha20Poly1305::new(key.expose().into());
     let tag = cipher
         .encrypt_inout_detached(&XNonce::from(nonce), &context.associated_data(&header), text.into())
         .map_err(|_| SealError::TooLong)?;
+    // Sealed by now: nothing in it is in clear.
+    let mut out = core::mem::take(&mut buffer.0);
     out.extend_from_slice(&tag);
     Ok(out)
 }
@@ -96,7 +159,7 @@ pub(crate) fn open_with<'k>(
     find: impl FnOnce(KeyId) -> Option<&'k SecretBytes<32>>,
     context: &SealContext<'_>,
     sealed: &[u8],
-) -> Result<(u16, Zeroizing<Vec<u8>>), OpenError> {
+) -> Result<(u16, PlainBytes), OpenError> {
     let fail = |kid, cause| OpenError { slot: context.slot.into(), kid, cause };
     let Some((kid, schema)) = read_header(sealed) else { return Err(fail(None, OpenCause::Format)) };
     let parts = sealed.get(HEADER..).and_then(<[u8]>::split_first_chunk::<NONCE>);
@@ -107,12 +170,12 @@ pub(crate) fn open_with<'k>(
     let Some(key) = find(kid) else {
         return Err(fail(Some(kid), OpenCause::UnknownKey));
     };
-    let mut body = Zeroizing::new(text.to_vec());
+    let mut body = PlainBytes::from(text);
     XChaCha20Poly1305::new(key.expose().into())
         .decrypt_inout_detached(
             &XNonce::from(*nonce),
             &context.associated_data(&header(kid, schema)),
-            body.as_mut_slice().into(),
+            (&mut *body).into(),
             &Tag::from(*tag),
         )
         .map_err(|_| fail(Some(kid), OpenCause::Altered))?;
@@ -217,7 +280,7 @@ mod tests {
         let keyring = root();
         let nonce: [u8; 24] = core::array::from_fn(|i| u8::try_from(i).unwrap());
         let place = SealContext::new(b"user-1", "challenge", REVISION);
-        let sealed = keyring.seal_at(nonce, &place, 1, b"hello").unwrap();
+        let sealed = keyring.seal_at(nonce, &place, 1, SealBuffer::from(&b"hello"[..])).unwrap();
         assert_eq!(
             hex::encode(&sealed),
             "028966744f1882dfe70001000102030405060708090a0b0c0d0e0f1011121314151617\
@@ -232,7 +295,7 @@ mod tests {
     fn a_moved_body_or_one_of_another_revision_does_not_open() {
         let keyring = root();
         let place = SealContext::new(b"user-1", "challenge", REVISION);
-        let sealed = keyring.seal_at([9; 24], &place, 1, b"body").unwrap();
+        let sealed = keyring.seal_at([9; 24], &place, 1, SealBuffer::from(&b"body"[..])).unwrap();
         for other in [
             SealContext::new(b"user-2", "challenge", REVISION),
             SealContext::new(b"user-1", "ledger", REVISION),
@@ -249,12 +312,28 @@ mod tests {
     #[test]
     fn another_keyring_names_the_missing_key() {
         let place = SealContext::new(b"user-1", "challenge", REVISION);
-        let sealed = root().seal_at([9; 24], &place, 1, b"body").unwrap();
+        let sealed = root().seal_at([9; 24], &place, 1, SealBuffer::from(&b"body"[..])).unwrap();
         let other = Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32]).unwrap()], &SecretBytes::zeroed()).unwrap();
         let error = other.open(&place, &sealed).unwrap_err();
         assert!(error.is_unknown_key());
         assert_eq!(error.slot(), "challenge");
         assert!(format!("{error}").contains("8966744f1882dfe7"));
+    }
+
+    #[test]
+    fn a_body_written_in_pieces_is_sealed_as_one() {
+        let keyring = root();
+        let place = SealContext::new(b"user-1", "challenge", REVISION);
+        let body: Vec<u8> = (0..200_u8).collect();
+        let whole = keyring.seal_at([9; 24], &place, 1, SealBuffer::from(&body[..])).unwrap();
+        // As much room as is needed, more, and less: then it moves.
+        for capacity in [200, 300, 150, 0] {
+            let mut buffer = SealBuffer::with_capacity(capacity);
+            body.chunks(7).for_each(|piece| buffer.put(piece));
+            assert_eq!(buffer.body(), body);
+            assert_eq!(keyring.seal_at([9; 24], &place, 1, buffer).unwrap(), whole);
+        }
+        assert_eq!(keyring.open(&place, &whole).unwrap().1.as_slice(), body);
     }
 
     proptest! {
@@ -268,7 +347,7 @@ mod tests {
         fn any_flipped_bit_denies(body in proptest::collection::vec(any::<u8>(), 0..40), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
             let place = SealContext::new(b"user-1", "challenge", REVISION);
             let keyring = root();
-            let mut sealed = keyring.seal_at([3; 24], &place, 1, &body).unwrap();
+            let mut sealed = keyring.seal_at([3; 24], &place, 1, SealBuffer::from(&body[..])).unwrap();
             let open = keyring.open(&place, &sealed).unwrap();
             prop_assert_eq!(open.1.as_slice(), body.as_slice());
             let index = at.index(sealed.len());

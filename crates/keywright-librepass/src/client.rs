@@ -5,7 +5,8 @@ use std::fmt;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use keywright_core::SecretBytes;
 
-use crate::{ArgonParameters, PrivateKey, PublicKey, SharedKey};
+use crate::protocol::keys::{PrivateKey, PublicKey, SharedKey};
+use crate::protocol::parameters::ArgonParameters;
 
 mod body;
 mod envelope;

@@ -129,8 +129,8 @@
 //! A wait or a limit of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
 //! before anything is looked at. A store that failed, and a vault whose rows are not those that its head vouches for: 500
 //! `LP-Database-Error`; a change may have happened then, so it is never a refusal's code. A set-up of a second factor whose
-//! device is off by more than a step says by how much. A prefetch of a mailed link: 503. The media type is looked at
-//! nowhere: there is no cookie, so a form on another site can do nothing that its author could not do alone. An e-mail
+//! device is off by more than a step says by how much. A prefetch of a mailed link: 503. A store that takes too long to read:
+//! 503 `LP-Database-Error` with `Retry-After`; nothing was decided then. The media type is looked at nowhere: there is no cookie, so a form on another site can do nothing that its author could not do alone. An e-mail
 //! parameter's space is a `+`. A parameter that comes twice is refused. A hint is one line, and goes to verified addresses
 //! only. Setting up a second factor ends all other logins ([`end_other_logins`](LibrePassPolicyBuilder::end_other_logins)).
 //!
@@ -208,64 +208,44 @@
 #![forbid(unsafe_code)]
 
 mod account;
-mod address;
-mod change;
-mod cipher;
 #[cfg(feature = "client")]
 mod client;
-mod endpoints;
-mod error;
 pub mod events;
-mod guard;
-mod handshake;
-mod host;
-mod keys;
-mod mails;
-mod parameters;
-mod pending;
 mod policy;
-mod privacy;
-mod request;
-mod service;
-mod token;
-mod tokens;
-#[cfg(feature = "tower")]
-mod tower;
-mod unlock;
-mod user;
-mod waiting;
+mod protocol;
+mod wire;
 
-pub use address::account_of;
+pub use account::admission::NetworkAdmission;
+pub use account::credential::SHARED_KEY;
+pub use account::mails::{Mail, Message};
 #[cfg(feature = "client")]
 pub use client::{
     ChangeEmail, ChangePassword, DeriveError, ENVELOPE_OVERHEAD, EnvelopeError, HostileServer, LogIn, MIN_EMAIL_BYTES,
     PreLogin, Reencrypted, Register, SecondFactor, UserKeys, VaultKey,
 };
-pub use guard::SHARED_KEY;
-pub use handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
-pub use host::{Admittance, Endpoint, Host, Peer, Subject};
-pub use keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
-pub use keywright_wire::{DueError, HostError};
-pub use mails::{Mail, Message};
-pub use parameters::{ArgonParameters, ParameterError};
+pub use keywright_wire::{DueError, HostError, Peer};
 pub use policy::{
     BASE_PATH, DATA_CEILING, INFO_PATH, LINK_SECONDS, LibrePassPolicy, LibrePassPolicyBuilder, LibrePassPolicyError,
     MAILS_PER_DAY, MAX_BODY, MAX_HINT, MAX_VAULT_BODY, MailedLinks, Privacy, VAULT_LIMIT, VERIFICATION_PATH,
 };
-pub use service::{LibrePass, OpenError};
-pub use token::{TOKEN_PREFIX, Token};
-pub use unlock::NetworkAdmission;
-pub use user::{UserId, UserIdError};
+pub use protocol::address::account_of;
+pub use protocol::handshake::{CLOCK_SKEW_SECONDS, GRACE_SECONDS, HandshakeKeys, LIFETIME_SECONDS, ServerKeys};
+pub use protocol::keys::{KEY_DIGITS, KeyTextError, PrivateKey, PublicKey, SharedKey, verify_shared};
+pub use protocol::parameters::{ArgonParameters, ParameterError};
+pub use protocol::token::{TOKEN_PREFIX, Token};
+pub use protocol::user::{UserId, UserIdError};
+pub use wire::host::{Admittance, Endpoint, Host, Subject};
+pub use wire::service::{LibrePass, OpenError};
 
 use keywright_store::SlotKind;
 
 /// The kinds of slots that this crate declares: of an account, of an address for which registrations wait, and of the
 /// server. Those of `keywright-rekey` and `keywright-twofactor` come beside them.
 pub const SLOT_KINDS: &[SlotKind] = &[
-    account::CREDENTIAL.kind(),
-    tokens::TOKEN.kind(),
-    tokens::TOKENS.kind(),
-    pending::PENDING.kind(),
-    waiting::WAITING.kind(),
-    handshake::SERVER_KEY.kind(),
+    account::credential::CREDENTIAL.kind(),
+    account::tokens::TOKEN.kind(),
+    account::tokens::TOKENS.kind(),
+    account::pending::PENDING.kind(),
+    account::waiting::WAITING.kind(),
+    protocol::handshake::SERVER_KEY.kind(),
 ];

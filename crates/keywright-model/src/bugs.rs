@@ -41,11 +41,19 @@ pub enum Bug {
     ExpiryAsGiven,
     /// A second load for further slots keeps the rows of the first although the root has moved.
     KeepsOldRows,
+    /// An event takes the number of the newest one, and the store replaces what has it.
+    EventNumberReused,
+    /// The store appends a batch's event before it compares the root.
+    EventBeforeTheGuard,
+    /// A promotion does not look whether the vault is still the one over which its rows were staged.
+    PromotesOtherBase,
+    /// A promotion replaces the vault's rows and leaves the head as it was.
+    PromotionForgetsHead,
 }
 
 impl Bug {
     /// Every fault, in the order of the table in the crate's documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::NoFence,
         Self::SilentFence,
         Self::SettleByAbsence,
@@ -64,5 +72,9 @@ impl Bug {
         Self::BlankRootByOwnClock,
         Self::ExpiryAsGiven,
         Self::KeepsOldRows,
+        Self::EventNumberReused,
+        Self::EventBeforeTheGuard,
+        Self::PromotesOtherBase,
+        Self::PromotionForgetsHead,
     ];
 }

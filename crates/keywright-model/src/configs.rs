@@ -4,7 +4,7 @@
 use crate::bugs::Bug;
 use crate::model::{Config, Start};
 use crate::properties::Promise;
-use crate::step::Act::{Change, Create, End, Erase, Keep, Redeem, Register, Touch, Use, Verify};
+use crate::step::Act::{Change, Create, Edit, End, Erase, Keep, Promote, Redeem, Register, Stage, Touch, Use, Verify};
 
 /// Codes and changes under lost replies, lost fences, spurious conflicts and restarts.
 fn codes() -> Config {
@@ -110,6 +110,16 @@ fn extra_load() -> Config {
     }
 }
 
+/// A vault that is edited while others stage what is to take its place.
+fn vault() -> Config {
+    Config {
+        name: "a vault",
+        start: Start::Vault,
+        acts: vec![(Edit, 1), (Stage, 2), (Promote, 2), (Redeem, 1)],
+        ..Config::default()
+    }
+}
+
 /// Three drivers.
 fn three() -> Config {
     Config {
@@ -137,6 +147,7 @@ pub fn small() -> Vec<Config> {
         erasure(),
         two_reads(),
         extra_load(),
+        vault(),
         three(),
     ]
 }
@@ -201,6 +212,21 @@ pub fn full() -> Vec<Config> {
             reruns: 2,
             ..extra_load()
         },
+        // To stage needs no driver, so it may come between any two transitions and multiplies the states.
+        Config {
+            acts: vec![(Edit, 2), (Stage, 2), (Promote, 2), (Erase, 1), (Change, 1)],
+            losses: 2,
+            looks: 3,
+            restarts: 1,
+            ..vault()
+        },
+        Config {
+            name: "a vault, three",
+            ahead: vec![0; 3],
+            acts: vec![(Edit, 2), (Stage, 2), (Promote, 2)],
+            losses: 2,
+            ..vault()
+        },
         Config { acts: vec![(Redeem, 3), (Change, 3)], ..busy(three()) },
         Config {
             name: "sessions, three",
@@ -226,7 +252,7 @@ pub fn full() -> Vec<Config> {
 pub fn seeded(bug: Bug) -> (Config, Vec<Promise>) {
     use Promise::{
         AcknowledgedStays, GrantedOnce, Integrity, LandedOnce, RefusedNeverLands, RestsOnWhatStands,
-        SettledStaysSettled, UnknownOnlyBeyond,
+        SettledStaysSettled, ToldOnce, UnknownOnlyBeyond,
     };
     let (config, promises) = match bug {
         Bug::NoFence => (codes(), vec![SettledStaysSettled, LandedOnce, RefusedNeverLands]),
@@ -249,6 +275,10 @@ pub fn seeded(bug: Bug) -> (Config, Vec<Promise>) {
         Bug::BlankRootByOwnClock => (creation_behind(), vec![SettledStaysSettled, RefusedNeverLands]),
         Bug::ExpiryAsGiven => (creation_behind(), vec![SettledStaysSettled, RefusedNeverLands]),
         Bug::KeepsOldRows => (extra_load(), vec![GrantedOnce, AcknowledgedStays, RestsOnWhatStands]),
+        Bug::EventNumberReused => (codes(), vec![ToldOnce]),
+        Bug::EventBeforeTheGuard => (codes(), vec![ToldOnce, Integrity]),
+        Bug::PromotesOtherBase => (vault(), vec![RestsOnWhatStands]),
+        Bug::PromotionForgetsHead => (vault(), vec![Integrity]),
     };
     (config.with(bug), promises)
 }

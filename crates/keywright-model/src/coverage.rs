@@ -62,11 +62,15 @@ pub enum Event {
     SecondLook,
     /// A driver was restarted in the middle of an attempt.
     Restarted,
+    /// Rows were staged beside the vault.
+    Staged,
+    /// What was staged was promoted.
+    Promoted,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Granted,
         Self::Conflict,
         Self::SettledLanded,
@@ -87,6 +91,8 @@ impl Event {
         Self::BlankFence,
         Self::SecondLook,
         Self::Restarted,
+        Self::Staged,
+        Self::Promoted,
     ];
 }
 

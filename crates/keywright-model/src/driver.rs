@@ -12,7 +12,7 @@ use crate::model::Search;
 use crate::properties::Promise;
 use crate::recent::MAX_DEPTH;
 use crate::step::{Act, Moments, Opened, batch, decide, fence, open};
-use crate::world::{Batch, CODE, COUNTER, Effect, Held, Rev, Root, SESSION, Store, World};
+use crate::world::{Batch, CODE, COUNTER, Effect, Held, Rev, Root, SESSION, Stage, Store, VAULT, World};
 
 /// Where a driver is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ pub enum Phase {
     Half {
         /// The root it has read.
         root: Option<Root>,
+        /// The newest number of the log, read with the root.
+        log: u8,
         /// As in `Loading`.
         suspect: Option<Rev>,
     },
@@ -107,6 +109,9 @@ impl World {
     /// Begins an act. Nothing depends on when, so the first load comes with it.
     pub(crate) fn begin(&mut self, search: &Search, driver: usize, act: Act) {
         self.acts[act as usize] -= 1;
+        if act == Act::Stage {
+            return self.stage(search);
+        }
         let reruns = search.config.reruns;
         self.drivers[driver] = Driver {
             act: Some(act),
@@ -117,6 +122,15 @@ impl World {
         self.load(search, driver);
     }
 
+    /// Rows are staged beside the vault, over the state that it is in. No root guards that.
+    fn stage(&mut self, search: &Search) {
+        let head = self.store.root.and_then(|root| root.contents[VAULT]);
+        if let Some((head, row)) = head.zip(self.store.rows[VAULT]) {
+            search.coverage.met(Event::Staged);
+            self.store.stage = Some(Stage { base: head.rev, over: row.value });
+        }
+    }
+
     /// A load, or the first half of one.
     pub(crate) fn load(&mut self, search: &Search, driver: usize) {
         let shown = *self.shown();
@@ -124,13 +138,13 @@ impl World {
             Phase::Loading { suspect } => {
                 self.drivers[driver].passed = 0;
                 if search.config.two_reads {
-                    self.drivers[driver].phase = Phase::Half { root: shown.root, suspect };
+                    self.drivers[driver].phase = Phase::Half { root: shown.root, log: shown.log, suspect };
                 } else {
                     self.loaded(search, driver, shown, suspect);
                 }
             }
-            Phase::Half { root, suspect } => {
-                self.loaded(search, driver, Store { root, ..shown }, suspect);
+            Phase::Half { root, log, suspect } => {
+                self.loaded(search, driver, Store { root, log, ..shown }, suspect);
             }
             Phase::Settling { ours, loaded } => self.settle(search, driver, shown.root.as_ref(), ours, loaded),
             Phase::More { first } => self.loaded_more(search, driver, shown, first),
@@ -147,8 +161,8 @@ impl World {
     /// Opens what was loaded and runs the step on it.
     fn loaded(&mut self, search: &Search, driver: usize, shown: Store, suspect: Option<Rev>) {
         let asks = search.config.extra_load && !self.drivers[driver].wide;
-        let slots: &[usize] = if asks { &[CODE, COUNTER] } else { &[CODE, COUNTER, SESSION] };
-        let Some(seen) = open(shown.root.as_ref(), &shown.rows, slots) else {
+        let slots: &[usize] = if asks { &[CODE, COUNTER, VAULT] } else { &[CODE, COUNTER, SESSION, VAULT] };
+        let Some(seen) = open(&shown, slots) else {
             let bug = search.config.bug;
             // An integrity error only if the root has not moved since the first look.
             let told = match suspect {
@@ -169,25 +183,26 @@ impl World {
             self.drivers[driver].wide = !keeps;
             self.drivers[driver].phase = if keeps { Phase::More { first: seen } } else { Phase::Loading { suspect } };
         } else {
-            self.run(search, driver, shown.root.as_ref(), &seen);
+            self.run(search, driver, &shown, &seen);
         }
     }
 
     /// A seeded fault: the slot that was missing is loaded alone.
     fn loaded_more(&mut self, search: &Search, driver: usize, shown: Store, first: Opened) {
-        match open(shown.root.as_ref(), &shown.rows, &[SESSION]) {
+        match open(&shown, &[SESSION]) {
             Some(Opened { session, .. }) => {
-                self.run(search, driver, shown.root.as_ref(), &Opened { session, ..first });
+                self.run(search, driver, &shown, &Opened { session, ..first });
             }
             None => self.drivers[driver].phase = Phase::Loading { suspect: Some(shown.rev()) },
         }
     }
 
     /// Runs the step on what was opened.
-    fn run(&mut self, search: &Search, driver: usize, root: Option<&Root>, seen: &Opened) {
+    fn run(&mut self, search: &Search, driver: usize, shown: &Store, seen: &Opened) {
         let Some(act) = self.drivers[driver].act else { return };
         let moments = self.moments(search, driver);
-        let batch = batch(search, root, &decide(act, seen, moments.now), moments);
+        let plan = decide(act, seen, shown.stage, moments.now, search.config.bug);
+        let batch = batch(search, shown.root.as_ref(), &plan, moments);
         if batch.effect == Effect::Denied {
             // A refusal commits nothing.
             if act == Act::Redeem && self.ledger.code == Some(false) {
@@ -209,8 +224,11 @@ impl World {
                 self.check(search, driver, effect);
             }
             Phase::Ready { batch } => {
-                if self.store.rev() != batch.expect {
+                if !self.store.takes(&batch) {
                     search.coverage.met(Event::Conflict);
+                    if search.config.bug == Some(Bug::EventBeforeTheGuard) {
+                        self.store.log += u8::from(batch.effect.is_told());
+                    }
                     return self.rerun(search, driver);
                 }
                 self.land(search, &batch, Some(driver));
@@ -417,6 +435,13 @@ impl World {
         self.store.apply(write, self.horizon, search.config.bug);
         if batch.effect == Effect::Spend && self.ledger.code != Some(false) {
             self.broke(Promise::RestsOnWhatStands);
+        }
+        if let Effect::Promote(over) = batch.effect {
+            search.coverage.met(Event::Promoted);
+            if self.ledger.vault != Some(over) {
+                // Somebody's edit is overwritten.
+                self.broke(Promise::RestsOnWhatStands);
+            }
         }
         match batch.effect {
             Effect::Create | Effect::Register(_) => search.coverage.met(Event::Created),

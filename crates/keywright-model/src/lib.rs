@@ -10,25 +10,26 @@
 //! cargo run --release -p keywright-model -- --full  # the full ones: a few minutes
 //! ```
 //!
-//! The full configurations have 33 million states between them; on two cores they take less than
+//! The full configurations have 34 million states between them; on two cores they take less than
 //! five minutes. Within their bounds they are complete: nothing is sampled.
 //! Visited states are told apart by 64-bit fingerprints, so the chance that a collision hides one
 //! is about one in a hundred thousand.
 //!
 //! # What happens in a history
-//! Two or three drivers act on one partition that holds a one-time code, a counter of changes and a
-//! session that may expire ([`step::Act`]). Meanwhile:
+//! Two or three drivers act on one partition that holds a one-time code, a counter of changes, a
+//! session that may expire and the head of a vault ([`step::Act`]). Meanwhile:
 //! - replies are lost, and the store applies the commit at once, later or never, fences included;
 //! - commits conflict, with another or for no reason, and drivers are restarted in the middle;
 //! - days pass, clocks are ahead or behind, expired rows and whole partitions are swept;
 //! - the account is created, registered, verified and erased;
+//! - the vault is edited, and rows are staged beside it, unguarded, and promoted;
 //! - a backend may load in two reads, and a step may find that it needs a further slot.
 //!
 //! A reply lost *before* the write is a held commit that never lands; lost *after* the write, one
 //! that lands at once. So a single transition, [`model::Action::Lose`], stands for all of them.
 //!
 //! # What must hold
-//! The eight promises are [`properties::Promise`]. An onlooker's ledger books what each landed
+//! The nine promises are [`properties::Promise`]. An onlooker's ledger books what each landed
 //! commit amounts to, one after the other; every state is compared with it.
 //!
 //! # What is shared with the real code
@@ -37,7 +38,8 @@
 //! three here, sixteen in `keywright_store::Recent`; a test compares them. Opening, deciding,
 //! pruning, fencing and the store are written anew, over numbers in place of sealed bodies;
 //! `tests/same_histories` leads them and the real `Driver` and `MemoryStore` through the same random
-//! histories, and compares root, rows, expiries, every batch and every answer after each step. Time
+//! histories, and compares root, rows, expiries, the numbers of the log, the vault with its head and
+//! its stage, every batch and every answer after each step. Time
 //! counts in days.
 //!
 //! # What it assumes
@@ -54,7 +56,8 @@
 //!   expiry is kept for a day beyond the horizon ([`Bug::ExpiryAsGiven`](bugs::Bug::ExpiryAsGiven)
 //!   shows what happens otherwise).
 //!
-//! Events, epochs and the vault are left out: they ride in the same batches under the same guard.
+//! Epochs are left out: they ride in the same root under the same guard. So is what is inside of events and ciphers: an
+//! event is its number in one chain, a vault one state that its head vouches for.
 //!
 //! # Seeded faults
 //! A search that finds nothing must be one that would find something. Each fault of [`bugs::Bug`]
@@ -80,6 +83,10 @@
 //! | `BlankRootByOwnClock` | the same at once, where a driver's clock is behind the horizon |
 //! | `ExpiryAsGiven` | the same, by a driver that has not heard of the horizon |
 //! | `KeepsOldRows` | a code is granted twice, a change is lost |
+//! | `EventNumberReused` | a landed change leaves no trace in the log |
+//! | `EventBeforeTheGuard` | the log tells of what never landed; the next load is an integrity error |
+//! | `PromotesOtherBase` | an edit that came after the staging is overwritten |
+//! | `PromotionForgetsHead` | the vault is not the one that its head vouches for: an integrity error |
 #![expect(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,

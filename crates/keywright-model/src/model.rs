@@ -10,7 +10,7 @@ use crate::driver::{Driver, Phase};
 use crate::normal::normalise;
 use crate::properties::{Promise, properties};
 use crate::step::Act;
-use crate::world::{CODE, COUNTER, Entry, Ledger, Rev, Root, Row, SESSION, SLOTS, Store, World};
+use crate::world::{CODE, COUNTER, Entry, Ledger, Rev, Root, Row, SESSION, SLOTS, Store, VAULT, World};
 
 /// What a search covers. Every bound is a number of times that something may happen in a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub enum Start {
     Account,
     /// An account with an unspent code and a session that expires on day one.
     Session,
+    /// An account with an unspent code and a vault.
+    Vault,
 }
 
 impl Default for Config {
@@ -172,8 +174,14 @@ impl Search {
             put(SESSION, expiry);
             ledger.session = Some(expiry);
         }
+        if self.config.start == Start::Vault {
+            put(VAULT, None);
+            store.rows[VAULT] = Some(Row { rev, value: 1, purge_after: None });
+            (store.vault, ledger.vault) = (1, Some(1));
+        }
         if self.config.start != Start::Nothing {
-            let mut root = Root { rev, contents, ..Root::default() };
+            store.log = 1;
+            let mut root = Root { rev, contents, told: 1, ..Root::default() };
             root.recent.push(Rev::ZERO, self.config.depth);
             store.root = Some(root);
         }
@@ -340,7 +348,7 @@ impl Model for Search {
                 true
             }
             Action::Land(held) => {
-                let lands = world.held[held].batch.expect == world.store.rev();
+                let lands = world.store.takes(&world.held[held].batch);
                 if lands {
                     world.land_late(self, held);
                 }

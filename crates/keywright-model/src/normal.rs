@@ -32,6 +32,7 @@ fn store(store: &mut Store, visit: Visit<'_>) {
         root(it, visit);
     }
     store.rows.iter_mut().flatten().for_each(|row| visit(Kind::Record, &mut row.rev));
+    store.stage.iter_mut().for_each(|stage| visit(Kind::Record, &mut stage.base));
 }
 
 fn batch(batch: &mut Batch, visit: Visit<'_>) {
@@ -46,7 +47,7 @@ fn driver(driver: &mut Driver, visit: Visit<'_>) {
     match &mut driver.phase {
         Phase::Idle | Phase::More { .. } => {}
         Phase::Loading { suspect } => suspect.iter_mut().for_each(|rev| visit(Kind::Chain, rev)),
-        Phase::Half { root: half, suspect } => {
+        Phase::Half { root: half, suspect, .. } => {
             half.iter_mut().for_each(|it| root(it, visit));
             suspect.iter_mut().for_each(|rev| visit(Kind::Chain, rev));
         }

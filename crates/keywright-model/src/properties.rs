@@ -4,10 +4,10 @@ use stateright::Property;
 
 use crate::model::Search;
 use crate::step::{Opened, open};
-use crate::world::{CODE, COUNTER, SESSION, World};
+use crate::world::{CODE, COUNTER, SESSION, VAULT, World};
 
 /// All slots.
-const ALL: [usize; 3] = [CODE, COUNTER, SESSION];
+const ALL: [usize; 4] = [CODE, COUNTER, SESSION, VAULT];
 
 /// A promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +27,15 @@ pub enum Promise {
     Integrity,
     /// What a commit rests on stands at the moment it lands, also if it writes nothing.
     RestsOnWhatStands,
+    /// The log tells each landed change once, and nothing else.
+    ToldOnce,
     /// "Unknown" is the answer only when `recent` has really been passed.
     UnknownOnlyBeyond,
 }
 
 impl Promise {
     /// Every promise.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::GrantedOnce,
         Self::LandedOnce,
         Self::AcknowledgedStays,
@@ -41,6 +43,7 @@ impl Promise {
         Self::SettledStaysSettled,
         Self::Integrity,
         Self::RestsOnWhatStands,
+        Self::ToldOnce,
         Self::UnknownOnlyBeyond,
     ];
 
@@ -54,6 +57,7 @@ impl Promise {
             Self::SettledStaysSettled => "a fenced or settled attempt never lands",
             Self::Integrity => "an honest history has no integrity error",
             Self::RestsOnWhatStands => "a commit rests on what stands when it lands",
+            Self::ToldOnce => "the log tells each landed change once",
             Self::UnknownOnlyBeyond => "unknown only beyond what the root remembers",
         }
     }
@@ -87,9 +91,13 @@ pub(crate) fn properties() -> Vec<Property<Search>> {
             world.kept(Promise::SettledStaysSettled)
         }),
         Property::always(Promise::Integrity.name(), |_, world: &World| {
-            world.kept(Promise::Integrity) && open(world.store.root.as_ref(), &world.store.rows, &ALL).is_some()
+            world.kept(Promise::Integrity) && open(&world.store, &ALL).is_some()
         }),
         Property::always(Promise::RestsOnWhatStands.name(), |_, world: &World| world.kept(Promise::RestsOnWhatStands)),
+        Property::always(Promise::ToldOnce.name(), |_, world: &World| {
+            let root = world.store.root.map_or(0, |root| root.told);
+            (world.store.log, root) == (world.ledger.told, world.ledger.told)
+        }),
         Property::always(Promise::UnknownOnlyBeyond.name(), |_, world: &World| world.kept(Promise::UnknownOnlyBeyond)),
     ]
 }
@@ -97,7 +105,7 @@ pub(crate) fn properties() -> Vec<Property<Search>> {
 /// Whether the store shows exactly what the landed commits amount to. An expiring record may be
 /// missing once it has expired.
 fn stands(search: &Search, world: &World) -> bool {
-    let Some(Opened { code, counter, session }) = open(world.store.root.as_ref(), &world.store.rows, &ALL) else {
+    let Some(Opened { code, counter, session, vault }) = open(&world.store, &ALL) else {
         return true; // an integrity error is another property's affair
     };
     let ledger = &world.ledger;
@@ -108,5 +116,8 @@ fn stands(search: &Search, world: &World) -> bool {
         (Some(None), None) => false,
         (Some(Some(expiry)), None) => expiry <= world.now || search.config.upkeep_ahead > 0,
     };
-    ledger.code.map(u8::from) == code && ledger.counter == counter && session_stands
+    ledger.code.map(u8::from) == code
+        && ledger.counter == counter
+        && ledger.vault == vault.map(|(state, _)| state)
+        && session_stands
 }

@@ -5,7 +5,10 @@
 use crate::bugs::Bug;
 use crate::coverage::Event;
 use crate::model::Search;
-use crate::world::{Batch, CODE, COUNTER, Effect, Entry, Expiry, Rev, Root, Row, SESSION, SLOTS, Write};
+use crate::world::{
+    Batch, CODE, COUNTER, Effect, Entry, Expiry, PROMOTED, Rev, Root, Row, SESSION, SLOTS, Stage, Store, VAULT,
+    VaultWrite, Write,
+};
 
 /// What a caller may want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,11 +33,17 @@ pub enum Act {
     Register,
     /// Keep the account for good.
     Verify,
+    /// Edit the vault.
+    Edit,
+    /// Stage rows beside the vault, unguarded: no commit, and no driver's affair.
+    Stage,
+    /// Promote what is staged, if the vault is still the one over which it was staged.
+    Promote,
 }
 
 impl Act {
     /// How many acts there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 13;
     /// Every act.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Redeem,
@@ -47,6 +56,9 @@ impl Act {
         Self::Create,
         Self::Register,
         Self::Verify,
+        Self::Edit,
+        Self::Stage,
+        Self::Promote,
     ];
 }
 
@@ -59,14 +71,22 @@ pub struct Opened {
     pub counter: Option<u8>,
     /// The session, by its expiry.
     pub session: Option<Expiry>,
+    /// The vault's state, and the revision of its head.
+    pub vault: Option<(u8, Rev)>,
 }
 
 /// Opens a load of some slots by what the root names; `None` is an integrity error.
-pub(crate) fn open(root: Option<&Root>, rows: &[Option<Row>; SLOTS], slots: &[usize]) -> Option<Opened> {
-    let Some(Root { contents, .. }) = root else {
+pub(crate) fn open(store: &Store, slots: &[usize]) -> Option<Opened> {
+    let Store { root, rows, log, vault, .. } = store;
+    let Some(Root { contents, told, .. }) = root else {
         // Where there is no root there must be nothing.
-        return rows.iter().all(Option::is_none).then_some(Opened { code: None, counter: None, session: None });
+        let is_empty = rows.iter().all(Option::is_none) && (*log, *vault) == (0, 0);
+        return is_empty.then_some(Opened { code: None, counter: None, session: None, vault: None });
     };
+    // The newest event must be the one that the root has seen.
+    if told != log {
+        return None;
+    }
     for &slot in slots {
         match (contents[slot], rows[slot]) {
             (Some(entry), Some(row)) if entry.rev == row.rev => {}
@@ -74,10 +94,15 @@ pub(crate) fn open(root: Option<&Root>, rows: &[Option<Row>; SLOTS], slots: &[us
             _ => return None,
         }
     }
+    // The rows of the vault must be those that its head vouches for.
+    if slots.contains(&VAULT) && rows[VAULT].map_or(0, |row| row.value) != *vault {
+        return None;
+    }
     Some(Opened {
         code: rows[CODE].map(|row| row.value),
         counter: rows[COUNTER].map(|row| row.value),
         session: contents[SESSION].filter(|_| rows[SESSION].is_some()).map(|entry| entry.expiry),
+        vault: rows[VAULT].zip(contents[VAULT]).map(|(row, entry)| (row.value, entry.rev)),
     })
 }
 
@@ -108,12 +133,13 @@ pub(crate) struct Plan {
     erase: bool,
     /// When the whole partition expires, if the step says so.
     expires: Option<Expiry>,
+    vault: Option<VaultWrite>,
     effect: Effect,
 }
 
 impl Plan {
     const fn check(effect: Effect) -> Self {
-        Self { puts: [None; SLOTS], delete_session: false, erase: false, expires: None, effect }
+        Self { puts: [None; SLOTS], delete_session: false, erase: false, expires: None, vault: None, effect }
     }
 
     fn put(slot: usize, value: u8, expiry: Expiry, effect: Effect) -> Self {
@@ -122,13 +148,22 @@ impl Plan {
         plan
     }
 
+    /// A change of the vault: its rows, and the head that vouches for them.
+    fn vault(state: u8, write: VaultWrite, effect: Effect) -> Self {
+        Self { vault: Some(write), ..Self::put(VAULT, state, None, effect) }
+    }
+
     fn writes(&self) -> bool {
-        self.delete_session || self.erase || self.expires.is_some() || self.puts.iter().any(Option::is_some)
+        self.delete_session
+            || self.erase
+            || self.vault.is_some()
+            || self.expires.is_some()
+            || self.puts.iter().any(Option::is_some)
     }
 }
 
 /// The step: pure, over what was opened and the driver's time.
-pub(crate) fn decide(act: Act, seen: &Opened, now: u8) -> Plan {
+pub(crate) fn decide(act: Act, seen: &Opened, stage: Option<Stage>, now: u8, bug: Option<Bug>) -> Plan {
     let denied = Plan::check(Effect::Denied);
     let session = seen.session.filter(|expiry| expiry.is_none_or(|expiry| now < expiry));
     let Some(counter) = seen.counter else {
@@ -151,7 +186,18 @@ pub(crate) fn decide(act: Act, seen: &Opened, now: u8) -> Plan {
         Act::Use => session.map_or(denied, |expiry| Plan::check(Effect::Live(expiry))),
         Act::Erase => Plan { erase: true, ..Plan::put(COUNTER, counter + 1, None, Effect::Erase) },
         Act::Verify => Plan { expires: Some(None), ..Plan::check(Effect::Verify) },
-        Act::Redeem | Act::End | Act::Create | Act::Register => denied,
+        Act::Edit => {
+            seen.vault.map_or(denied, |(state, _)| Plan::vault(state + 1, VaultWrite::Edit(state + 1), Effect::Edit))
+        }
+        Act::Promote => match (seen.vault, stage) {
+            (Some((_, head)), Some(Stage { base, over })) if base == head || bug == Some(Bug::PromotesOtherBase) => {
+                let plan = Plan::vault(over + PROMOTED, VaultWrite::Promote(over), Effect::Promote(over));
+                let puts = if bug == Some(Bug::PromotionForgetsHead) { [None; SLOTS] } else { plan.puts };
+                Plan { puts, ..plan }
+            }
+            _ => denied,
+        },
+        Act::Redeem | Act::End | Act::Create | Act::Register | Act::Stage => denied,
     }
 }
 
@@ -186,13 +232,18 @@ pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, moments: 
     let puts = plan.puts.map(|put| put.map(|(value, purge_after)| Row { rev: Rev::FRESH, value, purge_after }));
     let expires = plan.expires.unwrap_or_else(|| root.and_then(|root| root.expires));
     let expires = expires.map(|expires| expires.max(moments.earliest_sweep()));
-    let root = Root { expires, contents, ..next_root(search, root, false) };
-    Batch { expect, write: Some(Write { root, puts, deletes, erase: plan.erase }), effect: plan.effect }
+    let mut root = Root { expires, contents, ..next_root(search, root, false) };
+    let tells = plan.effect.is_told().then(|| {
+        root.told = if bug == Some(Bug::EventNumberReused) { root.told.max(1) } else { root.told + 1 };
+        root.told
+    });
+    let write = Write { root, puts, deletes, erase: plan.erase, tells, vault: plan.vault };
+    Batch { expect, write: Some(write), effect: plan.effect }
 }
 
 /// The same root under a fresh revision.
 fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
-    let Root { rev: replaced, mut recent, contents, expires } = root.copied().unwrap_or_default();
+    let Root { rev: replaced, mut recent, contents, expires, told } = root.copied().unwrap_or_default();
     let depth = search.config.depth;
     match search.config.bug {
         Some(Bug::SilentFence) if fence => {}
@@ -200,7 +251,7 @@ fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
         Some(Bug::RecentDropsNewest) => recent.push_unless_full(replaced, depth),
         _ => recent.push(replaced, depth),
     }
-    Root { rev: Rev::FRESH, recent, contents, expires }
+    Root { rev: Rev::FRESH, recent, contents, expires, told }
 }
 
 /// The fence: the same body under a fresh revision; a blank root where there is none.
@@ -214,6 +265,7 @@ pub(crate) fn fence(search: &Search, root: Option<&Root>, moments: Moments) -> B
     let own_clock = root.is_none() && search.config.bug == Some(Bug::BlankRootByOwnClock);
     let earliest = if own_clock { moments.now + 1 } else { moments.earliest_sweep() };
     fence.expires = fence.expires.map(|expires| expires.max(earliest));
-    let write = Write { root: fence, puts: [None; SLOTS], deletes: [false; SLOTS], erase: false };
+    let write =
+        Write { root: fence, puts: [None; SLOTS], deletes: [false; SLOTS], erase: false, tells: None, vault: None };
     Batch { expect, write: Some(write), effect: Effect::Fence }
 }

@@ -33,14 +33,20 @@ impl Rev {
 pub type Expiry = Option<u8>;
 
 /// The slots of the partition: a lasting one with a one-time code, a lasting one with a counter of
-/// acknowledged changes, and one whose record may expire (a session) or be kept for good.
-pub const SLOTS: usize = 3;
+/// acknowledged changes, one whose record may expire (a session) or be kept for good, and a lasting
+/// one with the head of the vault.
+pub const SLOTS: usize = 4;
 /// The slot of the one-time code: 0 is unspent, 1 is spent.
 pub const CODE: usize = 0;
 /// The slot of the counter.
 pub const COUNTER: usize = 1;
 /// The slot of the session.
 pub const SESSION: usize = 2;
+/// The slot of the vault's head, which names the vault's state: an edit moves it by one, a promotion
+/// by sixteen, so that no two histories of it lead to the same.
+pub const VAULT: usize = 3;
+/// The state of a vault to which a stage was promoted.
+pub const PROMOTED: u8 = 16;
 
 /// A record's entry in the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +79,8 @@ pub struct Root {
     pub contents: [Option<Entry>; SLOTS],
     /// When the whole partition may be swept.
     pub expires: Expiry,
+    /// The newest number of the chain of events.
+    pub told: u8,
 }
 
 impl Root {
@@ -91,9 +99,32 @@ pub struct Store {
     pub purge_after: Expiry,
     /// The records' rows.
     pub rows: [Option<Row>; SLOTS],
+    /// The newest number among the rows of events; they begin at one, and none is missing.
+    pub log: u8,
+    /// The state that the rows of the vault are in; 0 where there are none.
+    pub vault: u8,
+    /// What is staged beside the vault.
+    pub stage: Option<Stage>,
+}
+
+/// Rows that are staged: unguarded, until they are promoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stage {
+    /// The revision of the vault's head that they are to replace.
+    pub base: Rev,
+    /// The state that the vault had then.
+    pub over: u8,
 }
 
 impl Store {
+    /// Whether a batch can be applied: the root stands, and what it promotes is what is staged.
+    pub(crate) fn takes(&self, batch: &Batch) -> bool {
+        let staged = |over| self.stage.is_some_and(|stage| stage.over == over);
+        let vault = batch.write.as_ref().and_then(|write| write.vault);
+        let may_promote = !matches!(vault, Some(VaultWrite::Promote(over)) if !staged(over));
+        self.rev() == batch.expect && may_promote
+    }
+
     pub(crate) fn rev(&self) -> Rev {
         self.root.map_or(Rev::ZERO, |root| root.rev)
     }
@@ -113,6 +144,16 @@ impl Store {
                 *row = None;
             }
         }
+        if write.erase {
+            (self.vault, self.stage) = (0, None);
+        }
+        match write.vault {
+            None => {}
+            Some(VaultWrite::Edit(state)) => self.vault = state,
+            Some(VaultWrite::Promote(over)) => (self.vault, self.stage) = (over + PROMOTED, None),
+        }
+        // A number that is taken is replaced only by a faulty store.
+        self.log = self.log.max(write.tells.unwrap_or(0));
         let as_given = matches!(bug, Some(Bug::ExpiryAsGiven | Bug::BlankRootByOwnClock));
         let earliest = if as_given { 0 } else { horizon + 1 };
         self.purge_after = write.root.expires.map(|expires| expires.max(earliest));
@@ -131,6 +172,19 @@ pub struct Write {
     pub deletes: [bool; SLOTS],
     /// Whether all other rows go.
     pub erase: bool,
+    /// The number of the event that it tells.
+    pub tells: Option<u8>,
+    /// What it makes of the vault's rows.
+    pub vault: Option<VaultWrite>,
+}
+
+/// A change of the vault's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VaultWrite {
+    /// They are in this state.
+    Edit(u8),
+    /// The rows that were staged over this state take their place.
+    Promote(u8),
 }
 
 /// One compare-and-set of the root.
@@ -165,12 +219,32 @@ pub enum Effect {
     Register(u8),
     /// The account is kept for good.
     Verify,
+    /// The vault is edited.
+    Edit,
+    /// What was staged over this state of the vault takes its place.
+    Promote(u8),
     /// Nothing: the root is put anew, a blank one where there was none.
     Fence,
     /// Nothing: granted because the session stands, with this expiry.
     Live(Expiry),
     /// Nothing: refused. It is never committed.
     Denied,
+}
+
+impl Effect {
+    /// Whether the log tells of it.
+    pub(crate) const fn is_told(self) -> bool {
+        matches!(
+            self,
+            Self::Spend
+                | Self::Change
+                | Self::Erase
+                | Self::Create
+                | Self::Register(_)
+                | Self::Verify
+                | Self::Promote(_)
+        )
+    }
 }
 
 /// What the landed commits amount to, one after the other.
@@ -184,16 +258,21 @@ pub struct Ledger {
     pub session: Option<Expiry>,
     /// When the whole account expires.
     pub expires: Expiry,
+    /// How many events were told.
+    pub told: u8,
+    /// The vault's state, if there is one.
+    pub vault: Option<u8>,
 }
 
 impl Ledger {
     /// An account as it begins.
     pub(crate) const fn new(expires: Expiry) -> Self {
-        Self { code: Some(false), counter: Some(0), session: None, expires }
+        Self { code: Some(false), counter: Some(0), session: None, expires, told: 1, vault: None }
     }
 
     /// Books a landed commit.
     pub(crate) fn book(&mut self, effect: Effect) {
+        self.told += u8::from(effect.is_told());
         match effect {
             Effect::Spend => self.code = Some(true),
             Effect::Change => self.counter = self.counter.map(|counter| counter + 1),
@@ -202,10 +281,12 @@ impl Ledger {
             Effect::End => self.session = None,
             Effect::Erase => {
                 self.counter = self.counter.map(|counter| counter + 1);
-                (self.code, self.session) = (None, None);
+                (self.code, self.session, self.vault) = (None, None, None);
             }
-            Effect::Create => *self = Self::new(None),
-            Effect::Register(expiry) => *self = Self::new(Some(expiry)),
+            Effect::Create => *self = Self { told: self.told, ..Self::new(None) },
+            Effect::Register(expiry) => *self = Self { told: self.told, ..Self::new(Some(expiry)) },
+            Effect::Edit => self.vault = self.vault.map(|state| state + 1),
+            Effect::Promote(over) => self.vault = Some(over + PROMOTED),
             Effect::Verify => self.expires = None,
             Effect::Fence | Effect::Live(_) | Effect::Denied => {}
         }

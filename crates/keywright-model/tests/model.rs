@@ -78,6 +78,10 @@ found! {
     a_blank_root_that_expires_by_the_drivers_clock_is_found: BlankRootByOwnClock;
     a_store_that_takes_any_expiry_is_found: ExpiryAsGiven;
     a_second_load_that_keeps_old_rows_is_found: KeepsOldRows;
+    an_event_under_a_taken_number_is_found: EventNumberReused;
+    an_event_before_the_guard_is_found: EventBeforeTheGuard;
+    a_promotion_over_another_vault_is_found: PromotesOtherBase;
+    a_promotion_that_forgets_the_head_is_found: PromotionForgetsHead;
 }
 
 /// A driver whose clock is days behind and that has heard of no horizon is safe, because the store keeps what it puts.

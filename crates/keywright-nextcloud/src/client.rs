@@ -1,19 +1,27 @@
 //! Who sends a guess, for the guess ledger: an app token, a session, or the network that a request comes from.
 
-use keywright_core::{Client, ClientTag, SecretKind};
+use keywright_core::{Attempt, Client, ClientTag, Generation};
 use keywright_store::{Draft, StepError, guess};
 use keywright_wire::Network;
 
 use crate::host::{AppTokenId, Login};
-use crate::session::Session;
-
-/// The kind of secret that a login password is, in the account's guess ledger. Wires that check the same password charge
-/// the same entry.
-pub const LOGIN_PASSWORD: SecretKind = SecretKind::new("login-password");
+use crate::session::{Presented, Session};
+use crate::unlock::LOGIN_PASSWORD;
 
 /// What credentials begin with, so that no app token or session ever has the tag of another kind, or of a network.
 const TOKEN: &[u8] = b"nextcloud/app-token/";
 const SESSION: &[u8] = b"nextcloud/session/";
+
+/// Where a login comes from: the session id and the network.
+pub(crate) struct Origin<'p> {
+    pub(crate) presented: Option<&'p Presented>,
+    pub(crate) network: Option<Network>,
+}
+
+/// A guess at the login password.
+pub(crate) const fn attempt(client: Client) -> Attempt {
+    Attempt::new(LOGIN_PASSWORD, Generation::HOST, client)
+}
 
 /// The bytes that name an app token to the ledger.
 pub(crate) fn token_credential(token: &AppTokenId) -> Vec<u8> {
@@ -71,7 +79,7 @@ pub(crate) fn password_client(
         return Ok(by_session);
     }
     let (ledger, policy) = (draft.read(guess::LEDGER)?, draft.ledger_policy());
-    let is_known = ledger.is_some_and(|ledger| ledger.is_known(policy, &crate::login::attempt(by_session)));
+    let is_known = ledger.is_some_and(|ledger| ledger.is_known(policy, &attempt(by_session)));
     Ok(if is_known { by_session } else { by_network })
 }
 
@@ -80,6 +88,6 @@ pub(crate) fn follow(draft: &mut Draft<'_>, from: &[u8; 16], to: &[u8; 16]) -> R
     if from == to {
         return Ok(());
     }
-    let attempt = crate::login::attempt(Client::credential(session_tag(draft, from)));
+    let attempt = attempt(Client::credential(session_tag(draft, from)));
     guess::rename_client(draft, &attempt, session_tag(draft, to))
 }

@@ -2,20 +2,20 @@
 //!
 //! The id is the CRC-32/BZIP2 of the message, its four bytes least significant first (dossier § 1.1).
 
-use bytes::Bytes;
 use crc::{CRC_32_BZIP2, Crc};
 use http::StatusCode;
 use keywright_core::Refusal;
+use keywright_wire::{DueError, Reply};
 
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_BZIP2);
 
 /// An answer that refuses, with its `Retry-After` if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ApiError {
-    pub(crate) status: StatusCode,
-    pub(crate) message: &'static str,
+    status: StatusCode,
+    message: &'static str,
     /// Whole seconds.
-    pub(crate) retry_after: Option<u64>,
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -62,16 +62,36 @@ impl ApiError {
         self
     }
 
+    /// The answer where too many ask at a time, of the account or of the host, or the store takes too long: nothing was
+    /// decided.
+    pub(crate) fn busy(failure: &DueError) -> Option<Self> {
+        failure.retry_after().map(|seconds| Self::BUSY.retry_after(seconds))
+    }
+
     /// The answer to a guess that is not looked at.
     pub(crate) const fn refused(refusal: &Refusal) -> Self {
         let error = if refusal.is_locked() { Self::GUESSES_SHUT } else { Self::GUESSES_WAIT };
         error.retry_after(refusal.retry_after())
     }
 
-    pub(crate) fn body(&self) -> Bytes {
+    /// The same, or what a second refusal of the same request is answered with, if that lasts longer.
+    pub(crate) fn or_longer(self, refusal: &Refusal) -> Self {
+        if self.retry_after < Some(refusal.retry_after()) { Self::refused(refusal) } else { self }
+    }
+
+    /// The answer, without a session.
+    pub(crate) fn reply(&self) -> Reply {
+        let reply = Reply::json(self.status, self.body());
+        match self.retry_after {
+            Some(seconds) => reply.with_retry_after(seconds),
+            None => reply,
+        }
+    }
+
+    fn body(&self) -> String {
         let id = if self.message == GENERIC { String::from("0") } else { format!("\"{}\"", id(self.message)) };
         // The messages are constants without a character that JSON escapes.
-        Bytes::from(format!(r#"{{"status":"error","id":{id},"message":"{}"}}"#, self.message))
+        format!(r#"{{"status":"error","id":{id},"message":"{}"}}"#, self.message)
     }
 }
 

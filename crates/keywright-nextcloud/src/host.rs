@@ -1,13 +1,12 @@
 //! What the embedding server supplies: who is logging in, the login password, where a request comes from, and what only it
 //! can erase or mail.
 
-use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::HostError;
+use keywright_wire::queue::Asker;
+use keywright_wire::{HostError, Peer};
 
 use crate::unlock::UnlockMail;
 
@@ -45,14 +44,18 @@ pub trait Host: Send + Sync + 'static {
     /// Whether this is the account's login password. For `None` (no such account) do the same work on a dummy hash and
     /// return `false`: the time it takes must not show whether a name exists.
     ///
-    /// Of one client at most four are asked for at a time, of all unknown clients of an account together four.
+    /// Of one client at most four are asked for at a time, of all unknown clients of an account together four; of unknown
+    /// names as many as somebody sends. So have a slow hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue),
+    /// one for all protocols of the server, by `asker`, and for `None` too.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500. The attempt counts as open for two minutes, and is charged then.
+    /// [`HostError`]; the request is answered 500. The attempt counts as open for two minutes, and is charged then. One that
+    /// is [busy](HostError::busy) is answered 503 with `Retry-After`, and costs nothing: say it before you hash.
     fn check_password(
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
+        asker: &Asker,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Ends an app token, for good: too many wrong proofs came with it. Idempotent.
@@ -122,22 +125,6 @@ pub trait Host: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, HostError>> + Send {
         let _ = (account, login, act);
         std::future::ready(Ok(true))
-    }
-}
-
-/// Where a request comes from, as far as the host's framework or proxy has noted it.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Peer<'a> {
-    /// The request's headers.
-    pub headers: &'a HeaderMap,
-    /// The request's extensions.
-    pub extensions: &'a Extensions,
-}
-
-impl fmt::Debug for Peer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer(..)")
     }
 }
 
@@ -239,12 +226,6 @@ pub enum Unproven {
     ResetAccount,
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
-    }
-}
-
 impl Endpoint {
     /// All of them.
     pub const ALL: [Self; 9] = [
@@ -258,20 +239,4 @@ impl Endpoint {
         Self::KeychainGet,
         Self::KeychainSet,
     ];
-
-    /// The path below `…/api/1.0/`.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::SessionRequest => "session/request",
-            Self::SessionOpen => "session/open",
-            Self::SessionKeepalive => "session/keepalive",
-            Self::SessionClose => "session/close",
-            Self::ChallengeGet => "account/challenge/get",
-            Self::ChallengeSet => "account/challenge/set",
-            Self::AccountReset => "account/reset",
-            Self::KeychainGet => "keychain/get",
-            Self::KeychainSet => "keychain/set",
-        }
-    }
 }

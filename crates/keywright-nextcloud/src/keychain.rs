@@ -6,14 +6,15 @@
 
 use keywright_challenge::UserKey;
 use keywright_core::{AccountId, WrapError, WrapKey};
-use keywright_store::{Draft, Partition, Record, Slot, StepError};
+use keywright_store::{Damage, Draft, Partition, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::answer::{Answered, Failure};
+use crate::context::Context;
 use crate::error::ApiError;
 use crate::events::KEYCHAIN_SET;
 use crate::host::Host;
-use crate::service::{Answer, Parts, concerns};
 
 /// The client keychain.
 pub(crate) const KEYCHAIN: Slot<Keychain> = Slot::lasting("keychain");
@@ -52,7 +53,7 @@ pub(crate) fn read(
     let keychain = match draft.read(KEYCHAIN) {
         Ok(Some(keychain)) => keychain,
         Ok(None) => return Ok(Ok(None)),
-        Err(error) if concerns(&error, KEYCHAIN.name()) => return Ok(Err(Unreadable)),
+        Err(error) if is_damage(&error) => return Ok(Err(Unreadable)),
         Err(error) => return Err(error),
     };
     let Some(key) = keychain.key_of_its_time(account, user_key) else { return Ok(Err(Unreadable)) };
@@ -63,14 +64,23 @@ pub(crate) fn read(
 
 /// Returns an answer as it is. The driver tells the operator of damage that ends a step; here it was an outcome of the step,
 /// so a keychain that is answered as unreadable is looked at once more, outside of it.
-pub(crate) async fn tell_of_damage<H: Host>(parts: &Parts<H>, account: &AccountId, answer: Answer) -> Answer {
-    if matches!(answer.result, Err(ApiError::KEYCHAIN_FAILED)) {
+pub(crate) async fn tell_of_damage<H: Host>(cx: &Context<H>, account: &AccountId, answered: Answered) -> Answered {
+    if matches!(answered, Err(Failure::Refused { error: ApiError::KEYCHAIN_FAILED, .. })) {
         let look = |draft: &mut Draft<'_>| draft.read(KEYCHAIN).map(drop);
-        let looked = parts.driver.observe(&Partition::account(account), &[KEYCHAIN.name()], look).await;
+        let looked = cx.driver.observe(&Partition::account(account), &[KEYCHAIN.name()], look).await;
         // Damage is told by now; a store that fails is no news of the keychain.
         drop(looked);
     }
-    answer
+    answered
+}
+
+/// Whether an error is about the keychain's record.
+pub(crate) fn is_damage(error: &StepError) -> bool {
+    match error {
+        StepError::Open(error) => error.slot() == KEYCHAIN.name().to_text(),
+        StepError::Decode(found) | StepError::Damaged(Damage::Record(found)) => *found == KEYCHAIN.name(),
+        _ => false,
+    }
 }
 
 /// Stores a text under the present user key.

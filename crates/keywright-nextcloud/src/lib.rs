@@ -10,7 +10,7 @@
 //! use std::sync::Arc;
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_nextcloud::{
-//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, Peer, UnlockMail,
+//!     AppToken, AppTokenId, Erasure, Host, HostError, Nextcloud, NextcloudPolicy, Peer, UnlockMail, queue::Asker,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -26,7 +26,7 @@
 //!         let right = secret.expose() == "correct-horse-app-token"; // compare in constant time in a real host
 //!         Ok(account.filter(|_| right).map(|account| AppToken::new(account.clone(), AppTokenId("phone".into()))))
 //!     }
-//!     async fn check_password(&self, _: Option<&AccountId>, _: &SecretString) -> Result<bool, HostError> {
+//!     async fn check_password(&self, _: Option<&AccountId>, _: &SecretString, _: &Asker) -> Result<bool, HostError> {
 //!         Ok(false)
 //!     }
 //!     async fn end_app_token(&self, _: &AccountId, _: &AppTokenId) -> Result<(), HostError> {
@@ -125,7 +125,9 @@
 //! the code is worth nothing elsewhere. While the passphrase is not looked at, no token is, so none is spent.
 //!
 //! # Answers of our own
-//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy; 429 with an empty list while a
+//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, while the store takes too long to
+//! read, or while the host is busy, for everybody alike ([`HostError::busy`]: a password that it did not look at is not
+//! charged); 429 with an empty list while a
 //! login password is not looked at, and with the error `64a6cf1f` while a proof or a token is not; 415 for a POST that is
 //! no JSON; 500 with the protocol's generic body when a store or a host fails. `challenge/set` may answer 500 `114cbe8d`
 //! for a change that **did** happen, if the store's reply was lost: a client should try both passphrases then.
@@ -149,35 +151,40 @@
 //! `tower`: `Nextcloud` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod client;
+mod context;
 mod endpoints;
 mod error;
 pub mod events;
 mod failures;
+mod guard;
 mod host;
 mod keychain;
 mod login;
+mod open_checks;
 mod policy;
 mod request;
 mod service;
 mod session;
-#[cfg(feature = "tower")]
-mod tower;
+mod token;
 mod unlock;
-mod verdicts;
 
 use keywright_store::SlotKind;
 
-pub use client::LOGIN_PASSWORD;
-pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Peer, Unproven};
-pub use keywright_wire::{DueError, HostError};
+pub use host::{Admittance, AppToken, AppTokenId, Endpoint, Erasure, Host, Login, Unproven};
+pub use keywright_wire::{DueError, HostError, Peer, queue};
 pub use policy::{
     BASE_PATH, CREDIT_SECONDS, CREDIT_TRIES, MAX_BODY, MAX_SESSIONS, NextcloudPolicy, ResetStyle, SESSION_ABSOLUTE,
     SESSION_LIFETIME, TOKEN_TRIES,
 };
 pub use service::Nextcloud;
-pub use unlock::{GuessedSecret, MailAdmits, UnlockMail};
+pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};
 
 /// The kinds of slots that this crate declares, for the driver's builder.
-pub const SLOT_KINDS: &[SlotKind] =
-    &[session::SESSIONS.kind(), session::SESSION.kind(), keychain::KEYCHAIN.kind(), failures::TOKEN_FAILURES.kind()];
+pub const SLOT_KINDS: &[SlotKind] = &[
+    session::list::SESSIONS.kind(),
+    session::SESSION.kind(),
+    keychain::KEYCHAIN.kind(),
+    failures::TOKEN_FAILURES.kind(),
+];

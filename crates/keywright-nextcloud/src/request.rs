@@ -1,16 +1,19 @@
 //! Requests: which endpoint, who logs in, which session, which parameters. Bounded, and nothing of it is logged.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, Method, Request};
 use keywright_core::SecretString;
+use keywright_wire::{Route, Routes};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::error::ApiError;
 use crate::host::Endpoint;
-use crate::policy::{BASE_PATH, ResetStyle};
+use crate::policy::{BASE_PATH, NextcloudPolicy, ResetStyle};
 use crate::session::Presented;
 
 /// Where the session's id travels.
@@ -27,26 +30,95 @@ pub(crate) enum Credentials {
     Bearer(SecretString),
 }
 
-/// The endpoint of a path; `None` for any other.
-pub(crate) fn endpoint(path: &str) -> Option<Endpoint> {
-    let below = path.strip_prefix(BASE_PATH)?;
-    Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == below)
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+
+/// The routes below [`BASE_PATH`], in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it.
+pub(crate) const ROUTES: Routes<Endpoint, NextcloudPolicy> = Routes::new(
+    BASE_PATH,
+    &[
+        route(Endpoint::SessionRequest, "session/request", |_| GET),
+        route(Endpoint::SessionOpen, "session/open", |_| POST),
+        route(Endpoint::SessionKeepalive, "session/keepalive", |_| GET),
+        route(Endpoint::SessionClose, "session/close", |_| GET),
+        route(Endpoint::ChallengeGet, "account/challenge/get", |_| GET),
+        route(Endpoint::ChallengeSet, "account/challenge/set", |_| POST),
+        route(Endpoint::AccountReset, "account/reset", |policy| match policy.reset {
+            ResetStyle::Code => &[Method::GET, Method::POST],
+            ResetStyle::Wait => POST,
+        }),
+        route(Endpoint::KeychainGet, "keychain/get", |_| GET),
+        route(Endpoint::KeychainSet, "keychain/set", |_| POST),
+    ],
+);
+
+/// A row: all endpoints need a login, and take bodies of one size.
+const fn route(
+    endpoint: Endpoint,
+    path: &'static str,
+    methods: fn(&NextcloudPolicy) -> &'static [Method],
+) -> Route<Endpoint, NextcloudPolicy> {
+    Route { endpoint, path, methods, max_body: |policy| policy.max_body, needs_login: true }
 }
 
-/// The methods of an endpoint, for `Allow`. `HEAD` never acts, so no endpoint has it.
-pub(crate) const fn methods(endpoint: Endpoint, reset: ResetStyle) -> &'static [Method] {
-    match (endpoint, reset) {
-        (Endpoint::SessionOpen | Endpoint::ChallengeSet | Endpoint::KeychainSet, _)
-        | (Endpoint::AccountReset, ResetStyle::Wait) => &[Method::POST],
-        (Endpoint::AccountReset, ResetStyle::Code) => &[Method::GET, Method::POST],
-        (
-            Endpoint::SessionRequest
-            | Endpoint::SessionKeepalive
-            | Endpoint::SessionClose
-            | Endpoint::ChallengeGet
-            | Endpoint::KeychainGet,
-            _,
-        ) => &[Method::GET],
+impl Endpoint {
+    /// Returns the path below `…/api/1.0/`.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        let mut rows = ROUTES.rows();
+        while let [row, rest @ ..] = rows {
+            if row.endpoint as u8 == self as u8 {
+                return row.path;
+            }
+            rows = rest;
+        }
+        ""
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+/// What an endpoint reads.
+pub(crate) struct Input<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) query: Option<&'r str>,
+    headers: &'r HeaderMap,
+    body: &'r [u8],
+    /// The largest body, in bytes.
+    max_body: usize,
+}
+
+impl<'r> Input<'r> {
+    pub(crate) fn new<B: AsRef<[u8]>>(request: &'r Request<B>, max_body: usize) -> Self {
+        Self {
+            method: request.method(),
+            query: request.uri().query(),
+            headers: request.headers(),
+            body: request.body().as_ref(),
+            max_body,
+        }
+    }
+
+    /// Reads the parameters of a POST: one JSON object, as `application/json` only. A form can be sent by any web page.
+    pub(crate) fn params(&self) -> Result<Params, ApiError> {
+        if self.body.len() > self.max_body {
+            return Err(ApiError::TOO_LARGE);
+        }
+        let json = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        });
+        if !json {
+            return Err(ApiError::MEDIA_TYPE);
+        }
+        // The parser's message quotes the input: it goes nowhere.
+        match serde_json::from_slice(self.body) {
+            Ok(Value::Object(members)) => Ok(Params(members)),
+            Ok(_) | Err(_) => Err(ApiError::BAD_REQUEST),
+        }
     }
 }
 
@@ -77,25 +149,6 @@ pub(crate) fn session(headers: &HeaderMap) -> Option<Presented> {
     match pairs.find(|(name, _)| *name == SESSION_COOKIE) {
         Some((_, id)) => Presented::parse(id),
         None => Presented::parse(headers.get(SESSION_HEADER)?.to_str().ok()?),
-    }
-}
-
-/// Reads the parameters of a POST: one JSON object, as `application/json` only. A form can be sent by any web page.
-pub(crate) fn body<B: AsRef<[u8]>>(request: &Request<B>, most: usize) -> Result<Params, ApiError> {
-    let body = request.body().as_ref();
-    if body.len() > most {
-        return Err(ApiError::TOO_LARGE);
-    }
-    let json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-    });
-    if !json {
-        return Err(ApiError::MEDIA_TYPE);
-    }
-    // The parser's message quotes the input: it goes nowhere.
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(members)) => Ok(Params(members)),
-        Ok(_) | Err(_) => Err(ApiError::BAD_REQUEST),
     }
 }
 
@@ -188,11 +241,21 @@ mod tests {
 
     #[test]
     fn paths_are_exact() {
+        let endpoint = |path: &str| ROUTES.find(path).map(|(route, _)| route.endpoint);
         assert_eq!(endpoint("/index.php/apps/passwords/api/1.0/session/open"), Some(Endpoint::SessionOpen));
         for path in
             ["/session/open", "/index.php/apps/passwords/api/1.0/session/open/", "/index.php/apps/passwords/api/1.0/"]
         {
             assert_eq!(endpoint(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_endpoint_has_one_route() {
+        assert!(ROUTES.rows().iter().map(|row| row.endpoint).eq(Endpoint::ALL));
+        for endpoint in Endpoint::ALL {
+            let path = format!("{BASE_PATH}{}", endpoint.path());
+            assert_eq!(ROUTES.find(&path).map(|(route, _)| route.endpoint), Some(endpoint));
         }
     }
 
@@ -206,7 +269,7 @@ mod tests {
             let _ = session(&headers);
             let _ = query_names(Some(&value), "code");
             let request = Request::post("/").header(CONTENT_TYPE, "application/json").body(bytes).unwrap();
-            let _ = body(&request, 100);
+            let _ = Input::new(&request, 100).params();
         }
     }
 }

@@ -9,19 +9,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use keywright_challenge::UserKey;
-use keywright_core::{AccountId, Client, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
+use keywright_core::{AccountId, ClientTag, Entropy, EntropyError, SecretBytes, UnixSeconds, WrapKey};
 use keywright_store::slot::Expiring;
-use keywright_store::{Draft, Epochs, Record, Root, SlotFamily, SlotName, StepError};
+use keywright_store::{Draft, Epochs, Full, Record, Root, SlotFamily, SlotName, StepError};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use self::list::Listed;
-pub(crate) use self::list::{NoRoom, SESSIONS};
-use crate::Login;
+use crate::host::Login;
 use crate::policy::{CREDIT_SECONDS, CREDIT_TRIES, MAX_SESSIONS};
+use crate::session::list::{Listed, NoRoom, SESSIONS, Saving};
 
-mod list;
+pub(crate) mod list;
 
 /// Length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
@@ -30,8 +29,9 @@ const TAG_PURPOSE: &str = "nextcloud-session";
 /// Info of the keys that follow from an id's secret (`security.md` § 10).
 const KEYS_INFO: &[u8] = b"keywright/v1/session";
 
-/// What each session keeps; without it the session is void.
-pub(crate) const SESSION: SlotFamily<Saved, Expiring> = SlotFamily::expiring("session", MAX_SESSIONS_U16);
+/// What each session keeps; without it the session is void. The list decides who goes: an unproven session first.
+pub(crate) const SESSION: SlotFamily<Saved, Expiring> =
+    SlotFamily::expiring("session", MAX_SESSIONS_U16, Full::evicts_unlisted(SESSIONS));
 
 #[expect(clippy::cast_possible_truncation, reason = "sixteen")]
 const MAX_SESSIONS_U16: u16 = MAX_SESSIONS as u16;
@@ -132,17 +132,6 @@ impl Record for Saved {
     const SCHEMA: u16 = 1;
 }
 
-/// For what a session is saved: that decides whose place it may take.
-#[derive(Clone, Copy)]
-pub(crate) enum Saving<'k> {
-    /// A request that has proven nothing: a reset code, a credit.
-    Asking,
-    /// Opened without a challenge.
-    Unproven,
-    /// Opened with a proof, which gave the user key, by a client.
-    Proven { user_key: &'k UserKey, by: &'k Client },
-}
-
 /// The session of one request, inside its draft.
 pub(crate) struct Session {
     account: AccountId,
@@ -176,7 +165,7 @@ impl Session {
         let settled = list.settle(now);
         let touched = list.find_mut(&selector).is_some_and(|entry| entry.touch(now));
         if settled || touched {
-            draft.put(SESSIONS, &list)?;
+            draft.put_members(SESSION, SESSIONS, &list)?;
         }
         Ok(session)
     }
@@ -266,7 +255,6 @@ impl Session {
         if let Err(none) = list.make_room(draft, saving) {
             return Ok(Err(none));
         }
-        list.delete_others(draft)?;
         let (user_key, opened_by) = match saving {
             Saving::Asking | Saving::Unproven => (None, None),
             Saving::Proven { user_key, by } => (Some(user_key), by.tag()),
@@ -288,7 +276,7 @@ impl Session {
         let listed = Listed { selector, authorized, proven: user_key.is_some(), epoch, made: now, used: now };
         draft.put_until(SESSION.at(selector), &saved, listed.purge_after())?;
         list.entries.push(listed);
-        draft.put(SESSIONS, &list)?;
+        draft.put_members(SESSION, SESSIONS, &list)?;
         self.id = Some(id(draft, &self.account, epoch, &selector, &secret));
         self.selector = Some(selector);
         self.authorized = authorized;
@@ -342,8 +330,7 @@ impl Session {
         if let Some(selector) = self.selector.take() {
             let mut list = list::read(draft)?;
             list.entries.retain(|entry| entry.selector != selector);
-            draft.put(SESSIONS, &list)?;
-            draft.delete(SESSION.at(selector))?;
+            draft.put_members(SESSION, SESSIONS, &list)?;
         }
         self.forget();
         Ok(())

@@ -2,18 +2,20 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, Proof, Verification};
+use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps};
 use keywright_core::{
     AccountId, Attempt, Client, ClientAdmission, ClientTag, Generation, Refusal, SecretKind, SecretString, UnixSeconds,
 };
 use keywright_store::due::{self, DUE, DueList, DueTask, NewTask};
-use keywright_store::{Draft, StepError, Tentative, guess};
+use keywright_store::{Draft, StepError, guess};
 use keywright_twofactor::{Method, StepUp};
 use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::client::LOGIN_PASSWORD;
+/// The kind of secret that a login password is, in the account's guess ledger. Wires that check the same password charge
+/// the same entry.
+pub const LOGIN_PASSWORD: SecretKind = SecretKind::new("login-password");
 
 /// The host's work: mail the owner a link.
 pub(crate) const UNLOCK_MAIL: &str = "nextcloud/unlock-mail";
@@ -225,25 +227,6 @@ pub(crate) fn admit(
     }
     let Some(generation) = secret.generation(draft, challenges)? else { return Ok(None) };
     guess::admit_client(draft, secret.kind(), generation, client).map(Some)
-}
-
-/// Lets one client in at the challenge by a right proof of it.
-pub(crate) fn admit_by_challenge(
-    draft: &mut Draft<'_>,
-    challenges: &ChallengeSteps,
-    proof: &Proof,
-    by: Client,
-    client: ClientTag,
-) -> Result<Verification<Tentative<ClientAdmission>>, StepError> {
-    Ok(match challenges.verify_in(draft, proof, by)? {
-        Verification::Granted(key) => match challenges.admit_client_in(draft, client)? {
-            Some(admission) => Verification::Granted(key.map(|_| admission)),
-            None => Verification::NoChallenge,
-        },
-        Verification::Denied(charge) => Verification::Denied(charge),
-        Verification::Refused(refusal) => Verification::Refused(refusal),
-        Verification::NoChallenge => Verification::NoChallenge,
-    })
 }
 
 /// Lifts the waits and limits of a secret. Returns whether there was anything to lift.

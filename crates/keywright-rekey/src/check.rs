@@ -1,7 +1,8 @@
 //! A submission against a vault: exact cover, nothing left as it was, no nonce twice.
 
+mod ciphers;
 mod cover;
-mod manifest;
+pub(crate) mod manifest;
 mod nonces;
 
 use std::fmt;
@@ -9,59 +10,10 @@ use std::fmt;
 use keywright_store::{CipherId, ClientNonce, Revision, RowMarks};
 
 pub use manifest::VaultManifest;
-pub(crate) use nonces::fingerprint;
 
-use crate::parse::{Entry, Submission};
+use self::ciphers::Ciphers;
+use crate::parse::submission::{Entry, Submission};
 use crate::report::{Difference, Fault};
-
-/// Ciphers that can be checked: those of a submission, or those of a stage.
-pub(crate) trait Ciphers {
-    /// How many.
-    fn len(&self) -> usize;
-    /// The id of one.
-    fn id(&self, place: usize) -> Option<CipherId>;
-    /// The nonce of one; `None` if its text is malformed.
-    fn nonce(&self, place: usize) -> Option<ClientNonce>;
-    /// The fingerprint of the nonce.
-    fn print(&self, place: usize) -> Option<u32> {
-        self.nonce(place).map(fingerprint)
-    }
-}
-
-impl Ciphers for Submission<'_> {
-    fn len(&self) -> usize {
-        self.entries().len()
-    }
-
-    #[inline]
-    fn id(&self, place: usize) -> Option<CipherId> {
-        self.entries().get(place).map(|entry| entry.id)
-    }
-
-    #[inline]
-    fn nonce(&self, place: usize) -> Option<ClientNonce> {
-        self.entries().get(place).and_then(|entry| Submission::nonce(self, entry))
-    }
-
-    #[inline]
-    fn print(&self, place: usize) -> Option<u32> {
-        self.entries().get(place).and_then(Submission::print)
-    }
-}
-
-impl Ciphers for [(CipherId, ClientNonce)] {
-    fn len(&self) -> usize {
-        <[_]>::len(self)
-    }
-
-    fn id(&self, place: usize) -> Option<CipherId> {
-        self.get(place).map(|&(id, _)| id)
-    }
-
-    fn nonce(&self, place: usize) -> Option<ClientNonce> {
-        self.get(place).map(|&(_, nonce)| nonce)
-    }
-}
 
 /// All checks but that of the head. Returns for every row of the vault the place of the cipher that replaces it; what is
 /// wrong goes into the report, and then the places are worth nothing.

@@ -109,6 +109,7 @@ pub mod client;
 mod digest;
 mod error;
 pub mod events;
+mod fingerprint;
 mod format;
 mod parse;
 mod policy;

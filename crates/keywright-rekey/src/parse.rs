@@ -1,10 +1,10 @@
 //! One pass over the body: entries are read, checked, and kept as places in the body.
 
 mod entry;
-mod id;
+pub(crate) mod id;
 #[cfg(feature = "json")]
 mod json;
-mod submission;
+pub(crate) mod submission;
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Vis
 pub use id::{id_text, parse_id};
 #[cfg(feature = "json")]
 pub use json::{JsonError, Split};
-pub(crate) use submission::Entry;
 pub use submission::Submission;
 
+use self::entry::Names;
 use crate::format::Format;
 use crate::policy::Limits;
 
@@ -41,13 +41,6 @@ impl fmt::Debug for Body<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.0.len())
     }
-}
-
-/// What the two members of an entry are called.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Names {
-    pub(crate) id: &'static str,
-    pub(crate) text: &'static str,
 }
 
 impl<'b> CipherList<'b> {

@@ -22,7 +22,7 @@ use keywright_core::{AccountId, Entropy, EntropyError, SealError, SecretBytes, S
 use keywright_store::{CipherId, ClientNonce, Mark, Revision, Row, RowMarks, Rows};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::SwapPlan;
+use crate::check::SwapPlan;
 use crate::digest::{Digest, Summing};
 use crate::policy::AtRest;
 

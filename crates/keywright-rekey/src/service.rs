@@ -1,6 +1,7 @@
 //! The service: `…_in` composes into a caller's draft, the bare names run it.
 
 mod damage;
+mod harm;
 mod reading;
 mod swapping;
 mod upload;
@@ -16,13 +17,14 @@ pub use reading::{Cipher, Contents};
 pub use swapping::{Coverage, Planning, Swap};
 pub use upload::{Beginning, Putting};
 
-use crate::VaultError;
+use crate::error::VaultError;
 use crate::policy::VaultPolicy;
 use crate::seal::SealedSwap;
 use crate::state::{VAULT, VAULT_SLOT};
-use crate::step::{
-    self, CheckedStage, Creating, Edit, Editing, Existing, Head, Holding, Promotion, StagedSwap, Swapping,
-};
+use crate::step::edit::{Edit, Editing, Existing};
+use crate::step::staged::{CheckedStage, Holding, Promotion, StagedSwap};
+use crate::step::swap::Swapping;
+use crate::step::{self, Creating, Head};
 
 /// The server half: pure transitions with a policy. `Vaults` runs them on a store.
 ///

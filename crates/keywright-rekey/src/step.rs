@@ -1,20 +1,21 @@
 //! The pure transitions of a vault: create, look, edit, swap, hold, promote, drop.
 
-mod edit;
-mod staged;
-mod swap;
+pub(crate) mod edit;
+pub(crate) mod staged;
+pub(crate) mod swap;
 
 use keywright_core::UnixSeconds;
 use keywright_store::{Draft, Revision, StepError, released_as_is};
 
+pub(crate) use edit::edit;
 pub use edit::{Edit, Editing, Existing, Put};
-pub(crate) use edit::{Found, edit};
 pub use staged::{CheckedStage, Holding, Promotion, StagedSwap};
-pub(crate) use staged::{drop_held, hold, keep, promote, promote_upload, stage, staged};
+pub(crate) use staged::{hold, keep, promote, promote_upload, stage, staged};
 pub use swap::Swapping;
 pub(crate) use swap::swap;
 
-use crate::state::{VAULT, VaultHead};
+use crate::events::VAULT_DROPPED;
+use crate::state::{HELD, VAULT, VaultHead};
 
 /// What is known of a vault without its ciphers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,4 +68,15 @@ pub(crate) fn create(draft: &mut Draft<'_>) -> Result<Creating, StepError> {
 pub(crate) fn head(draft: &mut Draft<'_>) -> Result<Option<Head>, StepError> {
     let Some((revision, record)) = open(draft)? else { return Ok(None) };
     Ok(Some(Head::of(revision, &record, draft.root()?.key_epoch)))
+}
+
+/// Drops the record of what is staged, not its rows. Returns whether a held vault was there.
+pub(crate) fn drop_held(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    let Some(staged) = draft.read(HELD)? else { return Ok(false) };
+    draft.delete(HELD)?;
+    let was_held = staged.phase.is_held();
+    if was_held {
+        draft.event(&VAULT_DROPPED);
+    }
+    Ok(was_held)
 }

@@ -1,13 +1,12 @@
 //! The exact error bodies: `{"success": false, "error": "<reason> [<code>]", "errorType": "<code>"}` and `details`
 //! (dossier § 4, the forms of 8.x).
 
-use bytes::Bytes;
 use http::StatusCode;
 use keywright_core::UnixSeconds;
 use serde_json::{Value, json};
 
-use crate::factors::Factor;
 use crate::iso;
+use crate::method::Factor;
 
 /// An answer that refuses. Not `Debug`: its details may name an address.
 #[derive(Clone)]
@@ -192,8 +191,14 @@ impl ApiError {
         Self { wait: Some(Wait::from(now, 1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
 
-    pub(crate) fn body(&self) -> Bytes {
-        Bytes::from(self.body.to_string())
+    /// Too many ask the host for the same at a time: nothing was looked at.
+    pub(crate) fn host_busy(now: UnixSeconds, seconds: u64) -> Self {
+        let body = json!({"success": false, "error": "The server is busy, try again"});
+        Self { wait: Some(Wait::from(now, seconds)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
+    }
+
+    pub(crate) fn body(&self) -> String {
+        self.body.to_string()
     }
 }
 
@@ -204,7 +209,7 @@ mod tests {
     /// Dossier § 4, every body that the vectors do not have.
     #[test]
     fn bodies_are_those_of_the_protocol() {
-        let body = |error: ApiError| serde_json::from_slice::<Value>(&error.body()).unwrap();
+        let body = |error: ApiError| serde_json::from_str::<Value>(&error.body()).unwrap();
         assert_eq!(
             body(ApiError::invalid_totp()),
             json!({"success": false, "error": "[invalid-totp]", "errorType": "invalid-totp"})

@@ -1,56 +1,17 @@
 //! What an account has enrolled, which of it an act asks for, and the judgement of a code that may be of two kinds.
 
 use keywright_core::{Refusal, SecretString};
+use keywright_store::due::{self, NewTask};
 use keywright_store::{Draft, StepError, Tentative};
 use keywright_twofactor::{Proven, Verdict};
 
-use crate::caller::Caller;
+use crate::act::Act;
+use crate::context::{Caller, Context, END_LOGINS};
 use crate::error::Details;
-use crate::guard::Act;
+use crate::events::OTHER_LOGINS_ENDED;
 use crate::host::{Endpoint, Host, User};
+use crate::method::{Demand, Factor};
 use crate::policy::RocketChatPolicy;
-use crate::service::Parts;
-
-/// What is asked for, by the wire's names and in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Factor {
-    /// A time-based code or a recovery code.
-    Totp,
-    /// A mailed code.
-    Email,
-    /// The digest of the login password; only where nothing else is enrolled.
-    Password,
-}
-
-impl Factor {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Totp => "totp",
-            Self::Email => "email",
-            Self::Password => "password",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Totp, Self::Email, Self::Password].into_iter().find(|factor| factor.name() == name)
-    }
-}
-
-/// What an act asks for. What changes factors goes by what is **enrolled**: switching a method off in the policy, or losing
-/// the last verified address, must not open the factors to whoever holds a login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Demand {
-    /// For acts that leave the factors as they are: what is enrolled and offered by the policy, else the login password;
-    /// nothing while two-factor is off.
-    Offered,
-    /// For acts that take factors away: what is enrolled, whatever the policy offers. Else the login password; nothing
-    /// while two-factor is off.
-    Enrolled,
-    /// For acts that add one: what is enrolled, whatever the policy offers. Else the login password, two-factor and the
-    /// password fallback on or off: whoever steals a login token must not put an authenticator of their own on the
-    /// account (`security.md` § 8).
-    ToAdd,
-}
 
 /// What the account has enrolled, as far as an act goes by it.
 pub(crate) struct Enrolment {
@@ -91,89 +52,108 @@ impl Enrolment {
     }
 }
 
-impl<H: Host> Parts<H> {
-    pub(crate) fn enrolment(&self, draft: &mut Draft<'_>, user: &User, demand: Demand) -> Result<Enrolment, StepError> {
-        let enrolled = self.factors.enrolled_in(draft)?;
-        let recovery_codes = enrolled.recovery;
-        let whatever_is_offered = demand != Demand::Offered;
-        let mut methods = Vec::new();
-        // Recovery codes without a device are seldom, but a factor: a new set takes their place.
-        if (whatever_is_offered && (enrolled.has_totp() || recovery_codes.is_some_and(|left| left > 0)))
-            || (self.policy.by_totp && enrolled.has_totp())
-        {
-            methods.push(Factor::Totp);
-        }
-        if (whatever_is_offered || self.policy.by_email) && enrolled.email && !user.verified_emails.is_empty() {
-            methods.push(Factor::Email);
-        }
-        let is_stuck = whatever_is_offered && methods.is_empty() && enrolled.email;
-        Ok(Enrolment { demand, methods, recovery_codes, is_stuck })
+pub(crate) fn enrolment<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    user: &User,
+    demand: Demand,
+) -> Result<Enrolment, StepError> {
+    let enrolled = cx.factors.enrolled_in(draft)?;
+    let recovery_codes = enrolled.recovery;
+    let whatever_is_offered = demand != Demand::Offered;
+    let mut methods = Vec::new();
+    // Recovery codes without a device are seldom, but a factor: a new set takes their place.
+    if (whatever_is_offered && (enrolled.has_totp() || recovery_codes.is_some_and(|left| left > 0)))
+        || (cx.policy.by_totp && enrolled.has_totp())
+    {
+        methods.push(Factor::Totp);
     }
+    if (whatever_is_offered || cx.policy.by_email) && enrolled.email && !user.verified_emails.is_empty() {
+        methods.push(Factor::Email);
+    }
+    let is_stuck = whatever_is_offered && methods.is_empty() && enrolled.email;
+    Ok(Enrolment { demand, methods, recovery_codes, is_stuck })
+}
 
-    /// Judges a code that came under the name `totp`: time-based or a recovery code, by what the account has. As many
-    /// digits as one of its devices shows are a time-based code; anything else is a recovery code, or malformed.
-    ///
-    /// Eight digits can be both, where a device shows eight: then they are judged as a time-based code first, whose wait
-    /// holds for both, and what is neither is charged once, as that. An unused recovery code passes without a charge.
-    ///
-    /// A wait is reported before the code is looked at (`decisions.md` 27a); for a malformed one, if no code could pass. A
-    /// recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login in there.
-    pub(crate) fn verify_code(
-        &self,
-        draft: &mut Draft<'_>,
-        caller: &Caller,
-        code: &SecretString,
-        endpoint: Endpoint,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
-        let (code, purpose) = (code.expose(), Act::purpose(endpoint));
-        let client = caller.client(draft);
-        let enrolled = self.factors.enrolled_in(draft)?;
-        if !enrolled.is_form_of_totp(code) {
-            return match self.factors.verify_recovery_in(draft, code, &purpose, client)? {
-                Verdict::Granted(proof) => self.by_recovery(draft, caller, proof),
-                nothing @ (Verdict::Malformed | Verdict::NotEnrolled) => {
-                    Ok(self.shut(draft, caller, enrolled.recovery)?.map_or(nothing, Verdict::Refused))
-                }
+/// Judges a code that came under the name `totp`: time-based or a recovery code, by what the account has. As many
+/// digits as one of its devices shows are a time-based code; anything else is a recovery code, or malformed.
+///
+/// Eight digits can be both, where a device shows eight: then they are judged as a time-based code first, whose wait
+/// holds for both, and what is neither is charged once, as that. An unused recovery code passes without a charge.
+///
+/// A wait is reported before the code is looked at (`decisions.md` 27a); for a malformed one, if no code could pass. A
+/// recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login in there.
+pub(crate) fn verify_code<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+    code: &SecretString,
+    endpoint: Endpoint,
+) -> Result<Verdict<Tentative<Proven>>, StepError> {
+    let (code, purpose) = (code.expose(), Act::purpose(endpoint));
+    let client = caller.client(draft);
+    let enrolled = cx.factors.enrolled_in(draft)?;
+    if !enrolled.is_form_of_totp(code) {
+        return match cx.factors.verify_recovery_in(draft, code, &purpose, client)? {
+            Verdict::Granted(proof) => by_recovery(cx, draft, caller, proof),
+            nothing @ (Verdict::Malformed | Verdict::NotEnrolled) => {
+                Ok(shut(cx, draft, caller, enrolled.recovery)?.map_or(nothing, Verdict::Refused))
+            }
+            verdict => Ok(verdict),
+        };
+    }
+    let as_totp = draft.judge(|draft| cx.factors.verify_totp_in(draft, code, &purpose, client))?;
+    if matches!(as_totp.outcome(), Verdict::Denied(denial) if denial.charge().is_some()) {
+        let as_recovery = draft.judge(|draft| cx.factors.verify_recovery_in(draft, code, &purpose, client))?;
+        if matches!(as_recovery.outcome(), Verdict::Granted(_)) {
+            return match draft.stage(as_recovery)? {
+                Verdict::Granted(proof) => by_recovery(cx, draft, caller, proof),
                 verdict => Ok(verdict),
             };
         }
-        let as_totp = draft.judge(|draft| self.factors.verify_totp_in(draft, code, &purpose, client))?;
-        if matches!(as_totp.outcome(), Verdict::Denied(denial) if denial.charge().is_some()) {
-            let as_recovery = draft.judge(|draft| self.factors.verify_recovery_in(draft, code, &purpose, client))?;
-            if matches!(as_recovery.outcome(), Verdict::Granted(_)) {
-                return match draft.stage(as_recovery)? {
-                    Verdict::Granted(proof) => self.by_recovery(draft, caller, proof),
-                    verdict => Ok(verdict),
-                };
-            }
-        }
-        draft.stage(as_totp)
     }
+    draft.stage(as_totp)
+}
 
-    fn by_recovery(
-        &self,
-        draft: &mut Draft<'_>,
-        caller: &Caller,
-        proof: Tentative<Proven>,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
-        self.factors.admit_totp_in(draft, &proof, caller.client(draft))?;
-        Ok(Verdict::Granted(proof))
-    }
+fn by_recovery<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+    proof: Tentative<Proven>,
+) -> Result<Verdict<Tentative<Proven>>, StepError> {
+    cx.factors.admit_totp_in(draft, &proof, caller.client(draft))?;
+    Ok(Verdict::Granted(proof))
+}
 
-    /// The refusal of codes of both kinds, if both are refused: the one that ends first. A client that was refused while one
-    /// kind is open would never ask for the recovery code that is its way in. `recovery`: how many of them are unused.
-    pub(crate) fn shut(
-        &self,
-        draft: &mut Draft<'_>,
-        caller: &Caller,
-        recovery: Option<u8>,
-    ) -> Result<Option<Refusal>, StepError> {
-        let client = caller.client(draft);
-        let Some(totp) = self.factors.totp_refused_in(draft, client)? else { return Ok(None) };
-        if recovery.unwrap_or(0) == 0 {
-            return Ok(Some(totp));
-        }
-        let recovery = self.factors.recovery_refused_in(draft, client)?;
-        Ok(recovery.map(|recovery| if recovery.retry_after() < totp.retry_after() { recovery } else { totp }))
+/// The refusal of codes of both kinds, if both are refused: the one that ends first. A client that was refused while one
+/// kind is open would never ask for the recovery code that is its way in. `recovery`: how many of them are unused.
+pub(crate) fn shut<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+    recovery: Option<u8>,
+) -> Result<Option<Refusal>, StepError> {
+    let client = caller.client(draft);
+    let Some(totp) = cx.factors.totp_refused_in(draft, client)? else { return Ok(None) };
+    if recovery.unwrap_or(0) == 0 {
+        return Ok(Some(totp));
     }
+    let recovery = cx.factors.recovery_refused_in(draft, client)?;
+    Ok(recovery.map(|recovery| if recovery.retry_after() < totp.retry_after() { recovery } else { totp }))
+}
+
+/// Makes it due that all other logins end, if the policy has a change of factors end them. The change moved an epoch.
+pub(crate) fn end_other_logins_by_policy<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+) -> Result<(), StepError> {
+    if cx.policy.two_factor.ends_other_logins() { end_other_logins(draft, caller) } else { Ok(()) }
+}
+
+/// Makes it due that all other logins end: a factor was added, which moved an epoch.
+pub(crate) fn end_other_logins(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
+    due::add(draft, NewTask::new(END_LOGINS, caller.token.0.as_bytes().to_vec()))?;
+    draft.event(&OTHER_LOGINS_ENDED);
+    Ok(())
 }

@@ -1,52 +1,23 @@
 //! The second factor: which one a caller must prove, and what comes of it. The client wishes; the server chooses.
 
-use keywright_confirm::{Action, Confirmation, MailedCode, SendOutcome};
+use keywright_confirm::{Confirmation, MailedCode, SendOutcome};
 use keywright_core::ledger::PendingGuess;
 use keywright_core::{AccountId, Attempt, Event, Generation, SecretString};
-use keywright_store::{Draft, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
+use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
 use keywright_twofactor::Verdict;
 use keywright_twofactor::events::STEP_UP_GRANTED;
+use keywright_wire::queue::{Asker, give_back_if_busy};
 use zeroize::Zeroizing;
 
-use crate::caller::Caller;
+use crate::act::Act;
+use crate::answer::Failure;
+use crate::context::{Caller, Context};
 use crate::error::{ApiError, Complaint, Details, Wait};
-use crate::factors::{Demand, Enrolment, Factor};
-use crate::host::{Endpoint, Host, Mail, User};
-use crate::request::{SentCode, Target};
-use crate::service::{Failure, Parts};
+use crate::factors::{self, Enrolment};
+use crate::host::{Host, Mail, User};
+use crate::method::{Demand, Factor};
+use crate::request::SentCode;
 use crate::unlock::{self, LOGIN_PASSWORD};
-
-/// What a caller proves a second factor for, whole: a code that was mailed for one act is void for any other.
-#[derive(Clone)]
-pub(crate) struct Act {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) target: Target,
-    canonical: String,
-}
-
-impl Act {
-    pub(crate) fn new(endpoint: Endpoint, target: Target) -> Self {
-        let canonical = target.canonical();
-        Self { endpoint, target, canonical }
-    }
-
-    /// For the factors' own records and the security log.
-    pub(crate) fn purpose(endpoint: Endpoint) -> String {
-        format!("rocketchat.{}", endpoint.path())
-    }
-}
-
-impl Action for Act {
-    const NAME: &'static str = "rocketchat.second-factor";
-
-    fn target(&self) -> &str {
-        &self.canonical
-    }
-
-    fn parameters(&self) -> Vec<u8> {
-        self.endpoint.path().into()
-    }
-}
 
 /// That an account has proven what an act needs. Made here alone, not `Clone`; what acts takes account and act from it.
 #[must_use = "a proof that nobody takes allows nothing"]
@@ -63,7 +34,7 @@ impl Authorized {
 
 /// A caller before an act.
 pub(crate) struct Guard<'a, H> {
-    pub(crate) parts: &'a Parts<H>,
+    pub(crate) cx: &'a Context<H>,
     pub(crate) caller: &'a Caller,
     pub(crate) sent: &'a SentCode,
     pub(crate) act: Act,
@@ -74,6 +45,8 @@ pub(crate) struct Guard<'a, H> {
 enum Ruling<T, M = Tentative<MailedCode>> {
     Done(T),
     Refused(ApiError),
+    /// The same, and the commit made a mail to the owner due.
+    ShutOut(ApiError),
     /// A code was made: it is mailed after the commit.
     Mailed {
         mail: M,
@@ -94,6 +67,7 @@ impl<T: Release, M: Release> Release for Ruling<T, M> {
         Ok(match self {
             Self::Done(value) => Ruling::Done(value.release(receipt)?),
             Self::Refused(error) => Ruling::Refused(error),
+            Self::ShutOut(error) => Ruling::ShutOut(error),
             Self::Mailed { mail, complaint, details } => {
                 Ruling::Mailed { mail: mail.release(receipt)?, complaint, details }
             }
@@ -110,24 +84,33 @@ impl<H: Host> Guard<'_, H> {
     pub(crate) async fn run<T: Release<Released: Send> + Send>(
         &self,
         mut then: impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError> + Send,
-    ) -> Result<Result<T::Released, ApiError>, Failure> {
+    ) -> Result<T::Released, Failure> {
         let account = &self.caller.user.account;
         let slots = [keywright_twofactor::SLOTS, keywright_confirm::SLOTS].concat();
-        let mut found = self.parts.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
+        let mut found = self.cx.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
         if let Ruling::Begun(pending) = &found {
             let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
             // Slow, and outside of any commit: others of the account are not held up.
-            let right = self.parts.host.check_password(account, &digest).await?;
-            found = self.parts.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
+            let asker = Asker::of_guess(Partition::account(account), pending);
+            let right = match self.cx.host.check_password(account, &digest, &asker).await {
+                Ok(right) => right,
+                Err(error) => {
+                    give_back_if_busy(&self.cx.driver, &asker, pending, &error).await;
+                    return Err(error.into());
+                }
+            };
+            found = self.cx.step(account, &slots, |draft| self.settle(draft, pending, right, &mut then)).await?;
         }
         match found {
-            Ruling::Done(value) => Ok(Ok(value)),
-            Ruling::Refused(error) => Ok(Err(error)),
+            Ruling::Done(value) => Ok(value),
+            Ruling::Refused(error) => Err(error.into()),
+            Ruling::ShutOut(error) => {
+                self.cx.see_to_mails(account).await;
+                Err(error.into())
+            }
             Ruling::Mailed { mail, complaint, details } => {
-                Ok(Err(match send_code(self.parts, &self.caller.user, &mail).await {
-                    Ok(()) => ApiError::second_factor(complaint, &details),
-                    Err(error) => error,
-                }))
+                send_code(self.cx, &self.caller.user, &mail).await?;
+                Err(ApiError::second_factor(complaint, &details).into())
             }
             Ruling::Busy => Err(TransactError::Busy.into()),
             Ruling::Moved => Err(Failure::Moved),
@@ -140,11 +123,11 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
+        let enrolment = factors::enrolment(self.cx, draft, &self.caller.user, self.demand)?;
         if enrolment.is_stuck {
             return Ok(Ruling::Refused(ApiError::not_allowed()));
         }
-        if enrolment.is_free(self.parts.policy.enabled) {
+        if enrolment.is_free(self.cx.policy.enabled) {
             return self.unproven(draft, then);
         }
         let ruling = match enrolment.choose(self.sent.method) {
@@ -155,6 +138,7 @@ impl<H: Host> Guard<'_, H> {
         Ok(match ruling {
             Ruling::Done(proof) => self.grant(draft, proof, then)?,
             Ruling::Refused(error) => Ruling::Refused(error),
+            Ruling::ShutOut(error) => Ruling::ShutOut(error),
             Ruling::Mailed { mail, complaint, details } => Ruling::Mailed { mail, complaint, details },
             Ruling::Begun(pending) => Ruling::Begun(pending),
             Ruling::Busy => Ruling::Busy,
@@ -170,7 +154,7 @@ impl<H: Host> Guard<'_, H> {
         right: bool,
         then: &mut impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError>,
     ) -> Result<Ruling<T>, StepError> {
-        let enrolment = self.parts.enrolment(draft, &self.caller.user, self.demand)?;
+        let enrolment = factors::enrolment(self.cx, draft, &self.caller.user, self.demand)?;
         let method = enrolment.choose(None);
         let details = enrolment.details(method, &self.caller.user);
         let counts = if right {
@@ -229,12 +213,12 @@ impl<H: Host> Guard<'_, H> {
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let details = enrolment.details(Factor::Totp, &self.caller.user);
         let Some(code) = &self.sent.code else {
-            return Ok(match self.parts.shut(draft, self.caller, enrolment.recovery_codes)? {
+            return Ok(match factors::shut(self.cx, draft, self.caller, enrolment.recovery_codes)? {
                 Some(refusal) => too_many(draft, refusal.retry_after()),
                 None => complain(Complaint::Required, &details),
             });
         };
-        Ok(match self.parts.verify_code(draft, self.caller, code, self.act.endpoint)? {
+        Ok(match factors::verify_code(self.cx, draft, self.caller, code, self.act.endpoint)? {
             Verdict::Granted(proof) => {
                 let act = self.act.clone();
                 Ruling::Done(proof.map(|proven| Authorized { account: proven.account().clone(), act }))
@@ -250,17 +234,22 @@ impl<H: Host> Guard<'_, H> {
         draft: &mut Draft<'_>,
         enrolment: &Enrolment,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
-        let (parts, client) = (self.parts, self.caller.client(draft));
-        if let Some(refusal) = parts.confirmations.refuse_mailed_in(draft, client)? {
-            return Ok(too_many(draft, refusal.retry_after()));
+        let (cx, client) = (self.cx, self.caller.client(draft));
+        let session = cx.session(self.caller);
+        if let Some(refusal) = cx.confirmations.refuse_mailed_in(draft, client)? {
+            let mut seconds = refusal.retry_after();
+            if self.sent.code.is_none() {
+                // Then a code is asked for: what holds that back longer is told at once, not after this wait.
+                seconds = cx.confirmations.mailed_ready_in(draft, &self.act, &session, seconds)?;
+            }
+            return Ok(too_many(draft, seconds));
         }
-        let session = parts.session(self.caller);
         let mut details = enrolment.details(Factor::Email, &self.caller.user);
-        details.expires = parts.confirmations.mailed_pending_in(draft, &self.act, &session)?;
+        details.expires = cx.confirmations.mailed_pending_in(draft, &self.act, &session)?;
         if let Some(code) = &self.sent.code {
             let digits = digits_of(code);
             let act = self.act.clone();
-            match parts.confirmations.confirm_mailed_in(draft, act, &session, &digits, client)? {
+            match cx.confirmations.confirm_mailed_in(draft, act, &session, &digits, client)? {
                 Confirmation::Granted(proof) => {
                     return Ok(Ruling::Done(proof.map(|confirmed| {
                         let (account, act) = confirmed.into_parts();
@@ -288,7 +277,7 @@ impl<H: Host> Guard<'_, H> {
         if details.expires.is_some() {
             return Ok(complain(complaint, &details));
         }
-        match self.parts.confirmations.ask_mailed_in(draft, &self.act, session)? {
+        match self.cx.confirmations.ask_mailed_in(draft, &self.act, session)? {
             SendOutcome::Send(mail) => {
                 details.generated = true;
                 Ok(Ruling::Mailed { mail, complaint, details })
@@ -311,7 +300,7 @@ impl<H: Host> Guard<'_, H> {
         let details = enrolment.details(Factor::Password, &self.caller.user);
         let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
         // Without a password nothing can be right, and nothing is there to guess at.
-        if !self.caller.user.has_password || !enrolment.takes_password(&self.parts.policy) {
+        if !self.caller.user.has_password || !enrolment.takes_password(&self.cx.policy) {
             return Ok(complain(complaint, &details));
         }
         let attempt = Attempt::new(LOGIN_PASSWORD, Generation::HOST, self.caller.client(draft));
@@ -328,8 +317,9 @@ impl<H: Host> Guard<'_, H> {
                 None => return Ok(complain(complaint, &details)),
             }
         };
-        unlock::note_refusal(draft, &attempt, &refusal, self.caller)?;
-        Ok(too_many(draft, refusal.retry_after()))
+        let mailed = unlock::note_refusal(draft, &attempt, &refusal, &self.caller.token, self.caller.network)?;
+        let error = ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()));
+        Ok(if mailed { Ruling::ShutOut(error) } else { Ruling::Refused(error) })
     }
 
     /// The code as a password's digest, in lower case; `None` if it is none.
@@ -356,7 +346,7 @@ fn digits_of(code: &SecretString) -> Zeroizing<String> {
 }
 
 /// Mails a code, after its commit.
-pub(crate) async fn send_code<H: Host>(parts: &Parts<H>, user: &User, code: &MailedCode) -> Result<(), ApiError> {
+pub(crate) async fn send_code<H: Host>(cx: &Context<H>, user: &User, code: &MailedCode) -> Result<(), ApiError> {
     let (first, last) = code.expose().split_at_checked(3).unwrap_or((code.expose(), ""));
     let mut text = String::with_capacity(7);
     text.push_str(first);
@@ -364,7 +354,7 @@ pub(crate) async fn send_code<H: Host>(parts: &Parts<H>, user: &User, code: &Mai
     text.push_str(last);
     let text = SecretString::new(text);
     let mail = Mail::Code { code: &text, expires: code.expires() };
-    parts.host.mail(user, mail).await.map_err(|error| {
+    cx.host.mail(user, mail).await.map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "a code was not mailed");
         ApiError::mail_failed("sendEmailCode", error.shown())
     })

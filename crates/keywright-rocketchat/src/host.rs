@@ -4,11 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap};
 use keywright_core::{AccountId, SecretString, UnixSeconds};
-use keywright_wire::HostError;
-
-use crate::unlock::UnlockMail;
+use keywright_wire::queue::Asker;
+use keywright_wire::{HostError, Peer};
 
 /// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
 /// crash.
@@ -22,8 +20,8 @@ use crate::unlock::UnlockMail;
 /// which may ask for [`check_password`](Self::check_password), which the guess ledger has admitted, or for
 /// [`mail`](Self::mail) with a code. For another's account, only after the caller's proof is committed: `permitted`,
 /// [`find_user`](Self::find_user), `mail` with the notice, then the target's commit. Last, whatever a commit made due:
-/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins), `find_user` and `mail` for an owner who is shut
-/// out.
+/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins), and for an owner who is shut out
+/// [`mails_due`](Self::mails_due), or `find_user` and `mail`.
 pub trait Host: Send + Sync + 'static {
     /// The login that has this user id **and** this token, login token or personal access token; tokens are random, so
     /// they are looked up by a hash and not charged. A token of another user is no login.
@@ -54,14 +52,17 @@ pub trait Host: Send + Sync + 'static {
 
     /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password: compared with a slow
     /// hash **of that digest**. Do not limit it again: guesses are counted before and after. A verdict that takes longer than
-    /// 120 s counts as "wrong".
+    /// 120 s counts as "wrong". Have the hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all
+    /// protocols of the server, by `asker`.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500, and the attempt is charged after 120 s.
+    /// [`HostError`]; the request is answered 500, and the attempt is charged after 120 s. One that is
+    /// [busy](HostError::busy) is answered 503 with `Retry-After`, and costs nothing: say it before you hash.
     fn check_password(
         &self,
         account: &AccountId,
         digest: &SecretString,
+        asker: &Asker,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
     /// Sends a mail to **every** verified address of a user, in the user's language. Not called for a user without one.
@@ -71,6 +72,18 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// [`MailError`]; its text is shown to the caller. After a notice that failed nothing is changed.
     fn mail(&self, to: &User, mail: Mail<'_>) -> impl Future<Output = Result<(), MailError>> + Send;
+
+    /// Hears that a mail to an owner who is shut out ([`Mail::ShutOut`]) is due, after the commit that made it so. A host
+    /// that returns `true` takes it upon itself to call [`RocketChat::finish_due`](crate::RocketChat::finish_due) for the
+    /// account soon: it wakes the sweep that it needs anyway, which finds the account in the index of due work. Then no answer
+    /// waits for a mail server, nor does the time it takes show that there was a mail. It must return at once.
+    ///
+    /// The default is `false`: the mail is sent before the request is answered, which is good enough for a mail queue on the
+    /// same machine.
+    fn mails_due(&self, account: &AccountId) -> bool {
+        let _ = account;
+        false
+    }
 
     /// Removes the account's end-to-end keys: key pair, group keys of its subscriptions (suggested and old ones too),
     /// queues it for new ones, and ends **all** its login tokens, personal access tokens included. Idempotent. The reset
@@ -231,6 +244,24 @@ pub enum Mail<'a> {
     ShutOut(&'a UnlockMail),
 }
 
+/// A mail to an owner at whose login password others guess.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UnlockMail {
+    /// What the link must carry back to [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): lower-case hex.
+    pub token: SecretString,
+    /// Until when the link works. Once it was used, it works for no more than another day.
+    pub until: UnixSeconds,
+    /// How many wrong guesses unknown clients have made since the last right one.
+    pub wrong_guesses: u16,
+    /// When the first of them was made.
+    pub since: Option<UnixSeconds>,
+    /// The login that was refused. It may be the attacker's: the page must show which one it is before it offers to let it in.
+    pub refused: LoginTokenId,
+    /// The network that was refused, if [`Host::client_address`] knows it: an IPv4 address, or an IPv6 network.
+    pub refused_network: Option<String>,
+}
+
 /// Which login tokens end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -239,22 +270,6 @@ pub enum EndLogins {
     All,
     /// All but this one; personal access tokens stay.
     OthersThan(LoginTokenId),
-}
-
-/// Where a request comes from: what the framework knows of it.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Peer<'a> {
-    /// The headers: of a trusted proxy, the client's address may be here.
-    pub headers: &'a HeaderMap,
-    /// The extensions: frameworks put the socket's address here.
-    pub extensions: &'a Extensions,
-}
-
-impl fmt::Debug for Peer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer(..)")
-    }
 }
 
 /// Whether a request is within the host's limits.
@@ -326,29 +341,6 @@ impl Endpoint {
         Self::DisableEmail,
         Self::SendEmailCode,
     ];
-
-    /// The path below [`BASE_PATH`](crate::BASE_PATH).
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::ResetE2eKey => "users.resetE2EKey",
-            Self::ResetTotp => "users.resetTOTP",
-            Self::TotpEnable => "users.totp.enable",
-            Self::TotpValidate => "users.totp.validate",
-            Self::TotpDisable => "users.totp.disable",
-            Self::TotpRegenerateCodes => "users.totp.regenerateCodes",
-            Self::TotpCodesRemaining => "users.totp.codesRemaining",
-            Self::EnableEmail => "users.2fa.enableEmail",
-            Self::DisableEmail => "users.2fa.disableEmail",
-            Self::SendEmailCode => "users.2fa.sendEmailCode",
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path())
-    }
 }
 
 /// A mail did not go out.

@@ -1,27 +1,30 @@
 //! A moment as the wire writes it.
 
+use std::num::NonZeroU8;
+
 use keywright_core::UnixSeconds;
+use time::OffsetDateTime;
+use time::format_description::well_known::Iso8601;
+use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
+
+/// Three digits behind the second.
+const MILLISECONDS: EncodedConfig =
+    Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) }).encode();
 
 /// ISO 8601 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`. For the years 1970 to 9999, which is all there is.
-#[expect(clippy::arithmetic_side_effects, reason = "whole days of the years 1970 to 9999, divisors are constants")]
+#[expect(clippy::expect_used, reason = "`UnixSeconds` ends where four digits of the year do")]
 pub(crate) fn milliseconds(at: UnixSeconds) -> String {
-    let (days, second) = (at.get() / 86_400, at.get() % 86_400);
-    // Years that begin in March, so that the leap day is the last of its year; an era has 400 of them.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute) = (second / 3_600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}.000Z", second % 60)
+    i64::try_from(at.get())
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|moment| moment.format(&Iso8601::<MILLISECONDS>).ok())
+        .expect("a moment of the years 1970 to 9999")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn known_moments() {
@@ -35,6 +38,17 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59.000Z"),
         ] {
             assert_eq!(milliseconds(UnixSeconds::new(seconds).unwrap()), text);
+        }
+    }
+    proptest! {
+        #[test]
+        fn every_moment_has_one_form_and_they_sort_as_time_does(
+            one in 0..=UnixSeconds::MAX.get(),
+            other in 0..=UnixSeconds::MAX.get(),
+        ) {
+            let text = |seconds| milliseconds(UnixSeconds::new(seconds).unwrap());
+            prop_assert_eq!(text(one).len(), "1970-01-01T00:00:00.000Z".len());
+            prop_assert_eq!(text(one).cmp(&text(other)), one.cmp(&other));
         }
     }
 }

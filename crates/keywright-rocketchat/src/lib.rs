@@ -11,7 +11,7 @@
 //! use keywright_core::{AccountId, Keyring, SecretString, SystemEntropy};
 //! use keywright_rocketchat::{
 //!     EndLogins, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, RocketChat,
-//!     RocketChatPolicy, User,
+//!     RocketChatPolicy, User, queue::Asker,
 //! };
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -29,7 +29,7 @@
 //!     async fn find_user(&self, _: Named<'_>) -> Result<Option<User>, HostError> {
 //!         Ok(None)
 //!     }
-//!     async fn check_password(&self, _: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
+//!     async fn check_password(&self, _: &AccountId, digest: &SecretString, _: &Asker) -> Result<bool, HostError> {
 //!         Ok(digest.expose() == "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8")
 //!     }
 //!     async fn mail(&self, _: &User, _: Mail<'_>) -> Result<(), MailError> {
@@ -144,7 +144,9 @@
 //!
 //! # Answers of our own
 //! Where the wire has no fitting answer, or the page leaves it open: 503 with `Retry-After` while an account is busy (its
-//! logins are being ended, too many wait for it, or four passwords of a client are not judged yet); 500 when a store or a
+//! logins are being ended, too many wait for it, or four passwords of a client are not judged yet) while
+//! the host is ([`HostError::busy`]: a password that it did not look at is not charged), and while the store takes too long to
+//! read; 500 when a store or a
 //! host fails (a reset may have happened then); 404 and 405 as JSON; `error-unauthorized` for a login without a username;
 //! `invalid-totp` for `regenerateCodes` with a wrong code; `error-not-allowed` for `enableEmail` with an address that is not
 //! verified, and for `totp.enable` with an empty username. Tokens that bypass two-factor and young accounts are not let
@@ -177,8 +179,8 @@
 //!   120 s counts as "wrong". Do not limit the password's guesses again; announce its changes by
 //!   [`RocketChat::password_changed`].
 //! - [`Host::remove_keys`], [`Host::end_logins`] and the mail to an owner who is shut out are called for after the commit
-//!   that made them due, and again after a crash or a failure, after pauses that grow from 2 s to an hour. Until logins have
-//!   ended, this protocol serves nothing of the account; the host's own endpoints call [`RocketChat::finish_due`] first to
+//!   that made them due, and again after a crash or a failure, after pauses that grow from 2 s to an hour. A host that wakes
+//!   its sweep for that mail ([`Host::mails_due`]) lets no answer wait for a mail server. Until logins have ended, this protocol serves nothing of the account; the host's own endpoints call [`RocketChat::finish_due`] first to
 //!   keep that up.
 //! - Request limits are the host's ([`Host::admit`]); the headers are written here. Without them `sendEmailCode` is held
 //!   back by the limits on mails alone: a minute apart, five for an act, ten a day for an account and three of them for
@@ -201,7 +203,9 @@
 //! `tower`: `RocketChat` is a `tower::Service`.
 #![forbid(unsafe_code)]
 
-mod caller;
+mod act;
+mod answer;
+mod context;
 mod endpoints;
 mod error;
 pub mod events;
@@ -209,20 +213,21 @@ mod factors;
 mod guard;
 mod host;
 mod iso;
+mod method;
 mod policy;
 mod request;
+mod reset;
 mod service;
-#[cfg(feature = "tower")]
-mod tower;
 mod unlock;
 
 pub use host::{
-    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission, Quota, User,
+    Admittance, EndLogins, Endpoint, Host, Login, LoginTokenId, Mail, MailError, Named, Permission, Quota, UnlockMail,
+    User,
 };
-pub use keywright_wire::{DueError, HostError};
+pub use keywright_wire::{DueError, HostError, Peer, queue};
 pub use policy::{BASE_PATH, EMAIL_CODE_SECONDS, MAX_BODY, RocketChatPolicy, TOTP_DIGITS};
 pub use service::RocketChat;
-pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits, UnlockMail};
+pub use unlock::{GuessedSecret, LOGIN_PASSWORD, MailAdmits};
 
 /// The kinds of slots that this crate declares: none. It keeps everything in those of [`keywright_twofactor`] and
 /// [`keywright_confirm`].

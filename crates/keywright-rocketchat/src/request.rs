@@ -1,14 +1,18 @@
 //! Requests: which endpoint, which login, which code, which parameters. Bounded, and nothing of it is logged.
 
+use std::fmt;
+
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request};
 use keywright_core::SecretString;
+use keywright_store::StepError;
+use keywright_wire::{Peer, Route, Routes};
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::factors::Factor;
 use crate::host::{Endpoint, Named};
-use crate::policy::BASE_PATH;
+use crate::method::Factor;
+use crate::policy::{BASE_PATH, RocketChatPolicy};
 
 const USER_ID: &str = "x-user-id";
 const TOKEN: &str = "x-auth-token";
@@ -19,19 +23,128 @@ const MAX_LOGIN_BYTES: usize = 1024;
 /// The longest code is a password's digest. Anything longer is no code: refused before anything is hashed.
 const MAX_CODE_BYTES: usize = 256;
 
-/// The endpoint of a path; `None` for any other.
-pub(crate) fn endpoint(path: &str) -> Option<Endpoint> {
-    let below = path.strip_prefix(BASE_PATH)?;
-    Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == below)
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+
+/// The routes below [`BASE_PATH`], in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it.
+pub(crate) const ROUTES: Routes<Endpoint, RocketChatPolicy> = Routes::new(
+    BASE_PATH,
+    &[
+        route(Endpoint::ResetE2eKey, "users.resetE2EKey", |_| POST),
+        route(Endpoint::ResetTotp, "users.resetTOTP", |_| POST),
+        route(Endpoint::TotpEnable, "users.totp.enable", |_| POST),
+        route(Endpoint::TotpValidate, "users.totp.validate", |_| POST),
+        route(Endpoint::TotpDisable, "users.totp.disable", |_| POST),
+        route(Endpoint::TotpRegenerateCodes, "users.totp.regenerateCodes", |_| POST),
+        route(Endpoint::TotpCodesRemaining, "users.totp.codesRemaining", |_| GET),
+        route(Endpoint::EnableEmail, "users.2fa.enableEmail", |_| POST),
+        route(Endpoint::DisableEmail, "users.2fa.disableEmail", |_| POST),
+        Route { needs_login: false, ..route(Endpoint::SendEmailCode, "users.2fa.sendEmailCode", |_| POST) },
+    ],
+);
+
+/// A row with a login. All endpoints take bodies of one size.
+const fn route(
+    endpoint: Endpoint,
+    path: &'static str,
+    methods: fn(&RocketChatPolicy) -> &'static [Method],
+) -> Route<Endpoint, RocketChatPolicy> {
+    Route { endpoint, path, methods, max_body: |policy| policy.max_body, needs_login: true }
 }
 
-/// The one method of an endpoint. `HEAD` never acts, so no endpoint has it.
-pub(crate) const fn method(endpoint: Endpoint) -> Method {
-    match endpoint {
-        Endpoint::TotpCodesRemaining => Method::GET,
-        _ => Method::POST,
+impl Endpoint {
+    /// Returns the path below [`BASE_PATH`].
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        let mut rows = ROUTES.rows();
+        while let [row, rest @ ..] = rows {
+            if row.endpoint as u8 == self as u8 {
+                return row.path;
+            }
+            rows = rest;
+        }
+        ""
     }
 }
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path())
+    }
+}
+
+/// What an endpoint reads, its shape checked.
+pub(crate) struct Input<'r> {
+    pub(crate) peer: Peer<'r>,
+    /// Of an endpoint that needs a login; else none.
+    pub(crate) sent: SentCode,
+    content: Content,
+}
+
+/// What a request's body holds.
+enum Content {
+    /// An empty object, or nothing.
+    Nothing,
+    /// `userId`, `username`, `user`.
+    Target(Target),
+    /// `code`
+    Code(SecretString),
+    /// `emailOrUsername`
+    EmailOrUsername(String),
+}
+
+impl<'r> Input<'r> {
+    pub(crate) fn read<B: AsRef<[u8]>>(
+        route: &Route<Endpoint, RocketChatPolicy>,
+        request: &'r Request<B>,
+        policy: &RocketChatPolicy,
+    ) -> Result<Self, ApiError> {
+        let sent =
+            if route.needs_login { sent_code(request.headers())? } else { SentCode { code: None, method: None } };
+        if !route.takes(request.body().as_ref().len(), policy) {
+            return Err(ApiError::too_large());
+        }
+        let params = body(request)?;
+        let content = match route.endpoint {
+            Endpoint::ResetE2eKey | Endpoint::ResetTotp => Content::Target(params.target()?),
+            Endpoint::TotpValidate | Endpoint::TotpDisable | Endpoint::TotpRegenerateCodes => {
+                Content::Code(SecretString::new(params.only("code")?.into()))
+            }
+            Endpoint::SendEmailCode => Content::EmailOrUsername(params.only("emailOrUsername")?.into()),
+            Endpoint::TotpEnable | Endpoint::TotpCodesRemaining | Endpoint::EnableEmail | Endpoint::DisableEmail => {
+                params.strings(&[])?;
+                Content::Nothing
+            }
+        };
+        Ok(Self { peer: Peer::of(request), sent, content })
+    }
+
+    /// Whose account is acted on.
+    pub(crate) fn target(&self) -> Result<&Target, StepError> {
+        match &self.content {
+            Content::Target(target) => Ok(target),
+            _ => Err(ANOTHERS),
+        }
+    }
+
+    /// The member `code`.
+    pub(crate) fn code(&self) -> Result<&SecretString, StepError> {
+        match &self.content {
+            Content::Code(code) => Ok(code),
+            _ => Err(ANOTHERS),
+        }
+    }
+
+    /// The member `emailOrUsername`.
+    pub(crate) fn email_or_username(&self) -> Result<&str, StepError> {
+        match &self.content {
+            Content::EmailOrUsername(name) => Ok(name),
+            _ => Err(ANOTHERS),
+        }
+    }
+}
+
+const ANOTHERS: StepError = StepError::Misuse("an endpoint with another's input");
 
 /// The login that a request claims to come from.
 pub(crate) struct Credentials {
@@ -85,11 +198,8 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderVal
 
 /// A request's body: a JSON object. Nothing at all is the empty object, which is what the published client sends for a
 /// call without parameters. Forms are refused: what is meant for another's account must never be read as "my own".
-pub(crate) fn body<B: AsRef<[u8]>>(request: &Request<B>, most: usize) -> Result<Params, ApiError> {
+fn body<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Params, ApiError> {
     let body = request.body().as_ref();
-    if body.len() > most {
-        return Err(ApiError::too_large());
-    }
     if body.is_empty() {
         return Ok(Params(Map::new()));
     }
@@ -189,7 +299,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn json(text: &str) -> Result<Params, ApiError> {
-        body(&Request::post("/").header(CONTENT_TYPE, "application/json; charset=utf-8").body(text).unwrap(), 1_000)
+        body(&Request::post("/").header(CONTENT_TYPE, "application/json; charset=utf-8").body(text).unwrap())
     }
 
     fn target(text: &str) -> Option<Target> {
@@ -223,9 +333,19 @@ mod tests {
 
     #[test]
     fn paths_are_exact() {
+        let endpoint = |path: &str| ROUTES.find(path).map(|(route, _)| route.endpoint);
         assert_eq!(endpoint("/api/v1/users.resetE2EKey"), Some(Endpoint::ResetE2eKey));
         for path in ["/api/v1/users.resete2ekey", "/users.resetE2EKey", "/api/v1/users.resetE2EKey/", "/api/v1/"] {
             assert_eq!(endpoint(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_endpoint_has_one_route() {
+        assert!(ROUTES.rows().iter().map(|row| row.endpoint).eq(Endpoint::ALL));
+        for endpoint in Endpoint::ALL {
+            let path = format!("{BASE_PATH}{}", endpoint.path());
+            assert_eq!(ROUTES.find(&path).map(|(route, _)| route.endpoint), Some(endpoint));
         }
     }
 
@@ -260,7 +380,7 @@ mod tests {
             let _ = credentials(&headers);
             prop_assert!(sent_code(&headers).is_ok());
             let request = Request::post("/").header(CONTENT_TYPE, "application/json").body(bytes).unwrap();
-            let _ = body(&request, 100).map(|params| params.target().is_ok());
+            let _ = body(&request).map(|params| params.target().is_ok());
         }
     }
 }

@@ -1,98 +1,34 @@
 //! The service: login, shape, limits, endpoint, the host's work that a commit made due, and the answer.
 //! Framework-neutral: `http::Request` in, `http::Response` out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, IndexKey, UnixSeconds};
-use keywright_store::due::{self, DUE, DueTask};
-use keywright_store::{Draft, Driver, Partition, Release, SlotName, StepError, TransactError};
-use keywright_twofactor::{TwoFactorPolicyError, TwoFactorSteps};
-use keywright_wire::frame::{self, HostWork, Weight};
-use keywright_wire::{DueError, HostError, Network, json};
-use zeroize::Zeroizing;
+use keywright_core::{AccountId, ClientAdmission, ClientTag, Generation};
+use keywright_store::due::DUE;
+use keywright_store::guess::{self, LEDGER};
+use keywright_store::{Draft, Driver, Partition, StepError, TransactError};
+use keywright_twofactor::{StepUp, TwoFactorPolicyError, TwoFactorSteps};
+use keywright_wire::{DueError, Network, Peer, Protocol, Reply, Route, frame};
 
-use crate::caller::Caller;
+use crate::answer::{Answered, Failure, counted, refuse};
+use crate::context::{Caller, Context, has_due, login_credential};
+use crate::endpoints;
 use crate::error::{ApiError, Wait};
-use crate::host::{Admittance, EndLogins, Endpoint, Host, LoginTokenId, Mail, Named, Peer, Permission, Quota};
+use crate::host::{Admittance, Endpoint, Host, LoginTokenId, Permission, Quota};
 use crate::policy::RocketChatPolicy;
-use crate::request;
-use crate::unlock::{UNLOCK_MAIL, UnlockMail};
-use crate::{endpoints, endpoints::Input};
-
-/// The host's work: remove the end-to-end keys and end all logins.
-pub(crate) const REMOVE_KEYS: &str = "rocketchat/remove-keys";
-/// The host's work: end logins; the detail is the id of the token that stays, or nothing.
-pub(crate) const END_LOGINS: &str = "rocketchat/end-logins";
+use crate::request::{self, Input, ROUTES};
+use crate::unlock::{GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 
 /// How often a login is looked up anew for one request, because its account moved meanwhile. Then it is busy.
 const LOGIN_TRIES: u32 = 3;
 
-const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-
 /// The protocol over a store and a host. Cheap to clone.
 pub struct RocketChat<H> {
-    pub(crate) parts: Arc<Parts<H>>,
-}
-
-pub(crate) struct Parts<H> {
-    pub(crate) driver: Driver,
-    pub(crate) host: Arc<H>,
-    pub(crate) policy: RocketChatPolicy,
-    pub(crate) factors: TwoFactorSteps,
-    pub(crate) confirmations: ConfirmSteps,
-    /// Names logins to confirmations and enrolments, and decoys.
-    pub(crate) index: IndexKey,
-}
-
-/// A success: JSON text, which may hold a secret that is shown once.
-pub(crate) struct Reply(Zeroizing<Vec<u8>>);
-
-impl Reply {
-    pub(crate) fn ok(body: &serde_json::Value) -> Self {
-        Self(Zeroizing::new(body.to_string().into_bytes()))
-    }
-
-    pub(crate) fn success() -> Self {
-        Self(Zeroizing::new(br#"{"success":true}"#.to_vec()))
-    }
-}
-
-/// What an endpoint answers.
-pub(crate) type Answered = Result<Result<Reply, ApiError>, Failure>;
-
-/// Why there is no answer of the endpoint's own. All of them deny.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Transact(#[from] TransactError),
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The account's epochs moved after the login was looked up: it may have ended.
-    #[error("the login must be looked up again")]
-    Moved,
-}
-
-impl From<DueError> for Failure {
-    fn from(error: DueError) -> Self {
-        match error {
-            DueError::Transact(error) => Self::Transact(error),
-            DueError::Host(error) => Self::Host(error),
-            // Named by no version of the frame yet: denied as a fault of the host.
-            error => Self::Host(HostError::new(error)),
-        }
-    }
-}
-
-impl From<StepError> for Failure {
-    fn from(error: StepError) -> Self {
-        Self::Transact(error.into())
-    }
+    cx: Arc<Context<H>>,
 }
 
 impl<H: Host> RocketChat<H> {
@@ -104,34 +40,18 @@ impl<H: Host> RocketChat<H> {
         let index = driver.keyring().index("rocketchat");
         let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
-        Ok(Self { parts: Arc::new(Parts { driver, host, policy, factors, confirmations, index }) })
+        Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index }) })
     }
 
     /// The largest body that [`handle`](Self::handle) looks at, in bytes.
     #[must_use]
     pub fn max_body(&self) -> usize {
-        self.parts.policy.max_body
+        self.cx.policy.max_body
     }
 
     /// Answers one request. The path is the full one, from [`BASE_PATH`](crate::BASE_PATH) on.
     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
-        let Some(endpoint) = request::endpoint(request.uri().path()) else {
-            return refuse(&ApiError::not_found(), None);
-        };
-        let method = request::method(endpoint);
-        if request.method() == Method::OPTIONS || request.method() != method {
-            return other_method(request.method(), &method);
-        }
-        let mut quota = None;
-        match self.parts.serve(endpoint, &request, &mut quota).await {
-            Ok(Ok(Reply(body))) => {
-                let mut response = json(StatusCode::OK, Bytes::copy_from_slice(&body));
-                count(response.headers_mut(), quota, None);
-                response
-            }
-            Ok(Err(error)) => refuse(&error, quota),
-            Err(failure) => refuse(&self.parts.failure(endpoint, &failure), quota),
-        }
+        answer(&self.cx, &request).await.into_response()
     }
 
     /// Does what an account's commits have made due and a crash or a failing host has left. Every request of the account
@@ -142,226 +62,233 @@ impl<H: Host> RocketChat<H> {
     /// # Errors
     /// [`DueError`]; it is tried again later.
     pub async fn finish_due(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
-        frame::finish_due(&self.parts.driver, account, &*self.parts, at_start).await
+        frame::finish_due(&self.cx.driver, account, &*self.cx, at_start).await
     }
 }
 
-impl<H: Host> Parts<H> {
-    /// The order of checks (dossier § 2): login, shape, limits; then the endpoint.
-    async fn serve<B: AsRef<[u8]>>(
+/// Ways in for an owner whom others have shut out.
+impl<H: Host> RocketChat<H> {
+    /// Lets a client in by the link of a mail ([`Mail::ShutOut`](crate::Mail::ShutOut)): ten tries at the login password
+    /// within an hour. Call it for the POST of the page's button, never for a GET: mail scanners follow links. `None` if
+    /// the link's time is over.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody is let in.
+    pub async fn admit_by_mail(
         &self,
-        endpoint: Endpoint,
-        request: &Request<B>,
-        quota: &mut Option<Quota>,
-    ) -> Answered {
-        // The one endpoint without a login.
-        if endpoint == Endpoint::SendEmailCode {
-            let input = match Input::read(endpoint, request, self.policy.max_body) {
-                Ok(input) => input,
-                Err(error) => return Ok(Err(error)),
-            };
-            return match self.admit(endpoint, request, quota) {
-                Ok(()) => endpoints::send_email_code(self, &input).await,
-                Err(error) => Ok(Err(error)),
-            };
-        }
-        let mut caller = match self.login(request).await? {
-            Ok(caller) => caller,
-            Err(error) => return Ok(Err(error)),
+        token: &str,
+        admits: MailAdmits,
+    ) -> Result<Option<ClientAdmission>, TransactError> {
+        let Some(link) = Link::parse(token) else { return Ok(None) };
+        let tag = match admits {
+            MailAdmits::Address(address) => self.network_tag(&link.account, address),
+            MailAdmits::Refused => link.refused,
         };
-        let shape = request::sent_code(request.headers())
-            .and_then(|sent| Ok((sent, Input::read(endpoint, request, self.policy.max_body)?)));
-        let (sent, input) = match shape {
-            Ok(shape) => shape,
-            Err(error) => return Ok(Err(error)),
-        };
-        let bypasses = self.host.permitted(&caller.user.account, Permission::BypassRateLimit).await?;
-        if !bypasses && let Err(error) = self.admit(endpoint, request, quota) {
-            return Ok(Err(error));
-        }
-        for _ in 0..LOGIN_TRIES {
-            match endpoints::run(self, &caller, &sent, endpoint, &input).await {
-                Err(Failure::Moved) => {}
-                answered => return answered,
-            }
-            // What was looked up may have ended since. Nothing was spent.
-            caller = match self.login(request).await? {
-                Ok(caller) => caller,
-                Err(error) => return Ok(Err(error)),
+        let step = |draft: &mut Draft<'_>| {
+            match draft.root() {
+                Err(StepError::NoAccount) => return Ok(None),
+                root => root?,
             };
-        }
-        Err(TransactError::Busy.into())
+            guess::unlock_mail_clicked(draft, LOGIN_PASSWORD, Generation::HOST, link.ticket, tag)
+        };
+        self.on_ledger(&link.account, step).await
     }
 
-    /// Finds out who calls. Work that is still due may end the login, so it is done first. The first look-up only shows
-    /// whose account it is; one that comes after a look at that account's epochs holds in them.
-    async fn login<B>(&self, request: &Request<B>) -> Result<Result<Caller, ApiError>, Failure> {
-        let peer = Peer { headers: request.headers(), extensions: request.extensions() };
-        let network = self.host.client_address(peer).map(Network::of);
-        let Some(credentials) = request::credentials(request.headers()) else {
-            return Ok(Err(ApiError::unauthorized()));
+    /// Lets one client of the account in, ten tries within an hour, by a fresh proof from a session of the account: a
+    /// step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT). At the login password every method will do, at
+    /// mailed codes a mailed code or a stronger one. `None` if the proof does not allow it.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody is let in.
+    pub async fn admit_client(
+        &self,
+        proof: StepUp,
+        secret: GuessedSecret,
+        client: ClientTag,
+    ) -> Result<Option<ClientAdmission>, TransactError> {
+        let (kind, generation) = secret.kind();
+        let step = |draft: &mut Draft<'_>| {
+            if !proof.admits_in(draft, secret.method())? {
+                return Ok(None);
+            }
+            guess::admit_client(draft, kind, generation, client).map(Some)
         };
-        let look_up = async || self.host.login(&credentials.user_id, &credentials.token).await;
-        for _ in 0..LOGIN_TRIES {
-            let Some(first) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };
-            let account = &first.user.account;
-            let look = |draft: &mut Draft<'_>| Ok((has_due(draft)?, draft.root()?.epochs()));
-            let (due, epochs) = self.driver.observe(&Partition::account(account), &[DUE.name()], look).await?;
-            if due {
-                frame::finish_needed(&self.driver, account, self).await?;
-                continue;
-            }
-            let Some(login) = look_up().await? else { return Ok(Err(ApiError::unauthorized())) };
-            if login.user.account != *account {
-                continue;
-            }
-            if login.user.username.is_none() {
-                return Ok(Err(ApiError::no_username()));
-            }
-            return Ok(Ok(Caller::new(login, network, epochs)));
-        }
-        Err(TransactError::Busy.into())
+        self.on_ledger(proof.account(), step).await
     }
 
-    fn admit<B>(&self, endpoint: Endpoint, request: &Request<B>, quota: &mut Option<Quota>) -> Result<(), ApiError> {
-        let peer = Peer { headers: request.headers(), extensions: request.extensions() };
-        match self.host.admit(peer, endpoint) {
-            Admittance::Uncounted => Ok(()),
-            Admittance::Counted(counted) => {
-                *quota = Some(counted);
-                Ok(())
-            }
-            Admittance::Full { quota: full, retry_after } => {
-                *quota = Some(Quota { remaining: 0, ..full });
-                Err(ApiError::too_many(Wait { seconds: retry_after.max(1), reset: full.reset }))
-            }
-        }
+    /// Lifts the waits and limits of a secret: the operator's act. Returns whether there was anything to lift.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nothing is lifted.
+    pub async fn unlock(&self, account: &AccountId, secret: GuessedSecret) -> Result<bool, TransactError> {
+        let (kind, generation) = secret.kind();
+        self.on_ledger(account, |draft| guess::unlock(draft, kind, generation)).await
     }
 
-    /// Does what is still due, runs a step, commits it, and does what that commit made due. While somebody is at work that
-    /// ends logins nothing is decided.
-    pub(crate) async fn step<T: Release + Send>(
+    /// Notes that the host has changed an account's login password: its wrong guesses end with the old one. Those who were
+    /// known stay known, and those in `changed_by` become known: the login that made the change.
+    ///
+    /// # Errors
+    /// [`TransactError`]; call it again.
+    pub async fn password_changed(&self, account: &AccountId, changed_by: &[ClientTag]) -> Result<(), TransactError> {
+        let host = Generation::HOST;
+        self.on_ledger(account, |draft| guess::renew(draft, LOGIN_PASSWORD, host, host, changed_by)).await
+    }
+
+    /// Returns the name by which the guess ledger knows a login.
+    #[must_use]
+    pub fn login_tag(&self, account: &AccountId, login: &LoginTokenId) -> ClientTag {
+        self.cx.driver.client_tag(account, &login_credential(login))
+    }
+
+    /// Returns the name by which the guess ledger knows the network of an address.
+    #[must_use]
+    pub fn network_tag(&self, account: &AccountId, address: IpAddr) -> ClientTag {
+        self.cx.driver.client_tag(account, &Network::of(address).credential())
+    }
+
+    async fn on_ledger<T: Send>(
         &self,
         account: &AccountId,
-        slots: &[SlotName],
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T::Released, Failure> {
-        Ok(frame::run(&self.driver, account, self, slots, step).await?)
-    }
-
-    /// The same for a caller, if the login still stands: between its look-up and this commit another request may have
-    /// ended it.
-    pub(crate) async fn step_for<T: Release + Send>(
-        &self,
-        caller: &Caller,
-        slots: &[SlotName],
-        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T::Released, Failure> {
-        let step = |draft: &mut Draft<'_>| if caller.stands(draft)? { step(draft).map(Some) } else { Ok(None) };
-        self.step(&caller.user.account, slots, step).await?.ok_or(Failure::Moved)
-    }
-
-    pub(crate) fn now(&self) -> UnixSeconds {
-        self.driver.clock().now().unwrap_or(UnixSeconds::EPOCH)
-    }
-
-    fn failure(&self, endpoint: Endpoint, failure: &Failure) -> ApiError {
-        if matches!(failure, Failure::Moved | Failure::Transact(TransactError::Busy)) {
-            return ApiError::busy(self.now());
-        }
-        // No input and no secret is in these errors; their sources are the store's and the host's own words.
-        tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
-        ApiError::failed()
+    ) -> Result<T, TransactError> {
+        self.cx.driver.transact(&account.into(), &[LEDGER.name()], step).await
     }
 }
 
-impl<H: Host> HostWork for Parts<H> {
-    fn weight(&self, name: &str) -> Option<Weight> {
-        match name {
-            // Each of them ends logins, so one that fails stands in the way of every request of the account.
-            REMOVE_KEYS | END_LOGINS => Some(Weight::Blocking),
-            UNLOCK_MAIL => Some(Weight::Later),
-            _ => None,
-        }
+/// The answer to one request.
+async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
+    let Some((route, _)) = ROUTES.find(request.uri().path()) else { return refuse(&ApiError::not_found(), None) };
+    let wrong = || refuse(&ApiError::wrong_method(), None);
+    if let Some(reply) = route.other_method(request.method(), &cx.policy, wrong) {
+        return reply;
     }
-
-    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
-        match task.name.as_str() {
-            REMOVE_KEYS => self.host.remove_keys(account).await,
-            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await,
-            END_LOGINS => {
-                let kept = LoginTokenId(String::from_utf8_lossy(&task.detail).into_owned());
-                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await
-            }
-            UNLOCK_MAIL => {
-                let mail = UnlockMail::of(account, task);
-                let mail = mail.ok_or_else(|| HostError::new("a mail's record has an unknown form"))?;
-                let user = self.host.find_user(Named::Account(account)).await?;
-                let Some(user) = user.filter(|user| !user.verified_emails.is_empty()) else { return Ok(()) };
-                self.host.mail(&user, Mail::ShutOut(&mail)).await.map_err(HostError::new)
-            }
-            _ => Err(HostError::new("a task of another part was claimed")),
-        }
-    }
-}
-
-/// Whether work of this protocol is due that may end the login, somebody at it or not.
-fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    Ok(due::pending(draft)?.iter().any(|task| [REMOVE_KEYS, END_LOGINS].contains(&task.name.as_str())))
-}
-
-fn refuse(error: &ApiError, quota: Option<Quota>) -> Response<Bytes> {
-    let mut response = json(error.status, error.body());
-    count(response.headers_mut(), quota, error.wait);
-    response
-}
-
-/// The three headers of a counted call. A wait has its own end, and is told to every caller; the guess ledger's leaves the
-/// calls that are left as they are.
-fn count(headers: &mut HeaderMap, quota: Option<Quota>, wait: Option<Wait>) {
-    if let Some(quota) = quota {
-        headers.insert(LIMIT, HeaderValue::from(quota.limit));
-        headers.insert(REMAINING, HeaderValue::from(quota.remaining));
-        headers.insert(RESET, HeaderValue::from(quota.reset));
-    }
-    if let Some(wait) = wait {
-        headers.insert(RESET, HeaderValue::from(wait.reset));
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.seconds));
-    }
-}
-
-/// OPTIONS acts on nothing and allows no other origin; nor does any other method act.
-fn other_method(sent: &Method, right: &Method) -> Response<Bytes> {
-    let mut response = if sent == Method::OPTIONS {
-        json(StatusCode::NO_CONTENT, Bytes::new())
-    } else {
-        refuse(&ApiError::wrong_method(), None)
+    let mut quota = None;
+    let error = match serve(cx, route, request, &mut quota).await {
+        Ok(reply) => return counted(reply, quota),
+        Err(Failure::Refused(error)) => error,
+        Err(Failure::Moved) => ApiError::busy(cx.now()),
+        Err(Failure::Due(failure)) if failure.is_busy() => ApiError::busy(cx.now()),
+        Err(Failure::Due(failure)) => failed(cx, route.endpoint, &failure),
     };
-    let allow = if right == Method::GET { "GET, OPTIONS" } else { "POST, OPTIONS" };
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-    response
+    refuse(&error, quota)
 }
 
-/// A body over the limit: said before anything is looked at, login included.
-#[cfg(feature = "tower")]
-pub(crate) fn too_large() -> Response<Bytes> {
-    refuse(&ApiError::too_large(), None)
+/// What a fault of the store or the host is answered with.
+fn failed<H: Host>(cx: &Context<H>, endpoint: Endpoint, failure: &DueError) -> ApiError {
+    if let Some(seconds) = failure.retry_after() {
+        return ApiError::host_busy(cx.now(), seconds);
+    }
+    // No input and no secret is in these errors; their sources are the store's and the host's own words.
+    tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
+    ApiError::failed()
 }
 
-/// A body that ended in an error of the connection.
-#[cfg(feature = "tower")]
-pub(crate) fn broken() -> Response<Bytes> {
-    refuse(&ApiError::invalid_params("must be valid JSON"), None)
+/// The order of checks (dossier § 2): login, shape, limits; then the endpoint.
+async fn serve<H: Host, B: AsRef<[u8]>>(
+    cx: &Context<H>,
+    route: &Route<Endpoint, RocketChatPolicy>,
+    request: &Request<B>,
+    quota: &mut Option<Quota>,
+) -> Answered {
+    let endpoint = route.endpoint;
+    if !route.needs_login {
+        let input = Input::read(route, request, &cx.policy)?;
+        admit(cx, endpoint, input.peer, quota)?;
+        return endpoints::run(cx, endpoint, None, &input).await;
+    }
+    let mut caller = login(cx, request).await?;
+    let input = Input::read(route, request, &cx.policy)?;
+    if !cx.host.permitted(&caller.user.account, Permission::BypassRateLimit).await? {
+        admit(cx, endpoint, input.peer, quota)?;
+    }
+    for _ in 0..LOGIN_TRIES {
+        match endpoints::run(cx, endpoint, Some(&caller), &input).await {
+            Err(Failure::Moved) => {}
+            answered => return answered,
+        }
+        // What was looked up may have ended since. Nothing was spent.
+        caller = login(cx, request).await?;
+    }
+    Err(TransactError::Busy.into())
+}
+
+/// Finds out who calls. Work that is still due may end the login, so it is done first. The first look-up only shows
+/// whose account it is; one that comes after a look at that account's epochs holds in them.
+async fn login<H: Host, B>(cx: &Context<H>, request: &Request<B>) -> Result<Caller, Failure> {
+    let network = cx.host.client_address(Peer::of(request)).map(Network::of);
+    let credentials = request::credentials(request.headers()).ok_or_else(ApiError::unauthorized)?;
+    let look_up = async || cx.host.login(&credentials.user_id, &credentials.token).await;
+    for _ in 0..LOGIN_TRIES {
+        let first = look_up().await?.ok_or_else(ApiError::unauthorized)?;
+        let account = &first.user.account;
+        let look = |draft: &mut Draft<'_>| Ok((has_due(draft)?, draft.root()?.epochs()));
+        let (due, epochs) = cx.driver.observe(&Partition::account(account), &[DUE.name()], look).await?;
+        if due {
+            frame::finish_needed(&cx.driver, account, cx).await?;
+            continue;
+        }
+        let login = look_up().await?.ok_or_else(ApiError::unauthorized)?;
+        if login.user.account != *account {
+            continue;
+        }
+        if login.user.username.is_none() {
+            return Err(ApiError::no_username().into());
+        }
+        return Ok(Caller::new(login, network, epochs));
+    }
+    Err(TransactError::Busy.into())
+}
+
+/// The host's limits of requests.
+fn admit<H: Host>(
+    cx: &Context<H>,
+    endpoint: Endpoint,
+    peer: Peer<'_>,
+    quota: &mut Option<Quota>,
+) -> Result<(), ApiError> {
+    match cx.host.admit(peer, endpoint) {
+        Admittance::Uncounted => Ok(()),
+        Admittance::Counted(counted) => {
+            *quota = Some(counted);
+            Ok(())
+        }
+        Admittance::Full { quota: full, retry_after } => {
+            *quota = Some(Quota { remaining: 0, ..full });
+            Err(ApiError::too_many(Wait { seconds: retry_after.max(1), reset: full.reset }))
+        }
+    }
 }
 
 impl<H> Clone for RocketChat<H> {
     fn clone(&self) -> Self {
-        Self { parts: Arc::clone(&self.parts) }
+        Self { cx: Arc::clone(&self.cx) }
     }
 }
 
 impl<H> std::fmt::Debug for RocketChat<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RocketChat").field("policy", &self.parts.policy).finish_non_exhaustive()
+        f.debug_struct("RocketChat").field("policy", &self.cx.policy).finish_non_exhaustive()
     }
 }
+
+impl<H: Host> Protocol for RocketChat<H> {
+    fn limit(&self, path: &str) -> usize {
+        ROUTES.max_body(path, &self.cx.policy).unwrap_or_else(|| self.max_body())
+    }
+
+    fn too_large(&self) -> Reply {
+        refuse(&ApiError::too_large(), None)
+    }
+
+    fn broken(&self) -> Reply {
+        refuse(&ApiError::invalid_params("must be valid JSON"), None)
+    }
+
+    async fn respond(&self, request: Request<Bytes>) -> Reply {
+        answer(&self.cx, &request).await
+    }
+}
+
+#[cfg(feature = "tower")]
+keywright_wire::tower_service!(RocketChat: Host);

@@ -60,16 +60,31 @@ const INSERT_ROOT: &str = concat!(
     ", ?5) ON CONFLICT (partition) DO NOTHING"
 );
 
-/// Applies batches inside one transaction. Holds the statement that every batch runs, so that a group looks it up once.
+/// The same, where neither the row before nor the one behind it has a moment: then SQLite need not open the indexes of
+/// moments, which are as many as the others. So it is with nearly every account.
+const UPDATE_TIMELESS_ROOT: &str = "UPDATE keywright_roots SET revision = ?2, body = ?3
+     WHERE partition = ?1 AND revision = ?4 AND purge_after IS NULL AND due_at IS NULL";
+
+const PUT_RECORD: &str = "INSERT INTO keywright_records (partition, slot, body, purge_after) VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT (partition, slot) DO UPDATE SET body = excluded.body, purge_after = excluded.purge_after";
+
+/// Puts a lasting record over a lasting one, as nearly every put of one does: no index, and one search.
+const UPDATE_LASTING_RECORD: &str =
+    "UPDATE keywright_records SET body = ?3 WHERE partition = ?1 AND slot = ?2 AND purge_after IS NULL";
+
+/// Applies batches inside one transaction. Holds the statements that nearly every batch runs, so that a group looks them up
+/// once.
 pub(crate) struct Applier<'c> {
     connection: &'c Connection,
     update_root: CachedStatement<'c>,
+    update_record: CachedStatement<'c>,
 }
 
 impl<'c> Applier<'c> {
     pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let update_root = connection.prepare_cached(UPDATE_ROOT)?;
-        Ok(Self { connection, update_root })
+        let update_root = connection.prepare_cached(UPDATE_TIMELESS_ROOT)?;
+        let update_record = connection.prepare_cached(UPDATE_LASTING_RECORD)?;
+        Ok(Self { connection, update_root, update_record })
     }
 
     /// The connection, inside its transaction.
@@ -97,7 +112,7 @@ impl<'c> Applier<'c> {
             erase(connection, partition)?;
         }
         delete_records(connection, partition, &write.delete)?;
-        put_records(connection, partition, &write.put)?;
+        self.put_records(partition, &write.put)?;
         if let Some(plan) = vault {
             plan.write(connection, partition)?;
         }
@@ -116,25 +131,36 @@ impl<'c> Applier<'c> {
         expect: Option<Revision>,
         write: &Write,
     ) -> Result<usize, ApplyError> {
-        let (partition, revision) = (partition.key(), write.revision.to_bytes());
+        let (partition, revision, root) = (partition.key(), write.revision.to_bytes(), &write.root[..]);
         let (purge_after, due_at) = (moment(write.purge_after), moment(write.due_at));
-        Ok(match expect {
-            Some(before) => self.update_root.execute(params![
+        let Some(before) = expect.map(Revision::to_bytes) else {
+            let mut insert = self.connection.prepare_cached(INSERT_ROOT)?;
+            return Ok(insert.execute(params![partition, revision, root, purge_after, due_at])?);
+        };
+        if purge_after.is_none() && due_at.is_none() {
+            let changed = self.update_root.execute(params![partition, revision, root, before])?;
+            if changed > 0 {
+                return Ok(changed);
+            }
+        }
+        let mut update = self.connection.prepare_cached(UPDATE_ROOT)?;
+        Ok(update.execute(params![partition, revision, root, purge_after, due_at, before])?)
+    }
+
+    fn put_records(&mut self, partition: &Partition, puts: &[Put]) -> Result<(), ApplyError> {
+        for put in puts {
+            let (partition, slot, body) = (partition.key(), put.slot.to_text(), &put.body[..]);
+            if put.purge_after.is_none() && self.update_record.execute(params![partition, slot, body])? > 0 {
+                continue;
+            }
+            self.connection.prepare_cached(PUT_RECORD)?.execute(params![
                 partition,
-                revision,
-                &write.root[..],
-                purge_after,
-                due_at,
-                before.to_bytes()
-            ])?,
-            None => self.connection.prepare_cached(INSERT_ROOT)?.execute(params![
-                partition,
-                revision,
-                &write.root[..],
-                purge_after,
-                due_at
-            ])?,
-        })
+                slot,
+                body,
+                moment(put.purge_after)
+            ])?;
+        }
+        Ok(())
     }
 }
 
@@ -166,18 +192,6 @@ fn delete_records(connection: &Connection, partition: &Partition, slots: &[SlotN
         connection
             .prepare_cached("DELETE FROM keywright_records WHERE partition = ?1 AND slot = ?2")?
             .execute(params![partition.key(), slot.to_text()])?;
-    }
-    Ok(())
-}
-
-fn put_records(connection: &Connection, partition: &Partition, puts: &[Put]) -> Result<(), ApplyError> {
-    for put in puts {
-        connection
-            .prepare_cached(
-                "INSERT INTO keywright_records (partition, slot, body, purge_after) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (partition, slot) DO UPDATE SET body = excluded.body, purge_after = excluded.purge_after",
-            )?
-            .execute(params![partition.key(), put.slot.to_text(), &put.body[..], moment(put.purge_after)])?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! A bounded inbox before threads: who finds it full waits as a future, never as a thread.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
@@ -16,12 +17,35 @@ type Placed<J> = (J, SemaphoreGuardArc);
 /// The sending side. Dropping it lets the threads finish what waits, and joins them.
 pub(crate) struct Inbox<J: Send + 'static> {
     places: Arc<Semaphore>,
-    sender: Option<mpsc::Sender<Placed<J>>>,
+    shared: Arc<Shared<J>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The receiving side, shared by the threads of one inbox.
-pub(crate) struct Jobs<J>(Arc<Mutex<mpsc::Receiver<Placed<J>>>>);
+/// The receiving side; each thread of an inbox has one.
+pub(crate) struct Jobs<J>(Arc<Shared<J>>);
+
+struct Shared<J> {
+    queue: Mutex<Queue<J>>,
+    /// Told once for each job that a sleeping thread has to fetch: a job wakes one thread, and none that is awake.
+    filled: Condvar,
+}
+
+struct Queue<J> {
+    waiting: VecDeque<Placed<J>>,
+    /// Threads that sleep and that no job has been promised to. One more than there are costs a call to the system, one
+    /// fewer would leave a job lying.
+    asleep: usize,
+    /// Threads that are left.
+    threads: usize,
+    closed: bool,
+}
+
+impl<J> Shared<J> {
+    /// Nothing that is done under the lock can panic half way.
+    fn lock(&self) -> MutexGuard<'_, Queue<J>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<J: Send + 'static> Inbox<J> {
     /// An inbox of `size` places before one thread per element of `workers`.
@@ -29,12 +53,12 @@ impl<J: Send + 'static> Inbox<J> {
     where
         W: FnOnce(Jobs<J>) + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel();
-        let receiver = Arc::new(Mutex::new(receiver));
+        let queue = Queue { waiting: VecDeque::new(), asleep: 0, threads: 0, closed: false };
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), filled: Condvar::new() });
         // If a thread fails to start, dropping the half-made inbox stops the others.
-        let mut inbox = Self { places: Arc::new(Semaphore::new(size)), sender: Some(sender), threads: Vec::new() };
+        let mut inbox = Self { places: Arc::new(Semaphore::new(size)), shared, threads: Vec::new() };
         for worker in workers {
-            let jobs = Jobs(Arc::clone(&receiver));
+            let jobs = Jobs::new(&inbox.shared);
             inbox.threads.push(thread::Builder::new().name(name.into()).spawn(move || worker(jobs))?);
         }
         Ok(inbox)
@@ -44,14 +68,25 @@ impl<J: Send + 'static> Inbox<J> {
     /// Gives the job back if no thread is left.
     pub(crate) async fn put(&self, job: J) -> Result<(), J> {
         let place = self.places.acquire_arc().await;
-        let Some(sender) = &self.sender else { return Err(job) };
-        sender.send((job, place)).map_err(|mpsc::SendError((job, _))| job)
+        let mut queue = self.shared.lock();
+        if queue.threads == 0 {
+            return Err(job);
+        }
+        queue.waiting.push_back((job, place));
+        let wake = queue.asleep > 0;
+        queue.asleep = queue.asleep.saturating_sub(1);
+        drop(queue);
+        if wake {
+            self.shared.filled.notify_one();
+        }
+        Ok(())
     }
 }
 
 impl<J: Send + 'static> Drop for Inbox<J> {
     fn drop(&mut self) {
-        drop(self.sender.take());
+        self.shared.lock().closed = true;
+        self.shared.filled.notify_all();
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing more to do either.
             let _ = thread.join();
@@ -66,23 +101,62 @@ impl<J: Send + 'static> fmt::Debug for Inbox<J> {
 }
 
 impl<J> Jobs<J> {
+    fn new(shared: &Arc<Shared<J>>) -> Self {
+        let mut queue = shared.lock();
+        queue.threads = queue.threads.saturating_add(1);
+        Self(Arc::clone(shared))
+    }
+
     /// Blocks this thread until a job comes; then takes up to `most` that wait. Empty: the inbox is closed and done.
     ///
     /// `expected` is how many are likely on their way: those that were just answered. While they keep coming, they are
     /// waited for by giving up the processor, never by a clock; who comes alone is not held up.
     pub(crate) fn take(&self, most: usize, expected: usize) -> Vec<J> {
-        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = receiver.recv().into_iter();
-        let mut group: Vec<J> = first.chain(receiver.try_iter()).take(most.max(1)).map(|(job, _place)| job).collect();
+        let mut group = Vec::with_capacity(expected.min(most));
+        // Who waits for a place is told outside of the lock: what a waker does is the executor's.
+        let mut places = Vec::new();
+        let mut queue = self.0.lock();
+        while queue.waiting.is_empty() && !queue.closed {
+            queue.asleep = queue.asleep.saturating_add(1);
+            queue = self.0.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.fetch(most.max(1), &mut group, &mut places);
+        drop(queue);
+        places.clear();
         let enough = expected.min(most);
         let mut in_vain = 0_u32;
         while !group.is_empty() && group.len() < enough && in_vain < PATIENCE {
             thread::yield_now();
             let before = group.len();
-            group.extend(receiver.try_iter().take(enough.saturating_sub(before)).map(|(job, _place)| job));
+            self.0.lock().fetch(enough, &mut group, &mut places);
+            places.clear();
             in_vain = if group.len() == before { in_vain.saturating_add(1) } else { 0 };
         }
         group
+    }
+}
+
+impl<J> Queue<J> {
+    /// Moves what waits to a group, until that has `most`, and the places that this frees.
+    fn fetch(&mut self, most: usize, group: &mut Vec<J>, places: &mut Vec<SemaphoreGuardArc>) {
+        let some = most.saturating_sub(group.len()).min(self.waiting.len());
+        for (job, place) in self.waiting.drain(..some) {
+            group.push(job);
+            places.push(place);
+        }
+    }
+}
+
+impl<J> Drop for Jobs<J> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.threads = queue.threads.saturating_sub(1);
+        // A thread that panicked may have been promised a job: another takes its place. Behind the last one nothing is
+        // done any more, and who waits must hear of it.
+        let left = if queue.threads == 0 { std::mem::take(&mut queue.waiting) } else { VecDeque::new() };
+        drop(queue);
+        self.0.filled.notify_all();
+        drop(left);
     }
 }
 
@@ -90,6 +164,7 @@ impl<J> Jobs<J> {
 mod tests {
     use super::*;
     use futures_lite::future::{block_on, poll_once};
+    use std::sync::mpsc;
 
     #[test]
     fn bounded_and_finished_before_the_drop_returns() {
@@ -120,5 +195,52 @@ mod tests {
         let groups = done.lock().unwrap();
         assert_eq!(groups.concat(), [0, 1, 2, 3]);
         assert!(groups.iter().all(|group| group.len() <= 2));
+    }
+
+    #[test]
+    fn a_job_wakes_one_thread_and_behind_the_last_it_comes_back() {
+        let (told, seen) = mpsc::channel();
+        let worker = |jobs: Jobs<u32>, told: mpsc::Sender<u32>| {
+            // One job each; then the thread is gone, as one that panicked.
+            told.send(jobs.take(1, 1)[0]).unwrap();
+        };
+        let workers = (0..3).map(|_| (told.clone(), worker)).map(|(told, worker)| move |jobs| worker(jobs, told));
+        let inbox = Inbox::start("test", 8, workers.collect()).unwrap();
+        for job in 0..3 {
+            block_on(inbox.put(job)).unwrap();
+        }
+        let mut done: Vec<u32> = (0..3).map(|_| seen.recv().unwrap()).collect();
+        done.sort_unstable();
+        assert_eq!(done, [0, 1, 2]);
+        drop(told);
+        assert!(seen.recv().is_err(), "all threads are gone");
+        // The last thread tells what it did before it drops its side.
+        while inbox.shared.lock().threads > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(block_on(inbox.put(3)), Err(3));
+    }
+
+    #[test]
+    fn many_senders_and_threads_lose_nothing() {
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let workers = (0..4).map(|_| {
+            let count = Arc::clone(&count);
+            move |jobs: Jobs<usize>| loop {
+                let group = jobs.take(3, 1);
+                if group.is_empty() {
+                    return;
+                }
+                count.fetch_add(group.into_iter().sum(), std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        let inbox = Inbox::start("test", 5, workers.collect()).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..2_000).for_each(|_| block_on(inbox.put(1)).unwrap()));
+            }
+        });
+        drop(inbox);
+        assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 8_000);
     }
 }

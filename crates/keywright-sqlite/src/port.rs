@@ -3,7 +3,7 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
 };
 
 use crate::change::Change;
@@ -159,5 +159,16 @@ impl Upkeep for SqliteStore {
                 .await
                 .map_err(Fault::into_load_error)
         })
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        let partition = partition.clone();
+        let question = move |connection: &_| read::slots(connection, &partition, after, limit);
+        Box::pin(async move { self.ask(question).await.map_err(Fault::into_load_error) })
     }
 }

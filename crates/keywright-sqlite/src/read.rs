@@ -6,7 +6,7 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     CipherId, ClientNonce, EventNumber, Manifest, Mark, Newest, Partition, Revision, Row, RowMarks, Rows, SlotName,
-    Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, VaultRows,
+    Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, StoredSlots, VaultRows,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -79,6 +79,28 @@ fn has_rows(connection: &Connection, partition: &Partition) -> Result<bool, Faul
         )?
         .query_row([partition.key()], |row| row.get(0))?;
     Ok(found)
+}
+
+/// The slots of a partition in which a record lies, those after `after`.
+pub(crate) fn slots(
+    connection: &Connection,
+    partition: &Partition,
+    after: Option<SlotName>,
+    limit: u32,
+) -> Result<StoredSlots, Fault> {
+    let root = revision(connection, partition)?;
+    let mut select = connection.prepare_cached(
+        "SELECT slot FROM keywright_records WHERE partition = ?1 AND slot > ?2 ORDER BY slot LIMIT ?3",
+    )?;
+    // No slot is the empty text.
+    let after = after.map(|after| after.to_text()).unwrap_or_default();
+    let mut rows = select.query(params![partition.key(), after, limit])?;
+    let mut slots = Vec::new();
+    while let Some(row) = rows.next()? {
+        let slot = row.get_ref(0)?.as_str().ok().and_then(|text| SlotName::parse(text).ok());
+        slots.push(slot.ok_or_else(unknown_form)?);
+    }
+    Ok(StoredSlots { root, slots })
 }
 
 /// The root's revision.
@@ -167,12 +189,13 @@ pub(crate) fn staged(
     account: &Partition,
     stage: StageId,
 ) -> Result<Vec<(CipherId, Mark)>, Fault> {
-    let mut select = connection
-        .prepare_cached("SELECT id, text_mark FROM keywright_staged WHERE partition = ?1 AND stage = ?2 ORDER BY id")?;
+    let mut select = connection.prepare_cached(
+        "SELECT id, text_mark, nonce, typeof(text) = 'blob' FROM keywright_staged
+         WHERE partition = ?1 AND stage = ?2 ORDER BY id",
+    )?;
     let entries = select
         .query_map(params![account.key(), stage.0], |row| {
-            let (id, mark) = (row.get_ref(0)?, sixteen(row, 1)?);
-            Ok((cipher_id(id), Mark(mark.filter(|_| is_id(id)).unwrap_or_default())))
+            Ok((cipher_id(row.get_ref(0)?), staged_mark(row, row.get(3)?)?))
         })?
         .collect::<Result<Vec<_>, _>>()?;
     Ok(entries)
@@ -188,15 +211,26 @@ pub(crate) fn staged_texts(
     // Every id comes behind the empty blob.
     let after = after.as_ref().map_or(&[][..], |CipherId(id)| id.as_slice());
     let mut select = connection.prepare_cached(
-        "SELECT id, text_mark, text FROM keywright_staged
+        "SELECT id, text_mark, nonce, text FROM keywright_staged
          WHERE partition = ?1 AND stage = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
     )?;
     let texts = select
         .query_map(params![account.key(), stage.0, after, limit], |row| {
-            Ok(StagedText { id: CipherId(row.get(0)?), mark: Mark(row.get(1)?), text: bytes(row, 2)? })
+            let (id, text) = (cipher_id(row.get_ref(0)?), row.get_ref(3)?.as_blob().ok());
+            let mark = staged_mark(row, text.is_some())?;
+            let text = text.filter(|_| mark != Mark::UNREADABLE).unwrap_or_default();
+            Ok(StagedText { id, mark, text: Bytes::copy_from_slice(text) })
         })?
         .collect::<Result<_, _>>()?;
     Ok(texts)
+}
+
+/// The mark of a staged row, whose columns begin with its id, its mark and its nonce. Where one of them has an unknown form, or
+/// its text has, the row cannot be promoted, and has the mark that nobody draws.
+fn staged_mark(row: &rusqlite::Row<'_>, has_text: bool) -> rusqlite::Result<Mark> {
+    let (mark, nonce) = (sixteen(row, 1)?, sixteen(row, 2)?);
+    let is_whole = has_text && nonce.is_some() && is_id(row.get_ref(0)?);
+    Ok(mark.filter(|_| is_whole).map_or(Mark::UNREADABLE, Mark))
 }
 
 /// The marks of a row. Where one of its columns has an unknown form, all of them are zero: no digest vouches for that and
@@ -213,7 +247,7 @@ fn row_marks(row: &rusqlite::Row<'_>) -> rusqlite::Result<RowMarks> {
 }
 
 const fn unmarked(id: CipherId) -> RowMarks {
-    RowMarks { id, text: Mark([0; 16]), note: Mark([0; 16]), nonce: ClientNonce([0; 16]) }
+    RowMarks { id, text: Mark::UNREADABLE, note: Mark::UNREADABLE, nonce: ClientNonce([0; 16]) }
 }
 
 fn cipher(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
 };
 
 use crate::random::SplitMix;
@@ -44,6 +44,8 @@ pub enum LoadFault {
     None,
     /// `Failed`. It never reaches the store.
     Fails,
+    /// It never comes back, and never reaches the store.
+    Hangs,
     /// It is answered; then, before the answer is used, another server's batch reaches the store.
     Then(Batch),
     /// It is answered; then, before the answer is used, every held commit is delivered.
@@ -347,11 +349,14 @@ impl<S: RecordStore + ?Sized> RecordStore for FaultStore<S> {
             if matches!(fault, LoadFault::Fails) {
                 return Err(LoadError::Failed("a load failed on purpose".into()));
             }
+            if matches!(fault, LoadFault::Hangs) {
+                return std::future::pending().await;
+            }
             let stored = self.inner.load(partition, slots).await;
             match fault {
                 LoadFault::Then(batch) => drop(self.inner.commit(batch).await),
                 LoadFault::ThenDelivers => while self.deliver().await.is_some() {},
-                LoadFault::None | LoadFault::Fails => self.unsettle().await,
+                LoadFault::None | LoadFault::Fails | LoadFault::Hangs => self.unsettle().await,
             }
             stored
         })
@@ -444,5 +449,14 @@ impl<S: RecordStore + Upkeep + ?Sized> Upkeep for FaultStore<S> {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.inner.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.inner.slots(partition, after, limit)
     }
 }

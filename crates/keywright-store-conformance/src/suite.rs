@@ -232,6 +232,8 @@ pub const fn all() -> &'static [Case] {
             due_partitions_are_found,
             due_moment_is_the_last_commits,
             partitions_are_paged_in_order,
+            slots_are_paged_in_order,
+            slots_carry_their_root,
             drivers_run_on_both_handles,
         }
         histories Histories {
@@ -249,6 +251,7 @@ pub const fn all() -> &'static [Case] {
             swap_is_never_seen_half,
             one_of_edit_and_swap_wins,
             stages_are_upserts,
+            staged_texts_are_what_was_staged,
             unstage_drops_a_stage,
             stages_need_a_root,
             stages_are_swept_by_the_horizon,

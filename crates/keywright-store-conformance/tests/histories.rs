@@ -19,5 +19,5 @@ async fn memory_store_is_strictly_serialisable() {
     // A run in which nothing met proves nothing.
     assert!(seen.operations > 5_000 && seen.landed > 1_000 && seen.landed_unknown > 50, "{seen}");
     assert!(seen.conflicts > 500 && seen.reads > 2_000, "{seen}");
-    assert!(seen.vault > 300 && seen.swept > 50, "{seen}");
+    assert!(seen.vault > 300 && seen.swept > 50 && seen.promoted > 20, "{seen}");
 }

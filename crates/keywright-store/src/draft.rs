@@ -11,6 +11,8 @@ use std::sync::Arc;
 use keywright_core::{ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds};
 
 use crate::loaded::{Loaded, PlainBody};
+use crate::locks::Turn;
+use crate::nonces::Nonces;
 use crate::record::{Record, RecordError, encode};
 use crate::root::Root;
 use crate::slot::{Expiring, Lasting, Slot, SlotKinds, SlotName};
@@ -18,6 +20,7 @@ use crate::step_error::{Damage, StepError};
 use crate::{Partition, Revision, Standing, Tentative, VaultWrite};
 
 mod finish;
+mod room;
 
 pub(crate) use finish::{Finished, fence as finish_fence};
 
@@ -76,8 +79,10 @@ pub struct Draft<'a> {
     grants: bool,
     /// Inside a host's own transaction: no guess may be checked here.
     spending: bool,
-    /// Whether this attempt has the partition to itself in this process: only then is a guess compared.
-    held: bool,
+    /// How this attempt gets the partition to itself in this process: only then is a guess compared. `None`: it cannot.
+    turn: Option<&'a Turn>,
+    /// For what this attempt seals.
+    nonces: Nonces,
     standing: Standing,
 }
 
@@ -104,14 +109,15 @@ impl<'a> Draft<'a> {
             versions: 0,
             grants: false,
             spending: false,
-            held: false,
+            turn: None,
+            nonces: Nonces::default(),
             standing: Standing::Known,
         }
     }
 
-    /// The same, for an attempt that has the partition to itself.
-    pub(crate) const fn held(mut self, held: bool) -> Self {
-        self.held = held;
+    /// The same, for an attempt that may take the partition, or has it, and with nonces that were drawn already.
+    pub(crate) fn with(mut self, turn: &'a Turn, nonces: Nonces) -> Self {
+        (self.turn, self.nonces) = (Some(turn), nonces);
         self
     }
 
@@ -386,16 +392,6 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The ids of a family's records, staged ones included, in the order of their ids.
-    #[must_use]
-    pub fn ids<R, L>(&self, family: &crate::SlotFamily<R, L>) -> Vec<[u8; 16]> {
-        let kind = family.kind().name();
-        let mut ids: Vec<[u8; 16]> =
-            self.names().into_iter().filter(|name| name.kind() == kind).filter_map(|name| name.id()).collect();
-        ids.sort_unstable();
-        ids
-    }
-
     /// Seals the root and every loaded record of the partition anew, if any is not under the newest key. Returns whether
     /// there was anything to do. For upkeep: every other put seals anew.
     ///
@@ -420,8 +416,8 @@ impl<'a> Draft<'a> {
         Ok(changed)
     }
 
-    /// Opens every record that the root names, and sees that no record lies in a declared slot that it does not name.
-    /// Returns how many there are. What the records say is their owners' to judge.
+    /// Opens every record that the root names. Returns how many there are. What the records say is their owners' to judge;
+    /// what the root does not name is [`Driver::check_slots`](crate::Driver::check_slots)'s to find.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -430,9 +426,7 @@ impl<'a> Draft<'a> {
             Err(StepError::NoAccount) => return Ok(0),
             root => root?,
         };
-        let named: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
-        let singles: Vec<SlotName> = self.env.kinds.map(|kinds| kinds.singles().collect()).unwrap_or_default();
-        let slots = [named, singles].concat();
+        let slots: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
         self.require(&slots)?;
         let mut opened = 0_usize;
         for slot in slots {
@@ -541,10 +535,14 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether a guess may be compared now. Without the partition in hand parallel guesses would all be judged by one
-    /// ledger, and those that find the queue full would never be charged.
+    /// ledger, and those that find the queue full would never be charged. Where nobody has it, it is taken here: what was
+    /// loaded still serves, and the step goes on.
     pub(crate) fn admit_guess(&mut self, standing: Standing) -> Result<(), StepError> {
         self.standing = standing;
-        if self.held { Ok(()) } else { Err(StepError::NeedsPartition(standing)) }
+        match self.turn {
+            Some(turn) if turn.take(self.partition) => Ok(()),
+            _ => Err(StepError::NeedsPartition(standing)),
+        }
     }
 
     /// Notes that something is granted: the batch is committed even if it changes nothing.
@@ -604,10 +602,11 @@ impl<'a> Draft<'a> {
         let name = slot.name();
         self.intact(name)?;
         let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(name))?);
-        let plain = PlainBody { schema: R::SCHEMA, body, expiry, most: slot.kind().most() };
+        let plain = PlainBody { schema: R::SCHEMA, body, expiry, kind: Some(slot.kind()) };
         if name != crate::due::DUE.name() {
             self.revive()?;
         }
+        self.make_room(slot.kind(), name);
         self.staged.writes.insert(name, Some(plain));
         self.touch();
         Ok(())
@@ -663,7 +662,7 @@ impl<'a> Draft<'a> {
         let (label, text) = (self.partition.seal_label(), name.to_text());
         let context = SealContext::new(&label, &text, entry.revision.to_bytes());
         let (schema, body) = self.env.keyring.open(&context, body).map_err(StepError::Open)?;
-        let plain = PlainBody { schema, body: Arc::new(body), expiry: entry.expiry, most: u16::MAX };
+        let plain = PlainBody { schema, body: Arc::new(body), expiry: entry.expiry, kind: None };
         self.loaded.opened.insert(name, plain.clone());
         Ok(Some(plain))
     }

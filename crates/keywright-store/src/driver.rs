@@ -22,6 +22,7 @@ use crate::{BoxError, BoxFuture, LoadError, Partition, RecordStore};
 
 mod attempt;
 mod log;
+mod strays;
 
 pub use log::{EventCursor, EventPage};
 
@@ -55,6 +56,9 @@ pub trait Observer: std::fmt::Debug + Send + Sync {
 /// How long a commit may take before its answer is no longer waited for, in seconds. What became of it is settled then.
 pub const COMMIT_SECONDS: u64 = 2;
 
+/// How long a load may take before its answer is no longer waited for, in seconds: as long as a commit.
+pub const LOAD_SECONDS: u64 = COMMIT_SECONDS;
+
 /// Waits, by the runtime's own timer: this crate knows no runtime. With tokio it is one line around `tokio::time::sleep`.
 pub trait Timer: std::fmt::Debug + Send + Sync {
     /// Ends after `duration`.
@@ -77,6 +81,7 @@ struct Parts {
     observer: Option<Arc<dyn Observer>>,
     events_kept: u64,
     deadline: Option<(Arc<dyn Timer>, Duration)>,
+    load_deadline: Option<(Arc<dyn Timer>, Duration)>,
     locks: Arc<PartitionLocks>,
     /// The store's horizon as it was last heard.
     horizon: AtomicU64,
@@ -97,6 +102,7 @@ pub struct DriverBuilder {
     observer: Option<Arc<dyn Observer>>,
     events_kept: u64,
     deadline: Option<(Arc<dyn Timer>, Duration)>,
+    load_deadline: Option<(Arc<dyn Timer>, Duration)>,
     max_waiting: (usize, usize),
 }
 
@@ -145,6 +151,15 @@ impl DriverBuilder {
         self
     }
 
+    /// Gives up waiting for a load after `limit` ([`LOAD_SECONDS`] is a good one): the answer is then
+    /// [`LoadError::TimedOut`], nothing is counted or written, and a partition that was held for it is free. It holds for each
+    /// load of records and of events; an act that needs several, because others commit beside it, may take as many times as
+    /// long. What a service reads of a vault by itself has no limit: it may be large. Default: none, for want of a timer.
+    pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
+        self.load_deadline = Some((timer, limit));
+        self
+    }
+
     /// How many commits may wait for one partition: of known clients, and of unknown ones. Defaults [`MAX_WAITING`] and
     /// [`MAX_WAITING_UNKNOWN`].
     pub const fn max_waiting(mut self, known: usize, unknown: usize) -> Self {
@@ -176,6 +191,7 @@ impl DriverBuilder {
                 observer: self.observer,
                 events_kept: self.events_kept,
                 deadline: self.deadline,
+                load_deadline: self.load_deadline,
                 locks: PartitionLocks::new(known, unknown),
                 horizon: AtomicU64::new(0),
                 furthest: AtomicU64::new(0),
@@ -203,6 +219,7 @@ impl Driver {
             observer: None,
             events_kept: EVENTS_KEPT,
             deadline: None,
+            load_deadline: None,
             max_waiting: (MAX_WAITING, MAX_WAITING_UNKNOWN),
         }
     }
@@ -413,7 +430,8 @@ impl Driver {
 
     async fn load(&self, partition: &Partition, slots: &[SlotName]) -> Result<Loaded, TransactError> {
         let parts = &*self.parts;
-        let snapshot = parts.store.load(partition, slots).await.map_err(TransactError::Load)?;
+        let snapshot =
+            self.in_time(partition, parts.store.load(partition, slots)).await.map_err(TransactError::Load)?;
         Ok(Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, slots, snapshot)?)
     }
 }
@@ -480,6 +498,13 @@ pub enum TransactError {
 }
 
 impl TransactError {
+    /// Whether nothing was counted or written because somebody or something else took too long, so that the same may well
+    /// succeed in a moment: [`Busy`](Self::Busy), or a load that was given up. To be answered with 503 and `Retry-After`.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy | Self::Load(LoadError::TimedOut))
+    }
+
     /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

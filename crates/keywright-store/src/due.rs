@@ -121,9 +121,22 @@ impl DueTask {
         self.claim.is_none_or(|claim| now.since(claim.made) >= CLAIM_SECONDS || claim.made > now)
     }
 
-    /// The same task under the same claim.
+    /// Ends for good what holds up nobody now, because it comes from a clock that ran ahead. Otherwise it would hold up
+    /// everybody once more when the right clock gets there, after the task was told to be due.
+    fn settle(&mut self, now: UnixSeconds) {
+        if self.failed > now.plus(CLOCK_SKEW_SECONDS) {
+            self.failed = UnixSeconds::EPOCH;
+        }
+        if let Some(claim) = self.claim.as_mut().filter(|claim| claim.made > now.plus(CLAIM_LASTS)) {
+            // Whoever made it may still strike the task.
+            claim.made = UnixSeconds::EPOCH;
+        }
+    }
+
+    /// The same task under the same claim, made anew or not.
     fn is(&self, claimed: &Self) -> bool {
-        self.id == claimed.id && self.claim == claimed.claim
+        let id = |task: &Self| task.claim.map(|claim| claim.id);
+        self.id == claimed.id && id(self) == id(claimed)
     }
 }
 
@@ -255,7 +268,7 @@ pub fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<DueTask, StepError
         claim: Some(Claim { id: draft.random()?, made: now }),
     };
     list.tasks.push(task.clone());
-    write(draft, &list)?;
+    write(draft, list)?;
     Ok(task)
 }
 
@@ -318,7 +331,7 @@ fn claim_where(
         claimed.push(task.clone());
     }
     if !claimed.is_empty() || list.tasks.len() != before {
-        write(draft, &list)?;
+        write(draft, list)?;
     }
     Ok(claimed)
 }
@@ -338,7 +351,7 @@ pub fn release(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepErr
         task.failed = now;
         released = true;
     }
-    if released { write(draft, &list) } else { Ok(()) }
+    if released { write(draft, list) } else { Ok(()) }
 }
 
 /// Gives claims back that were not tried: whoever comes next may do them at once.
@@ -352,7 +365,7 @@ pub fn put_back(draft: &mut Draft<'_>, claimed: &[DueTask]) -> Result<(), StepEr
         task.claim = None;
         returned = true;
     }
-    if returned { write(draft, &list) } else { Ok(()) }
+    if returned { write(draft, list) } else { Ok(()) }
 }
 
 /// Claims a task once more that is still under the same claim, so that others respect it for as long again. `None` if it
@@ -368,7 +381,7 @@ pub fn claim_again(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<Option<Du
         claim.made = now;
     }
     let again = task.clone();
-    write(draft, &list)?;
+    write(draft, list)?;
     Ok(Some(again))
 }
 
@@ -389,7 +402,7 @@ pub fn complete(draft: &mut Draft<'_>, claimed: &DueTask) -> Result<bool, StepEr
         draft.delete(DUE)?;
         draft.set_due_at(None);
     } else {
-        write(draft, &list)?;
+        write(draft, list)?;
     }
     Ok(true)
 }
@@ -398,10 +411,11 @@ fn read(draft: &mut Draft<'_>) -> Result<DueList, StepError> {
     Ok(draft.read(DUE)?.unwrap_or_default())
 }
 
-/// Puts the list, and notes beside the root when somebody should look at it next.
-fn write(draft: &mut Draft<'_>, list: &DueList) -> Result<(), StepError> {
+/// Puts the list, settled, and notes beside the root when somebody should look at it next.
+fn write(draft: &mut Draft<'_>, mut list: DueList) -> Result<(), StepError> {
     let now = draft.now();
-    draft.put(DUE, list)?;
+    list.tasks.iter_mut().for_each(|task| task.settle(now));
+    draft.put(DUE, &list)?;
     draft.set_due_at(list.tasks.iter().map(|task| task.due_at(now)).min());
     Ok(())
 }

@@ -150,6 +150,26 @@ pub fn settle_right(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<boo
     Ok(counts)
 }
 
+/// Takes a guess back that the host has **not looked at**, because it is busy: it is not charged. Returns whether there was
+/// anything to take back: `false` means that it was charged in time, or that its secret is gone.
+///
+/// # Errors
+/// [`StepError`]: the attempt stays unjudged, and is charged in time.
+pub fn withdraw(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, StepError> {
+    let mut ledger = read(draft)?;
+    let withdrawn = ledger.withdraw(draft.ledger_policy(), pending, draft.now());
+    if withdrawn {
+        draft.put(LEDGER, &ledger)?;
+    }
+    Ok(withdrawn)
+}
+
+/// How the client of a guess stands in a queue: known ones come first.
+#[must_use]
+pub const fn standing(lane: &Lane) -> Standing {
+    if lane.is_known() || lane.is_admitted() { Standing::Known } else { Standing::Unknown }
+}
+
 /// What a guess would be refused with now, by a mere look that changes nothing.
 ///
 /// # Errors
@@ -360,8 +380,7 @@ fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admis
 
 /// Sees that nobody else commits to the account while the guess is compared. Known clients come first.
 fn hold(draft: &mut Draft<'_>, lane: &Lane) -> Result<(), StepError> {
-    let is_known = lane.is_known() || lane.is_admitted();
-    draft.admit_guess(if is_known { Standing::Known } else { Standing::Unknown })
+    draft.admit_guess(standing(lane))
 }
 
 /// Tells the denials that were only counted and whose hour is over. Returns whether there were any: then the ledger must

@@ -73,6 +73,7 @@ mod loaded;
 mod locks;
 mod memory;
 pub mod names;
+mod nonces;
 mod partition;
 mod port;
 #[doc(hidden)]
@@ -90,21 +91,21 @@ mod within;
 pub use batch::{Batch, BatchError, EventNumber, Put, Stored, StoredEvent, Write};
 pub use draft::{ACCOUNT_CREATED, ACCOUNT_ERASED, ACCOUNT_SEEDED, Draft, Judged};
 pub use driver::{
-    AccountCreation, COMMIT_SECONDS, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, MAX_RERUNS,
-    MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
+    AccountCreation, COMMIT_SECONDS, Driver, DriverBuilder, EVENTS_KEPT, Erasure, EventCursor, EventPage, LOAD_SECONDS,
+    MAX_RERUNS, MAX_WAITING, MAX_WAITING_UNKNOWN, Observer, Timer, TransactError,
 };
 pub use locks::Standing;
 pub use memory::MemoryStore;
 pub use partition::{Partition, UnknownPartition};
 pub use port::{
-    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents, Upkeep,
-    VaultStore,
+    BoxError, BoxFuture, CommitError, HORIZON_STEP, LoadError, Newest, RecordStore, Snapshot, StoredEvents,
+    StoredSlots, Upkeep, VaultStore,
 };
 pub use record::{Record, RecordError, secret_field};
 pub use release::{Plain, Receipt, Release, Tentative, WrongReceipt};
 pub use revision::{RECENT, Recent, Revision};
 pub use root::{Epochs, MAX_CHANGES, MAX_DENIALS, MAX_ROOT_BYTES, Root};
-pub use slot::{Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
+pub use slot::{Full, Members, Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
 pub use step_error::{Damage, StepError};
 pub use vault::{
     CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which,

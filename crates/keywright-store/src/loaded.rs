@@ -5,11 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use keywright_core::{Keyring, SealContext, UnixSeconds};
-use zeroize::Zeroizing;
+use keywright_core::{Keyring, PlainBytes, SealContext, UnixSeconds};
 
 use crate::root::{MAX_ROOT_BYTES, RootRecord};
-use crate::slot::{ROOT, SlotKinds, SlotName};
+use crate::slot::{ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::{Damage, StepError};
 use crate::{Partition, Revision, Snapshot};
 
@@ -32,10 +31,10 @@ pub(crate) struct Loaded {
 #[derive(Clone)]
 pub(crate) struct PlainBody {
     pub(crate) schema: u16,
-    pub(crate) body: Arc<Zeroizing<Vec<u8>>>,
+    pub(crate) body: Arc<PlainBytes>,
     pub(crate) expiry: Option<UnixSeconds>,
-    /// How many slots of its kind a partition may have.
-    pub(crate) most: u16,
+    /// The kind that it was put as; `None` for one that was opened, and is only sealed anew.
+    pub(crate) kind: Option<SlotKind>,
 }
 
 /// Records in clear: a step that is run again on the same snapshot does not open them again. Wiped with the snapshot.

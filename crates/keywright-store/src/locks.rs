@@ -1,6 +1,7 @@
 //! One commit per partition at a time, in one process: a hot account neither starves nor floods the store with
 //! conflicts. Bounded and fair: known clients first, unknown ones in a bounded share of the queue.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,6 +83,31 @@ impl PartitionLocks {
             }
         };
         waiting.await.ok()
+    }
+}
+
+/// How an attempt gets its partition to itself: it has it already, or takes it if nobody does.
+pub(crate) struct Turn {
+    locks: Arc<PartitionLocks>,
+    guard: Cell<Option<PartitionGuard>>,
+}
+
+impl Turn {
+    pub(crate) fn new(locks: &Arc<PartitionLocks>, guard: Option<PartitionGuard>) -> Self {
+        Self { locks: Arc::clone(locks), guard: Cell::new(guard) }
+    }
+
+    /// Whether the attempt has the partition now.
+    pub(crate) fn take(&self, partition: &Partition) -> bool {
+        let guard = self.guard.take().or_else(|| self.locks.try_acquire(partition));
+        let is_held = guard.is_some();
+        self.guard.set(guard);
+        is_held
+    }
+
+    /// What the attempt had, or has taken.
+    pub(crate) fn into_guard(self) -> Option<PartitionGuard> {
+        self.guard.into_inner()
     }
 }
 

@@ -12,8 +12,8 @@ use crate::port::HORIZON_STEP;
 use crate::slot::SlotName;
 use crate::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Newest, Partition, RecordStore,
-    Revision, Row, RowMarks, Rows, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, Upkeep, VaultRows,
-    VaultStore, VaultWrite, Which, Write,
+    Revision, Row, RowMarks, Rows, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, StoredSlots,
+    Upkeep, VaultRows, VaultStore, VaultWrite, Which, Write,
 };
 
 #[derive(Default)]
@@ -416,5 +416,22 @@ impl Upkeep for MemoryStore {
         let rest = all.into_iter().filter(|partition| after.as_ref().is_none_or(|after| *partition > after));
         let found = rest.take(limit as usize).cloned().collect();
         Box::pin(ready(Ok(found)))
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        let tables = self.tables();
+        let of_partition = tables.records.keys().filter(|(owner, _)| owner == partition);
+        let mut slots: Vec<(String, SlotName)> = of_partition.map(|(_, slot)| (slot.to_text(), *slot)).collect();
+        let after = after.map(|after| after.to_text());
+        slots.retain(|(text, _)| after.as_ref().is_none_or(|after| text > after));
+        slots.sort_unstable();
+        slots.truncate(limit as usize);
+        let slots = slots.into_iter().map(|(_, slot)| slot).collect();
+        Box::pin(ready(Ok(StoredSlots { root: tables.revision(partition), slots })))
     }
 }

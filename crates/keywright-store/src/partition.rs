@@ -1,5 +1,6 @@
 //! The partition: the unit of one commit. An account, a name, or the server.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -64,14 +65,14 @@ impl Partition {
     }
 
     /// What sealing authenticates: the bare id of an account; for the others the key behind a NUL, which no id has.
-    pub(crate) fn seal_label(&self) -> Vec<u8> {
+    pub(crate) fn seal_label(&self) -> Cow<'_, [u8]> {
         match self.0.strip_prefix("a/") {
-            Some(id) => id.as_bytes().to_vec(),
+            Some(id) => Cow::Borrowed(id.as_bytes()),
             None => {
                 let mut label = Vec::with_capacity(self.0.len().saturating_add(1));
                 label.push(0);
                 label.extend_from_slice(self.0.as_bytes());
-                label
+                Cow::Owned(label)
             }
         }
     }

@@ -91,7 +91,8 @@ pub trait VaultStore: RecordStore {
     /// [`CommitError`].
     fn unstage<'a>(&'a self, account: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>>;
 
-    /// Every (id, text mark) of a stage, sorted by id; empty for an unknown one.
+    /// Every (id, text mark) of a stage, sorted by id; empty for an unknown one. A row with a column of an unknown form is
+    /// listed under the mark [`Mark::UNREADABLE`]: one such row must not keep the others, nor the account, from being read.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -102,7 +103,8 @@ pub trait VaultStore: RecordStore {
     ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>>;
 
     /// The texts of a stage, sorted by id: at most `limit` of those behind `after`, from the first if that is `None`; empty
-    /// for an unknown one. Whoever promotes a stage opens them first.
+    /// for an unknown one. Whoever promotes a stage opens them first. A row with a column of an unknown form is shown under the
+    /// mark [`Mark::UNREADABLE`], without a text.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -164,6 +166,19 @@ pub trait Upkeep: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`LoadError`].
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>>;
+
+    /// The slots of a partition in which a record lies, whatever its root names, with the root's revision of the same
+    /// snapshot: in the order of their printed forms' bytes, those after `after`, at most `limit`. What loads name comes from
+    /// roots; only this finds a record that somebody has added.
+    ///
+    /// # Errors
+    /// [`LoadError`]; [`LoadError::Corrupt`] for a record in a slot of no known form.
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>>;
 }
 
 /// What a load found, from one snapshot.
@@ -202,6 +217,16 @@ impl Newest {
     }
 }
 
+/// The slots in which records of a partition lie, and the root's revision of the same snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "backends make it")]
+pub struct StoredSlots {
+    /// The root's revision; `None` where there is no root.
+    pub root: Option<Revision>,
+    /// The slots, in the order of their printed forms' bytes.
+    pub slots: Vec<SlotName>,
+}
+
 /// A page of events, newest first, and the root's revision of the same snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends make it")]
@@ -222,6 +247,10 @@ pub enum LoadError {
     /// A row has a form that this version does not know.
     #[error("the store holds a row of an unknown form")]
     Corrupt(#[source] BoxError),
+    /// It took too long: the driver has given it up ([`load_limit`](crate::DriverBuilder::load_limit)), or the backend has
+    /// by itself. Try again.
+    #[error("the store gave no answer in time")]
+    TimedOut,
 }
 
 /// A commit that did not happen, or perhaps did.

@@ -1,12 +1,12 @@
 //! Roots laid open. For benches: the cost of sealing and opening one with a given number of entries. For tests: what one
 //! says, so that it can be compared with a model's. No part of the API.
 
-use keywright_core::{Keyring, SealContext, SystemEntropy, UnixSeconds};
+use keywright_core::{EventChain, Keyring, SealContext, SystemEntropy, UnixSeconds};
 
 use crate::loaded::open_root;
 use crate::root::{Entry, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotName};
-use crate::{Partition, Revision, StepError};
+use crate::{Newest, Partition, Revision, StepError};
 
 /// A root in clear, and where it belongs.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ impl Sample {
             let name = SlotName::new(KindName::new("session"), Some([at; 16]));
             root.contents.insert(name, Entry { revision: Revision::draw()?, expiry: Some(UnixSeconds::MAX) });
         }
+        // As that of an account which was made and has had no denial.
+        root.chain_mut(EventChain::Changes).append(UnixSeconds::EPOCH.plus(1_700_000_000), b"{}");
         let partition = Partition::account(&keywright_core::AccountId::new("user-1")?);
         Ok(Self { keyring: Keyring::generate(&SystemEntropy)?, partition, revision: Revision::draw()?, root })
     }
@@ -42,9 +44,8 @@ impl Sample {
     /// [`StepError`].
     pub fn seal(&self) -> Result<bytes::Bytes, StepError> {
         let label = self.partition.seal_label();
-        let plain = self.root.encode();
         let context = SealContext::new(&label, ROOT, self.revision.to_bytes());
-        Ok(self.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?.into())
+        Ok(self.keyring.seal_in_place(&SystemEntropy, &context, RootRecord::SCHEMA, self.root.encode())?.into())
     }
 
     /// Opens and decodes it. Returns how many entries it has.
@@ -66,6 +67,8 @@ pub struct RootView {
     pub contents: Vec<(SlotName, Revision, Option<UnixSeconds>)>,
     /// From when on the whole partition may be swept.
     pub expires: Option<UnixSeconds>,
+    /// The newest number of each chain of events.
+    pub newest: Newest,
 }
 
 impl RootView {
@@ -81,7 +84,9 @@ impl RootView {
     ) -> Result<Self, StepError> {
         let root = open_root(keyring, partition, revision, body)?;
         let contents = root.contents.iter().map(|(name, entry)| (*name, entry.revision, entry.expiry)).collect();
-        Ok(Self { recent: root.recent.as_slice().to_vec(), contents, expires: root.expires })
+        let newest = |chain| root.chain(chain).next.saturating_sub(1);
+        let newest = Newest { changes: newest(EventChain::Changes), denials: newest(EventChain::Denials) };
+        Ok(Self { recent: root.recent.as_slice().to_vec(), contents, expires: root.expires, newest })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a body is before it is sealed: a versioned value in the `postcard` encoding.
 
+use keywright_core::PlainBytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
 /// A value that fills a slot. Its schema is authenticated with the sealed body.
 pub trait Record: Serialize + DeserializeOwned {
@@ -30,9 +30,9 @@ pub trait Record: Serialize + DeserializeOwned {
 pub struct RecordError;
 
 /// The encoded body, in a buffer that is sized once (a growing one would leave copies of secrets) and wiped.
-pub(crate) fn encode<R: Record>(record: &R) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+pub(crate) fn encode<R: Record>(record: &R) -> Result<PlainBytes, RecordError> {
     let size = postcard::experimental::serialized_size(record).map_err(|_| RecordError)?;
-    let mut body = Zeroizing::new(vec![0; size]);
+    let mut body = PlainBytes::zeroed(size);
     let used = postcard::to_slice(record, &mut body).map_err(|_| RecordError)?.len();
     if used == size { Ok(body) } else { Err(RecordError) }
 }

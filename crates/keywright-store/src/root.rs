@@ -1,8 +1,7 @@
 //! The root: the sealed table of contents of a partition, and what steps see of it.
 
-use keywright_core::{Entropy, EntropyError, EventChain, UnixSeconds, chain_head};
+use keywright_core::{Entropy, EntropyError, EventChain, SealBuffer, UnixSeconds, chain_head};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::contents::{self, Contents};
 use crate::slot::{KindName, MAX_SLOTS, SlotKinds, SlotName};
@@ -99,7 +98,7 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    const EMPTY: Self = Self { first: 1, next: 1, last: UnixSeconds::EPOCH, head: [0; 32] };
+    pub(crate) const EMPTY: Self = Self { first: 1, next: 1, last: UnixSeconds::EPOCH, head: [0; 32] };
 
     /// When the newest event was told; `None` before the first.
     pub(crate) fn last(&self) -> Option<UnixSeconds> {
@@ -143,8 +142,8 @@ impl RootRecord {
     /// The version of the record's bytes.
     pub(crate) const SCHEMA: u16 = 1;
 
-    /// The bytes to seal.
-    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+    /// The bytes to seal, where they are sealed.
+    pub(crate) fn encode(&self) -> SealBuffer {
         contents::encode(self)
     }
 
@@ -242,7 +241,7 @@ mod tests {
     #[test]
     fn a_root_of_twenty_entries_stays_inline() {
         // Beyond 1.9 KB PostgreSQL moves the body out of line: two more rows a commit.
-        let size = with_slots(20).encode().len();
+        let size = with_slots(20).encode().body().len();
         assert!(size < 1_900, "{size} bytes");
     }
 
@@ -270,7 +269,9 @@ mod tests {
         assert!(!repeated.is_sound(own));
         let mut kinds = SlotKinds::new();
         assert!(with_slots(1).undeclared(&kinds).is_some());
-        kinds.add(&[crate::SlotFamily::<u8, crate::slot::Expiring>::expiring("session", 2).kind()]).unwrap();
+        kinds
+            .add(&[crate::SlotFamily::<u8, crate::slot::Expiring>::expiring("session", 2, crate::Full::Refuses).kind()])
+            .unwrap();
         assert!(with_slots(2).undeclared(&kinds).is_none());
         assert!(with_slots(3).undeclared(&kinds).is_some());
     }

@@ -1,7 +1,7 @@
 //! Slots: the typed places of a partition, each declared by the crate that owns it.
 //!
 //! ```
-//! use keywright_store::{Record, Slot, SlotFamily};
+//! use keywright_store::{Full, Record, Slot, SlotFamily};
 //! use keywright_store::slot::Expiring;
 //! # #[derive(serde::Serialize, serde::Deserialize)] struct Voucher;
 //! # impl Record for Voucher { const SCHEMA: u16 = 1; }
@@ -10,8 +10,8 @@
 //!
 //! /// Must be there once it was written: its loss denies.
 //! const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
-//! /// At most eight; each may be missing once its time is over.
-//! const TICKETS: SlotFamily<Ticket, Expiring> = SlotFamily::expiring("ticket", 8);
+//! /// At most eight; each may be missing once its time is over. A ninth takes the place of the one that ends first.
+//! const TICKETS: SlotFamily<Ticket, Expiring> = SlotFamily::expiring("ticket", 8, Full::EvictsFirstToExpire);
 //!
 //! assert_eq!(VOUCHER.name().to_string(), "voucher");
 //! assert_eq!(TICKETS.at([0xab; 16]).name().to_string(), format!("ticket/{}", "ab".repeat(16)));
@@ -172,12 +172,46 @@ impl fmt::Debug for SlotName {
 #[error("a stored slot has no known form")]
 pub struct UnknownSlot;
 
+/// What happens when one more record of a kind is put than a partition may have. Part of the kind's declaration, and carried
+/// out by the draft. None of them ever drops a record that must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Full {
+    /// The kind has one slot: a put replaces what is in it.
+    Replaces,
+    /// Nothing makes room: the step fails with [`StepError::TooManySlots`](crate::StepError::TooManySlots), and writes nothing.
+    Refuses,
+    /// The record that expires first goes, unread, in the same batch. One that the batch itself puts never does: where all of
+    /// them are, the step fails as with [`Refuses`](Self::Refuses).
+    EvictsFirstToExpire,
+    /// A lasting record of this kind lists the family's members ([`Members`]), and decides whom it leaves out: its own
+    /// unproven ones first, say. Whoever is not listed goes, unread, in the batch that puts the list
+    /// ([`Draft::put_members`](crate::Draft::put_members)). One more without a list that makes room fails as with
+    /// [`Refuses`](Self::Refuses).
+    EvictsUnlisted(KindName),
+}
+
+impl Full {
+    /// [`EvictsUnlisted`](Self::EvictsUnlisted), by the slot that holds the list.
+    #[must_use]
+    pub const fn evicts_unlisted<R: Members>(list: Slot<R, Lasting>) -> Self {
+        Self::EvictsUnlisted(list.kind.name)
+    }
+}
+
+/// A record that lists the members of a family.
+pub trait Members: crate::Record {
+    /// Whether the family's record of this id is one of them.
+    fn lists(&self, id: &[u8; 16]) -> bool;
+}
+
 /// A declared kind of slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotKind {
     name: KindName,
     most: u16,
     expiring: bool,
+    full: Full,
 }
 
 impl SlotKind {
@@ -197,6 +231,12 @@ impl SlotKind {
     #[must_use]
     pub const fn is_expiring(&self) -> bool {
         self.expiring
+    }
+
+    /// What happens when one more is put than that.
+    #[must_use]
+    pub const fn full(&self) -> Full {
+        self.full
     }
 }
 
@@ -250,7 +290,7 @@ impl<T> Slot<T, Lasting> {
     /// A slot whose record must be there once it was written. `kind` is as [`KindName::new`] wants it.
     #[must_use]
     pub const fn lasting(kind: &'static str) -> Self {
-        let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: false };
+        let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: false, full: Full::Replaces };
         Self { kind, id: None, holds: PhantomData }
     }
 }
@@ -259,7 +299,7 @@ impl<T> Slot<T, Expiring> {
     /// A slot whose record has an expiry. `kind` is as [`KindName::new`] wants it.
     #[must_use]
     pub const fn expiring(kind: &'static str) -> Self {
-        let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: true };
+        let kind = SlotKind { name: KindName::new(kind), most: 1, expiring: true, full: Full::Replaces };
         Self { kind, id: None, holds: PhantomData }
     }
 }
@@ -299,18 +339,27 @@ impl<T, L> Clone for SlotFamily<T, L> {
 impl<T, L> Copy for SlotFamily<T, L> {}
 
 impl<T> SlotFamily<T, Lasting> {
-    /// At most `most` records that must be there once they were written.
+    /// At most `most` records that must be there once they were written. None of them is ever evicted: one more is
+    /// [refused](Full::Refuses).
     #[must_use]
     pub const fn lasting(kind: &'static str, most: u16) -> Self {
-        Self { kind: SlotKind { name: KindName::new(kind), most, expiring: false }, holds: PhantomData }
+        let kind = SlotKind { name: KindName::new(kind), most, expiring: false, full: Full::Refuses };
+        Self { kind, holds: PhantomData }
     }
 }
 
 impl<T> SlotFamily<T, Expiring> {
-    /// At most `most` records with an expiry. The owner evicts before it puts one more; a put beyond is an error.
+    /// At most `most` records with an expiry, and what makes room for one more.
+    ///
+    /// # Panics
+    /// In a constant, at compile time: for [`Full::Replaces`], which is for a kind of one slot.
     #[must_use]
-    pub const fn expiring(kind: &'static str, most: u16) -> Self {
-        Self { kind: SlotKind { name: KindName::new(kind), most, expiring: true }, holds: PhantomData }
+    pub const fn expiring(kind: &'static str, most: u16, full: Full) -> Self {
+        #[expect(clippy::panic, reason = "kinds are constants: this fails the build, not a server")]
+        if matches!(full, Full::Replaces) {
+            panic!("a put into a family replaces the record of the same id only");
+        }
+        Self { kind: SlotKind { name: KindName::new(kind), most, expiring: true, full }, holds: PhantomData }
     }
 }
 
@@ -350,7 +399,8 @@ impl SlotKinds {
     /// Adds the kinds of a crate; a kind that is known already, declared alike, is no error.
     ///
     /// # Errors
-    /// [`SlotKindsError`] if a kind is declared in two ways, or if there are more than [`MAX_SLOTS`] in all.
+    /// [`SlotKindsError`] if a kind is declared in two ways, if one is listed by a record that is not declared beside it, or
+    /// if there are more than [`MAX_SLOTS`] in all.
     pub fn add(&mut self, kinds: &[SlotKind]) -> Result<(), SlotKindsError> {
         for kind in kinds {
             match self.find(kind.name) {
@@ -359,13 +409,15 @@ impl SlotKinds {
                 None => self.kinds.push(*kind),
             }
         }
+        for kind in &self.kinds {
+            if let Full::EvictsUnlisted(list) = kind.full
+                && self.find(list).is_none_or(|list| list.expiring || list.full != Full::Replaces)
+            {
+                return Err(SlotKindsError::NoList(kind.name));
+            }
+        }
         let sum = self.kinds.iter().fold(0_u16, |sum, kind| sum.saturating_add(kind.most));
         if sum > MAX_SLOTS { Err(SlotKindsError::TooMany(sum)) } else { Ok(()) }
-    }
-
-    /// The slots of the kinds that have one.
-    pub(crate) fn singles(&self) -> impl Iterator<Item = SlotName> {
-        self.kinds.iter().filter(|kind| kind.most == 1).map(|kind| SlotName { kind: kind.name, id: None })
     }
 
     /// The kind of this name.
@@ -382,6 +434,9 @@ pub enum SlotKindsError {
     /// Two crates declare one kind in two ways.
     #[error("the kind of slot `{0}` is declared in two ways")]
     DeclaredTwice(KindName),
+    /// The record that lists the members of this kind is not declared, or is none of one lasting slot.
+    #[error("the kind of slot `{0}` is listed by a record that is not declared")]
+    NoList(KindName),
     /// The sum over all kinds is above [`MAX_SLOTS`].
     #[error("the kinds of slots add up to {0} slots a partition, above {MAX_SLOTS}")]
     TooMany(u16),
@@ -399,8 +454,21 @@ mod tests {
         kinds.add(&[one, one]).unwrap();
         let other = Slot::<u8, Expiring>::expiring("one").kind();
         assert_eq!(kinds.add(&[other]), Err(SlotKindsError::DeclaredTwice(one.name())));
-        let many = SlotFamily::<u8, Expiring>::expiring("many", 256).kind();
+        let many = SlotFamily::<u8, Expiring>::expiring("many", 256, Full::Refuses).kind();
         assert_eq!(kinds.add(&[many]), Err(SlotKindsError::TooMany(257)));
+        // Whoever makes room must be declared, and must be there for good.
+        for list in [
+            None,
+            Some(Slot::<u8, Expiring>::expiring("list").kind()),
+            Some(SlotFamily::<u8>::lasting("list", 2).kind()),
+        ] {
+            let listed =
+                SlotFamily::<u8, Expiring>::expiring("listed", 2, Full::EvictsUnlisted(KindName::new("list"))).kind();
+            let kinds: Vec<SlotKind> = list.into_iter().chain([listed]).collect();
+            assert_eq!(SlotKinds::new().add(&kinds), Err(SlotKindsError::NoList(listed.name())));
+            let sound = [Slot::<u8>::lasting("list").kind(), listed];
+            assert_eq!(SlotKinds::new().add(&sound), Ok(()));
+        }
     }
 
     #[test]

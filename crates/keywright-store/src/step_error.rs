@@ -34,7 +34,7 @@ pub enum StepError {
     /// version wrote it.
     #[error("the root names `{0}`, which this server does not declare, or not so often")]
     UndeclaredSlot(SlotName),
-    /// One more slot of a kind than it declares was put. Its owner must evict first.
+    /// One more slot of a kind than it declares was put, and nothing makes room for it: see [`Full`](crate::Full).
     #[error("there is no room for the record `{0}`")]
     TooManySlots(SlotName),
     /// The account's records were never made.

@@ -17,6 +17,12 @@ pub struct CipherId(pub [u8; 16]);
 #[expect(clippy::exhaustive_structs, reason = "16 bytes and nothing else")]
 pub struct Mark(pub [u8; 16]);
 
+impl Mark {
+    /// The mark under which a backend lists a row that it cannot read. Nobody draws it (2⁻¹²⁸ a try), nothing is sealed under
+    /// it, and no digest vouches for it: whoever meets it knows that the row was damaged, and denies.
+    pub const UNREADABLE: Self = Self([0; 16]);
+}
+
 /// The client's envelope nonce, padded with zeros to 16 bytes, or a digest where a format has none. It serves the checks
 /// for unchanged texts and reused nonces, and authenticates nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
-    RecordStore, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    RecordStore, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows,
+    VaultStore, Which,
 };
 
 use crate::{Hold, Store};
@@ -46,6 +47,8 @@ pub enum Call<'c> {
     Due(UnixSeconds),
     /// A list of partitions.
     Partitions,
+    /// A list of a partition's slots.
+    Slots(&'c Partition),
 }
 
 /// An answer of the store, before the caller gets it. It can be changed on its way.
@@ -78,6 +81,8 @@ pub enum Reply<'r> {
     Due(&'r mut Result<Vec<Partition>, LoadError>),
     /// Of a list of partitions.
     Partitions(&'r mut Result<Vec<Partition>, LoadError>),
+    /// Of a list of a partition's slots.
+    Slots(&'r mut Result<StoredSlots, LoadError>),
 }
 
 type Before<E> = Arc<dyn Fn(Call<'_>) -> BoxFuture<'static, Result<(), E>> + Send + Sync>;
@@ -418,6 +423,19 @@ impl<S: Upkeep + ?Sized> Upkeep for HookedStore<S> {
             self.reads(Call::Partitions).await?;
             let answer = self.inner.partitions(after, limit).await;
             self.seen(answer, |answer| Reply::Partitions(answer))
+        })
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        Box::pin(async move {
+            self.reads(Call::Slots(partition)).await?;
+            let answer = self.inner.slots(partition, after, limit).await;
+            self.seen(answer, |answer| Reply::Slots(answer))
         })
     }
 }

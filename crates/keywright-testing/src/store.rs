@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    Upkeep, VaultStore,
+    StoredSlots, Upkeep, VaultStore,
 };
 
 /// A whole store: records, vault and upkeep. Whatever has the three has this.
@@ -72,5 +72,14 @@ impl<S: Upkeep + ?Sized> Upkeep for WithoutVault<S> {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.0.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.0.slots(partition, after, limit)
     }
 }

@@ -2,7 +2,7 @@
 
 use keywright_store::{StepError, TransactError};
 
-use crate::recovery::ImportError;
+use crate::recovery::error::ImportError;
 
 /// The two-factor service could not decide. Nothing is granted.
 #[derive(Debug, thiserror::Error)]

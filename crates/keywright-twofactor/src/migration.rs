@@ -5,7 +5,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::totp::{Algorithm, Parameters, TotpSecret};
+use crate::totp::parameters::{Algorithm, Parameters};
+use crate::totp::secret::TotpSecret;
 use crate::typed;
 use crate::uri::{KeyUri, MAX_TEXT, UriError, decode, split_label};
 
@@ -46,6 +47,7 @@ impl KeyUri {
             _ => return Err(UriError::Scheme),
         };
         let (_, query) = query.ok_or(UriError::Migration)?;
+        // By hand for the same reasons as in `KeyUri::parse`.
         let data = query.split('&').find_map(|pair| pair.strip_prefix("data=")).ok_or(UriError::Migration)?;
         // A plus that was taken for a blank is one again.
         let data = Zeroizing::new(Zeroizing::new(decode(data)?).replace(' ', "+"));
@@ -103,7 +105,8 @@ enum Value<'a> {
     Other,
 }
 
-/// The fields of a protocol buffer, by their numbers.
+/// The fields of a protocol buffer, by their numbers. Not `prost`: it copies each secret out of the one buffer that is
+/// wiped, and one text that is no UTF-8 would cost all accounts.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {

@@ -3,7 +3,7 @@
 use keywright_core::{AccountId, Charge, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
-use crate::totp::DeviceId;
+use crate::totp::device::DeviceId;
 
 /// How a second factor was judged.
 #[derive(Debug)]

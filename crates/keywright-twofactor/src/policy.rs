@@ -2,12 +2,14 @@
 
 use keywright_core::{GuessOdds, LedgerPolicy, LedgerPolicyError};
 
-use crate::recovery::Preset;
-use crate::step_up::StepUpPolicy;
+use crate::recovery::code::Preset;
+use crate::step_up::policy::StepUpPolicy;
 pub use crate::step_up::policy::{FRESH_SECONDS, MAX_FRESH_SECONDS};
+use crate::totp::code::Window;
+use crate::totp::parameters::{Algorithm, Parameters, ParametersError};
 pub use crate::totp::parameters::{DIGITS, MAX_DIGITS, MAX_STEP_SECONDS, MIN_DIGITS, MIN_STEP_SECONDS, STEP_SECONDS};
+use crate::totp::secret::TotpSecret;
 pub use crate::totp::secret::{MIN_SECRET_BITS, SECRET_BYTES};
-use crate::totp::{Algorithm, Parameters, ParametersError, TotpSecret, Window};
 
 /// How many wrong enrolling codes end an enrolment. They are not charged to the ledger (`security.md` § 6), but a stolen
 /// login that did not begin the enrolment must not guess at it: 10 of 5 in 10⁶ each is 5·10⁻⁵.

@@ -8,10 +8,14 @@ use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepEr
 use crate::error::TwoFactorError;
 use crate::outcome::{Beginning, Confirming, DeviceImport, Enrolling, Proven, Verdict};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
-use crate::recovery::{ImportError, Liveness, RecoveryCodes};
+use crate::recovery::code::Liveness;
+use crate::recovery::error::ImportError;
+use crate::recovery::set::RecoveryCodes;
 use crate::step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
-use crate::step_up::{Attested, Demand, FactorChange, StepUp, StepUps};
-use crate::totp::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
+use crate::step_up::grant::FactorChange;
+use crate::step_up::proof::{Attested, Demand, StepUp};
+use crate::step_up::steps::StepUps;
+use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
 
 /// The steps over a store. See [`TwoFactorSteps`] for what each does.
 ///

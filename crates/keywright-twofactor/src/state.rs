@@ -1,7 +1,7 @@
 //! What is stored of an account's factors: one record with all devices and the switch of mailed codes. Once made it is
 //! never deleted, so that no spent step comes back.
 
-use keywright_core::{ClientTag, Generation, SecretKind, UnixSeconds};
+use keywright_core::{Attempt, Client, ClientTag, Generation, SecretKind, UnixSeconds};
 use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
@@ -279,6 +279,12 @@ impl TryFrom<Stored> for Factors {
             && pending.as_ref().is_none_or(|pending| is_name(&pending.name) && pending.made <= pending.expires);
         if bounded { Ok(Self { devices, pending, email, generation, spent, told }) } else { Err(OutOfBounds) }
     }
+}
+
+/// A guess of a client at the account's devices; `None` without any.
+pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
+    let factors = Factors::read(draft)?;
+    Ok((!factors.devices.is_empty()).then(|| Attempt::new(TOTP, factors.generation, client)))
 }
 
 #[cfg(test)]

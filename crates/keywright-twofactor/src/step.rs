@@ -8,11 +8,13 @@ use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 use crate::events;
 use crate::outcome::{Method, Proven, Verdict};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
-use crate::recovery::{self, RECOVERY_CODES};
-use crate::state::{FACTORS, Factors};
-use crate::step_up::{Attested, Demand, StepUp, StepUps};
+use crate::recovery;
+use crate::recovery::state::RECOVERY_CODES;
+use crate::state::{self, FACTORS, Factors};
+use crate::step_up::proof::{Attested, Demand, StepUp};
+use crate::step_up::steps::StepUps;
 use crate::totp::active::{Device, MatchContext};
-use crate::totp::{Enrolled, verify};
+use crate::totp::device::Enrolled;
 
 /// The slots that these steps read: name them to the driver and it loads them in one go. Step-up reads
 /// [`StepUps::slot`] as well.
@@ -161,7 +163,7 @@ impl TwoFactorSteps {
         if !is_factor(proof.peek(draft)?.method()) {
             return Err(StepError::Misuse("only a factor lets a client in at a factor"));
         }
-        let (Some(attempt), Some(tag)) = (verify::attempt(draft, client)?, client.tag()) else { return Ok(false) };
+        let (Some(attempt), Some(tag)) = (state::attempt(draft, client)?, client.tag()) else { return Ok(false) };
         if guess::peek_refusal(draft, &attempt)?.is_none() {
             return Ok(false);
         }
@@ -313,7 +315,7 @@ const fn is_factor(method: Method) -> bool {
 
 fn attempt(draft: &mut Draft<'_>, kind: CodeKind, client: Client) -> Result<Option<Attempt>, StepError> {
     match kind {
-        CodeKind::Totp => verify::attempt(draft, client),
+        CodeKind::Totp => state::attempt(draft, client),
         CodeKind::Recovery => recovery::step::attempt(draft, client),
     }
 }

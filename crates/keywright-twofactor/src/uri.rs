@@ -1,13 +1,22 @@
 //! The otpauth URI that authenticator apps read. Written to the byte (`vectors/two-factor.json`, `key_uri`), read liberally
 //! (`decisions.md` 67).
 
-use keywright_core::SecretString;
+use std::borrow::Cow;
+
+use keywright_core::{SecretString, typed};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use crate::totp::{Algorithm, Parameters, ParametersError, SecretError, TotpSecret};
-use crate::typed;
+use crate::totp::parameters::{Algorithm, Parameters, ParametersError};
+use crate::totp::secret::{SecretError, TotpSecret};
 
 const SCHEME: &str = "otpauth://";
+
+/// All but the unreserved characters of RFC 3986 § 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What no percent-encoded text has.
+const NEVER_ENCODED: &AsciiSet = &RESERVED.remove(b'%');
 
 /// The longest text that is parsed, in bytes: a QR code holds 2,953.
 pub(crate) const MAX_TEXT: usize = 4_096;
@@ -225,6 +234,7 @@ impl Query {
             counter: false,
         };
         let mut seen = Vec::new();
+        // Not `form_urlencoded`: it decodes into vectors that it does not wipe, and lets through what is wrongly encoded.
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if seen.contains(&name) {
@@ -257,47 +267,28 @@ fn number(text: &str) -> Option<u8> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986.
+/// Percent-encodes all but the unreserved characters.
 fn encode(text: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |half: u8| HEX.get(usize::from(half)).copied().map_or('0', char::from);
-    let mut out = String::with_capacity(text.len().saturating_mul(3));
-    for byte in text.bytes() {
-        if is_unreserved(byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(digit(byte >> 4));
-            out.push(digit(byte & 0x0f));
-        }
-    }
-    out
+    utf8_percent_encode(text, RESERVED).collect()
 }
 
 /// Undoes percent-encoding, and once more if all that is left is percent-encoded text.
 fn decode_name(text: &str) -> Result<String, UriError> {
     let once = decode(text)?;
-    let encoded = once.contains('%') && once.bytes().all(|byte| is_unreserved(byte) || byte == b'%');
+    let encoded = once.contains('%') && Cow::from(utf8_percent_encode(&once, NEVER_ENCODED)) == once;
     Ok(decode(&once).ok().filter(|_| encoded).unwrap_or(once))
-}
-
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Undoes percent-encoding. A plus stays a plus: this is no form.
 pub(crate) fn decode(text: &str) -> Result<String, UriError> {
-    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(UriError::Encoding) };
-        out.push((high << 4) | low);
+    // The decoder takes a percent sign that begins no escape for itself.
+    let is_escape = |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if [high, low].iter().all(|digit| digit.is_ascii_hexdigit()));
+    if !text.split('%').skip(1).all(is_escape) {
+        return Err(UriError::Encoding);
     }
+    // Byte by byte into a vector sized once: `decode_utf8` grows its own, which leaves copies of a secret behind.
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
+    out.extend(percent_decode_str(text));
     // The vector itself becomes the text: no copy is left behind.
     String::from_utf8(std::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
 }
@@ -342,4 +333,27 @@ pub enum UriError {
     /// The period is not 15 to 60 seconds.
     #[error("`period` is not in 15..=60")]
     Period,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_but_the_unreserved_characters_are_encoded() {
+        let plain: String = ('\0'..='\x7f').filter(|one| encode(&one.to_string()).len() == 1).collect();
+        assert_eq!(plain, "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~");
+        assert_eq!(encode("%/ é\0"), "%25%2F%20%C3%A9%00");
+        let all: String = ('\0'..='\u{500}').collect();
+        assert_eq!(decode(&encode(&all)).as_ref(), Ok(&all));
+        assert_eq!(decode(&encode(&all).to_ascii_lowercase()).map(|text| text.len()), Ok(all.len()));
+    }
+
+    #[test]
+    fn only_what_is_encoded_throughout_is_decoded_twice() {
+        for (text, read) in [("a%2520b", "a b"), ("a%20%2520b", "a %20b"), ("100%25", "100%"), ("%2525", "%"), ("", "")]
+        {
+            assert_eq!(decode_name(text).as_deref(), Ok(read), "{text}");
+        }
+    }
 }

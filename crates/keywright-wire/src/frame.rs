@@ -1,4 +1,4 @@
-//! The frame around every endpoint: work that is still owed, then the step and its commit, then the work that this commit
+//! The frame around every endpoint: work that is still due, then the step and its commit, then the work that this commit
 //! made due. Host methods run outside of any commit, so they may use the driver on the same account.
 //!
 //! Notices that others' requests have left are not sent here: strangers can cause them, and would make the owner's
@@ -10,7 +10,7 @@ use keywright_core::AccountId;
 use keywright_store::due::{self, Attempt, DUE, DueTask, DueWork, OnFailure};
 use keywright_store::{Draft, Driver, Partition, Receipt, Release, SlotName, StepError, TransactError, WrongReceipt};
 
-use crate::{DueError, HostError};
+use crate::error::{DueError, HostError};
 
 /// What a failure of a task means for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,26 +35,27 @@ pub trait HostWork: Sync {
     fn work(&self, account: &AccountId, task: &DueTask) -> impl Future<Output = Result<(), HostError>> + Send;
 }
 
-/// What one run of the framed step came to.
-enum Run<T> {
-    Owed(Vec<DueTask>),
+/// What one run of the framed step came to. `after`: what was seen of the account's due work once the step was run.
+enum Run<T, A> {
+    Due(Vec<DueTask>),
     Blocked,
-    Done { value: T, owed: Vec<DueTask> },
+    Done { value: T, after: A },
 }
 
-impl<T: Release> Release for Run<T> {
-    type Released = Run<T::Released>;
+impl<T: Release, A> Release for Run<T, A> {
+    type Released = Run<T::Released, A>;
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
         Ok(match self {
-            Self::Owed(tasks) => Run::Owed(tasks),
+            Self::Due(tasks) => Run::Due(tasks),
             Self::Blocked => Run::Blocked,
-            Self::Done { value, owed } => Run::Done { value: value.release(receipt)?, owed },
+            Self::Done { value, after } => Run::Done { value: value.release(receipt)?, after },
         })
     }
 }
 
-/// Runs an endpoint's step on one account: first whatever is still owed, notices aside, then the step and its commit, then
-/// what that commit made due. `slots` are what the step needs; [`DUE`] is added.
+/// Runs an endpoint's step on one account: first whatever is still due, notices aside, then the step and its commit, then
+/// what that commit made due, but for what the step has [put back](due::put_back): whoever comes next may do that.
+/// `slots` are what the step needs; [`DUE`] is added.
 ///
 /// # Errors
 /// [`DueError`]: the store failed, or the host failed at work that this request needs. What was committed stays; its work
@@ -65,24 +66,72 @@ pub async fn run<W, T>(
     account: &AccountId,
     host: &W,
     slots: &[SlotName],
-    mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
 ) -> Result<T::Released, DueError>
 where
     W: HostWork,
     T: Release + Send,
 {
+    let made = |draft: &mut Draft<'_>, before: &[DueTask]| {
+        let (mut due, now) = (due::pending(draft)?, draft.now());
+        let is_new = |task: &DueTask| before.iter().all(|old| old.id != task.id);
+        due.retain(|task| host.weight(&task.name).is_some() && is_new(task) && !task.is_free(now));
+        Ok(due)
+    };
+    let (value, made) = commit(driver, account, host, slots, step, made).await?;
+    finish_own(driver, account, host, made.unwrap_or_default()).await?;
+    Ok(value)
+}
+
+/// The same for a step whose own work others do: whoever adds it leaves it unclaimed, and nothing of it is done here.
+/// Returns beside the value whether work of the protocol is due that nobody is at, by this commit or from before.
+///
+/// # Errors
+/// [`DueError`], as for [`run`].
+pub async fn run_and_leave<W, T>(
+    driver: &Driver,
+    account: &AccountId,
+    host: &W,
+    slots: &[SlotName],
+    step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+) -> Result<(T::Released, bool), DueError>
+where
+    W: HostWork,
+    T: Release + Send,
+{
+    let is_left = |draft: &mut Draft<'_>, _: &[DueTask]| {
+        Ok(draft.exists() && due::has_unclaimed(draft, |name| host.weight(name).is_some())?)
+    };
+    let (value, is_left) = commit(driver, account, host, slots, step, is_left).await?;
+    Ok((value, is_left.unwrap_or(false)))
+}
+
+/// Does what is still due and must be done first, then runs the step and commits it. `after` looks at the account's due
+/// work once the step is run, and is given what was due before; it is not asked where there was no account.
+async fn commit<W, T, A>(
+    driver: &Driver,
+    account: &AccountId,
+    host: &W,
+    slots: &[SlotName],
+    mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    mut after: impl FnMut(&mut Draft<'_>, &[DueTask]) -> Result<A, StepError> + Send,
+) -> Result<(T::Released, Option<A>), DueError>
+where
+    W: HostWork,
+    T: Release + Send,
+    A: Send,
+{
     let partition = Partition::account(account);
     let slots: Vec<SlotName> = std::iter::once(DUE.name()).chain(slots.iter().copied()).collect();
-    let is_own = |name: &str| host.weight(name).is_some();
     let is_needed = |name: &str| is_needed(host, name);
     loop {
         let run = driver.run(&partition, &slots, |draft| {
             if !draft.exists() {
                 // The step says for itself what a missing account means.
-                return Ok(Run::Done { value: step(draft)?, owed: Vec::new() });
+                return Ok(Run::Done { value: step(draft)?, after: None });
             }
             if due::has_unclaimed(draft, is_needed)? {
-                return due::claim(draft, is_needed).map(Run::Owed);
+                return due::claim(draft, is_needed).map(Run::Due);
             }
             let before = due::pending(draft)?;
             let blocks = |task: &DueTask| task.is_blocking() || host.weight(&task.name) == Some(Weight::Blocking);
@@ -90,20 +139,15 @@ where
                 return Ok(Run::Blocked);
             }
             let value = step(draft)?;
-            let mut owed = due::pending(draft)?;
-            owed.retain(|task| is_own(&task.name) && before.iter().all(|old| old.id != task.id));
-            Ok(Run::Done { value, owed })
+            Ok(Run::Done { value, after: Some(after(draft, &before)?) })
         });
         match run.await? {
-            Run::Owed(tasks) => {
-                work_off(driver, account, host, &tasks, Weight::Blocking).await?;
+            Run::Due(tasks) => {
+                run_due(driver, account, host, &tasks, Weight::Blocking).await?;
             }
             // Somebody is erasing what this account was: nothing may be stored until that is done.
             Run::Blocked => return Err(TransactError::Busy.into()),
-            Run::Done { value, owed } => {
-                finish_own(driver, account, host, owed).await?;
-                return Ok(value);
-            }
+            Run::Done { value, after } => return Ok((value, after)),
         }
     }
 }
@@ -113,11 +157,11 @@ async fn finish_own<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
     host: &W,
-    owed: Vec<DueTask>,
+    made: Vec<DueTask>,
 ) -> Result<(), DueError> {
-    let (needed, notices): (Vec<_>, Vec<_>) = owed.into_iter().partition(|task| is_needed(host, &task.name));
-    let worked = work_off(driver, account, host, &needed, Weight::Required).await;
-    if let Err(error) = work_off(driver, account, host, &notices, Weight::Required).await {
+    let (needed, notices): (Vec<_>, Vec<_>) = made.into_iter().partition(|task| is_needed(host, &task.name));
+    let worked = run_due(driver, account, host, &needed, Weight::Required).await;
+    if let Err(error) = run_due(driver, account, host, &notices, Weight::Required).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "notices of a change that is done stay due");
     }
     match worked {
@@ -150,10 +194,10 @@ pub async fn finish_due<W: HostWork>(
     let work = DueWork::new(driver, &partition);
     let is_own = |name: &str| host.weight(name).is_some();
     let tasks = if at_start { work.claim_now(is_own).await? } else { work.claim(is_own).await? };
-    work_off(driver, account, host, &tasks, Weight::Later).await
+    run_due(driver, account, host, &tasks, Weight::Later).await
 }
 
-/// Does what is still owed, notices aside: for a request that must know it done before its step can run. Returns how many
+/// Does what is still due, notices aside: for a request that must know it done before its step can run. Returns how many
 /// tasks were done.
 ///
 /// # Errors
@@ -161,11 +205,11 @@ pub async fn finish_due<W: HostWork>(
 pub async fn finish_needed<W: HostWork>(driver: &Driver, account: &AccountId, host: &W) -> Result<usize, DueError> {
     let partition = Partition::account(account);
     let tasks = DueWork::new(driver, &partition).claim(|name| is_needed(host, name)).await?;
-    work_off(driver, account, host, &tasks, Weight::Required).await
+    run_due(driver, account, host, &tasks, Weight::Required).await
 }
 
 /// Does claimed tasks and strikes them. A task below `required` that fails is put off; another's failure ends the run.
-async fn work_off<W: HostWork>(
+async fn run_due<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
     host: &W,
@@ -184,7 +228,7 @@ async fn work_off<W: HostWork>(
                 tracing::warn!(task = task.name, failures = task.failures, error, "work for the host is still due");
                 Ok(Attempt::Later)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.of_due_work()),
         }
     };
     let on_failure = if required == Weight::Later { OnFailure::GoOn } else { OnFailure::Stop };
@@ -305,6 +349,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_left_to_others_is_reported_and_not_done() {
+        let world = world().await;
+        let leave = |draft: &mut Draft<'_>| {
+            let task = due::add(draft, NewTask::new("test/notice", Vec::new()))?;
+            due::put_back(draft, &[task])
+        };
+        let ((), is_left) = run_and_leave(&world.driver, &world.account, &world, &[], leave).await.unwrap();
+        assert_eq!((is_left, world.tried()), (true, 0));
+        // It is reported by every step until somebody has done it.
+        let look = async || run_and_leave(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
+        assert!(matches!(look().await, Ok(((), true))));
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
+        assert!(matches!(look().await, Ok(((), false))));
+        // Blocking work of another part holds it up as it does every step.
+        let erase =
+            |draft: &mut Draft<'_>| due::add(draft, NewTask::new("other/erase", Vec::new()).blocking()).map(drop);
+        world.driver.transact(&(&world.account).into(), &[DUE.name()], erase).await.unwrap();
+        assert!(matches!(look().await, Err(error) if error.is_busy()));
+    }
+
+    #[tokio::test]
     async fn what_others_left_to_be_told_no_request_tries() {
         let world = world().await;
         world.fails.store(true, Ordering::SeqCst);
@@ -322,6 +387,19 @@ mod tests {
         world.fails.store(false, Ordering::SeqCst);
         assert_eq!(finish_needed(&world.driver, &world.account, &world).await.unwrap(), 1);
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 10);
+    }
+
+    #[tokio::test]
+    async fn what_a_step_puts_back_is_left_to_whoever_comes_next() {
+        let world = world().await;
+        let put_off = |draft: &mut Draft<'_>| {
+            let task = due::add(draft, NewTask::new("test/notice", Vec::new()))?;
+            due::put_back(draft, &[task])
+        };
+        run(&world.driver, &world.account, &world, &[], put_off).await.unwrap();
+        world.look().await.unwrap();
+        assert_eq!(world.tried(), 0);
+        assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
     }
 
     #[tokio::test]

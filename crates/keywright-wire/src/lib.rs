@@ -1,22 +1,195 @@
-//! What Keywright's wire protocols share: the host's errors, a JSON answer, a tower service that reads bodies whole.
+//! What Keywright's wire protocols share: the host's errors, a queue for its slow hashes, one answer type, a table of routes,
+//! the frame around every endpoint, a tower service that reads bodies whole.
 //!
 //! It knows no protocol: no endpoint, status or error body is decided here, and it looks at no secret. Each protocol's
 //! crate re-exports what a host needs of it, so that a host that serves several has one error for all.
 //!
+//! # A wire
+//! A whole protocol with one endpoint: `GET /notes/count`, for whoever sends a token. Every wire of Keywright is made of
+//! these parts, a file for each.
+//!
 //! ```
-//! use http::StatusCode;
-//! use keywright_wire::{HostError, json};
+//! use std::future::Future;
+//! use std::sync::Arc;
 //!
-//! let answer = json(StatusCode::OK, "[]".into());
-//! assert_eq!(answer.headers()["content-type"], "application/json");
-//! assert_eq!(answer.headers()["cache-control"], "no-store");
+//! use bytes::Bytes;
+//! use http::{Method, Request, Response, StatusCode};
+//! use keywright_core::AccountId;
+//! use keywright_store::due::DueTask;
+//! use keywright_store::{Draft, Driver, Plain};
+//! use keywright_wire::frame::{self, HostWork, Weight};
+//! use keywright_wire::{DueError, HostError, Reply, Route, Routes, Protocol};
 //!
-//! // What went wrong is the host's to read; it is never shown.
-//! let error = HostError::new("no route to db.internal");
-//! assert_eq!(error.to_string(), "the host failed");
+//! // host.rs: what the embedding server supplies.
+//! pub trait Host: Send + Sync + 'static {
+//!     fn login(&self, token: &str) -> impl Future<Output = Result<Option<AccountId>, HostError>> + Send;
+//!     fn notes(&self, account: &AccountId) -> impl Future<Output = Result<usize, HostError>> + Send;
+//! }
+//!
+//! // request.rs: the routes, and what an endpoint reads.
+//! #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+//! enum Endpoint {
+//!     Count,
+//! }
+//!
+//! struct Policy {
+//!     max_body: usize,
+//! }
+//!
+//! const ROUTES: Routes<Endpoint, Policy> = Routes::new(
+//!     "/notes/",
+//!     &[Route {
+//!         endpoint: Endpoint::Count,
+//!         path: "count",
+//!         methods: |_| &[Method::GET],
+//!         max_body: |policy| policy.max_body,
+//!         needs_login: true,
+//!     }],
+//! );
+//!
+//! struct Input<'r> {
+//!     token: Option<&'r str>,
+//! }
+//!
+//! // answer.rs: why there is no success. An error of the protocol's own is an answer like any other.
+//! enum Failure {
+//!     Refused(StatusCode),
+//!     Due(DueError),
+//! }
+//!
+//! impl From<DueError> for Failure {
+//!     fn from(error: DueError) -> Self {
+//!         Self::Due(error)
+//!     }
+//! }
+//!
+//! fn refuse(status: StatusCode) -> Reply {
+//!     Reply::json(status, "{}")
+//! }
+//!
+//! // context.rs: what an endpoint is given.
+//! struct Context<H> {
+//!     driver: Driver,
+//!     host: Arc<H>,
+//!     policy: Policy,
+//! }
+//!
+//! struct Caller {
+//!     account: AccountId,
+//! }
+//!
+//! impl<H: Host> HostWork for Context<H> {
+//!     fn weight(&self, _: &str) -> Option<Weight> {
+//!         None // nothing is ever due here
+//!     }
+//!     async fn work(&self, _: &AccountId, _: &DueTask) -> Result<(), HostError> {
+//!         Err(HostError::new("a task of another part was claimed"))
+//!     }
+//! }
+//!
+//! // endpoints/count.rs
+//! async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+//!     // Nothing is answered of an account that does not stand.
+//!     let look = |draft: &mut Draft<'_>| draft.root().map(|_| Plain(()));
+//!     frame::run(&cx.driver, &caller.account, cx, &[], look).await?;
+//!     let notes = cx.host.notes(&caller.account).await.map_err(DueError::from)?;
+//!     Ok(Reply::json(StatusCode::OK, format!(r#"{{"notes":{notes}}}"#)))
+//! }
+//!
+//! // service.rs
+//! pub struct Notes<H> {
+//!     cx: Arc<Context<H>>,
+//! }
+//!
+//! impl<H: Host> Notes<H> {
+//!     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
+//!         self.answer(&request).await.into_response()
+//!     }
+//!
+//!     async fn answer<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Reply {
+//!         let cx = &*self.cx;
+//!         let Some((route, _)) = ROUTES.find(request.uri().path()) else { return refuse(StatusCode::NOT_FOUND) };
+//!         let wrong = || refuse(StatusCode::METHOD_NOT_ALLOWED);
+//!         if let Some(other) = route.other_method(request.method(), &cx.policy, wrong) {
+//!             return other;
+//!         }
+//!         if !route.takes(request.body().as_ref().len(), &cx.policy) {
+//!             return refuse(StatusCode::PAYLOAD_TOO_LARGE);
+//!         }
+//!         let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+//!         match serve(cx, route.endpoint, &Input { token }).await {
+//!             Ok(reply) => reply,
+//!             Err(Failure::Refused(status)) => refuse(status),
+//!             Err(Failure::Due(error)) if error.retry_after().is_some() => {
+//!                 refuse(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(error.retry_after().unwrap_or(1))
+//!             }
+//!             Err(Failure::Due(_)) => refuse(StatusCode::INTERNAL_SERVER_ERROR), // and a line of the log
+//!         }
+//!     }
+//! }
+//!
+//! async fn serve<H: Host>(cx: &Context<H>, endpoint: Endpoint, input: &Input<'_>) -> Result<Reply, Failure> {
+//!     let token = input.token.ok_or(Failure::Refused(StatusCode::UNAUTHORIZED))?;
+//!     let account = cx.host.login(token).await.map_err(DueError::from)?;
+//!     let caller = Caller { account: account.ok_or(Failure::Refused(StatusCode::UNAUTHORIZED))? };
+//!     match endpoint {
+//!         Endpoint::Count => run(cx, &caller, input).await,
+//!     }
+//! }
+//!
+//! impl<H> Clone for Notes<H> {
+//!     fn clone(&self) -> Self {
+//!         Self { cx: Arc::clone(&self.cx) }
+//!     }
+//! }
+//!
+//! impl<H: Host> Protocol for Notes<H> {
+//!     fn limit(&self, path: &str) -> usize {
+//!         ROUTES.max_body(path, &self.cx.policy).unwrap_or(0)
+//!     }
+//!     fn too_large(&self) -> Reply {
+//!         refuse(StatusCode::PAYLOAD_TOO_LARGE)
+//!     }
+//!     fn broken(&self) -> Reply {
+//!         refuse(StatusCode::BAD_REQUEST)
+//!     }
+//!     async fn respond(&self, request: Request<Bytes>) -> Reply {
+//!         self.answer(&request).await
+//!     }
+//! }
+//!
+//! # #[cfg(feature = "tower")]
+//! keywright_wire::tower_service!(Notes: Host);
+//!
+//! # struct OneUser(AccountId);
+//! # impl Host for OneUser {
+//! #     async fn login(&self, token: &str) -> Result<Option<AccountId>, HostError> {
+//! #         Ok((token == "right").then(|| self.0.clone()))
+//! #     }
+//! #     async fn notes(&self, _: &AccountId) -> Result<usize, HostError> {
+//! #         Ok(3)
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use keywright_core::{Keyring, SystemEntropy};
+//! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
+//! # let driver = Driver::builder(Arc::new(keywright_store::MemoryStore::new()), keyring).build()?;
+//! # let account = AccountId::new("user-1")?;
+//! # driver.ensure_account(&account).await?;
+//! # let cx = Context { driver, host: Arc::new(OneUser(account)), policy: Policy { max_body: 0 } };
+//! # let notes = Notes { cx: Arc::new(cx) };
+//! # let ask = |method: &str, token: &str| Request::builder().method(method).uri("/notes/count").header("authorization", token).body("");
+//! # let response = notes.handle(ask("GET", "right")?).await;
+//! # assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, br#"{"notes":3}"#.as_slice()));
+//! # for (method, token, status) in [("GET", "wrong", 401), ("PUT", "right", 405), ("OPTIONS", "", 204)] {
+//! #     assert_eq!(notes.handle(ask(method, token)?).await.status(), status);
+//! # }
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! # Clients that go away
+//! //! # Clients that go away
 //! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does, and so do the frameworks
 //! on top of it. A commit that was on its way lands all the same, but whatever had to follow it does not happen until
 //! later: observers do not hear of the event, the work that the commit made due stays claimed until the claim runs out,
@@ -44,34 +217,41 @@
 //!
 //! # Map
 //! - [`HostError`], [`DueError`]: what a host's methods give back, and why work for the host is still due.
-//! - [`frame`]: owed work, the step and its commit, the work it made due: around every endpoint.
-//! - [`Network`]: where a request comes from.
-//! - [`json`]: an answer that no cache keeps.
-//! - `WholeBody`, `answer` (feature `tower`): from a request whose body streams to the protocol's own answer.
+//! - [`queue`]: a bounded and fair queue for a host's slow hashes.
+//! - [`Peer`], [`Network`]: where a request comes from.
+//! - [`Routes`]: path, methods, body limit and login of every endpoint, as one table.
+//! - [`frame`]: due work, the step and its commit, the work it made due: around every endpoint.
+//! - [`Reply`]: an answer that no cache keeps, and whose body is wiped.
+//! - [`Protocol`], and with the feature `tower` `tower_service!`: from a request whose body streams to the protocol's own
+//!   answer.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod error;
 pub mod frame;
+mod host;
 mod network;
+mod protocol;
+pub mod queue;
+mod route;
 #[cfg(feature = "tower")]
 mod tower;
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
-
+pub use answer::Reply;
 pub use error::{DueError, HostError};
+pub use host::Peer;
 pub use network::Network;
+pub use protocol::Protocol;
+pub use route::{Route, Routes};
 #[cfg(feature = "tower")]
-pub use tower::{Answering, RequestBody, WholeBody, answer};
+pub use tower::{Answering, RequestBody, serve};
 
-/// An answer with a JSON text, which no cache may keep: it may hold a secret, and it is true only now.
-#[must_use]
-pub fn json(status: StatusCode, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+/// What [`tower_service!`] names.
+#[cfg(feature = "tower")]
+#[doc(hidden)]
+pub mod __tower {
+    pub use http::Request;
+    pub use tower_service::Service;
+
+    pub type Response = http::Response<http_body_util::Full<bytes::Bytes>>;
 }

@@ -1,5 +1,4 @@
-//! What a protocol's `tower::Service` is made of. The `impl` itself is the protocol's: neither its type nor the trait
-//! belongs here.
+//! A protocol as a `tower::Service`, for axum and every other framework that speaks it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,55 +9,64 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 
+use crate::answer::Reply;
+use crate::protocol::Protocol;
+
 /// A body that can be read here: what `axum`, `hyper` and tests bring.
 pub trait RequestBody: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static {}
 
 impl<B: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static> RequestBody for B {}
 
-/// The future of a [`WholeBody`]'s service. It never fails: what goes wrong is an answer too.
+/// The future of a [`Protocol`]'s service. It never fails: what goes wrong is an answer too.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
-/// A protocol that looks at a request only once all of it is there.
-pub trait WholeBody: Send + Sync + 'static {
-    /// The largest body for a path, in bytes.
-    fn limit(&self, path: &str) -> usize;
-
-    /// Refuses what needs no body to be refused, before any of it is read. By default nothing is.
-    fn refuse_unread(&self, _: &Request<()>) -> impl Future<Output = Option<Response<Bytes>>> + Send {
-        std::future::ready(None)
-    }
-
-    /// The answer to a body over the limit.
-    fn too_large(&self) -> Response<Bytes>;
-
-    /// The answer to a body that ended in an error of the connection.
-    fn broken(&self) -> Response<Bytes>;
-
-    /// The answer to a request that is all there.
-    fn respond(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
+/// Reads a request's body, never more of it than the limit, and answers.
+pub fn serve<S: Protocol, B: RequestBody>(service: S, request: Request<B>) -> Answering {
+    Box::pin(async move { Ok(read(&service, request).await.into_response().map(Full::new)) })
 }
 
-/// Reads a request's body, never more of it than the limit, and answers.
-pub fn answer<S: WholeBody, B: RequestBody>(service: S, request: Request<B>) -> Answering {
-    Box::pin(async move {
-        let (head, body) = request.into_parts();
-        let head = Request::from_parts(head, ());
-        if let Some(refusal) = service.refuse_unread(&head).await {
-            return Ok(refusal.map(Full::new));
+async fn read<S: Protocol, B: RequestBody>(service: &S, request: Request<B>) -> Reply {
+    let (head, body) = request.into_parts();
+    let head = Request::from_parts(head, ());
+    if let Some(refusal) = service.refuse_unread(&head).await {
+        return refusal;
+    }
+    let limit = service.limit(head.uri().path());
+    // What a client announces is believed at once: it need not send it first.
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return service.too_large();
+    }
+    // One byte over the limit is enough to know that it is too long; no more is read or kept.
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => service.respond(head.map(|()| body.to_bytes())).await,
+        Err(error) if error.is::<LengthLimitError>() => service.too_large(),
+        Err(_) => service.broken(),
+    }
+}
+
+/// Makes a `tower::Service` of a protocol's type over its host: `tower_service!(Protocol: Host)` for a
+/// `Protocol<H: Host>` that is [`Protocol`]. Neither the type nor the trait is of this crate, so the `impl` must stand in
+/// the protocol's own. For an example see the [crate](crate#a-wire).
+#[macro_export]
+macro_rules! tower_service {
+    ($protocol:ident: $host:ident) => {
+        impl<H: $host, B: $crate::RequestBody> $crate::__tower::Service<$crate::__tower::Request<B>> for $protocol<H> {
+            type Response = $crate::__tower::Response;
+            type Error = ::core::convert::Infallible;
+            type Future = $crate::Answering;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut ::core::task::Context<'_>,
+            ) -> ::core::task::Poll<::core::result::Result<(), Self::Error>> {
+                ::core::task::Poll::Ready(::core::result::Result::Ok(()))
+            }
+
+            fn call(&mut self, request: $crate::__tower::Request<B>) -> Self::Future {
+                $crate::serve(::core::clone::Clone::clone(self), request)
+            }
         }
-        let limit = service.limit(head.uri().path());
-        // What a client announces is believed at once: it need not send it first.
-        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
-            return Ok(service.too_large().map(Full::new));
-        }
-        // One byte over the limit is enough to know that it is too long; no more is read or kept.
-        let response = match Limited::new(body, limit).collect().await {
-            Ok(body) => service.respond(head.map(|()| body.to_bytes())).await,
-            Err(error) if error.is::<LengthLimitError>() => service.too_large(),
-            Err(_) => service.broken(),
-        };
-        Ok(response.map(Full::new))
-    })
+    };
 }
 
 #[cfg(test)]
@@ -73,33 +81,34 @@ mod tests {
     const LIMIT: usize = 100_000;
 
     /// Answers with how much it was sent.
+    #[derive(Clone)]
     struct Count;
 
-    impl WholeBody for Count {
+    impl Protocol for Count {
         fn limit(&self, path: &str) -> usize {
             if path == "/small" { 3 } else { LIMIT }
         }
 
-        async fn refuse_unread(&self, request: &Request<()>) -> Option<Response<Bytes>> {
-            (request.uri().path() == "/closed").then(|| crate::json(StatusCode::UNAUTHORIZED, Bytes::new()))
+        async fn refuse_unread(&self, request: &Request<()>) -> Option<Reply> {
+            (request.uri().path() == "/closed").then(|| Reply::json(StatusCode::UNAUTHORIZED, Bytes::new()))
         }
 
-        fn too_large(&self) -> Response<Bytes> {
-            crate::json(StatusCode::PAYLOAD_TOO_LARGE, Bytes::new())
+        fn too_large(&self) -> Reply {
+            Reply::json(StatusCode::PAYLOAD_TOO_LARGE, Bytes::new())
         }
 
-        fn broken(&self) -> Response<Bytes> {
-            crate::json(StatusCode::BAD_REQUEST, Bytes::new())
+        fn broken(&self) -> Reply {
+            Reply::json(StatusCode::BAD_REQUEST, Bytes::new())
         }
 
-        async fn respond(&self, request: Request<Bytes>) -> Response<Bytes> {
-            crate::json(StatusCode::OK, request.body().len().to_string().into())
+        async fn respond(&self, request: Request<Bytes>) -> Reply {
+            Reply::json(StatusCode::OK, request.body().len().to_string())
         }
     }
 
     async fn ask<B: RequestBody>(path: &str, body: B) -> (u16, Bytes) {
         let request = Request::builder().uri(path).body(body).unwrap();
-        let Ok(response) = answer(Count, request).await;
+        let Ok(response) = serve(Count, request).await;
         (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
     }
 

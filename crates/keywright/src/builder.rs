@@ -5,21 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keywright_core::{
-    Clock, Entropy, KeyId, Keyring, KeyringFileError, LedgerPolicy, SystemClock, SystemEntropy, UnixSeconds,
-};
-use keywright_store::{
-    Driver, LoadError, Observer, SlotKind, SlotKindsError, Timer, TransactError, Upkeep, VaultStore,
-};
+use keywright_core::{Clock, Entropy, Keyring, LedgerPolicy, SystemClock, SystemEntropy};
+use keywright_store::{Driver, Observer, SlotKind, Timer};
 
+use crate::error::StartError;
+use crate::front::Keywright;
 use crate::housekeeping::stored_horizon;
-use crate::{Keywright, key_note};
-
-/// A backend that keeps everything: records, vaults, and its own upkeep. Any type that implements the three ports is one;
-/// a backend without a vault becomes one inside [`NoVault`](crate::NoVault).
-pub trait Store: VaultStore + Upkeep {}
-
-impl<T: VaultStore + Upkeep> Store for T {}
+use crate::key_note;
+use crate::port::Store;
+use crate::slots::slot_kinds;
 
 /// How far ahead of this server's clock a fence may lie, in seconds: it may have been set on a machine whose clock is a
 /// little ahead.
@@ -41,7 +35,20 @@ pub struct Builder {
     ledger_policy: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
     commit_limit: Option<(Arc<dyn Timer>, Duration)>,
+    load_limit: Option<(Arc<dyn Timer>, Duration)>,
     slots: Vec<SlotKind>,
+}
+
+impl Keywright {
+    /// Begins to open a store.
+    pub fn builder(store: impl Store + 'static) -> Builder {
+        Builder::new(Arc::new(store))
+    }
+
+    /// Begins to open a store that the caller goes on using.
+    pub fn builder_shared(store: Arc<dyn Store>) -> Builder {
+        Builder::new(store)
+    }
 }
 
 impl Builder {
@@ -54,7 +61,8 @@ impl Builder {
             ledger_policy: LedgerPolicy::default(),
             observer: None,
             commit_limit: None,
-            slots: crate::slot_kinds(),
+            load_limit: None,
+            slots: slot_kinds(),
         }
     }
 
@@ -130,6 +138,15 @@ impl Builder {
         self
     }
 
+    /// Gives up waiting for a load after `limit`, by the runtime's timer: the request is answered as busy, to be tried again,
+    /// and nothing is counted or written. Without a limit, a store that hangs holds each request that reads it, and may hold
+    /// an account with it. [`LOAD_SECONDS`](keywright_store::LOAD_SECONDS) is a good limit. Default: none, as for
+    /// [`commit_limit`](Self::commit_limit), which takes the same timer; give both.
+    pub fn load_limit(mut self, timer: Arc<dyn Timer>, limit: Duration) -> Self {
+        self.load_limit = Some((timer, limit));
+        self
+    }
+
     /// Kinds of slots that the application itself declares. Those of Keywright's own crates are known.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.extend_from_slice(kinds);
@@ -163,13 +180,17 @@ impl Builder {
         if let Some((timer, limit)) = self.commit_limit {
             builder = builder.commit_limit(timer, limit);
         }
+        if let Some((timer, limit)) = self.load_limit {
+            builder = builder.load_limit(timer, limit);
+        }
         let driver = builder.build()?;
         key_note::note(&driver, empty).await?;
-        if let Some(horizon) = stored_horizon(&*self.store).await.map_err(StartError::Store)? {
+        let horizon = stored_horizon(&*self.store).await.map_err(StartError::Store)?;
+        if let Some(horizon) = horizon {
             // It lies in clear in the store: it is believed up to now.
             driver.set_horizon(horizon.min(driver.clock().now().map_err(|error| StartError::Note(error.into()))?));
         }
-        Ok(Keywright::new(driver, self.store))
+        Ok(Keywright::new(driver, self.store, horizon))
     }
 }
 
@@ -177,47 +198,4 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
     }
-}
-
-/// Why a store was not opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The builder was told of no keyring.
-    #[error("no keyring: name a keyring file, or give one")]
-    NoKeyring,
-    /// The keyring file cannot be used; absent beside a store that holds data, for one.
-    #[error(transparent)]
-    Keyring(#[from] KeyringFileError),
-    /// The store was written with a key that the keyring lacks. Restore the keyring file that holds it.
-    #[error("the keyring lacks the key {0}, which this store was written with: restore the right keyring file")]
-    MissingKey(KeyId),
-    /// The store was written with another index key: every address and every known client would look new.
-    #[error("the keyring has another index key than this store was written with: restore the right keyring file")]
-    OtherIndexKey,
-    /// The keyring's fence lies in the future. Until then, whatever is made would be void at once: nobody could log in, and
-    /// no code would be right. Either the clock is behind, or the fence was set by one that ran ahead.
-    #[error(
-        "the keyring's fence ({fence}) lies in the future of this server's clock ({now}): set the clock, or set the fence \
-         to the moment of the last restore"
-    )]
-    #[non_exhaustive]
-    FutureFence {
-        /// The fence.
-        fence: UnixSeconds,
-        /// What this server's clock says.
-        now: UnixSeconds,
-    },
-    /// The store holds data, but not the note of its keys.
-    #[error("the store holds data, but no note of its keys: lost or half-restored data")]
-    NoKeyNote,
-    /// The kinds of slots do not go together.
-    #[error(transparent)]
-    Slots(#[from] SlotKindsError),
-    /// The store cannot be read.
-    #[error("the store cannot be read")]
-    Store(#[source] LoadError),
-    /// The keys in use could not be noted.
-    #[error("the note of the keys in use failed")]
-    Note(#[source] TransactError),
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use keywright_core::{AccountId, EventChain};
 use keywright_store::{LoadError, Partition, TransactError};
 
-use crate::{Housekeeping, HousekeepingError, Place};
+use crate::housekeeping::{Housekeeping, HousekeepingError, Place};
 
 /// Events that are verified in one go.
 const EVENTS: u32 = 256;
@@ -14,6 +14,10 @@ const EVENTS: u32 = 256;
 /// Ciphers that are opened in one go.
 #[cfg(feature = "rekey")]
 const CIPHERS: usize = 64;
+
+/// How often an account is looked at that changes while it is.
+#[cfg(feature = "rekey")]
+const LOOKS: u32 = 8;
 
 /// One stretch of a check.
 #[derive(Debug)]
@@ -64,8 +68,9 @@ impl Error for Fault {
 }
 
 impl Housekeeping {
-    /// Looks at `limit` partitions after a place: opens the root and every record, verifies both chains of events, and
-    /// compares each vault with its head and opens its ciphers. Nothing is repaired. It holds one page of events or a few
+    /// Looks at `limit` partitions after a place: opens the root and every record that it names, looks for records that it does
+    /// not name, verifies both chains of events, and compares each vault with its head and opens its ciphers. Nothing is
+    /// repaired. It holds one page of events or a few
     /// ciphers at a time, and of a vault the marks of all rows.
     ///
     /// # Errors
@@ -78,6 +83,8 @@ impl Housekeeping {
             let opened = self.driver.observe(&partition, &[], |draft| draft.open_all()).await;
             let opened = found(opened.map_err(Failed::from), &mut faults)?.unwrap_or_default();
             checked.records = checked.records.saturating_add(u64::try_from(opened).unwrap_or(u64::MAX));
+            let strays = self.driver.check_slots(&*self.store, &partition).await;
+            found(strays.map_err(Failed::from), &mut faults)?;
             if let Some(account) = partition.as_account() {
                 for chain in [EventChain::Changes, EventChain::Denials] {
                     found(self.check_events(&account, chain).await, &mut faults)?;
@@ -119,6 +126,9 @@ impl Housekeeping {
             Err(VaultError::Load(LoadError::Failed(_))) if head.is_none() => return Ok(0),
             manifest => manifest?,
         };
+        if head.is_none() {
+            self.check_for_stray_ciphers(&vaults, account).await?;
+        }
         let ids: Vec<_> = manifest.rows().iter().map(|row| row.id).collect();
         drop(manifest);
         let mut opened = 0_u64;
@@ -129,6 +139,32 @@ impl Housekeeping {
             opened = opened.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         }
         Ok(opened)
+    }
+
+    /// Sees that an account without a vault has no ciphers: no head vouches for them, so nothing reads them.
+    #[cfg(feature = "rekey")]
+    async fn check_for_stray_ciphers(
+        &self,
+        vaults: &keywright_rekey::Vaults,
+        account: &AccountId,
+    ) -> Result<(), Failed> {
+        let partition = Partition::account(account);
+        let mut suspected = None;
+        for _ in 0..LOOKS {
+            let manifest = match self.store.manifest(&partition).await {
+                Err(LoadError::Failed(error)) if error.is::<crate::no_vault::KeepsNone>() => return Ok(()),
+                manifest => manifest.map_err(TransactError::Load)?,
+            };
+            // The account's first vault, perhaps, made this moment: what is there is its own then.
+            if manifest.rows.is_empty() || vaults.head(account).await?.is_some() {
+                return Ok(());
+            }
+            if suspected == Some(manifest.root) {
+                return Err(keywright_rekey::VaultError::Damaged.into());
+            }
+            suspected = Some(manifest.root);
+        }
+        Err(TransactError::Busy.into())
     }
 
     #[cfg(not(feature = "rekey"))]

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent};
+use keywright_core::{AccountId, Client, EventChain, SecretName, SecurityEvent, UnixSeconds};
 use keywright_store::guess::LEDGER;
 use keywright_store::{AccountCreation, Driver, Erasure, EventCursor, EventPage, TransactError, guess};
 
-use crate::housekeeping::Pace;
-use crate::{Builder, Housekeeping, Store};
+use crate::housekeeping::{Housekeeping, Pace};
+use crate::port::Store;
 
 /// A store, opened with its keyring. Cheap to clone; one per server.
 #[derive(Clone)]
@@ -20,18 +20,9 @@ pub struct Keywright {
 }
 
 impl Keywright {
-    /// Begins to open a store.
-    pub fn builder(store: impl Store + 'static) -> Builder {
-        Builder::new(Arc::new(store))
-    }
-
-    /// Begins to open a store that the caller goes on using.
-    pub fn builder_shared(store: Arc<dyn Store>) -> Builder {
-        Builder::new(store)
-    }
-
-    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>) -> Self {
-        Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now()))) }
+    /// `horizon`: where the store's stands.
+    pub(crate) fn new(driver: Driver, store: Arc<dyn Store>, horizon: Option<UnixSeconds>) -> Self {
+        Self { driver, store, pace: Arc::new(Mutex::new(Pace::new(Instant::now(), horizon))) }
     }
 
     /// Makes an account's records: call it at sign-up, and for accounts from before Keywright at their first request. The

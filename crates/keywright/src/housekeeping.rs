@@ -8,14 +8,20 @@ use std::time::{Duration, Instant};
 use keywright_core::{AccountId, ClockError, KeyId, UnixSeconds};
 use keywright_store::{CommitError, Driver, HORIZON_STEP, LoadError, Partition, StepError, TransactError, due};
 
-use crate::{Store, key_note};
+use crate::key_note;
+use crate::port::Store;
 
 /// How many partitions are looked at in one go when all must be.
 const PAGE: u32 = 256;
 
 /// The least time between two moves of the store's horizon, by a monotonic clock: an hour. A clock that runs ahead moves
-/// the horizon a day for each. A process whose clock is more than a day beyond the horizon waits as long before its first
-/// move, so that one that is started over and over moves it no faster.
+/// the horizon a day for each.
+///
+/// It holds for all processes on one store together: each moves the horizon only after it has stood still under its own eyes
+/// for so long, and by no more than a day from where it saw it. So of many processes whose clocks run ahead, whichever moves
+/// it makes the others rest. Two things go without that rest, because a process cannot know what was before it: at its start
+/// it moves the horizon once, up to its own clock if that is within a day, else by as much as the pause. So a process that is
+/// started over and over moves it an hour each time.
 pub const HORIZON_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// A place in the store where a pass stopped: give it back to go on. It means nothing else, and no harm comes of an old one.
@@ -89,31 +95,49 @@ pub struct Housekeeping {
     pace: Arc<Mutex<Pace>>,
 }
 
-/// When this process has moved the store's horizon, by a monotonic clock.
+/// When the store's horizon has moved, by a monotonic clock of this process.
 #[derive(Debug)]
 pub(crate) struct Pace {
     started: Instant,
+    /// When this process has moved it.
     moved: Option<Instant>,
+    /// Where it was seen last, and since when it stands there: since the start, or since it was seen to have moved.
+    stands: Option<UnixSeconds>,
+    since: Instant,
 }
 
 impl Pace {
-    pub(crate) const fn new(started: Instant) -> Self {
-        Self { started, moved: None }
+    /// `stands`: where the horizon stands at the start.
+    pub(crate) const fn new(started: Instant, stands: Option<UnixSeconds>) -> Self {
+        Self { started, moved: None, stands, since: started }
     }
 
-    /// Towards which moment the horizon may be moved from `stands` at this instant, by a clock that shows `now`; `None` if
-    /// not at all. The first move of a process that is younger than the pause, where it does not lead to the present, goes
-    /// by no more than the pause itself: a server that is started again and again does not move it a day each time, and a
-    /// job that is run now and then does not stand still.
-    fn goal(&self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> Option<UnixSeconds> {
-        let has_passed = |since| instant.saturating_duration_since(since) >= HORIZON_PAUSE;
-        match (self.moved, stands) {
-            (Some(moved), _) => has_passed(moved).then_some(now),
-            (None, Some(stands)) if now > stands.plus(HORIZON_STEP) && !has_passed(self.started) => {
-                Some(stands.plus(HORIZON_PAUSE.as_secs()))
-            }
-            (None, _) => Some(now),
+    /// To which moment the horizon may be moved from `stands` at this instant, by a clock that shows `now`; `None` if not at
+    /// all. Never further than a day beyond `stands`: a process that moves it at the same instant does not add to it.
+    ///
+    /// The first move of a process that is younger than the pause, where it does not lead to the present, goes by no more
+    /// than the pause itself: a server that is started again and again does not move it a day each time, and a job that is
+    /// run now and then does not stand still.
+    fn goal(&mut self, instant: Instant, now: UnixSeconds, stands: Option<UnixSeconds>) -> Option<UnixSeconds> {
+        if stands != self.stands {
+            // Another process has moved it.
+            (self.stands, self.since) = (stands, instant);
         }
+        let has_passed = |since| instant.saturating_duration_since(since) >= HORIZON_PAUSE;
+        let Some(stands) = stands else { return self.moved.is_none_or(has_passed).then_some(now) };
+        let furthest = stands.plus(HORIZON_STEP);
+        match self.moved {
+            None if now <= furthest => Some(now),
+            None if has_passed(self.since) => Some(furthest),
+            None if self.since == self.started => Some(stands.plus(HORIZON_PAUSE.as_secs())),
+            None => None,
+            Some(moved) => (has_passed(moved) && has_passed(self.since)).then_some(now.min(furthest)),
+        }
+    }
+
+    /// This process has moved it.
+    const fn arrived(&mut self, instant: Instant, at: UnixSeconds) {
+        (self.stands, self.since) = (Some(at), instant);
     }
 }
 
@@ -123,7 +147,7 @@ impl Housekeeping {
     }
 
     /// Moves the store's horizon towards the present: forward by at most a day a call and at most once in
-    /// [`HORIZON_PAUSE`] of this process, back at once, if it lies beyond the present. Call it once a round, before the
+    /// [`HORIZON_PAUSE`], whichever process does it, back at once, if it lies beyond the present. Call it once a round, before the
     /// sweeps. They obey the horizon, so a clock that runs ahead by years deletes a day's worth, and leaves nothing behind
     /// when it is set right.
     ///
@@ -147,8 +171,9 @@ impl Housekeeping {
         stands: Option<UnixSeconds>,
     ) -> Result<UnixSeconds, HousekeepingError> {
         let pace = || self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let instant = Instant::now();
         let (before, goal) = {
-            let (mut pace, instant) = (pace(), Instant::now());
+            let mut pace = pace();
             match (pace.goal(instant, now, stands), stands) {
                 (None, Some(stands)) => return Ok(stands),
                 // Taken before the move: two rounds at once must not move it twice.
@@ -156,7 +181,10 @@ impl Housekeeping {
             }
         };
         match self.store.move_horizon(goal).await {
-            Ok(at) => Ok(at),
+            Ok(at) => {
+                pace().arrived(instant, at);
+                Ok(at)
+            }
             Err(error) => {
                 // What did not move need not rest. What perhaps did, must.
                 if !matches!(error, CommitError::Unknown(_)) {
@@ -373,20 +401,87 @@ mod tests {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let at = |days: u64| UnixSeconds::EPOCH.plus(days.saturating_mul(DAY));
-        let fresh = Pace::new(start);
-        assert_eq!(fresh.goal(start, at(9), None), Some(at(9)), "it starts near the newest event");
-        assert_eq!(fresh.goal(start, at(10), Some(at(9))), Some(at(10)), "within a day there is nothing to wait for");
+        let fresh = |stands| Pace::new(start, stands);
+        assert_eq!(fresh(None).goal(start, at(9), None), Some(at(9)), "it starts near the newest event");
+        let stands = Some(at(9));
+        assert_eq!(
+            fresh(stands).goal(start, at(10), stands),
+            Some(at(10)),
+            "within a day there is nothing to wait for"
+        );
         let (ahead, crawls) = (at(10).plus(1), at(9).plus(3_600));
         assert_eq!(
-            fresh.goal(after(3_599), ahead, Some(at(9))),
+            fresh(stands).goal(after(3_599), ahead, stands),
             Some(crawls),
             "a job that is run now and then goes on"
         );
-        assert_eq!(fresh.goal(after(3_600), ahead, Some(at(9))), Some(ahead));
-        let moved = Pace { started: start, moved: Some(after(5_000)) };
+        assert_eq!(fresh(stands).goal(after(3_600), ahead, stands), Some(at(10)));
         for now in [at(9), at(10), at(900)] {
-            assert_eq!(moved.goal(after(8_599), now, Some(at(9))), None);
-            assert_eq!(moved.goal(after(8_600), now, Some(at(9))), Some(now));
+            let mut moved = Pace { moved: Some(after(5_000)), ..fresh(stands) };
+            moved.arrived(after(5_000), at(9));
+            assert_eq!(moved.goal(after(8_599), now, stands), None);
+            assert_eq!(moved.goal(after(8_600), now, stands), Some(now.min(at(10))), "from where it was seen, a day");
+        }
+    }
+
+    #[test]
+    fn what_another_process_has_moved_rests_an_hour_too() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let at = |days: u64| UnixSeconds::EPOCH.plus(days.saturating_mul(DAY));
+        let ahead = at(900);
+        for moved in [None, Some(start)] {
+            let mut pace = Pace { moved, ..Pace::new(start, Some(at(9))) };
+            // An hour after its start it might move; but another has done so, and it sees that now.
+            assert_eq!(pace.goal(after(3_700), ahead, Some(at(10))), None);
+            assert_eq!(pace.goal(after(7_299), ahead, Some(at(10))), None);
+            assert_eq!(pace.goal(after(7_300), ahead, Some(at(10))), Some(at(11)));
+        }
+    }
+
+    /// Processes whose clocks are years ahead, each by its own, that look at the store whenever they like, two of them at
+    /// the very same moment at times: a day an hour at most, all together.
+    #[test]
+    fn many_processes_that_run_ahead_move_it_no_faster_than_one() {
+        let start = Instant::now();
+        for seed in 1..200_u64 {
+            let mut state = seed;
+            let mut random = |below: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % below
+            };
+            let mut horizon = UnixSeconds::EPOCH.plus(1_000 * DAY);
+            let mut paces: Vec<Pace> = (0..6).map(|_| Pace::new(start, Some(horizon))).collect();
+            let (mut seconds, mut log) = (3_600, vec![(3_600, horizon)]);
+            while seconds < 40 * 3_600 {
+                seconds += random(1_200);
+                let (instant, stands) = (start + Duration::from_secs(seconds), Some(horizon));
+                let looking = 1 + random(2);
+                let goals: Vec<_> = (0..looking)
+                    .filter_map(|_| {
+                        let which = random(6);
+                        let now = UnixSeconds::EPOCH.plus((5_000 + which * 700) * DAY);
+                        let pace = &mut paces[which as usize];
+                        let goal = pace.goal(instant, now, stands)?;
+                        pace.moved = Some(instant);
+                        Some((which, goal))
+                    })
+                    .collect();
+                for (which, goal) in goals {
+                    // As `Upkeep::move_horizon` has it.
+                    horizon = goal.min(horizon.plus(DAY));
+                    paces[which as usize].arrived(instant, horizon);
+                }
+                log.push((seconds, horizon));
+            }
+            for (at, before) in &log {
+                let later =
+                    log.iter().filter(|(later, _)| (*at..at + 3_600).contains(later)).map(|(_, horizon)| *horizon);
+                let most = later.max().unwrap();
+                assert!(most <= before.plus(DAY), "seed {seed}: more than a day within an hour of {at}");
+            }
+            let days = horizon.since(UnixSeconds::EPOCH.plus(1_000 * DAY)) / DAY;
+            assert!(days >= 15, "seed {seed}: it stands still, after {days} days");
         }
     }
 }

@@ -8,7 +8,7 @@ use keywright_core::KeyId;
 use keywright_store::{Draft, Driver, Partition, Record, Slot, StepError, TransactError};
 use serde::{Deserialize, Serialize};
 
-use crate::StartError;
+use crate::error::StartError;
 
 /// The keys in use; in the server's partition.
 pub(crate) const KEYS_IN_USE: Slot<KeysInUse> = Slot::lasting("kids");

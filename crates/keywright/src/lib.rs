@@ -126,10 +126,13 @@ struct Readme;
 
 mod builder;
 mod check;
+mod error;
 mod front;
 mod housekeeping;
 mod key_note;
 mod no_vault;
+mod port;
+mod slots;
 
 pub use keywright_core as core;
 pub use keywright_store as store;
@@ -151,8 +154,9 @@ pub use keywright_sqlite as sqlite;
 #[cfg(feature = "twofactor")]
 pub use keywright_twofactor as twofactor;
 
-pub use builder::{Builder, StartError, Store};
+pub use builder::Builder;
 pub use check::{Checked, Damaged, Fault};
+pub use error::StartError;
 pub use front::Keywright;
 pub use housekeeping::{
     Due, DuePlace, HORIZON_PAUSE, Horizon, Housekeeping, HousekeepingError, Owed, Place, Resealed, Retirement,
@@ -166,26 +170,5 @@ pub use keywright_store::{
     AccountCreation, Driver, Erasure, EventCursor, EventPage, MemoryStore, Observer, SlotKind, TransactError,
 };
 pub use no_vault::NoVault;
-
-/// The kinds of slots of every part that is on.
-fn slot_kinds() -> Vec<SlotKind> {
-    let parts: &[&[SlotKind]] = &[
-        keywright_store::SLOT_KINDS,
-        &[key_note::KEYS_IN_USE.kind()],
-        #[cfg(feature = "challenge")]
-        keywright_challenge::SLOT_KINDS,
-        #[cfg(feature = "confirm")]
-        keywright_confirm::SLOT_KINDS,
-        #[cfg(feature = "librepass")]
-        keywright_librepass::SLOT_KINDS,
-        #[cfg(feature = "nextcloud")]
-        keywright_nextcloud::SLOT_KINDS,
-        #[cfg(feature = "rekey")]
-        keywright_rekey::SLOT_KINDS,
-        #[cfg(feature = "rocketchat")]
-        keywright_rocketchat::SLOT_KINDS,
-        #[cfg(feature = "twofactor")]
-        keywright_twofactor::SLOT_KINDS,
-    ];
-    parts.concat()
-}
+pub use port::Store;
+pub use slots::slot_kinds;

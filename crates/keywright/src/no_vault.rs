@@ -3,7 +3,7 @@
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore, Rows,
-    SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore, Which,
+    SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows, VaultStore, Which,
 };
 
 /// A store that keeps no vaults, where one that does is asked for: it serves challenge, confirmation and two-factor. Every
@@ -15,7 +15,7 @@ use keywright_store::{
 /// use keywright::{AccountId, Keyring, Keywright, MemoryStore, NoVault, SystemEntropy};
 ///
 /// # type YourStore = MemoryStore;
-/// // Yours implements `RecordStore` and `Upkeep`: nine methods, none of them about vaults.
+/// // Yours implements `RecordStore` and `Upkeep`: ten methods, none of them about vaults.
 /// let store = NoVault(YourStore::new());
 /// let keywright = Keywright::builder(store).keyring(Keyring::generate(&SystemEntropy)?).open().await?;
 /// keywright.ensure_account(&AccountId::new("user-1")?).await?;
@@ -29,7 +29,7 @@ pub struct NoVault<S>(pub S);
 /// A vault act on a store that keeps none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this store keeps no vaults")]
-struct KeepsNone;
+pub(crate) struct KeepsNone;
 
 impl<S: RecordStore> RecordStore for NoVault<S> {
     fn load<'a>(
@@ -119,5 +119,14 @@ impl<S: Upkeep> Upkeep for NoVault<S> {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         self.0.partitions(after, limit)
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        self.0.slots(partition, after, limit)
     }
 }

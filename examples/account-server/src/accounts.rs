@@ -9,7 +9,8 @@ mod password;
 mod rocketchat;
 
 use keywright::core::{EntropyError, IndexKey, random_bytes};
-use keywright::nextcloud::{AppToken, AppTokenId};
+use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::{AppToken, AppTokenId, HostError};
 use keywright::store::{Draft, LoadError, Partition, Record, Slot, StepError};
 use keywright::twofactor::policy::MIN_SECRET_BITS;
 use keywright::twofactor::recovery::Preset;
@@ -124,13 +125,14 @@ impl Accounts {
         &self,
         account: Option<&AccountId>,
         password: &SecretString,
+        asker: &Asker,
     ) -> Result<bool, AccountsError> {
         let profile = match account {
             Some(account) => self.profile(account).await?,
             None => None,
         };
         let stored = profile.as_ref().and_then(|profile| profile.password.as_ref());
-        Ok(self.passwords.check(password, stored).await?)
+        Ok(self.passwords.check(asker, password, stored).await?)
     }
 
     /// Whose app password this is, and its id, which is its index value in hex digits.
@@ -193,7 +195,7 @@ impl Accounts {
         }
         let entropy = &**self.driver.entropy();
         let password = match &new.login_password {
-            Some(password) => Some(self.passwords.hash(password, entropy).await?),
+            Some(password) => Some(self.passwords.hash(&Asker::known(&account), password, entropy).await?),
             None => None,
         };
         let chat = match &new.rocketchat {
@@ -312,6 +314,14 @@ pub(crate) enum AccountsError {
 }
 
 impl AccountsError {
+    /// The same, as a protocol's host tells it.
+    pub(crate) fn into_host_error(self) -> HostError {
+        match self {
+            Self::Password(PasswordError::Busy(busy)) => busy.into(),
+            error => HostError::new(error),
+        }
+    }
+
     /// Whether what is stored of an account is damaged, lost or altered, so that trying again does not help.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
@@ -353,17 +363,18 @@ mod tests {
         assert!(!accounts.is_known("alice").await.unwrap());
         assert_eq!(accounts.seed(&new("Alice", &["one"])).await.unwrap(), Seeding::Made);
         let alice = accounts.find("aLICE").await.unwrap().unwrap();
+        let asker = Asker::known(&alice);
         assert_eq!(accounts.find("alicia").await.unwrap(), None);
         assert_eq!(accounts.profile(&alice).await.unwrap().unwrap().name, "Alice");
-        assert!(accounts.check_password(Some(&alice), &secret("login")).await.unwrap());
-        assert!(!accounts.check_password(Some(&alice), &secret("one")).await.unwrap());
-        assert!(!accounts.check_password(None, &secret("login")).await.unwrap());
+        assert!(accounts.check_password(Some(&alice), &secret("login"), &asker).await.unwrap());
+        assert!(!accounts.check_password(Some(&alice), &secret("one"), &asker).await.unwrap());
+        assert!(!accounts.check_password(None, &secret("login"), &asker).await.unwrap());
 
         let mut changed = new("alice", &["one", "two"]);
         changed.login_password = Some(secret("other"));
         assert_eq!(accounts.seed(&changed).await.unwrap(), Seeding::Kept);
         assert!(accounts.app_password(&secret("two")).await.unwrap().is_none());
-        assert!(accounts.check_password(Some(&alice), &secret("login")).await.unwrap());
+        assert!(accounts.check_password(Some(&alice), &secret("login"), &asker).await.unwrap());
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use keywright::core::Clock;
+use keywright::rocketchat::queue::Asker;
 use keywright::rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, Mail, MailError, Named, Peer, Permission, User,
 };
@@ -80,8 +81,14 @@ impl Host for Chat {
         self.server.accounts.chat_user(named).await.map_err(HostError::new)
     }
 
-    async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
-        self.server.accounts.check_password_digest(account, digest).await.map_err(HostError::new)
+    async fn check_password(
+        &self,
+        account: &AccountId,
+        digest: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        let checked = self.server.accounts.check_password_digest(account, digest, asker).await;
+        checked.map_err(AccountsError::into_host_error)
     }
 
     /// A code is queued: the answer must not tell by its time whether there was one. A notice is delivered, because
@@ -101,6 +108,11 @@ impl Host for Chat {
         }
         let delivered = mailer.deliver_to_any(&to.verified_emails, subject, &text).await;
         delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))
+    }
+
+    /// As for [`Pass`](crate::pass::Pass).
+    fn mails_due(&self, _: &AccountId) -> bool {
+        self.server.sends_later()
     }
 
     /// This server keeps no end-to-end keys of its own, so what is left of a reset is to end the logins. A server that

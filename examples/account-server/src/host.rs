@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use keywright::nextcloud::queue::Asker;
 use keywright::nextcloud::{
     Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Peer, UnlockMail,
 };
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
+use tokio::sync::Notify;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, AccountsError};
 use crate::limits::Limits;
 use crate::mail::{Mailer, Message, shut_out};
 use crate::notices::{Notice, Notices};
@@ -24,6 +26,19 @@ pub(crate) struct Server {
     pub(crate) mailer: Arc<Mailer>,
     pub(crate) notices: Notices,
     pub(crate) public_url: PublicUrl,
+    /// Wakes the sweep of due work.
+    pub(crate) wake: Notify,
+}
+
+impl Server {
+    /// Wakes the sweep for mails that are due, where a mail server would be waited for. Returns whether it did.
+    pub(crate) fn sends_later(&self) -> bool {
+        let remote = self.mailer.remote().is_some();
+        if remote {
+            self.wake.notify_one();
+        }
+        remote
+    }
 }
 
 impl Host for Server {
@@ -40,8 +55,13 @@ impl Host for Server {
         Ok(found.filter(|token| account.is_none_or(|account| *account == token.account)))
     }
 
-    async fn check_password(&self, account: Option<&AccountId>, password: &SecretString) -> Result<bool, HostError> {
-        self.accounts.check_password(account, password).await.map_err(HostError::new)
+    async fn check_password(
+        &self,
+        account: Option<&AccountId>,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        self.accounts.check_password(account, password, asker).await.map_err(AccountsError::into_host_error)
     }
 
     /// The notice is due before the app password has ended, so that no crash in between loses it.

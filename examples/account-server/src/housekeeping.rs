@@ -104,7 +104,7 @@ impl House {
         loop {
             tokio::select! {
                 _ = rounds.tick() => {}
-                () = self.pass.wake.notified() => {}
+                () = self.pass.server.wake.notified() => {}
             }
             // The next round need not wait for this one's work: what is claimed is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {

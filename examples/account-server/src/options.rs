@@ -162,17 +162,15 @@ impl FromStr for StoreChoice {
 
 /// An `http` or `https` URL without query, and without the slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublicUrl(String);
+pub(crate) struct PublicUrl {
+    text: String,
+    host: String,
+}
 
 impl PublicUrl {
     /// The name or address in it, without port.
     pub(crate) fn host(&self) -> &str {
-        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
-        let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
-        match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
-        }
+        &self.host
     }
 }
 
@@ -187,13 +185,16 @@ impl FromStr for PublicUrl {
             && !text.contains('#')
             && !authority.as_str().contains('@')
             && !authority.host().is_empty();
-        if plain { Ok(Self(text.trim_end_matches('/').to_owned())) } else { Err(EXPECTED) }
+        if !plain {
+            return Err(EXPECTED);
+        }
+        Ok(Self { text: text.trim_end_matches('/').to_owned(), host: authority.host().to_owned() })
     }
 }
 
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -265,5 +266,6 @@ mod tests {
         assert_eq!((url.to_string().as_str(), url.host()), ("https://example.org:8443/accounts", "example.org"));
         assert_eq!("http://[::1]:80".parse::<PublicUrl>().unwrap().host(), "[::1]");
         assert_eq!("http://[::1]".parse::<PublicUrl>().unwrap().host(), "[::1]");
+        assert_eq!("https://example.org/a:1".parse::<PublicUrl>().unwrap().host(), "example.org");
     }
 }

@@ -7,7 +7,6 @@ use axum::extract::ConnectInfo;
 use axum::http::Extensions;
 use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
-use tokio::sync::Notify;
 
 use crate::buckets::{Buckets, Counted};
 use crate::host::Server;
@@ -18,8 +17,6 @@ pub(crate) struct Pass {
     pub(crate) server: Arc<Server>,
     /// `None`: no request limits.
     pub(crate) buckets: Option<Buckets>,
-    /// Wakes the sweep of due work.
-    pub(crate) wake: Notify,
 }
 
 impl Host for Pass {
@@ -31,11 +28,7 @@ impl Host for Pass {
 
     /// A mail server is not waited for: the sweep sends, and is woken. A file has the mail when the request is answered.
     fn mails_due(&self, _: &AccountId) -> bool {
-        let remote = self.server.mailer.remote().is_some();
-        if remote {
-            self.wake.notify_one();
-        }
-        remote
+        self.server.sends_later()
     }
 
     /// By the socket's address: behind a proxy all its clients are one.

@@ -14,7 +14,7 @@ use keywright::nextcloud::{MAX_BODY, NextcloudPolicy};
 use keywright::rekey::VaultError;
 use keywright::rocketchat::{self, RocketChatPolicy};
 use keywright::sqlite::{Fault, SqliteStore};
-use keywright::store::{BoxFuture, COMMIT_SECONDS, LoadError, Partition, Timer};
+use keywright::store::{BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Timer};
 use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, Store, SystemEntropy, TransactError};
 
 use tokio::sync::Notify;
@@ -133,7 +133,8 @@ pub(crate) async fn assemble(
     let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
         Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
-    let server = Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url });
+    let server =
+        Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
     let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
     let windows = limited.then(Windows::default);
     let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
@@ -141,7 +142,7 @@ pub(crate) async fn assemble(
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new), wake: Notify::new() });
+    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
     let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
     let beginnings = Beginnings::default();
     Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
@@ -228,7 +229,8 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
     let builder = Keywright::builder_shared(store)
         .slots(accounts::SLOT_KINDS)
         .observer(Arc::new(SecurityLog))
-        .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS));
+        .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS))
+        .load_limit(Arc::new(TokioTimer), Duration::from_secs(LOAD_SECONDS));
     let keyring = options.keyring.clone().or(beside);
     let builder = match &keyring {
         Some(path) => builder.keyring_file(path),

@@ -26,7 +26,7 @@ pub(crate) const ROCKETCHAT_PATH: &str = "/unlock/chat";
 /// A form has one short field.
 const MAX_FORM: usize = 1024;
 /// The field of the other button; without it the network that the click comes from is let in.
-const REFUSED: &str = "admit=refused";
+const REFUSED: (&str, &str) = ("admit", "refused");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
 
 /// The link that a mail carries.
@@ -55,11 +55,9 @@ where
     {
         return too_many(retry_after);
     }
-    let query = request.uri().query().unwrap_or_default();
-    let token = query.split('&').find_map(|pair| pair.strip_prefix("token=")).unwrap_or_default().to_owned();
+    let token = token(request.uri().query().unwrap_or_default());
     let Ok(form) = to_bytes(request.into_body(), MAX_FORM).await else { return over() };
-    let refused = form.split(|byte| *byte == b'&').any(|pair| pair == REFUSED.as_bytes());
-    match click(token, here.filter(|_| !refused)).await {
+    match click(token, here.filter(|_| !is_refused(&form))).await {
         Ok(Some(ClientAdmission::Admitted { .. })) => page(StatusCode::OK, include_str!("unlocked.html")),
         Ok(Some(ClientAdmission::TooMany { retry_after })) => too_many(retry_after),
         Ok(None) => over(),
@@ -68,6 +66,17 @@ where
             (StatusCode::SERVICE_UNAVAILABLE, "this did not work; try again\n").into_response()
         }
     }
+}
+
+/// What a link carries; empty if it carries nothing.
+fn token(query: &str) -> String {
+    let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+    found.map(|(_, token)| token.into_owned()).unwrap_or_default()
+}
+
+/// Whether a form was sent by the other button.
+fn is_refused(form: &[u8]) -> bool {
+    form_urlencoded::parse(form).any(|(name, value)| (&*name, &*value) == REFUSED)
 }
 
 fn over() -> Response {
@@ -181,5 +190,30 @@ mod tests {
         assert_eq!(log_in(&house, ELSEWHERE, "login").await, 429, "it lets in one network");
         assert_eq!(log_in(&house, HOME, "login").await, 200);
         assert_eq!(question().status(), 200);
+    }
+    #[test]
+    fn queries_and_forms_are_read_as_browsers_and_mail_programs_write_them() {
+        for (query, expected) in [
+            ("token=aZ09-_", "aZ09-_"),
+            ("a=b&token=x&token=y", "x"),
+            ("token=a%2Db%5f", "a-b_"),
+            ("tok%65n=x", "x"),
+            ("Token=x", ""),
+            ("token", ""),
+            ("", ""),
+        ] {
+            assert_eq!(token(query), expected, "{query}");
+        }
+        for (form, expected) in [
+            ("admit=refused", true),
+            ("x=y&admit=refused", true),
+            ("admit=refuse%64", true),
+            ("admit=here", false),
+            ("admit=refused2", false),
+            ("admit", false),
+            ("", false),
+        ] {
+            assert_eq!(is_refused(form.as_bytes()), expected, "{form}");
+        }
     }
 }

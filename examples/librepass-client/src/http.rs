@@ -13,7 +13,7 @@ use ureq::http::{Response, Uri, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
-use crate::ClientError;
+use crate::error::ClientError;
 
 /// For a whole call, as the stock client has it (dossier § 4).
 const CALL_WITHIN: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use keywright_librepass::ArgonParameters;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ClientError;
+use crate::error::ClientError;
 
 /// A log-in.
 #[derive(Debug)]

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
-use keywright_core::SecretString;
-use keywright_librepass::{ArgonParameters, LogIn, PreLogin, Register, UserKeys};
+use keywright_librepass::{ArgonParameters, PreLogin, Register, UserKeys};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::error::ClientError;
 use crate::http::{Http, Verb, body};
-use crate::saved::SavedLogin;
-use crate::{ClientError, Session};
 
 /// What a server calls itself (dossier § 6).
 const GROUP: &str = "dev.medzik.librepass";
@@ -30,14 +28,6 @@ struct Info {
 #[derive(Deserialize)]
 struct Build {
     group: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LoggedIn {
-    user_id: String,
-    api_key: String,
-    verified: bool,
 }
 
 impl Server {
@@ -80,36 +70,6 @@ impl Server {
         let body = body(&Register { email, password_hint: hint, shared_key, parameters, public_key })?;
         self.http.send::<IgnoredAny>(Verb::Post, "/api/auth/register", None, &body)?;
         Ok(())
-    }
-
-    /// Logs in. Where a second factor is on, the session can do nothing until
-    /// [`prove_second_factor`](Session::prove_second_factor).
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub fn log_in(&self, email: &str, password: &str) -> Result<Session, ClientError> {
-        let offer = self.pre_login(email)?;
-        let keys = UserKeys::derive(email, password, offer.parameters)?;
-        let body = body(&LogIn { email, shared_key: &keys.shared_key(&offer.server)? })?;
-        let answer: LoggedIn = self.http.send(Verb::Post, "/api/auth/oauth?grantType=login", None, &body)?;
-        let login = SavedLogin {
-            server: self.address().to_owned(),
-            certificates: None,
-            email: email.to_owned(),
-            user: answer.user_id,
-            parameters: offer.parameters,
-            token: SecretString::new(answer.api_key),
-        };
-        Ok(Session::new(self.clone(), login, keys, !answer.verified))
-    }
-
-    /// Goes on with a log-in that was saved: the password gives the keys again, and is not sent.
-    ///
-    /// # Errors
-    /// [`ClientError`]. Whether the password is right shows when a cipher is opened or something is changed.
-    pub fn resume(&self, login: SavedLogin, password: &str) -> Result<Session, ClientError> {
-        let keys = UserKeys::derive(&login.email, password, login.parameters)?;
-        Ok(Session::new(self.clone(), login, keys, false))
     }
 
     /// The parameters of an address, and the server's present key. Asked before each proof: the key changes every day.

@@ -5,13 +5,15 @@ mod change;
 use std::fmt;
 
 use keywright_core::{Clock, SecretString, SecretVec, SystemClock, SystemEntropy, random_bytes};
-use keywright_librepass::{EnvelopeError, SecondFactor, SharedKey, UserKeys};
+use keywright_librepass::{EnvelopeError, LogIn, SecondFactor, SharedKey, UserKeys};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::cipher::{self, Cipher, Kind, Note};
+use crate::error::ClientError;
 use crate::http::{Verb, body};
-use crate::{ClientError, SavedLogin, Server};
+use crate::saved::SavedLogin;
+use crate::server::Server;
 
 /// A log-in, and the keys that its password gave. The keys are in memory alone, and wiped when this is dropped.
 pub struct Session {
@@ -54,6 +56,47 @@ struct Delete<'a> {
     shared_key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoggedIn {
+    user_id: String,
+    api_key: String,
+    verified: bool,
+}
+
+/// Log-ins.
+impl Server {
+    /// Logs in. Where a second factor is on, the session can do nothing until
+    /// [`prove_second_factor`](Session::prove_second_factor).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn log_in(&self, email: &str, password: &str) -> Result<Session, ClientError> {
+        let offer = self.pre_login(email)?;
+        let keys = UserKeys::derive(email, password, offer.parameters)?;
+        let body = body(&LogIn { email, shared_key: &keys.shared_key(&offer.server)? })?;
+        let answer: LoggedIn = self.http().send(Verb::Post, "/api/auth/oauth?grantType=login", None, &body)?;
+        let login = SavedLogin {
+            server: self.address().to_owned(),
+            certificates: None,
+            email: email.to_owned(),
+            user: answer.user_id,
+            parameters: offer.parameters,
+            token: SecretString::new(answer.api_key),
+        };
+        Ok(Session::new(self.clone(), login, keys, !answer.verified))
+    }
+
+    /// Goes on with a log-in that was saved: the password gives the keys again, and is not sent.
+    ///
+    /// # Errors
+    /// [`ClientError`]. Whether the password is right shows when a cipher is opened or something is changed.
+    pub fn resume(&self, login: SavedLogin, password: &str) -> Result<Session, ClientError> {
+        let keys = UserKeys::derive(&login.email, password, login.parameters)?;
+        Ok(Session::new(self.clone(), login, keys, false))
+    }
 }
 
 impl Session {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::drivers::Drivers;
 use super::scene::Scene;
 use super::server::Server;
-use super::stop;
 use crate::count::Counts;
 use crate::error::Error;
 
@@ -39,7 +38,7 @@ fn typed_code(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Cou
         for phase in phases {
             drivers.drive(("driver.cjs", phase), &server, scene, &[], counts)?;
         }
-        stop(server, counts)?;
+        server.stop_counted(counts)?;
     }
     Ok(())
 }
@@ -48,7 +47,7 @@ fn typed_code(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Cou
 fn password_and_wait(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts) -> Result<(), Error> {
     let server = start(program, scene, "wait")?;
     drivers.drive(("wait.cjs", "wait"), &server, scene, &[], counts)?;
-    stop(server, counts)
+    server.stop_counted(counts)
 }
 
 fn start(program: &Path, scene: &Scene, reset_style: &str) -> Result<Server, Error> {

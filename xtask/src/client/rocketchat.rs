@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::drivers::Drivers;
 use super::scene::Scene;
 use super::server::Server;
-use super::stop;
 use crate::count::Counts;
 use crate::error::Error;
 
@@ -143,7 +142,7 @@ pub(crate) fn run(root: &Path, runs: &Path, program: &Path, counts: &mut Counts)
 
 /// The last phase alone has request limits: ten calls a minute would not do for the others.
 fn phases(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts) -> Result<(), Error> {
-    let mail = Server::start_script(drivers, "mail.cjs", &scene.path("mail.log"), "smtp://")?;
+    let mail = Server::launch(drivers.node("mail.cjs"), &scene.path("mail.log"), "smtp://")?;
     let addresses = mail.address().split_once(' ');
     let (smtp, mailbox) = addresses.ok_or_else(|| Error::Check("the mail server named one URL only".to_owned()))?;
     for (limits, phases) in
@@ -153,7 +152,7 @@ fn phases(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts)
         for phase in phases {
             drivers.drive(("driver.cjs", phase), &server, scene, &[("MAILBOX", mailbox)], counts)?;
         }
-        stop(server, counts)?;
+        server.stop_counted(counts)?;
     }
     mail.stop()
 }

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::drivers::Drivers;
 use super::scene::Scene;
+use crate::count::Counts;
 use crate::error::Error;
 
 /// A debug build seeds its accounts with a slow hash: generous, since a machine may be busy.
@@ -34,12 +34,8 @@ impl Server {
         Self::launch(command, &scene.log(), "https://")
     }
 
-    /// Starts a script of the drivers that is a server itself and names its URL, which begins like this.
-    pub(crate) fn start_script(drivers: &Drivers, script: &str, log: &Path, scheme: &str) -> Result<Self, Error> {
-        Self::launch(drivers.node(script), log, scheme)
-    }
-
-    fn launch(mut command: Command, log: &Path, scheme: &str) -> Result<Self, Error> {
+    /// Starts a program that is a server and names its URL, which begins like this.
+    pub(crate) fn launch(mut command: Command, log: &Path, scheme: &str) -> Result<Self, Error> {
         let log = File::options().create(true).append(true).open(log).map_err(Error::io("server.log"))?;
         let errors = log.try_clone().map_err(Error::io("server.log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
@@ -52,6 +48,14 @@ impl Server {
         let mut server = Self { child, address: String::new(), lines };
         server.address = server.listening_on(scheme)?;
         Ok(server)
+    }
+
+    /// Stops it, and counts that it stopped cleanly.
+    pub(crate) fn stop_counted(self, counts: &mut Counts) -> Result<(), Error> {
+        self.stop()?;
+        println!("ok - the server stops cleanly when told to");
+        counts.pass();
+        Ok(())
     }
 
     /// The URL that it listens on, without a slash at the end.

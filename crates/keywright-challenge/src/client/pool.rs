@@ -7,7 +7,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use keywright_core::Entropy;
 
 use super::{Decoded, check_password};
-use crate::{ChallengeSecret, CreateError, DeriveError, Deriver, Salts};
+use crate::client::{CreateError, DeriveError, Deriver};
+use crate::salts::Salts;
+use crate::secret::ChallengeSecret;
 
 /// The most derivations that [`DeriverPool::default`] lets run at once: 4, so 256 MiB.
 pub const MAX_DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);

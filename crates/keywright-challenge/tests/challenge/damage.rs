@@ -18,7 +18,8 @@ async fn all_deny(world: &World, challenges: &Challenges) -> StepError {
     assert_eq!(step_error(challenges.set(account, &secret(3), &salts(3), UNKNOWN).await), error);
     let replaced = challenges.replace(account, &proof(1), &secret(3), &salts(3), UNKNOWN).await;
     assert_eq!(step_error(replaced), error);
-    assert_eq!(step_error(challenges.admit_client(account, tag(1)).await), error);
+    assert_eq!(step_error(challenges.admit_client(account, &proof(1), UNKNOWN, tag(1)).await), error);
+    assert_eq!(step_error(challenges.admit_by_mail(account, [1; 16], tag(1)).await), error);
     assert_eq!(step_error(challenges.unlock(account).await), error);
     let after = (world.stored(CHALLENGE).await, world.stored(LEDGER).await, world.root().await);
     assert_eq!(after, before);

@@ -38,7 +38,15 @@ async fn every_act_loads_once() {
     assert!(matches!(world.verify(1, UNKNOWN).await, Verification::Refused(_)));
     once("a refusal");
     let tag = ClientTag::from_bytes([1; 16]);
-    challenges.admit_client(account, tag).await.unwrap();
+    let admitted = challenges.admit_client(account, &proof(1), UNKNOWN, tag).await.unwrap();
+    assert!(matches!(admitted, Verification::Refused(_)));
+    once("an admission that is refused");
+    challenges.admit_by_mail(account, [1; 16], tag).await.unwrap();
+    once("a click");
+    challenges.unlock(account).await.unwrap();
+    once("an unlock");
+    let admitted = challenges.admit_client(account, &proof(1), UNKNOWN, tag).await.unwrap();
+    assert!(matches!(admitted, Verification::Granted(_)));
     once("an admission");
     let replaced =
         challenges.replace(account, &proof(1), &secret(3), &salts(3), Client::credential(tag)).await.unwrap();

@@ -17,7 +17,8 @@ enum Op {
     Verify(u8, Who),
     Replace { old: u8, new: u8, who: Who },
     Clock { seconds: u64, back: bool },
-    Admit(u8),
+    Admit { guess: u8, by: Who, name: u8 },
+    AdmitByMail([u8; 16], u8),
     Unlock,
     Erase,
 }
@@ -39,7 +40,8 @@ fn op() -> impl Strategy<Value = Op> {
         16 => (secret(), who()).prop_map(|(secret, who)| Op::Verify(secret, who)),
         4 => (secret(), secret(), who()).prop_map(|(old, new, who)| Op::Replace { old, new, who }),
         6 => (jump, prop::bool::weighted(0.2)).prop_map(|(seconds, back)| Op::Clock { seconds, back }),
-        2 => (0..4_u8).prop_map(Op::Admit),
+        2 => (secret(), who(), 0..4_u8).prop_map(|(guess, by, name)| Op::Admit { guess, by, name }),
+        1 => (any::<[u8; 16]>(), 0..4_u8).prop_map(|(ticket, name)| Op::AdmitByMail(ticket, name)),
         1 => Just(Op::Unlock),
         1 => Just(Op::Erase),
     ]
@@ -147,11 +149,14 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
             model.now = if back { model.now.minus(seconds) } else { model.now.plus(seconds) };
             world.clock.set(model.now);
         }
-        Op::Admit(who) => {
-            let admission = challenges.admit_client(&world.account, tag(who)).await.unwrap();
+        Op::Admit { guess, by, name } => {
+            let admitted = challenges.admit_client(&world.account, &proof(guess), client(by), tag(name)).await;
+            let (verdict, admission) = verdict(admitted.unwrap());
+            assert_eq!(verdict, model.judge(guess, client(by)));
             let mut ledger = model.ledger.clone();
-            let expected = model.current.as_ref().map(|current| {
-                ledger.admit_client(&model.policy, CHALLENGE_SECRET, current.generation, tag(who), model.now)
+            let right = model.current.as_ref().filter(|_| verdict == Verdict::Granted);
+            let expected = right.map(|current| {
+                ledger.admit_client(&model.policy, CHALLENGE_SECRET, current.generation, tag(name), model.now)
             });
             assert_eq!(admission, expected);
             match admission {
@@ -160,6 +165,10 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
                 Some(ClientAdmission::TooMany { .. }) => drop(model.ledger.settle(&model.policy, model.now)),
                 None => {}
             }
+        }
+        // No mail was sent, so no ticket is right.
+        Op::AdmitByMail(ticket, name) => {
+            assert_eq!(challenges.admit_by_mail(&world.account, ticket, tag(name)).await.unwrap(), None);
         }
         Op::Unlock => {
             let lifted = challenges.unlock(&world.account).await.unwrap();

@@ -12,8 +12,16 @@ const PHONE: Client = token(1);
 /// The owner's new tablet, on the network at home.
 const TABLET: Client = token(2).on_network(tag(200));
 
-/// An account with challenge 1, at which others have guessed until no unknown client is looked at any more.
+/// The same, so long ago that no clock lifts it.
 async fn shut() -> World {
+    let world = besieged().await;
+    world.clock.advance(10 * 365 * 86_400);
+    assert_eq!(wait(world.verify(1, TABLET).await), 86_400, "no clock lifts it");
+    world
+}
+
+/// An account with challenge 1, at which others have guessed until no unknown client is looked at any more.
+async fn besieged() -> World {
     let world = World::memory().await;
     world.set(1).await;
     granted(world.verify(1, PHONE).await);
@@ -31,8 +39,6 @@ async fn shut() -> World {
     let hours = (world.now() - START) / 3_600;
     assert_eq!(hours, 39);
     assert!(world.denials().await.contains(&"guesses_shut (secret: challenge)".to_owned()));
-    world.clock.advance(10 * 365 * 86_400);
-    assert_eq!(wait(world.verify(1, TABLET).await), 86_400, "no clock lifts it");
     world
 }
 
@@ -95,17 +101,44 @@ async fn a_step_makes_known_whom_it_is_told() {
 /// Ten tries for an hour, and for nobody else.
 #[tokio::test]
 async fn an_admitted_client_is_let_in() {
-    let world = shut().await;
-    let admission = world.challenges().admit_client(&world.account, tag(2)).await.unwrap();
-    assert!(matches!(admission, Some(ClientAdmission::Admitted { until }) if until.get() == world.now() + 3_600));
-    assert_eq!(wait(world.verify(1, UNKNOWN).await), 86_400);
-    assert_eq!(wait(world.verify(1, token(9)).await), 86_400);
+    let world = besieged().await;
+    assert!(wait(world.verify(1, TABLET).await) > 0);
+    let admission = world.challenges().admit_client(&world.account, &proof(1), PHONE, tag(2)).await.unwrap();
+    let hour = world.now() + 3_600;
+    assert!(
+        matches!(admission, Verification::Granted(ClientAdmission::Admitted { until }) if until.get() == hour),
+        "{admission:?}"
+    );
+    assert!(wait(world.verify(1, UNKNOWN).await) > 0);
+    assert!(wait(world.verify(1, token(9)).await) > 0);
     for tries in 1..=9 {
         assert_eq!(streak(world.verify(2, TABLET).await), tries);
     }
     granted(world.verify(1, TABLET).await);
     world.clock.advance(86_400);
     granted(world.verify(1, TABLET).await);
+}
+
+/// Nobody is let in without a proof: not by a wrong one, which is charged, and not by the client that is shut out itself.
+#[tokio::test]
+async fn who_proves_nothing_lets_nobody_in() {
+    let world = besieged().await;
+    let challenges = world.challenges();
+    let admit = async |guess, by| challenges.admit_client(&world.account, &proof(guess), by, tag(2)).await.unwrap();
+    assert_eq!(streak(admit(2, PHONE).await.map(|_| ())), 1, "a guess like any other");
+    for guess in [1, 2] {
+        assert!(matches!(admit(guess, TABLET).await, Verification::Refused(_)));
+        assert!(matches!(admit(guess, UNKNOWN).await, Verification::Refused(_)));
+    }
+    assert_eq!(challenges.admit_by_mail(&world.account, [0; 16], tag(2)).await.unwrap(), None, "no mail was sent");
+    assert!(wait(world.verify(1, TABLET).await) > 0);
+    let admitted = world.changes().await.into_iter().filter(|event| event.starts_with("client_admitted")).count();
+    assert_eq!(admitted, 0);
+    // Three a day, as by any other way.
+    for _ in 0..3 {
+        assert!(matches!(admit(1, PHONE).await, Verification::Granted(ClientAdmission::Admitted { .. })));
+    }
+    assert!(matches!(admit(1, PHONE).await, Verification::Granted(ClientAdmission::TooMany { .. })));
 }
 
 /// What an unlock mail's link does: [`guess::unlock_mail`] with the attempt that was refused, then a click.
@@ -122,11 +155,9 @@ async fn a_click_in_a_mail_lets_its_network_in() {
     };
     let ticket = world.driver.transact(&world.partition(), SLOTS, mail).await.unwrap().expect("a mail is due");
     assert_eq!(world.driver.transact(&world.partition(), SLOTS, mail).await.unwrap(), None, "one mail");
-    let click = |draft: &mut Draft<'_>| {
-        let attempt = steps.attempt_in(draft, TABLET)?.expect("there is a challenge");
-        guess::unlock_mail_clicked(draft, attempt.secret, attempt.generation, ticket.ticket, tag(200))
-    };
-    let admission = world.driver.transact(&world.partition(), SLOTS, click).await.unwrap();
+    let click = async |ticket| world.challenges().admit_by_mail(&world.account, ticket, tag(200)).await.unwrap();
+    assert_eq!(click([0; 16]).await, None, "not the ticket");
+    let admission = click(ticket.ticket).await;
     assert!(matches!(admission, Some(ClientAdmission::Admitted { .. })));
     granted(world.verify(1, TABLET).await);
 }
@@ -147,7 +178,9 @@ async fn an_unlock_lets_everybody_in() {
 async fn where_there_is_no_challenge_nothing_is_let_in_or_lifted() {
     let world = World::memory().await;
     let before = world.root().await;
-    assert_eq!(world.challenges().admit_client(&world.account, tag(1)).await.unwrap(), None);
+    let admission = world.challenges().admit_client(&world.account, &proof(1), UNKNOWN, tag(1)).await.unwrap();
+    assert!(matches!(admission, Verification::NoChallenge));
+    assert_eq!(world.challenges().admit_by_mail(&world.account, [1; 16], tag(1)).await.unwrap(), None);
     assert!(!world.challenges().unlock(&world.account).await.unwrap());
     let attempt = |draft: &mut Draft<'_>| ChallengeSteps::new().attempt_in(draft, UNKNOWN);
     assert_eq!(world.driver.observe(&world.partition(), SLOTS, attempt).await.unwrap(), None);

@@ -36,6 +36,8 @@ enum Op {
     Answer,
     /// The host forgets its oldest question.
     Lose,
+    /// The host is busy, and has not looked at its oldest question.
+    Withdraw,
     /// Wrong guesses in a row; refusals are waited out.
     Siege {
         kind: usize,
@@ -78,6 +80,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (kind(), who(), prop::bool::weighted(0.3)).prop_map(|(kind, who, right)| Op::Slow { kind, who, right }),
         5 => Just(Op::Answer),
         1 => Just(Op::Lose),
+        2 => Just(Op::Withdraw),
         8 => (kind(), who(), 1..30_u8).prop_map(|(kind, who, guesses)| Op::Siege { kind, who, guesses }),
         3 => (kind(), who(), 1..10_u8).prop_map(|(kind, who, rounds)| Op::Thief { kind, who, rounds }),
         1 => (kind(), prop::collection::vec(name(), 0..3))
@@ -345,6 +348,24 @@ impl History {
         assert!(!self.ledger.settle_right(&policy, &guess, now), "settled twice");
     }
 
+    fn withdraw(&mut self) {
+        let Some(Question { kind, guess, id, right, generation, .. }) = self.questions.pop_front() else { return };
+        let (policy, now) = (self.policy.clone(), self.now());
+        if self.ledger.entry(KINDS[kind], generation).is_none() {
+            assert!(!self.ledger.withdraw(&policy, &guess, now));
+            return;
+        }
+        let was_open = self.reference(kind).take(id).is_some_and(|place| place != Place::Counted);
+        assert_eq!(self.ledger.withdraw(&policy, &guess, now), was_open);
+        if was_open && !right {
+            let budget = &mut self.budgets[kind];
+            budget.wrong = budget.wrong.saturating_sub(1);
+            budget.in_a_row = budget.in_a_row.saturating_sub(1);
+        }
+        assert!(!self.ledger.withdraw(&policy, &guess, now), "withdrawn twice");
+        assert!(!self.ledger.settle_right(&policy, &guess, now), "granted after it was withdrawn");
+    }
+
     fn renew(&mut self, kind: usize, changed_by: &[u8]) {
         let mut names = changed_by.to_vec();
         names.dedup();
@@ -461,6 +482,7 @@ impl History {
                     let _ = self.guess(kind, who, guess % 5 == 4);
                 }
             }
+            Op::Withdraw => self.withdraw(),
             Op::Renew { kind, changed_by } => self.renew(kind, &changed_by),
             Op::Admit { kind, name } => self.admit_client(kind, name),
             Op::Unlock { kind } => self.unlock(kind),

@@ -135,6 +135,38 @@ fn a_guess_whose_verdict_never_comes_is_charged() {
     open(&mut ledger, STRANGER, at(120));
 }
 
+/// A host that is busy has not looked at the guess: it was never made.
+#[test]
+fn a_guess_that_is_taken_back_leaves_no_trace() {
+    for client in [PHONE, STRANGER] {
+        let mut ledger = GuessLedger::default();
+        right(&mut ledger, PHONE, at(0));
+        for _ in 0..3 {
+            wrong(&mut ledger, client, at(0));
+        }
+        let before = ledger.clone();
+        let guess = begin(&mut ledger, client, 1, 5);
+        assert!(ledger.withdraw(&policy(), &guess, at(6)));
+        assert_eq!(ledger, before);
+        assert!(!ledger.withdraw(&policy(), &guess, at(6)), "once");
+        assert!(!ledger.settle_right(&policy(), &guess, at(6)), "it cannot be granted any more");
+        // Too late: it is charged, and stays so.
+        let guess = begin(&mut ledger, client, 2, 10);
+        assert!(!ledger.withdraw(&policy(), &guess, at(130)));
+        assert_eq!(wrong(&mut ledger, client, at(130)).streak(), 5);
+        // The secret is gone.
+        let guess = begin(&mut ledger, client, 3, 200);
+        ledger.renew(&policy(), SECRET, FIRST, Generation::from_u64(2), &[], at(200));
+        assert!(!ledger.withdraw(&policy(), &guess, at(201)));
+    }
+    // A try of an admission is given back too.
+    let mut ledger = GuessLedger::default();
+    let _ = admit_client(&mut ledger, STRANGER, 0);
+    let guess = begin(&mut ledger, STRANGER, 1, 0);
+    assert!(ledger.withdraw(&policy(), &guess, at(0)));
+    assert_eq!(ledger.entry(SECRET, FIRST).unwrap().admitted[0].tries, 10);
+}
+
 #[test]
 fn an_unjudged_guess_counts_for_whoever_takes_the_place() {
     let mut ledger = GuessLedger::default();

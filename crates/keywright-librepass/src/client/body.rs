@@ -6,8 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::keys::Key;
-use crate::{ArgonParameters, KeyTextError, ParameterError, PublicKey, SharedKey};
+use crate::protocol::keys::Key;
+use crate::protocol::keys::{KeyTextError, PublicKey, SharedKey};
+use crate::protocol::parameters::{ArgonParameters, ParameterError};
 
 /// The answer to `GET auth/preLogin`. Reading it refuses parameters out of range: a server that asks for less than 20480
 /// KiB or no pass wants a hash that is cheap to guess against (`security.md` § 11).
@@ -156,5 +157,5 @@ body! {
 }
 
 fn digits<S: Serializer, K: Key>(key: &&K, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(crate::keys::digits(key.bytes().expose()).expose())
+    to.serialize_str(crate::protocol::keys::digits(key.bytes().expose()).expose())
 }

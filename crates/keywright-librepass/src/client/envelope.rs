@@ -7,7 +7,7 @@ use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use keywright_core::{Entropy, EntropyError, SecretVec};
 use zeroize::Zeroizing;
 
-use crate::SharedKey;
+use crate::protocol::keys::{KeyTextError, SharedKey};
 
 const NONCE: usize = 12;
 const TAG: usize = 16;
@@ -48,8 +48,8 @@ impl VaultKey {
     /// A key from elsewhere: 64 hex digits.
     ///
     /// # Errors
-    /// [`KeyTextError`](crate::KeyTextError) for any other text.
-    pub fn from_hex(text: &str) -> Result<Self, crate::KeyTextError> {
+    /// [`KeyTextError`] for any other text.
+    pub fn from_hex(text: &str) -> Result<Self, KeyTextError> {
         Ok(Self::from_product(&SharedKey::from_hex(text)?))
     }
 

@@ -19,7 +19,8 @@ fn dying(inner: Arc<dyn Store>, writes: i64) -> Arc<HookedStore> {
     let left = Arc::new(AtomicI64::new(writes));
     let reads = Arc::clone(&left);
     store.before_reads(move |call| {
-        let upkeep = matches!(call, Call::Events(..) | Call::Horizon | Call::Due(_) | Call::Partitions);
+        let upkeep =
+            matches!(call, Call::Events(..) | Call::Horizon | Call::Due(_) | Call::Partitions | Call::Slots(_));
         let lives = upkeep || reads.load(Ordering::SeqCst) > 0;
         async move { if lives { Ok(()) } else { Err(LoadError::Failed("the process is dead".into())) } }
     });

@@ -9,7 +9,7 @@ use keywright_store_conformance::{Fault, FaultStore, LoadFault};
 use keywright_twofactor::Once;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, World, alice, at_once, bob, code_of, on_both, policy};
+use crate::support::{Answer, Client, START, World, alice, at_once, bob, code_of, on_both, policy};
 
 const DELETE: &str = "/api/user/delete";
 const SECRET: [u8; 20] = [7; 20];
@@ -254,6 +254,36 @@ async fn a_lost_reply_deletes_once_or_not_at_all() {
         is_gone(&world, &user).await;
         world.settle(&alice()).await;
     }
+}
+
+/// Both proofs are refused for the wrong ones before: the longer wait is told, and after it neither is refused.
+#[tokio::test]
+async fn the_longer_of_two_waits_is_told() {
+    let world = World::new().await;
+    let user = world.settle(&alice()).await;
+    let client = world.client_of(&alice()).await;
+    world.enrol(&user, &SECRET).await;
+    let (key, wrong) = (shared(&world).await, "1".repeat(64));
+    let guess = async |key: &str, code: &str| {
+        client.request("DELETE", DELETE).json(&json!({"sharedKey": key, "code": code})).send().await
+    };
+    for _ in 0..4 {
+        guess(&wrong, "").await.fails(400, "LP-Invalid-Shared-Secret");
+    }
+    let shown: Vec<String> = (0..6).map(|step| code_of(&SECRET, START - 30 + step * 30)).collect();
+    let none = (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap();
+    for _ in 0..5 {
+        guess(&key, &none).await.fails(400, "LP-Invalid-Two-Factor");
+    }
+    world.clock.advance(30);
+    guess(&key, &none).await.fails(400, "LP-Invalid-Two-Factor");
+    guess(&wrong, &none).await.fails(400, "LP-Invalid-Shared-Secret");
+    // What is no code is not looked at, and told no wait of.
+    guess(&key, "none").await.waits(30);
+    guess(&key, &code_of(&SECRET, world.now())).await.waits(60);
+    world.clock.advance(60);
+    guess(&key, &code_of(&SECRET, world.now())).await.is_empty();
+    is_gone(&world, &user).await;
 }
 
 /// Gone, but nobody can say so: never told as a refusal.

@@ -3,11 +3,13 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use keywright_core::UnixSeconds;
-use keywright_store::MemoryStore;
+use keywright_librepass::LibrePass;
+use keywright_store::{BoxFuture, Driver, LOAD_SECONDS, MemoryStore, RecordStore, Timer};
 use keywright_store_conformance::{FaultStore, LoadFault, Odds};
 use serde_json::json;
 
@@ -261,6 +263,41 @@ async fn without_the_servers_key_no_guess_is_looked_at() {
         store.next_load(LoadFault::Fails);
         world.log_in_with(&alice().email, &key).await.fails(500, "LP-Database-Error");
         store.calm();
+    }
+    assert_eq!(world.count_events(&user, "guess_denied").await, 0);
+    world.log_in_with(&alice().email, &right).await.ok();
+}
+
+/// Ends at once: whoever waits for it has no patience.
+#[derive(Debug)]
+struct NoPatience;
+
+impl Timer for NoPatience {
+    fn wait(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_503_and_no_guess_is_looked_at() {
+    let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
+    let mut world = World::on(store.clone(), policy()).await;
+    let user = world.settle(&alice()).await;
+    let right = alice().shared(&world.server_key().await);
+    let records: Arc<dyn RecordStore> = store.clone();
+    let builder = Driver::builder(records, Arc::clone(&world.keyring)).clock(world.clock.clone());
+    let driver = builder.load_limit(Arc::new(NoPatience), Duration::from_secs(LOAD_SECONDS)).build().unwrap();
+    let parts = (driver, world.store.clone(), Arc::clone(&world.host), world.policy.clone());
+    world.app = LibrePass::open(parts.0, parts.1, parts.2, parts.3).await.unwrap();
+    for loads in 0..4 {
+        for key in [right.clone(), wrong(1)] {
+            (0..loads).for_each(|_| store.next_load(LoadFault::None));
+            store.next_load(LoadFault::Hangs);
+            let answer = world.log_in_with(&alice().email, &key).await;
+            answer.is(503, json!({"error": "LP-Database-Error", "status": 503}));
+            assert_eq!(answer.header("retry-after"), Some("1"), "after {loads} loads");
+            store.calm();
+        }
     }
     assert_eq!(world.count_events(&user, "guess_denied").await, 0);
     world.log_in_with(&alice().email, &right).await.ok();

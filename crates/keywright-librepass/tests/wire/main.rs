@@ -45,6 +45,8 @@ mod two_factor;
 mod vaults;
 mod waiting;
 #[cfg(feature = "client")]
+mod waits;
+#[cfg(feature = "client")]
 mod ways_in;
 #[cfg(feature = "client")]
 mod ways_in_changes;

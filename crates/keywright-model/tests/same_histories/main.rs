@@ -41,8 +41,14 @@ fn everything(acts: &[Act]) -> Config {
 }
 
 fn configs() -> Vec<Config> {
-    use Act::{Change, Create, End, Erase, Keep, Redeem, Register, Touch, Use, Verify};
+    use Act::{Change, Create, Edit, End, Erase, Keep, Promote, Redeem, Register, Stage, Touch, Use, Verify};
     let all = everything(&[Redeem, Change, Touch, Keep, End, Use, Erase, Create, Register, Verify]);
+    // A vault's states are numbers of a byte, and each promotion adds sixteen.
+    let vaults = |acts: &[Act]| {
+        let mut config = Config { start: Start::Vault, ..everything(acts) };
+        config.acts.extend([(Edit, 40), (Stage, 40), (Promote, 10)]);
+        config
+    };
     let upkeep = Config { days: 12, sweeps: true, late_news: true, ..all.clone() };
     let steady = everything(&[Redeem, Change, Touch, Keep, End, Use, Erase]);
     vec![
@@ -59,6 +65,8 @@ fn configs() -> Vec<Config> {
         },
         Config { name: "upkeep ahead", start: Start::Nothing, upkeep_ahead: 4, ..upkeep.clone() },
         Config { name: "the horizon heard at once", start: Start::Session, late_news: false, ..upkeep },
+        Config { name: "a vault", ahead: vec![0; 3], ..vaults(&[Redeem, Change]) },
+        Config { name: "a vault that is erased", ..vaults(&[Erase, Create, Touch]) },
         Config { name: "two reads", start: Start::Session, two_reads: true, ..steady.clone() },
         Config {
             name: "a slot loaded later",

@@ -1,25 +1,26 @@
 //! The real code: drivers over one store in memory, moved one answer at a time.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use keywright_core::{AccountId, EventKind, Keyring, ManualClock, Severity, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, EventChain, EventKind, Keyring, ManualClock, Severity, SystemEntropy, UnixSeconds};
 use keywright_model::coverage;
 use keywright_model::model::{Config, Start};
 use keywright_model::step::Act;
-use keywright_model::world::{Expiry, SLOTS};
+use keywright_model::world::{Expiry, PROMOTED, SLOTS, VAULT};
 use keywright_store::probe::{RootView, open_record};
 use keywright_store::slot::Expiring;
 use keywright_store::{
-    Batch, CommitError, Draft, Driver, MemoryStore, Partition, Record, RecordStore, Revision, Slot, SlotName, Snapshot,
-    StepError, TransactError, Upkeep,
+    Batch, CipherId, ClientNonce, CommitError, Draft, Driver, Mark, MemoryStore, Partition, Record, RecordStore,
+    Revision, RowMarks, Slot, SlotName, Snapshot, StageId, StepError, TransactError, Upkeep, VaultStore, VaultWrite,
+    Which,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Answer, Asked, Gate, gated};
-use crate::seen::{Root, Row, Seen, Sent, Wants, Write};
+use crate::seen::{self, Root, Row, Seen, Sent, Wants, Write};
 
 const DAY: u64 = 86_400;
 const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
@@ -40,17 +41,37 @@ impl Record for Session {
     const SCHEMA: u16 = 1;
 }
 
+/// What vouches for the vault's rows: what they say, how many there are, and the sum of their marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    state: u8,
+    count: u64,
+    digest: [u8; 16],
+}
+impl Record for Head {
+    const SCHEMA: u16 = 1;
+}
+
 const CODE: Slot<Number> = Slot::lasting("code");
 const COUNTER: Slot<Number> = Slot::lasting("counter");
 /// One slot, whose record may expire or be kept for good.
 const SESSION: Slot<Session, Expiring> = Slot::expiring("session");
 const KEPT: Slot<Session> = Slot::lasting("session");
+const HEAD: Slot<Head> = Slot::lasting("vault");
+
+/// How many ciphers a vault has.
+const CIPHERS: u8 = 3;
+/// The one stage: staged anew, its rows are replaced.
+const STAGE: StageId = StageId([7; 16]);
 
 /// What steps name where they find out later that they need the session too.
-const FIRST: &[SlotName] = &[CODE.name(), COUNTER.name()];
+const FIRST: &[SlotName] = &[CODE.name(), COUNTER.name(), HEAD.name()];
 /// In the order of the model.
-const NAMES: [SlotName; SLOTS] = [CODE.name(), COUNTER.name(), SESSION.name()];
+const NAMES: [SlotName; SLOTS] = [CODE.name(), COUNTER.name(), SESSION.name(), HEAD.name()];
 
+static REDEEMED: EventKind = EventKind::change("test_redeemed", Severity::Info, "a code was redeemed");
+static CHANGED: EventKind = EventKind::change("test_changed", Severity::Info, "the counter was moved");
+static PROMOTED_EVENT: EventKind = EventKind::change("test_promoted", Severity::Info, "a stage was promoted");
 static VERIFIED: EventKind = EventKind::change("test_verified", Severity::Info, "an account was verified");
 
 /// A day of the model.
@@ -82,6 +103,39 @@ fn at_once<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
 
 type Told = Result<bool, TransactError>;
 
+/// What is staged, as those who promote it know it: the head's revision that it rests on, and what its rows say.
+type Staged = Arc<Mutex<Option<(Revision, u8)>>>;
+
+/// The rows of a vault that says so.
+fn ciphers(state: u8) -> Vec<keywright_store::Row> {
+    let row = |id: u8| {
+        let marks = RowMarks {
+            id: CipherId([id; 16]),
+            text: Mark(std::array::from_fn(|at| state.wrapping_mul(31) ^ id ^ u8::try_from(at).unwrap())),
+            note: Mark([id ^ 0x80; 16]),
+            nonce: ClientNonce([state; 16]),
+        };
+        keywright_store::Row { marks, text: vec![state].into(), note: vec![id].into() }
+    };
+    (1..=CIPHERS).map(row).collect()
+}
+
+/// What vouches for these rows.
+fn head_of<'a>(state: u8, marks: impl IntoIterator<Item = &'a RowMarks>) -> Head {
+    let mut head = Head { state, count: 0, digest: [0; 16] };
+    for marks in marks {
+        head.count += 1;
+        for part in [marks.id.0, marks.text.0, marks.note.0] {
+            head.digest.iter_mut().zip(part).for_each(|(sum, byte)| *sum = sum.wrapping_mul(3) ^ byte);
+        }
+    }
+    head
+}
+
+fn head(state: u8) -> Head {
+    head_of(state, ciphers(state).iter().map(|row| &row.marks))
+}
+
 struct Server {
     gate: Arc<Gate>,
     clock: Arc<ManualClock>,
@@ -98,6 +152,7 @@ pub(crate) struct Real {
     store: Arc<MemoryStore>,
     servers: Vec<Server>,
     held: Vec<(Option<u8>, Batch)>,
+    staged: Staged,
     now: u8,
     /// What the last caller to be answered was told.
     pub(crate) told: Option<coverage::Answer>,
@@ -112,6 +167,7 @@ impl Real {
             store: Arc::new(MemoryStore::new()),
             servers: Vec::new(),
             held: Vec::new(),
+            staged: Staged::default(),
             now: config.first_day,
             told: None,
         };
@@ -126,6 +182,10 @@ impl Real {
                 create(draft)?;
                 if config.start == Start::Session {
                     draft.put_until(SESSION, &Session { until: Some(until.get()) }, until)?;
+                }
+                if config.start == Start::Vault {
+                    draft.put(HEAD, &head(1))?;
+                    draft.write_vault(VaultWrite::Edit { put: ciphers(1), delete: Vec::new() })?;
                 }
                 Ok(())
             };
@@ -157,12 +217,28 @@ impl Real {
     }
 
     pub(crate) fn begin(&mut self, number: usize, act: Act) {
+        if act == Act::Stage {
+            return self.stage();
+        }
+        let staged = Arc::clone(&self.staged);
         let slots: &'static [SlotName] = if self.config.extra_load { FIRST } else { &NAMES };
         let (driver, account) = (self.servers[number].driver.clone(), self.account.clone());
         self.servers[number].act =
-            Some(Box::pin(async move { driver.transact(&account, slots, |draft| step(act, draft)).await }));
+            Some(Box::pin(async move { driver.transact(&account, slots, |draft| step(act, &staged, draft)).await }));
         self.go_on(number);
         self.load(number, true);
+    }
+
+    /// Stages rows over the vault as it is.
+    fn stage(&mut self) {
+        let snapshot = at_once(self.store.load(&self.account, &[HEAD.name()])).unwrap();
+        let Some((root, body)) = snapshot.root.zip(snapshot.records.into_iter().next().flatten()) else { return };
+        let view = RootView::open(&self.keyring, &self.account, root.revision, &root.body).unwrap();
+        let (_, base, _) = view.contents.iter().find(|(name, ..)| *name == HEAD.name()).unwrap();
+        let there: Head = open_record(&self.keyring, &self.account, HEAD.name(), *base, &body).unwrap();
+        let state = there.state + PROMOTED;
+        at_once(self.store.stage(&self.account, STAGE, ciphers(state), UnixSeconds::MAX)).unwrap();
+        *self.staged.lock().unwrap() = Some((*base, state));
     }
 
     /// Answers a load; with `first`, only reads the root where loads take two reads.
@@ -291,6 +367,9 @@ impl Real {
             };
             rows[slot] = Some((put, self.open(slot, Revision::from_bytes(put.to_be_bytes()), body), expiry));
         }
+        let log = at_once(self.store.events(&self.account, EventChain::Changes, None, u32::MAX)).unwrap();
+        let log = log.events.iter().rev().map(|event| event.number).collect();
+        let (vault, stage) = (self.vault(&root), self.staged());
         let held = self.held.iter().map(|(owner, batch)| (*owner, self.sent(batch))).collect();
         let wants = |server: &Server| match server.gate.asked() {
             _ if server.act.is_none() => Wants::Nothing,
@@ -298,7 +377,34 @@ impl Real {
             Some(Asked::Load(_)) => Wants::Load,
             None => panic!("a driver waits for nothing"),
         };
-        Seen { root, rows, held, drivers: self.servers.iter().map(wants).collect() }.numbered()
+        Seen { root, rows, log, vault, stage, held, drivers: self.servers.iter().map(wants).collect() }.numbered()
+    }
+
+    /// What the vault's rows say. The head must vouch for exactly these, by count and digest.
+    fn vault(&self, root: &Option<Root>) -> Option<u8> {
+        let seen = at_once(self.store.read(&self.account, Which::All)).unwrap();
+        let manifest = at_once(self.store.manifest(&self.account)).unwrap();
+        assert!(seen.rows.iter().map(|row| &row.marks).eq(&manifest.rows));
+        let put = root.as_ref().and_then(|root| root.contents[VAULT]).map(|(put, _)| put);
+        let Some(put) = put else {
+            assert!(seen.rows.is_empty(), "ciphers without a head");
+            return None;
+        };
+        let body = at_once(self.store.load(&self.account, &[HEAD.name()])).unwrap().records[0].clone().unwrap();
+        let revision = Revision::from_bytes(put.to_be_bytes());
+        let there: Head = open_record(&self.keyring, &self.account, HEAD.name(), revision, &body).unwrap();
+        assert_eq!(there, head_of(there.state, &manifest.rows), "count and digest");
+        assert!(seen.rows.iter().all(|row| row.text[..] == [there.state]));
+        Some(there.state)
+    }
+
+    /// What the store has in the stage, and under which head it was staged.
+    fn staged(&self) -> Option<(u128, u8)> {
+        let texts = at_once(self.store.staged_texts(&self.account, STAGE, None, u32::MAX)).unwrap();
+        let known = *self.staged.lock().unwrap();
+        let (base, state) = known.filter(|_| !texts.is_empty())?;
+        assert!(texts.len() == usize::from(CIPHERS) && texts.iter().all(|text| text.text[..] == [state]));
+        Some((id(base), state))
     }
 
     fn open_root(&self, revision: Revision, body: &Bytes) -> Root {
@@ -308,7 +414,9 @@ impl Real {
             contents[slot(name)] = Some((id(*put), expiry(*until)));
         }
         let recent = view.recent.iter().take(self.config.depth).copied().map(id).collect();
-        Root { revision: id(revision), recent, contents, expires: expiry(view.expires) }
+        assert_eq!(view.newest.denials, 0, "nothing is denied");
+        let told = view.newest.changes;
+        Root { revision: id(revision), recent, contents, expires: expiry(view.expires), told }
     }
 
     /// What a record says. It must open under exactly this revision.
@@ -317,6 +425,9 @@ impl Real {
         if name == SESSION.name() {
             open_record::<Session>(keyring, account, name, revision, body).unwrap();
             return 0;
+        }
+        if name == HEAD.name() {
+            return open_record::<Head>(keyring, account, name, revision, body).unwrap().state;
         }
         open_record::<Number>(keyring, account, name, revision, body).unwrap().value
     }
@@ -332,7 +443,18 @@ impl Real {
                 puts[slot] = Some((id(write.revision), value, expiry(put.purge_after)));
             }
             write.delete.iter().for_each(|name| deletes[slot(name)] = true);
-            Write { root, puts, deletes, erase: write.erase }
+            let tells: Vec<u64> = write.events.iter().map(|event| event.number).collect();
+            assert!(tells.len() <= 1 && write.forget.is_empty());
+            let vault = write.vault.as_ref().map(|vault| match vault {
+                VaultWrite::Edit { put, .. } => seen::VaultWrite::Edit(put[0].text[0]),
+                VaultWrite::Promote { rows, .. } => {
+                    let is_of =
+                        |state: &u8| ciphers(*state).iter().map(|row| (row.id(), row.marks.text)).eq(rows.clone());
+                    seen::VaultWrite::Promote((0..=u8::MAX).find(is_of).unwrap())
+                }
+                VaultWrite::Swap { .. } => panic!("nothing is swapped"),
+            });
+            Write { root, puts, deletes, erase: write.erase, tells: tells.first().copied(), vault }
         });
         Sent { expect: batch.expect().map_or(0, id), write }
     }
@@ -349,7 +471,7 @@ fn create(draft: &mut Draft<'_>) -> Result<(), StepError> {
 }
 
 /// The model's `decide`, as a step.
-fn step(act: Act, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+fn step(act: Act, staged: &Staged, draft: &mut Draft<'_>) -> Result<bool, StepError> {
     let now = draft.now();
     if !draft.exists() {
         match draft.root() {
@@ -369,13 +491,18 @@ fn step(act: Act, draft: &mut Draft<'_>) -> Result<bool, StepError> {
     let code = draft.read(CODE)?;
     let counter = draft.read(COUNTER)?.unwrap().value;
     let session = draft.read(SESSION)?;
+    let vault = draft.read(HEAD)?;
     let next = Number { value: counter + 1 };
     match act {
         Act::Redeem if code.is_some_and(|code| code.value == 0) => {
             draft.put(CODE, &Number { value: 1 })?;
+            draft.event(&REDEEMED);
             let _code = draft.tentative(());
         }
-        Act::Change => draft.put(COUNTER, &next)?,
+        Act::Change => {
+            draft.put(COUNTER, &next)?;
+            draft.event(&CHANGED);
+        }
         Act::Touch => {
             let until = now.plus(DAY);
             draft.put_until(SESSION, &Session { until: Some(until.get()) }, until)?;
@@ -393,7 +520,24 @@ fn step(act: Act, draft: &mut Draft<'_>) -> Result<bool, StepError> {
             draft.make_permanent()?;
             draft.event(&VERIFIED);
         }
-        Act::Redeem | Act::End | Act::Use | Act::Create | Act::Register => return Ok(false),
+        Act::Edit => {
+            let Some(there) = vault else { return Ok(false) };
+            draft.put(HEAD, &head(there.state + 1))?;
+            draft.write_vault(VaultWrite::Edit { put: ciphers(there.state + 1), delete: Vec::new() })?;
+        }
+        Act::Promote => return promote(staged, draft),
+        Act::Redeem | Act::End | Act::Use | Act::Create | Act::Register | Act::Stage => return Ok(false),
     }
+    Ok(true)
+}
+
+/// Promotes what is staged, if the head is still the one that it rests on.
+fn promote(staged: &Staged, draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    let known = *staged.lock().unwrap();
+    let Some((_, state)) = known.filter(|(base, _)| draft.revision(HEAD) == Some(*base)) else { return Ok(false) };
+    let rows = ciphers(state).iter().map(|row| (row.id(), row.marks.text)).collect();
+    draft.put(HEAD, &head(state))?;
+    draft.write_vault(VaultWrite::Promote { stage: STAGE, rows })?;
+    draft.event(&PROMOTED_EVENT);
     Ok(true)
 }

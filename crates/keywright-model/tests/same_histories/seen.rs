@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use keywright_model::driver::Phase;
-use keywright_model::world::{self, Expiry, Rev, SLOTS, World};
+use keywright_model::world::{self, Expiry, PROMOTED, Rev, SLOTS, World};
 
 /// A revision of a root, and one under which a record was put: the two are never compared with each other.
 pub(crate) type Chain = u128;
@@ -17,6 +17,8 @@ pub(crate) struct Root {
     pub recent: Vec<Chain>,
     pub contents: [Option<(Put, Expiry)>; SLOTS],
     pub expires: Expiry,
+    /// The newest number of the log that it vouches for.
+    pub told: u64,
 }
 
 /// A record's row, or the put of one.
@@ -35,6 +37,16 @@ pub(crate) struct Write {
     pub puts: [Row; SLOTS],
     pub deletes: [bool; SLOTS],
     pub erase: bool,
+    /// The number of its event.
+    pub tells: Option<u64>,
+    pub vault: Option<VaultWrite>,
+}
+
+/// A change of the vault's rows: what they say afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum VaultWrite {
+    Edit(u8),
+    Promote(u8),
 }
 
 /// What a driver waits for.
@@ -51,6 +63,12 @@ pub(crate) enum Wants {
 pub(crate) struct Seen {
     pub root: Option<Root>,
     pub rows: [Row; SLOTS],
+    /// The numbers of the log's rows.
+    pub log: Vec<u64>,
+    /// What the rows of the vault say, if there are any; each says the same.
+    pub vault: Option<u8>,
+    /// What is staged, and under which head it was.
+    pub stage: Option<(Put, u8)>,
     pub held: Vec<(Option<u8>, Sent)>,
     pub drivers: Vec<Wants>,
 }
@@ -62,6 +80,7 @@ impl Seen {
         let mut names = (&mut chain, &mut puts);
         self.root.iter_mut().for_each(|root| root.number(&mut names));
         self.rows.iter_mut().flatten().for_each(|(put, ..)| names.1.rename(put));
+        self.stage.iter_mut().for_each(|(base, _)| names.1.rename(base));
         self.held.iter_mut().for_each(|(_, sent)| sent.number(&mut names));
         for wants in &mut self.drivers {
             if let Wants::Commit(sent) = wants {
@@ -82,6 +101,9 @@ impl Seen {
         Self {
             root: world.store.root.as_ref().map(root),
             rows: world.store.rows.map(row),
+            log: (1..=world.store.log.into()).collect(),
+            vault: Some(world.store.vault).filter(|state| *state > 0),
+            stage: world.store.stage.map(|stage| (id(stage.base), stage.over + PROMOTED)),
             held: world.held.iter().map(|held| (held.owner, sent(&held.batch))).collect(),
             drivers: world.drivers.iter().map(|driver| wants(&driver.phase)).collect(),
         }
@@ -103,6 +125,7 @@ fn root(root: &world::Root) -> Root {
         recent: root.recent.as_slice().iter().copied().map(id).collect(),
         contents: root.contents.map(|entry| entry.map(|entry| (id(entry.rev), entry.expiry))),
         expires: root.expires,
+        told: root.told.into(),
     }
 }
 
@@ -112,6 +135,11 @@ fn sent(batch: &world::Batch) -> Sent {
         puts: write.puts.map(row),
         deletes: write.deletes,
         erase: write.erase,
+        tells: write.tells.map(u64::from),
+        vault: write.vault.map(|vault| match vault {
+            world::VaultWrite::Edit(state) => VaultWrite::Edit(state),
+            world::VaultWrite::Promote(over) => VaultWrite::Promote(over + PROMOTED),
+        }),
     };
     Sent { expect: id(batch.expect), write: batch.write.as_ref().map(write) }
 }

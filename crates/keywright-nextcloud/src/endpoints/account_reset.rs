@@ -1,7 +1,7 @@
 //! `GET`, `POST account/reset`: a shown code typed back, or the login password and a random wait. A GET may ask; it never
 //! resets, and a code in a query is never looked at.
 
-use http::{Method, Request};
+use http::Method;
 use keywright_challenge::{CHALLENGE_SECRET, SLOTS as CHALLENGE};
 use keywright_confirm::{
     Action, Confirmation, Confirmed, KEEP_ON_ERASE, SLOTS as CONFIRMATIONS, TypedCode, Wait, WaitOutcome,
@@ -10,17 +10,21 @@ use keywright_core::{AccountId, PendingGuess, SecretString};
 use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::{Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, WrongReceipt, guess};
 use keywright_twofactor::SLOTS as FACTORS;
+use keywright_wire::Reply;
+use keywright_wire::queue::Asker;
 use serde_json::json;
 
-use super::{gate, refuse};
+use crate::answer::{Answered, Failure, accepted, ok};
+use crate::context::{Caller, Context, ERASE, Stepped};
 use crate::error::ApiError;
+use crate::guard::gate;
 use crate::host::{Host, Unproven};
 use crate::login::{self, Begun};
+use crate::open_checks::OpenCheck;
 use crate::policy::ResetStyle;
-use crate::request::{Params, body, query_names};
-use crate::service::{Answer, Caller, ERASE, Failure, Parts, Reply, Stepped};
-use crate::session::{Saving, Session};
-use crate::verdicts::Judging;
+use crate::request::{Input, Params, query_names};
+use crate::session::Session;
+use crate::session::list::Saving;
 
 /// Resetting the whole account.
 struct ResetAccount {
@@ -63,30 +67,19 @@ impl<C: Release, W: Release, R: Release> Release for Decision<C, W, R> {
 /// The ledger is among the confirmations' slots.
 const SLOTS: [&[SlotName]; 3] = [CHALLENGE, CONFIRMATIONS, FACTORS];
 
-pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    request: &Request<B>,
-) -> Result<Answer, Failure> {
-    let by_get = request.method() == Method::GET;
-    let params = if by_get {
-        None
-    } else {
-        match body(request, parts.policy.max_body) {
-            Ok(params) => Some(params),
-            Err(error) => return refuse(parts, caller, error).await,
-        }
-    };
-    match (parts.policy.reset, params) {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let by_get = *input.method == Method::GET;
+    let params = if by_get { None } else { Some(input.params()?) };
+    match (cx.policy.reset, params) {
         (ResetStyle::Code, params) => {
-            let code = match sent_code(params.as_ref(), by_get && query_names(request.uri().query(), "code")) {
+            let code = match sent_code(params.as_ref(), by_get && query_names(input.query, "code")) {
                 Ok(code) => code,
-                Err(error) => return gated(parts, caller, error).await,
+                Err(error) => return gated(cx, caller, error).await,
             };
-            by_code(parts, caller, code).await
+            by_code(cx, caller, code).await
         }
-        (ResetStyle::Wait, Some(params)) => by_wait(parts, caller, &params).await,
-        (ResetStyle::Wait, None) => refuse(parts, caller, ApiError::METHOD).await,
+        (ResetStyle::Wait, Some(params)) => by_wait(cx, caller, &params).await,
+        (ResetStyle::Wait, None) => Err(ApiError::METHOD.into()),
     }
 }
 
@@ -100,18 +93,18 @@ fn sent_code(params: Option<&Params>, in_query: bool) -> Result<Option<&str>, Ap
 }
 
 /// An error behind the gate: the gate's own comes first.
-async fn gated<H: Host>(parts: &Parts<H>, caller: &Caller, error: ApiError) -> Result<Answer, Failure> {
-    let stepped = parts
-        .step(caller, &[CHALLENGE], |draft, session| Ok(Plain(gate(parts, draft, session)?.err().unwrap_or(error))))
+async fn gated<H: Host>(cx: &Context<H>, caller: &Caller, error: ApiError) -> Answered {
+    let stepped = cx
+        .step(caller, &[CHALLENGE], |draft, session| Ok(Plain(gate(cx, draft, session)?.err().unwrap_or(error))))
         .await?;
-    Ok(stepped.answer(Err))
+    stepped.answer(Err)
 }
 
-async fn by_code<H: Host>(parts: &Parts<H>, caller: &Caller, code: Option<&str>) -> Result<Answer, Failure> {
-    let permitted = parts.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
-    let stepped = parts
+async fn by_code<H: Host>(cx: &Context<H>, caller: &Caller, code: Option<&str>) -> Answered {
+    let permitted = cx.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
+    let stepped = cx
         .step(caller, &SLOTS, |draft, session| {
-            if let Some(error) = refusal(parts, draft, session, permitted)? {
+            if let Some(error) = refusal(cx, draft, session, permitted)? {
                 return Ok(Err(error));
             }
             let action = ResetAccount { account: caller.account.clone() };
@@ -120,34 +113,32 @@ async fn by_code<H: Host>(parts: &Parts<H>, caller: &Caller, code: Option<&str>)
                     Ok(selector) => selector,
                     Err(error) => return Ok(Err(error)),
                 };
-                let code = parts.confirmations.ask_code_in(draft, &action, &selector)?;
+                let code = cx.confirmations.ask_code_in(draft, &action, &selector)?;
                 return Ok(Ok(Decision::Code(code)));
             };
             let Some(selector) = session.selector().copied() else { return Ok(Err(ApiError::RESET_CODE_INVALID)) };
-            match parts.confirmations.confirm_code_in(draft, action, &selector, code)? {
+            match cx.confirmations.confirm_code_in(draft, action, &selector, code)? {
                 Confirmation::Granted(proof) => reset(draft, session, &proof).map(Ok),
                 Confirmation::Denied(_) | Confirmation::Refused(_) => Ok(Err(ApiError::RESET_CODE_INVALID)),
             }
         })
         .await?;
-    Ok(answer(stepped))
+    answer(stepped)
 }
 
-async fn by_wait<H: Host>(parts: &Parts<H>, caller: &Caller, params: &Params) -> Result<Answer, Failure> {
-    let permitted = parts.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
+async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> Answered {
+    let permitted = cx.host.permit(&caller.account, &caller.login, Unproven::ResetAccount).await?;
     let password = params.text("password").ok().flatten().map(|password| SecretString::new(password.into()));
-    let (guess, judging, password) = match begin(parts, caller, permitted, password).await? {
-        Ok(begun) => begun,
-        Err(answer) => return Ok(answer),
-    };
-    let right = parts.host.check_password(Some(&caller.account), &password).await?;
-    let stepped = parts
+    let (guess, judging, password) = begin(cx, caller, permitted, password).await?;
+    let asker = Asker::of_guess(Partition::account(&caller.account), &guess);
+    let right = login::judged(cx, Some(&caller.account), &password, &asker, &guess).await?;
+    let stepped = cx
         .step(caller, &SLOTS, |draft, session| {
             // A wrong password leaves a pending wait alone (`decisions.md` 22b).
             if !login::settle(draft, &guess, right)? {
                 return Ok(Err(ApiError::PASSWORD_INVALID));
             }
-            if let Some(error) = refusal(parts, draft, session, permitted)? {
+            if let Some(error) = refusal(cx, draft, session, permitted)? {
                 return Ok(Err(error));
             }
             let selector = match keep(draft, session)? {
@@ -155,29 +146,29 @@ async fn by_wait<H: Host>(parts: &Parts<H>, caller: &Caller, params: &Params) ->
                 Err(error) => return Ok(Err(error)),
             };
             let action = ResetAccount { account: caller.account.clone() };
-            match parts.confirmations.confirm_wait_in(draft, action, &selector)? {
+            match cx.confirmations.confirm_wait_in(draft, action, &selector)? {
                 WaitOutcome::Granted(proof) => reset(draft, session, &proof).map(Ok),
                 WaitOutcome::Begun(wait) => Ok(Ok(Decision::Wait(wait))),
             }
         })
         .await?;
     drop(judging);
-    Ok(answer(stepped))
+    answer(stepped)
 }
 
 /// Begins a guess at the login password, behind the gate. The password is judged later, outside of any commit.
 async fn begin<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     permitted: bool,
     mut password: Option<SecretString>,
-) -> Result<Result<(PendingGuess, Judging, SecretString), Answer>, Failure> {
+) -> Result<(PendingGuess, OpenCheck, SecretString), Failure> {
     loop {
-        let judging = parts.verdicts.announce(&Partition::account(&caller.account));
+        let judging = cx.open_checks.announce(&Partition::account(&caller.account));
         let given = password.is_some();
-        let stepped = parts
+        let stepped = cx
             .step(caller, &SLOTS, |draft, session| {
-                let begun: Result<Begun, ApiError> = match refusal(parts, draft, session, permitted)? {
+                let begun: Result<Begun, ApiError> = match refusal(cx, draft, session, permitted)? {
                     Some(error) => Err(error),
                     None if !given => Err(ApiError::BAD_REQUEST),
                     None => Ok(login::begin(draft, Some(&caller.account), &caller.origin())?.0),
@@ -188,24 +179,24 @@ async fn begin<H: Host>(
         let error = match &stepped.value {
             Err(error) => *error,
             Ok(Ok(guess)) => match password.take() {
-                Some(password) => return Ok(Ok((*guess, judging, password))),
+                Some(password) => return Ok((*guess, judging, password)),
                 None => ApiError::BAD_REQUEST,
             },
             Ok(Err(refused)) if refused.may_try_again(judging).await => continue,
             Ok(Err(refused)) => ApiError::refused(&refused.refusal),
         };
-        return Ok(Err(stepped.answer(|_| Err(error))));
+        return Err(stepped.refuse(error));
     }
 }
 
 /// The gate, and the host's own for an account that has nothing to prove.
 fn refusal<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     draft: &mut Draft<'_>,
     session: &Session,
     permitted: bool,
 ) -> Result<Option<ApiError>, StepError> {
-    Ok(match gate(parts, draft, session)? {
+    Ok(match gate(cx, draft, session)? {
         Err(error) => Some(error),
         Ok(false) if !permitted => Some(ApiError::LOGIN_NOT_ALLOWED),
         Ok(_) => None,
@@ -244,12 +235,12 @@ fn reset(
     Ok(Decision::Reset(draft.tentative(())))
 }
 
-fn answer(stepped: Stepped<Result<Decision<TypedCode, Wait, ()>, ApiError>>) -> Answer {
+fn answer(stepped: Stepped<Result<Decision<TypedCode, Wait, ()>, ApiError>>) -> Answered {
     stepped.answer(|decision| {
         decision.map(|decision| match decision {
-            Decision::Code(code) => Reply::accepted(&json!({"status": "accepted", "code": code.expose()})),
-            Decision::Wait(wait) => Reply::accepted(&json!({"status": "accepted", "wait": wait.seconds()})),
-            Decision::Reset(()) => Reply::ok(&json!({"status": "ok"})),
+            Decision::Code(code) => accepted(&json!({"status": "accepted", "code": code.expose()})),
+            Decision::Wait(wait) => accepted(&json!({"status": "accepted", "wait": wait.seconds()})),
+            Decision::Reset(()) => ok(&json!({"status": "ok"})),
         })
     })
 }

@@ -1,22 +1,25 @@
 //! `GET account/challenge/get`: the salts, to an authorized session.
 
 use keywright_challenge::SLOTS as CHALLENGE;
+use keywright_wire::Reply;
 
-use super::{challenge, gate};
+use crate::answer::{Failure, challenge, ok};
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
+use crate::guard::gate;
 use crate::host::Host;
-use crate::service::{Answer, Caller, Failure, Parts, Reply};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
-    let stepped = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+    let stepped = cx
         .step(caller, &[CHALLENGE], |draft, session| {
-            if let Err(error) = gate(parts, draft, session)? {
+            if let Err(error) = gate(cx, draft, session)? {
                 return Ok(Err(error));
             }
-            let salts = parts.challenges.get_in(draft)?.ok_or(ApiError::NOT_FOUND);
+            let salts = cx.challenges.get_in(draft)?.ok_or(ApiError::NOT_FOUND);
             // What only an authorized session gets is a grant: it is guarded, though nothing changes.
             Ok(salts.map(|salts| draft.tentative(salts)))
         })
         .await?;
-    Ok(stepped.answer(|salts| salts.map(|salts| Reply::ok(&challenge(&salts)))))
+    stepped.answer(|salts| salts.map(|salts| ok(&challenge(&salts))))
 }

@@ -1,18 +1,20 @@
 //! `POST account/challenge/set`: the first challenge, or a new one with the old secret.
 
-use http::Request;
 use keywright_challenge::{ChallengeSecret, Proof, SLOTS as CHALLENGE, Salts, SetOutcome, Verification};
 use keywright_core::Client;
 use keywright_store::{Draft, Partition, SlotName, StepError, Tentative};
+use keywright_wire::Reply;
 
-use super::{PROOF, denied, gate, held_up, proof_refused, proven, refuse, success};
+use crate::answer::{Failure, success};
 use crate::client::changed_by;
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
+use crate::guard::{PROOF, denied, gate, held_up, proof_refused, proven};
 use crate::host::{Host, Unproven};
 use crate::keychain;
-use crate::request::{Params, body};
-use crate::service::{Answer, Caller, Failure, Parts};
-use crate::session::{Presented, SESSIONS, Saving, Session};
+use crate::request::{Input, Params};
+use crate::session::list::{SESSIONS, Saving};
+use crate::session::{Presented, Session};
 
 /// The request's members, their types checked, their shapes not yet.
 struct Sent {
@@ -21,46 +23,39 @@ struct Sent {
     new: Result<(ChallengeSecret, Salts), ApiError>,
 }
 
-pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    request: &Request<B>,
-) -> Result<Answer, Failure> {
-    let params = match body(request, parts.policy.max_body) {
-        Ok(params) => params,
-        Err(error) => return refuse(parts, caller, error).await,
-    };
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let params = input.params()?;
     // The gate is judged on arrival, the secret in the commit: of two requests that were both let in, the loser is told
     // that its old secret is wrong, and charged (`decisions.md` 5), not that its session ended meanwhile.
-    let had_challenge = match arrive(parts, caller).await? {
+    let had_challenge = match arrive(cx, caller).await? {
         Ok(had_challenge) => had_challenge,
-        Err(error) => return refuse(parts, caller, error).await,
+        Err(error) => return Err(error.into()),
     };
-    if !parts.policy.client_side_encryption {
-        return refuse(parts, caller, ApiError::FEATURE_OFF).await;
+    if !cx.policy.client_side_encryption {
+        return Err(ApiError::FEATURE_OFF.into());
     }
     let sent = match read(&params) {
         Ok(sent) => sent,
-        Err(error) => return refuse(parts, caller, error).await,
+        Err(error) => return Err(error.into()),
     };
-    if !had_challenge && !parts.host.permit(&caller.account, &caller.login, Unproven::SetChallenge).await? {
-        return refuse(parts, caller, ApiError::LOGIN_NOT_ALLOWED).await;
+    if !had_challenge && !cx.host.permit(&caller.account, &caller.login, Unproven::SetChallenge).await? {
+        return Err(ApiError::LOGIN_NOT_ALLOWED.into());
     }
     let slots = [CHALLENGE, PROOF, &[keychain::KEYCHAIN.name()]];
-    let stepped = parts
+    let stepped = cx
         .step(caller, &slots, |draft, session| {
-            if had_challenge && !parts.challenges.exists_in(draft)? {
+            if had_challenge && !cx.challenges.exists_in(draft)? {
                 // The account was reset meanwhile: what was let in was a change, not a first challenge of a blank account.
                 return Ok(Err(ApiError::SESSION_REQUIRED));
             }
-            set(parts, caller, draft, session, &sent)
+            set(cx, caller, draft, session, &sent)
         })
         .await?;
-    Ok(stepped.answer(|set| set.map(|()| success())))
+    stepped.answer(|set| set.map(|()| success()))
 }
 
 /// The gate, by a look that waits for nobody. Returns whether the account has a challenge.
-async fn arrive<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Result<bool, ApiError>, Failure> {
+async fn arrive<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Result<bool, ApiError>, Failure> {
     let partition = Partition::account(&caller.account);
     let slots: Vec<SlotName> = CHALLENGE
         .iter()
@@ -70,9 +65,9 @@ async fn arrive<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Result<boo
         .collect();
     let look = |draft: &mut Draft<'_>| {
         let session = Session::look(draft, &caller.account, &caller.login, caller.presented.as_ref())?;
-        gate(parts, draft, &session)
+        gate(cx, draft, &session)
     };
-    Ok(parts.driver.observe(&partition, &slots, look).await?)
+    Ok(cx.driver.observe(&partition, &slots, look).await?)
 }
 
 fn read(params: &Params) -> Result<Sent, ApiError> {
@@ -87,17 +82,17 @@ fn read(params: &Params) -> Result<Sent, ApiError> {
 }
 
 fn set<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &mut Session,
     sent: &Sent,
 ) -> Result<Result<Tentative<()>, ApiError>, StepError> {
     let client = caller.prover(draft, session);
-    if !parts.challenges.exists_in(draft)? {
-        return set_first(parts, caller, draft, session, sent, client);
+    if !cx.challenges.exists_in(draft)? {
+        return set_first(cx, caller, draft, session, sent, client);
     }
-    if let Some(error) = held_up(parts, caller, draft, session)? {
+    if let Some(error) = held_up(cx, caller, draft, session)? {
         return Ok(Err(error));
     }
     let old = match &sent.old {
@@ -109,18 +104,18 @@ fn set<H: Host>(
         Ok(new) => new,
         Err(error) => {
             // The old secret is judged first (dossier § 4.3), and what the answer shows of it is committed.
-            return match parts.challenges.verify_in(draft, old, client)? {
+            return match cx.challenges.verify_in(draft, old, client)? {
                 Verification::Granted(key) => {
                     proven(draft, caller)?;
                     drop(key);
                     Ok(Err(*error))
                 }
-                other => not_proven(parts, caller, draft, session, other).map(Err),
+                other => not_proven(cx, caller, draft, session, other).map(Err),
             };
         }
     };
     let known = changed_by(&caller.login, &client);
-    match parts.challenges.replace_in(draft, old, secret, salts, client, &known)? {
+    match cx.challenges.replace_in(draft, old, secret, salts, client, &known)? {
         Verification::Granted(keys) => {
             let (old, new) = {
                 let keys = keys.peek(draft)?;
@@ -131,12 +126,12 @@ fn set<H: Host>(
             save(draft, session, Saving::Proven { user_key: &new, by: &client })?;
             Ok(Ok(keys.map(drop)))
         }
-        other => not_proven(parts, caller, draft, session, other).map(Err),
+        other => not_proven(cx, caller, draft, session, other).map(Err),
     }
 }
 
 fn set_first<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &mut Session,
@@ -147,7 +142,7 @@ fn set_first<H: Host>(
         Ok(new) => new,
         Err(error) => return Ok(Err(*error)),
     };
-    match parts.challenges.set_in(draft, secret, salts, &changed_by(&caller.login, &client))? {
+    match cx.challenges.set_in(draft, secret, salts, &changed_by(&caller.login, &client))? {
         SetOutcome::Set(key) => {
             let user_key = key.peek(draft)?.duplicate();
             save(draft, session, Saving::Proven { user_key: &user_key, by: &client })?;
@@ -162,7 +157,7 @@ fn save(draft: &mut Draft<'_>, session: &mut Session, saving: Saving<'_>) -> Res
 }
 
 fn not_proven<H: Host, K>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &Session,
@@ -170,7 +165,7 @@ fn not_proven<H: Host, K>(
 ) -> Result<ApiError, StepError> {
     match verification {
         Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID),
-        Verification::Refused(refusal) => proof_refused(parts, caller, draft, session, &refusal),
+        Verification::Refused(refusal) => proof_refused(cx, caller, draft, session, &refusal),
         Verification::Granted(_) | Verification::NoChallenge => {
             Err(StepError::Misuse("a challenge that exists was not judged"))
         }

@@ -1,18 +1,21 @@
 //! `GET keychain/get`: the client keychain by its type, or an empty list.
 
 use keywright_challenge::SLOTS as CHALLENGE;
+use keywright_wire::Reply;
 use serde_json::{Value, json};
 
-use super::gate;
+use crate::answer::{Failure, ok};
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
+use crate::guard::gate;
 use crate::host::Host;
 use crate::keychain;
-use crate::service::{Answer, Caller, Failure, Parts, Reply};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
-    let stepped = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+    let stepped = cx
         .step(caller, &[CHALLENGE, &[keychain::KEYCHAIN.name()]], |draft, session| {
-            if let Err(error) = gate(parts, draft, session)? {
+            if let Err(error) = gate(cx, draft, session)? {
                 return Ok(Err(error));
             }
             let text = match session.user_key() {
@@ -24,7 +27,7 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<An
         })
         .await?;
     let reply = |text: Option<zeroize::Zeroizing<String>>| {
-        Reply::ok(&text.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() })))
+        ok(&text.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() })))
     };
-    Ok(keychain::tell_of_damage(parts, &caller.account, stepped.answer(|text| text.map(reply))).await)
+    keychain::tell_of_damage(cx, &caller.account, stepped.answer(|text| text.map(reply))).await
 }

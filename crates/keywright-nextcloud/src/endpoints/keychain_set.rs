@@ -1,28 +1,22 @@
 //! `POST keychain/set`: stores the client keychain, opaque to us.
 
-use http::Request;
 use keywright_challenge::SLOTS as CHALLENGE;
+use keywright_wire::Reply;
 use serde_json::json;
 
-use super::{gate, refuse};
+use crate::answer::{Failure, ok};
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
+use crate::guard::gate;
 use crate::host::Host;
 use crate::keychain;
-use crate::request::body;
-use crate::service::{Answer, Caller, Failure, Parts, Reply};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    request: &Request<B>,
-) -> Result<Answer, Failure> {
-    let params = match body(request, parts.policy.max_body) {
-        Ok(params) => params,
-        Err(error) => return refuse(parts, caller, error).await,
-    };
-    let stepped = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let params = input.params()?;
+    let stepped = cx
         .step(caller, &[CHALLENGE, &[keychain::KEYCHAIN.name()]], |draft, session| {
-            if let Err(error) = gate(parts, draft, session)? {
+            if let Err(error) = gate(cx, draft, session)? {
                 return Ok(Err(error));
             }
             let (Ok(Some(id)), Ok(Some(text))) = (params.text("id"), params.text("data")) else {
@@ -36,5 +30,5 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
             }
         })
         .await?;
-    Ok(stepped.answer(|set| set.map(|()| Reply::ok(&json!({"id": keychain::CSE})))))
+    stepped.answer(|set| set.map(|()| ok(&json!({"id": keychain::CSE}))))
 }

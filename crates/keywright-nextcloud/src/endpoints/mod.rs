@@ -9,142 +9,23 @@ mod session_close;
 mod session_keepalive;
 mod session_open;
 mod session_request;
-mod token;
 
-use http::Request;
-use keywright_challenge::Salts;
-use keywright_core::{Attempt, Charge, Refusal};
-use keywright_store::due::{self, NewTask};
-use keywright_store::{Draft, SlotName, StepError, guess};
-use serde_json::{Value, json};
+use crate::answer::Answered;
+use crate::context::{Caller, Context};
+use crate::host::{Endpoint, Host};
+use crate::request::Input;
 
-use crate::client::token_tag;
-use crate::error::ApiError;
-use crate::events::APP_TOKEN_ENDED;
-use crate::failures::{self, TOKEN_FAILURES};
-use crate::host::{Endpoint, Host, Login};
-use crate::service::{Answer, Caller, END_TOKEN, Failure, Parts, Reply};
-use crate::session::Session;
-use crate::unlock;
-
-/// What a proof of the challenge needs.
-const PROOF: &[SlotName] = &[TOKEN_FAILURES.name()];
-
-/// Runs an endpoint.
-pub(crate) async fn run<H: Host, B: AsRef<[u8]>>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    endpoint: Endpoint,
-    request: &Request<B>,
-) -> Result<Answer, Failure> {
+/// Runs an endpoint. All of them need a login.
+pub(crate) async fn run<H: Host>(cx: &Context<H>, endpoint: Endpoint, caller: &Caller, input: &Input<'_>) -> Answered {
     match endpoint {
-        Endpoint::SessionRequest => session_request::run(parts, caller).await,
-        Endpoint::SessionOpen => session_open::run(parts, caller, request).await,
-        Endpoint::SessionKeepalive => session_keepalive::run(parts, caller).await,
-        Endpoint::SessionClose => session_close::run(parts, caller).await,
-        Endpoint::ChallengeGet => challenge_get::run(parts, caller).await,
-        Endpoint::ChallengeSet => challenge_set::run(parts, caller, request).await,
-        Endpoint::AccountReset => account_reset::run(parts, caller, request).await,
-        Endpoint::KeychainGet => keychain_get::run(parts, caller).await,
-        Endpoint::KeychainSet => keychain_set::run(parts, caller, request).await,
+        Endpoint::SessionRequest => session_request::run(cx, caller, input).await,
+        Endpoint::SessionOpen => session_open::run(cx, caller, input).await,
+        Endpoint::SessionKeepalive => session_keepalive::run(cx, caller, input).await,
+        Endpoint::SessionClose => session_close::run(cx, caller, input).await,
+        Endpoint::ChallengeGet => challenge_get::run(cx, caller, input).await,
+        Endpoint::ChallengeSet => challenge_set::run(cx, caller, input).await,
+        Endpoint::AccountReset => account_reset::run(cx, caller, input).await,
+        Endpoint::KeychainGet => keychain_get::run(cx, caller, input).await,
+        Endpoint::KeychainSet => keychain_set::run(cx, caller, input).await,
     }
-}
-
-/// An error that needs no step, with the caller's session as ever.
-async fn refuse<H: Host>(parts: &Parts<H>, caller: &Caller, error: ApiError) -> Result<Answer, Failure> {
-    Ok(parts.step(caller, &[], |_, _| Ok(())).await?.answer(|()| Err(error)))
-}
-
-/// The gate (dossier § 2.3): an account with a challenge needs an authorized session. Returns whether it has a challenge.
-fn gate<H: Host>(
-    parts: &Parts<H>,
-    draft: &mut Draft<'_>,
-    session: &Session,
-) -> Result<Result<bool, ApiError>, StepError> {
-    let exists = parts.challenges.exists_in(draft)?;
-    Ok(if exists && !session.is_authorized() { Err(ApiError::SESSION_REQUIRED) } else { Ok(exists) })
-}
-
-/// The wait of a login by password: before anything else is looked at (dossier § 2.5). An app token learns of its wait
-/// when it proves (`decisions.md` 22).
-fn held_up<H: Host>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    draft: &mut Draft<'_>,
-    session: &Session,
-) -> Result<Option<ApiError>, StepError> {
-    if caller.login != Login::Password {
-        return Ok(None);
-    }
-    let client = caller.prover(draft, session);
-    let Some(attempt) = parts.challenges.attempt_in(draft, client)? else { return Ok(None) };
-    match guess::refuse(draft, &attempt)? {
-        Some(refusal) => refused(caller, draft, &attempt, &refusal).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// What a guess is answered with that was not looked at. The owner may be mailed.
-fn refused(
-    caller: &Caller,
-    draft: &mut Draft<'_>,
-    attempt: &Attempt,
-    refusal: &Refusal,
-) -> Result<ApiError, StepError> {
-    unlock::note_refusal(draft, attempt, refusal, caller.network)?;
-    Ok(ApiError::refused(refusal))
-}
-
-/// The same for a proof of the challenge.
-fn proof_refused<H: Host>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    draft: &mut Draft<'_>,
-    session: &Session,
-    refusal: &Refusal,
-) -> Result<ApiError, StepError> {
-    let client = caller.prover(draft, session);
-    match parts.challenges.attempt_in(draft, client)? {
-        Some(attempt) => refused(caller, draft, &attempt, refusal),
-        None => Ok(ApiError::refused(refusal)),
-    }
-}
-
-/// What a wrong proof is answered with: `error`, and how long the client must wait now. The fifth of one app token ends
-/// the token (`decisions.md` 22); a login by password has none to lose, and never gets the answer that has applications
-/// forget their login.
-fn denied(draft: &mut Draft<'_>, caller: &Caller, charge: &Charge, error: ApiError) -> Result<ApiError, StepError> {
-    let mut error = error;
-    if let Login::AppToken(token) = &caller.login {
-        let tag = token_tag(draft, token);
-        if failures::count(draft, tag)? {
-            error = ApiError::TOO_MANY;
-            match due::add(draft, NewTask::new(END_TOKEN, token.0.as_bytes().to_vec())) {
-                Ok(_) => {
-                    failures::forget(draft, tag)?;
-                    draft.event(&APP_TOKEN_ENDED);
-                }
-                // The host owes too much already. The charge counts all the same: nothing after a wrong proof may undo it.
-                Err(StepError::TooMuchDue) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(charge.next().map_or(error, |next| error.retry_after(next.retry_after())))
-}
-
-/// A proof was right: the token's wrong ones are forgotten.
-fn proven(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
-    match &caller.login {
-        Login::AppToken(token) => failures::forget(draft, token_tag(draft, token)),
-        Login::Password => Ok(()),
-    }
-}
-
-fn challenge(salts: &Salts) -> Value {
-    json!({"salts": salts.as_strs(), "type": "PWDv1r1"})
-}
-
-fn success() -> Reply {
-    Reply::ok(&json!({"success": true}))
 }

@@ -1,20 +1,23 @@
 //! `GET session/close`: ends the session and hands out an unauthorized one in the same answer.
 
 use keywright_challenge::SLOTS as CHALLENGE;
+use keywright_wire::Reply;
 
-use super::{gate, success};
+use crate::answer::{Failure, success};
+use crate::context::{Caller, Context};
+use crate::guard::gate;
 use crate::host::Host;
-use crate::service::{Answer, Caller, Failure, Parts};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
-    let stepped = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+    let stepped = cx
         .step(caller, &[CHALLENGE], |draft, session| {
-            if let Err(error) = gate(parts, draft, session)? {
+            if let Err(error) = gate(cx, draft, session)? {
                 return Ok(Err(error));
             }
             session.close(draft)?;
             Ok(Ok(()))
         })
         .await?;
-    Ok(stepped.answer(|closed| closed.map(|()| success())))
+    stepped.answer(|closed| closed.map(|()| success()))
 }

@@ -1,9 +1,12 @@
 //! `GET session/keepalive`: refreshes the session. Never changes a live id; a dead one is answered with a fresh one.
 
-use super::success;
-use crate::host::Host;
-use crate::service::{Answer, Caller, Failure, Parts};
+use keywright_wire::Reply;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<Answer, Failure> {
-    Ok(parts.step(caller, &[], |_, _| Ok(())).await?.answer(|()| Ok(success())))
+use crate::answer::{Failure, success};
+use crate::context::{Caller, Context};
+use crate::host::Host;
+use crate::request::Input;
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+    cx.step(caller, &[], |_, _| Ok(())).await?.answer(|()| Ok(success()))
 }

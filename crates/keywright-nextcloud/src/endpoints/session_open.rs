@@ -1,22 +1,24 @@
 //! `POST session/open`: judges token and challenge, and opens the session under a new id.
 
-use http::Request;
 use keywright_challenge::{Proof, SLOTS as CHALLENGE, UserKey, Verification};
 use keywright_core::{AccountId, Client, Refusal};
 use keywright_store::{Draft, StepError, Tentative, guess};
 use keywright_twofactor::SLOTS as FACTORS;
+use keywright_wire::Reply;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::token::{self, Tokens};
-use super::{PROOF, denied, held_up, proof_refused, proven, refuse};
+use crate::answer::{Failure, ok};
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::events::SESSION_OPENED;
+use crate::guard::{PROOF, denied, held_up, proof_refused, proven};
 use crate::host::Host;
 use crate::keychain;
-use crate::request::body;
-use crate::service::{Answer, Caller, Failure, Parts, Reply};
-use crate::session::{Saving, Session};
+use crate::request::Input;
+use crate::session::Session;
+use crate::session::list::Saving;
+use crate::token::{self, Tokens};
 
 type Keychain = Option<Zeroizing<String>>;
 
@@ -27,17 +29,10 @@ struct Sent<'p> {
     tokens: Tokens<'p>,
 }
 
-pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    request: &Request<B>,
-) -> Result<Answer, Failure> {
-    let params = match body(request, parts.policy.max_body) {
-        Ok(params) => params,
-        Err(error) => return refuse(parts, caller, error).await,
-    };
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let params = input.params()?;
     let Ok(tokens) = Tokens::read(&params) else {
-        return refuse(parts, caller, ApiError::BAD_REQUEST).await;
+        return Err(ApiError::BAD_REQUEST.into());
     };
     let proof = match params.text("challenge") {
         Ok(None) => Err(ApiError::PASSPHRASE_INVALID),
@@ -46,21 +41,22 @@ pub(super) async fn run<H: Host, B: AsRef<[u8]>>(
     };
     let sent = Sent { proof, tokens };
     let slots = [CHALLENGE, FACTORS, PROOF, &[keychain::KEYCHAIN.name()]];
-    let stepped = parts.step(caller, &slots, |draft, session| open(parts, caller, draft, session, &sent)).await?;
+    let stepped = cx.step(caller, &slots, |draft, session| open(cx, caller, draft, session, &sent)).await?;
     let answer = stepped.answer(|opened| opened.map(|keychain| reply(keychain.as_ref())));
-    Ok(keychain::tell_of_damage(parts, &caller.account, answer).await)
+    keychain::tell_of_damage(cx, &caller.account, answer).await
 }
 
 fn open<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &mut Session,
     sent: &Sent<'_>,
 ) -> Result<Result<Tentative<Keychain>, ApiError>, StepError> {
-    let exists = parts.challenges.exists_in(draft)?;
-    if exists && let Some(error) = held_up(parts, caller, draft, session)? {
-        return Ok(Err(error));
+    let exists = cx.challenges.exists_in(draft)?;
+    if exists && let Some(error) = held_up(cx, caller, draft, session)? {
+        let prover = caller.prover(draft, session);
+        return with_tokens(cx, draft, session, sent, prover, error).map(Err);
     }
     if session.is_authorized() {
         let Some(key) = session.user_key().map(UserKey::duplicate) else { return Ok(Ok(draft.tentative(None))) };
@@ -81,7 +77,7 @@ fn open<H: Host>(
         });
     }
     let prover = caller.prover(draft, session);
-    let key = match prove(parts, caller, draft, session, sent, prover)? {
+    let key = match prove(cx, caller, draft, session, sent, prover)? {
         Ok(key) => key,
         Err(error) => return Ok(Err(error)),
     };
@@ -105,7 +101,7 @@ type Proved = Result<Tentative<UserKey>, ApiError>;
 
 /// Token, then passphrase (dossier § 2.5). A session with a credit has given its token.
 fn prove<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &mut Session,
@@ -113,8 +109,8 @@ fn prove<H: Host>(
     prover: Client,
 ) -> Result<Proved, StepError> {
     if !session.has_credit() {
-        match token::asked(parts, draft, &sent.tokens)? {
-            Ok(true) => return prove_both(parts, caller, draft, session, sent, prover),
+        match token::asked(cx, draft, &sent.tokens)? {
+            Ok(true) => return prove_both(cx, caller, draft, session, sent, prover),
             Ok(false) => {}
             Err(error) => return Ok(Err(error)),
         }
@@ -123,17 +119,17 @@ fn prove<H: Host>(
         Ok(proof) => proof,
         Err(error) => return Ok(Err(*error)),
     };
-    let verification = parts.challenges.verify_in(draft, proof, prover)?;
+    let verification = cx.challenges.verify_in(draft, proof, prover)?;
     if session.has_credit() && matches!(verification, Verification::Denied(_)) {
         session.charge_credit(draft)?;
     }
-    decide(parts, caller, draft, session, verification)
+    decide(cx, caller, draft, session, verification)
 }
 
 /// Token and passphrase of one request (`decisions.md` 18). Both are held back until both are judged: a token is not
 /// spent while the passphrase is not looked at, and a passphrase is neither charged nor forgiven beside a wrong token.
 fn prove_both<'a, H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'a>,
     session: &mut Session,
@@ -141,11 +137,12 @@ fn prove_both<'a, H: Host>(
     prover: Client,
 ) -> Result<Proved, StepError> {
     if sent.proof.is_ok()
-        && let Some(refusal) = passphrase_refusal(parts, draft, prover)?
+        && let Some(refusal) = passphrase_refusal(cx, draft, prover)?
     {
-        return proof_refused(parts, caller, draft, session, &refusal).map(Err);
+        let error = proof_refused(cx, caller, draft, session, &refusal)?;
+        return with_tokens(cx, draft, session, sent, prover, error).map(Err);
     }
-    let tokens = match token::judge(parts, caller, draft, &sent.tokens, prover)? {
+    let tokens = match token::judge(cx, caller, draft, &sent.tokens, prover)? {
         Ok(tokens) => tokens,
         Err(error) => return Ok(Err(error)),
     };
@@ -158,7 +155,7 @@ fn prove_both<'a, H: Host>(
             return Ok(Err(*error));
         }
     };
-    let verification = draft.judge(|draft: &mut Draft<'a>| parts.challenges.verify_in(draft, proof, prover))?;
+    let verification = draft.judge(|draft: &mut Draft<'a>| cx.challenges.verify_in(draft, proof, prover))?;
     if !matches!(verification.outcome(), Verification::Refused(_)) {
         tokens.book(draft)?;
     }
@@ -166,22 +163,39 @@ fn prove_both<'a, H: Host>(
     if matches!(verification, Verification::Denied(_)) {
         session.keep_credit(draft)?;
     }
-    decide(parts, caller, draft, session, verification)
+    decide(cx, caller, draft, session, verification)
+}
+
+/// What a refused passphrase is answered with beside tokens: if they are refused for longer, that. One request is told one
+/// wait, after which nothing of it is refused for what was known before.
+fn with_tokens<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    session: &Session,
+    sent: &Sent<'_>,
+    prover: Client,
+    error: ApiError,
+) -> Result<ApiError, StepError> {
+    if session.is_authorized() || session.has_credit() || token::asked(cx, draft, &sent.tokens)? != Ok(true) {
+        return Ok(error);
+    }
+    let refusal = token::refusal(cx, draft, &sent.tokens, prover)?;
+    Ok(refusal.map_or(error, |refusal| error.or_longer(&refusal)))
 }
 
 /// What a proof of the challenge is refused with now.
 fn passphrase_refusal<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     draft: &mut Draft<'_>,
     prover: Client,
 ) -> Result<Option<Refusal>, StepError> {
-    let Some(attempt) = parts.challenges.attempt_in(draft, prover)? else { return Ok(None) };
+    let Some(attempt) = cx.challenges.attempt_in(draft, prover)? else { return Ok(None) };
     guess::refuse(draft, &attempt)
 }
 
 /// What a verdict on an account's challenge is answered with.
 fn decide<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     caller: &Caller,
     draft: &mut Draft<'_>,
     session: &Session,
@@ -190,7 +204,7 @@ fn decide<H: Host>(
     match verification {
         Verification::Granted(key) => Ok(Ok(key)),
         Verification::Denied(charge) => denied(draft, caller, &charge, ApiError::PASSPHRASE_INVALID).map(Err),
-        Verification::Refused(refusal) => proof_refused(parts, caller, draft, session, &refusal).map(Err),
+        Verification::Refused(refusal) => proof_refused(cx, caller, draft, session, &refusal).map(Err),
         Verification::NoChallenge => Err(StepError::Misuse("a challenge that exists was not judged")),
     }
 }
@@ -206,5 +220,5 @@ fn keychain(
 /// Without a client keychain, `keys` is an empty **list** (dossier § 2.5).
 fn reply(keychain: Option<&Zeroizing<String>>) -> Reply {
     let keys = keychain.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() }));
-    Reply::ok(&json!({"success": true, "keys": keys}))
+    ok(&json!({"success": true, "keys": keys}))
 }

@@ -1,10 +1,10 @@
 //! The list of an account's sessions: which there are, how long they live, and who makes room for whom.
 
-use keywright_core::UnixSeconds;
-use keywright_store::{Draft, Record, Root, Slot, StepError};
+use keywright_challenge::UserKey;
+use keywright_core::{Client, UnixSeconds};
+use keywright_store::{Draft, Members, Record, Root, Slot, StepError};
 use serde::{Deserialize, Serialize};
 
-use super::{SESSION, Saving};
 use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
 
 /// Which sessions there are, and how long they live. It lasts: what it does not name is void.
@@ -37,6 +37,12 @@ impl Record for SessionList {
     const SCHEMA: u16 = 1;
 }
 
+impl Members for SessionList {
+    fn lists(&self, id: &[u8; 16]) -> bool {
+        self.entries.iter().any(|entry| entry.selector == *id)
+    }
+}
+
 impl Listed {
     pub(super) fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
         let now = draft.now();
@@ -65,6 +71,17 @@ impl Listed {
     pub(super) const fn purge_after(&self) -> UnixSeconds {
         self.made.plus(2 * SESSION_ABSOLUTE)
     }
+}
+
+/// For what a session is saved: that decides whose place it may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Saving<'k> {
+    /// A request that has proven nothing: a reset code, a credit.
+    Asking,
+    /// Opened without a challenge.
+    Unproven,
+    /// Opened with a proof, which gave the user key, by a client.
+    Proven { user_key: &'k UserKey, by: &'k Client },
 }
 
 /// There is no room for a session.
@@ -114,12 +131,5 @@ impl SessionList {
             self.entries.remove(weakest);
         }
         Ok(())
-    }
-
-    /// Deletes the records of all sessions that are not listed any more.
-    pub(super) fn delete_others(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
-        let mut others = draft.ids(&SESSION);
-        others.retain(|id| self.entries.iter().all(|entry| entry.selector != *id));
-        others.into_iter().try_for_each(|id| draft.discard(SESSION.at(id)))
     }
 }

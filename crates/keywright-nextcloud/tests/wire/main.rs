@@ -5,6 +5,7 @@
 
 mod attacks;
 mod bad_input;
+mod busy;
 mod challenge;
 mod faults;
 mod guesses;
@@ -19,5 +20,6 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod two_factor;
+mod waits;
 mod ways_in;
 mod ways_in_proofs;

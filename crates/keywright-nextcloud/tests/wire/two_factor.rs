@@ -19,7 +19,7 @@ use crate::support::{Answer, Client, START, World, alice, bob, salts, secret};
 const SEED: [u8; 20] = [0x5e; 20];
 
 /// The code that Alice's app shows at a moment.
-fn code_at(at: u64) -> String {
+pub(crate) fn code_at(at: u64) -> String {
     totp_rs::Builder::new().with_secret(SEED).build_noncompliant().generate(at).to_string()
 }
 
@@ -51,12 +51,12 @@ async fn import(factors: &TwoFactor, name: &str, seed: &[u8; 20]) {
     assert!(matches!(imported, DeviceImport::Imported(_)), "{imported:?}");
 }
 
-async fn enrol(world: &World) {
+pub(crate) async fn enrol(world: &World) {
     import(&factors(world), "phone", &SEED).await;
 }
 
 /// Alice's recovery codes.
-async fn recovery(world: &World) -> Vec<String> {
+pub(crate) async fn recovery(world: &World) -> Vec<String> {
     made(world, &alice()).await
 }
 
@@ -394,6 +394,35 @@ async fn while_the_passphrase_waits_no_token_is_looked_at() {
     world.password().open_totp(&secret(1), &code(0)).await.is_refused(30);
     world.clock.advance(30);
     world.token("laptop").open_totp(&secret(1), &code(0)).await.is(200, opened());
+}
+
+/// Passphrase and token are refused for the wrong ones before: the longer wait is told, and after it neither is refused.
+#[tokio::test]
+async fn a_request_with_a_token_is_told_the_longer_of_two_waits() {
+    let mut policy = NextcloudPolicy::default();
+    policy.require_token = false;
+    let world = World::with(policy).await;
+    enrolled(&world).await;
+    let mut client = world.password();
+    for _ in 0..4 {
+        client.open(&secret(9)).await.fails(401, "ab6e13ba");
+    }
+    for _ in 0..4 {
+        client.open_totp(&secret(1), &wrong()).await.fails(401, "8b4f02b4");
+    }
+    client.open_totp(&secret(1), &wrong()).await.waits(401, "8b4f02b4", 30);
+    world.clock.advance(30);
+    client.open_totp(&secret(1), &wrong()).await.waits(401, "8b4f02b4", 60);
+    client.open(&secret(9)).await.waits(401, "ab6e13ba", 30);
+    let mut phone = world.token("t1");
+    for client in [&mut client, &mut phone] {
+        client.open(&secret(1)).await.is_refused(30);
+        client.open_totp(&secret(1), &code(30)).await.is_refused(60);
+        // No code by its form, so it is not looked at, and no wait is told for it.
+        client.open_totp(&secret(1), "code").await.is_refused(30);
+    }
+    world.clock.advance(60);
+    client.open_totp(&secret(1), &code(90)).await.is(200, opened());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use keywright_store::{CipherId, RowMarks};
 
-use super::Ciphers;
+use super::ciphers::Ciphers;
 use crate::report::{Difference, Fault};
 
 /// A cipher of the vault that nothing covers yet.

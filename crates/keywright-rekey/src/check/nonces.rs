@@ -4,9 +4,10 @@
 //! repetition but may suspect one. Only suspects are compared, by sorting them; so a client that makes fingerprints
 //! collide gains nothing but a refusal or a sort, and the table needs no secret.
 
-use keywright_store::{ClientNonce, RowMarks};
+use keywright_store::RowMarks;
 
-use super::Ciphers;
+use super::ciphers::Ciphers;
+use crate::fingerprint::fingerprint;
 use crate::report::{Difference, Fault};
 
 /// Fingerprints that are remembered as suspicious; with more, all nonces are compared.
@@ -52,17 +53,6 @@ fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks]) -> Suspects {
         }
     }
     if suspects.is_empty() { Suspects::None } else { Suspects::These(suspects) }
-}
-
-/// What stands for a nonce in the table; never zero.
-#[inline]
-pub(crate) fn fingerprint(ClientNonce(nonce): ClientNonce) -> u32 {
-    let number = u128::from_le_bytes(nonce);
-    // Two odd constants (digits of the golden ratio and of the square root of three), a multiplication, both halves.
-    let (low, high) = (number as u64 ^ 0x9e37_79b9_7f4a_7c15, (number >> 64) as u64 ^ 0xbb67_ae85_84ca_a73b);
-    let product = u128::from(low).wrapping_mul(u128::from(high));
-    let mixed = product as u64 ^ (product >> 64) as u64;
-    ((mixed >> 32) as u32 ^ mixed as u32).max(1)
 }
 
 /// Two cells of four bytes for each cipher.

@@ -5,7 +5,12 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Names;
+/// What the two members of an entry are called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) id: &'static str,
+    pub(crate) text: &'static str,
+}
 
 /// What stands where a string is due.
 #[derive(Debug, Clone, Default)]

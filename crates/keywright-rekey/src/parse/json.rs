@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, IgnoredAny};
 
 use super::id::{ID_TEXT_BYTES, parse_id_bytes};
-use super::{CipherList, Submission, entry};
+use super::{CipherList, entry};
+use crate::parse::submission::Submission;
 
 /// A JSON object without the list that was in it.
 pub struct Split<'b> {

@@ -7,9 +7,10 @@ use keywright_store::{CipherId, ClientNonce};
 use memchr::memchr;
 
 use super::entry::{Member, Read};
-use super::{Body, CipherList, parse_id};
-use crate::check::fingerprint;
+use super::{Body, CipherList};
+use crate::fingerprint::fingerprint;
 use crate::format::Format;
+use crate::parse::id::parse_id;
 use crate::policy::Limits;
 use crate::report::{Difference, Fault};
 

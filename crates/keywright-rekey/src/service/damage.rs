@@ -1,14 +1,13 @@
 //! A vault whose rows are not those that its head vouches for: it is reported and denied, until an operator accepts it.
 
-use std::fmt;
-
 use keywright_core::{AccountId, Event};
 use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultRows, VaultWrite, Which};
 
 use super::Vaults;
+use super::harm::Harm;
 use super::reading::{Seen, TRIES};
-use crate::VaultError;
 use crate::digest::Digest;
+use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
 use crate::seal::{self, Sealer};
 use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
@@ -16,46 +15,6 @@ use crate::step;
 
 /// Seconds within which damage is told once, however often it is met: one hour.
 const TOLD_ONCE_IN: u64 = 3_600;
-
-/// What is wrong with rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Harm {
-    /// They are not those of the vault's head.
-    Rows,
-    /// A cipher does not open.
-    Cipher(CipherId),
-    /// Those of a held or uploaded vault are not those that were staged.
-    Held,
-}
-
-impl Harm {
-    const fn part(self) -> &'static str {
-        match self {
-            Self::Rows => "vault",
-            Self::Cipher(_) => "cipher",
-            Self::Held => "held",
-        }
-    }
-}
-
-impl fmt::Display for Harm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rows => f.write_str("its rows are not those that its head vouches for"),
-            Self::Cipher(id) => write!(f, "the cipher {id:?} does not open"),
-            Self::Held => f.write_str("the rows of a staged vault are not those that were staged"),
-        }
-    }
-}
-
-impl From<Harm> for VaultError {
-    fn from(harm: Harm) -> Self {
-        match harm {
-            Harm::Rows | Harm::Held => Self::Damaged,
-            Harm::Cipher(id) => Self::Open(id),
-        }
-    }
-}
 
 /// What is to become of the ciphers of a damaged vault that do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,13 +10,15 @@ use keywright_core::{AccountId, SecretString, SecretVec};
 use keywright_store::{CipherId, ClientNonce, Draft, Partition, Revision, Row, RowMarks, StepError, VaultRows, Which};
 
 use super::Vaults;
-use super::damage::Harm;
-use crate::check::VaultManifest;
+use super::harm::Harm;
+use crate::check::manifest::VaultManifest;
 use crate::digest::Digest;
+use crate::error::VaultError;
+use crate::policy::VaultPolicy;
 use crate::seal::Sealer;
 use crate::state::{VAULT_SLOT, VaultHead};
-use crate::step::{self, Existing, Found, Head};
-use crate::{VaultError, VaultPolicy};
+use crate::step::edit::{Existing, Found};
+use crate::step::{self, Head};
 
 /// How often a read is tried again because the account was changed meanwhile, or because of what it found.
 pub(super) const TRIES: u32 = 16;

@@ -10,15 +10,19 @@ use keywright_store::{
 };
 
 use super::Vaults;
-use super::damage::Harm;
+use super::harm::Harm;
 use super::reading::TRIES;
-use crate::check::VaultManifest;
+use crate::check::manifest::VaultManifest;
 use crate::digest::{Digest, Summing};
+use crate::error::VaultError;
+use crate::parse::submission::Submission;
 use crate::policy::STAGE_GRACE_SECONDS;
+use crate::report::Difference;
 use crate::seal::{SealedSwap, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
-use crate::step::{self, CheckedStage, Promotion, StagedSwap, Swapping};
-use crate::{Difference, Submission, VaultError};
+use crate::step;
+use crate::step::staged::{CheckedStage, Promotion, StagedSwap};
+use crate::step::swap::Swapping;
 
 /// The outcome of checking a submission against the vault.
 #[derive(Debug)]

@@ -11,15 +11,18 @@ use keywright_store::{
 };
 
 use super::Vaults;
-use super::damage::Harm;
+use super::harm::Harm;
 use super::swapping::{Opened, Swap, checked, drop_stage, promoted, with_vault};
-use crate::check::{VaultManifest, check_nonces};
+use crate::check::check_nonces;
+use crate::check::manifest::VaultManifest;
+use crate::error::VaultError;
+use crate::parse::submission::Submission;
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
-use crate::report::Fault;
+use crate::report::{Difference, Fault};
 use crate::seal::{self, Fresh, Marks, NewText, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
-use crate::step::{self, Promotion};
-use crate::{Difference, Submission, VaultError};
+use crate::step;
+use crate::step::staged::Promotion;
 
 /// The outcome of beginning an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +123,8 @@ impl Vaults {
         Ok(Putting::Kept { ciphers })
     }
 
-    /// The ciphers that arrived so far, sorted by id; `None` if there is no such upload or it is void.
+    /// The ciphers that arrived so far, sorted by id; `None` if there is no such upload or it is void. One whose row cannot be
+    /// read is not among them: put it again.
     ///
     /// # Errors
     /// [`VaultError`].
@@ -130,14 +134,15 @@ impl Vaults {
             return Ok(None);
         }
         let staged = self.staged_marks(&partition, upload).await?;
-        Ok(Some(staged.into_iter().map(|(id, _)| id).collect()))
+        let arrived = staged.into_iter().filter(|(_, mark)| *mark != Mark::UNREADABLE);
+        Ok(Some(arrived.map(|(id, _)| id).collect()))
     }
 
     /// Checks the whole upload against the vault, and makes it the vault in one commit. `slots` and `then` as with
     /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
     ///
-    /// Every text is opened before: one that is not what was sealed is reported as damage is, and the upload is
-    /// [`Swap::Void`]. The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
+    /// Every text is opened before: one that is not what was sealed, or a row that cannot be read, is reported as damage is, and
+    /// the upload is [`Swap::Void`] and dropped: the client begins anew. The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
     /// the account is answered as busy, and the finish is to be asked for again.
     ///
     /// # Errors
@@ -160,6 +165,9 @@ impl Vaults {
         if manifest.head() != Some(staged.head()) {
             return Ok(Swap::Void);
         }
+        if rows.iter().any(|(_, mark)| *mark == Mark::UNREADABLE) {
+            return self.drop_damaged(account, upload).await;
+        }
         let manifest = manifest.map_nonces(seal::short);
         if let Err(difference) = check_stage(&rows, &manifest) {
             return Ok(Swap::Refused(difference));
@@ -171,13 +179,7 @@ impl Vaults {
             Opened::All => {}
             // Another part arrives at this moment.
             Opened::Moved => return Err(VaultError::Restless),
-            Opened::NotAll => {
-                self.report(account, Harm::Held).await;
-                let drop = |draft: &mut Draft<'_>| drop_stage(draft, upload);
-                let dropped = self.driver.run(&partition, &VAULT_SLOTS, drop).await?;
-                self.tidy(account, (dropped == Promotion::Void).then_some(upload)).await;
-                return Ok(Swap::Void);
-            }
+            Opened::NotAll => return self.drop_damaged(account, upload).await,
         }
         let step = |draft: &mut Draft<'_>| {
             let promotion = step::promote_upload(draft, &checked)?;
@@ -186,6 +188,15 @@ impl Vaults {
         };
         let (promotion, value) = self.driver.run(&partition, &with_vault(slots), step).await?;
         Ok(promoted(promotion, value))
+    }
+
+    /// Reports an upload of which a row is not what was sealed, and drops it.
+    async fn drop_damaged<T>(&self, account: &AccountId, upload: StageId) -> Result<Swap<T>, VaultError> {
+        self.report(account, Harm::Held).await;
+        let drop = |draft: &mut Draft<'_>| drop_stage(draft, upload);
+        let dropped = self.driver.run(&Partition::account(account), &VAULT_SLOTS, drop).await?;
+        self.tidy(account, (dropped == Promotion::Void).then_some(upload)).await;
+        Ok(Swap::Void)
     }
 
     /// The record of a live upload of this name.

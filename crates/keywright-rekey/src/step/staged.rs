@@ -5,8 +5,8 @@ use std::fmt;
 use keywright_core::{Event, UnixSeconds};
 use keywright_store::{CipherId, Draft, Mark, Revision, StageId, StepError, VaultWrite};
 
-use super::open;
 use super::swap::{Next, belongs, replace};
+use super::{drop_held, open};
 use crate::digest::Digest;
 use crate::events::{VAULT_DROPPED, VAULT_HELD};
 use crate::seal::{Fresh, SealedSwap};
@@ -198,15 +198,4 @@ fn promote_rows(
 /// The stage that the record names.
 pub(crate) fn stage(draft: &mut Draft<'_>) -> Result<Option<StageId>, StepError> {
     Ok(draft.read(HELD)?.map(|staged| staged.stage()))
-}
-
-/// Drops the record of what is staged, not its rows. Returns whether a held vault was there.
-pub(crate) fn drop_held(draft: &mut Draft<'_>) -> Result<bool, StepError> {
-    let Some(staged) = draft.read(HELD)? else { return Ok(false) };
-    draft.delete(HELD)?;
-    let was_held = staged.phase.is_held();
-    if was_held {
-        draft.event(&VAULT_DROPPED);
-    }
-    Ok(was_held)
 }

@@ -132,6 +132,12 @@ impl Forger {
         self.file().execute(put, params![partition, stage, id, text_mark, nonce, text]).unwrap();
     }
 
+    /// Writes into the columns of a staged row what no store writes there.
+    pub(crate) fn spoil_staged(&self, row: &FileStaged, columns: &str) {
+        let spoil = format!("UPDATE keywright_staged SET {columns} WHERE partition = ?1 AND stage = ?2 AND id = ?3");
+        assert_eq!(self.file().execute(&spoil, params![row.partition, row.stage, row.id]).unwrap(), 1);
+    }
+
     pub(crate) fn drop_staged(&self, row: &FileStaged) {
         let drop = "DELETE FROM keywright_staged WHERE partition = ?1 AND stage = ?2 AND id = ?3";
         assert_eq!(self.file().execute(drop, params![row.partition, row.stage, row.id]).unwrap(), 1);

@@ -29,5 +29,6 @@ mod swaps;
 mod tamper;
 #[cfg(test)]
 mod uploads;
+mod waits;
 #[cfg(test)]
 mod world;

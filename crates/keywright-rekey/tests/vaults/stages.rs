@@ -186,6 +186,99 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     world.check().await;
 }
 
+/// What no store writes into the columns of a staged row.
+const SPOILT: [&str; 11] = [
+    "text = 7",
+    "text = 'text'",
+    "nonce = x'00'",
+    "nonce = 'nonce'",
+    "nonce = zeroblob(17)",
+    "text_mark = x''",
+    "text_mark = 1.5",
+    "text_mark = zeroblob(16)",
+    "id = x'77'",
+    "id = 'id'",
+    "id = zeroblob(17)",
+];
+
+/// A row of an unknown form voids its stage, and nothing else: no answer is an error, and the next stage is promoted.
+#[tokio::test]
+async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
+    let forgery = forgery().await;
+    for columns in SPOILT {
+        let forger = forgery.forger.copy();
+        let world = forger.world();
+        let vaults = world.server();
+        let Coverage::Covered(checked) = vaults.covered(&world.account).await.unwrap() else { panic!() };
+        forger.spoil_staged(&forgery.held[2], columns);
+        // Beside the commit it is a conflict: the stage is not what was checked.
+        let step = |draft: &mut Draft<'_>| vaults.steps().promote_in(draft, &checked);
+        let error = vaults.driver().transact(&world.partition(), &[], step).await.unwrap_err();
+        assert!(matches!(error, keywright_store::TransactError::Busy), "{columns}: {error:?}");
+        assert_eq!(world.check_swaps().await, 0, "{columns}");
+        assert!(matches!(vaults.covered(&world.account).await.unwrap(), Coverage::Uncovered(_)), "{columns}");
+        assert_eq!(world.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{columns}");
+        assert!(world.damage.damages() > 0, "{columns}");
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Void), "{columns}");
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Nothing), "{columns}: it is dropped");
+        assert_eq!(world.check_swaps().await, 0, "{columns}");
+        hold(&world, &vaults, 4).await;
+        assert!(matches!(promote(&world, &vaults, 4).await, Swap::Done { .. }), "{columns}");
+        world.check().await;
+    }
+}
+
+/// The same for an upload: the client hears that it is void, discards it and stages again; or puts the one row again.
+#[tokio::test]
+async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
+    let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
+    let begin = async |world: &World, vaults: &Vaults, generation: u32| {
+        let Beginning::Begun { upload, .. } = vaults.begin_upload(&world.account, None, world.at(LIFE)).await.unwrap()
+        else {
+            panic!()
+        };
+        let part = part(generation);
+        let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
+        assert!(matches!(kept, Putting::Kept { .. }));
+        upload
+    };
+    let finish = async |world: &World, vaults: &Vaults, upload, generation| {
+        let then = |draft: &mut Draft<'_>| set_key(draft, generation);
+        vaults.finish_upload(&world.account, upload, CLIENT_SLOTS, then).await.unwrap()
+    };
+    let original = Forger::new();
+    let world = original.world();
+    let upload = begin(&world, &world.register(CIPHERS).await, 2).await;
+    let rows = original.staged(&world.account);
+    for columns in SPOILT {
+        let forger = original.copy();
+        let world = forger.world();
+        let vaults = world.server();
+        forger.spoil_staged(&rows[1], columns);
+        let arrived = vaults.uploaded(&world.account, upload).await.unwrap().unwrap();
+        assert_eq!(arrived, [0, 2, 3, 4].map(id), "{columns}: it did not arrive");
+        if !columns.starts_with("id") {
+            let again = forger.copy();
+            let world = again.world();
+            let vaults = world.server();
+            let part = part(2);
+            let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
+            assert!(matches!(kept, Putting::Kept { .. }), "{columns}");
+            assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Done { .. }), "{columns}: put again");
+            world.check().await;
+        }
+        assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Void), "{columns}");
+        assert_eq!(world.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{columns}");
+        assert!(world.damage.damages() > 0, "{columns}");
+        assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Nothing), "{columns}: it is dropped");
+        assert!(forger.staged(&world.account).is_empty(), "{columns}: and its rows with it");
+        assert_eq!(world.check_swaps().await, 0, "{columns}: the vault is as it was");
+        let next = begin(&world, &vaults, 3).await;
+        assert!(matches!(finish(&world, &vaults, next, 3).await, Swap::Done { .. }), "{columns}");
+        world.check().await;
+    }
+}
+
 /// More texts than are opened at once: the forged one is found wherever it lies.
 #[tokio::test]
 async fn every_text_of_a_large_stage_is_opened() {

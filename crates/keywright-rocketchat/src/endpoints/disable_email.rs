@@ -1,23 +1,26 @@
 //! `POST users.2fa.disableEmail`: mailed codes are no longer asked for. Proven anew, always.
 
-use super::end_other_logins_by_policy;
-use crate::caller::Caller;
-use crate::factors::Demand;
-use crate::guard::{Act, Guard};
-use crate::host::{Endpoint, Host};
-use crate::request::{SentCode, Target};
-use crate::service::{Answered, Parts, Reply};
+use keywright_wire::Reply;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode) -> Answered {
+use crate::act::Act;
+use crate::answer::{Failure, success};
+use crate::context::{Caller, Context};
+use crate::factors::end_other_logins_by_policy;
+use crate::guard::Guard;
+use crate::host::{Endpoint, Host};
+use crate::method::Demand;
+use crate::request::{Input, Target};
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let act = Act::new(Endpoint::DisableEmail, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::Enrolled };
-    let disabled = guard
+    let guard = Guard { cx, caller, sent: &input.sent, act, demand: Demand::Enrolled };
+    guard
         .run(|draft, proof| {
-            if parts.factors.set_email_in(draft, false)? {
-                end_other_logins_by_policy(parts, draft, caller)?;
+            if cx.factors.set_email_in(draft, false)? {
+                end_other_logins_by_policy(cx, draft, caller)?;
             }
             Ok(proof.map(drop))
         })
         .await?;
-    Ok(disabled.map(|()| Reply::success()))
+    Ok(success())
 }

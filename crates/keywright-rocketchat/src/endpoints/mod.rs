@@ -2,7 +2,6 @@
 
 mod disable_email;
 mod enable_email;
-mod reset;
 mod reset_e2e_key;
 mod reset_totp;
 mod send_email_code;
@@ -12,94 +11,31 @@ mod totp_enable;
 mod totp_regenerate_codes;
 mod totp_validate;
 
-use http::Request;
-use keywright_core::SecretString;
-use keywright_store::due::{self, NewTask};
-use keywright_store::{Draft, StepError};
-use keywright_twofactor::recovery::RecoveryCodes;
-use serde_json::json;
+use keywright_store::StepError;
 
-use crate::caller::Caller;
-use crate::error::ApiError;
-use crate::events::OTHER_LOGINS_ENDED;
+use crate::answer::Answered;
+use crate::context::{Caller, Context};
 use crate::host::{Endpoint, Host};
-use crate::request::{self, SentCode, Target};
-use crate::service::{Answered, END_LOGINS, Failure, Parts, Reply};
+use crate::request::Input;
 
-pub(crate) use send_email_code::run as send_email_code;
-
-/// What a request's body holds, its shape checked.
-pub(crate) enum Input {
-    /// An empty object, or nothing.
-    Nothing,
-    /// `userId`, `username`, `user`.
-    Target(Target),
-    /// `code`
-    Code(SecretString),
-    /// `emailOrUsername`
-    EmailOrUsername(String),
-}
-
-impl Input {
-    pub(crate) fn read<B: AsRef<[u8]>>(
-        endpoint: Endpoint,
-        request: &Request<B>,
-        most: usize,
-    ) -> Result<Self, ApiError> {
-        let params = request::body(request, most)?;
-        match endpoint {
-            Endpoint::ResetE2eKey | Endpoint::ResetTotp => params.target().map(Self::Target),
-            Endpoint::TotpValidate | Endpoint::TotpDisable | Endpoint::TotpRegenerateCodes => {
-                params.only("code").map(|code| Self::Code(SecretString::new(code.into())))
-            }
-            Endpoint::SendEmailCode => params.only("emailOrUsername").map(|name| Self::EmailOrUsername(name.into())),
-            Endpoint::TotpEnable | Endpoint::TotpCodesRemaining | Endpoint::EnableEmail | Endpoint::DisableEmail => {
-                params.strings(&[]).map(|()| Self::Nothing)
-            }
-        }
-    }
-}
-
-/// Runs an endpoint for a caller who is logged in.
+/// Runs an endpoint: for a caller who is logged in, or without one where the route needs none.
 pub(crate) async fn run<H: Host>(
-    parts: &Parts<H>,
-    caller: &Caller,
-    sent: &SentCode,
+    cx: &Context<H>,
     endpoint: Endpoint,
-    input: &Input,
+    caller: Option<&Caller>,
+    input: &Input<'_>,
 ) -> Answered {
-    match (endpoint, input) {
-        (Endpoint::ResetE2eKey, Input::Target(target)) => reset_e2e_key::run(parts, caller, sent, target.clone()).await,
-        (Endpoint::ResetTotp, Input::Target(target)) => reset_totp::run(parts, caller, sent, target.clone()).await,
-        (Endpoint::TotpEnable, Input::Nothing) => totp_enable::run(parts, caller, sent).await,
-        (Endpoint::TotpValidate, Input::Code(code)) => totp_validate::run(parts, caller, code).await,
-        (Endpoint::TotpDisable, Input::Code(code)) => totp_disable::run(parts, caller, code).await,
-        (Endpoint::TotpRegenerateCodes, Input::Code(code)) => totp_regenerate_codes::run(parts, caller, code).await,
-        (Endpoint::TotpCodesRemaining, Input::Nothing) => totp_codes_remaining::run(parts, caller).await,
-        (Endpoint::EnableEmail, Input::Nothing) => enable_email::run(parts, caller, sent).await,
-        (Endpoint::DisableEmail, Input::Nothing) => disable_email::run(parts, caller, sent).await,
-        _ => Err(Failure::from(StepError::Misuse("an endpoint with another's input"))),
+    match (endpoint, caller) {
+        (Endpoint::ResetE2eKey, Some(caller)) => reset_e2e_key::run(cx, caller, input).await,
+        (Endpoint::ResetTotp, Some(caller)) => reset_totp::run(cx, caller, input).await,
+        (Endpoint::TotpEnable, Some(caller)) => totp_enable::run(cx, caller, input).await,
+        (Endpoint::TotpValidate, Some(caller)) => totp_validate::run(cx, caller, input).await,
+        (Endpoint::TotpDisable, Some(caller)) => totp_disable::run(cx, caller, input).await,
+        (Endpoint::TotpRegenerateCodes, Some(caller)) => totp_regenerate_codes::run(cx, caller, input).await,
+        (Endpoint::TotpCodesRemaining, Some(caller)) => totp_codes_remaining::run(cx, caller, input).await,
+        (Endpoint::EnableEmail, Some(caller)) => enable_email::run(cx, caller, input).await,
+        (Endpoint::DisableEmail, Some(caller)) => disable_email::run(cx, caller, input).await,
+        (Endpoint::SendEmailCode, _) => send_email_code::run(cx, input).await,
+        (_, None) => Err(StepError::Misuse("an endpoint that needs a login was run without one").into()),
     }
-}
-
-/// Makes it due that all other logins end, if the policy has a change of factors end them. The change moved an epoch.
-fn end_other_logins_by_policy<H: Host>(
-    parts: &Parts<H>,
-    draft: &mut Draft<'_>,
-    caller: &Caller,
-) -> Result<(), StepError> {
-    if parts.policy.two_factor.ends_other_logins() { end_other_logins(draft, caller) } else { Ok(()) }
-}
-
-/// Makes it due that all other logins end: a factor was added, which moved an epoch.
-fn end_other_logins(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
-    due::add(draft, NewTask::new(END_LOGINS, caller.token.0.as_bytes().to_vec()))?;
-    draft.event(&OTHER_LOGINS_ENDED);
-    Ok(())
-}
-
-/// Recovery codes, shown once.
-fn codes(codes: &RecoveryCodes) -> Reply {
-    let codes: Vec<&str> = codes.iter().collect();
-    Reply::ok(&json!({"success": true, "codes": codes}))
 }

@@ -1,10 +1,13 @@
 //! `POST users.resetE2EKey`: removes end-to-end keys, one's own or another's, and ends all their owner's logins.
 
-use crate::caller::Caller;
-use crate::host::{Endpoint, Host};
-use crate::request::{SentCode, Target};
-use crate::service::{Answered, Parts};
+use keywright_wire::Reply;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode, target: Target) -> Answered {
-    super::reset::run(parts, caller, sent, Endpoint::ResetE2eKey, target).await
+use crate::answer::Failure;
+use crate::context::{Caller, Context};
+use crate::host::{Endpoint, Host};
+use crate::request::Input;
+use crate::reset;
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    reset::run(cx, caller, input, Endpoint::ResetE2eKey).await
 }

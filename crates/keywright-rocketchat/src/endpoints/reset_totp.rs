@@ -1,15 +1,18 @@
 //! `POST users.resetTOTP`: removes TOTP devices and recovery codes, one's own or another's, and ends all their owner's
 //! logins.
 
-use crate::caller::Caller;
+use keywright_wire::Reply;
+
+use crate::answer::Failure;
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
 use crate::host::{Endpoint, Host};
-use crate::request::{SentCode, Target};
-use crate::service::{Answered, Parts};
+use crate::request::Input;
+use crate::reset;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode, target: Target) -> Answered {
-    if !parts.policy.enabled {
-        return Ok(Err(ApiError::two_factor_off()));
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    if !cx.policy.enabled {
+        return Err(ApiError::two_factor_off().into());
     }
-    super::reset::run(parts, caller, sent, Endpoint::ResetTotp, target).await
+    reset::run(cx, caller, input, Endpoint::ResetTotp).await
 }

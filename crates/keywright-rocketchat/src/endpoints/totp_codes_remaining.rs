@@ -2,19 +2,21 @@
 
 use keywright_store::Plain;
 use keywright_twofactor::SLOTS;
+use keywright_wire::Reply;
 use serde_json::json;
 
-use crate::caller::Caller;
+use crate::answer::{Failure, ok};
+use crate::context::{Caller, Context};
 use crate::host::Host;
-use crate::service::{Answered, Parts, Reply};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller) -> Answered {
-    let remaining = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
+    let remaining = cx
         .step_for(caller, SLOTS, |draft| {
             // Nothing is written, but the answer is for a login that still stands: a batch that only checks.
             drop(draft.tentative(()));
-            Ok(Plain(parts.factors.enrolled_in(draft)?.recovery.unwrap_or(0)))
+            Ok(Plain(cx.factors.enrolled_in(draft)?.recovery.unwrap_or(0)))
         })
         .await?;
-    Ok(Ok(Reply::ok(&json!({"success": true, "remaining": remaining}))))
+    Ok(ok(&json!({"success": true, "remaining": remaining})))
 }

@@ -1,23 +1,25 @@
 //! `POST users.totp.disable`: removes all devices and recovery codes, with a code of either kind. A wrong one is no error
 //! but `false`.
 
-use keywright_core::SecretString;
 use keywright_twofactor::{SLOTS, Verdict};
+use keywright_wire::Reply;
 use serde_json::json;
 
-use super::end_other_logins_by_policy;
-use crate::caller::Caller;
+use crate::answer::{Failure, ok};
+use crate::context::{Caller, Context};
 use crate::error::{ApiError, Wait};
+use crate::factors::{self, end_other_logins_by_policy};
 use crate::host::{Endpoint, Host};
-use crate::service::{Answered, Parts, Reply};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &SecretString) -> Answered {
-    let judged = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let code = input.code()?;
+    let judged = cx
         .step_for(caller, SLOTS, |draft| {
-            Ok(match parts.verify_code(draft, caller, code, Endpoint::TotpDisable)? {
+            Ok(match factors::verify_code(cx, draft, caller, code, Endpoint::TotpDisable)? {
                 Verdict::Granted(proof) => {
-                    parts.factors.remove_all_in(draft, caller.client(draft))?;
-                    end_other_logins_by_policy(parts, draft, caller)?;
+                    cx.factors.remove_all_in(draft, caller.client(draft))?;
+                    end_other_logins_by_policy(cx, draft, caller)?;
                     Ok(Some(proof))
                 }
                 Verdict::Refused(refusal) => Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()))),
@@ -25,10 +27,6 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &Secre
             })
         })
         .await?;
-    let disabled = match judged {
-        Ok(Some(_spent)) => true,
-        Ok(None) => false,
-        Err(error) => return Ok(Err(error)),
-    };
-    Ok(Ok(Reply::ok(&json!({"success": true, "disabled": disabled}))))
+    let disabled = judged?.is_some();
+    Ok(ok(&json!({"success": true, "disabled": disabled})))
 }

@@ -2,61 +2,60 @@
 
 use keywright_store::{Draft, StepError, Tentative};
 use keywright_twofactor::{Beginning, KeyUri, PendingDevice, SLOTS};
+use keywright_wire::Reply;
 use serde_json::json;
 
-use crate::caller::Caller;
+use crate::act::Act;
+use crate::answer::{Failure, ok};
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
-use crate::factors::Demand;
-use crate::guard::{Act, Guard};
+use crate::guard::Guard;
 use crate::host::{Endpoint, Host};
+use crate::method::Demand;
 use crate::policy::TOTP_DIGITS;
-use crate::request::{SentCode, Target};
-use crate::service::{Answered, Failure, Parts, Reply};
+use crate::request::{Input, Target};
 
 /// The device's name in the account's list: the wire has none.
 const DEVICE: &str = "Rocket.Chat";
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, sent: &SentCode) -> Answered {
-    if parts.policy.two_factor.parameters().digits() != TOTP_DIGITS {
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    if cx.policy.two_factor.parameters().digits() != TOTP_DIGITS {
         tracing::error!("the policy's devices do not show codes of this wire");
-        return Ok(Err(ApiError::not_allowed()));
+        return Err(ApiError::not_allowed().into());
     }
     // Said first, as what comes next: nobody's code is spent for it.
     let name = caller.user.username.as_deref().unwrap_or_default();
-    if KeyUri::check_label(Some(&parts.policy.issuer), name).is_err() {
+    if KeyUri::check_label(Some(&cx.policy.issuer), name).is_err() {
         tracing::error!("the policy's issuer, or a username, makes no label of an otpauth URI");
-        return Ok(Err(ApiError::not_allowed()));
+        return Err(ApiError::not_allowed().into());
     }
-    if has_totp(parts, caller).await? {
-        return Ok(Err(ApiError::already_enabled()));
+    if has_totp(cx, caller).await? {
+        return Err(ApiError::already_enabled().into());
     }
-    let session = parts.session(caller);
+    let session = cx.session(caller);
     let act = Act::new(Endpoint::TotpEnable, Target::Own);
-    let guard = Guard { parts, caller, sent, act, demand: Demand::ToAdd };
-    let begun = match guard.run(|draft, _| begin(parts, draft, &session)).await? {
-        Ok(begun) => begun,
-        Err(error) => return Ok(Err(error)),
-    };
-    let Some(device) = begun else { return Ok(Err(ApiError::already_enabled())) };
-    let uri = device.uri(&parts.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
-    Ok(Ok(Reply::ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()}))))
+    let guard = Guard { cx, caller, sent: &input.sent, act, demand: Demand::ToAdd };
+    let begun = guard.run(|draft, _| begin(cx, draft, &session)).await?;
+    let Some(device) = begun else { return Err(ApiError::already_enabled().into()) };
+    let uri = device.uri(&cx.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
+    Ok(ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()})))
 }
 
-async fn has_totp<H: Host>(parts: &Parts<H>, caller: &Caller) -> Result<bool, Failure> {
-    let look = |draft: &mut Draft<'_>| parts.factors.enrolled_in(draft).map(|enrolled| enrolled.has_totp());
+async fn has_totp<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<bool, Failure> {
+    let look = |draft: &mut Draft<'_>| cx.factors.enrolled_in(draft).map(|enrolled| enrolled.has_totp());
     let partition = keywright_store::Partition::account(&caller.user.account);
-    Ok(parts.driver.observe(&partition, SLOTS, look).await?)
+    Ok(cx.driver.observe(&partition, SLOTS, look).await?)
 }
 
 fn begin<H: Host>(
-    parts: &Parts<H>,
+    cx: &Context<H>,
     draft: &mut Draft<'_>,
     session: &[u8],
 ) -> Result<Option<Tentative<PendingDevice>>, StepError> {
-    if parts.factors.enrolled_in(draft)?.has_totp() {
+    if cx.factors.enrolled_in(draft)?.has_totp() {
         return Ok(None);
     }
-    Ok(match parts.factors.begin_enrolment_in(draft, session, DEVICE, None)? {
+    Ok(match cx.factors.begin_enrolment_in(draft, session, DEVICE, None)? {
         Beginning::Begun(device) => Some(device),
         _ => None,
     })

@@ -1,21 +1,23 @@
 //! `POST users.totp.regenerateCodes`: new recovery codes in the place of the old, with a code of either kind.
 
-use keywright_core::SecretString;
 use keywright_twofactor::{SLOTS, Verdict, recovery::Liveness};
+use keywright_wire::Reply;
 
-use super::{codes, end_other_logins_by_policy};
-use crate::caller::Caller;
+use crate::answer::{Failure, codes};
+use crate::context::{Caller, Context};
 use crate::error::{ApiError, Wait};
+use crate::factors::{self, end_other_logins_by_policy};
 use crate::host::{Endpoint, Host};
-use crate::service::{Answered, Parts};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &SecretString) -> Answered {
-    let judged = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let code = input.code()?;
+    let judged = cx
         .step_for(caller, SLOTS, |draft| {
-            Ok(match parts.verify_code(draft, caller, code, Endpoint::TotpRegenerateCodes)? {
+            Ok(match factors::verify_code(cx, draft, caller, code, Endpoint::TotpRegenerateCodes)? {
                 Verdict::Granted(proof) => {
-                    let made = parts.factors.make_recovery_in(draft, Liveness::Now, caller.client(draft))?;
-                    end_other_logins_by_policy(parts, draft, caller)?;
+                    let made = cx.factors.make_recovery_in(draft, Liveness::Now, caller.client(draft))?;
+                    end_other_logins_by_policy(cx, draft, caller)?;
                     Ok((proof, made))
                 }
                 Verdict::Refused(refusal) => Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()))),
@@ -23,8 +25,6 @@ pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &Secre
             })
         })
         .await?;
-    Ok(match judged {
-        Ok((_spent, made)) => Ok(codes(&made)),
-        Err(error) => Err(error),
-    })
+    let (_spent, made) = judged?;
+    Ok(codes(&made))
 }

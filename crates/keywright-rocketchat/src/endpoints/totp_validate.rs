@@ -1,31 +1,29 @@
 //! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery codes, and ends all
 //! other logins. Only the login that began can: an enrolling code is never charged, its secret was just shown to the caller.
 
-use keywright_core::SecretString;
 use keywright_twofactor::{Confirming, SLOTS, recovery::Liveness};
+use keywright_wire::Reply;
 
-use super::{codes, end_other_logins};
-use crate::caller::Caller;
+use crate::answer::{Failure, codes};
+use crate::context::{Caller, Context};
 use crate::error::ApiError;
+use crate::factors::end_other_logins;
 use crate::host::Host;
-use crate::service::{Answered, Parts};
+use crate::request::Input;
 
-pub(super) async fn run<H: Host>(parts: &Parts<H>, caller: &Caller, code: &SecretString) -> Answered {
-    let session = parts.session(caller);
-    let made = parts
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let code = input.code()?;
+    let session = cx.session(caller);
+    let made = cx
         .step_for(caller, SLOTS, |draft| {
             let client = caller.client(draft);
-            let Confirming::Active(_) = parts.factors.confirm_enrolment_in(draft, &session, code.expose(), client)?
-            else {
+            let Confirming::Active(_) = cx.factors.confirm_enrolment_in(draft, &session, code.expose(), client)? else {
                 return Ok(None);
             };
             end_other_logins(draft, caller)?;
             // The wire has no acknowledgement: live in the commit that shows them (`decisions.md` 23).
-            parts.factors.make_recovery_in(draft, Liveness::Now, client).map(Some)
+            cx.factors.make_recovery_in(draft, Liveness::Now, client).map(Some)
         })
         .await?;
-    Ok(match made {
-        Some(made) => Ok(codes(&made)),
-        None => Err(ApiError::invalid_totp()),
-    })
+    Ok(codes(&made.ok_or_else(ApiError::invalid_totp)?))
 }

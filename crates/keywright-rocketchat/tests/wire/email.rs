@@ -86,6 +86,29 @@ async fn five_wrong_codes_end_it_and_asking_again_gives_no_tries_back() {
     client.reset().code(&world.host.last_code()).send().await.succeeds();
 }
 
+/// While all codes are refused for the wrong ones before, and a mail for a second act must wait for a minute: one wait is
+/// told, the longer one, and then the mail goes.
+#[tokio::test]
+async fn a_wait_of_the_guesses_is_told_with_that_of_the_mails() {
+    let world = World::email_only().await;
+    let (client, guesser) = (world.client(ADMIN), world.other_client(ADMIN, 1));
+    guesser.reset().send().await.fails("totp-required");
+    for _ in 0..4 {
+        guesser.reset().code("000000").send().await.fails("totp-invalid");
+    }
+    client.reset().send().await.fails("totp-required");
+    guesser.reset().code("000000").send().await.fails("totp-max-attempts");
+    // What is pending needs no mail, and what comes with a code asks for none.
+    client.reset().send().await.waits(30);
+    client.reset_of(TARGET.id).code("000000").send().await.waits(30);
+    client.reset_of(TARGET.id).send().await.waits(60);
+    world.clock.advance(59);
+    client.reset_of(TARGET.id).send().await.waits(1);
+    world.clock.advance(1);
+    let asked = client.reset_of(TARGET.id).send().await;
+    assert_eq!(asked.fails("totp-required").json()["details"]["codeGenerated"], json!(true));
+}
+
 #[tokio::test]
 async fn a_code_is_bound_to_its_act_its_target_and_its_login() {
     let world = World::email_only().await;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 
 mod bad_input;
+mod busy;
 mod demands;
 mod digits;
 mod email;
@@ -20,4 +21,5 @@ mod support;
 #[cfg(feature = "tower")]
 mod tower;
 mod vectors;
+mod waits;
 mod ways_in;

@@ -391,3 +391,26 @@ async fn a_mail_that_fails_fails_no_request_of_the_owner() {
     assert!(world.app.finish_due(&ADMIN.account(), false).await.unwrap() > 0);
     assert!(!world.host.shut_out().is_empty());
 }
+
+/// Neither the refusal that makes a mail due waits for a mail server, nor any request after it.
+#[tokio::test]
+async fn a_host_that_wakes_its_sweep_sends_no_mail_while_a_client_waits() {
+    let world = World::password_only().await;
+    let known = world.client(ADMIN);
+    assert!(!is_refused(&known, &ADMIN.password()).await);
+    world.host.mail_later.store(true, Ordering::SeqCst);
+    world.host.mail_hangs.store(true, Ordering::SeqCst);
+    assert_eq!(shut_out_of_the_password(&world).await, 50);
+    let told = world.host.told.lock().unwrap().clone();
+    assert!(!told.is_empty() && told.iter().all(|account| *account == ADMIN.account()), "{told:?}");
+    // The owner, whether known or not, waits for none of them either.
+    assert!(!is_refused(&known, &ADMIN.password()).await);
+    assert_eq!(world.other_client(ADMIN, 2).post(ACT).send().await.status, 429);
+    world.host.mail_hangs.store(false, Ordering::SeqCst);
+    assert!(world.host.shut_out().is_empty());
+    assert!(world.app.finish_due(&ADMIN.account(), false).await.unwrap() > 0, "they are free at once");
+    let token = world.host.shut_out().pop().unwrap().token;
+    let here = MailAdmits::Address(AWAY.parse::<IpAddr>().unwrap());
+    assert!(is_admitted(world.app.admit_by_mail(&token, here).await.unwrap().unwrap()));
+    assert_eq!(world.app.finish_due(&ADMIN.account(), false).await.unwrap(), 0);
+}

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use keywright_core::{AccountId, Keyring, ManualClock, SystemEntropy, UnixSeconds};
 use keywright_store::due::{self, DUE, NewTask};
-use keywright_store::{Draft, Driver, Partition, StepError, Write};
+use keywright_store::slot::KindName;
+use keywright_store::{Draft, Driver, Partition, Revision, SlotName, StepError, StoredSlots, Write};
 
-use crate::site::{LONG_AGO, Site, event, next, put, slot, together};
+use crate::site::{LONG_AGO, SINGLE, Site, Watch, event, next, put, put_until, slot, together};
 use crate::violation::holds;
 use crate::{Handles, Violation};
 
@@ -110,6 +111,103 @@ pub async fn partitions_are_paged_in_order(store: Handles) -> Result<(), Violati
     holds!(page == expected, Listing, "after a partition that is not there, {page:?} are listed");
     let none = store.upkeep(1).partitions(None, 0).await?;
     holds!(none.is_empty(), Listing, "a page of 0 lists {} partitions", none.len());
+    Ok(())
+}
+
+/// Every slot of a partition that holds a record is listed once, in the order of its printed form's bytes, in pages of any
+/// size, from anywhere; with the root's revision, and whatever the root says. Those of other partitions are not.
+///
+/// # Errors
+/// What was broken.
+pub async fn slots_are_paged_in_order(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let (other, other_root) = Site::made(&store).await?;
+    let list = async |site: &Site, handle, after, limit| -> Result<StoredSlots, Violation> {
+        Ok(store.upkeep(handle).slots(&site.account, after, limit).await?)
+    };
+    let none = list(&site, 0, None, 10).await?;
+    let right = StoredSlots { root: Some(root), slots: Vec::new() };
+    holds!(none == right, Listing, "a partition that has only a root lists {none:?}");
+    // A family comes behind the kinds whose names go on with a hyphen: a slash is the later byte.
+    let kinds = ["case", "case-2", "c", "ca-se", "z9", "9"].map(KindName::new);
+    let ids = [None, Some([0; 16]), Some([0x0f; 16]), Some([0xf0; 16]), Some([0xff; 16])];
+    let mut slots: Vec<SlotName> = kinds.iter().flat_map(|kind| ids.map(|id| SlotName::new(*kind, id))).collect();
+    let put = slots.iter().map(|slot| match slot.id() {
+        Some([0x0f, ..]) => put_until(*slot, "a", LONG_AGO),
+        _ => put(*slot, "a"),
+    });
+    let root = site.land(Some(root), Write { put: put.collect(), ..next()? }).await?;
+    let strangers = [slot(7), SINGLE].map(|slot| crate::site::put(slot, "b")).to_vec();
+    other.land(Some(other_root), Write { put: strangers, ..next()? }).await?;
+    // What is deleted is not listed any more.
+    let gone = SlotName::new(KindName::new("c"), Some([0xf0; 16]));
+    let root = site.land(Some(root), Write { delete: vec![gone], ..next()? }).await?;
+    slots.retain(|slot| *slot != gone);
+    slots.sort_by_key(SlotName::to_text);
+    for limit in [1, 2, 7, 28, 29, 30, 100] {
+        let mut listed: Vec<SlotName> = Vec::new();
+        loop {
+            let page = list(&site, listed.len(), listed.last().copied(), limit).await?;
+            holds!(page.root == Some(root), Listing, "a page of slots has the root {:?}", page.root);
+            holds!(page.slots.len() <= limit as usize, Listing, "a page of {limit} lists {} slots", page.slots.len());
+            if page.slots.is_empty() {
+                break;
+            }
+            listed.extend(page.slots);
+            holds!(listed.len() <= slots.len(), Listing, "pages of {limit} repeat a slot");
+        }
+        holds!(listed == slots, Listing, "pages of {limit} list {listed:?}");
+    }
+    // From a slot that is not there, too.
+    let expected: Vec<SlotName> = slots.iter().filter(|slot| slot.to_text() > gone.to_text()).copied().collect();
+    let page = list(&site, 0, Some(gone), 100).await?;
+    holds!(page.slots == expected, Listing, "after a slot that is not there, {:?} are listed", page.slots);
+    let none = list(&site, 1, None, 0).await?;
+    holds!(none.slots.is_empty(), Listing, "a page of 0 lists {} slots", none.slots.len());
+    let nowhere = list(&Site::bare(&store)?, 0, None, 10).await?;
+    let right = StoredSlots { root: None, slots: Vec::new() };
+    holds!(nowhere == right, Listing, "a partition that is not there lists {nowhere:?}");
+    Ok(())
+}
+
+/// A writer puts one more slot with each root; no list through the other handle ever shows the slots of one state and the
+/// root of another.
+///
+/// # Errors
+/// What was broken.
+pub async fn slots_carry_their_root(store: Handles) -> Result<(), Violation> {
+    /// More than any handle is asked to list.
+    const MOST: u8 = 250;
+    let site = Site::bare(&store)?;
+    let watch = Arc::new(Watch::default());
+    let numbered = |number: u8| -> Write {
+        let root = Write::root(Revision::from_bytes([number; 16]), vec![number].into());
+        Write { put: vec![put(slot(number), "a")], ..root }
+    };
+    let first = site.land(None, numbered(1)).await?;
+    together(3, |number| {
+        let (site, watch) = (site.clone(), Arc::clone(&watch));
+        async move {
+            if number == 0 {
+                let mut root = first;
+                for number in 2..MOST {
+                    root = site.land(Some(root), numbered(number)).await?;
+                    tokio::task::yield_now().await;
+                }
+                watch.end();
+                return Ok(());
+            }
+            while watch.look() {
+                let page = site.handles.upkeep(number).slots(&site.account, None, u32::MAX).await?;
+                let of_root = page.root.map(|root| root.to_bytes()[0]);
+                let listed = u8::try_from(page.slots.len()).ok();
+                holds!(of_root == listed, Snapshot, "a list of {listed:?} slots has the root of {of_root:?}");
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        }
+    })
+    .await?;
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub use horizon::{
 };
 pub use listing::{
     drivers_run_on_both_handles, due_moment_is_the_last_commits, due_partitions_are_found,
-    partitions_are_paged_in_order,
+    partitions_are_paged_in_order, slots_are_paged_in_order, slots_carry_their_root,
 };
 pub use loads::{
     bodies_survive, checks_see_acknowledged_commits, loads_are_one_snapshot, loads_keep_the_order,
@@ -56,8 +56,9 @@ pub use races::{
     write_skew_on_absences_is_impossible, write_skew_on_presences_is_impossible,
 };
 pub use stages::{
-    promote_covers_exactly, promote_moves_what_was_checked, stages_are_swept_by_the_horizon, stages_are_upserts,
-    stages_need_a_root, swept_partition_takes_its_vault, unstage_drops_a_stage,
+    promote_covers_exactly, promote_moves_what_was_checked, staged_texts_are_what_was_staged,
+    stages_are_swept_by_the_horizon, stages_are_upserts, stages_need_a_root, swept_partition_takes_its_vault,
+    unstage_drops_a_stage,
 };
 pub use swaps::{notes_outlive_a_swap, one_of_edit_and_swap_wins, swap_covers_exactly, swap_is_never_seen_half};
 pub use sweep::{

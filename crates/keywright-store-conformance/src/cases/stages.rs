@@ -43,6 +43,58 @@ pub async fn stages_are_upserts(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
+/// The texts of a stage are those that were staged in it last, byte for byte and under their marks, whatever the vault and
+/// other stages have under the same ids; and they are read in pages of any size, from anywhere.
+///
+/// # Errors
+/// What was broken.
+pub async fn staged_texts_are_what_was_staged(store: Handles) -> Result<(), Violation> {
+    let (site, root) = Site::made(&store).await?;
+    let (other, other_root) = Site::made(&store).await?;
+    let old: Vec<Row> = (1..=7).map(|id| row(id, 1, format!("old {id}"))).collect();
+    site.land(Some(root), vault(edit(old.clone()))?).await?;
+    other.land(Some(other_root), vault(edit(old))?).await?;
+    let new: Vec<Row> = (1..=7).map(|id| row(id, 2, [&[0, 0xff, id, 0][..], b"new"].concat())).collect();
+    for (stage, mark) in [(2, 3), (1, 4), (3, 5)] {
+        site.stage(stage, (1..=7).map(|id| row(id, mark, format!("{stage} {id}"))).collect(), LONG_AGO).await?;
+    }
+    other.stage(1, (1..=7).map(|id| row(id, 6, format!("another's {id}"))).collect(), LONG_AGO).await?;
+    // In two parts, the later first.
+    site.stage(1, new.iter().skip(3).cloned().collect(), LONG_AGO).await?;
+    site.stage(1, new.iter().take(3).cloned().collect(), LONG_AGO).await?;
+    let all: Vec<StagedText> = new.iter().cloned().map(staged_text).collect();
+    for limit in [1, 2, 3, 6, 7, 8, 100] {
+        let mut read: Vec<StagedText> = Vec::new();
+        loop {
+            let after = read.last().map(|text| text.id);
+            let vault = store.needs_vault(read.len())?;
+            let page = vault.staged_texts(&site.account, stage_id(1), after, limit).await?;
+            holds!(page.len() <= limit as usize, Stages, "a page of {limit} has {} texts", page.len());
+            if page.is_empty() {
+                break;
+            }
+            read.extend(page);
+            holds!(read.len() <= all.len(), Stages, "pages of {limit} show a text twice: {read:?}");
+        }
+        holds!(read == all, Stages, "pages of {limit} show {read:?}");
+    }
+    // From an id that is not there, and before the first.
+    for (after, skipped) in [([0; 16], 0), ([3; 16], 3), ([4; 16].map(|byte: u8| byte ^ 0x80), 7), ([0xff; 16], 7)] {
+        let page = store.needs_vault(1)?.staged_texts(&site.account, stage_id(1), Some(CipherId(after)), 100).await?;
+        let right = all.get(skipped..).unwrap_or_default();
+        holds!(page == right, Stages, "behind {after:?} are {page:?}");
+    }
+    let vault = store.needs_vault(0)?;
+    let none = vault.staged_texts(&site.account, stage_id(1), None, 0).await?;
+    holds!(none.is_empty(), Stages, "a page of 0 has {} texts", none.len());
+    let unknown = vault.staged_texts(&site.account, stage_id(9), None, 100).await?;
+    holds!(unknown.is_empty(), Stages, "an unknown stage has {unknown:?}");
+    vault.unstage(&site.account, stage_id(1)).await.map_err(Violation::Commit)?;
+    let dropped = store.needs_vault(1)?.staged_texts(&site.account, stage_id(1), None, 100).await?;
+    holds!(dropped.is_empty(), Stages, "a stage that was dropped has {dropped:?}");
+    Ok(())
+}
+
 /// A stage that is dropped is gone with its rows, and no other one is; to drop an unknown one, or
 /// one twice, is no error. Its id may be filled again.
 ///

@@ -31,8 +31,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, BoxError, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, Partition, RecordStore,
-    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StagedText, StoredEvents, Upkeep, VaultRows, VaultStore,
-    Which,
+    Rows as VaultWriteRows, SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows,
+    VaultStore, Which,
 };
 
 pub(crate) use rows::distinct;
@@ -165,6 +165,15 @@ impl Upkeep for GlassStore {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         Box::pin(ready(Ok(self.open().page_partitions(after.as_ref(), limit))))
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        Box::pin(ready(Ok(self.open().page_slots(partition, after, limit))))
     }
 }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{
     Batch, CipherId, CommitError, EventNumber, HORIZON_STEP, Manifest, Mark, Newest, Partition, Revision, Row,
-    RowMarks, SlotName, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, VaultRows, VaultWrite, Which,
-    Write,
+    RowMarks, SlotName, Snapshot, StageId, StagedText, Stored, StoredEvent, StoredEvents, StoredSlots, VaultRows,
+    VaultWrite, Which, Write,
 };
 
 /// The row of a root.
@@ -336,6 +336,16 @@ impl Rows {
         let stages = self.stages.keys().map(|(partition, _)| partition);
         let events = self.events.keys().map(|(partition, _, _)| partition);
         records.chain(ciphers).chain(stages).chain(events)
+    }
+
+    pub(crate) fn page_slots(&self, partition: &Partition, after: Option<SlotName>, limit: u32) -> StoredSlots {
+        let of_partition = self.records.keys().filter(|(owner, _)| owner == partition);
+        let mut slots: Vec<(String, SlotName)> = of_partition.map(|(_, slot)| (slot.to_text(), *slot)).collect();
+        slots.sort_unstable();
+        let after = after.map(|after| after.to_text());
+        let rest = slots.into_iter().filter(|(text, _)| after.as_ref().is_none_or(|after| text > after));
+        let slots = rest.take(limit as usize).map(|(_, slot)| slot).collect();
+        StoredSlots { root: self.revision(partition), slots }
     }
 
     pub(crate) fn page_partitions(&self, after: Option<&Partition>, limit: u32) -> Vec<Partition> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use keywright_store::{Revision, Write};
+use keywright_store::{Revision, VaultWrite, Write};
 
 use super::Statistics;
 use super::model::State;
@@ -161,6 +161,10 @@ impl Chain {
                 _ => false,
             }));
         }
+        let promotes = |at: &&usize| {
+            let landed = partial.operations.get(**at).and_then(written);
+            landed.is_some_and(|(_, write, _)| matches!(write.vault, Some(VaultWrite::Promote { .. })))
+        };
         let unknown = |at: &&usize| {
             let landed = partial.operations.get(**at).and_then(written);
             landed.is_some_and(|(_, _, told)| told == Told::Unknown)
@@ -168,6 +172,7 @@ impl Chain {
         Statistics {
             operations: count(&|_| true),
             landed: u64::try_from(self.landed.len()).unwrap_or(u64::MAX),
+            promoted: u64::try_from(self.landed.iter().filter(promotes).count()).unwrap_or(u64::MAX),
             landed_unknown: u64::try_from(self.landed.iter().filter(unknown).count()).unwrap_or(u64::MAX),
             conflicts: count(&told_conflict),
             reads: count(&|operation| operation.saw().is_some()),
@@ -251,7 +256,7 @@ impl Line {
 mod tests {
     use std::sync::Arc;
 
-    use keywright_store::{Manifest, Newest, Put, Row, Snapshot, Stored, VaultRows, VaultWrite};
+    use keywright_store::{Manifest, Newest, Put, Row, Snapshot, Stored, VaultRows};
 
     use super::*;
     use crate::site::{row, slot};

@@ -1,14 +1,17 @@
 //! The clients: what they do, and how it is recorded.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 
 use keywright_core::EventChain;
-use keywright_store::{Batch, CipherId, CommitError, Mark, Newest, Revision, SlotName, VaultWrite, Which, Write};
+use keywright_store::{
+    Batch, CipherId, CommitError, Mark, Newest, Revision, Row, Rows, SlotName, StageId, VaultWrite, Which, Write,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::model::{Staged, State};
 use super::record::{Act, History, Operation, Partial, Told};
 use super::{Clock, Plan};
 use crate::random::SplitMix;
@@ -36,6 +39,8 @@ struct Client {
     rng: SplitMix,
     clock: Clock,
     notes: mpsc::UnboundedSender<(usize, Operation)>,
+    /// What all clients have staged.
+    staged: Arc<Mutex<Staged>>,
     /// Commits whose replies nobody waits for.
     adrift: JoinSet<()>,
 }
@@ -46,6 +51,7 @@ pub(super) async fn record(handles: &Handles, plan: Plan) -> Result<History, Vio
     let sites: Vec<Site> = (0..partitions).map(|_| Site::bare(handles)).collect::<Result<_, _>>()?;
     let clock = Clock::default();
     let (notes, mut noted) = mpsc::unbounded_channel();
+    let staged = Arc::<Mutex<Staged>>::default();
     let client = |number: usize| Client {
         number,
         sites: sites.clone(),
@@ -55,12 +61,15 @@ pub(super) async fn record(handles: &Handles, plan: Plan) -> Result<History, Vio
         rng: SplitMix::new(plan.seed ^ (u64::try_from(number).unwrap_or(0).wrapping_add(1) << 32)),
         clock: Arc::clone(&clock),
         notes: notes.clone(),
+        staged: Arc::clone(&staged),
         adrift: JoinSet::new(),
     };
     together(plan.clients.max(1), |number| client(number).work(plan.operations)).await?;
     client(plan.clients).settle().await?;
     drop(notes);
-    let mut history = History { partitions: vec![Partial::default(); partitions] };
+    let staged = Arc::new(staged.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let start = State { staged, ..State::default() };
+    let mut history = History { partitions: vec![Partial { start, operations: Vec::new() }; partitions] };
     while let Some((partition, operation)) = noted.recv().await {
         if let Some(partial) = history.partitions.get_mut(partition) {
             partial.operations.push(operation);
@@ -213,13 +222,62 @@ impl Client {
         if self.view(partition).root.is_none() && self.rng.happens(500) {
             self.load(partition, handle).await?;
         }
-        let expect = self.rest(partition);
-        let write = self.draw_write(partition)?;
+        let mut expect = self.rest(partition);
+        let mut write = self.draw_write(partition)?;
+        if let Some(VaultWrite::Swap { rows }) = &write.vault
+            && self.rng.happens(600)
+        {
+            write.vault = self.stage(partition, handle, rows.clone()).await?;
+            // To stage takes a while: who promotes looks at the root once more, as a rule.
+            if self.rng.happens(700) {
+                self.load(partition, handle).await?;
+                expect = self.rest(partition);
+            }
+        }
         match self.rng.per_mille() {
             0..80 => self.lose(partition, handle, expect, write),
             80..130 => self.drop_halfway(partition, handle, expect, write),
             _ => self.write(partition, handle, expect, write).await,
         }
+    }
+
+    /// Stages rows in one or two parts, and returns their promotion. Now and then the stage is due for a sweep, or a part comes
+    /// late, with another text.
+    async fn stage(&mut self, partition: usize, handle: usize, rows: Rows) -> Result<Option<VaultWrite>, Violation> {
+        let site = self.site(partition)?;
+        let Some(vault) = site.handles.vault(handle).map(Arc::clone) else { return Ok(None) };
+        let [number, place] = [self.rng.next(), self.rng.next()].map(u64::to_be_bytes);
+        let mut stage = StageId([0; 16]);
+        stage.0.iter_mut().zip(number.into_iter().chain(place)).for_each(|(to, from)| *to = from);
+        // Under another mark: the same one always stands for the same text.
+        let late = rows.first().filter(|_| self.rng.happens(300)).map(|Row { marks, .. }| {
+            let (CipherId([id, ..]), Mark([mark, ..])) = (marks.id, marks.text);
+            row(id, !mark, "late")
+        });
+        if let Ok(mut staged) = self.staged.lock() {
+            staged.extend(rows.iter().chain(&late).map(|row| ((stage, row.id(), row.marks.text), row.text.clone())));
+        }
+        let mut checked: Vec<(CipherId, Mark)> = rows.iter().map(|row| (row.id(), row.marks.text)).collect();
+        checked.sort_unstable();
+        let purge_after = if self.rng.happens(100) { LONG_AGO.minus(1) } else { LONG_AGO.plus(1) };
+        let half = self.rng.below(rows.len().saturating_add(1));
+        let (first, second) = rows.split_at(half);
+        for part in [second, first].into_iter().filter(|part| !part.is_empty()) {
+            match vault.stage(&site.account, stage, part.to_vec(), purge_after).await {
+                // The account was swept, or nobody has made it: there is nothing to promote over either.
+                Err(CommitError::Conflict) => return Ok(None),
+                result => result.map_err(Violation::Commit)?,
+            }
+        }
+        if let Some(late) = late {
+            let delay = self.rng.below(6);
+            self.adrift.spawn(async move {
+                pause(delay).await;
+                // Whatever it says: nobody hears it.
+                let _ = vault.stage(&site.account, stage, vec![late], purge_after).await;
+            });
+        }
+        Ok(Some(VaultWrite::Promote { stage, rows: checked }))
     }
 
     /// A batch of a little of everything.
@@ -305,10 +363,25 @@ impl Client {
                 }
             }
             self.see(partition, View { root: Some(write.revision), newest });
+            self.know(partition, &write);
         }
         let answered = (told != Told::Unknown).then_some(answered);
         self.note(partition, handle, asked, answered, Act::Commit { expect, write: Arc::new(write), told });
         Ok(())
+    }
+
+    /// Remembers which ciphers there are after a batch of its own.
+    fn know(&mut self, partition: usize, write: &Write) {
+        let Some(known) = self.ciphers.get_mut(partition) else { return };
+        if write.erase {
+            known.clear();
+        }
+        if let Some(VaultWrite::Edit { put, delete }) = &write.vault {
+            known.retain(|id| !delete.contains(id));
+            known.extend(put.iter().map(Row::id));
+            known.sort_unstable();
+            known.dedup();
+        }
     }
 
     /// Commits, and goes on without waiting: the reply is lost, and the commit lands at any time, or never.

@@ -2,7 +2,7 @@
 //!
 //! Several clients work on a few partitions through both handles at once: they load, page, read the
 //! vault, check, and commit batches with puts that last or expire, deletions, erases, events, the
-//! forgetting of old ones, edits and swaps of the vault, on the root that they saw last or on an
+//! forgetting of old ones, edits and swaps of the vault and promotions of what they staged, on the root that they saw last or on an
 //! older one; some drop a commit half-way, or never hear its reply; and now and then somebody
 //! sweeps. What each was told, and when, is recorded and then checked per partition.
 //!
@@ -82,6 +82,8 @@ pub struct Statistics {
     pub landed: u64,
     /// Of them, those whose reply was lost.
     pub landed_unknown: u64,
+    /// Of them, those that promoted a stage.
+    pub promoted: u64,
     /// Batches and checks that were told of a conflict.
     pub conflicts: u64,
     /// Reads and checks that were laid along the chain.
@@ -97,6 +99,7 @@ impl Statistics {
         self.operations = self.operations.saturating_add(other.operations);
         self.landed = self.landed.saturating_add(other.landed);
         self.landed_unknown = self.landed_unknown.saturating_add(other.landed_unknown);
+        self.promoted = self.promoted.saturating_add(other.promoted);
         self.conflicts = self.conflicts.saturating_add(other.conflicts);
         self.reads = self.reads.saturating_add(other.reads);
         self.vault = self.vault.saturating_add(other.vault);

@@ -1,12 +1,13 @@
 //! What a partition holds after a batch: the sequential meaning of a write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use keywright_core::EventChain;
 use keywright_store::{
-    CipherId, EventNumber, Manifest, Newest, Revision, Row, RowMarks, SlotName, Snapshot, StoredEvent, StoredEvents,
-    VaultRows, VaultWrite, Write,
+    CipherId, ClientNonce, EventNumber, Manifest, Mark, Newest, Revision, Row, RowMarks, SlotName, Snapshot, StageId,
+    StoredEvent, StoredEvents, VaultRows, VaultWrite, Write,
 };
 
 use crate::site::LONG_AGO;
@@ -21,13 +22,19 @@ pub(super) struct Kept {
     pub(super) gone: bool,
 }
 
+/// The texts that were staged, under which stage, cipher and mark. Parts of a stage are unguarded, so only what a promotion
+/// names counts.
+pub(super) type Staged = HashMap<(StageId, CipherId, Mark), Bytes>;
+
 /// A partition's rows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) root: Option<(Revision, Bytes)>,
     pub(super) records: BTreeMap<SlotName, Kept>,
     pub(super) ciphers: BTreeMap<CipherId, Row>,
-    events: BTreeMap<(EventChain, EventNumber), StoredEvent>,
+    pub(super) events: BTreeMap<(EventChain, EventNumber), StoredEvent>,
+    /// Whatever was staged in the whole history, in all partitions.
+    pub(super) staged: Arc<Staged>,
 }
 
 impl State {
@@ -48,7 +55,18 @@ impl State {
             (put.slot, Kept { body: put.body.clone(), due, gone: false })
         }));
         match &write.vault {
-            None | Some(VaultWrite::Promote { .. }) => {}
+            None => {}
+            Some(VaultWrite::Promote { stage, rows }) => {
+                for (id, mark) in rows {
+                    let text = self.staged.get(&(*stage, *id, *mark));
+                    if let (Some(kept), Some(text)) = (self.ciphers.get_mut(id), text) {
+                        // As the clients make them: the nonce follows from the mark.
+                        let nonce = ClientNonce(mark.0.map(|byte| byte ^ 0xff));
+                        kept.marks = RowMarks { text: *mark, nonce, ..kept.marks };
+                        kept.text = text.clone();
+                    }
+                }
+            }
             Some(VaultWrite::Edit { put, delete }) => {
                 self.ciphers.retain(|id, _| !delete.contains(id));
                 self.ciphers.extend(put.iter().map(|row| (row.id(), row.clone())));

@@ -147,7 +147,10 @@ impl Names {
             Some(VaultWrite::Swap { rows }) => {
                 let _ = write!(text, ", swap{}", self.rows(rows.iter()));
             }
-            Some(VaultWrite::Promote { .. }) => text.push_str(", promote"),
+            Some(VaultWrite::Promote { rows, .. }) => {
+                text.push_str(", promote");
+                rows.iter().for_each(|(id, _)| text.push_str(&format!(" {}", cipher(*id))));
+            }
         }
         text.push_str(match told {
             Told::Yes => ": landed",
@@ -181,8 +184,9 @@ fn short(slot: &SlotName) -> String {
 
 impl fmt::Display for super::Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operations, landed, landed_unknown, conflicts, reads, vault, swept } = self;
-        write!(f, "{operations} operations: {landed} batches landed ({landed_unknown} of them unheard), ")?;
+        let Self { operations, landed, landed_unknown, promoted, conflicts, reads, vault, swept } = self;
+        write!(f, "{operations} operations: {landed} batches landed ({landed_unknown} of them unheard, ")?;
+        write!(f, "{promoted} of them promotions), ")?;
         write!(f, "{conflicts} conflicts, {reads} reads ({vault} of a vault, {swept} after a sweep)")
     }
 }

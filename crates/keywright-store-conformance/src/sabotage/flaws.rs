@@ -158,6 +158,12 @@ flaws! {
     StagesReplace: "stages_are_upserts", Stages, "an upload in parts loses all but the last";
     /// A stage is kept whether or not there is a root.
     StagesAnywhere: "stages_need_a_root", Stages, "an upload that comes late locks the account that it was for";
+    /// A page of a stage's texts begins one row late.
+    SkipsTextsBetweenPages: "staged_texts_are_what_was_staged", Stages, "a stage that is sound is never promoted";
+    /// The texts of a stage are those that the vault has under the same ids.
+    ShowsTextsOfTheVault: "staged_texts_are_what_was_staged", Stages, "a text that was altered in its stage is promoted unseen";
+    /// The texts of a stage are those of another stage of the account.
+    ShowsTextsOfOtherStages: "staged_texts_are_what_was_staged", Stages, "a text that was altered in its stage is promoted unseen";
     /// A stage that is to be dropped stays.
     UnstagesNothing: "unstage_drops_a_stage", Stages, "stages grow without bound";
     /// A stage's first part decides when it goes.
@@ -208,6 +214,10 @@ flaws! {
     DueOnce: "due_moment_is_the_last_commits", Due, "due work is never done, or looked for in vain";
     /// Partitions are listed in the order of a language, not of bytes.
     ListsByCollation: "partitions_are_paged_in_order", Listing, "a page skips an account";
+    /// Of a partition's slots only those without an id are listed.
+    ListsSingleSlots: "slots_are_paged_in_order", Listing, "a session that somebody has added to the database is not found";
+    /// The root of a list of slots is read after them.
+    ListsSlotsInSteps: "slots_carry_their_root", Snapshot, "a sound account looks damaged";
 
     // Hooks.
     /// A lost reply is reported as rejected.
@@ -242,6 +252,8 @@ pub const ALSO_CAUGHT: &[(&str, Flaw, Promise)] = &[
     ("histories_are_strictly_serialisable", Flaw::ErasesNoCiphers, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SwapsTakeNotes, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SwapsUnguarded, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::PromotesWhateverLiesThere, Promise::Serialisable),
+    ("histories_are_strictly_serialisable", Flaw::PromotesUncovered, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::ListsInSteps, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SweepsInSteps, Promise::Serialisable),
     ("histories_are_strictly_serialisable", Flaw::SweepsWhatLasts, Promise::Serialisable),

@@ -17,7 +17,7 @@ use crate::site::pause;
 pub(super) const ITS_CLOCK: UnixSeconds = UnixSeconds::EPOCH.plus(1_000_000_000);
 
 impl SabotagedStore {
-    fn place(&self, partition: &Partition) -> Partition {
+    pub(super) fn place(&self, partition: &Partition) -> Partition {
         if self.flaw == Flaw::FoldsCase { folded(partition) } else { partition.clone() }
     }
 
@@ -144,6 +144,43 @@ impl SabotagedStore {
     }
 }
 
+impl SabotagedStore {
+    fn staged_texts_flawed(
+        &self,
+        account: &Partition,
+        stage: StageId,
+        after: Option<CipherId>,
+        limit: u32,
+    ) -> Vec<StagedText> {
+        let place = self.place(account);
+        let rows = self.rows();
+        let mut page = rows.staged_texts(&place, stage, after, limit);
+        match self.flaw {
+            // The next page begins behind one that this one did not show.
+            Flaw::SkipsTextsBetweenPages if after.is_some() => {
+                page = rows.staged_texts(&place, stage, after, limit.saturating_add(1));
+                page = page.into_iter().skip(1).collect();
+            }
+            Flaw::ShowsTextsOfTheVault => {
+                for text in &mut page {
+                    let owned = rows.ciphers.get(&(place.clone(), text.id));
+                    text.text = owned.map_or_else(|| text.text.clone(), |row| row.text.clone());
+                }
+            }
+            Flaw::ShowsTextsOfOtherStages => {
+                let others = rows.stages.iter().filter(|((owner, other), _)| *owner == place && *other != stage);
+                for (_, other) in others {
+                    for text in &mut page {
+                        text.text = other.rows.get(&text.id).map_or_else(|| text.text.clone(), |row| row.text.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+        page
+    }
+}
+
 impl RecordStore for SabotagedStore {
     fn load<'a>(
         &'a self,
@@ -216,6 +253,6 @@ impl VaultStore for SabotagedStore {
         after: Option<CipherId>,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
-        Box::pin(async move { Ok(self.rows().staged_texts(&self.place(account), stage, after, limit)) })
+        Box::pin(async move { Ok(self.staged_texts_flawed(account, stage, after, limit)) })
     }
 }

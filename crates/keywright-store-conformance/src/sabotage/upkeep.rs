@@ -1,7 +1,7 @@
 //! Horizon, sweeps, listings.
 
 use keywright_core::UnixSeconds;
-use keywright_store::{BoxFuture, CommitError, LoadError, Partition, Upkeep};
+use keywright_store::{BoxFuture, CommitError, LoadError, Partition, SlotName, StoredSlots, Upkeep};
 
 use super::reads::ITS_CLOCK;
 use super::{Flaw, SabotagedStore};
@@ -117,6 +117,22 @@ impl SabotagedStore {
     }
 }
 
+impl SabotagedStore {
+    async fn slots_flawed(&self, partition: &Partition, after: Option<SlotName>, limit: u32) -> StoredSlots {
+        let place = self.place(partition);
+        let mut page = self.rows().page_slots(&place, after, limit);
+        match self.flaw {
+            Flaw::ListsSingleSlots => page.slots.retain(|slot| slot.id().is_none()),
+            Flaw::ListsSlotsInSteps => {
+                self.wait_for_a_commit().await;
+                page.root = self.rows().revision(&place);
+            }
+            _ => {}
+        }
+        page
+    }
+}
+
 impl Upkeep for SabotagedStore {
     fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
         Box::pin(async move { Ok(self.rows().horizon) })
@@ -140,5 +156,14 @@ impl Upkeep for SabotagedStore {
 
     fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
         Box::pin(async move { Ok(self.partitions_flawed(after.as_ref(), limit)) })
+    }
+
+    fn slots<'a>(
+        &'a self,
+        partition: &'a Partition,
+        after: Option<SlotName>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
+        Box::pin(async move { Ok(self.slots_flawed(partition, after, limit).await) })
     }
 }

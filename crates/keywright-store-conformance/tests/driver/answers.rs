@@ -147,6 +147,46 @@ async fn the_log_is_looked_at_once_more_too() {
     assert_eq!(world.heard.damages(), 1);
 }
 
+/// Two looks that each show damage, but under different roots, prove none: the log is denied as damaged only if one root was
+/// seen twice.
+#[tokio::test]
+async fn damage_of_the_log_is_told_only_if_two_looks_show_the_same_root() {
+    let world = filled(7).await;
+    let mut past = Vec::new();
+    for _ in 0..8 {
+        past.push(world.glass.rows().roots.get(&world.partition).map(|row| row.stored.clone()));
+        let tell = world.driver.transact(&world.partition, &[], |draft| {
+            draft.event(&crate::REDEEMED);
+            Ok(())
+        });
+        tell.await.unwrap();
+    }
+    // At each look another of the roots that were there before, beside the rows of now: as a read in two steps shows it
+    // while others commit.
+    let past = Arc::new(past);
+    let torn = |times: u32| {
+        let (past, looks) = (Arc::clone(&past), Mutex::new(0));
+        spoilt(&world, times, move |_, _, _, s| {
+            let mut looks = looks.lock().unwrap();
+            *looks += 1;
+            Snapshot { root: past[*looks % past.len()].clone(), ..s }
+        })
+    };
+    for times in 1..=4 {
+        let page = torn(times).events(&world.account, EventChain::Changes, None, 100).await.unwrap();
+        assert_eq!(page.events.len(), 9, "after {times} torn looks");
+    }
+    let busy = torn(u32::MAX).events(&world.account, EventChain::Changes, None, 100).await;
+    assert!(matches!(busy, Err(TransactError::Busy)), "{busy:?}");
+    assert_eq!(world.heard.damages(), 0);
+    // The same old root at both looks is damage.
+    let old = past[0].clone();
+    let driver = spoilt(&world, u32::MAX, move |_, _, _, s| Snapshot { root: old.clone(), ..s });
+    let error = step_error(driver.events(&world.account, EventChain::Changes, None, 100).await);
+    assert_eq!(error, StepError::Damaged(Damage::Events(EventChain::Changes)));
+    assert_eq!(world.heard.damages(), 1);
+}
+
 /// A store that goes on answering loads with what was there before a moment: a replica that has stopped.
 #[tokio::test]
 async fn stale_answers_grant_nothing() {

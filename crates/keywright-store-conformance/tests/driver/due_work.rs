@@ -107,6 +107,29 @@ async fn a_failure_from_the_future_is_tried_at_once() {
     assert_eq!(left(&world).await, named(&[("test/b", true)]));
 }
 
+/// What comes from a clock that ran ahead holds up nobody. Once a commit has told that, it does so for good: when the right
+/// clock gets to where the wrong one was, nothing begins anew.
+#[tokio::test]
+async fn what_was_told_to_be_due_stays_due_when_the_clock_gets_there_again() {
+    let world = World::made(42).await;
+    let add = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/a", Vec::new()));
+    let failed = world.driver.transact(&world.partition, OWED, add).await.unwrap();
+    let release = |draft: &mut Draft<'_>| due::release(draft, std::slice::from_ref(&failed));
+    world.driver.transact(&world.partition, OWED, release).await.unwrap();
+    let claimed = world.driver.transact(&world.partition, OWED, add).await.unwrap();
+    world.clock.set(crate::START.minus(CLAIM_LASTS + 1));
+    let another = world.driver.transact(&world.partition, OWED, add).await.unwrap();
+    let complete = |draft: &mut Draft<'_>| due::complete(draft, &another);
+    assert!(world.driver.transact(&world.partition, OWED, complete).await.unwrap());
+    for _ in 0..2 * CLAIM_LASTS {
+        assert_eq!(left(&world).await, named(&[("test/a", true), ("test/a", true)]));
+        world.clock.advance(1);
+    }
+    // Nobody else has claimed it, so whoever had done it before the clock was put right need not do it twice.
+    let strike = |draft: &mut Draft<'_>| due::complete(draft, &claimed);
+    assert!(world.driver.transact(&world.partition, OWED, strike).await.unwrap());
+}
+
 #[tokio::test]
 async fn a_failure_gives_back_what_was_not_tried_at_once_and_itself_after_a_pause() {
     let world = World::made(31).await;

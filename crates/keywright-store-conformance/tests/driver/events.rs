@@ -86,6 +86,31 @@ async fn pages_lead_to_the_old_end_and_no_further() {
     assert_eq!(page.events.iter().map(|event| event.number).collect::<Vec<_>>(), [7, 6]);
 }
 
+/// An event below the oldest number that the root keeps was added, however the pages fall.
+#[tokio::test]
+async fn nothing_lies_below_the_old_end() {
+    let world = World::made(6).await;
+    for _ in 0..7 {
+        world.driver.transact(&world.partition, &[], tell).await.unwrap();
+    }
+    world.glass.edit(|rows| {
+        let key = (world.partition.clone(), EventChain::Changes, 1);
+        let first = rows.events.get(&key).cloned().unwrap();
+        rows.events.insert((key.0, key.1, 0), keywright_store::StoredEvent { number: 0, ..first });
+    });
+    for limit in [1, 2, 3, 4, 7, 8, 9, 100] {
+        let mut cursor: Option<EventCursor> = None;
+        let error = loop {
+            match world.driver.events(&world.account, EventChain::Changes, cursor.as_ref(), limit).await {
+                Ok(page) => cursor = Some(page.next.unwrap_or_else(|| panic!("by {limit} it was not found"))),
+                error => break step_error(error),
+            }
+        };
+        assert_eq!(error, StepError::Damaged(Damage::Events(EventChain::Changes)), "by {limit}");
+    }
+    assert_eq!(world.driver.events(&world.account, EventChain::Denials, None, 7).await.unwrap().events.len(), 7);
+}
+
 #[tokio::test]
 async fn only_what_is_older_than_the_policy_may_be_missing_at_the_old_end() {
     let world = World::made(4).await;

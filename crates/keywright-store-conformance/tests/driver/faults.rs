@@ -1,9 +1,13 @@
 //! Conflicts, failed loads, refused commits; and what a grant rests on.
 
-use keywright_store::{MAX_RERUNS, TransactError};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keywright_store::{Driver, LOAD_SECONDS, LoadError, MAX_RERUNS, RecordStore, TransactError, due};
 use keywright_store_conformance::{Fault, LoadFault, Odds};
 
 use crate::between::Loss;
+use crate::settling::NoPatience;
 use crate::{BOTH, COUNTER, COUNTERS, Counter, VOUCHER, Voucher, World, redeem, redeem_counting};
 
 #[tokio::test]
@@ -33,6 +37,57 @@ async fn failed_load_counts_nothing() {
     assert!(matches!(world.redeem().await, Err(TransactError::Load(_))));
     assert_eq!(world.commits(), before);
     assert!(world.redeem().await.unwrap());
+}
+
+/// A driver over the world's store that gives up at once whatever is not there at once.
+fn impatient(world: &World) -> Driver {
+    let store: Arc<dyn RecordStore> = world.faults.clone();
+    let limit = Duration::from_secs(LOAD_SECONDS);
+    let builder = world.builder_on(store).slots(crate::KINDS).slots(&[due::DUE.kind()]);
+    builder.load_limit(Arc::new(NoPatience), limit).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_load_that_hangs_is_given_up_and_nothing_is_changed() {
+    let world = World::made(2).await;
+    let driver = impatient(&world);
+    let (before, root) = (world.commits(), world.root());
+    world.faults.next_load(LoadFault::Hangs);
+    let given_up = redeem(&driver, &world.partition).await.unwrap_err();
+    assert!(matches!(given_up, TransactError::Load(LoadError::TimedOut)) && given_up.is_busy());
+    for what in ["slots", "events", "a look"] {
+        world.faults.next_load(LoadFault::Hangs);
+        let error = match what {
+            "slots" => driver.slots_of(&world.partition).await.err(),
+            "events" => driver.recent_events(&world.partition.as_account().unwrap(), 9).await.err(),
+            _ => driver.observe(&world.partition, &[], |_| Ok(())).await.err(),
+        };
+        assert!(matches!(error, Some(TransactError::Load(LoadError::TimedOut))), "{what}: {error:?}");
+    }
+    assert_eq!((world.commits(), world.root()), (before, root));
+    // While the partition is held for it: it is free afterwards.
+    world.faults.next_commit(Fault::Conflict);
+    world.faults.next_load(LoadFault::None);
+    world.faults.next_load(LoadFault::Hangs);
+    let given_up = redeem(&driver, &world.partition).await;
+    assert!(matches!(given_up, Err(TransactError::Load(LoadError::TimedOut))));
+    assert!(redeem(&driver, &world.partition).await.unwrap(), "what is there in time is taken");
+    assert_eq!(world.heard.kinds(), ["account_created", "test_redeemed"]);
+}
+
+/// What became of a commit cannot be found out in time: unknown, never refused.
+#[tokio::test]
+async fn a_load_that_hangs_while_a_reply_is_settled_leaves_it_unknown() {
+    for fault in [Fault::LostAfter, Fault::LostBefore] {
+        let lands = matches!(fault, Fault::LostAfter);
+        let world = World::made(3).await;
+        let driver = impatient(&world);
+        world.faults.next_commit(fault);
+        world.faults.next_load(LoadFault::None);
+        world.faults.next_load(LoadFault::Hangs);
+        assert!(matches!(redeem(&driver, &world.partition).await, Err(TransactError::Unknown(_))));
+        assert_eq!(redeem(&driver, &world.partition).await.unwrap(), !lands);
+    }
 }
 
 #[tokio::test]

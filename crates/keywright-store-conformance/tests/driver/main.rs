@@ -13,6 +13,7 @@ mod between;
 mod costs;
 mod discard;
 mod draft;
+mod due_waits;
 mod due_work;
 mod erased;
 mod events;
@@ -59,7 +60,7 @@ impl Record for Counter {
 const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
 const COUNTER: Slot<Counter> = Slot::lasting("counter");
 const NOTES: SlotFamily<Counter> = SlotFamily::lasting("note", 4);
-const TICKETS: SlotFamily<Counter, Expiring> = SlotFamily::expiring("ticket", 3);
+const TICKETS: SlotFamily<Counter, Expiring> = SlotFamily::expiring("ticket", 3, keywright_store::Full::Refuses);
 
 /// What acts name.
 const VOUCHERS: &[SlotName] = &[VOUCHER.name()];

@@ -148,6 +148,7 @@ async fn a_root_that_cannot_have_been_written_denies() {
         ("slots out of order", with(notes(vec![note(2), note(1)]))),
         ("kinds out of order", with(vec![single("voucher"), single("counter")])),
         ("a kind twice", with(vec![single("counter"), single("counter")])),
+        ("a run in two", with([1, 2].map(|id| ("note".to_owned(), vec![note(id)])).to_vec())),
         ("a kind without slots", with(notes(Vec::new()))),
         ("a kind of no name", with(vec![single("")])),
         ("a kind of an impossible name", with(vec![single("Counter")])),

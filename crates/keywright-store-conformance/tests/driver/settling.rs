@@ -241,7 +241,7 @@ async fn a_question_that_was_not_answered_is_asked_again() {
 
 /// Ends at once: whoever waits for it has no patience.
 #[derive(Debug)]
-struct NoPatience;
+pub(crate) struct NoPatience;
 
 impl Timer for NoPatience {
     fn wait(&self, _: Duration) -> BoxFuture<'_, ()> {

@@ -23,7 +23,8 @@ impl Record for Counter {
 pub(crate) const VOUCHER: Slot<Counter> = Slot::lasting("voucher");
 pub(crate) const COUNTER: Slot<Counter> = Slot::lasting("counter");
 pub(crate) const NOTES: SlotFamily<Counter> = SlotFamily::lasting("note", 4);
-pub(crate) const TICKETS: SlotFamily<Counter, Expiring> = SlotFamily::expiring("ticket", 4);
+pub(crate) const TICKETS: SlotFamily<Counter, Expiring> =
+    SlotFamily::expiring("ticket", 4, keywright_store::Full::Refuses);
 
 static DONE: EventKind = EventKind::change("test_done", Severity::Info, "something was done");
 static REFUSED: EventKind = EventKind::denial("test_refused", "something was refused");

@@ -1,10 +1,9 @@
 //! Turning a draft into the batch that commits it: the next root, its contents and chains, and the sealed records.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use keywright_core::{Entropy, EntropyError, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
+use keywright_core::{SealBuffer, SealContext, SecurityEvent, SystemEntropy, UnixSeconds};
 
 use super::Draft;
 use crate::loaded::PlainBody;
@@ -52,7 +51,7 @@ impl Draft<'_> {
     }
 
     fn write(self) -> Result<(Batch, Vec<SecurityEvent>), StepError> {
-        let Self { partition, loaded, env, attempt, staged, .. } = self;
+        let Self { partition, loaded, env, attempt, staged, nonces, .. } = self;
         let state = match staged.state {
             Some(state) => state,
             // Names and the server get their root with their first write.
@@ -81,17 +80,16 @@ impl Draft<'_> {
         }
         let forget = root.trim_chains();
         let label = partition.seal_label();
-        let nonces = SystemBytes::default();
-        let seal = |name: &str, schema: u16, body: &[u8]| {
+        let seal = |name: &str, schema: u16, body: SealBuffer| {
             let context = SealContext::new(&label, name, attempt.to_bytes());
-            env.keyring.seal(&nonces, &context, schema, body).map(Bytes::from)
+            env.keyring.seal_in_place(&nonces, &context, schema, body).map(Bytes::from)
         };
         let mut put = Vec::with_capacity(staged.writes.len());
         let mut delete = pruned;
         for (&slot, plain) in &staged.writes {
             match plain {
                 Some(plain) => {
-                    let body = seal(&slot.to_text(), plain.schema, &plain.body)?;
+                    let body = seal(&slot.to_text(), plain.schema, plain.body.as_slice().into())?;
                     put.push(Put { slot, body, purge_after: plain.expiry });
                 }
                 // After an erase nothing is left to delete, and a record that was never there needs no delete.
@@ -99,7 +97,6 @@ impl Draft<'_> {
                 None => {}
             }
         }
-        let plain = root.encode();
         let write = Write {
             purge_after: root.expires,
             due_at: root.due_at,
@@ -109,34 +106,9 @@ impl Draft<'_> {
             events: stored_events,
             forget,
             vault: staged.vault,
-            ..Write::root(attempt, seal(ROOT, RootRecord::SCHEMA, &plain)?)
+            ..Write::root(attempt, seal(ROOT, RootRecord::SCHEMA, root.encode())?)
         };
         Ok((Batch::new(partition.clone(), loaded.revision, write)?, events))
-    }
-}
-
-/// The nonces of one batch, from the operating system and never from the step's generator: one that repeats itself must
-/// not repeat a nonce. Drawn together, because each call to the system costs as much as sealing a small record.
-#[derive(Default)]
-struct SystemBytes(RefCell<Vec<u8>>);
-
-impl SystemBytes {
-    /// Enough for the root and four records.
-    const DRAWN: usize = 5 * 24;
-}
-
-impl Entropy for SystemBytes {
-    fn fill(&self, out: &mut [u8]) -> Result<(), EntropyError> {
-        let mut left = self.0.borrow_mut();
-        if left.len() < out.len() {
-            left.resize(Self::DRAWN.max(out.len()), 0);
-            SystemEntropy.fill(&mut left)?;
-        }
-        let (rest, taken) = left.split_at(left.len().saturating_sub(out.len()));
-        out.copy_from_slice(taken);
-        let rest = rest.len();
-        left.truncate(rest);
-        Ok(())
     }
 }
 
@@ -205,7 +177,8 @@ fn note(
     let too_many = writes.iter().find(|(name, plain)| {
         plain
             .as_ref()
-            .is_some_and(|plain| of_kind.get(&name.kind()).is_some_and(|count| *count > usize::from(plain.most)))
+            .and_then(|plain| plain.kind)
+            .is_some_and(|kind| of_kind.get(&name.kind()).is_some_and(|count| *count > usize::from(kind.most())))
     });
     too_many.map_or(Ok(()), |(name, _)| Err(StepError::TooManySlots(*name)))
 }
@@ -213,7 +186,7 @@ fn note(
 impl PlainBody {
     /// Whether it was put as its kind is declared. One that is only sealed anew knows no more than its expiry.
     fn is_of(&self, kind: SlotKind) -> bool {
-        (self.most == kind.most() || self.most == u16::MAX) && self.expiry.is_some() == kind.is_expiring()
+        self.kind.is_none_or(|put_as| put_as == kind) && self.expiry.is_some() == kind.is_expiring()
     }
 }
 
@@ -235,8 +208,7 @@ pub(crate) fn fence(
     root.recent.push(expect.unwrap_or(Revision::ZERO));
     let label = partition.seal_label();
     let context = SealContext::new(&label, ROOT, attempt.to_bytes());
-    let plain = root.encode();
-    let body = env.keyring.seal(&SystemEntropy, &context, RootRecord::SCHEMA, &plain)?;
+    let body = env.keyring.seal_in_place(&SystemEntropy, &context, RootRecord::SCHEMA, root.encode())?;
     let write = Write { purge_after: root.expires, due_at: root.due_at, ..Write::root(attempt, body.into()) };
     Ok(Batch::new(partition.clone(), expect, write)?)
 }

@@ -5,12 +5,13 @@ use keywright_core::SecurityEvent;
 use super::{Driver, MAX_RERUNS, TransactError};
 use crate::draft::{Draft, Finished, finish_fence};
 use crate::loaded::{Loaded, open_root};
-use crate::locks::PartitionGuard;
+use crate::locks::{PartitionGuard, Turn};
+use crate::nonces::Nonces;
 use crate::release::Receipt;
 use crate::settle::{Settlement, settle};
 use crate::slot::{ROOT, SlotName};
 use crate::step_error::{Damage, StepError};
-use crate::{Batch, BoxError, CommitError, LoadError, Partition, Revision, Standing};
+use crate::{Batch, BoxError, BoxFuture, CommitError, LoadError, Partition, Revision, Standing};
 
 /// How many rounds of further slots a step may ask for beyond those named.
 const MAX_EXTRA_LOADS: u32 = 64;
@@ -45,8 +46,8 @@ enum Round<T> {
     Decided(Box<Loaded>, Revision, Decision<T>),
 }
 
-/// What an act remembers from one round to the next.
-struct Rounds {
+/// What an act, or a look at the log, remembers from one round to the next.
+pub(super) struct Rounds {
     wanted: Vec<SlotName>,
     extra: u32,
     /// The root under which damage was seen: it is damage only if a second look finds the same root.
@@ -55,7 +56,7 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn new(slots: &[SlotName]) -> Self {
+    pub(super) fn new(slots: &[SlotName]) -> Self {
         let mut wanted: Vec<SlotName> = Vec::with_capacity(slots.len());
         for &slot in slots {
             if !wanted.contains(&slot) {
@@ -66,7 +67,7 @@ impl Rounds {
     }
 
     /// Lets a failure pass that is only a reason to load once more; returns what is to be told of any other.
-    fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
+    pub(super) fn go_on(&mut self, error: TransactError, revision: Option<Revision>) -> Result<(), TransactError> {
         match &error {
             TransactError::Step(StepError::NotLoaded(slots)) if self.extra < MAX_EXTRA_LOADS => {
                 let before = self.wanted.len();
@@ -116,7 +117,7 @@ impl Driver {
         let mut kept: Option<Loaded> = None;
         let mut reruns = 0_u32;
         loop {
-            let round = self.round(partition, &mut rounds, kept.take(), guard.is_some(), &mut step).await;
+            let round = self.round(partition, &mut rounds, kept.take(), Some(&mut guard), &mut step).await;
             let (loaded, attempt, decision) = match round {
                 Ok(Round::Decided(loaded, attempt, decision)) => (loaded, attempt, decision),
                 Ok(Round::Again) => continue,
@@ -192,7 +193,7 @@ impl Driver {
     {
         let mut rounds = Rounds::new(slots);
         loop {
-            match self.round(partition, &mut rounds, None, false, &mut look).await {
+            match self.round(partition, &mut rounds, None, None, &mut look).await {
                 Ok(Round::Again) => {}
                 Ok(Round::Decided(_, _, Decision { outcome, batch: None, .. })) => return Ok(outcome),
                 Ok(Round::Decided(..)) => {
@@ -222,13 +223,13 @@ impl Driver {
         Ok((guard, None))
     }
 
-    /// Loads, unless a snapshot is in hand, and decides once.
+    /// Loads, unless a snapshot is in hand, and decides once. A look has no place for a guard, and can take none.
     async fn round<T, F>(
         &self,
         partition: &Partition,
         rounds: &mut Rounds,
         kept: Option<Loaded>,
-        held: bool,
+        guard: Option<&mut Option<PartitionGuard>>,
         step: &mut F,
     ) -> Result<Round<T>, TransactError>
     where
@@ -239,7 +240,8 @@ impl Driver {
         let loaded = match kept {
             Some(loaded) => loaded,
             None => {
-                let snapshot = parts.store.load(partition, &rounds.wanted).await.map_err(TransactError::Load)?;
+                let load = parts.store.load(partition, &rounds.wanted);
+                let snapshot = self.in_time(partition, load).await.map_err(TransactError::Load)?;
                 let revision = snapshot.root.as_ref().map(|root| root.revision);
                 match Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &rounds.wanted, snapshot) {
                     Ok(loaded) => loaded,
@@ -249,12 +251,9 @@ impl Driver {
                 }
             }
         };
-        let attempt = Revision::draw()?;
-        match self.decide(partition, &loaded, attempt, held, step) {
-            Ok(decision) => Ok(Round::Decided(Box::new(loaded), attempt, decision)),
-            Err(TransactError::Step(StepError::NeedsPartition(standing))) if !held => {
-                Ok(Round::Judge(loaded, standing))
-            }
+        match self.decide(partition, &loaded, guard, step) {
+            Ok((attempt, decision)) => Ok(Round::Decided(Box::new(loaded), attempt, decision)),
+            Err(TransactError::Step(StepError::NeedsPartition(standing))) => Ok(Round::Judge(loaded, standing)),
             Err(error) => rounds.go_on(error, loaded.revision).map(|()| Round::Again),
         }
     }
@@ -264,14 +263,25 @@ impl Driver {
         &self,
         partition: &Partition,
         loaded: &Loaded,
-        attempt: Revision,
-        held: bool,
+        guard: Option<&mut Option<PartitionGuard>>,
         step: &mut impl FnMut(&mut Draft<'_>) -> Result<T, StepError>,
-    ) -> Result<Decision<T>, TransactError> {
-        let mut draft = Draft::new(partition, loaded, self.env()?, attempt).held(held);
-        let outcome = step(&mut draft)?;
-        let Finished { batch, events, standing } = draft.finish()?;
-        Ok(Decision { outcome, batch, events, standing })
+    ) -> Result<(Revision, Decision<T>), TransactError> {
+        let decide = |draft: Draft<'_>, step: &mut dyn FnMut(&mut Draft<'_>) -> Result<T, StepError>| {
+            let mut draft = draft;
+            let outcome = step(&mut draft)?;
+            let Finished { batch, events, standing } = draft.finish()?;
+            Ok::<_, StepError>(Decision { outcome, batch, events, standing })
+        };
+        let env = self.env()?;
+        let Some(guard) = guard else {
+            let attempt = Revision::draw()?;
+            return Ok((attempt, decide(Draft::new(partition, loaded, env, attempt), step)?));
+        };
+        let (attempt, nonces) = Nonces::draw()?;
+        let turn = Turn::new(&self.parts.locks, guard.take());
+        let decision = decide(Draft::new(partition, loaded, env, attempt).with(&turn, nonces), step);
+        *guard = turn.into_guard();
+        Ok((attempt, decision?))
     }
 
     /// Commits, and gives up waiting for an answer when the time for it is over: what became of it is then unknown.
@@ -286,6 +296,22 @@ impl Driver {
         }
     }
 
+    /// Waits for what is loaded, until the time for it is over.
+    pub(super) async fn in_time<T>(
+        &self,
+        partition: &Partition,
+        load: BoxFuture<'_, Result<T, LoadError>>,
+    ) -> Result<T, LoadError> {
+        let Some((timer, limit)) = &self.parts.load_deadline else { return load.await };
+        match first_of(load, timer.wait(*limit)).await {
+            Some(answer) => answer,
+            None => {
+                tracing::warn!(partition = partition.key(), limit = ?limit, "a load was given up");
+                Err(LoadError::TimedOut)
+            }
+        }
+    }
+
     /// Finds out what became of a commit whose reply was lost (`security.md` § 7). While the root that it was based on
     /// still stands, it may be on its way: the root is put anew, and once that stands, it can never land.
     async fn settle(
@@ -297,7 +323,7 @@ impl Driver {
     ) -> Result<Settled, TransactError> {
         let base = loaded.unwrap_or(Revision::ZERO);
         for _ in 0..MAX_SETTLES {
-            let snapshot = match self.parts.store.load(partition, &[]).await {
+            let snapshot = match self.in_time(partition, self.parts.store.load(partition, &[])).await {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
                     self.report(partition, &TransactError::Load(error));
@@ -372,7 +398,7 @@ impl Driver {
 }
 
 /// The first future's value, unless the second ends before it.
-async fn first_of<T>(mut wanted: crate::BoxFuture<'_, T>, mut limit: crate::BoxFuture<'_, ()>) -> Option<T> {
+async fn first_of<T>(mut wanted: BoxFuture<'_, T>, mut limit: BoxFuture<'_, ()>) -> Option<T> {
     std::future::poll_fn(|context| {
         if let std::task::Poll::Ready(value) = wanted.as_mut().poll(context) {
             return std::task::Poll::Ready(Some(value));

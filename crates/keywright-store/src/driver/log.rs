@@ -2,10 +2,12 @@
 
 use keywright_core::{AccountId, EventChain, SecurityEvent, UnixSeconds, chain_head};
 
+use super::attempt::Rounds;
 use super::{Driver, TransactError};
+use crate::loaded::Loaded;
 use crate::root::Chain;
 use crate::step_error::{Damage, StepError};
-use crate::{EventNumber, Partition, StoredEvent, StoredEvents};
+use crate::{EventNumber, Partition, Revision, StoredEvent, StoredEvents};
 
 /// How often a page is read again because the account moved meanwhile.
 const MAX_LOOKS: u32 = 8;
@@ -53,53 +55,54 @@ impl Driver {
     ) -> Result<EventPage, TransactError> {
         let partition = Partition::account(account);
         let limit = limit.max(1);
-        let (mut suspected, mut looked_again) = (None, false);
+        let mut rounds = Rounds::new(&[]);
         for _ in 0..MAX_LOOKS {
-            let loaded = match self.load(&partition, &[]).await {
-                Ok(loaded) if loaded.orphans => Err(StepError::Damaged(Damage::Orphans).into()),
-                loaded => loaded,
-            };
-            let loaded = match loaded {
-                Ok(loaded) => loaded,
-                // As for a step: it is damage only if a second look finds it too.
-                Err(TransactError::Step(error)) if error.is_damage() && !looked_again => {
-                    looked_again = true;
-                    continue;
+            match self.look_at_log(&partition, chain, cursor, limit).await {
+                Ok(Some(page)) => return Ok(page),
+                Ok(None) => {}
+                // As for a step: it is damage only if a second look finds it under the same root.
+                Err((error, root)) => {
+                    if let Err(error) = rounds.go_on(error, root) {
+                        self.report(&partition, &error);
+                        return Err(error);
+                    }
                 }
-                Err(error) => {
-                    self.report(&partition, &error);
-                    return Err(error);
-                }
-            };
-            let before = cursor.map(|cursor| cursor.before);
-            let page = self.parts.store.events(&partition, chain, before, limit);
-            let StoredEvents { root, events } = match page.await {
-                Ok(page) => page,
-                Err(error) => {
-                    let error = TransactError::Load(error);
-                    self.report(&partition, &error);
-                    return Err(error);
-                }
-            };
-            if root != loaded.revision {
-                continue;
-            }
-            let env = self.env()?;
-            // A quarter of slack: a clock that ran ahead for days has let a little more go. By this server's clock alone: the
-            // horizon lies in clear in the store, and who can write it must not be able to age a log by it.
-            let kept = self.parts.events_kept;
-            let cutoff = env.now.minus(kept.saturating_sub(kept / 4));
-            match verify(loaded.root.chain(chain), chain, cursor, events, limit, cutoff) {
-                Ok(page) => return Ok(page),
-                Err(error) if suspected == Some(root) => {
-                    let error = error.into();
-                    self.report(&partition, &error);
-                    return Err(error);
-                }
-                Err(_) => suspected = Some(root),
             }
         }
         Err(TransactError::Busy)
+    }
+
+    /// One look at a page and the root that vouches for it; `None` if the root moved in between. A failure comes with the
+    /// root's revision that was seen.
+    async fn look_at_log(
+        &self,
+        partition: &Partition,
+        chain: EventChain,
+        cursor: Option<&EventCursor>,
+        limit: u32,
+    ) -> Result<Option<EventPage>, (TransactError, Option<Revision>)> {
+        let parts = &*self.parts;
+        let unread = |error| (TransactError::Load(error), None);
+        let snapshot = self.in_time(partition, parts.store.load(partition, &[])).await.map_err(unread)?;
+        let seen = snapshot.root.as_ref().map(|root| root.revision);
+        let under = |error: StepError| (error.into(), seen);
+        let loaded = Loaded::open(&parts.keyring, parts.kinds.as_ref(), partition, &[], snapshot).map_err(under)?;
+        if loaded.orphans {
+            return Err(under(StepError::Damaged(Damage::Orphans)));
+        }
+        let before = cursor.map(|cursor| cursor.before);
+        let StoredEvents { root, events } = self
+            .in_time(partition, parts.store.events(partition, chain, before, limit.saturating_add(1)))
+            .await
+            .map_err(unread)?;
+        if root != loaded.revision {
+            return Ok(None);
+        }
+        let env = self.env().map_err(|error| (error.into(), seen))?;
+        // A quarter of slack: a clock that ran ahead for days has let a little more go. By this server's clock alone: the
+        // horizon lies in clear in the store, and who can write it must not be able to age a log by it.
+        let cutoff = env.now.minus(parts.events_kept.saturating_sub(parts.events_kept / 4));
+        verify(loaded.root.chain(chain), chain, cursor, events, limit, cutoff).map(Some).map_err(under)
     }
 
     /// The newest events of both chains, newest first, at most `limit`.
@@ -115,12 +118,12 @@ impl Driver {
     }
 }
 
-/// Walks a page backwards along the chain.
+/// Walks a page backwards along the chain. One event more than the page has was asked for: at the old end there must be none.
 fn verify(
     known: &Chain,
     chain: EventChain,
     cursor: Option<&EventCursor>,
-    stored: Vec<StoredEvent>,
+    mut stored: Vec<StoredEvent>,
     limit: u32,
     cutoff: UnixSeconds,
 ) -> Result<EventPage, StepError> {
@@ -130,7 +133,10 @@ fn verify(
         Some(cursor) if cursor.chain == chain && cursor.before <= known.next => (cursor.before, cursor.head),
         Some(_) => return Err(StepError::Misuse("a cursor of another chain")),
     };
-    let full = u32::try_from(stored.len()).is_ok_and(|found| found >= limit);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let goes_on = stored.len() > limit;
+    stored.truncate(limit);
+    let full = stored.len() == limit;
     let mut events = Vec::with_capacity(stored.len());
     // When the event before the oldest one of the page was told.
     let mut after = cursor.and_then(|cursor| cursor.after);
@@ -147,6 +153,10 @@ fn verify(
         let parsed = SecurityEvent::parse(chain, event.number, event.at, &event.json).map_err(|_| broken.clone())?;
         after = parsed.after();
         events.push(parsed);
+    }
+    // Below the oldest number that the root keeps there is nothing: what left went in the commit that moved it.
+    if goes_on && before <= known.first {
+        return Err(broken);
     }
     // The page ends before the chain does: only what is older than the policy keeps may be missing, and never the newest.
     if !full && before > known.first && after.is_none_or(|after| after >= cutoff) {

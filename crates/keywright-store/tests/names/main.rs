@@ -13,4 +13,5 @@ mod provisional;
 mod races;
 mod schedules;
 mod steps;
+mod waits;
 mod world;

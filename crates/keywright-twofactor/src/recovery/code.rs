@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below};
+use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below, typed};
 use keywright_store::StepError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
-
-use crate::typed;
 
 /// The kind of a set's codes.
 // Stored by its place: a new one goes to the end.
@@ -301,7 +299,8 @@ fn value(typed: char) -> Option<(u8, u8)> {
     Some((symbol, symbol.wrapping_sub(first).wrapping_add(counts)))
 }
 
-/// The symbol at an index; every symbol is looked at, so none leaves its own trace in the cache.
+/// The symbol at an index; every symbol is looked at, so none leaves its own trace in the cache. By hand:
+/// `base32ct` knows neither alphabet, and what takes any alphabet looks the symbols up in a table.
 fn symbol(alphabet: &[u8], index: u32) -> u8 {
     alphabet.iter().zip(0_u32..).fold(0, |found, (&symbol, at)| found | (symbol & mask(at.ct_eq(&index))))
 }

@@ -40,10 +40,10 @@
 //! Used codes return with an old backup. They are taken, and each use of a set older than the keyring's fence is told by
 //! [`RECOVERY_CODES_STALE`](crate::events::RECOVERY_CODES_STALE): the owner should make new ones, however many are left.
 
-mod code;
-mod error;
-mod set;
-mod state;
+pub(crate) mod code;
+pub(crate) mod error;
+pub(crate) mod set;
+pub(crate) mod state;
 pub(crate) mod step;
 
 pub use self::code::{Liveness, Preset};

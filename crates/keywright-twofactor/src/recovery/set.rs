@@ -9,8 +9,10 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::MAX_CODES;
 use super::code::{Canonical, draw};
-use super::{ImportError, MAX_CODES, Preset};
+use crate::recovery::code::Preset;
+use crate::recovery::error::ImportError;
 
 /// What the stored hashes are hashes of (`security.md` § 5).
 const LABEL: &[u8] = b"keywright/v1/recovery\0";

@@ -9,8 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::MAX_CODES;
 use super::set::MAC;
-use super::{CodeSet, MAX_CODES, Preset};
+use crate::recovery::code::Preset;
+use crate::recovery::set::CodeSet;
 use crate::session::SessionDigest;
 
 /// The account's recovery codes.

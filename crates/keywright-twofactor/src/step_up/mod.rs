@@ -1,10 +1,10 @@
 //! Step-up: proving oneself once more, for an action or for a while, and what authorizes a change of factors.
 
-mod grant;
+pub(crate) mod grant;
 pub(crate) mod policy;
-mod proof;
+pub(crate) mod proof;
 mod state;
-mod steps;
+pub(crate) mod steps;
 
 pub use grant::{CHANGE_FACTORS, FactorChange};
 pub use policy::{Rule, StepUpPolicy, StepUpPolicyError};

@@ -2,7 +2,7 @@
 
 use keywright_core::UnixSeconds;
 use keywright_store::slot::Expiring;
-use keywright_store::{Draft, Epochs, Record, Slot, SlotFamily, SlotName, StepError};
+use keywright_store::{Draft, Epochs, Full, Record, Slot, SlotFamily, SlotName, StepError};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{MAX_FRESH_SECONDS, METHODS};
@@ -10,12 +10,13 @@ use crate::outcome::Method;
 use crate::session::session_digest;
 
 /// The sessions of an account that are remembered at once: those that proved themselves in the last hour, and a day's that
-/// are not swept yet. One more takes the place of a void one, else of the one that proved itself longest ago, which then
-/// has to do so once more.
+/// are not swept yet. One more takes the place of a void one, else of the one that proved itself longest ago, which expires
+/// first: it then has to do so once more.
 pub(crate) const MAX_STEP_UPS: u16 = 16;
 
 /// The windows of sessions, by a digest of the session.
-pub(crate) const STEP_UPS: SlotFamily<Window, Expiring> = SlotFamily::expiring("step-up", MAX_STEP_UPS);
+pub(crate) const STEP_UPS: SlotFamily<Window, Expiring> =
+    SlotFamily::expiring("step-up", MAX_STEP_UPS, Full::EvictsFirstToExpire);
 
 /// Label of the digest that names a session's window.
 const SESSION_LABEL: &[u8] = b"keywright/v1/stepup";
@@ -84,33 +85,27 @@ impl Window {
         let mut proven = Self::live(draft, slot)?.map_or_else(Vec::new, |window| window.proven);
         proven.retain(|(one, _)| *one != method);
         proven.push((method, now));
-        make_room(draft, slot.name())?;
+        drop_void(draft, slot.name())?;
         draft.put_until(slot, &Self { proven, epochs }, now.plus(MAX_FRESH_SECONDS))
-    }
-
-    /// When the session proved itself last.
-    fn last(&self) -> UnixSeconds {
-        self.proven.iter().map(|(_, at)| *at).max().unwrap_or(UnixSeconds::EPOCH)
     }
 }
 
-/// Evicts a window, if there is none for `slot` and no room for one more.
-fn make_room(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
+/// Drops the windows that are void, if there is none for `slot` and no room for one more: they must not outlast one that
+/// still counts, though they may expire after it.
+fn drop_void(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
     let ids = draft.ids(&STEP_UPS);
     if ids.len() < usize::from(MAX_STEP_UPS) || slot.id().is_some_and(|id| ids.contains(&id)) {
         return Ok(());
     }
     let names: Vec<SlotName> = ids.iter().map(|id| STEP_UPS.at(*id).name()).collect();
     draft.require(&names)?;
-    let mut oldest: Option<(UnixSeconds, Slot<Window, Expiring>)> = None;
     for slot in ids.into_iter().map(|id| STEP_UPS.at(id)) {
-        // A void one is as old as can be; one from the future will never count.
-        let last = Window::live(draft, slot)?.map_or(UnixSeconds::EPOCH, |window| window.last());
-        if oldest.is_none_or(|(moment, _)| last < moment) {
-            oldest = Some((last, slot));
+        // What a clock that ran ahead has left never counts.
+        if Window::live(draft, slot)?.is_none_or(|window| window.proven.is_empty()) {
+            draft.discard(slot)?;
         }
     }
-    oldest.map_or(Ok(()), |(_, slot)| draft.delete(slot))
+    Ok(())
 }
 
 #[cfg(test)]

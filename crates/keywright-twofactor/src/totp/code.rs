@@ -8,7 +8,7 @@ use std::fmt;
 
 use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
-use keywright_core::UnixSeconds;
+use keywright_core::{UnixSeconds, typed};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -16,7 +16,6 @@ use totp_rs::{Builder, Totp};
 
 use super::parameters::{Algorithm, MAX_DIGITS, MIN_DIGITS, Parameters};
 use super::secret::TotpSecret;
-use crate::typed;
 
 /// How many steps before and after the present one are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

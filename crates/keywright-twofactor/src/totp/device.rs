@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::code::TypedCode;
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
-use crate::recovery::Preset;
+use crate::recovery::code::Preset;
 use crate::uri::{KeyUri, UriError};
 
 /// Names a device within its account: 64 random bits. No secret.

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use keywright_core::{Entropy, EntropyError, SecretString, SecretVec};
+use base32ct::{Base32UpperUnpadded, Encoding};
+use keywright_core::{Entropy, EntropyError, SecretString, SecretVec, typed};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
-
-use crate::typed;
 
 /// Bytes of a secret that we draw: 160 bits. Source: RFC 4226 § 4 R6.
 pub const SECRET_BYTES: usize = 20;
@@ -23,7 +22,8 @@ const MAX_BYTES: usize = 128;
 /// Bytes of the longest text that is looked at: 205 symbols, grouped by wide hyphens, and padding.
 const MAX_TEXT: usize = 1_024;
 
-const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// Symbols of base32 that make a whole number of bytes: five (RFC 4648 § 6).
+const GROUP: usize = 8;
 
 /// A TOTP secret of 80 to 1,024 bits.
 ///
@@ -72,23 +72,16 @@ impl TotpSecret {
 
     /// The base32 form: upper case, without padding.
     #[must_use]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the buffer has the length that the encoder asks for"
+    )]
     pub fn to_base32(&self) -> SecretString {
-        let bytes = self.expose();
-        // Sized once: a growing text would leave copies.
-        let mut text = String::with_capacity(bytes.len().saturating_mul(8).div_ceil(5));
-        for group in bytes.chunks(5) {
-            let symbols = group.len().saturating_mul(8).div_ceil(5);
-            let number = group.iter().fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-            // Filled up to 40 bits with zeros from the right.
-            let number = (0..5_usize.saturating_sub(group.len())).fold(number, |number, _| number << 8);
-            for place in (0..8_u32).rev().take(symbols) {
-                let symbol = number.checked_shr(place.saturating_mul(5)).unwrap_or(0) & 31;
-                text.push(
-                    usize::try_from(symbol).ok().and_then(|at| ALPHABET.get(at)).copied().map_or('A', char::from),
-                );
-            }
-        }
-        SecretString::new(text)
+        // In constant time, into a buffer that is wiped.
+        let mut symbols = Zeroizing::new(vec![0; Base32UpperUnpadded::encoded_len(self.expose())]);
+        let text = Base32UpperUnpadded::encode(self.expose(), &mut symbols).expect("the buffer is long enough");
+        SecretString::new(text.to_owned())
     }
 
     /// The bytes.
@@ -125,29 +118,23 @@ fn bits(bytes: usize) -> u32 {
 
 /// The bytes of a lenient base32 text; `None` if it is none. Bits that are left over at the end are dropped.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(5).div_ceil(8)));
-    let (mut bits, mut held, mut padded) = (0_u32, 0_u32, false);
-    for character in typed::characters(text) {
-        match character {
-            '=' => {
-                padded = true;
-                continue;
-            }
-            _ if padded => return None,
-            _ => {}
-        }
-        let wanted = u8::try_from(character).ok()?.to_ascii_uppercase();
-        let value = ALPHABET.iter().position(|symbol| *symbol == wanted)?;
-        bits = (bits << 5) | u32::try_from(value).ok()?;
-        held = held.saturating_add(5);
-        if let Some(rest) = held.checked_sub(8) {
-            bytes.push(u8::try_from(bits.checked_shr(rest)? & 0xff).ok()?);
-            held = rest;
-            // At most seven bits stay: nothing is ever shifted out.
-            bits &= 0x7f;
-        }
-    }
+    let text = typed::clean(text);
+    let symbols = text.expose().trim_end_matches('=');
+    // The decoder is strict: upper case, and no number of symbols that no encoder writes. So the last group is filled up
+    // with the symbol that stands for zeros, and what that adds is cut off again.
+    let whole = symbols.len().checked_next_multiple_of(GROUP)?;
+    let mut groups = Zeroizing::new(Vec::with_capacity(whole));
+    groups.extend(symbols.bytes().map(|symbol| symbol.to_ascii_uppercase()));
+    groups.resize(whole, b'A');
+    let mut bytes = Zeroizing::new(vec![0; bytes_of(whole)]);
+    Base32UpperUnpadded::decode(groups.as_slice(), &mut bytes).ok()?;
+    bytes.truncate(bytes_of(symbols.len()));
     (!bytes.is_empty()).then_some(bytes)
+}
+
+/// How many whole bytes so many symbols hold.
+fn bytes_of(symbols: usize) -> usize {
+    symbols.saturating_mul(5) / GROUP
 }
 
 impl fmt::Debug for TotpSecret {
@@ -215,8 +202,40 @@ mod tests {
         for (symbols, bytes) in [(2, 1), (3, 1), (4, 2), (6, 3), (17, 10), (19, 11), (22, 13)] {
             assert_eq!(read(&"A".repeat(symbols)).map(|read| read.len()), Some(bytes), "{symbols}");
         }
-        for text in ["", "A", "=", "JBSW=Y3DP", "JBSWY3DP0", "JBSWY3DP1", "JBSWY3DP!", "\u{410}BSWY3DP"] {
+        for text in [
+            "",
+            "A",
+            "=",
+            "JBSW=Y3DP",
+            "JBSWY3DP0======",
+            "JBSWY3DP\u{410}",
+            "JBSWY3DP0",
+            "JBSWY3DP1",
+            "JBSWY3DP!",
+            "\u{410}BSWY3DP",
+        ] {
             assert_eq!(read(text), None, "{text:?}");
         }
+    }
+    /// RFC 4648 § 10.
+    #[test]
+    fn rfc_4648_vectors() {
+        for (bytes, text) in [
+            ("f", "MY======"),
+            ("fo", "MZXQ===="),
+            ("foo", "MZXW6==="),
+            ("foob", "MZXW6YQ="),
+            ("fooba", "MZXW6YTB"),
+            ("foobar", "MZXW6YTBOI======"),
+        ] {
+            for text in [text, text.trim_end_matches('='), &text.to_ascii_lowercase()] {
+                assert_eq!(decode(text).unwrap().as_slice(), bytes.as_bytes(), "{text}");
+            }
+        }
+        // Long enough to be a secret: no symbol of the alphabet is missing.
+        let bytes = hex::decode("00443214c74254b635cf84653a56d7c675be77df").unwrap();
+        let text = TotpSecret::from_slice(&bytes).unwrap().to_base32();
+        assert_eq!(text.expose(), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");
+        assert_eq!(*decode(text.expose()).unwrap(), bytes);
     }
 }

@@ -9,7 +9,7 @@ use super::code::TypedCode;
 use crate::events;
 use crate::outcome::{Denial, Method, Proven, Verdict};
 use crate::policy::DRIFT_SECONDS;
-use crate::state::{Factors, Matches, TOTP};
+use crate::state::{Factors, Matches, TOTP, attempt};
 use crate::step::TwoFactorSteps;
 
 /// Time-based codes.
@@ -100,12 +100,6 @@ impl TwoFactorSteps {
             None => Ok(None),
         }
     }
-}
-
-/// A guess of a client at the account's devices; `None` without any.
-pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
-    let factors = Factors::read(draft)?;
-    Ok((!factors.devices.is_empty()).then(|| Attempt::new(TOTP, factors.generation, client)))
 }
 
 /// Tells the owner, seldom, that a code was wrong only by its time.

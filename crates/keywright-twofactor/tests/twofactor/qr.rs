@@ -6,8 +6,8 @@ const URI: &str =
     "otpauth://totp/ACME%20Co:john.doe%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME%20Co";
 
 /// The modules as the picture shows them, quiet zone included: true is dark.
-fn expected() -> (usize, Vec<bool>) {
-    let code = qrcode::QrCode::with_error_correction_level(URI, qrcode::EcLevel::M).unwrap();
+fn expected(text: &str) -> (usize, Vec<bool>) {
+    let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M).unwrap();
     let side = code.width() + 8;
     let dark = (0..side * side).map(|at| {
         let (x, y) = ((at % side).wrapping_sub(4), (at / side).wrapping_sub(4));
@@ -20,7 +20,7 @@ fn expected() -> (usize, Vec<bool>) {
 fn the_svg_has_a_square_for_every_dark_module() {
     let svg = qr::svg(URI).unwrap();
     let text = svg.expose();
-    let (side, dark) = expected();
+    let (side, dark) = expected(URI);
     assert!(text.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""), "{text:.80}");
     assert!(text.contains(&format!("viewBox=\"0 0 {side} {side}\"")) && text.ends_with("\"/></svg>"));
     assert_eq!(text.matches("h1v1h-1z").count(), dark.iter().filter(|dark| **dark).count());
@@ -31,7 +31,7 @@ fn the_svg_has_a_square_for_every_dark_module() {
     assert!(!text.contains("GEZDG"), "the picture, not the text");
 }
 
-/// Read back by hand: the container is this crate's own.
+/// Read back by hand, to the byte: the container is this crate's own.
 #[test]
 fn the_png_is_whole_and_shows_the_modules() {
     let png = qr::png(URI).unwrap();
@@ -59,7 +59,7 @@ fn the_png_is_whole_and_shows_the_modules() {
     }
     assert_eq!(kinds, [b"IHDR".to_vec(), b"IDAT".to_vec(), b"IEND".to_vec()]);
     let lines = inflate_stored(&packed);
-    let (side, dark) = expected();
+    let (side, dark) = expected(URI);
     assert_eq!((width, height), (side * 6, side * 6));
     let line = width.div_ceil(8) + 1;
     assert_eq!(lines.len(), line * height);
@@ -69,6 +69,28 @@ fn the_png_is_whole_and_shows_the_modules() {
             let light = lines[y * line + 1 + x / 8] >> (7 - x % 8) & 1 == 1;
             assert_eq!(light, !dark[(y / 6) * side + x / 6], "{x} {y}");
         }
+    }
+}
+
+/// By a decoder that others wrote: for a short text, and for one whose stream has several blocks.
+#[test]
+fn the_png_is_read_by_another_decoder() {
+    for text in [URI, &"a".repeat(2_331)] {
+        let picture = qr::png(text).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(picture.expose())).read_info().unwrap();
+        let mut bits = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut bits).unwrap();
+        assert_eq!((frame.color_type, frame.bit_depth), (png::ColorType::Grayscale, png::BitDepth::One));
+        let (side, dark) = expected(text);
+        let width = frame.width as usize;
+        assert_eq!((width, frame.height), (side * 6, frame.width));
+        for (y, line) in bits.chunks(frame.line_size).enumerate() {
+            for x in 0..width {
+                let light = line[x / 8] >> (7 - x % 8) & 1 == 1;
+                assert_eq!(light, !dark[(y / 6) * side + x / 6], "{x} {y}");
+            }
+        }
+        reader.finish().unwrap();
     }
 }
 

@@ -18,6 +18,9 @@ fn what_is_no_uri_is_named_and_never_quoted() {
     assert_eq!(error(&format!("otpauth://totp/a%zz?{good}")), Some(UriError::Encoding));
     assert_eq!(error(&format!("otpauth://totp/a%ff?{good}")), Some(UriError::Encoding));
     assert_eq!(error(&format!("otpauth://totp/a%4?{good}")), Some(UriError::Encoding));
+    for label in ["a%", "a%%41", "a%+1", "a%1", "a%é1", "%c3", "%C3%28"] {
+        assert_eq!(error(&format!("otpauth://totp/{label}?{good}")), Some(UriError::Encoding), "{label}");
+    }
     assert_eq!(error(&format!("otpauth://totp/a?{good}&{good}")), Some(UriError::Repeated));
     assert_eq!(error("otpauth://totp/a?secret=A"), Some(UriError::Secret(keywright_twofactor::SecretError::Base32)));
     assert_eq!(error(&format!("otpauth://hotp/a?{good}&counter=1")), Some(UriError::Kind));

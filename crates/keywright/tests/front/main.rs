@@ -17,7 +17,8 @@ use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
 use keywright::store::{
-    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, Partition, Record, Revision, Slot, StepError, Timer, Write,
+    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Record, Revision, Slot,
+    StepError, Timer, Write,
 };
 use keywright::{
     AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Retirement, StartError, Store,
@@ -417,6 +418,27 @@ async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
     next.store(true, Ordering::SeqCst);
     let made = keywright.ensure_account(&account("alice")).await.unwrap();
     assert_eq!(made, AccountCreation::Created, "the commit is given up, settled, and made once more");
+    let waits = timer.0.lock().unwrap();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
+}
+
+#[tokio::test]
+async fn a_load_that_hangs_is_answered_as_busy_when_the_limit_is_over() {
+    // A store of which one load never answers.
+    let (store, next) = (HookedStore::memory(), Arc::new(AtomicBool::new(false)));
+    let hangs = Arc::clone(&next);
+    store.before_reads(move |call| {
+        let hangs = matches!(call, Call::Load(..)) && hangs.swap(false, Ordering::SeqCst);
+        async move { if hangs { std::future::pending().await } else { Ok(()) } }
+    });
+    let (store, timer) = (Arc::new(NoVault(WithoutVault::new(store))), Arc::new(Impatient::default()));
+    let limit = Duration::from_secs(LOAD_SECONDS);
+    let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).load_limit(timer.clone(), limit);
+    let keywright = builder.open().await.unwrap();
+    next.store(true, Ordering::SeqCst);
+    let error = keywright.ensure_account(&account("alice")).await.unwrap_err();
+    assert!(matches!(error, TransactError::Load(LoadError::TimedOut)) && error.is_busy(), "{error:?}");
+    assert_eq!(keywright.ensure_account(&account("alice")).await.unwrap(), AccountCreation::Created);
     let waits = timer.0.lock().unwrap();
     assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == limit), "{waits:?}");
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Extensions;
 use keywright::librepass::{self, Mail};
+use keywright::nextcloud::queue::Asker;
 use keywright::nextcloud::{self, AppToken, AppTokenId, UnlockMail};
 use keywright::rocketchat::{self, EndLogins, Login, LoginTokenId, MailError, Named, Permission, User};
 use keywright::{AccountId, SecretString};
@@ -65,6 +66,7 @@ impl nextcloud::Host for House {
         &self,
         of: Option<&AccountId>,
         password: &SecretString,
+        _: &Asker,
     ) -> Result<bool, nextcloud::HostError> {
         Ok(of == Some(&account(ALICE)) && password.expose() == ALICES_PASSWORD)
     }
@@ -111,7 +113,12 @@ impl rocketchat::Host for House {
         Ok(known.then(rocky))
     }
 
-    async fn check_password(&self, _: &AccountId, digest: &SecretString) -> Result<bool, rocketchat::HostError> {
+    async fn check_password(
+        &self,
+        _: &AccountId,
+        digest: &SecretString,
+        _: &Asker,
+    ) -> Result<bool, rocketchat::HostError> {
         Ok(digest.expose() == "5e".repeat(32))
     }
 

@@ -6,6 +6,7 @@
 mod bare_store;
 mod fence;
 mod host;
+mod kinds;
 mod tampering;
 mod world;
 mod year;

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 use keywright::challenge::{ChallengeSecret, Proof, Verification};
 use keywright::confirm::{Confirmation, SendOutcome};
 use keywright::rekey::{Swap, VaultError};
-use keywright::store::{CipherId, Partition, StageId, Which};
+use keywright::store::slot::KindName;
+use keywright::store::{CipherId, Partition, SlotName, StageId, Which};
 use keywright::twofactor::recovery::Liveness;
 use keywright::twofactor::{CHANGE_FACTORS, Demand, Verdict};
 use keywright::{AccountId, Client, EventChain, UnixSeconds};
@@ -589,6 +590,14 @@ impl Scene {
         audit
     }
 
+    /// What the operator's check says of a partition.
+    async fn faults(&self, partition: &Partition) -> Vec<String> {
+        let mut checked = self.server.keywright.housekeeping().check(None, u32::MAX).await.unwrap();
+        assert!(checked.next.is_none());
+        checked.damaged.retain(|damaged| damaged.partition == *partition);
+        checked.damaged.iter().flat_map(|damaged| &damaged.faults).map(ToString::to_string).collect()
+    }
+
     /// Tries attacks. Returns how many were noticed.
     async fn all_are_noticed(&self, attacks: Vec<Attack>) -> usize {
         let mut truths: BTreeMap<Partition, Vec<(Use, Seen)>> = BTreeMap::new();
@@ -612,6 +621,8 @@ impl Scene {
                 continue;
             }
             assert!(!noticed.is_empty(), "{what}: not noticed");
+            self.put(&rows);
+            assert!(!self.faults(&partition).await.is_empty(), "{what}: the operator's check finds nothing");
             count += 1;
             // Whatever is done with it, nothing mends it.
             self.put(&rows);
@@ -660,6 +671,38 @@ async fn a_record_that_is_put_back_moved_dropped_or_added_is_noticed() {
     let attacks = scene.attacks(&table);
     let count = scene.all_are_noticed(attacks).await;
     assert!(count > 100, "{count}");
+}
+
+/// A record under an id that no root names: nobody asks for it, so no use meets it. The operator's check finds it, whatever its
+/// kind, and it is never served.
+#[tokio::test]
+async fn a_record_that_no_root_names_is_found_by_the_check() {
+    let scene = Scene::new().await;
+    let kinds = keywright::slot_kinds().into_iter().map(|kind| kind.name()).chain([KindName::new("nobodys")]);
+    let kinds: Vec<KindName> = kinds.collect();
+    let past = scene.past.iter().flat_map(|rows| &rows.records);
+    let rows: Vec<_> = past.chain(&scene.rows.records).map(|(_, row)| row.clone()).collect();
+    let mut found = 0;
+    for member in scene.members() {
+        scene.put(&scene.rows);
+        assert_eq!(scene.faults(&member).await, Vec::<String>::new());
+        let truth = scene.audit(&scene.rows, &member).await;
+        for (at, kind) in kinds.iter().enumerate() {
+            let stray = SlotName::new(*kind, Some([77; 16]));
+            let mut tampered = scene.rows.clone();
+            // Under its own kind or another: nothing that it says is read.
+            tampered.records.insert((member.clone(), stray), rows[at * 31 % rows.len()].clone());
+            scene.put(&tampered);
+            let faults = scene.faults(&member).await;
+            assert!(faults.len() == 1 && faults[0].contains(&stray.to_text()), "{stray}: {faults:?}");
+            assert_eq!(scene.audit(&tampered, &member).await, truth, "{stray}");
+            scene.put(&tampered);
+            let read = scene.server.keywright.driver().slots_of(&member).await.unwrap();
+            assert!(!read.contains(&stray), "{stray}");
+            found += 1;
+        }
+    }
+    assert!(found > 60, "{found}");
 }
 
 #[tokio::test]

@@ -1,14 +1,12 @@
-//! Login passwords: Argon2id, off the executor's threads, as many at once as there are cores.
-
-use std::sync::Arc;
-use std::thread::available_parallelism;
+//! Login passwords: Argon2id, off the executor's threads, as many at once as there are cores. More wait in a bounded queue
+//! that is fair between accounts; whoever finds no place is told "busy", before anything is hashed.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use keywright::core::EntropyError;
+use keywright::nextcloud::queue::{Asker, Busy, Limits, WorkQueue};
 use keywright::store::secret_field;
 use keywright::{Entropy, SecretBytes, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 /// OWASP Password Storage Cheat Sheet: Argon2id with 19 MiB, two passes, one lane.
@@ -32,7 +30,7 @@ pub(crate) struct PasswordHash {
 
 /// Hashes and checks.
 pub(crate) struct Passwords {
-    permits: Arc<Semaphore>,
+    queue: WorkQueue,
     /// Checked where there is no account: the same work, and never right.
     dummy: PasswordHash,
 }
@@ -41,20 +39,20 @@ impl Passwords {
     /// # Errors
     /// The generator failed.
     pub(crate) fn new(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
-        let cores = available_parallelism().map_or(1, usize::from);
         let dummy = PasswordHash { cost: COST, salt: [0; 16], hash: SecretBytes::random(entropy)? };
-        Ok(Self { permits: Arc::new(Semaphore::new(cores)), dummy })
+        Ok(Self { queue: WorkQueue::new(Limits::default()), dummy })
     }
 
     /// # Errors
     /// [`PasswordError`].
     pub(crate) async fn hash(
         &self,
+        asker: &Asker,
         password: &SecretString,
         entropy: &(impl Entropy + ?Sized),
     ) -> Result<PasswordHash, PasswordError> {
         let salt = keywright::core::random_bytes(entropy)?;
-        Ok(PasswordHash { cost: COST, salt, hash: self.run(password, salt, COST).await? })
+        Ok(PasswordHash { cost: COST, salt, hash: self.run(asker, password, salt, COST).await? })
     }
 
     /// Whether this is the password. Without a hash the same work is done, and the answer is no.
@@ -63,20 +61,27 @@ impl Passwords {
     /// [`PasswordError`].
     pub(crate) async fn check(
         &self,
+        asker: &Asker,
         password: &SecretString,
         stored: Option<&PasswordHash>,
     ) -> Result<bool, PasswordError> {
         let against = stored.unwrap_or(&self.dummy);
-        let hash = self.run(password, against.salt, against.cost).await?;
+        let hash = self.run(asker, password, against.salt, against.cost).await?;
         Ok(hash.ct_eq(against.hash.expose()) & stored.is_some())
     }
 
-    async fn run(&self, password: &SecretString, salt: [u8; 16], cost: Cost) -> Result<SecretBytes<32>, PasswordError> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| PasswordError::Lost)?;
+    async fn run(
+        &self,
+        asker: &Asker,
+        password: &SecretString,
+        salt: [u8; 16],
+        cost: Cost,
+    ) -> Result<SecretBytes<32>, PasswordError> {
+        let turn = self.queue.enter(asker).await?;
         let password = SecretString::new(password.expose().to_owned());
         let work = move || {
-            // The work goes on if the request is given up, and so must its permit.
-            let _permit = permit;
+            // The work goes on if the request is given up, and so must its turn.
+            let _turn = turn;
             derive(&password, &salt, cost)
         };
         Ok(spawn_blocking(work).await.map_err(|_| PasswordError::Lost)??)
@@ -97,6 +102,8 @@ fn derive(password: &SecretString, salt: &[u8; 16], cost: Cost) -> Result<Secret
 /// A password that could not be hashed. Not a wrong one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
+    #[error(transparent)]
+    Busy(#[from] Busy),
     #[error("a password cannot be hashed")]
     Hash(#[from] argon2::Error),
     #[error(transparent)]
@@ -107,16 +114,60 @@ pub(crate) enum PasswordError {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use keywright::nextcloud::queue::Standing;
+    use keywright::store::Partition;
+    use keywright::{AccountId, SystemEntropy};
+
     use super::*;
-    use keywright::SystemEntropy;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::new(text.to_owned())
+    }
 
     #[tokio::test]
     async fn right_wrong_and_nobody() {
         let passwords = Passwords::new(&SystemEntropy).unwrap();
-        let password = SecretString::new("Grüße: aus Köln".to_owned());
-        let stored = passwords.hash(&password, &SystemEntropy).await.unwrap();
-        assert!(passwords.check(&password, Some(&stored)).await.unwrap());
-        assert!(!passwords.check(&SecretString::new("Grüße".to_owned()), Some(&stored)).await.unwrap());
-        assert!(!passwords.check(&password, None).await.unwrap());
+        let asker = Asker::known(&AccountId::new("acc-00").unwrap());
+        let password = secret("Grüße: aus Köln");
+        let stored = passwords.hash(&asker, &password, &SystemEntropy).await.unwrap();
+        assert!(passwords.check(&asker, &password, Some(&stored)).await.unwrap());
+        assert!(!passwords.check(&asker, &secret("Grüße"), Some(&stored)).await.unwrap());
+        assert!(!passwords.check(&asker, &password, None).await.unwrap());
+    }
+
+    /// Strangers who guess at many names at once are told "busy" alike for names that exist and names that do not, before
+    /// anything is hashed; the owner's known device is served before all who wait.
+    #[tokio::test]
+    async fn a_crowd_is_told_busy_whoever_it_asks_for_and_known_clients_come_first() {
+        let queue = WorkQueue::new(Limits::default().at_once(1).waiting(4, 2));
+        let owner = AccountId::new("acc-00").unwrap();
+        let stranger = |number: u8| Asker::new(Partition::name(&[number; 32]), Standing::Unknown);
+        let passwords = Passwords { queue: queue.clone(), ..Passwords::new(&SystemEntropy).unwrap() };
+        let password = secret("login");
+        let stored = passwords.hash(&Asker::known(&owner), &password, &SystemEntropy).await.unwrap();
+        let at_work = queue.enter(&stranger(0)).await.unwrap();
+        let (first, second, third) =
+            (stranger(1), stranger(2), Asker::new(Partition::account(&owner), Standing::Unknown));
+        let mut waiting = pin!(passwords.check(&first, &password, None));
+        let mut others = pin!(passwords.check(&second, &password, Some(&stored)));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        assert!(others.as_mut().poll(&mut context).is_pending());
+        for stored in [None, Some(&stored)] {
+            // Not pending, not for a moment: nothing was handed to a thread.
+            let told = pin!(passwords.check(&third, &password, stored)).poll(&mut context);
+            assert!(matches!(told, Poll::Ready(Err(PasswordError::Busy(_)))), "{told:?}");
+        }
+        let known = Asker::known(&owner);
+        let mut owners = pin!(passwords.check(&known, &password, Some(&stored)));
+        assert!(owners.as_mut().poll(&mut context).is_pending());
+        drop(at_work);
+        assert_eq!(queue.waiting(), (0, 2), "the owner is at work, the others wait");
+        assert!(owners.await.unwrap());
+        assert!(!waiting.await.unwrap());
+        assert!(others.await.unwrap());
     }
 }

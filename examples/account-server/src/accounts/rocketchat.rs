@@ -4,6 +4,7 @@
 //! through records under index values of their own, and so does a login token, which is kept like an app password.
 
 use keywright::core::{IndexKey, Keyring};
+use keywright::nextcloud::queue::Asker;
 use keywright::rocketchat::{EndLogins, Login, LoginTokenId, Named, Permission, User};
 use keywright::store::{Draft, Partition, Record, Slot, StepError};
 use keywright::twofactor::recovery::ImportError;
@@ -172,10 +173,11 @@ impl Accounts {
         &self,
         account: &AccountId,
         digest: &SecretString,
+        asker: &Asker,
     ) -> Result<bool, AccountsError> {
         let chat = self.chat_profile(account).await?;
         let stored = chat.as_ref().and_then(|(_, chat)| chat.password_digest.as_ref());
-        Ok(self.passwords.check(digest, stored).await?)
+        Ok(self.passwords.check(asker, digest, stored).await?)
     }
 
     /// Ends login tokens, for good. Again, it does what is left.
@@ -221,7 +223,7 @@ impl Accounts {
         let password_digest = match password {
             Some(password) => {
                 let digest = SecretString::new(hex::encode(Sha256::digest(password.expose())));
-                Some(self.passwords.hash(&digest, &**self.driver.entropy()).await?)
+                Some(self.passwords.hash(&Asker::known(account), &digest, &**self.driver.entropy()).await?)
             }
             None => None,
         };
@@ -393,8 +395,8 @@ mod tests {
         assert!(accounts.is_permitted(&account, Permission::EditOtherUserTotp).await.unwrap());
         assert!(!accounts.is_permitted(&account, Permission::EditOtherUserE2ee).await.unwrap());
         let digest = secret("428821350e9691491f616b754cd8315fb86d797ab35d843479e732ef90665324");
-        assert!(accounts.check_password_digest(&account, &digest).await.unwrap());
-        assert!(!accounts.check_password_digest(&account, &secret("login")).await.unwrap());
+        assert!(accounts.check_password_digest(&account, &digest, &Asker::known(&account)).await.unwrap());
+        assert!(!accounts.check_password_digest(&account, &secret("login"), &Asker::known(&account)).await.unwrap());
     }
 
     /// `vectors/two-factor.json`, `password_method`: what a client sends for a password. The wire crate lower-cases it.
@@ -409,7 +411,10 @@ mod tests {
             accounts.seed(&NewAccount { login_password: Some(text(case, "password")), ..alice() }).await.unwrap();
             let account = accounts.id("alice").unwrap();
             for other in cases {
-                let right = accounts.check_password_digest(&account, &text(other, "x_2fa_code")).await.unwrap();
+                let right = accounts
+                    .check_password_digest(&account, &text(other, "x_2fa_code"), &Asker::known(&account))
+                    .await
+                    .unwrap();
                 assert_eq!(right, case == other, "{case} {other}");
                 let upper = text(other, "also_accepted_upper_case").expose().to_ascii_lowercase();
                 assert_eq!(upper, text(other, "x_2fa_code").expose());

@@ -13,9 +13,10 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use super::Session;
+use crate::cipher::Cipher;
+use crate::error::ClientError;
 use crate::http::{Verb, body};
 use crate::timings::{Timings, lap};
-use crate::{Cipher, ClientError};
 
 /// What both changes have in common, once every cipher is encrypted anew.
 struct Prepared {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, SecretString};
+use keywright_nextcloud::queue::{Asker, WorkQueue};
 use keywright_nextcloud::{
     Admittance, AppToken, AppTokenId, Endpoint, Erasure, GuessedSecret, Host, HostError, Login, Peer, UnlockMail,
     Unproven,
@@ -40,6 +41,8 @@ struct State {
     tokens: BTreeMap<String, (AccountId, String)>,
     ended: BTreeSet<String>,
     calls: Vec<Call>,
+    /// Where a hash waits for its turn, if it does.
+    queue: Option<WorkQueue>,
 }
 
 /// A mail that was sent.
@@ -99,6 +102,11 @@ impl TestHost {
 
     pub(crate) fn add_token(&self, account: &AccountId, id: &str, secret: &str) {
         self.state().tokens.insert(secret.into(), (account.clone(), id.into()));
+    }
+
+    /// From now on a hash waits for its turn.
+    pub(crate) fn use_queue(&self, queue: WorkQueue) {
+        self.state().queue = Some(queue);
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -164,7 +172,17 @@ impl Host for TestHost {
             }))
     }
 
-    async fn check_password(&self, account: Option<&AccountId>, password: &SecretString) -> Result<bool, HostError> {
+    async fn check_password(
+        &self,
+        account: Option<&AccountId>,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        let queue = self.state().queue.clone();
+        let _turn = match queue {
+            Some(queue) => Some(queue.enter(asker).await?),
+            None => None,
+        };
         // A real hash takes a while: others run meanwhile.
         tokio::task::yield_now().await;
         if self.slow_hash.load(Ordering::SeqCst) {

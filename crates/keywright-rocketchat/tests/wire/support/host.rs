@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use keywright_core::{AccountId, Clock, EventKind, ManualClock, SecretString, Severity};
+use keywright_rocketchat::queue::{Asker, WorkQueue};
 use keywright_rocketchat::{
     Admittance, EndLogins, Endpoint, Host, HostError, Login, LoginTokenId, Mail, MailError, Named, Peer, Permission,
     Quota, User,
@@ -56,6 +57,8 @@ struct State {
     /// Digests by account.
     passwords: BTreeMap<AccountId, String>,
     calls: Vec<Call>,
+    /// Where a hash waits for its turn, if it does.
+    queue: Option<WorkQueue>,
     /// Calls by (address, endpoint) in the present window.
     window: BTreeMap<(String, &'static str), u32>,
 }
@@ -67,6 +70,10 @@ pub(crate) struct TestHost {
     pub(crate) failures: AtomicUsize,
     /// Whether no mail goes out.
     pub(crate) mail_down: AtomicBool,
+    /// Whether mails to owners who are shut out are left to a sweep.
+    pub(crate) mail_later: AtomicBool,
+    /// The accounts whose mails were told to be due.
+    pub(crate) told: Mutex<Vec<AccountId>>,
     /// Whether every look-up fails.
     pub(crate) down: AtomicBool,
     /// Whether passwords cannot be checked.
@@ -110,6 +117,8 @@ impl TestHost {
             clock,
             failures: AtomicUsize::new(0),
             mail_down: AtomicBool::new(false),
+            mail_later: AtomicBool::new(false),
+            told: Mutex::default(),
             down: AtomicBool::new(false),
             broken_hash: AtomicBool::new(false),
             limited: AtomicBool::new(false),
@@ -169,6 +178,11 @@ impl TestHost {
 
     pub(crate) fn after_notice(&self, act: impl Fn() + Send + 'static) {
         *self.on_notice.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// From now on a hash waits for its turn.
+    pub(crate) fn use_queue(&self, queue: WorkQueue) {
+        self.state().queue = Some(queue);
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -271,7 +285,17 @@ impl Host for TestHost {
         })
     }
 
-    async fn check_password(&self, account: &AccountId, digest: &SecretString) -> Result<bool, HostError> {
+    async fn check_password(
+        &self,
+        account: &AccountId,
+        digest: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, HostError> {
+        let queue = self.state().queue.clone();
+        let _turn = match queue {
+            Some(queue) => Some(queue.enter(asker).await?),
+            None => None,
+        };
         // A real hash takes a while: others run meanwhile.
         tokio::task::yield_now().await;
         self.touch(account).await;
@@ -323,6 +347,11 @@ impl Host for TestHost {
         }
         self.state().calls.push(call);
         Ok(())
+    }
+
+    fn mails_due(&self, account: &AccountId) -> bool {
+        self.told.lock().unwrap().push(account.clone());
+        self.mail_later.load(Ordering::SeqCst)
     }
 
     async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {

@@ -1,0 +1,135 @@
+//! Letting a network in: by the link of a mail, or by a session of the account with a fresh proof.
+
+use keywright_core::{AccountId, ClientAdmission};
+use keywright_store::guess::{self, LEDGER};
+use keywright_store::{Draft, Plain, SlotName};
+use keywright_twofactor::recovery::Preset;
+use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, Verdict};
+use keywright_wire::Network;
+
+use crate::account::credential::{CREDENTIAL, Credential, SHARED_KEY};
+use crate::account::guard::{Proof, Sender};
+use crate::account::tokens::{self, Login};
+use crate::protocol::keys::SharedKey;
+use crate::protocol::token::Token;
+use crate::protocol::user::UserId;
+use crate::wire::answer::Failure;
+use crate::wire::context::Context;
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+
+/// Whether a network was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
+pub enum NetworkAdmission {
+    /// Its next ten tries within an hour are looked at, whatever others have done.
+    Admitted,
+    /// The account has had its admissions for now.
+    TooMany {
+        /// Seconds until one is free again, at least 1.
+        retry_after: u64,
+    },
+    /// The token, the shared key or the code is not good.
+    Denied,
+    /// The shared key or the code was not looked at, because this token's guesses are paused.
+    Refused {
+        /// Seconds until it will be, at least 1.
+        retry_after: u64,
+    },
+}
+
+keywright_store::released_as_is!(NetworkAdmission);
+
+impl From<ClientAdmission> for NetworkAdmission {
+    fn from(admission: ClientAdmission) -> Self {
+        match admission {
+            ClientAdmission::Admitted { .. } => Self::Admitted,
+            ClientAdmission::TooMany { retry_after } => Self::TooMany { retry_after },
+        }
+    }
+}
+
+/// Lets a network in by the link of a mail.
+pub(crate) async fn admit_by_link<H: Host>(
+    cx: &Context<H>,
+    user: &UserId,
+    ticket: [u8; 16],
+    network: Network,
+) -> Result<(), Failure> {
+    let step = |draft: &mut Draft<'_>| {
+        let Some(credential) = Credential::read(draft)? else { return Ok(Plain(None)) };
+        let tag = network.tag(draft);
+        guess::unlock_mail_clicked(draft, SHARED_KEY, credential.generation(), ticket, tag).map(Plain)
+    };
+    match cx.step(user.account(), &[CREDENTIAL.name(), LEDGER.name()], step).await? {
+        Some(ClientAdmission::Admitted { .. }) => Ok(()),
+        Some(ClientAdmission::TooMany { retry_after }) => Err(ApiError::too_many(retry_after).into()),
+        None => Err(ApiError::EMAIL_CODE.into()),
+    }
+}
+
+/// Lets a network in by a login of the account and a fresh proof of the password.
+pub(crate) async fn admit_by_session<H: Host>(
+    cx: &Context<H>,
+    token: &Token,
+    sent: &SharedKey,
+    network: Network,
+) -> Result<NetworkAdmission, Failure> {
+    let account: &AccountId = token.user().account();
+    let slots = [tokens::TOKEN.at(token.slot()).name(), CREDENTIAL.name(), LEDGER.name()];
+    cx.with_shared_key(account, &slots, |draft, check| {
+        let login = tokens::verify_in(draft, token)?.filter(Login::may_act);
+        let (Some(login), Some(credential)) = (login, Credential::read(draft)?) else {
+            return Ok(NetworkAdmission::Denied);
+        };
+        let sender = Sender { client: login.client(draft, None), network: None };
+        Ok(match check.judge_in(draft, &credential, sent, &sender)? {
+            Proof::Wrong => NetworkAdmission::Denied,
+            Proof::Refused { retry_after } => NetworkAdmission::Refused { retry_after },
+            Proof::Right => {
+                let tag = network.tag(draft);
+                guess::admit_client(draft, SHARED_KEY, credential.generation(), tag)?.into()
+            }
+        })
+    })
+    .await
+}
+
+/// Lets a network in at a kind of code by a login of the account and a code that it has just been shown.
+pub(crate) async fn admit_by_code<H: Host>(
+    cx: &Context<H>,
+    token: &Token,
+    code: &str,
+    kind: CodeKind,
+    network: Network,
+) -> Result<NetworkAdmission, Failure> {
+    let account: &AccountId = token.user().account();
+    let session = token.slot();
+    let own = [tokens::TOKEN.at(session).name(), StepUps::slot(&session)?];
+    let slots: Vec<SlotName> = own.iter().chain(keywright_twofactor::SLOTS).copied().collect();
+    let step = |draft: &mut Draft<'_>| {
+        let Some(login) = tokens::verify_in(draft, token)?.filter(Login::may_act) else {
+            return Ok(Verdict::NotEnrolled);
+        };
+        let client = login.client(draft, None);
+        if Preset::LibrePass.is_form_of(code) {
+            cx.factors.step_up_recovery_in(draft, ADMIT_CLIENT, &session, code, client)
+        } else {
+            cx.factors.step_up_totp_in(draft, ADMIT_CLIENT, &session, code, client)
+        }
+    };
+    let proof = match cx.step(account, &slots, step).await? {
+        Verdict::Granted(proof) => proof,
+        Verdict::Refused(refusal) => {
+            return Ok(NetworkAdmission::Refused { retry_after: refusal.retry_after() });
+        }
+        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => return Ok(NetworkAdmission::Denied),
+    };
+    // The proof is spent and names the account; what it opens is a commit of its own.
+    let admit = |draft: &mut Draft<'_>| {
+        let tag = network.tag(draft);
+        cx.factors.admit_client_in(draft, &proof, kind, tag).map(Plain)
+    };
+    let admission = cx.step(account, keywright_twofactor::SLOTS, admit).await?;
+    Ok(admission.map_or(NetworkAdmission::Denied, NetworkAdmission::from))
+}

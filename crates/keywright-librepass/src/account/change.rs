@@ -1,0 +1,224 @@
+//! What a change of password and one of address have in common: the body, the keys, the batch, and the end of it.
+//!
+//! The body is read in one pass and borrowed from. Then, in this order (`decisions.md` 29): the old key, which is charged
+//! if it is wrong; the new key; the batch, against the vault outside of any draft. At last one commit, in which token,
+//! old key and vault are looked at once more. A batch that was made of another vault is refused, and never checked anew
+//! against the present one: that would overwrite a cipher that somebody wrote meanwhile.
+
+use keywright_core::{AccountId, ClientTag};
+use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission, VAULT_SLOTS};
+use keywright_store::guess::LEDGER;
+use keywright_store::names::{self, NAMES, Released};
+use keywright_store::{
+    Draft, Plain, Receipt, Release, Revision, SlotName, StageId, StepError, Tentative, WrongReceipt,
+};
+use keywright_wire::Network;
+
+use crate::account::credential::{CREDENTIAL, Credential, Verification};
+use crate::account::guard::{KeyCheck, Proof, Sender};
+use crate::account::mails::{self, Kind};
+use crate::account::pending::{self, PENDING};
+use crate::account::tokens::{self, Login, TOKENS};
+use crate::events::ADDRESS_CHANGED;
+use crate::protocol::address::Address;
+use crate::protocol::change::Keys;
+use crate::protocol::keys::PublicKey;
+use crate::wire::answer::Failure;
+use crate::wire::context::{Caller, Context};
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+
+/// What a change touches, but for the token itself.
+pub(crate) const SLOTS: [SlotName; 7] = {
+    let [vault, held] = VAULT_SLOTS;
+    [CREDENTIAL.name(), LEDGER.name(), vault, held, PENDING.name(), NAMES.name(), TOKENS.name()]
+};
+
+/// Who makes a change, and from where.
+#[derive(Clone, Copy)]
+pub(crate) struct Changer<'c> {
+    pub(crate) caller: &'c Caller,
+    pub(crate) network: Option<Network>,
+}
+
+impl Changer<'_> {
+    /// Who is known at the new key from the start: the login that made the change, and its network, because the change
+    /// ends every login.
+    pub(crate) fn tags(&self, draft: &Draft<'_>, login: &Login) -> Vec<ClientTag> {
+        let client = login.client(draft, self.network);
+        let mut tags: Vec<ClientTag> = client.tag().into_iter().chain(client.network_tag()).collect();
+        tags.dedup();
+        tags
+    }
+}
+
+/// What became of a request behind the old key.
+enum Guarded<T> {
+    /// The key is right, and so is what was done.
+    Done(T),
+    /// The key is wrong and charged, or was not looked at: this is committed.
+    Denied(ApiError),
+    /// Refused for another reason: nothing is written.
+    Refused(ApiError),
+}
+
+impl<T: Release> Release for Guarded<T> {
+    type Released = Guarded<T::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Done(done) => Guarded::Done(done.release(receipt)?),
+            Self::Denied(error) => Guarded::Denied(error),
+            Self::Refused(error) => Guarded::Refused(error),
+        })
+    }
+}
+
+/// The vault's revision that a batch must be of: the one that the token has read last (`decisions.md` 28). Of a token
+/// that never read it is that of the request's arrival, so that even there nothing is overwritten that somebody writes
+/// while the change is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Known(Option<Revision>);
+
+/// The old key, then the new one. That the old one is right is known outside after a commit only, which writes nothing;
+/// it is forgiven with the change. `look` returns what else is to be known of the account.
+pub(crate) async fn check_keys<H: Host, T: Copy + Send>(
+    cx: &Context<H>,
+    changer: Changer<'_>,
+    keys: &Keys,
+    look: impl Fn(&mut Draft<'_>) -> Result<T, StepError> + Send + Sync,
+) -> Result<(Known, T), Failure> {
+    let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
+        let judged = draft.judge(|draft| {
+            enter(draft, check, changer, keys, |draft, login, _| {
+                let arrival = cx.vaults.steps().revision_in(draft);
+                Ok(Ok(Plain((Known(login.head().or(arrival)), look(draft)?))))
+            })
+        })?;
+        match judged.outcome() {
+            Guarded::Denied(_) => draft.stage(judged),
+            Guarded::Refused(error) => Ok(Guarded::Refused(*error)),
+            Guarded::Done(seen) => Ok(Guarded::Done(*seen)),
+        }
+    };
+    let entry = cx.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
+    let seen = entry.granted()?;
+    // It opens nothing yet, so a wrong one is not charged.
+    if !cx.are_a_pair(&keys.new_public, &keys.new_shared).await? {
+        return Err(ApiError::SHARED_KEY.into());
+    }
+    Ok(seen)
+}
+
+/// The batch against the vault as it is, which must be the one that is known; sealed.
+pub(crate) async fn check_batch<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    known: Known,
+    batch: &Submission<'_>,
+) -> Result<SealedSwap, Failure> {
+    match cx.vaults.plan(caller.account(), batch, known.0).await? {
+        Planning::Ready(sealed) => Ok(sealed),
+        Planning::Refused(difference) => Err(verdict(&difference).into()),
+        _ => Err(StepError::Misuse("a plan of an unknown kind").into()),
+    }
+}
+
+/// Commits a change: token and old key are looked at again, then `act` makes it. What `act` refuses writes nothing.
+pub(crate) async fn commit_change<H: Host, T: Release + Send>(
+    cx: &Context<H>,
+    changer: Changer<'_>,
+    keys: &Keys,
+    act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError> + Send + Sync,
+) -> Result<T::Released, Failure> {
+    let step = |draft: &mut Draft<'_>, check: &KeyCheck<'_>| {
+        let judged = draft.judge(|draft| enter(draft, check, changer, keys, &act))?;
+        match judged.outcome() {
+            Guarded::Refused(error) => Ok(Guarded::Refused(*error)),
+            Guarded::Done(_) | Guarded::Denied(_) => draft.stage(judged),
+        }
+    };
+    let entry = cx.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
+    entry.granted()
+}
+
+/// Token, old key, then `act`.
+fn enter<T>(
+    draft: &mut Draft<'_>,
+    check: &KeyCheck<'_>,
+    changer: Changer<'_>,
+    keys: &Keys,
+    act: impl Fn(&mut Draft<'_>, &Login, Credential) -> Result<Result<T, ApiError>, StepError>,
+) -> Result<Guarded<T>, StepError> {
+    let login = tokens::verify_in(draft, &changer.caller.token)?.filter(Login::may_act);
+    let Some(login) = login else { return Ok(Guarded::Refused(ApiError::INVALID_TOKEN)) };
+    let Some(credential) = Credential::read(draft)? else { return Ok(Guarded::Refused(ApiError::INVALID_TOKEN)) };
+    let sender = Sender { client: login.client(draft, changer.network), network: changer.network };
+    Ok(match check.judge_in(draft, &credential, &keys.old, &sender)? {
+        Proof::Wrong => Guarded::Denied(ApiError::SHARED_KEY),
+        Proof::Refused { retry_after } => Guarded::Denied(ApiError::too_many(retry_after)),
+        Proof::Right => match act(draft, &login, credential)? {
+            Ok(done) => Guarded::Done(done),
+            Err(error) => Guarded::Refused(error),
+        },
+    })
+}
+
+/// Takes a staged vault away that nothing holds any more. If it cannot be taken, the sweep does it.
+pub(crate) async fn unstage<H: Host>(cx: &Context<H>, account: &AccountId, stage: Option<StageId>) {
+    let Some(stage) = stage else { return };
+    if let Err(error) = cx.vaults.unstage(account, stage).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a staged vault is left to the sweep");
+    }
+}
+impl<T> Guarded<T> {
+    fn granted(self) -> Result<T, Failure> {
+        match self {
+            Self::Done(done) => Ok(done),
+            Self::Denied(error) | Self::Refused(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Moves an account to an address that it owns by now: in the draft that swaps or promotes the vault. All logins end. The
+/// old name comes out, to be dropped.
+pub(crate) fn move_in(
+    draft: &mut Draft<'_>,
+    mut credential: Credential,
+    address: &Address,
+    public_key: &PublicKey,
+    changed_by: &[ClientTag],
+) -> Result<Option<Tentative<Released>>, StepError> {
+    let old = credential.address()?;
+    credential.set_address(address);
+    credential.replace_key(draft, public_key, changed_by)?;
+    credential.verification = Verification::Verified;
+    credential.put(draft)?;
+    tokens::end_all_in(draft)?;
+    pending::drop_in(draft)?;
+    draft.event(&ADDRESS_CHANGED);
+    if old == *address {
+        return Ok(None);
+    }
+    mails::notice_in(draft, &old, Kind::AddressChanged)?;
+    names::release(draft, &old.index(draft.keyring()))
+}
+
+/// Whether a plan still holds for what the token knows: it may have read or written since.
+pub(crate) fn is_known(login: &Login, sealed: &SealedSwap) -> bool {
+    login.head().is_none() || login.head() == sealed.head()
+}
+
+fn slots(caller: &Caller) -> Vec<SlotName> {
+    SLOTS.into_iter().chain([caller.login.slot()]).collect()
+}
+
+/// The code of a batch that does not fit (`decisions.md` 35).
+fn verdict(difference: &Difference) -> ApiError {
+    let has = |fault| difference.count(fault) > 0;
+    if has(Fault::WrongType) {
+        return ApiError::NOT_READABLE;
+    }
+    let malformed = [Fault::MalformedId, Fault::MalformedText, Fault::Duplicate, Fault::Unchanged, Fault::ReusedNonce];
+    // What is missing or stale is mended by reading the vault anew, so it is said first.
+    if !malformed.into_iter().any(has) || has(Fault::Stale) { ApiError::MISSING_CIPHER } else { ApiError::CIPHER }
+}

@@ -1,0 +1,87 @@
+//! How an account takes an address, and gives one up.
+
+use keywright_core::AccountId;
+use keywright_store::names::{self, ClaimOutcome, Claimed, Evicted, Intent, NAMES, NameIndex, Released};
+use keywright_store::{Draft, SlotName, StepError, TransactError};
+
+use crate::account::credential::{CREDENTIAL, Credential};
+use crate::wire::answer::Failure;
+use crate::wire::context::Context;
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+
+/// How often a move begins anew because its intent was overtaken, before the answer is "busy".
+pub(crate) const TRIES: usize = 16;
+
+/// Who may take an address.
+pub(crate) enum Taking {
+    /// The account has it already: only the text that its owner types, and so the key, is new.
+    Owned,
+    /// Nobody else, as long as the intent stands.
+    Claimed(Claimed),
+    /// The intent stands no more: another request or account was faster.
+    Overtaken,
+    /// Another account has it.
+    Taken,
+}
+
+impl Taking {
+    /// Makes the address the account's own, in the commit that moves it there. `false`: another request or account was
+    /// faster, and nothing is changed.
+    pub(crate) fn take_in(&self, draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
+        match self {
+            Self::Owned => names::owns(draft, name),
+            Self::Claimed(claimed) => names::take(draft, claimed),
+            Self::Overtaken | Self::Taken => Ok(false),
+        }
+    }
+}
+
+/// The first two of the three commits that take an address: the account's intent and the address's claim
+/// (`keywright_store::names`). Stopped at any moment they leave everybody with what they had.
+pub(crate) async fn claim_address<H: Host>(
+    cx: &Context<H>,
+    account: &AccountId,
+    name: &NameIndex,
+) -> Result<Taking, Failure> {
+    let step = |draft: &mut Draft<'_>| match Credential::read(draft)? {
+        Some(_) => names::intend(draft, name).map(Some),
+        None => Ok(None),
+    };
+    let intended = cx.step(account, &[CREDENTIAL.name(), NAMES.name()], step).await?;
+    let Some(intent) = intended.ok_or(ApiError::USER_NOT_FOUND)? else { return Ok(Taking::Owned) };
+    Ok(match claim(cx, &intent).await? {
+        ClaimOutcome::Ours(claimed) => Taking::Claimed(claimed),
+        ClaimOutcome::Void => Taking::Overtaken,
+        _ => Taking::Taken,
+    })
+}
+
+/// Tidies up behind an account that gave a name up. The name is free already.
+pub(crate) async fn drop_claim<H: Host>(cx: &Context<H>, released: &Released) {
+    if let Err(error) = cx.names.drop_claim(released).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the claim of a name that is free stays behind");
+    }
+}
+
+/// Claims a name for an account that intends to take it.
+pub(crate) async fn claim<H: Host>(cx: &Context<H>, intent: &Intent) -> Result<ClaimOutcome, TransactError> {
+    cx.names.claim_with(intent, &ORPHAN_SLOTS, erase_orphan).await
+}
+
+/// What [`erase_orphan`] reads.
+const ORPHAN_SLOTS: [SlotName; 2] = [CREDENTIAL.name(), NAMES.name()];
+
+/// Ends an account in the very commit that takes its name away, if the name was all it had: a registration without
+/// verification that crashed. One that is about to move to the name keeps its old name, and all else; one that waits for
+/// its link keeps waiting.
+fn erase_orphan(draft: &mut Draft<'_>, _: Evicted) -> Result<(), StepError> {
+    erase_if_nameless(draft)
+}
+
+pub(crate) fn erase_if_nameless(draft: &mut Draft<'_>) -> Result<(), StepError> {
+    if names::owned(draft)?.is_empty() && Credential::read(draft)?.is_some_and(|credential| credential.is_verified()) {
+        draft.erase(&[])?;
+    }
+    Ok(())
+}

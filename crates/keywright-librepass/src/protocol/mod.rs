@@ -1,0 +1,10 @@
+//! What clients and servers share: keys, the handshake, what is derived, and the form of what is sent.
+
+pub(crate) mod address;
+pub(crate) mod change;
+pub(crate) mod cipher;
+pub(crate) mod handshake;
+pub(crate) mod keys;
+pub(crate) mod parameters;
+pub(crate) mod token;
+pub(crate) mod user;

@@ -1,0 +1,102 @@
+//! What an endpoint answers.
+
+use http::StatusCode;
+use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
+use keywright_rekey::VaultError;
+use keywright_store::{StepError, TransactError};
+use keywright_wire::{DueError, Reply};
+use serde::Serialize;
+
+use crate::policy::{LibrePassPolicy, VERIFICATION_PATH};
+use crate::wire::error::ApiError;
+
+/// What an endpoint answers.
+pub(crate) type Answered = Result<Reply, Failure>;
+
+/// Why there is no success. All of them deny; none says that a change was refused when it may have happened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The endpoint's own answer.
+    #[error("the request is refused")]
+    Refused(ApiError),
+    #[error(transparent)]
+    Due(#[from] DueError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+impl Failure {
+    /// Whether the store took too long to read: nothing was decided.
+    pub(crate) const fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Due(DueError::Transact(error)) | Self::Vault(VaultError::Transact(error)) => error.is_busy(),
+            Self::Refused(_) | Self::Due(_) | Self::Vault(_) => false,
+        }
+    }
+
+    /// Whether the account was busy: nothing was looked at.
+    pub(crate) const fn is_busy(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Due(error) => error.is_busy(),
+            Self::Vault(error) => matches!(error, VaultError::Transact(TransactError::Busy)),
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<TransactError> for Failure {
+    fn from(error: TransactError) -> Self {
+        Self::Due(error.into())
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        TransactError::from(error).into()
+    }
+}
+
+/// 200 with `{}`.
+pub(crate) fn empty() -> Reply {
+    Reply::json(StatusCode::OK, "{}")
+}
+
+/// 201 with `{}`.
+pub(crate) fn created() -> Reply {
+    Reply::json(StatusCode::CREATED, "{}")
+}
+
+/// 200 with a value, which may hold a secret that is shown once.
+pub(crate) fn ok(value: &impl Serialize) -> Answered {
+    encode(StatusCode::OK, value)
+}
+
+/// A value with another status.
+pub(crate) fn encode(status: StatusCode, value: &impl Serialize) -> Answered {
+    match serde_json::to_vec(value) {
+        Ok(text) => Ok(Reply::json(status, text)),
+        // The plain values that are answered here always have a text.
+        Err(_) => Err(StepError::Misuse("an answer that is no JSON").into()),
+    }
+}
+
+/// To the page that says that an address is verified.
+pub(crate) fn verified(policy: &LibrePassPolicy) -> Reply {
+    let reply = Reply::json(StatusCode::FOUND, "{}");
+    match HeaderValue::try_from(format!("{}{VERIFICATION_PATH}", policy.web_url())) {
+        Ok(location) => reply.with(LOCATION, location),
+        // The policy took no address with a character that a header cannot have.
+        Err(_) => reply,
+    }
+}
+
+/// The answer as it goes out. The address of a mailed link holds its code: it is told to nobody.
+pub(crate) fn without_referrer(reply: Reply) -> Reply {
+    reply.with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+}

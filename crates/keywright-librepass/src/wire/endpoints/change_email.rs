@@ -1,0 +1,144 @@
+//! `PATCH user/email`: a new address, and with it a new key, because the address is the salt.
+//!
+//! The account stays as it is until the link is opened that goes to the new address; the vault under the new key lies
+//! beside it till then. The old address is told at once, without a link. Where the policy asks for no verification the
+//! change is made at once.
+//!
+//! An address that differs from the present one in the case of its letters alone, or not at all, is a change like any
+//! other: the text that its owner types is the salt, so the key changes, and nobody else can be in the way. One that
+//! another account owns is refused here already, but only behind the password, and so many times a day; it is claimed
+//! when the link is opened (`decisions.md` 31).
+
+use keywright_core::SecretBytes;
+use keywright_rekey::{Holding, SealedSwap, Swapping};
+use keywright_store::names::{self, NameIndex};
+use keywright_store::{Draft, Plain, TransactError};
+use keywright_wire::Reply;
+
+use crate::account::change::{self, Changer};
+use crate::account::claim::{self, TRIES, Taking};
+use crate::account::credential::Credential;
+use crate::account::mails::{self, Kind};
+use crate::account::pending::{self, Asked, PENDING};
+use crate::account::tokens::{self, Login};
+use crate::events::ADDRESS_CHANGE_ASKED;
+use crate::policy::LINK_SECONDS;
+use crate::protocol::change::ChangeOfAddress;
+use crate::wire::answer::{Answered, Failure, empty};
+use crate::wire::context::{Caller, Context};
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+use crate::wire::request::Input;
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let changer = Changer { caller, network: cx.network(input) };
+    let body = ChangeOfAddress::read(input.body, &cx.policy)?;
+    let name = body.address.index(cx.driver.keyring());
+    let look = |draft: &mut Draft<'_>| names::owns(draft, &name);
+    let (known, own) = change::check_keys(cx, changer, &body.keys, look).await?;
+    let sealed = change::check_batch(cx, caller, known, &body.ciphers).await?;
+    book(cx, caller).await?;
+    if !own && cx.is_taken(&name).await? {
+        return Err(ApiError::DUPLICATED.into());
+    }
+    if !cx.policy.verify_email {
+        return move_at_once(cx, changer, &body, &name, &sealed).await;
+    }
+    ask(cx, changer, &body, sealed).await
+}
+
+/// Books the ask, before it costs anything.
+async fn book<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<(), Failure> {
+    let step = |draft: &mut Draft<'_>| match tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) {
+        Some(_) => Ok(pending::book_in(draft)?.map_err(ApiError::too_many)),
+        None => Ok(Err(ApiError::INVALID_TOKEN)),
+    };
+    Ok(cx.step(caller.account(), &[caller.login.slot(), PENDING.name()], step).await??)
+}
+
+/// Keeps the vault beside the vault, then makes one commit: it is held, the change waits, both addresses are told.
+async fn ask<H: Host>(
+    cx: &Context<H>,
+    changer: Changer<'_>,
+    body: &ChangeOfAddress<'_>,
+    sealed: SealedSwap,
+) -> Answered {
+    let account = changer.caller.account();
+    let known = sealed.head();
+    let until = cx.driver.clock().now().map_err(TransactError::from)?.plus(LINK_SECONDS);
+    let staged = cx.vaults.stage(sealed, until).await?;
+    let act = |draft: &mut Draft<'_>, login: &Login, credential: Credential| {
+        if login.head().is_some() && login.head() != known {
+            return Ok(Err(ApiError::MISSING_CIPHER));
+        }
+        let replaced = cx.vaults.steps().staged_in(draft)?;
+        let Holding::Held = cx.vaults.steps().hold_in(draft, &staged)? else {
+            return Ok(Err(ApiError::MISSING_CIPHER));
+        };
+        let code = SecretBytes::<32>::random(draft.entropy())?;
+        let code = crate::protocol::keys::digits(code.expose());
+        let asked = Asked {
+            address: &body.address,
+            public_key: &body.keys.new_public,
+            code: pending::code_hash(&cx.links, &login.user, code.expose()),
+            until,
+            head: cx.vaults.steps().revision_in(draft),
+            asked_by: changer.tags(draft, login),
+        };
+        pending::ask_in(draft, asked)?;
+        draft.event(&ADDRESS_CHANGE_ASKED);
+        let link =
+            format!("{}/api/user/verifyNewEmail?user={}&code={}", cx.policy.public_url, login.user, code.expose());
+        mails::letter_in(draft, &body.address, Kind::VerifyNewAddress { link }, until)?;
+        mails::notice_in(draft, &credential.address()?, Kind::AddressChangeAsked)?;
+        Ok(Ok(Plain(replaced)))
+    };
+    let committed = change::commit_change(cx, changer, &body.keys, act).await;
+    // Only what is surely held by nothing: a commit that is unknown may have landed.
+    if let Err(Failure::Refused(_)) = &committed {
+        change::unstage(cx, account, Some(staged.stage())).await;
+    }
+    change::unstage(cx, account, committed?).await;
+    Ok(empty())
+}
+
+/// Without a verification: the address is claimed, and then one commit changes everything.
+async fn move_at_once<H: Host>(
+    cx: &Context<H>,
+    changer: Changer<'_>,
+    body: &ChangeOfAddress<'_>,
+    name: &NameIndex,
+    sealed: &SealedSwap,
+) -> Answered {
+    let account = changer.caller.account();
+    for _ in 0..TRIES {
+        let taking = claim::claim_address(cx, account, name).await?;
+        if matches!(taking, Taking::Taken) {
+            return Err(ApiError::DUPLICATED.into());
+        }
+        let act = |draft: &mut Draft<'_>, login: &Login, credential: Credential| {
+            if !change::is_known(login, sealed) {
+                return Ok(Err(ApiError::MISSING_CIPHER));
+            }
+            if !taking.take_in(draft, name)? {
+                return Ok(Ok(None));
+            }
+            let dropped = cx.vaults.steps().staged_in(draft)?;
+            let Swapping::Done { .. } = cx.vaults.steps().swap_in(draft, sealed)? else {
+                return Ok(Err(ApiError::MISSING_CIPHER));
+            };
+            let changed_by = changer.tags(draft, login);
+            let new_public = &body.keys.new_public;
+            let released = change::move_in(draft, credential, &body.address, new_public, &changed_by)?;
+            Ok(Ok(Some((released, Plain(dropped)))))
+        };
+        if let Some((released, dropped)) = change::commit_change(cx, changer, &body.keys, act).await? {
+            change::unstage(cx, account, dropped).await;
+            if let Some(released) = released {
+                claim::drop_claim(cx, &released).await;
+            }
+            return Ok(empty());
+        }
+    }
+    Err(ApiError::BUSY.into())
+}

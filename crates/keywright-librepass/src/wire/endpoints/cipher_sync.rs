@@ -1,0 +1,208 @@
+//! `POST cipher/sync` and the deprecated `GET cipher/sync?lastSync=S`: what a client changed, then what it has missed.
+
+use http::Method;
+use keywright_core::UnixSeconds;
+use keywright_rekey::{Contents, Edit, Editing, Existing, Limits, Put, VAULT_SLOT};
+use keywright_store::{CipherId, Draft, StepError, Which, released_as_is};
+use keywright_wire::Reply;
+use serde::{Deserialize, Serialize};
+
+use crate::account::tokens::{self, Login};
+use crate::protocol::cipher::{Bounded, Incoming, Note, Sent, SentId, Shown};
+use crate::wire::answer::{Answered, Failure, ok};
+use crate::wire::context::{Caller, Context};
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+use crate::wire::request::Input;
+
+/// How often a change is tried again because the vault was changed meanwhile. Each time somebody else's change is done;
+/// then it is "busy", which changes nothing.
+const TRIES: usize = 32;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'b> {
+    last_sync_timestamp: i64,
+    #[serde(borrow)]
+    updated: Bounded<Sent<'b>>,
+    deleted: Bounded<SentId>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    ids: Vec<String>,
+    ciphers: Vec<Shown<'a>>,
+}
+
+/// What a client changes, checked as far as it can be without the vault.
+#[derive(Default)]
+pub(crate) struct Change<'b> {
+    /// Sorted by id, none twice.
+    put: Vec<Incoming<'b>>,
+    /// Sorted, none twice, none that is put: the deletions come first, and what is inserted after one is there.
+    delete: Vec<CipherId>,
+}
+
+impl<'b> Change<'b> {
+    /// One id must not come twice among the updates: which of the two is meant, nobody knows.
+    pub(crate) fn new(mut put: Vec<Incoming<'b>>, mut delete: Vec<CipherId>) -> Result<Self, ApiError> {
+        put.sort_unstable_by_key(|cipher| cipher.id);
+        if put.windows(2).any(|pair| matches!(pair, [a, b] if a.id == b.id)) {
+            return Err(ApiError::CIPHER);
+        }
+        delete.sort_unstable();
+        delete.dedup();
+        let mut change = Self { put, delete: Vec::new() };
+        delete.retain(|id| change.incoming(*id).is_none());
+        change.delete = delete;
+        Ok(change)
+    }
+
+    fn incoming(&self, id: CipherId) -> Option<&Incoming<'b>> {
+        self.put.binary_search_by_key(&id, |cipher| cipher.id).ok().and_then(|at| self.put.get(at))
+    }
+
+    fn deletes(&self, id: CipherId) -> bool {
+        self.delete.binary_search(&id).is_ok()
+    }
+
+    /// Whether it leaves the vault as it is. Then no head moves for it.
+    fn is_idle(&self, existing: &Existing) -> bool {
+        self.put.is_empty() && !self.delete.iter().any(|id| existing.contains(*id))
+    }
+}
+
+/// A change that is done, and what it was done to.
+pub(crate) struct Changed {
+    /// The vault, or what was asked of it, as it was before.
+    pub(crate) before: Contents,
+    /// When.
+    now: UnixSeconds,
+}
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let (stamp, change) = if input.method == Method::GET {
+        let stamp = input.parameter("lastSync")?.parse().map_err(|_| ApiError::ARGUMENT_TYPE)?;
+        (stamp, Change::default())
+    } else {
+        let body: Body<'_> = input.json()?;
+        if body.updated.over || body.deleted.over {
+            return Err(ApiError::CIPHER.into());
+        }
+        let delete: Option<Vec<_>> = body.deleted.entries.into_iter().map(|SentId(id)| id).collect();
+        let delete = delete.ok_or(ApiError::NOT_READABLE)?;
+        let limits = cipher_limits(cx)?;
+        let put = body.updated.entries.into_iter().map(|cipher| cipher.check(&caller.login.user, &limits));
+        (body.last_sync_timestamp, Change::new(put.collect::<Result<_, _>>()?, delete)?)
+    };
+    let changed = apply(cx, caller, &change, Which::All, stamp <= 0).await?;
+    show(caller, &change, &changed, stamp)
+}
+
+/// What one cipher may be.
+pub(crate) fn cipher_limits<H: Host>(cx: &Context<H>) -> Result<Limits, Failure> {
+    Ok(Limits::new(1, cx.policy.data_ceiling).map_err(|_| StepError::Misuse("a policy beyond the limits"))?)
+}
+
+/// Reads the vault, or what of it is asked for, all of one head, and changes it: one commit, on exactly what was read.
+/// A `full` read is noted with the token, and so is the token's own change if it knew the vault until then
+/// (`decisions.md` 28).
+pub(crate) async fn apply<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    change: &Change<'_>,
+    which: Which<'_>,
+    full: bool,
+) -> Result<Changed, Failure> {
+    for _ in 0..TRIES {
+        // An account that is gone meanwhile took the token with it.
+        let before = cx.vaults.read(caller.account(), which).await?.ok_or(ApiError::INVALID_TOKEN)?;
+        if before.head.key_epoch != caller.login.key_epoch() {
+            // Encrypted anew since: what was read is no longer this token's.
+            return Err(ApiError::INVALID_TOKEN.into());
+        }
+        let existing = before.existing();
+        let step = |draft: &mut Draft<'_>| change_in(cx, draft, caller, change, &existing, full);
+        match cx.step(caller.account(), &[caller.login.slot(), VAULT_SLOT], step).await? {
+            Changing::Done(now) => return Ok(Changed { before, now }),
+            Changing::HeadMoved => {}
+            Changing::Refused(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::BUSY.into())
+}
+
+fn change_in<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+    change: &Change<'_>,
+    existing: &Existing,
+    full: bool,
+) -> Result<Changing, StepError> {
+    let Some(mut login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
+        return Ok(Changing::Refused(ApiError::INVALID_TOKEN));
+    };
+    let now = draft.now();
+    if change.is_idle(existing) {
+        if full {
+            tokens::follow_in(draft, &mut login, Some(existing.head()))?;
+        }
+        // What was read is shown only to a token that stands after it was read: a batch that only checks.
+        drop(draft.tentative(()));
+        return Ok(Changing::Done(now));
+    }
+    let notes: Vec<Vec<u8>> = change.put.iter().map(|cipher| cipher.note(now).encode()).collect();
+    let puts = change.put.iter().zip(&notes);
+    let puts = puts.map(|(cipher, note)| Put::new(cipher.id, cipher.nonce, &cipher.text, note)).collect();
+    let delete = change.delete.iter().copied().filter(|id| existing.contains(*id)).collect();
+    let editing = cx.vaults.steps().edit_in(draft, &Edit::new(puts, delete), existing, login.key_epoch())?;
+    Ok(match editing {
+        Editing::Done { head, .. } => {
+            if full || login.head() == Some(existing.head()) {
+                tokens::follow_in(draft, &mut login, Some(head))?;
+            }
+            Changing::Done(now)
+        }
+        Editing::HeadMoved => Changing::HeadMoved,
+        Editing::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
+        // A policy that this crate does not set.
+        Editing::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
+        Editing::Twice => Changing::Refused(ApiError::CIPHER),
+        // A swap has ended the token.
+        Editing::Fenced => Changing::Refused(ApiError::INVALID_TOKEN),
+        _ => return Err(StepError::Misuse("an outcome of an edit that is not known here")),
+    })
+}
+
+/// All ids, and the ciphers that this server took since the stamp. Those of a whole vault that was encrypted anew are
+/// all new, whatever their descriptions say (dossier § 11, 13). A stamp that is not in the past tells nothing of what
+/// the client has missed: it gets everything.
+fn show(caller: &Caller, change: &Change<'_>, changed: &Changed, stamp: i64) -> Answered {
+    let stamp = u64::try_from(stamp).ok().and_then(|stamp| UnixSeconds::new(stamp).ok());
+    let since = stamp.filter(|stamp| *stamp <= changed.now).unwrap_or(UnixSeconds::EPOCH);
+    let since = if changed.before.head.rekeyed >= since { UnixSeconds::EPOCH } else { since };
+    let owner = caller.login.user.to_string();
+    let left = changed.before.ciphers.iter();
+    let left = left.filter(|cipher| !change.deletes(cipher.id()) && change.incoming(cipher.id()).is_none());
+    let left = left.map(|cipher| Ok((cipher.id(), cipher.text(), note_of(cipher)?)));
+    let put = change.put.iter().map(|cipher| Ok((cipher.id, &*cipher.text, cipher.note(changed.now))));
+    let mut all = left.chain(put).collect::<Result<Vec<_>, StepError>>()?;
+    all.sort_unstable_by_key(|(id, ..)| *id);
+    let ids = all.iter().map(|(id, ..)| keywright_rekey::id_text(*id)).collect();
+    let new = all.iter().filter(|(.., note)| note.stored >= since);
+    let ciphers = new.map(|(id, text, note)| note.shown(*id, &owner, text)).collect();
+    ok(&Answer { ids, ciphers })
+}
+enum Changing {
+    Done(UnixSeconds),
+    HeadMoved,
+    Refused(ApiError),
+}
+
+released_as_is!(Changing);
+
+/// The description of a stored cipher. One that cannot be read fails the whole: it is never left out.
+pub(crate) fn note_of(cipher: &keywright_rekey::Cipher) -> Result<Note, StepError> {
+    Note::decode(cipher.note()).ok_or(StepError::Decode(VAULT_SLOT))
+}

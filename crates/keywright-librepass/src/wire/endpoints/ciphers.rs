@@ -1,0 +1,45 @@
+//! The deprecated `GET cipher`, all ciphers as a list, and `PUT cipher`, which inserts or replaces one.
+
+use http::{Method, StatusCode};
+use keywright_rekey::id_text;
+use keywright_store::{CipherId, Which};
+use keywright_wire::Reply;
+use serde_json::json;
+
+use crate::protocol::cipher::Sent;
+use crate::wire::answer::{Answered, Failure, encode, ok};
+use crate::wire::context::{Caller, Context};
+use crate::wire::endpoints::cipher_sync;
+use crate::wire::endpoints::cipher_sync::{Change, note_of};
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+use crate::wire::request::Input;
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    if input.method == Method::PUT { put(cx, caller, input, None).await } else { list(cx, caller).await }
+}
+
+async fn list<H: Host>(cx: &Context<H>, caller: &Caller) -> Answered {
+    let read = cipher_sync::apply(cx, caller, &Change::default(), Which::All, true).await?;
+    let owner = caller.login.user.to_string();
+    let shown = read.before.ciphers.iter().map(|cipher| Ok(note_of(cipher)?.shown(cipher.id(), &owner, cipher.text())));
+    ok(&shown.collect::<Result<Vec<_>, keywright_store::StepError>>()?)
+}
+
+/// Inserts or replaces a cipher of the caller's; `named` is the id in the path, which must be the cipher's own.
+pub(crate) async fn put<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    input: &Input<'_>,
+    named: Option<CipherId>,
+) -> Answered {
+    let sent: Sent<'_> = input.json()?;
+    let cipher = sent.check(&caller.login.user, &cipher_sync::cipher_limits(cx)?)?;
+    let id = cipher.id;
+    if named.is_some_and(|named| named != id) {
+        return Err(ApiError::CIPHER.into());
+    }
+    let change = Change::new(vec![cipher], Vec::new())?;
+    cipher_sync::apply(cx, caller, &change, Which::Ids { ids: &[id], with_marks: false }, false).await?;
+    encode(StatusCode::CREATED, &json!({ "id": id_text(id) }))
+}

@@ -1,0 +1,123 @@
+//! `DELETE user/delete`: the account and all that is in it.
+//!
+//! Two proofs, the password's first, then the second factor's if there is one. Neither is spent, nor forgiven, because
+//! the other was wrong. The recovery code is none of them (dossier § 7).
+
+use keywright_core::Client;
+use keywright_store::guess::LEDGER;
+use keywright_store::names::{self, NAMES, Released};
+use keywright_store::{Draft, SlotName, StepError, Tentative};
+use keywright_twofactor::Verdict;
+use keywright_wire::Network;
+use keywright_wire::Reply;
+use serde::Deserialize;
+
+use crate::account::claim;
+use crate::account::credential::{CREDENTIAL, Credential};
+use crate::account::guard::{KeyCheck, Proof, Sender};
+use crate::account::mails::{self, Kind};
+use crate::account::tokens::{self, Login};
+use crate::protocol::keys::SharedKey;
+use crate::wire::answer::{Failure, empty};
+use crate::wire::context::{Caller, Context};
+use crate::wire::error::ApiError;
+use crate::wire::host::Host;
+use crate::wire::request::Input;
+
+/// What a code is accepted for, where the policy has it once for each purpose.
+pub(crate) const PURPOSE: &str = "librepass/delete";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    shared_key: String,
+    /// Absent, null or empty: none. Clients send an empty one where there is no second factor.
+    code: Option<String>,
+}
+
+/// How a deletion ended, in its commit: the names to tidy up, or what is answered.
+type Ended = Result<Tentative<Vec<Released>>, ApiError>;
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
+    let body: Body = input.json()?;
+    let sent = SharedKey::from_hex(&body.shared_key).map_err(|_| ApiError::SHARED_KEY)?;
+    let code = body.code.as_deref().unwrap_or_default();
+    let network = cx.network(input);
+    let own = [caller.login.slot(), CREDENTIAL.name(), NAMES.name(), LEDGER.name()];
+    let slots: Vec<SlotName> = own.iter().chain(keywright_twofactor::SLOTS).copied().collect();
+    let step =
+        |draft: &mut Draft<'_>, check: &KeyCheck<'_>| delete_in(cx, draft, check, caller, &sent, (code, network));
+    for name in &cx.with_shared_key(caller.account(), &slots, step).await?? {
+        claim::drop_claim(cx, name).await;
+    }
+    Ok(empty())
+}
+
+fn delete_in<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    check: &KeyCheck<'_>,
+    caller: &Caller,
+    sent: &SharedKey,
+    (code, network): (&str, Option<Network>),
+) -> Result<Ended, StepError> {
+    let Some(login) = tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) else {
+        return Ok(Err(ApiError::INVALID_TOKEN));
+    };
+    let Some(credential) = Credential::read(draft)? else { return Ok(Err(ApiError::INVALID_TOKEN)) };
+    let sender = Sender { client: login.client(draft, network), network };
+    let password = draft.judge(|draft| check.judge_in(draft, &credential, sent, &sender))?;
+    match *password.outcome() {
+        Proof::Right => {}
+        Proof::Wrong | Proof::Refused { .. } => {
+            return Ok(Err(match draft.stage(password)? {
+                Proof::Refused { retry_after } => {
+                    // One request is told one wait: the longer of the two.
+                    let code = code_refusal(cx, draft, code, sender.client)?;
+                    ApiError::too_many(code.map_or(retry_after, |seconds| seconds.max(retry_after)))
+                }
+                _ => ApiError::SHARED_KEY,
+            }));
+        }
+    }
+    if cx.factors.enrolled_in(draft)?.has_totp()
+        && let Some(error) = prove_to_delete(cx, draft, code, sender.client)?
+    {
+        return Ok(Err(error));
+    }
+    // Everything goes with the erase, the ledger too: the password's verdict has nowhere to be booked.
+    let released = names::release_all(draft)?;
+    draft.erase(&[])?;
+    // Anybody can register and delete, over and over: what is left must go in time. A notice that fails puts it off.
+    draft.expire_erased(draft.now().plus(cx.driver.events_kept()))?;
+    mails::notice_in(draft, &credential.address()?, Kind::AccountDeleted)?;
+    Ok(Ok(released))
+}
+
+/// For how many seconds a code is not looked at now, if it is one and there is a second factor.
+fn code_refusal<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    code: &str,
+    client: Client,
+) -> Result<Option<u64>, StepError> {
+    let enrolled = cx.factors.enrolled_in(draft)?;
+    if !enrolled.has_totp() || !enrolled.is_form_of_totp(code) {
+        return Ok(None);
+    }
+    Ok(cx.factors.totp_refused_in(draft, client)?.map(|refusal| refusal.retry_after()))
+}
+
+/// What a code is refused with, if it is. A text that is no code, and none, is not charged.
+fn prove_to_delete<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    code: &str,
+    client: Client,
+) -> Result<Option<ApiError>, StepError> {
+    Ok(match cx.factors.verify_totp_in(draft, code, PURPOSE, client)? {
+        Verdict::Granted(_) => None,
+        Verdict::Refused(refusal) => Some(ApiError::too_many(refusal.retry_after())),
+        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Some(ApiError::TWO_FACTOR),
+    })
+}

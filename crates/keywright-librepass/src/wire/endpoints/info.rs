@@ -1,0 +1,15 @@
+//! `GET /actuator/info`: what apps ask before they take a server's address.
+
+use keywright_wire::Reply;
+use serde_json::json;
+
+use crate::wire::answer::{Failure, ok};
+use crate::wire::context::Context;
+use crate::wire::host::Host;
+use crate::wire::request::Input;
+
+pub(crate) async fn run<H: Host>(_: &Context<H>, _: &Input<'_>) -> Result<Reply, Failure> {
+    // The group is what they look for (dossier § 6).
+    let build = json!({"group": "dev.medzik.librepass", "artifact": "server", "name": "keywright"});
+    ok(&json!({"build": build}))
+}

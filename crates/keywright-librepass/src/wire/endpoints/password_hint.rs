@@ -1,0 +1,40 @@
+//! `GET auth/passwordHint?email=E`: mails the hint to the address, if it is an account's.
+
+use keywright_store::due::DUE;
+use keywright_store::names::NAMES;
+use keywright_store::{Draft, StepError};
+use keywright_wire::Reply;
+
+use crate::account::credential::{CREDENTIAL, Credential};
+use crate::account::mails::{self, Kind};
+use crate::policy::LINK_SECONDS;
+use crate::wire::answer::Failure;
+use crate::wire::context::Context;
+use crate::wire::error::ApiError;
+use crate::wire::host::{Host, Subject};
+use crate::wire::request::Input;
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
+    let address = input.email()?.ok_or(ApiError::VALIDATION)?;
+    cx.admit(input, Subject::Address(address.as_str()))?;
+    let (name, Some(account)) = cx.find(&address).await? else {
+        // What somebody wrote at a registration with another's address is not mailed there.
+        let waits = cx.is_waited_for(&address).await?;
+        return cx.promised(&address, 1, if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) }).await;
+    };
+    let step = |draft: &mut Draft<'_>| -> Result<Result<(), ApiError>, StepError> {
+        let Some(mut credential) = Credential::read_named(draft, &name)? else {
+            return Ok(Err(ApiError::USER_NOT_FOUND));
+        };
+        if let Err(seconds) = credential.book_mail_in(draft)? {
+            return Ok(Err(ApiError::too_many(seconds)));
+        }
+        let kind = Kind::PasswordHint { hint: credential.hint.clone() };
+        // After a day it is of no more use than a fresh one.
+        mails::asked_in(draft, &credential.address()?, kind, draft.now().plus(LINK_SECONDS))?;
+        Ok(Ok(()))
+    };
+    let slots = [CREDENTIAL.name(), NAMES.name(), DUE.name()];
+    let sent = cx.step(&account, &slots, step).await?;
+    cx.promised(&address, u8::from(sent.is_err()), sent).await
+}

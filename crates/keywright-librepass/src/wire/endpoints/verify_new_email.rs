@@ -1,0 +1,146 @@
+//! `GET user/verifyNewEmail?user=UUID&code=STRING`: the link that was mailed to a new address.
+//!
+//! Three commits: the account's intent, the address's claim, and one in which the account takes the address, the held
+//! vault becomes the vault, the new key is the key, every login ends and the change waits no more. The code is looked at
+//! before the first and in the last; whoever stops before the last leaves everything as it was, and the link opens once
+//! more.
+//!
+//! The code has 256 bits, so guesses are not counted: a wrong one changes nothing. Nothing that is refused is written.
+
+use keywright_core::AccountId;
+use keywright_rekey::{CheckedStage, Coverage, Promotion};
+use keywright_store::names::{NameIndex, Released};
+use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, WrongReceipt};
+use keywright_wire::Reply;
+
+use crate::account::change::{self, SLOTS};
+use crate::account::claim::{self, TRIES, Taking};
+use crate::account::credential::Credential;
+use crate::account::pending;
+use crate::wire::answer::{Failure, verified};
+use crate::wire::context::Context;
+use crate::wire::error::ApiError;
+use crate::wire::host::{Host, Subject};
+use crate::wire::request::Input;
+
+/// What became of the last commit.
+enum Opening<R> {
+    /// Moved; the old name is to be dropped, if it is another.
+    Moved(Option<R>),
+    /// The intent was overtaken: by another click on the link, or by another account.
+    Overtaken,
+    Refused(ApiError),
+}
+
+impl<R: Release> Release for Opening<R> {
+    type Released = Opening<R::Released>;
+    fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
+        Ok(match self {
+            Self::Moved(released) => Opening::Moved(released.release(receipt)?),
+            Self::Overtaken => Opening::Overtaken,
+            Self::Refused(error) => Opening::Refused(error),
+        })
+    }
+}
+
+pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<Reply, Failure> {
+    let user = input.user()?;
+    let code = input.parameter("code")?;
+    cx.admit(input, Subject::Named(user.account()))?;
+    let code = pending::code_hash(&cx.links, &user, &code);
+    for _ in 0..TRIES {
+        let name = new_address(cx, user.account(), &code).await?;
+        let checked = match cx.vaults.covered(user.account()).await? {
+            Coverage::Covered(checked) => checked,
+            uncovered => {
+                // Opened meanwhile, by another click: then nothing waits any more. Else the sweep took rows, by the clock
+                // of another server, or the vault has changed: the promotion could only conflict.
+                new_address(cx, user.account(), &code).await?;
+                let is_gone = matches!(uncovered, Coverage::Nothing);
+                return Err(if is_gone { ApiError::EMAIL_CODE } else { ApiError::MISSING_CIPHER }.into());
+            }
+        };
+        let taking = claim::claim_address(cx, user.account(), &name).await?;
+        if matches!(taking, Taking::Taken) {
+            // By this very account, if the link was opened twice at once: then nothing waits any more.
+            new_address(cx, user.account(), &code).await?;
+            return Err(ApiError::DUPLICATED.into());
+        }
+        match open(cx, user.account(), &code, &name, &taking, &checked).await? {
+            Opening::Moved(released) => {
+                if let Some(released) = released {
+                    claim::drop_claim(cx, &released).await;
+                }
+                return Ok(verified(&cx.policy));
+            }
+            Opening::Overtaken => {}
+            Opening::Refused(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::BUSY.into())
+}
+
+/// The address that a code opens. Changes nothing.
+async fn new_address<H: Host>(cx: &Context<H>, account: &AccountId, code: &[u8; 32]) -> Result<NameIndex, Failure> {
+    let look = |draft: &mut Draft<'_>| {
+        let head = cx.vaults.steps().revision_in(draft);
+        Ok(match pending::opened_in(draft, head, code)? {
+            Ok(change) => Ok(change.address()?),
+            Err(error) => Err(error),
+        })
+    };
+    let address = cx.driver.observe(&Partition::account(account), &SLOTS, look).await??;
+    Ok(address.index(cx.driver.keyring()))
+}
+
+/// The commit that changes everything, or nothing.
+async fn open<H: Host>(
+    cx: &Context<H>,
+    account: &AccountId,
+    code: &[u8; 32],
+    name: &NameIndex,
+    taking: &Taking,
+    checked: &CheckedStage,
+) -> Result<Opening<Released>, Failure> {
+    let step = |draft: &mut Draft<'_>| {
+        let judged = draft.judge(|draft| open_in(cx, draft, code, name, taking, checked))?;
+        match judged.outcome() {
+            Opening::Moved(_) => draft.stage(judged),
+            Opening::Overtaken => Ok(Opening::Overtaken),
+            Opening::Refused(error) => Ok(Opening::Refused(*error)),
+        }
+    };
+    cx.step(account, &SLOTS, step).await
+}
+
+fn open_in<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    code: &[u8; 32],
+    name: &NameIndex,
+    taking: &Taking,
+    checked: &CheckedStage,
+) -> Result<Opening<Tentative<Released>>, StepError> {
+    let head = cx.vaults.steps().revision_in(draft);
+    let change = match pending::opened_in(draft, head, code)? {
+        Ok(change) => change,
+        Err(error) => return Ok(Opening::Refused(error)),
+    };
+    let address = change.address()?;
+    let Some(credential) = Credential::read(draft)? else { return Ok(Opening::Refused(ApiError::USER_NOT_FOUND)) };
+    // Another change with another address may have taken its place, not with the same code.
+    if address.index(draft.keyring()) != *name {
+        return Ok(Opening::Overtaken);
+    }
+    if !taking.take_in(draft, name)? {
+        return Ok(Opening::Overtaken);
+    }
+    match cx.vaults.steps().promote_in(draft, checked)? {
+        Promotion::Done { .. } => {
+            let moved = change::move_in(draft, credential, &address, &change.public_key, &change.asked_by);
+            moved.map(Opening::Moved)
+        }
+        Promotion::Other => Ok(Opening::Overtaken),
+        _ => Ok(Opening::Refused(ApiError::EMAIL_CODE)),
+    }
+}

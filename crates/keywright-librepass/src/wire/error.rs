@@ -1,0 +1,173 @@
+//! The exact error bodies: `{"error": CODE, "status": HTTP, "message": text?}` (dossier § 4).
+//!
+//! No text of a caller's is ever in them.
+
+use http::StatusCode;
+use keywright_wire::Reply;
+
+/// An answer that refuses, with its `Retry-After` if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    message: Message,
+    /// Whole seconds.
+    pub(crate) retry_after: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Message {
+    None,
+    Text(&'static str),
+    CipherLimit(u64),
+    /// Seconds; negative: behind.
+    ClockOff(i64),
+}
+
+const INVALID_BODY: &str = "LP-Invalid-Body";
+const INVALID_CIPHER: &str = "LP-Invalid-Cipher";
+
+impl ApiError {
+    const fn new(status: StatusCode, code: &'static str) -> Self {
+        Self { status, code, message: Message::None, retry_after: None }
+    }
+
+    const fn bad(code: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code)
+    }
+
+    const fn saying(self, text: &'static str) -> Self {
+        Self { message: Message::Text(text), ..self }
+    }
+
+    /// No token, a token that is none (any more), or one whose login has not proven its second factor.
+    pub(crate) const INVALID_TOKEN: Self = Self::new(StatusCode::UNAUTHORIZED, "LP-Invalid-Token");
+    pub(crate) const EMAIL_NOT_VERIFIED: Self = Self::new(StatusCode::UNAUTHORIZED, "LP-Email-Not-Verified");
+    pub(crate) const NOT_READABLE: Self = Self::bad(INVALID_BODY).saying("not readable");
+    pub(crate) const MISSING_PARAMETER: Self = Self::bad(INVALID_BODY).saying("missing parameter");
+    pub(crate) const VALIDATION: Self = Self::bad(INVALID_BODY).saying("validation error");
+    pub(crate) const ARGUMENT_TYPE: Self = Self::bad(INVALID_BODY).saying("argument type mismatch");
+    pub(crate) const SYNTAX: Self = Self::bad(INVALID_BODY).saying("json syntax error");
+    pub(crate) const GRANT_TYPE: Self = Self::bad(INVALID_BODY).saying("invalid grant_type");
+    pub(crate) const ALREADY_VERIFIED: Self = Self::bad(INVALID_BODY).saying("email is already verified");
+    pub(crate) const METHOD: Self =
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID_BODY).saying("method not allowed");
+    pub(crate) const TOO_LARGE: Self =
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_BODY).saying("request too large");
+    /// What browsers fetch ahead of a click is not answered: they ask again when it comes.
+    pub(crate) const PREFETCH: Self =
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, INVALID_BODY).saying("a prefetch does not act");
+    /// The old one or the new one: the same code.
+    pub(crate) const SHARED_KEY: Self = Self::bad("LP-Invalid-Shared-Secret");
+    pub(crate) const TWO_FACTOR: Self = Self::bad("LP-Invalid-Two-Factor");
+    pub(crate) const MISSING_CIPHER: Self = Self::bad("LP-Missing-Cipher");
+    pub(crate) const CIPHER: Self = Self::bad(INVALID_CIPHER).saying("validation failed");
+    pub(crate) const EMAIL_CODE: Self = Self::bad("LP-Email-Invalid-Code");
+    pub(crate) const DUPLICATED: Self = Self::bad("LP-Duplicated").saying("database: duplicate key");
+    /// No such user, or nothing that waits for its link.
+    pub(crate) const USER_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-User-404");
+    pub(crate) const CIPHER_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-Cipher-404");
+    pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-404");
+    /// A store that failed. Where a change may have happened it is unknown, never refused: no code of a refusal.
+    pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Database-Error");
+    /// A store that took too long to read. Nothing was decided.
+    pub(crate) const UNAVAILABLE: Self =
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };
+    /// Mails that a failing mail server has left pile up.
+    pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
+    /// Too many wait for this account. Nothing was looked at.
+    pub(crate) const BUSY: Self = Self::too_many(1);
+
+    /// Beyond the vault limit.
+    pub(crate) const fn cipher_limit(limit: u64) -> Self {
+        Self { message: Message::CipherLimit(limit), ..Self::bad(INVALID_CIPHER) }
+    }
+
+    /// A second factor that would be refused at every log-in, because its device's clock is off by so many seconds. Who
+    /// enrols knows the secret, so this tells nobody anything.
+    pub(crate) const fn clock_off(seconds: i64) -> Self {
+        Self { message: Message::ClockOff(seconds), ..Self::TWO_FACTOR }
+    }
+
+    /// A limit of requests, or a wait or lock of the guess ledger: said alike, before anything is looked at.
+    pub(crate) const fn too_many(seconds: u64) -> Self {
+        let seconds = if seconds == 0 { 1 } else { seconds };
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "LP-RateLimit") }
+    }
+
+    /// The answer.
+    pub(crate) fn reply(&self) -> Reply {
+        let reply = Reply::json(self.status, self.body());
+        match self.retry_after {
+            Some(seconds) => reply.with_retry_after(seconds),
+            None => reply,
+        }
+    }
+
+    fn body(&self) -> String {
+        // Codes and messages are constants without a character that JSON escapes.
+        let (code, status) = (self.code, self.status.as_u16());
+        match self.message {
+            Message::None => format!(r#"{{"error":"{code}","status":{status}}}"#),
+            Message::Text(text) => format!(r#"{{"error":"{code}","status":{status},"message":"{text}"}}"#),
+            Message::CipherLimit(limit) => format!(
+                r#"{{"error":"{code}","status":{status},"message":"current ciphers limit per user is {limit}"}}"#
+            ),
+            Message::ClockOff(seconds) => {
+                let (off, side) = (seconds.unsigned_abs(), if seconds < 0 { "behind" } else { "ahead" });
+                format!(
+                    r#"{{"error":"{code}","status":{status},"message":"the clock of this device is {off} seconds {side}"}}"#
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Dossier § 4.
+    #[test]
+    fn codes_and_statuses_are_those_of_the_protocol() {
+        for (error, status, code, message) in [
+            (ApiError::INVALID_TOKEN, 401, "LP-Invalid-Token", None),
+            (ApiError::EMAIL_NOT_VERIFIED, 401, "LP-Email-Not-Verified", None),
+            (ApiError::NOT_READABLE, 400, "LP-Invalid-Body", Some("not readable")),
+            (ApiError::MISSING_PARAMETER, 400, "LP-Invalid-Body", Some("missing parameter")),
+            (ApiError::VALIDATION, 400, "LP-Invalid-Body", Some("validation error")),
+            (ApiError::ARGUMENT_TYPE, 400, "LP-Invalid-Body", Some("argument type mismatch")),
+            (ApiError::SYNTAX, 400, "LP-Invalid-Body", Some("json syntax error")),
+            (ApiError::GRANT_TYPE, 400, "LP-Invalid-Body", Some("invalid grant_type")),
+            (ApiError::ALREADY_VERIFIED, 400, "LP-Invalid-Body", Some("email is already verified")),
+            (ApiError::METHOD, 405, "LP-Invalid-Body", Some("method not allowed")),
+            (ApiError::TOO_LARGE, 413, "LP-Invalid-Body", Some("request too large")),
+            (ApiError::SHARED_KEY, 400, "LP-Invalid-Shared-Secret", None),
+            (ApiError::TWO_FACTOR, 400, "LP-Invalid-Two-Factor", None),
+            (
+                ApiError::clock_off(-90),
+                400,
+                "LP-Invalid-Two-Factor",
+                Some("the clock of this device is 90 seconds behind"),
+            ),
+            (ApiError::MISSING_CIPHER, 400, "LP-Missing-Cipher", None),
+            (ApiError::CIPHER, 400, "LP-Invalid-Cipher", Some("validation failed")),
+            (ApiError::cipher_limit(500), 400, "LP-Invalid-Cipher", Some("current ciphers limit per user is 500")),
+            (ApiError::EMAIL_CODE, 400, "LP-Email-Invalid-Code", None),
+            (ApiError::DUPLICATED, 400, "LP-Duplicated", Some("database: duplicate key")),
+            (ApiError::USER_NOT_FOUND, 404, "LP-User-404", None),
+            (ApiError::CIPHER_NOT_FOUND, 404, "LP-Cipher-404", None),
+            (ApiError::NOT_FOUND, 404, "LP-404", None),
+            (ApiError::BUSY, 429, "LP-RateLimit", None),
+            (ApiError::FAILED, 500, "LP-Database-Error", None),
+            (ApiError::UNAVAILABLE, 503, "LP-Database-Error", None),
+            (ApiError::MAIL, 500, "LP-Mail-Error", None),
+        ] {
+            let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
+            assert_eq!(body["error"], code);
+            assert_eq!((body["status"].as_u64(), error.status.as_u16()), (Some(status.into()), status), "{code}");
+            assert_eq!(body.get("message").and_then(|text| text.as_str()), message, "{code}");
+        }
+        assert_eq!(ApiError::too_many(0).retry_after, Some(1));
+    }
+}

@@ -1,0 +1,10 @@
+//! The protocol over HTTP: what the host supplies, requests, endpoints, answers.
+
+pub(crate) mod answer;
+pub(crate) mod context;
+pub(crate) mod endpoints;
+pub(crate) mod error;
+pub(crate) mod host;
+pub(crate) mod privacy;
+pub(crate) mod request;
+pub(crate) mod service;

@@ -1,0 +1,288 @@
+//! The service: route, method, limits, token, endpoint, answer. Framework-neutral: `http::Request` in, `http::Response`
+//! out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use keywright_core::{AccountId, ClientTag, SecretBytes};
+use keywright_rekey::{LimitsError, VaultPolicy, Vaults};
+use keywright_store::names::Names;
+use keywright_store::{Driver, StepError, TransactError, VaultStore};
+use keywright_twofactor::{CodeKind, TwoFactorPolicyError, TwoFactorSteps};
+use keywright_wire::{DueError, Network, Protocol, Reply};
+
+use crate::account::admission::{self, NetworkAdmission};
+use crate::policy::{LibrePassPolicy, MAX_BODY, MailedLinks};
+use crate::protocol::handshake::HandshakeKeys;
+use crate::protocol::keys::{PrivateKey, SharedKey};
+use crate::protocol::token::Token;
+use crate::wire::answer::{Answered, Failure, without_referrer};
+use crate::wire::context::Context;
+use crate::wire::endpoints;
+use crate::wire::error::ApiError;
+use crate::wire::host::{Endpoint, Host, Subject};
+use crate::wire::request::{self, Input, ROUTES, Row};
+
+/// The protocol over a store and a host. Cheap to clone.
+pub struct LibrePass<H> {
+    cx: Arc<Context<H>>,
+}
+
+impl<H: Host> LibrePass<H> {
+    /// The protocol over a driver's store, which also keeps the vaults. Draws the server's key pair in a store that has
+    /// none.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is served then.
+    pub async fn open(
+        driver: Driver,
+        vault_store: Arc<dyn VaultStore>,
+        host: Arc<H>,
+        policy: LibrePassPolicy,
+    ) -> Result<Self, OpenError> {
+        let keyring = driver.keyring();
+        let (links, decoys) = (keyring.index("link"), keyring.index("decoy"));
+        let mut decoy_key = SecretBytes::zeroed();
+        decoy_key.expose_mut().copy_from_slice(&decoys.mac(&[b"librepass-key"]));
+        let vaults = VaultPolicy::default().with_most_ciphers(policy.vault_limit)?;
+        let cx = Context {
+            keys: HandshakeKeys::load(driver.clone()).await?,
+            names: Names::new(driver.clone()),
+            factors: TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?,
+            vaults: Vaults::new(driver.clone(), vault_store, vaults),
+            driver,
+            host,
+            policy,
+            links,
+            decoys,
+            decoy_key: PrivateKey::from_secret(decoy_key).public_key(),
+        };
+        Ok(Self { cx: Arc::new(cx) })
+    }
+
+    /// The largest body that [`handle`](Self::handle) looks at for a path, in bytes.
+    #[must_use]
+    pub fn max_body(&self, path: &str) -> usize {
+        ROUTES.max_body(path, &self.cx.policy).unwrap_or(MAX_BODY)
+    }
+
+    /// Answers one request. The path is the full one, from `/api/` on, or [`INFO_PATH`](crate::INFO_PATH).
+    pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
+        without_referrer(answer(&self.cx, &request, false).await).into_response()
+    }
+
+    /// Sends the mails that an account's commits have made due and a failure or a crash has left. A request with the
+    /// account's token does so too; call it from a sweep. Returns how many went out.
+    ///
+    /// All are tried; one that fails is tried again after a pause, which grows from seconds to an hour.
+    ///
+    /// # Errors
+    /// [`DueError`]: the store failed, or the host at one of them.
+    pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
+        self.cx.finish_mails(account, false).await
+    }
+
+    /// The same whatever pauses there are and whoever has claimed a mail: for the start of a server that is alone at its
+    /// store, where every earlier claim is a dead process's.
+    ///
+    /// # Errors
+    /// As [`finish_due`](Self::finish_due).
+    pub async fn finish_due_at_start(&self, account: &AccountId) -> Result<usize, DueError> {
+        self.cx.finish_mails(account, true).await
+    }
+
+    /// The tag by which an account's guess ledger knows the network of an address: for admissions at other secrets, as
+    /// [`TwoFactorSteps::admit_client_in`](keywright_twofactor::TwoFactorSteps::admit_client_in) makes them.
+    #[must_use]
+    pub fn network_tag(&self, account: &AccountId, address: std::net::IpAddr) -> ClientTag {
+        self.cx.driver.client_tag(account, &Network::of(address).credential())
+    }
+
+    /// Lets a network in at the shared key whose log-ins are refused because of the guesses of others: by a login of the
+    /// account whose second factor is proven or not needed, and a fresh proof of the password. For a host's page of the
+    /// account; the wire has no endpoint for it.
+    ///
+    /// The operator lifts everything at once with
+    /// [`guess::unlock_all`](keywright_store::guess::unlock_all).
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody was let in, unless it is [`TransactError::Unknown`].
+    pub async fn admit_network(
+        &self,
+        token: &Token,
+        shared_key: &SharedKey,
+        address: std::net::IpAddr,
+    ) -> Result<NetworkAdmission, TransactError> {
+        admitted(admission::admit_by_session(&self.cx, token, shared_key, Network::of(address)).await)
+    }
+
+    /// Lets a network in at time-based codes or at the recovery code, where second factors are refused because of the
+    /// guesses of others: by a login of the account that has proven its own, and a fresh code, either a time-based one or
+    /// the recovery code. The code is a guess like any other, made by the token's client, and is spent. For a host's page of
+    /// the account; the wire has no endpoint for it.
+    ///
+    /// # Errors
+    /// [`TransactError`]; nobody was let in, unless it is [`TransactError::Unknown`].
+    pub async fn admit_network_at_codes(
+        &self,
+        token: &Token,
+        code: &str,
+        kind: CodeKind,
+        address: std::net::IpAddr,
+    ) -> Result<NetworkAdmission, TransactError> {
+        admitted(admission::admit_by_code(&self.cx, token, code, kind, Network::of(address)).await)
+    }
+}
+
+fn admitted(admission: Result<NetworkAdmission, Failure>) -> Result<NetworkAdmission, TransactError> {
+    admission.map_err(|failure| match failure {
+        Failure::Due(DueError::Transact(error)) => error,
+        _ => StepError::Misuse("a failure that admissions do not have").into(),
+    })
+}
+
+/// Why the protocol cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The server's key pair could not be loaded or made.
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    /// The driver's ledger policy does not guard time-based codes.
+    #[error(transparent)]
+    TwoFactor(#[from] TwoFactorPolicyError),
+    /// The vault limit is beyond what a vault can hold; the policy's builder takes no such limit.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+}
+
+/// A button for what a GET must not do by itself. The form goes to the very address that was opened.
+const VERIFY_PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Verify your address</title>\
+    </head><body><form method=\"post\"><p>Do you want to verify this e-mail address?</p>\
+    <button type=\"submit\">Verify</button></form></body></html>";
+
+/// A route, and the id in its path.
+type Found<'r> = (&'static Row, Option<&'r str>);
+
+/// The route of a request; or the answer to a path or a method that nothing is behind.
+fn route<'r, B>(request: &'r Request<B>, policy: &LibrePassPolicy) -> Result<Found<'r>, Box<Reply>> {
+    let Some((route, id)) = ROUTES.find(request.uri().path()) else { return Err(ApiError::NOT_FOUND.reply().into()) };
+    match route.other_method(request.method(), policy, || ApiError::METHOD.reply()) {
+        Some(reply) => Err(reply.into()),
+        None => Ok((route, id)),
+    }
+}
+
+/// The answer to one request. `admitted`: [`refuse_unread`] has counted it already.
+async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>, admitted: bool) -> Reply {
+    let (route, id) = match route(request, &cx.policy) {
+        Ok(found) => found,
+        Err(reply) => return *reply,
+    };
+    let input = Input::new(route.endpoint, id, request);
+    if !admitted && let Err(error) = ahead(cx, &input) {
+        return refuse(route.endpoint, &error);
+    }
+    if !route.takes(input.body.len(), &cx.policy) {
+        return ApiError::TOO_LARGE.reply();
+    }
+    let asks_first = cx.policy.mailed_links == MailedLinks::Confirm && input.method == Method::GET;
+    if asks_first && request::is_mailed_link(route.endpoint) {
+        return Reply::page(VERIFY_PAGE);
+    }
+    let answered = serve(cx, route.needs_login, &input).await;
+    answered.unwrap_or_else(|failure| refuse(route.endpoint, &failure))
+}
+
+/// Refuses what needs no body to be refused, before any of it is read: what is beyond the host's limits, and where a
+/// vault's worth of it is taken, who has no token. Whatever it lets through is counted.
+async fn refuse_unread<H: Host>(cx: &Context<H>, request: &Request<()>) -> Option<Reply> {
+    let (route, id) = match route(request, &cx.policy) {
+        Ok(found) => found,
+        Err(reply) => return Some(*reply),
+    };
+    let input = Input::unread(route.endpoint, id, request);
+    if let Err(failure) = ahead(cx, &input) {
+        return Some(refuse(route.endpoint, &failure));
+    }
+    if (route.max_body)(&cx.policy) <= MAX_BODY {
+        return None;
+    }
+    cx.login(&input).await.err().map(|failure| refuse(route.endpoint, &failure))
+}
+
+/// What is refused before anything is looked at.
+fn ahead<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<(), Failure> {
+    cx.admit(input, Subject::Peer)?;
+    let prefetched = request::is_mailed_link(input.endpoint) && request::is_prefetch(input.headers);
+    if prefetched { Err(ApiError::PREFETCH.into()) } else { Ok(()) }
+}
+
+/// The token first, before anything of the body is read (dossier § 4).
+async fn serve<H: Host>(cx: &Context<H>, needs_login: bool, input: &Input<'_>) -> Answered {
+    if !needs_login {
+        return endpoints::run(cx, None, input).await;
+    }
+    let caller = cx.login(input).await?;
+    cx.admit(input, Subject::Account(caller.account()))?;
+    endpoints::run(cx, Some(&caller), input).await
+}
+
+/// The answer to a request that had no success.
+fn refuse(endpoint: Endpoint, failure: &Failure) -> Reply {
+    if let Failure::Refused(error) = failure {
+        return error.reply();
+    }
+    if failure.is_busy() {
+        return ApiError::BUSY.reply();
+    }
+    if failure.is_unavailable() {
+        return ApiError::UNAVAILABLE.reply();
+    }
+    // No input and no secret is in these errors; their sources are the store's own words.
+    tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
+    match failure {
+        Failure::Due(DueError::Transact(TransactError::Step(StepError::TooMuchDue))) => ApiError::MAIL.reply(),
+        _ => ApiError::FAILED.reply(),
+    }
+}
+
+impl<H> Clone for LibrePass<H> {
+    fn clone(&self) -> Self {
+        Self { cx: Arc::clone(&self.cx) }
+    }
+}
+
+impl<H> std::fmt::Debug for LibrePass<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LibrePass").field("policy", &self.cx.policy).finish_non_exhaustive()
+    }
+}
+
+impl<H: Host> Protocol for LibrePass<H> {
+    fn limit(&self, path: &str) -> usize {
+        self.max_body(path)
+    }
+
+    /// Nobody beyond the host's limits has anything read or looked up, and nobody without a token makes us hold a whole
+    /// vault.
+    async fn refuse_unread(&self, request: &Request<()>) -> Option<Reply> {
+        refuse_unread(&self.cx, request).await.map(without_referrer)
+    }
+
+    fn too_large(&self) -> Reply {
+        without_referrer(ApiError::TOO_LARGE.reply())
+    }
+
+    fn broken(&self) -> Reply {
+        without_referrer(ApiError::NOT_READABLE.reply())
+    }
+
+    async fn respond(&self, request: Request<Bytes>) -> Reply {
+        without_referrer(answer(&self.cx, &request, true).await)
+    }
+}
+
+#[cfg(feature = "tower")]
+keywright_wire::tower_service!(LibrePass: Host);

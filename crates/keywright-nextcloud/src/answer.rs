@@ -1,0 +1,98 @@
+//! What an endpoint answers, and what goes with every answer.
+
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
+use keywright_challenge::Salts;
+use keywright_store::TransactError;
+use keywright_wire::{DueError, HostError, Reply};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::error::ApiError;
+use crate::request::{SESSION_COOKIE, SESSION_HEADER};
+
+/// What an endpoint answers.
+pub(crate) type Answered = Result<Reply, Failure>;
+
+/// Why there is no success. All of them deny.
+pub(crate) enum Failure {
+    /// The endpoint's own answer.
+    Refused {
+        error: ApiError,
+        /// The session's id that the answer carries, if a step has left one. Without it the service runs an empty step.
+        session: Option<Zeroizing<String>>,
+    },
+    /// The store or the host failed.
+    Due(DueError),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Refused { error, session: None }
+    }
+}
+
+impl From<DueError> for Failure {
+    fn from(error: DueError) -> Self {
+        Self::Due(error)
+    }
+}
+
+impl From<TransactError> for Failure {
+    fn from(error: TransactError) -> Self {
+        Self::Due(error.into())
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Self::Due(error.into())
+    }
+}
+
+/// 200 with a JSON value.
+pub(crate) fn ok(body: &Value) -> Reply {
+    Reply::json(StatusCode::OK, body.to_string())
+}
+
+/// 202 with a JSON value.
+pub(crate) fn accepted(body: &Value) -> Reply {
+    Reply::json(StatusCode::ACCEPTED, body.to_string())
+}
+
+pub(crate) fn success() -> Reply {
+    ok(&json!({"success": true}))
+}
+
+/// An account's challenge, as answers have it.
+pub(crate) fn challenge(salts: &Salts) -> Value {
+    json!({"salts": salts.as_strs(), "type": "PWDv1r1"})
+}
+
+/// The answer with a session's id, in the header and in the cookie.
+pub(crate) fn with_session(mut reply: Reply, id: &str) -> Reply {
+    if id.is_empty() {
+        return reply;
+    }
+    let cookie = Zeroizing::new(format!("{SESSION_COOKIE}={id}; Path=/; Secure; HttpOnly; SameSite=Strict"));
+    for (name, text) in [(HeaderName::from_static(SESSION_HEADER), id), (SET_COOKIE, cookie.as_str())] {
+        // An id has only characters of base64url.
+        if let Ok(mut value) = HeaderValue::from_str(text) {
+            value.set_sensitive(true);
+            reply = reply.with(name, value);
+        }
+    }
+    reply
+}
+
+/// The request limit of the framework around the app: 429 and an empty list (dossier § 1.1).
+pub(crate) fn limited(retry_after: u64) -> Reply {
+    Reply::json(StatusCode::TOO_MANY_REQUESTS, "[]").with_retry_after(retry_after)
+}
+
+/// A refused login, in the framework's form.
+pub(crate) fn unauthorized() -> Reply {
+    let body = r#"{"message":"Current user is not logged in"}"#;
+    let realm = HeaderValue::from_static(r#"Basic realm="Passwords", charset="UTF-8""#);
+    Reply::json(StatusCode::UNAUTHORIZED, body).with(WWW_AUTHENTICATE, realm)
+}

@@ -1,0 +1,108 @@
+//! What stands before an endpoint: the gate, the waits of guesses, and what a wrong proof costs.
+
+use keywright_core::{Attempt, Charge, Refusal};
+use keywright_store::due::{self, NewTask};
+use keywright_store::{Draft, SlotName, StepError, guess};
+
+use crate::client::token_tag;
+use crate::context::{Caller, Context, END_TOKEN};
+use crate::error::ApiError;
+use crate::events::APP_TOKEN_ENDED;
+use crate::failures::{self, TOKEN_FAILURES};
+use crate::host::{Host, Login};
+use crate::session::Session;
+use crate::unlock;
+
+/// What a proof of the challenge needs.
+pub(crate) const PROOF: &[SlotName] = &[TOKEN_FAILURES.name()];
+
+/// The gate (dossier § 2.3): an account with a challenge needs an authorized session. Returns whether it has a challenge.
+pub(crate) fn gate<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    session: &Session,
+) -> Result<Result<bool, ApiError>, StepError> {
+    let exists = cx.challenges.exists_in(draft)?;
+    Ok(if exists && !session.is_authorized() { Err(ApiError::SESSION_REQUIRED) } else { Ok(exists) })
+}
+
+/// The wait of a login by password: before anything else is looked at (dossier § 2.5). An app token learns of its wait
+/// when it proves (`decisions.md` 22).
+pub(crate) fn held_up<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    session: &Session,
+) -> Result<Option<ApiError>, StepError> {
+    if caller.login != Login::Password {
+        return Ok(None);
+    }
+    let client = caller.prover(draft, session);
+    let Some(attempt) = cx.challenges.attempt_in(draft, client)? else { return Ok(None) };
+    match guess::refuse(draft, &attempt)? {
+        Some(refusal) => refused(caller, draft, &attempt, &refusal).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What a guess is answered with that was not looked at. The owner may be mailed.
+fn refused(
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    attempt: &Attempt,
+    refusal: &Refusal,
+) -> Result<ApiError, StepError> {
+    unlock::note_refusal(draft, attempt, refusal, caller.network)?;
+    Ok(ApiError::refused(refusal))
+}
+
+/// The same for a proof of the challenge.
+pub(crate) fn proof_refused<H: Host>(
+    cx: &Context<H>,
+    caller: &Caller,
+    draft: &mut Draft<'_>,
+    session: &Session,
+    refusal: &Refusal,
+) -> Result<ApiError, StepError> {
+    let client = caller.prover(draft, session);
+    match cx.challenges.attempt_in(draft, client)? {
+        Some(attempt) => refused(caller, draft, &attempt, refusal),
+        None => Ok(ApiError::refused(refusal)),
+    }
+}
+
+/// What a wrong proof is answered with: `error`, and how long the client must wait now. The fifth of one app token ends
+/// the token (`decisions.md` 22); a login by password has none to lose, and never gets the answer that has applications
+/// forget their login.
+pub(crate) fn denied(
+    draft: &mut Draft<'_>,
+    caller: &Caller,
+    charge: &Charge,
+    error: ApiError,
+) -> Result<ApiError, StepError> {
+    let mut error = error;
+    if let Login::AppToken(token) = &caller.login {
+        let tag = token_tag(draft, token);
+        if failures::count(draft, tag)? {
+            error = ApiError::TOO_MANY;
+            match due::add(draft, NewTask::new(END_TOKEN, token.0.as_bytes().to_vec())) {
+                Ok(_) => {
+                    failures::forget(draft, tag)?;
+                    draft.event(&APP_TOKEN_ENDED);
+                }
+                // Too much is due already. The charge counts all the same: nothing after a wrong proof may undo it.
+                Err(StepError::TooMuchDue) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(charge.next().map_or(error, |next| error.retry_after(next.retry_after())))
+}
+
+/// A proof was right: the token's wrong ones are forgotten.
+pub(crate) fn proven(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
+    match &caller.login {
+        Login::AppToken(token) => failures::forget(draft, token_tag(draft, token)),
+        Login::Password => Ok(()),
+    }
+}

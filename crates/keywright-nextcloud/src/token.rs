@@ -1,0 +1,187 @@
+//! Two-factor tokens (dossier § 6): what `session/request` lists and `session/open` judges.
+
+use keywright_core::{Charge, Client, Refusal};
+use keywright_store::{Draft, Judged, StepError, Tentative};
+use keywright_twofactor::{Method, Proven, TwoFactorSteps, Verdict};
+use serde_json::{Value, json};
+
+use crate::context::{Caller, Context};
+use crate::error::ApiError;
+use crate::guard::denied;
+use crate::host::Host;
+use crate::request::{Mistyped, Params};
+
+/// The ids of the tokens that there are here.
+const TOTP: &str = "totp";
+const BACKUP: &str = "backup_codes";
+/// What a token is a proof for.
+const PURPOSE: &str = "nextcloud/session/open";
+
+/// The tokens of a request. Only an account that is asked for one has them looked at.
+pub(crate) enum Tokens<'p> {
+    None,
+    /// One is no text.
+    Mistyped,
+    /// One has an id that was never offered.
+    Unknown,
+    Given {
+        totp: Option<&'p str>,
+        backup: Option<&'p str>,
+    },
+}
+
+impl<'p> Tokens<'p> {
+    pub(crate) fn read(params: &'p Params) -> Result<Self, Mistyped> {
+        let members = params.object("token")?;
+        let (mut totp, mut backup) = (None, None);
+        if members.is_empty() {
+            return Ok(Self::None);
+        }
+        for (id, value) in members {
+            let Some(text) = value.as_str() else { return Ok(Self::Mistyped) };
+            match id {
+                TOTP => totp = Some(text),
+                BACKUP => backup = Some(text),
+                _ => return Ok(Self::Unknown),
+            }
+        }
+        Ok(Self::Given { totp, backup })
+    }
+}
+
+/// What an account can be asked for beside its challenge; `None` for one without a time-based device.
+pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
+    let enrolled = cx.factors.enrolled_in(draft)?;
+    if !enrolled.has_totp() {
+        return Ok(None);
+    }
+    let entry = |id, label, description| json!({"type": "user-token", "id": id, "label": label, "description": description, "request": false});
+    let totp = entry(TOTP, "Authenticator app", "The code that your authenticator app shows now");
+    let backup = || entry(BACKUP, "Recovery code", "One of your recovery codes; each works once");
+    let left = enrolled.recovery.is_some_and(|left| left > 0);
+    Ok(Some(std::iter::once(totp).chain(left.then(backup)).collect()))
+}
+
+/// Whether the tokens must be judged, or what is answered without a look at them. None of it is charged.
+pub(crate) fn asked<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    tokens: &Tokens<'_>,
+) -> Result<Result<bool, ApiError>, StepError> {
+    if !cx.factors.enrolled_in(draft)?.has_totp() {
+        return Ok(Ok(false));
+    }
+    Ok(match tokens {
+        Tokens::None if cx.policy.require_token => Err(ApiError::TOKEN_INVALID),
+        Tokens::None => Ok(false),
+        Tokens::Mistyped => Err(ApiError::BAD_REQUEST),
+        Tokens::Unknown => Err(ApiError::TOKEN_FAILED),
+        Tokens::Given { .. } => Ok(true),
+    })
+}
+
+type Outcome = Verdict<Tentative<Proven>>;
+type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + 's>;
+
+/// Tokens that are all right, their writes held back.
+#[must_use = "a token that is not booked is not spent"]
+pub(crate) struct Held<'a, 's> {
+    factors: &'s TwoFactorSteps,
+    client: Client,
+    tokens: Vec<Judged<Outcome, Step<'a, 's>>>,
+}
+
+impl<'a> Held<'a, '_> {
+    /// Spends them. A recovery code is a way in where others have shut out this client's time-based codes: it lets the
+    /// client in there too (`security.md` § 6).
+    pub(crate) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
+        for judged in self.tokens {
+            let Verdict::Granted(proof) = draft.stage(judged)? else {
+                return Err(StepError::Misuse("a right token became wrong within one step"));
+            };
+            if proof.peek(draft)?.method() == Method::Recovery {
+                self.factors.admit_totp_in(draft, &proof, self.client)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether what is given has the forms of codes.
+fn are_codes<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    totp: Option<&str>,
+    backup: Option<&str>,
+) -> Result<bool, StepError> {
+    let enrolled = cx.factors.enrolled_in(draft)?;
+    Ok(totp.is_none_or(|code| enrolled.is_form_of_totp(code))
+        && backup.is_none_or(|code| enrolled.is_form_of_recovery(code)))
+}
+
+/// What the tokens given are refused with now, the longest wait of them; `None` also where none would be looked at.
+pub(crate) fn refusal<H: Host>(
+    cx: &Context<H>,
+    draft: &mut Draft<'_>,
+    tokens: &Tokens<'_>,
+    client: Client,
+) -> Result<Option<Refusal>, StepError> {
+    let Tokens::Given { totp, backup } = *tokens else { return Ok(None) };
+    if !are_codes(cx, draft, totp, backup)? {
+        return Ok(None);
+    }
+    let refusals = [
+        totp.map(|_| cx.factors.totp_refused_in(draft, client)).transpose()?.flatten(),
+        backup.map(|_| cx.factors.recovery_refused_in(draft, client)).transpose()?.flatten(),
+    ];
+    Ok(refusals.into_iter().flatten().max_by_key(Refusal::retry_after))
+}
+
+/// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
+/// forgiven. One that is no code by its form, or that is refused now, keeps all of them from being looked at, so that it
+/// makes no free probe of the others.
+pub(crate) fn judge<'a, 's, H: Host>(
+    cx: &'s Context<H>,
+    caller: &Caller,
+    draft: &mut Draft<'a>,
+    tokens: &Tokens<'s>,
+    client: Client,
+) -> Result<Result<Held<'a, 's>, ApiError>, StepError> {
+    let Tokens::Given { totp, backup } = *tokens else { return Err(StepError::Misuse("no token to judge")) };
+    if !are_codes(cx, draft, totp, backup)? {
+        return Ok(Err(ApiError::TOKEN_FAILED));
+    }
+    if let Some(refusal) = refusal(cx, draft, tokens, client)? {
+        return Ok(Err(ApiError::refused(&refusal)));
+    }
+    let mut steps: Vec<Step<'a, 's>> = Vec::new();
+    if let Some(code) = totp {
+        steps.push(Box::new(move |draft| cx.factors.verify_totp_in(draft, code, PURPOSE, client)));
+    }
+    if let Some(code) = backup {
+        steps.push(Box::new(move |draft| cx.factors.verify_recovery_in(draft, code, PURPOSE, client)));
+    }
+    let mut held = Vec::with_capacity(steps.len());
+    for step in steps {
+        held.push(draft.judge(step)?);
+    }
+    if held.iter().all(|judged| matches!(judged.outcome(), Verdict::Granted(_))) {
+        return Ok(Ok(Held { factors: &cx.factors, client, tokens: held }));
+    }
+    let mut charges: Vec<Charge> = Vec::new();
+    for judged in held {
+        if matches!(judged.outcome(), Verdict::Granted(_)) {
+            continue;
+        }
+        let Verdict::Denied(denial) = draft.stage(judged)? else {
+            return Err(StepError::Misuse("a code that is not refused was not looked at"));
+        };
+        charges.extend(denial.charge().cloned());
+    }
+    // Two wrong codes of one request are one failure of its app token.
+    let longest = charges.iter().max_by_key(|charge| charge.next().map(Refusal::retry_after));
+    match longest {
+        Some(charge) => denied(draft, caller, charge, ApiError::TOKEN_FAILED).map(Err),
+        None => Ok(Err(ApiError::TOKEN_FAILED)),
+    }
+}

@@ -1,0 +1,92 @@
+//! What an endpoint answers, and the headers of counted calls.
+
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
+use keywright_store::{StepError, TransactError};
+use keywright_twofactor::recovery::RecoveryCodes;
+use keywright_wire::{DueError, HostError, Reply};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::host::Quota;
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// What an endpoint answers.
+pub(crate) type Answered = Result<Reply, Failure>;
+
+/// Why there is no success. All of them deny.
+pub(crate) enum Failure {
+    /// The endpoint's own answer.
+    Refused(ApiError),
+    /// The store or the host failed.
+    Due(DueError),
+    /// The account's epochs moved after the login was looked up, which may have ended: it must be looked up again.
+    Moved,
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<DueError> for Failure {
+    fn from(error: DueError) -> Self {
+        Self::Due(error)
+    }
+}
+
+impl From<TransactError> for Failure {
+    fn from(error: TransactError) -> Self {
+        Self::Due(error.into())
+    }
+}
+
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        TransactError::from(error).into()
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Self::Due(error.into())
+    }
+}
+
+/// 200 with a JSON value, which may hold a secret that is shown once.
+pub(crate) fn ok(body: &Value) -> Reply {
+    Reply::json(StatusCode::OK, body.to_string())
+}
+
+pub(crate) fn success() -> Reply {
+    Reply::json(StatusCode::OK, r#"{"success":true}"#)
+}
+
+/// Recovery codes, shown once.
+pub(crate) fn codes(codes: &RecoveryCodes) -> Reply {
+    let codes: Vec<&str> = codes.iter().collect();
+    ok(&json!({"success": true, "codes": codes}))
+}
+
+/// An error of the protocol. A wait has its own end, and is told to every caller; the guess ledger's leaves the calls that
+/// are left as they are.
+pub(crate) fn refuse(error: &ApiError, quota: Option<Quota>) -> Reply {
+    let reply = counted(Reply::json(error.status, error.body()), quota);
+    match error.wait {
+        Some(wait) => reply.with(RESET, HeaderValue::from(wait.reset)).with_retry_after(wait.seconds),
+        None => reply,
+    }
+}
+
+/// The answer with the three headers of a counted call.
+pub(crate) fn counted(reply: Reply, quota: Option<Quota>) -> Reply {
+    let Some(quota) = quota else { return reply };
+    reply
+        .with(LIMIT, HeaderValue::from(quota.limit))
+        .with(REMAINING, HeaderValue::from(quota.remaining))
+        .with(RESET, HeaderValue::from(quota.reset))
+}

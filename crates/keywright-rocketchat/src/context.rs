@@ -1,0 +1,147 @@
+//! What an endpoint is given: the protocol's parts, who calls, and the step in its frame.
+
+use std::sync::Arc;
+
+use keywright_confirm::ConfirmSteps;
+use keywright_core::{AccountId, Client, IndexKey, UnixSeconds};
+use keywright_store::due::{self, DueTask};
+use keywright_store::{Draft, Driver, Epochs, Release, SlotName, StepError};
+use keywright_twofactor::TwoFactorSteps;
+use keywright_wire::frame::{self, HostWork, Weight};
+use keywright_wire::{HostError, Network};
+
+use crate::answer::Failure;
+use crate::host::{EndLogins, Host, Login, LoginTokenId, Mail, Named, UnlockMail, User};
+use crate::policy::RocketChatPolicy;
+use crate::unlock::UNLOCK_MAIL;
+
+/// The host's work: remove the end-to-end keys and end all logins.
+pub(crate) const REMOVE_KEYS: &str = "rocketchat/remove-keys";
+/// The host's work: end logins; the detail is the id of the token that stays, or nothing.
+pub(crate) const END_LOGINS: &str = "rocketchat/end-logins";
+
+/// The protocol over a store and a host.
+pub(crate) struct Context<H> {
+    pub(crate) driver: Driver,
+    pub(crate) host: Arc<H>,
+    pub(crate) policy: RocketChatPolicy,
+    pub(crate) factors: TwoFactorSteps,
+    pub(crate) confirmations: ConfirmSteps,
+    /// Names logins to confirmations and enrolments, and decoys.
+    pub(crate) index: IndexKey,
+}
+
+impl<H: Host> Context<H> {
+    /// Does what is still due, runs a step, commits it, and does what that commit made due. While somebody is at work that
+    /// ends logins nothing is decided.
+    pub(crate) async fn step<T: Release + Send>(
+        &self,
+        account: &AccountId,
+        slots: &[SlotName],
+        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, Failure> {
+        Ok(frame::run(&self.driver, account, self, slots, step).await?)
+    }
+
+    /// The same for a caller, if the login still stands: between its look-up and this commit another request may have
+    /// ended it.
+    pub(crate) async fn step_for<T: Release + Send>(
+        &self,
+        caller: &Caller,
+        slots: &[SlotName],
+        mut step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
+    ) -> Result<T::Released, Failure> {
+        let step = |draft: &mut Draft<'_>| if caller.stands(draft)? { step(draft).map(Some) } else { Ok(None) };
+        self.step(&caller.user.account, slots, step).await?.ok_or(Failure::Moved)
+    }
+
+    /// Has the mail sent that a refusal of this request made due: by the host in its own time, or here and now. No request
+    /// fails because of it.
+    pub(crate) async fn see_to_mails(&self, account: &AccountId) {
+        if self.host.mails_due(account) {
+            return;
+        }
+        if let Err(error) = frame::finish_due(&self.driver, account, self, false).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a mail to an owner who is shut out stays due");
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixSeconds {
+        self.driver.clock().now().unwrap_or(UnixSeconds::EPOCH)
+    }
+
+    /// The login, as confirmations and enrolments know it: what one login has begun no other ends.
+    pub(crate) fn session(&self, caller: &Caller) -> [u8; 32] {
+        self.index.mac(&[b"rocketchat-session", caller.user.account.as_str().as_bytes(), caller.token.0.as_bytes()])
+    }
+}
+
+impl<H: Host> HostWork for Context<H> {
+    fn weight(&self, name: &str) -> Option<Weight> {
+        match name {
+            // Each of them ends logins, so one that fails stands in the way of every request of the account.
+            REMOVE_KEYS | END_LOGINS => Some(Weight::Blocking),
+            UNLOCK_MAIL => Some(Weight::Later),
+            _ => None,
+        }
+    }
+
+    async fn work(&self, account: &AccountId, task: &DueTask) -> Result<(), HostError> {
+        match task.name.as_str() {
+            REMOVE_KEYS => self.host.remove_keys(account).await,
+            END_LOGINS if task.detail.is_empty() => self.host.end_logins(account, &EndLogins::All).await,
+            END_LOGINS => {
+                let kept = LoginTokenId(String::from_utf8_lossy(&task.detail).into_owned());
+                self.host.end_logins(account, &EndLogins::OthersThan(kept)).await
+            }
+            UNLOCK_MAIL => {
+                let mail = UnlockMail::of(account, task);
+                let mail = mail.ok_or_else(|| HostError::new("a mail's record has an unknown form"))?;
+                let user = self.host.find_user(Named::Account(account)).await?;
+                let Some(user) = user.filter(|user| !user.verified_emails.is_empty()) else { return Ok(()) };
+                self.host.mail(&user, Mail::ShutOut(&mail)).await.map_err(HostError::new)
+            }
+            _ => Err(HostError::new("a task of another part was claimed")),
+        }
+    }
+}
+
+/// Whether work of this protocol is due that may end the login, somebody at it or not.
+pub(crate) fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
+    Ok(due::pending(draft)?.iter().any(|task| [REMOVE_KEYS, END_LOGINS].contains(&task.name.as_str())))
+}
+
+/// A caller who is logged in.
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    pub(crate) token: LoginTokenId,
+    pub(crate) network: Option<Network>,
+    /// Seen **before** the host was asked for the login: whatever ends logins moves them.
+    epochs: Epochs,
+}
+
+impl Caller {
+    pub(crate) fn new(login: Login, network: Option<Network>, epochs: Epochs) -> Self {
+        Self { user: login.user, token: login.token, network, epochs }
+    }
+
+    /// Whether nothing has happened since that may have ended the login. If something has, it is looked up again.
+    pub(crate) fn stands(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
+        Ok(draft.root()?.epochs() == self.epochs)
+    }
+
+    /// The caller to the guess ledger: its login is known at the secrets that it has passed.
+    pub(crate) fn client(&self, draft: &Draft<'_>) -> Client {
+        let client = Client::credential(draft.client_tag(&login_credential(&self.token)));
+        match self.network {
+            Some(network) => client.on_network(draft.client_tag(&network.credential())),
+            None => client,
+        }
+    }
+}
+
+/// The bytes that name a login to the guess ledger.
+pub(crate) fn login_credential(token: &LoginTokenId) -> Vec<u8> {
+    // Named by its kind: no other credential of the account has the same bytes.
+    [b"rocketchat/login/", token.0.as_bytes()].concat()
+}

@@ -1,0 +1,57 @@
+//! Families of slots: which ids they have, and what makes room for one more.
+
+use super::Draft;
+use crate::slot::{Expiring, Full, Lasting, Members, Slot, SlotFamily, SlotKind, SlotName};
+use crate::step_error::StepError;
+
+impl Draft<'_> {
+    /// The ids of a family's records, staged ones included, in the order of their ids.
+    #[must_use]
+    pub fn ids<R, L>(&self, family: &SlotFamily<R, L>) -> Vec<[u8; 16]> {
+        let kind = family.kind().name();
+        let mut ids: Vec<[u8; 16]> =
+            self.names().into_iter().filter(|name| name.kind() == kind).filter_map(|name| name.id()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Stages the list of a family's members, and the removal of every record of the family that it does not list. They are
+    /// [discarded](Self::discard), not looked at. The family must be [declared](Full::EvictsUnlisted) so.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); [`StepError::Misuse`] if the family is listed by another record, or by none.
+    pub fn put_members<R, M: Members>(
+        &mut self,
+        family: SlotFamily<R, Expiring>,
+        slot: Slot<M, Lasting>,
+        list: &M,
+    ) -> Result<(), StepError> {
+        if family.kind().full() != Full::evicts_unlisted(slot) {
+            return Err(StepError::Misuse("a family is listed by the record that it declares"));
+        }
+        self.put(slot, list)?;
+        let mut unlisted = self.ids(&family);
+        unlisted.retain(|id| !list.lists(id));
+        unlisted.into_iter().try_for_each(|id| self.discard(family.at(id)))
+    }
+
+    /// Evicts what the kind declares, where it is full without a place for `name`. What is listed elsewhere makes room by its
+    /// list, and what cannot make room is refused when the batch is made.
+    pub(super) fn make_room(&mut self, kind: SlotKind, name: SlotName) {
+        if kind.full() != Full::EvictsFirstToExpire {
+            return;
+        }
+        let others: Vec<SlotName> =
+            self.names().into_iter().filter(|other| other.kind() == kind.name() && *other != name).collect();
+        let excess = others.len().saturating_add(1).saturating_sub(kind.most().into());
+        if excess == 0 {
+            return;
+        }
+        let put_now = |other: &SlotName| self.staged.writes.contains_key(other);
+        let end = |other: &SlotName| self.loaded.root.contents.get(other).and_then(|entry| entry.expiry);
+        let mut evictable: Vec<SlotName> = others.into_iter().filter(|other| !put_now(other)).collect();
+        evictable.sort_by_key(|other| (end(other), *other));
+        evictable.truncate(excess);
+        self.staged.writes.extend(evictable.into_iter().map(|other| (other, None)));
+    }
+}

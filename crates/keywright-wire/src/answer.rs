@@ -1,0 +1,137 @@
+//! The one answer type: what an endpoint returns, and what every refusal becomes.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Method, Response, StatusCode};
+use zeroize::Zeroizing;
+
+const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// What a page may load and who may frame it: nothing and nobody. Its forms go to where it came from.
+const PAGE_POLICY: &str = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// An answer: a status, headers, and a body that is wiped when the server is done with it, because it may hold a secret.
+///
+/// No cache may keep one, for the same reason, and because it is true only now.
+///
+/// ```
+/// use http::StatusCode;
+/// use keywright_wire::Reply;
+///
+/// let reply = Reply::json(StatusCode::TOO_MANY_REQUESTS, "[]").with_retry_after(0);
+/// assert_eq!(reply.headers()["content-type"], "application/json");
+/// assert_eq!(reply.headers()["cache-control"], "no-store");
+/// assert_eq!(reply.headers()["retry-after"], "1");
+/// assert_eq!(reply.into_response().body().as_ref(), b"[]");
+/// ```
+#[must_use]
+pub struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    /// Returns an answer with a JSON text, which the caller has encoded.
+    pub fn json(status: StatusCode, text: impl Into<Vec<u8>>) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self { status, headers, body: Zeroizing::new(text.into()) }
+    }
+
+    /// Returns 200 with an HTML page that loads nothing and that nobody can frame.
+    pub fn page(html: impl Into<Vec<u8>>) -> Self {
+        Self::json(StatusCode::OK, html)
+            .with(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))
+            .with(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY))
+            .with(NOSNIFF, HeaderValue::from_static("nosniff"))
+    }
+
+    /// Returns the answer to `OPTIONS`, 204 with `Allow`. It acts on nothing, and it allows no other origin.
+    pub fn options(methods: &[Method]) -> Self {
+        Self::json(StatusCode::NO_CONTENT, Vec::new()).with_allow(methods)
+    }
+
+    /// Sets a header, in the place of one of the same name.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets `Retry-After`, in whole seconds, at least 1.
+    pub fn with_retry_after(self, seconds: u64) -> Self {
+        self.with(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+    }
+
+    /// Sets `Allow`: the methods, and `OPTIONS`.
+    pub fn with_allow(self, methods: &[Method]) -> Self {
+        let names: Vec<&str> = methods.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
+        match HeaderValue::try_from(names.join(", ")) {
+            Ok(value) => self.with(ALLOW, value),
+            // A method's name is a token, so this is never met.
+            Err(_) => self,
+        }
+    }
+
+    /// Returns the status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the headers.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Returns the response. Its body is wiped when the last handle to it is dropped.
+    #[must_use]
+    pub fn into_response(self) -> Response<Bytes> {
+        let body = if self.body.is_empty() { Bytes::new() } else { Bytes::from_owner(self.body) };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+impl fmt::Debug for Reply {
+    /// Without headers and body: both may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_names_the_methods_and_allows_no_other_origin() {
+        let reply = Reply::options(&[Method::GET, Method::POST]);
+        assert_eq!((reply.status().as_u16(), &reply.headers()[ALLOW]), (204, &"GET, POST, OPTIONS".parse().unwrap()));
+        assert!(reply.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
+        assert!(reply.into_response().body().is_empty());
+    }
+
+    #[test]
+    fn a_page_loads_nothing() {
+        let response = Reply::page("<!doctype html>").into_response();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], PAGE_POLICY);
+        assert_eq!(response.headers()[NOSNIFF], "nosniff");
+        assert_eq!(response.body().as_ref(), b"<!doctype html>");
+    }
+
+    #[test]
+    fn what_is_shown_of_a_reply_has_neither_body_nor_header() {
+        let reply = Reply::json(StatusCode::OK, "PLANTED").with(NOSNIFF, HeaderValue::from_static("PLANTED"));
+        assert!(!format!("{reply:?}").contains("PLANTED"));
+    }
+}

@@ -1,0 +1,209 @@
+//! A protocol's routes as one table: path, methods, body limit, and whether a login is needed.
+
+use std::fmt;
+
+use http::Method;
+
+use crate::answer::Reply;
+
+/// One row of a table of routes. `E` names endpoints; `P` is the protocol's policy, which methods and limits may depend on.
+pub struct Route<E, P> {
+    /// The endpoint.
+    pub endpoint: E,
+    /// The path below the table's base. A last segment in braces stands for any one segment.
+    pub path: &'static str,
+    /// Returns the methods that act, in the order in which `Allow` has them. `HEAD` and `OPTIONS` never act.
+    pub methods: fn(&P) -> &'static [Method],
+    /// Returns the largest body, in bytes.
+    pub max_body: fn(&P) -> usize,
+    /// Whether the endpoint runs for a caller who is logged in, and for no other.
+    pub needs_login: bool,
+}
+
+impl<E, P> Route<E, P> {
+    /// Whether a method acts here.
+    pub fn acts_on(&self, method: &Method, policy: &P) -> bool {
+        (self.methods)(policy).contains(method)
+    }
+
+    /// Returns the answer to `OPTIONS`: the methods that act. See [`Reply::options`].
+    pub fn options(&self, policy: &P) -> Reply {
+        Reply::options((self.methods)(policy))
+    }
+
+    /// Returns `refusal` with `Allow`: the answer to a method that does not act here.
+    pub fn wrong_method(&self, policy: &P, refusal: Reply) -> Reply {
+        refusal.with_allow((self.methods)(policy))
+    }
+
+    /// Returns the answer to a method that does not act here, `OPTIONS` among them; `None` if it acts.
+    pub fn other_method(&self, method: &Method, policy: &P, refusal: impl FnOnce() -> Reply) -> Option<Reply> {
+        match *method {
+            Method::OPTIONS => Some(self.options(policy)),
+            _ if self.acts_on(method, policy) => None,
+            _ => Some(self.wrong_method(policy, refusal())),
+        }
+    }
+
+    /// Whether a body of so many bytes is within the route's limit.
+    pub fn takes(&self, bytes: usize, policy: &P) -> bool {
+        bytes <= (self.max_body)(policy)
+    }
+
+    /// The part of the path that varies, and what must be before it; `None` for a path without one.
+    fn prefix(&self) -> Option<&'static str> {
+        let (before, last) = self.path.rsplit_once('/')?;
+        (last.starts_with('{') && last.ends_with('}')).then_some(before)
+    }
+}
+
+impl<E: fmt::Debug, P> fmt::Debug for Route<E, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("endpoint", &self.endpoint).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A protocol's table of routes.
+///
+/// ```
+/// use http::Method;
+/// use keywright_wire::{Route, Routes};
+///
+/// #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// enum Endpoint {
+///     Notes,
+///     Note,
+/// }
+///
+/// struct Policy {
+///     max_body: usize,
+/// }
+///
+/// const ROUTES: Routes<Endpoint, Policy> = Routes::new(
+///     "/api/",
+///     &[
+///         Route {
+///             endpoint: Endpoint::Notes,
+///             path: "notes",
+///             methods: |_| &[Method::GET, Method::POST],
+///             max_body: |policy| policy.max_body,
+///             needs_login: true,
+///         },
+///         Route {
+///             endpoint: Endpoint::Note,
+///             path: "notes/{id}",
+///             methods: |_| &[Method::GET],
+///             max_body: |_| 0,
+///             needs_login: true,
+///         },
+///     ],
+/// );
+///
+/// let policy = Policy { max_body: 1_000 };
+/// let (route, segment) = ROUTES.find("/api/notes/7").ok_or("no route")?;
+/// assert_eq!((route.endpoint, segment), (Endpoint::Note, Some("7")));
+/// assert!(route.acts_on(&Method::GET, &policy) && !route.acts_on(&Method::POST, &policy));
+/// assert_eq!(ROUTES.max_body("/api/notes", &policy), Some(1_000));
+/// assert!(ROUTES.find("/api/notes/{id}").is_none() && ROUTES.find("/notes").is_none());
+/// # Ok::<(), &str>(())
+/// ```
+pub struct Routes<E: 'static, P: 'static> {
+    base: &'static str,
+    rows: &'static [Route<E, P>],
+}
+
+impl<E, P> Routes<E, P> {
+    /// Returns the table of the routes below a base path, which ends in a slash.
+    #[must_use]
+    pub const fn new(base: &'static str, rows: &'static [Route<E, P>]) -> Self {
+        Self { base, rows }
+    }
+
+    /// Returns the rows.
+    #[must_use]
+    pub const fn rows(&self) -> &'static [Route<E, P>] {
+        self.rows
+    }
+
+    /// Returns the route of a path, and the segment that its braces stand for; `None` for every other path. Paths are
+    /// exact; a literal one goes before one that varies.
+    #[must_use]
+    pub fn find<'p>(&self, path: &'p str) -> Option<(&'static Route<E, P>, Option<&'p str>)> {
+        let below = path.strip_prefix(self.base)?;
+        let literal = self.rows.iter().find(|route| route.prefix().is_none() && route.path == below);
+        if let Some(route) = literal {
+            return Some((route, None));
+        }
+        let (before, segment) = below.rsplit_once('/')?;
+        // A pattern's own text is no path that a client sends.
+        let is_segment = !segment.is_empty() && !self.rows.iter().any(|route| route.path == below);
+        let route = self.rows.iter().find(|route| is_segment && route.prefix() == Some(before))?;
+        Some((route, Some(segment)))
+    }
+
+    /// Returns the largest body that a path takes, in bytes; `None` for a path without a route.
+    #[must_use]
+    pub fn max_body(&self, path: &str, policy: &P) -> Option<usize> {
+        self.find(path).map(|(route, _)| (route.max_body)(policy))
+    }
+}
+
+impl<E: fmt::Debug, P> fmt::Debug for Routes<E, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.rows).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http::header::ALLOW;
+
+    use super::*;
+
+    const ROUTES: Routes<u8, bool> = Routes::new(
+        "/api/",
+        &[
+            Route { endpoint: 1, path: "a", methods: |_| &[Method::GET], max_body: |_| 3, needs_login: false },
+            Route {
+                endpoint: 2,
+                path: "a/{id}",
+                methods: |both| if *both { &[Method::GET, Method::PUT] } else { &[Method::GET] },
+                max_body: |both| if *both { 10 } else { 0 },
+                needs_login: true,
+            },
+            Route { endpoint: 3, path: "a/b", methods: |_| &[Method::POST], max_body: |_| 0, needs_login: true },
+        ],
+    );
+
+    #[test]
+    fn paths_are_exact_and_a_literal_one_goes_first() {
+        let find = |path| ROUTES.find(path).map(|(route, segment)| (route.endpoint, segment));
+        assert_eq!(find("/api/a"), Some((1, None)));
+        assert_eq!(find("/api/a/x"), Some((2, Some("x"))));
+        assert_eq!(find("/api/a/b"), Some((3, None)));
+        for path in
+            ["", "/", "/api/", "/api", "/a", "/api/a/", "/api//a", "/api/a/{id}", "/api/a/x/y", "/api/A", "/api/b"]
+        {
+            assert_eq!(find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_and_limits_follow_the_policy() {
+        let (route, _) = ROUTES.find("/api/a/x").unwrap();
+        assert!(!route.acts_on(&Method::PUT, &false) && route.acts_on(&Method::PUT, &true));
+        assert!(!route.acts_on(&Method::HEAD, &true) && !route.acts_on(&Method::OPTIONS, &true));
+        assert!(route.takes(10, &true) && !route.takes(11, &true));
+        assert_eq!((ROUTES.max_body("/api/a/x", &true), ROUTES.max_body("/x", &true)), (Some(10), None));
+        let refusal = || Reply::json(StatusCode::METHOD_NOT_ALLOWED, "{}");
+        assert!(route.other_method(&Method::PUT, &true, refusal).is_none());
+        let refused = route.other_method(&Method::PUT, &false, refusal).unwrap();
+        assert_eq!((refused.status().as_u16(), refused.headers()[ALLOW].as_bytes()), (405, b"GET, OPTIONS".as_slice()));
+        let options = route.other_method(&Method::OPTIONS, &true, refusal).unwrap();
+        assert_eq!(
+            (options.status().as_u16(), options.headers()[ALLOW].as_bytes()),
+            (204, b"GET, PUT, OPTIONS".as_slice())
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! The kinds of slots that the driver is built with.
+
+use keywright_store::SlotKind;
+
+use crate::key_note;
+
+/// The kinds of slots of every part that is on: how many records of each a partition may have, and what happens when one more
+/// is put. For a driver that is built by hand; [`Keywright`](crate::Keywright) knows them.
+#[must_use]
+pub fn slot_kinds() -> Vec<SlotKind> {
+    let parts: &[&[SlotKind]] = &[
+        keywright_store::SLOT_KINDS,
+        &[key_note::KEYS_IN_USE.kind()],
+        #[cfg(feature = "challenge")]
+        keywright_challenge::SLOT_KINDS,
+        #[cfg(feature = "confirm")]
+        keywright_confirm::SLOT_KINDS,
+        #[cfg(feature = "librepass")]
+        keywright_librepass::SLOT_KINDS,
+        #[cfg(feature = "nextcloud")]
+        keywright_nextcloud::SLOT_KINDS,
+        #[cfg(feature = "rekey")]
+        keywright_rekey::SLOT_KINDS,
+        #[cfg(feature = "rocketchat")]
+        keywright_rocketchat::SLOT_KINDS,
+        #[cfg(feature = "twofactor")]
+        keywright_twofactor::SLOT_KINDS,
+    ];
+    parts.concat()
+}

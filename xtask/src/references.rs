@@ -1,0 +1,214 @@
+//! References of the code to the repository's documents, and what the ground floors may know.
+//!
+//! A comment names a document by its path from the root, then a section or a number: `docs/security.md` § 6,
+//! `docs/decisions.md` 27b. In a crate of a protocol, "protocol § 4.3" is a section of that protocol's page.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Where code is, `docs` aside.
+const FOLDERS: [&str; 5] = ["crates", "examples", "benches", "fuzz", "xtask"];
+
+/// The page that "protocol § …" means, by the folder it is written in.
+const PAGES: [(&str, &str); 4] = [
+    ("crates/keywright-nextcloud/", "docs/protocols/nextcloud-passwords.md"),
+    ("crates/keywright-rocketchat/", "docs/protocols/rocket-chat.md"),
+    ("crates/keywright-librepass/", "docs/protocols/librepass.md"),
+    ("examples/librepass-client/", "docs/protocols/librepass.md"),
+];
+
+/// What knows no protocol, in its code or its comments.
+const GROUND: [&str; 5] = [
+    "crates/keywright-core/",
+    "crates/keywright-store/",
+    "crates/keywright-store-conformance/",
+    "crates/keywright-sqlite/",
+    "crates/keywright-wire/",
+];
+
+/// The names of the protocols, in small letters.
+const PROTOCOLS: [&str; 4] = ["nextcloud", "rocketchat", "rocket.chat", "librepass"];
+
+/// # Errors
+/// [`Error::Check`] with one line for each reference that leads nowhere, and for each protocol that a ground floor names.
+pub(crate) fn check(root: &Path) -> Result<(), Error> {
+    let mut complaints = Vec::new();
+    for file in files(root)? {
+        let text = fs::read_to_string(&file).map_err(Error::io(file.display().to_string()))?;
+        let name = file.strip_prefix(root).unwrap_or(&file).display().to_string();
+        if GROUND.iter().any(|ground| name.starts_with(ground)) {
+            complaints.extend(protocols(&text).iter().map(|(line, found)| format!("{name}:{line}: names {found}")));
+        }
+        // This file has examples of what is wrong.
+        if name != "xtask/src/references.rs" {
+            let page = PAGES.iter().find(|(folder, _)| name.starts_with(folder)).map(|(_, page)| *page);
+            complaints.extend(unresolved(root, page, &text).into_iter().map(|found| format!("{name}: {found}")));
+        }
+    }
+    if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
+}
+
+/// The sources and manifests below the folders of code.
+fn files(root: &Path) -> Result<BTreeSet<PathBuf>, Error> {
+    let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
+    let mut found = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(Error::io(folder.display().to_string()))? {
+            let path = entry.map_err(Error::io(folder.display().to_string()))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() {
+                if !["target", "node_modules", "corpus", "artifacts"].contains(&&*name) {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "toml") {
+                found.insert(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The lines that name a protocol.
+fn protocols(text: &str) -> Vec<(usize, &'static str)> {
+    let lines = text.lines().enumerate();
+    let found = lines.flat_map(|(at, line)| {
+        let line = line.to_lowercase();
+        PROTOCOLS.into_iter().filter(move |name| line.contains(name)).map(move |name| (at.saturating_add(1), name))
+    });
+    found.collect()
+}
+
+/// The references in a file's comments that lead nowhere.
+fn unresolved(root: &Path, page: Option<&str>, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for comment in comments(text) {
+        let words: Vec<&str> = comment.split_whitespace().collect();
+        for (at, word) in words.iter().enumerate() {
+            let after = words.get(at.saturating_add(1)..).unwrap_or_default();
+            let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+            if bare.eq_ignore_ascii_case("protocol") && after.first().is_some_and(|next| next.starts_with('§')) {
+                match page {
+                    Some(page) => wrong.extend(sections(root, page, after)),
+                    None => wrong.push(format!("`{word} {}`: of which protocol?", after.join(" "))),
+                }
+            } else if bare.to_lowercase().contains("dossier") {
+                wrong.push(format!("`{word}`: the protocols' pages are docs/protocols/"));
+            } else if let Some(document) = document(word) {
+                if !root.join(document).is_file() {
+                    wrong.push(format!("`{document}` does not exist"));
+                } else if document == "docs/decisions.md" || after.first().is_some_and(|next| next.starts_with('§')) {
+                    wrong.extend(sections(root, document, after));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// The path of a document that a word is, without what stands around it.
+fn document(word: &str) -> Option<&str> {
+    let start = word.find(|c: char| c.is_alphanumeric() || c == '.')?;
+    let end = word.find(".md")?.checked_add(3)?;
+    word.get(start..end).filter(|name| !name.contains("://") && !name.contains('('))
+}
+
+/// Checks the numbers behind a document's name: "§ 6", "§§ 8, 12", "14, 24". One that is no heading is returned.
+fn sections(root: &Path, document: &str, after: &[&str]) -> Vec<String> {
+    let Ok(text) = fs::read_to_string(root.join(document)) else { return vec![format!("`{document}` does not exist")] };
+    let headings: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .filter_map(|line| line.trim_start_matches('#').split_whitespace().next())
+        .map(|number| number.trim_end_matches('.'))
+        .collect();
+    let mut wrong = Vec::new();
+    for word in after {
+        let word = word.trim_start_matches('§');
+        if word.is_empty() || word == "and" || word == "to" {
+            continue;
+        }
+        let number = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+        // "27a" may be a part of 27; "1–2" is a range: its first will do.
+        let number = number.split('–').next().unwrap_or(number);
+        if !headings.contains(number) {
+            wrong.push(format!("`{document}` has no heading {number}"));
+        }
+        if !word.ends_with(',') && word.len() != number.len() {
+            break;
+        }
+        // After "§ 11, 2" come numbers of a list within that section: only what "§§" introduces are sections.
+        if document != "docs/decisions.md" && !after.first().is_some_and(|first| first.starts_with("§§")) {
+            break;
+        }
+    }
+    wrong
+}
+
+/// The comments of a file: each run of comment lines as one text, so that a reference may be broken over two lines.
+fn comments(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut in_comment = false;
+    for line in text.lines() {
+        let comment = match line.split_once("//") {
+            Some((before, comment)) if !before.ends_with(':') => Some((before.trim().is_empty(), comment)),
+            _ => line.trim_start().strip_prefix('#').map(|comment| (true, comment)),
+        };
+        let Some((alone, comment)) = comment else {
+            in_comment = false;
+            continue;
+        };
+        let comment = comment.trim_start_matches(['/', '!']);
+        match found.last_mut() {
+            Some(last) if in_comment && alone => {
+                last.push(' ');
+                last.push_str(comment);
+            }
+            _ => found.push(comment.to_owned()),
+        }
+        in_comment = true;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(page: Option<&str>, text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("docs")).unwrap();
+        fs::write(folder.path().join("docs/security.md"), "# Title\n## 6. Guesses\n### 6.1 More\n## 12. Clocks\n")
+            .unwrap();
+        fs::write(folder.path().join("docs/decisions.md"), "### 14. One\n### 27a. Two\n").unwrap();
+        unresolved(folder.path(), page, text)
+    }
+
+    #[test]
+    fn what_resolves_is_no_complaint() {
+        let text = "/// Waits (`docs/security.md` § 6, `docs/decisions.md` 14, 27a).\n// See `docs/decisions.md`\n// 14; and (`docs/security.md` §§ 6.1, 12). Protocol § 6 too. Protocol § 12, 3.\nlet x = 1; // RFC 6238 § 5.2\n";
+        assert_eq!(wrong(Some("docs/security.md"), text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_named() {
+        let one = |text: &str| wrong(None, text).join("; ");
+        assert_eq!(one("// `docs/security.md` § 7."), "`docs/security.md` has no heading 7");
+        assert_eq!(one("// `docs/security.md` §§ 6, 13."), "`docs/security.md` has no heading 13");
+        assert_eq!(one("// `docs/decisions.md`\n// 14, 15"), "`docs/decisions.md` has no heading 15");
+        assert_eq!(one("// `security.md` § 6"), "`security.md` does not exist");
+        assert!(one("// (protocol § 6)").contains("of which protocol?"));
+        assert!(one("/// The dossier says").contains("docs/protocols/"));
+    }
+
+    #[test]
+    fn a_ground_floor_names_no_protocol() {
+        assert_eq!(protocols("fn a() {}\n// as Rocket.Chat has it\n"), [(2, "rocket.chat")]);
+        assert!(protocols("fn any_protocol() {}").is_empty());
+    }
+}
