@@ -196,7 +196,7 @@ async fn no_code_is_judged_in_a_hosts_transaction() {
     let code = world.ask_code(&DELETE, b"s").await;
     let mailed = world.ask_mailed(&DELETE, b"m").await.sent();
     let (steps, before) = (world.confirmations.steps(), world.revision().await);
-    let mut transaction = OnMemory(world.store.clone());
+    let mut transaction = OnMemory(world.memory.clone());
     let typed = |draft: &mut Draft<'_>| steps.confirm_code_in(draft, DELETE, b"s", &code);
     let outcome = world.driver.within(&mut transaction, &world.partition(), SLOTS, typed);
     assert!(matches!(outcome, Err(WithinError::Step(StepError::GuessInHostTransaction))), "{outcome:?}");

@@ -366,9 +366,9 @@ async fn a_mail_server_that_is_down_keeps_nobody_from_changing_a_password() {
     let user = world.settle(&old).await;
     let client = world.client_of(&old).await;
     let body = world.password_body(&user, &old, &new).await;
-    world.host.mail_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     client.change_password(&body).await.is_empty();
-    world.host.mail_down.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.clock.advance(keywright_store::due::CLAIM_LASTS);
     assert!(world.client_of(&new).await.is_in().await);
     assert_eq!(world.host.mails_to(&old.email).last().unwrap().subject, "Your password was changed");

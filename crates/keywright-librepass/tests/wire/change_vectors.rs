@@ -124,7 +124,7 @@ async fn world_of(server: &Server) -> World {
     let store = Arc::new(MemoryStore::new());
     let private = Fixed(*PrivateKey::from_hex(&server.private_key).unwrap().expose());
     let other = World::new().await;
-    let driver = Driver::new(store.clone(), other.keyring, Arc::new(private), other.clock);
+    let driver = Driver::new(store.clone(), other.keyring.clone(), Arc::new(private), other.clock.clone());
     HandshakeKeys::load(driver).await.unwrap();
     let world = World::on(store, policy()).await;
     assert_eq!(world.server_key().await.to_hex().expose(), server.public_key);

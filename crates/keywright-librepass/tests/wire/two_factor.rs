@@ -362,10 +362,10 @@ async fn a_mail_that_fails_stays_due() {
     let user = world.settle(&alice()).await;
     let client = world.client_of(&alice()).await;
     let sent = world.host.mails().len();
-    world.host.mail_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     set_up(&world, &client, &ONE).await.ok();
     assert_eq!(world.host.mails().len(), sent);
-    world.host.mail_down.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.clock.advance(keywright_store::due::CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails().len(), sent + 1);

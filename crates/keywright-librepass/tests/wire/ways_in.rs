@@ -238,12 +238,12 @@ async fn a_mail_that_is_late_is_sent_while_its_link_works() {
     let mails =
         || -> Vec<_> { world.host.mails_to(&alice().email).into_iter().filter(|mail| mail.subject == MAIL).collect() };
     assert_eq!(mails().len(), 2);
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     // Unclicked, the next one goes after two days, and the one after it after four.
     world.clock.advance(2 * 86_400);
     log_in_from(&world, HOSTILE, &"1".repeat(64)).await.fails(429, "LP-RateLimit");
     world.clock.advance(86_400 + 3_600);
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.app.finish_due(user.account()).await.unwrap();
     assert_eq!(mails().len(), 3);
     let link = mails()[2].link().unwrap().strip_prefix(PUBLIC).unwrap().to_owned();

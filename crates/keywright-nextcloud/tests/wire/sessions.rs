@@ -374,7 +374,7 @@ async fn sessions_from_before_the_fence_are_void() {
     phone.app = same.app.clone();
     assert!(phone.is_authorized().await, "a restart forgets nothing");
     world.clock.advance(1);
-    let restored = world.fenced(World::keyring_again(), 3);
+    let restored = world.fenced(3);
     phone.app = restored.app.clone();
     assert!(!phone.is_authorized().await);
     assert_eq!(phone.open(&secret(1)).await.status, 200);

@@ -216,19 +216,19 @@ async fn strangers_do_not_fill_the_owners_queue() {
         }
     };
     let world = World::new().await;
-    let gate = world.store.hold_commit(Partition::account(&USER.account()));
+    let gate = world.hooked.hold_commit_of(Partition::account(&USER.account()));
     let owner = tokio::spawn(world.client(USER).reset().code(&world.totp(USER)).send());
     gate.reached().await;
     send_again(&world, USER.name).await;
-    gate.open();
+    gate.release();
     owner.await.unwrap().succeeds();
     // Nor while a code is pending that was sent a moment ago.
     let world = World::email_only().await;
     world.client(ADMIN).reset().send().await.fails("totp-required");
-    let gate = world.store.hold_commit(Partition::account(&ADMIN.account()));
+    let gate = world.hooked.hold_commit_of(Partition::account(&ADMIN.account()));
     let owner = tokio::spawn(world.client(ADMIN).reset().code(&world.host.last_code()).send());
     gate.reached().await;
     send_again(&world, ADMIN.name).await;
-    gate.open();
+    gate.release();
     owner.await.unwrap().succeeds();
 }

@@ -2,86 +2,21 @@
 
 use keywright::challenge::{ChallengeSecret, Proof, SetOutcome, Verification};
 use keywright::confirm::{Confirmation, SendOutcome, WaitOutcome};
-use keywright::store::{
-    Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    StoredSlots, Upkeep,
-};
 use keywright::twofactor::recovery::Liveness;
 use keywright::twofactor::{Attested, Beginning, CHANGE_FACTORS, Confirming, FactorChange, Verdict};
 use keywright::{
-    AccountId, Erasure, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, SystemEntropy, UnixSeconds,
+    AccountId, Erasure, Keyring, Keywright, ManualClock, MemoryStore, NoVault, SystemEntropy, UnixSeconds,
 };
+use keywright_testing::WithoutVault;
 use std::sync::Arc;
 
 use crate::world::{DeleteVault, START, code_of, salts, secret};
 
-/// Records and upkeep; no vault.
-#[derive(Debug)]
-struct Bare(MemoryStore);
-
-impl RecordStore for Bare {
-    fn load<'a>(
-        &'a self,
-        partition: &'a Partition,
-        slots: &'a [SlotName],
-    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        self.0.load(partition, slots)
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.0.commit(batch)
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.0.events(partition, chain, before, limit)
-    }
-}
-
-impl Upkeep for Bare {
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
-        self.0.horizon()
-    }
-
-    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
-        self.0.move_horizon(now)
-    }
-
-    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.0.sweep(limit)
-    }
-
-    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.0.forget_events(age, limit)
-    }
-
-    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.0.due(before, limit)
-    }
-
-    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.0.partitions(after, limit)
-    }
-
-    fn slots<'a>(
-        &'a self,
-        partition: &'a Partition,
-        after: Option<SlotName>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
-        self.0.slots(partition, after, limit)
-    }
-}
-
 #[tokio::test]
 async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-    let builder = Keywright::builder(NoVault(Bare(MemoryStore::new()))).clock(Arc::clone(&clock) as _);
+    let builder =
+        Keywright::builder(NoVault(WithoutVault::new(Arc::new(MemoryStore::new())))).clock(Arc::clone(&clock) as _);
     let keywright = builder.keyring(Keyring::generate(&SystemEntropy).unwrap()).open().await.unwrap();
     let alice = AccountId::new("alice").unwrap();
     keywright.ensure_account(&alice).await.unwrap();

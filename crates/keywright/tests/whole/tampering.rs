@@ -285,9 +285,9 @@ impl Scene {
     }
 
     async fn use_it(&self, used: Use) -> Seen {
-        let before = self.world.alarms.count();
+        let before = self.world.heard.damages();
         let ended = self.try_to(used).await;
-        let told = self.world.alarms.count() > before;
+        let told = self.world.heard.damages() > before;
         match ended {
             Ok(shown) if !told && shown.starts_with("denied") => Seen::Denied(shown),
             Ok(shown) if !told => Seen::Shown(shown),
