@@ -47,9 +47,9 @@ pub use event::{
 };
 pub use keyring::{IndexKey, KeyId, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
-    Admission, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger, GuessOdds, Lane,
-    LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName,
-    ShutOut, Strength, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger,
+    GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind,
+    SecretName, ShutOut, Strength, Tell, Told, Untold,
 };
 pub use plain::PlainBytes;
 pub use rand_core;

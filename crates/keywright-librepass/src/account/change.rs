@@ -6,7 +6,7 @@
 //! against the present one: that would overwrite a cipher that somebody wrote meanwhile.
 
 use keywright_core::{AccountId, ClientTag};
-use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission, VAULT_SLOTS};
+use keywright_rekey::{Difference, Fault, PlanOutcome, SealedSwap, Submission, VAULT_SLOTS};
 use keywright_store::guess::LEDGER;
 use keywright_store::names::{self, NAMES, Released};
 use keywright_store::{
@@ -117,8 +117,8 @@ pub(crate) async fn check_batch<H: Host>(
     batch: &Submission<'_>,
 ) -> Result<SealedSwap, Failure> {
     match cx.vaults.plan(caller.account(), batch, known.0).await? {
-        Planning::Ready(sealed) => Ok(sealed),
-        Planning::Refused(difference) => Err(verdict(&difference).into()),
+        PlanOutcome::Ready(sealed) => Ok(sealed),
+        PlanOutcome::Refused(difference) => Err(verdict(&difference).into()),
         _ => Err(StepError::Misuse("a plan of an unknown kind").into()),
     }
 }

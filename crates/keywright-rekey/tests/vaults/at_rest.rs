@@ -1,7 +1,7 @@
 //! What lies in the store: no text, and nothing that opens anywhere else.
 
 use keywright_core::AccountId;
-use keywright_rekey::{AtRest, Edit, Editing, SEALED_OVERHEAD, Swap, VaultError, VaultPolicy};
+use keywright_rekey::{AtRest, Edit, EditOutcome, SEALED_OVERHEAD, Swap, VaultError, VaultPolicy};
 use keywright_store::{CipherId, Row, Which};
 
 use crate::forger::{FileRow, Forger};
@@ -29,7 +29,7 @@ async fn a_body_holds_no_byte_run_of_the_text_or_the_note() {
         let write = Edit::new(vec![put(id(1), &secret, note)], Vec::new());
         assert!(matches!(
             vaults.edit(&world.account, &write, world.key_epoch().await).await.unwrap(),
-            Editing::Done { .. }
+            EditOutcome::Done { .. }
         ));
         for swapped in [false, true] {
             if swapped {
@@ -59,7 +59,7 @@ async fn a_file_holds_no_text() {
     let write = Edit::new(vec![put(id(1), &secret, "the note is secret too")], Vec::new());
     assert!(matches!(
         vaults.edit(&world.account, &write, world.key_epoch().await).await.unwrap(),
-        Editing::Done { .. }
+        EditOutcome::Done { .. }
     ));
     let sealed = world.sealed(&vaults, 2).await;
     let _ = vaults.stage(sealed, world.at(60)).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_body_opens_at_its_own_place_only() {
     let write = Edit::new(vec![put(id(0), &edited, "another note")], Vec::new());
     assert!(matches!(
         vaults.edit(&world.account, &write, world.key_epoch().await).await.unwrap(),
-        Editing::Done { .. }
+        EditOutcome::Done { .. }
     ));
     let after = forger.rows(&world.account);
     denied(FileRow { text: ours[0].text.clone(), ..after[0].clone() }, id(0), "a text of before an edit").await;
@@ -133,7 +133,7 @@ async fn texts_as_sent_and_sealed_ones_are_readable_beside_each_other() {
         let write = Edit::new(vec![put(id(1), &edited, "note")], Vec::new());
         assert!(matches!(
             world.server_with(clear).edit(&world.account, &write, world.key_epoch().await).await.unwrap(),
-            Editing::Done { .. }
+            EditOutcome::Done { .. }
         ));
         let rows = raw(&world).await;
         assert_eq!((rows[0].text[0], rows[1].text[0]), (1, 0));

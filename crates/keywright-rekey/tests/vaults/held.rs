@@ -2,7 +2,7 @@
 
 use keywright_core::{Clock, UnixSeconds};
 use keywright_rekey::events::{VAULT_HELD, VAULT_SWAPPED};
-use keywright_rekey::{Coverage, Edit, Editing, Holding, Promotion, Swap, Vaults};
+use keywright_rekey::{Coverage, Edit, EditOutcome, HoldOutcome, Promotion, Swap, Vaults};
 use keywright_sqlite::{SqliteStore, rusqlite};
 use keywright_store::{Draft, StageId};
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ async fn hold(world: &World, vaults: &Vaults, generation: u32) {
     let until = world.clock.now().unwrap().plus(LIFE);
     let staged = vaults.stage(sealed, until).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), Holding::Held);
+    assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), HoldOutcome::Held);
 }
 
 /// The stage that is held now.
@@ -90,7 +90,7 @@ async fn void(what: &str, world: World) -> World {
             let edit = Edit::new(vec![put(id(1), &new, "")], Vec::new());
             assert!(matches!(
                 world.server().edit(&world.account, &edit, world.key_epoch().await).await.unwrap(),
-                Editing::Done { .. }
+                EditOutcome::Done { .. }
             ));
         }
         "a swap" => assert!(matches!(world.change(&world.server(), 3).await.unwrap(), Swap::Done { .. })),
@@ -170,7 +170,7 @@ async fn it_is_held_for_the_vault_that_was_checked_only() {
         let staged = vaults.stage(sealed, world.at(LIFE)).await.unwrap();
         assert!(matches!(world.change(&vaults, 3).await.unwrap(), Swap::Done { .. }));
         let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-        assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), Holding::HeadMoved);
+        assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), HoldOutcome::HeadMoved);
         assert!(matches!(vaults.covered(&world.account).await.unwrap(), Coverage::Nothing));
         world.check().await;
     }
@@ -233,7 +233,7 @@ async fn of_a_promotion_and_an_edit_one_wins() {
             });
             let (promotion, edit) = (promotion.await.unwrap(), edit.await.unwrap());
             let promoted = matches!(promotion, Swap::Done { .. });
-            assert_ne!(promoted, matches!(edit, Editing::Done { .. }), "{promotion:?} {edit:?}");
+            assert_ne!(promoted, matches!(edit, EditOutcome::Done { .. }), "{promotion:?} {edit:?}");
             assert_eq!(world.check().await.ciphers.len(), 10);
         }
     }

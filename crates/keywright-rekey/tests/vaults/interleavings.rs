@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keywright_core::{AccountId, below};
-use keywright_rekey::{Edit, Editing, Holding, Planning, Swapping, VaultError, Vaults};
+use keywright_rekey::{Edit, EditOutcome, HoldOutcome, PlanOutcome, SwapOutcome, VaultError, Vaults};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, MemoryStore, StepError, TransactError, Which};
 use keywright_store_conformance::{FaultStore, Odds};
@@ -78,9 +78,9 @@ impl Client {
         let result = vaults.driver().transact(&world.partition(), &[], step).await;
         let at = usize::try_from(number).unwrap();
         match undecided(result.map_err(VaultError::from)) {
-            Ok(Editing::Done { .. }) => self.done[at] += 1,
-            Ok(Editing::Fenced) => self.log_in(world, vaults).await,
-            Ok(Editing::HeadMoved) => {}
+            Ok(EditOutcome::Done { .. }) => self.done[at] += 1,
+            Ok(EditOutcome::Fenced) => self.log_in(world, vaults).await,
+            Ok(EditOutcome::HeadMoved) => {}
             Ok(other) => panic!("{other:?}"),
             Err(true) => self.unknown[at] += 1,
             Err(false) => {}
@@ -96,8 +96,8 @@ impl Client {
             Edit::new(Vec::new(), vec![number])
         };
         match undecided(vaults.edit(&world.account, &edit, self.key_epoch).await)? {
-            Editing::Fenced => self.log_in(world, vaults).await,
-            Editing::Done { .. } | Editing::HeadMoved => {}
+            EditOutcome::Fenced => self.log_in(world, vaults).await,
+            EditOutcome::Done { .. } | EditOutcome::HeadMoved => {}
             other => panic!("{other:?}"),
         }
         Ok(())
@@ -114,7 +114,7 @@ impl Client {
         let body = anew(&contents, generation);
         let known = Some(contents.head.revision);
         let sealed = match undecided(vaults.plan(&world.account, &submission(&body), known).await)? {
-            Planning::Ready(sealed) => sealed,
+            PlanOutcome::Ready(sealed) => sealed,
             _ => return Ok(()),
         };
         let hold = pick(rng, 4) == 0;
@@ -123,7 +123,7 @@ impl Client {
         let result = if hold {
             let staged = undecided(vaults.stage(sealed, world.at(100)).await)?;
             let step = |draft: &mut Draft<'_>| {
-                if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == Holding::Held {
+                if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == HoldOutcome::Held {
                     draft.put(PENDING, &ClientKey { generation })?;
                 }
                 Ok(())
@@ -137,7 +137,7 @@ impl Client {
             undecided(promoted.await).map(|_| ())
         } else {
             let step = |draft: &mut Draft<'_>| {
-                if authorised(draft)? && matches!(vaults.steps().swap_in(draft, &sealed)?, Swapping::Done { .. }) {
+                if authorised(draft)? && matches!(vaults.steps().swap_in(draft, &sealed)?, SwapOutcome::Done { .. }) {
                     set_key(draft, generation)?;
                 }
                 Ok(())

@@ -2,7 +2,7 @@
 
 use keywright_core::AccountId;
 use keywright_rekey::events::VAULT_DAMAGED;
-use keywright_rekey::{Beginning, Coverage, Fault, Holding, Putting, Swap, Vaults};
+use keywright_rekey::{Coverage, Fault, HoldOutcome, PartOutcome, Swap, UploadStart, Vaults};
 use keywright_store::{Draft, StageId};
 
 use crate::forger::{FileStaged, Forger};
@@ -15,7 +15,7 @@ async fn hold(world: &World, vaults: &Vaults, generation: u32) -> StageId {
     let sealed = world.sealed(vaults, generation).await;
     let staged = vaults.stage(sealed, world.at(LIFE)).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), Holding::Held);
+    assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), HoldOutcome::Held);
     staged.stage()
 }
 
@@ -145,12 +145,12 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     hold(&world, &vaults, 9).await;
     let held = forger.staged(&world.account);
     let until = world.at(LIFE);
-    let Beginning::Begun { upload, .. } = vaults.begin_upload(&world.account, None, until).await.unwrap() else {
+    let UploadStart::Begun { upload, .. } = vaults.begin_upload(&world.account, None, until).await.unwrap() else {
         panic!()
     };
     let part = part(2);
     let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
-    assert!(matches!(kept, Putting::Kept { .. }));
+    assert!(matches!(kept, PartOutcome::Kept { .. }));
     let rows = forger.staged(&world.account);
     let finish =
         async || vaults.finish_upload(&world.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2)).await.unwrap();
@@ -233,13 +233,14 @@ async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
 async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
     let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
     let begin = async |world: &World, vaults: &Vaults, generation: u32| {
-        let Beginning::Begun { upload, .. } = vaults.begin_upload(&world.account, None, world.at(LIFE)).await.unwrap()
+        let UploadStart::Begun { upload, .. } =
+            vaults.begin_upload(&world.account, None, world.at(LIFE)).await.unwrap()
         else {
             panic!()
         };
         let part = part(generation);
         let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
-        assert!(matches!(kept, Putting::Kept { .. }));
+        assert!(matches!(kept, PartOutcome::Kept { .. }));
         upload
     };
     let finish = async |world: &World, vaults: &Vaults, upload, generation| {
@@ -263,7 +264,7 @@ async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
             let vaults = world.server();
             let part = part(2);
             let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
-            assert!(matches!(kept, Putting::Kept { .. }), "{columns}");
+            assert!(matches!(kept, PartOutcome::Kept { .. }), "{columns}");
             assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Done { .. }), "{columns}: put again");
             world.check().await;
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use keywright_core::{AccountId, Clock as _, EventKind, SecurityEvent, UnixSeconds};
 use keywright_rekey::{
-    CipherList, Contents, Edit, Editing, Hex, Limits, Planning, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
+    CipherList, Contents, Edit, EditOutcome, Hex, Limits, PlanOutcome, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
     VAULT_SLOT, VaultError, VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::SqliteStore;
@@ -171,7 +171,7 @@ impl World {
         let texts: Vec<_> = (0..ciphers).map(|number| (id(number), text(1, 0), format!("note {number}"))).collect();
         let put = texts.iter().map(|(id, text, note)| put(*id, text, note)).collect();
         let done = vaults.edit(&self.account, &Edit::new(put, Vec::new()), self.key_epoch().await).await.unwrap();
-        assert!(matches!(done, Editing::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
+        assert!(matches!(done, EditOutcome::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
         vaults
     }
 
@@ -219,7 +219,7 @@ impl World {
         let contents = self.contents().await;
         let body = anew(&contents, generation);
         match vaults.plan(&self.account, &submission(&body), Some(contents.head.revision)).await.unwrap() {
-            Planning::Ready(sealed) => sealed,
+            PlanOutcome::Ready(sealed) => sealed,
             other => panic!("{other:?}"),
         }
     }

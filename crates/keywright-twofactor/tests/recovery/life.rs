@@ -3,7 +3,7 @@
 use keywright_store::guess::GUESS_DENIED;
 use keywright_store::{Batch, Damage, Draft, Put, Revision, StepError, TransactError, Write};
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
-use keywright_twofactor::{RECOVERY_SLOTS, Verdict};
+use keywright_twofactor::{RECOVERY_SLOTS, VerifyOutcome};
 
 use crate::world::{SESSION, START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, steps};
 use keywright_testing::Epoch;
@@ -299,6 +299,6 @@ async fn only_accounts_have_codes() {
     let server = keywright_store::Partition::server();
     let steps = steps(Preset::RocketChat);
     let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, "23456789", "x", UNKNOWN);
-    let error = world.driver.run(&server, &[], step).await.map(|verdict| matches!(verdict, Verdict::Granted(_)));
+    let error = world.driver.run(&server, &[], step).await.map(|verdict| matches!(verdict, VerifyOutcome::Granted(_)));
     assert!(matches!(error, Err(TransactError::Step(StepError::NoAccount))), "{error:?}");
 }

@@ -8,7 +8,7 @@ use keywright_store::{Draft, Driver, Partition, Snapshot, TransactError};
 use keywright_testing::Store;
 pub(crate) use keywright_testing::at;
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
-use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, Verdict};
+use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome};
 
 /// The session that is shown what waits.
 pub(crate) const SESSION: &[u8] = b"session";
@@ -70,15 +70,17 @@ pub(crate) async fn judge(
             done => done?,
         };
         return Ok(match verdict {
-            Verdict::Granted(proof) => {
+            VerifyOutcome::Granted(proof) => {
                 assert_eq!(Partition::account(proof.account()), *partition);
                 assert_eq!((proof.method(), proof.purpose()), (Method::Recovery, "test.open"));
                 Told::Granted
             }
-            Verdict::Denied(denial) => denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak())),
-            Verdict::Refused(refusal) => Told::Refused(refusal),
-            Verdict::Malformed => Told::Malformed,
-            Verdict::NotEnrolled => Told::NotEnrolled,
+            VerifyOutcome::Denied(denial) => {
+                denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak()))
+            }
+            VerifyOutcome::Refused(refusal) => Told::Refused(refusal),
+            VerifyOutcome::Malformed => Told::Malformed,
+            VerifyOutcome::NotEnrolled => Told::NotEnrolled,
         });
     }
 }

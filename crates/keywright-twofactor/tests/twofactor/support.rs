@@ -8,8 +8,8 @@ use keywright_store::{Draft, MemoryStore, Release, StepError};
 use keywright_testing::Store;
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    Algorithm, Beginning, DeviceFault, DeviceId, DeviceImport, ImportedDevice, Parameters, PendingDevice, SLOT_KINDS,
-    SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, Verdict,
+    Algorithm, DeviceFault, DeviceId, DeviceImport, EnrolmentStart, ImportedDevice, Parameters, PendingDevice,
+    SLOT_KINDS, SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
 };
 
 pub(crate) use keywright_testing::Epoch;
@@ -101,7 +101,7 @@ impl World {
     /// Begins an enrolment and returns its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
         match self.begin_enrolment(SESSION, name, replaces).await.unwrap() {
-            Beginning::Begun(pending) => pending.secret().expose().to_vec(),
+            EnrolmentStart::Begun(pending) => pending.secret().expose().to_vec(),
             other => panic!("{other:?}"),
         }
     }
@@ -119,7 +119,7 @@ impl World {
         session: &[u8],
         name: &str,
         replaces: Option<DeviceId>,
-    ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
+    ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
         self.run(|draft| self.steps().begin_enrolment_in(draft, session, name, replaces)).await
     }
 
@@ -168,13 +168,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
-    pub(crate) fn of(verdict: Verdict<keywright_twofactor::Proven>) -> Self {
+    pub(crate) fn of(verdict: VerifyOutcome<keywright_twofactor::Proven>) -> Self {
         match verdict {
-            Verdict::Granted(proof) => Self::Granted(proof.drift().unwrap()),
-            Verdict::Denied(denial) => denial.charge().map_or(Self::Replayed, |charge| Self::Charged(charge.streak())),
-            Verdict::Refused(refusal) => Self::Refused(refusal.retry_after()),
-            Verdict::Malformed => Self::Malformed,
-            Verdict::NotEnrolled => Self::NotEnrolled,
+            VerifyOutcome::Granted(proof) => Self::Granted(proof.drift().unwrap()),
+            VerifyOutcome::Denied(denial) => {
+                denial.charge().map_or(Self::Replayed, |charge| Self::Charged(charge.streak()))
+            }
+            VerifyOutcome::Refused(refusal) => Self::Refused(refusal.retry_after()),
+            VerifyOutcome::Malformed => Self::Malformed,
+            VerifyOutcome::NotEnrolled => Self::NotEnrolled,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 use keywright_core::UnixSeconds;
-use keywright_rekey::{Contents, Edit, Editing, Existing, Limits, Put, VAULT_SLOT};
+use keywright_rekey::{Contents, Edit, EditOutcome, Existing, Limits, Put, VAULT_SLOT};
 use keywright_store::{CipherId, Draft, StepError, Which, released_as_is};
 use keywright_wire::Reply;
 use serde::{Deserialize, Serialize};
@@ -158,19 +158,19 @@ fn change_in<H: Host>(
     let delete = change.delete.iter().copied().filter(|id| existing.contains(*id)).collect();
     let editing = cx.vaults.steps().edit_in(draft, &Edit::new(puts, delete), existing, login.key_epoch())?;
     Ok(match editing {
-        Editing::Done { head, .. } => {
+        EditOutcome::Done { head, .. } => {
             if full || login.head() == Some(existing.head()) {
                 tokens::follow_in(draft, &mut login, Some(head))?;
             }
             Changing::Done(now)
         }
-        Editing::HeadMoved => Changing::HeadMoved,
-        Editing::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
+        EditOutcome::HeadMoved => Changing::HeadMoved,
+        EditOutcome::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
         // A policy that this crate does not set.
-        Editing::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
-        Editing::Twice => Changing::Refused(ApiError::CIPHER),
+        EditOutcome::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
+        EditOutcome::Twice => Changing::Refused(ApiError::CIPHER),
         // A swap has ended the token.
-        Editing::Fenced => Changing::Refused(ApiError::INVALID_TOKEN),
+        EditOutcome::Fenced => Changing::Refused(ApiError::INVALID_TOKEN),
         _ => return Err(StepError::Misuse("an outcome of an edit that is not known here")),
     })
 }

@@ -7,7 +7,7 @@ use keywright_store::names::{NAMES, NameIndex};
 use keywright_store::{
     Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, TransactError, WrongReceipt,
 };
-use keywright_twofactor::Verdict;
+use keywright_twofactor::VerifyOutcome;
 use keywright_twofactor::recovery::Preset;
 use keywright_wire::Network;
 use keywright_wire::Reply;
@@ -286,7 +286,7 @@ fn prove_in<H: Host>(
         cx.factors.verify_totp_in(draft, code, PURPOSE, client)?
     };
     Ok(match verdict {
-        Verdict::Granted(proof) => {
+        VerifyOutcome::Granted(proof) => {
             if is_recovery {
                 // The way in when others have shut the time-based codes.
                 cx.factors.admit_totp_in(draft, &proof, client)?;
@@ -294,8 +294,10 @@ fn prove_in<H: Host>(
             tokens::confirm_in(draft, &mut login)?;
             Judged::Confirmed(proof.map(drop))
         }
-        Verdict::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
+        VerifyOutcome::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
         // Wrong, used, malformed, none of the kind: one answer.
-        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Judged::Refused(ApiError::TWO_FACTOR),
+        VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => {
+            Judged::Refused(ApiError::TWO_FACTOR)
+        }
     })
 }

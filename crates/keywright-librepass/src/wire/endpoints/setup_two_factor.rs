@@ -8,7 +8,7 @@ use keywright_core::UnixSeconds;
 use keywright_store::guess::LEDGER;
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{Enrolled, Enrolling, ImportedDevice, Parameters, TotpSecret};
+use keywright_twofactor::{EnrolOutcome, Enrolled, ImportedDevice, Parameters, TotpSecret};
 use keywright_wire::Reply;
 use serde::{Deserialize, Serialize};
 
@@ -95,9 +95,9 @@ fn enrol<H: Host>(
     let changer = login.changer(draft, sender.network);
     // Spent for every purpose, and what was guessed at the device before is forgotten with it.
     match cx.factors.enrol_in(draft, device, set_up.code, changer)? {
-        Enrolling::Active(_) => {}
-        Enrolling::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
-        Enrolling::Wrong | Enrolling::Spent | Enrolling::Malformed | Enrolling::NotTaken(_) => {
+        EnrolOutcome::Active(_) => {}
+        EnrolOutcome::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
+        EnrolOutcome::Wrong | EnrolOutcome::Spent | EnrolOutcome::Malformed | EnrolOutcome::NotTaken(_) => {
             return Ok(Err(ApiError::TWO_FACTOR));
         }
     }
