@@ -22,7 +22,7 @@
 //! # Map
 //! - [`AccountId`], [`UnixSeconds`], [`Clock`], [`Entropy`]: what every other crate takes as parameters.
 //! - [`SecretBytes`], [`SecretVec`], [`SecretString`]: boxed, wiped on drop, redacted, compared in constant time.
-//! - [`Keyring`]: seals record bodies and keys the few stable index values. `security.md` §§ 1–2 fix the bytes.
+//! - [`Keyring`]: seals record bodies and keys the few stable index values. `docs/security.md` §§ 1–2 fix the bytes.
 //! - [`SecurityEvent`]: what happened, typed, without secrets.
 //! - [`ledger`]: how many wrong guesses a secret survives.
 //! - [`typed`]: what people type, cleaned of blanks and hyphens.

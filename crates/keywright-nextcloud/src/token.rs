@@ -1,4 +1,4 @@
-//! Two-factor tokens (dossier § 6): what `session/request` lists and `session/open` judges.
+//! Two-factor tokens (protocol § 6): what `session/request` lists and `session/open` judges.
 
 use keywright_core::{Charge, Client, Refusal};
 use keywright_store::{Draft, Judged, StepError, Tentative};
@@ -93,7 +93,7 @@ pub(crate) struct Held<'a, 's> {
 
 impl<'a> Held<'a, '_> {
     /// Spends them. A recovery code is a way in where others have shut out this client's time-based codes: it lets the
-    /// client in there too (`security.md` § 6).
+    /// client in there too (`docs/security.md` § 6).
     pub(crate) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
         for judged in self.tokens {
             let VerifyOutcome::Granted(proof) = draft.stage(judged)? else {

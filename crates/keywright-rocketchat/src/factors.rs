@@ -81,8 +81,9 @@ pub(crate) fn enrolment<H: Host>(
 /// Eight digits can be both, where a device shows eight: then they are judged as a time-based code first, whose wait
 /// holds for both, and what is neither is charged once, as that. An unused recovery code passes without a charge.
 ///
-/// A wait is reported before the code is looked at (`decisions.md` 27a); for a malformed one, if no code could pass. A
-/// recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login in there.
+/// A wait is reported before the code is looked at (`docs/decisions.md` 27a); for a malformed one, if no code could
+/// pass. A recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login
+/// in there.
 pub(crate) fn verify_code<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,

@@ -11,7 +11,8 @@ use keywright_store::{
     VaultStore, Which,
 };
 
-use crate::{Hold, Store};
+use crate::hold::Hold;
+use crate::store::Store;
 
 /// A call, before it reaches the store.
 #[derive(Debug, Clone, Copy)]

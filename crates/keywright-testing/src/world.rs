@@ -18,7 +18,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::Store;
+use crate::store::Store;
 
 /// More events, or partitions, than any test makes.
 const ALL: u32 = 100_000;

@@ -293,15 +293,15 @@ impl TwoFactorSteps {
     }
 }
 
-/// Voids step-ups and pending confirmations, and with them, by default, all logins (`decisions.md` 6). The caller tells an
-/// event in the same step.
+/// Voids step-ups and pending confirmations, and with them, by default, all logins (`docs/decisions.md` 6). The caller
+/// tells an event in the same step.
 pub(crate) fn move_epochs(draft: &mut Draft<'_>, policy: &TwoFactorPolicy) -> Result<(), StepError> {
     draft.move_factor_epoch()?;
     if policy.end_other_logins { draft.move_credential_epoch() } else { Ok(()) }
 }
 
 /// Who makes a change of factors, for the guesses at what is new: known from the start by its credential, and by its
-/// network where the change ends credentials (`security.md` § 6).
+/// network where the change ends credentials (`docs/security.md` § 6).
 pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<ClientTag> {
     let network = client.network_tag().filter(|_| policy.end_other_logins);
     // The credential last: of two that are known the later one stays longer.

@@ -81,7 +81,7 @@ fn bad_bodies(good: &Value) -> Vec<(String, &'static str)> {
     }
     with("newPasswordHint", json!("x".repeat(101)), BODY);
     with("newPasswordHint", json!(7), BODY);
-    // Weakness 3 and dossier § 8.
+    // Weakness 3 and protocol § 8.
     for value in [json!(null), json!("x"), json!({}), json!(7)] {
         with("ciphers", value, BODY);
     }
@@ -320,7 +320,7 @@ async fn a_cipher_that_was_written_before_the_batch_arrives_is_not_lost() {
 
 #[tokio::test]
 async fn a_batch_of_an_older_vault_than_the_token_has_read_is_refused() {
-    // `decisions.md` 28: the ids are all there, but one cipher was edited by another device.
+    // `docs/decisions.md` 28: the ids are all there, but one cipher was edited by another device.
     on_both(|world| async move {
         let (old, new) = (alice(), with_password(&alice(), "new"));
         let user = world.settle(&old).await;

@@ -1,4 +1,4 @@
-//! `librepass.json` over the wire: the two scenarios, and every batch (`decisions.md` 35, 35a).
+//! `librepass.json` over the wire: the two scenarios, and every batch (`docs/decisions.md` 35, 35a).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

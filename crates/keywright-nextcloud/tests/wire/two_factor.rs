@@ -262,7 +262,7 @@ fn now(world: &World) -> String {
     code_at(world.clock.now().unwrap().get())
 }
 
-/// `security.md` § 6: no time opens what others have shut, a recovery code does, for the client that has one.
+/// `docs/security.md` § 6: no time opens what others have shut, a recovery code does, for the client that has one.
 #[tokio::test]
 async fn a_recovery_code_lets_its_client_in_where_others_have_shut_out_time_based_codes() {
     let world = world().await;
@@ -628,7 +628,7 @@ async fn at_once(world: &World, sent: impl Fn(usize) -> (String, Value)) -> Vec<
         set.spawn(async move {
             loop {
                 let answer = client.open_with(&proof, token.clone()).await;
-                // Busy: two servers met. The client's repeat must succeed (`decisions.md` 13).
+                // Busy: two servers met. The client's repeat must succeed (`docs/decisions.md` 13).
                 if answer.status != 503 {
                     return answer;
                 }

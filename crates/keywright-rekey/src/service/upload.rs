@@ -1,4 +1,4 @@
-//! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`decisions.md` 36).
+//! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`docs/decisions.md` 36).
 //!
 //! Parts are not guarded, so an upload goes on after a crash, and a part that was perhaps kept is put again. What guards
 //! is the record of the upload, with the head and the epochs it rests on, and the finish: it promotes exactly the rows

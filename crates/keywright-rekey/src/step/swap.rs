@@ -44,8 +44,8 @@ pub(super) struct Next {
     pub(super) text_bytes: Option<u64>,
 }
 
-/// Replaces every cipher: a new head with new keys, and the epochs moved (`decisions.md` 6), so that sessions, pending
-/// confirmations, held vaults and stale devices are void.
+/// Replaces every cipher: a new head with new keys, and the epochs moved (`docs/decisions.md` 6), so that sessions,
+/// pending confirmations, held vaults and stale devices are void.
 pub(super) fn replace(
     draft: &mut Draft<'_>,
     head: &VaultHead,

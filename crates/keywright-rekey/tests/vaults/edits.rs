@@ -125,7 +125,7 @@ async fn a_vault_is_made_once_and_reads_back_byte_for_byte() {
     }
 }
 
-/// `decisions.md` 62: what goes in must come out again.
+/// `docs/decisions.md` 62: what goes in must come out again.
 #[tokio::test]
 async fn a_vault_is_not_filled_beyond_what_can_be_sent_in_one_piece() {
     for world in World::both() {

@@ -23,7 +23,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
                 return Ok(None);
             };
             end_other_logins(draft, caller)?;
-            // The wire has no acknowledgement: live in the commit that shows them (`decisions.md` 23).
+            // The wire has no acknowledgement: live in the commit that shows them (`docs/decisions.md` 23).
             cx.factors.make_recovery_in(draft, Liveness::Now, client).map(Some)
         })
         .await?;

@@ -14,7 +14,7 @@ use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
 use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
-/// Unused codes from which on each use asks the owner to make new ones (`security.md` § 5: the last three).
+/// Unused codes from which on each use asks the owner to make new ones (`docs/security.md` § 5: the last three).
 pub const LOW: u8 = 3;
 
 /// Label of the digest that names the session which was shown a pending set.

@@ -137,7 +137,7 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
 }
 
-/// `security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
+/// `docs/security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
 #[tokio::test]
 async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
     for epoch in [Epoch::Credential, Epoch::Factor] {
@@ -180,7 +180,7 @@ async fn what_waits_expires_and_the_old_set_stays_live() {
     }
 }
 
-/// `security.md` § 12: they still work, with a notice.
+/// `docs/security.md` § 12: they still work, with a notice.
 #[tokio::test]
 async fn after_a_restore_codes_work_and_the_owner_is_told() {
     let world = World::new().await;

@@ -52,7 +52,7 @@ pub(crate) enum Told {
     NotEnrolled,
 }
 
-/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`decisions.md` 13).
+/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`docs/decisions.md` 13).
 pub(crate) async fn judge(
     driver: &Driver,
     partition: &Partition,

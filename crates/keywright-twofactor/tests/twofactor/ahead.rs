@@ -1,5 +1,5 @@
-//! One window for enrolling and for use, and what a clock that ran ahead leaves behind (`security.md` §§ 8, 12): a spent
-//! step belongs to its secret, and a device that enrols can log in.
+//! One window for enrolling and for use, and what a clock that ran ahead leaves behind (`docs/security.md` §§ 8, 12): a
+//! spent step belongs to its secret, and a device that enrols can log in.
 
 use keywright_core::EventValue;
 use keywright_twofactor::events::{TOTP_CLOCK_RAN_AHEAD, TOTP_OUT_OF_WINDOW};

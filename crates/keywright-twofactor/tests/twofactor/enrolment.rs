@@ -252,8 +252,8 @@ async fn asvs_6_5_6_each_device_can_be_revoked() {
     assert!(matches!(verdict, keywright_twofactor::VerifyOutcome::Granted(_)));
 }
 
-/// `security.md` § 3: else old recovery codes would open an account that has no second factor any more, and come back
-/// with the next device.
+/// `docs/security.md` § 3: else old recovery codes would open an account that has no second factor any more, and come
+/// back with the next device.
 #[tokio::test]
 async fn the_last_device_takes_the_recovery_codes_with_it() {
     for all in [false, true] {

@@ -112,8 +112,8 @@ async fn giving_up_an_enrolment_lifts_nothing() {
     assert!(is_shut(&world, CodeKind::Totp).await);
 }
 
-/// `security.md` § 6: the client that made the change is known in the new generation from the start, and the others that
-/// were known stay so.
+/// `docs/security.md` § 6: the client that made the change is known in the new generation from the start, and the
+/// others that were known stay so.
 #[tokio::test]
 async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_start() {
     let world = world().await;
@@ -246,8 +246,8 @@ async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
     assert!(!world.totp(&code(SEED, world.now())).await.granted());
 }
 
-/// `security.md` § 6: the client that made the change is known by its token, and by its network where tokens end: the
-/// owner has to log in anew, and is not to wait behind others' guesses.
+/// `docs/security.md` § 6: the client that made the change is known by its token, and by its network where tokens end:
+/// the owner has to log in anew, and is not to wait behind others' guesses.
 #[tokio::test]
 async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
     let (owner, network) = (client(1).on_network(tag(50)), Client::network(tag(50)));

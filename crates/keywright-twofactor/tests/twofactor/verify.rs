@@ -84,8 +84,8 @@ async fn two_devices_with_one_secret_accept_one_code() {
     assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
 }
 
-/// `security.md` § 8: one secret under two names still works once. With other digits its codes are parts of each other,
-/// and with another step or hash nobody needs it twice.
+/// `docs/security.md` § 8: one secret under two names still works once. With other digits its codes are parts of each
+/// other, and with another step or hash nobody needs it twice.
 #[tokio::test]
 async fn one_secret_has_one_set_of_parameters() {
     use Algorithm::{Sha1, Sha256};
@@ -124,7 +124,7 @@ async fn one_secret_has_one_set_of_parameters() {
     }
 }
 
-/// `security.md` § 8: a code that a device shows at two steps of one window is spent at both.
+/// `docs/security.md` § 8: a code that a device shows at two steps of one window is spent at both.
 #[tokio::test]
 async fn one_code_at_two_steps_works_once() {
     // Steps of the RFCs' seed with one code, found by trying: neighbours, and two that lie two apart.
@@ -195,7 +195,7 @@ async fn malformed_is_not_counted_and_not_written() {
     assert_eq!(world.revision().await, before);
 }
 
-/// `decisions.md` 67: apps show codes in groups, and phones put in what they like.
+/// `docs/decisions.md` 67: apps show codes in groups, and phones put in what they like.
 #[tokio::test]
 async fn blanks_and_hyphens_in_a_code_carry_nothing() {
     let world = World::new().await;

@@ -1,4 +1,5 @@
-//! The ways in for an owner whom others have shut out (`security.md` § 6), walked one by one: `totp` and `recovery`.
+//! The ways in for an owner whom others have shut out (`docs/security.md` § 6), walked one by one: `totp` and
+//! `recovery`.
 //!
 //! | secret | what shuts it | ways in |
 //! |---|---|---|
@@ -200,7 +201,7 @@ async fn short_recovery_codes_have_their_own_ways_in() {
     }
 }
 
-/// A recovery code of the default kind with this number: `security.md` § 5.
+/// A recovery code of the default kind with this number: `docs/security.md` § 5.
 fn checked(number: u32) -> String {
     const SYMBOLS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let check = (1 + 3 * 1_021 - (3 * number) % 1_021) % 1_021;

@@ -7,7 +7,7 @@
 //! An address that differs from the present one in the case of its letters alone, or not at all, is a change like any
 //! other: the text that its owner types is the salt, so the key changes, and nobody else can be in the way. One that
 //! another account owns is refused here already, but only behind the password, and so many times a day; it is claimed
-//! when the link is opened (`decisions.md` 31).
+//! when the link is opened (`docs/decisions.md` 31).
 
 use keywright_core::SecretBytes;
 use keywright_rekey::{HoldOutcome, SealedSwap, SwapOutcome};

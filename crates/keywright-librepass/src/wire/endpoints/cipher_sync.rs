@@ -106,7 +106,7 @@ pub(crate) fn cipher_limits<H: Host>(cx: &Context<H>) -> Result<Limits, Failure>
 
 /// Reads the vault, or what of it is asked for, all of one head, and changes it: one commit, on exactly what was read.
 /// A `full` read is noted with the token, and so is the token's own change if it knew the vault until then
-/// (`decisions.md` 28).
+/// (`docs/decisions.md` 28).
 pub(crate) async fn apply<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -176,7 +176,7 @@ fn change_in<H: Host>(
 }
 
 /// All ids, and the ciphers that this server took since the stamp. Those of a whole vault that was encrypted anew are
-/// all new, whatever their descriptions say (dossier § 11, 13). A stamp that is not in the past tells nothing of what
+/// all new, whatever their descriptions say (protocol § 11, 13). A stamp that is not in the past tells nothing of what
 /// the client has missed: it gets everything.
 fn show(caller: &Caller, change: &Change<'_>, changed: &Changed, stamp: i64) -> Answered {
     let stamp = u64::try_from(stamp).ok().and_then(|stamp| UnixSeconds::new(stamp).ok());

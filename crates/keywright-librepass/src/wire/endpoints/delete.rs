@@ -1,7 +1,7 @@
 //! `DELETE user/delete`: the account and all that is in it.
 //!
 //! Two proofs, the password's first, then the second factor's if there is one. Neither is spent, nor forgiven, because
-//! the other was wrong. The recovery code is none of them (dossier § 7).
+//! the other was wrong. The recovery code is none of them (protocol § 7).
 
 use keywright_core::Client;
 use keywright_store::guess::LEDGER;

@@ -2,7 +2,8 @@
 //!
 //! The client draws the secret and sends it with its first code, so there is nothing to guess here: the code is not
 //! charged. Whoever holds a token and the password may set up the first one. Where there is one, the token's login must
-//! have proven it within the last quarter of an hour (`decisions.md` 34): else 401, and logging in again proves it.
+//! have proven it within the last quarter of an hour (`docs/decisions.md` 34): else 401, and logging in again proves
+//! it.
 
 use keywright_core::UnixSeconds;
 use keywright_store::guess::LEDGER;
@@ -23,7 +24,8 @@ use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
-/// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`security.md` § 8).
+/// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`docs/security.md` §
+/// 8).
 const FRESH_SECONDS: u64 = 15 * 60;
 /// What the one device is called in the records; the wire has no name for it.
 const DEVICE: &str = "app";
