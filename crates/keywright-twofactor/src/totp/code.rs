@@ -4,8 +4,6 @@
 //! that the library of the field computes too. It keys its HMAC for each code anew, and a window has three; so for an
 //! active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the two.
 
-use std::fmt;
-
 use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
 use keywright_core::{UnixSeconds, typed};
@@ -226,11 +224,7 @@ impl TotpVerifier {
     }
 }
 
-impl fmt::Debug for TotpVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TotpVerifier(..)")
-    }
-}
+keywright_core::redacted_debug!(TotpVerifier);
 
 /// What a secret is remembered as after its device is gone.
 pub(crate) type Fingerprint = [u8; 16];
