@@ -1,6 +1,5 @@
 //! The client half: password and salts in, secret out. Argon2's memory is kept between calls and wiped after each.
 
-use std::fmt;
 use std::sync::LazyLock;
 use std::thread;
 
@@ -107,11 +106,7 @@ impl Deriver {
     }
 }
 
-impl fmt::Debug for Deriver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Deriver(..)")
-    }
-}
+keywright_core::redacted_debug!(Deriver);
 
 /// Memory in use: wiped when this is dropped, an unwinding panic included.
 struct Used<'a>(&'a mut [Block]);

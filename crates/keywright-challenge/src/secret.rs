@@ -1,7 +1,5 @@
 //! The secret as it travels: 64 bytes of text, taken as they are and never decoded.
 
-use std::fmt;
-
 use keywright_core::SecretBytes;
 
 use crate::policy::SECRET_BYTES;
@@ -34,11 +32,7 @@ impl Proof {
     }
 }
 
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proof(..)")
-    }
-}
+keywright_core::redacted_debug!(Proof);
 
 /// A secret that a challenge may be set with: 64 lower-case hex digits. What [`Deriver`](crate::Deriver) returns.
 pub struct ChallengeSecret(SecretBytes<SECRET_BYTES>);
@@ -93,11 +87,7 @@ impl From<ChallengeSecret> for Proof {
     }
 }
 
-impl fmt::Debug for ChallengeSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChallengeSecret(..)")
-    }
-}
+keywright_core::redacted_debug!(ChallengeSecret);
 
 /// Why a text is no [`Proof`] or no [`ChallengeSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

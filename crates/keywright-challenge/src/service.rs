@@ -1,7 +1,5 @@
 //! The steps over a store. What each does is documented on [`ChallengeSteps`].
 
-use std::fmt;
-
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag};
 use keywright_store::{Draft, Driver, Partition};
 
@@ -154,8 +152,4 @@ fn tags(client: Client) -> Vec<ClientTag> {
     tags
 }
 
-impl fmt::Debug for Challenges {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Challenges").field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Challenges { steps, .. });

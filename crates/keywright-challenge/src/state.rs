@@ -1,8 +1,6 @@
 //! What is stored: three salts, a server salt, the wrapped user key. No hash and no check value: the wrap's tag is the
 //! check, and the outer seal tells corruption from a wrong secret (`docs/security.md` § 4).
 
-use std::fmt;
-
 use keywright_core::{AccountId, Entropy, EntropyError, Generation, SecretBytes, WrapError, WrapKey};
 use keywright_store::{Record, Slot};
 use serde::{Deserialize, Serialize};
@@ -47,11 +45,7 @@ impl UserKey {
     }
 }
 
-impl fmt::Debug for UserKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserKey(..)")
-    }
-}
+keywright_core::redacted_debug!(UserKey);
 
 /// The record of a challenge.
 #[derive(Serialize, Deserialize)]
@@ -97,11 +91,7 @@ impl Challenge {
     }
 }
 
-impl fmt::Debug for Challenge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Challenge(..)")
-    }
-}
+keywright_core::redacted_debug!(Challenge);
 
 fn wrap_key(secret: &[u8; 64], server_salt: &[u8; 32], account: &AccountId) -> WrapKey {
     WrapKey::derive(secret, server_salt, LABEL, &[account.as_str().as_bytes()])

@@ -1,7 +1,5 @@
 //! Codes and tokens: drawn, shown once, kept as hashes.
 
-use std::fmt;
-
 use base64ct::{Base64Unpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use keywright_core::typed::characters;
@@ -164,11 +162,7 @@ impl TypedCode {
     }
 }
 
-impl fmt::Debug for TypedCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TypedCode").field("expires", &self.expires).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(TypedCode { expires, .. });
 
 /// A code to be mailed. It confirms that somebody reads the mailbox; it is no second factor (NIST SP 800-63B-4
 /// § 3.1.3.1).
@@ -198,11 +192,7 @@ impl MailedCode {
     }
 }
 
-impl fmt::Debug for MailedCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MailedCode").field("expires", &self.expires).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(MailedCode { expires, .. });
 
 /// A wait that has begun.
 pub struct Wait {
@@ -238,11 +228,7 @@ impl Wait {
     }
 }
 
-impl fmt::Debug for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wait").field("earliest", &self.earliest).field("latest", &self.latest).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Wait { earliest, latest, .. });
 
 /// Withdraws a pending confirmation: 256 bits, for the link in a notice. Stored as a hash.
 ///
@@ -283,11 +269,7 @@ impl CancelToken {
     }
 }
 
-impl fmt::Debug for CancelToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CancelToken(..)")
-    }
-}
+keywright_core::redacted_debug!(CancelToken);
 
 /// A text that is no cancel token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

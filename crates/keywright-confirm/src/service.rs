@@ -1,7 +1,5 @@
 //! The steps over a store. What each does is documented on [`ConfirmSteps`].
 
-use std::fmt;
-
 use keywright_core::{AccountId, Client};
 use keywright_store::{Draft, Driver, Partition, Release, StepError};
 
@@ -157,8 +155,4 @@ impl Confirmations {
     }
 }
 
-impl fmt::Debug for Confirmations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Confirmations").field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Confirmations { steps, .. });

@@ -1,7 +1,6 @@
 //! Randomness as a parameter: one method, an adapter for any `rand_core` generator, the operating system as default.
 
 use core::cell::RefCell;
-use core::fmt;
 
 use rand_core::TryCryptoRng;
 
@@ -90,11 +89,7 @@ impl<R: TryCryptoRng> Entropy for SharedRng<R> {
     }
 }
 
-impl<R> fmt::Debug for SharedRng<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedRng(..)")
-    }
-}
+crate::redacted_debug!(impl[R] SharedRng<R>);
 
 /// Any `rand_core` generator, for one thread; needs no `std`.
 pub struct LocalRng<R>(RefCell<R>);
@@ -112,11 +107,7 @@ impl<R: TryCryptoRng> Entropy for LocalRng<R> {
     }
 }
 
-impl<R> fmt::Debug for LocalRng<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LocalRng(..)")
-    }
-}
+crate::redacted_debug!(impl[R] LocalRng<R>);
 
 #[cfg(test)]
 mod tests {

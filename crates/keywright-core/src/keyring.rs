@@ -243,11 +243,7 @@ impl IndexKey {
     }
 }
 
-impl fmt::Debug for IndexKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("IndexKey(..)")
-    }
-}
+crate::redacted_debug!(IndexKey);
 
 /// Why keys are no keyring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

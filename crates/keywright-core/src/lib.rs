@@ -22,6 +22,7 @@
 //! # Map
 //! - [`AccountId`], [`UnixSeconds`], [`Clock`], [`Entropy`]: what every other crate takes as parameters.
 //! - [`SecretBytes`], [`SecretVec`], [`SecretString`]: boxed, wiped on drop, redacted, compared in constant time.
+//! - [`redacted_debug!`]: `Debug` for a type that holds a secret.
 //! - [`Keyring`]: seals record bodies and keys the few stable index values. `docs/security.md` §§ 1–2 fix the bytes.
 //! - [`SecurityEvent`]: what happened, typed, without secrets.
 //! - [`ledger`]: how many wrong guesses a secret survives.
@@ -34,6 +35,7 @@ mod event;
 mod keyring;
 pub mod ledger;
 mod plain;
+mod redact;
 mod seal;
 mod secret;
 mod time;

@@ -1,6 +1,5 @@
 //! Bodies in clear, wiped when they are dropped.
 
-use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 /// A body in clear: redacted, and wiped with the whole of its capacity when it is dropped.
@@ -54,11 +53,7 @@ impl Drop for PlainBytes {
 
 impl zeroize::ZeroizeOnDrop for PlainBytes {}
 
-impl fmt::Debug for PlainBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PlainBytes(..)")
-    }
-}
+crate::redacted_debug!(PlainBytes);
 
 /// Overwrites all of a vector's capacity with zeros, and empties it.
 pub(crate) fn wipe(bytes: &mut Vec<u8>) {

@@ -124,11 +124,7 @@ impl Drop for SealBuffer {
 
 impl zeroize::ZeroizeOnDrop for SealBuffer {}
 
-impl fmt::Debug for SealBuffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealBuffer(..)")
-    }
-}
+crate::redacted_debug!(SealBuffer);
 
 pub(crate) fn seal_with(
     key: &SecretBytes<32>,

@@ -3,8 +3,6 @@
 //! None of them is `Display`, `Serialize`, `PartialEq` or `Copy`. Reading one is the named act `expose`, so every place
 //! that does is found by searching for it.
 
-use core::fmt;
-
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -78,11 +76,7 @@ impl<const N: usize> SecretBytes<N> {
     }
 }
 
-impl<const N: usize> fmt::Debug for SecretBytes<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretBytes(..)")
-    }
-}
+crate::redacted_debug!(impl[const N: usize] SecretBytes<N>);
 
 /// Bytes that are not as many as the type says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -112,11 +106,7 @@ impl From<Zeroizing<Vec<u8>>> for SecretVec {
     }
 }
 
-impl fmt::Debug for SecretVec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretVec(..)")
-    }
-}
+crate::redacted_debug!(SecretVec);
 
 /// Secret text: a typed password, a code.
 pub struct SecretString(Zeroizing<String>);
@@ -141,11 +131,7 @@ impl From<String> for SecretString {
     }
 }
 
-impl fmt::Debug for SecretString {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretString(..)")
-    }
-}
+crate::redacted_debug!(SecretString);
 
 #[cfg(test)]
 mod tests {

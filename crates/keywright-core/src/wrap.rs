@@ -83,11 +83,7 @@ impl WrapKey {
     }
 }
 
-impl core::fmt::Debug for WrapKey {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("WrapKey(..)")
-    }
-}
+crate::redacted_debug!(WrapKey);
 
 /// Why nothing was wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

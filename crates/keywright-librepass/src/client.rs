@@ -1,7 +1,5 @@
 //! The client half: keys from a password, the shared key, cipher envelopes. No network, no runtime, no clock.
 
-use std::fmt;
-
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use keywright_core::SecretBytes;
 
@@ -86,11 +84,7 @@ impl UserKeys {
     }
 }
 
-impl fmt::Debug for UserKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UserKeys(..)")
-    }
-}
+keywright_core::redacted_debug!(UserKeys);
 
 /// Argon2id, version 1.3, 32 bytes out, no secret, no associated data (protocol § 2).
 fn argon2id(email: &str, password: &str, lanes: u32, memory: u32, passes: u32) -> Result<SecretBytes<32>, DeriveError> {

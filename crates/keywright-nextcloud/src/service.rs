@@ -239,11 +239,7 @@ impl<H> Clone for Nextcloud<H> {
     }
 }
 
-impl<H> std::fmt::Debug for Nextcloud<H> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Nextcloud").field("policy", &self.cx.policy).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(impl[H] Nextcloud<H> { policy: cx.policy, .. });
 
 impl<H: Host> Protocol for Nextcloud<H> {
     fn limit(&self, path: &str) -> usize {

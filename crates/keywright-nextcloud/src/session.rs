@@ -88,11 +88,7 @@ impl Presented {
     }
 }
 
-impl std::fmt::Debug for Presented {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Presented(..)")
-    }
-}
+keywright_core::redacted_debug!(Presented);
 
 /// What a session keeps. Even with the dump and the keyring it opens nothing: verifier and key follow from the id's
 /// secret. When it was made and used is in the list.

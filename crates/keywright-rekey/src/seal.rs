@@ -231,11 +231,7 @@ impl Sealer {
     }
 }
 
-impl fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sealer(..)")
-    }
-}
+keywright_core::redacted_debug!(Sealer);
 
 /// A text that is to become a row.
 #[derive(Clone, Copy)]

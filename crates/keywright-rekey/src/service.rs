@@ -6,7 +6,6 @@ mod reading;
 mod swapping;
 mod upload;
 
-use std::fmt;
 use std::sync::Arc;
 
 use keywright_core::AccountId;
@@ -228,8 +227,4 @@ impl Vaults {
     }
 }
 
-impl fmt::Debug for Vaults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vaults").field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Vaults { steps, .. });

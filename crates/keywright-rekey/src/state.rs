@@ -91,11 +91,7 @@ impl VaultHead {
     }
 }
 
-impl fmt::Debug for VaultHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultHead").field("count", &self.count).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(VaultHead { count, .. });
 
 /// How far a re-encrypted vault has come that is not the vault yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -177,12 +177,8 @@ impl User {
     }
 }
 
-impl fmt::Debug for User {
-    /// Without name and addresses: they are personal.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("account", &self.account).finish_non_exhaustive()
-    }
-}
+// Without name and addresses: they are personal.
+keywright_core::redacted_debug!(User { account, .. });
 
 /// How a request names a user.
 #[derive(Clone, Copy, PartialEq, Eq)]

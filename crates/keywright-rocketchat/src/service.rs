@@ -266,11 +266,7 @@ impl<H> Clone for RocketChat<H> {
     }
 }
 
-impl<H> std::fmt::Debug for RocketChat<H> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RocketChat").field("policy", &self.cx.policy).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(impl[H] RocketChat<H> { policy: cx.policy, .. });
 
 impl<H: Host> Protocol for RocketChat<H> {
     fn limit(&self, path: &str) -> usize {

@@ -1,6 +1,5 @@
 //! The store: one writer, readers beside it, and the port.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,11 +120,7 @@ impl SqliteStore {
     }
 }
 
-impl fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(SqliteStore { path, .. });
 
 /// How a store is opened.
 #[derive(Debug, Clone)]

@@ -1,6 +1,5 @@
 //! A transaction of the host's own, on the same file.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,11 +43,7 @@ impl<'t> SqliteTransaction<'t> {
     }
 }
 
-impl fmt::Debug for SqliteTransaction<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SqliteTransaction(..)")
-    }
-}
+keywright_core::redacted_debug!(SqliteTransaction<'_>);
 
 impl HostTransaction for SqliteTransaction<'_> {
     fn load(&mut self, partition: &Partition, slots: &[SlotName]) -> Result<Snapshot, LoadError> {

@@ -1,7 +1,6 @@
 //! A store that fails on purpose: lost replies, late deliveries, conflicts, loads that fail.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keywright_core::{EventChain, UnixSeconds};
@@ -331,11 +330,7 @@ impl Script {
     }
 }
 
-impl<S: RecordStore + ?Sized> fmt::Debug for FaultStore<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaultStore").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(impl[S: RecordStore + ?Sized] FaultStore<S> { inner, .. });
 
 impl<S: RecordStore + ?Sized> RecordStore for FaultStore<S> {
     fn load<'a>(

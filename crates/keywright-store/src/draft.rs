@@ -5,7 +5,6 @@
 //! different crates compose.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use keywright_core::{ClientTag, Entropy, Event, EventKind, Keyring, LedgerPolicy, SealContext, Severity, UnixSeconds};
@@ -669,11 +668,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl fmt::Debug for Draft<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Draft").field("partition", &self.partition).field("now", &self.env.now).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Draft<'_> { partition, now: env.now, .. });
 
 /// A step's verdict, its writes held back.
 #[must_use = "a verdict that is not staged counts nothing"]
@@ -692,8 +687,4 @@ impl<T, F> Judged<T, F> {
     }
 }
 
-impl<T, F> fmt::Debug for Judged<T, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Judged(..)")
-    }
-}
+keywright_core::redacted_debug!(impl[T, F] Judged<T, F>);

@@ -201,11 +201,7 @@ impl DriverBuilder {
     }
 }
 
-impl std::fmt::Debug for DriverBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DriverBuilder").field("store", &self.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(DriverBuilder { store, .. });
 
 impl Driver {
     /// Begins to put a driver together.
@@ -461,11 +457,7 @@ pub(crate) fn client_tag(keyring: &Keyring, partition: &Partition, credential: &
     ClientTag::from_bytes(keyring.index("device").tag(&[partition.key().as_bytes(), credential]))
 }
 
-impl std::fmt::Debug for Driver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("store", &self.parts.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Driver { store: parts.store, .. });
 
 /// Why there is no outcome. Every one of them denies.
 #[derive(Debug, thiserror::Error)]

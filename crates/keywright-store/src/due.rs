@@ -221,12 +221,8 @@ impl<'n> NewTask<'n> {
     }
 }
 
-impl fmt::Debug for NewTask<'_> {
-    /// Without the detail: it may hold the token of a link.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewTask").field("name", &self.name).field("until", &self.until).finish_non_exhaustive()
-    }
-}
+// Without the detail: it may hold the token of a link.
+keywright_core::redacted_debug!(NewTask<'_> { name, until, .. });
 
 /// Adds a task to the batch that makes it necessary, claimed by whoever commits that batch: do it at once after the
 /// commit. Returns the task.

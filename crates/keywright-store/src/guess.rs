@@ -303,11 +303,7 @@ pub struct MailTicket {
     pub until: UnixSeconds,
 }
 
-impl std::fmt::Debug for MailTicket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MailTicket").field("until", &self.until).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(MailTicket { until, .. });
 
 /// Whether the owner is to be told by mail that somebody shuts out new clients: `Some`, with what the mail's link carries,
 /// if a mail may go now. The same commit must make the mail due ([`crate::due::add`]).

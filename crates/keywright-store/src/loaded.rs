@@ -1,7 +1,6 @@
 //! What a load found, with the root opened: the snapshot that a draft is made over.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -53,11 +52,7 @@ impl Opened {
     }
 }
 
-impl fmt::Debug for Opened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened(..)")
-    }
-}
+keywright_core::redacted_debug!(Opened);
 
 impl Loaded {
     /// Opens a snapshot. `slots` are those that were asked for.

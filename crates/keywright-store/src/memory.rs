@@ -1,7 +1,6 @@
 //! A store in memory: for tests, and for servers whose accounts live as long as the process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -63,11 +62,7 @@ impl MemoryStore {
     }
 }
 
-impl fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MemoryStore(..)")
-    }
-}
+keywright_core::redacted_debug!(MemoryStore);
 
 impl Tables {
     fn revision(&self, partition: &Partition) -> Option<Revision> {

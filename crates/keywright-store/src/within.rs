@@ -1,7 +1,5 @@
 //! A step inside a transaction of the host's own: the spending of what was already granted, atomic with the host's change.
 
-use std::fmt;
-
 use keywright_core::SecurityEvent;
 
 use crate::batch::Batch;
@@ -132,11 +130,7 @@ impl<T> Spent<T> {
     }
 }
 
-impl<T> fmt::Debug for Spent<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spent(..)")
-    }
-}
+keywright_core::redacted_debug!(impl[T] Spent<T>);
 
 /// Why nothing was spent. Nothing is left in the host's transaction.
 #[derive(Debug, thiserror::Error)]

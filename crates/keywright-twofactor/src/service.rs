@@ -1,7 +1,5 @@
 //! The async service: the steps over a store.
 
-use std::fmt;
-
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Refusal};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
@@ -429,11 +427,7 @@ impl TwoFactor {
     }
 }
 
-impl fmt::Debug for TwoFactor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwoFactor").field("steps", &self.steps).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(TwoFactor { steps, .. });
 
 /// The slots of a step-up.
 fn step_up_slots(session: &[u8]) -> Result<Vec<SlotName>, StepError> {

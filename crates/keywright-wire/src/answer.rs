@@ -1,7 +1,5 @@
 //! The one answer type: what an endpoint returns, and what every refusal becomes.
 
-use std::fmt;
-
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -99,12 +97,8 @@ impl Reply {
     }
 }
 
-impl fmt::Debug for Reply {
-    /// Without headers and body: both may hold a secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
-    }
-}
+// Without headers and body: both may hold a secret.
+keywright_core::redacted_debug!(Reply { status, .. });
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,5 @@
 //! What every host is shown of a request.
 
-use std::fmt;
-
 use http::{Extensions, HeaderMap, Request};
 
 /// Where a request comes from, as far as the host's framework or proxy has noted it.
@@ -22,9 +20,5 @@ impl<'a> Peer<'a> {
     }
 }
 
-impl fmt::Debug for Peer<'_> {
-    /// Without what the headers hold.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Peer(..)")
-    }
-}
+// Without what the headers hold.
+keywright_core::redacted_debug!(Peer<'_>);

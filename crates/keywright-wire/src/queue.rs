@@ -369,11 +369,7 @@ impl WorkQueue {
     }
 }
 
-impl fmt::Debug for WorkQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkQueue").field("limits", &self.shared.limits).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(WorkQueue { limits: shared.limits, .. });
 
 /// A place in a line, until its future ends or is given up.
 struct Place<'q> {

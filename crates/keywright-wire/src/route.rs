@@ -57,11 +57,7 @@ impl<E, P> Route<E, P> {
     }
 }
 
-impl<E: fmt::Debug, P> fmt::Debug for Route<E, P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route").field("endpoint", &self.endpoint).field("path", &self.path).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(impl[E: fmt::Debug, P] Route<E, P> { endpoint, path, .. });
 
 /// A protocol's table of routes.
 ///

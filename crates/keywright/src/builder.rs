@@ -1,6 +1,5 @@
 //! Opening: a store, its keyring, and the note that keeps the two together.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,8 +193,4 @@ impl Builder {
     }
 }
 
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Builder { store, .. });

@@ -1,6 +1,5 @@
 //! The front door itself: services, and the few acts that belong to none of them.
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -171,8 +170,4 @@ impl Keywright {
     }
 }
 
-impl fmt::Debug for Keywright {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keywright").field("store", &self.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Keywright { store, .. });

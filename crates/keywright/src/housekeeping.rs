@@ -1,7 +1,6 @@
 //! What keeps a store tidy, never on a request's path: run it from a timer, with small limits.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -349,11 +348,7 @@ impl Housekeeping {
     }
 }
 
-impl fmt::Debug for Housekeeping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Housekeeping").field("store", &self.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Housekeeping { store, .. });
 
 /// The store's horizon. One that cannot be read is no reason to stop: the next move starts it anew.
 pub(crate) async fn stored_horizon(store: &dyn Store) -> Result<Option<UnixSeconds>, LoadError> {

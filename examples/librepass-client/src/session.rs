@@ -2,8 +2,6 @@
 
 mod change;
 
-use std::fmt;
-
 use keywright_core::{Clock, SecretString, SecretVec, SystemClock, SystemEntropy, random_bytes};
 use keywright_librepass::{EnvelopeError, LogIn, SecondFactor, SharedKey, UserKeys};
 use serde::de::IgnoredAny;
@@ -249,8 +247,4 @@ fn fresh_id() -> Result<String, ClientError> {
     Ok(keywright_rekey::id_text(keywright_store::CipherId(id.to_be_bytes())))
 }
 
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("server", &self.server).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Session { server, .. });

@@ -1,6 +1,5 @@
 //! A bounded number of derivations at once, over memory that is allocated when first needed and then kept.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -148,11 +147,7 @@ impl Default for DeriverPool {
     }
 }
 
-impl fmt::Debug for DeriverPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeriverPool").field("concurrency", &self.cap).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(DeriverPool { concurrency: cap, .. });
 
 /// The right to run one derivation. Running and idle together are never more than the cap, because an idle deriver is
 /// taken before a new one is made.

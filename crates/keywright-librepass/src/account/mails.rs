@@ -32,12 +32,8 @@ pub struct Mail<'a> {
     pub message: Message<'a>,
 }
 
-impl fmt::Debug for Mail<'_> {
-    /// Without the address and what is written to it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mail(..)")
-    }
-}
+// Without the address and what is written to it.
+keywright_core::redacted_debug!(Mail<'_>);
 
 /// What a mail says.
 #[derive(Clone, Copy)]

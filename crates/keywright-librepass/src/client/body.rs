@@ -2,8 +2,6 @@
 //!
 //! They hold keys, so none is `Debug`-printable in clear; what they are serialized into is the caller's to wipe.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::protocol::keys::Key;
@@ -55,11 +53,7 @@ macro_rules! body {
         #[serde(rename_all = "camelCase")]
         pub struct $name<'a> { $($(#[$field_meta])* pub $field: $type,)* }
 
-        impl fmt::Debug for $name<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
+        keywright_core::redacted_debug!($name<'_>);
     };
 }
 

@@ -1,7 +1,5 @@
 //! The cipher envelope: hex of a 12-byte nonce, the ciphertext, and a 16-byte tag (protocol § 3).
 
-use std::fmt;
-
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag};
 use keywright_core::{Entropy, EntropyError, SecretVec};
@@ -91,11 +89,7 @@ impl VaultKey {
     }
 }
 
-impl fmt::Debug for VaultKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("VaultKey(..)")
-    }
-}
+keywright_core::redacted_debug!(VaultKey);
 
 /// Why a cipher was not encrypted or decrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

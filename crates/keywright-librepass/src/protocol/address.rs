@@ -1,7 +1,5 @@
 //! E-mail addresses, as names: lower-cased in ASCII for storage and look-up, never for the client's salt.
 
-use std::fmt;
-
 use keywright_core::{AccountId, Keyring};
 use keywright_store::names::{NameIndex, Names};
 use keywright_store::{Driver, Partition, TransactError};
@@ -66,11 +64,7 @@ impl Address {
     }
 }
 
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Address(..)")
-    }
-}
+keywright_core::redacted_debug!(Address);
 
 #[cfg(test)]
 mod tests {

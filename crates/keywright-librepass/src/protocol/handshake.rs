@@ -3,7 +3,6 @@
 //! A pair that lives for ever would make the shared key a password that replays for ever (`docs/security.md` § 11). A
 //! pair per process, as upstream has it, would not work behind a balancer.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -139,11 +138,7 @@ impl ServerKeys {
     }
 }
 
-impl fmt::Debug for ServerKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerKeys").field("made", &self.pairs.current.made).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(ServerKeys { made: pairs.current.made, .. });
 
 /// The server's pair over a store: cached, and the same on every instance.
 ///
@@ -265,11 +260,7 @@ impl HandshakeKeys {
     }
 }
 
-impl fmt::Debug for HandshakeKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandshakeKeys").field("driver", &self.cx.driver).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(HandshakeKeys { driver: cx.driver, .. });
 
 /// The stored pairs, made or renewed if need be.
 async fn renew(driver: &Driver) -> Result<ServerKeys, TransactError> {

@@ -3,8 +3,6 @@
 //! A LibrePass user's private key is what Argon2id makes of the password. The server keeps the public half and computes
 //! the same product as the client; the product is the proof (protocol §§ 1, 2).
 
-use std::fmt;
-
 use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
@@ -74,11 +72,7 @@ macro_rules! key {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
+        keywright_core::redacted_debug!($name);
     };
 }
 

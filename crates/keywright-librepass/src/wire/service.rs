@@ -254,11 +254,7 @@ impl<H> Clone for LibrePass<H> {
     }
 }
 
-impl<H> std::fmt::Debug for LibrePass<H> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LibrePass").field("policy", &self.cx.policy).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(impl[H] LibrePass<H> { policy: cx.policy, .. });
 
 impl<H: Host> Protocol for LibrePass<H> {
     fn limit(&self, path: &str) -> usize {

@@ -72,11 +72,7 @@ impl StagedSwap {
     }
 }
 
-impl fmt::Debug for StagedSwap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StagedSwap").field("stage", &self.stage).field("until", &self.until).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(StagedSwap { stage, until, .. });
 
 /// The rows of a stage as they were read and checked: a promotion moves exactly these, or nothing. Made by
 /// [`Vaults::covered`](crate::Vaults::covered).

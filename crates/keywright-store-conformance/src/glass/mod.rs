@@ -24,7 +24,6 @@
 
 pub(crate) mod rows;
 
-use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -69,11 +68,7 @@ impl GlassStore {
     }
 }
 
-impl fmt::Debug for GlassStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GlassStore(..)")
-    }
-}
+keywright_core::redacted_debug!(GlassStore);
 
 impl RecordStore for GlassStore {
     fn load<'a>(

@@ -203,11 +203,7 @@ impl Canonical {
     }
 }
 
-impl fmt::Debug for Canonical {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Canonical(..)")
-    }
-}
+keywright_core::redacted_debug!(Canonical);
 
 /// Draws a code, as it is shown.
 pub(crate) fn draw(preset: Preset, entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {

@@ -5,8 +5,6 @@
 //! an active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the
 //! two.
 
-use std::fmt;
-
 use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
 use keywright_core::{UnixSeconds, typed};
@@ -227,11 +225,7 @@ impl TotpVerifier {
     }
 }
 
-impl fmt::Debug for TotpVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TotpVerifier(..)")
-    }
-}
+keywright_core::redacted_debug!(TotpVerifier);
 
 /// What a secret is remembered as after its device is gone.
 pub(crate) type Fingerprint = [u8; 16];

@@ -137,11 +137,7 @@ fn bytes_of(symbols: usize) -> usize {
     symbols.saturating_mul(5) / GROUP
 }
 
-impl fmt::Debug for TotpSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TotpSecret(..)")
-    }
-}
+keywright_core::redacted_debug!(TotpSecret);
 
 /// Why a text or bytes are no [`TotpSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
