@@ -13,10 +13,10 @@ use keywright::{AccountId, DuePlace, Housekeeping, HousekeepingError, Keywright,
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::chat::Chat;
-use crate::host::Server;
+use crate::hosts::librepass::Pass;
+use crate::hosts::nextcloud::Server;
+use crate::hosts::rocketchat::Chat;
 use crate::notices::Notices;
-use crate::pass::Pass;
 use crate::running::Running;
 
 /// How often due work is looked for. How often one piece of it is tried is in the records: the pauses grow to an hour.

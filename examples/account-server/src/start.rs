@@ -21,21 +21,22 @@ use tokio::sync::Notify;
 
 use crate::accounts::file::{AccountsFileError, NewAccount};
 use crate::accounts::{Accounts, AccountsError};
-use crate::buckets::Buckets;
-use crate::chat::Chat;
-use crate::host::Server;
+use crate::hosts::librepass::Pass;
+use crate::hosts::nextcloud::Server;
+use crate::hosts::rocketchat::Chat;
 use crate::housekeeping::{Beginnings, House};
-use crate::limits::Limits;
+use crate::http::{routes, serve, tls};
+use crate::limits::fixed_window::Windows;
+use crate::limits::per_user::Limits;
+use crate::limits::token_bucket::Buckets;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
-use crate::pass::Pass;
 use crate::running::Running;
 use crate::security_log::SecurityLog;
 use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
-use crate::windows::Windows;
-use crate::{accounts, demo, output, routes, serve, tls};
+use crate::{accounts, demo, output};
 
 /// What that policy takes, in bytes.
 const LEAST_VAULT_BODY: usize = 1024;

@@ -14,9 +14,9 @@ use keywright::core::ClientAdmission;
 use keywright::librepass::{Admittance, Endpoint};
 use keywright::{SecretString, TransactError};
 
-use crate::buckets::Counted;
+use crate::hosts::librepass::{Pass, socket_address};
+use crate::limits::token_bucket::Counted;
 use crate::options::PublicUrl;
-use crate::pass::{Pass, socket_address};
 
 /// The page for logins of Nextcloud Passwords.
 pub(crate) const NEXTCLOUD_PATH: &str = "/unlock/passwords";

@@ -12,12 +12,12 @@ use keywright::{AccountId, SecretString, TransactError};
 use tokio::sync::Notify;
 
 use crate::accounts::{Accounts, AccountsError};
-use crate::limits::Limits;
+use crate::hosts::librepass::socket_address;
+use crate::http::unlock;
+use crate::limits::per_user::Limits;
 use crate::mail::{Mailer, Message, shut_out};
 use crate::notices::{Notice, Notices};
 use crate::options::PublicUrl;
-use crate::pass::socket_address;
-use crate::unlock;
 
 /// This server, as the protocol sees it.
 pub(crate) struct Server {

@@ -11,11 +11,11 @@ use keywright::rocketchat::{
 use keywright::{AccountId, SecretString};
 
 use crate::accounts::AccountsError;
-use crate::host::Server;
+use crate::hosts::librepass::socket_address;
+use crate::hosts::nextcloud::Server;
+use crate::http::unlock;
+use crate::limits::fixed_window::Windows;
 use crate::mail::{Message, shut_out};
-use crate::pass::socket_address;
-use crate::unlock;
-use crate::windows::Windows;
 
 /// This server, as that protocol sees it.
 pub(crate) struct Chat {
@@ -110,7 +110,7 @@ impl Host for Chat {
         delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))
     }
 
-    /// As for [`Pass`](crate::pass::Pass).
+    /// As for [`Pass`](crate::hosts::librepass::Pass).
     fn mails_due(&self, _: &AccountId) -> bool {
         self.server.sends_later()
     }

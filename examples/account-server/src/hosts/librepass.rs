@@ -8,8 +8,8 @@ use axum::http::Extensions;
 use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
-use crate::buckets::{Buckets, Counted};
-use crate::host::Server;
+use crate::hosts::nextcloud::Server;
+use crate::limits::token_bucket::{Buckets, Counted};
 use crate::mail::Message;
 
 /// This server, as that protocol sees it.

@@ -14,9 +14,9 @@ use axum::routing::get;
 use keywright::{librepass, nextcloud, rocketchat};
 
 use crate::housekeeping::House;
+use crate::http::unlock;
 use crate::running::Running;
 use crate::store_watch::StoreWatch;
-use crate::unlock;
 
 const PAGE: &str = include_str!("page.html");
 const VERIFIED: &str = include_str!("verified.html");
@@ -144,7 +144,7 @@ mod tests {
     use tokio::task::spawn_blocking;
 
     use super::*;
-    use crate::serve::serve;
+    use crate::http::serve::serve;
 
     #[derive(Debug)]
     struct Heard(mpsc::Sender<String>);
