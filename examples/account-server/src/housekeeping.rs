@@ -14,8 +14,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::hosts::librepass::Pass;
-use crate::hosts::nextcloud::Server;
+use crate::hosts::nextcloud::NextcloudHost;
 use crate::hosts::rocketchat::Chat;
+use crate::hosts::server::Server;
+use crate::limits::token_bucket::Buckets;
 use crate::notices::Notices;
 use crate::running::Running;
 
@@ -43,10 +45,12 @@ enum Round {
 pub(crate) struct House {
     pub(crate) keywright: Keywright,
     pub(crate) notices: Notices,
-    pub(crate) nextcloud: Nextcloud<Server>,
+    pub(crate) nextcloud: Nextcloud<NextcloudHost>,
     pub(crate) rocketchat: RocketChat<Chat>,
     pub(crate) librepass: LibrePass<Pass>,
-    pub(crate) pass: Arc<Pass>,
+    pub(crate) server: Arc<Server>,
+    /// Those of LibrePass. `None`: no request limits.
+    pub(crate) buckets: Option<Arc<Buckets>>,
     /// Requests, due work, and mails.
     pub(crate) running: Running,
     pub(crate) beginnings: Beginnings,
@@ -104,7 +108,7 @@ impl House {
         loop {
             tokio::select! {
                 _ = rounds.tick() => {}
-                () = self.pass.server.wake.notified() => {}
+                () = self.server.wake.notified() => {}
             }
             // The next round need not wait for this one's work: what is claimed is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {
@@ -119,7 +123,7 @@ impl House {
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
-            if let Some(buckets) = &self.pass.buckets {
+            if let Some(buckets) = &self.buckets {
                 buckets.forget();
             }
             self.upkeep().await;

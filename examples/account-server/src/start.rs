@@ -22,8 +22,9 @@ use tokio::sync::Notify;
 use crate::accounts::file::{AccountsFileError, NewAccount};
 use crate::accounts::{Accounts, AccountsError};
 use crate::hosts::librepass::Pass;
-use crate::hosts::nextcloud::Server;
+use crate::hosts::nextcloud::NextcloudHost;
 use crate::hosts::rocketchat::Chat;
+use crate::hosts::server::Server;
 use crate::housekeeping::{Beginnings, House};
 use crate::http::{routes, serve, tls};
 use crate::limits::fixed_window::Windows;
@@ -135,19 +136,20 @@ pub(crate) async fn assemble(
     let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
         Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
-    let server =
-        Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
-    let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
+    let server = Arc::new(Server { accounts, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
+    let host = NextcloudHost { server: Arc::clone(&server), limits };
+    let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
     let windows = limited.then(Windows::default);
     let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
     let mut policy = RocketChatPolicy::default();
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
     let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
-    let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
+    let buckets = limited.then(|| Arc::new(Buckets::new()));
+    let pass = Pass { server: Arc::clone(&server), buckets: buckets.clone() };
+    let librepass = keywright.librepass(Arc::new(pass), policy).await?;
     let beginnings = Beginnings::default();
-    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
+    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, server, buckets, running, beginnings })
 }
 
 /// Seeds an account. One whose data is damaged denies every request of its own; it must not keep all others from being

@@ -1,14 +1,13 @@
 //! What the protocol of LibrePass asks of the server around it. It has no accounts here: its users register themselves.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
-use axum::http::Extensions;
 use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
-use crate::hosts::nextcloud::Server;
+use crate::hosts::server::Server;
+use crate::http::peer::socket_address;
 use crate::limits::token_bucket::{Buckets, Counted};
 use crate::mail::Message;
 
@@ -16,7 +15,7 @@ use crate::mail::Message;
 pub(crate) struct Pass {
     pub(crate) server: Arc<Server>,
     /// `None`: no request limits.
-    pub(crate) buckets: Option<Buckets>,
+    pub(crate) buckets: Option<Arc<Buckets>>,
 }
 
 impl Host for Pass {
@@ -47,9 +46,4 @@ impl Host for Pass {
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         socket_address(peer.extensions)
     }
-}
-
-/// The address that a request came from, as the listener has noted it.
-pub(crate) fn socket_address(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

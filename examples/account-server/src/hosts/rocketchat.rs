@@ -11,9 +11,9 @@ use keywright::rocketchat::{
 use keywright::{AccountId, SecretString};
 
 use crate::accounts::AccountsError;
-use crate::hosts::librepass::socket_address;
-use crate::hosts::nextcloud::Server;
-use crate::http::unlock;
+use crate::hosts::server::Server;
+use crate::http::links;
+use crate::http::peer::socket_address;
 use crate::limits::fixed_window::Windows;
 use crate::mail::{Message, shut_out};
 
@@ -60,7 +60,7 @@ impl Chat {
                 let login = number.map_or_else(|| "by another login".to_owned(), |number| format!("by login {number}"));
                 let network = mail.refused_network.as_ref().map(|network| format!(", from the network {network}"));
                 let refused = format!("{login} of the account{}", network.unwrap_or_default());
-                let link = unlock::link(server, unlock::ROCKETCHAT_PATH, &mail.token);
+                let link = links::link(server, links::ROCKETCHAT_PATH, &mail.token);
                 shut_out("the login password", name, server, mail.wrong_guesses, Some(refused), &link)
             }
             _ => return Ok(None),

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -14,7 +13,7 @@ use axum::routing::get;
 use keywright::{librepass, nextcloud, rocketchat};
 
 use crate::housekeeping::House;
-use crate::http::unlock;
+use crate::http::{links, unlock};
 use crate::running::Running;
 use crate::store_watch::StoreWatch;
 
@@ -66,24 +65,24 @@ async fn to_the_end(running: Running, answer: impl Future<Output = Response> + S
 /// The pages behind the links of mails to owners whom others have shut out.
 fn unlock_pages(house: &House) -> Router {
     let (passwords, chat) = (house.nextcloud.clone(), house.rocketchat.clone());
-    let (passwords_limits, chat_limits) = (Arc::clone(&house.pass), Arc::clone(&house.pass));
+    let (passwords_limits, chat_limits) = (house.buckets.clone(), house.buckets.clone());
     let admit_passwords = async move |request: Request| {
         let click = async |token: String, here: Option<IpAddr>| {
             let admits = here.map_or(nextcloud::MailAdmits::Refused, nextcloud::MailAdmits::Address);
             passwords.admit_by_mail(&token, admits).await
         };
-        unlock::admit(&passwords_limits, request, click).await
+        unlock::admit(passwords_limits.as_deref(), request, click).await
     };
     let admit_chat = async move |request: Request| {
         let click = async |token: String, here: Option<IpAddr>| {
             let admits = here.map_or(rocketchat::MailAdmits::Refused, rocketchat::MailAdmits::Address);
             chat.admit_by_mail(&token, admits).await
         };
-        unlock::admit(&chat_limits, request, click).await
+        unlock::admit(chat_limits.as_deref(), request, click).await
     };
     Router::new()
-        .route(unlock::NEXTCLOUD_PATH, get(async || unlock::question()).post(admit_passwords))
-        .route(unlock::ROCKETCHAT_PATH, get(async || unlock::question()).post(admit_chat))
+        .route(links::NEXTCLOUD_PATH, get(async || unlock::question()).post(admit_passwords))
+        .route(links::ROCKETCHAT_PATH, get(async || unlock::question()).post(admit_chat))
 }
 
 fn health(watch: &StoreWatch) -> Response {
@@ -136,7 +135,7 @@ fn known(method: &Method) -> &'static str {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use axum::routing::post;
     use keywright::{AccountId, Keyring, Keywright, MemoryStore, Observer, SecurityEvent, SystemEntropy};

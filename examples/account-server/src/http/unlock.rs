@@ -10,18 +10,12 @@ use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use keywright::TransactError;
 use keywright::core::ClientAdmission;
 use keywright::librepass::{Admittance, Endpoint};
-use keywright::{SecretString, TransactError};
 
-use crate::hosts::librepass::{Pass, socket_address};
-use crate::limits::token_bucket::Counted;
-use crate::options::PublicUrl;
-
-/// The page for logins of Nextcloud Passwords.
-pub(crate) const NEXTCLOUD_PATH: &str = "/unlock/passwords";
-/// The page for logins of Rocket.Chat.
-pub(crate) const ROCKETCHAT_PATH: &str = "/unlock/chat";
+use crate::http::peer::socket_address;
+use crate::limits::token_bucket::{Buckets, Counted};
 
 /// A form has one short field.
 const MAX_FORM: usize = 1024;
@@ -29,20 +23,15 @@ const MAX_FORM: usize = 1024;
 const REFUSED: (&str, &str) = ("admit", "refused");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
 
-/// The link that a mail carries.
-pub(crate) fn link(server: &PublicUrl, path: &str, token: &SecretString) -> String {
-    format!("{server}{path}?token={}", token.expose())
-}
-
 /// The page with the buttons, whatever the link carries: they post to where it leads.
 pub(crate) fn question() -> Response {
     page(StatusCode::OK, include_str!("unlock.html"))
 }
 
-/// What a button does. `click` gets the token, and the address to let in the network of; `None` for the client that was
-/// refused.
+/// What a button does, within the limits of `buckets`; without them there are none. `click` gets the token, and the address
+/// to let in the network of; `None` for the client that was refused.
 pub(crate) async fn admit<F>(
-    pass: &Pass,
+    buckets: Option<&Buckets>,
     request: Request,
     click: impl FnOnce(String, Option<IpAddr>) -> F + Send,
 ) -> Response
@@ -50,7 +39,7 @@ where
     F: Future<Output = Result<Option<ClientAdmission>, TransactError>> + Send,
 {
     let here = socket_address(request.extensions());
-    if let (Some(buckets), Some(here)) = (&pass.buckets, here)
+    if let (Some(buckets), Some(here)) = (buckets, here)
         && let Admittance::Full { retry_after } = buckets.admit(Endpoint::AdmitClient, Counted::Peer(here))
     {
         return too_many(retry_after);
@@ -112,7 +101,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use clap::Parser;
     use keywright::nextcloud::MailAdmits;
-    use keywright::{Keyring, Keywright, ManualClock, MemoryStore, SystemEntropy, UnixSeconds};
+    use keywright::{Keyring, Keywright, ManualClock, MemoryStore, SecretString, SystemEntropy, UnixSeconds};
     use std::net::SocketAddr;
     use std::path::Path;
     use std::sync::Arc;
@@ -158,7 +147,7 @@ mod tests {
             let admits = here.map_or(MailAdmits::Refused, MailAdmits::Address);
             house.nextcloud.admit_by_mail(&token, admits).await
         };
-        admit(&house.pass, request, admitted).await.status().as_u16()
+        admit(house.buckets.as_deref(), request, admitted).await.status().as_u16()
     }
 
     #[tokio::test]

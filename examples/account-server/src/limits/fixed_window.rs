@@ -2,20 +2,18 @@
 //! what protects secrets is the guess ledger.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use keywright::UnixSeconds;
 use keywright::rocketchat::{Admittance, Endpoint, Quota};
 
+use crate::limits::caller::caller;
+
 /// Calls in a window (dossier Rocket.Chat § 13).
 const LIMIT: u32 = 10;
 /// Length of a window, in seconds (there too).
 const WINDOW: u64 = 60;
-/// The bits of an IPv6 address that name a network. The other 64 name an interface (RFC 4291 § 2.5.1), and who has a
-/// network can call from any of them.
-const NETWORK: u128 = !0 << 64;
-
 /// Fixed windows, in the memory of this process.
 #[derive(Default)]
 pub(crate) struct Windows {
@@ -45,14 +43,6 @@ impl Windows {
         *calls = calls.saturating_add(1);
         let quota = Quota { limit: LIMIT, remaining: LIMIT.saturating_sub(*calls), reset };
         if *calls > LIMIT { Admittance::Full { quota, retry_after: left } } else { Admittance::Counted(quota) }
-    }
-}
-
-/// Who counts as one caller: an IPv4 address, written as either kind, or an IPv6 network.
-pub(crate) fn caller(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
-        address => address,
     }
 }
 
@@ -87,18 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_caller_and_a_mapped_address_is_its_ipv4() {
+    fn a_network_of_ipv6_is_held_up_as_one_caller() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        for (one, other, same) in [
-            ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
-            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
-            ("::ffff:192.0.2.1", "192.0.2.1", true),
-            ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
-            ("192.0.2.1", "192.0.2.2", false),
-            ("::1", "127.0.0.1", false),
-        ] {
-            assert_eq!(caller(address(one)) == caller(address(other)), same, "{one} {other}");
-        }
         let windows = Windows::default();
         let now = UnixSeconds::new(1_800_000_017).unwrap();
         for host in 1..=10_u16 {

@@ -12,7 +12,7 @@ use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint};
 use sha2::{Digest, Sha256};
 
-use crate::limits::fixed_window::caller;
+use crate::limits::caller::caller;
 
 /// What is counted by, as a digest: names, addresses and tokens are not kept, and every entry has one size.
 type Key = [u8; 32];
