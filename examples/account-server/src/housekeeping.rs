@@ -240,7 +240,9 @@ fn warn(error: &HousekeepingError) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Accounts, NewAccount, SLOT_KINDS};
+    use crate::accounts::directory::Accounts;
+    use crate::accounts::new_account::NewAccount;
+    use crate::accounts::slots::SLOT_KINDS;
     use crate::notices::Notice;
     use crate::options::Options;
     use crate::start::assemble;

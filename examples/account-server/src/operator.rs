@@ -8,7 +8,7 @@ use keywright::rocketchat::Named;
 use keywright::store::Partition;
 use keywright::{AccountId, Damaged, Keywright, librepass};
 
-use crate::accounts::Accounts;
+use crate::accounts::directory::Accounts;
 use crate::options::{AccountCommand, Command, Options, StoreChoice};
 use crate::output;
 use crate::start::{self, Failure};

@@ -19,8 +19,12 @@ use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, 
 
 use tokio::sync::Notify;
 
-use crate::accounts::file::{AccountsFileError, NewAccount};
-use crate::accounts::{Accounts, AccountsError};
+use crate::accounts::directory::Accounts;
+use crate::accounts::error::AccountsError;
+use crate::accounts::file;
+use crate::accounts::file::error::AccountsFileError;
+use crate::accounts::new_account::NewAccount;
+use crate::accounts::slots::SLOT_KINDS;
 use crate::hosts::librepass::Pass;
 use crate::hosts::nextcloud::NextcloudHost;
 use crate::hosts::rocketchat::Chat;
@@ -37,7 +41,7 @@ use crate::running::Running;
 use crate::security_log::SecurityLog;
 use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
-use crate::{accounts, demo, output};
+use crate::{demo, output};
 
 /// What that policy takes, in bytes.
 const LEAST_VAULT_BODY: usize = 1024;
@@ -67,7 +71,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let refuse_plain_http = !options.has_tls() && !address.ip().to_canonical().is_loopback();
     match &options.accounts {
         Some(path) => {
-            for new in accounts::read(path).map_err(Failure::AccountsFile)? {
+            for new in file::read(path).map_err(Failure::AccountsFile)? {
                 seed(&accounts, &new).await?;
             }
         }
@@ -231,7 +235,7 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
         StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
     };
     let builder = Keywright::builder_shared(store)
-        .slots(accounts::SLOT_KINDS)
+        .slots(SLOT_KINDS)
         .observer(Arc::new(SecurityLog))
         .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS))
         .load_limit(Arc::new(TokioTimer), Duration::from_secs(LOAD_SECONDS));

@@ -10,7 +10,7 @@ use keywright::nextcloud::{
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
 
-use crate::accounts::AccountsError;
+use crate::accounts::error::AccountsError;
 use crate::hosts::server::Server;
 use crate::http::links;
 use crate::http::peer::socket_address;

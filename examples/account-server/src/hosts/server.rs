@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::accounts::Accounts;
+use crate::accounts::directory::Accounts;
 use crate::mail::Mailer;
 use crate::notices::Notices;
 use crate::options::PublicUrl;

@@ -91,7 +91,9 @@ fn page(status: StatusCode, page: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{self, Accounts, NewAccount};
+    use crate::accounts::directory::Accounts;
+    use crate::accounts::new_account::NewAccount;
+    use crate::accounts::slots::SLOT_KINDS;
     use crate::housekeeping::House;
     use crate::options::Options;
     use crate::start::assemble;
@@ -111,7 +113,7 @@ mod tests {
 
     async fn house(clock: &Arc<ManualClock>, outbox: &Path) -> House {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
-        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).slots(accounts::SLOT_KINDS);
+        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).slots(SLOT_KINDS);
         let keywright = builder.clock(Arc::clone(clock) as Arc<_>).open().await.unwrap();
         let accounts = Arc::new(Accounts::new(keywright.driver().clone()).unwrap());
         let alice = NewAccount {
