@@ -110,7 +110,7 @@ async fn find(keywright: &Keywright, name: &str) -> Result<AccountId, Failure> {
     if let Some(account) = accounts.find(name).await? {
         return Ok(account);
     }
-    if let Some(user) = accounts.chat_user(Named::EmailOrUsername(name)).await? {
+    if let Some(user) = accounts.rocketchat_user(Named::EmailOrUsername(name)).await? {
         return Ok(user.account);
     }
     if let Some(account) = librepass::account_of(keywright.driver(), name).await.map_err(Failure::Act)? {

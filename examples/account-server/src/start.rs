@@ -25,15 +25,15 @@ use crate::accounts::file;
 use crate::accounts::file::error::AccountsFileError;
 use crate::accounts::new_account::NewAccount;
 use crate::accounts::slots::SLOT_KINDS;
-use crate::hosts::librepass::Pass;
+use crate::hosts::librepass::LibrePassHost;
 use crate::hosts::nextcloud::NextcloudHost;
-use crate::hosts::rocketchat::Chat;
+use crate::hosts::rocketchat::RocketChatHost;
 use crate::hosts::server::Server;
-use crate::housekeeping::{Beginnings, House};
+use crate::housekeeping::{Beginnings, Housekeeper};
 use crate::http::{routes, serve, tls};
-use crate::limits::fixed_window::Windows;
-use crate::limits::per_user::Limits;
-use crate::limits::token_bucket::Buckets;
+use crate::limits::fixed_window::FixedWindows;
+use crate::limits::per_user::PerUserLimits;
+use crate::limits::token_bucket::TokenBuckets;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
@@ -87,19 +87,19 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
 
-    let house = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
+    let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     // Held until the server has ended. Nobody else reaches a store in memory.
     let lock = match &options.store {
         StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
         StoreChoice::Memory => Some(None),
     };
     if lock.is_some() {
-        house.start().await;
+        housekeeper.start().await;
     }
-    let router = routes::routes(&house, &watch);
-    drop(tokio::spawn(Arc::clone(&house).keep()));
+    let router = routes::routes(&housekeeper, &watch);
+    drop(tokio::spawn(Arc::clone(&housekeeper).keep()));
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
-    let (lost, running) = (watch.clone(), house.running.clone());
+    let (lost, running) = (watch.clone(), housekeeper.running.clone());
     let ended = async move {
         tokio::select! {
             () = stop => {}
@@ -108,7 +108,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         running.stop();
     };
     let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
-    let cut_off = house.running.finish(serve::STOP_WITHIN).await;
+    let cut_off = housekeeper.running.finish(serve::STOP_WITHIN).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "not all work came to its end; it is still due");
     }
@@ -129,13 +129,13 @@ pub(crate) async fn assemble(
     accounts: Arc<Accounts>,
     refuse_plain_http: bool,
     public_url: PublicUrl,
-) -> Result<House, Failure> {
+) -> Result<Housekeeper, Failure> {
     let mut policy = NextcloudPolicy::default();
     policy.reset = options.reset_style.into();
     policy.refuse_plain_http = refuse_plain_http;
     policy.max_body = MAX_BODY.min(options.max_body);
     let limited = options.rate_limits == Switch::On;
-    let limits = if limited { Limits::on() } else { Limits::off() };
+    let limits = if limited { PerUserLimits::on() } else { PerUserLimits::off() };
     let running = Running::default();
     let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
@@ -143,17 +143,27 @@ pub(crate) async fn assemble(
     let server = Arc::new(Server { accounts, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
     let host = NextcloudHost { server: Arc::clone(&server), limits };
     let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
-    let windows = limited.then(Windows::default);
-    let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
+    let limits = limited.then(FixedWindows::default);
+    let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
     let mut policy = RocketChatPolicy::default();
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
-    let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
+    let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let buckets = limited.then(|| Arc::new(Buckets::new()));
-    let pass = Pass { server: Arc::clone(&server), buckets: buckets.clone() };
-    let librepass = keywright.librepass(Arc::new(pass), policy).await?;
+    let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
+    let host = LibrePassHost { server: Arc::clone(&server), limits: librepass_limits.clone() };
+    let librepass = keywright.librepass(Arc::new(host), policy).await?;
     let beginnings = Beginnings::default();
-    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, server, buckets, running, beginnings })
+    Ok(Housekeeper {
+        keywright,
+        notices,
+        nextcloud,
+        rocketchat,
+        librepass,
+        server,
+        librepass_limits,
+        running,
+        beginnings,
+    })
 }
 
 /// Seeds an account. One whose data is damaged denies every request of its own; it must not keep all others from being

@@ -10,12 +10,12 @@ pub(crate) struct NewAccount {
     pub(crate) email: Option<String>,
     pub(crate) login_password: Option<SecretString>,
     pub(crate) app_passwords: Vec<SecretString>,
-    pub(crate) rocketchat: Option<NewChat>,
+    pub(crate) rocketchat: Option<NewRocketChatUser>,
 }
 
 /// What an account is to have on the wire of Rocket.Chat.
 #[derive(Debug)]
-pub(crate) struct NewChat {
+pub(crate) struct NewRocketChatUser {
     pub(crate) user_id: String,
     pub(crate) auth_tokens: Vec<SecretString>,
     pub(crate) permissions: Vec<String>,

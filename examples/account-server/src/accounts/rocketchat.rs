@@ -12,28 +12,32 @@ use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
 use crate::accounts::keys::{decode, profile_partition};
 use crate::accounts::permissions::permission_name;
-use crate::accounts::slots::{AUTH_TOKEN, AuthToken, CHAT, ChatProfile, HOLDER, PROFILE};
+use crate::accounts::slots::{AUTH_TOKEN, AuthToken, HOLDER, PROFILE, ROCKETCHAT_PROFILE, RocketChatProfile};
 
 impl Accounts {
     /// The login of a user id and a token, both right and the token alive.
     ///
     /// # Errors
     /// [`AccountsError`].
-    pub(crate) async fn chat_login(&self, user_id: &str, token: &SecretString) -> Result<Option<Login>, AccountsError> {
+    pub(crate) async fn rocketchat_login(
+        &self,
+        user_id: &str,
+        token: &SecretString,
+    ) -> Result<Option<Login>, AccountsError> {
         let index = self.keys.auth_token(token);
         let look = |draft: &mut Draft<'_>| draft.read(AUTH_TOKEN);
         let found = self.driver.observe(&Partition::name(&index), &[AUTH_TOKEN.name()], look).await?;
         let Some(AuthToken { account, ended: false }) = found else { return Ok(None) };
-        let Some((name, chat)) = self.chat_profile(&account).await? else { return Ok(None) };
-        let login = || Login::new(chat.user(account, name), LoginTokenId(hex::encode(index)));
-        Ok((chat.user_id == user_id).then(login))
+        let Some((name, profile)) = self.rocketchat_profile(&account).await? else { return Ok(None) };
+        let login = || Login::new(profile.user(account, name), LoginTokenId(hex::encode(index)));
+        Ok((profile.user_id == user_id).then(login))
     }
 
     /// The user that a request names.
     ///
     /// # Errors
     /// [`AccountsError`].
-    pub(crate) async fn chat_user(&self, named: Named<'_>) -> Result<Option<User>, AccountsError> {
+    pub(crate) async fn rocketchat_user(&self, named: Named<'_>) -> Result<Option<User>, AccountsError> {
         let account = match named {
             Named::Id(id) => self.holder(&self.keys.user_id(id)).await?,
             Named::Username(name) => Some(self.id(name)?),
@@ -45,22 +49,22 @@ impl Accounts {
             _ => None,
         };
         let Some(account) = account else { return Ok(None) };
-        Ok(self.chat_profile(&account).await?.map(|(name, chat)| chat.user(account, name)))
+        Ok(self.rocketchat_profile(&account).await?.map(|(name, profile)| profile.user(account, name)))
     }
 
     /// Which of the account's logins this is, counted from 1 in the order of the accounts file.
     ///
     /// # Errors
     /// [`AccountsError`].
-    pub(crate) async fn chat_login_number(
+    pub(crate) async fn rocketchat_login_number(
         &self,
         account: &AccountId,
         token: &LoginTokenId,
     ) -> Result<Option<usize>, AccountsError> {
-        let (Some(index), Some((_, chat))) = (decode(&token.0), self.chat_profile(account).await?) else {
+        let (Some(index), Some((_, profile))) = (decode(&token.0), self.rocketchat_profile(account).await?) else {
             return Ok(None);
         };
-        Ok(chat.auth_tokens.iter().position(|own| *own == index).map(|at| at.saturating_add(1)))
+        Ok(profile.auth_tokens.iter().position(|own| *own == index).map(|at| at.saturating_add(1)))
     }
 
     /// Whether a user has a permission.
@@ -73,8 +77,8 @@ impl Accounts {
         permission: Permission,
     ) -> Result<bool, AccountsError> {
         let Some(wanted) = permission_name(permission) else { return Ok(false) };
-        let chat = self.chat_profile(account).await?;
-        Ok(chat.is_some_and(|(_, chat)| chat.permissions.iter().any(|own| own == wanted)))
+        let profile = self.rocketchat_profile(account).await?;
+        Ok(profile.is_some_and(|(_, profile)| profile.permissions.iter().any(|own| own == wanted)))
     }
 
     /// Whether this is the SHA-256 of the account's login password, in lower-case hex digits.
@@ -87,8 +91,8 @@ impl Accounts {
         digest: &SecretString,
         asker: &Asker,
     ) -> Result<bool, AccountsError> {
-        let chat = self.chat_profile(account).await?;
-        let stored = chat.as_ref().and_then(|(_, chat)| chat.password_digest.as_ref());
+        let profile = self.rocketchat_profile(account).await?;
+        let stored = profile.as_ref().and_then(|(_, profile)| profile.password_digest.as_ref());
         Ok(self.passwords.check(asker, digest, stored).await?)
     }
 
@@ -96,13 +100,17 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountsError`].
-    pub(crate) async fn end_chat_logins(&self, account: &AccountId, which: &EndLogins) -> Result<(), AccountsError> {
-        let Some((_, chat)) = self.chat_profile(account).await? else { return Ok(()) };
+    pub(crate) async fn end_rocketchat_logins(
+        &self,
+        account: &AccountId,
+        which: &EndLogins,
+    ) -> Result<(), AccountsError> {
+        let Some((_, profile)) = self.rocketchat_profile(account).await? else { return Ok(()) };
         let kept = match which {
             EndLogins::OthersThan(token) => decode(&token.0),
             _ => None,
         };
-        for index in chat.auth_tokens.iter().filter(|index| Some(**index) != kept) {
+        for index in profile.auth_tokens.iter().filter(|index| Some(**index) != kept) {
             let step = |draft: &mut Draft<'_>| match draft.read(AUTH_TOKEN)? {
                 Some(found) if found.account == *account && !found.ended => {
                     draft.put(AUTH_TOKEN, &AuthToken { ended: true, ..found })
@@ -114,11 +122,15 @@ impl Accounts {
         Ok(())
     }
 
-    async fn chat_profile(&self, account: &AccountId) -> Result<Option<(String, ChatProfile)>, AccountsError> {
+    async fn rocketchat_profile(
+        &self,
+        account: &AccountId,
+    ) -> Result<Option<(String, RocketChatProfile)>, AccountsError> {
         let Some(partition) = profile_partition(account) else { return Ok(None) };
-        let look = |draft: &mut Draft<'_>| Ok((draft.read(PROFILE)?, draft.read(CHAT)?));
-        let (profile, chat) = self.driver.observe(&partition, &[PROFILE.name(), CHAT.name()], look).await?;
-        Ok(profile.map(|profile| profile.name).zip(chat))
+        let look = |draft: &mut Draft<'_>| Ok((draft.read(PROFILE)?, draft.read(ROCKETCHAT_PROFILE)?));
+        let (account, rocketchat) =
+            self.driver.observe(&partition, &[PROFILE.name(), ROCKETCHAT_PROFILE.name()], look).await?;
+        Ok(account.map(|account| account.name).zip(rocketchat))
     }
 
     async fn holder(&self, partition: &Partition) -> Result<Option<AccountId>, AccountsError> {
@@ -127,7 +139,7 @@ impl Accounts {
     }
 }
 
-impl ChatProfile {
+impl RocketChatProfile {
     fn user(&self, account: AccountId, name: String) -> User {
         let mut user = User::new(account, name).with_verified_emails(self.verified_emails.clone());
         user.has_password = self.password_digest.is_some();
@@ -155,7 +167,7 @@ mod tests {
             (Named::EmailOrUsername("alice"), true),
             (Named::EmailOrUsername("bob"), false),
         ] {
-            let user = accounts.chat_user(named).await.unwrap();
+            let user = accounts.rocketchat_user(named).await.unwrap();
             assert_eq!(user.map(|user| user.account), found.then(|| account.clone()), "{named:?}");
         }
         assert!(accounts.is_permitted(&account, Permission::EditOtherUserTotp).await.unwrap());
@@ -192,15 +204,15 @@ mod tests {
     async fn logins_end_for_good_but_for_the_one_that_is_kept() {
         let accounts = Accounts::new(open().await.driver().clone()).unwrap();
         accounts.seed(&alice()).await.unwrap();
-        let one = accounts.chat_login("aliceId", &secret("one")).await.unwrap().unwrap();
+        let one = accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().unwrap();
         let others = EndLogins::OthersThan(one.token);
         for _ in 0..2 {
-            accounts.end_chat_logins(&one.user.account, &others).await.unwrap();
-            assert!(accounts.chat_login("aliceId", &secret("one")).await.unwrap().is_some());
-            assert!(accounts.chat_login("aliceId", &secret("two")).await.unwrap().is_none());
+            accounts.end_rocketchat_logins(&one.user.account, &others).await.unwrap();
+            assert!(accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().is_some());
+            assert!(accounts.rocketchat_login("aliceId", &secret("two")).await.unwrap().is_none());
         }
-        accounts.end_chat_logins(&one.user.account, &EndLogins::All).await.unwrap();
+        accounts.end_rocketchat_logins(&one.user.account, &EndLogins::All).await.unwrap();
         accounts.seed(&alice()).await.unwrap();
-        assert!(accounts.chat_login("aliceId", &secret("one")).await.unwrap().is_none());
+        assert!(accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().is_none());
     }
 }

@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::accounts::directory::Accounts;
 use crate::accounts::error::AccountsError;
-use crate::accounts::new_account::{NewAccount, NewChat};
+use crate::accounts::new_account::{NewAccount, NewRocketChatUser};
 use crate::accounts::slots::{
-    APP_PASSWORD, AUTH_TOKEN, AppPassword, AuthToken, CHAT, ChatProfile, HOLDER, Holder, PROFILE, Profile,
+    APP_PASSWORD, AUTH_TOKEN, AppPassword, AuthToken, HOLDER, Holder, PROFILE, Profile, ROCKETCHAT_PROFILE,
+    RocketChatProfile,
 };
 
 /// App passwords are looked up, not throttled, so they must be too long to guess: 128 bits, as 22 characters have in
@@ -49,17 +50,17 @@ impl Accounts {
             Some(password) => Some(self.passwords.hash(&Asker::known(&account), password, entropy).await?),
             None => None,
         };
-        let chat = match &new.rocketchat {
-            Some(chat) => Some(self.prepare_chat(&account, &new.name, chat, new.login_password.as_ref()).await?),
+        let rocketchat = match &new.rocketchat {
+            Some(user) => Some(self.prepare_rocketchat(&account, &new.name, user, new.login_password.as_ref()).await?),
             None => None,
         };
         let profile = Profile { name: new.name.clone(), email: new.email.clone(), password };
         let partition = Partition::name(&self.keys.login_name(&new.name));
         let put = |draft: &mut Draft<'_>| {
             draft.put(PROFILE, &profile)?;
-            chat.as_ref().map_or(Ok(()), |chat| draft.put(CHAT, chat))
+            rocketchat.as_ref().map_or(Ok(()), |profile| draft.put(ROCKETCHAT_PROFILE, profile))
         };
-        self.driver.transact(&partition, &[PROFILE.name(), CHAT.name()], put).await?;
+        self.driver.transact(&partition, &[PROFILE.name(), ROCKETCHAT_PROFILE.name()], put).await?;
         let make = |draft: &mut Draft<'_>| make_seeded(draft, &self.factors, new.rocketchat.as_ref());
         self.driver.transact(&Partition::account(&account), FACTORS, make).await?;
         tracing::info!(account = %account, "an account was made");
@@ -87,13 +88,13 @@ impl Accounts {
 
     /// Takes ids, addresses and tokens for an account that is being made, and gives its profile. Nothing that is there
     /// is changed.
-    async fn prepare_chat(
+    async fn prepare_rocketchat(
         &self,
         account: &AccountId,
         name: &str,
-        new: &NewChat,
+        new: &NewRocketChatUser,
         password: Option<&SecretString>,
-    ) -> Result<ChatProfile, AccountsError> {
+    ) -> Result<RocketChatProfile, AccountsError> {
         self.hold(&self.keys.user_id(&new.user_id), account, name, "the Rocket.Chat user id").await?;
         for address in &new.verified_emails {
             self.hold(&self.keys.email(address), account, name, "a verified address").await?;
@@ -110,7 +111,7 @@ impl Accounts {
             }
             None => None,
         };
-        Ok(ChatProfile {
+        Ok(RocketChatProfile {
             user_id: new.user_id.clone(),
             permissions: new.permissions.clone(),
             verified_emails: new.verified_emails.clone(),
@@ -154,10 +155,14 @@ impl Accounts {
 }
 
 /// The first root and the second factors, in one commit with the mark that seeding came to its end.
-fn make_seeded(draft: &mut Draft<'_>, factors: &TwoFactorSteps, chat: Option<&NewChat>) -> Result<(), StepError> {
+fn make_seeded(
+    draft: &mut Draft<'_>,
+    factors: &TwoFactorSteps,
+    user: Option<&NewRocketChatUser>,
+) -> Result<(), StepError> {
     draft.create_account()?;
-    if let Some(chat) = chat {
-        enrol(draft, factors, chat)?;
+    if let Some(user) = user {
+        enrol(draft, factors, user)?;
     }
     draft.mark_seeded()
 }
@@ -170,7 +175,7 @@ fn warn_if_short(account: &AccountId, secret: &SecretString, what: &'static str)
 
 /// Enrols what the accounts file gives, in the commit that makes the account: so no restart does it again, and nothing
 /// that was spent comes back.
-fn enrol(draft: &mut Draft<'_>, factors: &TwoFactorSteps, new: &NewChat) -> Result<(), StepError> {
+fn enrol(draft: &mut Draft<'_>, factors: &TwoFactorSteps, new: &NewRocketChatUser) -> Result<(), StepError> {
     if let Some(secret) = &new.totp_secret {
         let device = ImportedDevice::new(DEVICE, secret.duplicate());
         if let DeviceImport::NotTaken(_) = factors.import_device_in(draft, &device)? {
@@ -229,8 +234,11 @@ mod tests {
         let keywright = open().await;
         let accounts = Accounts::new(keywright.driver().clone()).unwrap();
         let (new, account) = (alice(), accounts.id("alice").unwrap());
-        accounts.prepare_chat(&account, "Alice", new.rocketchat.as_ref().unwrap(), None).await.unwrap();
-        assert!(accounts.chat_login("aliceId", &secret("one")).await.unwrap().is_none(), "there is no profile yet");
+        accounts.prepare_rocketchat(&account, "Alice", new.rocketchat.as_ref().unwrap(), None).await.unwrap();
+        assert!(
+            accounts.rocketchat_login("aliceId", &secret("one")).await.unwrap().is_none(),
+            "there is no profile yet"
+        );
         accounts.seed(&new).await.unwrap();
         accounts.seed(&new).await.unwrap();
         let enrolled = keywright.two_factor().unwrap().enrolled(&account).await.unwrap();

@@ -11,7 +11,7 @@ pub(super) const PROFILE: Slot<Profile> = Slot::lasting("server-profile");
 /// Lies under the index value of the app password.
 pub(super) const APP_PASSWORD: Slot<AppPassword> = Slot::lasting("server-app-password");
 /// Lies beside [`PROFILE`].
-pub(super) const CHAT: Slot<ChatProfile> = Slot::lasting("server-chat-profile");
+pub(super) const ROCKETCHAT_PROFILE: Slot<RocketChatProfile> = Slot::lasting("server-chat-profile");
 /// Lies under the index value of a user id of Rocket.Chat, or of a verified address.
 pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-chat-holder");
 /// Lies under the index value of a login token of Rocket.Chat.
@@ -19,7 +19,7 @@ pub(super) const AUTH_TOKEN: Slot<AuthToken> = Slot::lasting("server-chat-token"
 
 /// The kinds of slots that this server declares.
 pub(crate) const SLOT_KINDS: &[SlotKind] =
-    &[PROFILE.kind(), APP_PASSWORD.kind(), CHAT.kind(), HOLDER.kind(), AUTH_TOKEN.kind()];
+    &[PROFILE.kind(), APP_PASSWORD.kind(), ROCKETCHAT_PROFILE.kind(), HOLDER.kind(), AUTH_TOKEN.kind()];
 
 /// What the server knows of an account.
 #[derive(Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Record for AppPassword {
 
 /// What an account is to Rocket.Chat.
 #[derive(Serialize, Deserialize)]
-pub(super) struct ChatProfile {
+pub(super) struct RocketChatProfile {
     pub(super) user_id: String,
     /// By upstream's names.
     pub(super) permissions: Vec<String>,
@@ -61,7 +61,7 @@ pub(super) struct ChatProfile {
     pub(super) auth_tokens: Vec<[u8; 32]>,
 }
 
-impl Record for ChatProfile {
+impl Record for RocketChatProfile {
     const SCHEMA: u16 = 1;
 }
 

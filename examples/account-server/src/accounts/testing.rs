@@ -3,7 +3,7 @@
 use keywright::twofactor::TotpSecret;
 use keywright::{Keyring, Keywright, MemoryStore, SecretString, SystemEntropy};
 
-use crate::accounts::new_account::{NewAccount, NewChat};
+use crate::accounts::new_account::{NewAccount, NewRocketChatUser};
 use crate::accounts::slots::SLOT_KINDS;
 
 /// Opens a fresh store in memory.
@@ -34,7 +34,7 @@ pub(super) fn alice() -> NewAccount {
         email: None,
         login_password: Some(secret("login")),
         app_passwords: Vec::new(),
-        rocketchat: Some(NewChat {
+        rocketchat: Some(NewRocketChatUser {
             user_id: "aliceId".to_owned(),
             auth_tokens: vec![secret("one"), secret("two")],
             permissions: vec!["edit-other-user-totp".to_owned()],

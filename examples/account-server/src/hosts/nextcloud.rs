@@ -14,14 +14,14 @@ use crate::accounts::error::AccountsError;
 use crate::hosts::server::Server;
 use crate::http::links;
 use crate::http::peer::socket_address;
-use crate::limits::per_user::Limits;
+use crate::limits::per_user::PerUserLimits;
 use crate::mail::{Message, shut_out};
 use crate::notices::Notice;
 
 /// This server, as that protocol sees it.
 pub(crate) struct NextcloudHost {
     pub(crate) server: Arc<Server>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: PerUserLimits,
 }
 
 impl Host for NextcloudHost {

@@ -14,20 +14,21 @@ use crate::limits::caller::caller;
 const LIMIT: u32 = 10;
 /// Length of a window, in seconds (there too).
 const WINDOW: u64 = 60;
+
 /// Fixed windows, in the memory of this process.
 #[derive(Default)]
-pub(crate) struct Windows {
-    present: Mutex<Present>,
+pub(crate) struct FixedWindows {
+    current: Mutex<CurrentWindow>,
 }
 
 #[derive(Default)]
-struct Present {
+struct CurrentWindow {
     /// Which window this is: forgotten as a whole when the next one begins, so it holds a minute's callers at most.
     number: u64,
     calls: HashMap<(IpAddr, Endpoint), u32>,
 }
 
-impl Windows {
+impl FixedWindows {
     /// Counted, then compared: ten pass, the eleventh is refused.
     pub(crate) fn admit(&self, address: IpAddr, endpoint: Endpoint, now: UnixSeconds) -> Admittance {
         let now = now.get();
@@ -35,11 +36,11 @@ impl Windows {
         let left = WINDOW.saturating_sub(passed);
         let reset = now.saturating_add(left).saturating_mul(1_000);
         // Nothing panics while it is held; were it otherwise, counts are still counts.
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.number != number {
-            *present = Present { number, calls: HashMap::new() };
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.number != number {
+            *current = CurrentWindow { number, calls: HashMap::new() };
         }
-        let calls = present.calls.entry((caller(address), endpoint)).or_default();
+        let calls = current.calls.entry((caller(address), endpoint)).or_default();
         *calls = calls.saturating_add(1);
         let quota = Quota { limit: LIMIT, remaining: LIMIT.saturating_sub(*calls), reset };
         if *calls > LIMIT { Admittance::Full { quota, retry_after: left } } else { Admittance::Counted(quota) }
@@ -55,22 +56,22 @@ mod tests {
 
     #[test]
     fn ten_pass_in_a_window_and_nobody_else_is_held_up() {
-        let windows = Windows::default();
+        let limits = FixedWindows::default();
         let at = |second| UnixSeconds::new(second).unwrap();
         for remaining in (0..10).rev() {
             let quota = Quota { limit: 10, remaining, reset: 1_800_000_060_000 };
-            assert_eq!(windows.admit(HERE, Endpoint::ResetTotp, at(1_800_000_017)), Admittance::Counted(quota));
+            assert_eq!(limits.admit(HERE, Endpoint::ResetTotp, at(1_800_000_017)), Admittance::Counted(quota));
         }
         let quota = Quota { limit: 10, remaining: 0, reset: 1_800_000_060_000 };
         let full = Admittance::Full { quota, retry_after: 1 };
-        assert_eq!(windows.admit(HERE, Endpoint::ResetTotp, at(1_800_000_059)), full);
+        assert_eq!(limits.admit(HERE, Endpoint::ResetTotp, at(1_800_000_059)), full);
         for (address, endpoint, second) in [
             (THERE, Endpoint::ResetTotp, 1_800_000_059),
             (HERE, Endpoint::ResetE2eKey, 1_800_000_059),
             (HERE, Endpoint::ResetTotp, 1_800_000_060),
         ] {
             assert!(matches!(
-                windows.admit(address, endpoint, at(second)),
+                limits.admit(address, endpoint, at(second)),
                 Admittance::Counted(Quota { remaining: 9, .. })
             ));
         }
@@ -79,13 +80,13 @@ mod tests {
     #[test]
     fn a_network_of_ipv6_is_held_up_as_one_caller() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let windows = Windows::default();
+        let limits = FixedWindows::default();
         let now = UnixSeconds::new(1_800_000_017).unwrap();
         for host in 1..=10_u16 {
             let address = address(&format!("2001:db8:1:2::{host:x}"));
-            assert!(matches!(windows.admit(address, Endpoint::ResetTotp, now), Admittance::Counted(_)));
+            assert!(matches!(limits.admit(address, Endpoint::ResetTotp, now), Admittance::Counted(_)));
         }
-        let eleventh = windows.admit(address("2001:db8:1:2::b"), Endpoint::ResetTotp, now);
+        let eleventh = limits.admit(address("2001:db8:1:2::b"), Endpoint::ResetTotp, now);
         assert!(matches!(eleventh, Admittance::Full { .. }));
     }
 }

@@ -52,12 +52,12 @@ fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
         if !account.app_passwords.iter().all(|password| app_passwords.insert(password.expose())) {
             return Err(AccountsFileError::Twice { what: "an app password", name: account.name.clone() });
         }
-        let Some(chat) = &account.rocketchat else { continue };
-        let twice = if !ids.insert(chat.user_id.as_str()) {
+        let Some(user) = &account.rocketchat else { continue };
+        let twice = if !ids.insert(user.user_id.as_str()) {
             "the Rocket.Chat user id"
-        } else if !chat.auth_tokens.iter().all(|token| tokens.insert(token.expose())) {
+        } else if !user.auth_tokens.iter().all(|token| tokens.insert(token.expose())) {
             "an auth token"
-        } else if !chat.verified_emails.iter().all(|address| addresses.insert(address.to_ascii_lowercase())) {
+        } else if !user.verified_emails.iter().all(|address| addresses.insert(address.to_ascii_lowercase())) {
             "a verified address"
         } else {
             continue;

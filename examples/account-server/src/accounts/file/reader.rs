@@ -12,10 +12,12 @@ pub(super) struct Reader<'t> {
 }
 
 impl Reader<'_> {
+    /// The line, counted from 1, of a place in the text.
     pub(super) fn line(&self, at: usize) -> usize {
         self.text.get(..at).unwrap_or(self.text).matches('\n').count().saturating_add(1)
     }
 
+    /// The error for a value of another kind than is expected.
     pub(super) fn wrong(
         &self,
         key: &'static str,
@@ -25,6 +27,8 @@ impl Reader<'_> {
         AccountsFileError::Wrong { key, line: self.line(at.span().start), expected }
     }
 
+    /// # Errors
+    /// [`AccountsFileError::UnknownKeys`] if the table has any but the known ones.
     pub(super) fn known_keys(&self, table: &DeTable<'_>, known: &[&str], place: &str) -> Result<(), AccountsFileError> {
         let unknown: Vec<_> = table
             .keys()

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use crate::accounts::file::error::AccountsFileError;
 use crate::accounts::file::reader::{Reader, secrets};
 use crate::accounts::file::values::{is_email, is_header, is_user_id};
-use crate::accounts::new_account::NewChat;
+use crate::accounts::new_account::NewRocketChatUser;
 use crate::accounts::permissions::is_permission;
 
 const PLACE: &str = "`[account.rocketchat]`";
@@ -19,7 +19,7 @@ const KEYS: [&str; 7] =
 ///
 /// # Errors
 /// [`AccountsFileError`].
-pub(super) fn read(reader: &Reader<'_>, fields: &DeTable<'_>) -> Result<Option<NewChat>, AccountsFileError> {
+pub(super) fn read(reader: &Reader<'_>, fields: &DeTable<'_>) -> Result<Option<NewRocketChatUser>, AccountsFileError> {
     let Some(value) = fields.get("rocketchat") else { return Ok(None) };
     let table = value.get_ref().as_table();
     let table = table.ok_or_else(|| reader.wrong("rocketchat", value, "a table: `[account.rocketchat]`"))?;
@@ -27,7 +27,7 @@ pub(super) fn read(reader: &Reader<'_>, fields: &DeTable<'_>) -> Result<Option<N
     let user_id = reader
         .string(table, "user_id", "an id of 1 to 190 visible ASCII characters", is_user_id)?
         .ok_or_else(|| AccountsFileError::NoUserId { line: reader.line(value.span().start) })?;
-    Ok(Some(NewChat {
+    Ok(Some(NewRocketChatUser {
         user_id,
         auth_tokens: secrets(reader.list(table, "auth_tokens", "a list of texts of visible ASCII", is_header)?),
         permissions: reader.list(
@@ -66,18 +66,18 @@ fn is_set(codes: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
     use super::*;
+    use crate::accounts::file::parse;
 
     const HEAD: &str = "[[account]]\nname = \"a\"\n[account.rocketchat]\nuser_id = \"aliceId\"\n";
 
     #[test]
     fn only_the_id_is_required() {
         let accounts = parse(HEAD).unwrap();
-        let chat = accounts.first().unwrap().rocketchat.as_ref().unwrap();
-        assert_eq!((chat.user_id.as_str(), chat.email_2fa), ("aliceId", false));
-        assert!(chat.auth_tokens.is_empty() && chat.permissions.is_empty() && chat.verified_emails.is_empty());
-        assert!(chat.totp_secret.is_none() && chat.recovery_codes.is_empty());
+        let user = accounts.first().unwrap().rocketchat.as_ref().unwrap();
+        assert_eq!((user.user_id.as_str(), user.email_2fa), ("aliceId", false));
+        assert!(user.auth_tokens.is_empty() && user.permissions.is_empty() && user.verified_emails.is_empty());
+        assert!(user.totp_secret.is_none() && user.recovery_codes.is_empty());
 
         let accounts = parse(&format!(
             "{HEAD}auth_tokens = [\"t1\"]\npermissions = [\"edit-other-user-e2ee\", \"edit-other-user-totp\", \
@@ -85,9 +85,9 @@ mod tests {
              totp_secret = \"jbsw y3dp ehpk 3pxp\"\nrecovery_codes = [\"AbCdEf23\", \"AbCdEf24\"]\n"
         ));
         let accounts = accounts.unwrap();
-        let chat = accounts.first().unwrap().rocketchat.as_ref().unwrap();
-        assert!(chat.email_2fa && chat.permissions.len() == 3 && chat.recovery_codes.len() == 2);
-        assert_eq!(chat.totp_secret.as_ref().map(TotpSecret::bits), Some(80));
+        let user = accounts.first().unwrap().rocketchat.as_ref().unwrap();
+        assert!(user.email_2fa && user.permissions.len() == 3 && user.recovery_codes.len() == 2);
+        assert_eq!(user.totp_secret.as_ref().map(TotpSecret::bits), Some(80));
     }
 
     #[test]
