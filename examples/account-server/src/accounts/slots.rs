@@ -11,11 +11,11 @@ pub(super) const PROFILE: Slot<Profile> = Slot::lasting("server-profile");
 /// Lies under the index value of the app password.
 pub(super) const APP_PASSWORD: Slot<AppPassword> = Slot::lasting("server-app-password");
 /// Lies beside [`PROFILE`].
-pub(super) const ROCKETCHAT_PROFILE: Slot<RocketChatProfile> = Slot::lasting("server-chat-profile");
+pub(super) const ROCKETCHAT_PROFILE: Slot<RocketChatProfile> = Slot::lasting("server-rocketchat-user");
 /// Lies under the index value of a user id of Rocket.Chat, or of a verified address.
-pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-chat-holder");
+pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-rocketchat-owner");
 /// Lies under the index value of a login token of Rocket.Chat.
-pub(super) const AUTH_TOKEN: Slot<AuthToken> = Slot::lasting("server-chat-token");
+pub(super) const AUTH_TOKEN: Slot<AuthToken> = Slot::lasting("server-rocketchat-token");
 
 /// The kinds of slots that this server declares.
 pub(crate) const SLOT_KINDS: &[SlotKind] =
