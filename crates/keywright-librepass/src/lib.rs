@@ -7,6 +7,8 @@
 //! only from the [`Entropy`](keywright_core::Entropy) it is given, never logs a header, a query or a body, and never lets
 //! out a token before its commit.
 //!
+//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/librepass.md` of the repository.
+//!
 //! # A server
 //! The accounts are this crate's own; the [`Host`] sends mails, counts requests and knows where they come from.
 //! ```
@@ -104,7 +106,7 @@
 //! the host's limits · token · body · the endpoint's own. At log-in: user, verification, shared key.
 //!
 //! # Stricter than upstream, on the same wire
-//! The numbers are those of the protocol page's list of weaknesses; each has a test in `tests/wire`.
+//! The numbers are those of that page's list of weaknesses; each has a test in `tests/wire`.
 //!
 //! | # | upstream | here |
 //! |---|---|---|

@@ -5,6 +5,8 @@
 //! database and no user table: those are the [`Host`]'s. It never sees a passphrase, never logs a query or a body, and
 //! never lets out a grant before its commit.
 //!
+//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/nextcloud-passwords.md` of the repository.
+//!
 //! ```
 //! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::Arc;
@@ -70,7 +72,7 @@
 //! ```
 //!
 //! # Safer than upstream, on the same wire
-//! The numbers are those of the protocol page's § 9; each has a test in `tests/wire`.
+//! The numbers are those of protocol § 9; each has a test in `tests/wire`.
 //!
 //! | # | upstream | here |
 //! |---|---|---|

@@ -5,6 +5,8 @@
 //! It knows no framework, no database and no user table: those are the [`Host`]'s. It never sees a password, never logs a
 //! header, a query or a body, and never lets out a grant before its commit.
 //!
+//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/rocket-chat.md` of the repository.
+//!
 //! ```
 //! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::Arc;
@@ -123,7 +125,7 @@
 //! anew).
 //!
 //! # Safer than upstream, on the same wire
-//! The numbers are those of the protocol page's list of weaknesses; each has a test in `tests/wire`.
+//! The numbers are those of that page's list of weaknesses; each has a test in `tests/wire`.
 //!
 //! | # | upstream | here |
 //! |---|---|---|

@@ -13,109 +13,49 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use keywright_core::{EventChain, UnixSeconds};
-use keywright_store::{
-    Batch, BoxError, BoxFuture, CommitError, EventNumber, LoadError, MemoryStore, Partition, RecordStore, SlotName,
-    Snapshot, StoredEvents, StoredSlots, Upkeep,
-};
+use keywright_store::{Batch, BoxError, BoxFuture, CommitError, MemoryStore, RecordStore as _, Upkeep as _};
 use keywright_store_conformance::crash::{self, Crashed};
 use keywright_store_conformance::{CrashHook, Fixture, Handles, Part, Promise, Suite};
+use keywright_testing::HookedStore;
 
 const PLACE: &str = "KEYWRIGHT_CRASH_JOURNAL";
 const BUFFERED: &str = "KEYWRIGHT_CRASH_BUFFERED";
 
 /// Memory, and a file with a line for each commit: of the suite's own workload alone, whose batches follow from their
-/// numbers.
-#[derive(Debug)]
-struct Journal {
-    memory: MemoryStore,
-    file: Mutex<BufWriter<File>>,
-    /// Whether a line is left to a buffer of this process: as with `synchronous_commit = off`.
+/// numbers. With `buffered`, a line is left to a buffer of this process: as with `synchronous_commit = off`.
+async fn journal(place: &Path, buffered: bool) -> Arc<HookedStore<MemoryStore>> {
+    let file = OpenOptions::new().create(true).append(true).open(place).unwrap();
+    let text = std::fs::read_to_string(place).unwrap();
+    // A kill may cut the last line short: it was not acknowledged.
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    file.set_len(whole.try_into().unwrap()).unwrap();
+    let memory = Arc::new(MemoryStore::new());
+    for line in text[..whole].lines() {
+        let (partition, number) = line.split_once(' ').unwrap();
+        let batch = crash::batch(partition.parse().unwrap(), number.parse().unwrap()).unwrap();
+        memory.commit(batch).await.unwrap();
+    }
+    let (store, file) = (HookedStore::new(Arc::clone(&memory)), Arc::new(Mutex::new(BufWriter::new(file))));
+    store.instead_of_commit(move |batch| {
+        let (memory, file) = (Arc::clone(&memory), Arc::clone(&file));
+        async move { commit_now(&memory, &file, buffered, batch) }
+    });
+    store
+}
+
+fn commit_now(
+    memory: &MemoryStore,
+    file: &Mutex<BufWriter<File>>,
     buffered: bool,
-}
-
-impl Journal {
-    async fn open(place: &Path, buffered: bool) -> Arc<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(place).unwrap();
-        let text = std::fs::read_to_string(place).unwrap();
-        // A kill may cut the last line short: it was not acknowledged.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        file.set_len(whole.try_into().unwrap()).unwrap();
-        let memory = MemoryStore::new();
-        for line in text[..whole].lines() {
-            let (partition, number) = line.split_once(' ').unwrap();
-            let batch = crash::batch(partition.parse().unwrap(), number.parse().unwrap()).unwrap();
-            memory.commit(batch).await.unwrap();
-        }
-        Arc::new(Self { memory, file: Mutex::new(BufWriter::new(file)), buffered })
-    }
-
-    fn commit_now(&self, batch: Batch) -> Result<(), CommitError> {
-        let revision = batch.write().map(|write| write.revision.to_bytes()).unwrap_or_default();
-        // Under the lock, so that the journal has the order of the commits.
-        let mut file = self.file.lock().unwrap();
-        futures_lite::future::block_on(self.memory.commit(batch))?;
-        let half = |at: usize| u64::from_be_bytes(revision[at..at + 8].try_into().unwrap());
-        let written = writeln!(file, "{} {}", half(0), half(8));
-        written
-            .and_then(|()| if self.buffered { Ok(()) } else { file.flush() })
-            .map_err(|e| CommitError::Unknown(e.into()))
-    }
-}
-
-impl RecordStore for Journal {
-    fn load<'a>(&'a self, p: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        self.memory.load(p, slots)
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move { self.commit_now(batch) })
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.memory.events(partition, chain, before, limit)
-    }
-}
-
-impl Upkeep for Journal {
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
-        self.memory.horizon()
-    }
-
-    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
-        self.memory.move_horizon(now)
-    }
-
-    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.memory.sweep(limit)
-    }
-
-    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.memory.forget_events(age, limit)
-    }
-
-    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.memory.due(before, limit)
-    }
-
-    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.memory.partitions(after, limit)
-    }
-
-    fn slots<'a>(
-        &'a self,
-        partition: &'a Partition,
-        after: Option<SlotName>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
-        self.memory.slots(partition, after, limit)
-    }
+    batch: Batch,
+) -> Result<(), CommitError> {
+    let revision = batch.write().map(|write| write.revision.to_bytes()).unwrap_or_default();
+    // Under the lock, so that the journal has the order of the commits.
+    let mut file = file.lock().unwrap();
+    futures_lite::future::block_on(memory.commit(batch))?;
+    let half = |at: usize| u64::from_be_bytes(revision[at..at + 8].try_into().unwrap());
+    let written = writeln!(file, "{} {}", half(0), half(8));
+    written.and_then(|()| if buffered { Ok(()) } else { file.flush() }).map_err(|e| CommitError::Unknown(e.into()))
 }
 
 /// What the suite starts and kills. Without its variable it is one more look at the journal: that it plays back.
@@ -125,15 +65,15 @@ fn crash_child() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("journal");
         std::fs::write(&place, "0 1\n1 1\n0 2\n").unwrap();
-        let journal = futures_lite::future::block_on(Journal::open(&place, false));
-        let listed = futures_lite::future::block_on(journal.partitions(None, 10)).unwrap();
+        let store = futures_lite::future::block_on(journal(&place, false));
+        let listed = futures_lite::future::block_on(store.partitions(None, 10)).unwrap();
         assert_eq!(listed.len(), 2);
         return;
     };
     let buffered = std::env::var_os(BUFFERED).is_some();
     let open = async || {
-        let journal = Journal::open(place.as_ref(), buffered).await;
-        Handles::without_vault(Arc::clone(&journal), journal)
+        let store = journal(place.as_ref(), buffered).await;
+        Handles::without_vault(Arc::clone(&store), store)
     };
     crash::child(open).unwrap();
 }
@@ -149,8 +89,8 @@ impl Site {
     }
 
     async fn open(&self) -> Handles {
-        let journal = Journal::open(&self.place(), self.buffered).await;
-        Handles::without_vault(Arc::clone(&journal), journal)
+        let store = journal(&self.place(), self.buffered).await;
+        Handles::without_vault(Arc::clone(&store), store)
     }
 }
 

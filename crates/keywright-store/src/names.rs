@@ -183,7 +183,7 @@ impl Released {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Standing {
+enum EntryState {
     Intended,
     /// With the end of the time in which nobody else may take it, while the account has not proven itself.
     Owned {
@@ -197,29 +197,29 @@ struct Entry {
     ticket: Ticket,
     /// When it came to stand so.
     since: UnixSeconds,
-    standing: Standing,
+    standing: EntryState,
 }
 
 impl Entry {
     const fn is_owned(&self) -> bool {
-        matches!(self.standing, Standing::Owned { .. })
+        matches!(self.standing, EntryState::Owned { .. })
     }
 
     fn claimant(&self, account: &AccountId) -> Intent {
         Intent { name: self.name, claimant: Claimant { account: account.clone(), ticket: self.ticket } }
     }
 
-    fn holding(&self, now: UnixSeconds) -> Holding {
+    fn holding(&self, now: UnixSeconds) -> ClaimState {
         match self.standing {
-            Standing::Intended => Holding::Intended,
-            Standing::Owned { provisional_until: None } => Holding::Owned,
+            EntryState::Intended => ClaimState::Intended,
+            EntryState::Owned { provisional_until: None } => ClaimState::Owned,
             // Run out, or from a clock that stood further ahead than the whole time.
-            Standing::Owned { provisional_until: Some(until) }
+            EntryState::Owned { provisional_until: Some(until) }
                 if until <= now || self.since > now.plus(until.since(self.since)) =>
             {
-                Holding::Lapsed
+                ClaimState::Lapsed
             }
-            Standing::Owned { provisional_until: Some(_) } => Holding::Owned,
+            EntryState::Owned { provisional_until: Some(_) } => ClaimState::Owned,
         }
     }
 }
@@ -269,7 +269,7 @@ pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentativ
     list.entries.retain(|entry| entry.name != *name);
     list.make_room();
     let entry =
-        Entry { name: *name, ticket: Ticket(draft.random()?), since: draft.now(), standing: Standing::Intended };
+        Entry { name: *name, ticket: Ticket(draft.random()?), since: draft.now(), standing: EntryState::Intended };
     let intent = entry.claimant(&account);
     list.entries.push(entry);
     list.put(draft)?;
@@ -315,7 +315,7 @@ fn take_as(
         return Err(StepError::Misuse("an account that owns too many names"));
     }
     entry.since = now;
-    entry.standing = Standing::Owned { provisional_until };
+    entry.standing = EntryState::Owned { provisional_until };
     list.put(draft)?;
     Ok(true)
 }
@@ -330,7 +330,7 @@ pub fn make_permanent(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, S
     let Some(entry) = list.entries.iter_mut().find(|entry| entry.name == *name && entry.is_owned()) else {
         return Ok(false);
     };
-    let permanent = Standing::Owned { provisional_until: None };
+    let permanent = EntryState::Owned { provisional_until: None };
     if entry.standing != permanent {
         entry.standing = permanent;
         list.put(draft)?;
@@ -398,7 +398,7 @@ pub enum Evicted {
 
 /// How an account stands to a claim in its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holding {
+enum ClaimState {
     /// Not at all, and never again: tickets are not drawn twice.
     Void,
     Intended,
@@ -406,15 +406,15 @@ enum Holding {
     Lapsed,
 }
 
-fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<Holding, StepError> {
+fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<ClaimState, StepError> {
     match draft.root() {
         // The account never was, or is gone with all its records.
-        Err(StepError::NoAccount) => return Ok(Holding::Void),
+        Err(StepError::NoAccount) => return Ok(ClaimState::Void),
         root => root?,
     };
     let list = NameList::read(draft)?;
     let entry = list.of(name).filter(|entry| entry.ticket == ticket);
-    Ok(entry.map_or(Holding::Void, |entry| entry.holding(draft.now())))
+    Ok(entry.map_or(ClaimState::Void, |entry| entry.holding(draft.now())))
 }
 
 /// Ends what may be ended, in the holder's partition, and says how the holder stood. `orphan` is what else that commit
@@ -424,12 +424,12 @@ fn evict(
     name: &NameIndex,
     ticket: Ticket,
     orphan: &mut impl FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError>,
-) -> Result<Holding, StepError> {
+) -> Result<ClaimState, StepError> {
     let held = holding(draft, name, ticket)?;
     let evicted = match held {
-        Holding::Void | Holding::Owned => return Ok(held),
-        Holding::Intended => Evicted::Intent,
-        Holding::Lapsed => Evicted::Provisional,
+        ClaimState::Void | ClaimState::Owned => return Ok(held),
+        ClaimState::Intended => Evicted::Intent,
+        ClaimState::Lapsed => Evicted::Provisional,
     };
     let mut list = NameList::read(draft)?;
     list.entries.retain(|entry| entry.name != *name);

@@ -241,23 +241,29 @@ async fn run_due<W: HostWork>(
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Deref;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    use keywright_core::{Keyring, ManualClock, SystemEntropy, UnixSeconds};
+    use keywright_store::MemoryStore;
     use keywright_store::due::NewTask;
-    use keywright_store::{MemoryStore, RecordStore};
     use keywright_store_conformance::{Fault, FaultStore};
 
     use super::*;
 
     struct World {
-        driver: Driver,
-        clock: Arc<ManualClock>,
-        account: AccountId,
+        base: keywright_testing::World,
         fails: AtomicBool,
         tried: AtomicUsize,
         done: AtomicUsize,
+    }
+
+    impl Deref for World {
+        type Target = keywright_testing::World;
+
+        fn deref(&self) -> &Self::Target {
+            &self.base
+        }
     }
 
     impl HostWork for World {
@@ -287,14 +293,10 @@ mod tests {
         world_on(Arc::new(MemoryStore::new())).await
     }
 
-    async fn world_on(store: Arc<dyn RecordStore>) -> World {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
-        let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
-        let driver = Driver::builder(store, keyring).clock(clock.clone()).build().unwrap();
-        let account = AccountId::new("user-1").unwrap();
-        driver.ensure_account(&account).await.unwrap();
+    async fn world_on(store: Arc<dyn keywright_testing::Store>) -> World {
+        let base = keywright_testing::World::builder().store(store).build().await;
         let (tried, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        World { driver, clock, account, fails: AtomicBool::new(false), tried, done }
+        World { base, fails: AtomicBool::new(false), tried, done }
     }
 
     impl World {

@@ -3,16 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use http::{Method, Request};
-use keywright::core::Clock;
 use keywright::librepass::{
     Host, HostError, LibrePass, LibrePassPolicy, Mail, Peer, PrivateKey, PublicKey, SHARED_KEY, UserId,
 };
 use keywright::twofactor::recovery::{Liveness, Preset};
 use keywright::twofactor::{ImportedDevice, RECOVERY, TOTP, TotpSecret, TwoFactorPolicy, TwoFactorSteps};
-use keywright::{AccountId, Keyring, Keywright, ManualClock, MemoryStore, SystemEntropy, UnixSeconds};
+use keywright::{Keywright, MemoryStore, SystemEntropy};
 
 const ADDRESS: &str = "alice@example.com";
 const SEED: [u8; 20] = [7; 20];
@@ -31,11 +31,18 @@ impl Host for TestHost {
 }
 
 struct World {
+    base: keywright_testing::World,
     keywright: Keywright,
     app: LibrePass<TestHost>,
-    clock: Arc<ManualClock>,
     key: PrivateKey,
-    account: AccountId,
+}
+
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 struct Answer {
@@ -66,14 +73,13 @@ async fn send(app: &LibrePass<TestHost>, from: &str, (method, path): (Method, &s
 impl World {
     /// Alice with a second factor and a recovery code.
     async fn new() -> (Self, String) {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_800_000_000).unwrap()));
-        let builder = Keywright::builder(MemoryStore::new()).keyring(Keyring::generate(&SystemEntropy).unwrap());
-        let keywright = builder.clock(clock.clone()).open().await.unwrap();
+        let base = keywright_testing::World::builder().start(1_800_000_000).open();
+        let builder = Keywright::builder(MemoryStore::new()).keyring(keywright_testing::keyring());
+        let keywright = builder.clock(base.clock.clone()).open().await.unwrap();
         let policy = LibrePassPolicy::builder("https://pass.example").verify_email(false).build().unwrap();
         let app = keywright.librepass(Arc::new(TestHost), policy).await.unwrap();
         let key = PrivateKey::random(&SystemEntropy).unwrap();
-        let account = AccountId::new("nobody").unwrap();
-        let mut world = Self { keywright, app, clock, key, account };
+        let mut world = Self { base, keywright, app, key };
         let body = format!(
             r#"{{"email": "{ADDRESS}", "sharedKey": "{}", "parallelism": 3, "memory": 65536, "iterations": 4, "publicKey": "{}"}}"#,
             world.shared().await,
@@ -82,7 +88,7 @@ impl World {
         let made = send(&world.app, "192.0.2.9", (Method::POST, "/api/auth/register"), body).await;
         assert_eq!(made.status, 201, "{}", made.body);
         let user = UserId::parse(world.log_in("192.0.2.9").await.text("userId")).unwrap();
-        world.account = user.account().clone();
+        world.base = world.base.of(user.account().clone());
         let factors = TwoFactorPolicy::builder().recovery(Preset::LibrePass).end_other_logins(false).build().unwrap();
         let factors = TwoFactorSteps::new(factors, world.keywright.driver().ledger_policy()).unwrap();
         let device = ImportedDevice::new("app", TotpSecret::from_slice(&SEED).unwrap());
@@ -125,8 +131,7 @@ impl World {
 
     fn code(&self) -> String {
         self.clock.advance(30);
-        let now = self.clock.now().unwrap().get();
-        totp_rs::Builder::new().with_secret(SEED).build_noncompliant().generate(now).to_string()
+        totp_rs::Builder::new().with_secret(SEED).build_noncompliant().generate(self.now()).to_string()
     }
 
     /// Guesses until others have to wait for as long as `seconds`.

@@ -247,78 +247,25 @@ mod tests {
     use crate::options::Options;
     use crate::start::assemble;
     use clap::Parser;
+    use keywright::store::CommitError;
     use keywright::store::due::{self, CLAIM_LASTS, DUE, DueTask};
-    use keywright::store::{
-        Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot,
-        StoredEvents, StoredSlots, Upkeep,
-    };
-    use keywright::{EventChain, Keyring, ManualClock, MemoryStore, NoVault, SystemEntropy, UnixSeconds};
+    use keywright::{Keyring, ManualClock, MemoryStore, SystemEntropy, UnixSeconds};
+    use keywright_testing::{Call, HookedStore, Reply};
     use std::net::TcpListener;
 
     /// A store whose horizon does not move, which sweeps nothing, and whose index of due work is empty.
-    #[derive(Debug)]
-    struct Worn(MemoryStore);
-
-    impl RecordStore for Worn {
-        fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-            self.0.load(at, slots)
-        }
-
-        fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-            self.0.commit(batch)
-        }
-
-        fn events<'a>(
-            &'a self,
-            partition: &'a Partition,
-            chain: EventChain,
-            before: Option<EventNumber>,
-            limit: u32,
-        ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-            self.0.events(partition, chain, before, limit)
-        }
-    }
-
-    fn worn<T>() -> BoxFuture<'static, Result<T, CommitError>>
-    where
-        T: Send + 'static,
-    {
-        Box::pin(std::future::ready(Err(CommitError::Rejected("worn".into()))))
-    }
-
-    impl Upkeep for Worn {
-        fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
-            self.0.horizon()
-        }
-
-        fn move_horizon(&self, _: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
-            worn()
-        }
-
-        fn sweep(&self, _: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-            worn()
-        }
-
-        fn forget_events(&self, _: u64, _: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-            worn()
-        }
-
-        fn due(&self, _: UnixSeconds, _: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-            Box::pin(std::future::ready(Ok(Vec::new())))
-        }
-
-        fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-            self.0.partitions(after, limit)
-        }
-
-        fn slots<'a>(
-            &'a self,
-            partition: &'a Partition,
-            after: Option<SlotName>,
-            limit: u32,
-        ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
-            self.0.slots(partition, after, limit)
-        }
+    fn worn() -> Arc<HookedStore<MemoryStore>> {
+        let store = HookedStore::memory();
+        store.before_writes(|call| {
+            let is_upkeep = matches!(call, Call::MoveHorizon(_) | Call::Sweep | Call::ForgetEvents(_));
+            async move { if is_upkeep { Err(CommitError::Rejected("worn".into())) } else { Ok(()) } }
+        });
+        store.after(|reply| {
+            if let Reply::Due(answer) = reply {
+                *answer = Ok(Vec::new());
+            }
+        });
+        store
     }
 
     async fn housekeeper(
@@ -355,7 +302,7 @@ mod tests {
     async fn upkeep_that_fails_in_one_part_goes_on_with_the_next() {
         let (clock, folder) = (clock(), tempfile::tempdir().unwrap());
         let outbox = folder.path().join("outbox");
-        let builder = Keywright::builder(NoVault(Worn(MemoryStore::new())));
+        let builder = Keywright::builder_shared(worn());
         let (housekeeper, account) = housekeeper(builder, &clock, ["--outbox", outbox.to_str().unwrap()]).await;
         housekeeper.notices.add(&account, Notice::AccountReset, b"one").await.unwrap().unwrap();
         clock.advance(CLAIM_LASTS);

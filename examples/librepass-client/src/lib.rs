@@ -9,6 +9,8 @@
 //! checked of the server's key stops the naive form alone. So `https` beyond this machine, and servers whose operator is
 //! trusted.
 //!
+//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/librepass.md`.
+//!
 //! It never prints, never asks, and takes no password from an argument. Apart from certificates and saved log-ins it
 //! touches no file.
 //!

@@ -6,12 +6,12 @@ use keywright_challenge::{Challenges, SLOT_KINDS};
 use keywright_core::{Keyring, OpenError};
 use keywright_store::{Damage, StepError};
 
-use crate::site::{CHALLENGE, LEDGER, Site, UNKNOWN, granted, key, proof, salts, secret, step_error, streak, tag};
+use crate::world::{CHALLENGE, LEDGER, UNKNOWN, World, granted, key, proof, salts, secret, step_error, streak, tag};
 
 /// Every call fails with the same error, and leaves the challenge and the ledger as they lie.
-async fn all_deny(site: &Site, challenges: &Challenges) -> StepError {
-    let account = &site.account;
-    let before = (site.stored(CHALLENGE).await, site.stored(LEDGER).await, site.root().await);
+async fn all_deny(world: &World, challenges: &Challenges) -> StepError {
+    let account = &world.account;
+    let before = (world.stored(CHALLENGE).await, world.stored(LEDGER).await, world.root().await);
     let error = step_error(challenges.get(account).await);
     assert_eq!(step_error(challenges.verify(account, &proof(1), UNKNOWN).await), error);
     assert_eq!(step_error(challenges.verify(account, &proof(2), UNKNOWN).await), error);
@@ -21,7 +21,7 @@ async fn all_deny(site: &Site, challenges: &Challenges) -> StepError {
     assert_eq!(step_error(challenges.admit_client(account, &proof(1), UNKNOWN, tag(1)).await), error);
     assert_eq!(step_error(challenges.admit_by_mail(account, [1; 16], tag(1)).await), error);
     assert_eq!(step_error(challenges.unlock(account).await), error);
-    let after = (site.stored(CHALLENGE).await, site.stored(LEDGER).await, site.root().await);
+    let after = (world.stored(CHALLENGE).await, world.stored(LEDGER).await, world.root().await);
     assert_eq!(after, before);
     error
 }
@@ -43,106 +43,106 @@ fn the_one_kind_of_slot_lasts() {
 /// The root vouches for the challenge: a lost row is no account without one, which could be set anew.
 #[tokio::test]
 async fn a_deleted_challenge_is_an_integrity_error() {
-    let site = Site::memory().await;
-    site.set(1).await;
-    site.tamper(CHALLENGE, None).await;
-    assert_eq!(all_deny(&site, &site.challenges()).await, StepError::Damaged(Damage::Record(CHALLENGE)));
+    let world = World::memory().await;
+    world.set(1).await;
+    world.tamper(CHALLENGE, None).await;
+    assert_eq!(all_deny(&world, &world.challenges()).await, StepError::Damaged(Damage::Record(CHALLENGE)));
 }
 
 /// A lost ledger is no fresh budget.
 #[tokio::test]
 async fn a_deleted_ledger_is_an_integrity_error() {
-    let site = Site::memory().await;
-    site.set(1).await;
-    streak(site.verify(2, UNKNOWN).await);
-    site.tamper(LEDGER, None).await;
-    let verified = site.challenges().verify(&site.account, &proof(1), UNKNOWN).await;
+    let world = World::memory().await;
+    world.set(1).await;
+    streak(world.verify(2, UNKNOWN).await);
+    world.tamper(LEDGER, None).await;
+    let verified = world.challenges().verify(&world.account, &proof(1), UNKNOWN).await;
     assert_eq!(step_error(verified), StepError::Damaged(Damage::Record(LEDGER)));
-    let replaced = site.challenges().replace(&site.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await;
+    let replaced = world.challenges().replace(&world.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await;
     assert_eq!(step_error(replaced), StepError::Damaged(Damage::Record(LEDGER)));
 }
 
 #[tokio::test]
 async fn a_damaged_challenge_denies_and_stays() {
     for bit in [0, 8, 9 * 8, 40 * 8, 200 * 8 + 3] {
-        let site = Site::memory().await;
-        site.set(1).await;
-        let mut body = site.stored(CHALLENGE).await.unwrap().to_vec();
+        let world = World::memory().await;
+        world.set(1).await;
+        let mut body = world.stored(CHALLENGE).await.unwrap().to_vec();
         body[bit / 8] ^= 1 << (bit % 8);
-        site.tamper(CHALLENGE, Some(body.into())).await;
-        assert_eq!(opens(all_deny(&site, &site.challenges()).await).slot(), "challenge");
+        world.tamper(CHALLENGE, Some(body.into())).await;
+        assert_eq!(opens(all_deny(&world, &world.challenges()).await).slot(), "challenge");
     }
     for kept in [0, 1, 40, 100] {
-        let site = Site::memory().await;
-        site.set(1).await;
-        let mut body = site.stored(CHALLENGE).await.unwrap().to_vec();
+        let world = World::memory().await;
+        world.set(1).await;
+        let mut body = world.stored(CHALLENGE).await.unwrap().to_vec();
         body.truncate(kept);
-        site.tamper(CHALLENGE, Some(body.into())).await;
-        opens(all_deny(&site, &site.challenges()).await);
+        world.tamper(CHALLENGE, Some(body.into())).await;
+        opens(all_deny(&world, &world.challenges()).await);
     }
 }
 
 /// The body of another slot does not open here, nor one of this slot from an earlier commit.
 #[tokio::test]
 async fn a_body_from_elsewhere_or_from_before_does_not_open() {
-    let site = Site::memory().await;
-    site.set(1).await;
-    let (root, first) = (site.root().await.body, site.stored(CHALLENGE).await.unwrap());
-    let replaced = site.challenges().replace(&site.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await.unwrap();
+    let world = World::memory().await;
+    world.set(1).await;
+    let (root, first) = (world.root().await.body, world.stored(CHALLENGE).await.unwrap());
+    let replaced = world.challenges().replace(&world.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await.unwrap();
     granted(replaced);
-    for body in [root, first, site.stored(LEDGER).await.unwrap(), Bytes::new()] {
-        site.tamper(CHALLENGE, Some(body)).await;
-        opens(all_deny(&site, &site.challenges()).await);
+    for body in [root, first, world.stored(LEDGER).await.unwrap(), Bytes::new()] {
+        world.tamper(CHALLENGE, Some(body)).await;
+        opens(all_deny(&world, &world.challenges()).await);
     }
 }
 
 /// An earlier ledger put back would be a fresh budget.
 #[tokio::test]
 async fn a_ledger_from_before_does_not_open() {
-    let site = Site::memory().await;
-    site.set(1).await;
-    let first = site.stored(LEDGER).await;
-    streak(site.verify(2, UNKNOWN).await);
-    site.tamper(LEDGER, first).await;
-    let verified = site.challenges().verify(&site.account, &proof(1), UNKNOWN).await;
+    let world = World::memory().await;
+    world.set(1).await;
+    let first = world.stored(LEDGER).await;
+    streak(world.verify(2, UNKNOWN).await);
+    world.tamper(LEDGER, first).await;
+    let verified = world.challenges().verify(&world.account, &proof(1), UNKNOWN).await;
     assert_eq!(opens(step_error(verified)).slot(), "ledger");
 }
 
 #[tokio::test]
 async fn another_keyring_denies() {
-    let site = Site::memory().await;
-    site.set(1).await;
-    let other = site.server_with(Keyring::from_keys(&[key(2)], &key(9)).unwrap());
-    assert!(opens(all_deny(&site, &other).await).is_unknown_key());
-    granted(site.verify(1, UNKNOWN).await);
+    let world = World::memory().await;
+    world.set(1).await;
+    let other = world.server_with(Keyring::from_keys(&[key(2)], &key(9)).unwrap());
+    assert!(opens(all_deny(&world, &other).await).is_unknown_key());
+    granted(world.verify(1, UNKNOWN).await);
 }
 
-/// `security.md` § 2: re-sealed by the next write, never by a read.
+/// `docs/security.md` § 2: re-sealed by the next write, never by a read.
 #[tokio::test]
 async fn a_rotated_keyring_opens_and_the_next_write_seals_anew() {
-    let site = Site::memory().await;
-    let first = site.set(1).await;
-    streak(site.verify(2, UNKNOWN).await);
-    granted(site.verify(1, UNKNOWN).await);
+    let world = World::memory().await;
+    let first = world.set(1).await;
+    streak(world.verify(2, UNKNOWN).await);
+    granted(world.verify(1, UNKNOWN).await);
     let rotated = || Keyring::from_keys(&[key(2), key(1)], &key(9)).unwrap();
-    let current = async |slot| rotated().is_current(&site.stored(slot).await.unwrap());
-    let root_is_current = async || rotated().is_current(&site.root().await.body);
-    let challenges = site.server_with(rotated());
+    let current = async |slot| rotated().is_current(&world.stored(slot).await.unwrap());
+    let root_is_current = async || rotated().is_current(&world.root().await.body);
+    let challenges = world.server_with(rotated());
 
-    let verified = challenges.verify(&site.account, &proof(1), UNKNOWN).await.unwrap();
+    let verified = challenges.verify(&world.account, &proof(1), UNKNOWN).await.unwrap();
     assert_eq!(granted(verified).expose(), first.expose());
     assert!(!current(CHALLENGE).await && !current(LEDGER).await && !root_is_current().await);
 
-    streak(challenges.verify(&site.account, &proof(2), UNKNOWN).await.unwrap());
+    streak(challenges.verify(&world.account, &proof(2), UNKNOWN).await.unwrap());
     assert!(!current(CHALLENGE).await && current(LEDGER).await);
 
-    let replaced = challenges.replace(&site.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await.unwrap();
+    let replaced = challenges.replace(&world.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await.unwrap();
     let keys = granted(replaced);
     assert_eq!(keys.old.expose(), first.expose());
     assert!(current(CHALLENGE).await && current(LEDGER).await && root_is_current().await);
 
     // The old key is out of use.
-    let retired = site.server_with(Keyring::from_keys(&[key(2)], &key(9)).unwrap());
-    let verified = retired.verify(&site.account, &proof(2), UNKNOWN).await.unwrap();
+    let retired = world.server_with(Keyring::from_keys(&[key(2)], &key(9)).unwrap());
+    let verified = retired.verify(&world.account, &proof(2), UNKNOWN).await.unwrap();
     assert_eq!(granted(verified).expose(), keys.new.expose());
 }

@@ -7,11 +7,11 @@ use keywright_challenge::{ChallengeError, Verification};
 use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, Odds};
 
-use crate::site::{Site, UNKNOWN, granted, proof, salts, secret, streak};
+use crate::world::{UNKNOWN, World, granted, proof, salts, secret, streak};
 
-async fn faulty() -> (Arc<FaultStore<MemoryStore>>, Site) {
+async fn faulty() -> (Arc<FaultStore<MemoryStore>>, World) {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    (Arc::clone(&store), Site::over(store, None).await)
+    (Arc::clone(&store), World::over(store).await)
 }
 
 /// After each of these the driver finds out, and the step runs again if it must.
@@ -22,51 +22,51 @@ fn settled() -> [Fault; 5] {
 #[tokio::test]
 async fn a_wrong_guess_is_charged_once() {
     for fault in settled() {
-        let (store, site) = faulty().await;
-        site.set(1).await;
+        let (store, world) = faulty().await;
+        world.set(1).await;
         store.next_commit(fault.clone());
-        assert_eq!(streak(site.verify(2, UNKNOWN).await), 1, "{fault:?}");
-        let ledger = site.ledger().await;
+        assert_eq!(streak(world.verify(2, UNKNOWN).await), 1, "{fault:?}");
+        let ledger = world.ledger().await;
         while let Some(late) = store.deliver().await {
             assert!(late.is_err(), "a commit that was fenced off landed");
         }
-        assert_eq!(site.ledger().await, ledger, "{fault:?}");
-        assert_eq!(site.denials().await, ["guess_denied (secret: challenge, reason: wrong)"], "{fault:?}");
+        assert_eq!(world.ledger().await, ledger, "{fault:?}");
+        assert_eq!(world.denials().await, ["guess_denied (secret: challenge, reason: wrong)"], "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn a_replacement_happens_once_and_gives_the_keys_that_count() {
     for fault in settled() {
-        let (store, site) = faulty().await;
-        let first = site.set(1).await;
+        let (store, world) = faulty().await;
+        let first = world.set(1).await;
         store.next_commit(fault.clone());
-        let replaced = site.challenges().replace(&site.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await;
+        let replaced = world.challenges().replace(&world.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await;
         let keys = granted(replaced.unwrap());
         while store.deliver().await.is_some() {}
         assert_eq!(keys.old.expose(), first.expose(), "{fault:?}");
-        assert_eq!(granted(site.verify(2, UNKNOWN).await).expose(), keys.new.expose(), "{fault:?}");
-        assert_eq!(streak(site.verify(1, UNKNOWN).await), 1, "{fault:?}");
-        assert_eq!(site.epochs_moved().await, 2, "{fault:?}");
+        assert_eq!(granted(world.verify(2, UNKNOWN).await).expose(), keys.new.expose(), "{fault:?}");
+        assert_eq!(streak(world.verify(1, UNKNOWN).await), 1, "{fault:?}");
+        assert_eq!(world.epochs_moved().await, 2, "{fault:?}");
     }
 }
 
 #[tokio::test]
 async fn no_key_without_a_commit() {
-    let (store, site) = faulty().await;
-    site.set(1).await;
+    let (store, world) = faulty().await;
+    world.set(1).await;
     for guess in [1, 2] {
-        let before = site.ledger().await;
+        let before = world.ledger().await;
         store.next_commit(Fault::Rejected);
-        let verified = site.challenges().verify(&site.account, &proof(guess), UNKNOWN).await;
+        let verified = world.challenges().verify(&world.account, &proof(guess), UNKNOWN).await;
         assert!(matches!(verified, Err(ChallengeError::Transact(TransactError::Rejected(_)))));
-        assert_eq!(site.ledger().await, before);
+        assert_eq!(world.ledger().await, before);
     }
     store.next_commit(Fault::Rejected);
-    let replaced = site.challenges().replace(&site.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await;
+    let replaced = world.challenges().replace(&world.account, &proof(1), &secret(2), &salts(2), UNKNOWN).await;
     assert!(matches!(replaced, Err(ChallengeError::Transact(TransactError::Rejected(_)))));
-    granted(site.verify(1, UNKNOWN).await);
-    assert_eq!(site.epochs_moved().await, 1);
+    granted(world.verify(1, UNKNOWN).await);
+    assert_eq!(world.epochs_moved().await, 1);
 }
 
 /// Chains of replacements over a store that fails at random. Whatever the answer was, exactly one of the two secrets
@@ -84,13 +84,13 @@ async fn after_any_fault_exactly_one_secret_opens() {
     };
     let mut ends = Vec::new();
     for seed in 0..64 {
-        let (store, site) = faulty().await;
-        site.set(0).await;
+        let (store, world) = faulty().await;
+        world.set(0).await;
         let mut current = 0;
         for new in 1..=12_u8 {
             store.randomise(seed * 1_000 + u64::from(new), odds);
             let replaced =
-                site.challenges().replace(&site.account, &proof(current), &secret(new), &salts(new), UNKNOWN).await;
+                world.challenges().replace(&world.account, &proof(current), &secret(new), &salts(new), UNKNOWN).await;
             store.calm();
             let expected = match replaced {
                 Ok(Verification::Granted(_)) => Some(new),
@@ -99,16 +99,16 @@ async fn after_any_fault_exactly_one_secret_opens() {
                 Err(_) => Some(current),
             };
             while store.deliver().await.is_some() {}
-            let opens = async |n| matches!(site.verify(n, UNKNOWN).await, Verification::Granted(_));
+            let opens = async |n| matches!(world.verify(n, UNKNOWN).await, Verification::Granted(_));
             let (old_opens, new_opens) = (opens(current).await, opens(new).await);
             assert_ne!(old_opens, new_opens, "seed {seed}, {expected:?}");
             let now = if new_opens { new } else { current };
             assert!(expected.is_none_or(|expected| expected == now), "seed {seed}: {expected:?}, but {now} opens");
             ends.push(expected.map(|n| n == new));
             // The wrong one of the two was charged, unless the right one came after it.
-            granted(site.verify(now, UNKNOWN).await);
+            granted(world.verify(now, UNKNOWN).await);
             current = now;
-            site.clock.advance(2 * 86_400);
+            world.clock.advance(2 * 86_400);
         }
     }
     let often = |end| ends.iter().filter(|&&other| other == end).count();

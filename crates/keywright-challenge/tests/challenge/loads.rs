@@ -7,14 +7,14 @@ use keywright_core::{Client, ClientTag};
 use keywright_store::MemoryStore;
 use keywright_store_conformance::FaultStore;
 
-use crate::site::{Site, UNKNOWN, proof, salts, secret};
+use crate::world::{UNKNOWN, World, proof, salts, secret};
 
 /// Every act names all its slots at once: one load, whatever it decides.
 #[tokio::test]
 async fn every_act_loads_once() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    let site = Site::over(Arc::clone(&store), None).await;
-    let (challenges, account) = (site.challenges(), &site.account);
+    let world = World::over(store.clone()).await;
+    let (challenges, account) = (world.challenges(), &world.account);
     store.note_loads();
     let once = |act: &str| {
         let loads = store.noted_loads();
@@ -29,13 +29,13 @@ async fn every_act_loads_once() {
     once("a second one");
     assert!(challenges.get(account).await.unwrap().is_some());
     once("its salts");
-    assert!(matches!(site.verify(1, UNKNOWN).await, Verification::Granted(_)));
+    assert!(matches!(world.verify(1, UNKNOWN).await, Verification::Granted(_)));
     once("a right proof");
     for _ in 0..5 {
-        assert!(matches!(site.verify(2, UNKNOWN).await, Verification::Denied(_)));
+        assert!(matches!(world.verify(2, UNKNOWN).await, Verification::Denied(_)));
         once("a wrong proof");
     }
-    assert!(matches!(site.verify(1, UNKNOWN).await, Verification::Refused(_)));
+    assert!(matches!(world.verify(1, UNKNOWN).await, Verification::Refused(_)));
     once("a refusal");
     let tag = ClientTag::from_bytes([1; 16]);
     let admitted = challenges.admit_client(account, &proof(1), UNKNOWN, tag).await.unwrap();

@@ -15,8 +15,8 @@ mod races;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
-mod site;
-#[cfg(test)]
 mod vectors;
 #[cfg(test)]
 mod ways_in;
+#[cfg(test)]
+mod world;

@@ -1,5 +1,5 @@
 //! Random histories against a small model: the present secret, its generation, the guess ledger, the epoch. At the end of
-//! each, whatever is told as a wait ends when it says (`security.md` § 12).
+//! each, whatever is told as a wait ends when it says (`docs/security.md` § 12).
 
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, SLOTS, SetOutcome, Verification};
 use keywright_core::{
@@ -9,7 +9,7 @@ use keywright_core::{
 use keywright_store::Draft;
 use proptest::prelude::*;
 
-use crate::site::{START, Site, UNKNOWN, proof, salts, secret, tag, token};
+use crate::world::{START, UNKNOWN, World, proof, salts, secret, tag, token};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -90,7 +90,7 @@ impl Model {
         }
     }
 
-    /// `generation` is the one that the site has drawn.
+    /// `generation` is the one that the world has drawn.
     fn changed(&mut self, new: u8, key: [u8; 32], generation: Generation, by: Client) {
         let from = self.current.as_ref().map_or(Generation::HOST, |old| old.generation);
         assert!(self.current.as_ref().is_none_or(|old| old.key != key), "the user key changes");
@@ -111,45 +111,46 @@ fn verdict<K>(outcome: Verification<K>) -> (Verdict, Option<K>) {
     }
 }
 
-async fn generation(site: &Site) -> Generation {
+async fn generation(world: &World) -> Generation {
     let look = |draft: &mut Draft<'_>| ChallengeSteps::new().attempt_in(draft, UNKNOWN);
-    site.driver.observe(&site.partition(), SLOTS, look).await.unwrap().expect("there is a challenge").generation
+    world.driver.observe(&world.partition(), SLOTS, look).await.unwrap().expect("there is a challenge").generation
 }
 
-async fn apply(site: &Site, model: &mut Model, op: Op) {
-    let challenges = site.challenges();
+async fn apply(world: &World, model: &mut Model, op: Op) {
+    let challenges = world.challenges();
     match op {
         Op::Set(new, who) => {
-            match challenges.set(&site.account, &secret(new), &salts(new), client(who)).await.unwrap() {
+            match challenges.set(&world.account, &secret(new), &salts(new), client(who)).await.unwrap() {
                 SetOutcome::Set(key) => {
                     assert!(model.current.is_none(), "set over a challenge");
-                    model.changed(new, *key.expose(), generation(site).await, client(who));
+                    model.changed(new, *key.expose(), generation(world).await, client(who));
                 }
                 SetOutcome::Exists => assert!(model.current.is_some()),
             }
         }
         Op::Verify(guess, who) => {
-            let outcome = challenges.verify(&site.account, &proof(guess), client(who)).await.unwrap();
+            let outcome = challenges.verify(&world.account, &proof(guess), client(who)).await.unwrap();
             let (verdict, key) = verdict(outcome);
             assert_eq!(verdict, model.judge(guess, client(who)));
             let expected = model.current.as_ref().map(|current| current.key);
             assert_eq!(key.map(|key| *key.expose()), expected.filter(|_| verdict == Verdict::Granted));
         }
         Op::Replace { old, new, who } => {
-            let replaced = challenges.replace(&site.account, &proof(old), &secret(new), &salts(new), client(who)).await;
+            let replaced =
+                challenges.replace(&world.account, &proof(old), &secret(new), &salts(new), client(who)).await;
             let (verdict, keys) = verdict(replaced.unwrap());
             assert_eq!(verdict, model.judge(old, client(who)));
             if let Some(keys) = keys {
                 assert_eq!(Some(*keys.old.expose()), model.current.as_ref().map(|current| current.key));
-                model.changed(new, *keys.new.expose(), generation(site).await, client(who));
+                model.changed(new, *keys.new.expose(), generation(world).await, client(who));
             }
         }
         Op::Clock { seconds, back } => {
             model.now = if back { model.now.minus(seconds) } else { model.now.plus(seconds) };
-            site.clock.set(model.now);
+            world.clock.set(model.now);
         }
         Op::Admit { guess, by, name } => {
-            let admitted = challenges.admit_client(&site.account, &proof(guess), client(by), tag(name)).await;
+            let admitted = challenges.admit_client(&world.account, &proof(guess), client(by), tag(name)).await;
             let (verdict, admission) = verdict(admitted.unwrap());
             assert_eq!(verdict, model.judge(guess, client(by)));
             let mut ledger = model.ledger.clone();
@@ -167,17 +168,17 @@ async fn apply(site: &Site, model: &mut Model, op: Op) {
         }
         // No mail was sent, so no ticket is right.
         Op::AdmitByMail(ticket, name) => {
-            assert_eq!(challenges.admit_by_mail(&site.account, ticket, tag(name)).await.unwrap(), None);
+            assert_eq!(challenges.admit_by_mail(&world.account, ticket, tag(name)).await.unwrap(), None);
         }
         Op::Unlock => {
-            let lifted = challenges.unlock(&site.account).await.unwrap();
+            let lifted = challenges.unlock(&world.account).await.unwrap();
             let expected = model.current.as_ref().is_some_and(|current| {
                 model.ledger.unlock(&model.policy, CHALLENGE_SECRET, current.generation, model.now)
             });
             assert_eq!(lifted, expected);
         }
         Op::Erase => {
-            site.driver.erase_account(&site.account).await.unwrap();
+            world.driver.erase_account(&world.account).await.unwrap();
             model.current = None;
             model.ledger = GuessLedger::default();
             model.epochs_moved = model.epochs_moved.wrapping_add(1);
@@ -188,7 +189,7 @@ async fn apply(site: &Site, model: &mut Model, op: Op) {
 /// Granted if and only if right and admitted; an old secret never again; the ledger, the salts and the epoch are what
 /// the model says after every step.
 async fn history(ops: Vec<Op>, last: Who) {
-    let site = Site::memory().await;
+    let world = World::memory().await;
     let mut model = Model {
         policy: LedgerPolicy::default(),
         now: UnixSeconds::new(START).unwrap(),
@@ -197,27 +198,27 @@ async fn history(ops: Vec<Op>, last: Who) {
         epochs_moved: 0,
     };
     for op in ops {
-        apply(&site, &mut model, op).await;
-        assert_eq!(site.ledger().await, model.ledger);
-        assert_eq!(site.epochs_moved().await, model.epochs_moved);
-        let solves = site.challenges().get(&site.account).await.unwrap();
+        apply(&world, &mut model, op).await;
+        assert_eq!(world.ledger().await, model.ledger);
+        assert_eq!(world.epochs_moved().await, model.epochs_moved);
+        let solves = world.challenges().get(&world.account).await.unwrap();
         assert_eq!(solves, model.current.as_ref().map(|current| salts(current.secret)));
     }
-    what_is_told_comes_true(&site, client(last)).await;
+    what_is_told_comes_true(&world, client(last)).await;
 }
 
-async fn what_is_told_comes_true(site: &Site, client: Client) {
-    let Verification::Refused(told) = site.verify(9, client).await else { return };
+async fn what_is_told_comes_true(world: &World, client: Client) {
+    let Verification::Refused(told) = world.verify(9, client).await else { return };
     if told.is_locked() {
         return;
     }
     if told.retry_after() > 1 {
-        site.clock.advance(1);
-        let Verification::Refused(again) = site.verify(9, client).await else { panic!("looked at too early") };
+        world.clock.advance(1);
+        let Verification::Refused(again) = world.verify(9, client).await else { panic!("looked at too early") };
         assert_eq!(again.retry_after(), told.retry_after() - 1, "told twice, in two ways");
     }
-    site.clock.advance(told.retry_after());
-    assert!(matches!(site.verify(9, client).await, Verification::Denied(_)), "{told:?} is over");
+    world.clock.advance(told.retry_after());
+    assert!(matches!(world.verify(9, client).await, Verification::Denied(_)), "{told:?} is over");
 }
 
 proptest! {

@@ -9,21 +9,21 @@ use keywright_store::TransactError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::site::{Site, UNKNOWN, granted, proof, salts, secret, token, wait};
+use crate::world::{UNKNOWN, World, granted, proof, salts, secret, token, wait};
 
 const SERVERS: [usize; 2] = [1, 4];
 
 /// Every store, with one server and with four.
-async fn each(test: impl AsyncFn(Site, Vec<Challenges>)) {
+async fn each(test: impl AsyncFn(World, Vec<Challenges>)) {
     for count in SERVERS {
-        for site in [Site::memory().await, Site::sqlite().await] {
-            let servers = (0..count).map(|_| site.server()).collect();
-            test(site, servers).await;
+        for world in [World::memory().await, World::sqlite().await] {
+            let servers = (0..count).map(|_| world.another_server()).collect();
+            test(world, servers).await;
         }
     }
 }
 
-/// Across servers "busy" is a permitted answer; the client's repeat succeeds (`decisions.md` 13).
+/// Across servers "busy" is a permitted answer; the client's repeat succeeds (`docs/decisions.md` 13).
 fn is_busy<T>(result: &Result<T, ChallengeError>) -> bool {
     matches!(result, Err(ChallengeError::Transact(TransactError::Busy)))
 }
@@ -50,11 +50,11 @@ async fn replace(server: Challenges, account: AccountId, old: u8, new: u8) -> (u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_right_proofs_all_open() {
-    each(async |site, servers| {
-        let key = site.set(1).await;
+    each(async |world, servers| {
+        let key = world.set(1).await;
         let tasks = (0..64_usize).map(|n| {
             let client = if n % 2 == 0 { UNKNOWN } else { token(7) };
-            verify(servers[n % servers.len()].clone(), site.account.clone(), 1, client)
+            verify(servers[n % servers.len()].clone(), world.account.clone(), 1, client)
         });
         for outcome in tasks.collect::<JoinSet<_>>().join_all().await {
             assert_eq!(granted(outcome).expose(), key.expose());
@@ -65,9 +65,9 @@ async fn sixty_four_right_proofs_all_open() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixty_four_first_challenges_one_is_set() {
-    each(async |site, servers| {
+    each(async |world, servers| {
         let tasks = (0..64_u8).map(|n| {
-            let (server, account) = (servers[usize::from(n) % servers.len()].clone(), site.account.clone());
+            let (server, account) = (servers[usize::from(n) % servers.len()].clone(), world.account.clone());
             async move {
                 loop {
                     let result = server.set(&account, &secret(n), &salts(n), UNKNOWN).await;
@@ -85,19 +85,19 @@ async fn of_sixty_four_first_challenges_one_is_set() {
         });
         let (winner, key) = set.next().unwrap();
         assert!(set.next().is_none(), "two first challenges");
-        assert_eq!(granted(site.verify(winner, UNKNOWN).await).expose(), key.expose());
-        assert_eq!(site.epochs_moved().await, 1);
+        assert_eq!(granted(world.verify(winner, UNKNOWN).await).expose(), key.expose());
+        assert_eq!(world.epochs_moved().await, 1);
     })
     .await;
 }
 
-/// The loser of two changes is judged on the new challenge and counted (`decisions.md` 5).
+/// The loser of two changes is judged on the new challenge and counted (`docs/decisions.md` 5).
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixty_four_replacements_one_wins() {
-    each(async |site, servers| {
-        let first = site.set(1).await;
+    each(async |world, servers| {
+        let first = world.set(1).await;
         let tasks = (0..64_u8)
-            .map(|n| replace(servers[usize::from(n) % servers.len()].clone(), site.account.clone(), 1, 100 + n));
+            .map(|n| replace(servers[usize::from(n) % servers.len()].clone(), world.account.clone(), 1, 100 + n));
         let outcomes = tasks.collect::<JoinSet<_>>().join_all().await;
         let (mut won, mut denied, mut refused) = (Vec::new(), 0, 0);
         for (new, outcome) in outcomes {
@@ -111,9 +111,9 @@ async fn of_sixty_four_replacements_one_wins() {
         assert_eq!((won.len(), denied, refused), (1, 5, 58));
         let (winner, keys) = won.remove(0);
         assert_eq!(keys.old.expose(), first.expose());
-        assert_eq!(site.epochs_moved().await, 2);
-        site.clock.advance(30);
-        assert_eq!(granted(site.verify(winner, UNKNOWN).await).expose(), keys.new.expose());
+        assert_eq!(world.epochs_moved().await, 2);
+        world.clock.advance(30);
+        assert_eq!(granted(world.verify(winner, UNKNOWN).await).expose(), keys.new.expose());
     })
     .await;
 }
@@ -122,16 +122,16 @@ async fn of_sixty_four_replacements_one_wins() {
 /// client gets in while hundreds are still under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
-    each(async |site, servers| {
-        let key = site.set(1).await;
+    each(async |world, servers| {
+        let key = world.set(1).await;
         let owner = token(7);
-        granted(site.verify(1, owner).await);
+        granted(world.verify(1, owner).await);
         let server = |n: usize| servers[n % servers.len()].clone();
 
         let shut = Arc::new(Semaphore::new(0));
         let mut flood = JoinSet::new();
         for n in 0..999_usize {
-            let (shut, guess) = (Arc::clone(&shut), verify(server(n), site.account.clone(), 2, UNKNOWN));
+            let (shut, guess) = (Arc::clone(&shut), verify(server(n), world.account.clone(), 2, UNKNOWN));
             flood.spawn(async move {
                 let outcome = guess.await;
                 if matches!(outcome, Verification::Refused(_)) {
@@ -141,7 +141,7 @@ async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
             });
         }
         let (last, owners) =
-            (verify(server(0), site.account.clone(), 1, UNKNOWN), verify(server(1), site.account.clone(), 1, owner));
+            (verify(server(0), world.account.clone(), 1, UNKNOWN), verify(server(1), world.account.clone(), 1, owner));
         let last = tokio::spawn(async move {
             shut.acquire().await.unwrap().forget();
             (last.await, owners.await)
@@ -153,14 +153,14 @@ async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
         assert_eq!(granted(owners).expose(), key.expose());
 
         // The owner was right, after which the others wait on. When the wait ends, one more is looked at.
-        let again = (0..64_usize).map(|n| verify(server(n), site.account.clone(), 2, UNKNOWN));
+        let again = (0..64_usize).map(|n| verify(server(n), world.account.clone(), 2, UNKNOWN));
         assert_eq!(denied(again.collect::<JoinSet<_>>().join_all().await), 0);
-        site.clock.advance(30);
-        let again = (0..64_usize).map(|n| verify(server(n), site.account.clone(), 2, UNKNOWN));
+        world.clock.advance(30);
+        let again = (0..64_usize).map(|n| verify(server(n), world.account.clone(), 2, UNKNOWN));
         assert_eq!(denied(again.collect::<JoinSet<_>>().join_all().await), 1);
-        assert_eq!(wait(site.verify(1, UNKNOWN).await), 60);
-        site.clock.advance(60);
-        granted(site.verify(1, UNKNOWN).await);
+        assert_eq!(wait(world.verify(1, UNKNOWN).await), 60);
+        world.clock.advance(60);
+        granted(world.verify(1, UNKNOWN).await);
     })
     .await;
 }
@@ -169,16 +169,16 @@ async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
 /// guesses at once, fifty are looked at.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_owner_between_a_flood_gets_in_and_the_level_holds() {
-    each(async |site, servers| {
-        let key = site.set(1).await;
+    each(async |world, servers| {
+        let key = world.set(1).await;
         let owner = token(7);
-        granted(site.verify(1, owner).await);
+        granted(world.verify(1, owner).await);
         let server = |n: usize| servers[n % servers.len()].clone();
         let (mut flood, mut owners) = (JoinSet::new(), JoinSet::new());
         for n in 0..240_usize {
-            flood.spawn(verify(server(n), site.account.clone(), 2, UNKNOWN));
+            flood.spawn(verify(server(n), world.account.clone(), 2, UNKNOWN));
             if n % 8 == 0 {
-                owners.spawn(verify(server(n / 8), site.account.clone(), 1, owner));
+                owners.spawn(verify(server(n / 8), world.account.clone(), 1, owner));
             }
         }
         let looked_at = denied(flood.join_all().await);
@@ -203,15 +203,15 @@ fn denied(outcomes: Vec<Verification>) -> usize {
 /// Guesses and a replacement race: whoever is granted holds the key of the challenge that was judged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_grant_is_of_the_challenge_that_was_judged() {
-    each(async |site, servers| {
-        let old = site.set(1).await;
+    each(async |world, servers| {
+        let old = world.set(1).await;
         let owner = token(7);
-        granted(site.verify(1, owner).await);
+        granted(world.verify(1, owner).await);
         let mut readers = JoinSet::new();
         for n in 0..32_usize {
-            readers.spawn(verify(servers[n % servers.len()].clone(), site.account.clone(), 1, owner));
+            readers.spawn(verify(servers[n % servers.len()].clone(), world.account.clone(), 1, owner));
         }
-        let replaced = tokio::spawn(replace(servers[0].clone(), site.account.clone(), 1, 2));
+        let replaced = tokio::spawn(replace(servers[0].clone(), world.account.clone(), 1, 2));
         for outcome in readers.join_all().await {
             match outcome {
                 Verification::Granted(key) => assert_eq!(key.expose(), old.expose()),
@@ -221,9 +221,9 @@ async fn a_grant_is_of_the_challenge_that_was_judged() {
         }
         let (_, outcome) = replaced.await.unwrap();
         let new = granted(outcome).new;
-        site.clock.advance(3_600);
-        assert!(matches!(site.verify(1, UNKNOWN).await, Verification::Denied(_)));
-        assert_eq!(granted(site.verify(2, UNKNOWN).await).expose(), new.expose());
+        world.clock.advance(3_600);
+        assert!(matches!(world.verify(1, UNKNOWN).await, Verification::Denied(_)));
+        assert_eq!(granted(world.verify(2, UNKNOWN).await).expose(), new.expose());
     })
     .await;
 }

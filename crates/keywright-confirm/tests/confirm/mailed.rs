@@ -5,7 +5,7 @@ use keywright_confirm::{ConfirmPolicy, SLOTS};
 use keywright_core::{Client, ClientAdmission, ClientTag, UnixSeconds};
 use keywright_store::{Draft, guess};
 
-use crate::support::{CREDENTIAL, DELETE, Delete, Export, FACTOR, Mailed, Told, World, denied, wrong};
+use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Told, World, denied, wrong};
 
 #[tokio::test]
 async fn nist_3_1_3_2_a_mailed_code_is_accepted_once_within_ten_minutes() {
@@ -119,7 +119,7 @@ async fn ten_mails_a_day_and_account() {
         sent.sent();
     }
     assert_eq!(world.ask_mailed(&DELETE, &[200]).await, Mailed::Exhausted(86_400));
-    world.move_epoch(CREDENTIAL).await;
+    world.move_epoch(Epoch::Credential).await;
     assert_eq!(world.ask_mailed(&DELETE, &[201]).await, Mailed::Exhausted(86_400), "an epoch refills nothing");
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
     world.advance(86_400);
@@ -148,7 +148,7 @@ async fn malformed_input_is_never_charged_nor_written() {
     assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
 }
 
-/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [
@@ -267,7 +267,7 @@ async fn what_is_pending_is_told_with_its_end() {
     assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
     assert_eq!(pending(DELETE, b"s").await, None, "spent");
     world.ask_mailed(&DELETE, b"t").await.sent();
-    world.move_epoch(FACTOR).await;
+    world.move_epoch(Epoch::Factor).await;
     assert_eq!(pending(DELETE, b"t").await, None, "void");
     world.ask_code(&DELETE, b"u").await;
     assert_eq!(pending(DELETE, b"u").await, None, "another style");
@@ -294,7 +294,7 @@ async fn a_resend_does_not_carry_over_a_moved_epoch() {
     let world = World::new().await;
     world.ask_mailed(&DELETE, b"s").await.sent();
     world.advance(60);
-    world.move_epoch(FACTOR).await;
+    world.move_epoch(Epoch::Factor).await;
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
 }
 
@@ -364,7 +364,7 @@ async fn right(world: &World, client: Client) -> Told {
     }
 }
 
-/// `security.md` § 6: who others have shut out gets in by a known client, by an admission, by the operator.
+/// `docs/security.md` § 6: who others have shut out gets in by a known client, by an admission, by the operator.
 #[tokio::test]
 async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     let world = World::new().await;

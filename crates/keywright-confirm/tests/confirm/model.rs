@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::support::{CREDENTIAL, DELETE, Delete, Export, FACTOR, Mailed, START, Told, World, wrong};
+use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, wrong};
 
 /// What is asked for or tried: which of two actions, two targets, two parameters, two sessions.
 type Which = (bool, bool, bool, bool);
@@ -325,11 +325,11 @@ async fn play(seed: u64, steps: Vec<Step>) {
                 }
             }
             Step::Credential => {
-                world.move_epoch(CREDENTIAL).await;
+                world.move_epoch(Epoch::Credential).await;
                 model.epochs.0 += 1;
             }
             Step::Factor => {
-                world.move_epoch(FACTOR).await;
+                world.move_epoch(Epoch::Factor).await;
                 model.epochs.1 += 1;
             }
         }

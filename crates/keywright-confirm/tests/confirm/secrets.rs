@@ -2,7 +2,6 @@
 
 use keywright_confirm::{Action, CancelToken, ConfirmPolicy, SLOTS, SendOutcome};
 use keywright_core::Client;
-use keywright_store::RecordStore;
 
 use crate::support::World;
 

@@ -1,7 +1,7 @@
 //! The two records: what is lost with each, and what their size is bounded by.
 
 use keywright_confirm::{ConfirmError, KEEP_ON_ERASE, SLOT_KINDS, SLOTS};
-use keywright_store::{Batch, Damage, RecordStore, Revision, SlotName, StepError, TransactError, Write};
+use keywright_store::{Batch, Damage, Revision, SlotName, StepError, TransactError, Write};
 
 use crate::support::{DELETE, Mailed, START, Told, World};
 

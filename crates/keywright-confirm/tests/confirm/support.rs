@@ -1,30 +1,15 @@
-//! A world for the tests: one account on a memory store, a clock that stands still, a seeded generator.
+//! The world with confirmations, the actions that its tests confirm, and what comes of it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use keywright_confirm::{Action, ConfirmError, ConfirmPolicy, Confirmation, Confirmations, SendOutcome, WaitOutcome};
-use keywright_core::{
-    AccountId, Client, Clock, EventChain, EventKind, Keyring, ManualClock, SecretBytes, Severity, SharedRng,
-    UnixSeconds,
-};
-use keywright_store::{
-    Draft, Driver, MemoryStore, Partition, RecordStore, Revision, StepError, StoredEvent, TransactError,
-};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_core::{Client, EventChain};
+use keywright_store::{MemoryStore, StepError, StoredEvent, TransactError};
 
-/// 2023-11-14, far from both ends of time.
-pub(crate) const START: u64 = 1_700_000_000;
+pub(crate) use keywright_testing::Epoch;
 
-/// What the tests do beside confirmations.
-static TEST_CHANGE: EventKind = EventKind::change("test_change", Severity::Info, "a test changed something");
-
-/// Moves one of the epochs.
-pub(crate) type MoveEpoch = fn(&mut Draft<'_>) -> Result<(), StepError>;
-
-pub(crate) const CREDENTIAL: MoveEpoch = |draft| draft.move_credential_epoch();
-pub(crate) const FACTOR: MoveEpoch = |draft| draft.move_factor_epoch();
-pub(crate) const KEY: MoveEpoch = |draft| draft.move_key_epoch();
+pub(crate) const START: u64 = keywright_testing::World::START;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delete {
@@ -59,25 +44,17 @@ impl Action for Export {
 }
 
 pub(crate) struct World {
-    pub(crate) store: Arc<MemoryStore>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) account: AccountId,
-    pub(crate) driver: Driver,
+    base: keywright_testing::World,
+    pub(crate) memory: Arc<MemoryStore>,
     pub(crate) confirmations: Confirmations,
 }
 
-fn keyring() -> Keyring {
-    let key = |byte: u8| SecretBytes::from_slice(&[byte; 32]).unwrap();
-    Keyring::from_keys(&[key(1)], &key(2)).unwrap()
-}
+impl Deref for World {
+    type Target = keywright_testing::World;
 
-fn driver(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>, keyring: Keyring, seed: u64) -> Driver {
-    Driver::builder(store.clone(), Arc::new(keyring))
-        .entropy(Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed))))
-        .clock(clock.clone())
-        .slots(keywright_confirm::SLOT_KINDS)
-        .build()
-        .unwrap()
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 impl World {
@@ -86,44 +63,16 @@ impl World {
     }
 
     pub(crate) async fn with(policy: ConfirmPolicy, seed: u64) -> Self {
-        let store = Arc::new(MemoryStore::new());
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let driver = driver(&store, &clock, keyring(), seed);
-        let account = AccountId::new("user-1").unwrap();
-        driver.ensure_account(&account).await.unwrap();
-        let confirmations = Confirmations::new(driver.clone(), policy);
-        Self { store, clock, account, driver, confirmations }
+        let memory = Arc::new(MemoryStore::new());
+        let base = keywright_testing::World::builder().store(memory.clone()).seed(seed);
+        let base = base.slots(keywright_confirm::SLOT_KINDS).build().await;
+        let confirmations = Confirmations::new(base.driver.clone(), policy);
+        Self { base, memory, confirmations }
     }
 
     /// Another server on the same store: its own queue, its own generator.
     pub(crate) fn another_server(&self, seed: u64, fence: u64) -> Confirmations {
-        let keyring = keyring().with_fence(UnixSeconds::new(fence).unwrap());
-        let driver = driver(&self.store, &self.clock, keyring, seed);
-        Confirmations::new(driver, self.confirmations.steps().policy().clone())
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        self.clock.now().unwrap().get()
-    }
-
-    pub(crate) fn set(&self, seconds: u64) {
-        self.clock.set(UnixSeconds::new(seconds).unwrap());
-    }
-
-    pub(crate) fn advance(&self, seconds: u64) {
-        self.clock.advance(seconds);
-    }
-
-    pub(crate) fn partition(&self) -> Partition {
-        Partition::account(&self.account)
-    }
-
-    pub(crate) async fn move_epoch(&self, change: MoveEpoch) {
-        let step = |draft: &mut Draft<'_>| {
-            draft.event(&TEST_CHANGE);
-            change(draft)
-        };
-        self.driver.run(&self.partition(), &[], step).await.unwrap();
+        Confirmations::new(self.fenced(fence, seed).driver, self.confirmations.steps().policy().clone())
     }
 
     /// An erase, as an action commits it that was confirmed.
@@ -143,14 +92,9 @@ impl World {
     }
 
     async fn log(&self, chain: EventChain) -> Vec<String> {
-        let mut events = self.driver.events(&self.account, chain, None, 1_000).await.unwrap().events;
-        events.retain(|event| !event.kind().starts_with("account_") && event.kind() != "test_change");
-        events.iter().rev().map(ToString::to_string).collect()
-    }
-
-    /// The root's revision: it moves with every write.
-    pub(crate) async fn revision(&self) -> Revision {
-        self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap().revision
+        let mut events = self.chain(chain).await;
+        events.retain(|event| !event.kind().starts_with("account_") && event.kind() != "test_touched");
+        events.iter().map(ToString::to_string).collect()
     }
 
     /// Every event that is stored.

@@ -37,7 +37,7 @@ async fn asvs_6_5_1_a_code_works_once_and_a_replay_is_logged_once() {
     assert_eq!(world.denials().await, [denied("replayed")]);
 }
 
-/// `decisions.md` 22b: a shown code dies at its fifth wrong try. Also owasp_txauth_2_4.
+/// `docs/decisions.md` 22b: a shown code dies at its fifth wrong try. Also owasp_txauth_2_4.
 #[tokio::test]
 async fn asvs_6_6_3_the_fifth_wrong_try_kills_the_code() {
     let world = World::new().await;
@@ -71,7 +71,7 @@ async fn any_other_text_is_a_wrong_try() {
     assert_eq!(world.code(DELETE, b"s", texts[4]).await, Told::Last);
 }
 
-/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [
@@ -196,7 +196,7 @@ async fn no_code_is_judged_in_a_hosts_transaction() {
     let code = world.ask_code(&DELETE, b"s").await;
     let mailed = world.ask_mailed(&DELETE, b"m").await.sent();
     let (steps, before) = (world.confirmations.steps(), world.revision().await);
-    let mut transaction = OnMemory(world.store.clone());
+    let mut transaction = OnMemory(world.memory.clone());
     let typed = |draft: &mut Draft<'_>| steps.confirm_code_in(draft, DELETE, b"s", &code);
     let outcome = world.driver.within(&mut transaction, &world.partition(), SLOTS, typed);
     assert!(matches!(outcome, Err(WithinError::Step(StepError::GuessInHostTransaction))), "{outcome:?}");

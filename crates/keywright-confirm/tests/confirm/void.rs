@@ -2,7 +2,7 @@
 
 use keywright_confirm::Action;
 
-use crate::support::{CREDENTIAL, DELETE, Delete, Export, FACTOR, KEY, Mailed, START, Told, World, wrong};
+use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, wrong};
 
 const OTHER_TARGET: Delete = Delete { target: "vault-8", ..DELETE };
 const OTHER_PARAMETERS: Delete = Delete { parameters: "some", ..DELETE };
@@ -65,8 +65,8 @@ async fn asvs_6_6_2_the_session() {
 
 #[tokio::test]
 async fn both_epochs() {
-    voids(DELETE, SAME, async |world: &World| world.move_epoch(CREDENTIAL).await).await;
-    voids(DELETE, SAME, async |world: &World| world.move_epoch(FACTOR).await).await;
+    voids(DELETE, SAME, async |world: &World| world.move_epoch(Epoch::Credential).await).await;
+    voids(DELETE, SAME, async |world: &World| world.move_epoch(Epoch::Factor).await).await;
 }
 
 #[tokio::test]
@@ -78,14 +78,14 @@ async fn an_erase() {
 async fn the_key_epoch_does_not() {
     let world = World::new().await;
     let code = world.ask_code(&DELETE, b"s").await;
-    world.move_epoch(KEY).await;
+    world.move_epoch(Epoch::Key).await;
     assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
 }
 
 const HOUR: u64 = 3_600;
 const TEN_YEARS: u64 = 315_576_000;
 
-/// Backwards: a pending thing made in the future is void (`security.md` § 8). Forwards: lives and waits pass.
+/// Backwards: a pending thing made in the future is void (`docs/security.md` § 8). Forwards: lives and waits pass.
 #[tokio::test]
 async fn clock_jumps() {
     for back in [HOUR, TEN_YEARS] {
@@ -142,7 +142,7 @@ async fn all_reasons_look_the_same() {
                 (DELETE, b"s", code)
             }
             _ => {
-                world.move_epoch(FACTOR).await;
+                world.move_epoch(Epoch::Factor).await;
                 (DELETE, b"s", code)
             }
         };

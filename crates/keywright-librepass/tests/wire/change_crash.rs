@@ -1,16 +1,12 @@
 //! The process dies at every commit there is: nobody is stranded, and what was asked for can be asked for again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use keywright_core::{EventChain, UnixSeconds};
 use keywright_librepass::UserId;
-use keywright_store::{
-    Batch, BoxFuture, CipherId, CommitError, EventNumber, LoadError, Manifest, Mark, MemoryStore, Partition,
-    RecordStore, Rows, SlotName, Snapshot, StageId, StagedText, StoredEvents, StoredSlots, Upkeep, VaultRows,
-    VaultStore, Which,
-};
-use keywright_store_conformance::{Backend, Fault, FaultStore};
+use keywright_store::{CommitError, LoadError, MemoryStore};
+use keywright_store_conformance::{Fault, FaultStore};
+use keywright_testing::{Call, HookedStore, Reply, Store};
 
 use super::support::{Person, World, alice, on_both, policy};
 use super::vaults::{with_address, with_password};
@@ -18,171 +14,31 @@ use super::vaults::{with_address, with_password};
 const NEW: &str = "a.new@example.com";
 
 /// A process that dies after so many writes: from then on nothing reaches the store, and nothing comes back.
-#[derive(Debug)]
-pub(crate) struct DyingStore {
-    inner: Arc<dyn Backend>,
-    /// Writes until death.
-    left: AtomicI64,
-    /// Whether the first row of every vault is gone, as if somebody had deleted it in the database.
-    pub(crate) loses_a_row: AtomicBool,
-}
-
-impl DyingStore {
-    pub(crate) fn new(inner: Arc<dyn Backend>, writes: i64) -> Arc<Self> {
-        Arc::new(Self { inner, left: AtomicI64::new(writes), loses_a_row: AtomicBool::new(false) })
-    }
-
-    fn is_dead(&self) -> bool {
-        self.left.load(Ordering::SeqCst) <= 0
-    }
-
-    /// Whether this write still reaches the store.
-    fn lives(&self) -> bool {
-        self.left.fetch_sub(1, Ordering::SeqCst) > 0
-    }
-}
-
-fn dead() -> LoadError {
-    LoadError::Failed("the process is dead".into())
-}
-
-impl RecordStore for DyingStore {
-    fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        Box::pin(async move { if self.is_dead() { Err(dead()) } else { self.inner.load(at, slots).await } })
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move {
-            if !self.lives() {
-                return Err(CommitError::Unknown("the process is dead".into()));
-            }
-            let result = self.inner.commit(batch).await;
-            // It dies with its last write: the reply is never heard.
-            if self.is_dead() { Err(CommitError::Unknown("the process is dead".into())) } else { result }
-        })
-    }
-
-    fn events<'a>(
-        &'a self,
-        at: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.inner.events(at, chain, before, limit)
-    }
-}
-
-impl VaultStore for DyingStore {
-    fn manifest<'a>(&'a self, at: &'a Partition) -> BoxFuture<'a, Result<Manifest, LoadError>> {
-        Box::pin(async move {
-            if self.is_dead() {
-                return Err(dead());
-            }
-            let mut manifest = self.inner.manifest(at).await?;
-            if self.loses_a_row.load(Ordering::SeqCst) && !manifest.rows.is_empty() {
-                manifest.rows.remove(0);
-            }
-            Ok(manifest)
-        })
-    }
-
-    fn read<'a>(&'a self, at: &'a Partition, which: Which<'a>) -> BoxFuture<'a, Result<VaultRows, LoadError>> {
-        Box::pin(async move {
-            if self.is_dead() {
-                return Err(dead());
-            }
-            let mut read = self.inner.read(at, which).await?;
-            if self.loses_a_row.load(Ordering::SeqCst) {
-                if matches!(which, Which::All) && !read.rows.is_empty() {
-                    read.rows.remove(0);
-                }
-                if let Some(marks) = read.marks.as_mut().filter(|marks| !marks.is_empty()) {
-                    marks.remove(0);
-                }
-            }
-            Ok(read)
-        })
-    }
-
-    fn stage<'a>(
-        &'a self,
-        at: &'a Partition,
-        stage: StageId,
-        rows: Rows,
-        purge_after: UnixSeconds,
-    ) -> BoxFuture<'a, Result<(), CommitError>> {
-        Box::pin(async move {
-            if !self.lives() {
-                return Err(CommitError::Unknown("the process is dead".into()));
-            }
-            self.inner.stage(at, stage, rows, purge_after).await
-        })
-    }
-
-    fn unstage<'a>(&'a self, at: &'a Partition, stage: StageId) -> BoxFuture<'a, Result<(), CommitError>> {
-        Box::pin(async move {
-            if !self.lives() {
-                return Err(CommitError::Unknown("the process is dead".into()));
-            }
-            self.inner.unstage(at, stage).await
-        })
-    }
-
-    fn staged<'a>(
-        &'a self,
-        at: &'a Partition,
-        stage: StageId,
-    ) -> BoxFuture<'a, Result<Vec<(CipherId, Mark)>, LoadError>> {
-        Box::pin(async move { if self.is_dead() { Err(dead()) } else { self.inner.staged(at, stage).await } })
-    }
-
-    fn staged_texts<'a>(
-        &'a self,
-        at: &'a Partition,
-        stage: StageId,
-        after: Option<CipherId>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<Vec<StagedText>, LoadError>> {
-        Box::pin(async move {
-            if self.is_dead() { Err(dead()) } else { self.inner.staged_texts(at, stage, after, limit).await }
-        })
-    }
-}
-
-impl Upkeep for DyingStore {
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
-        self.inner.horizon()
-    }
-
-    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
-        self.inner.move_horizon(now)
-    }
-
-    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.sweep(limit)
-    }
-
-    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.inner.forget_events(age, limit)
-    }
-
-    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.inner.due(before, limit)
-    }
-
-    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.inner.partitions(after, limit)
-    }
-
-    fn slots<'a>(
-        &'a self,
-        partition: &'a Partition,
-        after: Option<SlotName>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
-        self.inner.slots(partition, after, limit)
-    }
+fn dying(inner: Arc<dyn Store>, writes: i64) -> Arc<HookedStore> {
+    let store = HookedStore::new(inner);
+    let left = Arc::new(AtomicI64::new(writes));
+    let reads = Arc::clone(&left);
+    store.before_reads(move |call| {
+        let upkeep =
+            matches!(call, Call::Events(..) | Call::Horizon | Call::Due(_) | Call::Partitions | Call::Slots(_));
+        let lives = upkeep || reads.load(Ordering::SeqCst) > 0;
+        async move { if lives { Ok(()) } else { Err(LoadError::Failed("the process is dead".into())) } }
+    });
+    let counts = Arc::clone(&left);
+    store.before_writes(move |call| {
+        let upkeep = matches!(call, Call::MoveHorizon(_) | Call::Sweep | Call::ForgetEvents(_));
+        let lives = upkeep || counts.fetch_sub(1, Ordering::SeqCst) > 0;
+        async move { if lives { Ok(()) } else { Err(CommitError::Unknown("the process is dead".into())) } }
+    });
+    store.after(move |reply| {
+        // It dies with its last write: the reply is never heard.
+        if let Reply::Commit(answer) = reply
+            && left.load(Ordering::SeqCst) <= 0
+        {
+            *answer = Err(CommitError::Unknown("the process is dead".into()));
+        }
+    });
+    store
 }
 
 /// More writes than any request makes.
@@ -213,7 +69,7 @@ async fn a_password_change_is_whole_or_was_not() {
             let new = with_password(&alice(), &writes.to_string());
             let body = world.password_body(&user, &old, &new).await;
             let token = world.client_of(&old).await.token;
-            let dying = world.moved_to(DyingStore::new(world.store.clone(), writes), writes as u64 + 100).await;
+            let dying = world.moved_to(dying(world.store.clone(), writes), writes as u64 + 100).await;
             let answer = dying.client().with_token(&token.unwrap()).change_password(&body).await;
             done = answer.status == 200 && writes > 8;
             if answer.status != 200 {
@@ -239,7 +95,7 @@ async fn a_request_for_another_address_leaves_all_as_it_was() {
             let new = with_address(&old, &format!("b{writes}@example.com"));
             let body = world.address_body(&user, &old, &new).await;
             let token = world.client_of(&old).await.token;
-            let dying = world.moved_to(DyingStore::new(world.store.clone(), writes), writes as u64 + 100).await;
+            let dying = world.moved_to(dying(world.store.clone(), writes), writes as u64 + 100).await;
             let answer = dying.client().with_token(&token.unwrap()).change_address(&body).await;
             assert!([200, 500].contains(&answer.status), "{answer:?}");
             world.belongs_to(&user, &old, 3).await;
@@ -261,7 +117,7 @@ async fn a_link_is_opened_whole_or_opens_again() {
             let new = with_address(&old, &format!("b{writes}@example.com"));
             world.ask_for(&user, &old, &new).await.is_empty();
             let path = world.path_to(&new.email);
-            let dying = world.moved_to(DyingStore::new(world.store.clone(), writes), writes as u64 + 100).await;
+            let dying = world.moved_to(dying(world.store.clone(), writes), writes as u64 + 100).await;
             let answer = dying.client().get(&path).send().await;
             assert!([302, 500].contains(&answer.status), "{answer:?}");
             let moved = std::ptr::eq(owner(&world, &user, &old, &new).await, &raw const new);
@@ -295,7 +151,7 @@ async fn whoever_dies_on_the_way_to_an_address_keeps_it_from_nobody() {
             let first = world.path_to(&target);
             world.ask_for(&other, &two, &two_new).await.is_empty();
             let second = world.path_to(&target);
-            let dying = world.moved_to(DyingStore::new(world.store.clone(), writes), writes as u64 + 100).await;
+            let dying = world.moved_to(dying(world.store.clone(), writes), writes as u64 + 100).await;
             dying.client().get(&first).send().await;
             let moved = std::ptr::eq(owner(&world, &user, &one, &one_new).await, &raw const one_new);
             let answer = world.client().get(&second).send().await;
@@ -323,7 +179,7 @@ async fn without_verification_a_death_leaves_the_old_or_the_new() {
             let new = with_address(&old, &format!("b{writes}@example.com"));
             let body = world.address_body(&user, &old, &new).await;
             let token = world.client_of(&old).await.token;
-            let dying = world.moved_to(DyingStore::new(world.store.clone(), writes), writes as u64 + 100).await;
+            let dying = world.moved_to(dying(world.store.clone(), writes), writes as u64 + 100).await;
             dying.client().with_token(&token.unwrap()).change_address(&body).await;
             let moved = std::ptr::eq(owner(&world, &user, &old, &new).await, &raw const new);
             ends[usize::from(moved)] += 1;

@@ -1,33 +1,17 @@
 //! A vault whose rows are not those that its head vouches for: denied, told, and never shown shorter.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-
-use keywright_core::{AccountId, SecurityEvent};
 use keywright_rekey::{Acceptance, Unreadable, id_text};
-use keywright_store::{MemoryStore, Observer, Partition, StepError};
+use keywright_store::{Partition, Which};
+use keywright_testing::{Heard, HookedStore, Reply};
 use serde_json::json;
 
-use super::change_crash::DyingStore;
 use super::support::{World, alice, policy};
 use super::vaults::{id, with_address, with_password};
 
-/// What the driver's observer was told.
-#[derive(Debug, Default)]
-struct Heard(Mutex<Vec<Partition>>);
-
-impl Observer for Heard {
-    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
-    fn damage(&self, partition: &Partition, _: &StepError) {
-        self.0.lock().unwrap().push(partition.clone());
-    }
-}
-
 #[tokio::test]
 async fn a_row_that_was_deleted_denies_every_access_until_an_operator_accepts_it() {
-    let store = DyingStore::new(Arc::new(MemoryStore::new()), i64::MAX);
-    let heard = Arc::new(Heard::default());
-    let world = World::observed(store.clone(), policy(), Arc::clone(&heard) as _).await;
+    let (store, heard) = (HookedStore::memory(), Heard::new());
+    let world = World::observed(store.clone(), policy(), heard.clone()).await;
     let user = world.settle(&alice()).await;
     world.fill(&user, &alice(), 3).await;
     let client = world.client_of(&alice()).await;
@@ -35,7 +19,19 @@ async fn a_row_that_was_deleted_denies_every_access_until_an_operator_accepts_it
     let password = world.password_body(&user, &alice(), &with_password(&alice(), "new")).await;
     let address = world.address_body(&user, &alice(), &with_address(&alice(), "a.new@example.com")).await;
     let cipher = format!("/api/cipher/{}", id_text(id(2)));
-    store.loses_a_row.store(true, Ordering::SeqCst);
+    // The first row of every vault is gone, as if somebody had deleted it in the database.
+    store.after(|reply| match reply {
+        Reply::Manifest(Ok(manifest)) if !manifest.rows.is_empty() => drop(manifest.rows.remove(0)),
+        Reply::Read(which, Ok(read)) => {
+            if matches!(which, Which::All) && !read.rows.is_empty() {
+                read.rows.remove(0);
+            }
+            if let Some(marks) = read.marks.as_mut().filter(|marks| !marks.is_empty()) {
+                marks.remove(0);
+            }
+        }
+        _ => {}
+    });
     let failed = json!({"error": "LP-Database-Error", "status": 500});
     for answer in [
         client.sync().await,
@@ -49,11 +45,11 @@ async fn a_row_that_was_deleted_denies_every_access_until_an_operator_accepts_it
         answer.is(500, failed.clone());
     }
     assert_eq!(world.count_events(&user, "vault_damaged").await, 1, "told once an hour");
-    assert!(heard.0.lock().unwrap().contains(&Partition::account(user.account())));
+    assert!(heard.damage().iter().any(|(partition, _)| *partition == Partition::account(user.account())));
     // Nothing else of the account is denied.
     assert!(client.is_in().await);
     world.log_in(&alice()).await.ok();
-    store.loses_a_row.store(false, Ordering::SeqCst);
+    store.clear();
     assert_eq!(client.sync().await.ok()["ids"].as_array().unwrap().len(), 3);
     assert!(matches!(
         world.vaults().accept_damaged(user.account(), Unreadable::Report).await.unwrap(),

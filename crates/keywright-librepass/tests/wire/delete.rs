@@ -1,7 +1,6 @@
 //! `DELETE delete`: two proofs, one commit, nothing left.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use keywright_librepass::UserId;
 use keywright_store::due::CLAIM_LASTS;
@@ -319,11 +318,11 @@ async fn a_mail_that_fails_stays_due() {
     let world = World::new().await;
     let user = world.settle(&alice()).await;
     let client = world.client_of(&alice()).await;
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     delete(&world, &client, json!("")).await.is_empty();
     is_gone(&world, &user).await;
     assert!(world.host.mails().iter().all(|letter| !letter.subject.ends_with("deleted")));
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.clock.advance(CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails_to(&alice().email).last().unwrap().subject, "Your account was deleted");
@@ -346,7 +345,7 @@ async fn what_is_left_of_a_deleted_account_goes_in_time() {
             left.into_iter().filter(Partition::is_account).count()
         };
         upkeep().await;
-        world.host.mail_down.store(mail_down, Ordering::SeqCst);
+        world.host.outbox.set_down(mail_down);
         delete(&world, &client, Value::Null).await.is_empty();
         let days = world.driver.events_kept() / DAY;
         for _ in 0..days {

@@ -1,10 +1,8 @@
 //! `auth/oauth?grantType=login`: order of checks, the server's key, and what a token is.
 
 use http::Request;
-use keywright_core::{SharedRng, UnixSeconds};
+use keywright_core::UnixSeconds;
 use keywright_librepass::PrivateKey;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, START, World, alice, bob, on_both, policy};
@@ -91,7 +89,7 @@ async fn all_instances_share_the_key_and_a_renewal_charges_nobody() {
 async fn a_shared_key_for_another_server_is_wrong() {
     let world = World::new().await;
     let user = world.settle(&alice()).await;
-    let other = PrivateKey::random(&SharedRng::new(ChaCha20Rng::seed_from_u64(9))).unwrap().public_key();
+    let other = PrivateKey::random(&*keywright_testing::seeded(9)).unwrap().public_key();
     world.log_in_with(&alice().email, &alice().shared(&other)).await.fails(400, "LP-Invalid-Shared-Secret");
     let bobs = bob().shared(&world.server_key().await);
     world.log_in_with(&alice().email, &bobs).await.fails(400, "LP-Invalid-Shared-Secret");

@@ -99,7 +99,7 @@ async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
 #[tokio::test]
 async fn a_mail_that_failed_stays_due_and_goes_out_later() {
     on_both(async |world: World| {
-        world.host.mail_down.store(true, Ordering::SeqCst);
+        world.host.outbox.set_down(true);
         world.register(&alice()).await.is(201, json!({}));
         assert!(world.host.mails().is_empty());
         let account =
@@ -107,7 +107,7 @@ async fn a_mail_that_failed_stays_due_and_goes_out_later() {
         assert_eq!(world.app.finish_due(&account).await.unwrap(), 0, "not again at once");
         world.clock.advance(2);
         world.app.finish_due(&account).await.unwrap_err();
-        world.host.mail_down.store(false, Ordering::SeqCst);
+        world.host.outbox.set_down(false);
         world.clock.advance(3);
         assert_eq!(world.app.finish_due(&account).await.unwrap(), 0, "the pause has grown");
         world.clock.advance(1);
@@ -116,9 +116,9 @@ async fn a_mail_that_failed_stays_due_and_goes_out_later() {
         world.open_link(&alice().email).await.redirects();
         // Or the next request with a token takes it along.
         let client = world.client_of(&alice()).await;
-        world.host.mail_down.store(true, Ordering::SeqCst);
+        world.host.outbox.set_down(true);
         ask_hint(&world, &alice().email).await.is_empty();
-        world.host.mail_down.store(false, Ordering::SeqCst);
+        world.host.outbox.set_down(false);
         world.clock.advance(2);
         assert!(client.is_in().await);
         assert_eq!(world.host.mails().pop().unwrap().subject, "Your password hint");
@@ -133,17 +133,17 @@ async fn a_mail_that_failed_is_not_tried_by_every_request() {
     let world = World::on(store.clone(), policy()).await;
     world.settle(&alice()).await;
     let client = world.client_of(&alice()).await;
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     ask_hint(&world, &alice().email).await.is_empty();
-    let (tried, commits) = (world.host.tried.load(Ordering::SeqCst), store.tally().commits);
+    let (tried, commits) = (world.host.outbox.tried(), store.tally().commits);
     for _ in 0..20 {
         assert!(client.is_in().await);
     }
-    assert_eq!(world.host.tried.load(Ordering::SeqCst), tried);
+    assert_eq!(world.host.outbox.tried(), tried);
     assert_eq!(store.tally().commits, commits);
     world.clock.advance(2);
     assert!(client.is_in().await && client.is_in().await);
-    assert_eq!(world.host.tried.load(Ordering::SeqCst), tried + 1);
+    assert_eq!(world.host.outbox.tried(), tried + 1);
 }
 
 /// At the start of a server that is alone at its store nothing waits for a dead process, nor for a pause.
@@ -151,9 +151,9 @@ async fn a_mail_that_failed_is_not_tried_by_every_request() {
 async fn a_start_sends_at_once_what_is_due() {
     let world = World::new().await;
     let user = world.settle(&alice()).await;
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     ask_hint(&world, &alice().email).await.is_empty();
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 0);
     assert_eq!(world.app.finish_due_at_start(user.account()).await.unwrap(), 1);
 }
@@ -163,12 +163,12 @@ async fn a_start_sends_at_once_what_is_due() {
 async fn a_hint_of_yesterday_is_dropped() {
     let world = World::new().await;
     let user = world.settle(&alice()).await;
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     for _ in 0..2 {
         ask_hint(&world, &alice().email).await.is_empty();
         world.clock.advance(43_200);
     }
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1, "that of half a day ago");
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 0);
 }
@@ -189,13 +189,13 @@ async fn a_notice_of_last_month_is_delivered() {
     let world = World::new().await;
     let user = world.settle(&alice()).await;
     let client = world.client_of(&alice()).await;
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     set_up_two_factor(&world, &client).await;
     for _ in 0..31 {
         world.clock.advance(86_400);
         world.app.finish_due(user.account()).await.unwrap_err();
     }
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.clock.advance(3_600);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails().pop().unwrap().subject, "Two-factor authentication was set up");
@@ -238,7 +238,7 @@ async fn a_host_that_wakes_its_sweep_sends_no_mail_while_a_client_waits() {
     world.host.mail_later.store(true, Ordering::SeqCst);
     world.register(&alice()).await.is(201, json!({}));
     let account = world.host.told.lock().unwrap().pop().unwrap();
-    assert_eq!(world.host.tried.load(Ordering::SeqCst), 0);
+    assert_eq!(world.host.outbox.tried(), 0);
     assert_eq!(world.app.finish_due(&account).await.unwrap(), 1, "it is free at once");
     world.open_link(&alice().email).await.redirects();
     let client = world.client_of(&alice()).await;
@@ -248,7 +248,7 @@ async fn a_host_that_wakes_its_sweep_sends_no_mail_while_a_client_waits() {
     assert!(client.is_in().await);
     let told = std::mem::take(&mut *world.host.told.lock().unwrap());
     assert_eq!(told, std::slice::from_ref(&account), "a request tells of what is still due");
-    assert_eq!(world.host.tried.load(Ordering::SeqCst), 1);
+    assert_eq!(world.host.outbox.tried(), 1);
     assert_eq!(world.app.finish_due(&account).await.unwrap(), 2);
     world.host.told.lock().unwrap().clear();
     assert!(client.is_in().await);
@@ -261,13 +261,13 @@ async fn undeliverable_notices_refuse_nothing() {
     let world = World::new().await;
     let (mut now, mut then) = (alice(), with_password(&alice(), "other"));
     let user = world.settle(&now).await;
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     for _ in 0..=MAX_DUE {
         let body = world.password_body(&user, &now, &then).await;
         world.client_of(&now).await.change_password(&body).await.is_empty();
         std::mem::swap(&mut now, &mut then);
     }
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.clock.advance(3_600);
     world.app.finish_due(user.account()).await.unwrap();
     assert_eq!(world.host.mails_to(&alice().email).len(), 1 + 4, "its link, and the last notices");

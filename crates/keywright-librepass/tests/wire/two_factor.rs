@@ -187,7 +187,7 @@ async fn a_proof_of_the_device_before_is_no_proof() {
     set_up(&world, &owner, &TWO).await.fails(401, "LP-Invalid-Token");
 }
 
-/// Dossier § 7: token, shared key, then the code. Nothing but a wrong shared key is a guess.
+/// Protocol § 7: token, shared key, then the code. Nothing but a wrong shared key is a guess.
 #[tokio::test]
 async fn the_order_of_checks_and_what_is_charged() {
     on_both(async |world: World| {
@@ -362,10 +362,10 @@ async fn a_mail_that_fails_stays_due() {
     let user = world.settle(&alice()).await;
     let client = world.client_of(&alice()).await;
     let sent = world.host.mails().len();
-    world.host.mail_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     set_up(&world, &client, &ONE).await.ok();
     assert_eq!(world.host.mails().len(), sent);
-    world.host.mail_down.store(false, std::sync::atomic::Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.clock.advance(keywright_store::due::CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
     assert_eq!(world.host.mails().len(), sent + 1);

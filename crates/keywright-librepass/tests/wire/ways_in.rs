@@ -8,7 +8,7 @@ use keywright_librepass::{NetworkAdmission, Privacy, SharedKey, Token, UserId};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, MemoryStore, Partition};
 use keywright_store_conformance::FaultStore;
-use keywright_twofactor::{ADMIT_CLIENT, CodeKind, Verdict};
+use keywright_twofactor::{ADMIT_CLIENT, CodeKind, VerifyOutcome};
 use serde_json::json;
 
 use crate::support::{Answer, Client, PUBLIC, World, alice, code_of, on_both, policy};
@@ -238,12 +238,12 @@ async fn a_mail_that_is_late_is_sent_while_its_link_works() {
     let mails =
         || -> Vec<_> { world.host.mails_to(&alice().email).into_iter().filter(|mail| mail.subject == MAIL).collect() };
     assert_eq!(mails().len(), 2);
-    world.host.mail_down.store(true, Ordering::SeqCst);
+    world.host.outbox.set_down(true);
     // Unclicked, the next one goes after two days, and the one after it after four.
     world.clock.advance(2 * 86_400);
     log_in_from(&world, HOSTILE, &"1".repeat(64)).await.fails(429, "LP-RateLimit");
     world.clock.advance(86_400 + 3_600);
-    world.host.mail_down.store(false, Ordering::SeqCst);
+    world.host.outbox.set_down(false);
     world.app.finish_due(user.account()).await.unwrap();
     assert_eq!(mails().len(), 3);
     let link = mails()[2].link().unwrap().strip_prefix(PUBLIC).unwrap().to_owned();
@@ -378,7 +378,9 @@ async fn at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the
     let step_up = |draft: &mut Draft<'_>| world.factors().step_up_totp_in(draft, ADMIT_CLIENT, b"session", &code, home);
     let slots = [keywright_twofactor::SLOTS, &[keywright_twofactor::StepUps::slot(b"session").unwrap()]].concat();
     let partition = Partition::account(user.account());
-    let Verdict::Granted(proof) = world.driver.run(&partition, &slots, step_up).await.unwrap() else { panic!("shut") };
+    let VerifyOutcome::Granted(proof) = world.driver.run(&partition, &slots, step_up).await.unwrap() else {
+        panic!("shut")
+    };
     let admit = |draft: &mut Draft<'_>| world.factors().admit_client_in(draft, &proof, CodeKind::Totp, tag);
     assert!(world.driver.transact(&partition, &slots, admit).await.unwrap().is_some());
     prove("203.0.113.77").await.is_empty();

@@ -1,13 +1,11 @@
 //! A store that answers when the history says so, and what the history says.
 
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
-use keywright_core::EventChain;
-use keywright_store::{
-    Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-};
+use keywright_store::{Batch, CommitError, MemoryStore, SlotName, Snapshot};
+use keywright_testing::{Call, HookedStore};
 
 /// What a driver has asked for.
 #[derive(Debug, Clone)]
@@ -53,32 +51,32 @@ impl Gate {
     }
 }
 
-impl RecordStore for Gate {
-    fn load<'a>(&'a self, _: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        Box::pin(async move {
-            match self.ask(Asked::Load(slots.to_vec())).await {
+/// A store of which nothing is reached but its gate.
+pub(crate) fn gated(gate: &Arc<Gate>) -> Arc<HookedStore<MemoryStore>> {
+    let store = HookedStore::memory();
+    store.before_reads(|call| {
+        assert!(!matches!(call, Call::Events(..)), "no history reads events");
+        async { Ok(()) }
+    });
+    let loads = Arc::clone(gate);
+    store.instead_of_load(move |_, slots| {
+        let gate = Arc::clone(&loads);
+        async move {
+            match gate.ask(Asked::Load(slots)).await {
                 Answer::Loaded(snapshot) => Ok(snapshot),
                 Answer::Told(_) => panic!("a load was answered as a commit"),
             }
-        })
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move {
-            match self.ask(Asked::Commit(batch)).await {
+        }
+    });
+    let commits = Arc::clone(gate);
+    store.instead_of_commit(move |batch| {
+        let gate = Arc::clone(&commits);
+        async move {
+            match gate.ask(Asked::Commit(batch)).await {
                 Answer::Told(told) => told,
                 Answer::Loaded(_) => panic!("a commit was answered as a load"),
             }
-        })
-    }
-
-    fn events<'a>(
-        &'a self,
-        _: &'a Partition,
-        _: EventChain,
-        _: Option<EventNumber>,
-        _: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        panic!("no history reads events")
-    }
+        }
+    });
+    store
 }

@@ -18,7 +18,7 @@ use keywright_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Answer, Asked, Gate};
+use crate::gate::{Answer, Asked, Gate, gated};
 use crate::seen::{self, Root, Row, Seen, Sent, Wants, Write};
 use crate::vault::{CIPHERS, HEAD, Head, STAGE, Staged, ciphers, head, head_of, promote};
 
@@ -158,12 +158,8 @@ impl Real {
     fn server(&self, number: usize) -> Server {
         let gate = Arc::new(Gate::default());
         let clock = Arc::new(ManualClock::new(self.clock(number)));
-        let driver = Driver::new(
-            Arc::clone(&gate) as _,
-            Arc::clone(&self.keyring),
-            Arc::new(SystemEntropy),
-            Arc::clone(&clock) as _,
-        );
+        let driver =
+            Driver::new(gated(&gate), Arc::clone(&self.keyring), Arc::new(SystemEntropy), Arc::clone(&clock) as _);
         driver.set_horizon(self.horizon().min(self.clock(number)));
         Server { gate, clock, driver, act: None, half: None }
     }

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use keywright_core::{Clock, ManualClock, SharedRng};
+use keywright_core::{Clock, ManualClock};
 use keywright_nextcloud::Nextcloud;
 use keywright_store::due::{self, CLAIM_LASTS, NewTask};
 use keywright_store::{Draft, Driver};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde_json::json;
 
 use crate::support::{Client, PASSWORD, World, alice, secret};
@@ -95,7 +93,7 @@ async fn clocks_that_differ_do_not_erase_twice() {
         let code = resetting.reset_code().await;
         let now = world.clock.now().unwrap();
         let skewed = if ahead { now.plus(seconds) } else { now.minus(seconds) };
-        let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(99)));
+        let entropy = keywright_testing::seeded(99);
         let clock = Arc::new(ManualClock::new(skewed));
         let driver = Driver::new(world.store.clone(), world.keyring.clone(), entropy, clock);
         let other = Nextcloud::new(driver, world.host.clone(), world.policy.clone()).unwrap();
@@ -146,7 +144,7 @@ async fn a_reset_meanwhile_does_not_let_a_change_set_the_first_challenge() {
     let mut thief = world.opened("laptop").await;
     let code = phone.reset_code().await;
     // The change is let in by one look, and held before the load that it is decided on.
-    let held = world.store.hold_load(1);
+    let held = world.hooked.hold_load(1);
     let set = tokio::spawn(async move { thief.set(&secret(66), None).await.status });
     held.reached().await;
     phone.reset_with(&code).await.is(200, json!({"status": "ok"}));
@@ -162,7 +160,7 @@ async fn a_crowd_that_is_refused_does_not_fill_the_owners_queue() {
     for _ in 0..5 {
         assert_eq!(world.client("alice", "wrong").get("session/request").await.status, 401);
     }
-    let held = world.store.hold_commit();
+    let held = world.hooked.hold_commit();
     let mut phone = world.token("phone");
     let owner = tokio::spawn(async move { phone.reset_code().await });
     held.reached().await;

@@ -1,41 +1,15 @@
 //! No secret in any log or any `Debug`, whatever happens.
 
-use std::io::{self, Write};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 use keywright_store::due::CLAIM_LASTS;
-use tracing_subscriber::fmt::MakeWriter;
+use keywright_testing::{CapturedLog, Secrets};
 
 use crate::support::{PASSWORD, World, alice, secret, token_secret};
 
-/// Where the log goes.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Sink {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_full_life_with_every_failure_logs_no_secret() {
-    let sink = Sink::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
-    let guard = tracing::subscriber::set_default(subscriber.with_writer(sink.clone()).with_ansi(false).finish());
+    let log = CapturedLog::begin();
     let world = World::new().await;
     let mut planted = vec![PASSWORD.to_owned(), token_secret("phone"), token_secret("laptop"), "wrong-planted".into()];
     let mut phone = world.with_challenge().await;
@@ -74,13 +48,10 @@ async fn a_full_life_with_every_failure_logs_no_secret() {
     world.host.down.store(true, Ordering::SeqCst);
     assert_eq!(phone.get("session/request").await.status, 500);
     planted.extend(phone.session.clone());
-    drop(guard);
-    let log = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let log = log.end();
     // Not empty: the failures are there, with the endpoint that was matched.
     assert!(log.contains("request failed") && log.contains("login failed") && log.contains("account/reset"), "{log}");
-    for secret in planted {
-        assert!(!log.contains(&secret), "{secret} in the log:\n{log}");
-    }
+    Secrets::from_iter(planted).are_absent_from("the log", &log);
 }
 
 #[tokio::test]
@@ -90,9 +61,8 @@ async fn debug_shows_no_secret() {
     let answer = phone.get("session/keepalive").await;
     let shown = format!("{:?} {:?} {:?} {answer:?}", world.app, world.policy, alice());
     assert!(shown.starts_with("Nextcloud {"), "{shown}");
-    for secret in [secret(1), token_secret("phone"), PASSWORD.into(), phone.session.clone().unwrap()] {
-        assert!(!shown.contains(&secret), "{secret} in {shown}");
-    }
+    let secrets = [secret(1), token_secret("phone"), PASSWORD.into(), phone.session.clone().unwrap()];
+    Secrets::from_iter(secrets).are_absent_from("a Debug", &shown);
 }
 
 #[tokio::test]
@@ -102,11 +72,9 @@ async fn nothing_of_a_secret_lies_in_the_store_in_clear() {
     phone.put_keychain("keychain-planted").await;
     let code = phone.reset_code().await;
     let session = phone.session.clone().unwrap();
+    let secrets = Secrets::from_iter([&secret(1), "keychain-planted", &code, &session]);
     for row in world.scan().await {
-        let body = String::from_utf8_lossy(&row.body).into_owned();
-        for secret in [&secret(1), "keychain-planted", &code, &session] {
-            assert!(!body.contains(secret), "{secret} in {:?}", row.slot);
-        }
+        secrets.are_absent_from(&row.slot, &row.body);
     }
     let events = serde_json::to_string(&world.events().await).unwrap();
     assert!(events.contains("challenge_set") && !events.contains(&code) && !events.contains("alice"), "{events}");

@@ -12,14 +12,14 @@ use keywright_rekey::{CipherList, Hex, Limits, Swap};
 use keywright_sqlite::{SqliteStore, rusqlite};
 use serde::de::DeserializeSeed;
 
-use crate::site::{CLIENT_SLOTS, Site, anew, set_key};
+use crate::world::{CLIENT_SLOTS, World, anew, set_key};
 
 const FILE: &str = "KEYWRIGHT_REKEY_CRASH_TEST_FILE";
 const CIPHERS: u32 = 10_000;
 const KILLS: u32 = 30;
 
-fn site(path: &Path) -> Site {
-    Site::over(Arc::new(SqliteStore::builder(path).readers(1).open().unwrap()))
+fn world(path: &Path) -> World {
+    World::over(Arc::new(SqliteStore::builder(path).readers(1).open().unwrap()))
 }
 
 fn say(words: &str) {
@@ -32,18 +32,18 @@ fn say(words: &str) {
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(FILE) else { return };
-    let site = site(Path::new(&path));
-    let vaults = site.server();
+    let world = world(Path::new(&path));
+    let vaults = world.server();
     block_on(async {
-        let contents = site.contents().await;
+        let contents = world.contents().await;
         let mut known = contents.head.revision;
-        let first = site.generation().await + 1;
+        let first = world.generation().await + 1;
         for generation in first.. {
             let body = anew(&contents, generation);
             let submission = CipherList::new(&body, Limits::default(), &Hex)
                 .deserialize(&mut serde_json::Deserializer::from_slice(&body))
                 .unwrap();
-            let swap = vaults.swap(&site.account, &submission, Some(known), CLIENT_SLOTS, |draft| {
+            let swap = vaults.swap(&world.account, &submission, Some(known), CLIENT_SLOTS, |draft| {
                 say(&format!("try {generation}"));
                 set_key(draft, generation)
             });
@@ -82,7 +82,7 @@ fn next(lines: &mut impl BufRead) -> Option<(bool, u32)> {
 fn a_killed_change_leaves_the_old_vault_or_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    let _ = block_on(site(&path).register(CIPHERS));
+    let _ = block_on(world(&path).register(CIPHERS));
     let (mut acknowledged, mut cut) = (1, 0);
     for kill in 0..KILLS {
         let mut child = start(&path);
@@ -109,8 +109,8 @@ fn a_killed_change_leaves_the_old_vault_or_the_new_one() {
             *(if is_ack { &mut acknowledged } else { &mut tried }) = number;
         }
         child.wait().unwrap();
-        let site = site(&path);
-        let (contents, generation) = block_on(async { (site.check().await, site.generation().await) });
+        let world = world(&path);
+        let (contents, generation) = block_on(async { (world.check().await, world.generation().await) });
         assert_eq!(contents.head.count, u64::from(CIPHERS));
         assert!(
             (acknowledged..=tried).contains(&generation),

@@ -8,7 +8,7 @@ use keywright_core::AccountId;
 use keywright_sqlite::{SqliteStore, rusqlite};
 use rusqlite::{Connection, params};
 
-use crate::site::Site;
+use crate::world::World;
 
 /// A row of a vault, as it lies in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +56,8 @@ impl Forger {
     }
 
     /// A server's store over the file.
-    pub(crate) fn site(&self) -> Site {
-        Site::over(Arc::new(SqliteStore::builder(&self.path).readers(1).open().unwrap()))
+    pub(crate) fn world(&self) -> World {
+        World::over(Arc::new(SqliteStore::builder(&self.path).readers(1).open().unwrap()))
     }
 
     fn file(&self) -> &Connection {

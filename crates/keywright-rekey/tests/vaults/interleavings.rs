@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use keywright_core::{AccountId, SharedRng, below};
-use keywright_rekey::{Edit, Editing, Holding, Planning, Swapping, VaultError, Vaults};
+use keywright_core::{AccountId, below};
+use keywright_rekey::{Edit, EditOutcome, HoldOutcome, PlanOutcome, SwapOutcome, VaultError, Vaults};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, MemoryStore, StepError, TransactError, Which};
-use keywright_store_conformance::{Backend, FaultStore, Odds};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_store_conformance::{FaultStore, Odds};
+use keywright_testing::{SeededRng, Store, seeded};
 
-use crate::site::{
-    CLIENT_KEY, CLIENT_SLOTS, ClientKey, PENDING, Site, anew, id, put, read_text, set_key, submission, text,
+use crate::world::{
+    CLIENT_KEY, CLIENT_SLOTS, ClientKey, PENDING, World, anew, id, put, read_text, set_key, submission, text,
 };
 
 const SEEDS: u64 = 1_000;
@@ -31,9 +30,7 @@ struct Client {
     unknown: [u32; COUNTED as usize],
 }
 
-type Rng = SharedRng<ChaCha20Rng>;
-
-fn pick(rng: &Rng, bound: u32) -> u32 {
+fn pick(rng: &SeededRng, bound: u32) -> u32 {
     below(rng, bound).unwrap()
 }
 
@@ -51,38 +48,39 @@ fn undecided<T>(result: Result<T, VaultError>) -> Result<T, bool> {
 
 impl Client {
     /// Logs in again: learns the account's present key.
-    async fn log_in(&mut self, site: &Site, vaults: &Vaults) {
+    async fn log_in(&mut self, world: &World, vaults: &Vaults) {
         let look = |draft: &mut Draft<'_>| {
             let root = draft.root()?;
             let key = draft.read(CLIENT_KEY)?.ok_or(StepError::NoAccount)?;
             Ok((root.key_epoch, root.credential_epoch, key.generation))
         };
-        if let Ok(seen) = vaults.driver().observe(&site.partition(), &[CLIENT_KEY.name()], look).await {
+        if let Ok(seen) = vaults.driver().observe(&world.partition(), &[CLIENT_KEY.name()], look).await {
             (self.key_epoch, self.credential_epoch, self.generation) = seen;
         }
     }
 
     /// Reads one counted cipher and writes it one higher.
-    async fn edit(&mut self, rng: &Rng, site: &Site, vaults: &Vaults) -> Result<(), bool> {
+    async fn edit(&mut self, rng: &SeededRng, world: &World, vaults: &Vaults) -> Result<(), bool> {
         let number = pick(rng, COUNTED);
         let contents =
-            undecided(vaults.read(&site.account, Which::Ids { ids: &[id(number)], with_marks: false }).await)?.unwrap();
+            undecided(vaults.read(&world.account, Which::Ids { ids: &[id(number)], with_marks: false }).await)?
+                .unwrap();
         let (generation, value) = read_text(contents.ciphers[0].text());
         if generation != self.generation {
             // It does not open for this client: its key is old.
-            self.log_in(site, vaults).await;
+            self.log_in(world, vaults).await;
             return Ok(());
         }
         let next = text(self.generation, value + 1);
         let edit = Edit::new(vec![put(id(number), &next, "")], Vec::new());
         let (existing, key_epoch) = (contents.existing(), self.key_epoch);
         let step = |draft: &mut Draft<'_>| vaults.steps().edit_in(draft, &edit, &existing, key_epoch);
-        let result = vaults.driver().transact(&site.partition(), &[], step).await;
+        let result = vaults.driver().transact(&world.partition(), &[], step).await;
         let at = usize::try_from(number).unwrap();
         match undecided(result.map_err(VaultError::from)) {
-            Ok(Editing::Done { .. }) => self.done[at] += 1,
-            Ok(Editing::Fenced) => self.log_in(site, vaults).await,
-            Ok(Editing::HeadMoved) => {}
+            Ok(EditOutcome::Done { .. }) => self.done[at] += 1,
+            Ok(EditOutcome::Fenced) => self.log_in(world, vaults).await,
+            Ok(EditOutcome::HeadMoved) => {}
             Ok(other) => panic!("{other:?}"),
             Err(true) => self.unknown[at] += 1,
             Err(false) => {}
@@ -90,16 +88,16 @@ impl Client {
         Ok(())
     }
 
-    async fn insert_or_delete(&mut self, rng: &Rng, site: &Site, vaults: &Vaults) -> Result<(), bool> {
+    async fn insert_or_delete(&mut self, rng: &SeededRng, world: &World, vaults: &Vaults) -> Result<(), bool> {
         let (new, number) = (text(self.generation, 0), id(COUNTED + pick(rng, 6)));
         let edit = if pick(rng, 2) == 0 {
             Edit::new(vec![put(number, &new, "new")], Vec::new())
         } else {
             Edit::new(Vec::new(), vec![number])
         };
-        match undecided(vaults.edit(&site.account, &edit, self.key_epoch).await)? {
-            Editing::Fenced => self.log_in(site, vaults).await,
-            Editing::Done { .. } | Editing::HeadMoved => {}
+        match undecided(vaults.edit(&world.account, &edit, self.key_epoch).await)? {
+            EditOutcome::Fenced => self.log_in(world, vaults).await,
+            EditOutcome::Done { .. } | EditOutcome::HeadMoved => {}
             other => panic!("{other:?}"),
         }
         Ok(())
@@ -107,70 +105,70 @@ impl Client {
 
     /// Reads all, encrypts it under a key that nobody else draws, and changes the account's key with it; as a service
     /// does, whose session is void if the credential was changed meanwhile.
-    async fn change(&mut self, rng: &Rng, site: &Site, vaults: &Vaults, generation: u32) -> Result<(), bool> {
-        let contents = undecided(vaults.read(&site.account, Which::All).await)?.unwrap();
+    async fn change(&mut self, rng: &SeededRng, world: &World, vaults: &Vaults, generation: u32) -> Result<(), bool> {
+        let contents = undecided(vaults.read(&world.account, Which::All).await)?.unwrap();
         if contents.ciphers.iter().any(|cipher| read_text(cipher.text()).0 != self.generation) {
-            self.log_in(site, vaults).await;
+            self.log_in(world, vaults).await;
             return Ok(());
         }
         let body = anew(&contents, generation);
         let known = Some(contents.head.revision);
-        let sealed = match undecided(vaults.plan(&site.account, &submission(&body), known).await)? {
-            Planning::Ready(sealed) => sealed,
+        let sealed = match undecided(vaults.plan(&world.account, &submission(&body), known).await)? {
+            PlanOutcome::Ready(sealed) => sealed,
             _ => return Ok(()),
         };
         let hold = pick(rng, 4) == 0;
         let credential_epoch = self.credential_epoch;
         let authorised = |draft: &mut Draft<'_>| Ok::<_, StepError>(draft.root()?.credential_epoch == credential_epoch);
         let result = if hold {
-            let staged = undecided(vaults.stage(sealed, site.at(100)).await)?;
+            let staged = undecided(vaults.stage(sealed, world.at(100)).await)?;
             let step = |draft: &mut Draft<'_>| {
-                if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == Holding::Held {
+                if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == HoldOutcome::Held {
                     draft.put(PENDING, &ClientKey { generation })?;
                 }
                 Ok(())
             };
-            undecided(vaults.driver().transact(&site.partition(), &[], step).await.map_err(VaultError::from))?;
+            undecided(vaults.driver().transact(&world.partition(), &[], step).await.map_err(VaultError::from))?;
             // Whoever follows the link: it promotes what is held, with the key that was noted beside it.
-            let promoted = vaults.promote(&site.account, CLIENT_SLOTS, |draft| {
+            let promoted = vaults.promote(&world.account, CLIENT_SLOTS, |draft| {
                 let pending = draft.read(PENDING)?.ok_or(StepError::NoAccount)?;
                 set_key(draft, pending.generation)
             });
             undecided(promoted.await).map(|_| ())
         } else {
             let step = |draft: &mut Draft<'_>| {
-                if authorised(draft)? && matches!(vaults.steps().swap_in(draft, &sealed)?, Swapping::Done { .. }) {
+                if authorised(draft)? && matches!(vaults.steps().swap_in(draft, &sealed)?, SwapOutcome::Done { .. }) {
                     set_key(draft, generation)?;
                 }
                 Ok(())
             };
-            undecided(vaults.driver().transact(&site.partition(), &[], step).await.map_err(VaultError::from))
+            undecided(vaults.driver().transact(&world.partition(), &[], step).await.map_err(VaultError::from))
                 .map(|_| ())
         };
-        self.log_in(site, vaults).await;
+        self.log_in(world, vaults).await;
         result
     }
 
-    async fn act(mut self, seed: u64, site: Site, vaults: Vaults) -> Self {
-        let rng = SharedRng::new(ChaCha20Rng::seed_from_u64(seed * 100 + u64::from(self.number)));
+    async fn act(mut self, seed: u64, world: World, vaults: Vaults) -> Self {
+        let rng = seeded(seed * 100 + u64::from(self.number));
         for act in 0..ACTS {
             // What a fault keeps from being decided, the client tries later or not at all.
             let _ = match pick(&rng, 10) {
-                0..=3 => self.edit(&rng, &site, &vaults).await,
-                4..=5 => self.insert_or_delete(&rng, &site, &vaults).await,
-                6..=8 => self.change(&rng, &site, &vaults, 10 + self.number * 100 + act).await,
-                _ => undecided(vaults.read(&site.account, Which::All).await).map(|_| ()),
+                0..=3 => self.edit(&rng, &world, &vaults).await,
+                4..=5 => self.insert_or_delete(&rng, &world, &vaults).await,
+                6..=8 => self.change(&rng, &world, &vaults, 10 + self.number * 100 + act).await,
+                _ => undecided(vaults.read(&world.account, Which::All).await).map(|_| ()),
             };
         }
         self
     }
 }
 
-async fn interleave(store: Arc<dyn Backend>) {
+async fn interleave(store: Arc<dyn Store>) {
     let (mut swapped, mut edited) = (0, 0);
     for seed in 0..SEEDS {
         let account = AccountId::new(format!("user-{seed}")).unwrap();
-        let calm = Site { account, ..Site::over(Arc::clone(&store)) };
+        let calm = World::over(Arc::clone(&store)).of(account);
         let _ = calm.register(COUNTED + 3).await;
         let epochs = |draft: &mut Draft<'_>| draft.root().map(|root| (root.key_epoch, root.credential_epoch));
         let epochs = calm.server().driver().observe(&calm.partition(), &[], epochs).await;
@@ -189,8 +187,8 @@ async fn interleave(store: Arc<dyn Backend>) {
             pause: 400,
         };
         faults.randomise(seed, odds);
-        let site = Site { store: Arc::clone(&faults) as _, ..calm.clone() };
-        let servers = [site.server(), site.server()];
+        let world = calm.on(faults.clone());
+        let servers = [world.server(), world.server()];
         let clients = (0..CLIENTS).map(|number| {
             let client = Client {
                 number,
@@ -201,7 +199,7 @@ async fn interleave(store: Arc<dyn Backend>) {
                 unknown: [0; COUNTED as usize],
             };
             let vaults = servers[usize::try_from(number % 2).unwrap()].clone();
-            tokio::spawn(client.act(seed, site.clone(), vaults))
+            tokio::spawn(client.act(seed, world.clone(), vaults))
         });
         let mut clients = clients.collect::<Vec<_>>();
         let (mut done, mut unknown) = ([0; COUNTED as usize], [0; COUNTED as usize]);

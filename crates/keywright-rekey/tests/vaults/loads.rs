@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use keywright_rekey::{Beginning, Edit, Planning, Putting, Swap};
+use keywright_rekey::{Edit, PartOutcome, PlanOutcome, Swap, UploadStart};
 use keywright_store::{Draft, MemoryStore, Which};
 use keywright_store_conformance::FaultStore;
 
-use crate::site::{CLIENT_SLOTS, Site, anew, id, put, set_key, submission, text};
+use crate::world::{CLIENT_SLOTS, World, anew, id, put, set_key, submission, text};
 
 const LIFE: u64 = 600;
 
@@ -14,9 +14,9 @@ const LIFE: u64 = 600;
 #[tokio::test]
 async fn every_act_loads_once() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    let site = Site::over(Arc::clone(&store) as _);
-    let vaults = site.register(5).await;
-    let account = &site.account;
+    let world = World::over(Arc::clone(&store) as _);
+    let vaults = world.register(5).await;
+    let account = &world.account;
     store.note_loads();
     // A look at the head and a commit are a load each: what is read between them belongs to no draft.
     let takes = |most: usize, act: &str| {
@@ -36,22 +36,22 @@ async fn every_act_loads_once() {
     takes(2, "an edit");
 
     let change = async |generation: u32| {
-        let body = anew(&site.contents().await, generation);
+        let body = anew(&world.contents().await, generation);
         store.note_loads();
         vaults.swap(account, &submission(&body), None, CLIENT_SLOTS, |draft| set_key(draft, generation)).await.unwrap()
     };
     assert!(matches!(change(2).await, Swap::Done { .. }));
     takes(2, "a swap");
 
-    let body = anew(&site.contents().await, 3);
+    let body = anew(&world.contents().await, 3);
     store.note_loads();
     let planned = vaults.plan(account, &submission(&body), None).await.unwrap();
     takes(1, "a plan");
-    let Planning::Ready(sealed) = planned else { panic!("{planned:?}") };
-    let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
+    let PlanOutcome::Ready(sealed) = planned else { panic!("{planned:?}") };
+    let staged = vaults.stage(sealed, world.at(LIFE)).await.unwrap();
     takes(0, "a stage");
     let hold = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    let _ = vaults.driver().transact(&site.partition(), &keywright_rekey::VAULT_SLOTS, hold).await.unwrap();
+    let _ = vaults.driver().transact(&world.partition(), &keywright_rekey::VAULT_SLOTS, hold).await.unwrap();
     takes(1, "a hold");
     assert!(matches!(
         vaults.promote(account, CLIENT_SLOTS, |draft| set_key(draft, 3)).await.unwrap(),
@@ -59,16 +59,16 @@ async fn every_act_loads_once() {
     ));
     takes(3, "a promotion: what is held, the vault, the commit");
 
-    let body = anew(&site.contents().await, 4);
+    let body = anew(&world.contents().await, 4);
     store.note_loads();
-    let Beginning::Begun { upload, .. } = vaults.begin_upload(account, None, site.at(LIFE)).await.unwrap() else {
+    let UploadStart::Begun { upload, .. } = vaults.begin_upload(account, None, world.at(LIFE)).await.unwrap() else {
         panic!()
     };
     takes(1, "an upload");
-    assert!(matches!(vaults.put_part(account, upload, &submission(&body)).await.unwrap(), Putting::Kept { .. }));
+    assert!(matches!(vaults.put_part(account, upload, &submission(&body)).await.unwrap(), PartOutcome::Kept { .. }));
     takes(2, "a part");
     let finished = vaults.finish_upload(account, upload, CLIENT_SLOTS, |draft| set_key(draft, 4)).await.unwrap();
     assert!(matches!(finished, Swap::Done { .. }));
     takes(3, "a finish: the upload, the vault, the commit");
-    site.check().await;
+    world.check().await;
 }

@@ -22,8 +22,6 @@ mod lost;
 #[cfg(test)]
 mod shadow;
 #[cfg(test)]
-mod site;
-#[cfg(test)]
 mod stages;
 #[cfg(test)]
 mod swaps;
@@ -31,5 +29,6 @@ mod swaps;
 mod tamper;
 #[cfg(test)]
 mod uploads;
-#[cfg(test)]
 mod waits;
+#[cfg(test)]
+mod world;

@@ -2,49 +2,49 @@
 
 use keywright_core::AccountId;
 use keywright_rekey::events::VAULT_DAMAGED;
-use keywright_rekey::{Beginning, Coverage, Fault, Holding, Putting, Swap, Vaults};
+use keywright_rekey::{Coverage, Fault, HoldOutcome, PartOutcome, Swap, UploadStart, Vaults};
 use keywright_store::{Draft, StageId};
 
 use crate::forger::{FileStaged, Forger};
-use crate::site::{CLIENT_SLOTS, Site, body, id, set_key, submission, text};
+use crate::world::{CLIENT_SLOTS, World, body, id, set_key, submission, text};
 
 const LIFE: u64 = 600;
 const CIPHERS: u32 = 5;
 
-async fn hold(site: &Site, vaults: &Vaults, generation: u32) -> StageId {
-    let sealed = site.sealed(vaults, generation).await;
-    let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
+async fn hold(world: &World, vaults: &Vaults, generation: u32) -> StageId {
+    let sealed = world.sealed(vaults, generation).await;
+    let staged = vaults.stage(sealed, world.at(LIFE)).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::Held);
+    assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), HoldOutcome::Held);
     staged.stage()
 }
 
-async fn promote(site: &Site, vaults: &Vaults, generation: u32) -> Swap<()> {
-    vaults.promote(&site.account, CLIENT_SLOTS, |draft| set_key(draft, generation)).await.unwrap()
+async fn promote(world: &World, vaults: &Vaults, generation: u32) -> Swap<()> {
+    vaults.promote(&world.account, CLIENT_SLOTS, |draft| set_key(draft, generation)).await.unwrap()
 }
 
 /// A file with two vaults; the first account holds a vault, and has the rows of one that it held before.
-struct World {
+struct Forgery {
     forger: Forger,
     held: Vec<FileStaged>,
     before: Vec<FileStaged>,
     foreign: Vec<FileStaged>,
 }
 
-async fn world() -> World {
+async fn forgery() -> Forgery {
     let forger = Forger::new();
-    let site = forger.site();
-    let vaults = site.register(CIPHERS).await;
-    let other = Site { account: AccountId::new("user-2").unwrap(), ..site.clone() };
+    let world = forger.world();
+    let vaults = world.register(CIPHERS).await;
+    let other = world.of(AccountId::new("user-2").unwrap());
     other.register(CIPHERS).await;
     hold(&other, &vaults, 2).await;
-    let before = hold(&site, &vaults, 2).await;
-    let held = hold(&site, &vaults, 3).await;
+    let before = hold(&world, &vaults, 2).await;
+    let held = hold(&world, &vaults, 3).await;
     let of = |stage: StageId| move |row: &FileStaged| row.stage == stage.0;
-    let (ours, foreign) = (forger.staged(&site.account), forger.staged(&other.account));
+    let (ours, foreign) = (forger.staged(&world.account), forger.staged(&other.account));
     let held = ours.iter().filter(|row| of(held)(row)).cloned().collect();
     let before = ours.iter().filter(|row| of(before)(row)).cloned().collect();
-    World { forger, held, before, foreign }
+    Forgery { forger, held, before, foreign }
 }
 
 /// What was done to the held stage: rows to drop, then rows to put.
@@ -56,7 +56,7 @@ struct Deed {
     same_marks: bool,
 }
 
-fn deeds(World { held, before, foreign, .. }: &World) -> Vec<Deed> {
+fn deeds(Forgery { held, before, foreign, .. }: &Forgery) -> Vec<Deed> {
     let mut deeds = Vec::new();
     for (at, there) in held.iter().enumerate() {
         let mut deed = |what: &str, drop: Option<&FileStaged>, put: Option<FileStaged>, same_marks: bool| {
@@ -91,46 +91,46 @@ fn deeds(World { held, before, foreign, .. }: &World) -> Vec<Deed> {
 
 #[tokio::test]
 async fn what_was_held_is_promoted_as_it_was_held_or_not_at_all() {
-    let world = world().await;
-    for deed in deeds(&world) {
-        let forger = world.forger.copy();
+    let forgery = forgery().await;
+    for deed in deeds(&forgery) {
+        let forger = forgery.forger.copy();
         deed.drop.iter().for_each(|row| forger.drop_staged(row));
         deed.put.iter().for_each(|row| forger.put_staged(row));
-        let site = forger.site();
-        let (vaults, what) = (site.server(), &deed.what);
-        assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Uncovered(_)), "{what}");
-        assert_eq!(site.times(&VAULT_DAMAGED).await, 1, "{what}");
-        assert_eq!(site.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{what}");
-        assert!(site.damage.count() > 0, "{what}");
-        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Void), "{what}");
-        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Nothing), "{what}: it is dropped");
+        let world = forger.world();
+        let (vaults, what) = (world.server(), &deed.what);
+        assert!(matches!(vaults.covered(&world.account).await.unwrap(), Coverage::Uncovered(_)), "{what}");
+        assert_eq!(world.times(&VAULT_DAMAGED).await, 1, "{what}");
+        assert_eq!(world.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{what}");
+        assert!(world.damage.damages() > 0, "{what}");
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Void), "{what}");
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Nothing), "{what}: it is dropped");
         // The vault itself was never in doubt.
-        assert_eq!(site.check_swaps().await, 0, "{what}");
-        hold(&site, &vaults, 4).await;
-        assert!(matches!(promote(&site, &vaults, 4).await, Swap::Done { .. }), "{what}");
-        site.check().await;
+        assert_eq!(world.check_swaps().await, 0, "{what}");
+        hold(&world, &vaults, 4).await;
+        assert!(matches!(promote(&world, &vaults, 4).await, Swap::Done { .. }), "{what}");
+        world.check().await;
     }
-    let site = world.forger.site();
-    assert!(matches!(promote(&site, &site.server(), 3).await, Swap::Done { .. }), "as it was held");
-    site.check().await;
+    let world = forgery.forger.world();
+    assert!(matches!(promote(&world, &world.server(), 3).await, Swap::Done { .. }), "as it was held");
+    world.check().await;
 }
 
 /// Rows that were checked, and others that lie there when it is committed.
 #[tokio::test]
 async fn a_stage_that_changes_between_check_and_commit_conflicts() {
-    let world = world().await;
-    for deed in deeds(&world).into_iter().filter(|deed| !deed.same_marks) {
-        let forger = world.forger.copy();
-        let site = forger.site();
-        let vaults = site.server();
-        let Coverage::Covered(checked) = vaults.covered(&site.account).await.unwrap() else { panic!() };
+    let forgery = forgery().await;
+    for deed in deeds(&forgery).into_iter().filter(|deed| !deed.same_marks) {
+        let forger = forgery.forger.copy();
+        let world = forger.world();
+        let vaults = world.server();
+        let Coverage::Covered(checked) = vaults.covered(&world.account).await.unwrap() else { panic!() };
         deed.drop.iter().for_each(|row| forger.drop_staged(row));
         deed.put.iter().for_each(|row| forger.put_staged(row));
         let step = |draft: &mut Draft<'_>| vaults.steps().promote_in(draft, &checked);
-        let error = vaults.driver().transact(&site.partition(), &[], step).await.unwrap_err();
+        let error = vaults.driver().transact(&world.partition(), &[], step).await.unwrap_err();
         assert!(matches!(error, keywright_store::TransactError::Busy), "{}: {error:?}", deed.what);
-        assert_eq!(site.check_swaps().await, 0, "{}", deed.what);
-        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Void), "{}", deed.what);
+        assert_eq!(world.check_swaps().await, 0, "{}", deed.what);
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Void), "{}", deed.what);
     }
 }
 
@@ -139,21 +139,21 @@ async fn a_stage_that_changes_between_check_and_commit_conflicts() {
 #[tokio::test]
 async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     let forger = Forger::new();
-    let site = forger.site();
-    let vaults = site.register(CIPHERS).await;
+    let world = forger.world();
+    let vaults = world.register(CIPHERS).await;
     let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
-    hold(&site, &vaults, 9).await;
-    let held = forger.staged(&site.account);
-    let until = site.at(LIFE);
-    let Beginning::Begun { upload, .. } = vaults.begin_upload(&site.account, None, until).await.unwrap() else {
+    hold(&world, &vaults, 9).await;
+    let held = forger.staged(&world.account);
+    let until = world.at(LIFE);
+    let UploadStart::Begun { upload, .. } = vaults.begin_upload(&world.account, None, until).await.unwrap() else {
         panic!()
     };
     let part = part(2);
-    let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
-    assert!(matches!(kept, Putting::Kept { .. }));
-    let rows = forger.staged(&site.account);
+    let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
+    assert!(matches!(kept, PartOutcome::Kept { .. }));
+    let rows = forger.staged(&world.account);
     let finish =
-        async || vaults.finish_upload(&site.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2)).await.unwrap();
+        async || vaults.finish_upload(&world.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2)).await.unwrap();
     let refused = async |what: &str, fault: Fault| {
         let outcome = finish().await;
         let Swap::Refused(difference) = outcome else { panic!("{what}: {outcome:?}") };
@@ -172,18 +172,18 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     for forged in [of_another_stage, text_alone] {
         let forger = forger.copy();
         forger.put_staged(&forged);
-        let site = forger.site();
-        let vaults = site.server();
-        let finish = || vaults.finish_upload(&site.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2));
+        let world = forger.world();
+        let vaults = world.server();
+        let finish = || vaults.finish_upload(&world.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2));
         assert!(matches!(finish().await.unwrap(), Swap::Void));
-        assert_eq!(site.event(&VAULT_DAMAGED).await.text("part"), Some("held"));
-        assert!(site.damage.count() > 0);
+        assert_eq!(world.event(&VAULT_DAMAGED).await.text("part"), Some("held"));
+        assert!(world.damage.damages() > 0);
         assert!(matches!(finish().await.unwrap(), Swap::Nothing), "it is dropped");
-        assert_eq!(site.check_swaps().await, 0, "the vault is as it was");
+        assert_eq!(world.check_swaps().await, 0, "the vault is as it was");
     }
     forger.put_staged(&rows[1]);
     assert!(matches!(finish().await, Swap::Done { .. }), "as it was put");
-    site.check().await;
+    world.check().await;
 }
 
 /// What no store writes into the columns of a staged row.
@@ -204,27 +204,27 @@ const SPOILT: [&str; 11] = [
 /// A row of an unknown form voids its stage, and nothing else: no answer is an error, and the next stage is promoted.
 #[tokio::test]
 async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
-    let world = world().await;
+    let forgery = forgery().await;
     for columns in SPOILT {
-        let forger = world.forger.copy();
-        let site = forger.site();
-        let vaults = site.server();
-        let Coverage::Covered(checked) = vaults.covered(&site.account).await.unwrap() else { panic!() };
-        forger.spoil_staged(&world.held[2], columns);
+        let forger = forgery.forger.copy();
+        let world = forger.world();
+        let vaults = world.server();
+        let Coverage::Covered(checked) = vaults.covered(&world.account).await.unwrap() else { panic!() };
+        forger.spoil_staged(&forgery.held[2], columns);
         // Beside the commit it is a conflict: the stage is not what was checked.
         let step = |draft: &mut Draft<'_>| vaults.steps().promote_in(draft, &checked);
-        let error = vaults.driver().transact(&site.partition(), &[], step).await.unwrap_err();
+        let error = vaults.driver().transact(&world.partition(), &[], step).await.unwrap_err();
         assert!(matches!(error, keywright_store::TransactError::Busy), "{columns}: {error:?}");
-        assert_eq!(site.check_swaps().await, 0, "{columns}");
-        assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Uncovered(_)), "{columns}");
-        assert_eq!(site.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{columns}");
-        assert!(site.damage.count() > 0, "{columns}");
-        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Void), "{columns}");
-        assert!(matches!(promote(&site, &vaults, 3).await, Swap::Nothing), "{columns}: it is dropped");
-        assert_eq!(site.check_swaps().await, 0, "{columns}");
-        hold(&site, &vaults, 4).await;
-        assert!(matches!(promote(&site, &vaults, 4).await, Swap::Done { .. }), "{columns}");
-        site.check().await;
+        assert_eq!(world.check_swaps().await, 0, "{columns}");
+        assert!(matches!(vaults.covered(&world.account).await.unwrap(), Coverage::Uncovered(_)), "{columns}");
+        assert_eq!(world.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{columns}");
+        assert!(world.damage.damages() > 0, "{columns}");
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Void), "{columns}");
+        assert!(matches!(promote(&world, &vaults, 3).await, Swap::Nothing), "{columns}: it is dropped");
+        assert_eq!(world.check_swaps().await, 0, "{columns}");
+        hold(&world, &vaults, 4).await;
+        assert!(matches!(promote(&world, &vaults, 4).await, Swap::Done { .. }), "{columns}");
+        world.check().await;
     }
 }
 
@@ -232,50 +232,51 @@ async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
 #[tokio::test]
 async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
     let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
-    let begin = async |site: &Site, vaults: &Vaults, generation: u32| {
-        let Beginning::Begun { upload, .. } = vaults.begin_upload(&site.account, None, site.at(LIFE)).await.unwrap()
+    let begin = async |world: &World, vaults: &Vaults, generation: u32| {
+        let UploadStart::Begun { upload, .. } =
+            vaults.begin_upload(&world.account, None, world.at(LIFE)).await.unwrap()
         else {
             panic!()
         };
         let part = part(generation);
-        let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
-        assert!(matches!(kept, Putting::Kept { .. }));
+        let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
+        assert!(matches!(kept, PartOutcome::Kept { .. }));
         upload
     };
-    let finish = async |site: &Site, vaults: &Vaults, upload, generation| {
+    let finish = async |world: &World, vaults: &Vaults, upload, generation| {
         let then = |draft: &mut Draft<'_>| set_key(draft, generation);
-        vaults.finish_upload(&site.account, upload, CLIENT_SLOTS, then).await.unwrap()
+        vaults.finish_upload(&world.account, upload, CLIENT_SLOTS, then).await.unwrap()
     };
     let original = Forger::new();
-    let site = original.site();
-    let upload = begin(&site, &site.register(CIPHERS).await, 2).await;
-    let rows = original.staged(&site.account);
+    let world = original.world();
+    let upload = begin(&world, &world.register(CIPHERS).await, 2).await;
+    let rows = original.staged(&world.account);
     for columns in SPOILT {
         let forger = original.copy();
-        let site = forger.site();
-        let vaults = site.server();
+        let world = forger.world();
+        let vaults = world.server();
         forger.spoil_staged(&rows[1], columns);
-        let arrived = vaults.uploaded(&site.account, upload).await.unwrap().unwrap();
+        let arrived = vaults.uploaded(&world.account, upload).await.unwrap().unwrap();
         assert_eq!(arrived, [0, 2, 3, 4].map(id), "{columns}: it did not arrive");
         if !columns.starts_with("id") {
             let again = forger.copy();
-            let site = again.site();
-            let vaults = site.server();
+            let world = again.world();
+            let vaults = world.server();
             let part = part(2);
-            let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
-            assert!(matches!(kept, Putting::Kept { .. }), "{columns}");
-            assert!(matches!(finish(&site, &vaults, upload, 2).await, Swap::Done { .. }), "{columns}: put again");
-            site.check().await;
+            let kept = vaults.put_part(&world.account, upload, &submission(&part)).await.unwrap();
+            assert!(matches!(kept, PartOutcome::Kept { .. }), "{columns}");
+            assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Done { .. }), "{columns}: put again");
+            world.check().await;
         }
-        assert!(matches!(finish(&site, &vaults, upload, 2).await, Swap::Void), "{columns}");
-        assert_eq!(site.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{columns}");
-        assert!(site.damage.count() > 0, "{columns}");
-        assert!(matches!(finish(&site, &vaults, upload, 2).await, Swap::Nothing), "{columns}: it is dropped");
-        assert!(forger.staged(&site.account).is_empty(), "{columns}: and its rows with it");
-        assert_eq!(site.check_swaps().await, 0, "{columns}: the vault is as it was");
-        let next = begin(&site, &vaults, 3).await;
-        assert!(matches!(finish(&site, &vaults, next, 3).await, Swap::Done { .. }), "{columns}");
-        site.check().await;
+        assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Void), "{columns}");
+        assert_eq!(world.event(&VAULT_DAMAGED).await.text("part"), Some("held"), "{columns}");
+        assert!(world.damage.damages() > 0, "{columns}");
+        assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Nothing), "{columns}: it is dropped");
+        assert!(forger.staged(&world.account).is_empty(), "{columns}: and its rows with it");
+        assert_eq!(world.check_swaps().await, 0, "{columns}: the vault is as it was");
+        let next = begin(&world, &vaults, 3).await;
+        assert!(matches!(finish(&world, &vaults, next, 3).await, Swap::Done { .. }), "{columns}");
+        world.check().await;
     }
 }
 
@@ -284,18 +285,18 @@ async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
 async fn every_text_of_a_large_stage_is_opened() {
     const MANY: u32 = 1_201;
     let forger = Forger::new();
-    let site = forger.site();
-    let vaults = site.register(MANY).await;
-    hold(&site, &vaults, 2).await;
-    let rows = forger.staged(&site.account);
+    let world = forger.world();
+    let vaults = world.register(MANY).await;
+    hold(&world, &vaults, 2).await;
+    let rows = forger.staged(&world.account);
     let last = rows.len() - 1;
     for at in [0, 499, 500, 501, 999, 1_000, last] {
         let forger = forger.copy();
         let other = &rows[if at == last { 0 } else { at + 1 }];
         forger.put_staged(&FileStaged { text: other.text.clone(), ..rows[at].clone() });
-        let site = forger.site();
-        assert!(matches!(promote(&site, &site.server(), 2).await, Swap::Void), "row {at}");
+        let world = forger.world();
+        assert!(matches!(promote(&world, &world.server(), 2).await, Swap::Void), "row {at}");
     }
-    assert!(matches!(promote(&site, &vaults, 2).await, Swap::Done { .. }));
-    site.check().await;
+    assert!(matches!(promote(&world, &vaults, 2).await, Swap::Done { .. }));
+    world.check().await;
 }

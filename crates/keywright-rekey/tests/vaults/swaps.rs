@@ -1,24 +1,24 @@
 //! All ciphers or none, and never over what somebody else wrote meanwhile.
 
 use keywright_rekey::events::VAULT_SWAPPED;
-use keywright_rekey::{Edit, Editing, Fault, Swap, Swapping, VAULT_SLOT, VaultError};
+use keywright_rekey::{Edit, EditOutcome, Fault, Swap, SwapOutcome, VAULT_SLOT, VaultError};
 use keywright_store::{CipherId, Draft, StepError, TransactError, Which};
 
-use crate::site::{Site, anew, body, id, put, read_text, set_key, submission, text};
+use crate::world::{World, anew, body, id, put, read_text, set_key, submission, text};
 
 #[tokio::test]
 async fn a_swap_replaces_texts_moves_the_epochs_and_leaves_notes() {
-    for site in Site::both() {
-        let vaults = site.register(20).await;
-        let before = site.check().await;
+    for world in World::both() {
+        let vaults = world.register(20).await;
+        let before = world.check().await;
         let epochs = async || {
             let look = |draft: &mut Draft<'_>| draft.root();
-            let root = site.server().driver().observe(&site.partition(), &[], look).await.unwrap();
+            let root = world.server().driver().observe(&world.partition(), &[], look).await.unwrap();
             (root.credential_epoch, root.key_epoch, root.factor_epoch)
         };
         let (credential, key, factor) = epochs().await;
-        let Swap::Done { head, ciphers, .. } = site.change(&vaults, 2).await.unwrap() else { panic!() };
-        let after = site.check().await;
+        let Swap::Done { head, ciphers, .. } = world.change(&vaults, 2).await.unwrap() else { panic!() };
+        let after = world.check().await;
         assert_eq!((after.head.revision, ciphers, after.head.count), (head, 20, 20));
         assert_ne!(before.head.revision, head);
         assert_eq!(epochs().await, (credential.wrapping_add(1), key.wrapping_add(1), factor));
@@ -27,76 +27,79 @@ async fn a_swap_replaces_texts_moves_the_epochs_and_leaves_notes() {
             assert_eq!((old.id(), old.note()), (new.id(), new.note()));
             assert_ne!((old.text(), old.nonce()), (new.text(), new.nonce()));
         }
-        assert_eq!(site.events().await[0], "vault_swapped");
-        assert_eq!(site.event(&VAULT_SWAPPED).await.count("ciphers"), Some(20));
+        assert_eq!(world.events().await[0], "vault_swapped");
+        assert_eq!(world.event(&VAULT_SWAPPED).await.count("ciphers"), Some(20));
     }
 }
 
 #[tokio::test]
 async fn an_empty_vault_is_swapped_too() {
-    for site in Site::both() {
-        let vaults = site.register(0).await;
-        assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { ciphers: 0, .. }));
-        assert_eq!(site.check_swaps().await, 1);
+    for world in World::both() {
+        let vaults = world.register(0).await;
+        assert!(matches!(world.change(&vaults, 2).await.unwrap(), Swap::Done { ciphers: 0, .. }));
+        assert_eq!(world.check_swaps().await, 1);
     }
 }
 
 #[tokio::test]
 async fn what_does_not_cover_the_vault_changes_nothing() {
-    for site in Site::both() {
-        let vaults = site.register(3).await;
+    for world in World::both() {
+        let vaults = world.register(3).await;
         let texts = |ids: &[u32]| body(ids.iter().map(|&number| (id(number), text(2, 0))));
         for (ids, fault) in
             [(&[0, 1][..], Fault::Missing), (&[0, 1, 2, 3], Fault::Unknown), (&[0, 1, 2, 2], Fault::Duplicate)]
         {
             let body = texts(ids);
-            let refused = vaults.swap(&site.account, &submission(&body), None, &[], |_| Ok(())).await.unwrap();
+            let refused = vaults.swap(&world.account, &submission(&body), None, &[], |_| Ok(())).await.unwrap();
             let Swap::Refused(difference) = refused else { panic!("{refused:?}") };
             assert!(difference.count(fault) > 0, "{difference:?}");
         }
-        assert_eq!(site.check_swaps().await, 0);
-        assert_eq!(site.generation().await, 1);
+        assert_eq!(world.check_swaps().await, 0);
+        assert_eq!(world.generation().await, 1);
     }
 }
 
 /// What somebody else does between the check and the commit.
-async fn meanwhile(what: &str, site: &Site) {
-    let vaults = site.server();
+async fn meanwhile(what: &str, world: &World) {
+    let vaults = world.server();
     let (new, edited) = (text(1, 5), text(1, 9));
     let edit = match what {
         "edit" => Edit::new(vec![put(id(0), &edited, "edited")], Vec::new()),
         "insert" => Edit::new(vec![put(id(99), &new, "new")], Vec::new()),
         "delete" => Edit::new(Vec::new(), vec![id(2)]),
         _ => {
-            assert!(matches!(site.change(&vaults, 7).await.unwrap(), Swap::Done { .. }));
+            assert!(matches!(world.change(&vaults, 7).await.unwrap(), Swap::Done { .. }));
             return;
         }
     };
-    assert!(matches!(vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(), Editing::Done { .. }));
+    assert!(matches!(
+        vaults.edit(&world.account, &edit, world.key_epoch().await).await.unwrap(),
+        EditOutcome::Done { .. }
+    ));
 }
 
 #[tokio::test]
 async fn a_change_between_check_and_commit_is_never_overwritten() {
     for what in ["edit", "insert", "delete", "swap"] {
-        for site in Site::both() {
-            let vaults = site.register(4).await;
-            let sealed = site.sealed(&vaults, 2).await;
-            meanwhile(what, &site).await;
+        for world in World::both() {
+            let vaults = world.register(4).await;
+            let sealed = world.sealed(&vaults, 2).await;
+            meanwhile(what, &world).await;
             let step = |draft: &mut Draft<'_>| {
                 let outcome = vaults.steps().swap_in(draft, &sealed)?;
-                if matches!(outcome, Swapping::Done { .. }) {
+                if matches!(outcome, SwapOutcome::Done { .. }) {
                     set_key(draft, 2)?;
                 }
                 Ok(outcome)
             };
-            let outcome = vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
-            assert_eq!(outcome, Swapping::HeadMoved, "{what}");
-            let contents = site.check().await;
+            let outcome = vaults.driver().transact(&world.partition(), &[], step).await.unwrap();
+            assert_eq!(outcome, SwapOutcome::HeadMoved, "{what}");
+            let contents = world.check().await;
             match what {
                 "edit" => assert_eq!(read_text(contents.ciphers[0].text()), (1, 9)),
                 "insert" => assert_eq!(contents.ciphers.len(), 5),
                 "delete" => assert_eq!(contents.ciphers.len(), 3),
-                _ => assert_eq!(site.generation().await, 7),
+                _ => assert_eq!(world.generation().await, 7),
             }
         }
     }
@@ -104,31 +107,31 @@ async fn a_change_between_check_and_commit_is_never_overwritten() {
 
 #[tokio::test]
 async fn a_client_that_read_before_is_stale_and_one_of_which_nothing_is_known_is_held_to_the_cover() {
-    for site in Site::both() {
-        let vaults = site.register(3).await;
-        let old = site.contents().await;
-        meanwhile("edit", &site).await;
+    for world in World::both() {
+        let vaults = world.register(3).await;
+        let old = world.contents().await;
+        meanwhile("edit", &world).await;
         let known = Some(old.head.revision);
-        let Swap::Refused(difference) = site.change_from(&vaults, &old, known, 2).await.unwrap() else { panic!() };
+        let Swap::Refused(difference) = world.change_from(&vaults, &old, known, 2).await.unwrap() else { panic!() };
         assert_eq!(difference.count(Fault::Stale), 1);
-        assert!(matches!(site.change_from(&vaults, &old, None, 2).await.unwrap(), Swap::Done { .. }));
-        site.check().await;
+        assert!(matches!(world.change_from(&vaults, &old, None, 2).await.unwrap(), Swap::Done { .. }));
+        world.check().await;
     }
 }
 
 /// Two servers, many rounds: whoever wins, one wins, and the vault is of one key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_swaps_at_once_one_wins() {
-    for site in Site::both() {
-        let servers = [site.register(30).await, site.server()];
+    for world in World::both() {
+        let servers = [world.register(30).await, world.server()];
         for round in 1..=25 {
-            let contents = std::sync::Arc::new(site.contents().await);
+            let contents = std::sync::Arc::new(world.contents().await);
             let tasks = [0, 1].map(|number| {
-                let (site, vaults, contents) = (site.clone(), servers[number].clone(), contents.clone());
+                let (world, vaults, contents) = (world.clone(), servers[number].clone(), contents.clone());
                 let generation = round * 10 + u32::try_from(number).unwrap();
                 tokio::spawn(async move {
                     let known = Some(contents.head.revision);
-                    (generation, site.change_from(&vaults, &contents, known, generation).await.unwrap())
+                    (generation, world.change_from(&vaults, &contents, known, generation).await.unwrap())
                 })
             });
             let mut won = Vec::new();
@@ -140,21 +143,21 @@ async fn of_two_swaps_at_once_one_wins() {
                     other => panic!("{other:?}"),
                 }
             }
-            site.check().await;
-            assert_eq!(won, [site.generation().await]);
+            world.check().await;
+            assert_eq!(won, [world.generation().await]);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_a_swap_and_an_edit_at_once_one_wins() {
-    for site in Site::both() {
-        let servers = [site.register(30).await, site.server()];
+    for world in World::both() {
+        let servers = [world.register(30).await, world.server()];
         for round in 2..=40 {
-            let contents = site.contents().await;
-            let (generation, epoch) = (site.generation().await, contents.head.key_epoch);
+            let contents = world.contents().await;
+            let (generation, epoch) = (world.generation().await, contents.head.key_epoch);
             let edited = text(generation, round);
-            let (swapper, editor) = (site.clone(), site.clone());
+            let (swapper, editor) = (world.clone(), world.clone());
             let [swapping, editing] = servers.clone();
             let swap = tokio::spawn(async move {
                 let known = Some(contents.head.revision);
@@ -165,10 +168,10 @@ async fn of_a_swap_and_an_edit_at_once_one_wins() {
                 editing.edit(&editor.account, &edit, epoch).await.unwrap()
             });
             let (swap, edit) = (swap.await.unwrap(), edit.await.unwrap());
-            let (swapped, wrote) = (matches!(swap, Swap::Done { .. }), matches!(edit, Editing::Done { .. }));
+            let (swapped, wrote) = (matches!(swap, Swap::Done { .. }), matches!(edit, EditOutcome::Done { .. }));
             assert!(!(swapped && wrote), "one of them did not see the other: {swap:?} {edit:?}");
             assert!(swapped || wrote, "{swap:?} {edit:?}");
-            let contents = site.check().await;
+            let contents = world.check().await;
             if wrote {
                 assert_eq!(read_text(contents.ciphers[3].text()).1, round, "the edit is not overwritten");
             }
@@ -178,10 +181,10 @@ async fn of_a_swap_and_an_edit_at_once_one_wins() {
 
 #[tokio::test]
 async fn a_swap_is_of_one_account_and_one_vault() {
-    let site = Site::memory();
-    let vaults = site.register(2).await;
-    let sealed = site.sealed(&vaults, 2).await;
-    let other = Site { account: keywright_core::AccountId::new("user-2").unwrap(), ..site.clone() };
+    let world = World::memory();
+    let vaults = world.register(2).await;
+    let sealed = world.sealed(&vaults, 2).await;
+    let other = world.of(keywright_core::AccountId::new("user-2").unwrap());
     other.register(2).await;
     let step = |draft: &mut Draft<'_>| vaults.steps().swap_in(draft, &sealed);
     let refused = vaults.driver().transact(&other.partition(), &[VAULT_SLOT], step).await.unwrap_err();
@@ -190,7 +193,7 @@ async fn a_swap_is_of_one_account_and_one_vault() {
     // Foreign ids are unknown ones, whoever owns them.
     let foreign = body([(id(0), text(2, 0)), (id(1), text(2, 0)), (CipherId([9; 16]), text(2, 0))]);
     let Swap::Refused(difference) =
-        vaults.swap(&site.account, &submission(&foreign), None, &[], |_| Ok(())).await.unwrap()
+        vaults.swap(&world.account, &submission(&foreign), None, &[], |_| Ok(())).await.unwrap()
     else {
         panic!()
     };
@@ -199,15 +202,15 @@ async fn a_swap_is_of_one_account_and_one_vault() {
 
 #[tokio::test]
 async fn an_account_without_a_vault_swaps_nothing() {
-    let site = Site::memory();
-    let vaults = site.server();
+    let world = World::memory();
+    let vaults = world.server();
     let step = |draft: &mut Draft<'_>| draft.create_account();
-    vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
+    vaults.driver().transact(&world.partition(), &[], step).await.unwrap();
     let none = body([]);
-    let outcome = vaults.swap(&site.account, &submission(&none), None, &[], |_| Ok(())).await.unwrap();
+    let outcome = vaults.swap(&world.account, &submission(&none), None, &[], |_| Ok(())).await.unwrap();
     assert!(matches!(outcome, Swap::HeadMoved), "{outcome:?}");
-    assert!(vaults.read(&site.account, Which::All).await.unwrap().is_none());
-    assert!(vaults.existing(&site.account, &[id(1)]).await.unwrap().is_none());
+    assert!(vaults.read(&world.account, Which::All).await.unwrap().is_none());
+    assert!(vaults.existing(&world.account, &[id(1)]).await.unwrap().is_none());
     // And one that has no records at all is an error, never a fresh start.
     let nobody = keywright_core::AccountId::new("nobody").unwrap();
     let error = vaults.head(&nobody).await.unwrap_err();
@@ -216,12 +219,12 @@ async fn an_account_without_a_vault_swaps_nothing() {
 
 #[tokio::test]
 async fn the_callers_own_step_falls_with_the_swap() {
-    for site in Site::both() {
-        let vaults = site.register(3).await;
-        let body = anew(&site.contents().await, 2);
+    for world in World::both() {
+        let vaults = world.register(3).await;
+        let body = anew(&world.contents().await, 2);
         let failed: Result<Swap<()>, _> =
-            vaults.swap(&site.account, &submission(&body), None, &[], |_| Err::<(), _>(StepError::Crypto)).await;
+            vaults.swap(&world.account, &submission(&body), None, &[], |_| Err::<(), _>(StepError::Crypto)).await;
         assert!(matches!(failed, Err(VaultError::Transact(TransactError::Step(StepError::Crypto)))));
-        assert_eq!(site.check_swaps().await, 0);
+        assert_eq!(world.check_swaps().await, 0);
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use keywright_core::AccountId;
 use keywright_rekey::events::VAULT_DAMAGED;
-use keywright_rekey::{Edit, Editing, Swap, Swapping, VaultError, VaultPolicy, Vaults};
+use keywright_rekey::{Edit, EditOutcome, Swap, SwapOutcome, VaultError, VaultPolicy, Vaults};
 use keywright_store::{CipherId, Draft, Which};
 
 use crate::forger::{FileRow, Forger};
-use crate::site::{Site, body, id, put, submission, text};
+use crate::world::{World, body, id, put, submission, text};
 
 /// Two accounts with a history.
-struct World {
+struct Forgery {
     forger: Forger,
     /// Of the first account, oldest first: what its vault has been.
     past: Vec<Vec<FileRow>>,
@@ -24,36 +24,36 @@ fn accounts() -> [AccountId; 2] {
     ["user-1", "user-2"].map(|name| AccountId::new(name).unwrap())
 }
 
-fn of(site: &Site, account: &AccountId) -> Site {
-    Site { account: account.clone(), ..site.clone() }
+fn of(world: &World, account: &AccountId) -> World {
+    world.of(account.clone())
 }
 
-async fn edit(site: &Site, puts: &[(u32, &str)], deletes: &[u32], generation: u32) -> Editing {
+async fn edit(world: &World, puts: &[(u32, &str)], deletes: &[u32], generation: u32) -> EditOutcome {
     let texts: Vec<String> = puts.iter().map(|_| text(generation, 1)).collect();
     let put = puts.iter().zip(&texts).map(|((number, note), text)| put(id(*number), text, note)).collect();
     let delete = deletes.iter().map(|&number| id(number)).collect();
-    let vaults = site.server();
-    vaults.edit(&site.account, &Edit::new(put, delete), site.key_epoch().await).await.unwrap()
+    let vaults = world.server();
+    vaults.edit(&world.account, &Edit::new(put, delete), world.key_epoch().await).await.unwrap()
 }
 
 /// Six ciphers, replaced, deleted, inserted, swapped, and edited again.
-async fn world() -> World {
+async fn forgery() -> Forgery {
     let forger = Forger::new();
-    let site = forger.site();
+    let world = forger.world();
     let [ours, theirs] = accounts();
-    let vaults = site.register(6).await;
+    let vaults = world.register(6).await;
     let mut past = vec![forger.rows(&ours)];
-    assert!(matches!(edit(&site, &[(0, "note 0"), (6, "new")], &[5], 1).await, Editing::Done { count: 6, .. }));
+    assert!(matches!(edit(&world, &[(0, "note 0"), (6, "new")], &[5], 1).await, EditOutcome::Done { count: 6, .. }));
     past.push(forger.rows(&ours));
-    assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
+    assert!(matches!(world.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
     past.push(forger.rows(&ours));
-    assert!(matches!(edit(&site, &[(0, "third"), (1, "second")], &[], 2).await, Editing::Done { .. }));
+    assert!(matches!(edit(&world, &[(0, "third"), (1, "second")], &[], 2).await, EditOutcome::Done { .. }));
     past.push(forger.rows(&ours));
-    let other = of(&site, &theirs);
+    let other = of(&world, &theirs);
     other.register(6).await;
     assert!(matches!(other.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
     let vaults = [forger.rows(&ours), forger.rows(&theirs)];
-    World { forger, past, vaults }
+    Forgery { forger, past, vaults }
 }
 
 /// One thing that somebody did to the file, in words and as rows to write and to drop.
@@ -73,8 +73,8 @@ impl Deed {
         self.put.iter().for_each(|row| forger.put(row));
     }
 
-    fn undo(&self, forger: &Forger, world: &World) {
-        let all = || world.vaults.iter().flatten();
+    fn undo(&self, forger: &Forger, forgery: &Forgery) {
+        let all = || forgery.vaults.iter().flatten();
         for put in &self.put {
             if !all().any(|row| (&row.partition, &row.id) == (&put.partition, &put.id)) {
                 forger.drop_row(put);
@@ -135,8 +135,8 @@ fn mixtures(there: &FileRow, other: &FileRow) -> Vec<(&'static str, FileRow)> {
 }
 
 /// Everything that can be done with one row, whatever is known of the past.
-fn deeds(world: &World) -> Vec<Deed> {
-    let [ours, theirs] = &world.vaults;
+fn deeds(forgery: &Forgery) -> Vec<Deed> {
+    let [ours, theirs] = &forgery.vaults;
     let mut deeds = Vec::new();
     let name = |row: &FileRow| row.id.last().copied().unwrap_or_default();
     for there in ours {
@@ -145,7 +145,7 @@ fn deeds(world: &World) -> Vec<Deed> {
             put: Vec::new(),
             drop: vec![there.clone()],
         });
-        let older = world.past.iter().enumerate().flat_map(|(age, rows)| {
+        let older = forgery.past.iter().enumerate().flat_map(|(age, rows)| {
             rows.iter()
                 .filter(|row| row.id == there.id && *row != there)
                 .map(move |row| (format!("of state {age}"), row))
@@ -169,7 +169,7 @@ fn deeds(world: &World) -> Vec<Deed> {
         }
     }
     // What was deleted comes back.
-    for (age, rows) in world.past.iter().enumerate() {
+    for (age, rows) in forgery.past.iter().enumerate() {
         for row in rows.iter().filter(|row| ours.iter().all(|there| there.id != row.id)) {
             deeds.push(Deed::put(format!("the deleted row {} of state {age} comes back", name(row)), row.clone()));
         }
@@ -187,8 +187,8 @@ fn is_damage<T: std::fmt::Debug>(result: Result<T, VaultError>, what: &str) {
 }
 
 /// Every use of a vault whose rows are not those of its head denies.
-async fn denies_everything(vaults: &Vaults, site: &Site, what: &str) {
-    let account = &site.account;
+async fn denies_everything(vaults: &Vaults, world: &World, what: &str) {
+    let account = &world.account;
     is_damage(vaults.read(account, Which::All).await, what);
     is_damage(vaults.manifest(account).await, what);
     let sent = body([(id(0), text(9, 9))]);
@@ -200,62 +200,62 @@ async fn denies_everything(vaults: &Vaults, site: &Site, what: &str) {
         is_damage(vaults.existing(account, &ids).await, what);
         let new = text(2, 2);
         let edit = Edit::new(vec![put(ids[0], &new, "")], Vec::new());
-        is_damage(vaults.edit(account, &edit, site.key_epoch().await).await, what);
+        is_damage(vaults.edit(account, &edit, world.key_epoch().await).await, what);
     }
 }
 
 /// Of a vault whose bodies were altered under their marks, what opens them denies: reads, and edits of these ciphers, which
 /// would overwrite them unseen.
-async fn denies_reads(vaults: &Vaults, site: &Site, altered: &[CipherId], what: &str) {
-    let error = vaults.read(&site.account, Which::All).await.expect_err(what);
+async fn denies_reads(vaults: &Vaults, world: &World, altered: &[CipherId], what: &str) {
+    let error = vaults.read(&world.account, Which::All).await.expect_err(what);
     assert!(matches!(error, VaultError::Open(id) if altered.contains(&id)), "{what}: {error:?}");
     for id in altered {
-        is_damage(vaults.read(&site.account, Which::Ids { ids: &[*id], with_marks: false }).await, what);
-        is_damage(vaults.existing(&site.account, &[*id]).await, what);
+        is_damage(vaults.read(&world.account, Which::Ids { ids: &[*id], with_marks: false }).await, what);
+        is_damage(vaults.existing(&world.account, &[*id]).await, what);
         let new = text(2, 2);
         for edit in [Edit::new(vec![put(*id, &new, "")], Vec::new()), Edit::new(Vec::new(), vec![*id])] {
-            is_damage(vaults.edit(&site.account, &edit, site.key_epoch().await).await, what);
+            is_damage(vaults.edit(&world.account, &edit, world.key_epoch().await).await, what);
         }
     }
 }
 
 #[tokio::test]
 async fn every_row_that_is_put_back_moved_dropped_or_added_is_noticed() {
-    let world = world().await;
-    let deeds = deeds(&world);
+    let forgery = forgery().await;
+    let deeds = deeds(&forgery);
     assert!(deeds.len() > 500, "{} deeds", deeds.len());
-    let site = world.forger.site();
+    let world = forgery.forger.world();
     for (number, deed) in deeds.iter().enumerate() {
         // Each in an hour of its own.
-        site.clock.set(site.at(4_000 * u64::try_from(number).unwrap()));
-        deed.commit(&world.forger);
+        world.clock.set(world.at(4_000 * u64::try_from(number).unwrap()));
+        deed.commit(&forgery.forger);
         let mut noticed = 0;
-        for (account, good) in accounts().iter().zip(&world.vaults) {
-            let site = of(&site, account);
-            let vaults = site.server();
-            let tampered = world.forger.rows(account);
+        for (account, good) in accounts().iter().zip(&forgery.vaults) {
+            let world = of(&world, account);
+            let vaults = world.server();
+            let tampered = forgery.forger.rows(account);
             if tampered == *good {
-                site.check().await;
+                world.check().await;
                 continue;
             }
             noticed += 1;
-            let alarms = site.damage.count();
+            let alarms = world.damage.damages();
             if marks(&tampered) == marks(good) {
                 let altered = good.iter().zip(&tampered).filter(|(good, tampered)| good != tampered);
                 let altered: Vec<_> = altered.map(|(row, _)| CipherId(row.id.clone().try_into().unwrap())).collect();
-                denies_reads(&vaults, &site, &altered, &deed.what).await;
+                denies_reads(&vaults, &world, &altered, &deed.what).await;
             } else {
-                denies_everything(&vaults, &site, &deed.what).await;
+                denies_everything(&vaults, &world, &deed.what).await;
             }
-            assert!(site.damage.count() >= alarms + 2, "{}: the operator is told each time", deed.what);
-            assert_eq!(site.told_now(&VAULT_DAMAGED).await, 1, "{}: once", deed.what);
-            assert_eq!(world.forger.rows(account), tampered, "{}: nothing is repaired", deed.what);
+            assert!(world.damage.damages() >= alarms + 2, "{}: the operator is told each time", deed.what);
+            assert_eq!(world.told_now(&VAULT_DAMAGED).await, 1, "{}: once", deed.what);
+            assert_eq!(forgery.forger.rows(account), tampered, "{}: nothing is repaired", deed.what);
         }
         assert!(noticed > 0, "{}", deed.what);
-        deed.undo(&world.forger, &world);
+        deed.undo(&forgery.forger, &forgery);
     }
     for account in &accounts() {
-        of(&site, account).check().await;
+        of(&world, account).check().await;
     }
 }
 
@@ -263,15 +263,18 @@ async fn every_row_that_is_put_back_moved_dropped_or_added_is_noticed() {
 #[tokio::test]
 async fn what_happens_between_check_and_commit_is_noticed_too() {
     let forger = Forger::new();
-    let site = forger.site();
-    let vaults = site.register(4).await;
-    let old = forger.rows(&site.account);
+    let world = forger.world();
+    let vaults = world.register(4).await;
+    let old = forger.rows(&world.account);
     let note = Edit::new(Vec::new(), vec![id(3)]);
-    assert!(matches!(vaults.edit(&site.account, &note, site.key_epoch().await).await.unwrap(), Editing::Done { .. }));
-    assert!(matches!(edit(&site, &[(0, "second"), (1, "second")], &[], 1).await, Editing::Done { .. }));
-    let good = forger.rows(&site.account);
+    assert!(matches!(
+        vaults.edit(&world.account, &note, world.key_epoch().await).await.unwrap(),
+        EditOutcome::Done { .. }
+    ));
+    assert!(matches!(edit(&world, &[(0, "second"), (1, "second")], &[], 1).await, EditOutcome::Done { .. }));
+    let good = forger.rows(&world.account);
     for what in ["an old note", "a dropped row", "a row that comes back"] {
-        let sealed = match site.sealed(&vaults, 2).await {
+        let sealed = match world.sealed(&vaults, 2).await {
             sealed if sealed.len() == 3 => sealed,
             other => panic!("{other:?}"),
         };
@@ -284,20 +287,20 @@ async fn what_happens_between_check_and_commit_is_noticed_too() {
             _ => forger.put(&old[3]),
         }
         let step = |draft: &mut Draft<'_>| vaults.steps().swap_in(draft, &sealed);
-        let swapped = vaults.driver().transact(&site.partition(), &[], step).await;
+        let swapped = vaults.driver().transact(&world.partition(), &[], step).await;
         // The cover is the store's to check; a note is not looked at, and stays.
-        let done = matches!(swapped, Ok(Swapping::Done { .. }));
+        let done = matches!(swapped, Ok(SwapOutcome::Done { .. }));
         assert_eq!(done, what == "an old note", "{what}: {swapped:?}");
-        is_damage(vaults.read(&site.account, Which::All).await, what);
-        is_damage(vaults.plan(&site.account, &submission(&body([])), None).await, what);
+        is_damage(vaults.read(&world.account, Which::All).await, what);
+        is_damage(vaults.plan(&world.account, &submission(&body([])), None).await, what);
         if done {
             // The texts are new; with the note that was there the vault is whole.
             let (note, note_mark) = (good[0].note.clone(), good[0].note_mark.clone());
-            forger.put(&FileRow { note, note_mark, ..forger.rows(&site.account)[0].clone() });
-            assert!(vaults.read(&site.account, Which::All).await.is_ok());
+            forger.put(&FileRow { note, note_mark, ..forger.rows(&world.account)[0].clone() });
+            assert!(vaults.read(&world.account, Which::All).await.is_ok());
             continue;
         }
-        forger.rows(&site.account).iter().filter(|row| row.id == id(3).0).for_each(|row| forger.drop_row(row));
+        forger.rows(&world.account).iter().filter(|row| row.id == id(3).0).for_each(|row| forger.drop_row(row));
         break;
     }
 }
@@ -307,11 +310,11 @@ async fn what_happens_between_check_and_commit_is_noticed_too() {
 async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
     for what in ["replaced", "beside", "dropped", "added"] {
         let forger = Forger::new();
-        let site = forger.site();
+        let world = forger.world();
         let policy = VaultPolicy::default().with_checked_single_reads(2);
-        let vaults = site.register_with(policy, 4).await;
-        let old = forger.rows(&site.account);
-        assert!(matches!(edit(&site, &[(0, "second")], &[], 1).await, Editing::Done { .. }));
+        let vaults = world.register_with(policy, 4).await;
+        let old = forger.rows(&world.account);
+        assert!(matches!(edit(&world, &[(0, "second")], &[], 1).await, EditOutcome::Done { .. }));
         match what {
             "dropped" => forger.drop_row(&old[0]),
             "added" => forger.put(&FileRow { id: id(9).0.to_vec(), ..old[1].clone() }),
@@ -319,20 +322,20 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
         }
         let number = if what == "beside" { 1 } else { 0 };
         let (ids, new) = ([id(number)], text(1, 4));
-        assert!(vaults.read(&site.account, Which::Ids { ids: &ids, with_marks: false }).await.is_ok(), "{what}");
+        assert!(vaults.read(&world.account, Which::Ids { ids: &ids, with_marks: false }).await.is_ok(), "{what}");
         let change = Edit::new(vec![put(ids[0], &new, "third")], vec![id(9)]);
-        let edited = vaults.edit(&site.account, &change, site.key_epoch().await).await;
+        let edited = vaults.edit(&world.account, &change, world.key_epoch().await).await;
         if what == "added" {
             // The row that it is to delete does not open in its place.
             is_damage(edited, what);
         } else {
-            assert!(matches!(edited, Ok(Editing::Done { .. })), "{what}: {edited:?}");
+            assert!(matches!(edited, Ok(EditOutcome::Done { .. })), "{what}: {edited:?}");
         }
-        is_damage(vaults.read(&site.account, Which::All).await, what);
-        is_damage(vaults.read(&site.account, Which::Ids { ids: &ids, with_marks: true }).await, what);
-        is_damage(vaults.manifest(&site.account).await, what);
+        is_damage(vaults.read(&world.account, Which::All).await, what);
+        is_damage(vaults.read(&world.account, Which::Ids { ids: &ids, with_marks: true }).await, what);
+        is_damage(vaults.manifest(&world.account).await, what);
         // A server whose policy compares more denies at once.
-        is_damage(site.server().existing(&site.account, &ids).await, what);
+        is_damage(world.server().existing(&world.account, &ids).await, what);
     }
 }
 
@@ -341,9 +344,9 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
 #[tokio::test]
 async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
     let forger = Forger::new();
-    let site = forger.site();
-    let vaults = site.register_with(VaultPolicy::default().with_checked_single_reads(2), 4).await;
-    let good = forger.rows(&site.account);
+    let world = forger.world();
+    let vaults = world.register_with(VaultPolicy::default().with_checked_single_reads(2), 4).await;
+    let good = forger.rows(&world.account);
     let altered = |change: fn(&mut FileRow)| {
         let mut row = good[0].clone();
         change(&mut row);
@@ -359,23 +362,23 @@ async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
     ] {
         forger.put(&row);
         for edit in edits() {
-            let edited = vaults.edit(&site.account, &edit, site.key_epoch().await).await;
+            let edited = vaults.edit(&world.account, &edit, world.key_epoch().await).await;
             assert!(matches!(edited, Err(VaultError::Open(broken)) if broken == id(0)), "{edited:?}");
         }
         // What it does not touch, it does not see.
         let beside = Edit::new(vec![put(id(1), &new, "")], Vec::new());
         assert!(matches!(
-            vaults.edit(&site.account, &beside, site.key_epoch().await).await.unwrap(),
-            Editing::Done { count: 4, .. }
+            vaults.edit(&world.account, &beside, world.key_epoch().await).await.unwrap(),
+            EditOutcome::Done { count: 4, .. }
         ));
-        assert_eq!(forger.rows(&site.account)[0], row);
+        assert_eq!(forger.rows(&world.account)[0], row);
         forger.put(&good[0]);
     }
     for edit in edits() {
         assert!(matches!(
-            vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
-            Editing::Done { .. }
+            vaults.edit(&world.account, &edit, world.key_epoch().await).await.unwrap(),
+            EditOutcome::Done { .. }
         ));
     }
-    site.check().await;
+    world.check().await;
 }

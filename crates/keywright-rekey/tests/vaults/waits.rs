@@ -1,11 +1,11 @@
 //! A staged vault ends when it was told, for any history of clocks: a held one, and one that arrives in parts.
 
 use keywright_core::{Clock, UnixSeconds};
-use keywright_rekey::{Beginning, Coverage, Holding, Putting, Swap, Vaults};
+use keywright_rekey::{Coverage, HoldOutcome, PartOutcome, Swap, UploadStart, Vaults};
 use keywright_store::{Draft, StageId};
 use proptest::prelude::*;
 
-use crate::site::{CLIENT_SLOTS, NOW, Site, body, id, set_key, submission, text};
+use crate::world::{CLIENT_SLOTS, NOW, World, body, id, set_key, submission, text};
 
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
 const CIPHERS: u32 = 2;
@@ -53,7 +53,7 @@ struct Told {
 }
 
 struct History {
-    site: Site,
+    world: World,
     vaults: Vaults,
     generation: u32,
     told: Option<Told>,
@@ -61,18 +61,18 @@ struct History {
 
 impl History {
     async fn new() -> Self {
-        let site = Site::memory();
-        let vaults = site.register(CIPHERS).await;
-        Self { site, vaults, generation: 1, told: None }
+        let world = World::memory();
+        let vaults = world.register(CIPHERS).await;
+        Self { world, vaults, generation: 1, told: None }
     }
 
     fn now(&self) -> UnixSeconds {
-        self.site.clock.now().unwrap()
+        self.world.clock.now().unwrap()
     }
 
     fn jump(&self, seconds: i64) {
         let to = self.now().get().saturating_add_signed(seconds).clamp(NOW / 2, NOW * 5);
-        self.site.clock.set(UnixSeconds::new(to).unwrap());
+        self.world.clock.set(UnixSeconds::new(to).unwrap());
     }
 
     async fn run(&mut self, step: Step) {
@@ -92,22 +92,22 @@ impl History {
 
     async fn hold(&mut self, life: u64) {
         let (generation, made) = (self.next(), self.now());
-        let sealed = self.site.sealed(&self.vaults, generation).await;
+        let sealed = self.world.sealed(&self.vaults, generation).await;
         let staged = self.vaults.stage(sealed, made.plus(life)).await.unwrap();
         let step = |draft: &mut Draft<'_>| self.vaults.steps().hold_in(draft, &staged);
-        let held = self.vaults.driver().transact(&self.site.partition(), &[], step).await.unwrap();
-        assert_eq!(held, Holding::Held);
+        let held = self.vaults.driver().transact(&self.world.partition(), &[], step).await.unwrap();
+        assert_eq!(held, HoldOutcome::Held);
         self.told = Some(Told { upload: None, made, until: staged.until(), generation });
     }
 
     async fn upload(&mut self, life: u64) {
         let (generation, made) = (self.next(), self.now());
         let until = made.plus(life);
-        let begun = self.vaults.begin_upload(&self.site.account, None, until).await.unwrap();
-        let Beginning::Begun { upload, .. } = begun else { panic!("{begun:?}") };
+        let begun = self.vaults.begin_upload(&self.world.account, None, until).await.unwrap();
+        let UploadStart::Begun { upload, .. } = begun else { panic!("{begun:?}") };
         let part = body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
-        let kept = self.vaults.put_part(&self.site.account, upload, &submission(&part)).await.unwrap();
-        assert!(matches!(kept, Putting::Kept { .. }));
+        let kept = self.vaults.put_part(&self.world.account, upload, &submission(&part)).await.unwrap();
+        assert!(matches!(kept, PartOutcome::Kept { .. }));
         self.told = Some(Told { upload: Some(upload), made, until, generation });
     }
 
@@ -117,7 +117,7 @@ impl History {
     }
 
     async fn look(&self) {
-        let account = &self.site.account;
+        let account = &self.world.account;
         match self.told {
             Some(Told { upload: Some(upload), .. }) => {
                 let there = self.vaults.uploaded(account, upload).await.unwrap();
@@ -139,7 +139,7 @@ impl History {
     async fn end(&mut self) {
         let good = self.is_good();
         let Some(told) = self.told.take() else { return };
-        let account = &self.site.account;
+        let account = &self.world.account;
         let set = |draft: &mut Draft<'_>| set_key(draft, told.generation);
         let ended = match told.upload {
             Some(upload) => self.vaults.finish_upload(account, upload, CLIENT_SLOTS, set).await.unwrap(),
@@ -153,14 +153,14 @@ impl History {
             return;
         }
         assert!(good || matches!(ended, Swap::Void), "{ended:?}");
-        assert_eq!(self.site.generation().await == told.generation, good);
+        assert_eq!(self.world.generation().await == told.generation, good);
         // Nor does it come back with the clock.
         let again = match told.upload {
             Some(upload) => self.vaults.finish_upload(account, upload, CLIENT_SLOTS, set).await.unwrap(),
             None => self.vaults.promote(account, CLIENT_SLOTS, set).await.unwrap(),
         };
         assert!(matches!(again, Swap::Nothing), "{again:?}");
-        self.site.check().await;
+        self.world.check().await;
     }
 
     /// What is staged now, by a clock that is right from now on, is good for as long as was told, and then is not, and a
@@ -172,17 +172,17 @@ impl History {
             } else {
                 self.hold(life).await
             }
-            self.site.clock.advance(life - u64::from(last_second));
+            self.world.clock.advance(life - u64::from(last_second));
             self.look().await;
             assert_eq!(self.is_good(), last_second);
             self.end().await;
         }
         self.hold(life).await;
         let over = self.now().plus(life + 3_601);
-        self.site.clock.set(over);
-        assert!(self.site.sweep(over).await > 0);
-        assert!(matches!(self.vaults.covered(&self.site.account).await.unwrap(), Coverage::Nothing));
-        self.site.check().await;
+        self.world.clock.set(over);
+        assert!(self.world.sweep(over).await > 0);
+        assert!(matches!(self.vaults.covered(&self.world.account).await.unwrap(), Coverage::Nothing));
+        self.world.check().await;
     }
 }
 

@@ -97,7 +97,7 @@ async fn an_administrators_reset_is_a_way_in_where_mailed_codes_are_all() {
     assert!(!owner.is_in().await, "its own keys were reset");
 }
 
-/// `security.md` § 6: a recovery code lets its login in at time-based codes, and leaves the device.
+/// `docs/security.md` § 6: a recovery code lets its login in at time-based codes, and leaves the device.
 #[tokio::test]
 async fn a_recovery_code_lets_its_login_in_at_time_based_codes() {
     let world = World::new().await;
@@ -172,7 +172,7 @@ async fn a_name_that_makes_no_label_is_said_before_a_code_is_spent() {
     assert!(url.as_str().unwrap().starts_with(label), "{url}");
 }
 
-/// `decisions.md` 27a: a wait is said before the code is looked at, its form included, where no code could pass.
+/// `docs/decisions.md` 27a: a wait is said before the code is looked at, its form included, where no code could pass.
 #[tokio::test]
 async fn a_wait_is_said_for_what_is_no_code_too() {
     let malformed = ["", "12345", "x", "\u{ff11}"];
@@ -216,19 +216,19 @@ async fn strangers_do_not_fill_the_owners_queue() {
         }
     };
     let world = World::new().await;
-    let gate = world.store.hold_commit(Partition::account(&USER.account()));
+    let gate = world.hooked.hold_commit_of(Partition::account(&USER.account()));
     let owner = tokio::spawn(world.client(USER).reset().code(&world.totp(USER)).send());
     gate.reached().await;
     send_again(&world, USER.name).await;
-    gate.open();
+    gate.release();
     owner.await.unwrap().succeeds();
     // Nor while a code is pending that was sent a moment ago.
     let world = World::email_only().await;
     world.client(ADMIN).reset().send().await.fails("totp-required");
-    let gate = world.store.hold_commit(Partition::account(&ADMIN.account()));
+    let gate = world.hooked.hold_commit_of(Partition::account(&ADMIN.account()));
     let owner = tokio::spawn(world.client(ADMIN).reset().code(&world.host.last_code()).send());
     gate.reached().await;
     send_again(&world, ADMIN.name).await;
-    gate.open();
+    gate.release();
     owner.await.unwrap().succeeds();
 }

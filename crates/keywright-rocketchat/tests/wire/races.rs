@@ -189,7 +189,7 @@ async fn of_two_own_resets_with_two_right_codes_one_acts() {
 async fn a_login_that_ended_while_it_waited_does_not_act() {
     on_both(async |world: World| {
         let partition = keywright_store::Partition::account(&USER.account());
-        let gate = world.store.hold_commit(partition);
+        let gate = world.hooked.hold_commit_of(partition);
         let request = |n| tokio::spawn(world.client(USER).reset().code(&USER.recovery_code(n)).send());
         let first = request(0);
         gate.reached().await;
@@ -197,7 +197,7 @@ async fn a_login_that_ended_while_it_waited_does_not_act() {
         while world.host.logins() < 4 {
             tokio::task::yield_now().await;
         }
-        gate.open();
+        gate.release();
         first.await.unwrap().succeeds();
         // Busy: the first one's removal goes on.
         assert!(matches!(second.await.unwrap().status, 401 | 503));
@@ -213,11 +213,11 @@ async fn a_login_that_ended_while_it_waited_does_not_act() {
 async fn a_login_that_another_server_ended_does_not_act() {
     on_both(async |world: World| {
         let other = world.restarted(2);
-        let gate = world.store.hold_commit(keywright_store::Partition::account(&USER.account()));
+        let gate = world.hooked.hold_commit_of(keywright_store::Partition::account(&USER.account()));
         let late = tokio::spawn(world.client(USER).reset().code(&USER.recovery_code(0)).send());
         gate.reached().await;
         other.client(USER).reset().code(&USER.recovery_code(1)).send().await.succeeds();
-        gate.open();
+        gate.release();
         assert_eq!((late.await.unwrap().status, world.host.removals()), (401, 1));
         assert_eq!(world.codes_left(USER).await, Some(11), "the other code is not spent");
     })

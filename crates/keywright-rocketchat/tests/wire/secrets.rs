@@ -1,41 +1,15 @@
 //! No secret in any log or any `Debug`, whatever happens.
 
-use std::io::{self, Write};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
+use keywright_testing::{CapturedLog, Secrets};
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{ADMIN, TARGET, USER, World};
 
-/// Where the log goes.
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Sink {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_full_life_with_every_failure_logs_no_secret() {
-    let sink = Sink::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
-    let guard = tracing::subscriber::set_default(subscriber.with_writer(sink.clone()).with_ansi(false).finish());
+    let log = CapturedLog::begin();
     let world = World::new().await.with_email(ADMIN).await;
     let client = world.client(ADMIN);
     let mut planted: Vec<String> = [ADMIN, USER, TARGET].map(|person| person.token()).to_vec();
@@ -64,15 +38,12 @@ async fn a_full_life_with_every_failure_logs_no_secret() {
     world.host.down.store(true, Ordering::SeqCst);
     assert_eq!(client.reset().send().await.status, 500);
     client.post("users.2fa.sendEmailCode").json(&json!({"emailOrUsername": ADMIN.email})).send().await.succeeds();
-    drop(guard);
-    let log = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let log = log.end();
     // Not empty: the failures are there, with the endpoint that was matched.
     for line in ["request failed", "users.resetE2EKey", "a notice was not mailed", "a code was not sent again"] {
         assert!(log.contains(line), "{line}: {log}");
     }
-    for secret in planted {
-        assert!(!log.contains(&secret), "{secret} in the log:\n{log}");
-    }
+    Secrets::from_iter(planted).are_absent_from("the log", &log);
 }
 
 #[tokio::test]
@@ -92,14 +63,10 @@ async fn weaknesses_4_and_5_nothing_of_a_secret_lies_in_the_store_in_clear() {
     let world = World::new().await.with_email(ADMIN).await;
     world.client(ADMIN).reset().method("email").send().await.fails("totp-required");
     let code = world.host.last_code().replace('-', "");
-    let secret = ADMIN.secret();
+    let secrets = Secrets::from_iter([ADMIN.secret()]);
+    secrets.plant_all(ADMIN.recovery_codes().iter().chain([&code, &ADMIN.token()]));
     for row in world.scan().await {
-        let body = &row.body;
-        assert!(!body.windows(secret.len()).any(|window| window == secret), "{:?}", row.slot);
-        let text = String::from_utf8_lossy(body).into_owned();
-        for secret in ADMIN.recovery_codes().iter().chain([&code, &ADMIN.token()]) {
-            assert!(!text.contains(secret), "{secret} in {:?}", row.slot);
-        }
+        secrets.are_absent_from(&row.slot, &row.body);
     }
     let events = serde_json::to_string(&world.events(ADMIN).await).unwrap();
     assert!(events.contains("confirmation_asked") && !events.contains("@") && !events.contains(&code), "{events}");

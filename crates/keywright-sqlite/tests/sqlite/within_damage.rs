@@ -1,15 +1,15 @@
 //! Damage that is met inside a host's own transaction: told like any other.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use keywright_core::{AccountId, Keyring, SecurityEvent, SystemEntropy};
+use keywright_core::{Keyring, SystemEntropy};
 use keywright_sqlite::rusqlite::{Connection, TransactionBehavior};
 use keywright_sqlite::{SqliteStore, SqliteTransaction};
 use keywright_store::{
-    Damage, Draft, Driver, LoadError, Observer, Partition, Record, Slot, SlotName, StepError, TransactError,
-    WithinError,
+    Damage, Draft, Driver, LoadError, Record, Slot, SlotName, StepError, TransactError, WithinError,
 };
+use keywright_testing::Heard;
 use serde::{Deserialize, Serialize};
 
 use crate::records::account;
@@ -26,24 +26,6 @@ impl Record for Voucher {
 const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
 const SLOTS: &[SlotName] = &[VOUCHER.name()];
 
-/// Keeps what it hears of damage.
-#[derive(Debug, Default)]
-struct Heard(Mutex<Vec<(Partition, String)>>);
-
-impl Heard {
-    fn take(&self) -> Vec<(Partition, String)> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Observer for Heard {
-    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
-
-    fn damage(&self, partition: &Partition, error: &StepError) {
-        self.0.lock().unwrap().push((partition.clone(), error.to_string()));
-    }
-}
-
 fn spend(draft: &mut Draft<'_>) -> Result<(), StepError> {
     draft.read(VOUCHER)?;
     draft.put(VOUCHER, &Voucher { spent: true })
@@ -53,7 +35,7 @@ fn spend(draft: &mut Draft<'_>) -> Result<(), StepError> {
 fn damage_in_a_hosts_transaction_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
-    let heard = Arc::new(Heard::default());
+    let heard = Heard::new();
     let keyring = Arc::new(Keyring::generate(&SystemEntropy).unwrap());
     let driver = Driver::builder(store.clone(), keyring).observer(heard.clone()).build().unwrap();
     let owner = account(1);
@@ -74,7 +56,7 @@ fn damage_in_a_hosts_transaction_is_told() {
     within("", spend).unwrap();
     let misuse = within("", |_| Err(StepError::Misuse("told to fail"))).unwrap_err();
     assert!(matches!(misuse, WithinError::Step(StepError::Misuse(_))), "{misuse:?}");
-    assert_eq!(heard.take(), [], "no damage");
+    assert_eq!(heard.take_damage(), [], "no damage");
 
     let dropped = within("DELETE FROM keywright_records", spend).unwrap_err();
     assert!(matches!(dropped, WithinError::Step(StepError::Damaged(Damage::Record(_)))), "{dropped:?}");
@@ -84,7 +66,7 @@ fn damage_in_a_hosts_transaction_is_told() {
     assert!(matches!(orphans, WithinError::Step(StepError::Damaged(Damage::Orphans))), "{orphans:?}");
     let malformed = within("UPDATE keywright_roots SET revision = x'01'", spend).unwrap_err();
     assert!(matches!(malformed, WithinError::Load(LoadError::Corrupt(_))), "{malformed:?}");
-    let told = heard.take();
+    let told = heard.take_damage();
     assert_eq!(told.len(), 4, "each once: {told:?}");
     assert!(told.iter().all(|(partition, _)| *partition == owner), "{told:?}");
 
@@ -92,5 +74,5 @@ fn damage_in_a_hosts_transaction_is_told() {
     Connection::open(path).unwrap().execute_batch("DELETE FROM keywright_records").unwrap();
     let read = block_on(driver.transact(&owner, SLOTS, |draft| draft.read(VOUCHER).map(drop)));
     assert!(matches!(read, Err(TransactError::Step(StepError::Damaged(Damage::Record(_))))), "{read:?}");
-    assert_eq!(heard.take(), told.get(..1).unwrap());
+    assert_eq!(heard.take_damage(), told.get(..1).unwrap());
 }

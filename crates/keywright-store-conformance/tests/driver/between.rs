@@ -3,12 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use keywright_core::EventChain;
-use keywright_store::{
-    Batch, BoxFuture, CommitError, Draft, Driver, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot,
-    StepError, StoredEvents,
-};
+use keywright_store::{Batch, CommitError, Draft, Driver, Partition, RecordStore as _, SlotName, StepError};
 use keywright_store_conformance::glass::{GlassStore, Rows};
+use keywright_testing::HookedStore;
 
 /// What another server does meanwhile.
 type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
@@ -82,41 +79,27 @@ impl Between {
     }
 }
 
-impl std::fmt::Debug for Between {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Between(..)")
-    }
-}
-
-impl RecordStore for Between {
-    fn load<'a>(&'a self, p: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        self.store.load(p, slots)
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(self.commit_so(batch))
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.store.events(partition, chain, before, limit)
-    }
-}
-
 /// A step of another server that touches nothing of ours but the root.
 pub(crate) fn counts(draft: &mut Draft<'_>) -> Result<(), StepError> {
     crate::count(draft).map(drop)
 }
 
-impl crate::Bench {
+impl Between {
+    /// The way itself.
+    pub(crate) fn store(self: &Arc<Self>) -> Arc<HookedStore<GlassStore>> {
+        let (store, between) = (HookedStore::new(Arc::clone(&self.store)), Arc::clone(self));
+        store.instead_of_commit(move |batch| {
+            let between = Arc::clone(&between);
+            async move { between.commit_so(batch).await }
+        });
+        store
+    }
+}
+
+impl crate::World {
     /// A server with a way of its own to the store.
     pub(crate) fn between(&self) -> (Driver, Arc<Between>) {
-        let between = Between::new(Arc::clone(&self.glass), self.calm(), self.account.clone());
-        (self.server_on(Arc::<Between>::clone(&between)), between)
+        let between = Between::new(Arc::clone(&self.glass), self.calm(), self.partition.clone());
+        (self.driver_on(between.store()), between)
     }
 }

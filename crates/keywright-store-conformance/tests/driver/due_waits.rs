@@ -12,7 +12,7 @@ use keywright_store::due::{self, CLAIM_LASTS, CLOCK_SKEW_SECONDS, DUE, DueTask, 
 use keywright_store::{Draft, Driver, SlotName, StepError, Upkeep};
 use proptest::prelude::*;
 
-use crate::{Bench, KINDS, START, builder};
+use crate::{KINDS, START, World};
 
 const OWED: &[SlotName] = &[DUE.name()];
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
@@ -76,7 +76,7 @@ struct Told {
 }
 
 struct History {
-    bench: Bench,
+    world: World,
     servers: [Server; 2],
     told: Vec<Told>,
     /// The ends of the pauses that were told last, by the tasks' ids.
@@ -87,13 +87,14 @@ struct History {
 
 impl History {
     async fn new(seed: u64, skews: [i64; 2]) -> Self {
-        let bench = Bench::made(seed).await;
+        let world = World::made(seed).await;
         let servers = skews.map(|skew| {
             let clock = Arc::new(ManualClock::new(moved(START, skew)));
-            let driver = builder(bench.glass.clone(), &bench.keyring, &bench.rng, &clock).slots(KINDS).build().unwrap();
+            let builder = world.plain_on(world.glass.clone()).clock(clock.clone());
+            let driver = builder.slots(KINDS).build().unwrap();
             Server { driver, clock, skew, at: Vec::new() }
         });
-        Self { bench, servers, told: Vec::new(), pauses: HashMap::new(), due_at: None }
+        Self { world, servers, told: Vec::new(), pauses: HashMap::new(), due_at: None }
     }
 
     /// Commits a step of a server's, and checks and keeps what the root says then.
@@ -103,9 +104,9 @@ impl History {
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> T {
         let server = &self.servers[server];
-        let value = server.driver.transact(&self.bench.account, OWED, step).await.unwrap();
+        let value = server.driver.transact(&self.world.partition, OWED, step).await.unwrap();
         let look = |draft: &mut Draft<'_>| Ok((due::due_at(draft), due::pending(draft)?, draft.now()));
-        let (due_at, tasks, now) = server.driver.observe(&self.bench.account, OWED, look).await.unwrap();
+        let (due_at, tasks, now) = server.driver.observe(&self.world.partition, OWED, look).await.unwrap();
         if due_at != self.due_at {
             assert!(due_at.is_none_or(|at| at <= now.plus(ALL_IS_OVER)), "told {due_at:?} at {now}");
             assert!(due_at.is_some() || tasks.is_empty(), "nobody looks for {tasks:?}");
@@ -129,8 +130,8 @@ impl History {
     async fn run(&mut self, op: Op) {
         match op {
             Op::Jump(seconds) => {
-                let now = moved(self.bench.clock.now().unwrap(), seconds);
-                self.bench.clock.set(now);
+                let now = moved(self.world.clock.now().unwrap(), seconds);
+                self.world.clock.set(now);
                 for server in &self.servers {
                     server.clock.set(moved(now, server.skew));
                 }
@@ -183,7 +184,7 @@ impl History {
     }
 
     async fn pending(&self) -> Vec<DueTask> {
-        self.bench.driver.observe(&self.bench.account, OWED, due::pending).await.unwrap()
+        self.world.driver.observe(&self.world.partition, OWED, due::pending).await.unwrap()
     }
 
     /// Nothing that was told is still to come, by either server's clock.
@@ -191,12 +192,12 @@ impl History {
         for server in 0..self.servers.len() {
             let Server { driver, clock, .. } = &self.servers[server];
             let now = clock.now().unwrap();
-            let tasks = driver.observe(&self.bench.account, OWED, due::pending).await.unwrap();
+            let tasks = driver.observe(&self.world.partition, OWED, due::pending).await.unwrap();
             for told in self.told.iter().filter(|told| tasks.contains(&told.task)) {
                 let Told { task, end } = told;
                 assert!(now < *end || task.is_free(now), "{task:?} was to be free at {end}, at {now}");
             }
-            let found = !self.bench.glass.due(now, 10).await.unwrap().is_empty();
+            let found = !self.world.glass.due(now, 10).await.unwrap().is_empty();
             assert_eq!(found, self.due_at.is_some_and(|at| at <= now), "the index tells another thing than the root");
             if found && !tasks.iter().any(|task| task.is_free(now)) {
                 // Then something is over, and goes with the look.
@@ -213,25 +214,25 @@ impl History {
     /// From now on the clock is right, all servers have died, and one does what it finds: once in a pass over all accounts,
     /// and then when the root says so. All is done within an hour and what clocks may differ.
     async fn finish(mut self) {
-        let begun = self.bench.clock.now().unwrap();
+        let begun = self.world.clock.now().unwrap();
         let mut looks = 0;
         loop {
-            let now = self.bench.clock.now().unwrap();
-            let claimed = self.bench.driver.transact(&self.bench.account, OWED, |draft| due::claim(draft, |_| true));
+            let now = self.world.clock.now().unwrap();
+            let claimed = self.world.driver.transact(&self.world.partition, OWED, |draft| due::claim(draft, |_| true));
             for task in claimed.await.unwrap() {
-                let done = self.bench.driver.transact(&self.bench.account, OWED, |draft| due::complete(draft, &task));
+                let done = self.world.driver.transact(&self.world.partition, OWED, |draft| due::complete(draft, &task));
                 assert!(done.await.unwrap());
             }
             if self.pending().await.is_empty() {
                 return;
             }
             assert!(now < begun.plus(ALL_IS_OVER), "still due: {:?}", self.pending().await);
-            let told = self.bench.driver.observe(&self.bench.account, OWED, |draft| Ok(due::due_at(draft)));
+            let told = self.world.driver.observe(&self.world.partition, OWED, |draft| Ok(due::due_at(draft)));
             // What a clock that ran ahead has left in the index is found by the hourly pass over all accounts.
             let Some(next) = told.await.unwrap() else { panic!("nobody looks for it") };
             let next = next.min(begun.plus(ALL_IS_OVER));
             assert!(next > now, "a look that came to nothing");
-            self.bench.clock.set(next);
+            self.world.clock.set(next);
             self.told.clear();
             looks += 1;
             assert!(looks < 100);

@@ -7,7 +7,7 @@ use keywright_store::due::{self, Attempt, CLAIM_LASTS, DUE, DueTask, DueWork, MA
 use keywright_store::{Draft, SlotName, StepError, TransactError, Upkeep};
 use keywright_store_conformance::Fault;
 
-use crate::{Bench, COUNTER, COUNTERS, count, redeem, step_error};
+use crate::{COUNTER, COUNTERS, World, count, redeem, step_error};
 
 const OWED: &[SlotName] = &[DUE.name()];
 const OWN: [&str; 3] = ["test/a", "test/b", "test/c"];
@@ -17,8 +17,8 @@ fn is_own(name: &str) -> bool {
 }
 
 /// Three tasks of this part's and one of another's, claimed by who committed them.
-async fn owing(bench: &Bench) -> Vec<DueTask> {
-    let add = bench.driver.transact(&bench.account, OWED, |draft| {
+async fn owing(world: &World) -> Vec<DueTask> {
+    let add = world.driver.transact(&world.partition, OWED, |draft| {
         due::add(draft, NewTask::new("host/mail", Vec::new()))?;
         OWN.iter().map(|name| due::add(draft, NewTask::new(name, Vec::new()))).collect()
     });
@@ -26,8 +26,8 @@ async fn owing(bench: &Bench) -> Vec<DueTask> {
 }
 
 /// What is due by name, and whether it is free.
-async fn left(bench: &Bench) -> Vec<(String, bool)> {
-    let look = bench.driver.observe(&bench.account, OWED, |draft| {
+async fn left(world: &World) -> Vec<(String, bool)> {
+    let look = world.driver.observe(&world.partition, OWED, |draft| {
         let now = draft.now();
         Ok(due::pending(draft)?.into_iter().map(|task| (task.is_free(now), task.name)).collect::<Vec<_>>())
     });
@@ -40,7 +40,7 @@ fn named(tasks: &[(&str, bool)]) -> Vec<(String, bool)> {
 
 /// Does all three; `b` fails, or is put off.
 async fn run(
-    bench: &Bench,
+    world: &World,
     tasks: &[DueTask],
     on_failure: OnFailure,
     b: Result<Attempt, &'static str>,
@@ -51,36 +51,36 @@ async fn run(
         let result = if task.name == "test/b" { b } else { Ok(Attempt::Done) };
         async move { result }
     };
-    let worked = DueWork::new(&bench.driver, &bench.account).run(tasks, on_failure, attempt).await;
+    let worked = DueWork::new(&world.driver, &world.partition).run(tasks, on_failure, attempt).await;
     (worked, tried.into_inner())
 }
 
 #[tokio::test]
 async fn what_is_done_is_struck_and_what_was_put_off_pauses() {
-    let bench = Bench::made(30).await;
-    let tasks = owing(&bench).await;
-    let work = DueWork::new(&bench.driver, &bench.account);
+    let world = World::made(30).await;
+    let tasks = owing(&world).await;
+    let work = DueWork::new(&world.driver, &world.partition);
     assert_eq!(work.claim(is_own).await.unwrap(), [], "they are claimed by whoever committed them");
-    let (worked, tried) = run(&bench, &tasks, OnFailure::Stop, Ok(Attempt::Later)).await;
+    let (worked, tried) = run(&world, &tasks, OnFailure::Stop, Ok(Attempt::Later)).await;
     assert_eq!((worked.unwrap().result(), tried.len()), (Ok(2), 3));
-    assert_eq!(left(&bench).await, named(&[("test/b", false)]));
+    assert_eq!(left(&world).await, named(&[("test/b", false)]));
     let pauses = async |failures: u16, pause: u64| {
-        bench.clock.advance(pause - 1);
+        world.clock.advance(pause - 1);
         assert_eq!(work.claim(is_own).await.unwrap(), [], "after {failures} failures");
-        bench.clock.advance(1);
+        world.clock.advance(1);
         let again = work.claim(is_own).await.unwrap();
         assert_eq!(again.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["test/b"], "never another's");
         assert_eq!(again[0].failures, failures);
-        let _ = run(&bench, &again, OnFailure::Stop, Ok(Attempt::Later)).await.0.unwrap();
+        let _ = run(&world, &again, OnFailure::Stop, Ok(Attempt::Later)).await.0.unwrap();
     };
     for (failures, pause) in [(1, 2), (2, 4), (3, 8), (4, 16)] {
         pauses(failures, pause).await;
     }
     for failures in 5..12 {
-        bench.clock.advance(3_600);
+        world.clock.advance(3_600);
         let again = work.claim(is_own).await.unwrap();
         assert_eq!(again[0].failures, failures);
-        let _ = run(&bench, &again, OnFailure::Stop, Ok(Attempt::Later)).await.0.unwrap();
+        let _ = run(&world, &again, OnFailure::Stop, Ok(Attempt::Later)).await.0.unwrap();
     }
     pauses(12, 3_600).await;
 }
@@ -89,101 +89,101 @@ async fn what_is_done_is_struck_and_what_was_put_off_pauses() {
 /// count from then.
 #[tokio::test]
 async fn a_failure_from_the_future_is_tried_at_once() {
-    let bench = Bench::made(41).await;
-    let tasks = owing(&bench).await;
-    bench.clock.set(crate::START.plus(10 * 365 * 86_400));
-    let work = DueWork::new(&bench.driver, &bench.account);
+    let world = World::made(41).await;
+    let tasks = owing(&world).await;
+    world.clock.set(crate::START.plus(10 * 365 * 86_400));
+    let work = DueWork::new(&world.driver, &world.partition);
     let ahead = work.claim(is_own).await.unwrap();
     assert_eq!(ahead.len(), tasks.len());
-    let _ = run(&bench, &ahead, OnFailure::GoOn, Err("down")).await.0.unwrap();
-    assert_eq!(left(&bench).await, named(&[("test/b", false)]));
-    bench.clock.set(crate::START);
-    assert_eq!(left(&bench).await, named(&[("test/b", true)]));
+    let _ = run(&world, &ahead, OnFailure::GoOn, Err("down")).await.0.unwrap();
+    assert_eq!(left(&world).await, named(&[("test/b", false)]));
+    world.clock.set(crate::START);
+    assert_eq!(left(&world).await, named(&[("test/b", true)]));
     let again = work.claim(is_own).await.unwrap();
     assert_eq!(again.len(), 1);
-    let _ = run(&bench, &again, OnFailure::GoOn, Err("down")).await.0.unwrap();
-    assert_eq!(left(&bench).await, named(&[("test/b", false)]), "its pause is a sane one again");
-    bench.clock.advance(due::pause(2));
-    assert_eq!(left(&bench).await, named(&[("test/b", true)]));
+    let _ = run(&world, &again, OnFailure::GoOn, Err("down")).await.0.unwrap();
+    assert_eq!(left(&world).await, named(&[("test/b", false)]), "its pause is a sane one again");
+    world.clock.advance(due::pause(2));
+    assert_eq!(left(&world).await, named(&[("test/b", true)]));
 }
 
 /// What comes from a clock that ran ahead holds up nobody. Once a commit has told that, it does so for good: when the right
 /// clock gets to where the wrong one was, nothing begins anew.
 #[tokio::test]
 async fn what_was_told_to_be_due_stays_due_when_the_clock_gets_there_again() {
-    let bench = Bench::made(42).await;
+    let world = World::made(42).await;
     let add = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/a", Vec::new()));
-    let failed = bench.driver.transact(&bench.account, OWED, add).await.unwrap();
+    let failed = world.driver.transact(&world.partition, OWED, add).await.unwrap();
     let release = |draft: &mut Draft<'_>| due::release(draft, std::slice::from_ref(&failed));
-    bench.driver.transact(&bench.account, OWED, release).await.unwrap();
-    let claimed = bench.driver.transact(&bench.account, OWED, add).await.unwrap();
-    bench.clock.set(crate::START.minus(CLAIM_LASTS + 1));
-    let another = bench.driver.transact(&bench.account, OWED, add).await.unwrap();
+    world.driver.transact(&world.partition, OWED, release).await.unwrap();
+    let claimed = world.driver.transact(&world.partition, OWED, add).await.unwrap();
+    world.clock.set(crate::START.minus(CLAIM_LASTS + 1));
+    let another = world.driver.transact(&world.partition, OWED, add).await.unwrap();
     let complete = |draft: &mut Draft<'_>| due::complete(draft, &another);
-    assert!(bench.driver.transact(&bench.account, OWED, complete).await.unwrap());
+    assert!(world.driver.transact(&world.partition, OWED, complete).await.unwrap());
     for _ in 0..2 * CLAIM_LASTS {
-        assert_eq!(left(&bench).await, named(&[("test/a", true), ("test/a", true)]));
-        bench.clock.advance(1);
+        assert_eq!(left(&world).await, named(&[("test/a", true), ("test/a", true)]));
+        world.clock.advance(1);
     }
     // Nobody else has claimed it, so whoever had done it before the clock was put right need not do it twice.
     let strike = |draft: &mut Draft<'_>| due::complete(draft, &claimed);
-    assert!(bench.driver.transact(&bench.account, OWED, strike).await.unwrap());
+    assert!(world.driver.transact(&world.partition, OWED, strike).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_failure_gives_back_what_was_not_tried_at_once_and_itself_after_a_pause() {
-    let bench = Bench::made(31).await;
-    let tasks = owing(&bench).await;
-    let (worked, tried) = run(&bench, &tasks, OnFailure::Stop, Err("down")).await;
+    let world = World::made(31).await;
+    let tasks = owing(&world).await;
+    let (worked, tried) = run(&world, &tasks, OnFailure::Stop, Err("down")).await;
     assert_eq!((worked.unwrap().result(), tried.len()), (Err("down"), 2));
-    assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", true)]));
+    assert_eq!(left(&world).await, named(&[("test/b", false), ("test/c", true)]));
 
-    let bench = Bench::made(32).await;
-    let tasks = owing(&bench).await;
-    let (worked, tried) = run(&bench, &tasks, OnFailure::GoOn, Err("down")).await;
+    let world = World::made(32).await;
+    let tasks = owing(&world).await;
+    let (worked, tried) = run(&world, &tasks, OnFailure::GoOn, Err("down")).await;
     let worked = worked.unwrap();
     assert_eq!((worked.done, worked.failure, tried.len()), (2, Some("down"), 3));
-    assert_eq!(left(&bench).await, named(&[("test/b", false)]));
+    assert_eq!(left(&world).await, named(&[("test/b", false)]));
 }
 
 #[tokio::test]
 async fn a_store_that_fails_keeps_the_claims() {
-    let bench = Bench::made(33).await;
-    let tasks = owing(&bench).await;
-    bench.store.next_commit(Fault::None);
-    bench.store.next_commit(Fault::Rejected);
-    let (worked, tried) = run(&bench, &tasks, OnFailure::Stop, Ok(Attempt::Done)).await;
+    let world = World::made(33).await;
+    let tasks = owing(&world).await;
+    world.faults.next_commit(Fault::None);
+    world.faults.next_commit(Fault::Rejected);
+    let (worked, tried) = run(&world, &tasks, OnFailure::Stop, Ok(Attempt::Done)).await;
     assert!(matches!(worked, Err(TransactError::Rejected(_))));
     assert_eq!(tried.len(), 2, "nothing more is done that could not be struck");
-    assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", true)]), "what was not tried is given back");
-    bench.clock.advance(CLAIM_LASTS);
-    assert_eq!(left(&bench).await, named(&[("test/b", true), ("test/c", true)]), "the claim runs out");
+    assert_eq!(left(&world).await, named(&[("test/b", false), ("test/c", true)]), "what was not tried is given back");
+    world.clock.advance(CLAIM_LASTS);
+    assert_eq!(left(&world).await, named(&[("test/b", true), ("test/c", true)]), "the claim runs out");
 
-    let bench = Bench::made(39).await;
-    let tasks = owing(&bench).await;
+    let world = World::made(39).await;
+    let tasks = owing(&world).await;
     for _ in 0..2 {
-        bench.store.next_commit(Fault::Rejected);
+        world.faults.next_commit(Fault::Rejected);
     }
-    assert!(run(&bench, &tasks, OnFailure::GoOn, Ok(Attempt::Done)).await.0.is_err());
+    assert!(run(&world, &tasks, OnFailure::GoOn, Ok(Attempt::Done)).await.0.is_err());
     let all = [("test/a", false), ("test/b", false), ("test/c", false)];
-    assert_eq!(left(&bench).await, named(&all), "nor is anything given back by a store that takes nothing");
+    assert_eq!(left(&world).await, named(&all), "nor is anything given back by a store that takes nothing");
 }
 
 #[tokio::test]
 async fn work_that_took_long_is_claimed_anew_or_left_to_others() {
-    let bench = Bench::made(40).await;
-    let tasks = owing(&bench).await;
-    let other = bench.server();
-    let theirs = DueWork::new(&other, &bench.account);
+    let world = World::made(40).await;
+    let tasks = owing(&world).await;
+    let other = world.another_server();
+    let theirs = DueWork::new(&other, &world.partition);
     let tried = RefCell::new(Vec::new());
-    let worked = DueWork::new(&bench.driver, &bench.account)
+    let worked = DueWork::new(&world.driver, &world.partition)
         .run(&tasks, OnFailure::Stop, |task| {
             tried.borrow_mut().push(task.name.clone());
-            let (bench, theirs) = (&bench, &theirs);
+            let (world, theirs) = (&world, &theirs);
             async move {
                 if task.name == "test/a" {
                     // So long that the others' claims have run out: another server takes them, and does one.
-                    bench.clock.advance(CLAIM_LASTS);
+                    world.clock.advance(CLAIM_LASTS);
                     let taken = theirs.claim(|name| name == "test/b").await?;
                     assert_eq!(taken.len(), 1);
                 }
@@ -193,64 +193,65 @@ async fn work_that_took_long_is_claimed_anew_or_left_to_others() {
         .await
         .unwrap();
     assert_eq!((worked.done, tried.into_inner()), (2, vec!["test/a".to_owned(), "test/c".to_owned()]));
-    assert_eq!(left(&bench).await, named(&[("test/b", false)]), "theirs");
+    assert_eq!(left(&world).await, named(&[("test/b", false)]), "theirs");
 }
 
 #[tokio::test]
 async fn a_failure_is_told_even_if_its_claim_cannot_be_given_back() {
-    let bench = Bench::made(34).await;
-    let tasks = owing(&bench).await;
-    bench.store.next_commit(Fault::None);
-    bench.store.next_commit(Fault::Rejected);
-    bench.store.next_commit(Fault::Rejected);
-    let worked = run(&bench, &tasks, OnFailure::Stop, Err("down")).await.0.unwrap();
+    let world = World::made(34).await;
+    let tasks = owing(&world).await;
+    world.faults.next_commit(Fault::None);
+    world.faults.next_commit(Fault::Rejected);
+    world.faults.next_commit(Fault::Rejected);
+    let worked = run(&world, &tasks, OnFailure::Stop, Err("down")).await.0.unwrap();
     assert!(matches!(worked.unreleased, Some(TransactError::Rejected(_))));
     assert_eq!(worked.result(), Err("down"));
-    assert_eq!(left(&bench).await, named(&[("test/b", false), ("test/c", false)]));
+    assert_eq!(left(&world).await, named(&[("test/b", false), ("test/c", false)]));
 }
 
 #[tokio::test]
 async fn somebody_elses_claim_is_not_struck() {
-    let bench = Bench::made(35).await;
-    let tasks = owing(&bench).await;
-    bench.clock.advance(CLAIM_LASTS);
-    let other = bench.server();
-    let theirs = DueWork::new(&other, &bench.account).claim(is_own).await.unwrap();
+    let world = World::made(35).await;
+    let tasks = owing(&world).await;
+    world.clock.advance(CLAIM_LASTS);
+    let other = world.another_server();
+    let theirs = DueWork::new(&other, &world.partition).claim(is_own).await.unwrap();
     assert_eq!(theirs.len(), 3);
-    let _ = run(&bench, &tasks, OnFailure::GoOn, Ok(Attempt::Done)).await.0.unwrap();
-    assert_eq!(left(&bench).await.len(), 3, "they do it, and strike it then");
-    let done = DueWork::new(&other, &bench.account)
+    let _ = run(&world, &tasks, OnFailure::GoOn, Ok(Attempt::Done)).await.0.unwrap();
+    assert_eq!(left(&world).await.len(), 3, "they do it, and strike it then");
+    let done = DueWork::new(&other, &world.partition)
         .run(&theirs, OnFailure::Stop, |_| async { Ok::<_, &str>(Attempt::Done) })
         .await;
     assert_eq!(done.unwrap().result(), Ok(3));
-    assert_eq!(left(&bench).await, []);
+    assert_eq!(left(&world).await, []);
 }
 
 /// The host's own method uses the driver on the very account whose work it does.
 #[tokio::test]
 async fn work_may_use_the_driver_on_the_same_account() {
-    let bench = Bench::made(36).await;
-    let tasks = owing(&bench).await;
-    let work = DueWork::new(&bench.driver, &bench.account);
+    let world = World::made(36).await;
+    let tasks = owing(&world).await;
+    let work = DueWork::new(&world.driver, &world.partition);
     let done = work
         .run(&tasks, OnFailure::Stop, |_| async {
-            bench.driver.transact(&bench.account, COUNTERS, count).await?;
-            bench.driver.ensure_account(&bench.id).await?;
-            bench.driver.recent_events(&bench.id, 1).await?;
+            world.driver.transact(&world.partition, COUNTERS, count).await?;
+            world.driver.ensure_account(&world.account).await?;
+            world.driver.recent_events(&world.account, 1).await?;
             Ok::<_, TransactError>(Attempt::Done)
         })
         .await
         .unwrap();
     assert_eq!(done.done, 3);
-    assert!(redeem(&bench.driver, &bench.account).await.unwrap());
-    let counted = bench.driver.observe(&bench.account, COUNTERS, |draft| draft.read(COUNTER)).await.unwrap();
+    assert!(redeem(&world.driver, &world.partition).await.unwrap());
+    let counted = world.driver.observe(&world.partition, COUNTERS, |draft| draft.read(COUNTER)).await.unwrap();
     assert_eq!(counted.unwrap().count, 3);
     // Even where the work takes the account away.
-    let last = bench.driver.transact(&bench.account, OWED, |draft| due::add(draft, NewTask::new("test/a", Vec::new())));
+    let last =
+        world.driver.transact(&world.partition, OWED, |draft| due::add(draft, NewTask::new("test/a", Vec::new())));
     let last = [last.await.unwrap()];
     let erased = work
         .run(&last, OnFailure::Stop, |_| async {
-            bench.driver.erase_account(&bench.id).await?;
+            world.driver.erase_account(&world.account).await?;
             Ok::<_, TransactError>(Attempt::Done)
         })
         .await;
@@ -259,21 +260,21 @@ async fn work_may_use_the_driver_on_the_same_account() {
 
 #[tokio::test]
 async fn notices_are_kept_letters_end_and_what_anybody_asks_for_is_evicted() {
-    let bench = Bench::made(37).await;
+    let world = World::made(37).await;
     let add = async |new: fn(UnixSeconds) -> NewTask<'static>| {
         let step = |draft: &mut Draft<'_>| due::add(draft, new(draft.now()));
-        bench.driver.transact(&bench.account, OWED, step).await
+        world.driver.transact(&world.partition, OWED, step).await
     };
     let names = async || -> Vec<String> {
         let look = |draft: &mut Draft<'_>| Ok(due::pending(draft)?.into_iter().map(|task| task.name).collect());
-        bench.driver.observe(&bench.account, OWED, look).await.unwrap()
+        world.driver.observe(&world.partition, OWED, look).await.unwrap()
     };
     add(|_| NewTask::new("test/notice", Vec::new())).await.unwrap();
     add(|now| NewTask::new("test/letter", Vec::new()).until(now.plus(60))).await.unwrap();
     assert_eq!(names().await, ["test/notice", "test/letter"]);
-    bench.clock.advance(60);
+    world.clock.advance(60);
     assert_eq!(names().await, ["test/notice"], "its link has ended");
-    bench.clock.advance(10 * 365 * 86_400);
+    world.clock.advance(10 * 365 * 86_400);
     assert_eq!(names().await, ["test/notice"], "kept until it is delivered");
     add(|_| NewTask::new("test/first", Vec::new()).evictable()).await.unwrap();
     for _ in 0..MAX_DUE - 2 {
@@ -285,24 +286,24 @@ async fn notices_are_kept_letters_end_and_what_anybody_asks_for_is_evicted() {
     for _ in 0..MAX_DUE - 2 {
         add(|_| NewTask::new("test/owed", Vec::new())).await.unwrap();
     }
-    let rows = bench.glass.rows();
+    let rows = world.glass.rows();
     let full = add(|_| NewTask::new("test/asked", Vec::new()).evictable()).await;
     assert_eq!(step_error(full), StepError::TooMuchDue, "what the host owes is never evicted");
-    assert_eq!(bench.glass.rows(), rows);
+    assert_eq!(world.glass.rows(), rows);
 }
 
 #[tokio::test]
 async fn the_store_finds_what_is_due_when_it_is() {
-    let bench = Bench::made(38).await;
+    let world = World::made(38).await;
     let found = async |after: u64| {
         let moment = crate::START.plus(after);
-        !bench.glass.due(moment, 10).await.unwrap().is_empty()
+        !world.glass.due(moment, 10).await.unwrap().is_empty()
     };
     assert!(!found(u64::MAX).await, "an account that owes nothing");
-    let tasks = owing(&bench).await;
+    let tasks = owing(&world).await;
     assert!(!found(CLAIM_LASTS - 1).await && found(CLAIM_LASTS).await, "once its claims have run out");
-    let _ = run(&bench, &tasks, OnFailure::GoOn, Err("down")).await.0.unwrap();
-    let work = DueWork::new(&bench.driver, &bench.account);
+    let _ = run(&world, &tasks, OnFailure::GoOn, Err("down")).await.0.unwrap();
+    let work = DueWork::new(&world.driver, &world.partition);
     // The other part's task is still claimed by whoever committed it; the failed one is due after its pause.
     assert!(!found(1).await && found(2).await);
     let all = work.claim_now(|_| true).await.unwrap();

@@ -3,78 +3,78 @@
 use keywright_store::due::{self, Attempt, DUE, DueWork, NewTask, OnFailure};
 use keywright_store::{AccountCreation, Damage, Draft, EVENTS_KEPT, Erasure, Partition, StepError, Upkeep, VaultWrite};
 
-use crate::{Bench, COUNTER, COUNTERS, NOTES, TICKETS, count, step_error};
+use crate::{COUNTER, COUNTERS, NOTES, TICKETS, World, count, step_error};
 
 const DAY: u64 = 86_400;
 const DAYS_KEPT: u64 = EVENTS_KEPT / DAY;
 
 /// Days pass, each with its round of upkeep.
-async fn days(bench: &Bench, days: u64) {
+async fn days(world: &World, days: u64) {
     for _ in 0..days {
-        bench.clock.advance(DAY);
-        upkeep(bench).await;
+        world.clock.advance(DAY);
+        upkeep(world).await;
     }
 }
 
-async fn upkeep(bench: &Bench) {
-    let now = keywright_core::Clock::now(&*bench.clock).unwrap();
-    bench.driver.set_horizon(bench.glass.move_horizon(now).await.unwrap());
-    bench.glass.sweep(100).await.unwrap();
+async fn upkeep(world: &World) {
+    let now = keywright_core::Clock::now(&*world.clock).unwrap();
+    world.driver.set_horizon(world.glass.move_horizon(now).await.unwrap());
+    world.glass.sweep(100).await.unwrap();
 }
 
-async fn erased(seed: u64) -> Bench {
-    let bench = Bench::made(seed).await;
-    bench.driver.transact(&bench.account, COUNTERS, count).await.unwrap();
-    upkeep(&bench).await;
-    assert_eq!(bench.driver.erase_account(&bench.id).await.unwrap(), Erasure::Erased);
-    bench
+async fn erased(seed: u64) -> World {
+    let world = World::made(seed).await;
+    world.driver.transact(&world.partition, COUNTERS, count).await.unwrap();
+    upkeep(&world).await;
+    assert_eq!(world.driver.erase_account(&world.account).await.unwrap(), Erasure::Erased);
+    world
 }
 
-async fn counted(bench: &Bench) -> u64 {
-    let look = bench.driver.observe(&bench.account, COUNTERS, |draft| draft.read(COUNTER));
+async fn counted(world: &World) -> u64 {
+    let look = world.driver.observe(&world.partition, COUNTERS, |draft| draft.read(COUNTER));
     look.await.unwrap().map_or(0, |counter| counter.count)
 }
 
 /// What the host owes beside an erase: a notice.
-async fn owe(bench: &Bench) -> due::DueTask {
+async fn owe(world: &World) -> due::DueTask {
     let step = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/notice", Vec::new()));
-    bench.driver.transact(&bench.account, &[DUE.name()], step).await.unwrap()
+    world.driver.transact(&world.partition, &[DUE.name()], step).await.unwrap()
 }
 
 #[tokio::test]
 async fn what_is_left_of_an_erased_account_goes() {
-    let bench = erased(50).await;
-    let root = bench.driver.observe(&bench.account, &[], |draft| draft.root()).await.unwrap();
+    let world = erased(50).await;
+    let root = world.driver.observe(&world.partition, &[], |draft| draft.root()).await.unwrap();
     assert!(root.erased);
-    days(&bench, DAYS_KEPT).await;
-    assert!(bench.root().is_some(), "its log is kept for as long as logs are");
-    days(&bench, 3).await;
-    assert_eq!(bench.glass.rows().roots.len(), 0);
-    assert_eq!(bench.glass.rows().events.len(), 0);
+    days(&world, DAYS_KEPT).await;
+    assert!(world.root().is_some(), "its log is kept for as long as logs are");
+    days(&world, 3).await;
+    assert_eq!(world.glass.rows().roots.len(), 0);
+    assert_eq!(world.glass.rows().events.len(), 0);
 }
 
 #[tokio::test]
 async fn an_erased_account_that_is_made_again_stays() {
     // With an empty list of due work, with work that is due, and without either.
     for (seed, owes, done) in [(51, true, true), (52, true, false), (53, false, false)] {
-        let bench = Bench::made(seed).await;
-        upkeep(&bench).await;
-        let notice = if owes { Some(owe(&bench).await) } else { None };
-        bench.driver.erase_account(&bench.id).await.unwrap();
+        let world = World::made(seed).await;
+        upkeep(&world).await;
+        let notice = if owes { Some(owe(&world).await) } else { None };
+        world.driver.erase_account(&world.account).await.unwrap();
         if let Some(notice) = notice.filter(|_| done) {
-            let work = DueWork::new(&bench.driver, &bench.account);
+            let work = DueWork::new(&world.driver, &world.partition);
             let notice = [notice];
             let run = work.run(&notice, OnFailure::Stop, |_| async { Ok::<_, &str>(Attempt::Done) });
             assert_eq!(run.await.unwrap().done, 1);
-            assert!(bench.body(DUE.name()).is_none(), "an account that owes nothing has no list");
+            assert!(world.body(DUE.name()).is_none(), "an account that owes nothing has no list");
         }
-        assert_eq!(bench.driver.ensure_account(&bench.id).await.unwrap(), AccountCreation::AlreadyExists);
-        let look = bench.driver.observe(&bench.account, &[], |draft| Ok((draft.root()?, draft.partition_expiry())));
+        assert_eq!(world.driver.ensure_account(&world.account).await.unwrap(), AccountCreation::AlreadyExists);
+        let look = world.driver.observe(&world.partition, &[], |draft| Ok((draft.root()?, draft.partition_expiry())));
         let (root, expiry) = look.await.unwrap();
         assert_eq!((root.erased, expiry), (false, None), "owes {owes}, done {done}");
-        assert_eq!(bench.driver.transact(&bench.account, COUNTERS, count).await.unwrap(), 1);
-        days(&bench, DAYS_KEPT + 3).await;
-        assert_eq!(counted(&bench).await, 1, "owes {owes}, done {done}");
+        assert_eq!(world.driver.transact(&world.partition, COUNTERS, count).await.unwrap(), 1);
+        days(&world, DAYS_KEPT + 3).await;
+        assert_eq!(counted(&world).await, 1, "owes {owes}, done {done}");
     }
 }
 
@@ -90,62 +90,62 @@ async fn an_erased_account_that_is_used_again_stays() {
     ];
     let slots = [COUNTER.name(), NOTES.at([1; 16]).name(), TICKETS.at([1; 16]).name()];
     for (seed, step) in (54..).zip(uses) {
-        let bench = erased(seed).await;
-        days(&bench, DAYS_KEPT - 1).await;
-        bench.driver.transact(&bench.account, &slots, step).await.unwrap();
-        let root = bench.driver.observe(&bench.account, &[], |draft| draft.root()).await.unwrap();
+        let world = erased(seed).await;
+        days(&world, DAYS_KEPT - 1).await;
+        world.driver.transact(&world.partition, &slots, step).await.unwrap();
+        let root = world.driver.observe(&world.partition, &[], |draft| draft.root()).await.unwrap();
         assert!(!root.erased);
-        days(&bench, DAYS_KEPT + 3).await;
-        assert!(bench.root().is_some(), "use {seed}");
+        days(&world, DAYS_KEPT + 3).await;
+        assert!(world.root().is_some(), "use {seed}");
     }
     // What expires because it was never verified is another thing: a record does not keep it.
-    let bench = Bench::made(58).await;
-    upkeep(&bench).await;
+    let world = World::made(58).await;
+    upkeep(&world).await;
     let expire = |draft: &mut Draft<'_>| draft.expire_partition(draft.now());
-    bench.driver.transact(&bench.account, &[], expire).await.unwrap();
-    bench.driver.transact(&bench.account, COUNTERS, count).await.unwrap();
-    days(&bench, 3).await;
-    assert!(bench.root().is_none());
+    world.driver.transact(&world.partition, &[], expire).await.unwrap();
+    world.driver.transact(&world.partition, COUNTERS, count).await.unwrap();
+    days(&world, 3).await;
+    assert!(world.root().is_none());
 }
 
 /// Nor does a look, a removal, or the work that is still due: this only puts the end off.
 #[tokio::test]
 async fn what_is_due_does_not_keep_an_erased_account_for_good() {
-    let bench = Bench::made(59).await;
-    upkeep(&bench).await;
-    let mut tasks = vec![owe(&bench).await];
-    bench.driver.erase_account(&bench.id).await.unwrap();
-    bench.driver.transact(&bench.account, COUNTERS, |draft| draft.delete(COUNTER)).await.unwrap();
-    let work = DueWork::new(&bench.driver, &bench.account);
+    let world = World::made(59).await;
+    upkeep(&world).await;
+    let mut tasks = vec![owe(&world).await];
+    world.driver.erase_account(&world.account).await.unwrap();
+    world.driver.transact(&world.partition, COUNTERS, |draft| draft.delete(COUNTER)).await.unwrap();
+    let work = DueWork::new(&world.driver, &world.partition);
     for _ in 0..DAYS_KEPT + 30 {
         let _ = work.run(&tasks, OnFailure::Stop, |_| async { Err::<Attempt, _>("down") }).await.unwrap();
-        days(&bench, 1).await;
+        days(&world, 1).await;
         tasks = work.claim(|_| true).await.unwrap();
         assert_eq!(tasks.len(), 1, "the notice is still to be given");
     }
     let done = work.run(&tasks, OnFailure::Stop, |_| async { Ok::<_, &str>(Attempt::Done) }).await.unwrap();
     assert_eq!(done.done, 1);
-    days(&bench, 3).await;
-    assert!(bench.root().is_none());
+    days(&world, 3).await;
+    assert!(world.root().is_none());
 }
 
 /// A root that was dropped alone is damage for whoever asks whether there is an account, never the answer "no".
 #[tokio::test]
 async fn a_root_that_was_dropped_alone_is_not_no_account() {
-    let bench = Bench::made(60).await;
-    let whole = bench.glass.rows();
-    bench.glass.edit(|rows| rows.roots.remove(&bench.account));
-    let rows = bench.glass.rows();
+    let world = World::made(60).await;
+    let whole = world.glass.rows();
+    world.glass.edit(|rows| rows.roots.remove(&world.partition));
+    let rows = world.glass.rows();
     let damaged = StepError::Damaged(Damage::Orphans);
-    assert_eq!(step_error(bench.driver.erase_account(&bench.id).await), damaged);
-    assert_eq!(step_error(bench.driver.reseal(&bench.account).await), damaged);
-    assert_eq!(bench.heard.damages(), 2, "each was reported");
-    assert_eq!(bench.glass.rows(), rows);
-    bench.glass.edit(|rows| *rows = whole);
-    assert!(bench.redeem().await.unwrap());
+    assert_eq!(step_error(world.driver.erase_account(&world.account).await), damaged);
+    assert_eq!(step_error(world.driver.reseal(&world.partition).await), damaged);
+    assert_eq!(world.heard.damages(), 2, "each was reported");
+    assert_eq!(world.glass.rows(), rows);
+    world.glass.edit(|rows| *rows = whole);
+    assert!(world.redeem().await.unwrap());
     let nobody = keywright_core::AccountId::new("nobody").unwrap();
-    assert_eq!(bench.driver.erase_account(&nobody).await.unwrap(), Erasure::NoAccount);
+    assert_eq!(world.driver.erase_account(&nobody).await.unwrap(), Erasure::NoAccount);
     for partition in [Partition::account(&nobody), Partition::name(&[1; 32]), Partition::server()] {
-        assert!(!bench.driver.reseal(&partition).await.unwrap(), "{partition:?}");
+        assert!(!world.driver.reseal(&partition).await.unwrap(), "{partition:?}");
     }
 }

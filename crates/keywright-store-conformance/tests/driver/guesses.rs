@@ -8,7 +8,7 @@ use keywright_store::{Draft, Driver, Partition, TransactError};
 use keywright_store_conformance::{Fault, Odds};
 use tokio::task::JoinSet;
 
-use crate::Bench;
+use crate::World;
 
 const SECRET: SecretKind = SecretKind::new("test-secret");
 
@@ -31,13 +31,13 @@ async fn guess(driver: &Driver, account: &Partition, compared: &AtomicU32) -> Re
 
 #[tokio::test]
 async fn parallel_guesses_are_charged_one_by_one() {
-    let bench = Bench::made(1).await;
-    let servers = [bench.server(), bench.server()];
+    let world = World::made(1).await;
+    let servers = [world.another_server(), world.another_server()];
     let compared: &'static AtomicU32 = Box::leak(Box::new(AtomicU32::new(0)));
-    bench.store.randomise(1, Odds { pause: 700, ..Odds::default() });
+    world.faults.randomise(1, Odds { pause: 700, ..Odds::default() });
     let mut calls = JoinSet::new();
     for number in 0..200 {
-        let (driver, account) = (servers[number % 2].clone(), bench.account.clone());
+        let (driver, account) = (servers[number % 2].clone(), world.partition.clone());
         calls.spawn(async move { guess(&driver, &account, compared).await });
     }
     let (mut wrong, mut refused) = (0, 0);
@@ -49,42 +49,42 @@ async fn parallel_guesses_are_charged_one_by_one() {
             Err(other) => panic!("{other}"),
         }
     }
-    let free = u32::from(bench.driver.ledger_policy().free_tries());
+    let free = u32::from(world.driver.ledger_policy().free_tries());
     assert!(wrong <= free + 2, "{wrong} of 200 parallel guesses were judged");
     assert!(refused > 0);
     // Both servers may have compared beside each other; what they answered is what was charged.
     assert!(compared.load(Ordering::SeqCst) <= 2 * (free + 2), "{compared:?}");
-    assert!(bench.numbers(EventChain::Denials) >= 1);
+    assert!(world.numbers(EventChain::Denials) >= 1);
 }
 
 #[tokio::test]
 async fn a_refusal_writes_nothing() {
-    let bench = Bench::made(2).await;
+    let world = World::made(2).await;
     let compared = AtomicU32::new(0);
-    while guess(&bench.driver, &bench.account, &compared).await.unwrap() {}
-    let (rows, seen, commits) = (bench.glass.rows(), compared.load(Ordering::SeqCst), bench.commits());
+    while guess(&world.driver, &world.partition, &compared).await.unwrap() {}
+    let (rows, seen, commits) = (world.glass.rows(), compared.load(Ordering::SeqCst), world.commits());
     for _ in 0..50 {
-        assert!(!guess(&bench.driver, &bench.account, &compared).await.unwrap());
+        assert!(!guess(&world.driver, &world.partition, &compared).await.unwrap());
     }
-    assert_eq!(bench.glass.rows(), rows);
-    assert_eq!((compared.load(Ordering::SeqCst), bench.commits()), (seen, commits), "nor is it looked at");
+    assert_eq!(world.glass.rows(), rows);
+    assert_eq!((compared.load(Ordering::SeqCst), world.commits()), (seen, commits), "nor is it looked at");
 }
 
 #[tokio::test]
 async fn a_charge_that_is_lost_is_settled_and_counted_once() {
     for fault in [Fault::LostAfter, Fault::LostBefore, Fault::Held, Fault::Conflict] {
-        let (bench, other) = (Bench::made(3).await, Bench::made(3).await);
+        let (world, other) = (World::made(3).await, World::made(3).await);
         let compared = AtomicU32::new(0);
-        let tries = async |bench: &Bench, fault: Fault| {
+        let tries = async |world: &World, fault: Fault| {
             let mut tries = 0;
-            bench.store.next_commit(fault);
-            while guess(&bench.driver, &bench.account, &compared).await.unwrap() {
+            world.faults.next_commit(fault);
+            while guess(&world.driver, &world.partition, &compared).await.unwrap() {
                 tries += 1;
             }
-            while bench.store.deliver().await.is_some() {}
+            while world.faults.deliver().await.is_some() {}
             tries
         };
-        assert_eq!(tries(&bench, fault).await, tries(&other, Fault::None).await);
+        assert_eq!(tries(&world, fault).await, tries(&other, Fault::None).await);
     }
 }
 
@@ -95,19 +95,19 @@ async fn a_day_of_admissions_ends_when_it_was_told_after_the_clock_went_back() {
     const TICKET: [u8; 16] = [7; 16];
     let generation = Generation::from_u64(1);
     for by_mail in [false, true] {
-        let bench = Bench::made(4).await;
+        let world = World::made(4).await;
         let act = async |ticket: bool, tag: u8| {
             let tag = ClientTag::from_bytes([tag; 16]);
             let step = |draft: &mut Draft<'_>| match ticket {
                 true => guess::unlock_mail_clicked(draft, SECRET, generation, TICKET, tag),
                 false => guess::admit_client(draft, SECRET, generation, tag).map(Some),
             };
-            bench.driver.transact(&bench.account, &[LEDGER.name()], step).await.unwrap()
+            world.driver.transact(&world.partition, &[LEDGER.name()], step).await.unwrap()
         };
         // The mail is sent at the right time; its link works for a month.
-        bench
+        world
             .driver
-            .transact(&bench.account, &[LEDGER.name()], |draft| {
+            .transact(&world.partition, &[LEDGER.name()], |draft| {
                 let attempt = Attempt::new(SECRET, generation, Client::unknown());
                 let mut ledger = draft.read(LEDGER)?.unwrap_or_default();
                 for _ in 0..6 {
@@ -118,20 +118,20 @@ async fn a_day_of_admissions_ends_when_it_was_told_after_the_clock_went_back() {
             })
             .await
             .unwrap();
-        let sent = keywright_core::Clock::now(&*bench.clock).unwrap();
-        bench.clock.advance(10 * 86_400);
+        let sent = keywright_core::Clock::now(&*world.clock).unwrap();
+        world.clock.advance(10 * 86_400);
         for tag in 1..=3 {
             assert!(matches!(act(false, tag).await, Some(ClientAdmission::Admitted { .. })));
         }
-        bench.clock.set(sent);
+        world.clock.set(sent);
         let waits = |seconds| Some(ClientAdmission::TooMany { retry_after: seconds });
         assert_eq!(act(by_mail, 4).await, waits(86_400));
-        bench.clock.advance(86_399);
+        world.clock.advance(86_399);
         assert_eq!(act(by_mail, 4).await, waits(1), "by mail: {by_mail}");
-        let rows = bench.glass.rows();
+        let rows = world.glass.rows();
         assert_eq!(act(by_mail, 4).await, waits(1));
-        assert_eq!(bench.glass.rows(), rows, "it is stored once");
-        bench.clock.advance(1);
+        assert_eq!(world.glass.rows(), rows, "it is stored once");
+        world.clock.advance(1);
         assert!(matches!(act(by_mail, 4).await, Some(ClientAdmission::Admitted { .. })), "by mail: {by_mail}");
     }
 }

@@ -4,7 +4,7 @@ use keywright_store::TransactError;
 use keywright_store_conformance::Odds;
 use tokio::task::JoinSet;
 
-use crate::{Bench, redeem};
+use crate::{World, redeem};
 
 /// What came of one history: grants, and answers of "unknown".
 struct Told {
@@ -15,12 +15,12 @@ struct Told {
 
 /// Two servers, six calls at once, on a store with these odds; then calm, everything late delivered, one more call.
 async fn history(seed: u64, odds: Odds) -> Told {
-    let bench = Bench::made(seed).await;
-    let servers = [bench.server(), bench.server()];
-    bench.store.randomise(seed, odds);
+    let world = World::made(seed).await;
+    let servers = [world.another_server(), world.another_server()];
+    world.faults.randomise(seed, odds);
     let mut calls = JoinSet::new();
     for number in 0..6 {
-        let (driver, account) = (servers[number % 2].clone(), bench.account.clone());
+        let (driver, account) = (servers[number % 2].clone(), world.partition.clone());
         calls.spawn(async move { redeem(&driver, &account).await });
     }
     let mut told = Told { grants: 0, unknown: 0, events: 0 };
@@ -32,13 +32,13 @@ async fn history(seed: u64, odds: Odds) -> Told {
             Err(other) => panic!("seed {seed}: {other}"),
         }
     }
-    bench.store.calm();
-    while bench.store.deliver().await.is_some() {}
-    told.grants += u32::from(bench.redeem().await.unwrap());
-    assert!(!bench.redeem().await.unwrap(), "seed {seed}: it can be spent for ever");
+    world.faults.calm();
+    while world.faults.deliver().await.is_some() {}
+    told.grants += u32::from(world.redeem().await.unwrap());
+    assert!(!world.redeem().await.unwrap(), "seed {seed}: it can be spent for ever");
     // An honest history never ends in an integrity error, and leaves a log that verifies.
-    told.events = bench.driver.recent_events(&bench.id, 10).await.unwrap().len();
-    assert_eq!(bench.heard.damages(), 0, "seed {seed}");
+    told.events = world.driver.recent_events(&world.account, 10).await.unwrap().len();
+    assert_eq!(world.heard.damages(), 0, "seed {seed}");
     told
 }
 

@@ -25,20 +25,18 @@ mod order;
 mod roots;
 mod settling;
 
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
+use std::sync::Arc;
 
-use keywright_core::{
-    AccountId, EventChain, EventKind, Keyring, ManualClock, SecurityEvent, Severity, SharedRng, UnixSeconds,
-};
+use keywright_core::{EventChain, EventKind, Severity, UnixSeconds};
 use keywright_store::slot::Expiring;
 use keywright_store::{
-    Draft, Driver, DriverBuilder, Observer, Partition, Record, RecordStore, Revision, Slot, SlotFamily, SlotKind,
-    SlotName, StepError, TransactError,
+    Draft, Driver, DriverBuilder, Partition, Record, RecordStore, Revision, Slot, SlotFamily, SlotKind, SlotName,
+    StepError, TransactError,
 };
 use keywright_store_conformance::FaultStore;
 use keywright_store_conformance::glass::GlassStore;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_testing::Heard;
 use serde::{Deserialize, Serialize};
 
 /// What may be granted once.
@@ -74,130 +72,95 @@ const KINDS: &[SlotKind] = &[VOUCHER.kind(), COUNTER.kind(), NOTES.kind(), TICKE
 static REDEEMED: EventKind = EventKind::change("test_redeemed", Severity::Info, "a voucher was redeemed");
 static REFUSED: EventKind = EventKind::denial("test_refused", "a voucher was refused");
 
-const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
+const START: UnixSeconds = UnixSeconds::EPOCH.plus(keywright_testing::World::START);
 
-type Rng = Arc<SharedRng<ChaCha20Rng>>;
-
-/// Remembers what it hears.
-#[derive(Debug, Default)]
-struct Heard {
-    events: Mutex<Vec<(AccountId, SecurityEvent)>>,
-    damage: Mutex<Vec<(Partition, StepError)>>,
-}
-
-impl Observer for Heard {
-    fn event(&self, account: &AccountId, event: &SecurityEvent) {
-        self.events.lock().unwrap().push((account.clone(), event.clone()));
-    }
-
-    fn damage(&self, partition: &Partition, error: &StepError) {
-        self.damage.lock().unwrap().push((partition.clone(), error.clone()));
-    }
-}
-
-impl Heard {
-    fn kinds(&self) -> Vec<String> {
-        self.events.lock().unwrap().iter().map(|(_, event)| event.kind().to_owned()).collect()
-    }
-
-    fn damages(&self) -> usize {
-        self.damage.lock().unwrap().len()
-    }
-}
-
-struct Bench {
+/// On a store that fails when it is told to, over one whose rows lie open.
+struct World {
+    base: keywright_testing::World,
     glass: Arc<GlassStore>,
-    store: Arc<FaultStore<GlassStore>>,
-    rng: Rng,
-    keyring: Arc<Keyring>,
-    clock: Arc<ManualClock>,
+    faults: Arc<FaultStore<GlassStore>>,
     heard: Arc<Heard>,
-    id: AccountId,
-    account: Partition,
-    driver: Driver,
+    /// Where the account lies.
+    partition: Partition,
 }
 
-impl Bench {
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
+}
+
+impl World {
     /// Without an account.
     fn bare(seed: u64) -> Self {
         let glass = Arc::new(GlassStore::new());
-        let store = Arc::new(FaultStore::new(Arc::clone(&glass)));
-        let rng = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-        let keyring = Arc::new(Keyring::generate(&rng).unwrap());
-        let clock = Arc::new(ManualClock::new(START));
-        let heard = Arc::new(Heard::default());
-        let id = AccountId::new("user-1").unwrap();
-        let account = Partition::account(&id);
-        let records: Arc<dyn RecordStore> = Arc::<FaultStore<GlassStore>>::clone(&store);
-        let driver = builder(records, &keyring, &rng, &clock)
-            .observer(Arc::<Heard>::clone(&heard))
-            .slots(KINDS)
-            .build()
-            .unwrap();
-        Self { glass, store, rng, keyring, clock, heard, id, account, driver }
+        let (faults, heard) = (Arc::new(FaultStore::new(Arc::clone(&glass))), Heard::new());
+        let builder = keywright_testing::World::builder().store(faults.clone()).seed(seed);
+        let base = builder.observer(heard.clone()).slots(KINDS).open();
+        let partition = Partition::account(&base.account);
+        Self { base, glass, faults, heard, partition }
     }
 
     /// With an account and an unspent voucher.
     async fn made(seed: u64) -> Self {
-        let bench = Self::bare(seed);
-        bench.driver.transact(&bench.account, VOUCHERS, make).await.unwrap();
-        bench
+        let world = Self::bare(seed);
+        world.driver.transact(&world.partition, VOUCHERS, make).await.unwrap();
+        world
     }
 
     /// Another server on the same store.
-    fn server(&self) -> Driver {
-        self.server_on(Arc::<FaultStore<GlassStore>>::clone(&self.store))
+    fn another_server(&self) -> Driver {
+        self.server(self.next_seed())
     }
 
     /// A server on another way to the same store.
-    fn server_on(&self, store: Arc<dyn RecordStore>) -> Driver {
-        self.builder_on(store).slots(KINDS).build().unwrap()
+    fn driver_on(&self, store: Arc<dyn RecordStore>) -> Driver {
+        self.server_on(store, &self.keyring, self.next_seed()).build().unwrap()
     }
 
+    /// The same without the kinds of slots.
     fn builder_on(&self, store: Arc<dyn RecordStore>) -> DriverBuilder {
-        builder(store, &self.keyring, &self.rng, &self.clock).observer(Arc::<Heard>::clone(&self.heard))
+        self.plain_on(store).observer(self.heard.clone())
     }
 
     /// A server that sees no fault and has no observer.
     fn calm(&self) -> Driver {
-        let store: Arc<dyn RecordStore> = Arc::<GlassStore>::clone(&self.glass);
-        builder(store, &self.keyring, &self.rng, &self.clock).slots(KINDS).build().unwrap()
+        self.plain_on(self.glass.clone()).slots(KINDS).build().unwrap()
+    }
+
+    fn plain_on(&self, store: Arc<dyn RecordStore>) -> DriverBuilder {
+        let builder = Driver::builder(store, Arc::clone(&self.keyring));
+        builder.entropy(keywright_testing::seeded(self.next_seed())).clock(self.clock.clone())
     }
 
     fn commits(&self) -> u64 {
-        self.store.tally().commits
+        self.faults.tally().commits
     }
 
     fn loads(&self) -> u64 {
-        self.store.tally().loads
+        self.faults.tally().loads
     }
 
     async fn redeem(&self) -> Result<bool, TransactError> {
-        redeem(&self.driver, &self.account).await
+        redeem(&self.driver, &self.partition).await
     }
 
     /// The root's revision, seen past the faults.
     fn root(&self) -> Option<Revision> {
-        self.glass.rows().revision(&self.account)
+        self.glass.rows().revision(&self.partition)
     }
 
     /// What lies in a slot, seen past the faults.
     fn body(&self, slot: SlotName) -> Option<bytes::Bytes> {
-        self.glass.rows().records.get(&(self.account.clone(), slot)).map(|row| row.body.clone())
+        self.glass.rows().records.get(&(self.partition.clone(), slot)).map(|row| row.body.clone())
     }
 
     fn numbers(&self, chain: EventChain) -> usize {
         let rows = self.glass.rows();
-        rows.events.keys().filter(|(owner, of, _)| *owner == self.account && *of == chain).count()
+        rows.events.keys().filter(|(owner, of, _)| *owner == self.partition && *of == chain).count()
     }
-}
-
-fn builder(store: Arc<dyn RecordStore>, keyring: &Arc<Keyring>, rng: &Rng, clock: &Arc<ManualClock>) -> DriverBuilder {
-    Driver::builder(store, Arc::clone(keyring)).entropy(Arc::<SharedRng<ChaCha20Rng>>::clone(rng)).clock(Arc::<
-        ManualClock,
-    >::clone(
-        clock
-    ))
 }
 
 /// Makes the account and its voucher.

@@ -8,55 +8,30 @@ use std::task::{Context, Poll, Waker};
 
 use keywright_core::{Attempt, Client, EventChain, Generation, SecretKind};
 use keywright_store::guess::{self, AttemptOutcome, Comparison, LEDGER};
-use keywright_store::{
-    Batch, BoxFuture, CommitError, Draft, Driver, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot,
-    StoredEvents, TransactError,
-};
-use keywright_store_conformance::glass::GlassStore;
+use keywright_store::{Draft, Driver, Partition, TransactError};
+use keywright_testing::HookedStore;
 
-use crate::{Bench, COUNTERS, KINDS, VOUCHER, VOUCHERS, count, redeem};
+use crate::{COUNTERS, KINDS, VOUCHER, VOUCHERS, World, count, redeem};
 
-/// A store whose commits wait until they are let through.
+/// Where the commits of a store wait until they are let through.
+#[derive(Default)]
 struct Gate {
-    store: Arc<GlassStore>,
     open: AtomicBool,
     commits: Mutex<usize>,
 }
 
-impl std::fmt::Debug for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Gate(..)")
-    }
-}
-
-impl RecordStore for Gate {
-    fn load<'a>(&'a self, p: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        self.store.load(p, slots)
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move {
-            *self.commits.lock().unwrap() += 1;
-            std::future::poll_fn(|_| if self.open.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending })
-                .await;
-            self.store.commit(batch).await
-        })
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.store.events(partition, chain, before, limit)
-    }
-}
-
-fn gated(bench: &Bench, known: usize, unknown: usize) -> (Driver, Arc<Gate>) {
-    let gate = Arc::new(Gate { store: Arc::clone(&bench.glass), open: AtomicBool::new(false), commits: Mutex::new(0) });
-    let builder = bench.builder_on(Arc::<Gate>::clone(&gate)).slots(KINDS).max_waiting(known, unknown);
+fn gated(world: &World, known: usize, unknown: usize) -> (Driver, Arc<Gate>) {
+    let (store, gate) = (HookedStore::new(Arc::clone(&world.glass)), Arc::new(Gate::default()));
+    let waits = Arc::clone(&gate);
+    store.before_writes(move |_| {
+        let gate = Arc::clone(&waits);
+        async move {
+            *gate.commits.lock().unwrap() += 1;
+            let is_open = || gate.open.load(Ordering::SeqCst);
+            std::future::poll_fn(|_| if is_open() { Poll::Ready(Ok(())) } else { Poll::Pending }).await
+        }
+    });
+    let builder = world.builder_on(store).slots(KINDS).max_waiting(known, unknown);
     (builder.build().unwrap(), gate)
 }
 
@@ -80,28 +55,28 @@ async fn guess(driver: &Driver, account: &Partition, client: Client) -> Result<b
 
 #[tokio::test]
 async fn a_refusal_waits_for_nobody_and_writes_nothing() {
-    let bench = Bench::made(1).await;
-    assert!(redeem(&bench.calm(), &bench.account).await.unwrap());
-    let (driver, gate) = gated(&bench, 8, 8);
-    let mut holds: Act<'_, _> = Box::pin(driver.transact(&bench.account, COUNTERS, count));
+    let world = World::made(1).await;
+    assert!(redeem(&world.calm(), &world.partition).await.unwrap());
+    let (driver, gate) = gated(&world, 8, 8);
+    let mut holds: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut holds).is_pending(), "it holds the partition until its commit is answered");
-    let rows = bench.glass.rows();
-    let mut refused: Act<'_, _> = Box::pin(redeem(&driver, &bench.account));
+    let rows = world.glass.rows();
+    let mut refused: Act<'_, _> = Box::pin(redeem(&driver, &world.partition));
     assert!(matches!(poll(&mut refused), Poll::Ready(Ok(false))), "a spent voucher");
-    let mut look: Act<'_, _> = Box::pin(driver.observe(&bench.account, VOUCHERS, |draft| draft.read(VOUCHER)));
+    let mut look: Act<'_, _> = Box::pin(driver.observe(&world.partition, VOUCHERS, |draft| draft.read(VOUCHER)));
     assert!(matches!(poll(&mut look), Poll::Ready(Ok(Some(_)))));
-    let mut log: Act<'_, _> = Box::pin(driver.recent_events(&bench.id, 10));
+    let mut log: Act<'_, _> = Box::pin(driver.recent_events(&world.account, 10));
     assert!(matches!(poll(&mut log), Poll::Ready(Ok(_))));
-    assert_eq!((*gate.commits.lock().unwrap(), bench.glass.rows()), (1, rows));
+    assert_eq!((*gate.commits.lock().unwrap(), world.glass.rows()), (1, rows));
     gate.open.store(true, Ordering::SeqCst);
     assert!(matches!(poll(&mut holds), Poll::Ready(Ok(1))));
 }
 
 #[tokio::test]
 async fn another_partition_is_not_held_up() {
-    let bench = Bench::made(2).await;
-    let (driver, gate) = gated(&bench, 8, 8);
-    let mut holds: Act<'_, _> = Box::pin(driver.transact(&bench.account, COUNTERS, count));
+    let world = World::made(2).await;
+    let (driver, gate) = gated(&world, 8, 8);
+    let mut holds: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut holds).is_pending());
     let other = Partition::server();
     let mut second: Act<'_, _> = Box::pin(driver.transact(&other, COUNTERS, count));
@@ -111,10 +86,10 @@ async fn another_partition_is_not_held_up() {
 
 #[tokio::test]
 async fn what_waited_decides_on_what_is_there_by_then() {
-    let bench = Bench::made(3).await;
-    let (driver, gate) = gated(&bench, 8, 8);
-    let mut first: Act<'_, _> = Box::pin(redeem(&driver, &bench.account));
-    let mut second: Act<'_, _> = Box::pin(redeem(&driver, &bench.account));
+    let world = World::made(3).await;
+    let (driver, gate) = gated(&world, 8, 8);
+    let mut first: Act<'_, _> = Box::pin(redeem(&driver, &world.partition));
+    let mut second: Act<'_, _> = Box::pin(redeem(&driver, &world.partition));
     assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
     assert_eq!(*gate.commits.lock().unwrap(), 1, "one at a time");
     gate.open.store(true, Ordering::SeqCst);
@@ -125,16 +100,16 @@ async fn what_waited_decides_on_what_is_there_by_then() {
 
 #[tokio::test]
 async fn the_queue_is_bounded_and_says_so_at_once() {
-    let bench = Bench::made(4).await;
-    let (driver, gate) = gated(&bench, 2, 1);
+    let world = World::made(4).await;
+    let (driver, gate) = gated(&world, 2, 1);
     let mut waiting: Vec<Act<'_, _>> =
-        (0..3).map(|_| Box::pin(driver.transact(&bench.account, COUNTERS, count)) as _).collect();
+        (0..3).map(|_| Box::pin(driver.transact(&world.partition, COUNTERS, count)) as _).collect();
     assert!(waiting.iter_mut().all(|act| poll(act).is_pending()), "one at it, two behind");
-    let mut fourth: Act<'_, _> = Box::pin(driver.transact(&bench.account, COUNTERS, count));
+    let mut fourth: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(matches!(poll(&mut fourth), Poll::Ready(Err(TransactError::Busy))));
     // Who gives up leaves the place.
     drop(waiting.pop());
-    let mut fifth: Act<'_, _> = Box::pin(driver.transact(&bench.account, COUNTERS, count));
+    let mut fifth: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut fifth).is_pending());
     gate.open.store(true, Ordering::SeqCst);
     waiting.push(fifth);
@@ -143,9 +118,9 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     }
     // The one that is dropped while it commits lets the next one in, too.
     gate.open.store(false, Ordering::SeqCst);
-    let mut dropped: Act<'_, _> = Box::pin(driver.transact(&bench.account, COUNTERS, count));
+    let mut dropped: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut dropped).is_pending());
-    let mut next: Act<'_, _> = Box::pin(driver.transact(&bench.account, COUNTERS, count));
+    let mut next: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut next).is_pending());
     drop(dropped);
     gate.open.store(true, Ordering::SeqCst);
@@ -154,9 +129,9 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
 
 #[tokio::test]
 async fn known_clients_go_first_and_a_crowd_of_unknown_ones_is_bounded() {
-    let bench = Bench::made(5).await;
-    let (driver, gate) = gated(&bench, 8, 2);
-    let account = &bench.account;
+    let world = World::made(5).await;
+    let (driver, gate) = gated(&world, 8, 2);
+    let account = &world.partition;
     let mut holds: Act<'_, _> = Box::pin(driver.transact(account, COUNTERS, count));
     assert!(poll(&mut holds).is_pending());
     let mut crowd: Vec<Act<'_, _>> =
@@ -177,5 +152,5 @@ async fn known_clients_go_first_and_a_crowd_of_unknown_ones_is_bounded() {
     for act in &mut crowd {
         assert!(matches!(poll(act), Poll::Ready(Ok(true))), "then the others, each charged");
     }
-    assert!(bench.numbers(EventChain::Denials) >= 1);
+    assert!(world.numbers(EventChain::Denials) >= 1);
 }

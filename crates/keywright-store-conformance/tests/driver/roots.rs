@@ -9,14 +9,14 @@ use keywright_store_conformance::glass::{RecordRow, Rows, StageRows};
 use proptest::prelude::*;
 
 use crate::mirror::{Chain, Entry, Mirror};
-use crate::{Bench, COUNTER, COUNTERS, Counter, KINDS, NOTES, VOUCHER, VOUCHERS, count, step_error};
+use crate::{COUNTER, COUNTERS, Counter, KINDS, NOTES, VOUCHER, VOUCHERS, World, count, step_error};
 
 const LABEL: &[u8] = b"user-1";
 
-fn open(bench: &Bench) -> Mirror {
-    let row = bench.glass.rows().roots.remove(&bench.account).unwrap();
+fn open(world: &World) -> Mirror {
+    let row = world.glass.rows().roots.remove(&world.partition).unwrap();
     let context = SealContext::new(LABEL, "root", row.stored.revision.to_bytes());
-    let (schema, plain) = bench.keyring.open(&context, &row.stored.body).unwrap();
+    let (schema, plain) = world.keyring.open(&context, &row.stored.body).unwrap();
     assert_eq!(schema, 1);
     Mirror::decode(&plain)
 }
@@ -27,73 +27,73 @@ fn seal(keyring: &Keyring, revision: Revision, schema: u16, plain: &[u8]) -> Vec
 }
 
 /// Puts a root's body in place of the one that is there.
-fn put(bench: &Bench, body: Vec<u8>) {
-    bench.glass.edit(|rows| rows.roots.get_mut(&bench.account).unwrap().stored.body = body.into());
+fn put(world: &World, body: Vec<u8>) {
+    world.glass.edit(|rows| rows.roots.get_mut(&world.partition).unwrap().stored.body = body.into());
 }
 
-fn put_mirror(bench: &Bench, mirror: &Mirror) {
-    put(bench, seal(&bench.keyring, bench.root().unwrap(), 1, &mirror.encode()));
+fn put_mirror(world: &World, mirror: &Mirror) {
+    put(world, seal(&world.keyring, world.root().unwrap(), 1, &mirror.encode()));
 }
 
-async fn denied(bench: &Bench, driver: &Driver) -> StepError {
-    let rows = bench.glass.rows();
-    let error = step_error(driver.transact(&bench.account, COUNTERS, count).await);
+async fn denied(world: &World, driver: &Driver) -> StepError {
+    let rows = world.glass.rows();
+    let error = step_error(driver.transact(&world.partition, COUNTERS, count).await);
     let others = [
-        step_error(driver.ensure_account(&bench.id).await),
-        step_error(driver.erase_account(&bench.id).await),
-        step_error(driver.observe(&bench.account, &[], |draft| draft.root()).await),
-        step_error(driver.reseal(&bench.account).await),
-        step_error(driver.recent_events(&bench.id, 5).await),
+        step_error(driver.ensure_account(&world.account).await),
+        step_error(driver.erase_account(&world.account).await),
+        step_error(driver.observe(&world.partition, &[], |draft| draft.root()).await),
+        step_error(driver.reseal(&world.partition).await),
+        step_error(driver.recent_events(&world.account, 5).await),
     ];
     for other in others {
         assert_eq!(std::mem::discriminant(&other), std::mem::discriminant(&error), "{other:?}");
     }
     assert!(error.is_damage(), "{error:?}");
-    assert_eq!(bench.glass.rows(), rows, "nothing is mended in silence");
+    assert_eq!(world.glass.rows(), rows, "nothing is mended in silence");
     error
 }
 
 #[tokio::test]
 async fn the_mirror_is_the_stored_form() {
-    let bench = Bench::made(1).await;
-    let mirror = open(&bench);
+    let world = World::made(1).await;
+    let mirror = open(&world);
     assert_eq!(mirror.contents.len(), 1);
     assert_eq!(mirror.recent, [[0; 16]], "a creation replaces sixteen zero bytes");
-    put_mirror(&bench, &mirror);
-    assert!(bench.redeem().await.unwrap());
-    let mirror = open(&bench);
+    put_mirror(&world, &mirror);
+    assert!(world.redeem().await.unwrap());
+    let mirror = open(&world);
     assert_eq!(mirror.recent.len(), 2);
     assert_eq!((mirror.chains[0].first, mirror.chains[0].next), (1, 3));
 }
 
 #[tokio::test]
 async fn a_root_that_does_not_open_denies() {
-    let bench = Bench::made(2).await;
-    let sound = bench.glass.rows();
-    let body = sound.roots[&bench.account].stored.body.to_vec();
+    let world = World::made(2).await;
+    let sound = world.glass.rows();
+    let body = sound.roots[&world.partition].stored.body.to_vec();
     for at in 0..body.len() {
         let mut spoilt = body.clone();
         spoilt[at] ^= 1;
-        put(&bench, spoilt);
-        let looked = bench.driver.observe(&bench.account, &[], |draft| draft.root()).await;
+        put(&world, spoilt);
+        let looked = world.driver.observe(&world.partition, &[], |draft| draft.root()).await;
         assert!(matches!(step_error(looked), StepError::Open(_)), "byte {at}");
     }
     for cut in [0, 1, 11, 35, body.len() - 1] {
-        put(&bench, body[..cut].to_vec());
-        assert!(matches!(denied(&bench, &bench.driver).await, StepError::Open(_)), "cut to {cut}");
+        put(&world, body[..cut].to_vec());
+        assert!(matches!(denied(&world, &world.driver).await, StepError::Open(_)), "cut to {cut}");
     }
     let other = Keyring::generate(&SystemEntropy).unwrap();
-    put(&bench, seal(&other, bench.root().unwrap(), 1, b"x"));
-    assert!(matches!(denied(&bench, &bench.driver).await, StepError::Open(error) if error.is_unknown_key()));
-    bench.glass.edit(|rows| *rows = sound);
-    assert!(bench.redeem().await.unwrap(), "what an operator mends is as good as before");
+    put(&world, seal(&other, world.root().unwrap(), 1, b"x"));
+    assert!(matches!(denied(&world, &world.driver).await, StepError::Open(error) if error.is_unknown_key()));
+    world.glass.edit(|rows| *rows = sound);
+    assert!(world.redeem().await.unwrap(), "what an operator mends is as good as before");
 }
 
 #[tokio::test]
 async fn a_root_of_another_partition_or_revision_denies() {
-    let bench = Bench::made(3).await;
-    let mirror = open(&bench).encode();
-    let revision = bench.root().unwrap();
+    let world = World::made(3).await;
+    let mirror = open(&world).encode();
+    let revision = world.root().unwrap();
     for (label, slot, revision) in [
         (&b"user-2"[..], "root", revision),
         (&b"\0s/"[..], "root", revision),
@@ -101,35 +101,35 @@ async fn a_root_of_another_partition_or_revision_denies() {
         (LABEL, "root", Revision::from_bytes([7; 16])),
     ] {
         let context = SealContext::new(label, slot, revision.to_bytes());
-        put(&bench, bench.keyring.seal(&SystemEntropy, &context, 1, &mirror).unwrap());
-        assert!(matches!(denied(&bench, &bench.driver).await, StepError::Open(_)));
+        put(&world, world.keyring.seal(&SystemEntropy, &context, 1, &mirror).unwrap());
+        assert!(matches!(denied(&world, &world.driver).await, StepError::Open(_)));
     }
 }
 
 #[tokio::test]
 async fn a_root_of_another_schema_or_too_large_denies() {
-    let bench = Bench::made(4).await;
-    let mirror = open(&bench).encode();
-    let revision = bench.root().unwrap();
+    let world = World::made(4).await;
+    let mirror = open(&world).encode();
+    let revision = world.root().unwrap();
     for schema in [0, 2, u16::MAX] {
-        put(&bench, seal(&bench.keyring, revision, schema, &mirror));
-        assert_eq!(denied(&bench, &bench.driver).await, StepError::Damaged(Damage::Root), "schema {schema}");
+        put(&world, seal(&world.keyring, revision, schema, &mirror));
+        assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(Damage::Root), "schema {schema}");
     }
     let mut longer = mirror.clone();
     longer.push(0);
     for plain in [&mirror[..mirror.len() - 1], &longer, &[], &[0xff; 64]] {
-        put(&bench, seal(&bench.keyring, revision, 1, plain));
-        assert_eq!(denied(&bench, &bench.driver).await, StepError::Damaged(Damage::Root));
+        put(&world, seal(&world.keyring, revision, 1, plain));
+        assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(Damage::Root));
     }
-    put(&bench, seal(&bench.keyring, revision, 1, &vec![0; MAX_ROOT_BYTES]));
-    assert_eq!(denied(&bench, &bench.driver).await, StepError::Damaged(Damage::Root), "too large to be looked at");
+    put(&world, seal(&world.keyring, revision, 1, &vec![0; MAX_ROOT_BYTES]));
+    assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(Damage::Root), "too large to be looked at");
 }
 
 #[tokio::test]
 async fn a_root_that_cannot_have_been_written_denies() {
-    let bench = Bench::made(5).await;
-    let own = bench.root().unwrap().to_bytes();
-    let sound = open(&bench);
+    let world = World::made(5).await;
+    let own = world.root().unwrap().to_bytes();
+    let sound = open(&world);
     let note = |id: u16| -> Entry {
         let mut bytes = [0; 16];
         bytes[..2].copy_from_slice(&id.to_be_bytes());
@@ -162,77 +162,77 @@ async fn a_root_that_cannot_have_been_written_denies() {
         ("a blank root that was erased", Mirror { state: None, erased: true, contents: Vec::new(), ..sound.clone() }),
     ];
     for (what, mirror) in spoilt {
-        put_mirror(&bench, &mirror);
-        assert_eq!(denied(&bench, &bench.driver).await, StepError::Damaged(Damage::Root), "{what}");
+        put_mirror(&world, &mirror);
+        assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(Damage::Root), "{what}");
     }
     // One that is sound by itself, but whose log is another.
     for changes in [chain(1, 3), chain(1, 1), chain(3, 3)] {
-        put_mirror(&bench, &of_changes(changes));
-        let error = denied(&bench, &bench.driver).await;
+        put_mirror(&world, &of_changes(changes));
+        let error = denied(&world, &world.driver).await;
         assert!(matches!(error, StepError::Damaged(Damage::Events(_))), "{error:?}");
     }
 }
 
 #[tokio::test]
 async fn contents_of_a_newer_version_deny() {
-    let bench = Bench::made(6).await;
+    let world = World::made(6).await;
     let newer = keywright_store::Slot::<Counter>::lasting("newer");
     let many = keywright_store::SlotFamily::<Counter>::lasting("note", 9);
-    let other = bench.builder_on(std::sync::Arc::<keywright_store_conformance::FaultStore<_>>::clone(&bench.store));
+    let other = world.builder_on(std::sync::Arc::<keywright_store_conformance::FaultStore<_>>::clone(&world.faults));
     let other = other.slots(&[VOUCHER.kind(), COUNTER.kind(), newer.kind(), many.kind()]).build().unwrap();
     let step = |draft: &mut keywright_store::Draft<'_>| draft.put(newer, &Counter { count: 1 });
-    other.transact(&bench.account, &[newer.name()], step).await.unwrap();
-    assert_eq!(denied(&bench, &bench.driver).await, StepError::UndeclaredSlot(newer.name()));
-    other.transact(&bench.account, &[newer.name()], |draft| draft.delete(newer)).await.unwrap();
-    assert!(bench.redeem().await.unwrap(), "once the newer version has cleared up");
+    other.transact(&world.partition, &[newer.name()], step).await.unwrap();
+    assert_eq!(denied(&world, &world.driver).await, StepError::UndeclaredSlot(newer.name()));
+    other.transact(&world.partition, &[newer.name()], |draft| draft.delete(newer)).await.unwrap();
+    assert!(world.redeem().await.unwrap(), "once the newer version has cleared up");
     let slots: Vec<_> = (0..9).map(|id| many.at([id; 16]).name()).collect();
     let fill = |draft: &mut keywright_store::Draft<'_>| {
         (0..9).try_for_each(|id| draft.put(many.at([id; 16]), &Counter { count: 1 }))
     };
-    other.transact(&bench.account, &slots, fill).await.unwrap();
+    other.transact(&world.partition, &slots, fill).await.unwrap();
     assert!(
-        matches!(denied(&bench, &bench.driver).await, StepError::UndeclaredSlot(slot) if slot.kind() == NOTES.kind().name())
+        matches!(denied(&world, &world.driver).await, StepError::UndeclaredSlot(slot) if slot.kind() == NOTES.kind().name())
     );
 }
 
 #[tokio::test]
 async fn an_event_number_that_is_taken_denies() {
-    let bench = Bench::made(7).await;
-    let key = |number| (bench.account.clone(), keywright_core::EventChain::Changes, number);
-    let stray = bench.glass.edit(|rows| {
+    let world = World::made(7).await;
+    let key = |number| (world.partition.clone(), keywright_core::EventChain::Changes, number);
+    let stray = world.glass.edit(|rows| {
         let mut event = rows.events[&key(1)].clone();
         event.number = 2;
         rows.events.insert(key(2), event.clone());
         event
     });
-    let error = denied(&bench, &bench.driver).await;
+    let error = denied(&world, &world.driver).await;
     assert_eq!(error, StepError::Damaged(Damage::Events(keywright_core::EventChain::Changes)));
     // Where a load does not show it, the commit is refused whole.
-    bench.glass.edit(|rows| rows.events.remove(&key(2)));
-    let late = std::sync::Arc::clone(&bench.glass);
+    world.glass.edit(|rows| rows.events.remove(&key(2)));
+    let late = std::sync::Arc::clone(&world.glass);
     let mut once = true;
-    let refused = bench.driver.transact(&bench.account, VOUCHERS, |draft| {
+    let refused = world.driver.transact(&world.partition, VOUCHERS, |draft| {
         if std::mem::take(&mut once) {
             late.edit(|rows| rows.events.insert(key(2), stray.clone()));
         }
         crate::spend(draft).map(drop)
     });
     assert!(matches!(refused.await, Err(keywright_store::TransactError::Rejected(_))));
-    assert_eq!(bench.numbers(keywright_core::EventChain::Changes), 2);
-    bench.glass.edit(|rows| rows.events.remove(&key(2)));
-    assert!(bench.redeem().await.unwrap(), "the voucher was not spent");
+    assert_eq!(world.numbers(keywright_core::EventChain::Changes), 2);
+    world.glass.edit(|rows| rows.events.remove(&key(2)));
+    assert!(world.redeem().await.unwrap(), "the voucher was not spent");
 }
 
 #[tokio::test]
 async fn orphans_deny_in_every_kind_of_partition() {
-    let bench = Bench::bare(8);
-    for partition in [Partition::name(&[3; 32]), Partition::server(), bench.account.clone()] {
+    let world = World::bare(8);
+    for partition in [Partition::name(&[3; 32]), Partition::server(), world.partition.clone()] {
         if partition.is_account() {
-            bench.driver.ensure_account(&bench.id).await.unwrap();
+            world.driver.ensure_account(&world.account).await.unwrap();
         }
-        bench.driver.transact(&partition, COUNTERS, count).await.unwrap();
-        bench.glass.edit(|rows| rows.roots.remove(&partition));
-        let error = step_error(bench.driver.transact(&partition, COUNTERS, count).await);
+        world.driver.transact(&partition, COUNTERS, count).await.unwrap();
+        world.glass.edit(|rows| rows.roots.remove(&partition));
+        let error = step_error(world.driver.transact(&partition, COUNTERS, count).await);
         assert_eq!(error, StepError::Damaged(Damage::Orphans), "{partition:?}");
     }
 }
@@ -240,35 +240,35 @@ async fn orphans_deny_in_every_kind_of_partition() {
 /// A blank root says that nothing is there: whatever lies beside it was put there by somebody else, or came too late.
 #[tokio::test]
 async fn orphans_beside_a_blank_root_deny_too() {
-    let bench = Bench::bare(18);
-    bench.store.next_commit(Fault::LostBefore);
-    bench.store.next_commit(Fault::None); // the fence
-    bench.store.next_commit(Fault::Rejected);
-    assert!(bench.driver.ensure_account(&bench.id).await.is_err());
-    let blank = bench.glass.rows();
+    let world = World::bare(18);
+    world.faults.next_commit(Fault::LostBefore);
+    world.faults.next_commit(Fault::None); // the fence
+    world.faults.next_commit(Fault::Rejected);
+    assert!(world.driver.ensure_account(&world.account).await.is_err());
+    let blank = world.glass.rows();
     let stray = |rows: &mut Rows| {
         let stage = StageRows { rows: std::collections::BTreeMap::new(), purge_after: crate::START };
-        rows.stages.insert((bench.account.clone(), StageId([1; 16])), stage);
+        rows.stages.insert((world.partition.clone(), StageId([1; 16])), stage);
     };
     let record = |rows: &mut Rows| {
         let row = RecordRow { body: bytes::Bytes::from_static(b"x"), purge_after: None };
-        rows.records.insert((bench.account.clone(), COUNTERS[0]), row);
+        rows.records.insert((world.partition.clone(), COUNTERS[0]), row);
     };
     for (at, spoil) in [&stray as &dyn Fn(&mut Rows), &record].into_iter().enumerate() {
-        bench.glass.edit(|rows| {
+        world.glass.edit(|rows| {
             *rows = blank.clone();
             spoil(rows);
         });
-        let spoilt = bench.glass.rows();
-        let error = step_error(bench.driver.ensure_account(&bench.id).await);
+        let spoilt = world.glass.rows();
+        let error = step_error(world.driver.ensure_account(&world.account).await);
         assert_eq!(error, StepError::Damaged(Damage::Orphans));
-        let error = step_error(bench.driver.recent_events(&bench.id, 10).await);
+        let error = step_error(world.driver.recent_events(&world.account, 10).await);
         assert_eq!(error, StepError::Damaged(Damage::Orphans));
-        assert_eq!(bench.glass.rows(), spoilt, "nothing is repaired");
-        assert_eq!(bench.heard.damages(), 2 * (at + 1));
+        assert_eq!(world.glass.rows(), spoilt, "nothing is repaired");
+        assert_eq!(world.heard.damages(), 2 * (at + 1));
     }
-    bench.glass.edit(|rows| *rows = blank);
-    bench.driver.ensure_account(&bench.id).await.unwrap();
+    world.glass.edit(|rows| *rows = blank);
+    world.driver.ensure_account(&world.account).await.unwrap();
 }
 
 proptest! {
@@ -277,15 +277,15 @@ proptest! {
     #[test]
     fn no_root_crashes(plain in proptest::collection::vec(any::<u8>(), 0..400), keep in 0_usize..200) {
         futures_lite::future::block_on(async {
-            let bench = Bench::bare(9);
-            let made = bench.driver.transact(&bench.account, VOUCHERS, crate::make);
+            let world = World::bare(9);
+            let made = world.driver.transact(&world.partition, VOUCHERS, crate::make);
             made.await.unwrap();
             // The beginning of a sound root, then anything.
-            let mut bytes = open(&bench).encode();
+            let mut bytes = open(&world).encode();
             bytes.truncate(keep);
             bytes.extend_from_slice(&plain);
-            put(&bench, seal(&bench.keyring, bench.root().unwrap(), 1, &bytes));
-            if let Err(error) = bench.driver.observe(&bench.account, &[], |draft| draft.root()).await {
+            put(&world, seal(&world.keyring, world.root().unwrap(), 1, &bytes));
+            if let Err(error) = world.driver.observe(&world.partition, &[], |draft| draft.root()).await {
                 let error = step_error::<()>(Err(error));
                 assert!(error.is_damage() || error == StepError::NoAccount, "{error:?}");
             }

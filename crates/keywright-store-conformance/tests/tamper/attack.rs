@@ -33,7 +33,7 @@ pub(crate) async fn all_are_noticed(world: &World, attacks: Vec<Attack>) -> usiz
         }
         count += 1;
         world.put(&attack.rows);
-        let before = *world.reports.0.lock().unwrap();
+        let before = world.heard.damages();
         // A load looks at the rows of its own partition alone: the others show what they showed before.
         let touched: Vec<Partition> = world
             .partitions
@@ -44,7 +44,7 @@ pub(crate) async fn all_are_noticed(world: &World, attacks: Vec<Attack>) -> usiz
         let seen = audit_of(world, &touched).await;
         let at = noticed(&truth, &seen, &attack.what);
         assert!(at.contains(&attack.at), "{}: not noticed at {:?} but at {at:?}", attack.what, attack.at);
-        assert!(*world.reports.0.lock().unwrap() > before, "{}: nobody was told", attack.what);
+        assert!(world.heard.damages() > before, "{}: nobody was told", attack.what);
         assert!(world.glass.rows() == attack.rows, "{}: to look at it has changed it", attack.what);
         is_not_mended(world, &attack, &touched, &at).await;
         world.put(world.rows());

@@ -1,4 +1,4 @@
-//! What is left to him, exactly: `security.md` § 3.
+//! What is left to him, exactly: `docs/security.md` § 3.
 
 use keywright_core::EventChain;
 use keywright_store::{EVENTS_KEPT, Partition, Upkeep};
@@ -26,7 +26,7 @@ async fn the_loss_of_what_expires_reads_as_absent_and_nothing_else_does() {
         assert_eq!(differ(&truth, &seen), [(Use::Record(key.0.clone(), key.1), "None".to_owned())]);
         world.put(world.rows());
     }
-    assert_eq!(*world.reports.0.lock().unwrap(), 0);
+    assert_eq!(world.heard.damages(), 0);
 }
 
 /// The rows of one partition, as they were at a commit.
@@ -68,7 +68,7 @@ async fn a_whole_partition_that_is_put_back_is_not_noticed() {
             }
         }
     }
-    assert_eq!(*world.reports.0.lock().unwrap(), 0);
+    assert_eq!(world.heard.damages(), 0);
 }
 
 #[tokio::test]

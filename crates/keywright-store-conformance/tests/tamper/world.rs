@@ -1,18 +1,15 @@
 //! A populated store: two accounts, a name and the server, and every state that they were in on the way.
 
-use std::sync::{Arc, Mutex};
+use std::ops::Deref;
+use std::sync::Arc;
 
-use keywright_core::{
-    AccountId, Attempt, Client, Event, EventKind, Generation, Keyring, ManualClock, SecretKind, SecurityEvent,
-    Severity, SharedRng, UnixSeconds,
-};
+use keywright_core::{Attempt, Client, Event, EventKind, Generation, SecretKind, Severity, UnixSeconds};
 use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::guess::{self, Comparison, LEDGER};
 use keywright_store::slot::Expiring;
-use keywright_store::{Draft, Driver, Observer, Partition, Record, RecordStore, Slot, SlotFamily, SlotName, StepError};
+use keywright_store::{Draft, Partition, Record, Slot, SlotFamily, SlotName, StepError};
 use keywright_store_conformance::glass::{GlassStore, Rows};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_testing::Heard;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +29,7 @@ pub(crate) const TICKETS: SlotFamily<Counter, Expiring> =
 static DONE: EventKind = EventKind::change("test_done", Severity::Info, "something was done");
 static REFUSED: EventKind = EventKind::denial("test_refused", "something was refused");
 
-pub(crate) const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
+pub(crate) const START: UnixSeconds = UnixSeconds::EPOCH.plus(keywright_testing::World::START);
 const SECRET: SecretKind = SecretKind::new("test-secret");
 
 /// Every slot that anybody reads, those that never held a record included.
@@ -51,47 +48,32 @@ pub(crate) fn expires(slot: SlotName) -> bool {
 /// What an account does.
 type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
 
-/// Counts the reports of damage.
-#[derive(Debug, Default)]
-pub(crate) struct Reports(pub(crate) Mutex<usize>);
-
-impl Observer for Reports {
-    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
-
-    fn damage(&self, _: &Partition, _: &StepError) {
-        *self.0.lock().unwrap() += 1;
-    }
-}
-
 pub(crate) struct World {
+    base: keywright_testing::World,
     pub(crate) glass: Arc<GlassStore>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) driver: Driver,
-    pub(crate) reports: Arc<Reports>,
+    pub(crate) heard: Arc<Heard>,
     /// Two accounts that did the same things, a name, the server.
     pub(crate) partitions: [Partition; 4],
     /// All rows after each commit; the last are those that are there.
     pub(crate) history: Vec<Rows>,
 }
 
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
-        let glass = Arc::new(GlassStore::new());
-        let rng = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(1)));
-        let keyring = Arc::new(Keyring::generate(&rng).unwrap());
-        let clock = Arc::new(ManualClock::new(START));
-        let reports = Arc::new(Reports::default());
-        let store: Arc<dyn RecordStore> = Arc::<GlassStore>::clone(&glass);
-        let driver = Driver::builder(store, keyring)
-            .entropy(rng)
-            .clock(Arc::<ManualClock>::clone(&clock))
-            .observer(Arc::<Reports>::clone(&reports))
-            .slots(&[VOUCHER.kind(), COUNTER.kind(), NOTES.kind(), TICKETS.kind()])
-            .build()
-            .unwrap();
-        let account = |id: &str| Partition::account(&AccountId::new(id).unwrap());
+        let (glass, heard) = (Arc::new(GlassStore::new()), Heard::new());
+        let builder = keywright_testing::World::builder().store(glass.clone()).observer(heard.clone());
+        let base = builder.slots(&[VOUCHER.kind(), COUNTER.kind(), NOTES.kind(), TICKETS.kind()]).open();
+        let account = |id: &str| Partition::account(&keywright_testing::World::id(id));
         let partitions = [account("user-1"), account("user-2"), Partition::name(&[7; 32]), Partition::server()];
-        let mut world = Self { glass, clock, driver, reports, partitions, history: Vec::new() };
+        let mut world = Self { base, glass, heard, partitions, history: Vec::new() };
         world.live().await;
         world
     }

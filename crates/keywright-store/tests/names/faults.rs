@@ -3,27 +3,28 @@
 use std::sync::Arc;
 
 use keywright_core::AccountId;
-use keywright_store::{RecordStore, TransactError};
-use keywright_store_conformance::{Backend, Fault, FaultStore, LoadFault, Odds};
+use keywright_store::TransactError;
+use keywright_store_conformance::{Fault, FaultStore, LoadFault, Odds};
+use keywright_testing::{Store, WorldBuilder};
 use tokio::task::JoinSet;
 
-use crate::world::{Ended, Guard, Server, World, id, memory, sqlite};
+use crate::world::{Ended, Server, World, id, memory, sqlite};
 
-struct Site {
+/// Ada's move to another name, and what can go wrong with it.
+struct Move {
     world: World,
-    faults: Arc<FaultStore<dyn Backend>>,
+    faults: Arc<FaultStore<dyn Store>>,
     /// Meets the faults.
     server: Server,
     ada: AccountId,
     bob: AccountId,
 }
 
-impl Site {
+impl Move {
     /// Ada owns the old name; Bob, and a rival whose claim came to nothing, own none.
-    async fn new(seed: u64, (backend, guard): (Arc<dyn Backend>, Guard), rival: bool) -> Self {
-        let faults = Arc::new(FaultStore::new(Arc::clone(&backend)));
-        let store: Arc<dyn RecordStore> = backend;
-        let world = World::new(seed, (store, guard));
+    async fn new(seed: u64, store: WorldBuilder, rival: bool) -> Self {
+        let world = World::new(seed, store);
+        let faults = Arc::new(FaultStore::new(world.store.clone()));
         let server = world.server(Arc::<FaultStore<_>>::clone(&faults));
         let (ada, bob) = (id("ada"), id("bob"));
         let truth = world.truth();
@@ -46,43 +47,43 @@ impl Site {
 }
 
 /// Ada moves, and one commit or load goes wrong. Gives how many commits were asked for.
-async fn one_fault(store: (Arc<dyn Backend>, Guard), rival: bool, at: usize, fault: Result<Fault, LoadFault>) -> u64 {
-    let site = Site::new(at as u64, store, rival).await;
+async fn one_fault(store: WorldBuilder, rival: bool, at: usize, fault: Result<Fault, LoadFault>) -> u64 {
+    let the_move = Move::new(at as u64, store, rival).await;
     for _ in 0..at {
         match &fault {
-            Ok(_) => site.faults.next_commit(Fault::None),
-            Err(_) => site.faults.next_load(LoadFault::None),
+            Ok(_) => the_move.faults.next_commit(Fault::None),
+            Err(_) => the_move.faults.next_load(LoadFault::None),
         }
     }
     match fault.clone() {
-        Ok(fault) => site.faults.next_commit(fault),
-        Err(fault) => site.faults.next_load(fault),
+        Ok(fault) => the_move.faults.next_commit(fault),
+        Err(fault) => the_move.faults.next_load(fault),
     }
-    let ended = site.server.acquire(&site.ada, site.world.name, Some(site.world.old)).await;
+    let ended = the_move.server.acquire(&the_move.ada, the_move.world.name, Some(the_move.world.old)).await;
     let told = format!("{fault:?} at {at}: {ended:?}");
-    let owner = site.check().await;
+    let owner = the_move.check().await;
     match &ended {
         Ok(ended) => assert_eq!(*ended == Ended::Took, owner.is_some(), "{told}"),
         Err(TransactError::Unknown(_)) => {}
         // Whatever else denies, denies in truth.
         Err(_) => assert_eq!(owner, None, "{told}"),
     }
-    let commits = site.faults.tally().commits;
+    let commits = the_move.faults.tally().commits;
     // What was on its way arrives, long after.
-    site.faults.calm();
-    while site.faults.deliver().await.is_some() {
-        site.check().await;
+    the_move.faults.calm();
+    while the_move.faults.deliver().await.is_some() {
+        the_move.check().await;
     }
-    let owner = site.check().await;
+    let owner = the_move.check().await;
     // A rival takes it if nobody owns it; what was late has changed nothing for either.
-    let rival = site.world.truth().acquire(&site.bob, site.world.name, None).await.unwrap();
+    let rival = the_move.world.truth().acquire(&the_move.bob, the_move.world.name, None).await.unwrap();
     assert_eq!(rival == Ended::Took, owner.is_none(), "{told}");
-    site.check().await;
-    site.world.nobody_is_stranded(&[site.ada.clone(), site.bob.clone()]).await;
+    the_move.check().await;
+    the_move.world.nobody_is_stranded(&[the_move.ada.clone(), the_move.bob.clone()]).await;
     commits
 }
 
-async fn every_fault(store: fn() -> (Arc<dyn Backend>, Guard), rivals: &[bool]) {
+async fn every_fault(store: fn() -> WorldBuilder, rivals: &[bool]) {
     for rival in rivals {
         let whole = one_fault(store(), *rival, 0, Ok(Fault::None)).await;
         // Intent, claim, the taking, letting go; the rival's intent in between.
@@ -130,31 +131,31 @@ async fn random_faults_strand_nobody() {
     };
     let (mut owned, mut unknown) = (0, 0);
     for seed in 0..300 {
-        let site = Site::new(seed, memory(), seed.is_multiple_of(2)).await;
-        let mut accounts = vec![site.ada.clone(), site.bob.clone()];
+        let the_move = Move::new(seed, memory(), seed.is_multiple_of(2)).await;
+        let mut accounts = vec![the_move.ada.clone(), the_move.bob.clone()];
         for extra in ["carol", "dan"] {
-            site.world.truth().create(&id(extra)).await;
+            the_move.world.truth().create(&id(extra)).await;
             accounts.push(id(extra));
         }
-        site.faults.randomise(seed, odds);
+        the_move.faults.randomise(seed, odds);
         let mut set = JoinSet::new();
         for (number, account) in accounts.iter().cloned().enumerate() {
             let server = if number % 2 == 0 {
-                site.server.clone()
+                the_move.server.clone()
             } else {
-                site.world.server(Arc::<FaultStore<_>>::clone(&site.faults))
+                the_move.world.server(Arc::<FaultStore<_>>::clone(&the_move.faults))
             };
-            let (name, old) = (site.world.name, (number == 0).then_some(site.world.old));
+            let (name, old) = (the_move.world.name, (number == 0).then_some(the_move.world.old));
             set.spawn(async move { (account.clone(), server.acquire(&account, name, old).await) });
         }
         let ended = set.join_all().await;
-        site.faults.calm();
-        while site.faults.deliver().await.is_some() {
-            site.world.owner(&accounts).await;
+        the_move.faults.calm();
+        while the_move.faults.deliver().await.is_some() {
+            the_move.world.owner(&accounts).await;
         }
-        let owner = site.world.owner(&accounts).await;
-        let keeps = site.world.truth().owns(&site.ada, &site.world.old).await;
-        assert_ne!(keeps, owner.as_ref() == Some(&site.ada), "seed {seed}: the old name or the new");
+        let owner = the_move.world.owner(&accounts).await;
+        let keeps = the_move.world.truth().owns(&the_move.ada, &the_move.world.old).await;
+        assert_ne!(keeps, owner.as_ref() == Some(&the_move.ada), "seed {seed}: the old name or the new");
         for (account, ended) in ended {
             let owns = owner.as_ref() == Some(&account);
             match ended {
@@ -167,7 +168,7 @@ async fn random_faults_strand_nobody() {
             }
         }
         owned += u32::from(owner.is_some());
-        site.world.nobody_is_stranded(&accounts).await;
+        the_move.world.nobody_is_stranded(&accounts).await;
     }
     // Lost replies are settled exactly: "unknown" is left for a store that cannot be read or fenced.
     assert!(owned > 250 && unknown < 60, "{owned} of 300 owned, {unknown} unknown");

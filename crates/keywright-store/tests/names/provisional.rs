@@ -10,8 +10,7 @@ use crate::world::{Ended, NAMES, Server, World, erase_orphan, id, memory, sqlite
 const HOUR: u64 = 3_600;
 
 fn world(seed: u64) -> World {
-    let (store, guard) = memory();
-    World::new(seed, (store, guard))
+    World::new(seed, memory())
 }
 
 fn in_an_hour(world: &World) -> UnixSeconds {
@@ -140,6 +139,5 @@ async fn proof_and_eviction_never_both() {
     for seed in 0..60 {
         race(world(seed), 3).await;
     }
-    let (store, guard) = sqlite();
-    race(World::new(99, (store, guard)), 3).await;
+    race(World::new(99, sqlite()), 3).await;
 }

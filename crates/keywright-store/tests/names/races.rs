@@ -5,27 +5,16 @@ use std::time::Duration;
 
 use futures_lite::future::poll_once;
 use keywright_core::AccountId;
+use keywright_store::TransactError;
 use keywright_store::names::NameIndex;
-use keywright_store::{RecordStore, TransactError};
+use keywright_testing::WorldBuilder;
 use tokio::task::JoinSet;
 
-use crate::schedules::Gated;
-use crate::world::{Ended, Guard, Server, World, id, memory, sqlite};
-
-type Store = (Arc<dyn RecordStore>, Guard);
-
-fn in_memory() -> Store {
-    let (store, guard) = memory();
-    (store, guard)
-}
-
-fn on_disk() -> Store {
-    let (store, guard) = sqlite();
-    (store, guard)
-}
+use crate::schedules::gated;
+use crate::world::{Ended, Server, World, id, memory, sqlite};
 
 /// 64 accounts want one name at once, spread over this many servers.
-async fn rush(seed: u64, store: Store, servers: usize) {
+async fn rush(seed: u64, store: WorldBuilder, servers: usize) {
     let world = World::new(seed, store);
     let servers: Vec<Server> = (0..servers).map(|_| world.server(Arc::clone(world.truth().driver.store()))).collect();
     let accounts: Vec<AccountId> = (0..64).map(|number| id(&format!("user-{number}"))).collect();
@@ -51,19 +40,19 @@ async fn rush(seed: u64, store: Store, servers: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_want_one_name() {
     for seed in 0..24 {
-        rush(seed, in_memory(), 1 + usize::try_from(seed % 4).unwrap()).await;
+        rush(seed, memory(), 1 + usize::try_from(seed % 4).unwrap()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_want_one_name_on_disk() {
     for seed in 0..3 {
-        rush(seed, on_disk(), 1 + usize::try_from(seed).unwrap()).await;
+        rush(seed, sqlite(), 1 + usize::try_from(seed).unwrap()).await;
     }
 }
 
 /// Two move to one name; one of them, or both, own another.
-async fn two_move(seed: u64, store: Store) {
+async fn two_move(seed: u64, store: WorldBuilder) {
     let world = World::new(seed, store);
     let (ada, bob) = (id("ada"), id("bob"));
     let olds = [world.old, NameIndex::from_bytes([9; 32])];
@@ -92,10 +81,10 @@ async fn two_move(seed: u64, store: Store) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_move_to_one_name() {
     for seed in 0..50 {
-        two_move(seed, in_memory()).await;
+        two_move(seed, memory()).await;
     }
     for seed in 0..4 {
-        two_move(seed, on_disk()).await;
+        two_move(seed, sqlite()).await;
     }
 }
 
@@ -103,8 +92,7 @@ async fn two_move_to_one_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crosswise_claims_do_not_wait_for_each_other() {
     for seed in 0..50 {
-        let (store, guard) = in_memory();
-        let world = World::new(seed, (store, guard));
+        let world = World::new(seed, memory());
         let (server, ada, bob) = (world.truth().clone(), id("ada"), id("bob"));
         for (account, name) in [(&ada, world.name), (&bob, world.old)] {
             server.create(account).await;
@@ -123,9 +111,8 @@ async fn crosswise_claims_do_not_wait_for_each_other() {
 /// A claim of a name that is owned commits nothing in its owner's partition: a crowd of askers does not queue there.
 #[tokio::test]
 async fn asking_for_a_taken_name_does_not_wait_for_its_owner() {
-    let (store, guard) = in_memory();
-    let world = World::new(1, (store, guard));
-    let server = world.server(Arc::new(Gated::new(Arc::clone(world.truth().driver.store()))));
+    let world = World::new(1, memory());
+    let server = world.server(gated(world.store.clone(), Arc::default()));
     let (ada, bob) = (id("ada"), id("bob"));
     server.create(&ada).await;
     server.create(&bob).await;

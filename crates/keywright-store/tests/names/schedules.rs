@@ -9,58 +9,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::{block_on, yield_now};
-use keywright_core::{AccountId, Clock, EventChain, below};
+use keywright_core::{AccountId, Clock, below};
 use keywright_store::names::{self, NameIndex};
-use keywright_store::{
-    Batch, BoxFuture, CommitError, Draft, EventNumber, LoadError, MemoryStore, Partition, RecordStore, SlotName,
-    Snapshot, StoredEvents, TransactError,
-};
+use keywright_store::{Draft, TransactError};
+use keywright_testing::{Call, HookedStore, Store};
 
-use crate::world::{Ended, NAMES, Server, World, id};
+use crate::world::{Ended, NAMES, Server, World, id, memory};
 
-/// Waits to be polled once more before each call: a poll is one call to the store and what follows from it.
-#[derive(Debug)]
-pub(crate) struct Gated {
-    store: Arc<dyn RecordStore>,
-    /// How many commits it has seen.
-    commits: Arc<AtomicU64>,
-}
-
-impl Gated {
-    pub(crate) fn new(store: Arc<dyn RecordStore>) -> Self {
-        Self { store, commits: Arc::default() }
-    }
-}
-
-impl RecordStore for Gated {
-    fn load<'a>(
-        &'a self,
-        partition: &'a Partition,
-        slots: &'a [SlotName],
-    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        Box::pin(async move {
+/// Waits to be polled once more before each call: a poll is one call to the store and what follows from it. `commits` counts
+/// those that went through.
+pub(crate) fn gated(store: Arc<dyn Store>, commits: Arc<AtomicU64>) -> Arc<HookedStore> {
+    let gated = HookedStore::new(store);
+    gated.before_reads(|call| {
+        let waits = matches!(call, Call::Load(..));
+        async move {
+            if waits {
+                yield_now().await;
+            }
+            Ok(())
+        }
+    });
+    gated.before_writes(move |_| {
+        let commits = Arc::clone(&commits);
+        async move {
             yield_now().await;
-            self.store.load(partition, slots).await
-        })
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        Box::pin(async move {
-            yield_now().await;
-            self.commits.fetch_add(1, Ordering::Relaxed);
-            self.store.commit(batch).await
-        })
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.store.events(partition, chain, before, limit)
-    }
+            commits.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    });
+    gated
 }
 
 type Act = Pin<Box<dyn Future<Output = Result<Ended, TransactError>>>>;
@@ -107,11 +84,10 @@ impl Stage {
     /// `apart`: every actor on a server of its own; else all on one, with one queue.
     fn new(seed: u64, wants: &[Wants], apart: bool) -> Self {
         block_on(async {
-            let store: Arc<dyn RecordStore> = Arc::new(MemoryStore::new());
-            let world = World::new(seed, (Arc::clone(&store), None));
+            let world = World::new(seed, memory());
             let commits = Arc::new(AtomicU64::new(0));
-            let gated: Arc<dyn RecordStore> = Arc::new(Gated { store, commits: Arc::clone(&commits) });
-            let one = world.server(Arc::clone(&gated));
+            let gated = gated(world.store.clone(), Arc::clone(&commits));
+            let one = world.server(gated.clone());
             let (mut accounts, mut actors, mut olds) = (Vec::new(), Vec::new(), Vec::new());
             for (number, want) in wants.iter().enumerate() {
                 let account = id(&format!("user-{number}"));
@@ -129,7 +105,7 @@ impl Stage {
                 if *want == Wants::Move {
                     world.truth().acquire(&account, old, None).await.unwrap();
                 }
-                let server = if apart { world.server(Arc::clone(&gated)) } else { one.clone() };
+                let server = if apart { world.server(gated.clone()) } else { one.clone() };
                 actors.push(Actor::Running(act(server, account.clone(), *want, world.name, old, &world)));
                 accounts.push(account);
                 olds.push(old);
@@ -303,7 +279,7 @@ fn random(seeds: std::ops::Range<u64>, wants: &[Wants], crashes: u32) -> [u32; 4
     let mut seen = [0; 4];
     for seed in seeds {
         let mut stage = Stage::new(seed, wants, seed.is_multiple_of(2));
-        let rng = Arc::clone(&stage.world.rng);
+        let rng = Arc::clone(&stage.world.entropy);
         let draw = move |bound: u32| below(&*rng, bound).unwrap();
         let most = u32::try_from(wants.len()).unwrap();
         for _ in 0..most * 40 {

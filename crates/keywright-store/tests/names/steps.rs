@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use keywright_store::names::{self, ClaimOutcome, MAX_INTENDED, NameIndex};
-use keywright_store::{Damage, Draft, Partition, StepError, TransactError};
+use keywright_store::{Damage, Draft, MemoryStore, Partition, StepError, TransactError};
 use keywright_store_conformance::glass::GlassStore;
 
 use crate::world::{Ended, NAMES, World, id, memory};
 
 fn plain(seed: u64) -> World {
-    let (store, guard) = memory();
-    World::new(seed, (store, guard))
+    World::new(seed, memory())
 }
 
 #[tokio::test]
@@ -142,7 +141,7 @@ async fn a_claim_of_an_account_without_a_root_is_void() {
     let world = plain(8);
     let (server, ghost, bob) = (world.truth(), id("ghost"), id("bob"));
     // The ghost intends in another store that shares the keyring: here its root never was, so it claims nothing.
-    let elsewhere = world.server(memory().0);
+    let elsewhere = world.server(Arc::new(MemoryStore::new()));
     elsewhere.create(&ghost).await;
     let intent = elsewhere.intend(&ghost, world.name).await.unwrap();
     assert!(matches!(server.names.claim(&intent).await.unwrap(), ClaimOutcome::Void));
@@ -155,7 +154,7 @@ async fn a_claim_of_an_account_without_a_root_is_void() {
 #[tokio::test]
 async fn a_root_that_was_dropped_alone_frees_no_name() {
     let glass = Arc::new(GlassStore::new());
-    let world = World::new(20, (Arc::<GlassStore>::clone(&glass), None));
+    let world = World::new(20, memory().store(glass.clone()));
     let (server, ada, bob) = (world.truth(), id("ada"), id("bob"));
     server.create(&ada).await;
     server.create(&bob).await;
@@ -189,7 +188,7 @@ async fn what_does_not_open_is_not_taken_for_free() {
     server.create(&ada).await;
     assert_eq!(server.acquire(&ada, world.name, None).await.unwrap(), Ended::Took);
     // Another keyring over the same store: nothing opens.
-    let strange = World::new(10, (server.driver.store().clone(), None));
+    let strange = World::new(10, memory().store(world.store.clone()));
     strange.truth().create(&bob).await;
     let intent = strange.truth().intend(&bob, world.name).await.unwrap();
     let claim = strange.truth().names.claim(&intent).await;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::world::{Ended, NAMES, World, id, memory};
 
-const START: u64 = 1_700_000_000;
+const START: u64 = keywright_testing::World::START;
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
 
 #[derive(Debug, Clone, Copy)]
@@ -151,8 +151,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let (store, guard) = memory();
-            let world = World::new(seed, (store, guard));
+            let world = World::new(seed, memory());
             let mut history = History { world, accounts: Vec::new(), holder: None };
             for step in steps {
                 history.run(step).await;

@@ -1,28 +1,19 @@
 //! One store, any number of servers, and the acts that a wire makes of the protocol.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use keywright_core::{AccountId, Keyring, ManualClock, SharedRng, UnixSeconds};
-use keywright_sqlite::SqliteStore;
+use keywright_core::{AccountId, Keyring, UnixSeconds};
 use keywright_store::names::{self, ClaimOutcome, Claimed, Evicted, Intent, NameIndex, Names};
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, SlotName, StepError, TransactError};
-use keywright_store_conformance::Backend;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_store::{Draft, Driver, Partition, RecordStore, SlotName, StepError, TransactError};
+use keywright_testing::{WorldBuilder, seeded};
 
-pub(crate) type Rng = Arc<SharedRng<ChaCha20Rng>>;
-
-/// Lives as long as the store does.
-pub(crate) type Guard = Option<tempfile::TempDir>;
-
-pub(crate) fn memory() -> (Arc<dyn Backend>, Guard) {
-    (Arc::new(MemoryStore::new()), None)
+pub(crate) fn memory() -> WorldBuilder {
+    keywright_testing::World::builder()
 }
 
-pub(crate) fn sqlite() -> (Arc<dyn Backend>, Guard) {
-    let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(directory.path().join("store.db")).unwrap();
-    (Arc::new(store), Some(directory))
+pub(crate) fn sqlite() -> WorldBuilder {
+    keywright_testing::World::builder().sqlite()
 }
 
 pub(crate) fn id(account: &str) -> AccountId {
@@ -41,15 +32,20 @@ pub(crate) enum Ended {
     Overtaken,
 }
 
-/// What is shared by all servers. `store` is what they write through; `truth` is what lies beneath any faults.
+/// What is shared by all servers. `store` is what lies beneath any faults.
 pub(crate) struct World {
-    pub(crate) rng: Rng,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) clock: Arc<ManualClock>,
+    base: keywright_testing::World,
     truth: Server,
     pub(crate) name: NameIndex,
     pub(crate) old: NameIndex,
-    _guard: Guard,
+}
+
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 #[derive(Clone)]
@@ -59,15 +55,13 @@ pub(crate) struct Server {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, (store, guard): (Arc<dyn RecordStore>, Guard)) -> Self {
-        let rng = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-        let keyring = Arc::new(Keyring::generate(&rng).unwrap());
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(1_700_000_000).unwrap()));
-        let name = NameIndex::derive(&keyring, "address", b"ada@example.org");
-        let old = NameIndex::derive(&keyring, "address", b"old@example.org");
-        let driver = Driver::new(store, Arc::clone(&keyring), Arc::<SharedRng<_>>::clone(&rng), clock.clone());
-        let truth = Server { names: Names::new(driver.clone()), driver };
-        Self { rng, keyring, clock, truth, name, old, _guard: guard }
+    /// With a keyring of its own.
+    pub(crate) fn new(seed: u64, builder: WorldBuilder) -> Self {
+        let base = builder.seed(seed).keyring(Keyring::generate(&*seeded(seed)).unwrap()).open();
+        let name = NameIndex::derive(&base.keyring, "address", b"ada@example.org");
+        let old = NameIndex::derive(&base.keyring, "address", b"old@example.org");
+        let truth = Server::new(base.driver.clone());
+        Self { base, truth, name, old }
     }
 
     /// The server that no fault meets.
@@ -77,9 +71,7 @@ impl World {
 
     /// A further server, with a queue of its own.
     pub(crate) fn server(&self, store: Arc<dyn RecordStore>) -> Server {
-        let rng = Arc::<SharedRng<_>>::clone(&self.rng);
-        let driver = Driver::new(store, Arc::clone(&self.keyring), rng, self.clock.clone());
-        Server { names: Names::new(driver.clone()), driver }
+        Server::new(self.server_on(store, &self.keyring, self.next_seed()).build().unwrap())
     }
 
     /// Of these accounts at most one owns the name, and the look-up says the same. Returns the owner.
@@ -110,6 +102,10 @@ impl World {
 }
 
 impl Server {
+    fn new(driver: Driver) -> Self {
+        Self { names: Names::new(driver.clone()), driver }
+    }
+
     pub(crate) async fn create(&self, account: &AccountId) {
         let partition = Partition::account(account);
         let made = self.driver.transact(&partition, NAMES, |draft| draft.create_account().map(drop));

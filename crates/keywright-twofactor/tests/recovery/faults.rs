@@ -11,7 +11,7 @@ use crate::world::{Told, UNKNOWN, World, foreign, judge};
 
 async fn faulty() -> (Arc<FaultStore<MemoryStore>>, World, Vec<String>) {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
-    let world = World::over(store.clone(), None).await;
+    let world = World::over(store.clone()).await;
     let codes = world.make(Preset::RocketChat, Liveness::Now).await;
     (store, world, codes)
 }
@@ -41,7 +41,7 @@ async fn a_code_is_spent_once_and_a_guess_charged_once() {
     }
 }
 
-/// A store's fault denies and costs nothing, neither a code nor an attempt (`security.md` § 6).
+/// A store's fault denies and costs nothing, neither a code nor an attempt (`docs/security.md` § 6).
 #[tokio::test]
 async fn asvs_16_5_3_a_fault_denies_and_costs_nothing() {
     let (store, world, codes) = faulty().await;
@@ -49,10 +49,10 @@ async fn asvs_16_5_3_a_fault_denies_and_costs_nothing() {
     let before = (world.stored().await, world.changes().await);
     for guess in [&codes[0], &wrong] {
         store.next_commit(Fault::Rejected);
-        let rejected = judge(&world.driver, &world.partition, guess, UNKNOWN).await;
+        let rejected = judge(&world.driver, &world.partition(), guess, UNKNOWN).await;
         assert!(matches!(rejected, Err(TransactError::Rejected(_))));
         store.next_load(LoadFault::Fails);
-        assert!(judge(&world.driver, &world.partition, guess, UNKNOWN).await.is_err());
+        assert!(judge(&world.driver, &world.partition(), guess, UNKNOWN).await.is_err());
         assert_eq!((world.stored().await, world.changes().await), before);
     }
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
@@ -77,7 +77,7 @@ async fn under_random_faults_no_code_is_granted_twice() {
             let mut granted = 0;
             for again in 0..3 {
                 store.randomise(seed * 1_000 + nth * 10 + again, odds);
-                let told = judge(&world.driver, &world.partition, code, UNKNOWN).await;
+                let told = judge(&world.driver, &world.partition(), code, UNKNOWN).await;
                 store.calm();
                 match told {
                     Ok(Told::Granted) => granted += 1,

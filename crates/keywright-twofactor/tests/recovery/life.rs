@@ -3,9 +3,10 @@
 use keywright_store::guess::GUESS_DENIED;
 use keywright_store::{Batch, Damage, Draft, Put, Revision, StepError, TransactError, Write};
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
-use keywright_twofactor::{RECOVERY_SLOTS, Verdict};
+use keywright_twofactor::{RECOVERY_SLOTS, VerifyOutcome};
 
-use crate::world::{SESSION, START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, keyring, steps};
+use crate::world::{SESSION, START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, steps};
+use keywright_testing::Epoch;
 
 const NOW: Liveness<'_> = Liveness::Now;
 const WAITS: Liveness<'_> = Liveness::OnAcknowledgement { session: SESSION };
@@ -136,14 +137,14 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
 }
 
-/// `security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
+/// `docs/security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
 #[tokio::test]
 async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
-    for credential in [true, false] {
+    for epoch in [Epoch::Credential, Epoch::Factor] {
         let world = World::new().await;
         let live = world.make(Preset::Default, NOW).await;
         let waiting = world.make(Preset::Default, WAITS).await;
-        world.move_epoch(credential).await;
+        world.move_epoch(epoch).await;
         let before = world.stored().await;
         assert!(!world.acknowledge().await);
         assert_eq!(world.stored().await, before, "a refusal writes nothing");
@@ -155,8 +156,8 @@ async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
     world.clock.set(at(START - 1));
     assert!(!world.acknowledge().await, "made in the future");
     world.clock.set(at(START + 1));
-    let restored = world.server(9, keyring().with_fence(at(START + 1)));
-    assert!(!acknowledge(&restored, &world.partition).await.unwrap(), "older than the fence");
+    let restored = world.fenced(START + 1, 9).driver;
+    assert!(!acknowledge(&restored, &world.partition()).await.unwrap(), "older than the fence");
     assert!(world.acknowledge().await);
 }
 
@@ -179,25 +180,25 @@ async fn what_waits_expires_and_the_old_set_stays_live() {
     }
 }
 
-/// `security.md` § 12: they still work, with a notice.
+/// `docs/security.md` § 12: they still work, with a notice.
 #[tokio::test]
 async fn after_a_restore_codes_work_and_the_owner_is_told() {
     let world = World::new().await;
     let codes = world.make(Preset::Default, NOW).await;
-    let restored = world.server(9, keyring().with_fence(at(START + 1)));
+    let restored = world.fenced(START + 1, 9).driver;
     world.clock.set(at(START + 1));
-    assert_eq!(judge(&restored, &world.partition, &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
+    assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
     let notices = [counted("recovery_code_used", 9), counted("recovery_codes_stale", 9)];
     assert_eq!(world.changes().await[2..], notices);
     // The last of them is told as such too.
     for code in &codes[1..] {
-        assert_eq!(judge(&restored, &world.partition, code, UNKNOWN).await.unwrap(), Told::Granted);
+        assert_eq!(judge(&restored, &world.partition(), code, UNKNOWN).await.unwrap(), Told::Granted);
     }
     let last = [counted("recovery_code_used", 0), told("recovery_codes_exhausted"), counted("recovery_codes_stale", 0)];
     assert!(world.changes().await.ends_with(&last));
     // A set made after the restore is like any other.
     let codes = world.make(Preset::Default, NOW).await;
-    assert_eq!(judge(&restored, &world.partition, &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
+    assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
     assert_eq!(world.changes().await.last(), Some(&counted("recovery_code_used", 9)));
 }
 
@@ -242,8 +243,7 @@ async fn a_lost_or_damaged_record_denies() {
             write.delete = vec![slot];
         }
         let other = write.revision;
-        let commit =
-            |expect, write| world.store.commit(Batch::new(world.partition.clone(), Some(expect), write).unwrap());
+        let commit = |expect, write| world.store.commit(Batch::new(world.partition(), Some(expect), write).unwrap());
         commit(root.revision, write).await.unwrap();
         // The root goes back under its own revision, so that it opens.
         commit(other, Write::root(root.revision, root.body)).await.unwrap();
@@ -253,7 +253,7 @@ async fn a_lost_or_damaged_record_denies() {
             Err(TransactError::Step(StepError::Open(_))) => damaged,
             other => panic!("{other:?}"),
         };
-        let (driver, partition, steps) = (&world.driver, &world.partition, steps(Preset::Default));
+        let (driver, partition, steps) = (&world.driver, &world.partition(), steps(Preset::Default));
         assert!(fails(judge(driver, partition, &codes[0], UNKNOWN).await.map(drop)));
         assert!(fails(world.run(|draft| steps.make_recovery_in(draft, NOW, UNKNOWN)).await.map(drop)));
         assert!(fails(driver.observe(partition, &[], |draft| steps.enrolled_in(draft)).await.map(drop)));
@@ -299,6 +299,6 @@ async fn only_accounts_have_codes() {
     let server = keywright_store::Partition::server();
     let steps = steps(Preset::RocketChat);
     let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, "23456789", "x", UNKNOWN);
-    let error = world.driver.run(&server, &[], step).await.map(|verdict| matches!(verdict, Verdict::Granted(_)));
+    let error = world.driver.run(&server, &[], step).await.map(|verdict| matches!(verdict, VerifyOutcome::Granted(_)));
     assert!(matches!(error, Err(TransactError::Step(StepError::NoAccount))), "{error:?}");
 }

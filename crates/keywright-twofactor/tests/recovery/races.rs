@@ -7,13 +7,13 @@ use keywright_twofactor::recovery::{Liveness, Preset};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::world::{SESSION, Told, UNKNOWN, World, acknowledge, foreign, judge, keyring};
+use crate::world::{SESSION, Told, UNKNOWN, World, acknowledge, foreign, judge};
 
 /// Every store, with one server and with four.
 async fn each(test: impl AsyncFn(World, Vec<Driver>)) {
     for servers in [1, 4] {
         for world in [World::new().await, World::sqlite().await] {
-            let drivers = (0..servers).map(|seed| world.server(10 + seed, keyring())).collect();
+            let drivers = (0..servers).map(|seed| world.server(10 + seed)).collect();
             test(world, drivers).await;
         }
     }
@@ -25,7 +25,7 @@ async fn together(world: &World, servers: &[Driver], codes: impl IntoIterator<It
     let barrier = Arc::new(Barrier::new(codes.len()));
     let mut tasks = JoinSet::new();
     for (nth, code) in codes.into_iter().enumerate() {
-        let (barrier, partition) = (Arc::clone(&barrier), world.partition.clone());
+        let (barrier, partition) = (Arc::clone(&barrier), world.partition());
         let driver = servers[nth % servers.len()].clone();
         tasks.spawn(async move {
             barrier.wait().await;
@@ -68,7 +68,7 @@ async fn of_64_times_two_codes_two_are_granted() {
 async fn asvs_6_3_1_of_1000_wrong_guesses_five_are_looked_at() {
     for preset in [Preset::RocketChat, Preset::Default] {
         for world in [World::new().await, World::sqlite().await] {
-            let servers: Vec<_> = (10..14).map(|seed| world.server(seed, keyring())).collect();
+            let servers: Vec<_> = (10..14).map(|seed| world.server(seed)).collect();
             let codes = world.make(preset, Liveness::Now).await;
             let told = together(&world, &servers, (1..=1_000).map(|nth| foreign(preset, nth))).await;
             assert_eq!(count(&told, |told| matches!(told, Told::Charged(_))), 5);
@@ -89,7 +89,7 @@ async fn an_acknowledgement_races_the_old_code() {
         let barrier = Arc::new(Barrier::new(16));
         let mut tasks = JoinSet::new();
         for nth in 0..16 {
-            let (barrier, partition) = (Arc::clone(&barrier), world.partition.clone());
+            let (barrier, partition) = (Arc::clone(&barrier), world.partition());
             let (driver, code) = (servers[nth % servers.len()].clone(), old[0].clone());
             tasks.spawn(async move {
                 barrier.wait().await;

@@ -1,4 +1,4 @@
-//! The shared vectors: Rocket.Chat's codes (`decisions.md` 27b).
+//! The shared vectors: Rocket.Chat's codes (`docs/decisions.md` 27b).
 
 use keywright_core::Strength;
 use keywright_store::Draft;
@@ -6,7 +6,7 @@ use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::world::{Told, UNKNOWN, World, judge, keyring, steps};
+use crate::world::{Told, UNKNOWN, World, judge, steps};
 
 fn vectors() -> Value {
     let all: Value = serde_json::from_str(include_str!("../data/two-factor.json")).unwrap();
@@ -69,7 +69,7 @@ async fn codes_are_case_sensitive() {
 /// How many of two codes, typed at the same moment on two servers, are granted.
 async fn at_once(world: &World, codes: [&String; 2]) -> usize {
     let tasks = codes.into_iter().zip(7..).map(|(code, seed)| {
-        let (driver, partition, code) = (world.server(seed, keyring()), world.partition.clone(), code.clone());
+        let (driver, partition, code) = (world.server(seed), world.partition(), code.clone());
         async move { judge(&driver, &partition, &code, UNKNOWN).await.unwrap() }
     });
     let told = tasks.collect::<JoinSet<_>>().join_all().await;

@@ -1,19 +1,14 @@
-//! A world for the tests: one account on a store, a clock that stands still, a seeded generator.
+//! The world of recovery codes: the steps of a server that makes them, and what comes of a code.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use keywright_core::{
-    AccountId, Client, ClientTag, EventChain, EventKind, Keyring, LedgerPolicy, ManualClock, Refusal, SecretBytes,
-    SecurityEvent, Severity, SharedRng, UnixSeconds,
-};
-use keywright_sqlite::SqliteStore;
-use keywright_store::{
-    Draft, Driver, MemoryStore, Partition, RecordStore, Release, Root, Snapshot, StepError, TransactError,
-};
+use keywright_core::{Client, ClientTag, LedgerPolicy, Refusal};
+use keywright_store::{Draft, Driver, Partition, Snapshot, TransactError};
+use keywright_testing::Store;
+pub(crate) use keywright_testing::at;
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
-use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, Verdict};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome};
 
 /// The session that is shown what waits.
 pub(crate) const SESSION: &[u8] = b"session";
@@ -23,31 +18,19 @@ pub(crate) const START: u64 = 1_700_000_000;
 /// A client of which nothing is known.
 pub(crate) const UNKNOWN: Client = Client::unknown();
 
-/// What the tests do to an account from outside.
-static TOUCHED: EventKind = EventKind::change("touched", Severity::Info, "a test changed the account");
+pub(crate) struct World(keywright_testing::World);
 
-pub(crate) struct World {
-    pub(crate) store: Arc<dyn RecordStore>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) account: AccountId,
-    pub(crate) partition: Partition,
-    pub(crate) driver: Driver,
-    /// The file of an SQLite store, as long as the world.
-    _directory: Option<tempfile::TempDir>,
-}
+impl Deref for World {
+    type Target = keywright_testing::World;
 
-pub(crate) fn at(seconds: u64) -> UnixSeconds {
-    UnixSeconds::new(seconds).unwrap()
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// A client that presents a credential; without a name, one of which nothing is known.
 pub(crate) fn client(name: Option<u8>) -> Client {
     name.map_or(UNKNOWN, |name| Client::credential(ClientTag::from_bytes([name; 16])))
-}
-
-pub(crate) fn keyring() -> Keyring {
-    let key = |byte: u8| SecretBytes::from_slice(&[byte; 32]).unwrap();
-    Keyring::from_keys(&[key(1)], &key(2)).unwrap()
 }
 
 /// Steps whose policy makes codes of a kind. The epoch of credentials stays, to see that of factors alone.
@@ -69,7 +52,7 @@ pub(crate) enum Told {
     NotEnrolled,
 }
 
-/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`decisions.md` 13).
+/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`docs/decisions.md` 13).
 pub(crate) async fn judge(
     driver: &Driver,
     partition: &Partition,
@@ -87,53 +70,36 @@ pub(crate) async fn judge(
             done => done?,
         };
         return Ok(match verdict {
-            Verdict::Granted(proof) => {
+            VerifyOutcome::Granted(proof) => {
                 assert_eq!(Partition::account(proof.account()), *partition);
                 assert_eq!((proof.method(), proof.purpose()), (Method::Recovery, "test.open"));
                 Told::Granted
             }
-            Verdict::Denied(denial) => denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak())),
-            Verdict::Refused(refusal) => Told::Refused(refusal),
-            Verdict::Malformed => Told::Malformed,
-            Verdict::NotEnrolled => Told::NotEnrolled,
+            VerifyOutcome::Denied(denial) => {
+                denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak()))
+            }
+            VerifyOutcome::Refused(refusal) => Told::Refused(refusal),
+            VerifyOutcome::Malformed => Told::Malformed,
+            VerifyOutcome::NotEnrolled => Told::NotEnrolled,
         });
     }
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::over(Arc::new(MemoryStore::new()), None).await
+        Self::built(keywright_testing::World::builder()).await
     }
 
     pub(crate) async fn sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(directory.path().join("store.db")).unwrap();
-        Self::over(Arc::new(store), Some(directory)).await
+        Self::built(keywright_testing::World::builder().sqlite()).await
     }
 
-    pub(crate) async fn over(store: Arc<dyn RecordStore>, directory: Option<tempfile::TempDir>) -> Self {
-        let clock = Arc::new(ManualClock::new(at(START)));
-        let account = AccountId::new("user-1").unwrap();
-        let partition = Partition::account(&account);
-        let driver = server(&store, &clock, 1, keyring());
-        driver.ensure_account(&account).await.unwrap();
-        Self { store, clock, account, partition, driver, _directory: directory }
+    pub(crate) async fn over(store: Arc<dyn Store>) -> Self {
+        Self::built(keywright_testing::World::builder().store(store)).await
     }
 
-    /// Another server on the same store: its own queue, its own generator.
-    pub(crate) fn server(&self, seed: u64, keyring: Keyring) -> Driver {
-        server(&self.store, &self.clock, seed, keyring)
-    }
-
-    pub(crate) async fn run<T: Release + Send>(
-        &self,
-        step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
-    ) -> Result<T::Released, TransactError> {
-        self.driver.run(&self.partition, &[], step).await
-    }
-
-    async fn look<T: Send>(&self, look: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send) -> T {
-        self.driver.observe(&self.partition, &[], look).await.unwrap()
+    async fn built(builder: keywright_testing::WorldBuilder) -> Self {
+        Self(builder.start(START).slots(SLOT_KINDS).build().await)
     }
 
     pub(crate) async fn make(&self, preset: Preset, liveness: Liveness<'_>) -> Vec<String> {
@@ -152,7 +118,7 @@ impl World {
     }
 
     pub(crate) async fn acknowledge(&self) -> bool {
-        acknowledge(&self.driver, &self.partition).await.unwrap()
+        acknowledge(&self.driver, &self.partition()).await.unwrap()
     }
 
     pub(crate) async fn remaining(&self) -> Option<u8> {
@@ -175,42 +141,18 @@ impl World {
     }
 
     pub(crate) async fn verify_as(&self, code: &str, client: Client) -> Told {
-        judge(&self.driver, &self.partition, code, client).await.unwrap()
+        judge(&self.driver, &self.partition(), code, client).await.unwrap()
     }
 
-    pub(crate) async fn root(&self) -> Root {
-        self.look(|draft| draft.root()).await
-    }
-
-    async fn chain(&self, chain: EventChain) -> Vec<SecurityEvent> {
-        let mut events = self.driver.events(&self.account, chain, None, 10_000).await.unwrap().events;
-        events.reverse();
-        events
-    }
-
-    /// Changes and grants, oldest first, without what the account began with: their names, and the unused codes that they
-    /// count.
+    /// Changes and grants, oldest first: their names, and the unused codes that they count.
     pub(crate) async fn changes(&self) -> Vec<(String, Option<u64>)> {
-        let changes = self.chain(EventChain::Changes).await;
-        changes.iter().skip(1).map(|event| (event.kind().to_owned(), event.count("remaining"))).collect()
-    }
-
-    pub(crate) async fn denials(&self) -> Vec<SecurityEvent> {
-        self.chain(EventChain::Denials).await
-    }
-
-    /// Moves an epoch from outside: that of credentials, or that of factors.
-    pub(crate) async fn move_epoch(&self, credential: bool) {
-        let step = |draft: &mut Draft<'_>| {
-            draft.event(&TOUCHED);
-            if credential { draft.move_credential_epoch() } else { draft.move_factor_epoch() }
-        };
-        self.run(step).await.unwrap();
+        let changes = self.0.changes().await;
+        changes.iter().map(|event| (event.kind().to_owned(), event.count("remaining"))).collect()
     }
 
     /// All that is stored, to see whether anything was written.
     pub(crate) async fn stored(&self) -> Snapshot {
-        self.store.load(&self.partition, RECOVERY_SLOTS).await.unwrap()
+        self.store.load(&self.partition(), RECOVERY_SLOTS).await.unwrap()
     }
 }
 
@@ -218,12 +160,6 @@ impl World {
 pub(crate) async fn acknowledge(driver: &Driver, partition: &Partition) -> Result<bool, TransactError> {
     let steps = steps(Preset::Default);
     driver.run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, SESSION, UNKNOWN)).await
-}
-
-fn server(store: &Arc<dyn RecordStore>, clock: &Arc<ManualClock>, seed: u64, keyring: Keyring) -> Driver {
-    let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-    let builder = Driver::builder(Arc::clone(store), Arc::new(keyring)).entropy(entropy).clock(clock.clone());
-    builder.slots(SLOT_KINDS).build().unwrap()
 }
 
 /// A well-formed code of a kind that is in no set of these tests.

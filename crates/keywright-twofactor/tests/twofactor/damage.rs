@@ -1,62 +1,23 @@
 //! Lost rows, damaged and foreign bodies: whatever cannot be read denies, costs nothing, and is never overwritten.
 
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use keywright_core::EventChain;
-use keywright_store::{
-    Batch, BoxFuture, CommitError, Damage, EventNumber, LoadError, MemoryStore, Partition, RecordStore, SlotName,
-    Snapshot, StepError, StoredEvents,
-};
+use keywright_store::{Damage, MemoryStore, RecordStore as _, SlotName, StepError};
+use keywright_testing::HookedStore;
 use keywright_twofactor::{SLOTS, TwoFactorPolicy};
 
 use crate::support::{SEED, SESSION, START, UNKNOWN, World, code, step_error};
 
 type Body = Option<Vec<u8>>;
-type Change = Box<dyn Fn(SlotName, Body) -> Body + Send>;
 
-/// A memory store whose answers are changed on their way.
-struct Tampered {
-    inner: MemoryStore,
-    change: Mutex<Option<Change>>,
-}
-
-impl fmt::Debug for Tampered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tampered")
-    }
-}
-
-impl RecordStore for Tampered {
-    fn load<'a>(
-        &'a self,
-        partition: &'a Partition,
-        slots: &'a [SlotName],
-    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        Box::pin(async move {
-            let mut snapshot = self.inner.load(partition, slots).await?;
-            if let Some(change) = &*self.change.lock().unwrap() {
-                for (slot, record) in slots.iter().zip(&mut snapshot.records) {
-                    *record = change(*slot, record.take().map(|body| body.to_vec())).map(Into::into);
-                }
-            }
-            Ok(snapshot)
-        })
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.inner.commit(batch)
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.inner.events(partition, chain, before, limit)
-    }
+/// From now on, what loads find is changed on its way.
+fn change(store: &HookedStore<MemoryStore>, change: impl Fn(SlotName, Body) -> Body + Send + Sync + 'static) {
+    store.clear();
+    store.after_loads(move |_, slots, snapshot| {
+        for (slot, record) in slots.iter().zip(&mut snapshot.records) {
+            *record = change(*slot, record.take().map(|body| body.to_vec())).map(Into::into);
+        }
+    });
 }
 
 /// The record of all devices.
@@ -78,8 +39,8 @@ async fn all_deny(world: &World) -> StepError {
     error
 }
 
-async fn tampered() -> (Arc<Tampered>, World) {
-    let store = Arc::new(Tampered { inner: MemoryStore::new(), change: Mutex::new(None) });
+async fn tampered() -> (Arc<HookedStore<MemoryStore>>, World) {
+    let store = HookedStore::memory();
     let world = World::over(store.clone(), TwoFactorPolicy::default()).await;
     world.import("phone", SEED).await;
     (store, world)
@@ -90,19 +51,19 @@ async fn a_lost_or_damaged_record_denies_and_stays() {
     let (store, world) = tampered().await;
     let before = world.revision().await;
     // "No second factor" by a lost row would open the account.
-    *store.change.lock().unwrap() = Some(Box::new(|slot, stored| stored.filter(|_| slot != factors())));
+    change(&store, |slot, stored| stored.filter(|_| slot != factors()));
     assert_eq!(all_deny(&world).await, StepError::Damaged(Damage::Record(factors())));
     for at in [0_usize, 1, 9, 40, 60] {
-        *store.change.lock().unwrap() = Some(Box::new(move |slot, stored| {
+        change(&store, move |slot, stored| {
             let mut body = stored?;
             if slot == factors() {
                 body[at] ^= 1;
             }
             Some(body)
-        }));
+        });
         assert!(matches!(all_deny(&world).await, StepError::Open(_)), "{at}");
     }
-    *store.change.lock().unwrap() = None;
+    store.clear();
     assert_eq!(world.revision().await, before, "something was overwritten");
     assert!(world.totp(&code(SEED, START)).await.granted());
 }
@@ -111,13 +72,12 @@ async fn a_lost_or_damaged_record_denies_and_stays() {
 #[tokio::test]
 async fn a_swapped_or_older_record_does_not_open() {
     let (store, world) = tampered().await;
-    let stored = async |slot| store.inner.load(&world.partition(), &[slot]).await.unwrap().records[0].clone();
+    let stored = async |slot| store.inner().load(&world.partition(), &[slot]).await.unwrap().records[0].clone();
     let (older, ledger) = (stored(factors()).await, stored(SLOTS[2]).await);
     assert!(world.totp(&code(SEED, START)).await.granted());
     for foreign in [older, ledger] {
         let foreign = Some(foreign.unwrap().to_vec());
-        *store.change.lock().unwrap() =
-            Some(Box::new(move |slot, stored| if slot == factors() { foreign.clone() } else { stored }));
+        change(&store, move |slot, stored| if slot == factors() { foreign.clone() } else { stored });
         assert!(matches!(all_deny(&world).await, StepError::Open(_)));
     }
 }

@@ -1,21 +1,18 @@
-//! A world for the tests: one account on a store, a clock that stands still, a seeded generator.
+//! The world with the service of two-factor authentication, and the codes that its tests type.
 
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use keywright_core::{
-    AccountId, Client, ClientTag, Clock, EventChain, EventKind, GuessLedger, Keyring, LedgerPolicy, ManualClock,
-    SecretBytes, SecurityEvent, Severity, SharedRng, UnixSeconds,
-};
-use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Release, Revision, Root, StepError, guess};
+use keywright_core::{Client, ClientTag, EventKind, LedgerPolicy, SecurityEvent};
+use keywright_store::{Draft, MemoryStore, Release, StepError};
+use keywright_testing::Store;
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    Algorithm, Beginning, DeviceFault, DeviceId, DeviceImport, ImportedDevice, Parameters, PendingDevice, SLOT_KINDS,
-    SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, Verdict,
+    Algorithm, DeviceFault, DeviceId, DeviceImport, EnrolmentStart, ImportedDevice, Parameters, PendingDevice,
+    SLOT_KINDS, SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
 };
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+
+pub(crate) use keywright_testing::Epoch;
 
 /// 2023-11-14, the first second of a step of 15, 30 and 60 seconds, far from both ends of time.
 pub(crate) const START: u64 = 1_699_999_980;
@@ -32,41 +29,17 @@ pub(crate) const OTHER: &[u8] = b"another seed of 20 b";
 /// A client of which nothing is known.
 pub(crate) const UNKNOWN: Client = Client::unknown();
 
-/// What the tests do to an account from outside.
-static TOUCHED: EventKind = EventKind::change("touched", Severity::Info, "a test changed the account");
-
-/// Either voids what was proven before.
-#[derive(Clone, Copy)]
-pub(crate) enum Epoch {
-    Credential,
-    Factor,
-}
-
 pub(crate) struct World {
-    pub(crate) store: Arc<dyn RecordStore>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) account: AccountId,
-    pub(crate) driver: Driver,
+    base: keywright_testing::World,
     pub(crate) service: TwoFactor,
-    seeds: AtomicU64,
-    _directory: Option<tempfile::TempDir>,
 }
 
-pub(crate) fn keyring() -> Keyring {
-    let key = |byte: u8| SecretBytes::from_slice(&[byte; 32]).unwrap();
-    Keyring::from_keys(&[key(1)], &key(2)).unwrap()
-}
+impl Deref for World {
+    type Target = keywright_testing::World;
 
-fn driver(
-    store: Arc<dyn RecordStore>,
-    clock: Arc<ManualClock>,
-    keyring: Keyring,
-    seed: u64,
-    ledger: LedgerPolicy,
-) -> Driver {
-    let entropy = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)));
-    let builder = Driver::builder(store, Arc::new(keyring)).entropy(entropy).clock(clock).ledger_policy(ledger);
-    builder.slots(SLOT_KINDS).build().unwrap()
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 impl World {
@@ -79,56 +52,31 @@ impl World {
     }
 
     pub(crate) async fn sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
-        Self { _directory: Some(directory), ..Self::over(store, TwoFactorPolicy::default()).await }
+        Self::built(keywright_testing::World::builder().sqlite(), TwoFactorPolicy::default()).await
     }
 
-    pub(crate) async fn over(store: Arc<dyn RecordStore>, policy: TwoFactorPolicy) -> Self {
+    pub(crate) async fn over(store: Arc<dyn Store>, policy: TwoFactorPolicy) -> Self {
         Self::guarded(store, policy, LedgerPolicy::default()).await
     }
 
     /// With a ledger policy of the server's own.
-    pub(crate) async fn guarded(store: Arc<dyn RecordStore>, policy: TwoFactorPolicy, ledger: LedgerPolicy) -> Self {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let driver = driver(store.clone(), clock.clone(), keyring(), 1, ledger);
-        let account = AccountId::new("user-1").unwrap();
-        driver.ensure_account(&account).await.unwrap();
-        let service = TwoFactor::new(driver.clone(), policy).unwrap();
-        Self { store, clock, account, driver, service, seeds: AtomicU64::new(10), _directory: None }
+    pub(crate) async fn guarded(store: Arc<dyn Store>, policy: TwoFactorPolicy, ledger: LedgerPolicy) -> Self {
+        Self::built(keywright_testing::World::builder().store(store).ledger(ledger), policy).await
+    }
+
+    async fn built(builder: keywright_testing::WorldBuilder, policy: TwoFactorPolicy) -> Self {
+        let base = builder.start(START).slots(SLOT_KINDS).build().await;
+        let service = TwoFactor::new(base.driver.clone(), policy).unwrap();
+        Self { base, service }
     }
 
     /// Another server on the same store: its own queue, its own generator, perhaps a fence.
     pub(crate) fn another_server(&self, seed: u64, fence: u64) -> TwoFactor {
-        let keyring = keyring().with_fence(UnixSeconds::new(fence).unwrap());
-        let ledger = self.driver.ledger_policy().clone();
-        let driver = driver(self.store.clone(), self.clock.clone(), keyring, seed, ledger);
-        TwoFactor::new(driver, self.steps().policy().clone()).unwrap()
-    }
-
-    /// A seed that no server of this world had.
-    pub(crate) fn next_seed(&self) -> u64 {
-        self.seeds.fetch_add(1, Ordering::Relaxed)
+        TwoFactor::new(self.fenced(fence, seed).driver, self.steps().policy().clone()).unwrap()
     }
 
     pub(crate) const fn steps(&self) -> &TwoFactorSteps {
         self.service.steps()
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        self.clock.now().unwrap().get()
-    }
-
-    pub(crate) fn set(&self, seconds: u64) {
-        self.clock.set(UnixSeconds::new(seconds).unwrap());
-    }
-
-    pub(crate) fn advance(&self, seconds: u64) {
-        self.clock.advance(seconds);
-    }
-
-    pub(crate) fn partition(&self) -> Partition {
-        Partition::account(&self.account)
     }
 
     pub(crate) async fn import(&self, name: &str, seed: &[u8]) -> DeviceId {
@@ -153,7 +101,7 @@ impl World {
     /// Begins an enrolment and returns its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
         match self.begin_enrolment(SESSION, name, replaces).await.unwrap() {
-            Beginning::Begun(pending) => pending.secret().expose().to_vec(),
+            EnrolmentStart::Begun(pending) => pending.secret().expose().to_vec(),
             other => panic!("{other:?}"),
         }
     }
@@ -171,7 +119,7 @@ impl World {
         session: &[u8],
         name: &str,
         replaces: Option<DeviceId>,
-    ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
+    ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
         self.run(|draft| self.steps().begin_enrolment_in(draft, session, name, replaces)).await
     }
 
@@ -191,59 +139,18 @@ impl World {
         self.run(|draft| self.steps().make_recovery_in(draft, liveness, UNKNOWN)).await
     }
 
-    pub(crate) async fn move_epoch(&self, epoch: Epoch) {
-        let step = |draft: &mut Draft<'_>| {
-            draft.event(&TOUCHED);
-            match epoch {
-                Epoch::Credential => draft.move_credential_epoch(),
-                Epoch::Factor => draft.move_factor_epoch(),
-            }
-        };
-        self.driver.transact(&self.partition(), &[], step).await.unwrap();
-    }
-
-    pub(crate) async fn root(&self) -> Root {
-        self.driver.observe(&self.partition(), &[], |draft| draft.root()).await.unwrap()
-    }
-
     pub(crate) async fn factor_epoch(&self) -> u64 {
         self.root().await.factor_epoch
     }
 
-    pub(crate) async fn ledger(&self) -> GuessLedger {
-        let look = |draft: &mut Draft<'_>| draft.read(guess::LEDGER);
-        self.driver.observe(&self.partition(), &[guess::LEDGER.name()], look).await.unwrap().unwrap_or_default()
-    }
-
-    async fn chain(&self, chain: EventChain) -> Vec<SecurityEvent> {
-        let mut events = self.driver.events(&self.account, chain, None, 100_000).await.unwrap().events;
-        events.reverse();
-        events
-    }
-
-    /// Changes and grants, oldest first, without what the account began with.
-    pub(crate) async fn changes(&self) -> Vec<SecurityEvent> {
-        self.chain(EventChain::Changes).await.into_iter().skip(1).collect()
-    }
-
-    /// Their names.
+    /// The names of the changes and grants, oldest first.
     pub(crate) async fn told(&self) -> Vec<String> {
         self.changes().await.iter().map(|event| event.kind().to_owned()).collect()
-    }
-
-    /// Denials, oldest first.
-    pub(crate) async fn denials(&self) -> Vec<SecurityEvent> {
-        self.chain(EventChain::Denials).await
     }
 
     /// The denials of one kind.
     pub(crate) async fn denials_of(&self, kind: &EventKind) -> Vec<SecurityEvent> {
         self.denials().await.into_iter().filter(|event| event.is(kind)).collect()
-    }
-
-    /// The root's revision, to see whether anything was written.
-    pub(crate) async fn revision(&self) -> Revision {
-        self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap().revision
     }
 }
 
@@ -261,13 +168,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
-    pub(crate) fn of(verdict: Verdict<keywright_twofactor::Proven>) -> Self {
+    pub(crate) fn of(verdict: VerifyOutcome<keywright_twofactor::Proven>) -> Self {
         match verdict {
-            Verdict::Granted(proof) => Self::Granted(proof.drift().unwrap()),
-            Verdict::Denied(denial) => denial.charge().map_or(Self::Replayed, |charge| Self::Charged(charge.streak())),
-            Verdict::Refused(refusal) => Self::Refused(refusal.retry_after()),
-            Verdict::Malformed => Self::Malformed,
-            Verdict::NotEnrolled => Self::NotEnrolled,
+            VerifyOutcome::Granted(proof) => Self::Granted(proof.drift().unwrap()),
+            VerifyOutcome::Denied(denial) => {
+                denial.charge().map_or(Self::Replayed, |charge| Self::Charged(charge.streak()))
+            }
+            VerifyOutcome::Refused(refusal) => Self::Refused(refusal.retry_after()),
+            VerifyOutcome::Malformed => Self::Malformed,
+            VerifyOutcome::NotEnrolled => Self::NotEnrolled,
         }
     }
 

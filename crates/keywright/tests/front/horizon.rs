@@ -4,15 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use keywright::core::UnixSeconds;
-use keywright::store::{
-    Batch, BoxFuture, CommitError, EventNumber, LoadError, Partition, RecordStore, SlotName, Snapshot, StoredEvents,
-    StoredSlots, Upkeep,
-};
-use keywright::{EventChain, HousekeepingError, Keywright, ManualClock, MemoryStore, NoVault, Store};
+use keywright::store::{CommitError, LoadError, Partition};
+use keywright::{HousekeepingError, Keywright, ManualClock, NoVault, Store};
+use keywright_testing::{Call, HookedStore, Reply, WithoutVault};
 
 use crate::{NOTE, Note, account, keyring, memory};
 
-const START: UnixSeconds = UnixSeconds::EPOCH.plus(1_700_000_000);
+const START: UnixSeconds = UnixSeconds::EPOCH.plus(keywright_testing::World::START);
 const DAY: u64 = 86_400;
 
 /// What a store answers when it is asked for its horizon.
@@ -24,21 +22,15 @@ enum Shown {
     Garbage,
 }
 
-/// A store in memory whose horizon somebody forges, or whose moves fail.
+/// What somebody does to the horizon of a store: it is forged, or moves of it fail.
 #[derive(Debug)]
 struct Moody {
-    inner: MemoryStore,
     shown: Mutex<Shown>,
     failures: AtomicUsize,
     moves: AtomicUsize,
 }
 
 impl Moody {
-    fn new() -> Arc<Self> {
-        let inner = MemoryStore::new();
-        Arc::new(Self { inner, shown: Mutex::new(Shown::Its), failures: 0.into(), moves: 0.into() })
-    }
-
     fn show(&self, shown: Shown) {
         *self.shown.lock().unwrap() = shown;
     }
@@ -46,81 +38,24 @@ impl Moody {
     fn moves(&self) -> usize {
         self.moves.load(Ordering::SeqCst)
     }
-}
 
-/// Shared, as a store of two servers is.
-#[derive(Debug, Clone)]
-struct Shared(Arc<Moody>);
-
-impl RecordStore for Shared {
-    fn load<'a>(
-        &'a self,
-        partition: &'a Partition,
-        slots: &'a [SlotName],
-    ) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        self.0.inner.load(partition, slots)
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        self.0.inner.commit(batch)
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.0.inner.events(partition, chain, before, limit)
-    }
-}
-
-impl Upkeep for Shared {
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
-        let shown = *self.0.shown.lock().unwrap();
-        match shown {
-            Shown::Its => self.0.inner.horizon(),
-            Shown::Forged(moment) => Box::pin(std::future::ready(Ok(Some(moment)))),
-            Shown::Garbage => Box::pin(std::future::ready(Err(LoadError::Corrupt("no moment".into())))),
+    fn write(&self, call: Call<'_>) -> Result<(), CommitError> {
+        match call {
+            Call::MoveHorizon(_) => {
+                self.moves.fetch_add(1, Ordering::SeqCst);
+                if self.failures.load(Ordering::SeqCst) > 0 {
+                    self.failures.fetch_sub(1, Ordering::SeqCst);
+                    return Err(CommitError::Rejected("locked".into()));
+                }
+                self.show(Shown::Its);
+            }
+            Call::Sweep => assert_eq!(*self.shown.lock().unwrap(), Shown::Its, "a sweep by a forged horizon"),
+            Call::ForgetEvents(_) => {
+                assert_eq!(*self.shown.lock().unwrap(), Shown::Its, "events were forgotten by a forged horizon");
+            }
+            _ => {}
         }
-    }
-
-    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
-        self.0.moves.fetch_add(1, Ordering::SeqCst);
-        if self.0.failures.load(Ordering::SeqCst) > 0 {
-            self.0.failures.fetch_sub(1, Ordering::SeqCst);
-            return Box::pin(std::future::ready(Err(CommitError::Rejected("locked".into()))));
-        }
-        self.0.show(Shown::Its);
-        self.0.inner.move_horizon(now)
-    }
-
-    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        assert_eq!(*self.0.shown.lock().unwrap(), Shown::Its, "a sweep by a forged horizon");
-        self.0.inner.sweep(limit)
-    }
-
-    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        assert_eq!(*self.0.shown.lock().unwrap(), Shown::Its, "events were forgotten by a forged horizon");
-        self.0.inner.forget_events(age, limit)
-    }
-
-    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.0.inner.due(before, limit)
-    }
-
-    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.0.inner.partitions(after, limit)
-    }
-
-    fn slots<'a>(
-        &'a self,
-        partition: &'a Partition,
-        after: Option<SlotName>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
-        self.0.inner.slots(partition, after, limit)
+        Ok(())
     }
 }
 
@@ -135,8 +70,19 @@ async fn start(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> Keywright {
 }
 
 fn moody() -> (Arc<Moody>, Arc<dyn Store>, Arc<ManualClock>) {
-    let moody = Moody::new();
-    (Arc::clone(&moody), Arc::new(NoVault(Shared(moody))), Arc::new(ManualClock::new(START)))
+    let moody = Arc::new(Moody { shown: Mutex::new(Shown::Its), failures: 0.into(), moves: 0.into() });
+    let (store, writes, shows) = (HookedStore::memory(), Arc::clone(&moody), Arc::clone(&moody));
+    store.before_writes(move |call| std::future::ready(writes.write(call)));
+    store.after(move |reply| {
+        if let Reply::Horizon(answer) = reply {
+            match *shows.shown.lock().unwrap() {
+                Shown::Its => {}
+                Shown::Forged(moment) => *answer = Ok(Some(moment)),
+                Shown::Garbage => *answer = Err(LoadError::Corrupt("no moment".into())),
+            }
+        }
+    });
+    (moody, Arc::new(NoVault(WithoutVault::new(store))), Arc::new(ManualClock::new(START)))
 }
 
 #[tokio::test]

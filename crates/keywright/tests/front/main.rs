@@ -17,14 +17,14 @@ use keywright::store::due::{self, DUE, NewTask};
 use keywright::store::guess::GUESSES_UNLOCKED;
 use keywright::store::slot::Expiring;
 use keywright::store::{
-    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, CommitError, EventNumber, LOAD_SECONDS, LoadError, Partition,
-    Record, RecordStore, Revision, Slot, SlotName, Snapshot, StepError, StoredEvents, StoredSlots, Timer, Upkeep,
-    Write,
+    ACCOUNT_CREATED, Batch, BoxFuture, COMMIT_SECONDS, LOAD_SECONDS, LoadError, Partition, Record, Revision, Slot,
+    StepError, Timer, Write,
 };
 use keywright::{
-    AccountCreation, AccountId, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Observer,
-    Retirement, SecurityEvent, StartError, Store, SystemEntropy, TransactError, UnixSeconds,
+    AccountCreation, AccountId, Keyring, Keywright, ManualClock, MemoryStore, NoVault, Retirement, StartError, Store,
+    SystemEntropy, TransactError, UnixSeconds,
 };
+use keywright_testing::{Call, Heard, HookedStore, WithoutVault};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +104,7 @@ async fn a_store_with_data_but_no_note_of_keys_is_refused() {
     let keywright = open(&store, &[1]).await.unwrap();
     keywright.ensure_account(&account("alice")).await.unwrap();
     // The note's name is the front door's own; a slot of the same name reaches it.
-    let (server, note) = (Partition::server(), Slot::<Note>::lasting("kids"));
+    let (server, note) = (Partition::server(), Slot::<Note>::lasting("key-ids"));
     keywright.driver().transact(&server, &[note.name()], |draft| draft.delete(note)).await.unwrap();
     assert!(matches!(open(&store, &[1]).await.unwrap_err(), StartError::NoKeyNote));
 }
@@ -314,23 +314,9 @@ async fn work_that_was_put_off_in_the_database_is_found_by_the_pass_over_all_acc
     assert_eq!((pass.accounts, pass.unreadable), (vec![], vec![owed]));
 }
 
-/// Keeps the names of what it hears.
-#[derive(Debug, Default)]
-struct Heard(std::sync::Mutex<Vec<String>>);
-
-impl Observer for Heard {
-    fn event(&self, account: &AccountId, event: &SecurityEvent) {
-        self.0.lock().unwrap().push(format!("{account}: {}", event.kind()));
-    }
-
-    fn damage(&self, partition: &Partition, error: &StepError) {
-        self.0.lock().unwrap().push(format!("{partition:?}: {error}"));
-    }
-}
-
 #[tokio::test]
 async fn sign_up_shut_out_and_unlock() {
-    let heard = Arc::new(Heard::default());
+    let heard = Heard::new();
     let builder = Keywright::builder(MemoryStore::new()).keyring(keyring(&[1])).observer(heard.clone());
     let keywright = builder.open().await.unwrap();
     let alice = account("alice");
@@ -363,8 +349,9 @@ async fn sign_up_shut_out_and_unlock() {
     let events = keywright.recent_events(&alice, 100).await.unwrap();
     assert!(events.iter().any(|event| event.is(&GUESSES_UNLOCKED) && event.text("secret") == Some("challenge")));
     assert!(events.iter().any(|event| event.is(&ACCOUNT_CREATED) && event.number == 1));
-    assert_eq!(heard.0.lock().unwrap().len(), events.len(), "each was heard once, after its commit");
-    assert_eq!(heard.0.lock().unwrap()[0], "alice: account_created");
+    assert_eq!((heard.events().len(), heard.damages()), (events.len(), 0), "each was heard once, after its commit");
+    let (whose, first) = heard.events().remove(0);
+    assert_eq!((whose, first.kind()), (alice, "account_created"));
 }
 
 #[tokio::test]
@@ -404,75 +391,6 @@ async fn nothing_shows_a_key() {
     assert!(!shown.contains("5e5e") && !shown.contains("94, 94"), "{shown}");
 }
 
-/// A store of which one commit, or one load, never answers.
-#[derive(Debug, Default)]
-struct Hangs {
-    store: MemoryStore,
-    next: AtomicBool,
-    next_load: AtomicBool,
-}
-
-impl RecordStore for Hangs {
-    fn load<'a>(&'a self, at: &'a Partition, slots: &'a [SlotName]) -> BoxFuture<'a, Result<Snapshot, LoadError>> {
-        if self.next_load.swap(false, Ordering::SeqCst) {
-            return Box::pin(std::future::pending());
-        }
-        self.store.load(at, slots)
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>> {
-        if self.next.swap(false, Ordering::SeqCst) {
-            return Box::pin(std::future::pending());
-        }
-        self.store.commit(batch)
-    }
-
-    fn events<'a>(
-        &'a self,
-        partition: &'a Partition,
-        chain: EventChain,
-        before: Option<EventNumber>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredEvents, LoadError>> {
-        self.store.events(partition, chain, before, limit)
-    }
-}
-
-impl Upkeep for Hangs {
-    fn horizon(&self) -> BoxFuture<'_, Result<Option<UnixSeconds>, LoadError>> {
-        self.store.horizon()
-    }
-
-    fn move_horizon(&self, now: UnixSeconds) -> BoxFuture<'_, Result<UnixSeconds, CommitError>> {
-        self.store.move_horizon(now)
-    }
-
-    fn sweep(&self, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.store.sweep(limit)
-    }
-
-    fn forget_events(&self, age: u64, limit: u32) -> BoxFuture<'_, Result<u64, CommitError>> {
-        self.store.forget_events(age, limit)
-    }
-
-    fn due(&self, before: UnixSeconds, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.store.due(before, limit)
-    }
-
-    fn partitions(&self, after: Option<Partition>, limit: u32) -> BoxFuture<'_, Result<Vec<Partition>, LoadError>> {
-        self.store.partitions(after, limit)
-    }
-
-    fn slots<'a>(
-        &'a self,
-        partition: &'a Partition,
-        after: Option<SlotName>,
-        limit: u32,
-    ) -> BoxFuture<'a, Result<StoredSlots, LoadError>> {
-        self.store.slots(partition, after, limit)
-    }
-}
-
 /// Counts who waits, and lets nobody wait long.
 #[derive(Debug, Default)]
 struct Impatient(std::sync::Mutex<Vec<Duration>>);
@@ -486,11 +404,18 @@ impl Timer for Impatient {
 
 #[tokio::test]
 async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
-    let (store, timer) = (Arc::new(NoVault(Hangs::default())), Arc::new(Impatient::default()));
+    // A store of which one commit never answers.
+    let (store, next) = (HookedStore::memory(), Arc::new(AtomicBool::new(false)));
+    let hangs = Arc::clone(&next);
+    store.before_writes(move |call| {
+        let hangs = matches!(call, Call::Commit(_)) && hangs.swap(false, Ordering::SeqCst);
+        async move { if hangs { std::future::pending().await } else { Ok(()) } }
+    });
+    let (store, timer) = (Arc::new(NoVault(WithoutVault::new(store))), Arc::new(Impatient::default()));
     let limit = Duration::from_secs(COMMIT_SECONDS);
-    let builder = Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).commit_limit(timer.clone(), limit);
+    let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).commit_limit(timer.clone(), limit);
     let keywright = builder.open().await.unwrap();
-    store.0.next.store(true, Ordering::SeqCst);
+    next.store(true, Ordering::SeqCst);
     let made = keywright.ensure_account(&account("alice")).await.unwrap();
     assert_eq!(made, AccountCreation::Created, "the commit is given up, settled, and made once more");
     let waits = timer.0.lock().unwrap();
@@ -499,11 +424,18 @@ async fn a_store_that_hangs_holds_an_account_no_longer_than_the_limit() {
 
 #[tokio::test]
 async fn a_load_that_hangs_is_answered_as_busy_when_the_limit_is_over() {
-    let (store, timer) = (Arc::new(NoVault(Hangs::default())), Arc::new(Impatient::default()));
+    // A store of which one load never answers.
+    let (store, next) = (HookedStore::memory(), Arc::new(AtomicBool::new(false)));
+    let hangs = Arc::clone(&next);
+    store.before_reads(move |call| {
+        let hangs = matches!(call, Call::Load(..)) && hangs.swap(false, Ordering::SeqCst);
+        async move { if hangs { std::future::pending().await } else { Ok(()) } }
+    });
+    let (store, timer) = (Arc::new(NoVault(WithoutVault::new(store))), Arc::new(Impatient::default()));
     let limit = Duration::from_secs(LOAD_SECONDS);
-    let builder = Keywright::builder_shared(store.clone()).keyring(keyring(&[1])).load_limit(timer.clone(), limit);
+    let builder = Keywright::builder_shared(store).keyring(keyring(&[1])).load_limit(timer.clone(), limit);
     let keywright = builder.open().await.unwrap();
-    store.0.next_load.store(true, Ordering::SeqCst);
+    next.store(true, Ordering::SeqCst);
     let error = keywright.ensure_account(&account("alice")).await.unwrap_err();
     assert!(matches!(error, TransactError::Load(LoadError::TimedOut)) && error.is_busy(), "{error:?}");
     assert_eq!(keywright.ensure_account(&account("alice")).await.unwrap(), AccountCreation::Created);

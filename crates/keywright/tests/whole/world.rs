@@ -1,6 +1,7 @@
 //! A server of everything over a store whose rows lie open, and clients of its protocols.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,18 +13,18 @@ use keywright::challenge::{ChallengeSecret, Salts, SetOutcome};
 use keywright::confirm::Action;
 use keywright::librepass::{LibrePass, LibrePassPolicy, Privacy, PrivateKey, PublicKey};
 use keywright::nextcloud::{Nextcloud, NextcloudPolicy};
-use keywright::rekey::{CipherList, Creating, Edit, Editing, Hex, Limits, Put, Submission, VAULT_SLOTS, id_text};
+use keywright::rekey::{
+    CipherList, CreateOutcome, Edit, EditOutcome, Hex, Limits, Put, Submission, VAULT_SLOTS, id_text,
+};
 use keywright::rocketchat::{RocketChat, RocketChatPolicy};
-use keywright::store::{CipherId, Draft, Partition, StepError};
+use keywright::store::{CipherId, Draft, StepError};
 use keywright::twofactor::{
     DeviceImport, ImportedDevice, Method, Rule, StepUp, StepUpPolicy, TotpSecret, TwoFactor, TwoFactorPolicy,
-    TwoFactorSteps, Verdict,
+    TwoFactorSteps, VerifyOutcome,
 };
-use keywright::{AccountId, Client, Clock, Keyring, Keywright, ManualClock, Observer, SecretBytes, SecurityEvent};
-use keywright::{SharedRng, UnixSeconds};
+use keywright::{AccountId, Client, Clock, Keywright, ManualClock};
 use keywright_store_conformance::glass::GlassStore;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_testing::{Heard, keyring, seeded};
 use serde::de::DeserializeSeed as _;
 use serde_json::{Value, json};
 
@@ -42,47 +43,28 @@ pub(crate) fn home() -> IpAddr {
     Ipv4Addr::new(203, 0, 113, 7).into()
 }
 
-/// Counts what an operator is told of damage.
-#[derive(Debug, Default)]
-pub(crate) struct Alarms(AtomicU64);
-
-impl Alarms {
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Observer for Alarms {
-    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
-
-    fn damage(&self, _: &Partition, _: &StepError) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// What outlives a server: its store, its clock, and the host around it.
 pub(crate) struct World {
+    base: keywright_testing::World,
     pub(crate) glass: Arc<GlassStore>,
-    pub(crate) clock: Arc<ManualClock>,
     pub(crate) house: Arc<House>,
-    pub(crate) alarms: Arc<Alarms>,
-    seeds: AtomicU64,
+    /// What an operator is told.
+    pub(crate) heard: Arc<Heard>,
 }
 
-fn keyring() -> Keyring {
-    Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32]).unwrap()], &SecretBytes::from_slice(&[2; 32]).unwrap())
-        .unwrap()
-}
+impl Deref for World {
+    type Target = keywright_testing::World;
 
-/// A seeded generator: a failing test fails again.
-fn seeded(seed: u64) -> SharedRng<ChaCha20Rng> {
-    SharedRng::new(ChaCha20Rng::seed_from_u64(seed))
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        Self { glass: Arc::default(), clock, house: Arc::default(), alarms: Arc::default(), seeds: AtomicU64::new(1) }
+        let (glass, heard) = (Arc::<GlassStore>::default(), Heard::new());
+        let base = keywright_testing::World::builder().store(glass.clone()).start(START).open();
+        Self { base, glass, house: Arc::default(), heard }
     }
 
     /// A server on the store, as after a restart.
@@ -93,8 +75,8 @@ impl World {
     /// The same, if it starts.
     pub(crate) async fn try_server(&self) -> Result<Server, Box<dyn std::error::Error>> {
         let builder = Keywright::builder_shared(Arc::clone(&self.glass) as _).keyring(keyring());
-        let builder = builder.clock(Arc::clone(&self.clock) as _).observer(Arc::clone(&self.alarms) as _);
-        let keywright = builder.entropy(seeded(self.seeds.fetch_add(1, Ordering::Relaxed))).open().await?;
+        let builder = builder.clock(Arc::clone(&self.clock) as _).observer(Arc::clone(&self.heard) as _);
+        let keywright = builder.entropy(seeded(self.next_seed())).open().await?;
         let nextcloud = keywright.nextcloud(Arc::clone(&self.house), NextcloudPolicy::default()).unwrap();
         let rocketchat = keywright.rocketchat(Arc::clone(&self.house), RocketChatPolicy::default()).unwrap();
         let policy = LibrePassPolicy::builder(PUBLIC).privacy(Privacy::Uniform).build().unwrap();
@@ -163,7 +145,7 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn new(email: &str, password: u64) -> Self {
-        Self { email: email.into(), key: PrivateKey::random(&seeded(password)).unwrap() }
+        Self { email: email.into(), key: PrivateKey::random(&*seeded(password)).unwrap() }
     }
 
     pub(crate) fn shared(&self, server: &PublicKey) -> String {
@@ -408,7 +390,7 @@ impl Server {
         let set = self.keywright.challenges().set(&member, &first, &salts(1), self.client_of(name)).await.unwrap();
         assert!(matches!(set, SetOutcome::Set(_)));
         let made = self.step(&member, |draft| self.keywright.vaults().steps().create_in(draft)).await;
-        assert!(matches!(made, Creating::Created));
+        assert!(matches!(made, CreateOutcome::Created));
         self.edit(name, &[(0, "first"), (1, "second"), (2, "third")], &[]).await;
         let device = ImportedDevice::new("phone", TotpSecret::from_slice(&SEED).unwrap());
         let imported = self.two_factor.import_device(&member, &device).await.unwrap();
@@ -432,7 +414,7 @@ impl Server {
     pub(crate) async fn step_up(&self, name: &str, action: &str, session: &[u8]) -> StepUp {
         let (member, code, client) = (account(name), self.totp(), self.client_of(name));
         match self.two_factor.step_up_totp(&member, action, session, &code, client).await.unwrap() {
-            Verdict::Granted(proof) => proof,
+            VerifyOutcome::Granted(proof) => proof,
             other => panic!("{other:?}"),
         }
     }
@@ -447,7 +429,7 @@ impl Server {
         let edit = Edit::new(puts.collect(), deletes.iter().map(|&number| cipher_id(number)).collect());
         let head = vaults.head(&member).await.unwrap().unwrap();
         let edited = vaults.edit(&member, &edit, head.key_epoch).await.unwrap();
-        assert!(matches!(edited, Editing::Done { .. }), "{edited:?}");
+        assert!(matches!(edited, EditOutcome::Done { .. }), "{edited:?}");
     }
 }
 

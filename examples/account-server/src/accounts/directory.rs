@@ -28,7 +28,7 @@ impl Accounts {
     /// [`AccountsError`].
     pub(crate) fn new(driver: Driver) -> Result<Self, AccountsError> {
         let keys = IndexKeys::new(driver.keyring());
-        // `decisions.md` 27c: 80 bits are enough there.
+        // `docs/decisions.md` 27c: 80 bits are enough there.
         let policy =
             TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
         let passwords = Passwords::new(&**driver.entropy())?;

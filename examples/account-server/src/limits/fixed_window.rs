@@ -10,7 +10,7 @@ use keywright::rocketchat::{Admittance, Endpoint, Quota};
 
 use crate::limits::caller::caller;
 
-/// Calls in a window (dossier Rocket.Chat § 13).
+/// Calls in a window (`docs/protocols/rocket-chat.md` § 13).
 const LIMIT: u32 = 10;
 /// Length of a window, in seconds (there too).
 const WINDOW: u64 = 60;

@@ -3,7 +3,7 @@
 use keywright::sqlite::rusqlite::Connection;
 
 use crate::client::Client;
-use crate::program::Folder;
+use crate::program::new_folder;
 
 const ALICE: &str = "[[account]]\nname = \"Alice\"\nemail = \"alice@example.org\"\nlogin_password = \"login: grün\"\n\
                      app_passwords = [\"alice-app-password-one\", \"alice-app-password-two\"]\n";
@@ -11,7 +11,7 @@ const FILE: [&str; 4] = ["--accounts", "accounts.toml", "--outbox", "outbox.txt"
 
 #[test]
 fn logins() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", &format!("{ALICE}\n[[account]]\nname = \"bob\"\n"));
     let server = folder.start(&FILE);
     for (name, password, status) in [
@@ -34,7 +34,7 @@ fn logins() {
 
 #[test]
 fn an_ended_app_password_stays_ended_and_its_owner_is_told() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&FILE);
     let owner = || Client::new(&server, "alice", "alice-app-password-one");
@@ -71,7 +71,7 @@ fn an_ended_app_password_stays_ended_and_its_owner_is_told() {
 
 #[test]
 fn an_empty_file_means_nobody() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", "");
     let server = folder.start(&FILE);
     assert_eq!(server.printed, "");
@@ -92,19 +92,19 @@ fn what_is_wrong_with_the_file_is_said_without_quoting_it() {
         ("[[account]]\nname = \"a\"\nlogin_password = \"sesame\n", "line 3 is not TOML"),
         ("[[account]]\nname = \"a\"\napp_passwords = [\"sesame\", 5]\n", "`app_passwords` in line 3"),
     ] {
-        let folder = Folder::new();
+        let folder = new_folder();
         folder.write("accounts.toml", text);
         let complaint = folder.refuse(&FILE);
         assert!(complaint.contains("the accounts file cannot be used") && complaint.contains(said), "{complaint}");
         assert!(!complaint.contains("sesame"), "{complaint}");
     }
-    let folder = Folder::new();
+    let folder = new_folder();
     assert!(folder.refuse(&FILE).contains("cannot be read"));
 }
 
 #[test]
 fn an_app_password_belongs_to_one_account() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     folder.start(&FILE).stop();
     folder.write("accounts.toml", "[[account]]\nname = \"bob\"\napp_passwords = [\"alice-app-password-one\"]\n");
@@ -116,7 +116,7 @@ fn an_app_password_belongs_to_one_account() {
 #[test]
 fn an_account_whose_data_is_damaged_keeps_nobody_else_out() {
     for damage in ["body = zeroblob(80)", "revision = zeroblob(3)"] {
-        let folder = Folder::new();
+        let folder = new_folder();
         let bob = "[[account]]\nname = \"Bob\"\napp_passwords = [\"bob-app-password-0000000\"]\n";
         folder.write("accounts.toml", ALICE);
         folder.start(&FILE).stop();

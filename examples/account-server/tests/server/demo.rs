@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::client::Client;
-use crate::program::{Folder, Server};
+use crate::program::{Server, new_folder};
 
 /// Runs the printed lines, just as they stand there.
 fn curl_lines_work(server: &Server) {
@@ -32,7 +32,7 @@ fn the_curl_lines_work_as_printed() {
         &["--store", "memory:", "--tls-self-signed", "--listen", "0.0.0.0:0"],
         &["--store", "memory:", "--listen", "[::1]:0"],
     ] {
-        let folder = Folder::new();
+        let folder = new_folder();
         let server = folder.start(options);
         curl_lines_work(&server);
         server.stop();
@@ -41,7 +41,7 @@ fn the_curl_lines_work_as_printed() {
 
 #[test]
 fn it_is_made_once_and_shown_once() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = folder.start(&[]);
     let printed = server.printed.clone();
     let (name, app) = (value(&printed, "name"), value(&printed, "app password"));
@@ -64,7 +64,7 @@ fn it_is_made_once_and_shown_once() {
 
 #[test]
 fn none_where_others_can_listen_in_and_none_beside_accounts() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = folder.start(&["--listen", "0.0.0.0:0"]);
     assert!(server.printed.contains("plain HTTP is refused"), "{}", server.printed);
     assert!(!server.printed.contains("curl"), "{}", server.printed);
@@ -73,7 +73,7 @@ fn none_where_others_can_listen_in_and_none_beside_accounts() {
     assert_eq!(crate::client::get(&server, "/health").status, 200);
     server.stop();
 
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", "[[account]]\nname = \"alice\"\n");
     let server = folder.start(&["--accounts", "accounts.toml"]);
     assert_eq!(server.printed, "");

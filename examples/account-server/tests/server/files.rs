@@ -6,12 +6,12 @@ use std::io::{Read, Write};
 
 use keywright::sqlite::rusqlite::Connection;
 
-use crate::program::Folder;
+use crate::program::{Folder, new_folder};
 
 const DEFAULTS: &[&str] = &["--store", "sqlite:db", "--keyring", "keys"];
 
 fn used() -> Folder {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.start(DEFAULTS).stop();
     folder
 }
@@ -73,7 +73,7 @@ fn a_store_of_a_newer_version_is_refused_untouched() {
 
 #[test]
 fn what_is_no_store_is_refused_untouched() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("db", "Dear diary, this is no database, and it should stay as it is. ".repeat(20).as_str());
     let before = folder.read("db");
     assert!(folder.refuse(DEFAULTS).contains("the store db cannot be opened"));
@@ -86,7 +86,7 @@ fn what_is_no_store_is_refused_untouched() {
 #[test]
 fn a_server_whose_store_is_deleted_or_replaced_stops_with_an_error() {
     for replaced in [false, true] {
-        let folder = Folder::new();
+        let folder = new_folder();
         let server = folder.start(DEFAULTS);
         if replaced {
             fs::copy(folder.path("db"), folder.path("copy")).unwrap();
@@ -105,7 +105,7 @@ fn a_server_whose_store_is_deleted_or_replaced_stops_with_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_health_check_is_told_that_the_store_is_gone() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = folder.start(DEFAULTS);
     fs::remove_file(folder.path("db")).unwrap();
     // The server may have noticed by itself, and be stopping: then there is no answer, but never a good one.
@@ -120,7 +120,7 @@ fn a_health_check_is_told_that_the_store_is_gone() {
 
 #[test]
 fn a_store_in_memory_leaves_nothing() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.start(&["--store", "memory:"]).stop();
     let left: Vec<_> = fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["log.txt"]);
@@ -128,7 +128,7 @@ fn a_store_in_memory_leaves_nothing() {
 
 #[test]
 fn the_command_line() {
-    let folder = Folder::new();
+    let folder = new_folder();
     for bad in [
         &["--frobnicate"][..],
         &["--store", "postgres://x"],

@@ -1,12 +1,12 @@
 //! HTTP itself: what is there, what is not, and what nobody should send.
 
 use crate::client::{BASE, Client, get, raw, text};
-use crate::program::{Folder, Server};
+use crate::program::{Folder, Server, new_folder};
 
 const MEBIBYTE: usize = 1024 * 1024;
 
 fn start(more: &[&str]) -> (Folder, Server) {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write(
         "accounts.toml",
         "[[account]]\nname = \"alice\"\nlogin_password = \"login\"\napp_passwords = [\"alice-app-password\"]\n",

@@ -1,14 +1,14 @@
 //! Request limits, which can be switched off, and the guess ledger, which cannot.
 
 use crate::client::Client;
-use crate::program::Folder;
+use crate::program::new_folder;
 
 const ALICE: &str =
     "[[account]]\nname = \"alice\"\nlogin_password = \"login\"\napp_passwords = [\"alice-app-password\"]\n";
 
 #[test]
 fn ten_opens_then_429() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml"]);
     let mut alice = Client::new(&server, "alice", "alice-app-password");
@@ -28,7 +28,7 @@ fn ten_opens_then_429() {
 
 #[test]
 fn guesses_at_the_login_password_are_always_counted() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--rate-limits", "off"]);
     for _ in 0..5 {

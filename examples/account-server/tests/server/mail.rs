@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 
 use crate::client::{Client, get};
-use crate::program::Folder;
+use crate::program::new_folder;
 
 #[test]
 fn the_owner_is_told_of_a_reset() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write(
         "accounts.toml",
         "[[account]]\nname = \"alice\"\nemail = \"alice@example.org\"\napp_passwords = [\"alice-app-password\"]\n",
@@ -41,7 +41,7 @@ fn the_owner_is_told_of_a_reset() {
 
 #[test]
 fn a_notice_that_could_not_be_sent_goes_out_after_a_restart() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write(
         "accounts.toml",
         "[[account]]\nname = \"alice\"\nemail = \"alice@example.org\"\napp_passwords = [\"alice-app-password\"]\n",

@@ -3,7 +3,7 @@
 use keywright::sqlite::rusqlite::Connection;
 
 use crate::client::Client;
-use crate::program::Folder;
+use crate::program::new_folder;
 
 const ALICE: &str =
     "[[account]]\nname = \"alice\"\nlogin_password = \"login\"\napp_passwords = [\"alice-app-password\"]\n";
@@ -11,7 +11,7 @@ const FILES: [&str; 4] = ["--accounts", "accounts.toml", "--rate-limits", "off"]
 
 #[test]
 fn unlocking_lets_the_owner_in_at_once() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&FILES);
     let login = |password: &str| Client::new(&server, "alice", password).get("session/request").status;
@@ -27,7 +27,7 @@ fn unlocking_lets_the_owner_in_at_once() {
 
 #[test]
 fn who_or_what_is_not_there_is_named_and_nothing_is_made() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let refuse = |options: &[&str]| folder.refuse_command(options);
     assert!(refuse(&["accounts", "unlock", "alice"]).contains("there is no store account-server.sqlite"));
     assert!(refuse(&["--store", "memory:", "accounts", "unlock", "alice"]).contains("holds no accounts"));
@@ -60,7 +60,7 @@ fn a_check_finds_what_is_damaged_and_names_it() {
         ),
         ("DELETE FROM keywright_records WHERE slot = 'server-app-password'", "partition n/", "server-app-password"),
     ] {
-        let folder = Folder::new();
+        let folder = new_folder();
         folder.write("accounts.toml", ALICE);
         let server = folder.start(&FILES);
         let alice = || Client::new(&server, "alice", "alice-app-password");

@@ -4,7 +4,7 @@ use keywright::{Clock, SystemClock};
 use sha2::{Digest, Sha256};
 
 use crate::client::{Answer, Client, raw, text};
-use crate::program::{Folder, Server};
+use crate::program::{Folder, Server, new_folder};
 
 const ACCOUNTS: &str = r#"
 [[account]]
@@ -78,7 +78,7 @@ impl Login {
 }
 
 fn start() -> (Folder, Server) {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ACCOUNTS);
     let server = folder.start(&OPTIONS);
     (folder, server)
@@ -229,7 +229,7 @@ fn others_only_with_the_permission() {
 
 #[test]
 fn ten_calls_a_minute() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ACCOUNTS);
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml"]);
     let first = ALICE.remaining(&server);
@@ -255,7 +255,7 @@ fn ten_calls_a_minute() {
 
 #[test]
 fn the_guess_ledger_is_not_switched_off() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ACCOUNTS);
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--rate-limits", "off"]);
     let wrong = digest("wrong");
@@ -278,7 +278,7 @@ fn what_is_wrong_with_the_table_is_said_without_quoting_it() {
         ("recovery_codes = [\"sesame\"]", "`recovery_codes` in line 5"),
         ("permissions = [\"sesame\"]", "`permissions` in line 5"),
     ] {
-        let folder = Folder::new();
+        let folder = new_folder();
         folder.write("accounts.toml", &format!("{HEAD}{line}\n"));
         let complaint = folder.refuse(&OPTIONS);
         assert!(complaint.contains(said) && !complaint.contains("sesame"), "{complaint}");

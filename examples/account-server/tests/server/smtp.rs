@@ -10,7 +10,7 @@ use std::time::Duration;
 use librepass_client::ArgonParameters;
 
 use crate::client::{Answer, Client, raw, text};
-use crate::program::{Folder, Server};
+use crate::program::{Folder, Server, new_folder};
 
 const ACCOUNTS: &str = r#"
 [[account]]
@@ -102,7 +102,7 @@ fn reset_bob(server: &Server, code: &str) -> Answer {
 #[test]
 fn codes_and_notices_arrive() {
     let (address, messages) = mail_server();
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = start(&folder, &address);
     let asked = reset(&server, BOB, "{}");
     assert!(asked.status == 400 && asked.body.contains("\"codeGenerated\":true"), "{asked:?}");
@@ -121,7 +121,7 @@ fn codes_and_notices_arrive() {
 #[test]
 fn without_its_notice_a_reset_changes_nothing() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = start(&folder, &nobody);
     let refused = reset_bob(&server, "AbCdEf23");
     assert_eq!(refused.status, 400, "{refused:?}");
@@ -152,7 +152,7 @@ fn a_stop_waits_for_a_mail_in_the_middle() {
     let (address, messages) = mail_server_that_waits(move || {
         waits.wait();
     });
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &format!("smtp://{address}")]);
     reset_alice(&server);
@@ -173,7 +173,7 @@ fn a_stop_waits_for_a_mail_in_the_middle() {
 fn one_bad_address_of_several_fails_nothing() {
     for (addresses, reached) in [("\"bad@example.org\", \"bob@example.org\"", 1), ("\"bad@example.org\"", 0)] {
         let (address, messages) = mail_server();
-        let folder = Folder::new();
+        let folder = new_folder();
         folder.write("accounts.toml", &ACCOUNTS.replace("\"bob@example.org\"", addresses));
         let url = format!("smtp://{address}");
         let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml", "--smtp", &url]);
@@ -198,7 +198,7 @@ fn a_second_server_on_the_store_leaves_what_the_first_is_at() {
     let (address, messages) = mail_server_that_waits(move || {
         waits.wait();
     });
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&["--accounts", "accounts.toml", "--smtp", &format!("smtp://{address}")]);
     reset_alice(&server);
@@ -221,7 +221,7 @@ fn a_registration_is_answered_before_its_mail_is_taken() {
     let (address, messages) = mail_server_that_waits(move || {
         waits.wait();
     });
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = start(&folder, &address);
     // Argon2 as weak as may be.
     let parameters = ArgonParameters::new(1, 20_480, 1).unwrap();

@@ -4,12 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::client::{Answer, BASE, Client, text};
-use crate::program::Folder;
+use crate::program::new_folder;
 
 #[test]
 fn on_termination_and_on_interrupt() {
     for signal in ["TERM", "INT"] {
-        let folder = Folder::new();
+        let folder = new_folder();
         let server = folder.start(&[]);
         server.signal(signal);
         assert!(server.wait().success(), "{signal}");
@@ -19,7 +19,7 @@ fn on_termination_and_on_interrupt() {
 
 #[test]
 fn a_request_in_progress_gets_its_answer() {
-    let folder = Folder::new();
+    let folder = new_folder();
     folder.write("accounts.toml", "[[account]]\nname = \"alice\"\napp_passwords = [\"alice-app-password\"]\n");
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml"]);
     let login = Client::new(&server, "alice", "alice-app-password").headers();

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::client::{Answer, get, text};
-use crate::program::{Folder, Server};
+use crate::program::{Server, new_folder};
 
 /// Sends a request over TLS, trusting one certificate, and reads the answer.
 pub(crate) fn over_tls(server: &Server, certificate: &CertificateDer<'static>, request: &str) -> Answer {
@@ -29,7 +29,7 @@ pub(crate) fn over_tls(server: &Server, certificate: &CertificateDer<'static>, r
 
 #[test]
 fn with_a_certificate_from_files() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     folder.write("tls.crt", &made.cert.pem());
     folder.write("tls.key", &made.signing_key.serialize_pem());
@@ -50,7 +50,7 @@ fn with_a_certificate_from_files() {
 
 #[test]
 fn with_a_certificate_of_its_own() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = folder.start(&["--store", "memory:", "--tls-self-signed"]);
     let line = server.printed.lines().next().unwrap();
     let fingerprint = line.strip_prefix("certificate SHA-256: ").unwrap();
@@ -63,7 +63,7 @@ fn with_a_certificate_of_its_own() {
 
 #[test]
 fn plain_http_on_a_tls_port_is_no_answer_and_no_harm() {
-    let folder = Folder::new();
+    let folder = new_folder();
     let server = folder.start(&["--store", "memory:", "--tls-self-signed"]);
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(text("GET", "/health", "", "").as_bytes()).unwrap();

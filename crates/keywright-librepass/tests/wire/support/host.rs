@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keywright_core::AccountId;
 use keywright_librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
+use keywright_testing::Outbox;
 
 /// A mail that went out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +24,7 @@ impl Letter {
 
 #[derive(Default)]
 pub(crate) struct TestHost {
-    mails: Mutex<Vec<Letter>>,
-    /// How often a mail was to be sent.
-    pub(crate) tried: AtomicUsize,
-    /// Mails fail.
-    pub(crate) mail_down: AtomicBool,
+    pub(crate) outbox: Outbox<Letter>,
     /// Mails are left to the sweep.
     pub(crate) mail_later: AtomicBool,
     /// The accounts whose mails it was told are due.
@@ -42,7 +39,7 @@ pub(crate) struct TestHost {
 
 impl TestHost {
     pub(crate) fn mails(&self) -> Vec<Letter> {
-        self.mails.lock().unwrap().clone()
+        self.outbox.mails()
     }
 
     pub(crate) fn mails_to(&self, email: &str) -> Vec<Letter> {
@@ -58,13 +55,8 @@ impl TestHost {
 impl Host for TestHost {
     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
         tokio::task::yield_now().await;
-        self.tried.fetch_add(1, Ordering::SeqCst);
-        if self.mail_down.load(Ordering::SeqCst) {
-            return Err(HostError::new("told to fail"));
-        }
         let letter = Letter { to: mail.to.into(), subject: mail.message.subject(), text: mail.message.text() };
-        self.mails.lock().unwrap().push(letter);
-        Ok(())
+        self.outbox.send(letter).map_err(HostError::new)
     }
 
     fn mails_due(&self, account: &AccountId) -> bool {

@@ -1,18 +1,18 @@
-//! The world that a test runs in: a store, a host with a mailbox, a clock that stands still, and people with keys.
+//! The world with the protocol of LibrePass: a host with a mailbox, and people with keys.
 
 mod client;
 mod host;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
-use bytes::Bytes;
 pub(crate) use client::{Answer, Client};
 pub(crate) use host::TestHost;
-use keywright_core::{AccountId, Clock, Keyring, ManualClock, SharedRng, UnixSeconds};
+use keywright_core::{AccountId, SharedRng};
 use keywright_librepass::{LibrePass, LibrePassPolicy, LibrePassPolicyBuilder, PrivateKey, PublicKey, UserId};
-use keywright_sqlite::SqliteStore;
-use keywright_store::{Draft, Driver, MemoryStore, Partition, Release, SlotName, StepError};
-use keywright_store_conformance::Backend;
+use keywright_store::{Draft, MemoryStore, Release, StepError};
+pub(crate) use keywright_testing::Row as Scanned;
+use keywright_testing::{Store, WorldBuilder};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactorPolicy, TwoFactorSteps, recovery::Preset};
 use rand_chacha::ChaCha20Rng;
@@ -64,37 +64,24 @@ pub(crate) fn code_of(secret: &[u8], at: u64) -> String {
 }
 
 pub(crate) struct World {
+    base: keywright_testing::World,
     pub(crate) app: LibrePass<TestHost>,
     pub(crate) host: Arc<TestHost>,
-    pub(crate) store: Arc<dyn Backend>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) driver: Driver,
     pub(crate) policy: LibrePassPolicy,
 }
 
-/// A record as it lies in the store; of a root, the revision too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scanned {
-    pub(crate) partition: Partition,
-    /// `root`, or the slot's name.
-    pub(crate) slot: String,
-    pub(crate) body: Bytes,
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
-/// The kinds of slots of a server with LibrePass alone.
-fn kinds() -> Vec<keywright_store::SlotKind> {
-    let kinds = [keywright_librepass::SLOT_KINDS, keywright_rekey::SLOT_KINDS, keywright_twofactor::SLOT_KINDS];
-    kinds.concat()
-}
-
-/// A seeded generator: a failing test fails again.
-fn entropy(seed: u64) -> Arc<SharedRng<ChaCha20Rng>> {
-    Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)))
-}
-
-fn keyring() -> Keyring {
-    Keyring::generate(&*entropy(7)).unwrap()
+/// A server with LibrePass alone.
+fn builder() -> WorldBuilder {
+    let builder = keywright_testing::World::builder().start(START).slots(keywright_librepass::SLOT_KINDS);
+    builder.slots(keywright_rekey::SLOT_KINDS).slots(keywright_twofactor::SLOT_KINDS)
 }
 
 impl World {
@@ -106,66 +93,49 @@ impl World {
         Self::on(Arc::new(MemoryStore::new()), policy).await
     }
 
-    pub(crate) async fn on(store: Arc<dyn Backend>, policy: LibrePassPolicyBuilder) -> Self {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let host = Arc::new(TestHost::default());
-        Self::assemble(store, host, clock, Arc::new(keyring()), policy.build().unwrap(), 1).await
+    pub(crate) async fn on(store: Arc<dyn Store>, policy: LibrePassPolicyBuilder) -> Self {
+        Self::assemble(builder().store(store).open(), Arc::default(), policy.build().unwrap()).await
     }
 
     /// The same, with somebody who hears of events and damage.
     #[cfg(feature = "client")]
     pub(crate) async fn observed(
-        store: Arc<dyn Backend>,
+        store: Arc<dyn Store>,
         policy: LibrePassPolicyBuilder,
         observer: Arc<dyn keywright_store::Observer>,
     ) -> Self {
-        let mut world = Self::on(store, policy).await;
-        let records: Arc<dyn keywright_store::RecordStore> = world.store.clone();
-        let driver =
-            Driver::builder(records, Arc::clone(&world.keyring)).entropy(entropy(9)).clock(world.clock.clone());
-        world.driver = driver.slots(&kinds()).observer(observer).build().unwrap();
-        let parts = (world.driver.clone(), world.store.clone(), Arc::clone(&world.host), world.policy.clone());
-        world.app = LibrePass::open(parts.0, parts.1, parts.2, parts.3).await.unwrap();
-        world
+        let base = builder().store(store).observer(observer).open();
+        Self::assemble(base, Arc::default(), policy.build().unwrap()).await
     }
 
-    async fn assemble(
-        store: Arc<dyn Backend>,
-        host: Arc<TestHost>,
-        clock: Arc<ManualClock>,
-        keyring: Arc<Keyring>,
-        policy: LibrePassPolicy,
-        seed: u64,
-    ) -> Self {
-        let records: Arc<dyn keywright_store::RecordStore> = store.clone();
-        let driver = Driver::builder(records, Arc::clone(&keyring)).entropy(entropy(seed)).clock(clock.clone());
-        let driver = driver.slots(&kinds()).build().unwrap();
-        let app = LibrePass::open(driver.clone(), store.clone(), Arc::clone(&host), policy.clone()).await.unwrap();
-        Self { app, host, store, clock, keyring, driver, policy }
+    async fn assemble(base: keywright_testing::World, host: Arc<TestHost>, policy: LibrePassPolicy) -> Self {
+        let parts = (base.driver.clone(), base.store.clone(), Arc::clone(&host), policy.clone());
+        let app = LibrePass::open(parts.0, parts.1, parts.2, parts.3).await.unwrap();
+        Self { base, app, host, policy }
+    }
+
+    async fn again(&self, base: keywright_testing::World) -> Self {
+        Self::assemble(base, Arc::clone(&self.host), self.policy.clone()).await
     }
 
     /// Another server on the same store and host: a restart, or a second process.
     pub(crate) async fn restarted(&self, seed: u64) -> Self {
-        self.moved_to(Arc::clone(&self.store), seed).await
+        self.again(self.base.restarted(seed)).await
     }
 
     /// The same host and clock over another store handle.
-    pub(crate) async fn moved_to(&self, store: Arc<dyn Backend>, seed: u64) -> Self {
-        let parts = (Arc::clone(&self.host), Arc::clone(&self.clock), Arc::clone(&self.keyring));
-        Self::assemble(store, parts.0, parts.1, parts.2, self.policy.clone(), seed).await
+    pub(crate) async fn moved_to(&self, store: Arc<dyn Store>, seed: u64) -> Self {
+        self.again(self.base.moved_to(store, seed)).await
     }
 
     /// The same after a backup was put back: what is older than the fence is void.
     pub(crate) async fn fenced(&self, fence: u64, seed: u64) -> Self {
-        let keyring = Arc::new(keyring().with_fence(UnixSeconds::new(fence).unwrap()));
-        let parts = (Arc::clone(&self.store), Arc::clone(&self.host), Arc::clone(&self.clock));
-        Self::assemble(parts.0, parts.1, parts.2, keyring, self.policy.clone(), seed).await
+        self.again(self.base.fenced(fence, seed)).await
     }
 
     /// The same with another policy.
     pub(crate) async fn ruled_by(&self, policy: LibrePassPolicyBuilder, seed: u64) -> Self {
-        let parts = (Arc::clone(&self.host), Arc::clone(&self.clock), Arc::clone(&self.keyring));
-        Self::assemble(Arc::clone(&self.store), parts.0, parts.1, parts.2, policy.build().unwrap(), seed).await
+        Self::assemble(self.base.restarted(seed), Arc::clone(&self.host), policy.build().unwrap()).await
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -230,10 +200,6 @@ impl World {
         UserId::parse(self.log_in(person).await.ok()["userId"].as_str().unwrap()).unwrap()
     }
 
-    pub(crate) fn now(&self) -> u64 {
-        self.clock.now().unwrap().get()
-    }
-
     /// Steps of two-factor authentication as the service has them, but that no login ends.
     pub(crate) fn factors(&self) -> TwoFactorSteps {
         let policy = TwoFactorPolicy::builder().devices(1).min_secret_bits(80).recovery(Preset::LibrePass);
@@ -256,21 +222,7 @@ impl World {
         account: &AccountId,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     ) -> T::Released {
-        self.driver.run(&Partition::account(account), keywright_twofactor::SLOTS, step).await.unwrap()
-    }
-
-    /// Every record there is.
-    pub(crate) async fn scan(&self) -> Vec<Scanned> {
-        let mut all = Vec::new();
-        for partition in self.store.partitions(None, 100_000).await.unwrap() {
-            let slots: Vec<SlotName> = self.driver.slots_of(&partition).await.unwrap();
-            let snapshot = self.store.load(&partition, &slots).await.unwrap();
-            let root = snapshot.root.map(|root| (String::from("root"), root.body));
-            let records = slots.iter().zip(snapshot.records).filter_map(|(slot, body)| Some((slot.to_string(), body?)));
-            let records = root.into_iter().chain(records);
-            all.extend(records.map(|(slot, body)| Scanned { partition: partition.clone(), slot, body }));
-        }
-        all
+        self.driver.run(&account.into(), keywright_twofactor::SLOTS, step).await.unwrap()
     }
 
     /// An account's events, oldest first, as JSON.
@@ -288,9 +240,8 @@ impl World {
 /// Runs a test on both stores.
 pub(crate) async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     test(World::new().await).await;
-    let directory = tempfile::tempdir().unwrap();
-    let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
-    test(World::on(store, policy()).await).await;
+    let base = builder().sqlite().open();
+    test(World::assemble(base, Arc::default(), policy().build().unwrap()).await).await;
 }
 
 /// Lets all requests loose at once and gives their answers, in no order.

@@ -13,9 +13,8 @@ use keywright_nextcloud::{
     Unproven,
 };
 use keywright_store::{Driver, Partition, SlotName};
+use keywright_testing::{Outbox, Store};
 use tokio::sync::Notify;
-
-use super::Store;
 
 /// Something the host did, or was asked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +43,6 @@ struct State {
     calls: Vec<Call>,
     /// Where a hash waits for its turn, if it does.
     queue: Option<WorkQueue>,
-    mails: Vec<Mailed>,
 }
 
 /// A mail that was sent.
@@ -58,6 +56,7 @@ pub(crate) struct Mailed {
 #[derive(Default)]
 pub(crate) struct TestHost {
     state: Mutex<State>,
+    mails: Outbox<Mailed>,
     /// How many of the next erasures and endings fail.
     pub(crate) failures: AtomicUsize,
     /// Whether an erasure never comes back.
@@ -132,7 +131,7 @@ impl TestHost {
 
     /// The mails sent so far; they are taken.
     pub(crate) fn mails(&self) -> Vec<Mailed> {
-        std::mem::take(&mut self.state().mails)
+        self.mails.take()
     }
 
     /// Commits something to the account, as a host may in any of its methods.
@@ -231,15 +230,14 @@ impl Host for TestHost {
     async fn send_unlock_mail(&self, account: &AccountId, mail: &UnlockMail) -> Result<(), HostError> {
         self.fails()?;
         let token = SecretString::new(mail.token.expose().into());
-        let mut state = self.state();
-        state.calls.push(Call::Mail(account.as_str().into()));
-        state.mails.push(Mailed {
+        self.state().calls.push(Call::Mail(account.as_str().into()));
+        let mail = Mailed {
             secret: mail.secret,
             token,
             wrong_guesses: mail.wrong_guesses,
             refused_network: mail.refused_network.clone(),
-        });
-        Ok(())
+        };
+        self.mails.send(mail).map_err(HostError::new)
     }
 
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {

@@ -1,62 +1,40 @@
-//! The world that a test runs in: a store, a host, a clock that stands still, and clients.
+//! The world with the protocol of Nextcloud Passwords: a host, and clients.
 
 mod client;
 mod host;
-mod tampered;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 pub(crate) use client::{Answer, Auth, Client};
 pub(crate) use host::{Call, TestHost};
-use keywright_core::{AccountId, Clock, EventChain, GuessLedger, Keyring, ManualClock, SharedRng, Told, UnixSeconds};
+use keywright_core::{AccountId, Told};
 use keywright_nextcloud::{Nextcloud, NextcloudPolicy, ResetStyle};
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, StepError, Upkeep, guess};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_store::{Draft, MemoryStore, Partition, StepError};
+pub(crate) use keywright_testing::Row;
+use keywright_testing::{HookedStore, Store};
 use serde_json::{Value, json};
-use tampered::Tampered;
 
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const PASSWORD: &str = "alice-login-password-planted";
 pub(crate) const BOB_PASSWORD: &str = "bob-login-password-planted";
 
-/// What a test needs of a store.
-pub(crate) trait Store: RecordStore + Upkeep + 'static {}
-impl<S: RecordStore + Upkeep + 'static> Store for S {}
-
-/// A record, or a root, as it lies in the store.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) partition: Partition,
-    pub(crate) slot: String,
-    pub(crate) body: Vec<u8>,
-}
-
-impl std::fmt::Debug for Row {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Row({} {}, {:02x?})",
-            self.partition.key(),
-            self.slot,
-            &self.body[self.body.len().saturating_sub(4)..]
-        )
-    }
-}
-
 pub(crate) struct World {
+    /// About Alice; Bob has an account too.
+    base: keywright_testing::World,
     pub(crate) app: Nextcloud<TestHost>,
     pub(crate) host: Arc<TestHost>,
-    pub(crate) store: Arc<Tampered>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) driver: Driver,
+    /// The store again, to hold calls up and to damage what lies in it.
+    pub(crate) hooked: Arc<HookedStore>,
     pub(crate) policy: NextcloudPolicy,
 }
 
-/// A seeded generator: a failing test fails again.
-fn entropy(seed: u64) -> Arc<SharedRng<ChaCha20Rng>> {
-    Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)))
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 pub(crate) fn alice() -> AccountId {
@@ -108,63 +86,48 @@ impl World {
             host.add_token(&alice(), &id, &token_secret(&id));
         }
         host.add_token(&bob(), "bobs", &token_secret("bobs"));
-        let store = Arc::new(Tampered::new(store));
-        host.watch(store.clone());
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let keyring = Arc::new(Keyring::generate(&*entropy(7)).unwrap());
-        let world = Self::assemble(store, host, clock, keyring, policy, 1);
-        for account in [alice(), bob()] {
-            world.driver.ensure_account(&account).await.unwrap();
-        }
-        world
-    }
-
-    fn assemble(
-        store: Arc<Tampered>,
-        host: Arc<TestHost>,
-        clock: Arc<ManualClock>,
-        keyring: Arc<Keyring>,
-        policy: NextcloudPolicy,
-        seed: u64,
-    ) -> Self {
-        let records: Arc<dyn RecordStore> = store.clone();
-        let driver = Driver::builder(records, Arc::clone(&keyring))
-            .entropy(entropy(seed))
-            .clock(clock.clone())
+        let hooked = HookedStore::new(store);
+        let base = keywright_testing::World::builder()
+            .store(hooked.clone())
+            .start(START)
+            .accounts(["user-1", "user-2"])
             .slots(keywright_challenge::SLOT_KINDS)
             .slots(keywright_confirm::SLOT_KINDS)
             .slots(keywright_twofactor::SLOT_KINDS)
-            .slots(keywright_nextcloud::SLOT_KINDS)
-            .build()
-            .unwrap();
-        let app = Nextcloud::new(driver.clone(), Arc::clone(&host), policy.clone()).unwrap();
-        Self { app, host, store, clock, keyring, driver, policy }
+            .slots(keywright_nextcloud::SLOT_KINDS);
+        Self::assemble(base.build().await, hooked, host, policy)
+    }
+
+    fn assemble(
+        base: keywright_testing::World,
+        hooked: Arc<HookedStore>,
+        host: Arc<TestHost>,
+        policy: NextcloudPolicy,
+    ) -> Self {
+        host.watch(hooked.clone());
+        let app = Nextcloud::new(base.driver.clone(), Arc::clone(&host), policy.clone()).unwrap();
+        Self { base, app, host, hooked, policy }
+    }
+
+    fn again(&self, base: keywright_testing::World) -> Self {
+        Self::assemble(base, Arc::clone(&self.hooked), Arc::clone(&self.host), self.policy.clone())
     }
 
     /// Another server on the same store and host: a restart, or a second process.
     pub(crate) fn restarted(&self, seed: u64) -> Self {
-        let parts = (Arc::clone(&self.store), Arc::clone(&self.host), Arc::clone(&self.clock));
-        Self::assemble(parts.0, parts.1, parts.2, Arc::clone(&self.keyring), self.policy.clone(), seed)
+        self.again(self.base.restarted(seed))
     }
 
     /// The same on another store: after a restart from its file.
     pub(crate) fn moved_to(&self, store: Arc<dyn Store>, seed: u64) -> Self {
-        let store = Arc::new(Tampered::new(store));
-        self.host.watch(store.clone());
-        let parts = (Arc::clone(&self.host), Arc::clone(&self.clock));
-        Self::assemble(store, parts.0, parts.1, Arc::clone(&self.keyring), self.policy.clone(), seed)
+        let hooked = HookedStore::new(store);
+        let base = self.base.moved_to(hooked.clone(), seed);
+        Self::assemble(base, hooked, Arc::clone(&self.host), self.policy.clone())
     }
 
     /// A server whose keyring has a fence at this moment: what it does after a restore.
-    pub(crate) fn fenced(&self, keyring: Keyring, seed: u64) -> Self {
-        let keyring = Arc::new(keyring.with_fence(self.clock.now().unwrap()));
-        let parts = (Arc::clone(&self.store), Arc::clone(&self.host), Arc::clone(&self.clock));
-        Self::assemble(parts.0, parts.1, parts.2, keyring, self.policy.clone(), seed)
-    }
-
-    /// The keyring again, as it would be read from its file.
-    pub(crate) fn keyring_again() -> Keyring {
-        Keyring::generate(&*entropy(7)).unwrap()
+    pub(crate) fn fenced(&self, seed: u64) -> Self {
+        self.again(self.base.fenced(self.now(), seed))
     }
 
     pub(crate) fn client(&self, name: &str, secret: &str) -> Client {
@@ -207,24 +170,29 @@ impl World {
         self.driver.transact(&Partition::account(account), &[], step).await.unwrap()
     }
 
-    /// Damages a record of Alice's, or her root, as a bad disk would.
+    /// Damages a record of Alice's, or her root, as a bad disk would: from now on, the last byte of its body is another.
     pub(crate) fn damage(&self, slot: &str) {
-        self.store.damage(&Partition::account(&alice()), slot);
+        let (damaged, slot) = (self.partition(), slot.to_owned());
+        self.hooked.after_loads(move |partition, slots, snapshot| {
+            let spoil = |body: &mut bytes::Bytes| {
+                let mut spoilt = body.to_vec();
+                *spoilt.last_mut().unwrap() ^= 1;
+                *body = spoilt.into();
+            };
+            if *partition != damaged {
+                return;
+            }
+            if slot == "root" {
+                snapshot.root.iter_mut().for_each(|root| spoil(&mut root.body));
+            }
+            let records = slots.iter().zip(&mut snapshot.records).filter(|(name, _)| name.to_text() == slot);
+            records.filter_map(|(_, body)| body.as_mut()).for_each(spoil);
+        });
     }
 
-    /// Every root and record there is.
+    /// Every root and record there is. A root that does not open names nothing.
     pub(crate) async fn scan(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for partition in self.store.partitions(None, 100_000).await.unwrap() {
-            // A root that does not open names nothing.
-            let slots = self.driver.slots_of(&partition).await.unwrap_or_default();
-            let found = self.store.load(&partition, &slots).await.unwrap();
-            let row = |slot: String, body: &[u8]| Row { partition: partition.clone(), slot, body: body.to_vec() };
-            rows.extend(found.root.iter().map(|root| row("root".into(), &root.body)));
-            let records = slots.iter().zip(&found.records);
-            rows.extend(records.filter_map(|(slot, body)| Some(row(slot.to_text(), body.as_ref()?))));
-        }
-        rows
+        self.scan_what_opens().await
     }
 
     /// The rows of saved sessions.
@@ -240,28 +208,12 @@ impl World {
 
     /// Alice's events, each chain oldest first, as JSON.
     pub(crate) async fn events(&self) -> Vec<Value> {
-        let mut all = Vec::new();
-        for chain in EventChain::ALL {
-            let mut events = self.driver.events(&alice(), chain, None, 10_000).await.unwrap().events;
-            events.reverse();
-            all.extend(events.iter().map(|event| serde_json::to_value(event).unwrap()));
-        }
-        all
+        self.events_as_json().await
     }
 
-    /// How many wrong guesses at one of Alice's secrets were counted. Within an hour the log has one event for all.
+    /// How many wrong guesses at one of Alice's secrets were counted.
     pub(crate) async fn charged(&self, secret: &str) -> u64 {
-        let told = self.events().await;
-        let told = told
-            .iter()
-            .filter(|event| event["kind"] == "guess_denied" && event["secret"] == secret && event["reason"] == "wrong");
-        let told: u64 = told.map(|event| event["earlier"].as_u64().unwrap_or(0).saturating_add(1)).sum();
-        let read = |draft: &mut Draft<'_>| draft.read(guess::LEDGER);
-        let mut ledger: GuessLedger = self.step(&alice(), read).await.unwrap_or_default();
-        let later = self.clock.now().unwrap().plus(7_200);
-        let untold = ledger.take_untold(later).into_iter();
-        let untold = untold.filter(|untold| untold.secret.as_str() == secret && untold.what == Told::Wrong);
-        untold.map(|untold| u64::from(untold.times)).chain([told]).sum()
+        self.denied(secret, Told::Wrong).await
     }
 
     /// How many of Alice's events are of a kind.

@@ -1,46 +1,25 @@
-//! The world that a test runs in: a store, a host, a clock that stands still, and four people.
+//! The world with the two-factor endpoints of Rocket.Chat: a host, and four people.
 
 mod client;
-mod held;
 mod host;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(crate) use client::{Answer, Client};
-use held::Held;
 pub(crate) use host::{Call, TestHost};
-use keywright_core::{
-    AccountId, ClientTag, Clock, EventChain, GuessLedger, Keyring, ManualClock, SharedRng, Told, UnixSeconds,
-};
+use keywright_core::{AccountId, ClientTag, Told};
 use keywright_rocketchat::{LoginTokenId, Permission, RocketChat, RocketChatPolicy, User};
-use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, StepError, Upkeep, guess};
+use keywright_store::{Draft, MemoryStore, Partition, StepError};
+pub(crate) use keywright_testing::Row;
+use keywright_testing::{HookedStore, Store};
 use keywright_twofactor::{DeviceImport, ImportedDevice, TotpSecret, TwoFactor, TwoFactorSteps};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// 2027-01-15T08:00:00Z, the start of a step and of a minute.
 pub(crate) const START: u64 = 1_800_000_000;
-
-/// What a test needs of a store.
-pub(crate) trait Store: RecordStore + Upkeep + 'static {}
-impl<S: RecordStore + Upkeep + 'static> Store for S {}
-
-/// A record, or a root, as it lies in the store.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) partition: Partition,
-    pub(crate) slot: String,
-    pub(crate) body: Vec<u8>,
-}
-
-impl std::fmt::Debug for Row {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Row({} {}, {} bytes)", self.partition.key(), self.slot, self.body.len())
-    }
-}
 
 /// Somebody with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,18 +77,20 @@ pub(crate) fn code_of(secret: &[u8], at: u64) -> String {
 }
 
 pub(crate) struct World {
+    base: keywright_testing::World,
     pub(crate) app: RocketChat<TestHost>,
     pub(crate) host: Arc<TestHost>,
-    pub(crate) store: Arc<Held>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) driver: Driver,
+    /// The store again, to hold calls up.
+    pub(crate) hooked: Arc<HookedStore>,
     pub(crate) policy: RocketChatPolicy,
 }
 
-/// A seeded generator: a failing test fails again.
-fn entropy(seed: u64) -> Arc<SharedRng<ChaCha20Rng>> {
-    Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)))
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 impl World {
@@ -124,8 +105,16 @@ impl World {
     /// Everybody has a login token, a password, a verified address, TOTP and twelve recovery codes; the admin has the
     /// permissions.
     pub(crate) async fn on(store: Arc<dyn Store>, policy: RocketChatPolicy) -> Self {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let host = Arc::new(TestHost::new(Arc::clone(&clock)));
+        let hooked = HookedStore::new(store);
+        let base = keywright_testing::World::builder()
+            .store(hooked.clone())
+            .start(START)
+            .accounts(["account-admin", "account-user", "account-target", "account-far"])
+            .slots(keywright_confirm::SLOT_KINDS)
+            .slots(keywright_twofactor::SLOT_KINDS)
+            .slots(keywright_rocketchat::SLOT_KINDS);
+        let base = base.build().await;
+        let host = Arc::new(TestHost::new(Arc::clone(&base.clock)));
         for person in PEOPLE {
             let mut user = User::new(person.account(), person.name).with_verified_emails(vec![person.email.into()]);
             user.is_federated = person == FEDERATED;
@@ -135,41 +124,27 @@ impl World {
         for permission in [Permission::EditOtherUserE2ee, Permission::EditOtherUserTotp, Permission::BypassRateLimit] {
             host.permit(&ADMIN.account(), permission);
         }
-        let store = Arc::new(Held::new(store));
-        let keyring = Arc::new(Keyring::generate(&*entropy(7)).unwrap());
-        let world = Self::assemble(store, host, clock, keyring, policy, 1);
+        let world = Self::assemble(base, hooked, host, policy);
         for person in PEOPLE {
-            world.driver.ensure_account(&person.account()).await.unwrap();
             world.enrol(person).await;
         }
         world
     }
 
     fn assemble(
-        store: Arc<Held>,
+        base: keywright_testing::World,
+        hooked: Arc<HookedStore>,
         host: Arc<TestHost>,
-        clock: Arc<ManualClock>,
-        keyring: Arc<Keyring>,
         policy: RocketChatPolicy,
-        seed: u64,
     ) -> Self {
-        let records: Arc<dyn RecordStore> = store.clone();
-        let driver = Driver::builder(records, Arc::clone(&keyring))
-            .entropy(entropy(seed))
-            .clock(clock.clone())
-            .slots(keywright_confirm::SLOT_KINDS)
-            .slots(keywright_twofactor::SLOT_KINDS)
-            .slots(keywright_rocketchat::SLOT_KINDS)
-            .build()
-            .unwrap();
-        let app = RocketChat::new(driver.clone(), Arc::clone(&host), policy.clone()).unwrap();
-        Self { app, host, store, clock, keyring, driver, policy }
+        let app = RocketChat::new(base.driver.clone(), Arc::clone(&host), policy.clone()).unwrap();
+        Self { base, app, host, hooked, policy }
     }
 
     /// Another server on the same store and host: a restart, or a second process.
     pub(crate) fn restarted(&self, seed: u64) -> Self {
-        let parts = (Arc::clone(&self.store), Arc::clone(&self.host), Arc::clone(&self.clock));
-        Self::assemble(parts.0, parts.1, parts.2, Arc::clone(&self.keyring), self.policy.clone(), seed)
+        let parts = (Arc::clone(&self.hooked), Arc::clone(&self.host));
+        Self::assemble(self.base.restarted(seed), parts.0, parts.1, self.policy.clone())
     }
 
     pub(crate) fn factors(&self) -> TwoFactorSteps {
@@ -238,10 +213,6 @@ impl World {
         Client { token, ..self.client(person) }
     }
 
-    pub(crate) fn now(&self) -> u64 {
-        self.clock.now().unwrap().get()
-    }
-
     /// The person's present code.
     pub(crate) fn totp(&self, person: Person) -> String {
         code_of(&person.secret(), self.now())
@@ -274,53 +245,19 @@ impl World {
         self.step(person, |draft| self.factors().enrolled_in(draft)).await.recovery
     }
 
-    /// Every root and record there is.
-    pub(crate) async fn scan(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for partition in self.store.partitions(None, 100_000).await.unwrap() {
-            let slots = self.driver.slots_of(&partition).await.unwrap();
-            let found = self.store.load(&partition, &slots).await.unwrap();
-            let row = |slot: String, body: &[u8]| Row { partition: partition.clone(), slot, body: body.to_vec() };
-            rows.extend(found.root.iter().map(|root| row("root".into(), &root.body)));
-            let records = slots.iter().zip(&found.records);
-            rows.extend(records.filter_map(|(slot, body)| Some(row(slot.to_text(), body.as_ref()?))));
-        }
-        rows
-    }
-
     /// A person's events, each chain oldest first, as JSON.
     pub(crate) async fn events(&self, person: Person) -> Vec<Value> {
-        let mut all = Vec::new();
-        for chain in EventChain::ALL {
-            let mut events = self.driver.events(&person.account(), chain, None, 10_000).await.unwrap().events;
-            events.reverse();
-            all.extend(events.iter().map(|event| serde_json::to_value(event).unwrap()));
-        }
-        all
-    }
-
-    /// How many denials of one kind at one of a person's secrets were counted. Within an hour the log has one event for all.
-    async fn denied(&self, person: Person, secret: &str, what: Told, reason: &str) -> u64 {
-        let told = self.events(person).await;
-        let told = told
-            .iter()
-            .filter(|event| event["kind"] == "guess_denied" && event["secret"] == secret && event["reason"] == reason);
-        let told: u64 = told.map(|event| event["earlier"].as_u64().unwrap_or(0) + 1).sum();
-        let mut ledger: GuessLedger = self.step(person, |draft| draft.read(guess::LEDGER)).await.unwrap_or_default();
-        let later = self.clock.now().unwrap().plus(7_200);
-        let untold = ledger.take_untold(later).into_iter();
-        let untold = untold.filter(|untold| untold.secret.as_str() == secret && untold.what == what);
-        untold.map(|untold| u64::from(untold.times)).chain([told]).sum()
+        self.of(person.account()).events_as_json().await
     }
 
     /// How many wrong guesses at one of a person's secrets were charged.
     pub(crate) async fn charged(&self, person: Person, secret: &str) -> u64 {
-        self.denied(person, secret, Told::Wrong, "wrong").await
+        self.of(person.account()).denied(secret, Told::Wrong).await
     }
 
     /// How many replays at one of a person's secrets were denied.
     pub(crate) async fn replayed(&self, person: Person, secret: &str) -> u64 {
-        self.denied(person, secret, Told::Replayed, "replayed").await
+        self.of(person.account()).denied(secret, Told::Replayed).await
     }
 
     /// How many of a person's events are of a kind.

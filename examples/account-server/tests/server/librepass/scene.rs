@@ -1,15 +1,15 @@
 //! The files of a server over TLS, its mail, and everything that must never be seen in clear.
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
 
 use keywright::librepass::UserKeys;
+use keywright_testing::Secrets;
 use librepass_client::{ArgonParameters, ClientError, Server as Pass, Session};
 use rustls::pki_types::CertificateDer;
 
 use crate::client::{Answer, text};
-use crate::program::{Folder, Server};
+use crate::program::{Folder, Server, new_folder};
 use crate::tls::over_tls;
 
 const FILES: [&str; 14] = [
@@ -33,17 +33,17 @@ const FILES: [&str; 14] = [
 pub(crate) struct Scene {
     folder: Folder,
     certificate: CertificateDer<'static>,
-    secrets: RefCell<Vec<Vec<u8>>>,
+    secrets: Secrets,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let folder = Folder::new();
+        let folder = new_folder();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         folder.write("tls.crt", &made.cert.pem());
         folder.write("tls.key", &made.signing_key.serialize_pem());
         folder.write("accounts.toml", "");
-        Self { folder, certificate: made.cert.der().clone(), secrets: RefCell::default() }
+        Self { folder, certificate: made.cert.der().clone(), secrets: Secrets::new() }
     }
 
     /// Starts a server on these files, without request limits unless `options` have them.
@@ -116,14 +116,14 @@ impl Scene {
 
     pub(crate) fn is_secret(&self, secret: &str) {
         assert!(secret.len() >= 8, "too short to be looked for");
-        self.secrets.borrow_mut().push(secret.as_bytes().to_vec());
+        self.secrets.plant(secret);
     }
 
     /// The keys that a password gives, as bytes and as they travel. A public key is a secret too: it tests guesses.
     pub(crate) fn are_secret_keys(&self, email: &str, password: &str, parameters: ArgonParameters) {
         let keys = UserKeys::derive(email, password, parameters).unwrap();
         for key in [keys.private_key().expose(), keys.public_key().expose()] {
-            self.secrets.borrow_mut().push(key.to_vec());
+            self.secrets.plant(key);
             self.is_secret(&hex::encode(key));
         }
     }
@@ -135,18 +135,10 @@ impl Scene {
                 assert_eq!(name, "db-wal", "a clean stop leaves no write-ahead log, but {name} must be there");
                 continue;
             };
-            let file = each_byte(&bytes);
-            for (number, secret) in self.secrets.borrow().iter().enumerate() {
-                assert!(!file.contains(&each_byte(secret)), "{name} holds secret {number}");
-            }
-            assert!(name != "log.txt" || !file.contains('?'), "no query is logged");
+            self.secrets.are_absent_from(name, &bytes);
+            assert!(name != "log.txt" || !bytes.contains(&b'?'), "no query is logged");
         }
     }
-}
-
-/// A character for each byte: text is searched quickly.
-fn each_byte(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
 }
 
 /// The cheapest derivation that the protocol knows: the tests are not about Argon2.

@@ -1,24 +1,17 @@
-//! One account on one store, a clock that stands still, a seeded generator.
+//! The world with a challenge, and what comes of a guess at it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use keywright_challenge::{
     ChallengeError, ChallengeSecret, Challenges, Proof, SLOT_KINDS, SLOTS, Salts, SetOutcome, UserKey, Verification,
 };
-use keywright_core::{
-    AccountId, Client, ClientTag, Entropy, EventChain, GuessLedger, Keyring, ManualClock, SecretBytes, SharedRng,
-    UnixSeconds,
-};
-use keywright_sqlite::SqliteStore;
-use keywright_store::{
-    Batch, Driver, MemoryStore, Partition, Put, RecordStore, Revision, SlotName, StepError, Stored, TransactError,
-    Upkeep, Write, guess,
-};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
+use keywright_core::{Client, ClientTag, EventChain, Keyring, SecretBytes};
+use keywright_store::{Batch, Put, Revision, SlotName, StepError, Stored, TransactError, Write, guess};
+use keywright_testing::{Store, WorldBuilder};
 
-pub(crate) const START: u64 = 1_700_000_000;
+pub(crate) const START: u64 = keywright_testing::World::START;
 
 /// A client of which nothing is known, and that stays so.
 pub(crate) const UNKNOWN: Client = Client::unknown();
@@ -26,54 +19,37 @@ pub(crate) const UNKNOWN: Client = Client::unknown();
 pub(crate) const CHALLENGE: SlotName = SLOTS[0];
 pub(crate) const LEDGER: SlotName = guess::LEDGER.name();
 
-pub(crate) struct Site {
-    pub(crate) account: AccountId,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) driver: Driver,
-    entropy: Arc<dyn Entropy + Send + Sync>,
-    store: Arc<dyn RecordStore>,
-    upkeep: Arc<dyn Upkeep>,
+pub(crate) struct World {
+    base: keywright_testing::World,
     /// Epochs start at a random number: what a test sees is how far they moved.
     first_epoch: u64,
-    _directory: Option<tempfile::TempDir>,
 }
 
-impl Site {
+impl Deref for World {
+    type Target = keywright_testing::World;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
+}
+
+impl World {
     pub(crate) async fn memory() -> Self {
-        Self::over(Arc::new(MemoryStore::new()), None).await
+        Self::built(keywright_testing::World::builder()).await
     }
 
     pub(crate) async fn sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(directory.path().join("store.db")).unwrap();
-        Self::over(Arc::new(store), Some(directory)).await
+        Self::built(keywright_testing::World::builder().sqlite()).await
     }
 
-    pub(crate) async fn over<S: RecordStore + Upkeep + 'static>(
-        store: Arc<S>,
-        directory: Option<tempfile::TempDir>,
-    ) -> Self {
-        let entropy: Arc<dyn Entropy + Send + Sync> = Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(11)));
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(START).unwrap()));
-        let driver = driver(store.clone(), keyring(), &entropy, &clock);
-        let account = AccountId::new("user-1").unwrap();
-        driver.ensure_account(&account).await.unwrap();
-        let mut site = Self {
-            account,
-            clock,
-            driver,
-            entropy,
-            store: store.clone(),
-            upkeep: store,
-            first_epoch: 0,
-            _directory: directory,
-        };
-        site.first_epoch = site.epochs_moved().await;
-        site
+    pub(crate) async fn over(store: Arc<dyn Store>) -> Self {
+        Self::built(keywright_testing::World::builder().store(store)).await
     }
 
-    pub(crate) fn partition(&self) -> Partition {
-        Partition::account(&self.account)
+    async fn built(builder: WorldBuilder) -> Self {
+        let base = builder.seed(11).keyring(keyring()).slots(SLOT_KINDS).build().await;
+        let first_epoch = base.root().await.credential_epoch;
+        Self { base, first_epoch }
     }
 
     /// The service of the first server.
@@ -83,12 +59,12 @@ impl Site {
 
     /// The service of another server on the same store: it shares neither queue nor, here, the keyring.
     pub(crate) fn server_with(&self, keyring: Keyring) -> Challenges {
-        Challenges::new(driver(Arc::clone(&self.store), keyring, &self.entropy, &self.clock))
+        Challenges::new(self.keyed(keyring, self.next_seed()).driver)
     }
 
     /// The service of another server on the same store, with the same keyring.
-    pub(crate) fn server(&self) -> Challenges {
-        self.server_with(keyring())
+    pub(crate) fn another_server(&self) -> Challenges {
+        Challenges::new(self.server(self.next_seed()))
     }
 
     /// Sets secret `n` by a client that stays unknown; the user key that it was given.
@@ -105,13 +81,7 @@ impl Site {
 
     /// How often the credential epoch has moved since the account was made.
     pub(crate) async fn epochs_moved(&self) -> u64 {
-        let look = |draft: &mut keywright_store::Draft<'_>| Ok(draft.root()?.credential_epoch);
-        self.driver.observe(&self.partition(), &[], look).await.unwrap().wrapping_sub(self.first_epoch)
-    }
-
-    pub(crate) async fn ledger(&self) -> GuessLedger {
-        let look = |draft: &mut keywright_store::Draft<'_>| draft.read(guess::LEDGER);
-        self.driver.observe(&self.partition(), &[LEDGER], look).await.unwrap().unwrap_or_default()
+        self.base.root().await.credential_epoch.wrapping_sub(self.first_epoch)
     }
 
     pub(crate) async fn root(&self) -> Stored {
@@ -120,27 +90,6 @@ impl Site {
 
     pub(crate) async fn stored(&self, slot: SlotName) -> Option<Bytes> {
         self.store.load(&self.partition(), &[slot]).await.unwrap().records.remove(0)
-    }
-
-    /// What a thief of the database holds: every body, every event.
-    pub(crate) async fn dump(&self) -> Vec<u8> {
-        let mut dump = Vec::new();
-        for partition in self.upkeep.partitions(None, 1_000).await.unwrap() {
-            dump.extend_from_slice(partition.key().as_bytes());
-            let slots = self.driver.slots_of(&partition).await.unwrap();
-            let snapshot = self.store.load(&partition, &slots).await.unwrap();
-            dump.extend_from_slice(&snapshot.root.unwrap().body);
-            for (slot, body) in slots.iter().zip(snapshot.records) {
-                dump.extend_from_slice(slot.to_text().as_bytes());
-                dump.extend_from_slice(&body.unwrap());
-            }
-            for chain in EventChain::ALL {
-                for event in self.store.events(&partition, chain, None, 1_000).await.unwrap().events {
-                    dump.extend_from_slice(&event.json);
-                }
-            }
-        }
-        dump
     }
 
     /// What the log of changes and grants says, oldest first.
@@ -154,8 +103,7 @@ impl Site {
     }
 
     async fn log(&self, chain: EventChain) -> Vec<String> {
-        let page = self.driver.events(&self.account, chain, None, 1_000).await.unwrap();
-        page.events.iter().rev().map(ToString::to_string).collect()
+        self.chain(chain).await.iter().map(ToString::to_string).collect()
     }
 
     /// Changes a record behind the back of all services, as somebody who writes the database could. The root stays.
@@ -171,16 +119,6 @@ impl Site {
         let back = Write::root(root.revision, root.body);
         self.store.commit(Batch::new(self.partition(), Some(aside), back).unwrap()).await.unwrap();
     }
-}
-
-fn driver(
-    store: Arc<dyn RecordStore>,
-    keyring: Keyring,
-    entropy: &Arc<dyn Entropy + Send + Sync>,
-    clock: &Arc<ManualClock>,
-) -> Driver {
-    let builder = Driver::builder(store, Arc::new(keyring)).entropy(Arc::clone(entropy)).clock(clock.clone());
-    builder.slots(SLOT_KINDS).build().unwrap()
 }
 
 fn keyring() -> Keyring {

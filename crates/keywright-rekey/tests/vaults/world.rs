@@ -1,27 +1,24 @@
-//! One account with a vault on some store, servers over it, and a client whose "encryption" shows under which key of its
-//! own a text is: whatever the client's real cryptography is, a server cannot see more.
+//! The world with vaults, and a client whose "encryption" shows under which key of its own a text is: whatever the client's
+//! real cryptography is, a server cannot see more.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keywright_core::{
-    AccountId, Clock as _, EventChain, EventKind, Keyring, ManualClock, SecretBytes, SecurityEvent, Severity,
-    SystemEntropy, UnixSeconds,
-};
+use keywright_core::{AccountId, Clock as _, EventKind, SecurityEvent, UnixSeconds};
 use keywright_rekey::{
-    CipherList, Contents, Edit, Editing, Hex, Limits, Planning, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
+    CipherList, Contents, Edit, EditOutcome, Hex, Limits, PlanOutcome, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
     VAULT_SLOT, VaultError, VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::SqliteStore;
 use keywright_store::{
-    CipherId, Draft, Driver, MemoryStore, Observer, Partition, Record, Revision, Slot, SlotName, StepError,
-    TransactError, Which,
+    CipherId, Draft, MemoryStore, Record, Revision, Slot, SlotName, StepError, TransactError, Which,
 };
-use keywright_store_conformance::Backend;
+use keywright_testing::{Heard, Store};
 use serde::de::DeserializeSeed;
 use serde::{Deserialize, Serialize};
 
-pub(crate) const NOW: u64 = 1_700_000_000;
+pub(crate) const NOW: u64 = keywright_testing::World::START;
 
 /// Stands for the credential: which key of the client's the account uses. Changed in the very batch of a swap.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,9 +45,6 @@ impl Record for FirstEpoch {
 }
 
 const FIRST_EPOCH: Slot<FirstEpoch> = Slot::lasting("test-first-epoch");
-
-/// An epoch was moved by a test.
-static EPOCH_MOVED: EventKind = EventKind::change("test_epoch_moved", Severity::Info, "an epoch was moved");
 
 pub(crate) fn id(number: u32) -> CipherId {
     let mut id = [0x11; 16];
@@ -90,45 +84,29 @@ pub(crate) fn set_key(draft: &mut Draft<'_>, generation: u32) -> Result<(), Step
     draft.put(CLIENT_KEY, &ClientKey { generation })
 }
 
-/// The same for every site: a restarted server opens what another has left.
-fn keyring() -> Keyring {
-    Keyring::from_keys(&[SecretBytes::from_slice(&[1; 32]).unwrap()], &SecretBytes::from_slice(&[2; 32]).unwrap())
-        .unwrap()
-}
-
 #[derive(Clone)]
-pub(crate) struct Site {
-    pub(crate) store: Arc<dyn Backend>,
-    pub(crate) clock: Arc<ManualClock>,
-    pub(crate) account: AccountId,
-    pub(crate) keyring: Arc<Keyring>,
-    /// How often the drivers of this site reported damage.
-    pub(crate) damage: Arc<Alarms>,
+pub(crate) struct World {
+    base: keywright_testing::World,
+    /// What the drivers of this world reported.
+    pub(crate) damage: Arc<Heard>,
 }
 
-/// Counts what an operator is told.
-#[derive(Debug, Default)]
-pub(crate) struct Alarms(AtomicU64);
+impl Deref for World {
+    type Target = keywright_testing::World;
 
-impl Alarms {
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    fn deref(&self) -> &Self::Target {
+        &self.base
     }
 }
 
-impl Observer for Alarms {
-    fn event(&self, _: &AccountId, _: &SecurityEvent) {}
-
-    fn damage(&self, _: &Partition, _: &StepError) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Site {
-    pub(crate) fn over(store: Arc<dyn Backend>) -> Self {
-        let clock = Arc::new(ManualClock::new(UnixSeconds::new(NOW).unwrap()));
-        let (account, keyring) = (AccountId::new("user-1").unwrap(), Arc::new(keyring()));
-        Self { store, clock, account, keyring, damage: Arc::default() }
+impl World {
+    pub(crate) fn over(store: Arc<dyn Store>) -> Self {
+        let damage = Heard::new();
+        // Unseeded: a process that is killed and started again must not draw the same revisions.
+        let builder = keywright_testing::World::builder().unseeded().store(store).observer(damage.clone());
+        let builder = builder.slots(SLOT_KINDS);
+        let base = builder.slots(&[CLIENT_KEY.kind(), PENDING.kind(), FIRST_EPOCH.kind()]).open();
+        Self { base, damage }
     }
 
     pub(crate) fn memory() -> Self {
@@ -143,17 +121,23 @@ impl Site {
         [Self::memory(), Self::sqlite()]
     }
 
-    pub(crate) fn fenced(&self, fence: u64) -> Self {
-        let keyring = Arc::new(keyring().with_fence(UnixSeconds::new(fence).unwrap()));
-        Self { keyring, ..self.clone() }
+    /// The same about another account.
+    pub(crate) fn of(&self, account: AccountId) -> Self {
+        Self { base: self.base.of(account), ..self.clone() }
     }
 
-    pub(crate) fn partition(&self) -> Partition {
-        Partition::account(&self.account)
+    /// The same on another way to the store.
+    pub(crate) fn on(&self, store: Arc<dyn Store>) -> Self {
+        Self { base: self.base.moved_to(store, self.next_seed()), ..self.clone() }
+    }
+
+    /// The same with a fence.
+    pub(crate) fn fenced(&self, fence: u64) -> Self {
+        Self { base: self.base.fenced(fence, self.next_seed()), ..self.clone() }
     }
 
     pub(crate) fn at(&self, seconds: u64) -> UnixSeconds {
-        UnixSeconds::new(NOW + seconds).unwrap()
+        keywright_testing::at(NOW + seconds)
     }
 
     /// Another server on the same store.
@@ -162,15 +146,8 @@ impl Site {
     }
 
     pub(crate) fn server_with(&self, policy: VaultPolicy) -> Vaults {
-        let driver = Driver::builder(Arc::clone(&self.store) as _, Arc::clone(&self.keyring))
-            .entropy(Arc::new(SystemEntropy))
-            .clock(Arc::clone(&self.clock) as _)
-            .observer(Arc::clone(&self.damage) as _)
-            .slots(SLOT_KINDS)
-            .slots(&[CLIENT_KEY.kind(), PENDING.kind(), FIRST_EPOCH.kind()])
-            .build()
-            .unwrap();
-        Vaults::new(driver, Arc::clone(&self.store) as _, policy)
+        let driver = keywright_testing::World::server(self, self.next_seed());
+        Vaults::new(driver, self.store.clone(), policy)
     }
 
     /// The account with a vault of `ciphers` under the client's generation 1, each of value 0, with the note `note N`.
@@ -194,7 +171,7 @@ impl Site {
         let texts: Vec<_> = (0..ciphers).map(|number| (id(number), text(1, 0), format!("note {number}"))).collect();
         let put = texts.iter().map(|(id, text, note)| put(*id, text, note)).collect();
         let done = vaults.edit(&self.account, &Edit::new(put, Vec::new()), self.key_epoch().await).await.unwrap();
-        assert!(matches!(done, Editing::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
+        assert!(matches!(done, EditOutcome::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
         vaults
     }
 
@@ -209,8 +186,7 @@ impl Site {
 
     /// The account's key epoch: what a device knows that logs in now.
     pub(crate) async fn key_epoch(&self) -> u64 {
-        let look = |draft: &mut Draft<'_>| Ok(draft.root()?.key_epoch);
-        self.server().driver().observe(&self.partition(), &[], look).await.unwrap()
+        self.root().await.key_epoch
     }
 
     /// How often the key epoch was moved since the account was made: as often as its vault was swapped.
@@ -243,7 +219,7 @@ impl Site {
         let contents = self.contents().await;
         let body = anew(&contents, generation);
         match vaults.plan(&self.account, &submission(&body), Some(contents.head.revision)).await.unwrap() {
-            Planning::Ready(sealed) => sealed,
+            PlanOutcome::Ready(sealed) => sealed,
             other => panic!("{other:?}"),
         }
     }
@@ -265,15 +241,6 @@ impl Site {
         vaults.swap(&self.account, &submission(&body), known, CLIENT_SLOTS, |draft| set_key(draft, generation)).await
     }
 
-    /// Moves an epoch, as a change of a credential or a factor does.
-    pub(crate) async fn move_epoch(&self, which: fn(&mut Draft<'_>) -> Result<(), StepError>) {
-        let step = |draft: &mut Draft<'_>| {
-            draft.event(&EPOCH_MOVED);
-            which(draft)
-        };
-        self.server().driver().transact(&self.partition(), &[], step).await.unwrap();
-    }
-
     /// Moves the store's horizon to `now` and sweeps all that is over. Returns how many records, stages and partitions.
     pub(crate) async fn sweep(&self, now: UnixSeconds) -> u64 {
         while self.store.move_horizon(now).await.unwrap() < now {}
@@ -288,7 +255,7 @@ impl Site {
 
     /// The account's newest events, newest first: their stored names.
     pub(crate) async fn events(&self) -> Vec<String> {
-        let events = self.server().driver().recent_events(&self.account, 100).await.unwrap();
+        let events = self.driver.recent_events(&self.account, 100).await.unwrap();
         events.iter().map(|event| event.kind().to_owned()).collect()
     }
 
@@ -300,13 +267,12 @@ impl Site {
     /// How often a denial was told in this very second.
     pub(crate) async fn told_now(&self, kind: &'static EventKind) -> usize {
         let now = self.clock.now().unwrap();
-        let page = self.server().driver().events(&self.account, EventChain::Denials, None, 8).await.unwrap();
-        page.events.iter().filter(|event| event.is(kind) && event.at == now).count()
+        self.denials().await.iter().filter(|event| event.is(kind) && event.at == now).count()
     }
 
     /// The newest event of a kind.
     pub(crate) async fn event(&self, kind: &'static EventKind) -> SecurityEvent {
-        let events = self.server().driver().recent_events(&self.account, 100).await.unwrap();
+        let events = self.driver.recent_events(&self.account, 100).await.unwrap();
         events.into_iter().find(|event| event.is(kind)).unwrap()
     }
 }

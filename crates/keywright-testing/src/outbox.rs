@@ -1,0 +1,78 @@
+//! Mails that were caught instead of sent.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Catches mails of any kind, and fails when it is told to.
+pub struct Outbox<M> {
+    mails: Mutex<Vec<M>>,
+    tried: AtomicUsize,
+    is_down: AtomicBool,
+}
+
+/// The outbox was told to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to say beyond it")]
+pub struct OutboxDown;
+
+impl fmt::Display for OutboxDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("told to fail")
+    }
+}
+
+impl std::error::Error for OutboxDown {}
+
+impl<M> Outbox<M> {
+    /// Catches a mail.
+    ///
+    /// # Errors
+    /// [`OutboxDown`] while it is down; the mail is dropped.
+    pub fn send(&self, mail: M) -> Result<(), OutboxDown> {
+        self.tried.fetch_add(1, Ordering::SeqCst);
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(OutboxDown);
+        }
+        self.mails.lock().unwrap().push(mail);
+        Ok(())
+    }
+
+    /// From now on, mails fail, or go out again.
+    pub fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// How many mails were to be sent, those that failed too.
+    #[must_use]
+    pub fn tried(&self) -> usize {
+        self.tried.load(Ordering::SeqCst)
+    }
+
+    /// The mails so far, oldest first; they are taken.
+    #[must_use]
+    pub fn take(&self) -> Vec<M> {
+        std::mem::take(&mut self.mails.lock().unwrap())
+    }
+}
+
+impl<M: Clone> Outbox<M> {
+    /// The mails so far, oldest first.
+    #[must_use]
+    pub fn mails(&self) -> Vec<M> {
+        self.mails.lock().unwrap().clone()
+    }
+}
+
+impl<M> Default for Outbox<M> {
+    fn default() -> Self {
+        Self { mails: Mutex::default(), tried: AtomicUsize::new(0), is_down: AtomicBool::new(false) }
+    }
+}
+
+/// Says how many mails there are, and nothing of what is in them.
+impl<M> fmt::Debug for Outbox<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbox({} mails)", self.mails.lock().unwrap().len())
+    }
+}
