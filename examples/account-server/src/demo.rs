@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use keywright::nextcloud::BASE_PATH;
 
-use crate::accounts::file::NewAccount;
-use crate::accounts::{Accounts, AccountsError, Seeding};
+use crate::accounts::directory::Accounts;
+use crate::accounts::error::AccountsError;
+use crate::accounts::new_account::NewAccount;
+use crate::accounts::seed::Seeding;
 use crate::options::Style;
 
 const NAME: &str = "demo";

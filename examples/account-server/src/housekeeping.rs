@@ -13,10 +13,12 @@ use keywright::{AccountId, DuePlace, Housekeeping, HousekeepingError, Keywright,
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::chat::Chat;
-use crate::host::Server;
+use crate::hosts::librepass::LibrePassHost;
+use crate::hosts::nextcloud::NextcloudHost;
+use crate::hosts::rocketchat::RocketChatHost;
+use crate::hosts::server::Server;
+use crate::limits::token_bucket::TokenBuckets;
 use crate::notices::Notices;
-use crate::pass::Pass;
 use crate::running::Running;
 
 /// How often due work is looked for. How often one piece of it is tried is in the records: the pauses grow to an hour.
@@ -40,13 +42,15 @@ enum Round {
 }
 
 /// Everything that is looked after.
-pub(crate) struct House {
+pub(crate) struct Housekeeper {
     pub(crate) keywright: Keywright,
     pub(crate) notices: Notices,
-    pub(crate) nextcloud: Nextcloud<Server>,
-    pub(crate) rocketchat: RocketChat<Chat>,
-    pub(crate) librepass: LibrePass<Pass>,
-    pub(crate) pass: Arc<Pass>,
+    pub(crate) nextcloud: Nextcloud<NextcloudHost>,
+    pub(crate) rocketchat: RocketChat<RocketChatHost>,
+    pub(crate) librepass: LibrePass<LibrePassHost>,
+    pub(crate) server: Arc<Server>,
+    /// Those of LibrePass and of the unlock page. `None`: no request limits.
+    pub(crate) librepass_limits: Option<Arc<TokenBuckets>>,
     /// Requests, due work, and mails.
     pub(crate) running: Running,
     pub(crate) beginnings: Beginnings,
@@ -67,15 +71,15 @@ impl Default for Beginnings {
     }
 }
 
-impl House {
+impl Housekeeper {
     /// Tries everything that is due at once, for a short while. Only before any request is served, and by a server that is
     /// alone at its store: there every claim is a dead process's. Another one begins with what is free.
     pub(crate) async fn start(self: &Arc<Self>) {
         let no_claim_lives = &self.beginnings.no_claim_lives;
         no_claim_lives.store(true, Ordering::SeqCst);
-        let house = Arc::clone(self);
+        let housekeeper = Arc::clone(self);
         let round = self.running.spawn(async move {
-            let round = house.finish_all(Round::AtStart(None)).await?;
+            let round = housekeeper.finish_all(Round::AtStart(None)).await?;
             round.ended().await;
             Ok(())
         });
@@ -104,7 +108,7 @@ impl House {
         loop {
             tokio::select! {
                 _ = rounds.tick() => {}
-                () = self.pass.server.wake.notified() => {}
+                () = self.server.wake.notified() => {}
             }
             // The next round need not wait for this one's work: what is claimed is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {
@@ -119,8 +123,8 @@ impl House {
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
-            if let Some(buckets) = &self.pass.buckets {
-                buckets.forget();
+            if let Some(limits) = &self.librepass_limits {
+                limits.forget();
             }
             self.upkeep().await;
         }
@@ -160,10 +164,10 @@ impl House {
                 if self.running.is_stopping() {
                     return Ok(begun);
                 }
-                let house = Arc::clone(self);
+                let housekeeper = Arc::clone(self);
                 let work = async move {
                     let _permit = permit;
-                    house.finish_due(&account).await;
+                    housekeeper.finish_due(&account).await;
                 };
                 drop(self.running.spawn(begun.counted(work)));
             }
@@ -236,7 +240,9 @@ fn warn(error: &HousekeepingError) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Accounts, NewAccount, SLOT_KINDS};
+    use crate::accounts::directory::Accounts;
+    use crate::accounts::new_account::NewAccount;
+    use crate::accounts::slots::SLOT_KINDS;
     use crate::notices::Notice;
     use crate::options::Options;
     use crate::start::assemble;
@@ -262,7 +268,11 @@ mod tests {
         store
     }
 
-    async fn house(builder: keywright::Builder, clock: &Arc<ManualClock>, mail: [&str; 2]) -> (Arc<House>, AccountId) {
+    async fn housekeeper(
+        builder: keywright::Builder,
+        clock: &Arc<ManualClock>,
+        mail: [&str; 2],
+    ) -> (Arc<Housekeeper>, AccountId) {
         let builder = builder.keyring(Keyring::generate(&SystemEntropy).unwrap()).slots(SLOT_KINDS);
         let keywright = builder.clock(Arc::clone(clock) as Arc<_>).open().await.unwrap();
         let accounts = Arc::new(Accounts::new(keywright.driver().clone()).unwrap());
@@ -284,8 +294,8 @@ mod tests {
         Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)))
     }
 
-    async fn pending(house: &House, account: &AccountId) -> Vec<DueTask> {
-        house.keywright.driver().observe(&account.into(), &[DUE.name()], due::pending).await.unwrap()
+    async fn pending(housekeeper: &Housekeeper, account: &AccountId) -> Vec<DueTask> {
+        housekeeper.keywright.driver().observe(&account.into(), &[DUE.name()], due::pending).await.unwrap()
     }
 
     #[tokio::test]
@@ -293,13 +303,13 @@ mod tests {
         let (clock, folder) = (clock(), tempfile::tempdir().unwrap());
         let outbox = folder.path().join("outbox");
         let builder = Keywright::builder_shared(worn());
-        let (house, account) = house(builder, &clock, ["--outbox", outbox.to_str().unwrap()]).await;
-        house.notices.add(&account, Notice::AccountReset, b"one").await.unwrap().unwrap();
+        let (housekeeper, account) = housekeeper(builder, &clock, ["--outbox", outbox.to_str().unwrap()]).await;
+        housekeeper.notices.add(&account, Notice::AccountReset, b"one").await.unwrap().unwrap();
         clock.advance(CLAIM_LASTS);
-        house.upkeep().await;
-        house.running.ended().await;
+        housekeeper.upkeep().await;
+        housekeeper.running.ended().await;
         assert!(std::fs::read_to_string(&outbox).unwrap().contains("To: alice@example.org\n"));
-        assert_eq!(pending(&house, &account).await, []);
+        assert_eq!(pending(&housekeeper, &account).await, []);
     }
 
     #[tokio::test(start_paused = true)]
@@ -308,15 +318,20 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let smtp = format!("smtp://{}", silent.local_addr().unwrap());
         let clock = clock();
-        let (house, account) = house(Keywright::builder(MemoryStore::new()), &clock, ["--smtp", &smtp]).await;
-        house.notices.add(&account, Notice::AccountReset, b"one").await.unwrap().unwrap();
+        let (housekeeper, account) =
+            housekeeper(Keywright::builder(MemoryStore::new()), &clock, ["--smtp", &smtp]).await;
+        housekeeper.notices.add(&account, Notice::AccountReset, b"one").await.unwrap().unwrap();
         let begun = tokio::time::Instant::now();
-        house.start().await;
+        housekeeper.start().await;
         assert_eq!(begun.elapsed().as_secs(), START_WITHIN.as_secs());
-        assert_eq!(pending(&house, &account).await.first().map(|task| task.failures), Some(0), "it is still tried");
-        house.running.ended().await;
+        assert_eq!(
+            pending(&housekeeper, &account).await.first().map(|task| task.failures),
+            Some(0),
+            "it is still tried"
+        );
+        housekeeper.running.ended().await;
         // Had it been cut off, its claim would not have been given back.
-        assert_eq!(pending(&house, &account).await.first().map(|task| task.failures), Some(1));
-        assert!(!house.beginnings.no_claim_lives.load(Ordering::SeqCst));
+        assert_eq!(pending(&housekeeper, &account).await.first().map(|task| task.failures), Some(1));
+        assert!(!housekeeper.beginnings.no_claim_lives.load(Ordering::SeqCst));
     }
 }

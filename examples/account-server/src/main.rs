@@ -3,37 +3,36 @@
 //! It is no product: it has only as much login as real clients need to reach the account endpoints. Names, e-mail
 //! addresses and password hashes lie in the same store, sealed like everything else.
 //!
-//! - [`options`]: the command line. [`start`]: how the parts are put together.
-//! - [`accounts`]: who there is. [`host`], [`chat`], [`pass`]: what the protocols of Nextcloud Passwords, of Rocket.Chat
-//!   and of LibrePass ask of the server around them.
-//! - [`routes`], [`unlock`], [`serve`], [`tls`]: HTTP. [`limits`], [`windows`], [`buckets`]: limits of requests.
+//! - [`options`]: the command line. [`start`]: how the parts are put together. [`demo`]: the account of a first start.
+//! - [`accounts`]: who there is. `directory` looks accounts up, `rocketchat` does so for that wire, `seed` makes them, from
+//!   what `file` has read or for the demo; `slots` is what is stored of them.
+//! - [`hosts`]: what the protocols of Nextcloud Passwords, of Rocket.Chat and of LibrePass ask of the server around them, a
+//!   file each; `server` is what they share.
+//! - [`limits`]: how many requests are taken: `per_user` (Nextcloud Passwords), `fixed_window` (Rocket.Chat) and
+//!   `token_bucket` (LibrePass).
+//! - [`http`]: `routes` is what is served where, `unlock` the page behind the `links` of mails, `serve` and `tls` how it is
+//!   listened for, `peer` who asks.
 //! - [`mail`], [`notices`]: what owners are told. [`security_log`]: what operators are told.
-//! - [`housekeeping`], [`store_watch`], [`store_lock`]: what runs beside requests. [`running`]: what must come to its end. [`operator`]: what an operator does beside the server.
+//! - [`housekeeping`], [`store_watch`], [`store_lock`]: what runs beside requests. [`running`]: what must come to its end.
+//!   [`operator`]: what an operator does beside the server. [`output`]: what is printed.
 #![forbid(unsafe_code)]
 
 mod accounts;
-mod buckets;
-mod chat;
 mod demo;
-mod host;
+mod hosts;
 mod housekeeping;
+mod http;
 mod limits;
 mod mail;
 mod notices;
 mod operator;
 mod options;
 mod output;
-mod pass;
-mod routes;
 mod running;
 mod security_log;
-mod serve;
 mod start;
 mod store_lock;
 mod store_watch;
-mod tls;
-mod unlock;
-mod windows;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,8 @@ use keywright::store::due::{self, Attempt, DUE, DueTask, DueWork, NewTask, OnFai
 use keywright::store::{Draft, Partition};
 use keywright::{AccountId, TransactError};
 
-use crate::accounts::{Accounts, AccountsError};
+use crate::accounts::directory::Accounts;
+use crate::accounts::error::AccountsError;
 use crate::mail::{Mailer, Message, NotDelivered};
 use crate::options::PublicUrl;
 
@@ -159,7 +160,8 @@ pub(crate) enum NoticeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{NewAccount, SLOT_KINDS};
+    use crate::accounts::new_account::NewAccount;
+    use crate::accounts::slots::SLOT_KINDS;
     use keywright::{Keyring, Keywright, ManualClock, MemoryStore, SystemEntropy, UnixSeconds};
     use std::path::Path;
 

@@ -8,7 +8,7 @@ use keywright::rocketchat::Named;
 use keywright::store::Partition;
 use keywright::{AccountId, Damaged, Keywright, librepass};
 
-use crate::accounts::Accounts;
+use crate::accounts::directory::Accounts;
 use crate::options::{AccountCommand, Command, Options, StoreChoice};
 use crate::output;
 use crate::start::{self, Failure};
@@ -110,7 +110,7 @@ async fn find(keywright: &Keywright, name: &str) -> Result<AccountId, Failure> {
     if let Some(account) = accounts.find(name).await? {
         return Ok(account);
     }
-    if let Some(user) = accounts.chat_user(Named::EmailOrUsername(name)).await? {
+    if let Some(user) = accounts.rocketchat_user(Named::EmailOrUsername(name)).await? {
         return Ok(user.account);
     }
     if let Some(account) = librepass::account_of(keywright.driver(), name).await.map_err(Failure::Act)? {

@@ -19,23 +19,29 @@ use keywright::{HousekeepingError, Keyring, Keywright, MemoryStore, StartError, 
 
 use tokio::sync::Notify;
 
-use crate::accounts::file::{AccountsFileError, NewAccount};
-use crate::accounts::{Accounts, AccountsError};
-use crate::buckets::Buckets;
-use crate::chat::Chat;
-use crate::host::Server;
-use crate::housekeeping::{Beginnings, House};
-use crate::limits::Limits;
+use crate::accounts::directory::Accounts;
+use crate::accounts::error::AccountsError;
+use crate::accounts::file;
+use crate::accounts::file::error::AccountsFileError;
+use crate::accounts::new_account::NewAccount;
+use crate::accounts::slots::SLOT_KINDS;
+use crate::hosts::librepass::LibrePassHost;
+use crate::hosts::nextcloud::NextcloudHost;
+use crate::hosts::rocketchat::RocketChatHost;
+use crate::hosts::server::Server;
+use crate::housekeeping::{Beginnings, Housekeeper};
+use crate::http::{routes, serve, tls};
+use crate::limits::fixed_window::FixedWindows;
+use crate::limits::per_user::PerUserLimits;
+use crate::limits::token_bucket::TokenBuckets;
 use crate::mail::{Mailer, SmtpUrlError};
 use crate::notices::Notices;
 use crate::options::{Options, PublicUrl, StoreChoice, Switch};
-use crate::pass::Pass;
 use crate::running::Running;
 use crate::security_log::SecurityLog;
 use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
-use crate::windows::Windows;
-use crate::{accounts, demo, output, routes, serve, tls};
+use crate::{demo, output};
 
 /// What that policy takes, in bytes.
 const LEAST_VAULT_BODY: usize = 1024;
@@ -65,7 +71,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let refuse_plain_http = !options.has_tls() && !address.ip().to_canonical().is_loopback();
     match &options.accounts {
         Some(path) => {
-            for new in accounts::read(path).map_err(Failure::AccountsFile)? {
+            for new in file::read(path).map_err(Failure::AccountsFile)? {
                 seed(&accounts, &new).await?;
             }
         }
@@ -81,19 +87,19 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         }
     }
 
-    let house = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
+    let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
     // Held until the server has ended. Nobody else reaches a store in memory.
     let lock = match &options.store {
         StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
         StoreChoice::Memory => Some(None),
     };
     if lock.is_some() {
-        house.start().await;
+        housekeeper.start().await;
     }
-    let router = routes::routes(&house, &watch);
-    drop(tokio::spawn(Arc::clone(&house).keep()));
+    let router = routes::routes(&housekeeper, &watch);
+    drop(tokio::spawn(Arc::clone(&housekeeper).keep()));
     output::say(&format!("listening on {listening_url}")).map_err(Failure::Output)?;
-    let (lost, running) = (watch.clone(), house.running.clone());
+    let (lost, running) = (watch.clone(), housekeeper.running.clone());
     let ended = async move {
         tokio::select! {
             () = stop => {}
@@ -102,7 +108,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         running.stop();
     };
     let served = serve::serve(listener, tls, router, ended).await.map_err(Failure::Serve);
-    let cut_off = house.running.finish(serve::STOP_WITHIN).await;
+    let cut_off = housekeeper.running.finish(serve::STOP_WITHIN).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "not all work came to its end; it is still due");
     }
@@ -123,30 +129,41 @@ pub(crate) async fn assemble(
     accounts: Arc<Accounts>,
     refuse_plain_http: bool,
     public_url: PublicUrl,
-) -> Result<House, Failure> {
+) -> Result<Housekeeper, Failure> {
     let mut policy = NextcloudPolicy::default();
     policy.reset = options.reset_style.into();
     policy.refuse_plain_http = refuse_plain_http;
     policy.max_body = MAX_BODY.min(options.max_body);
     let limited = options.rate_limits == Switch::On;
-    let limits = if limited { Limits::on() } else { Limits::off() };
+    let limits = if limited { PerUserLimits::on() } else { PerUserLimits::off() };
     let running = Running::default();
     let mailer = Arc::new(mailer(options, &public_url, &running)?);
     let notices =
         Notices { accounts: Arc::clone(&accounts), mailer: Arc::clone(&mailer), public_url: public_url.clone() };
-    let server =
-        Arc::new(Server { accounts, limits, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
-    let nextcloud = keywright.nextcloud(Arc::clone(&server), policy).map_err(AccountsError::from)?;
-    let windows = limited.then(Windows::default);
-    let chat = Chat { server: Arc::clone(&server), windows, clock: Arc::clone(keywright.driver().clock()) };
+    let server = Arc::new(Server { accounts, mailer, notices: notices.clone(), public_url, wake: Notify::new() });
+    let host = NextcloudHost { server: Arc::clone(&server), limits };
+    let nextcloud = keywright.nextcloud(Arc::new(host), policy).map_err(AccountsError::from)?;
+    let limits = limited.then(FixedWindows::default);
+    let host = RocketChatHost { server: Arc::clone(&server), limits, clock: Arc::clone(keywright.driver().clock()) };
     let mut policy = RocketChatPolicy::default();
     policy.max_body = rocketchat::MAX_BODY.min(options.max_body);
-    let rocketchat = keywright.rocketchat(Arc::new(chat), policy).map_err(AccountsError::from)?;
+    let rocketchat = keywright.rocketchat(Arc::new(host), policy).map_err(AccountsError::from)?;
     let policy = librepass_policy(options, &server.public_url)?;
-    let pass = Arc::new(Pass { server, buckets: limited.then(Buckets::new) });
-    let librepass = keywright.librepass(Arc::clone(&pass), policy).await?;
+    let librepass_limits = limited.then(|| Arc::new(TokenBuckets::new()));
+    let host = LibrePassHost { server: Arc::clone(&server), limits: librepass_limits.clone() };
+    let librepass = keywright.librepass(Arc::new(host), policy).await?;
     let beginnings = Beginnings::default();
-    Ok(House { keywright, notices, nextcloud, rocketchat, librepass, pass, running, beginnings })
+    Ok(Housekeeper {
+        keywright,
+        notices,
+        nextcloud,
+        rocketchat,
+        librepass,
+        server,
+        librepass_limits,
+        running,
+        beginnings,
+    })
 }
 
 /// Seeds an account. One whose data is damaged denies every request of its own; it must not keep all others from being
@@ -228,7 +245,7 @@ pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
         StoreChoice::Memory => (Arc::new(MemoryStore::new()), None, None),
     };
     let builder = Keywright::builder_shared(store)
-        .slots(accounts::SLOT_KINDS)
+        .slots(SLOT_KINDS)
         .observer(Arc::new(SecurityLog))
         .commit_limit(Arc::new(TokioTimer), Duration::from_secs(COMMIT_SECONDS))
         .load_limit(Arc::new(TokioTimer), Duration::from_secs(LOAD_SECONDS));

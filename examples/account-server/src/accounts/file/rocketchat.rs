@@ -1,113 +1,62 @@
 //! `[account.rocketchat]`: what an account has on that wire.
 
-use keywright::rocketchat::Permission;
 use keywright::twofactor::TotpSecret;
 use keywright::twofactor::recovery::{CodeSet, Preset};
 use keywright::{SecretString, SystemEntropy, UnixSeconds};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::{AccountsFileError, MAX_NAME_BYTES, Reader, is_email};
-use crate::accounts::rocketchat::permission_name;
+use crate::accounts::file::error::AccountsFileError;
+use crate::accounts::file::reader::{Reader, secrets};
+use crate::accounts::file::values::{is_email, is_header, is_user_id};
+use crate::accounts::new_account::NewRocketChatUser;
+use crate::accounts::permissions::is_permission;
 
 const PLACE: &str = "`[account.rocketchat]`";
 const KEYS: [&str; 7] =
     ["user_id", "auth_tokens", "permissions", "verified_emails", "email_2fa", "totp_secret", "recovery_codes"];
-const PERMISSIONS: [Permission; 3] =
-    [Permission::EditOtherUserE2ee, Permission::EditOtherUserTotp, Permission::BypassRateLimit];
 
-/// The table as it stands in the file.
-#[derive(Debug)]
-pub(crate) struct NewChat {
-    pub(crate) user_id: String,
-    pub(crate) auth_tokens: Vec<SecretString>,
-    pub(crate) permissions: Vec<String>,
-    pub(crate) verified_emails: Vec<String>,
-    pub(crate) email_2fa: bool,
-    pub(crate) totp_secret: Option<TotpSecret>,
-    /// Checked: they make one set.
-    pub(crate) recovery_codes: Vec<SecretString>,
+/// Reads the table; `None` without one.
+///
+/// # Errors
+/// [`AccountsFileError`].
+pub(super) fn read(reader: &Reader<'_>, fields: &DeTable<'_>) -> Result<Option<NewRocketChatUser>, AccountsFileError> {
+    let Some(value) = fields.get("rocketchat") else { return Ok(None) };
+    let table = value.get_ref().as_table();
+    let table = table.ok_or_else(|| reader.wrong("rocketchat", value, "a table: `[account.rocketchat]`"))?;
+    reader.known_keys(table, &KEYS, PLACE)?;
+    let user_id = reader
+        .string(table, "user_id", "an id of 1 to 190 visible ASCII characters", is_user_id)?
+        .ok_or_else(|| AccountsFileError::NoUserId { line: reader.line(value.span().start) })?;
+    Ok(Some(NewRocketChatUser {
+        user_id,
+        auth_tokens: secrets(reader.list(table, "auth_tokens", "a list of texts of visible ASCII", is_header)?),
+        permissions: reader.list(
+            table,
+            "permissions",
+            "a list of permissions that this server knows",
+            is_permission,
+        )?,
+        verified_emails: reader.list(table, "verified_emails", "a list of e-mail addresses", is_email)?,
+        email_2fa: reader.switch(table, "email_2fa")?,
+        totp_secret: totp_secret(reader, table)?,
+        recovery_codes: recovery_codes(reader, table)?,
+    }))
 }
 
-impl Reader<'_> {
-    pub(super) fn rocketchat(&self, fields: &DeTable<'_>) -> Result<Option<NewChat>, AccountsFileError> {
-        let Some(value) = fields.get("rocketchat") else { return Ok(None) };
-        let table = value.get_ref().as_table();
-        let table = table.ok_or_else(|| self.wrong("rocketchat", value, "a table: `[account.rocketchat]`"))?;
-        self.known_keys(table, &KEYS, PLACE)?;
-        let user_id = self
-            .string(table, "user_id", "an id of 1 to 190 visible ASCII characters", is_user_id)?
-            .ok_or_else(|| AccountsFileError::NoUserId { line: self.line(value.span().start) })?;
-        Ok(Some(NewChat {
-            user_id,
-            auth_tokens: secrets(self.list(table, "auth_tokens", "a list of texts of visible ASCII", is_header)?),
-            permissions: self.list(
-                table,
-                "permissions",
-                "a list of permissions that this server knows",
-                is_permission,
-            )?,
-            verified_emails: self.list(table, "verified_emails", "a list of e-mail addresses", is_email)?,
-            email_2fa: self.switch(table, "email_2fa")?,
-            totp_secret: self.totp_secret(table)?,
-            recovery_codes: self.recovery_codes(table)?,
-        }))
-    }
-
-    fn switch(&self, table: &DeTable<'_>, key: &'static str) -> Result<bool, AccountsFileError> {
-        let Some(value) = table.get(key) else { return Ok(false) };
-        value.get_ref().as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
-    }
-
-    fn totp_secret(&self, table: &DeTable<'_>) -> Result<Option<TotpSecret>, AccountsFileError> {
-        let Some(value) = table.get("totp_secret") else { return Ok(None) };
-        let secret = value.get_ref().as_str().and_then(|text| TotpSecret::from_base32(text).ok());
-        secret.map(Some).ok_or_else(|| self.wrong("totp_secret", value, "base32 of 80 bits or more"))
-    }
-
-    fn recovery_codes(&self, table: &DeTable<'_>) -> Result<Vec<SecretString>, AccountsFileError> {
-        const EXPECTED: &str = "a list of different codes of 8 ASCII letters and digits, 32 at most";
-        let codes = self.list(table, "recovery_codes", EXPECTED, |code| is_set(&[code]))?;
-        let texts: Vec<&str> = codes.iter().map(String::as_str).collect();
-        match table.get("recovery_codes") {
-            Some(value) if !codes.is_empty() && !is_set(&texts) => Err(self.wrong("recovery_codes", value, EXPECTED)),
-            Some(_) | None => Ok(secrets(codes)),
-        }
-    }
-
-    /// A list of texts; without the key an empty one.
-    pub(super) fn list(
-        &self,
-        fields: &DeTable<'_>,
-        key: &'static str,
-        expected: &'static str,
-        good: fn(&str) -> bool,
-    ) -> Result<Vec<String>, AccountsFileError> {
-        let Some(value) = fields.get(key) else { return Ok(Vec::new()) };
-        let list = value.get_ref().as_array().ok_or_else(|| self.wrong(key, value, expected))?;
-        let text = |entry: &Spanned<DeValue<'_>>| {
-            let text = entry.get_ref().as_str().filter(|text| good(text));
-            text.map(str::to_owned).ok_or_else(|| self.wrong(key, entry, expected))
-        };
-        list.iter().map(text).collect()
-    }
+fn totp_secret(reader: &Reader<'_>, table: &DeTable<'_>) -> Result<Option<TotpSecret>, AccountsFileError> {
+    let Some(value) = table.get("totp_secret") else { return Ok(None) };
+    let secret = value.get_ref().as_str().and_then(|text| TotpSecret::from_base32(text).ok());
+    secret.map(Some).ok_or_else(|| reader.wrong("totp_secret", value, "base32 of 80 bits or more"))
 }
 
-pub(super) fn secrets(texts: Vec<String>) -> Vec<SecretString> {
-    texts.into_iter().map(SecretString::new).collect()
-}
-
-/// Ids and tokens come in headers.
-fn is_header(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn is_user_id(text: &str) -> bool {
-    is_header(text) && text.len() <= MAX_NAME_BYTES
-}
-
-fn is_permission(text: &str) -> bool {
-    PERMISSIONS.into_iter().any(|permission| permission_name(permission) == Some(text))
+fn recovery_codes(reader: &Reader<'_>, table: &DeTable<'_>) -> Result<Vec<SecretString>, AccountsFileError> {
+    const EXPECTED: &str = "a list of different codes of 8 ASCII letters and digits, 32 at most";
+    let codes = reader.list(table, "recovery_codes", EXPECTED, |code| is_set(&[code]))?;
+    let texts: Vec<&str> = codes.iter().map(String::as_str).collect();
+    match table.get("recovery_codes") {
+        Some(value) if !codes.is_empty() && !is_set(&texts) => Err(reader.wrong("recovery_codes", value, EXPECTED)),
+        Some(_) | None => Ok(secrets(codes)),
+    }
 }
 
 /// Whether the codes will be taken when the account is made. The set made here is thrown away.
@@ -117,18 +66,18 @@ fn is_set(codes: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
     use super::*;
+    use crate::accounts::file::parse;
 
     const HEAD: &str = "[[account]]\nname = \"a\"\n[account.rocketchat]\nuser_id = \"aliceId\"\n";
 
     #[test]
     fn only_the_id_is_required() {
         let accounts = parse(HEAD).unwrap();
-        let chat = accounts.first().unwrap().rocketchat.as_ref().unwrap();
-        assert_eq!((chat.user_id.as_str(), chat.email_2fa), ("aliceId", false));
-        assert!(chat.auth_tokens.is_empty() && chat.permissions.is_empty() && chat.verified_emails.is_empty());
-        assert!(chat.totp_secret.is_none() && chat.recovery_codes.is_empty());
+        let user = accounts.first().unwrap().rocketchat.as_ref().unwrap();
+        assert_eq!((user.user_id.as_str(), user.email_2fa), ("aliceId", false));
+        assert!(user.auth_tokens.is_empty() && user.permissions.is_empty() && user.verified_emails.is_empty());
+        assert!(user.totp_secret.is_none() && user.recovery_codes.is_empty());
 
         let accounts = parse(&format!(
             "{HEAD}auth_tokens = [\"t1\"]\npermissions = [\"edit-other-user-e2ee\", \"edit-other-user-totp\", \
@@ -136,9 +85,9 @@ mod tests {
              totp_secret = \"jbsw y3dp ehpk 3pxp\"\nrecovery_codes = [\"AbCdEf23\", \"AbCdEf24\"]\n"
         ));
         let accounts = accounts.unwrap();
-        let chat = accounts.first().unwrap().rocketchat.as_ref().unwrap();
-        assert!(chat.email_2fa && chat.permissions.len() == 3 && chat.recovery_codes.len() == 2);
-        assert_eq!(chat.totp_secret.as_ref().map(TotpSecret::bits), Some(80));
+        let user = accounts.first().unwrap().rocketchat.as_ref().unwrap();
+        assert!(user.email_2fa && user.permissions.len() == 3 && user.recovery_codes.len() == 2);
+        assert_eq!(user.totp_secret.as_ref().map(TotpSecret::bits), Some(80));
     }
 
     #[test]

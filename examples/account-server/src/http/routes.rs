@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -13,41 +12,42 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use keywright::{librepass, nextcloud, rocketchat};
 
-use crate::housekeeping::House;
+use crate::housekeeping::Housekeeper;
+use crate::http::{links, unlock};
 use crate::running::Running;
 use crate::store_watch::StoreWatch;
-use crate::unlock;
 
 const PAGE: &str = include_str!("page.html");
 const VERIFIED: &str = include_str!("verified.html");
 
 /// The whole server.
-pub(crate) fn routes(house: &House, watch: &StoreWatch) -> Router {
-    let House { nextcloud, rocketchat, librepass, .. } = house;
-    let (passwords, chat, pass) = (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
+pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
+    let Housekeeper { nextcloud, rocketchat, librepass, .. } = housekeeper;
+    let (nextcloud_base, rocketchat_base, librepass_base) =
+        (nextcloud::BASE_PATH, rocketchat::BASE_PATH, librepass::BASE_PATH);
     let asked = watch.clone();
     let mut router = Router::new()
         .route("/", get(async || page(PAGE)))
         .route(librepass::VERIFICATION_PATH, get(async || page(VERIFIED)))
         .route("/health", get(async move || health(&asked)))
-        .route_service(passwords, nextcloud.clone())
-        .route_service(&format!("{passwords}{{*unknown}}"), nextcloud.clone())
-        .route_service(chat, rocketchat.clone())
-        .route_service(&format!("{chat}{{*unknown}}"), rocketchat.clone())
-        .route_service(pass, librepass.clone())
-        .route_service(&format!("{pass}{{*unknown}}"), librepass.clone());
+        .route_service(nextcloud_base, nextcloud.clone())
+        .route_service(&format!("{nextcloud_base}{{*unknown}}"), nextcloud.clone())
+        .route_service(rocketchat_base, rocketchat.clone())
+        .route_service(&format!("{rocketchat_base}{{*unknown}}"), rocketchat.clone())
+        .route_service(librepass_base, librepass.clone())
+        .route_service(&format!("{librepass_base}{{*unknown}}"), librepass.clone());
     // One route each, so that the log can name the endpoint without repeating what a client sent.
     for endpoint in nextcloud::Endpoint::ALL {
-        router = router.route_service(&format!("{passwords}{}", endpoint.path()), nextcloud.clone());
+        router = router.route_service(&format!("{nextcloud_base}{}", endpoint.path()), nextcloud.clone());
     }
     for endpoint in rocketchat::Endpoint::ALL {
-        router = router.route_service(&format!("{chat}{}", endpoint.path()), rocketchat.clone());
+        router = router.route_service(&format!("{rocketchat_base}{}", endpoint.path()), rocketchat.clone());
     }
     for endpoint in librepass::Endpoint::ALL {
         router = router.route_service(endpoint.path(), librepass.clone());
     }
-    let router = router.merge(unlock_pages(house)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
-    finishing(router, watch, &house.running)
+    let router = router.merge(unlock_pages(housekeeper)).fallback(async || (StatusCode::NOT_FOUND, "not found\n"));
+    finishing(router, watch, &housekeeper.running)
 }
 
 /// Every request is logged, and runs to its end.
@@ -64,26 +64,27 @@ async fn to_the_end(running: Running, answer: impl Future<Output = Response> + S
 }
 
 /// The pages behind the links of mails to owners whom others have shut out.
-fn unlock_pages(house: &House) -> Router {
-    let (passwords, chat) = (house.nextcloud.clone(), house.rocketchat.clone());
-    let (passwords_limits, chat_limits) = (Arc::clone(&house.pass), Arc::clone(&house.pass));
-    let admit_passwords = async move |request: Request| {
+fn unlock_pages(housekeeper: &Housekeeper) -> Router {
+    let (nextcloud, rocketchat) = (housekeeper.nextcloud.clone(), housekeeper.rocketchat.clone());
+    let limits = housekeeper.librepass_limits.clone();
+    let (nextcloud_limits, rocketchat_limits) = (limits.clone(), limits);
+    let admit_nextcloud = async move |request: Request| {
         let click = async |token: String, here: Option<IpAddr>| {
             let admits = here.map_or(nextcloud::MailAdmits::Refused, nextcloud::MailAdmits::Address);
-            passwords.admit_by_mail(&token, admits).await
+            nextcloud.admit_by_mail(&token, admits).await
         };
-        unlock::admit(&passwords_limits, request, click).await
+        unlock::admit(nextcloud_limits.as_deref(), request, click).await
     };
-    let admit_chat = async move |request: Request| {
+    let admit_rocketchat = async move |request: Request| {
         let click = async |token: String, here: Option<IpAddr>| {
             let admits = here.map_or(rocketchat::MailAdmits::Refused, rocketchat::MailAdmits::Address);
-            chat.admit_by_mail(&token, admits).await
+            rocketchat.admit_by_mail(&token, admits).await
         };
-        unlock::admit(&chat_limits, request, click).await
+        unlock::admit(rocketchat_limits.as_deref(), request, click).await
     };
     Router::new()
-        .route(unlock::NEXTCLOUD_PATH, get(async || unlock::question()).post(admit_passwords))
-        .route(unlock::ROCKETCHAT_PATH, get(async || unlock::question()).post(admit_chat))
+        .route(links::NEXTCLOUD_PATH, get(async || unlock::question()).post(admit_nextcloud))
+        .route(links::ROCKETCHAT_PATH, get(async || unlock::question()).post(admit_rocketchat))
 }
 
 fn health(watch: &StoreWatch) -> Response {
@@ -136,7 +137,7 @@ fn known(method: &Method) -> &'static str {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use axum::routing::post;
     use keywright::{AccountId, Keyring, Keywright, MemoryStore, Observer, SecurityEvent, SystemEntropy};
@@ -144,7 +145,7 @@ mod tests {
     use tokio::task::spawn_blocking;
 
     use super::*;
-    use crate::serve::serve;
+    use crate::http::serve::serve;
 
     #[derive(Debug)]
     struct Heard(mpsc::Sender<String>);

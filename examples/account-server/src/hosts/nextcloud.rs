@@ -9,41 +9,24 @@ use keywright::nextcloud::{
 };
 use keywright::store::StepError;
 use keywright::{AccountId, SecretString, TransactError};
-use tokio::sync::Notify;
 
-use crate::accounts::{Accounts, AccountsError};
-use crate::limits::Limits;
-use crate::mail::{Mailer, Message, shut_out};
-use crate::notices::{Notice, Notices};
-use crate::options::PublicUrl;
-use crate::pass::socket_address;
-use crate::unlock;
+use crate::accounts::error::AccountsError;
+use crate::hosts::server::Server;
+use crate::http::links;
+use crate::http::peer::socket_address;
+use crate::limits::per_user::PerUserLimits;
+use crate::mail::{Message, shut_out};
+use crate::notices::Notice;
 
-/// This server, as the protocol sees it.
-pub(crate) struct Server {
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) limits: Limits,
-    pub(crate) mailer: Arc<Mailer>,
-    pub(crate) notices: Notices,
-    pub(crate) public_url: PublicUrl,
-    /// Wakes the sweep of due work.
-    pub(crate) wake: Notify,
+/// This server, as that protocol sees it.
+pub(crate) struct NextcloudHost {
+    pub(crate) server: Arc<Server>,
+    pub(crate) limits: PerUserLimits,
 }
 
-impl Server {
-    /// Wakes the sweep for mails that are due, where a mail server would be waited for. Returns whether it did.
-    pub(crate) fn sends_later(&self) -> bool {
-        let remote = self.mailer.remote().is_some();
-        if remote {
-            self.wake.notify_one();
-        }
-        remote
-    }
-}
-
-impl Host for Server {
+impl Host for NextcloudHost {
     async fn account(&self, login_name: &str) -> Result<Option<AccountId>, HostError> {
-        self.accounts.find(login_name).await.map_err(HostError::new)
+        self.server.accounts.find(login_name).await.map_err(HostError::new)
     }
 
     async fn app_token(
@@ -51,7 +34,7 @@ impl Host for Server {
         account: Option<&AccountId>,
         secret: &SecretString,
     ) -> Result<Option<AppToken>, HostError> {
-        let found = self.accounts.app_password(secret).await.map_err(HostError::new)?;
+        let found = self.server.accounts.app_password(secret).await.map_err(HostError::new)?;
         Ok(found.filter(|token| account.is_none_or(|account| *account == token.account)))
     }
 
@@ -61,19 +44,19 @@ impl Host for Server {
         password: &SecretString,
         asker: &Asker,
     ) -> Result<bool, HostError> {
-        self.accounts.check_password(account, password, asker).await.map_err(AccountsError::into_host_error)
+        self.server.accounts.check_password(account, password, asker).await.map_err(AccountsError::into_host_error)
     }
 
     /// The notice is due before the app password has ended, so that no crash in between loses it.
     async fn end_app_token(&self, account: &AccountId, token: &AppTokenId) -> Result<(), HostError> {
-        if !self.accounts.is_live_app_password(account, token).await.map_err(HostError::new)? {
+        if !self.server.accounts.is_live_app_password(account, token).await.map_err(HostError::new)? {
             return Ok(());
         }
-        let notice = self.notices.add(account, Notice::AppPasswordEnded, token.0.as_bytes()).await;
+        let notice = self.server.notices.add(account, Notice::AppPasswordEnded, token.0.as_bytes()).await;
         let notice = notice.map_err(HostError::new)?;
-        self.accounts.end_app_password(account, token).await.map_err(HostError::new)?;
+        self.server.accounts.end_app_password(account, token).await.map_err(HostError::new)?;
         if let Some(notice) = notice {
-            self.notices.deliver(account, notice).await;
+            self.server.notices.deliver(account, notice).await;
         }
         Ok(())
     }
@@ -81,8 +64,8 @@ impl Host for Server {
     /// This server keeps no passwords, folders or tags: all there was to erase went with the commit of the reset. What
     /// is left to do is to see that the owner hears of it.
     async fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> Result<(), HostError> {
-        match self.notices.add(account, Notice::AccountReset, &erasure.id).await {
-            Ok(Some(notice)) => self.notices.deliver(account, notice).await,
+        match self.server.notices.add(account, Notice::AccountReset, &erasure.id).await {
+            Ok(Some(notice)) => self.server.notices.deliver(account, notice).await,
             Ok(None) => {}
             // The account stays blocked until its erasure is done: no notice is worth that.
             Err(TransactError::Step(StepError::TooMuchDue)) => {
@@ -94,16 +77,17 @@ impl Host for Server {
     }
 
     async fn send_unlock_mail(&self, account: &AccountId, mail: &UnlockMail) -> Result<(), HostError> {
-        let Some(profile) = self.accounts.profile(account).await.map_err(HostError::new)? else { return Ok(()) };
+        let Some(profile) = self.server.accounts.profile(account).await.map_err(HostError::new)? else { return Ok(()) };
         let Some(to) = profile.email else { return Ok(()) };
         let secret = match mail.secret {
             GuessedSecret::Challenge => "the passphrase",
             _ => "the login password",
         };
         let refused = mail.refused_network.as_ref().map(|network| format!("from the network {network}"));
-        let link = unlock::link(&self.public_url, unlock::NEXTCLOUD_PATH, &mail.token);
-        let (subject, text) = shut_out(secret, &profile.name, &self.public_url, mail.wrong_guesses, refused, &link);
-        self.mailer.deliver(Message { to, subject, text }).await.map_err(HostError::new)
+        let link = links::link(&self.server.public_url, links::NEXTCLOUD_PATH, &mail.token);
+        let (subject, text) =
+            shut_out(secret, &profile.name, &self.server.public_url, mail.wrong_guesses, refused, &link);
+        self.server.mailer.deliver(Message { to, subject, text }).await.map_err(HostError::new)
     }
 
     /// The socket's address: behind a proxy all its clients are one.

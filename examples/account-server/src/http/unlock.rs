@@ -10,18 +10,12 @@ use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use keywright::TransactError;
 use keywright::core::ClientAdmission;
 use keywright::librepass::{Admittance, Endpoint};
-use keywright::{SecretString, TransactError};
 
-use crate::buckets::Counted;
-use crate::options::PublicUrl;
-use crate::pass::{Pass, socket_address};
-
-/// The page for logins of Nextcloud Passwords.
-pub(crate) const NEXTCLOUD_PATH: &str = "/unlock/passwords";
-/// The page for logins of Rocket.Chat.
-pub(crate) const ROCKETCHAT_PATH: &str = "/unlock/chat";
+use crate::http::peer::socket_address;
+use crate::limits::token_bucket::{Counted, TokenBuckets};
 
 /// A form has one short field.
 const MAX_FORM: usize = 1024;
@@ -29,20 +23,15 @@ const MAX_FORM: usize = 1024;
 const REFUSED: (&str, &str) = ("admit", "refused");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
 
-/// The link that a mail carries.
-pub(crate) fn link(server: &PublicUrl, path: &str, token: &SecretString) -> String {
-    format!("{server}{path}?token={}", token.expose())
-}
-
 /// The page with the buttons, whatever the link carries: they post to where it leads.
 pub(crate) fn question() -> Response {
     page(StatusCode::OK, include_str!("unlock.html"))
 }
 
-/// What a button does. `click` gets the token, and the address to let in the network of; `None` for the client that was
-/// refused.
+/// What a button does, within `limits`, if there are any. `click` gets the token, and the address to let in the network of;
+/// `None` for the client that was refused.
 pub(crate) async fn admit<F>(
-    pass: &Pass,
+    limits: Option<&TokenBuckets>,
     request: Request,
     click: impl FnOnce(String, Option<IpAddr>) -> F + Send,
 ) -> Response
@@ -50,8 +39,8 @@ where
     F: Future<Output = Result<Option<ClientAdmission>, TransactError>> + Send,
 {
     let here = socket_address(request.extensions());
-    if let (Some(buckets), Some(here)) = (&pass.buckets, here)
-        && let Admittance::Full { retry_after } = buckets.admit(Endpoint::AdmitClient, Counted::Peer(here))
+    if let (Some(limits), Some(here)) = (limits, here)
+        && let Admittance::Full { retry_after } = limits.admit(Endpoint::AdmitClient, Counted::Peer(here))
     {
         return too_many(retry_after);
     }
@@ -102,8 +91,10 @@ fn page(status: StatusCode, page: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{self, Accounts, NewAccount};
-    use crate::housekeeping::House;
+    use crate::accounts::directory::Accounts;
+    use crate::accounts::new_account::NewAccount;
+    use crate::accounts::slots::SLOT_KINDS;
+    use crate::housekeeping::Housekeeper;
     use crate::options::Options;
     use crate::start::assemble;
     use axum::body::Body;
@@ -112,7 +103,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use clap::Parser;
     use keywright::nextcloud::MailAdmits;
-    use keywright::{Keyring, Keywright, ManualClock, MemoryStore, SystemEntropy, UnixSeconds};
+    use keywright::{Keyring, Keywright, ManualClock, MemoryStore, SecretString, SystemEntropy, UnixSeconds};
     use std::net::SocketAddr;
     use std::path::Path;
     use std::sync::Arc;
@@ -120,9 +111,9 @@ mod tests {
     const HOME: &str = "192.0.2.1";
     const ELSEWHERE: &str = "198.51.100.1";
 
-    async fn house(clock: &Arc<ManualClock>, outbox: &Path) -> House {
+    async fn housekeeper(clock: &Arc<ManualClock>, outbox: &Path) -> Housekeeper {
         let keyring = Keyring::generate(&SystemEntropy).unwrap();
-        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).slots(accounts::SLOT_KINDS);
+        let builder = Keywright::builder(MemoryStore::new()).keyring(keyring).slots(SLOT_KINDS);
         let keywright = builder.clock(Arc::clone(clock) as Arc<_>).open().await.unwrap();
         let accounts = Arc::new(Accounts::new(keywright.driver().clone()).unwrap());
         let alice = NewAccount {
@@ -143,22 +134,22 @@ mod tests {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 1)));
     }
 
-    async fn log_in(house: &House, address: &str, password: &str) -> u16 {
+    async fn log_in(housekeeper: &Housekeeper, address: &str, password: &str) -> u16 {
         let login = STANDARD.encode(format!("alice:{password}"));
         let request = axum::http::Request::get("/index.php/apps/passwords/api/1.0/session/request");
         let mut request = request.header("authorization", format!("Basic {login}")).body(Vec::new()).unwrap();
         from(address, &mut request);
-        house.nextcloud.handle(request).await.status().as_u16()
+        housekeeper.nextcloud.handle(request).await.status().as_u16()
     }
 
-    async fn click(house: &House, address: &str, link: &str, form: &'static str) -> u16 {
+    async fn click(housekeeper: &Housekeeper, address: &str, link: &str, form: &'static str) -> u16 {
         let mut request = axum::http::Request::post(link).body(Body::from(form)).unwrap();
         from(address, &mut request);
         let admitted = |token: String, here: Option<IpAddr>| async move {
             let admits = here.map_or(MailAdmits::Refused, MailAdmits::Address);
-            house.nextcloud.admit_by_mail(&token, admits).await
+            housekeeper.nextcloud.admit_by_mail(&token, admits).await
         };
-        admit(&house.pass, request, admitted).await.status().as_u16()
+        admit(housekeeper.librepass_limits.as_deref(), request, admitted).await.status().as_u16()
     }
 
     #[tokio::test]
@@ -166,16 +157,16 @@ mod tests {
         let clock = Arc::new(ManualClock::new(UnixSeconds::EPOCH.plus(1_700_000_000)));
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("outbox");
-        let house = house(&clock, &outbox).await;
+        let housekeeper = housekeeper(&clock, &outbox).await;
         // Guesses from everywhere, until even who waits is not looked at.
         for attacker in 0..80 {
-            log_in(&house, &format!("203.0.113.{attacker}"), "wrong").await;
+            log_in(&housekeeper, &format!("203.0.113.{attacker}"), "wrong").await;
             clock.advance(3_600);
         }
-        assert_eq!(log_in(&house, HOME, "login").await, 429);
+        assert_eq!(log_in(&housekeeper, HOME, "login").await, 429);
         // The mail is left to the sweep, so that the refusal's time says nothing about who exists.
-        for account in house.keywright.housekeeping().due_at_start(None, 10).await.unwrap().accounts {
-            house.nextcloud.finish_due_at_start(&account).await.unwrap();
+        for account in housekeeper.keywright.housekeeping().due_at_start(None, 10).await.unwrap().accounts {
+            housekeeper.nextcloud.finish_due_at_start(&account).await.unwrap();
         }
         let mails = std::fs::read_to_string(&outbox).unwrap();
         assert!(mails.contains("To: alice@example.org\nSubject: Somebody is guessing at your account\n\n"), "{mails}");
@@ -183,12 +174,12 @@ mod tests {
         let link = mails.lines().rfind(|line| line.contains("://") && line.contains("?token=")).unwrap();
         assert!(link.starts_with("https://example.org/unlock/passwords?token="), "{link}");
 
-        assert_eq!(click(&house, HOME, "https://example.org/unlock/passwords", "").await, 403);
-        assert_eq!(click(&house, HOME, "https://example.org/unlock/passwords?token=AAAA", "").await, 403);
-        assert_eq!(log_in(&house, HOME, "login").await, 429);
-        assert_eq!(click(&house, HOME, link, "admit=here").await, 200);
-        assert_eq!(log_in(&house, ELSEWHERE, "login").await, 429, "it lets in one network");
-        assert_eq!(log_in(&house, HOME, "login").await, 200);
+        assert_eq!(click(&housekeeper, HOME, "https://example.org/unlock/passwords", "").await, 403);
+        assert_eq!(click(&housekeeper, HOME, "https://example.org/unlock/passwords?token=AAAA", "").await, 403);
+        assert_eq!(log_in(&housekeeper, HOME, "login").await, 429);
+        assert_eq!(click(&housekeeper, HOME, link, "admit=here").await, 200);
+        assert_eq!(log_in(&housekeeper, ELSEWHERE, "login").await, 429, "it lets in one network");
+        assert_eq!(log_in(&housekeeper, HOME, "login").await, 200);
         assert_eq!(question().status(), 200);
     }
     #[test]

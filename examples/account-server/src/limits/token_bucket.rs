@@ -12,7 +12,7 @@ use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint};
 use sha2::{Digest, Sha256};
 
-use crate::windows::caller;
+use crate::limits::caller::caller;
 
 /// What is counted by, as a digest: names, addresses and tokens are not kept, and every entry has one size.
 type Key = [u8; 32];
@@ -42,7 +42,7 @@ pub(crate) enum Counted<'a> {
 }
 
 /// The buckets of everybody; who was never here costs nothing.
-pub(crate) struct Buckets {
+pub(crate) struct TokenBuckets {
     /// Capacity 20, 10 a minute (`docs/protocols/librepass.md` § 9), shared by all endpoints of a kind. The user
     /// endpoints have the same numbers, by account: a choice of ours (§ 10), upstream has none.
     auth: Limiter,
@@ -53,7 +53,7 @@ pub(crate) struct Buckets {
     calls: AtomicU32,
 }
 
-impl Buckets {
+impl TokenBuckets {
     pub(crate) fn new() -> Self {
         let mails = Quota::with_period(Duration::from_secs(300)).unwrap_or(Quota::per_hour(number(12)));
         Self {
@@ -71,9 +71,9 @@ impl Buckets {
             self.forget();
         }
         let key = key(counted);
-        for buckets in self.of(endpoint, counted) {
-            if let Err(not_until) = buckets.check_key(&key) {
-                let wait = not_until.wait_time_from(buckets.clock().now());
+        for limiter in self.of(endpoint, counted) {
+            if let Err(not_until) = limiter.check_key(&key) {
+                let wait = not_until.wait_time_from(limiter.clock().now());
                 // Whole seconds, rounded up: who waits that long is let in.
                 return Admittance::Full { retry_after: wait.as_secs().saturating_add(1) };
             }
@@ -83,9 +83,9 @@ impl Buckets {
 
     /// Forgets buckets that are full again: they say nothing.
     pub(crate) fn forget(&self) {
-        for buckets in [&self.auth, &self.mails, &self.ciphers] {
-            buckets.retain_recent();
-            buckets.shrink_to_fit();
+        for limiter in [&self.auth, &self.mails, &self.ciphers] {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
         }
     }
 
@@ -128,9 +128,9 @@ mod tests {
     const HERE: Counted<'_> = Counted::Peer(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
     /// How many calls pass at once, and how long the next one waits.
-    fn burst(buckets: &Buckets, endpoint: Endpoint, counted: Counted<'_>) -> (usize, u64) {
+    fn burst(limits: &TokenBuckets, endpoint: Endpoint, counted: Counted<'_>) -> (usize, u64) {
         for passed in 0..1_000 {
-            if let Admittance::Full { retry_after } = buckets.admit(endpoint, counted) {
+            if let Admittance::Full { retry_after } = limits.admit(endpoint, counted) {
                 return (passed, retry_after);
             }
         }
@@ -152,36 +152,36 @@ mod tests {
             (Endpoint::CipherSync, HERE, 1_000, 0),
             (Endpoint::Info, HERE, 1_000, 0),
         ] {
-            assert_eq!(burst(&Buckets::new(), endpoint, counted), (passed, wait), "{endpoint:?} {counted:?}");
+            assert_eq!(burst(&TokenBuckets::new(), endpoint, counted), (passed, wait), "{endpoint:?} {counted:?}");
         }
     }
 
     #[test]
     fn one_bucket_for_all_auth_endpoints_and_one_for_each_caller() {
-        let buckets = Buckets::new();
+        let limits = TokenBuckets::new();
         let there = Counted::Peer("2001:db8:1:2::1".parse().unwrap());
         let beside = Counted::Peer("2001:db8:1:2:ffff::1".parse().unwrap());
-        assert_eq!(burst(&buckets, Endpoint::PreLogin, there).0, 20);
-        assert_eq!(burst(&buckets, Endpoint::OAuth, beside).0, 0, "a network of IPv6 is one client");
-        assert_eq!(burst(&buckets, Endpoint::OAuth, HERE).0, 20);
-        assert_eq!(burst(&buckets, Endpoint::OAuth, Counted::Address("127.0.0.1")).0, 20, "another kind of key");
+        assert_eq!(burst(&limits, Endpoint::PreLogin, there).0, 20);
+        assert_eq!(burst(&limits, Endpoint::OAuth, beside).0, 0, "a network of IPv6 is one client");
+        assert_eq!(burst(&limits, Endpoint::OAuth, HERE).0, 20);
+        assert_eq!(burst(&limits, Endpoint::OAuth, Counted::Address("127.0.0.1")).0, 20, "another kind of key");
     }
 
     #[test]
     fn who_names_an_account_uses_up_nothing_of_its_owners() {
-        let (buckets, account) = (Buckets::new(), AccountId::new("3a469748-bc30-5a0b-8a3a-eafa3fe5bc54").unwrap());
-        assert_eq!(burst(&buckets, Endpoint::VerifyEmail, Counted::Named(&account)).0, 20);
-        assert_eq!(burst(&buckets, Endpoint::ChangePassword, Counted::Account(&account)).0, 20);
+        let (limits, account) = (TokenBuckets::new(), AccountId::new("3a469748-bc30-5a0b-8a3a-eafa3fe5bc54").unwrap());
+        assert_eq!(burst(&limits, Endpoint::VerifyEmail, Counted::Named(&account)).0, 20);
+        assert_eq!(burst(&limits, Endpoint::ChangePassword, Counted::Account(&account)).0, 20);
     }
 
     #[test]
     fn buckets_that_were_never_low_are_forgotten() {
-        let buckets = Buckets::new();
+        let limits = TokenBuckets::new();
         for caller in 0..=FORGET_EVERY {
-            let _ = buckets.admit(Endpoint::OAuth, Counted::Peer(IpAddr::from(caller.to_be_bytes())));
+            let _ = limits.admit(Endpoint::OAuth, Counted::Peer(IpAddr::from(caller.to_be_bytes())));
         }
-        buckets.forget();
-        assert!(!buckets.auth.is_empty(), "what is not full again is kept");
-        assert!(buckets.mails.is_empty() && buckets.ciphers.is_empty());
+        limits.forget();
+        assert!(!limits.auth.is_empty(), "what is not full again is kept");
+        assert!(limits.mails.is_empty() && limits.ciphers.is_empty());
     }
 }

@@ -10,22 +10,22 @@ use keywright::rocketchat::{
 };
 use keywright::{AccountId, SecretString};
 
-use crate::accounts::AccountsError;
-use crate::host::Server;
+use crate::accounts::error::AccountsError;
+use crate::hosts::server::Server;
+use crate::http::links;
+use crate::http::peer::socket_address;
+use crate::limits::fixed_window::FixedWindows;
 use crate::mail::{Message, shut_out};
-use crate::pass::socket_address;
-use crate::unlock;
-use crate::windows::Windows;
 
 /// This server, as that protocol sees it.
-pub(crate) struct Chat {
+pub(crate) struct RocketChatHost {
     pub(crate) server: Arc<Server>,
     /// `None`: no request limits.
-    pub(crate) windows: Option<Windows>,
+    pub(crate) limits: Option<FixedWindows>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl Chat {
+impl RocketChatHost {
     /// Subject and text of a mail to a user.
     async fn write(&self, to: &User, mail: Mail<'_>) -> Result<Option<(&'static str, String)>, AccountsError> {
         let server = &self.server.public_url;
@@ -56,11 +56,11 @@ impl Chat {
                 ("Your second factors are being removed", text)
             }
             Mail::ShutOut(mail) => {
-                let number = self.server.accounts.chat_login_number(&to.account, &mail.refused).await?;
+                let number = self.server.accounts.rocketchat_login_number(&to.account, &mail.refused).await?;
                 let login = number.map_or_else(|| "by another login".to_owned(), |number| format!("by login {number}"));
                 let network = mail.refused_network.as_ref().map(|network| format!(", from the network {network}"));
                 let refused = format!("{login} of the account{}", network.unwrap_or_default());
-                let link = unlock::link(server, unlock::ROCKETCHAT_PATH, &mail.token);
+                let link = links::link(server, links::ROCKETCHAT_PATH, &mail.token);
                 shut_out("the login password", name, server, mail.wrong_guesses, Some(refused), &link)
             }
             _ => return Ok(None),
@@ -68,9 +68,9 @@ impl Chat {
     }
 }
 
-impl Host for Chat {
+impl Host for RocketChatHost {
     async fn login(&self, user_id: &str, token: &SecretString) -> Result<Option<Login>, HostError> {
-        self.server.accounts.chat_login(user_id, token).await.map_err(HostError::new)
+        self.server.accounts.rocketchat_login(user_id, token).await.map_err(HostError::new)
     }
 
     async fn permitted(&self, account: &AccountId, permission: Permission) -> Result<bool, HostError> {
@@ -78,7 +78,7 @@ impl Host for Chat {
     }
 
     async fn find_user(&self, named: Named<'_>) -> Result<Option<User>, HostError> {
-        self.server.accounts.chat_user(named).await.map_err(HostError::new)
+        self.server.accounts.rocketchat_user(named).await.map_err(HostError::new)
     }
 
     async fn check_password(
@@ -110,7 +110,7 @@ impl Host for Chat {
         delivered.map_err(|error| MailError::new("the mail could not be sent").with_source(error))
     }
 
-    /// As for [`Pass`](crate::pass::Pass).
+    /// As for [`LibrePassHost`](crate::hosts::librepass::LibrePassHost).
     fn mails_due(&self, _: &AccountId) -> bool {
         self.server.sends_later()
     }
@@ -124,7 +124,7 @@ impl Host for Chat {
     }
 
     async fn end_logins(&self, account: &AccountId, which: &EndLogins) -> Result<(), HostError> {
-        self.server.accounts.end_chat_logins(account, which).await.map_err(HostError::new)
+        self.server.accounts.end_rocketchat_logins(account, which).await.map_err(HostError::new)
     }
 
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
@@ -133,8 +133,8 @@ impl Host for Chat {
 
     /// By the socket's address: behind a proxy all its clients are one. Uncounted if there is none, or no time.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
-        match (&self.windows, socket_address(peer.extensions), self.clock.now()) {
-            (Some(windows), Some(address), Ok(now)) => windows.admit(address.to_canonical(), endpoint, now),
+        match (&self.limits, socket_address(peer.extensions), self.clock.now()) {
+            (Some(limits), Some(address), Ok(now)) => limits.admit(address.to_canonical(), endpoint, now),
             _ => Admittance::Uncounted,
         }
     }

@@ -13,11 +13,11 @@ const OPENS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const OPEN_EVERY: Duration = Duration::from_secs(3);
 
 /// The limits of all users; a user who was never here costs nothing.
-pub(crate) struct Limits {
+pub(crate) struct PerUserLimits {
     opens: Option<DefaultKeyedRateLimiter<AccountId>>,
 }
 
-impl Limits {
+impl PerUserLimits {
     /// With limits.
     pub(crate) fn on() -> Self {
         Self { opens: Quota::with_period(OPEN_EVERY).map(|quota| RateLimiter::keyed(quota.allow_burst(OPENS))) }
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn ten_opens_and_nobody_else_is_held_up() {
         let (alice, bob) = (AccountId::new("alice").unwrap(), AccountId::new("bob").unwrap());
-        let limits = Limits::on();
+        let limits = PerUserLimits::on();
         for _ in 0..10 {
             assert_eq!(limits.admit(&alice, Endpoint::SessionOpen), Admittance::Open);
         }
@@ -56,6 +56,6 @@ mod tests {
         assert!(matches!(eleventh, Admittance::Full { retry_after: 1..=3 }), "{eleventh:?}");
         assert_eq!(limits.admit(&alice, Endpoint::SessionRequest), Admittance::Open);
         assert_eq!(limits.admit(&bob, Endpoint::SessionOpen), Admittance::Open);
-        assert!((0..100).all(|_| Limits::off().admit(&alice, Endpoint::SessionOpen) == Admittance::Open));
+        assert!((0..100).all(|_| PerUserLimits::off().admit(&alice, Endpoint::SessionOpen) == Admittance::Open));
     }
 }

@@ -1,25 +1,24 @@
 //! What the protocol of LibrePass asks of the server around it. It has no accounts here: its users register themselves.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::ConnectInfo;
-use axum::http::Extensions;
 use keywright::AccountId;
 use keywright::librepass::{Admittance, Endpoint, Host, HostError, Mail, Peer, Subject};
 
-use crate::buckets::{Buckets, Counted};
-use crate::host::Server;
+use crate::hosts::server::Server;
+use crate::http::peer::socket_address;
+use crate::limits::token_bucket::{Counted, TokenBuckets};
 use crate::mail::Message;
 
 /// This server, as that protocol sees it.
-pub(crate) struct Pass {
+pub(crate) struct LibrePassHost {
     pub(crate) server: Arc<Server>,
     /// `None`: no request limits.
-    pub(crate) buckets: Option<Buckets>,
+    pub(crate) limits: Option<Arc<TokenBuckets>>,
 }
 
-impl Host for Pass {
+impl Host for LibrePassHost {
     /// Delivered, not queued: what fails stays due, and is sent again.
     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
         let message = Message { to: mail.to.to_owned(), subject: mail.message.subject(), text: mail.message.text() };
@@ -33,7 +32,7 @@ impl Host for Pass {
 
     /// By the socket's address: behind a proxy all its clients are one.
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
-        let Some(buckets) = &self.buckets else { return Admittance::Open };
+        let Some(limits) = &self.limits else { return Admittance::Open };
         let counted = match subject {
             Subject::Peer => socket_address(peer.extensions).map(Counted::Peer),
             Subject::Address(address) => Some(Counted::Address(address)),
@@ -41,15 +40,10 @@ impl Host for Pass {
             Subject::Named(account) => Some(Counted::Named(account)),
             _ => None,
         };
-        counted.map_or(Admittance::Open, |counted| buckets.admit(endpoint, counted))
+        counted.map_or(Admittance::Open, |counted| limits.admit(endpoint, counted))
     }
 
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         socket_address(peer.extensions)
     }
-}
-
-/// The address that a request came from, as the listener has noted it.
-pub(crate) fn socket_address(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

@@ -1,35 +1,23 @@
 //! The accounts file. It holds passwords in clear, so no error quotes it: keys and lines only.
 
-pub(crate) mod rocketchat;
+pub(crate) mod error;
+mod reader;
+mod rocketchat;
+mod values;
 
 use std::collections::HashSet;
-use std::io;
 use std::path::Path;
 
 use keywright::SecretString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use rocketchat::NewChat;
-use rocketchat::secrets;
+use crate::accounts::file::error::AccountsFileError;
+use crate::accounts::file::reader::{Reader, secrets};
+use crate::accounts::file::values::{is_email, is_name, is_password};
+use crate::accounts::new_account::NewAccount;
 
-use crate::mail;
-
-/// As long as an account's id may be.
-const MAX_NAME_BYTES: usize = 190;
-/// RFC 5321 § 4.5.3.1.3, without the angle brackets.
-const MAX_EMAIL_BYTES: usize = 254;
 const ACCOUNT_KEYS: [&str; 5] = ["name", "email", "login_password", "app_passwords", "rocketchat"];
-
-/// An account as it stands in the file.
-#[derive(Debug)]
-pub(crate) struct NewAccount {
-    pub(crate) name: String,
-    pub(crate) email: Option<String>,
-    pub(crate) login_password: Option<SecretString>,
-    pub(crate) app_passwords: Vec<SecretString>,
-    pub(crate) rocketchat: Option<NewChat>,
-}
 
 /// Reads the file.
 ///
@@ -48,7 +36,7 @@ fn parse(text: &str) -> Result<Vec<NewAccount>, AccountsFileError> {
     reader.known_keys(document.get_ref(), &["account"], "the file")?;
     let Some(list) = document.get_ref().get("account") else { return Ok(Vec::new()) };
     let tables = list.get_ref().as_array().ok_or_else(|| reader.wrong("account", list, "a list: `[[account]]`"))?;
-    let accounts = tables.iter().map(|table| reader.account(table)).collect::<Result<Vec<_>, _>>()?;
+    let accounts = tables.iter().map(|table| account(&reader, table)).collect::<Result<Vec<_>, _>>()?;
     unambiguous(&accounts)?;
     Ok(accounts)
 }
@@ -64,12 +52,12 @@ fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
         if !account.app_passwords.iter().all(|password| app_passwords.insert(password.expose())) {
             return Err(AccountsFileError::Twice { what: "an app password", name: account.name.clone() });
         }
-        let Some(chat) = &account.rocketchat else { continue };
-        let twice = if !ids.insert(chat.user_id.as_str()) {
+        let Some(user) = &account.rocketchat else { continue };
+        let twice = if !ids.insert(user.user_id.as_str()) {
             "the Rocket.Chat user id"
-        } else if !chat.auth_tokens.iter().all(|token| tokens.insert(token.expose())) {
+        } else if !user.auth_tokens.iter().all(|token| tokens.insert(token.expose())) {
             "an auth token"
-        } else if !chat.verified_emails.iter().all(|address| addresses.insert(address.to_ascii_lowercase())) {
+        } else if !user.verified_emails.iter().all(|address| addresses.insert(address.to_ascii_lowercase())) {
             "a verified address"
         } else {
             continue;
@@ -79,99 +67,26 @@ fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
     Ok(())
 }
 
-struct Reader<'t> {
-    text: &'t str,
-}
-
-impl Reader<'_> {
-    fn line(&self, at: usize) -> usize {
-        self.text.get(..at).unwrap_or(self.text).matches('\n').count().saturating_add(1)
-    }
-
-    fn wrong(&self, key: &'static str, at: &Spanned<DeValue<'_>>, expected: &'static str) -> AccountsFileError {
-        AccountsFileError::Wrong { key, line: self.line(at.span().start), expected }
-    }
-
-    fn known_keys(&self, table: &DeTable<'_>, known: &[&str], place: &str) -> Result<(), AccountsFileError> {
-        let unknown: Vec<_> = table
-            .keys()
-            .filter(|key| !known.contains(&key.get_ref().as_ref()))
-            .map(|key| format!("`{}` (line {})", key.get_ref().escape_debug(), self.line(key.span().start)))
-            .collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        Err(AccountsFileError::UnknownKeys { keys: unknown.join(", "), place: place.to_owned() })
-    }
-
-    fn account(&self, table: &Spanned<DeValue<'_>>) -> Result<NewAccount, AccountsFileError> {
-        let fields =
-            table.get_ref().as_table().ok_or_else(|| self.wrong("account", table, "a table: `[[account]]`"))?;
-        self.known_keys(fields, &ACCOUNT_KEYS, "`[[account]]`")?;
-        let name = self
-            .string(fields, "name", "a name of 1 to 190 bytes without colon or control character", is_name)?
-            .ok_or_else(|| AccountsFileError::NoName { line: self.line(table.span().start) })?;
-        let email = self.string(fields, "email", "an e-mail address", is_email)?;
-        let login_password = self.string(fields, "login_password", "a text that is not empty", is_password)?;
-        Ok(NewAccount {
-            name,
-            email,
-            login_password: login_password.map(SecretString::new),
-            app_passwords: secrets(self.list(
-                fields,
-                "app_passwords",
-                "a list of texts that are not empty",
-                is_password,
-            )?),
-            rocketchat: self.rocketchat(fields)?,
-        })
-    }
-
-    fn string(
-        &self,
-        fields: &DeTable<'_>,
-        key: &'static str,
-        expected: &'static str,
-        good: fn(&str) -> bool,
-    ) -> Result<Option<String>, AccountsFileError> {
-        let Some(value) = fields.get(key) else { return Ok(None) };
-        let text = value.get_ref().as_str().filter(|text| good(text));
-        text.map(|text| Some(text.to_owned())).ok_or_else(|| self.wrong(key, value, expected))
-    }
-}
-
-/// HTTP Basic ends the name at the first colon.
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(|c: char| c == ':' || c.is_control())
-}
-
-/// An address that mail can be sent to, by the parser that sends. Whether it arrives is another matter.
-fn is_email(text: &str) -> bool {
-    let plain = text.len() <= MAX_EMAIL_BYTES && !text.contains(|c: char| c.is_control() || c.is_whitespace());
-    plain && mail::recipient(text).is_some()
-}
-
-fn is_password(text: &str) -> bool {
-    !text.is_empty()
-}
-
-/// Why an accounts file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AccountsFileError {
-    #[error("it cannot be read")]
-    Read(#[from] io::Error),
-    #[error("line {line} is not TOML")]
-    Syntax { line: usize },
-    #[error("unknown in {place}: {keys}")]
-    UnknownKeys { keys: String, place: String },
-    #[error("`{key}` in line {line} is not {expected}")]
-    Wrong { key: &'static str, line: usize, expected: &'static str },
-    #[error("the account in line {line} has no `name`")]
-    NoName { line: usize },
-    #[error("the table `[account.rocketchat]` in line {line} has no `user_id`")]
-    NoUserId { line: usize },
-    #[error("{what} of `{name}` is there twice")]
-    Twice { what: &'static str, name: String },
+fn account(reader: &Reader<'_>, table: &Spanned<DeValue<'_>>) -> Result<NewAccount, AccountsFileError> {
+    let fields = table.get_ref().as_table().ok_or_else(|| reader.wrong("account", table, "a table: `[[account]]`"))?;
+    reader.known_keys(fields, &ACCOUNT_KEYS, "`[[account]]`")?;
+    let name = reader
+        .string(fields, "name", "a name of 1 to 190 bytes without colon or control character", is_name)?
+        .ok_or_else(|| AccountsFileError::NoName { line: reader.line(table.span().start) })?;
+    let email = reader.string(fields, "email", "an e-mail address", is_email)?;
+    let login_password = reader.string(fields, "login_password", "a text that is not empty", is_password)?;
+    Ok(NewAccount {
+        name,
+        email,
+        login_password: login_password.map(SecretString::new),
+        app_passwords: secrets(reader.list(
+            fields,
+            "app_passwords",
+            "a list of texts that are not empty",
+            is_password,
+        )?),
+        rocketchat: rocketchat::read(reader, fields)?,
+    })
 }
 
 #[cfg(test)]

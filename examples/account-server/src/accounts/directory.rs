@@ -1,0 +1,198 @@
+//! Looking accounts up, and what is true of all of them.
+
+use keywright::core::random_bytes;
+use keywright::nextcloud::queue::Asker;
+use keywright::nextcloud::{AppToken, AppTokenId};
+use keywright::store::{Draft, Partition, StepError};
+use keywright::twofactor::policy::MIN_SECRET_BITS;
+use keywright::twofactor::recovery::Preset;
+use keywright::twofactor::{TwoFactorPolicy, TwoFactorSteps};
+use keywright::{AccountId, Driver, SecretString, TransactError};
+
+use crate::accounts::error::AccountsError;
+use crate::accounts::keys::{IndexKeys, account_id, decode, profile_partition};
+use crate::accounts::password::Passwords;
+use crate::accounts::slots::{APP_PASSWORD, AppPassword, PROFILE, Profile};
+
+/// The accounts.
+pub(crate) struct Accounts {
+    pub(super) driver: Driver,
+    pub(super) keys: IndexKeys,
+    /// Takes second factors over from the accounts file.
+    pub(super) factors: TwoFactorSteps,
+    pub(super) passwords: Passwords,
+}
+
+impl Accounts {
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) fn new(driver: Driver) -> Result<Self, AccountsError> {
+        let keys = IndexKeys::new(driver.keyring());
+        // `docs/decisions.md` 27c: 80 bits are enough there.
+        let policy =
+            TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
+        let passwords = Passwords::new(&**driver.entropy())?;
+        let factors = TwoFactorSteps::new(policy, driver.ledger_policy())?;
+        Ok(Self { driver, keys, factors, passwords })
+    }
+
+    /// Runs steps on the accounts' records.
+    pub(crate) const fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// The account behind a login name. Upper and lower case of ASCII letters are one name.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn find(&self, login_name: &str) -> Result<Option<AccountId>, AccountsError> {
+        let account = self.id(login_name)?;
+        Ok(self.profile(&account).await?.map(|_| account))
+    }
+
+    /// What is known of an account.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, AccountsError> {
+        let Some(partition) = profile_partition(account) else { return Ok(None) };
+        Ok(self.driver.observe(&partition, &[PROFILE.name()], |draft| draft.read(PROFILE)).await?)
+    }
+
+    /// Whether this is the account's login password. The same work is done where there is none.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn check_password(
+        &self,
+        account: Option<&AccountId>,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, AccountsError> {
+        let profile = match account {
+            Some(account) => self.profile(account).await?,
+            None => None,
+        };
+        let stored = profile.as_ref().and_then(|profile| profile.password.as_ref());
+        Ok(self.passwords.check(asker, password, stored).await?)
+    }
+
+    /// Whose app password this is, and its id, which is its index value in hex digits.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn app_password(&self, secret: &SecretString) -> Result<Option<AppToken>, AccountsError> {
+        let index = self.keys.app_password(secret);
+        let look = |draft: &mut Draft<'_>| draft.read(APP_PASSWORD);
+        let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD.name()], look).await?;
+        let token = |found: AppPassword| {
+            let made = if found.ended { AppToken::ended } else { AppToken::new };
+            made(found.account, AppTokenId(hex::encode(index)))
+        };
+        Ok(found.map(token))
+    }
+
+    /// Whether an app password is one of this account's and has not ended.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn is_live_app_password(
+        &self,
+        account: &AccountId,
+        id: &AppTokenId,
+    ) -> Result<bool, AccountsError> {
+        let Some(index) = decode(&id.0) else { return Ok(false) };
+        let look = |draft: &mut Draft<'_>| draft.read(APP_PASSWORD);
+        let found = self.driver.observe(&Partition::name(&index), &[APP_PASSWORD.name()], look).await?;
+        Ok(found.is_some_and(|found| found.account == *account && !found.ended))
+    }
+
+    /// Ends an app password, for good. Returns whether it was alive.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn end_app_password(&self, account: &AccountId, id: &AppTokenId) -> Result<bool, AccountsError> {
+        let Some(index) = decode(&id.0) else { return Ok(false) };
+        let step = |draft: &mut Draft<'_>| match draft.read(APP_PASSWORD)? {
+            Some(found) if found.account == *account && !found.ended => {
+                draft.put(APP_PASSWORD, &AppPassword { ended: true, ..found }).map(|()| true)
+            }
+            Some(_) | None => Ok(false),
+        };
+        Ok(self.driver.transact(&Partition::name(&index), &[APP_PASSWORD.name()], step).await?)
+    }
+
+    /// Whether an account of this name was seeded before.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) async fn is_known(&self, login_name: &str) -> Result<bool, AccountsError> {
+        self.is_seeded(&self.id(login_name)?).await
+    }
+
+    /// A fresh secret of 160 bits, for an app password or a login password.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub(crate) fn fresh_secret(&self) -> Result<SecretString, AccountsError> {
+        Ok(SecretString::new(hex::encode(random_bytes::<20>(&**self.driver.entropy())?)))
+    }
+
+    pub(super) async fn is_seeded(&self, account: &AccountId) -> Result<bool, AccountsError> {
+        match self.driver.observe(&Partition::account(account), &[], |draft| Ok(draft.root()?.seeded)).await {
+            Err(TransactError::Step(StepError::NoAccount)) => Ok(false),
+            seeded => Ok(seeded?),
+        }
+    }
+
+    pub(super) fn id(&self, login_name: &str) -> Result<AccountId, AccountsError> {
+        account_id(&self.keys.login_name(login_name)).ok_or(AccountsError::Id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::seed::Seeding;
+    use crate::accounts::testing::{new_account, open, secret};
+
+    #[tokio::test]
+    async fn seeded_once_and_found_by_any_case() {
+        let accounts = Accounts::new(open().await.driver().clone()).unwrap();
+        assert!(!accounts.is_known("alice").await.unwrap());
+        assert_eq!(accounts.seed(&new_account("Alice", &["one"])).await.unwrap(), Seeding::Made);
+        let alice = accounts.find("aLICE").await.unwrap().unwrap();
+        let asker = Asker::known(&alice);
+        assert_eq!(accounts.find("alicia").await.unwrap(), None);
+        assert_eq!(accounts.profile(&alice).await.unwrap().unwrap().name, "Alice");
+        assert!(accounts.check_password(Some(&alice), &secret("login"), &asker).await.unwrap());
+        assert!(!accounts.check_password(Some(&alice), &secret("one"), &asker).await.unwrap());
+        assert!(!accounts.check_password(None, &secret("login"), &asker).await.unwrap());
+
+        let mut changed = new_account("alice", &["one", "two"]);
+        changed.login_password = Some(secret("other"));
+        assert_eq!(accounts.seed(&changed).await.unwrap(), Seeding::Kept);
+        assert!(accounts.app_password(&secret("two")).await.unwrap().is_none());
+        assert!(accounts.check_password(Some(&alice), &secret("login"), &asker).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_ended_app_password_stays_ended() {
+        let accounts = Accounts::new(open().await.driver().clone()).unwrap();
+        accounts.seed(&new_account("alice", &["one", "two"])).await.unwrap();
+        let AppToken { account: alice, id, live: true, .. } =
+            accounts.app_password(&secret("one")).await.unwrap().unwrap()
+        else {
+            panic!("a fresh app password has ended")
+        };
+        let stranger = AccountId::new("acc-00").unwrap();
+        assert!(!accounts.end_app_password(&stranger, &id).await.unwrap());
+        assert!(accounts.end_app_password(&alice, &id).await.unwrap());
+        assert!(!accounts.end_app_password(&alice, &id).await.unwrap(), "idempotent");
+        assert!(!accounts.end_app_password(&alice, &AppTokenId("no id".to_owned())).await.unwrap());
+        accounts.seed(&new_account("alice", &["one", "two"])).await.unwrap();
+        assert!(!accounts.app_password(&secret("one")).await.unwrap().unwrap().live);
+        let two = AppTokenId(hex::encode(accounts.keys.app_password(&secret("two"))));
+        assert_eq!(accounts.app_password(&secret("two")).await.unwrap(), Some(AppToken::new(alice, two)));
+    }
+}

@@ -1,0 +1,45 @@
+//! Why accounts cannot be used.
+
+use keywright::TransactError;
+use keywright::core::EntropyError;
+use keywright::nextcloud::HostError;
+use keywright::store::LoadError;
+use keywright::twofactor::TwoFactorPolicyError;
+
+use crate::accounts::password::PasswordError;
+
+/// The accounts cannot be looked up or changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountsError {
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    #[error("{what} of `{name}` is in use by another account")]
+    Taken { what: &'static str, name: String },
+    #[error(transparent)]
+    TwoFactorPolicy(#[from] TwoFactorPolicyError),
+    #[error("an account id could not be made")]
+    Id,
+}
+
+impl AccountsError {
+    /// The same, as a protocol's host tells it.
+    pub(crate) fn into_host_error(self) -> HostError {
+        match self {
+            Self::Password(PasswordError::Busy(busy)) => busy.into(),
+            error => HostError::new(error),
+        }
+    }
+
+    /// Whether what is stored of an account is damaged, lost or altered, so that trying again does not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Transact(TransactError::Step(error)) => error.is_damage(),
+            Self::Transact(TransactError::Load(LoadError::Corrupt(_))) => true,
+            _ => false,
+        }
+    }
+}

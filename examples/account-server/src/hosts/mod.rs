@@ -1,0 +1,6 @@
+//! What the protocols ask of the server around them, one file each, and what they share.
+
+pub(crate) mod librepass;
+pub(crate) mod nextcloud;
+pub(crate) mod rocketchat;
+pub(crate) mod server;

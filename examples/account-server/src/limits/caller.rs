@@ -1,0 +1,35 @@
+//! Who counts as one caller, where requests are counted by address.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The bits of an IPv6 address that name a network. The other 64 name an interface (RFC 4291 § 2.5.1), and who has a
+/// network can call from any of them.
+const NETWORK: u128 = !0 << 64;
+
+/// Returns what an address is counted as: an IPv4 address, written as either kind, or an IPv6 network.
+pub(crate) fn caller(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_is_one_caller_and_a_mapped_address_is_its_ipv4() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (one, other, same) in [
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
+            ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::1", "127.0.0.1", false),
+        ] {
+            assert_eq!(caller(address(one)) == caller(address(other)), same, "{one} {other}");
+        }
+    }
+}
