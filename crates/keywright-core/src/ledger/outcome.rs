@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::entry::Place;
+use super::place::Place;
 use crate::ledger::client::{Attempt, Client};
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
 use crate::time::UnixSeconds;
