@@ -12,13 +12,14 @@ use keywright_core::{
 };
 
 use crate::draft::{Draft, Env};
-use crate::due::DUE;
+use crate::due::list::DUE;
 use crate::loaded::Loaded;
 use crate::locks::PartitionLocks;
-use crate::partition::Partition;
+use crate::partition::{Partition, client_tag};
 use crate::port::{BoxError, BoxFuture, LoadError, RecordStore};
 use crate::release::{Release, WrongReceipt};
 use crate::slot::{SlotKind, SlotKinds, SlotKindsError, SlotName};
+use crate::slots::SLOT_KINDS;
 use crate::step_error::StepError;
 
 mod attempt;
@@ -129,7 +130,7 @@ impl DriverBuilder {
     /// The kinds of slots that a crate declares; call it for each. From the first call on, a root that names another kind
     /// denies. Without any call all kinds are taken as they come.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
-        self.kinds.get_or_insert_with(|| crate::SLOT_KINDS.to_vec()).extend_from_slice(kinds);
+        self.kinds.get_or_insert_with(|| SLOT_KINDS.to_vec()).extend_from_slice(kinds);
         self
     }
 
@@ -455,10 +456,6 @@ pub enum Erasure {
     Erased,
     /// The account has no records.
     NoAccount,
-}
-
-pub(crate) fn client_tag(keyring: &Keyring, partition: &Partition, credential: &[u8]) -> ClientTag {
-    ClientTag::from_bytes(keyring.index("device").tag(&[partition.key().as_bytes(), credential]))
 }
 
 impl std::fmt::Debug for Driver {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::draft::Draft;
 use crate::revision::Revision;
 use crate::step_error::StepError;
 
@@ -34,17 +33,9 @@ impl<T> Tentative<T> {
         Ok(Tentative { value: (self.value, other.value), attempt: self.attempt })
     }
 
-    /// A look at the value for a step of the **same** draft: it may use a key that is not yet released to seal what
-    /// belongs to it. Nothing of it may leave the step.
-    ///
-    /// # Errors
-    /// [`StepError::Misuse`] in any other attempt.
-    pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
-        if self.attempt == draft.attempt() {
-            Ok(&self.value)
-        } else {
-            Err(StepError::Misuse("a value of another attempt"))
-        }
+    /// The value, for this attempt alone.
+    pub(crate) fn of_attempt(&self, attempt: Revision) -> Option<&T> {
+        (self.attempt == attempt).then_some(&self.value)
     }
 }
 
