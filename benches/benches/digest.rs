@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use keywright_core::{AccountId, Keyring, SystemEntropy, random_bytes};
-use keywright_rekey::{Edit, Editing, Put, VaultPolicy, Vaults};
+use keywright_rekey::{Edit, EditOutcome, Put, VaultPolicy, Vaults};
 use keywright_store::{CipherId, ClientNonce, Driver, MemoryStore, Partition, VaultStore};
 use tokio::runtime::Runtime;
 
@@ -53,7 +53,7 @@ impl Site {
             put.push(Put::new(id, nonce, TEXT, b""));
         }
         match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), head.key_epoch).await? {
-            Editing::Done { .. } => Ok(()),
+            EditOutcome::Done { .. } => Ok(()),
             other => Err(format!("{other:?}").into()),
         }
     }

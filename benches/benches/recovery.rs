@@ -19,7 +19,7 @@ use keywright_core::{AccountId, Client, Keyring, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore};
 use keywright_twofactor::recovery::{CodeSet, Liveness, Matched, Preset};
-use keywright_twofactor::{RECOVERY_SLOTS, TwoFactorPolicy, TwoFactorSteps, Verdict};
+use keywright_twofactor::{RECOVERY_SLOTS, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::runtime::Runtime;
@@ -63,7 +63,7 @@ impl Site {
             let verdict = self.driver.run(&self.partition, RECOVERY_SLOTS, step).await?;
             let taken = started.elapsed();
             match black_box(verdict) {
-                Verdict::Granted(_) => Ok(taken),
+                VerifyOutcome::Granted(_) => Ok(taken),
                 _ => Err("the right code was denied".into()),
             }
         })

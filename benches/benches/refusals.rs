@@ -21,7 +21,7 @@ use keywright_challenge::{ChallengeSecret, Challenges, Proof, Salts, SetOutcome,
 use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, Driver, Partition, Record, Slot};
-use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactor, TwoFactorPolicy, Verdict};
+use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactor, TwoFactorPolicy, VerifyOutcome};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -83,8 +83,8 @@ impl Guesser {
         let client = Client::unknown();
         match secret {
             Secret::Totp => match self.two_factor.verify_totp(account, WRONG_CODE, "bench", client).await? {
-                Verdict::Refused(_) => Ok(true),
-                Verdict::Denied(_) => Ok(false),
+                VerifyOutcome::Refused(_) => Ok(true),
+                VerifyOutcome::Denied(_) => Ok(false),
                 other => Err(format!("{other:?}").into()),
             },
             Secret::Challenge => match self.challenges.verify(account, &self.wrong, client).await? {

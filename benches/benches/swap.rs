@@ -20,7 +20,7 @@ use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_
 use keywright_benches::rekey::{Vault, Written};
 use keywright_core::{AccountId, Keyring, SystemClock, SystemEntropy, random_bytes};
 use keywright_rekey::{
-    AtRest, CipherList, Edit, Editing, Hex, Limits, Put, Submission, Swap, Swapping, VAULT_SLOTS, VaultManifest,
+    AtRest, CipherList, Edit, EditOutcome, Hex, Limits, Put, Submission, Swap, SwapOutcome, VAULT_SLOTS, VaultManifest,
     VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::{SqliteStore, rusqlite};
@@ -82,7 +82,7 @@ impl Site {
         let head = self.vaults.head(&self.account).await?.ok_or("no vault")?;
         let put = first.iter().map(|(id, nonce, text)| Put::new(id, nonce, text, b"kind and times")).collect();
         match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), head.key_epoch).await? {
-            Editing::Done { .. } => Ok(()),
+            EditOutcome::Done { .. } => Ok(()),
             other => Err(format!("{other:?}").into()),
         }
     }
@@ -108,7 +108,7 @@ impl Site {
             let took = started.elapsed();
             self.settle().await?;
             match outcome {
-                Swapping::Done { .. } => Ok(if settled { started.elapsed() } else { took }),
+                SwapOutcome::Done { .. } => Ok(if settled { started.elapsed() } else { took }),
                 other => Err(format!("{other:?}").into()),
             }
         })

@@ -25,7 +25,7 @@ use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, Uni
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Driver, MemoryStore, RecordStore};
 use keywright_twofactor::{
-    ImportedDevice, Parameters, TotpCheck, TotpSecret, TotpVerifier, TwoFactor, TwoFactorPolicy, Verdict, Window,
+    ImportedDevice, Parameters, TotpCheck, TotpSecret, TotpVerifier, TwoFactor, TwoFactorPolicy, VerifyOutcome, Window,
 };
 use subtle::ConstantTimeEq;
 use tokio::runtime::Runtime;
@@ -78,7 +78,7 @@ impl Site {
             let verdict = self.two_factor.verify_totp(&self.account, &code, "bench", client).await?;
             let taken = started.elapsed();
             match black_box(verdict) {
-                Verdict::Granted(_) => Ok(taken),
+                VerifyOutcome::Granted(_) => Ok(taken),
                 _ => Err("the right code was denied".into()),
             }
         })

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use keywright_benches::process::{memory, reset_peak};
 use keywright_core::{AccountId, Clock as _, Keyring, SecretBytes, SystemClock, SystemEntropy, random_bytes};
 use keywright_rekey::{
-    Beginning, CipherList, Edit, Editing, Hex, Limits, Put, Putting, Submission, Swap, VaultPolicy, Vaults, id_text,
+    CipherList, Edit, EditOutcome, Hex, Limits, PartOutcome, Put, Submission, Swap, UploadStart, VaultPolicy, Vaults,
+    id_text,
 };
 use keywright_sqlite::SqliteStore;
 use keywright_store::{CipherId, Driver};
@@ -63,7 +64,7 @@ impl Site {
             let part = read(&body)?;
             let put = part.iter().map(|(id, nonce, text)| Put::new(id, nonce, text, b"kind and times")).collect();
             match self.vaults.edit(&self.account, &Edit::new(put, Vec::new()), key_epoch).await? {
-                Editing::Done { .. } => {}
+                EditOutcome::Done { .. } => {}
                 other => return Err(format!("{other:?}").into()),
             }
         }
@@ -72,13 +73,13 @@ impl Site {
 
     async fn upload(&self) -> Result<(), Failure> {
         let until = SystemClock.now()?.plus(3_600);
-        let Beginning::Begun { upload, .. } = self.vaults.begin_upload(&self.account, None, until).await? else {
+        let UploadStart::Begun { upload, .. } = self.vaults.begin_upload(&self.account, None, until).await? else {
             return Err("not begun".into());
         };
         for start in (0..CIPHERS).step_by(PART as usize) {
             let body = body(start..start.saturating_add(PART))?;
             match self.vaults.put_part(&self.account, upload, &read(&body)?).await? {
-                Putting::Kept { .. } => {}
+                PartOutcome::Kept { .. } => {}
                 other => return Err(format!("{other:?}").into()),
             }
         }

@@ -14,7 +14,7 @@ use keywright_benches::process::{bytes_written, cpu_time};
 use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::Driver;
-use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactor, TwoFactorPolicy, Verdict};
+use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactor, TwoFactorPolicy, VerifyOutcome};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,7 +45,7 @@ async fn run(directory: &Path) -> Result<String, Failure> {
     let verify = async |codes: &[String]| -> Result<(), Failure> {
         for code in codes {
             match two_factor.verify_totp(&account, code, "login", client).await? {
-                Verdict::Granted(_) => clock.advance(STEP),
+                VerifyOutcome::Granted(_) => clock.advance(STEP),
                 other => return Err(format!("a right code was not granted: {other:?}").into()),
             }
         }

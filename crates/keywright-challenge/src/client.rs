@@ -16,18 +16,20 @@ mod pool;
 
 pub use pool::{DeriverPool, MAX_DEFAULT_CONCURRENCY};
 
-/// The shortest password that the real client takes, in UTF-16 code units (dossier § 3). Six emoji are 12.
+/// The shortest password that the real client takes, in UTF-16 code units (`docs/protocols/nextcloud-passwords.md` §
+/// 3). Six emoji are 12.
 pub const MIN_PASSWORD_UNITS: usize = 12;
 
-/// The longest password that the real client takes, in UTF-16 code units (dossier § 3).
+/// The longest password that the real client takes, in UTF-16 code units (`docs/protocols/nextcloud-passwords.md` § 3).
 pub const MAX_PASSWORD_UNITS: usize = 128;
 
-/// Argon2's memory per derivation, in bytes: 64 MiB (dossier § 3, libsodium's `memlimit` 67108864).
+/// Argon2's memory per derivation, in bytes: 64 MiB (`docs/protocols/nextcloud-passwords.md` § 3, libsodium's
+/// `memlimit` 67108864).
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 const BLOCKS: usize = MEMORY_BYTES / Block::SIZE;
 
-/// Argon2id, memory in KiB, passes, lanes, bytes out (dossier § 3).
+/// Argon2id, memory in KiB, passes, lanes, bytes out (`docs/protocols/nextcloud-passwords.md` § 3).
 const PARAMS: Result<Params, argon2::Error> = Params::new(64 * 1024, 2, 1, Some(32));
 
 /// Derives secrets one after the other in one piece of memory, [`MEMORY_BYTES`] large.

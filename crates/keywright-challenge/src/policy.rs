@@ -9,12 +9,12 @@ use keywright_core::SecretKind;
 /// this one entry. A secret that follows from a password is guessable, however long it is.
 pub const CHALLENGE_SECRET: SecretKind = SecretKind::new("challenge");
 
-/// The length of a secret and of a proof in bytes: 32 bytes in hex (dossier § 3).
+/// The length of a secret and of a proof in bytes: 32 bytes in hex (`docs/protocols/nextcloud-passwords.md` § 3).
 pub const SECRET_BYTES: usize = 64;
 
-/// The hex digits of each salt (`decisions.md` 19). Salt 0 has an upper bound, unlike upstream's, so that a record stays
-/// small; the real client makes 512.
+/// The hex digits of each salt (`docs/decisions.md` 19). Salt 0 has an upper bound, unlike upstream's, so that a record
+/// stays small; the real client makes 512.
 pub(crate) const SALT_DIGITS: [RangeInclusive<usize>; 3] = [512..=2048, 128..=128, 32..=32];
 
-/// The bytes of each salt that is made here (dossier § 3).
+/// The bytes of each salt that is made here (`docs/protocols/nextcloud-passwords.md` § 3).
 pub(crate) const NEW_SALT_BYTES: [usize; 3] = [256, 64, 16];

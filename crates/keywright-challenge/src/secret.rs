@@ -9,7 +9,7 @@ use crate::policy::SECRET_BYTES;
 /// What a client sends as `challenge` or `oldSecret`: any 64 bytes, right or wrong.
 ///
 /// Text that is not lower-case hex is well formed and wrong: it goes the way of every guess and is charged. Upper case
-/// is another secret, so nothing is decoded or folded (`security.md` § 4).
+/// is another secret, so nothing is decoded or folded (`docs/security.md` § 4).
 pub struct Proof(SecretBytes<SECRET_BYTES>);
 
 impl Proof {

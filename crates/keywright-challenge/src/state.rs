@@ -1,5 +1,5 @@
 //! What is stored: three salts, a server salt, the wrapped user key. No hash and no check value: the wrap's tag is the
-//! check, and the outer seal tells corruption from a wrong secret (`security.md` § 4).
+//! check, and the outer seal tells corruption from a wrong secret (`docs/security.md` § 4).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::salts::{Salts, SaltsError};
 /// The account's challenge. It lasts: without it there would be none, and anybody who is logged in could set one.
 pub(crate) const CHALLENGE: Slot<Challenge> = Slot::lasting("challenge");
 
-/// Label of the wrap key's info (`security.md` § 4).
+/// Label of the wrap key's info (`docs/security.md` § 4).
 const LABEL: &str = "keywright/v1/challenge.user-key";
 
 /// 32 random bytes that only the secret unwraps. What else belongs to the user (keychains) is sealed under keys that are
@@ -117,7 +117,7 @@ mod tests {
 
     const SECRET: &[u8; 64] = b"1dfe459da5ad0b6862abfe10b815902bfe3c79770ab4de170836e8286fc19d45";
 
-    /// `security.md` § 16.
+    /// `docs/security.md` § 16.
     #[test]
     fn known_answer_of_the_wrap_key() {
         let key = wrap_key(SECRET, &[0xa5; 32], &AccountId::new("user-1").unwrap());

@@ -190,7 +190,8 @@ fn judge(
     })
 }
 
-/// Writes a challenge under a fresh user key, begins its ledger entry, and moves the credential epoch (`decisions.md` 6).
+/// Writes a challenge under a fresh user key, begins its ledger entry, and moves the credential epoch
+/// (`docs/decisions.md` 6).
 fn write(
     draft: &mut Draft<'_>,
     secret: &ChallengeSecret,

@@ -6,7 +6,7 @@ use keywright_core::{AccountId, append_lp};
 use keywright_store::{Draft, StepError};
 use sha2::{Digest, Sha256};
 
-/// Label of the digest (`security.md` § 9).
+/// Label of the digest (`docs/security.md` § 9).
 const DIGEST_LABEL: &[u8] = b"keywright/v1/confirm";
 
 /// Label of the (action, session) that names a pending confirmation.
@@ -153,7 +153,7 @@ fn hash(label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    /// `security.md` § 9, computed apart: SHA-256 of the label and five parts, each behind its length.
+    /// `docs/security.md` § 9, computed apart: SHA-256 of the label and five parts, each behind its length.
     #[test]
     fn the_digest_is_fixed_to_the_byte() {
         let by_hand: [u8; 32] = Sha256::digest(

@@ -40,7 +40,8 @@ impl Label {
     }
 }
 
-/// A code at rest: HMAC-SHA-256(random key, label ‖ 00 ‖ text), beside its key in the sealed body (`security.md` § 5).
+/// A code at rest: HMAC-SHA-256(random key, label ‖ 00 ‖ text), beside its key in the sealed body (`docs/security.md` §
+/// 5).
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Code {
     #[serde(with = "secret_field")]
@@ -246,7 +247,7 @@ impl fmt::Debug for Wait {
 /// Withdraws a pending confirmation: 256 bits, for the link in a notice. Stored as a hash.
 ///
 /// The link names the account beside the token. It must act **on POST only**: show a page with a button on GET, else
-/// every mail scanner cancels (`security.md` § 9).
+/// every mail scanner cancels (`docs/security.md` § 9).
 pub struct CancelToken(SecretBytes<32>);
 
 impl CancelToken {

@@ -50,7 +50,7 @@ pub(crate) enum Held {
 
 impl Outbox {
     /// Brings the counts to `now`. After the clock went back, what lies in the future begins once more at `now`, no
-    /// shorter than it was (`security.md` § 12). True if so: then it must be stored, even beside a refusal.
+    /// shorter than it was (`docs/security.md` § 12). True if so: then it must be stored, even beside a refusal.
     pub(crate) fn settle(&mut self, policy: &ConfirmPolicy, now: UnixSeconds) -> bool {
         let mut went_back = false;
         for at in self.sent.iter_mut().chain(&mut self.resent).filter(|at| **at > now) {

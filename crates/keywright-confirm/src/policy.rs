@@ -17,14 +17,14 @@ pub(crate) const fn mailed_attempt(client: Client) -> Attempt {
 }
 
 /// Pending confirmations of one account; one more drops the oldest. Also a bound of the stored form. Source:
-/// `decisions.md` 8.
+/// `docs/decisions.md` 8.
 pub const MAX_PENDING: usize = 8;
 
 /// Life of a shown code, in seconds. Source: OWASP ASVS 5.0 6.5.5 (out-of-band: at most 10 minutes); upstream's code
 /// lived as long as its session.
 pub const CODE_SECONDS: u64 = 600;
 
-/// Wrong tries that a shown code survives, less one: the fifth kills it. Source: `security.md` § 5. 5 of 2⁹⁶.
+/// Wrong tries that a shown code survives, less one: the fifth kills it. Source: `docs/security.md` § 5. 5 of 2⁹⁶.
 pub const CODE_TRIES: u8 = 5;
 
 /// The shortest random wait, in seconds. Source: Nextcloud Passwords 2019.7.0 to 2021.1.x.
@@ -47,25 +47,26 @@ pub const MAILED_SECONDS: u64 = 600;
 /// for a code sent by e-mail.
 pub const MAILED_MAX_SECONDS: u64 = 86_400;
 
-/// Wrong tries of a mailed confirmation; a fresh code does not give them back. Source: `security.md` § 5. 5 of 10⁶, and
-/// the guess ledger beyond.
+/// Wrong tries of a mailed confirmation; a fresh code does not give them back. Source: `docs/security.md` § 5. 5 of
+/// 10⁶, and the guess ledger beyond.
 pub const MAILED_TRIES: u8 = 5;
 
-/// Seconds between two mails of one (action, session). Source: `security.md` § 5.
+/// Seconds between two mails of one (action, session). Source: `docs/security.md` § 5.
 pub const MAIL_SPACING_SECONDS: u64 = 60;
 
-/// Mails of one pending confirmation; the last code stays valid. Source: `security.md` § 5.
+/// Mails of one pending confirmation; the last code stays valid. Source: `docs/security.md` § 5.
 pub const MAILS_PER_PENDING: u8 = 5;
 
 /// Mails of one account in any 24 hours, all actions and sessions together. Also a bound of the stored form. Source:
-/// `security.md` § 5.
+/// `docs/security.md` § 5.
 pub const MAILS_PER_DAY: usize = 10;
 
 /// Mails of one account in any 24 hours that were sent again for requests **without** login. Part of [`MAILS_PER_DAY`]:
 /// nobody else must use up what the owner has. A mail that got lost is sent again once or twice, not more.
 pub const RESENDS_PER_DAY: usize = 3;
 
-/// Repeated events of one action are told once in so many seconds, and counted in between. Source: `security.md` § 3.
+/// Repeated events of one action are told once in so many seconds, and counted in between. Source: `docs/security.md` §
+/// 3.
 pub const TELL_SECONDS: u64 = 3_600;
 
 /// The day of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds: it slides.

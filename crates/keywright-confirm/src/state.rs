@@ -1,7 +1,8 @@
-//! What is stored: what is pending, at most eight confirmations (`decisions.md` 8), and what has been used up.
+//! What is stored: what is pending, at most eight confirmations (`docs/decisions.md` 8), and what has been used up.
 //!
-//! Two records, because they are lost in two ways (`security.md` § 3). Without the pending confirmations everything is
-//! denied, so that record expires. Without the counts mails, tries and events would begin anew, so that record lasts.
+//! Two records, because they are lost in two ways (`docs/security.md` § 3). Without the pending confirmations
+//! everything is denied, so that record expires. Without the counts mails, tries and events would begin anew, so that
+//! record lasts.
 
 use keywright_core::UnixSeconds;
 use keywright_store::slot::Expiring;
@@ -60,8 +61,8 @@ pub(crate) enum Style {
     Wait { earliest: UnixSeconds },
     /// Mailed, to be typed back. Its tries are in the outbox, which outlives it.
     MailedCode { code: Code },
-    /// Granted, dead by wrong tries, or cancelled. Put, not deleted (`decisions.md` 7); the next ask or the sweep tidies.
-    /// The code of a grant is kept until it is replayed once, for the one event.
+    /// Granted, dead by wrong tries, or cancelled. Put, not deleted (`docs/decisions.md` 7); the next ask or the sweep
+    /// tidies. The code of a grant is kept until it is replayed once, for the one event.
     Spent { code: Option<Code> },
 }
 

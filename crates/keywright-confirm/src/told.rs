@@ -36,7 +36,7 @@ impl Tallies {
     /// Whether something becomes an event now: `Some` number of those that were only counted before it. Else it is
     /// counted.
     pub(crate) fn tell(&mut self, action: &str, what: Repeated, now: UnixSeconds) -> Option<u32> {
-        // After the clock went back, an event from the future counts as told now (`security.md` § 12).
+        // After the clock went back, an event from the future counts as told now (`docs/security.md` § 12).
         for tally in self.0.iter_mut().filter(|tally| tally.at > now) {
             tally.at = now;
         }

@@ -26,8 +26,8 @@ pub(crate) fn ask(
     Ok(draft.tentative(TypedCode { text, cancel, expires }))
 }
 
-/// Judges a code. Blanks and hyphens carry nothing (`decisions.md` 67); else the text is compared as it is, and case
-/// matters.
+/// Judges a code. Blanks and hyphens carry nothing (`docs/decisions.md` 67); else the text is compared as it is, and
+/// case matters.
 pub(crate) fn confirm(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,

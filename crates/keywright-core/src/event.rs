@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::seal::append_lp;
 use crate::time::UnixSeconds;
 
-/// The label of the hash chain (`security.md` § 3).
+/// The label of the hash chain (`docs/security.md` § 3).
 const CHAIN_LABEL: &[u8] = b"keywright.event.v1";
 
 /// The longest text of a field, in bytes. Longer ones are cut at a character: an event is a line of a log.
@@ -340,7 +340,7 @@ impl Serialize for SecurityEvent {
 pub struct EventFormatError;
 
 /// The head of a chain after an event: SHA-256(`keywright.event.v1` ‖ prev ‖ LP(number, time, event bytes)), number and
-/// time as eight bytes big endian (`security.md` § 3).
+/// time as eight bytes big endian (`docs/security.md` § 3).
 #[must_use]
 pub fn chain_head(prev: &[u8; 32], number: u64, at: UnixSeconds, json: &[u8]) -> [u8; 32] {
     let mut message = Vec::with_capacity(json.len().saturating_add(96));
@@ -403,7 +403,7 @@ mod tests {
     const OPENED: EventKind = EventKind::change("session_opened", Severity::Info, "a session was opened");
     static DENIED: EventKind = EventKind::denial("guess_denied", "a wrong guess was counted");
 
-    /// `security.md` § 16.
+    /// `docs/security.md` § 16.
     #[test]
     fn known_answers_of_the_chain() {
         let at = |seconds| UnixSeconds::new(seconds).unwrap();

@@ -244,7 +244,7 @@ mod tests {
         SecretBytes::from_slice(&bytes).unwrap()
     }
 
-    /// `security.md` § 16.
+    /// `docs/security.md` § 16.
     #[test]
     fn known_answer() {
         let key = SealKey::derive(&counting());

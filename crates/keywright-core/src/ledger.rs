@@ -20,8 +20,8 @@
 //!
 //! // The owner's phone passes once, and is known from then on.
 //! let phone = Attempt::new(PASSPHRASE, generation, Client::credential(ClientTag::from_bytes([7; 16])));
-//! if let Admission::Open(lane) = ledger.admit(&policy, &phone, now) {
-//!     ledger.forgive(&policy, &lane, now);
+//! if let Admission::Open(admitted) = ledger.admit(&policy, &phone, now) {
+//!     ledger.forgive(&policy, &admitted, now);
 //! }
 //!
 //! // Somebody else guesses. Four wrong guesses cost nothing, the fifth begins a wait of 30 seconds.
@@ -29,9 +29,9 @@
 //! let mut looked_at = 0;
 //! let refusal = loop {
 //!     match ledger.admit(&policy, &other, now) {
-//!         Admission::Open(lane) => {
+//!         Admission::Open(admitted) => {
 //!             looked_at += 1;
-//!             ledger.charge(&policy, &lane, now); // the guess was wrong
+//!             ledger.charge(&policy, &admitted, now); // the guess was wrong
 //!         }
 //!         Admission::Refused(refusal) => break refusal, // the guess is not looked at
 //!     }
@@ -108,7 +108,9 @@ mod ways_in_tests;
 
 pub use self::client::{Attempt, Client, ClientTag};
 pub use self::guess_ledger::GuessLedger;
-pub use self::outcome::{Admission, Charge, ClientAdmission, Lane, PendingGuess, Refusal, ShutOut, Tell, Told, Untold};
+pub use self::outcome::{
+    Admission, AdmittedAttempt, Charge, ClientAdmission, PendingGuess, Refusal, ShutOut, Tell, Told, Untold,
+};
 pub use self::policy::{GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError};
 pub use self::secret::{Generation, SecretKind, SecretName, Strength};
 pub use self::stored::MAX_SECRETS;

@@ -22,7 +22,7 @@
 //! # Map
 //! - [`AccountId`], [`UnixSeconds`], [`Clock`], [`Entropy`]: what every other crate takes as parameters.
 //! - [`SecretBytes`], [`SecretVec`], [`SecretString`]: boxed, wiped on drop, redacted, compared in constant time.
-//! - [`Keyring`]: seals record bodies and keys the few stable index values. `security.md` §§ 1–2 fix the bytes.
+//! - [`Keyring`]: seals record bodies and keys the few stable index values. `docs/security.md` §§ 1–2 fix the bytes.
 //! - [`SecurityEvent`]: what happened, typed, without secrets.
 //! - [`ledger`]: how many wrong guesses a secret survives.
 //! - [`typed`]: what people type, cleaned of blanks and hyphens.
@@ -49,9 +49,9 @@ pub use event::{
 pub use key_id::KeyId;
 pub use keyring::{IndexKey, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
-    Admission, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger, GuessOdds, Lane,
-    LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind, SecretName,
-    ShutOut, Strength, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger,
+    GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind,
+    SecretName, ShutOut, Strength, Tell, Told, Untold,
 };
 pub use plain::PlainBytes;
 pub use rand_core;

@@ -275,7 +275,7 @@ mod tests {
 
     const REVISION: [u8; 16] = [0xa5; 16];
 
-    /// `security.md` § 16.
+    /// `docs/security.md` § 16.
     #[test]
     fn known_answer() {
         let keyring = root();

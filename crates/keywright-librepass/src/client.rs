@@ -15,13 +15,13 @@ pub use envelope::{ENVELOPE_OVERHEAD, EnvelopeError, VaultKey};
 
 /// The shortest e-mail address, in bytes of UTF-8, that keys can be derived from: Argon2's shortest salt (RFC 9106
 /// § 3.1 recommends 16 and asks for 8; the `argon2` crate refuses less). The stock client's own Argon2 does not check,
-/// so a user of `a@b.co` has keys that this client cannot derive (dossier § 2).
+/// so a user of `a@b.co` has keys that this client cannot derive (protocol § 2).
 pub const MIN_EMAIL_BYTES: usize = argon2::MIN_SALT_LEN;
 
 /// What a user's password and address are good for.
 ///
 /// The private key is Argon2id of the password, with the address as salt; the vault key is its product with its own
-/// public key (dossier § 2). So a change of either changes every key, and every cipher must be encrypted anew.
+/// public key (protocol § 2). So a change of either changes every key, and every cipher must be encrypted anew.
 pub struct UserKeys {
     private: PrivateKey,
     public: PublicKey,
@@ -30,7 +30,7 @@ pub struct UserKeys {
 
 impl UserKeys {
     /// Derives the keys. Takes the address **as the user typed it**, and the password as it is: no lower-casing, no
-    /// trimming, no normalisation (dossier § 2). An e-mail change keeps the parameters in force: derive with those of
+    /// trimming, no normalisation (protocol § 2). An e-mail change keeps the parameters in force: derive with those of
     /// the old address.
     ///
     /// Slow on purpose, and on the calling thread: 20 to 150 MiB of memory and as many passes as `parameters` say. The
@@ -74,9 +74,9 @@ impl UserKeys {
     /// The proof of the password for a server.
     ///
     /// A server that answers with the user's own public key, or another encoding of it, would be sent the vault key
-    /// (`security.md` § 11): the products are compared, so no encoding passes. **No more is promised**: a server that knows
-    /// the user's public key can answer with a multiple of it, which looks like any other key, and works the vault key out
-    /// of what it is sent. Send this to servers whose operator you trust, and over TLS alone.
+    /// (`docs/security.md` § 11): the products are compared, so no encoding passes. **No more is promised**: a server
+    /// that knows the user's public key can answer with a multiple of it, which looks like any other key, and works the
+    /// vault key out of what it is sent. Send this to servers whose operator you trust, and over TLS alone.
     ///
     /// # Errors
     /// [`HostileServer`]: send nothing.
@@ -92,7 +92,7 @@ impl fmt::Debug for UserKeys {
     }
 }
 
-/// Argon2id, version 1.3, 32 bytes out, no secret, no associated data (dossier § 2).
+/// Argon2id, version 1.3, 32 bytes out, no secret, no associated data (protocol § 2).
 fn argon2id(email: &str, password: &str, lanes: u32, memory: u32, passes: u32) -> Result<SecretBytes<32>, DeriveError> {
     if email.len() < MIN_EMAIL_BYTES {
         return Err(DeriveError::EmailTooShort);

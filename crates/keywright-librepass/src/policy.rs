@@ -6,24 +6,24 @@ use keywright_twofactor::{Once, TwoFactorPolicy, TwoFactorPolicyError};
 
 /// Where the protocol's paths begin, but for [`INFO_PATH`].
 pub const BASE_PATH: &str = "/api/";
-/// What apps ask before they take a server's address (dossier § 6).
+/// What apps ask before they take a server's address (protocol § 6).
 pub const INFO_PATH: &str = "/actuator/info";
-/// Where mailed links lead in the end, below the web address (dossier § 5).
+/// Where mailed links lead in the end, below the web address (protocol § 5).
 pub const VERIFICATION_PATH: &str = "/verification/email";
-/// Ciphers of a vault. Source: upstream's `LIMIT_USER_CIPHERS` (dossier § 6).
+/// Ciphers of a vault. Source: upstream's `LIMIT_USER_CIPHERS` (protocol § 6).
 pub const VAULT_LIMIT: u64 = 500;
-/// Hex digits of a cipher's data (dossier § 8: a choice of ours).
+/// Hex digits of a cipher's data (protocol § 8: a choice of ours).
 pub const DATA_CEILING: usize = 65_536;
-/// Life of a mailed link, in seconds: 24 hours (dossier §§ 5, 7).
+/// Life of a mailed link, in seconds: 24 hours (protocol §§ 5, 7).
 pub const LINK_SECONDS: u64 = 24 * 60 * 60;
-/// Characters of a password hint (dossier § 10).
+/// Characters of a password hint (protocol § 10).
 pub const MAX_HINT: usize = 100;
-/// The largest body, in bytes, but for those that carry a whole vault (`decisions.md` 40).
+/// The largest body, in bytes, but for those that carry a whole vault (`docs/decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
-/// The largest body that carries a whole vault, in bytes (`decisions.md` 40).
+/// The largest body that carries a whole vault, in bytes (`docs/decisions.md` 40).
 pub const MAX_VAULT_BODY: usize = 64 * 1024 * 1024;
 /// Mails that anybody can have sent in 24 hours: hints to one account, and links of registrations to one address
-/// (`security.md` § 5).
+/// (`docs/security.md` § 5).
 pub const MAILS_PER_DAY: usize = 10;
 
 /// What an outsider can learn of whether an address has an account.
@@ -34,8 +34,8 @@ pub enum Privacy {
     /// address that waits for verification is told from others.
     #[default]
     Wire,
-    /// As little as the wire allows (`security.md` § 11): parameters from a weighted table, one and the same refusal at
-    /// log-in, 200 for hint and fresh link. Registration still says that an address is taken.
+    /// As little as the wire allows (`docs/security.md` § 11): parameters from a weighted table, one and the same
+    /// refusal at log-in, 200 for hint and fresh link. Registration still says that an address is taken.
     Uniform,
 }
 
@@ -175,13 +175,13 @@ impl LibrePassPolicyBuilder {
         self
     }
 
-    /// Within what a time-based code is accepted once. Default: the whole account (`decisions.md` 38).
+    /// Within what a time-based code is accepted once. Default: the whole account (`docs/decisions.md` 38).
     pub const fn once(mut self, once: Once) -> Self {
         self.once = once;
         self
     }
 
-    /// Whether setting up a second factor ends all other logins (`decisions.md` 34). Default: yes.
+    /// Whether setting up a second factor ends all other logins (`docs/decisions.md` 34). Default: yes.
     pub const fn end_other_logins(mut self, end: bool) -> Self {
         self.end_other_logins = end;
         self
@@ -197,7 +197,8 @@ impl LibrePassPolicyBuilder {
         within("vault_limit", self.vault_limit, 1, 100_000)?;
         within("data_ceiling", self.data_ceiling as u64, 56, 16 * 1024 * 1024)?;
         within("max_vault_body", self.max_vault_body as u64, 1024, 1024 * 1024 * 1024)?;
-        // One device, six digits, thirty seconds, a step either side, secrets from 10 bytes on, one UUID (dossier § 7).
+        // One device, six digits, thirty seconds, a step either side, secrets from 10 bytes on, one UUID (protocol §
+        // 7).
         let two_factor = TwoFactorPolicy::builder()
             .devices(1)
             .min_secret_bits(80)

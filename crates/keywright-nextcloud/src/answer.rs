@@ -85,7 +85,7 @@ pub(crate) fn with_session(mut reply: Reply, id: &str) -> Reply {
     reply
 }
 
-/// The request limit of the framework around the app: 429 and an empty list (dossier § 1.1).
+/// The request limit of the framework around the app: 429 and an empty list (protocol § 1.1).
 pub(crate) fn limited(retry_after: u64) -> Reply {
     Reply::json(StatusCode::TOO_MANY_REQUESTS, "[]").with_retry_after(retry_after)
 }

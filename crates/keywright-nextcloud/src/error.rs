@@ -1,6 +1,6 @@
 //! The exact error bodies: `{"status": "error", "id": "…", "message": "…"}`.
 //!
-//! The id is the CRC-32/BZIP2 of the message, its four bytes least significant first (dossier § 1.1).
+//! The id is the CRC-32/BZIP2 of the message, its four bytes least significant first (protocol § 1.1).
 
 use crc::{CRC_32_BZIP2, Crc};
 use http::StatusCode;
@@ -39,7 +39,7 @@ impl ApiError {
     pub(crate) const TOO_MANY: Self = Self::new(StatusCode::FORBIDDEN, "Too many failed login attempts");
     pub(crate) const LOGIN_NOT_ALLOWED: Self = Self::new(StatusCode::FORBIDDEN, "Login not allowed");
     /// A guess that is not looked at, because of others' wrong ones as a rule. Stock applications forget their login on 403
-    /// (`decisions.md` 22).
+    /// (`docs/decisions.md` 22).
     const GUESSES_WAIT: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "Login not allowed");
     const GUESSES_SHUT: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "Login not allowed until it is unlocked");
     pub(crate) const KEYCHAIN_FAILED: Self =
@@ -105,7 +105,7 @@ fn id(message: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Dossier § 1.1, every id that we send.
+    /// Protocol § 1.1, every id that we send.
     #[test]
     fn ids_are_those_of_the_protocol() {
         for (error, status, id) in [

@@ -1,5 +1,5 @@
-//! Wrong proofs per app token: the fifth ends the token (`decisions.md` 22). The guess ledger judges all unknown clients
-//! together, so it cannot tell whose the fifth is.
+//! Wrong proofs per app token: the fifth ends the token (`docs/decisions.md` 22). The guess ledger judges all unknown
+//! clients together, so it cannot tell whose the fifth is.
 
 use keywright_core::ClientTag;
 use keywright_store::{Draft, Record, Slot, StepError};

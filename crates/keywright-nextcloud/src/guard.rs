@@ -16,7 +16,8 @@ use crate::unlock;
 /// What a proof of the challenge needs.
 pub(crate) const PROOF: &[SlotName] = &[TOKEN_FAILURES.name()];
 
-/// The gate (dossier § 2.3): an account with a challenge needs an authorized session. Returns whether it has a challenge.
+/// The gate (protocol § 2.3): an account with a challenge needs an authorized session. Returns whether it has a
+/// challenge.
 pub(crate) fn gate<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -26,8 +27,8 @@ pub(crate) fn gate<H: Host>(
     Ok(if exists && !session.is_authorized() { Err(ApiError::SESSION_REQUIRED) } else { Ok(exists) })
 }
 
-/// The wait of a login by password: before anything else is looked at (dossier § 2.5). An app token learns of its wait
-/// when it proves (`decisions.md` 22).
+/// The wait of a login by password: before anything else is looked at (protocol § 2.5). An app token learns of its wait
+/// when it proves (`docs/decisions.md` 22).
 pub(crate) fn held_up<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -72,8 +73,8 @@ pub(crate) fn proof_refused<H: Host>(
 }
 
 /// What a wrong proof is answered with: `error`, and how long the client must wait now. The fifth of one app token ends
-/// the token (`decisions.md` 22); a login by password has none to lose, and never gets the answer that has applications
-/// forget their login.
+/// the token (`docs/decisions.md` 22); a login by password has none to lose, and never gets the answer that has
+/// applications forget their login.
 pub(crate) fn denied(
     draft: &mut Draft<'_>,
     caller: &Caller,

@@ -104,7 +104,7 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
-    /// Request limits of the host's own, per user and endpoint (dossier § 2.7: `session/open` 10 in 30 s). The default
+    /// Request limits of the host's own, per user and endpoint (protocol § 2.7: `session/open` 10 in 30 s). The default
     /// has none; the guess ledger stays in force either way.
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {
         let _ = (account, endpoint);
@@ -113,7 +113,7 @@ pub trait Host: Send + Sync + 'static {
 
     /// Whether this login may do what cannot be undone while the account has **no challenge** to prove: set the first
     /// one, or reset. A host may ask for a recent login, a login by password, or a second factor of its own here. The
-    /// default allows it, as the protocol does (dossier § 9, item 5).
+    /// default allows it, as the protocol does (protocol § 9, item 5).
     ///
     /// # Errors
     /// [`HostError`]; the request is answered 500.

@@ -2,7 +2,7 @@
 //! test passphrases against.
 //!
 //! A change of passphrase comes in two requests: until `keychain/set` brings the new text, the old one stays, sealed
-//! under the user key of its time, which is wrapped by the present one (`decisions.md` 21).
+//! under the user key of its time, which is wrapped by the present one (`docs/decisions.md` 21).
 
 use keywright_challenge::UserKey;
 use keywright_core::{AccountId, WrapError, WrapKey};
@@ -19,7 +19,7 @@ use crate::host::Host;
 /// The client keychain.
 pub(crate) const KEYCHAIN: Slot<Keychain> = Slot::lasting("keychain");
 
-/// The only client keychain there is (dossier § 5).
+/// The only client keychain there is (protocol § 5).
 pub(crate) const CSE: &str = "CSEv1r1";
 /// The server's own keychain, which clients may not write.
 pub(crate) const SSE: &str = "SSEv2r1";

@@ -70,7 +70,7 @@
 //! ```
 //!
 //! # Safer than upstream, on the same wire
-//! The numbers are those of the protocol page's § 9; each has a test in `tests/wire`.
+//! The numbers are those of protocol § 9; each has a test in `tests/wire`.
 //!
 //! | # | upstream | here |
 //! |---|---|---|

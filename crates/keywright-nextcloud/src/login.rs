@@ -16,7 +16,7 @@ use crate::open_checks::OpenCheck;
 use crate::request::{self, Credentials};
 use crate::unlock;
 
-/// Why a request is not let in. None of these carries a session: they come before the app (dossier § 2.1).
+/// Why a request is not let in. None of these carries a session: they come before the app (protocol § 2.1).
 pub(crate) enum Denial {
     /// No login, or a wrong one: which, is not shown.
     Unauthorized,

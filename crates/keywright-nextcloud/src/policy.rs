@@ -3,22 +3,23 @@
 use keywright_confirm::ConfirmPolicy;
 use keywright_twofactor::TwoFactorPolicy;
 
-/// How long a session lives after its last use, in seconds (dossier § 2.2: upstream's default).
+/// How long a session lives after its last use, in seconds (protocol § 2.2: upstream's default).
 pub const SESSION_LIFETIME: u64 = 600;
-/// How long a session lives at most, in seconds (`security.md` § 10; upstream has no such limit).
+/// How long a session lives at most, in seconds (`docs/security.md` § 10; upstream has no such limit).
 pub const SESSION_ABSOLUTE: u64 = 86_400;
-/// How many saved sessions an account may have (`security.md` § 10).
+/// How many saved sessions an account may have (`docs/security.md` § 10).
 pub const MAX_SESSIONS: usize = 16;
-/// How long a right two-factor token counts for further passphrases of its session, in seconds (`decisions.md` 18).
+/// How long a right two-factor token counts for further passphrases of its session, in seconds (`docs/decisions.md`
+/// 18).
 pub const CREDIT_SECONDS: u64 = 300;
-/// For how many further passphrases it counts (`decisions.md` 18).
+/// For how many further passphrases it counts (`docs/decisions.md` 18).
 pub const CREDIT_TRIES: u8 = 5;
-/// The largest request body, in bytes (`decisions.md` 40).
+/// The largest request body, in bytes (`docs/decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
-/// Where the protocol's paths begin (dossier § 1).
+/// Where the protocol's paths begin (protocol § 1).
 pub const BASE_PATH: &str = "/index.php/apps/passwords/api/1.0/";
 
-/// Which of the two documented resets the server speaks (dossier § 7).
+/// Which of the two documented resets the server speaks (protocol § 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ResetStyle {
@@ -29,7 +30,7 @@ pub enum ResetStyle {
     Wait,
 }
 
-/// The wrong proof of one app token, since its last right one, that ends the token (`decisions.md` 22).
+/// The wrong proof of one app token, since its last right one, that ends the token (`docs/decisions.md` 22).
 pub const TOKEN_TRIES: u8 = 5;
 
 /// The choices of a server author. How guesses are limited is the driver's policy. Start from [`Default`].

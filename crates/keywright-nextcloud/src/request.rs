@@ -142,7 +142,7 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     Some(Credentials::Basic { name: name.into(), secret: SecretString::new(secret.into()) })
 }
 
-/// Reads the session's id. The cookie has precedence over the header (dossier § 2.1); neither is ever an error.
+/// Reads the session's id. The cookie has precedence over the header (protocol § 2.1); neither is ever an error.
 pub(crate) fn session(headers: &HeaderMap) -> Option<Presented> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -152,7 +152,7 @@ pub(crate) fn session(headers: &HeaderMap) -> Option<Presented> {
     }
 }
 
-/// The members of a request's object. `null` counts as absent, unknown ones are ignored (dossier § 1).
+/// The members of a request's object. `null` counts as absent, unknown ones are ignored (protocol § 1).
 pub(crate) struct Params(Map<String, Value>);
 
 /// A member of the wrong type.

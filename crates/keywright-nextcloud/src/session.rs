@@ -1,9 +1,9 @@
 //! Sessions: the id that travels, the record behind it, the list that bounds them.
 //!
-//! Id: base64url(selector 16 ‖ secret 32 ‖ tag 16), the tag under the index key over account, credential epoch, selector
-//! and secret (`decisions.md` 16). An id whose tag verifies is ours and is echoed, with a record or without, so a request
-//! without a session costs no row. A record is made only where something must be kept, and always under a **new** id: an
-//! id that a client chose never becomes a session.
+//! Id: base64url(selector 16 ‖ secret 32 ‖ tag 16), the tag under the index key over account, credential epoch,
+//! selector and secret (`docs/decisions.md` 16). An id whose tag verifies is ours and is echoed, with a record or
+//! without, so a request without a session costs no row. A record is made only where something must be kept, and always
+//! under a **new** id: an id that a client chose never becomes a session.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,7 +26,7 @@ pub(crate) mod list;
 const ID_CHARS: usize = 86;
 /// Purpose of the index key under an id's tag.
 const TAG_PURPOSE: &str = "nextcloud-session";
-/// Info of the keys that follow from an id's secret (`security.md` § 10).
+/// Info of the keys that follow from an id's secret (`docs/security.md` § 10).
 const KEYS_INFO: &[u8] = b"keywright/v1/session";
 
 /// What each session keeps; without it the session is void. The list decides who goes: an unproven session first.
@@ -45,7 +45,7 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    /// Reads an id; whatever is none counts as absent, never as an error (dossier § 2.1).
+    /// Reads an id; whatever is none counts as absent, never as an error (protocol § 2.1).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() != ID_CHARS {
             return None;
@@ -110,7 +110,8 @@ pub(crate) struct Saved {
     credit: Option<Credit>,
 }
 
-/// What is left of a spent two-factor token, in the session that gave it and for `session/open` alone (`decisions.md` 18).
+/// What is left of a spent two-factor token, in the session that gave it and for `session/open` alone
+/// (`docs/decisions.md` 18).
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Credit {
     made: UnixSeconds,
@@ -122,7 +123,7 @@ pub(crate) struct Credit {
 impl Credit {
     fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
         let (now, fence) = (draft.now(), draft.keyring().fence());
-        // Made in the future: the clock went back, and its age is not known (`security.md` § 8).
+        // Made in the future: the clock went back, and its age is not known (`docs/security.md` § 8).
         let fresh = fence <= self.made && self.made <= now && now < self.made.plus(CREDIT_SECONDS);
         fresh && self.tries > 0 && self.epochs == root.epochs()
     }

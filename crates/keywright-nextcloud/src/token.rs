@@ -1,8 +1,8 @@
-//! Two-factor tokens (dossier § 6): what `session/request` lists and `session/open` judges.
+//! Two-factor tokens (protocol § 6): what `session/request` lists and `session/open` judges.
 
 use keywright_core::{Charge, Client, Refusal};
 use keywright_store::{Draft, Judged, StepError, Tentative};
-use keywright_twofactor::{Method, Proven, TwoFactorSteps, Verdict};
+use keywright_twofactor::{Method, Proven, TwoFactorSteps, VerifyOutcome};
 use serde_json::{Value, json};
 
 use crate::context::{Caller, Context};
@@ -80,7 +80,7 @@ pub(crate) fn asked<H: Host>(
     })
 }
 
-type Outcome = Verdict<Tentative<Proven>>;
+type Outcome = VerifyOutcome<Tentative<Proven>>;
 type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + 's>;
 
 /// Tokens that are all right, their writes held back.
@@ -93,10 +93,10 @@ pub(crate) struct Held<'a, 's> {
 
 impl<'a> Held<'a, '_> {
     /// Spends them. A recovery code is a way in where others have shut out this client's time-based codes: it lets the
-    /// client in there too (`security.md` § 6).
+    /// client in there too (`docs/security.md` § 6).
     pub(crate) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
         for judged in self.tokens {
-            let Verdict::Granted(proof) = draft.stage(judged)? else {
+            let VerifyOutcome::Granted(proof) = draft.stage(judged)? else {
                 return Err(StepError::Misuse("a right token became wrong within one step"));
             };
             if proof.peek(draft)?.method() == Method::Recovery {
@@ -165,15 +165,15 @@ pub(crate) fn judge<'a, 's, H: Host>(
     for step in steps {
         held.push(draft.judge(step)?);
     }
-    if held.iter().all(|judged| matches!(judged.outcome(), Verdict::Granted(_))) {
+    if held.iter().all(|judged| matches!(judged.outcome(), VerifyOutcome::Granted(_))) {
         return Ok(Ok(Held { factors: &cx.factors, client, tokens: held }));
     }
     let mut charges: Vec<Charge> = Vec::new();
     for judged in held {
-        if matches!(judged.outcome(), Verdict::Granted(_)) {
+        if matches!(judged.outcome(), VerifyOutcome::Granted(_)) {
             continue;
         }
-        let Verdict::Denied(denial) = draft.stage(judged)? else {
+        let VerifyOutcome::Denied(denial) = draft.stage(judged)? else {
             return Err(StepError::Misuse("a code that is not refused was not looked at"));
         };
         charges.extend(denial.charge().cloned());

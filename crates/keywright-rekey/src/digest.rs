@@ -1,4 +1,5 @@
-//! The vault's digest: what proves that the rows of a vault are those that its head vouches for (`security.md` § 2).
+//! The vault's digest: what proves that the rows of a vault are those that its head vouches for (`docs/security.md` §
+//! 2).
 //!
 //! Every part of a row, its text and its note, has a mark that is drawn anew whenever the part is written. The digest is
 //! the XOR over all rows of a keyed hash of the row's id and both marks, so that an edit brings it up to date without
@@ -83,7 +84,7 @@ mod tests {
         RowMarks { id: CipherId([number; 16]), text, note, nonce: ClientNonce([0xff; 16]) }
     }
 
-    /// `security.md` § 16: made with another implementation of SipHash-2-4-128.
+    /// `docs/security.md` § 16: made with another implementation of SipHash-2-4-128.
     #[test]
     fn known_answers() {
         let hex = |digest: Digest| hex::encode(digest.hashes);

@@ -132,7 +132,10 @@ pub use policy::{
 pub use report::{Difference, Fault, NAMED};
 pub use seal::{SEALED_OVERHEAD, SealedSwap};
 pub use service::{
-    Acceptance, Beginning, Cipher, Contents, Coverage, Planning, Putting, Swap, Unreadable, VaultSteps, Vaults,
+    Acceptance, Cipher, Contents, Coverage, PartOutcome, PlanOutcome, Swap, Unreadable, UploadStart, VaultSteps, Vaults,
 };
 pub use state::{SLOT_KINDS, VAULT_SLOT, VAULT_SLOTS};
-pub use step::{CheckedStage, Creating, Edit, Editing, Existing, Head, Holding, Promotion, Put, StagedSwap, Swapping};
+pub use step::{
+    CheckedStage, CreateOutcome, Edit, EditOutcome, Existing, Head, HoldOutcome, Promotion, Put, StagedSwap,
+    SwapOutcome,
+};

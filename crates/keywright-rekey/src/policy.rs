@@ -10,7 +10,7 @@ pub const MAX_ENTRIES: usize = 100_000;
 /// Ciphers that a policy may let one submission hold: 24 bytes each are 384 MiB.
 pub const MAX_MAX_ENTRIES: usize = 1 << 24;
 
-/// Bytes of text that one cipher may have. Source: `decisions.md` 35, 65,536 hex digits.
+/// Bytes of text that one cipher may have. Source: `docs/decisions.md` 35, 65,536 hex digits.
 pub const MAX_TEXT: usize = 65_536;
 
 /// Bytes of text that a policy may let one cipher have, 1 GiB.
@@ -91,7 +91,7 @@ pub struct LimitsError {
 #[non_exhaustive]
 pub enum AtRest {
     /// Sealed under a key of the account. The default: a text is a password check, so a dump must not hold it
-    /// (`security.md` § 2). Costs 0.4 to 1 µs per 400 bytes.
+    /// (`docs/security.md` § 2). Costs 0.4 to 1 µs per 400 bytes.
     #[default]
     Sealed,
     /// As they were sent. For a host whose storage is encrypted under keys that its backups do not hold.
@@ -108,8 +108,8 @@ pub const MAX_MAX_CIPHERS: u64 = 1 << 24;
 /// not take it early: one hour.
 pub const STAGE_GRACE_SECONDS: u64 = 3_600;
 
-/// Ciphers up to which a vault is checked whole even when single ciphers are read. Source: `security.md` § 2; the marks of
-/// 5,000 rows are 320 kB, read and compared in a few milliseconds.
+/// Ciphers up to which a vault is checked whole even when single ciphers are read. Source: `docs/security.md` § 2; the
+/// marks of 5,000 rows are 320 kB, read and compared in a few milliseconds.
 pub const MAX_CHECKED_WITH_SINGLE_READS: u64 = 5_000;
 
 /// How vaults are kept.
@@ -167,9 +167,10 @@ impl VaultPolicy {
         self
     }
 
-    /// Refuses edits that would make a vault too large to be sent in one piece when it is encrypted anew (`decisions.md`
-    /// 62): a submission may have `bytes`, of which each cipher takes its text and `beside_each_text`. A vault that is
-    /// larger already, because the limit was lowered, keeps its ciphers and may shrink. Default: no such limit.
+    /// Refuses edits that would make a vault too large to be sent in one piece when it is encrypted anew
+    /// (`docs/decisions.md` 62): a submission may have `bytes`, of which each cipher takes its text and
+    /// `beside_each_text`. A vault that is larger already, because the limit was lowered, keeps its ciphers and may
+    /// shrink. Default: no such limit.
     #[must_use]
     pub const fn with_sendable_size(mut self, bytes: u64, beside_each_text: u64) -> Self {
         self.sendable = Some(Sendable { bytes, beside_each_text });

@@ -1,4 +1,4 @@
-//! Ciphers at rest: the text as sent, sealed once more under a key of the account (`security.md` § 2).
+//! Ciphers at rest: the text as sent, sealed once more under a key of the account (`docs/security.md` § 2).
 //!
 //! A text that a client has encrypted is a password check: who has it can guess the password, at the client's Argon2
 //! cost. So a dump of the database must not hold it. Bytes of a body: `01 ‖ nonce(12) ‖ ciphertext ‖ tag(16)`,

@@ -14,17 +14,17 @@ use keywright_store::{Draft, Driver, Partition, Revision, StageId, StepError, Va
 
 pub use damage::{Acceptance, Unreadable};
 pub use reading::{Cipher, Contents};
-pub use swapping::{Coverage, Planning, Swap};
-pub use upload::{Beginning, Putting};
+pub use swapping::{Coverage, PlanOutcome, Swap};
+pub use upload::{PartOutcome, UploadStart};
 
 use crate::error::VaultError;
 use crate::policy::VaultPolicy;
 use crate::seal::SealedSwap;
 use crate::state::{VAULT, VAULT_SLOT};
-use crate::step::edit::{Edit, Editing, Existing};
-use crate::step::staged::{CheckedStage, Holding, Promotion, StagedSwap};
-use crate::step::swap::Swapping;
-use crate::step::{self, Creating, Head};
+use crate::step::edit::{Edit, EditOutcome, Existing};
+use crate::step::staged::{CheckedStage, HoldOutcome, Promotion, StagedSwap};
+use crate::step::swap::SwapOutcome;
+use crate::step::{self, CreateOutcome, Head};
 
 /// The server half: pure transitions with a policy. `Vaults` runs them on a store.
 ///
@@ -51,7 +51,7 @@ impl VaultSteps {
     ///
     /// # Errors
     /// [`StepError`]; nothing is made.
-    pub fn create_in(&self, draft: &mut Draft<'_>) -> Result<Creating, StepError> {
+    pub fn create_in(&self, draft: &mut Draft<'_>) -> Result<CreateOutcome, StepError> {
         step::create(draft)
     }
 
@@ -81,7 +81,7 @@ impl VaultSteps {
         edit: &Edit<'_>,
         existing: &Existing,
         key_epoch: u64,
-    ) -> Result<Editing, StepError> {
+    ) -> Result<EditOutcome, StepError> {
         step::edit(draft, &self.policy, edit, existing, key_epoch)
     }
 
@@ -90,7 +90,7 @@ impl VaultSteps {
     ///
     /// # Errors
     /// [`StepError`]; [`StepError::Misuse`] in another account's draft.
-    pub fn swap_in(&self, draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<Swapping, StepError> {
+    pub fn swap_in(&self, draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<SwapOutcome, StepError> {
         step::swap(draft, sealed)
     }
 
@@ -98,7 +98,7 @@ impl VaultSteps {
     ///
     /// # Errors
     /// As [`swap_in`](Self::swap_in).
-    pub fn hold_in(&self, draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<Holding, StepError> {
+    pub fn hold_in(&self, draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<HoldOutcome, StepError> {
         step::hold(draft, staged)
     }
 
@@ -201,7 +201,7 @@ impl Vaults {
     ///
     /// # Errors
     /// [`VaultError`].
-    pub async fn create(&self, account: &AccountId) -> Result<Creating, VaultError> {
+    pub async fn create(&self, account: &AccountId) -> Result<CreateOutcome, VaultError> {
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.create_in(draft);
         Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)
@@ -216,12 +216,12 @@ impl Vaults {
         Ok(self.driver.observe(&partition, &[VAULT_SLOT], |draft| self.steps.head_in(draft)).await?)
     }
 
-    /// Puts and deletes ciphers; reads before what exists. [`Editing::HeadMoved`] if the vault changed meanwhile.
+    /// Puts and deletes ciphers; reads before what exists. [`EditOutcome::HeadMoved`] if the vault changed meanwhile.
     ///
     /// # Errors
     /// [`VaultError`]; if [it is unknown](VaultError::is_unknown), it may be done.
-    pub async fn edit(&self, account: &AccountId, edit: &Edit<'_>, key_epoch: u64) -> Result<Editing, VaultError> {
-        let Some(existing) = self.existing(account, &edit.ids()).await? else { return Ok(Editing::HeadMoved) };
+    pub async fn edit(&self, account: &AccountId, edit: &Edit<'_>, key_epoch: u64) -> Result<EditOutcome, VaultError> {
+        let Some(existing) = self.existing(account, &edit.ids()).await? else { return Ok(EditOutcome::HeadMoved) };
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.edit_in(draft, edit, &existing, key_epoch);
         Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)

@@ -168,7 +168,7 @@ impl Staged {
     }
 
     /// Whether all that it rests on still stands. A made time in the future or before the fence voids it
-    /// (`security.md` §§ 3, 12).
+    /// (`docs/security.md` §§ 3, 12).
     pub(crate) fn is_live(&self, now: UnixSeconds, fence: UnixSeconds, root: &Root, head: Option<Revision>) -> bool {
         self.made <= now
             && self.made >= fence

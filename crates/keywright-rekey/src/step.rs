@@ -8,10 +8,10 @@ use keywright_core::UnixSeconds;
 use keywright_store::{Draft, Revision, StepError, released_as_is};
 
 pub(crate) use edit::edit;
-pub use edit::{Edit, Editing, Existing, Put};
-pub use staged::{CheckedStage, Holding, Promotion, StagedSwap};
+pub use edit::{Edit, EditOutcome, Existing, Put};
+pub use staged::{CheckedStage, HoldOutcome, Promotion, StagedSwap};
 pub(crate) use staged::{hold, keep, promote, promote_upload, stage, staged};
-pub use swap::Swapping;
+pub use swap::SwapOutcome;
 pub(crate) use swap::swap;
 
 use crate::events::VAULT_DROPPED;
@@ -41,14 +41,14 @@ impl Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub enum Creating {
+pub enum CreateOutcome {
     /// It is made, and empty.
     Created,
     /// The account has one already; it is left as it is.
     Exists,
 }
 
-released_as_is!(Head, Creating, Editing, Swapping, Holding, Promotion);
+released_as_is!(Head, CreateOutcome, EditOutcome, SwapOutcome, HoldOutcome, Promotion);
 
 /// The vault's revision and record, if there is one.
 pub(crate) fn open(draft: &mut Draft<'_>) -> Result<Option<(Revision, VaultHead)>, StepError> {
@@ -56,13 +56,13 @@ pub(crate) fn open(draft: &mut Draft<'_>) -> Result<Option<(Revision, VaultHead)
     Ok(draft.revision(VAULT).zip(record))
 }
 
-pub(crate) fn create(draft: &mut Draft<'_>) -> Result<Creating, StepError> {
+pub(crate) fn create(draft: &mut Draft<'_>) -> Result<CreateOutcome, StepError> {
     if draft.read(VAULT)?.is_some() {
-        return Ok(Creating::Exists);
+        return Ok(CreateOutcome::Exists);
     }
     let head = VaultHead::new(draft.entropy(), draft.now())?;
     draft.put(VAULT, &head)?;
-    Ok(Creating::Created)
+    Ok(CreateOutcome::Created)
 }
 
 pub(crate) fn head(draft: &mut Draft<'_>) -> Result<Option<Head>, StepError> {

@@ -1,5 +1,5 @@
 //! The exact error bodies: `{"success": false, "error": "<reason> [<code>]", "errorType": "<code>"}` and `details`
-//! (dossier § 4, the forms of 8.x).
+//! (protocol § 4, the forms of 8.x).
 
 use http::StatusCode;
 use keywright_core::UnixSeconds;
@@ -206,7 +206,7 @@ impl ApiError {
 mod tests {
     use super::*;
 
-    /// Dossier § 4, every body that the vectors do not have.
+    /// Protocol § 4, every body that the vectors do not have.
     #[test]
     fn bodies_are_those_of_the_protocol() {
         let body = |error: ApiError| serde_json::from_str::<Value>(&error.body()).unwrap();

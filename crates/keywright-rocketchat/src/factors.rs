@@ -3,7 +3,7 @@
 use keywright_core::{Refusal, SecretString};
 use keywright_store::due::{self, NewTask};
 use keywright_store::{Draft, StepError, Tentative};
-use keywright_twofactor::{Proven, Verdict};
+use keywright_twofactor::{Proven, VerifyOutcome};
 
 use crate::act::Act;
 use crate::context::{Caller, Context, END_LOGINS};
@@ -81,33 +81,34 @@ pub(crate) fn enrolment<H: Host>(
 /// Eight digits can be both, where a device shows eight: then they are judged as a time-based code first, whose wait
 /// holds for both, and what is neither is charged once, as that. An unused recovery code passes without a charge.
 ///
-/// A wait is reported before the code is looked at (`decisions.md` 27a); for a malformed one, if no code could pass. A
-/// recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login in there.
+/// A wait is reported before the code is looked at (`docs/decisions.md` 27a); for a malformed one, if no code could
+/// pass. A recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login
+/// in there.
 pub(crate) fn verify_code<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
     caller: &Caller,
     code: &SecretString,
     endpoint: Endpoint,
-) -> Result<Verdict<Tentative<Proven>>, StepError> {
+) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
     let (code, purpose) = (code.expose(), Act::purpose(endpoint));
     let client = caller.client(draft);
     let enrolled = cx.factors.enrolled_in(draft)?;
     if !enrolled.is_form_of_totp(code) {
         return match cx.factors.verify_recovery_in(draft, code, &purpose, client)? {
-            Verdict::Granted(proof) => by_recovery(cx, draft, caller, proof),
-            nothing @ (Verdict::Malformed | Verdict::NotEnrolled) => {
-                Ok(shut(cx, draft, caller, enrolled.recovery)?.map_or(nothing, Verdict::Refused))
+            VerifyOutcome::Granted(proof) => by_recovery(cx, draft, caller, proof),
+            nothing @ (VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled) => {
+                Ok(shut(cx, draft, caller, enrolled.recovery)?.map_or(nothing, VerifyOutcome::Refused))
             }
             verdict => Ok(verdict),
         };
     }
     let as_totp = draft.judge(|draft| cx.factors.verify_totp_in(draft, code, &purpose, client))?;
-    if matches!(as_totp.outcome(), Verdict::Denied(denial) if denial.charge().is_some()) {
+    if matches!(as_totp.outcome(), VerifyOutcome::Denied(denial) if denial.charge().is_some()) {
         let as_recovery = draft.judge(|draft| cx.factors.verify_recovery_in(draft, code, &purpose, client))?;
-        if matches!(as_recovery.outcome(), Verdict::Granted(_)) {
+        if matches!(as_recovery.outcome(), VerifyOutcome::Granted(_)) {
             return match draft.stage(as_recovery)? {
-                Verdict::Granted(proof) => by_recovery(cx, draft, caller, proof),
+                VerifyOutcome::Granted(proof) => by_recovery(cx, draft, caller, proof),
                 verdict => Ok(verdict),
             };
         }
@@ -120,9 +121,9 @@ fn by_recovery<H: Host>(
     draft: &mut Draft<'_>,
     caller: &Caller,
     proof: Tentative<Proven>,
-) -> Result<Verdict<Tentative<Proven>>, StepError> {
+) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
     cx.factors.admit_totp_in(draft, &proof, caller.client(draft))?;
-    Ok(Verdict::Granted(proof))
+    Ok(VerifyOutcome::Granted(proof))
 }
 
 /// The refusal of codes of both kinds, if both are refused: the one that ends first. A client that was refused while one

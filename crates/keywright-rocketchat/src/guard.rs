@@ -4,7 +4,7 @@ use keywright_confirm::{Confirmation, MailedCode, SendOutcome};
 use keywright_core::ledger::PendingGuess;
 use keywright_core::{AccountId, Attempt, Event, Generation, SecretString};
 use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
-use keywright_twofactor::Verdict;
+use keywright_twofactor::VerifyOutcome;
 use keywright_twofactor::events::STEP_UP_GRANTED;
 use keywright_wire::queue::{Asker, give_back_if_busy};
 use zeroize::Zeroizing;
@@ -219,11 +219,11 @@ impl<H: Host> Guard<'_, H> {
             });
         };
         Ok(match factors::verify_code(self.cx, draft, self.caller, code, self.act.endpoint)? {
-            Verdict::Granted(proof) => {
+            VerifyOutcome::Granted(proof) => {
                 let act = self.act.clone();
                 Ruling::Done(proof.map(|proven| Authorized { account: proven.account().clone(), act }))
             }
-            Verdict::Refused(refusal) => too_many(draft, refusal.retry_after()),
+            VerifyOutcome::Refused(refusal) => too_many(draft, refusal.retry_after()),
             // Wrong, used, malformed, none of the kind: one answer.
             _ => complain(Complaint::Invalid, &details),
         })

@@ -108,8 +108,8 @@ pub trait Host: Send + Sync + 'static {
     }
 
     /// Request limits of the host's own, per client address and endpoint: upstream's are 10 in a fixed window of 60 s
-    /// (dossier § 13). Not asked for callers with [`Permission::BypassRateLimit`]. The default counts nothing; the guess
-    /// ledger stays in force either way.
+    /// (protocol § 13). Not asked for callers with [`Permission::BypassRateLimit`]. The default counts nothing; the
+    /// guess ledger stays in force either way.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
         let _ = (peer, endpoint);
         Admittance::Uncounted

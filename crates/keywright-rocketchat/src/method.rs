@@ -37,6 +37,6 @@ pub(crate) enum Demand {
     Enrolled,
     /// For acts that add one: what is enrolled, whatever the policy offers. Else the login password, two-factor and the
     /// password fallback on or off: whoever steals a login token must not put an authenticator of their own on the
-    /// account (`security.md` § 8).
+    /// account (`docs/security.md` § 8).
     ToAdd,
 }

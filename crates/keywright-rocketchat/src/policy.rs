@@ -9,9 +9,9 @@ pub const BASE_PATH: &str = "/api/v1/";
 /// Life of a mailed code, in seconds. Source: upstream's default. A server author who can set it lower should: NIST SP
 /// 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5 say 600.
 pub const EMAIL_CODE_SECONDS: u64 = 3_600;
-/// Digits of the devices that are enrolled here. Source: dossier § 7. Eight would have the form of a recovery code.
+/// Digits of the devices that are enrolled here. Source: protocol § 7. Eight would have the form of a recovery code.
 pub const TOTP_DIGITS: u8 = 6;
-/// The largest request body, in bytes (`decisions.md` 40).
+/// The largest request body, in bytes (`docs/decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
 
 /// The choices of a server author. Start from [`Default`].

@@ -246,7 +246,7 @@ impl Params {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// Whose account is acted on (dossier § 1).
+    /// Whose account is acted on (protocol § 1).
     pub(crate) fn target(&self) -> Result<Target, ApiError> {
         self.strings(&["userId", "username", "user"])?;
         if self.0.is_empty() {

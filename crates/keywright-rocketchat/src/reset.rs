@@ -1,5 +1,5 @@
 //! The two resets. One's own: proof and reset in one commit. Another's: the caller's proof, the notice, the target's
-//! reset, in that order (`decisions.md` 14, 24); a crash between costs a code and resets nothing.
+//! reset, in that order (`docs/decisions.md` 14, 24); a crash between costs a code and resets nothing.
 
 use keywright_confirm::policy::{MAILED_CODE, MAILED_GENERATION};
 use keywright_core::{AccountId, Client};
@@ -59,7 +59,7 @@ async fn reset_other<H: Host>(cx: &Context<H>, proof: Authorized) -> Answered {
     cx.step(&user.account, SLOTS, |draft| {
         reset(cx, draft, act.endpoint, Client::unknown())?;
         // An operator's act: an owner who has nothing but mailed codes has no other way out of a limit that others
-        // brought about (`security.md` § 6). E-mail itself stays on, as the protocol has it.
+        // brought about (`docs/security.md` § 6). E-mail itself stays on, as the protocol has it.
         if is_operators {
             guess::unlock(draft, MAILED_CODE, MAILED_GENERATION)?;
         }

@@ -184,7 +184,7 @@ fn failed<H: Host>(cx: &Context<H>, endpoint: Endpoint, failure: &DueError) -> A
     ApiError::failed()
 }
 
-/// The order of checks (dossier § 2): login, shape, limits; then the endpoint.
+/// The order of checks (protocol § 2): login, shape, limits; then the endpoint.
 async fn serve<H: Host, B: AsRef<[u8]>>(
     cx: &Context<H>,
     route: &Route<Endpoint, RocketChatPolicy>,

@@ -72,6 +72,6 @@ mod violation;
 pub use backend::{Backend, Fixture, Handles};
 pub use fault::{Fault, FaultStore, LoadFault, Odds, Tally};
 pub use hooks::{CrashHook, FaultHooks, Hook, HostEnd, HostHook, LostRootHook};
-pub use report::{Part, PartVerdict, Report, Verdict};
+pub use report::{CaseVerdict, Part, PartVerdict, Report};
 pub use suite::{Case, Suite};
 pub use violation::{Promise, Violation};

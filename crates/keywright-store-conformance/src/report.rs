@@ -75,7 +75,7 @@ impl fmt::Display for Part {
 /// What came of one case.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a case passed, failed, or could not be run")]
-pub enum Verdict {
+pub enum CaseVerdict {
     /// The promise held, as far as this run could see.
     Passed,
     /// The backend offers no hook for it.
@@ -100,24 +100,24 @@ pub enum PartVerdict {
 #[derive(Debug, Default)]
 #[must_use = "a report that nobody asks proves nothing"]
 pub struct Report {
-    cases: Vec<(Case, Verdict)>,
+    cases: Vec<(Case, CaseVerdict)>,
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, case: Case, verdict: Verdict) {
+    pub(crate) fn add(&mut self, case: Case, verdict: CaseVerdict) {
         self.cases.push((case, verdict));
     }
 
     /// Every case with its verdict, in the order of the run.
-    pub fn cases(&self) -> impl Iterator<Item = (&Case, &Verdict)> {
+    pub fn cases(&self) -> impl Iterator<Item = (&Case, &CaseVerdict)> {
         self.cases.iter().map(|(case, verdict)| (case, verdict))
     }
 
     /// Every case that has failed.
     pub fn failed(&self) -> impl Iterator<Item = (&Case, &Violation)> {
         self.cases().filter_map(|(case, verdict)| match verdict {
-            Verdict::Failed(violation) => Some((case, violation)),
-            Verdict::Passed | Verdict::NotProven => None,
+            CaseVerdict::Failed(violation) => Some((case, violation)),
+            CaseVerdict::Passed | CaseVerdict::NotProven => None,
         })
     }
 
@@ -127,9 +127,9 @@ impl Report {
         let mut verdict = None;
         for (_, of_case) in self.cases().filter(|(case, _)| case.part() == part) {
             verdict = Some(match (of_case, verdict) {
-                (Verdict::Failed(_), _) | (_, Some(PartVerdict::Failed)) => PartVerdict::Failed,
-                (Verdict::NotProven, _) | (_, Some(PartVerdict::NotProven)) => PartVerdict::NotProven,
-                (Verdict::Passed, _) => PartVerdict::Passed,
+                (CaseVerdict::Failed(_), _) | (_, Some(PartVerdict::Failed)) => PartVerdict::Failed,
+                (CaseVerdict::NotProven, _) | (_, Some(PartVerdict::NotProven)) => PartVerdict::NotProven,
+                (CaseVerdict::Passed, _) => PartVerdict::Passed,
             });
         }
         verdict.unwrap_or(PartVerdict::NotProven)
@@ -167,7 +167,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in Part::ALL {
             let of_part = || self.cases().filter(|(case, _)| case.part() == part);
-            let passed = of_part().filter(|(_, verdict)| matches!(verdict, Verdict::Passed)).count();
+            let passed = of_part().filter(|(_, verdict)| matches!(verdict, CaseVerdict::Passed)).count();
             let word = match self.part(part) {
                 PartVerdict::Passed => "passed",
                 PartVerdict::NotProven => "not proven",
@@ -176,9 +176,9 @@ impl fmt::Display for Report {
             writeln!(f, "{part:<18}{word:<12}{passed} of {} cases passed", of_part().count())?;
             for (case, verdict) in of_part() {
                 match verdict {
-                    Verdict::Passed => {}
-                    Verdict::NotProven => writeln!(f, "    {}: not proven", case.name())?,
-                    Verdict::Failed(violation) => writeln!(f, "    {}: {}", case.name(), Chain(violation))?,
+                    CaseVerdict::Passed => {}
+                    CaseVerdict::NotProven => writeln!(f, "    {}: not proven", case.name())?,
+                    CaseVerdict::Failed(violation) => writeln!(f, "    {}: {}", case.name(), Chain(violation))?,
                 }
             }
         }

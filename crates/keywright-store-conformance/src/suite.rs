@@ -9,7 +9,7 @@ use keywright_store::BoxFuture;
 use crate::backend::{Fixture, Handles};
 use crate::cases;
 use crate::history::Plan;
-use crate::report::{Part, Report, Verdict};
+use crate::report::{CaseVerdict, Part, Report};
 use crate::violation::Violation;
 
 /// How long one case may take, in seconds. The slowest needs a few on a memory store; more than this is a deadlock.
@@ -25,7 +25,7 @@ type Running<T> = BoxFuture<'static, Result<T, Violation>>;
 enum Run {
     Plain(fn(Handles) -> Running<()>),
     Histories(fn(Handles, Plan) -> Running<()>),
-    Hooked(fn(Arc<dyn Fixture>) -> Running<Verdict>),
+    Hooked(fn(Arc<dyn Fixture>) -> Running<CaseVerdict>),
 }
 
 /// One case of the suite.
@@ -49,21 +49,21 @@ impl Case {
         self.part
     }
 
-    async fn verdict(&self, fixture: Arc<dyn Fixture>, plan: &Plan) -> Verdict {
+    async fn verdict(&self, fixture: Arc<dyn Fixture>, plan: &Plan) -> CaseVerdict {
         let handles = fixture.handles();
         if self.part == Part::Vault && handles.vault(0).is_none() {
-            return Verdict::NotProven;
+            return CaseVerdict::NotProven;
         }
         let case = async {
             match self.run {
-                Run::Plain(run) => run(handles).await.map(|()| Verdict::Passed),
-                Run::Histories(run) => run(handles, *plan).await.map(|()| Verdict::Passed),
+                Run::Plain(run) => run(handles).await.map(|()| CaseVerdict::Passed),
+                Run::Histories(run) => run(handles, *plan).await.map(|()| CaseVerdict::Passed),
                 Run::Hooked(run) => run(Arc::clone(&fixture)).await,
             }
         };
         match tokio::time::timeout(Duration::from_secs(PATIENCE), case).await {
-            Ok(result) => result.unwrap_or_else(Verdict::Failed),
-            Err(_) => Verdict::Failed(Violation::Hung(PATIENCE)),
+            Ok(result) => result.unwrap_or_else(CaseVerdict::Failed),
+            Err(_) => CaseVerdict::Failed(Violation::Hung(PATIENCE)),
         }
     }
 }
@@ -137,12 +137,12 @@ where
     ///
     /// # Errors
     /// As [`run`](Self::run), and if there is no such case.
-    pub fn run_case(&self, name: &str) -> Result<Verdict, Violation> {
+    pub fn run_case(&self, name: &str) -> Result<CaseVerdict, Violation> {
         let case = find(name).ok_or_else(|| Violation::suite("there is no case of this name"))?;
         Ok(runtime()?.block_on(self.on_fresh(&case)))
     }
 
-    async fn on_fresh(&self, case: &Case) -> Verdict {
+    async fn on_fresh(&self, case: &Case) -> CaseVerdict {
         // Held to the end: it may own the directory that the store lives in.
         let fixture: Arc<dyn Fixture> = Arc::new((self.factory)().await);
         case.verdict(fixture, &self.plan).await

@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 
 use keywright_store_conformance::history::Plan;
 use keywright_store_conformance::sabotage::{ALSO_CAUGHT, Flaw, Sabotaged};
-use keywright_store_conformance::{Fixture, Handles, Promise, Suite, Verdict, suite};
+use keywright_store_conformance::{CaseVerdict, Fixture, Handles, Promise, Suite, suite};
 
 /// What is wrong with the verdict of a case on a flawed store, if anything.
 fn missed(case: &str, flaw: Flaw, promise: Promise) -> Option<String> {
     let plan = Plan { histories: 400, ..Plan::default() };
     match Suite::new(async || Sabotaged::new(flaw)).histories(plan).run_case(case).unwrap() {
-        Verdict::Failed(violation) if violation.promise() == Some(promise) => None,
+        CaseVerdict::Failed(violation) if violation.promise() == Some(promise) => None,
         verdict => Some(format!("{flaw:?} on {case}: {verdict:?}")),
     }
 }
@@ -59,7 +59,7 @@ fn a_lock_of_one_process_passes_where_there_is_one_handle() {
     let suite = Suite::new(async || OneHandle(Sabotaged::new(Flaw::LocksPerHandle)));
     for case in ["one_of_32_tasks_wins", "one_of_two_handles_wins", "one_of_32_makes_the_root"] {
         let verdict = suite.run_case(case).unwrap();
-        assert!(matches!(verdict, Verdict::Passed), "{case}: {verdict:?}");
+        assert!(matches!(verdict, CaseVerdict::Passed), "{case}: {verdict:?}");
     }
 }
 
@@ -68,7 +68,7 @@ fn a_failing_history_is_printed_small() {
     for flaw in [Flaw::LoadsFromAReplica, Flaw::ComparesOutside, Flaw::IgnoresTheGuard, Flaw::LoadsInSteps] {
         let plan = Plan { histories: 400, ..Plan::default() };
         let suite = Suite::new(async || Sabotaged::new(flaw)).histories(plan);
-        let Verdict::Failed(keywright_store_conformance::Violation::History(anomaly)) =
+        let CaseVerdict::Failed(keywright_store_conformance::Violation::History(anomaly)) =
             suite.run_case("histories_are_strictly_serialisable").unwrap()
         else {
             panic!("{flaw:?} has only sound histories");

@@ -175,7 +175,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The tag by which the guess ledger knows a client of this account that came with `credential`: an app token, a login
-    /// token, a network (`security.md` § 6).
+    /// token, a network (`docs/security.md` § 6).
     #[must_use]
     pub fn client_tag(&self, credential: &[u8]) -> ClientTag {
         client_tag(self.env.keyring, self.partition, credential)

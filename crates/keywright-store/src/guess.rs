@@ -5,8 +5,8 @@
 
 use keywright_core::ledger::{ClientAdmission, PendingGuess, Tell, Told};
 use keywright_core::{
-    Admission, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Lane, Refusal, SecretKind,
-    SecretName, Severity, UnixSeconds,
+    Admission, AdmittedAttempt, Attempt, Charge, ClientTag, Event, EventKind, Generation, GuessLedger, Refusal,
+    SecretKind, SecretName, Severity, UnixSeconds,
 };
 
 use crate::draft::Draft;
@@ -69,24 +69,24 @@ pub fn check<'a, T>(
     compare: impl FnOnce(&mut Draft<'a>) -> Result<Comparison<T>, StepError>,
 ) -> Result<AttemptOutcome<T>, StepError> {
     let (mut ledger, admission) = admit(draft, attempt)?;
-    let lane = match admission {
-        Admission::Open(lane) => lane,
+    let admitted = match admission {
+        Admission::Open(admitted) => admitted,
         Admission::Refused(refusal) => return Ok(AttemptOutcome::Refused(refusal)),
     };
-    hold(draft, &lane)?;
+    hold(draft, &admitted)?;
     let (policy, now) = (draft.ledger_policy(), draft.now());
     match compare(draft)? {
         Comparison::Right(value) => {
             // Also where the ledger stays as it is: a right guess counts only on a ledger that still stands.
             draft.grant();
-            let forgiven = ledger.forgive(policy, &lane, now);
+            let forgiven = ledger.forgive(policy, &admitted, now);
             if flush(draft, &mut ledger) || forgiven {
                 draft.put(LEDGER, &ledger)?;
             }
             Ok(AttemptOutcome::Right(value))
         }
         Comparison::Wrong => {
-            let charge = ledger.charge(policy, &lane, now);
+            let charge = ledger.charge(policy, &admitted, now);
             book_charge(draft, &mut ledger, &charge)?;
             Ok(AttemptOutcome::Wrong(charge))
         }
@@ -108,9 +108,9 @@ pub fn begin(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<Result<PendingG
     let (mut ledger, admission) = admit(draft, attempt)?;
     match admission {
         Admission::Refused(refusal) => Ok(Err(refusal)),
-        Admission::Open(lane) => {
-            hold(draft, &lane)?;
-            let pending = ledger.begin(draft.ledger_policy(), &lane, draft.random()?, draft.now());
+        Admission::Open(admitted) => {
+            hold(draft, &admitted)?;
+            let pending = ledger.begin(draft.ledger_policy(), &admitted, draft.random()?, draft.now());
             draft.put(LEDGER, &ledger)?;
             Ok(Ok(pending))
         }
@@ -163,8 +163,8 @@ pub fn withdraw(draft: &mut Draft<'_>, pending: &PendingGuess) -> Result<bool, S
 
 /// How the client of a guess stands in a queue: known ones come first.
 #[must_use]
-pub const fn standing(lane: &Lane) -> Standing {
-    if lane.is_known() || lane.is_admitted() { Standing::Known } else { Standing::Unknown }
+pub const fn standing(admitted: &AdmittedAttempt) -> Standing {
+    if admitted.is_known() || admitted.is_admitted() { Standing::Known } else { Standing::Unknown }
 }
 
 /// What a guess would be refused with now, by a mere look that changes nothing.
@@ -376,8 +376,8 @@ fn admit(draft: &mut Draft<'_>, attempt: &Attempt) -> Result<(GuessLedger, Admis
 }
 
 /// Sees that nobody else commits to the account while the guess is compared. Known clients come first.
-fn hold(draft: &mut Draft<'_>, lane: &Lane) -> Result<(), StepError> {
-    draft.admit_guess(standing(lane))
+fn hold(draft: &mut Draft<'_>, admitted: &AdmittedAttempt) -> Result<(), StepError> {
+    draft.admit_guess(standing(admitted))
 }
 
 /// Tells the denials that were only counted and whose hour is over. Returns whether there were any: then the ledger must
@@ -391,7 +391,7 @@ fn flush(draft: &mut Draft<'_>, ledger: &mut GuessLedger) -> bool {
 }
 
 fn book_charge(draft: &mut Draft<'_>, ledger: &mut GuessLedger, charge: &Charge) -> Result<(), StepError> {
-    let secret = charge.lane().secret();
+    let secret = charge.admitted().secret();
     tell(draft, ledger, secret, Told::Wrong);
     flush(draft, ledger);
     draft.put(LEDGER, ledger)?;

@@ -69,7 +69,7 @@ use crate::step_error::StepError;
 pub(crate) mod list;
 mod service;
 
-use list::{Entry, Holding, Standing, Ticket};
+use list::{ClaimState, Entry, EntryState, Ticket};
 pub use list::{Intent, MAX_INTENDED, MAX_OWNED, NAMES, NameIndex, NameList};
 pub use service::{ClaimOutcome, MAX_OVERTAKEN, Names};
 
@@ -121,7 +121,7 @@ pub fn intend(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Tentativ
     list.entries.retain(|entry| entry.name != *name);
     list.make_room();
     let entry =
-        Entry { name: *name, ticket: Ticket(draft.random()?), since: draft.now(), standing: Standing::Intended };
+        Entry { name: *name, ticket: Ticket(draft.random()?), since: draft.now(), standing: EntryState::Intended };
     let intent = entry.claimant(&account);
     list.entries.push(entry);
     list.put(draft)?;
@@ -167,7 +167,7 @@ fn take_as(
         return Err(StepError::Misuse("an account that owns too many names"));
     }
     entry.since = now;
-    entry.standing = Standing::Owned { provisional_until };
+    entry.standing = EntryState::Owned { provisional_until };
     list.put(draft)?;
     Ok(true)
 }
@@ -182,7 +182,7 @@ pub fn make_permanent(draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, S
     let Some(entry) = list.entries.iter_mut().find(|entry| entry.name == *name && entry.is_owned()) else {
         return Ok(false);
     };
-    let permanent = Standing::Owned { provisional_until: None };
+    let permanent = EntryState::Owned { provisional_until: None };
     if entry.standing != permanent {
         entry.standing = permanent;
         list.put(draft)?;
@@ -248,15 +248,15 @@ pub enum Evicted {
     Provisional,
 }
 
-fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<Holding, StepError> {
+fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<ClaimState, StepError> {
     match draft.root() {
         // The account never was, or is gone with all its records.
-        Err(StepError::NoAccount) => return Ok(Holding::Void),
+        Err(StepError::NoAccount) => return Ok(ClaimState::Void),
         root => root?,
     };
     let list = NameList::read(draft)?;
     let entry = list.of(name).filter(|entry| entry.ticket == ticket);
-    Ok(entry.map_or(Holding::Void, |entry| entry.holding(draft.now())))
+    Ok(entry.map_or(ClaimState::Void, |entry| entry.holding(draft.now())))
 }
 
 /// Ends what may be ended, in the holder's partition, and says how the holder stood. `orphan` is what else that commit
@@ -266,12 +266,12 @@ fn evict(
     name: &NameIndex,
     ticket: Ticket,
     orphan: &mut impl FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError>,
-) -> Result<Holding, StepError> {
+) -> Result<ClaimState, StepError> {
     let held = holding(draft, name, ticket)?;
     let evicted = match held {
-        Holding::Void | Holding::Owned => return Ok(held),
-        Holding::Intended => Evicted::Intent,
-        Holding::Lapsed => Evicted::Provisional,
+        ClaimState::Void | ClaimState::Owned => return Ok(held),
+        ClaimState::Intended => Evicted::Intent,
+        ClaimState::Lapsed => Evicted::Provisional,
     };
     let mut list = NameList::read(draft)?;
     list.entries.retain(|entry| entry.name != *name);

@@ -18,7 +18,7 @@ pub enum Settlement {
     Unknown,
 }
 
-/// Judges an attempt by the root as it is now (`security.md` § 7).
+/// Judges an attempt by the root as it is now (`docs/security.md` § 7).
 ///
 /// `current` is the root's revision and the revisions before it, newest first; `None` where there is no root. `ours` is
 /// the revision that the attempt would have given the root, and `loaded` the one that it replaces. An absent root counts

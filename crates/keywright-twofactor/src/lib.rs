@@ -12,7 +12,7 @@
 //! # use keywright_core::{AccountId, Clock, Keyring, SystemClock, SystemEntropy};
 //! # use keywright_store::{Driver, MemoryStore};
 //! use keywright_core::Client;
-//! use keywright_twofactor::{Beginning, Confirming, FactorChange, TwoFactor, TwoFactorPolicy, Verdict};
+//! use keywright_twofactor::{EnrolmentStart, EnrolmentOutcome, FactorChange, TwoFactor, TwoFactorPolicy, VerifyOutcome};
 //!
 //! # let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
 //! # let builder = Driver::builder(Arc::new(MemoryStore::new()), keyring);
@@ -28,22 +28,22 @@
 //!
 //! // The password was checked a moment ago. Later changes take a `StepUp` in its place.
 //! let change = FactorChange::first_factor(account.clone(), b"session-1");
-//! let Beginning::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
+//! let EnrolmentStart::Begun(pending) = two_factor.begin_enrolment(change, "phone", None).await? else { panic!("full") };
 //! let uri = pending.uri("ACME Co", "john.doe@example.com")?; // shown once, as text or QR code
 //! # assert!(uri.expose().starts_with("otpauth://totp/ACME%20Co:john.doe%40example.com?secret="));
 //! # let app = app(pending.secret().expose()).map_err(|error| format!("{error:?}"))?;
 //! # let code = app.generate(now - 30).to_string();
 //! let (confirmed, codes) =
 //!     two_factor.confirm_enrolment_with_codes(&account, b"session-1", &code, client).await?;
-//! assert!(matches!(confirmed, Confirming::Active(_)) && codes.is_some());
+//! assert!(matches!(confirmed, EnrolmentOutcome::Active(_)) && codes.is_some());
 //!
 //! # let code = app.generate(now).to_string();
 //! match two_factor.verify_totp(&account, &code, "login", client).await? {
-//!     Verdict::Granted(proof) => println!("{} is here", proof.account()),
-//!     Verdict::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
-//!     Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => println!("no"),
+//!     VerifyOutcome::Granted(proof) => println!("{} is here", proof.account()),
+//!     VerifyOutcome::Refused(wait) => println!("not looked at; try again in {} s", wait.retry_after()),
+//!     VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => println!("no"),
 //! }
-//! assert!(matches!(two_factor.verify_totp(&account, &code, "login", client).await?, Verdict::Denied(_))); // once
+//! assert!(matches!(two_factor.verify_totp(&account, &code, "login", client).await?, VerifyOutcome::Denied(_))); // once
 //! # Ok(())
 //! # }
 //! ```
@@ -133,7 +133,8 @@ use keywright_store::SlotKind;
 pub use error::TwoFactorError;
 pub use keywright_core::typed;
 pub use outcome::{
-    Beginning, ClockOffset, Confirming, Denial, DeviceFault, DeviceImport, Enrolling, Method, Proven, Verdict,
+    ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Method, Proven,
+    VerifyOutcome,
 };
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 pub use recovery::RECOVERY;

@@ -9,7 +9,7 @@ use crate::totp::device::DeviceId;
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: no caller should need a wildcard arm that grants")]
-pub enum Verdict<P> {
+pub enum VerifyOutcome<P> {
     /// Right, and spent now.
     Granted(P),
     /// Wrong, used or expired: outside all of these are one answer; the security log distinguishes them.
@@ -22,28 +22,28 @@ pub enum Verdict<P> {
     NotEnrolled,
 }
 
-impl<P> Verdict<P> {
+impl<P> VerifyOutcome<P> {
     /// Returns the verdict with its grant turned into something else.
-    pub fn map<Q>(self, grant: impl FnOnce(P) -> Q) -> Verdict<Q> {
+    pub fn map<Q>(self, grant: impl FnOnce(P) -> Q) -> VerifyOutcome<Q> {
         match self {
-            Self::Granted(proof) => Verdict::Granted(grant(proof)),
-            Self::Denied(denial) => Verdict::Denied(denial),
-            Self::Refused(refusal) => Verdict::Refused(refusal),
-            Self::Malformed => Verdict::Malformed,
-            Self::NotEnrolled => Verdict::NotEnrolled,
+            Self::Granted(proof) => VerifyOutcome::Granted(grant(proof)),
+            Self::Denied(denial) => VerifyOutcome::Denied(denial),
+            Self::Refused(refusal) => VerifyOutcome::Refused(refusal),
+            Self::Malformed => VerifyOutcome::Malformed,
+            Self::NotEnrolled => VerifyOutcome::NotEnrolled,
         }
     }
 }
 
-impl<P: Release> Release for Verdict<P> {
-    type Released = Verdict<P::Released>;
+impl<P: Release> Release for VerifyOutcome<P> {
+    type Released = VerifyOutcome<P::Released>;
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
         Ok(match self {
-            Self::Granted(proof) => Verdict::Granted(proof.release(receipt)?),
-            Self::Denied(denial) => Verdict::Denied(denial),
-            Self::Refused(refusal) => Verdict::Refused(refusal),
-            Self::Malformed => Verdict::Malformed,
-            Self::NotEnrolled => Verdict::NotEnrolled,
+            Self::Granted(proof) => VerifyOutcome::Granted(proof.release(receipt)?),
+            Self::Denied(denial) => VerifyOutcome::Denied(denial),
+            Self::Refused(refusal) => VerifyOutcome::Refused(refusal),
+            Self::Malformed => VerifyOutcome::Malformed,
+            Self::NotEnrolled => VerifyOutcome::NotEnrolled,
         })
     }
 }
@@ -123,7 +123,7 @@ impl Proven {
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
-pub enum Beginning<P> {
+pub enum EnrolmentStart<P> {
     /// Show this to the owner; a code of it makes the device active. An enrolment that was pending is void.
     Begun(P),
     /// The account has as many devices as the policy allows: remove or replace one.
@@ -134,26 +134,26 @@ pub enum Beginning<P> {
     BadName,
 }
 
-impl<P> Beginning<P> {
+impl<P> EnrolmentStart<P> {
     /// Returns the outcome with what was begun turned into something else.
-    pub fn map<Q>(self, begun: impl FnOnce(P) -> Q) -> Beginning<Q> {
+    pub fn map<Q>(self, begun: impl FnOnce(P) -> Q) -> EnrolmentStart<Q> {
         match self {
-            Self::Begun(pending) => Beginning::Begun(begun(pending)),
-            Self::TooManyDevices => Beginning::TooManyDevices,
-            Self::UnknownDevice => Beginning::UnknownDevice,
-            Self::BadName => Beginning::BadName,
+            Self::Begun(pending) => EnrolmentStart::Begun(begun(pending)),
+            Self::TooManyDevices => EnrolmentStart::TooManyDevices,
+            Self::UnknownDevice => EnrolmentStart::UnknownDevice,
+            Self::BadName => EnrolmentStart::BadName,
         }
     }
 }
 
-impl<P: Release> Release for Beginning<P> {
-    type Released = Beginning<P::Released>;
+impl<P: Release> Release for EnrolmentStart<P> {
+    type Released = EnrolmentStart<P::Released>;
     fn release(self, receipt: &Receipt) -> Result<Self::Released, WrongReceipt> {
         Ok(match self {
-            Self::Begun(pending) => Beginning::Begun(pending.release(receipt)?),
-            Self::TooManyDevices => Beginning::TooManyDevices,
-            Self::UnknownDevice => Beginning::UnknownDevice,
-            Self::BadName => Beginning::BadName,
+            Self::Begun(pending) => EnrolmentStart::Begun(pending.release(receipt)?),
+            Self::TooManyDevices => EnrolmentStart::TooManyDevices,
+            Self::UnknownDevice => EnrolmentStart::UnknownDevice,
+            Self::BadName => EnrolmentStart::BadName,
         })
     }
 }
@@ -162,7 +162,7 @@ impl<P: Release> Release for Beginning<P> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
-pub enum Confirming {
+pub enum EnrolmentOutcome {
     /// The device is active, the one it replaces is gone, and the step of this code is spent. Its next code is accepted.
     Active(DeviceId),
     /// The code is wrong. The enrolment stays pending.
@@ -183,7 +183,7 @@ pub enum Confirming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
-pub enum Enrolling {
+pub enum EnrolOutcome {
     /// The device is active and the only one; the step of this code is spent. Its next code is accepted.
     Active(DeviceId),
     /// The secret does not show the code now. Nothing changed.
@@ -254,4 +254,4 @@ impl std::fmt::Display for ClockOffset {
     }
 }
 
-released_as_is!(Confirming, Enrolling, DeviceImport);
+released_as_is!(EnrolmentOutcome, EnrolOutcome, DeviceImport);

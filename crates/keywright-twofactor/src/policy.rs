@@ -11,12 +11,12 @@ pub use crate::totp::parameters::{DIGITS, MAX_DIGITS, MAX_STEP_SECONDS, MIN_DIGI
 use crate::totp::secret::TotpSecret;
 pub use crate::totp::secret::{MIN_SECRET_BITS, SECRET_BYTES};
 
-/// How many wrong enrolling codes end an enrolment. They are not charged to the ledger (`security.md` § 6), but a stolen
-/// login that did not begin the enrolment must not guess at it: 10 of 5 in 10⁶ each is 5·10⁻⁵.
+/// How many wrong enrolling codes end an enrolment. They are not charged to the ledger (`docs/security.md` § 6), but a
+/// stolen login that did not begin the enrolment must not guess at it: 10 of 5 in 10⁶ each is 5·10⁻⁵.
 pub const ENROLMENT_TRIES: u8 = 10;
 
-/// Devices of an account. Also a bound of the stored form. Source: `decisions.md` 26; five at ±1 are found with 0.7 % a
-/// year (`security.md` § 6).
+/// Devices of an account. Also a bound of the stored form. Source: `docs/decisions.md` 26; five at ±1 are found with
+/// 0.7 % a year (`docs/security.md` § 6).
 pub const MAX_DEVICES: usize = 5;
 
 /// Steps that are looked at on either side of the present one, at enrolment as at every use: a device that enrols can log
@@ -335,7 +335,7 @@ mod tests {
         }
     }
 
-    /// `security.md` § 6: (back + forward + 1) · devices · 465 / 10^digits at most 1 %.
+    /// `docs/security.md` § 6: (back + forward + 1) · devices · 465 / 10^digits at most 1 %.
     #[test]
     fn more_than_one_percent_a_year_is_refused() {
         let build = |back, forward, devices, digits| {

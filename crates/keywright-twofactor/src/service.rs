@@ -6,7 +6,7 @@ use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Refusal};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
 use crate::error::TwoFactorError;
-use crate::outcome::{Beginning, Confirming, DeviceImport, Enrolling, Proven, Verdict};
+use crate::outcome::{DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery::code::Liveness;
 use crate::recovery::error::ImportError;
@@ -91,7 +91,7 @@ impl TwoFactor {
         change: impl Into<FactorChange> + Send,
         name: &str,
         replaces: Option<DeviceId>,
-    ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
+    ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
         let change = change.into();
         self.authorized(&change, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces)).await
     }
@@ -106,7 +106,7 @@ impl TwoFactor {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<Confirming, TwoFactorError> {
+    ) -> Result<EnrolmentOutcome, TwoFactorError> {
         self.run(account, SLOTS, |draft| self.steps.confirm_enrolment_in(draft, session, code, client)).await
     }
 
@@ -121,11 +121,11 @@ impl TwoFactor {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<(Confirming, Option<RecoveryCodes>), TwoFactorError> {
+    ) -> Result<(EnrolmentOutcome, Option<RecoveryCodes>), TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
             let confirmed = self.steps.confirm_enrolment_in(draft, session, code, client)?;
             let codes = match confirmed {
-                Confirming::Active(_) => Some(self.steps.make_recovery_in(draft, Liveness::Now, client)?),
+                EnrolmentOutcome::Active(_) => Some(self.steps.make_recovery_in(draft, Liveness::Now, client)?),
                 _ => None,
             };
             Ok((confirmed, codes))
@@ -143,7 +143,7 @@ impl TwoFactor {
         device: &ImportedDevice,
         code: &str,
         client: Client,
-    ) -> Result<Enrolling, TwoFactorError> {
+    ) -> Result<EnrolOutcome, TwoFactorError> {
         self.authorized(&change.into(), |draft| self.steps.enrol_in(draft, device, code, client)).await
     }
 
@@ -242,7 +242,7 @@ impl TwoFactor {
         code: &str,
         purpose: &str,
         client: Client,
-    ) -> Result<Verdict<Proven>, TwoFactorError> {
+    ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
         self.run(account, TOTP_SLOTS, |draft| self.steps.verify_totp_in(draft, code, purpose, client)).await
     }
 
@@ -257,10 +257,10 @@ impl TwoFactor {
         code: &str,
         purpose: &str,
         client: Client,
-    ) -> Result<Verdict<Proven>, TwoFactorError> {
+    ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_recovery_in(draft, code, purpose, client)?;
-            if let Verdict::Granted(proof) = &verdict {
+            if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
@@ -279,10 +279,10 @@ impl TwoFactor {
         code: &str,
         purpose: &str,
         client: Client,
-    ) -> Result<Verdict<Proven>, TwoFactorError> {
+    ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
             let verdict = self.steps.verify_code_in(draft, code, purpose, client)?;
-            if let Verdict::Granted(proof) = &verdict {
+            if let VerifyOutcome::Granted(proof) = &verdict {
                 self.steps.admit_totp_in(draft, proof, client)?;
             }
             Ok(verdict)
@@ -319,7 +319,7 @@ impl TwoFactor {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<Verdict<StepUp>, TwoFactorError> {
+    ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session)?;
         self.run(account, &slots, |draft| self.steps.step_up_totp_in(draft, action, session, code, client)).await
     }
@@ -335,7 +335,7 @@ impl TwoFactor {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<Verdict<StepUp>, TwoFactorError> {
+    ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
         let slots = step_up_slots(session)?;
         self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
     }

@@ -6,7 +6,7 @@ use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
 use crate::events;
-use crate::outcome::{Method, Proven, Verdict};
+use crate::outcome::{Method, Proven, VerifyOutcome};
 use crate::policy::{TwoFactorPolicy, TwoFactorPolicyError};
 use crate::recovery;
 use crate::recovery::state::RECOVERY_CODES;
@@ -124,7 +124,7 @@ impl TwoFactorSteps {
         code: &str,
         purpose: &str,
         client: Client,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+    ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let enrolled = self.enrolled_in(draft)?;
         if !enrolled.is_form_of_totp(code) {
             return self.verify_recovery_in(draft, code, purpose, client);
@@ -134,13 +134,13 @@ impl TwoFactorSteps {
             return as_totp(draft);
         }
         let totp = draft.judge(as_totp)?;
-        if matches!(totp.outcome(), Verdict::Granted(_)) {
+        if matches!(totp.outcome(), VerifyOutcome::Granted(_)) {
             return draft.stage(totp);
         }
         let recovery = draft.judge(|draft: &mut Draft<'a>| self.verify_recovery_in(draft, code, purpose, client))?;
         // What was looked at is charged: else recovery codes could be guessed for nothing while the others are refused.
-        let unseen = matches!(totp.outcome(), Verdict::Refused(_));
-        if unseen || matches!(recovery.outcome(), Verdict::Granted(_)) {
+        let unseen = matches!(totp.outcome(), VerifyOutcome::Refused(_));
+        if unseen || matches!(recovery.outcome(), VerifyOutcome::Granted(_)) {
             draft.stage(recovery)
         } else {
             draft.stage(totp)
@@ -221,7 +221,7 @@ impl TwoFactorSteps {
     }
 
     /// Steps up by a time-based code. Where that does not open the action, the code is not looked at:
-    /// [`Verdict::NotEnrolled`].
+    /// [`VerifyOutcome::NotEnrolled`].
     ///
     /// # Errors
     /// [`StepError`]; nothing is charged, spent or opened.
@@ -232,9 +232,9 @@ impl TwoFactorSteps {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
+    ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
         if !self.step_ups.permits_in(draft, action, Method::Totp)? {
-            return Ok(Verdict::NotEnrolled);
+            return Ok(VerifyOutcome::NotEnrolled);
         }
         let verdict = self.verify_totp_in(draft, code, action, client)?;
         self.step_up_by(draft, action, session, verdict)
@@ -251,9 +251,9 @@ impl TwoFactorSteps {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
+    ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
         if !self.step_ups.permits_in(draft, action, Method::Recovery)? {
-            return Ok(Verdict::NotEnrolled);
+            return Ok(VerifyOutcome::NotEnrolled);
         }
         let verdict = self.verify_recovery_in(draft, code, action, client)?;
         self.step_up_by(draft, action, session, verdict)
@@ -278,30 +278,30 @@ impl TwoFactorSteps {
         draft: &mut Draft<'_>,
         action: &str,
         session: &[u8],
-        verdict: Verdict<Tentative<Proven>>,
-    ) -> Result<Verdict<Tentative<StepUp>>, StepError> {
+        verdict: VerifyOutcome<Tentative<Proven>>,
+    ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
         Ok(match verdict {
-            Verdict::Granted(proven) => {
+            VerifyOutcome::Granted(proven) => {
                 let opened = self.step_ups.grant_in(draft, action, session, proven)?;
-                opened.map_or(Verdict::NotEnrolled, Verdict::Granted)
+                opened.map_or(VerifyOutcome::NotEnrolled, VerifyOutcome::Granted)
             }
-            Verdict::Denied(denial) => Verdict::Denied(denial),
-            Verdict::Refused(refusal) => Verdict::Refused(refusal),
-            Verdict::Malformed => Verdict::Malformed,
-            Verdict::NotEnrolled => Verdict::NotEnrolled,
+            VerifyOutcome::Denied(denial) => VerifyOutcome::Denied(denial),
+            VerifyOutcome::Refused(refusal) => VerifyOutcome::Refused(refusal),
+            VerifyOutcome::Malformed => VerifyOutcome::Malformed,
+            VerifyOutcome::NotEnrolled => VerifyOutcome::NotEnrolled,
         })
     }
 }
 
-/// Voids step-ups and pending confirmations, and with them, by default, all logins (`decisions.md` 6). The caller tells an
-/// event in the same step.
+/// Voids step-ups and pending confirmations, and with them, by default, all logins (`docs/decisions.md` 6). The caller
+/// tells an event in the same step.
 pub(crate) fn move_epochs(draft: &mut Draft<'_>, policy: &TwoFactorPolicy) -> Result<(), StepError> {
     draft.move_factor_epoch()?;
     if policy.end_other_logins { draft.move_credential_epoch() } else { Ok(()) }
 }
 
 /// Who makes a change of factors, for the guesses at what is new: known from the start by its credential, and by its
-/// network where the change ends credentials (`security.md` § 6).
+/// network where the change ends credentials (`docs/security.md` § 6).
 pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<ClientTag> {
     let network = client.network_tag().filter(|_| policy.end_other_logins);
     // The credential last: of two that are known the later one stays longer.

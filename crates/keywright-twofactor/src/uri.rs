@@ -1,5 +1,5 @@
 //! The otpauth URI that authenticator apps read. Written to the byte (`vectors/two-factor.json`, `key_uri`), read liberally
-//! (`decisions.md` 67).
+//! (`docs/decisions.md` 67).
 
 use std::borrow::Cow;
 

@@ -87,7 +87,7 @@ impl Asker {
     /// The asker of a guess that has begun ([`guess::begin`]).
     #[must_use]
     pub const fn of_guess(partition: Partition, guess: &PendingGuess) -> Self {
-        Self { partition, standing: guess::standing(guess.lane()) }
+        Self { partition, standing: guess::standing(guess.admitted()) }
     }
 
     /// The owner of an account, or the host itself: for what is no guess, a new password's hash for one.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StartError;
 
 /// The keys in use; in the server's partition.
-pub(crate) const KEYS_IN_USE: Slot<KeysInUse> = Slot::lasting("kids");
+pub(crate) const KEYS_IN_USE: Slot<KeysInUse> = Slot::lasting("key-ids");
 
 /// Key ids, oldest first, and the id of the index key.
 #[derive(Serialize, Deserialize)]

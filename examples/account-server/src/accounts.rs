@@ -86,7 +86,7 @@ impl Accounts {
         let keyring = driver.keyring();
         let (names, app_passwords) = (keyring.index("login-name"), keyring.index("app-token"));
         let chat = ChatKeys::new(keyring);
-        // `decisions.md` 27c: 80 bits are enough there.
+        // `docs/decisions.md` 27c: 80 bits are enough there.
         let policy =
             TwoFactorPolicy::builder().min_secret_bits(MIN_SECRET_BITS).recovery(Preset::RocketChat).build()?;
         let passwords = Passwords::new(&**driver.entropy())?;

@@ -43,8 +43,8 @@ pub(crate) enum Counted<'a> {
 
 /// The buckets of everybody; who was never here costs nothing.
 pub(crate) struct Buckets {
-    /// Capacity 20, 10 a minute (dossier LibrePass § 9), shared by all endpoints of a kind. The user endpoints have the
-    /// same numbers, by account: a choice of ours (§ 10), upstream has none.
+    /// Capacity 20, 10 a minute (`docs/protocols/librepass.md` § 9), shared by all endpoints of a kind. The user
+    /// endpoints have the same numbers, by account: a choice of ours (§ 10), upstream has none.
     auth: Limiter,
     /// Capacity 2, one in five minutes: mails that anybody can have sent (§ 9).
     mails: Limiter,

@@ -8,7 +8,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use keywright::AccountId;
 use keywright::nextcloud::{Admittance, Endpoint};
 
-/// `session/open`: 10 in 30 s (dossier Nextcloud § 2.7).
+/// `session/open`: 10 in 30 s (`docs/protocols/nextcloud-passwords.md` § 2.7).
 const OPENS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const OPEN_EVERY: Duration = Duration::from_secs(3);
 

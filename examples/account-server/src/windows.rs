@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use keywright::UnixSeconds;
 use keywright::rocketchat::{Admittance, Endpoint, Quota};
 
-/// Calls in a window (dossier Rocket.Chat § 13).
+/// Calls in a window (`docs/protocols/rocket-chat.md` § 13).
 const LIMIT: u32 = 10;
 /// Length of a window, in seconds (there too).
 const WINDOW: u64 = 60;

@@ -1,4 +1,4 @@
-//! Ciphers as they travel (dossier § 3), and the notes inside that this client writes.
+//! Ciphers as they travel (protocol § 3), and the notes inside that this client writes.
 
 use keywright_core::SecretVec;
 use serde::{Deserialize, Serialize};

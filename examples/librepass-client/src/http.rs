@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 
-/// For a whole call, as the stock client has it (dossier § 4).
+/// For a whole call, as the stock client has it (protocol § 4).
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 /// The largest answer, in bytes: 100,000 ciphers of 400 bytes, and room.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;

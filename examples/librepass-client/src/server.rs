@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use crate::error::ClientError;
 use crate::http::{Http, Verb, body};
 
-/// What a server calls itself (dossier § 6).
+/// What a server calls itself (protocol § 6).
 const GROUP: &str = "dev.medzik.librepass";
 
 /// A LibrePass server.

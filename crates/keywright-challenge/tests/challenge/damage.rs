@@ -117,7 +117,7 @@ async fn another_keyring_denies() {
     granted(site.verify(1, UNKNOWN).await);
 }
 
-/// `security.md` § 2: re-sealed by the next write, never by a read.
+/// `docs/security.md` § 2: re-sealed by the next write, never by a read.
 #[tokio::test]
 async fn a_rotated_keyring_opens_and_the_next_write_seals_anew() {
     let site = Site::memory().await;

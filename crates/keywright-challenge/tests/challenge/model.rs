@@ -1,5 +1,5 @@
 //! Random histories against a small model: the present secret, its generation, the guess ledger, the epoch. At the end of
-//! each, whatever is told as a wait ends when it says (`security.md` § 12).
+//! each, whatever is told as a wait ends when it says (`docs/security.md` § 12).
 
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, SLOTS, SetOutcome, Verification};
 use keywright_core::{

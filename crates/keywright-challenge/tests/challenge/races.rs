@@ -23,7 +23,7 @@ async fn each(test: impl AsyncFn(Site, Vec<Challenges>)) {
     }
 }
 
-/// Across servers "busy" is a permitted answer; the client's repeat succeeds (`decisions.md` 13).
+/// Across servers "busy" is a permitted answer; the client's repeat succeeds (`docs/decisions.md` 13).
 fn is_busy<T>(result: &Result<T, ChallengeError>) -> bool {
     matches!(result, Err(ChallengeError::Transact(TransactError::Busy)))
 }
@@ -91,7 +91,7 @@ async fn of_sixty_four_first_challenges_one_is_set() {
     .await;
 }
 
-/// The loser of two changes is judged on the new challenge and counted (`decisions.md` 5).
+/// The loser of two changes is judged on the new challenge and counted (`docs/decisions.md` 5).
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixty_four_replacements_one_wins() {
     each(async |site, servers| {

@@ -173,7 +173,7 @@ async fn the_same_secret_again_is_still_a_new_key() {
     assert_eq!(site.epochs_moved().await, 2);
 }
 
-/// `security.md` §§ 4 and 14: a dump without the keyring holds nothing to guess against.
+/// `docs/security.md` §§ 4 and 14: a dump without the keyring holds nothing to guess against.
 #[tokio::test]
 async fn a_dump_shows_no_salt_no_secret_no_key() {
     let site = Site::memory().await;
@@ -220,8 +220,8 @@ async fn nothing_printed_shows_a_secret() {
     }
 }
 
-/// `negative.secrets` of the vectors, as `decisions.md` 19 and 20 say: another length is no guess and costs nothing; 64
-/// other bytes are a wrong one and are charged, as a proof and as an old secret alike.
+/// `negative.secrets` of the vectors, as `docs/decisions.md` 19 and 20 say: another length is no guess and costs
+/// nothing; 64 other bytes are a wrong one and are charged, as a proof and as an old secret alike.
 #[tokio::test]
 async fn negative_secrets_of_the_vectors() {
     let secrets = vectors::file().unwrap().negative.secrets;

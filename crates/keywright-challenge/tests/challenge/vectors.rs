@@ -1,5 +1,5 @@
-//! All cases of `data/pwdv1r1.json`, good and bad, read as `decisions.md` 19 says: the server half is stricter than
-//! upstream's, the client half takes what the upstream client takes.
+//! All cases of `data/pwdv1r1.json`, good and bad, read as `docs/decisions.md` 19 says: the server half is stricter
+//! than upstream's, the client half takes what the upstream client takes.
 //!
 //! The vectors outside the client's limits are in `src/client.rs`, where the derivation below the check can be called.
 #![cfg_attr(not(feature = "client"), expect(dead_code, reason = "some fields are for the client half only"))]

@@ -1,4 +1,4 @@
-//! `security.md` § 6: who others have shut out gets in again. One test for each way, from the same shut account.
+//! `docs/security.md` § 6: who others have shut out gets in again. One test for each way, from the same shut account.
 
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, SLOTS, SetOutcome, Verification};
 use keywright_core::{Client, ClientAdmission};

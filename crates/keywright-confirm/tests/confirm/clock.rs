@@ -1,4 +1,4 @@
-//! `security.md` § 12: after any history of clock jumps, whatever is told as a wait ends when it says.
+//! `docs/security.md` § 12: after any history of clock jumps, whatever is told as a wait ends when it says.
 
 use keywright_confirm::ConfirmPolicy;
 use keywright_core::Client;

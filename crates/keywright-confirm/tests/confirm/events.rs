@@ -1,4 +1,4 @@
-//! What can be brought about at will does not crowd the log (`security.md` § 3).
+//! What can be brought about at will does not crowd the log (`docs/security.md` § 3).
 
 use crate::support::{DELETE, Export, Told, World, asked, denied, granted, wrong};
 

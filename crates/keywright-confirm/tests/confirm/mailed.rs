@@ -148,7 +148,7 @@ async fn malformed_input_is_never_charged_nor_written() {
     assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
 }
 
-/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [
@@ -364,7 +364,7 @@ async fn right(world: &World, client: Client) -> Told {
     }
 }
 
-/// `security.md` § 6: who others have shut out gets in by a known client, by an admission, by the operator.
+/// `docs/security.md` § 6: who others have shut out gets in by a known client, by an admission, by the operator.
 #[tokio::test]
 async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     let world = World::new().await;

@@ -37,7 +37,7 @@ async fn asvs_6_5_1_a_code_works_once_and_a_replay_is_logged_once() {
     assert_eq!(world.denials().await, [denied("replayed")]);
 }
 
-/// `decisions.md` 22b: a shown code dies at its fifth wrong try. Also owasp_txauth_2_4.
+/// `docs/decisions.md` 22b: a shown code dies at its fifth wrong try. Also owasp_txauth_2_4.
 #[tokio::test]
 async fn asvs_6_6_3_the_fifth_wrong_try_kills_the_code() {
     let world = World::new().await;
@@ -71,7 +71,7 @@ async fn any_other_text_is_a_wrong_try() {
     assert_eq!(world.code(DELETE, b"s", texts[4]).await, Told::Last);
 }
 
-/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [

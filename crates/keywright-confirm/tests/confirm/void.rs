@@ -85,7 +85,7 @@ async fn the_key_epoch_does_not() {
 const HOUR: u64 = 3_600;
 const TEN_YEARS: u64 = 315_576_000;
 
-/// Backwards: a pending thing made in the future is void (`security.md` § 8). Forwards: lives and waits pass.
+/// Backwards: a pending thing made in the future is void (`docs/security.md` § 8). Forwards: lives and waits pass.
 #[tokio::test]
 async fn clock_jumps() {
     for back in [HOUR, TEN_YEARS] {

@@ -20,7 +20,7 @@ async fn asvs_2_4_2_waits_are_random_within_their_bounds() {
     assert!(seen[5..].iter().all(|count| (395..605).contains(count)), "{seen:?}");
 }
 
-/// `decisions.md` 22b: from the end of the wait (inclusive) to 60 s later (exclusive).
+/// `docs/decisions.md` 22b: from the end of the wait (inclusive) to 60 s later (exclusive).
 #[tokio::test]
 async fn owasp_txauth_2_9_the_window_is_exact() {
     for (after, in_time) in [(-1_i64, false), (0, true), (59, true), (60, false)] {

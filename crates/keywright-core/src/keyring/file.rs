@@ -249,7 +249,7 @@ mod tests {
     fn of_many_creators_one_wins_and_all_agree() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keyring.toml");
-        let kids: Vec<_> = std::thread::scope(|scope| {
+        let key_ids: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..16)
                 .map(|_| scope.spawn(|| Keyring::open_or_create(&path, &SystemEntropy, true).unwrap()))
                 .collect();
@@ -259,8 +259,8 @@ mod tests {
                 .map(|(ring, how)| (ring.key_ids().next(), how))
                 .collect()
         });
-        assert_eq!(kids.iter().filter(|(_, how)| *how == Opened::Created).count(), 1);
-        assert!(kids.iter().all(|(kid, _)| *kid == kids[0].0));
+        assert_eq!(key_ids.iter().filter(|(_, how)| *how == Opened::Created).count(), 1);
+        assert!(key_ids.iter().all(|(kid, _)| *kid == key_ids[0].0));
     }
 
     #[test]

@@ -144,11 +144,12 @@ impl Entry {
         // the others on it must not hold it up.
         if let Some(known) = known {
             let place = Place::Known(known.tag);
-            return self.judge_lane(policy, &known.failures, &policy.known, guessable, place, now);
+            return self.judge_failures(policy, &known.failures, &policy.known, guessable, place, now);
         }
-        let lane = self.judge_lane(policy, &self.unknown.failures, &policy.unknown, guessable, Place::Unknown, now);
+        let admitted =
+            self.judge_failures(policy, &self.unknown.failures, &policy.unknown, guessable, Place::Unknown, now);
         if named().next().is_none() {
-            return lane;
+            return admitted;
         }
         // No tries are left, or all are in flight. If they end badly, the client is an unknown one after its admissions.
         if let Some(free) = named().filter_map(|admitted| self.verdict_frees(policy, admitted)).min() {
@@ -157,14 +158,14 @@ impl Entry {
         let end = named().map(|admitted| admitted.until).max().unwrap_or(now);
         let unjudged = named().any(|admitted| admitted.tries > 0);
         let mut refusal = Refusal { retry_after: end.since(now), locked: false, unjudged, changed: false };
-        if let Err(lane) = lane {
-            refusal.retry_after = refusal.retry_after.max(lane.retry_after);
-            refusal.locked = lane.locked;
+        if let Err(admitted) = admitted {
+            refusal.retry_after = refusal.retry_after.max(admitted.retry_after);
+            refusal.locked = admitted.locked;
         }
         Err(refusal)
     }
 
-    fn judge_lane(
+    fn judge_failures(
         &self,
         policy: &LedgerPolicy,
         failures: &Failures,
@@ -307,7 +308,7 @@ impl Entry {
         if let Some(twin) = self.take_pending(id) {
             self.charge(policy, twin.place, now);
         }
-        // `judge` keeps every client at four; a lane that is used twice does not make a record that cannot be read.
+        // `judge` keeps every client at four; a admitted that is used twice does not make a record that cannot be read.
         if self.in_flight(place) >= MAX_IN_FLIGHT
             && let Some(at) = self.pending.iter().position(|pending| pending.place == place)
         {

@@ -1,4 +1,4 @@
-//! The arithmetic of one lane: streak, wait and level.
+//! The arithmetic of one admitted: streak, wait and level.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::policy::{FREE_TRIES, Limits, QUIET_SECONDS};
 use crate::ledger::policy::LedgerPolicy;
 use crate::time::UnixSeconds;
 
-/// When a lane is open, were all its guesses judged.
+/// When a admitted is open, were all its guesses judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
     /// From this moment on; one in the past if it is open.
@@ -85,7 +85,7 @@ impl Failures {
         Self { level: self.level.min(limits.level.saturating_sub(1)), at: self.at, ..Self::NONE }
     }
 
-    /// When the lane is open. A secret that is never shut knows waits only.
+    /// When the admitted is open. A secret that is never shut knows waits only.
     pub(super) fn opening(&self, limits: &Limits, guessable: bool) -> Opening {
         if !guessable {
             return Opening::At(self.until);

@@ -9,7 +9,7 @@ use super::place::Place;
 use super::policy::{ADMISSION_DAY, MAIL_WAIT, MAX_ADMISSIONS};
 use crate::ledger::client::{Attempt, ClientTag};
 use crate::ledger::outcome::{
-    Admission, Charge, ClientAdmission, Lane, PendingGuess, Refusal, ShutOut, Tell, Told, Untold,
+    Admission, AdmittedAttempt, Charge, ClientAdmission, PendingGuess, Refusal, ShutOut, Tell, Told, Untold,
 };
 use crate::ledger::policy::LedgerPolicy;
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
@@ -37,7 +37,7 @@ impl GuessLedger {
     /// something to store.
     pub fn admit(&mut self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Admission {
         match self.judge(policy, attempt, now) {
-            Ok(lane) => Admission::Open(lane),
+            Ok(admitted) => Admission::Open(admitted),
             Err(mut refusal) => {
                 refusal.changed = self.settle(policy, now);
                 Admission::Refused(refusal)
@@ -89,18 +89,20 @@ impl GuessLedger {
     /// Counts a wrong guess.
     ///
     /// Malformed input, replays, the *new* secret of a change and an enrolling code are not guesses and are not charged.
-    /// `lane` is what [`admit`](Self::admit) opened in this same step.
-    pub fn charge(&mut self, policy: &LedgerPolicy, lane: &Lane, now: UnixSeconds) -> Charge {
-        let entry = self.open(policy, lane.secret(), lane.generation(), now);
-        let streak = entry.charge(policy, lane.place, now);
-        charged(policy, entry, lane, streak, now)
+    /// `admitted` is what [`admit`](Self::admit) opened in this same step.
+    pub fn charge(&mut self, policy: &LedgerPolicy, admitted: &AdmittedAttempt, now: UnixSeconds) -> Charge {
+        let entry = self.open(policy, admitted.secret(), admitted.generation(), now);
+        let streak = entry.charge(policy, admitted.place, now);
+        charged(policy, entry, admitted, streak, now)
     }
 
     /// Books a right guess: the client becomes known under its [tags](super::Client::known_tags) and its streak ends; the
     /// level stays.
     /// Returns whether there is something to store.
-    pub fn forgive(&mut self, policy: &LedgerPolicy, lane: &Lane, now: UnixSeconds) -> bool {
-        self.change(policy, lane.secret(), lane.generation(), now, |entry| entry.forgive(policy, lane.client(), now))
+    pub fn forgive(&mut self, policy: &LedgerPolicy, admitted: &AdmittedAttempt, now: UnixSeconds) -> bool {
+        self.change(policy, admitted.secret(), admitted.generation(), now, |entry| {
+            entry.forgive(policy, admitted.client(), now)
+        })
     }
 }
 
@@ -110,23 +112,29 @@ impl GuessLedger {
     /// and settle the guess in a second commit.
     ///
     /// `id` is drawn at random for each guess. If it is one of an unjudged guess, that one is charged.
-    pub fn begin(&mut self, policy: &LedgerPolicy, lane: &Lane, id: [u8; 8], now: UnixSeconds) -> PendingGuess {
-        self.open(policy, lane.secret(), lane.generation(), now).begin(policy, lane.place, id, now);
-        PendingGuess { lane: *lane, id }
+    pub fn begin(
+        &mut self,
+        policy: &LedgerPolicy,
+        admitted: &AdmittedAttempt,
+        id: [u8; 8],
+        now: UnixSeconds,
+    ) -> PendingGuess {
+        self.open(policy, admitted.secret(), admitted.generation(), now).begin(policy, admitted.place, id, now);
+        PendingGuess { admitted: *admitted, id }
     }
 
     /// Counts a guess that the host found wrong. Returns `None` if nothing is counted: the guess was charged already,
     /// because its verdict came too late or its client lost its place, or the secret was changed in the meantime.
     pub fn settle_wrong(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> Option<Charge> {
-        let lane = guess.lane();
-        self.entry(lane.secret(), lane.generation())?;
-        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        let admitted = guess.admitted();
+        self.entry(admitted.secret(), admitted.generation())?;
+        let entry = self.open(policy, admitted.secret(), admitted.generation(), now);
         let pending = entry.take_pending(guess.id)?;
         if pending.place == Place::Counted {
             return None;
         }
         let streak = entry.charge(policy, pending.place, now);
-        Some(charged(policy, entry, lane, streak, now))
+        Some(charged(policy, entry, admitted, streak, now))
     }
 
     /// Books a guess that the host found right, as [`forgive`](Self::forgive) does. Returns whether the verdict counts.
@@ -135,15 +143,15 @@ impl GuessLedger {
     /// It does not count if it came after [`verdict_seconds`](super::LedgerPolicyBuilder::verdict_seconds), when the guess has
     /// been charged, or if the secret was changed in the meantime. Deny it then, as if it were wrong.
     pub fn settle_right(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
-        let lane = guess.lane();
-        if self.entry(lane.secret(), lane.generation()).is_none() {
+        let admitted = guess.admitted();
+        if self.entry(admitted.secret(), admitted.generation()).is_none() {
             return false;
         }
-        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        let entry = self.open(policy, admitted.secret(), admitted.generation(), now);
         if entry.take_pending(guess.id).is_none() {
             return false;
         }
-        entry.forgive(policy, lane.client(), now);
+        entry.forgive(policy, admitted.client(), now);
         true
     }
 
@@ -153,11 +161,11 @@ impl GuessLedger {
     ///
     /// Only for a guess about which nothing was learned: one that is taken back was never made.
     pub fn withdraw(&mut self, policy: &LedgerPolicy, guess: &PendingGuess, now: UnixSeconds) -> bool {
-        let lane = guess.lane();
-        if self.entry(lane.secret(), lane.generation()).is_none() {
+        let admitted = guess.admitted();
+        if self.entry(admitted.secret(), admitted.generation()).is_none() {
             return false;
         }
-        let entry = self.open(policy, lane.secret(), lane.generation(), now);
+        let entry = self.open(policy, admitted.secret(), admitted.generation(), now);
         entry.take_pending(guess.id).is_some_and(|pending| pending.place != Place::Counted)
     }
 }
@@ -370,14 +378,14 @@ impl GuessLedger {
         self.entries.get(&secret.secret_name()).filter(|entry| entry.generation == generation)
     }
 
-    fn judge(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Result<Lane, Refusal> {
-        let mut lane = Lane { attempt: *attempt, place: Place::Unknown, known: false };
-        let Some(entry) = self.entry(attempt.secret, attempt.generation) else { return Ok(lane) };
+    fn judge(&self, policy: &LedgerPolicy, attempt: &Attempt, now: UnixSeconds) -> Result<AdmittedAttempt, Refusal> {
+        let mut admitted = AdmittedAttempt { attempt: *attempt, place: Place::Unknown, known: false };
+        let Some(entry) = self.entry(attempt.secret, attempt.generation) else { return Ok(admitted) };
         let mut entry = entry.clone();
         entry.catch_up(policy, now);
-        lane.known = entry.is_known(attempt.client);
-        lane.place = entry.judge(policy, attempt.secret.strength(), attempt.client, now)?;
-        Ok(lane)
+        admitted.known = entry.is_known(attempt.client);
+        admitted.place = entry.judge(policy, attempt.secret.strength(), attempt.client, now)?;
+        Ok(admitted)
     }
 
     /// Moves every moment that lies in the future to where it is believed. Returns whether there was one, and so something
@@ -431,7 +439,7 @@ impl GuessLedger {
     }
 }
 
-fn charged(policy: &LedgerPolicy, entry: &Entry, lane: &Lane, streak: u16, now: UnixSeconds) -> Charge {
-    let next = entry.judge(policy, lane.secret().strength(), lane.client(), now).err();
-    Charge { lane: *lane, streak, at: now, next }
+fn charged(policy: &LedgerPolicy, entry: &Entry, admitted: &AdmittedAttempt, streak: u16, now: UnixSeconds) -> Charge {
+    let next = entry.judge(policy, admitted.secret().strength(), admitted.client(), now).err();
+    Charge { admitted: *admitted, streak, at: now, next }
 }

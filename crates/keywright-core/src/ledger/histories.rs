@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use super::model::{DAY, Place, Reference, Verdict, Who, tag};
+use super::model::{DAY, ModelAnswer, Place, Reference, Who, tag};
 use super::{
-    Admission, Attempt, ClientAdmission, Generation, GuessLedger, Lane, LedgerPolicy, PendingGuess, Refusal, SecretKind,
+    Admission, Attempt, ClientAdmission, Counter, Generation, GuessLedger, LedgerPolicy, PendingGuess, Refusal,
+    SecretKind,
 };
 use crate::UnixSeconds;
 
@@ -181,7 +182,7 @@ impl History {
     }
 
     /// Asks both, and checks the answer and everything that a refusal promises.
-    fn admit(&mut self, kind: usize, who: Who) -> Result<(Lane, Place), Refusal> {
+    fn admit(&mut self, kind: usize, who: Who) -> Result<(Counter, Place), Refusal> {
         let (policy, attempt, now, before) =
             (self.policy.clone(), self.attempt(kind, who), self.now(), self.ledger.clone());
         let mut ticked = self.references[kind].clone();
@@ -191,22 +192,22 @@ impl History {
         assert_eq!(self.ledger.is_known(&policy, &attempt), knows);
         let peeked = self.ledger.peek(&policy, &attempt, now);
         match self.ledger.admit(&policy, &attempt, now) {
-            Admission::Open(lane) => {
+            Admission::Open(admitted) => {
                 assert_eq!(self.ledger, before, "opening changed something");
                 assert_eq!(peeked, None);
                 let place = expected.expect("the reference refuses");
-                assert_eq!(lane.is_admitted(), matches!(place, Place::Admitted(_)));
-                assert_eq!(lane.is_known(), knows);
+                assert_eq!(admitted.is_admitted(), matches!(place, Place::Admitted(_)));
+                assert_eq!(admitted.is_known(), knows);
                 // Who may guess now may be wrong, and that is a new wait: the client's own, or that of all who are not known.
                 self.promises.retain(|promise| {
                     promise.kind != kind || (promise.who.name() != who.name() && (promise.known || knows))
                 });
-                Ok((lane, place))
+                Ok((admitted, place))
             }
             Admission::Refused(refusal) => {
                 let verdict = expected.expect_err("the reference opens");
                 assert_eq!(peeked.as_ref(), Some(&refusal), "a look tells another thing");
-                assert_eq!(refusal.is_locked(), verdict == Verdict::Shut);
+                assert_eq!(refusal.is_locked(), verdict == ModelAnswer::Shut);
                 self.settle();
                 self.check_refusal(&attempt, &refusal, &before, kind, &ticked);
                 // Attempts in flight are shared by all who are not known: another may take the place that becomes free.
@@ -262,10 +263,10 @@ impl History {
         if let Some(tag) = attempt.client.tag() {
             let mut admitted = self.ledger.clone();
             if let ClientAdmission::Admitted { .. } = admitted.admit_client(policy, secret, generation, tag, now) {
-                let Admission::Open(lane) = admitted.admit(policy, attempt, now) else {
+                let Admission::Open(admitted) = admitted.admit(policy, attempt, now) else {
                     panic!("an admission does not let in")
                 };
-                assert!(lane.is_admitted());
+                assert!(admitted.is_admitted());
             }
         }
     }
@@ -289,31 +290,31 @@ impl History {
     }
 
     fn guess(&mut self, kind: usize, who: Who, right: bool) -> Result<(), Refusal> {
-        let (lane, place) = self.admit(kind, who)?;
+        let (admitted, place) = self.admit(kind, who)?;
         let (policy, now, seconds) = (self.policy.clone(), self.now(), self.now);
         if right {
             let before = self.ledger.clone();
-            let changed = self.ledger.forgive(&policy, &lane, now);
+            let changed = self.ledger.forgive(&policy, &admitted, now);
             assert_eq!(changed, before != self.ledger);
             let new_place = self.reference(kind).succeed(who, seconds);
             self.count_right(kind, new_place);
         } else {
-            let charge = self.ledger.charge(&policy, &lane, now);
+            let charge = self.ledger.charge(&policy, &admitted, now);
             self.reference(kind).charge(place, seconds);
             self.count_wrong(kind);
             let next = self.references[kind].ask(who, seconds).err();
             assert_eq!(charge.next().is_some(), next.is_some());
-            assert_eq!(charge.locked(), next == Some(Verdict::Shut));
+            assert_eq!(charge.locked(), next == Some(ModelAnswer::Shut));
         }
         Ok(())
     }
 
     fn begin(&mut self, kind: usize, who: Who, right: bool) {
-        let Ok((lane, place)) = self.admit(kind, who) else { return };
+        let Ok((admitted, place)) = self.admit(kind, who) else { return };
         let (policy, now, seconds) = (self.policy.clone(), self.now(), self.now);
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
-        let guess = self.ledger.begin(&policy, &lane, [id; 8], now);
+        let guess = self.ledger.begin(&policy, &admitted, [id; 8], now);
         self.reference(kind).begin(id, place, seconds);
         if !right {
             self.count_wrong(kind);

@@ -40,7 +40,7 @@ impl Who {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Lane {
+pub(super) struct Counter {
     streak: usize,
     began: u64,
     /// When each counted guess stops counting, ascending; everything up to `dry` has evaporated.
@@ -48,7 +48,7 @@ pub(super) struct Lane {
     dry: u64,
 }
 
-impl Lane {
+impl Counter {
     fn settle(&mut self, now: u64) {
         self.began = self.began.min(now);
         let ahead = self.dry.saturating_sub(now);
@@ -84,22 +84,22 @@ impl Lane {
         self.drops.iter().filter(|&&gone| gone > now).count()
     }
 
-    fn ask(&self, flights: usize, limit: usize, guessable: bool, now: u64) -> Verdict {
+    fn ask(&self, flights: usize, limit: usize, guessable: bool, now: u64) -> ModelAnswer {
         let all = self.streak + flights;
         let below = !guessable || (all < limit && self.level(now) + flights < limit);
         let calm = now >= self.began + wait(self.streak);
         if below && calm && (flights == 0 || (flights < 4 && wait(all) == 0)) {
-            Verdict::Open
+            ModelAnswer::Open
         } else if guessable && all >= limit {
-            Verdict::Shut
+            ModelAnswer::Shut
         } else {
-            Verdict::Wait
+            ModelAnswer::Wait
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ModelAnswer {
     Open,
     Wait,
     Shut,
@@ -130,11 +130,11 @@ struct Flight {
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     pub(super) guessable: bool,
-    unknown: Lane,
+    unknown: Counter,
     since_right: usize,
     last: u64,
     /// The one that was right last stands last.
-    known: Vec<(u8, Lane)>,
+    known: Vec<(u8, Counter)>,
     admitted: Vec<Admitted>,
     flights: Vec<Flight>,
 }
@@ -143,7 +143,7 @@ impl Reference {
     pub(super) fn new(guessable: bool) -> Self {
         Self {
             guessable,
-            unknown: Lane::default(),
+            unknown: Counter::default(),
             since_right: 0,
             last: 0,
             known: Vec::new(),
@@ -175,7 +175,7 @@ impl Reference {
     pub(super) fn settle(&mut self, now: u64) {
         self.unknown.settle(now);
         self.last = self.last.min(now);
-        self.known.iter_mut().for_each(|(_, lane)| lane.settle(now));
+        self.known.iter_mut().for_each(|(_, admitted)| admitted.settle(now));
         self.admitted.iter_mut().for_each(|admitted| admitted.until = admitted.until.min(now + 3600));
         self.flights.iter_mut().for_each(|flight| flight.at = flight.at.min(now));
     }
@@ -197,7 +197,7 @@ impl Reference {
     }
 
     /// What the next guess counts for, or why it is refused. Call it on a copy that has ticked.
-    pub(super) fn ask(&self, who: Who, now: u64) -> Result<Place, Verdict> {
+    pub(super) fn ask(&self, who: Who, now: u64) -> Result<Place, ModelAnswer> {
         let named: Vec<&Admitted> = self.admitted.iter().filter(|admitted| who.is(admitted.name)).collect();
         let flights = |admitted: &Admitted| self.in_flight(Place::Admitted(admitted.name));
         for admitted in &named {
@@ -205,14 +205,15 @@ impl Reference {
                 return Ok(Place::Admitted(admitted.name));
             }
         }
-        let lane = |lane: &Lane, place, limit| match lane.ask(self.in_flight(place), limit, self.guessable, now) {
-            Verdict::Open => Ok(place),
-            refused => Err(refused),
-        };
+        let admitted =
+            |admitted: &Counter, place, limit| match admitted.ask(self.in_flight(place), limit, self.guessable, now) {
+                ModelAnswer::Open => Ok(place),
+                refused => Err(refused),
+            };
         if let Some((name, own)) = self.known.iter().find(|(name, _)| who.name() == Some(*name)) {
-            return lane(own, Place::Known(*name), 10);
+            return admitted(own, Place::Known(*name), 10);
         }
-        let unknown = lane(&self.unknown, Place::Unknown, 50);
+        let unknown = admitted(&self.unknown, Place::Unknown, 50);
         if named.is_empty() {
             return unknown;
         }
@@ -221,7 +222,7 @@ impl Reference {
             let first = first.map(|flight| flight.at + 120).min();
             admitted.tries > flights(admitted) && first.is_some_and(|verdict| verdict < admitted.until)
         });
-        Err(if !comes_back && unknown == Err(Verdict::Shut) { Verdict::Shut } else { Verdict::Wait })
+        Err(if !comes_back && unknown == Err(ModelAnswer::Shut) { ModelAnswer::Shut } else { ModelAnswer::Wait })
     }
 
     pub(super) fn charge(&mut self, place: Place, now: u64) {
@@ -263,7 +264,7 @@ impl Reference {
             self.known.push(own);
             return false;
         }
-        let mut lane = Lane::default();
+        let mut admitted = Counter::default();
         let full = self.known.len() == 5;
         if full {
             let (old, mut left) = self.known.remove(0);
@@ -273,9 +274,9 @@ impl Reference {
             }
             left.evaporate(now);
             left.drops.truncate(9);
-            lane = Lane { drops: left.drops, dry: left.dry, ..lane };
+            admitted = Counter { drops: left.drops, dry: left.dry, ..admitted };
         }
-        self.known.push((name, lane));
+        self.known.push((name, admitted));
         full
     }
 
@@ -292,7 +293,7 @@ impl Reference {
         let mut names = self.known_names();
         names.retain(|name| !changed_by.contains(name));
         names.extend(changed_by);
-        let known = names.iter().skip(names.len().saturating_sub(5)).map(|name| (*name, Lane::default())).collect();
+        let known = names.iter().skip(names.len().saturating_sub(5)).map(|name| (*name, Counter::default())).collect();
         *self = Self { known, ..Self::new(self.guessable) };
     }
 
@@ -312,7 +313,7 @@ impl Reference {
         }
         self.flights.iter_mut().for_each(|flight| flight.place = Place::Counted);
         self.admitted.retain(|admitted| admitted.tries > 0);
-        self.known.iter_mut().for_each(|(_, lane)| *lane = Lane::default());
-        (self.unknown, self.since_right, self.last) = (Lane::default(), 0, 0);
+        self.known.iter_mut().for_each(|(_, admitted)| *admitted = Counter::default());
+        (self.unknown, self.since_right, self.last) = (Counter::default(), 0, 0);
     }
 }

@@ -15,8 +15,8 @@ use crate::time::UnixSeconds;
     reason = "a decision has two sides; no caller should need a wildcard arm that admits"
 )]
 pub enum Admission {
-    /// The guess may be looked at. Charge or forgive this lane afterwards, in the same commit.
-    Open(Lane),
+    /// The guess may be looked at. Charge or forgive this admitted afterwards, in the same commit.
+    Open(AdmittedAttempt),
     /// The guess must not be looked at.
     Refused(Refusal),
 }
@@ -25,13 +25,13 @@ pub enum Admission {
 /// [`GuessLedger::admit`](super::GuessLedger::admit) makes one, so nothing is charged or forgiven that was not admitted.
 /// It is not stored, and a step that runs again asks again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lane {
+pub struct AdmittedAttempt {
     pub(super) attempt: Attempt,
     pub(super) place: Place,
     pub(super) known: bool,
 }
 
-impl Lane {
+impl AdmittedAttempt {
     /// Returns the kind of secret.
     #[must_use]
     pub const fn secret(&self) -> SecretKind {
@@ -107,7 +107,7 @@ impl Refusal {
 /// A wrong guess that was counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
-    pub(super) lane: Lane,
+    pub(super) admitted: AdmittedAttempt,
     pub(super) streak: u16,
     pub(super) at: UnixSeconds,
     pub(super) next: Option<Refusal>,
@@ -116,8 +116,8 @@ pub struct Charge {
 impl Charge {
     /// Returns what it was charged to.
     #[must_use]
-    pub const fn lane(&self) -> &Lane {
-        &self.lane
+    pub const fn admitted(&self) -> &AdmittedAttempt {
+        &self.admitted
     }
 
     /// Returns the wrong guesses since the last right one, this one included: of the client if it is known, of all unknown
@@ -152,15 +152,15 @@ impl Charge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a guess that is not settled is charged after a while"]
 pub struct PendingGuess {
-    pub(super) lane: Lane,
+    pub(super) admitted: AdmittedAttempt,
     pub(super) id: [u8; 8],
 }
 
 impl PendingGuess {
     /// Returns what the guess counts for.
     #[must_use]
-    pub const fn lane(&self) -> &Lane {
-        &self.lane
+    pub const fn admitted(&self) -> &AdmittedAttempt {
+        &self.admitted
     }
 
     /// Returns the id under which it is stored.

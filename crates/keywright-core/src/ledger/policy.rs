@@ -93,7 +93,7 @@ pub const TELL_SECONDS: u64 = 3_600;
 /// What a refusal says that only an act ends, in seconds: a day, for clients that insist on a number.
 pub const SHUT_RETRY_AFTER: u64 = 86_400;
 
-/// The limits of one lane: of the unknown clients together, or of one known client.
+/// The limits of one admitted: of the unknown clients together, or of one known client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) level: u16,

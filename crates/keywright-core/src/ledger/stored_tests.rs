@@ -126,11 +126,11 @@ fn exercise(mut ledger: GuessLedger, now: UnixSeconds) {
             for secret in [SECRET, RECOVERY] {
                 let attempt = Attempt::new(secret, generation, client);
                 for round in 0..6 {
-                    if let Admission::Open(lane) = ledger.admit(&policy, &attempt, now) {
-                        let guess = ledger.begin(&policy, &lane, [u8::try_from(id).unwrap() * 10 + round; 8], now);
-                        let _ = ledger.charge(&policy, &lane, now).paused_until();
+                    if let Admission::Open(admitted) = ledger.admit(&policy, &attempt, now) {
+                        let guess = ledger.begin(&policy, &admitted, [u8::try_from(id).unwrap() * 10 + round; 8], now);
+                        let _ = ledger.charge(&policy, &admitted, now).paused_until();
                         let _ = (round % 2 == 0).then(|| ledger.settle_right(&policy, &guess, now));
-                        ledger.forgive(&policy, &lane, now);
+                        ledger.forgive(&policy, &admitted, now);
                     }
                 }
                 if let Admission::Refused(refusal) = ledger.admit(&policy, &attempt, now) {
@@ -253,8 +253,8 @@ fn a_full_entry_is_small() {
         let _ = ledger.admit_client(&policy(), SECRET, FIRST, tag(name), at(0));
     }
     let _ = (ledger.tell(SECRET, Told::Wrong, at(0)), ledger.tell(SECRET, Told::Replayed, at(0)));
-    let lane = open(&mut ledger, credential(10), at(0));
-    let _ = ledger.begin(&policy(), &lane, [1; 8], at(0));
+    let admitted = open(&mut ledger, credential(10), at(0));
+    let _ = ledger.begin(&policy(), &admitted, [1; 8], at(0));
     let full = postcard::to_allocvec(&ledger).unwrap().len();
     assert!(full < 400, "{full} bytes");
     assert_eq!((MAX_KNOWN_CLIENTS, MAX_ADMISSIONS), (5, 3));
@@ -292,9 +292,9 @@ fn a_stricter_policy_counts_fewer_of_the_stored_clients() {
     assert!((0..4).all(|name| !known(name)) && known(4));
     let mut none = ledger.clone();
     let strict = LedgerPolicy::builder().known_clients(0).build().unwrap();
-    let Admission::Open(lane) = none.admit(&strict, &by(credential(4)), at(0)) else { panic!("refused") };
-    assert!(!lane.is_known());
-    none.forgive(&strict, &lane, at(0));
+    let Admission::Open(admitted) = none.admit(&strict, &by(credential(4)), at(0)) else { panic!("refused") };
+    assert!(!admitted.is_known());
+    none.forgive(&strict, &admitted, at(0));
     assert_eq!(none, GuessLedger::default());
 }
 

@@ -26,9 +26,9 @@ pub(super) fn by(client: Client) -> Attempt {
     Attempt::new(SECRET, FIRST, client)
 }
 
-pub(super) fn open(ledger: &mut GuessLedger, client: Client, now: UnixSeconds) -> Lane {
+pub(super) fn open(ledger: &mut GuessLedger, client: Client, now: UnixSeconds) -> AdmittedAttempt {
     match ledger.admit(&policy(), &by(client), now) {
-        Admission::Open(lane) => lane,
+        Admission::Open(admitted) => admitted,
         Admission::Refused(refusal) => panic!("{refusal:?}"),
     }
 }
@@ -36,18 +36,18 @@ pub(super) fn open(ledger: &mut GuessLedger, client: Client, now: UnixSeconds) -
 pub(super) fn refused(ledger: &mut GuessLedger, client: Client, now: UnixSeconds) -> Refusal {
     match ledger.admit(&policy(), &by(client), now) {
         Admission::Refused(refusal) => refusal,
-        Admission::Open(lane) => panic!("{lane:?}"),
+        Admission::Open(admitted) => panic!("{admitted:?}"),
     }
 }
 
 pub(super) fn wrong(ledger: &mut GuessLedger, client: Client, now: UnixSeconds) -> Charge {
-    let lane = open(ledger, client, now);
-    ledger.charge(&policy(), &lane, now)
+    let admitted = open(ledger, client, now);
+    ledger.charge(&policy(), &admitted, now)
 }
 
 pub(super) fn right(ledger: &mut GuessLedger, client: Client, now: UnixSeconds) -> bool {
-    let lane = open(ledger, client, now);
-    ledger.forgive(&policy(), &lane, now)
+    let admitted = open(ledger, client, now);
+    ledger.forgive(&policy(), &admitted, now)
 }
 
 /// `guesses` wrong ones, each as soon as it is looked at. Returns when the last one was.
@@ -97,7 +97,7 @@ fn unknown_clients_have_34_guesses_in_the_first_day_and_are_shut_after_39_hours(
         guesses += 1;
         first_day += u64::from(now < DAY);
         assert_eq!(charge.streak(), u16::from(guesses));
-        assert!(!charge.lane().is_known() && !charge.lane().is_admitted());
+        assert!(!charge.admitted().is_known() && !charge.admitted().is_admitted());
         if charge.locked() {
             break charge;
         }
@@ -135,8 +135,8 @@ fn levels_are_apart() {
     let mut now = siege(&mut ledger, STRANGER, 50, 0);
     for name in 0..4 {
         now = siege(&mut ledger, credential(name), 10, now);
-        let lane = open(&mut ledger, credential(4), at(now));
-        assert!(lane.is_known());
+        let admitted = open(&mut ledger, credential(4), at(now));
+        assert!(admitted.is_known());
     }
     assert!(refused(&mut ledger, STRANGER, at(now)).is_locked());
     siege(&mut ledger, credential(4), 10, now);
@@ -201,8 +201,8 @@ fn a_right_guess_lowers_the_streak_of_unknown_clients_to_twelve() {
     let now = siege(&mut busy, STRANGER, 20, 0);
     let relaxed = |quiet: u64| {
         let mut ledger = busy.clone();
-        let lane = Lane { attempt: by(PHONE), place: place::Place::Unknown, known: false };
-        assert!(ledger.forgive(&policy(), &lane, at(now + quiet)));
+        let admitted = AdmittedAttempt { attempt: by(PHONE), place: place::Place::Unknown, known: false };
+        assert!(ledger.forgive(&policy(), &admitted, at(now + quiet)));
         ledger
     };
     let mut ledger = relaxed(DAY - 1);
@@ -236,7 +236,7 @@ fn the_first_year_has_at_most_465_guesses() {
     let mut guesses = 0;
     for hour in 0..24 * 365 {
         let now = at(hour * 3600);
-        let owner = Lane { attempt: by(credential(0)), place: place::Place::Unknown, known: true };
+        let owner = AdmittedAttempt { attempt: by(credential(0)), place: place::Place::Unknown, known: true };
         ledger.forgive(&policy(), &owner, now);
         for &client in &clients {
             while ledger.peek(&policy(), &by(client), now).is_none() {
@@ -265,21 +265,22 @@ fn sixty_years_stay_below_100_and_one_a_day() {
         let now = at(day * DAY);
         let hostile = ledger.entry(SECRET, FIRST).unwrap().known.iter().map(|known| Client::credential(known.tag));
         for client in hostile.chain([STRANGER]).collect::<Vec<_>>() {
-            while let Admission::Open(lane) = ledger.admit(&policy(), &by(client), now) {
-                ledger.charge(&policy(), &lane, now);
+            while let Admission::Open(admitted) = ledger.admit(&policy(), &by(client), now) {
+                ledger.charge(&policy(), &admitted, now);
                 guesses += 1;
                 if client != STRANGER
-                    && let Admission::Open(lane) = ledger.admit(&policy(), &by(client), now)
+                    && let Admission::Open(admitted) = ledger.admit(&policy(), &by(client), now)
                 {
-                    ledger.forgive(&policy(), &lane, now);
+                    ledger.forgive(&policy(), &admitted, now);
                 }
             }
         }
         if day % 30 == 29 {
             // A new place, by a click if need be.
             newest = newest.wrapping_add(1);
-            let lane = Lane { attempt: by(credential(newest)), place: place::Place::Unknown, known: false };
-            ledger.forgive(&policy(), &lane, now);
+            let admitted =
+                AdmittedAttempt { attempt: by(credential(newest)), place: place::Place::Unknown, known: false };
+            ledger.forgive(&policy(), &admitted, now);
             places += 1;
         }
         assert!(guesses <= 100 + day + places, "{guesses} guesses in {day} days and {places} places");
@@ -372,14 +373,20 @@ fn an_unguessable_secret_waits_and_is_never_shut() {
     for client in [STRANGER, PHONE] {
         for guess in 0..300 {
             let attempt = Attempt::new(RECOVERY, FIRST, client);
-            let Admission::Open(lane) = ledger.admit(&policy, &attempt, at(now)) else { panic!("shut after its wait") };
-            let charge = ledger.charge(&policy, &lane, at(now));
+            let Admission::Open(admitted) = ledger.admit(&policy, &attempt, at(now)) else {
+                panic!("shut after its wait")
+            };
+            let charge = ledger.charge(&policy, &admitted, at(now));
             assert!(!charge.locked());
             assert_eq!(charge.paused_until(), (guess >= 4).then(|| at(now + policy.wait(charge.streak()))));
             now += policy.wait(charge.streak());
         }
-        let lane = Lane { attempt: Attempt::new(RECOVERY, FIRST, PHONE), place: place::Place::Unknown, known: false };
-        ledger.forgive(&policy, &lane, at(now));
+        let admitted = AdmittedAttempt {
+            attempt: Attempt::new(RECOVERY, FIRST, PHONE),
+            place: place::Place::Unknown,
+            known: false,
+        };
+        ledger.forgive(&policy, &admitted, at(now));
     }
     // What was counted counts, should the secret become a short one.
     let weak = Attempt::new(RECOVERY.with_strength(Strength::Guessable), FIRST, STRANGER);
@@ -417,8 +424,8 @@ fn a_refusal_after_a_clock_that_went_back_settles_all_that_is_stored() {
     let now = siege(&mut ledger, STRANGER, 20, YEAR);
     assert_eq!(ledger.tell(SECRET, Told::Wrong, at(now)), Tell::Now { earlier: 0 });
     let other = Attempt::new(RECOVERY, FIRST, PHONE);
-    let Admission::Open(lane) = ledger.admit(&policy(), &other, at(now)) else { panic!("refused") };
-    let pending = ledger.begin(&policy(), &lane, [1; 8], at(now));
+    let Admission::Open(admitted) = ledger.admit(&policy(), &other, at(now)) else { panic!("refused") };
+    let pending = ledger.begin(&policy(), &admitted, [1; 8], at(now));
     assert!(refused(&mut ledger, STRANGER, at(0)).changed());
     // The mail's "since when", an hour without events, the last failure, and another secret's unjudged guess.
     assert_eq!(ledger.shut_out(&by(STRANGER)).map(|facts| facts.since), Some(at(0)));

@@ -12,8 +12,8 @@ fn admit_client(ledger: &mut GuessLedger, client: Client, now: u64) -> ClientAdm
 }
 
 fn begin(ledger: &mut GuessLedger, client: Client, id: u8, now: u64) -> PendingGuess {
-    let lane = open(ledger, client, at(now));
-    ledger.begin(&policy(), &lane, [id; 8], at(now))
+    let admitted = open(ledger, client, at(now));
+    ledger.begin(&policy(), &admitted, [id; 8], at(now))
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn four_guesses_of_a_client_are_unjudged_at_most() {
         assert_eq!(ledger.settle_wrong(&policy(), &pending[2], at(1)).map(|charge| charge.streak()), Some(1));
         assert_eq!(ledger.settle_wrong(&policy(), &pending[2], at(1)), None, "once");
         assert!(!ledger.settle_right(&policy(), &pending[2], at(1)));
-        let lane = open(&mut ledger, client, at(1));
-        assert!(lane.is_known());
-        assert_eq!((pending[3].id(), pending[3].lane().client()), ([3; 8], client));
+        let admitted = open(&mut ledger, client, at(1));
+        assert!(admitted.is_known());
+        assert_eq!((pending[3].id(), pending[3].admitted().client()), ([3; 8], client));
     }
 }
 
@@ -74,8 +74,8 @@ fn unjudged_guesses_do_not_slip_past_a_wait_or_a_limit() {
     let strict = LedgerPolicy::builder().unknown_streak_limit(2).build().unwrap();
     let mut ledger = GuessLedger::default();
     for id in [1, 2] {
-        let Admission::Open(lane) = ledger.admit(&strict, &by(STRANGER), at(0)) else { panic!("refused") };
-        let _ = ledger.begin(&strict, &lane, [id; 8], at(0));
+        let Admission::Open(admitted) = ledger.admit(&strict, &by(STRANGER), at(0)) else { panic!("refused") };
+        let _ = ledger.begin(&strict, &admitted, [id; 8], at(0));
     }
     assert!(ledger.peek(&strict, &by(STRANGER), at(0)).is_some_and(|refusal| refusal.is_locked()));
     // The last try of an admission.
@@ -184,11 +184,11 @@ fn an_unjudged_guess_counts_for_whoever_takes_the_place() {
 #[test]
 fn no_misuse_hides_an_unjudged_guess_or_makes_a_ledger_that_cannot_be_read() {
     let mut ledger = GuessLedger::default();
-    let lane = open(&mut ledger, STRANGER, at(0));
+    let admitted = open(&mut ledger, STRANGER, at(0));
     for id in [1, 1, 2, 3, 4, 5, 6] {
-        let _ = ledger.begin(&policy(), &lane, [id; 8], at(0));
+        let _ = ledger.begin(&policy(), &admitted, [id; 8], at(0));
     }
-    // One by its id, two by the lane that was used again.
+    // One by its id, two by the admitted that was used again.
     assert_eq!(ledger.entry(SECRET, FIRST).unwrap().unknown.failures.streak, 3);
     let stored = postcard::to_allocvec(&ledger).unwrap();
     assert_eq!(postcard::from_bytes::<GuessLedger>(&stored).unwrap(), ledger);

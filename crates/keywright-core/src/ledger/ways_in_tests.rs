@@ -25,11 +25,11 @@ fn an_entry_of_another_generation_reads_as_empty_and_is_replaced_by_the_first_wr
     siege(&mut ledger, STRANGER, 50, 0);
     let before = ledger.clone();
     let next = Attempt::new(SECRET, SECOND, STRANGER);
-    let Admission::Open(lane) = ledger.admit(&policy(), &next, at(0)) else { panic!("shut by the old secret") };
+    let Admission::Open(admitted) = ledger.admit(&policy(), &next, at(0)) else { panic!("shut by the old secret") };
     assert!(!known(&ledger, SECOND, PHONE) && known(&ledger, FIRST, PHONE));
     assert!(!ledger.unlock(&policy(), SECRET, SECOND, at(0)));
     assert_eq!(ledger, before, "asking changes nothing");
-    assert_eq!(ledger.charge(&policy(), &lane, at(0)).streak(), 1);
+    assert_eq!(ledger.charge(&policy(), &admitted, at(0)).streak(), 1);
     assert!(!known(&ledger, FIRST, PHONE));
     assert_eq!(ledger.peek(&policy(), &by(STRANGER), at(0)), None);
 }
@@ -45,8 +45,8 @@ fn known_clients_stay_known_across_a_change_with_nothing_against_them() {
     for client in [PHONE, STRANGER] {
         let attempt = Attempt::new(SECRET, SECOND, client);
         for streak in 1..=5 {
-            let Admission::Open(lane) = ledger.admit(&policy(), &attempt, at(now)) else { panic!("held up") };
-            assert_eq!(ledger.charge(&policy(), &lane, at(now)).streak(), streak);
+            let Admission::Open(admitted) = ledger.admit(&policy(), &attempt, at(now)) else { panic!("held up") };
+            assert_eq!(ledger.charge(&policy(), &admitted, at(now)).streak(), streak);
         }
     }
     // The same change once more does not clear what was counted since.
@@ -73,17 +73,17 @@ fn a_secret_of_the_host_keeps_its_generation_and_loses_its_failures() {
     let mut ledger = GuessLedger::default();
     let attempt = |client| Attempt::new(SECRET, Generation::HOST, client);
     let judge = |ledger: &mut GuessLedger, client| match ledger.admit(&policy(), &attempt(client), at(0)) {
-        Admission::Open(lane) => lane,
+        Admission::Open(admitted) => admitted,
         Admission::Refused(refusal) => panic!("{refusal:?}"),
     };
-    let lane = judge(&mut ledger, PHONE);
-    ledger.forgive(&policy(), &lane, at(0));
+    let admitted = judge(&mut ledger, PHONE);
+    ledger.forgive(&policy(), &admitted, at(0));
     for _ in 0..5 {
-        let lane = judge(&mut ledger, STRANGER);
-        ledger.charge(&policy(), &lane, at(0));
+        let admitted = judge(&mut ledger, STRANGER);
+        ledger.charge(&policy(), &admitted, at(0));
     }
-    let lane = judge(&mut ledger, PHONE);
-    let pending = ledger.begin(&policy(), &lane, [1; 8], at(0));
+    let admitted = judge(&mut ledger, PHONE);
+    let pending = ledger.begin(&policy(), &admitted, [1; 8], at(0));
     ledger.renew(&policy(), SECRET, Generation::HOST, Generation::HOST, &[], at(0));
     judge(&mut ledger, STRANGER);
     assert!(judge(&mut ledger, PHONE).is_known());
@@ -111,7 +111,7 @@ fn an_admission_is_ten_tries_within_an_hour() {
     for tries in 1..=10 {
         let client = if tries % 2 == 0 { home } else { credential(21).on_network(tag(20)) };
         let charge = wrong(&mut ledger, client, at(now));
-        assert_eq!((charge.streak(), charge.lane().is_admitted()), (tries, true));
+        assert_eq!((charge.streak(), charge.admitted().is_admitted()), (tries, true));
         // No wait, and no level either.
         assert_eq!(charge.next().is_some(), tries == 10);
     }
@@ -125,8 +125,8 @@ fn an_admission_is_ten_tries_within_an_hour() {
     assert!(!ledger.is_known(&policy(), &by(home)));
     right(&mut ledger, home, at(now));
     assert!(ledger.is_known(&policy(), &by(home)));
-    let lane = open(&mut ledger, home, at(now + 3600));
-    assert!(lane.is_known() && !lane.is_admitted());
+    let admitted = open(&mut ledger, home, at(now + 3600));
+    assert!(admitted.is_known() && !admitted.is_admitted());
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn an_admission_lets_in_a_known_client_that_is_full_and_holds_up_none() {
     let now = siege(&mut ledger, phone, 10, 0);
     assert!(refused(&mut ledger, phone, at(now)).is_locked());
     let _ = admit_client(&mut ledger, PHONE, now);
-    let lane = open(&mut ledger, phone, at(now));
-    assert!(lane.is_known() && lane.is_admitted());
+    let admitted = open(&mut ledger, phone, at(now));
+    assert!(admitted.is_known() && admitted.is_admitted());
     // It is right: its streak ends, its level stays.
     right(&mut ledger, phone, at(now));
     assert!(!refused(&mut ledger, phone, at(now + 3600)).is_locked());
@@ -211,7 +211,7 @@ fn an_unlock_clears_what_holds_up_and_keeps_who_is_known() {
     assert!(ledger.unlock(&policy(), SECRET, FIRST, at(now)));
     assert_eq!(wrong(&mut ledger, STRANGER, at(now)).streak(), 1);
     let charge = wrong(&mut ledger, PHONE, at(now));
-    assert!(charge.lane().is_known() && charge.streak() == 1);
+    assert!(charge.admitted().is_known() && charge.streak() == 1);
     assert!(!ledger.unlock(&policy(), RECOVERY, FIRST, at(now)));
 }
 
@@ -225,8 +225,8 @@ fn a_flood_of_years_costs_the_owner_at_most_a_mail_and_a_click() {
         let now = at(hour * 3600);
         // Somebody guesses whenever a guess is looked at, and a mail goes when one is due.
         match ledger.admit(&policy(), &by(STRANGER), now) {
-            Admission::Open(lane) => {
-                ledger.charge(&policy(), &lane, now);
+            Admission::Open(admitted) => {
+                ledger.charge(&policy(), &admitted, now);
             }
             Admission::Refused(refusal) if ledger.unlock_mail_due(&policy(), &by(STRANGER), &refusal, now) => {
                 ledger.unlock_mail_sent(&policy(), &by(STRANGER), TICKET, now);
@@ -392,8 +392,8 @@ fn a_client_that_is_renamed_keeps_all_that_is_known_of_it() {
     right(&mut ledger, credential(1), at(0));
     let now = siege(&mut ledger, STRANGER, 50, 0);
     let now = siege(&mut ledger, credential(1), 9, now) + 3_600;
-    let lane = open(&mut ledger, credential(1), at(now));
-    let pending = ledger.begin(&policy(), &lane, [1; 8], at(now));
+    let admitted = open(&mut ledger, credential(1), at(now));
+    let pending = ledger.begin(&policy(), &admitted, [1; 8], at(now));
     let own = |ledger: &GuessLedger, name| ledger.own_place(&policy(), &by(credential(name)), at(now));
     assert_eq!((own(&ledger, 1), own(&ledger, 2)), (Some(tag(1)), None));
     assert!(rename(&mut ledger, 1, 2, now) && !rename(&mut ledger, 1, 2, now));

@@ -4,7 +4,7 @@ use keywright_core::{AccountId, ClientAdmission};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, SlotName};
 use keywright_twofactor::recovery::Preset;
-use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, Verdict};
+use keywright_twofactor::{ADMIT_CLIENT, CodeKind, StepUps, VerifyOutcome};
 use keywright_wire::Network;
 
 use crate::account::credential::{CREDENTIAL, Credential, SHARED_KEY};
@@ -109,7 +109,7 @@ pub(crate) async fn admit_by_code<H: Host>(
     let slots: Vec<SlotName> = own.iter().chain(keywright_twofactor::SLOTS).copied().collect();
     let step = |draft: &mut Draft<'_>| {
         let Some(login) = tokens::verify_in(draft, token)?.filter(Login::may_act) else {
-            return Ok(Verdict::NotEnrolled);
+            return Ok(VerifyOutcome::NotEnrolled);
         };
         let client = login.client(draft, None);
         if Preset::LibrePass.is_form_of(code) {
@@ -119,11 +119,13 @@ pub(crate) async fn admit_by_code<H: Host>(
         }
     };
     let proof = match cx.step(account, &slots, step).await? {
-        Verdict::Granted(proof) => proof,
-        Verdict::Refused(refusal) => {
+        VerifyOutcome::Granted(proof) => proof,
+        VerifyOutcome::Refused(refusal) => {
             return Ok(NetworkAdmission::Refused { retry_after: refusal.retry_after() });
         }
-        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => return Ok(NetworkAdmission::Denied),
+        VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => {
+            return Ok(NetworkAdmission::Denied);
+        }
     };
     // The proof is spent and names the account; what it opens is a commit of its own.
     let admit = |draft: &mut Draft<'_>| {

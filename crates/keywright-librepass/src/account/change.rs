@@ -1,12 +1,12 @@
 //! What a change of password and one of address have in common: the body, the keys, the batch, and the end of it.
 //!
-//! The body is read in one pass and borrowed from. Then, in this order (`decisions.md` 29): the old key, which is charged
-//! if it is wrong; the new key; the batch, against the vault outside of any draft. At last one commit, in which token,
-//! old key and vault are looked at once more. A batch that was made of another vault is refused, and never checked anew
-//! against the present one: that would overwrite a cipher that somebody wrote meanwhile.
+//! The body is read in one pass and borrowed from. Then, in this order (`docs/decisions.md` 29): the old key, which is
+//! charged if it is wrong; the new key; the batch, against the vault outside of any draft. At last one commit, in which
+//! token, old key and vault are looked at once more. A batch that was made of another vault is refused, and never
+//! checked anew against the present one: that would overwrite a cipher that somebody wrote meanwhile.
 
 use keywright_core::{AccountId, ClientTag};
-use keywright_rekey::{Difference, Fault, Planning, SealedSwap, Submission, VAULT_SLOTS};
+use keywright_rekey::{Difference, Fault, PlanOutcome, SealedSwap, Submission, VAULT_SLOTS};
 use keywright_store::guess::LEDGER;
 use keywright_store::names::{self, NAMES, Released};
 use keywright_store::{
@@ -73,9 +73,9 @@ impl<T: Release> Release for Guarded<T> {
     }
 }
 
-/// The vault's revision that a batch must be of: the one that the token has read last (`decisions.md` 28). Of a token
-/// that never read it is that of the request's arrival, so that even there nothing is overwritten that somebody writes
-/// while the change is made.
+/// The vault's revision that a batch must be of: the one that the token has read last (`docs/decisions.md` 28). Of a
+/// token that never read it is that of the request's arrival, so that even there nothing is overwritten that somebody
+/// writes while the change is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Known(Option<Revision>);
 
@@ -117,8 +117,8 @@ pub(crate) async fn check_batch<H: Host>(
     batch: &Submission<'_>,
 ) -> Result<SealedSwap, Failure> {
     match cx.vaults.plan(caller.account(), batch, known.0).await? {
-        Planning::Ready(sealed) => Ok(sealed),
-        Planning::Refused(difference) => Err(verdict(&difference).into()),
+        PlanOutcome::Ready(sealed) => Ok(sealed),
+        PlanOutcome::Refused(difference) => Err(verdict(&difference).into()),
         _ => Err(StepError::Misuse("a plan of an unknown kind").into()),
     }
 }
@@ -212,7 +212,7 @@ fn slots(caller: &Caller) -> Vec<SlotName> {
     SLOTS.into_iter().chain([caller.login.slot()]).collect()
 }
 
-/// The code of a batch that does not fit (`decisions.md` 35).
+/// The code of a batch that does not fit (`docs/decisions.md` 35).
 fn verdict(difference: &Difference) -> ApiError {
     let has = |fault| difference.count(fault) > 0;
     if has(Fault::WrongType) {

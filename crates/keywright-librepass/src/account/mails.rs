@@ -56,7 +56,7 @@ pub enum Message<'a> {
         /// Opens once.
         link: &'a str,
     },
-    /// Tells the old address that a change was asked for. It carries no link (`decisions.md` 35b).
+    /// Tells the old address that a change was asked for. It carries no link (`docs/decisions.md` 35b).
     AddressChangeAsked,
     /// Tells the old address that it is the user's no more.
     AddressChanged,

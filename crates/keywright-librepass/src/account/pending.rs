@@ -157,7 +157,7 @@ pub(crate) fn opened_in(
     }
     let Some(change) = PendingAddress::read(draft)?.change else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
     let (now, fence) = (draft.now(), draft.keyring().fence());
-    // One made in the future, or before a backup was put back, is void (`security.md` §§ 8, 12).
+    // One made in the future, or before a backup was put back, is void (`docs/security.md` §§ 8, 12).
     let timely = change.made <= now && change.made >= fence && now < change.until;
     let lasts = change.until.since(change.made) <= LINK_SECONDS;
     let right = bool::from(change.code.ct_eq(code));

@@ -1,7 +1,7 @@
 //! API tokens: what they may do, how long they live, how many there are.
 //!
-//! A token is 128 random bits behind the user's id; stored is a hash (`security.md` § 10). It carries the epochs it was
-//! made in, so a change of password or address ends all of them in the commit that changes it.
+//! A token is 128 random bits behind the user's id; stored is a hash (`docs/security.md` § 10). It carries the epochs
+//! it was made in, so a change of password or address ends all of them in the commit that changes it.
 
 use keywright_core::{Client, ClientTag, UnixSeconds};
 use keywright_store::slot::Expiring;
@@ -19,9 +19,9 @@ use crate::protocol::user::UserId;
 pub(crate) const MAX_TOKENS: usize = 64;
 /// The most that wait for their second factor. Apart, so that whoever has only the password ends no other login.
 pub(crate) const MAX_WAITING: usize = 8;
-/// A token that was not used for so many seconds is void: 30 days (dossier § 5).
+/// A token that was not used for so many seconds is void: 30 days (protocol § 5).
 pub(crate) const IDLE_SECONDS: u64 = 30 * 24 * 60 * 60;
-/// The last use is written at most this often, in seconds (dossier § 5).
+/// The last use is written at most this often, in seconds (protocol § 5).
 pub(crate) const TOUCH_SECONDS: u64 = 5 * 60;
 
 /// How far servers' clocks may differ, in seconds: a use that lies further in the future comes from a clock that ran ahead.
@@ -59,7 +59,7 @@ pub(crate) struct TokenRecord {
     credential_epoch: u64,
     key_epoch: u64,
     factor: SecondFactor,
-    /// The vault's revision at the token's last full read, or after its own last write (`decisions.md` 28).
+    /// The vault's revision at the token's last full read, or after its own last write (`docs/decisions.md` 28).
     head: Option<[u8; 16]>,
     /// Who logged in: a token that came along, else the network, else this token itself. It names the client that proves
     /// the second factor.

@@ -1,4 +1,5 @@
-//! The registrations that wait for an address: several may, and the first to open its link has it (`decisions.md` 31).
+//! The registrations that wait for an address: several may, and the first to open its link has it (`docs/decisions.md`
+//! 31).
 //!
 //! They lie in a partition of the address, apart from the name's own, so that whoever asks for a fresh link is found
 //! without an account owning the address yet. What is here proves nothing: the account's own record says whether it waits.

@@ -1,4 +1,4 @@
-//! The bodies that a client sends and the one it must check: members as on the wire (dossier §§ 5, 7).
+//! The bodies that a client sends and the one it must check: members as on the wire (protocol §§ 5, 7).
 //!
 //! They hold keys, so none is `Debug`-printable in clear; what they are serialized into is the caller's to wipe.
 
@@ -11,7 +11,7 @@ use crate::protocol::keys::{KeyTextError, PublicKey, SharedKey};
 use crate::protocol::parameters::{ArgonParameters, ParameterError};
 
 /// The answer to `GET auth/preLogin`. Reading it refuses parameters out of range: a server that asks for less than 20480
-/// KiB or no pass wants a hash that is cheap to guess against (`security.md` § 11).
+/// KiB or no pass wants a hash that is cheap to guess against (`docs/security.md` § 11).
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Answer")]
 pub struct PreLogin {

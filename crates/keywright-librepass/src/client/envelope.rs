@@ -1,4 +1,4 @@
-//! The cipher envelope: hex of a 12-byte nonce, the ciphertext, and a 16-byte tag (dossier § 3).
+//! The cipher envelope: hex of a 12-byte nonce, the ciphertext, and a 16-byte tag (protocol § 3).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::protocol::keys::{KeyTextError, SharedKey};
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// Bytes that an envelope has beyond its plaintext: 28, so the shortest has 56 digits (dossier § 3).
+/// Bytes that an envelope has beyond its plaintext: 28, so the shortest has 56 digits (protocol § 3).
 pub const ENVELOPE_OVERHEAD: usize = NONCE + TAG;
 
 /// The key of a user's vault, ready for use.
@@ -35,7 +35,7 @@ pub struct VaultKey {
 }
 
 impl VaultKey {
-    /// The product of a private key with its own public key, used as it is: no hashing (dossier § 2).
+    /// The product of a private key with its own public key, used as it is: no hashing (protocol § 2).
     pub(super) fn from_product(product: &SharedKey) -> Self {
         Self { cipher: Box::new(Aes256Gcm::new(product.expose().into())), product: product.duplicate() }
     }

@@ -33,7 +33,7 @@ pub(crate) struct Address(String);
 
 impl Address {
     /// Takes an address. ASCII letters become lower case, others stay: a mapping of Unicode's would make two mailboxes
-    /// one (`security.md` § 11). `None` for what is no address.
+    /// one (`docs/security.md` § 11). `None` for what is no address.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.split_once('@')?;
         let sized = text.len() <= MAX_ADDRESS && local.len() <= MAX_LOCAL;

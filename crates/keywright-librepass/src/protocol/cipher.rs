@@ -19,7 +19,7 @@ use crate::wire::error::ApiError;
 /// Entries of one list of a request. No vault has more ciphers: the policy allows no more.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 
-/// A cipher in a request. What is absent or null among the members that may be has its default (dossier § 3).
+/// A cipher in a request. What is absent or null among the members that may be has its default (protocol § 3).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Sent<'b> {
@@ -40,7 +40,7 @@ pub(crate) struct Sent<'b> {
 
 impl<'b> Sent<'b> {
     /// Checks a cipher that comes from a user. The id is looked at alone: a row of another account lies in another
-    /// partition, so whose id it is elsewhere makes no difference (dossier § 11, 2).
+    /// partition, so whose id it is elsewhere makes no difference (protocol § 11, 2).
     pub(crate) fn check(self, user: &UserId, limits: &Limits) -> Result<Incoming<'b>, ApiError> {
         let id = parse_id(&self.id).ok_or(ApiError::CIPHER)?;
         if UserId::parse(&self.owner).ok().as_ref() != Some(user) {

@@ -1,7 +1,7 @@
 //! The server's key pair: one sealed record of the server's partition, shared by all instances, renewed every day.
 //!
-//! A pair that lives for ever would make the shared key a password that replays for ever (`security.md` § 11). A pair
-//! per process, as upstream has it, would not work behind a balancer.
+//! A pair that lives for ever would make the shared key a password that replays for ever (`docs/security.md` § 11). A
+//! pair per process, as upstream has it, would not work behind a balancer.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::keys::{PrivateKey, PublicKey, SharedKey, verify_shared};
 
-/// How long a pair is handed out: 24 hours (`security.md` § 11).
+/// How long a pair is handed out: 24 hours (`docs/security.md` § 11).
 pub const LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 
-/// How much longer shared keys made with it are taken: 1 hour (`security.md` § 11), far more than a client needs between
-/// asking for the public key and using it.
+/// How much longer shared keys made with it are taken: 1 hour (`docs/security.md` § 11), far more than a client needs
+/// between asking for the public key and using it.
 pub const GRACE_SECONDS: u64 = 60 * 60;
 
 /// How far ahead another instance's clock may be: a minute. Without it, of two instances a second apart the slower would

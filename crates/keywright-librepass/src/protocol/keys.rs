@@ -1,7 +1,7 @@
 //! X25519 keys, and the check of a shared key.
 //!
 //! A LibrePass user's private key is what Argon2id makes of the password. The server keeps the public half and computes
-//! the same product as the client; the product is the proof (dossier §§ 1, 2).
+//! the same product as the client; the product is the proof (protocol §§ 1, 2).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-/// The length of every key on the wire: 64 hex digits (dossier § 2).
+/// The length of every key on the wire: 64 hex digits (protocol § 2).
 pub const KEY_DIGITS: usize = 64;
 
 /// What the three kinds of keys have in common; private, so that they stay three types outside.
@@ -30,7 +30,7 @@ macro_rules! key {
                 Self(bytes)
             }
 
-            /// Reads 64 hex digits, in either case (dossier § 2).
+            /// Reads 64 hex digits, in either case (protocol § 2).
             ///
             /// # Errors
             /// [`KeyTextError`] for any other text.
@@ -84,16 +84,16 @@ macro_rules! key {
 
 key! {
     /// The private half of a key pair, as drawn or derived: X25519 clamps it inside each multiplication, and what is
-    /// stored stays unclamped (dossier § 2).
+    /// stored stays unclamped (protocol § 2).
     PrivateKey
 }
 
 key! {
     /// The public half of a key pair.
     ///
-    /// A **user's** is a password verifier: whoever has it tests guesses at the password offline. So it is a secret here:
-    /// redacted, compared in constant time, and stored only in a sealed record (`security.md` § 11). A server's own is
-    /// given to everybody.
+    /// A **user's** is a password verifier: whoever has it tests guesses at the password offline. So it is a secret
+    /// here: redacted, compared in constant time, and stored only in a sealed record (`docs/security.md` § 11). A
+    /// server's own is given to everybody.
     PublicKey
 }
 
@@ -119,7 +119,7 @@ impl PrivateKey {
     }
 
     /// The product with a public key. `None` if it is all zero: for the few public keys of low order it is so with
-    /// **every** private key, so it proves nothing and would open to everybody (dossier § 11, 10).
+    /// **every** private key, so it proves nothing and would open to everybody (protocol § 11, 10).
     #[must_use]
     pub fn agree(&self, public: &PublicKey) -> Option<SharedKey> {
         let public = Zeroizing::new(x25519_dalek::PublicKey::from(*public.expose()));
@@ -154,7 +154,7 @@ pub fn verify_shared(server: &PrivateKey, user: &PublicKey, sent: &SharedKey) ->
 }
 
 /// A text that is not [`KEY_DIGITS`] hex digits. On the wire: 400 `LP-Invalid-Shared-Secret`, not charged
-/// (`decisions.md` 35a).
+/// (`docs/decisions.md` 35a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key is not {KEY_DIGITS} hex digits")]
 pub struct KeyTextError;

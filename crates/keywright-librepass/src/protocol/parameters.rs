@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Lanes, memory and passes of Argon2id, each within the range that the protocol declares: lanes 1 to 10, memory 20480
-/// to 153600 KiB, passes 1 to 10 (dossier § 2; `decisions.md` 35a). The server never computes with them.
+/// to 153600 KiB, passes 1 to 10 (protocol § 2; `docs/decisions.md` 35a). The server never computes with them.
 ///
-/// Never rounded: 65535 and 65536 KiB take the same memory and give different keys (dossier § 2).
+/// Never rounded: 65535 and 65536 KiB take the same memory and give different keys (protocol § 2).
 ///
 /// ```
 /// use keywright_librepass::{ArgonParameters, ParameterError};
@@ -66,7 +66,8 @@ impl ArgonParameters {
     }
 }
 
-/// 3 lanes, 65536 KiB, 4 passes: what the stock client takes, and what is answered for an unknown address (dossier § 2).
+/// 3 lanes, 65536 KiB, 4 passes: what the stock client takes, and what is answered for an unknown address (protocol §
+/// 2).
 impl Default for ArgonParameters {
     fn default() -> Self {
         Self { numbers: Numbers { parallelism: 3, memory: 65_536, iterations: 4 } }

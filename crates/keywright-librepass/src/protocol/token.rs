@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::protocol::keys::push_digits;
 use crate::protocol::user::UserId;
 
-/// What every token begins with (dossier § 5).
+/// What every token begins with (protocol § 5).
 pub const TOKEN_PREFIX: &str = "lp_";
 
 /// Label of the stored verifier.
@@ -18,8 +18,9 @@ const VERIFIER: &[u8] = b"keywright/v1/librepass/token-verifier";
 /// Label of the slot.
 const SLOT: &[u8] = b"keywright/v1/librepass/token-slot";
 
-/// A token: `lp_` and 64 lower-case hex digits, the user's UUID and then 16 secret bytes (`security.md` § 10). The wire
-/// takes any 64 digits; that the first half names the account is our choice, so that no look-up by a secret is needed.
+/// A token: `lp_` and 64 lower-case hex digits, the user's UUID and then 16 secret bytes (`docs/security.md` § 10). The
+/// wire takes any 64 digits; that the first half names the account is our choice, so that no look-up by a secret is
+/// needed.
 ///
 /// ```
 /// # fn main() -> Result<(), keywright_core::EntropyError> {

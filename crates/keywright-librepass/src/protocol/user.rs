@@ -49,7 +49,7 @@ impl UserId {
     }
 
     /// Reads the hyphenated text of 36 characters, in either case. Not the short form with digits left out, which
-    /// upstream pads with zeros (dossier § 8).
+    /// upstream pads with zeros (protocol § 8).
     ///
     /// # Errors
     /// [`UserIdError`] for any other text.

@@ -83,7 +83,7 @@ impl<H: Host> Context<H> {
         Ok(value)
     }
 
-    /// Finds out who calls. A token whose second factor is not proven may do nothing here (dossier § 11, 1).
+    /// Finds out who calls. A token whose second factor is not proven may do nothing here (protocol § 11, 1).
     pub(crate) async fn login(&self, input: &Input<'_>) -> Result<Caller, Failure> {
         let token = request::token(input.headers).ok_or(ApiError::INVALID_TOKEN)?;
         let account = token.user().account();

@@ -1,4 +1,4 @@
-//! The exact error bodies: `{"error": CODE, "status": HTTP, "message": text?}` (dossier § 4).
+//! The exact error bodies: `{"error": CODE, "status": HTTP, "message": text?}` (protocol § 4).
 //!
 //! No text of a caller's is ever in them.
 
@@ -127,7 +127,7 @@ impl ApiError {
 mod tests {
     use super::*;
 
-    /// Dossier § 4.
+    /// Protocol § 4.
     #[test]
     fn codes_and_statuses_are_those_of_the_protocol() {
         for (error, status, code, message) in [

@@ -32,7 +32,7 @@ pub trait Host: Send + Sync + 'static {
         false
     }
 
-    /// Request limits (dossier § 9). For every request to an endpoint by its peer, once, before its body is read or
+    /// Request limits (protocol § 9). For every request to an endpoint by its peer, once, before its body is read or
     /// anything is looked up; and where they are known by the address or the account that is named, and by the account
     /// that is proven. The default counts nothing; the guess ledger stays in force either way.
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {

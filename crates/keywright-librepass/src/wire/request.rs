@@ -20,7 +20,7 @@ const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 /// The oldest spelling, of Firefox.
 const X_MOZ: HeaderName = HeaderName::from_static("x-moz");
 
-/// What a client says that it is (dossier § 4).
+/// What a client says that it is (protocol § 4).
 const X_CLIENT: HeaderName = HeaderName::from_static("x-client");
 /// The longest name of a client that is shown to anybody.
 const MAX_CLIENT_NAME: usize = 32;
@@ -34,7 +34,7 @@ const GET_POST: &[Method] = &[Method::GET, Method::POST];
 pub(crate) type Row = Route<Endpoint, LibrePassPolicy>;
 
 /// The routes, in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it. Bodies that carry a whole vault
-/// have a limit of their own (`decisions.md` 40).
+/// have a limit of their own (`docs/decisions.md` 40).
 pub(crate) const ROUTES: Routes<Endpoint, LibrePassPolicy> = Routes::new(
     "",
     &[
@@ -118,7 +118,7 @@ pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The token, with and without `Bearer ` (dossier § 4). Exactly one header; anything else is none.
+/// The token, with and without `Bearer ` (protocol § 4). Exactly one header; anything else is none.
 pub(crate) fn token(headers: &HeaderMap) -> Option<Token> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
@@ -188,7 +188,7 @@ impl<'r> Input<'r> {
     }
 
     /// The parameter `email`; `None` if it is empty. Clients that do not encode a `+` send what decodes to a space, which
-    /// no address has (dossier § 4).
+    /// no address has (protocol § 4).
     pub(crate) fn email(&self) -> Result<Option<Address>, ApiError> {
         let text = self.parameter("email")?.replace(' ', "+");
         if text.is_empty() {

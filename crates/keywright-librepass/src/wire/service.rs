@@ -219,7 +219,7 @@ fn ahead<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<(), Failure> {
     if prefetched { Err(ApiError::PREFETCH.into()) } else { Ok(()) }
 }
 
-/// The token first, before anything of the body is read (dossier § 4).
+/// The token first, before anything of the body is read (protocol § 4).
 async fn serve<H: Host>(cx: &Context<H>, needs_login: bool, input: &Input<'_>) -> Answered {
     if !needs_login {
         return endpoints::run(cx, None, input).await;

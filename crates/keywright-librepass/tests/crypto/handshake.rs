@@ -173,7 +173,7 @@ async fn stored_adopts_what_another_instance_renewed() {
     }
 }
 
-/// `security.md` § 12: the clock went back, or a backup was put back. At once, and the previous pair goes.
+/// `docs/security.md` § 12: the clock went back, or a backup was put back. At once, and the previous pair goes.
 #[tokio::test]
 async fn suspect_pairs_are_dropped() {
     for site in Site::both() {

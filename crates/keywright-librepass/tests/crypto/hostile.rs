@@ -31,7 +31,7 @@ fn with_top_bit(mut bytes: [u8; 32]) -> PublicKey {
     PublicKey::from_hex(&hex::encode(bytes)).unwrap()
 }
 
-/// `security.md` § 11.
+/// `docs/security.md` § 11.
 #[test]
 fn the_users_own_key_is_no_servers() {
     let keys = keys();

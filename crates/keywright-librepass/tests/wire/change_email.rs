@@ -2,7 +2,7 @@
 
 use keywright_core::UnixSeconds;
 use keywright_librepass::UserId;
-use keywright_rekey::Editing;
+use keywright_rekey::EditOutcome;
 use serde_json::json;
 
 use super::support::{Person, World, alice, bob, on_both, policy};
@@ -358,7 +358,7 @@ async fn a_vault_that_was_changed_since_is_not_overwritten() {
                 1 => world.edit(&user, &[(id(7), newer.clone())], &[]).await,
                 _ => world.edit(&user, &[], &[id(1)]).await,
             };
-            assert!(matches!(done, Editing::Done { .. }));
+            assert!(matches!(done, EditOutcome::Done { .. }));
             let before = world.state(&user).await;
             for _ in 0..2 {
                 world.open_link(NEW).await.fails(400, "LP-Missing-Cipher");

@@ -75,7 +75,7 @@ async fn live(servers: &[World; 2], name: usize) -> Tally {
     let (mut total, mut kept) = (Tally::default(), Vec::new());
     for round in 0..ROUNDS {
         let draw = Sha256::digest(format!("{name}/{round}"));
-        // Two devices: a login that writes knows its own writes, and may overwrite them (`decisions.md` 28).
+        // Two devices: a login that writes knows its own writes, and may overwrite them (`docs/decisions.md` 28).
         let (owner, writer) = (world.client_of(&person).await, world.client_of(&person).await);
         let vault = texts(&owner).await;
         assert!(vault.iter().all(|(_, text)| opened(&person, text).is_some()), "one key opens all");

@@ -1,6 +1,6 @@
 //! `PATCH user/password`: everything is changed, or nothing.
 
-use keywright_rekey::Editing;
+use keywright_rekey::EditOutcome;
 use serde_json::{Value, json};
 
 use super::support::{World, alice, bob, on_both, policy};
@@ -81,7 +81,7 @@ fn bad_bodies(good: &Value) -> Vec<(String, &'static str)> {
     }
     with("newPasswordHint", json!("x".repeat(101)), BODY);
     with("newPasswordHint", json!(7), BODY);
-    // Weakness 3 and dossier § 8.
+    // Weakness 3 and protocol § 8.
     for value in [json!(null), json!("x"), json!({}), json!(7)] {
         with("ciphers", value, BODY);
     }
@@ -313,14 +313,14 @@ async fn a_cipher_that_was_written_before_the_batch_arrives_is_not_lost() {
     world.fill(&user, &old, 3).await;
     let client = world.client_of(&old).await;
     let body = world.password_body(&user, &old, &new).await;
-    assert!(matches!(world.edit(&user, &[(id(3), sealed(&old, "secret 3"))], &[]).await, Editing::Done { .. }));
+    assert!(matches!(world.edit(&user, &[(id(3), sealed(&old, "secret 3"))], &[]).await, EditOutcome::Done { .. }));
     client.change_password(&body).await.fails(400, "LP-Missing-Cipher");
     world.belongs_to(&user, &old, 4).await;
 }
 
 #[tokio::test]
 async fn a_batch_of_an_older_vault_than_the_token_has_read_is_refused() {
-    // `decisions.md` 28: the ids are all there, but one cipher was edited by another device.
+    // `docs/decisions.md` 28: the ids are all there, but one cipher was edited by another device.
     on_both(|world| async move {
         let (old, new) = (alice(), with_password(&alice(), "new"));
         let user = world.settle(&old).await;
@@ -329,7 +329,7 @@ async fn a_batch_of_an_older_vault_than_the_token_has_read_is_refused() {
         client.sync().await.ok();
         let body = world.password_body(&user, &old, &new).await;
         let moved = world.address_body(&user, &old, &with_address(&old, "a.new@example.com")).await;
-        assert!(matches!(world.edit(&user, &[(id(1), sealed(&old, "newer"))], &[]).await, Editing::Done { .. }));
+        assert!(matches!(world.edit(&user, &[(id(1), sealed(&old, "newer"))], &[]).await, EditOutcome::Done { .. }));
         let before = world.state(&user).await;
         client.change_password(&body).await.fails(400, "LP-Missing-Cipher");
         client.change_address(&moved).await.fails(400, "LP-Missing-Cipher");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_rekey::Editing;
+use keywright_rekey::EditOutcome;
 
 use super::support::{Answer, Person, alice, at_once, bob, on_both};
 use super::vaults::{id, note, opened, sealed, with_address, with_password};
@@ -111,8 +111,8 @@ async fn a_cipher_that_is_written_during_a_change_is_refused_or_kept() {
             let kept = world.ciphers(&user).await[&keywright_rekey::id_text(id(2))] == text;
             match (changed.status, written) {
                 // The write came first, so the batch is of another vault; or it came between, and the change is refused.
-                (400, Editing::Done { .. }) => assert!(kept),
-                (200, Editing::HeadMoved | Editing::Fenced) => assert!(!kept),
+                (400, EditOutcome::Done { .. }) => assert!(kept),
+                (200, EditOutcome::HeadMoved | EditOutcome::Fenced) => assert!(!kept),
                 other => panic!("round {round}: {other:?} {changed:?}"),
             }
             let owner = if changed.status == 200 { &new } else { &old };

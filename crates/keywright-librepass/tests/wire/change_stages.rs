@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use keywright_rekey::Editing;
+use keywright_rekey::EditOutcome;
 use keywright_store::{MemoryStore, VaultStore};
 use keywright_store_conformance::{FaultStore, Odds};
 
@@ -62,7 +62,7 @@ async fn an_ask_that_is_refused_leaves_no_vault_behind() {
         }
         store.calm();
         let edited = world.edit(&user, &[(id(0), sealed(&old, "overtaken"))], &[]).await;
-        assert!(matches!(edited, Editing::Done { .. }));
+        assert!(matches!(edited, EditOutcome::Done { .. }));
         assert_eq!(stages(&store).await, 1);
         asking.await.fails(400, "LP-Missing-Cipher");
         assert_eq!(stages(&store).await, 0);

@@ -1,11 +1,11 @@
-//! `librepass.json` over the wire: the two scenarios, and every batch (`decisions.md` 35, 35a).
+//! `librepass.json` over the wire: the two scenarios, and every batch (`docs/decisions.md` 35, 35a).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keywright_core::{Entropy, EntropyError, SystemEntropy};
 use keywright_librepass::{HandshakeKeys, PrivateKey, UserId, VaultKey};
-use keywright_rekey::{Editing, parse_id};
+use keywright_rekey::{EditOutcome, parse_id};
 use keywright_store::{CipherId, Driver, MemoryStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -155,7 +155,7 @@ async fn the_scenarios() {
             .iter()
             .map(|cipher| (parse_id(&cipher.id).unwrap(), cipher.protected_data.clone()))
             .collect();
-        assert!(matches!(world.edit(&user, &put, &[]).await, Editing::Done { .. }));
+        assert!(matches!(world.edit(&user, &put, &[]).await, EditOutcome::Done { .. }));
         let request = &scenario.request;
         let answer = client.request(&request.method, &request.path).json(&request.body).send().await;
         answer.is(scenario.expect.status, scenario.expect.body.clone());
@@ -205,7 +205,7 @@ async fn judge(
 ) {
     let user = world.settle(person).await;
     let put: Vec<_> = owned.iter().enumerate().map(|(n, id)| (*id, before(n))).collect();
-    assert!(matches!(world.edit(&user, &put, &[]).await, Editing::Done { .. }));
+    assert!(matches!(world.edit(&user, &put, &[]).await, EditOutcome::Done { .. }));
     let server = world.server_key().await;
     let (pass, moved) = (with_password(person, "new"), with_address(person, &format!("new.{}", person.email)));
     let body = |new: &Person| {
@@ -247,7 +247,7 @@ async fn every_batch() {
         let world = World::with(policy().data_ceiling(batch.max_data_hex)).await;
         let foreign: Vec<_> = batch.foreign.iter().map(|id| (parse_id(id).unwrap(), before(0))).collect();
         let other = world.settle(&bob()).await;
-        assert!(matches!(world.edit(&other, &foreign, &[]).await, Editing::Done { .. }));
+        assert!(matches!(world.edit(&other, &foreign, &[]).await, EditOutcome::Done { .. }));
         let owned: Vec<_> = batch.owned.iter().map(|id| parse_id(id).unwrap()).collect();
         let person = Person::new(&format!("{}@example.com", batch.id));
         judge(&world, &person, &owned, &batch.submitted, &batch.expect, &batch.reasons).await;

@@ -156,7 +156,7 @@ async fn the_deprecated_calls() {
     .await;
 }
 
-/// Dossier § 11, 2: knowing an id is no way to the row.
+/// Protocol § 11, 2: knowing an id is no way to the row.
 #[tokio::test]
 async fn a_foreign_id_is_as_good_as_unknown() {
     on_both(async |world: World| {

@@ -1,4 +1,4 @@
-//! What strangers learn of whether an address has an account (dossier § 11, 17; `security.md` § 11).
+//! What strangers learn of whether an address has an account (protocol § 11, 17; `docs/security.md` § 11).
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Mailed links: what opens them and what does not (dossier § 11, 14; `decisions.md` 35b).
+//! Mailed links: what opens them and what does not (protocol § 11, 14; `docs/decisions.md` 35b).
 
 use keywright_librepass::MailedLinks;
 

@@ -84,7 +84,7 @@ async fn a_plus_that_a_client_did_not_encode_finds_the_address() {
     }
 }
 
-/// Dossier § 11, weaknesses 8 to 10 and 19: what upstream stores or fails on.
+/// Protocol § 11, weaknesses 8 to 10 and 19: what upstream stores or fails on.
 #[tokio::test]
 async fn what_is_out_of_its_range_is_refused_and_nothing_is_written() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! `grantType=2fa`, and what a token may do before it (dossier § 11, 1 and 6).
+//! `grantType=2fa`, and what a token may do before it (protocol § 11, 1 and 6).
 
 use keywright_librepass::Endpoint;
 use serde_json::json;

@@ -187,7 +187,7 @@ async fn a_proof_of_the_device_before_is_no_proof() {
     set_up(&world, &owner, &TWO).await.fails(401, "LP-Invalid-Token");
 }
 
-/// Dossier § 7: token, shared key, then the code. Nothing but a wrong shared key is a guess.
+/// Protocol § 7: token, shared key, then the code. Nothing but a wrong shared key is a guess.
 #[tokio::test]
 async fn the_order_of_checks_and_what_is_charged() {
     on_both(async |world: World| {

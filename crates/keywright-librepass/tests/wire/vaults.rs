@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use keywright_core::SystemEntropy;
 use keywright_librepass::{PrivateKey, UserId, UserKeys};
-use keywright_rekey::{Edit, Editing, Hex, Limits, Put, VaultPolicy, Vaults, id_text, parse_id};
+use keywright_rekey::{Edit, EditOutcome, Hex, Limits, Put, VaultPolicy, Vaults, id_text, parse_id};
 use keywright_store::{CipherId, Partition, Row, Which};
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// Writes or deletes a cipher as another device would, in the present epoch.
-    pub(crate) async fn edit(&self, user: &UserId, put: &[(CipherId, String)], delete: &[CipherId]) -> Editing {
+    pub(crate) async fn edit(&self, user: &UserId, put: &[(CipherId, String)], delete: &[CipherId]) -> EditOutcome {
         let limits = Limits::new(100_000, 16 * 1024 * 1024).unwrap();
         let note = note();
         let puts = put.iter().map(|(id, text)| Put::new(*id, limits.check(&Hex, text).unwrap(), text, &note));
@@ -81,7 +81,7 @@ impl World {
     /// Gives a person a vault of `count` ciphers.
     pub(crate) async fn fill(&self, user: &UserId, person: &Person, count: usize) {
         let put: Vec<_> = (0..count).map(|n| (id(n), sealed(person, &plain(n)))).collect();
-        assert!(matches!(self.edit(user, &put, &[]).await, Editing::Done { .. }));
+        assert!(matches!(self.edit(user, &put, &[]).await, EditOutcome::Done { .. }));
     }
 
     /// Every cipher, as its client sent it.

@@ -1,5 +1,5 @@
-//! `security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it said, and
-//! what is told to last so long lasts so long.
+//! `docs/security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it
+//! said, and what is told to last so long lasts so long.
 
 use keywright_core::UnixSeconds;
 use proptest::prelude::*;

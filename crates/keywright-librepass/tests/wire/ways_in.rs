@@ -8,7 +8,7 @@ use keywright_librepass::{NetworkAdmission, Privacy, SharedKey, Token, UserId};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, MemoryStore, Partition};
 use keywright_store_conformance::FaultStore;
-use keywright_twofactor::{ADMIT_CLIENT, CodeKind, Verdict};
+use keywright_twofactor::{ADMIT_CLIENT, CodeKind, VerifyOutcome};
 use serde_json::json;
 
 use crate::support::{Answer, Client, PUBLIC, World, alice, code_of, on_both, policy};
@@ -378,7 +378,9 @@ async fn at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the
     let step_up = |draft: &mut Draft<'_>| world.factors().step_up_totp_in(draft, ADMIT_CLIENT, b"session", &code, home);
     let slots = [keywright_twofactor::SLOTS, &[keywright_twofactor::StepUps::slot(b"session").unwrap()]].concat();
     let partition = Partition::account(user.account());
-    let Verdict::Granted(proof) = world.driver.run(&partition, &slots, step_up).await.unwrap() else { panic!("shut") };
+    let VerifyOutcome::Granted(proof) = world.driver.run(&partition, &slots, step_up).await.unwrap() else {
+        panic!("shut")
+    };
     let admit = |draft: &mut Draft<'_>| world.factors().admit_client_in(draft, &proof, CodeKind::Totp, tag);
     assert!(world.driver.transact(&partition, &slots, admit).await.unwrap().is_some());
     prove("203.0.113.77").await.is_empty();

@@ -134,7 +134,7 @@ async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> 
     let right = login::judged(cx, Some(&caller.account), &password, &asker, &guess).await?;
     let stepped = cx
         .step(caller, &SLOTS, |draft, session| {
-            // A wrong password leaves a pending wait alone (`decisions.md` 22b).
+            // A wrong password leaves a pending wait alone (`docs/decisions.md` 22b).
             if !login::settle(draft, &guess, right)? {
                 return Ok(Err(ApiError::PASSWORD_INVALID));
             }
@@ -225,8 +225,8 @@ fn reset(
     if Some(proof.peek(draft)?.account()) != draft.partition().as_account().as_ref() {
         return Err(StepError::Misuse("a proof of another account"));
     }
-    // The second factor is the account's, not this protocol's (`decisions.md` 27c): a reset, which an app token may do
-    // where there is no challenge, must not take it off the other protocols.
+    // The second factor is the account's, not this protocol's (`docs/decisions.md` 27c): a reset, which an app token
+    // may do where there is no challenge, must not take it off the other protocols.
     let kept = [[guess::LEDGER.name(), DUE.name()].as_slice(), KEEP_ON_ERASE, FACTORS].concat();
     draft.erase(&kept)?;
     guess::forget(draft, CHALLENGE_SECRET)?;

@@ -26,7 +26,7 @@ struct Sent {
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let params = input.params()?;
     // The gate is judged on arrival, the secret in the commit: of two requests that were both let in, the loser is told
-    // that its old secret is wrong, and charged (`decisions.md` 5), not that its session ended meanwhile.
+    // that its old secret is wrong, and charged (`docs/decisions.md` 5), not that its session ended meanwhile.
     let had_challenge = match arrive(cx, caller).await? {
         Ok(had_challenge) => had_challenge,
         Err(error) => return Err(error.into()),
@@ -103,7 +103,7 @@ fn set<H: Host>(
     let (secret, salts) = match &sent.new {
         Ok(new) => new,
         Err(error) => {
-            // The old secret is judged first (dossier § 4.3), and what the answer shows of it is committed.
+            // The old secret is judged first (protocol § 4.3), and what the answer shows of it is committed.
             return match cx.challenges.verify_in(draft, old, client)? {
                 Verification::Granted(key) => {
                     proven(draft, caller)?;

@@ -69,7 +69,7 @@ fn open<H: Host>(
         };
     }
     if !exists {
-        // Nothing to prove: a proof is ignored (dossier § 2.5). The record's epoch ends with the first challenge.
+        // Nothing to prove: a proof is ignored (protocol § 2.5). The record's epoch ends with the first challenge.
         let saved = session.save(draft, Saving::Unproven)?;
         return Ok(match saved {
             Ok(()) => Ok(draft.tentative(None)),
@@ -99,7 +99,7 @@ fn open<H: Host>(
 
 type Proved = Result<Tentative<UserKey>, ApiError>;
 
-/// Token, then passphrase (dossier § 2.5). A session with a credit has given its token.
+/// Token, then passphrase (protocol § 2.5). A session with a credit has given its token.
 fn prove<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -126,8 +126,9 @@ fn prove<H: Host>(
     decide(cx, caller, draft, session, verification)
 }
 
-/// Token and passphrase of one request (`decisions.md` 18). Both are held back until both are judged: a token is not
-/// spent while the passphrase is not looked at, and a passphrase is neither charged nor forgiven beside a wrong token.
+/// Token and passphrase of one request (`docs/decisions.md` 18). Both are held back until both are judged: a token is
+/// not spent while the passphrase is not looked at, and a passphrase is neither charged nor forgiven beside a wrong
+/// token.
 fn prove_both<'a, H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -217,7 +218,7 @@ fn keychain(
     Ok(keychain::read(draft, account, key)?.map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
 }
 
-/// Without a client keychain, `keys` is an empty **list** (dossier § 2.5).
+/// Without a client keychain, `keys` is an empty **list** (protocol § 2.5).
 fn reply(keychain: Option<&Zeroizing<String>>) -> Reply {
     let keys = keychain.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() }));
     ok(&json!({"success": true, "keys": keys}))

@@ -10,7 +10,7 @@ use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
 /// Which sessions there are, and how long they live. It lasts: what it does not name is void.
 pub(crate) const SESSIONS: Slot<SessionList> = Slot::lasting("sessions");
 
-/// The last use is written only when it is older than a tenth of the lifetime (`decisions.md` 17).
+/// The last use is written only when it is older than a tenth of the lifetime (`docs/decisions.md` 17).
 const TOUCH_AFTER: u64 = SESSION_LIFETIME / 10;
 
 /// How far servers' clocks may differ: a session made this far in the future is still one, beyond it is void.
@@ -112,8 +112,8 @@ impl SessionList {
     }
 
     /// Makes room for one more among the live ones. A request that has proven nothing takes the place of the oldest
-    /// session that has not either (`decisions.md` 68); one that is opened takes an unauthorized one's first. Only a proof
-    /// ends a session that was opened with one.
+    /// session that has not either (`docs/decisions.md` 68); one that is opened takes an unauthorized one's first. Only
+    /// a proof ends a session that was opened with one.
     pub(super) fn make_room(&mut self, draft: &Draft<'_>, saving: Saving<'_>) -> Result<(), NoRoom> {
         while self.entries.len() >= MAX_SESSIONS {
             // The list is in the order of making: the first of its kind is the oldest.

@@ -1,4 +1,4 @@
-//! `challenge/set`: the decision table (dossier § 4.3), the ledger, and the keychain across changes.
+//! `challenge/set`: the decision table (protocol § 4.3), the ledger, and the keychain across changes.
 
 use std::sync::atomic::Ordering;
 

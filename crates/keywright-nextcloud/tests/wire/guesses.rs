@@ -41,7 +41,7 @@ async fn a_wrong_old_secret_counts_as_a_wrong_proof_and_ends_the_token_too() {
     assert_eq!(world.host.ended(), ["phone"]);
 }
 
-/// Unknown clients wait together, but only a token's own fifth failure ends it (`decisions.md` 22).
+/// Unknown clients wait together, but only a token's own fifth failure ends it (`docs/decisions.md` 22).
 #[tokio::test]
 async fn only_its_own_failures_end_a_token() {
     let world = World::new().await;
@@ -199,7 +199,7 @@ async fn a_known_token_is_judged_by_itself_and_a_change_keeps_it() {
     assert_eq!(world.host.ended(), ["phone"]);
 }
 
-/// Known in the present or the previous generation (`decisions.md` 22).
+/// Known in the present or the previous generation (`docs/decisions.md` 22).
 #[tokio::test]
 async fn a_token_that_opened_only_before_a_change_is_known_after_it() {
     let world = World::new().await;

@@ -109,7 +109,7 @@ async fn the_fifth_wrong_try_kills_the_code_and_the_fourth_does_not() {
     }
 }
 
-/// `decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [

@@ -1,4 +1,4 @@
-//! The older reset: the login password and a random wait (`decisions.md` 22b).
+//! The older reset: the login password and a random wait (`docs/decisions.md` 22b).
 
 use std::collections::BTreeSet;
 

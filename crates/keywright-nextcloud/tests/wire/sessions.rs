@@ -207,7 +207,7 @@ async fn opening_again_and_again_leaves_no_more_rows_than_sessions() {
     assert_eq!(world.session_rows().await, 1);
 }
 
-/// Without a challenge no session has proven anything, so none crowds out a request (`decisions.md` 68).
+/// Without a challenge no session has proven anything, so none crowds out a request (`docs/decisions.md` 68).
 #[tokio::test]
 async fn a_request_takes_the_place_of_the_oldest_session_that_has_proven_nothing() {
     let world = World::new().await;

@@ -21,7 +21,7 @@ async fn session_request_names_the_challenge_until_the_session_is_authorized() {
     client.set(&secret(1), None).await.is(200, success());
     client.get("session/request").await.is(200, json!({}));
     let mut other = world.token("laptop");
-    // The kind of challenge is named by `type` (`decisions.md` 22a).
+    // The kind of challenge is named by `type` (`docs/decisions.md` 22a).
     let expected = json!({"challenge": {"salts": salts(1), "type": "PWDv1r1"}});
     other.get("session/request").await.is(200, expected);
     other.open(&secret(1)).await.is(200, json!({"success": true, "keys": []}));

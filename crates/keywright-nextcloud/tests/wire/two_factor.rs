@@ -9,7 +9,7 @@ use keywright_store::{Draft, MemoryStore, Partition};
 use keywright_store_conformance::{FaultStore, Odds};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    ADMIT_CLIENT, CodeKind, DeviceImport, ImportedDevice, SLOTS, TotpSecret, TwoFactor, TwoFactorPolicy, Verdict,
+    ADMIT_CLIENT, CodeKind, DeviceImport, ImportedDevice, SLOTS, TotpSecret, TwoFactor, TwoFactorPolicy, VerifyOutcome,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -130,7 +130,7 @@ async fn a_request_lists_the_tokens_that_the_account_has() {
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp, backup]}));
     for code in &codes {
         let verdict = factors(&world).verify_recovery(&alice(), code, "elsewhere", Guesser::unknown()).await.unwrap();
-        assert!(matches!(verdict, Verdict::Granted(_)));
+        assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     }
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp]}));
     remove(&world).await;
@@ -151,7 +151,7 @@ async fn a_code_opens_once_in_every_protocol() {
         world.token("t1").open_totp(&secret(1), &code_before()).await.fails(401, "8b4f02b4");
     }
     let elsewhere = factors(&world).verify_totp(&alice(), &code(0), "elsewhere", Guesser::unknown()).await.unwrap();
-    assert!(matches!(elsewhere, Verdict::Denied(_)));
+    assert!(matches!(elsewhere, VerifyOutcome::Denied(_)));
     assert_eq!(charged(&world, "totp").await + charged(&world, "challenge").await, 0, "a replay is not charged");
     world.clock.advance(30);
     world.token("t1").open_totp(&secret(1), &code(30)).await.is(200, opened());
@@ -249,8 +249,8 @@ async fn shut(world: &World) {
     let mut streak = 0;
     while streak < 50 {
         match factors.verify_totp(&alice(), &wrong(), "elsewhere", network).await.unwrap() {
-            Verdict::Denied(denial) => streak = denial.charge().unwrap().streak(),
-            Verdict::Refused(refusal) => world.clock.advance(refusal.retry_after()),
+            VerifyOutcome::Denied(denial) => streak = denial.charge().unwrap().streak(),
+            VerifyOutcome::Refused(refusal) => world.clock.advance(refusal.retry_after()),
             other => panic!("{other:?}"),
         }
     }
@@ -262,7 +262,7 @@ fn now(world: &World) -> String {
     code_at(world.clock.now().unwrap().get())
 }
 
-/// `security.md` § 6: no time opens what others have shut, a recovery code does, for the client that has one.
+/// `docs/security.md` § 6: no time opens what others have shut, a recovery code does, for the client that has one.
 #[tokio::test]
 async fn a_recovery_code_lets_its_client_in_where_others_have_shut_out_time_based_codes() {
     let world = world().await;
@@ -309,7 +309,7 @@ async fn every_way_in_at_time_based_codes() {
         .step_up_recovery(&alice(), ADMIT_CLIENT, b"session-1", &codes[0], Guesser::credential(tag))
         .await
         .unwrap();
-    let Verdict::Granted(proof) = step_up else { panic!("{step_up:?}") };
+    let VerifyOutcome::Granted(proof) = step_up else { panic!("{step_up:?}") };
     let t1 = world.app.app_token_tag(&alice(), &AppTokenId("t1".into()));
     let admitted = factors.admit_client(proof, CodeKind::Totp, t1).await.unwrap();
     assert!(matches!(admitted, ClientAdmission::Admitted { .. }), "{admitted:?}");
@@ -628,7 +628,7 @@ async fn at_once(world: &World, sent: impl Fn(usize) -> (String, Value)) -> Vec<
         set.spawn(async move {
             loop {
                 let answer = client.open_with(&proof, token.clone()).await;
-                // Busy: two servers met. The client's repeat must succeed (`decisions.md` 13).
+                // Busy: two servers met. The client's repeat must succeed (`docs/decisions.md` 13).
                 if answer.status != 503 {
                     return answer;
                 }

@@ -1,5 +1,5 @@
-//! `security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it said, and
-//! sessions and credits last as long as they should, and no longer.
+//! `docs/security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it
+//! said, and sessions and credits last as long as they should, and no longer.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use keywright_core::UnixSeconds;

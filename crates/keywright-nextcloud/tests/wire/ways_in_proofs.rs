@@ -6,8 +6,8 @@ use keywright_core::{Client as Guesser, ClientAdmission, ClientTag, Clock};
 use keywright_nextcloud::{AppTokenId, GuessedSecret, NextcloudPolicy};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    ADMIT_CLIENT, Attested, Beginning, CHANGE_FACTORS, CodeKind, Confirming, FactorChange, StepUp, TwoFactor,
-    TwoFactorPolicy, Verdict,
+    ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, EnrolmentOutcome, EnrolmentStart, FactorChange, StepUp,
+    TwoFactor, TwoFactorPolicy, VerifyOutcome,
 };
 use serde_json::{Value, json};
 
@@ -50,12 +50,14 @@ impl Enrolled {
     async fn by(world: &World, token: &str) -> Self {
         let factors = factors(world);
         let first = FactorChange::first_factor(alice(), PAGE);
-        let Beginning::Begun(pending) = factors.begin_enrolment(first, "phone", None).await.unwrap() else { panic!() };
+        let EnrolmentStart::Begun(pending) = factors.begin_enrolment(first, "phone", None).await.unwrap() else {
+            panic!()
+        };
         let seed = pending.secret().expose().to_vec();
         let typed = code_of(&seed, now(world));
         let client = Guesser::credential(tag(world, token));
         let confirmed = factors.confirm_enrolment_with_codes(&alice(), PAGE, &typed, client).await.unwrap();
-        let (Confirming::Active(_), Some(codes)) = confirmed else { panic!("not confirmed") };
+        let (EnrolmentOutcome::Active(_), Some(codes)) = confirmed else { panic!("not confirmed") };
         world.clock.advance(30);
         Self { seed, codes: codes.iter().map(String::from).collect() }
     }
@@ -79,7 +81,7 @@ impl Enrolled {
         let client = Guesser::credential(tag(world, token));
         let verdict = factors(world).step_up_totp(&alice(), action, PAGE, &self.code(world), client).await.unwrap();
         world.clock.advance(30);
-        let Verdict::Granted(proof) = verdict else { panic!("{verdict:?}") };
+        let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
         proof
     }
 }
@@ -177,12 +179,12 @@ async fn hold_up(world: &World, foreign: &str) {
     let stranger = Guesser::network(ClientTag::from_bytes([0xee; 16]));
     loop {
         match factors.verify_recovery(&alice(), foreign, "elsewhere", stranger).await.unwrap() {
-            Verdict::Denied(_) => {}
-            Verdict::Refused(refusal) if refusal.retry_after() > 1_800 => {
+            VerifyOutcome::Denied(_) => {}
+            VerifyOutcome::Refused(refusal) if refusal.retry_after() > 1_800 => {
                 assert!(refusal.retry_after() <= 3_600);
                 return;
             }
-            Verdict::Refused(refusal) => world.clock.advance(refusal.retry_after()),
+            VerifyOutcome::Refused(refusal) => world.clock.advance(refusal.retry_after()),
             other => panic!("{other:?}"),
         }
     }

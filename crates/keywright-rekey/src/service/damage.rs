@@ -5,7 +5,7 @@ use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultR
 
 use super::Vaults;
 use super::harm::Harm;
-use super::reading::{Seen, TRIES};
+use super::reading::{HeadSnapshot, TRIES};
 use crate::digest::Digest;
 use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
@@ -124,7 +124,7 @@ fn tell(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
 }
 
 /// Which rows open, and what they add up to.
-fn salvage(account: &AccountId, seen: &Seen, rows: &[Row]) -> Salvage {
+fn salvage(account: &AccountId, seen: &HeadSnapshot, rows: &[Row]) -> Salvage {
     let mut texts = Sealer::new(&seen.record.key, account);
     let mut notes = Sealer::new(&seen.record.note_key, account);
     let mut opens = |row: &&Row| texts.open_text(seen.record.as_sent, row).is_some() && notes.open_note(row).is_some();
@@ -137,7 +137,7 @@ fn salvage(account: &AccountId, seen: &Seen, rows: &[Row]) -> Salvage {
 }
 
 /// Puts the head of what is there. `false` if the vault was changed since it was looked at.
-fn accept(draft: &mut Draft<'_>, seen: &Seen, salvage: &Salvage) -> Result<bool, StepError> {
+fn accept(draft: &mut Draft<'_>, seen: &HeadSnapshot, salvage: &Salvage) -> Result<bool, StepError> {
     let Some((_, mut head)) = step::open(draft)?.filter(|(revision, _)| *revision == seen.head.revision) else {
         return Ok(false);
     };

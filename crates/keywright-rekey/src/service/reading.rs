@@ -82,13 +82,13 @@ impl Contents {
 }
 
 /// The head of a vault, and the root under which it was read.
-pub(super) struct Seen {
+pub(super) struct HeadSnapshot {
     pub(super) root: Option<Revision>,
     pub(super) head: Head,
     pub(super) record: VaultHead,
 }
 
-impl Seen {
+impl HeadSnapshot {
     /// Whether these are the marks of all its rows.
     pub(super) fn vouches_for<'r>(&self, marks: impl IntoIterator<Item = &'r RowMarks>) -> bool {
         Digest::of(&self.record.digest_key, marks) == self.record.digest()
@@ -111,7 +111,7 @@ impl Vaults {
     /// # Errors
     /// [`VaultError`]; [`VaultError::Damaged`] if they disagree.
     pub async fn manifest(&self, account: &AccountId) -> Result<VaultManifest, VaultError> {
-        let judge = |seen: &Seen, read: VaultRows| {
+        let judge = |seen: &HeadSnapshot, read: VaultRows| {
             let marks = read.marks.unwrap_or_default();
             if seen.vouches_for(&marks) { Ok(marks) } else { Err(Harm::Rows) }
         };
@@ -130,7 +130,7 @@ impl Vaults {
     /// [`VaultError`]; [`VaultError::Damaged`] if rows and head disagree. One cipher that does not open fails the whole: it
     /// is never left out.
     pub async fn read(&self, account: &AccountId, which: Which<'_>) -> Result<Option<Contents>, VaultError> {
-        let judge = |seen: &Seen, read: VaultRows| {
+        let judge = |seen: &HeadSnapshot, read: VaultRows| {
             if !are_whole(seen, which, &read) {
                 return Err(Harm::Rows);
             }
@@ -148,7 +148,7 @@ impl Vaults {
     /// [`VaultError`]; [`VaultError::Open`] if one of them does not open.
     pub async fn existing(&self, account: &AccountId, ids: &[CipherId]) -> Result<Option<Existing>, VaultError> {
         let which = Which::Ids { ids, with_marks: false };
-        let judge = |seen: &Seen, read: VaultRows| {
+        let judge = |seen: &HeadSnapshot, read: VaultRows| {
             if !are_whole(seen, which, &read) {
                 return Err(Harm::Rows);
             }
@@ -164,8 +164,8 @@ impl Vaults {
         &self,
         account: &AccountId,
         wanted: Wanted<'_>,
-        judge: impl Fn(&Seen, VaultRows) -> Result<T, Harm>,
-    ) -> Result<Option<(Seen, T)>, VaultError> {
+        judge: impl Fn(&HeadSnapshot, VaultRows) -> Result<T, Harm>,
+    ) -> Result<Option<(HeadSnapshot, T)>, VaultError> {
         let mut suspected = None;
         for _ in 0..TRIES {
             let Some(seen) = self.look(account).await? else { return Ok(None) };
@@ -188,17 +188,22 @@ impl Vaults {
     }
 
     /// The head of the vault, if there is one.
-    pub(super) async fn look(&self, account: &AccountId) -> Result<Option<Seen>, VaultError> {
-        let look = |draft: &mut Draft<'_>| -> Result<Option<Seen>, StepError> {
+    pub(super) async fn look(&self, account: &AccountId) -> Result<Option<HeadSnapshot>, VaultError> {
+        let look = |draft: &mut Draft<'_>| -> Result<Option<HeadSnapshot>, StepError> {
             let Some((revision, record)) = step::open(draft)? else { return Ok(None) };
             let head = Head::of(revision, &record, draft.root()?.key_epoch);
-            Ok(Some(Seen { root: draft.based_on(), head, record }))
+            Ok(Some(HeadSnapshot { root: draft.based_on(), head, record }))
         };
         Ok(self.driver.observe(&Partition::account(account), &[VAULT_SLOT], look).await?)
     }
 
     /// What the store has, with the marks of all rows where the policy wants them compared.
-    async fn fetch(&self, account: &AccountId, wanted: Wanted<'_>, seen: &Seen) -> Result<VaultRows, VaultError> {
+    async fn fetch(
+        &self,
+        account: &AccountId,
+        wanted: Wanted<'_>,
+        seen: &HeadSnapshot,
+    ) -> Result<VaultRows, VaultError> {
         let partition = Partition::account(account);
         let read = match wanted {
             Wanted::Marks => self.store.manifest(&partition).await.map(|manifest| VaultRows {
@@ -212,7 +217,7 @@ impl Vaults {
     }
 }
 
-fn with_marks<'i>(which: Which<'i>, seen: &Seen, policy: &VaultPolicy) -> Which<'i> {
+fn with_marks<'i>(which: Which<'i>, seen: &HeadSnapshot, policy: &VaultPolicy) -> Which<'i> {
     match which {
         Which::All => Which::All,
         Which::Ids { ids, with_marks } => {
@@ -222,7 +227,7 @@ fn with_marks<'i>(which: Which<'i>, seen: &Seen, policy: &VaultPolicy) -> Which<
 }
 
 /// Whether rows are those that the head vouches for, as far as they can be compared.
-fn are_whole(seen: &Seen, which: Which<'_>, read: &VaultRows) -> bool {
+fn are_whole(seen: &HeadSnapshot, which: Which<'_>, read: &VaultRows) -> bool {
     match (which, &read.marks) {
         (Which::All, _) => seen.vouches_for(read.rows.iter().map(|row| &row.marks)),
         (Which::Ids { ids, .. }, Some(marks)) => seen.vouches_for(marks) && are_of(&read.rows, ids, marks),

@@ -22,13 +22,13 @@ use crate::seal::{SealedSwap, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step;
 use crate::step::staged::{CheckedStage, Promotion, StagedSwap};
-use crate::step::swap::Swapping;
+use crate::step::swap::SwapOutcome;
 
 /// The outcome of checking a submission against the vault.
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
-pub enum Planning {
+pub enum PlanOutcome {
     /// It covers the vault; here it is, sealed.
     Ready(SealedSwap),
     /// It does not.
@@ -113,11 +113,13 @@ impl Vaults {
         account: &AccountId,
         submission: &Submission<'_>,
         known: Option<Revision>,
-    ) -> Result<Planning, VaultError> {
+    ) -> Result<PlanOutcome, VaultError> {
         let manifest = self.manifest(account).await?;
         Ok(match submission.against_known(&manifest, known) {
-            Ok(plan) => Planning::Ready(plan.seal(account, self.steps.policy().at_rest(), &**self.driver.entropy())?),
-            Err(difference) => Planning::Refused(difference),
+            Ok(plan) => {
+                PlanOutcome::Ready(plan.seal(account, self.steps.policy().at_rest(), &**self.driver.entropy())?)
+            }
+            Err(difference) => PlanOutcome::Refused(difference),
         })
     }
 
@@ -143,14 +145,14 @@ impl Vaults {
         F: FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
     {
         let sealed = match self.plan(account, submission, known).await? {
-            Planning::Ready(sealed) => sealed,
-            Planning::Refused(difference) => return Ok(Swap::Refused(difference)),
+            PlanOutcome::Ready(sealed) => sealed,
+            PlanOutcome::Refused(difference) => return Ok(Swap::Refused(difference)),
         };
         let step = |draft: &mut Draft<'_>| {
             let dropped = self.steps.staged_in(draft)?;
             match self.steps.swap_in(draft, &sealed)? {
-                Swapping::Done { head, ciphers } => Ok(Some((Plain((head, ciphers, dropped)), then(draft)?))),
-                Swapping::HeadMoved => Ok(None),
+                SwapOutcome::Done { head, ciphers } => Ok(Some((Plain((head, ciphers, dropped)), then(draft)?))),
+                SwapOutcome::HeadMoved => Ok(None),
             }
         };
         let outcome = self.driver.run(&Partition::account(account), &with_vault(slots), step).await?;

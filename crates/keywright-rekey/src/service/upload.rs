@@ -1,4 +1,4 @@
-//! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`decisions.md` 36).
+//! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`docs/decisions.md` 36).
 //!
 //! Parts are not guarded, so an upload goes on after a crash, and a part that was perhaps kept is put again. What guards
 //! is the record of the upload, with the head and the epochs it rests on, and the finish: it promotes exactly the rows
@@ -28,7 +28,7 @@ use crate::step::staged::Promotion;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub enum Beginning {
+pub enum UploadStart {
     /// It is begun. What was held or uploaded before is void.
     Begun {
         /// Its name, for every part and the finish.
@@ -46,7 +46,7 @@ pub enum Beginning {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub enum Putting {
+pub enum PartOutcome {
     /// Its ciphers are kept, in place of those of the same ids that an earlier part had.
     Kept {
         /// How many the part has.
@@ -58,7 +58,7 @@ pub enum Putting {
     Void,
 }
 
-released_as_is!(Beginning, Putting);
+released_as_is!(UploadStart, PartOutcome);
 
 impl Vaults {
     /// Begins an upload that can be finished before `until`. `known` is the head that the client read last, if that is
@@ -71,17 +71,17 @@ impl Vaults {
         account: &AccountId,
         known: Option<Revision>,
         until: UnixSeconds,
-    ) -> Result<Beginning, VaultError> {
+    ) -> Result<UploadStart, VaultError> {
         let at_rest = self.steps.policy().at_rest();
         let step = |draft: &mut Draft<'_>| {
-            let Some((head, _)) = step::open(draft)? else { return Ok((Beginning::NoVault, None)) };
+            let Some((head, _)) = step::open(draft)? else { return Ok((UploadStart::NoVault, None)) };
             if known.is_some_and(|known| known != head) {
-                return Ok((Beginning::HeadMoved, None));
+                return Ok((UploadStart::HeadMoved, None));
             }
             let (upload, replaced) = (StageId(draft.random()?), step::stage(draft)?);
             let fresh = Fresh::random(at_rest, draft.entropy())?;
             step::keep(draft, Phase::Uploading, (upload, head), &fresh, until)?;
-            Ok((Beginning::Begun { upload, head }, replaced))
+            Ok((UploadStart::Begun { upload, head }, replaced))
         };
         let (beginning, replaced) = self.driver.transact(&Partition::account(account), &VAULT_SLOTS, step).await?;
         self.tidy(account, replaced).await;
@@ -98,18 +98,18 @@ impl Vaults {
         account: &AccountId,
         upload: StageId,
         part: &Submission<'_>,
-    ) -> Result<Putting, VaultError> {
+    ) -> Result<PartOutcome, VaultError> {
         if let Some(faults) = faults(part) {
-            return Ok(Putting::Refused(faults));
+            return Ok(PartOutcome::Refused(faults));
         }
         let partition = Partition::account(account);
-        let Some(staged) = self.upload(&partition, upload).await? else { return Ok(Putting::Void) };
+        let Some(staged) = self.upload(&partition, upload).await? else { return Ok(PartOutcome::Void) };
         let manifest = self.manifest(account).await?;
         if manifest.head() != Some(staged.head()) {
-            return Ok(Putting::Void);
+            return Ok(PartOutcome::Void);
         }
         if let Some(faults) = unknown(part, &manifest) {
-            return Ok(Putting::Refused(faults));
+            return Ok(PartOutcome::Refused(faults));
         }
         let fresh = staged.fresh();
         // As it was begun, whatever the policy is now: the head will say so of all its texts.
@@ -120,7 +120,7 @@ impl Vaults {
         let ciphers = rows.len();
         let purge_after = staged.until.plus(STAGE_GRACE_SECONDS);
         self.store.stage(&partition, upload, rows, purge_after).await.map_err(VaultError::Stage)?;
-        Ok(Putting::Kept { ciphers })
+        Ok(PartOutcome::Kept { ciphers })
     }
 
     /// The ciphers that arrived so far, sorted by id; `None` if there is no such upload or it is void. One whose row cannot be

@@ -122,7 +122,7 @@ impl Existing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub enum Editing {
+pub enum EditOutcome {
     /// It is done, once the draft is committed.
     Done {
         /// The vault's head from then on.
@@ -160,26 +160,26 @@ pub(crate) fn edit(
     edit: &Edit<'_>,
     existing: &Existing,
     key_epoch: u64,
-) -> Result<Editing, StepError> {
-    let Some((revision, mut head)) = open(draft)? else { return Ok(Editing::HeadMoved) };
+) -> Result<EditOutcome, StepError> {
+    let Some((revision, mut head)) = open(draft)? else { return Ok(EditOutcome::HeadMoved) };
     // The fence first: who writes under an old key is not told to read again and try once more.
     if draft.root()?.key_epoch != key_epoch {
-        return Ok(Editing::Fenced);
+        return Ok(EditOutcome::Fenced);
     }
     if revision != existing.head {
-        return Ok(Editing::HeadMoved);
+        return Ok(EditOutcome::HeadMoved);
     }
-    let Some(Replaced { gone, text_bytes }) = replaced(edit, existing)? else { return Ok(Editing::Twice) };
+    let Some(Replaced { gone, text_bytes }) = replaced(edit, existing)? else { return Ok(EditOutcome::Twice) };
     let length = |put: &Put<'_>| u64::try_from(put.text.len()).unwrap_or(u64::MAX);
     let put_bytes = edit.put.iter().fold(0_u64, |sum, put| sum.saturating_add(length(put)));
     let bytes = head.text_bytes.saturating_add(put_bytes).saturating_sub(text_bytes);
     let size = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
     let count = head.count.saturating_add(size(edit.put.len())).saturating_sub(size(gone.len()));
     if count > policy.most_ciphers() && count > head.count {
-        return Ok(Editing::Full { limit: policy.most_ciphers() });
+        return Ok(EditOutcome::Full { limit: policy.most_ciphers() });
     }
     if let Some(limit) = policy.too_large((head.count, head.text_bytes), (count, bytes)) {
-        return Ok(Editing::TooLarge { limit });
+        return Ok(EditOutcome::TooLarge { limit });
     }
     let rows = rows(draft, policy, &head, edit)?;
     head.set_digest(head.digest().replace(&head.digest_key, &gone, rows.iter().map(|row| &row.marks)));
@@ -187,7 +187,7 @@ pub(crate) fn edit(
     head.as_sent |= policy.at_rest() == AtRest::AsSent && !edit.put.is_empty();
     draft.put(VAULT, &head)?;
     draft.write_vault(VaultWrite::Edit { put: rows, delete: deleted(edit) })?;
-    Ok(Editing::Done { head: draft.attempt(), count })
+    Ok(EditOutcome::Done { head: draft.attempt(), count })
 }
 
 /// What an edit replaces and deletes; `None` if it puts a cipher twice.

@@ -16,7 +16,7 @@ use crate::state::{HELD, Phase, Staged};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub enum Holding {
+pub enum HoldOutcome {
     /// It waits for [`promote_in`](crate::VaultSteps::promote_in). One that waited before is void.
     Held,
     /// The vault is not the one that was checked.
@@ -118,16 +118,16 @@ impl fmt::Debug for CheckedStage {
     }
 }
 
-pub(crate) fn hold(draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<Holding, StepError> {
+pub(crate) fn hold(draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<HoldOutcome, StepError> {
     belongs(draft, &staged.swap)?;
     let Some((revision, _)) = open(draft)?.filter(|(revision, _)| Some(*revision) == staged.swap.head) else {
-        return Ok(Holding::HeadMoved);
+        return Ok(HoldOutcome::HeadMoved);
     };
     let Digest { count, hashes } = staged.swap.digest;
     let phase = Phase::Held { count, hashes, text_bytes: staged.swap.text_bytes };
     keep(draft, phase, (staged.stage, revision), &staged.swap.fresh, staged.until)?;
     draft.event(Event::new(&VAULT_HELD).with("ciphers", count));
-    Ok(Holding::Held)
+    Ok(HoldOutcome::Held)
 }
 
 /// Puts the record of a stage in place of whatever was staged before.

@@ -13,7 +13,7 @@ use crate::state::{VAULT, VaultHead};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-pub enum Swapping {
+pub enum SwapOutcome {
     /// Every cipher is replaced, the epochs are moved, once the draft is committed.
     Done {
         /// The vault's head from then on.
@@ -25,16 +25,16 @@ pub enum Swapping {
     HeadMoved,
 }
 
-pub(crate) fn swap(draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<Swapping, StepError> {
+pub(crate) fn swap(draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<SwapOutcome, StepError> {
     belongs(draft, sealed)?;
-    let Some((revision, head)) = open(draft)? else { return Ok(Swapping::HeadMoved) };
+    let Some((revision, head)) = open(draft)? else { return Ok(SwapOutcome::HeadMoved) };
     if Some(revision) != sealed.head {
-        return Ok(Swapping::HeadMoved);
+        return Ok(SwapOutcome::HeadMoved);
     }
     let next = Next { fresh: sealed.fresh.duplicate(), digest: sealed.digest, text_bytes: Some(sealed.text_bytes) };
     let ciphers = replace(draft, &head, next, VaultWrite::Swap { rows: sealed.rows.clone() })?;
     drop_held(draft)?;
-    Ok(Swapping::Done { head: draft.attempt(), ciphers })
+    Ok(SwapOutcome::Done { head: draft.attempt(), ciphers })
 }
 
 /// What the vault is to become: keys, digest, and the sum of its texts' bytes where that is known.
@@ -44,8 +44,8 @@ pub(super) struct Next {
     pub(super) text_bytes: Option<u64>,
 }
 
-/// Replaces every cipher: a new head with new keys, and the epochs moved (`decisions.md` 6), so that sessions, pending
-/// confirmations, held vaults and stale devices are void.
+/// Replaces every cipher: a new head with new keys, and the epochs moved (`docs/decisions.md` 6), so that sessions,
+/// pending confirmations, held vaults and stale devices are void.
 pub(super) fn replace(
     draft: &mut Draft<'_>,
     head: &VaultHead,

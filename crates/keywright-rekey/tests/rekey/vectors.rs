@@ -1,5 +1,6 @@
-//! `data_format`, `batches` and `large_batches` of `librepass.json`, read as `decisions.md` 35 says. The file lies with the
-//! wire it is named for; `foreign` and unknown ids are one fault here, and a report may hold more than the `reasons`.
+//! `data_format`, `batches` and `large_batches` of `librepass.json`, read as `docs/decisions.md` 35 says. The file lies
+//! with the wire it is named for; `foreign` and unknown ids are one fault here, and a report may hold more than the
+//! `reasons`.
 
 use keywright_rekey::{Fault, Hex, Limits, MAX_TEXT, Malformed, id_text, parse_id};
 use serde::Deserialize;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keywright_core::AccountId;
 use keywright_rekey::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
-use keywright_rekey::{Acceptance, Edit, Editing, Swap, Unreadable, VaultError};
+use keywright_rekey::{Acceptance, Edit, EditOutcome, Swap, Unreadable, VaultError};
 use keywright_store::Which;
 
 use crate::forger::{FileRow, Forger};
@@ -86,7 +86,10 @@ async fn works(site: &Site, ciphers: usize) {
     let (generation, new) = (site.generation().await, text(1, 8));
     let edit = Edit::new(vec![put(id(40), &new, "new")], vec![id(0)]);
     let edited = vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap();
-    assert!(matches!(edited, Editing::Done { count, .. } if count == u64::try_from(ciphers).unwrap()), "{edited:?}");
+    assert!(
+        matches!(edited, EditOutcome::Done { count, .. } if count == u64::try_from(ciphers).unwrap()),
+        "{edited:?}"
+    );
     site.check().await;
     assert!(matches!(site.change(&vaults, generation + 1).await.unwrap(), Swap::Done { .. }));
     site.check().await;
@@ -102,7 +105,7 @@ async fn rows_that_are_gone_or_older_are_accepted_as_they_are() {
         let new = text(1, 5);
         let edit = Edit::new(vec![put(id(1), &new, "new")], vec![id(3)]);
         let edited = vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap();
-        let Editing::Done { head, count: 3 } = edited else { panic!("{edited:?}") };
+        let EditOutcome::Done { head, count: 3 } = edited else { panic!("{edited:?}") };
         let before = vaults.existing(&site.account, &[id(2)]).await.unwrap().unwrap();
         assert_eq!(before.head(), head);
         let ciphers = match what {

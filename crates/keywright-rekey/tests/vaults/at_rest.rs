@@ -1,7 +1,7 @@
 //! What lies in the store: no text, and nothing that opens anywhere else.
 
 use keywright_core::AccountId;
-use keywright_rekey::{AtRest, Edit, Editing, SEALED_OVERHEAD, Swap, VaultError, VaultPolicy};
+use keywright_rekey::{AtRest, Edit, EditOutcome, SEALED_OVERHEAD, Swap, VaultError, VaultPolicy};
 use keywright_store::{CipherId, Row, Which};
 
 use crate::forger::{FileRow, Forger};
@@ -29,7 +29,7 @@ async fn a_body_holds_no_byte_run_of_the_text_or_the_note() {
         let write = Edit::new(vec![put(id(1), &secret, note)], Vec::new());
         assert!(matches!(
             vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap(),
-            Editing::Done { .. }
+            EditOutcome::Done { .. }
         ));
         for swapped in [false, true] {
             if swapped {
@@ -57,7 +57,10 @@ async fn a_file_holds_no_text() {
     let vaults = site.register(0).await;
     let secret = telling(1);
     let write = Edit::new(vec![put(id(1), &secret, "the note is secret too")], Vec::new());
-    assert!(matches!(vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap(), Editing::Done { .. }));
+    assert!(matches!(
+        vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap(),
+        EditOutcome::Done { .. }
+    ));
     let sealed = site.sealed(&vaults, 2).await;
     let _ = vaults.stage(sealed, site.at(60)).await.unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
@@ -109,7 +112,10 @@ async fn a_body_opens_at_its_own_place_only() {
     // A text of before an edit, or of before a swap, is not the one that the mark names.
     let edited = text(1, 7);
     let write = Edit::new(vec![put(id(0), &edited, "another note")], Vec::new());
-    assert!(matches!(vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap(), Editing::Done { .. }));
+    assert!(matches!(
+        vaults.edit(&site.account, &write, site.key_epoch().await).await.unwrap(),
+        EditOutcome::Done { .. }
+    ));
     let after = forger.rows(&site.account);
     denied(FileRow { text: ours[0].text.clone(), ..after[0].clone() }, id(0), "a text of before an edit").await;
     denied(FileRow { note: ours[0].note.clone(), ..after[0].clone() }, id(0), "a note of before an edit").await;
@@ -127,7 +133,7 @@ async fn texts_as_sent_and_sealed_ones_are_readable_beside_each_other() {
         let write = Edit::new(vec![put(id(1), &edited, "note")], Vec::new());
         assert!(matches!(
             site.server_with(clear).edit(&site.account, &write, site.key_epoch().await).await.unwrap(),
-            Editing::Done { .. }
+            EditOutcome::Done { .. }
         ));
         let rows = raw(&site).await;
         assert_eq!((rows[0].text[0], rows[1].text[0]), (1, 0));

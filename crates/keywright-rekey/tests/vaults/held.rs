@@ -2,7 +2,7 @@
 
 use keywright_core::{Clock, UnixSeconds};
 use keywright_rekey::events::{VAULT_HELD, VAULT_SWAPPED};
-use keywright_rekey::{Coverage, Edit, Editing, Holding, Promotion, Swap, Vaults};
+use keywright_rekey::{Coverage, Edit, EditOutcome, HoldOutcome, Promotion, Swap, Vaults};
 use keywright_sqlite::{SqliteStore, rusqlite};
 use keywright_store::{Draft, StageId};
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ async fn hold(site: &Site, vaults: &Vaults, generation: u32) {
     let until = site.clock.now().unwrap().plus(LIFE);
     let staged = vaults.stage(sealed, until).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::Held);
+    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), HoldOutcome::Held);
 }
 
 /// The stage that is held now.
@@ -88,7 +88,7 @@ async fn void(what: &str, site: Site) -> Site {
             let edit = Edit::new(vec![put(id(1), &new, "")], Vec::new());
             assert!(matches!(
                 site.server().edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
-                Editing::Done { .. }
+                EditOutcome::Done { .. }
             ));
         }
         "a swap" => assert!(matches!(site.change(&site.server(), 3).await.unwrap(), Swap::Done { .. })),
@@ -168,7 +168,7 @@ async fn it_is_held_for_the_vault_that_was_checked_only() {
         let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
         assert!(matches!(site.change(&vaults, 3).await.unwrap(), Swap::Done { .. }));
         let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-        assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::HeadMoved);
+        assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), HoldOutcome::HeadMoved);
         assert!(matches!(vaults.covered(&site.account).await.unwrap(), Coverage::Nothing));
         site.check().await;
     }
@@ -232,7 +232,7 @@ async fn of_a_promotion_and_an_edit_one_wins() {
             });
             let (promotion, edit) = (promotion.await.unwrap(), edit.await.unwrap());
             let promoted = matches!(promotion, Swap::Done { .. });
-            assert_ne!(promoted, matches!(edit, Editing::Done { .. }), "{promotion:?} {edit:?}");
+            assert_ne!(promoted, matches!(edit, EditOutcome::Done { .. }), "{promotion:?} {edit:?}");
             assert_eq!(site.check().await.ciphers.len(), 10);
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keywright_core::{AccountId, SharedRng, below};
-use keywright_rekey::{Edit, Editing, Holding, Planning, Swapping, VaultError, Vaults};
+use keywright_rekey::{Edit, EditOutcome, HoldOutcome, PlanOutcome, SwapOutcome, VaultError, Vaults};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, MemoryStore, StepError, TransactError, Which};
 use keywright_store_conformance::{Backend, FaultStore, Odds};
@@ -80,9 +80,9 @@ impl Client {
         let result = vaults.driver().transact(&site.partition(), &[], step).await;
         let at = usize::try_from(number).unwrap();
         match undecided(result.map_err(VaultError::from)) {
-            Ok(Editing::Done { .. }) => self.done[at] += 1,
-            Ok(Editing::Fenced) => self.log_in(site, vaults).await,
-            Ok(Editing::HeadMoved) => {}
+            Ok(EditOutcome::Done { .. }) => self.done[at] += 1,
+            Ok(EditOutcome::Fenced) => self.log_in(site, vaults).await,
+            Ok(EditOutcome::HeadMoved) => {}
             Ok(other) => panic!("{other:?}"),
             Err(true) => self.unknown[at] += 1,
             Err(false) => {}
@@ -98,8 +98,8 @@ impl Client {
             Edit::new(Vec::new(), vec![number])
         };
         match undecided(vaults.edit(&site.account, &edit, self.key_epoch).await)? {
-            Editing::Fenced => self.log_in(site, vaults).await,
-            Editing::Done { .. } | Editing::HeadMoved => {}
+            EditOutcome::Fenced => self.log_in(site, vaults).await,
+            EditOutcome::Done { .. } | EditOutcome::HeadMoved => {}
             other => panic!("{other:?}"),
         }
         Ok(())
@@ -116,7 +116,7 @@ impl Client {
         let body = anew(&contents, generation);
         let known = Some(contents.head.revision);
         let sealed = match undecided(vaults.plan(&site.account, &submission(&body), known).await)? {
-            Planning::Ready(sealed) => sealed,
+            PlanOutcome::Ready(sealed) => sealed,
             _ => return Ok(()),
         };
         let hold = pick(rng, 4) == 0;
@@ -125,7 +125,7 @@ impl Client {
         let result = if hold {
             let staged = undecided(vaults.stage(sealed, site.at(100)).await)?;
             let step = |draft: &mut Draft<'_>| {
-                if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == Holding::Held {
+                if authorised(draft)? && vaults.steps().hold_in(draft, &staged)? == HoldOutcome::Held {
                     draft.put(PENDING, &ClientKey { generation })?;
                 }
                 Ok(())
@@ -139,7 +139,7 @@ impl Client {
             undecided(promoted.await).map(|_| ())
         } else {
             let step = |draft: &mut Draft<'_>| {
-                if authorised(draft)? && matches!(vaults.steps().swap_in(draft, &sealed)?, Swapping::Done { .. }) {
+                if authorised(draft)? && matches!(vaults.steps().swap_in(draft, &sealed)?, SwapOutcome::Done { .. }) {
                     set_key(draft, generation)?;
                 }
                 Ok(())

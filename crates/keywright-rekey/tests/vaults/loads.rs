@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_rekey::{Beginning, Edit, Planning, Putting, Swap};
+use keywright_rekey::{Edit, PartOutcome, PlanOutcome, Swap, UploadStart};
 use keywright_store::{Draft, MemoryStore, Which};
 use keywright_store_conformance::FaultStore;
 
@@ -47,7 +47,7 @@ async fn every_act_loads_once() {
     store.note_loads();
     let planned = vaults.plan(account, &submission(&body), None).await.unwrap();
     takes(1, "a plan");
-    let Planning::Ready(sealed) = planned else { panic!("{planned:?}") };
+    let PlanOutcome::Ready(sealed) = planned else { panic!("{planned:?}") };
     let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
     takes(0, "a stage");
     let hold = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
@@ -61,11 +61,11 @@ async fn every_act_loads_once() {
 
     let body = anew(&site.contents().await, 4);
     store.note_loads();
-    let Beginning::Begun { upload, .. } = vaults.begin_upload(account, None, site.at(LIFE)).await.unwrap() else {
+    let UploadStart::Begun { upload, .. } = vaults.begin_upload(account, None, site.at(LIFE)).await.unwrap() else {
         panic!()
     };
     takes(1, "an upload");
-    assert!(matches!(vaults.put_part(account, upload, &submission(&body)).await.unwrap(), Putting::Kept { .. }));
+    assert!(matches!(vaults.put_part(account, upload, &submission(&body)).await.unwrap(), PartOutcome::Kept { .. }));
     takes(2, "a part");
     let finished = vaults.finish_upload(account, upload, CLIENT_SLOTS, |draft| set_key(draft, 4)).await.unwrap();
     assert!(matches!(finished, Swap::Done { .. }));

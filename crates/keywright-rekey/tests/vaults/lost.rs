@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keywright_rekey::{Edit, Editing, Swap, VaultError};
+use keywright_rekey::{Edit, EditOutcome, Swap, VaultError};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Backend, Fault, FaultStore, LoadFault};
@@ -89,7 +89,7 @@ async fn an_edit_whose_reply_is_lost_counts_once() {
             let new = text(1, 1);
             let edit = Edit::new(vec![put(id(50), &new, "")], vec![id(0)]);
             let done = vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap();
-            assert!(matches!(done, Editing::Done { count: 3, .. }), "{done:?}");
+            assert!(matches!(done, EditOutcome::Done { count: 3, .. }), "{done:?}");
             let _ = faults.deliver().await;
             assert_eq!(site.check().await.ciphers.len(), 3);
         }

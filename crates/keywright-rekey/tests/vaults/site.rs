@@ -9,7 +9,7 @@ use keywright_core::{
     SystemEntropy, UnixSeconds,
 };
 use keywright_rekey::{
-    CipherList, Contents, Edit, Editing, Hex, Limits, Planning, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
+    CipherList, Contents, Edit, EditOutcome, Hex, Limits, PlanOutcome, Put, SLOT_KINDS, SealedSwap, Submission, Swap,
     VAULT_SLOT, VaultError, VaultPolicy, Vaults, id_text,
 };
 use keywright_sqlite::SqliteStore;
@@ -194,7 +194,7 @@ impl Site {
         let texts: Vec<_> = (0..ciphers).map(|number| (id(number), text(1, 0), format!("note {number}"))).collect();
         let put = texts.iter().map(|(id, text, note)| put(*id, text, note)).collect();
         let done = vaults.edit(&self.account, &Edit::new(put, Vec::new()), self.key_epoch().await).await.unwrap();
-        assert!(matches!(done, Editing::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
+        assert!(matches!(done, EditOutcome::Done { count, .. } if count == u64::from(ciphers)), "{done:?}");
         vaults
     }
 
@@ -243,7 +243,7 @@ impl Site {
         let contents = self.contents().await;
         let body = anew(&contents, generation);
         match vaults.plan(&self.account, &submission(&body), Some(contents.head.revision)).await.unwrap() {
-            Planning::Ready(sealed) => sealed,
+            PlanOutcome::Ready(sealed) => sealed,
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use keywright_core::AccountId;
 use keywright_rekey::events::VAULT_DAMAGED;
-use keywright_rekey::{Beginning, Coverage, Fault, Holding, Putting, Swap, Vaults};
+use keywright_rekey::{Coverage, Fault, HoldOutcome, PartOutcome, Swap, UploadStart, Vaults};
 use keywright_store::{Draft, StageId};
 
 use crate::forger::{FileStaged, Forger};
@@ -15,7 +15,7 @@ async fn hold(site: &Site, vaults: &Vaults, generation: u32) -> StageId {
     let sealed = site.sealed(vaults, generation).await;
     let staged = vaults.stage(sealed, site.at(LIFE)).await.unwrap();
     let step = |draft: &mut Draft<'_>| vaults.steps().hold_in(draft, &staged);
-    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), Holding::Held);
+    assert_eq!(vaults.driver().transact(&site.partition(), &[], step).await.unwrap(), HoldOutcome::Held);
     staged.stage()
 }
 
@@ -145,12 +145,12 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     hold(&site, &vaults, 9).await;
     let held = forger.staged(&site.account);
     let until = site.at(LIFE);
-    let Beginning::Begun { upload, .. } = vaults.begin_upload(&site.account, None, until).await.unwrap() else {
+    let UploadStart::Begun { upload, .. } = vaults.begin_upload(&site.account, None, until).await.unwrap() else {
         panic!()
     };
     let part = part(2);
     let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
-    assert!(matches!(kept, Putting::Kept { .. }));
+    assert!(matches!(kept, PartOutcome::Kept { .. }));
     let rows = forger.staged(&site.account);
     let finish =
         async || vaults.finish_upload(&site.account, upload, CLIENT_SLOTS, |draft| set_key(draft, 2)).await.unwrap();
@@ -233,13 +233,13 @@ async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
 async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
     let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
     let begin = async |site: &Site, vaults: &Vaults, generation: u32| {
-        let Beginning::Begun { upload, .. } = vaults.begin_upload(&site.account, None, site.at(LIFE)).await.unwrap()
+        let UploadStart::Begun { upload, .. } = vaults.begin_upload(&site.account, None, site.at(LIFE)).await.unwrap()
         else {
             panic!()
         };
         let part = part(generation);
         let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
-        assert!(matches!(kept, Putting::Kept { .. }));
+        assert!(matches!(kept, PartOutcome::Kept { .. }));
         upload
     };
     let finish = async |site: &Site, vaults: &Vaults, upload, generation| {
@@ -263,7 +263,7 @@ async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
             let vaults = site.server();
             let part = part(2);
             let kept = vaults.put_part(&site.account, upload, &submission(&part)).await.unwrap();
-            assert!(matches!(kept, Putting::Kept { .. }), "{columns}");
+            assert!(matches!(kept, PartOutcome::Kept { .. }), "{columns}");
             assert!(matches!(finish(&site, &vaults, upload, 2).await, Swap::Done { .. }), "{columns}: put again");
             site.check().await;
         }

@@ -1,7 +1,7 @@
 //! All ciphers or none, and never over what somebody else wrote meanwhile.
 
 use keywright_rekey::events::VAULT_SWAPPED;
-use keywright_rekey::{Edit, Editing, Fault, Swap, Swapping, VAULT_SLOT, VaultError};
+use keywright_rekey::{Edit, EditOutcome, Fault, Swap, SwapOutcome, VAULT_SLOT, VaultError};
 use keywright_store::{CipherId, Draft, StepError, TransactError, Which};
 
 use crate::site::{Site, anew, body, id, put, read_text, set_key, submission, text};
@@ -72,7 +72,10 @@ async fn meanwhile(what: &str, site: &Site) {
             return;
         }
     };
-    assert!(matches!(vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(), Editing::Done { .. }));
+    assert!(matches!(
+        vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
+        EditOutcome::Done { .. }
+    ));
 }
 
 #[tokio::test]
@@ -84,13 +87,13 @@ async fn a_change_between_check_and_commit_is_never_overwritten() {
             meanwhile(what, &site).await;
             let step = |draft: &mut Draft<'_>| {
                 let outcome = vaults.steps().swap_in(draft, &sealed)?;
-                if matches!(outcome, Swapping::Done { .. }) {
+                if matches!(outcome, SwapOutcome::Done { .. }) {
                     set_key(draft, 2)?;
                 }
                 Ok(outcome)
             };
             let outcome = vaults.driver().transact(&site.partition(), &[], step).await.unwrap();
-            assert_eq!(outcome, Swapping::HeadMoved, "{what}");
+            assert_eq!(outcome, SwapOutcome::HeadMoved, "{what}");
             let contents = site.check().await;
             match what {
                 "edit" => assert_eq!(read_text(contents.ciphers[0].text()), (1, 9)),
@@ -165,7 +168,7 @@ async fn of_a_swap_and_an_edit_at_once_one_wins() {
                 editing.edit(&editor.account, &edit, epoch).await.unwrap()
             });
             let (swap, edit) = (swap.await.unwrap(), edit.await.unwrap());
-            let (swapped, wrote) = (matches!(swap, Swap::Done { .. }), matches!(edit, Editing::Done { .. }));
+            let (swapped, wrote) = (matches!(swap, Swap::Done { .. }), matches!(edit, EditOutcome::Done { .. }));
             assert!(!(swapped && wrote), "one of them did not see the other: {swap:?} {edit:?}");
             assert!(swapped || wrote, "{swap:?} {edit:?}");
             let contents = site.check().await;

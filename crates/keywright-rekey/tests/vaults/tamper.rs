@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use keywright_core::AccountId;
 use keywright_rekey::events::VAULT_DAMAGED;
-use keywright_rekey::{Edit, Editing, Swap, Swapping, VaultError, VaultPolicy, Vaults};
+use keywright_rekey::{Edit, EditOutcome, Swap, SwapOutcome, VaultError, VaultPolicy, Vaults};
 use keywright_store::{CipherId, Draft, Which};
 
 use crate::forger::{FileRow, Forger};
@@ -28,7 +28,7 @@ fn of(site: &Site, account: &AccountId) -> Site {
     Site { account: account.clone(), ..site.clone() }
 }
 
-async fn edit(site: &Site, puts: &[(u32, &str)], deletes: &[u32], generation: u32) -> Editing {
+async fn edit(site: &Site, puts: &[(u32, &str)], deletes: &[u32], generation: u32) -> EditOutcome {
     let texts: Vec<String> = puts.iter().map(|_| text(generation, 1)).collect();
     let put = puts.iter().zip(&texts).map(|((number, note), text)| put(id(*number), text, note)).collect();
     let delete = deletes.iter().map(|&number| id(number)).collect();
@@ -43,11 +43,11 @@ async fn world() -> World {
     let [ours, theirs] = accounts();
     let vaults = site.register(6).await;
     let mut past = vec![forger.rows(&ours)];
-    assert!(matches!(edit(&site, &[(0, "note 0"), (6, "new")], &[5], 1).await, Editing::Done { count: 6, .. }));
+    assert!(matches!(edit(&site, &[(0, "note 0"), (6, "new")], &[5], 1).await, EditOutcome::Done { count: 6, .. }));
     past.push(forger.rows(&ours));
     assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
     past.push(forger.rows(&ours));
-    assert!(matches!(edit(&site, &[(0, "third"), (1, "second")], &[], 2).await, Editing::Done { .. }));
+    assert!(matches!(edit(&site, &[(0, "third"), (1, "second")], &[], 2).await, EditOutcome::Done { .. }));
     past.push(forger.rows(&ours));
     let other = of(&site, &theirs);
     other.register(6).await;
@@ -267,8 +267,11 @@ async fn what_happens_between_check_and_commit_is_noticed_too() {
     let vaults = site.register(4).await;
     let old = forger.rows(&site.account);
     let note = Edit::new(Vec::new(), vec![id(3)]);
-    assert!(matches!(vaults.edit(&site.account, &note, site.key_epoch().await).await.unwrap(), Editing::Done { .. }));
-    assert!(matches!(edit(&site, &[(0, "second"), (1, "second")], &[], 1).await, Editing::Done { .. }));
+    assert!(matches!(
+        vaults.edit(&site.account, &note, site.key_epoch().await).await.unwrap(),
+        EditOutcome::Done { .. }
+    ));
+    assert!(matches!(edit(&site, &[(0, "second"), (1, "second")], &[], 1).await, EditOutcome::Done { .. }));
     let good = forger.rows(&site.account);
     for what in ["an old note", "a dropped row", "a row that comes back"] {
         let sealed = match site.sealed(&vaults, 2).await {
@@ -286,7 +289,7 @@ async fn what_happens_between_check_and_commit_is_noticed_too() {
         let step = |draft: &mut Draft<'_>| vaults.steps().swap_in(draft, &sealed);
         let swapped = vaults.driver().transact(&site.partition(), &[], step).await;
         // The cover is the store's to check; a note is not looked at, and stays.
-        let done = matches!(swapped, Ok(Swapping::Done { .. }));
+        let done = matches!(swapped, Ok(SwapOutcome::Done { .. }));
         assert_eq!(done, what == "an old note", "{what}: {swapped:?}");
         is_damage(vaults.read(&site.account, Which::All).await, what);
         is_damage(vaults.plan(&site.account, &submission(&body([])), None).await, what);
@@ -311,7 +314,7 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
         let policy = VaultPolicy::default().with_checked_single_reads(2);
         let vaults = site.register_with(policy, 4).await;
         let old = forger.rows(&site.account);
-        assert!(matches!(edit(&site, &[(0, "second")], &[], 1).await, Editing::Done { .. }));
+        assert!(matches!(edit(&site, &[(0, "second")], &[], 1).await, EditOutcome::Done { .. }));
         match what {
             "dropped" => forger.drop_row(&old[0]),
             "added" => forger.put(&FileRow { id: id(9).0.to_vec(), ..old[1].clone() }),
@@ -326,7 +329,7 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
             // The row that it is to delete does not open in its place.
             is_damage(edited, what);
         } else {
-            assert!(matches!(edited, Ok(Editing::Done { .. })), "{what}: {edited:?}");
+            assert!(matches!(edited, Ok(EditOutcome::Done { .. })), "{what}: {edited:?}");
         }
         is_damage(vaults.read(&site.account, Which::All).await, what);
         is_damage(vaults.read(&site.account, Which::Ids { ids: &ids, with_marks: true }).await, what);
@@ -366,7 +369,7 @@ async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
         let beside = Edit::new(vec![put(id(1), &new, "")], Vec::new());
         assert!(matches!(
             vaults.edit(&site.account, &beside, site.key_epoch().await).await.unwrap(),
-            Editing::Done { count: 4, .. }
+            EditOutcome::Done { count: 4, .. }
         ));
         assert_eq!(forger.rows(&site.account)[0], row);
         forger.put(&good[0]);
@@ -374,7 +377,7 @@ async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
     for edit in edits() {
         assert!(matches!(
             vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
-            Editing::Done { .. }
+            EditOutcome::Done { .. }
         ));
     }
     site.check().await;

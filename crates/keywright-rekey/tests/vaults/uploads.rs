@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_core::AccountId;
-use keywright_rekey::{Beginning, Edit, Editing, Fault, Putting, Swap, Vaults};
+use keywright_rekey::{Edit, EditOutcome, Fault, PartOutcome, Swap, UploadStart, Vaults};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{CipherId, StageId};
 
@@ -13,7 +13,7 @@ const LIFE: u64 = 600;
 
 async fn begin(site: &Site, vaults: &Vaults) -> StageId {
     match vaults.begin_upload(&site.account, None, site.at(LIFE)).await.unwrap() {
-        Beginning::Begun { upload, .. } => upload,
+        UploadStart::Begun { upload, .. } => upload,
         other => panic!("{other:?}"),
     }
 }
@@ -23,7 +23,7 @@ fn part(generation: u32, numbers: impl IntoIterator<Item = u32>) -> Vec<u8> {
     body(numbers.into_iter().map(|number| (id(number), text(generation, 0))))
 }
 
-async fn keep(site: &Site, vaults: &Vaults, upload: StageId, part: &[u8]) -> Putting {
+async fn keep(site: &Site, vaults: &Vaults, upload: StageId, part: &[u8]) -> PartOutcome {
     vaults.put_part(&site.account, upload, &submission(part)).await.unwrap()
 }
 
@@ -38,7 +38,7 @@ async fn parts_in_any_order_repeated_and_overlapping_make_the_vault() {
         let upload = begin(&site, &vaults).await;
         for numbers in [20..25, 0..10, 5..15, 0..10, 10..20] {
             let ciphers = numbers.len();
-            assert_eq!(keep(&site, &vaults, upload, &part(2, numbers)).await, Putting::Kept { ciphers });
+            assert_eq!(keep(&site, &vaults, upload, &part(2, numbers)).await, PartOutcome::Kept { ciphers });
             assert_eq!(site.check_swaps().await, 0, "nothing of it is the vault yet");
         }
         let ids: Vec<CipherId> = (0..25).map(id).collect();
@@ -48,7 +48,7 @@ async fn parts_in_any_order_repeated_and_overlapping_make_the_vault() {
         assert_eq!(site.generation().await, 2);
         // It is spent.
         assert!(matches!(finish(&site, &vaults, upload, 3).await, Swap::Nothing));
-        assert_eq!(keep(&site, &vaults, upload, &part(3, 0..2)).await, Putting::Void);
+        assert_eq!(keep(&site, &vaults, upload, &part(3, 0..2)).await, PartOutcome::Void);
         assert_eq!(vaults.uploaded(&site.account, upload).await.unwrap(), None);
         site.check().await;
     }
@@ -69,7 +69,10 @@ async fn an_upload_goes_on_after_a_crash_at_every_part() {
             let vaults = site.server();
             let upload = begin(&site, &vaults).await;
             for numbers in parts().take(crashes_after) {
-                assert!(matches!(keep(&site, &vaults, upload, &part(generation, numbers)).await, Putting::Kept { .. }));
+                assert!(matches!(
+                    keep(&site, &vaults, upload, &part(generation, numbers)).await,
+                    PartOutcome::Kept { .. }
+                ));
             }
             upload
         };
@@ -79,7 +82,7 @@ async fn an_upload_goes_on_after_a_crash_at_every_part() {
         assert_eq!(there.len(), crashes_after * 4, "what was kept is kept");
         // The client asks what is there, repeats the last part, which may have been lost, and sends the rest.
         for numbers in parts().skip(crashes_after.saturating_sub(1)) {
-            assert!(matches!(keep(&site, &vaults, upload, &part(generation, numbers)).await, Putting::Kept { .. }));
+            assert!(matches!(keep(&site, &vaults, upload, &part(generation, numbers)).await, PartOutcome::Kept { .. }));
         }
         assert!(matches!(finish(&site, &vaults, upload, generation).await, Swap::Done { .. }));
         drop((site, vaults));
@@ -125,7 +128,7 @@ async fn a_part_with_a_cipher_that_the_vault_has_not_is_not_kept() {
         for numbers in [vec![0, 77, 78], vec![77]] {
             let unknown = numbers.iter().filter(|number| **number > 5).count();
             let outcome = keep(&site, &vaults, upload, &part(2, numbers)).await;
-            let Putting::Refused(difference) = outcome else { panic!("{outcome:?}") };
+            let PartOutcome::Refused(difference) = outcome else { panic!("{outcome:?}") };
             assert_eq!(difference.count(Fault::Unknown), unknown);
         }
         assert_eq!(vaults.uploaded(&site.account, upload).await.unwrap(), Some(Vec::new()));
@@ -133,8 +136,8 @@ async fn a_part_with_a_cipher_that_the_vault_has_not_is_not_kept() {
         let text = text(1, 1);
         let edit = Edit::new(vec![put(id(6), &text, "note 6")], Vec::new());
         let done = vaults.edit(&site.account, &edit, site.key_epoch().await).await;
-        assert!(matches!(done.unwrap(), Editing::Done { .. }));
-        assert_eq!(keep(&site, &vaults, upload, &part(2, [6])).await, Putting::Void);
+        assert!(matches!(done.unwrap(), EditOutcome::Done { .. }));
+        assert_eq!(keep(&site, &vaults, upload, &part(2, [6])).await, PartOutcome::Void);
     }
 }
 
@@ -146,7 +149,7 @@ async fn of_many_uploads_that_were_begun_one_is_kept() {
         let mut uploads = Vec::new();
         for _ in 0..4 {
             let upload = begin(&site, &vaults).await;
-            assert!(matches!(keep(&site, &vaults, upload, &part(2, 0..6)).await, Putting::Kept { .. }));
+            assert!(matches!(keep(&site, &vaults, upload, &part(2, 0..6)).await, PartOutcome::Kept { .. }));
             uploads.push(upload);
         }
         let last = uploads.pop().unwrap();
@@ -166,7 +169,7 @@ async fn a_faulty_part_is_refused_whole() {
         let twice = body([(id(0), text(2, 0)), (id(1), text(2, 0)), (id(0), text(2, 0))]);
         let bad = body([(id(0), text(2, 0)), (id(1), "zz".repeat(30))]);
         for (part, fault) in [(twice, Fault::Duplicate), (bad, Fault::MalformedText)] {
-            let Putting::Refused(difference) = keep(&site, &vaults, upload, &part).await else { panic!() };
+            let PartOutcome::Refused(difference) = keep(&site, &vaults, upload, &part).await else { panic!() };
             assert_eq!((difference.count(fault), difference.faults().count()), (1, 1));
             assert_eq!(vaults.uploaded(&site.account, upload).await.unwrap(), Some(Vec::new()));
         }
@@ -179,21 +182,21 @@ async fn a_change_of_what_it_rests_on_voids_it() {
         let vaults = site.register(3).await;
         for what in ["edit", "epoch", "time", "another"] {
             let upload = begin(&site, &vaults).await;
-            assert_eq!(keep(&site, &vaults, upload, &part(2, 0..3)).await, Putting::Kept { ciphers: 3 });
+            assert_eq!(keep(&site, &vaults, upload, &part(2, 0..3)).await, PartOutcome::Kept { ciphers: 3 });
             match what {
                 "edit" => {
                     let new = text(1, 4);
                     let edit = Edit::new(vec![put(id(0), &new, "")], Vec::new());
                     assert!(matches!(
                         vaults.edit(&site.account, &edit, site.key_epoch().await).await.unwrap(),
-                        Editing::Done { .. }
+                        EditOutcome::Done { .. }
                     ));
                 }
                 "epoch" => site.move_epoch(|draft| draft.move_credential_epoch()).await,
                 "time" => site.clock.set(site.at(LIFE)),
                 _ => drop(begin(&site, &vaults).await),
             }
-            assert_eq!(keep(&site, &vaults, upload, &part(2, 0..3)).await, Putting::Void, "{what}");
+            assert_eq!(keep(&site, &vaults, upload, &part(2, 0..3)).await, PartOutcome::Void, "{what}");
             assert!(matches!(finish(&site, &vaults, upload, 2).await, Swap::Nothing), "{what}");
             assert_eq!(site.check_swaps().await, 0);
             site.clock.set(site.at(0));
@@ -208,11 +211,11 @@ async fn an_upload_is_for_the_vault_that_the_client_read_and_of_one_account() {
     let known = Some(site.contents().await.head.revision);
     assert!(matches!(site.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
     let begun = vaults.begin_upload(&site.account, known, site.at(LIFE)).await.unwrap();
-    assert_eq!(begun, Beginning::HeadMoved);
+    assert_eq!(begun, UploadStart::HeadMoved);
     let upload = begin(&site, &vaults).await;
     let other = Site { account: AccountId::new("user-2").unwrap(), ..site.clone() };
     other.register(2).await;
-    assert_eq!(keep(&other, &vaults, upload, &part(3, 0..2)).await, Putting::Void);
+    assert_eq!(keep(&other, &vaults, upload, &part(3, 0..2)).await, PartOutcome::Void);
     assert!(matches!(finish(&other, &vaults, upload, 3).await, Swap::Nothing));
     // What is not checked whole is not promoted as a held vault is.
     let _ = keep(&site, &vaults, upload, &part(3, 0..2)).await;
@@ -238,7 +241,7 @@ async fn of_a_finish_and_an_edit_one_wins() {
             });
             let (finish, edit) = (finish.await.unwrap(), edit.await.unwrap());
             let done = matches!(finish, Swap::Done { .. });
-            assert_ne!(done, matches!(edit, Editing::Done { .. }), "{finish:?} {edit:?}");
+            assert_ne!(done, matches!(edit, EditOutcome::Done { .. }), "{finish:?} {edit:?}");
             site.check().await;
         }
     }

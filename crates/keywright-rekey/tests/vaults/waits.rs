@@ -1,7 +1,7 @@
 //! A staged vault ends when it was told, for any history of clocks: a held one, and one that arrives in parts.
 
 use keywright_core::{Clock, UnixSeconds};
-use keywright_rekey::{Beginning, Coverage, Holding, Putting, Swap, Vaults};
+use keywright_rekey::{Coverage, HoldOutcome, PartOutcome, Swap, UploadStart, Vaults};
 use keywright_store::{Draft, StageId};
 use proptest::prelude::*;
 
@@ -96,7 +96,7 @@ impl History {
         let staged = self.vaults.stage(sealed, made.plus(life)).await.unwrap();
         let step = |draft: &mut Draft<'_>| self.vaults.steps().hold_in(draft, &staged);
         let held = self.vaults.driver().transact(&self.site.partition(), &[], step).await.unwrap();
-        assert_eq!(held, Holding::Held);
+        assert_eq!(held, HoldOutcome::Held);
         self.told = Some(Told { upload: None, made, until: staged.until(), generation });
     }
 
@@ -104,10 +104,10 @@ impl History {
         let (generation, made) = (self.next(), self.now());
         let until = made.plus(life);
         let begun = self.vaults.begin_upload(&self.site.account, None, until).await.unwrap();
-        let Beginning::Begun { upload, .. } = begun else { panic!("{begun:?}") };
+        let UploadStart::Begun { upload, .. } = begun else { panic!("{begun:?}") };
         let part = body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
         let kept = self.vaults.put_part(&self.site.account, upload, &submission(&part)).await.unwrap();
-        assert!(matches!(kept, Putting::Kept { .. }));
+        assert!(matches!(kept, PartOutcome::Kept { .. }));
         self.told = Some(Told { upload: Some(upload), made, until, generation });
     }
 

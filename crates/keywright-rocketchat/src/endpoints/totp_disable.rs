@@ -1,7 +1,7 @@
 //! `POST users.totp.disable`: removes all devices and recovery codes, with a code of either kind. A wrong one is no error
 //! but `false`.
 
-use keywright_twofactor::{SLOTS, Verdict};
+use keywright_twofactor::{SLOTS, VerifyOutcome};
 use keywright_wire::Reply;
 use serde_json::json;
 
@@ -17,12 +17,14 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let judged = cx
         .step_for(caller, SLOTS, |draft| {
             Ok(match factors::verify_code(cx, draft, caller, code, Endpoint::TotpDisable)? {
-                Verdict::Granted(proof) => {
+                VerifyOutcome::Granted(proof) => {
                     cx.factors.remove_all_in(draft, caller.client(draft))?;
                     end_other_logins_by_policy(cx, draft, caller)?;
                     Ok(Some(proof))
                 }
-                Verdict::Refused(refusal) => Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()))),
+                VerifyOutcome::Refused(refusal) => {
+                    Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after())))
+                }
                 _ => Ok(None),
             })
         })

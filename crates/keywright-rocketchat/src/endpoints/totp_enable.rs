@@ -1,7 +1,7 @@
 //! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate` changes that.
 
 use keywright_store::{Draft, StepError, Tentative};
-use keywright_twofactor::{Beginning, KeyUri, PendingDevice, SLOTS};
+use keywright_twofactor::{EnrolmentStart, KeyUri, PendingDevice, SLOTS};
 use keywright_wire::Reply;
 use serde_json::json;
 
@@ -56,7 +56,7 @@ fn begin<H: Host>(
         return Ok(None);
     }
     Ok(match cx.factors.begin_enrolment_in(draft, session, DEVICE, None)? {
-        Beginning::Begun(device) => Some(device),
+        EnrolmentStart::Begun(device) => Some(device),
         _ => None,
     })
 }

@@ -1,6 +1,6 @@
 //! `POST users.totp.regenerateCodes`: new recovery codes in the place of the old, with a code of either kind.
 
-use keywright_twofactor::{SLOTS, Verdict, recovery::Liveness};
+use keywright_twofactor::{SLOTS, VerifyOutcome, recovery::Liveness};
 use keywright_wire::Reply;
 
 use crate::answer::{Failure, codes};
@@ -15,12 +15,14 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let judged = cx
         .step_for(caller, SLOTS, |draft| {
             Ok(match factors::verify_code(cx, draft, caller, code, Endpoint::TotpRegenerateCodes)? {
-                Verdict::Granted(proof) => {
+                VerifyOutcome::Granted(proof) => {
                     let made = cx.factors.make_recovery_in(draft, Liveness::Now, caller.client(draft))?;
                     end_other_logins_by_policy(cx, draft, caller)?;
                     Ok((proof, made))
                 }
-                Verdict::Refused(refusal) => Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after()))),
+                VerifyOutcome::Refused(refusal) => {
+                    Err(ApiError::too_many(Wait::from(draft.now(), refusal.retry_after())))
+                }
                 _ => Err(ApiError::invalid_totp()),
             })
         })

@@ -1,7 +1,7 @@
 //! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery codes, and ends all
 //! other logins. Only the login that began can: an enrolling code is never charged, its secret was just shown to the caller.
 
-use keywright_twofactor::{Confirming, SLOTS, recovery::Liveness};
+use keywright_twofactor::{EnrolmentOutcome, SLOTS, recovery::Liveness};
 use keywright_wire::Reply;
 
 use crate::answer::{Failure, codes};
@@ -17,11 +17,13 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let made = cx
         .step_for(caller, SLOTS, |draft| {
             let client = caller.client(draft);
-            let Confirming::Active(_) = cx.factors.confirm_enrolment_in(draft, &session, code.expose(), client)? else {
+            let EnrolmentOutcome::Active(_) =
+                cx.factors.confirm_enrolment_in(draft, &session, code.expose(), client)?
+            else {
                 return Ok(None);
             };
             end_other_logins(draft, caller)?;
-            // The wire has no acknowledgement: live in the commit that shows them (`decisions.md` 23).
+            // The wire has no acknowledgement: live in the commit that shows them (`docs/decisions.md` 23).
             cx.factors.make_recovery_in(draft, Liveness::Now, client).map(Some)
         })
         .await?;

@@ -139,7 +139,8 @@ async fn with_nothing_enrolled_the_password_guards_the_factors() {
         } else {
             client.post("users.2fa.disableEmail").send().await.succeeds();
         }
-        // A login token alone adds no factor, two-factor and the fallback on or off (`decisions.md` 54, finding A9).
+        // A login token alone adds no factor, two-factor and the fallback on or off (`docs/decisions.md` 54, finding
+        // A9).
         let before = world.scan().await;
         for path in ["users.totp.enable", "users.2fa.enableEmail"] {
             for code in ["", "123456", &ADMIN.recovery_code(0), &TARGET.password()[1..]] {
@@ -175,7 +176,7 @@ async fn without_a_password_no_first_factor_is_added() {
     assert_eq!((world.scan().await, world.host.calls()), (before, vec![]));
 }
 
-/// The keys are no factor: there it is as the protocol has it (dossier §§ 5, 6).
+/// The keys are no factor: there it is as the protocol has it (protocol §§ 5, 6).
 #[tokio::test]
 async fn a_reset_of_the_keys_goes_by_what_is_offered() {
     for policy in policies() {

@@ -244,7 +244,7 @@ async fn an_enrolment_that_waits_too_long_is_void() {
     with_code(&client, "users.totp.validate", &code_of(&secret, world.now())).await.fails("invalid-totp");
 }
 
-/// `security.md` § 8: a change of factors ends all other logins, by default.
+/// `docs/security.md` § 8: a change of factors ends all other logins, by default.
 #[tokio::test]
 async fn a_change_of_factors_ends_all_other_logins() {
     for ends in [true, false] {

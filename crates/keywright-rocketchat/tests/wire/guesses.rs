@@ -20,7 +20,7 @@ async fn weakness_1_a_code_works_once_and_a_replay_costs_nothing() {
     client.reset_of(TARGET.id).code(&world.totp(ADMIN)).send().await.succeeds();
 }
 
-/// `decisions.md` 27a: for privileged callers too, and with the request limits off.
+/// `docs/decisions.md` 27a: for privileged callers too, and with the request limits off.
 #[tokio::test]
 async fn weakness_2_the_fifth_wrong_code_begins_a_wait_that_no_permission_lifts() {
     let world = World::new().await;

@@ -97,7 +97,7 @@ async fn an_administrators_reset_is_a_way_in_where_mailed_codes_are_all() {
     assert!(!owner.is_in().await, "its own keys were reset");
 }
 
-/// `security.md` § 6: a recovery code lets its login in at time-based codes, and leaves the device.
+/// `docs/security.md` § 6: a recovery code lets its login in at time-based codes, and leaves the device.
 #[tokio::test]
 async fn a_recovery_code_lets_its_login_in_at_time_based_codes() {
     let world = World::new().await;
@@ -172,7 +172,7 @@ async fn a_name_that_makes_no_label_is_said_before_a_code_is_spent() {
     assert!(url.as_str().unwrap().starts_with(label), "{url}");
 }
 
-/// `decisions.md` 27a: a wait is said before the code is looked at, its form included, where no code could pass.
+/// `docs/decisions.md` 27a: a wait is said before the code is looked at, its form included, where no code could pass.
 #[tokio::test]
 async fn a_wait_is_said_for_what_is_no_code_too() {
     let malformed = ["", "12345", "x", "\u{ff11}"];

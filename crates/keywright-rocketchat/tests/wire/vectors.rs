@@ -1,5 +1,5 @@
-//! All cases of `tests/data/rocket-chat-errors.json`, as `decisions.md` 27b reads them: where a case has alternatives,
-//! ours is the alternative.
+//! All cases of `tests/data/rocket-chat-errors.json`, as `docs/decisions.md` 27b reads them: where a case has
+//! alternatives, ours is the alternative.
 
 use std::sync::atomic::Ordering;
 

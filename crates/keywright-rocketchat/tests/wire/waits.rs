@@ -1,5 +1,5 @@
-//! `security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it said, by
-//! the answer's seconds and by its header's moment, and a mailed code lasts as long as is told.
+//! `docs/security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it
+//! said, by the answer's seconds and by its header's moment, and a mailed code lasts as long as is told.
 
 use keywright_core::UnixSeconds;
 use keywright_store::guess;

@@ -8,7 +8,7 @@ use keywright_core::{Client as Guesser, ClientAdmission};
 use keywright_rocketchat::{GuessedSecret, MailAdmits};
 use keywright_twofactor::{
     ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, Method, Rule, StepUp, StepUpPolicy, TwoFactor, TwoFactorPolicy,
-    Verdict,
+    VerifyOutcome,
 };
 use serde_json::json;
 
@@ -240,7 +240,7 @@ async fn time_based_codes_known_logins_and_every_way_in() {
     let (third, prover) = (world.other_client(USER, 3), Guesser::credential(world.tag(USER, &known)));
     assert_eq!(by_totp(&world, &third, USER).await, 429);
     let step_up = factors.step_up_recovery(&account, ADMIT_CLIENT, b"page", &USER.recovery_code(1), prover).await;
-    let Verdict::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
+    let VerifyOutcome::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
     let tag = world.tag(USER, &third);
     assert!(is_admitted(factors.admit_client(proof, CodeKind::Totp, tag).await.unwrap()));
     assert_eq!(by_totp(&world, &third, USER).await, 200);
@@ -286,7 +286,7 @@ async fn recovery_codes_known_logins_and_every_way_in() {
     world.clock.advance(30);
     let prover = Guesser::credential(world.tag(USER, &fresh));
     let step_up = factors.step_up_totp(&account, ADMIT_CLIENT, b"page", &world.totp(USER), prover).await;
-    let Verdict::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
+    let VerifyOutcome::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
     assert!(is_admitted(factors.admit_client(proof, CodeKind::Recovery, world.tag(USER, &fresh)).await.unwrap()));
     assert!(!is_refused(&fresh, &USER.recovery_code(2)).await);
     // By the operator.

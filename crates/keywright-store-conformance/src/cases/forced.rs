@@ -8,7 +8,7 @@ use keywright_store::{Batch, CommitError, Driver, Partition, Revision, Write};
 
 use crate::backend::Fixture;
 use crate::hooks::{FaultHooks, Hook, HostEnd};
-use crate::report::Verdict;
+use crate::report::CaseVerdict;
 use crate::site::{LONG_AGO, SINGLE, Site, draw, edit, event, next, put, puts, row, slot, vault};
 use crate::violation::{Violation, holds};
 
@@ -47,14 +47,14 @@ fn armed(hook: Hook) -> bool {
 ///
 /// # Errors
 /// What was broken.
-pub async fn lost_reply_is_unknown(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+pub async fn lost_reply_is_unknown(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     for landed in [false, true] {
         for made in [false, true] {
             let site = Site::bare(&fixture.handles())?;
             let root = if made { Some(site.land(None, next()?).await?) } else { None };
             if !armed(hooks.lose_next_reply(landed)) {
-                return Ok(Verdict::NotProven);
+                return Ok(CaseVerdict::NotProven);
             }
             let write = whole()?;
             let revision = write.revision;
@@ -68,7 +68,7 @@ pub async fn lost_reply_is_unknown(fixture: &dyn Fixture) -> Result<Verdict, Vio
             goes_on(&site).await?;
         }
     }
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }
 
 static GRANTED: EventKind = EventKind::change("conformance_granted", Severity::Info, "a grant was made");
@@ -78,8 +78,8 @@ static GRANTED: EventKind = EventKind::change("conformance_granted", Severity::I
 ///
 /// # Errors
 /// What was broken.
-pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     let handles = fixture.handles();
     let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
     let clock = Arc::new(ManualClock::new(LONG_AGO));
@@ -88,11 +88,11 @@ pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<Verdict, Vio
     for (name, landed) in [("settled-a", false), ("settled-b", true)] {
         let account = AccountId::new(name)?;
         if !armed(hooks.lose_next_reply(landed)) {
-            return Ok(Verdict::NotProven);
+            return Ok(CaseVerdict::NotProven);
         }
         driver.ensure_account(&account).await?;
         if !armed(hooks.lose_next_reply(landed)) {
-            return Ok(Verdict::NotProven);
+            return Ok(CaseVerdict::NotProven);
         }
         let partition = Partition::account(&account);
         let told = driver.transact(&partition, &[], |draft| {
@@ -105,43 +105,43 @@ pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<Verdict, Vio
         holds!(granted == 1, Unknown, "a step whose reply was lost (landed: {landed}) has landed {granted} times");
         holds!(events.len() == 2, Unknown, "a creation whose reply was lost (landed: {landed}) left {events:?}");
     }
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }
 
 /// An error from `COMMIT` itself is `Unknown`, never `Rejected`; whatever it did, it did whole.
 ///
 /// # Errors
 /// What was broken.
-pub async fn commit_error_is_unknown(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+pub async fn commit_error_is_unknown(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     let (site, root) = Site::made(&fixture.handles()).await?;
     if !armed(hooks.fail_next_commit()) {
-        return Ok(Verdict::NotProven);
+        return Ok(CaseVerdict::NotProven);
     }
     unknown(&site, site.batch(Some(root), whole()?)?, "an error from COMMIT").await?;
     let there = parts(&site).await?;
     holds!(there == 0 || there == 3, AllOrNothing, "a failed COMMIT left {there} of 3 parts");
     goes_on(&site).await?;
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }
 
 /// A commit that is still on its way when a fence lands never lands, on a present root and on none.
 ///
 /// # Errors
 /// What was broken.
-pub async fn held_commit_never_lands_after_a_fence(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hooks) = fixture.faults() else { return Ok(Verdict::NotProven) };
+pub async fn held_commit_never_lands_after_a_fence(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     for made in [true, false] {
         let site = Site::bare(&fixture.handles())?;
         let root: Option<Revision> = if made { Some(site.land(None, next()?).await?) } else { None };
         if !armed(hooks.hold_next_commit()) {
-            return Ok(Verdict::NotProven);
+            return Ok(CaseVerdict::NotProven);
         }
         unknown(&site, site.batch(root, whole()?)?, "a commit that is on its way").await?;
         let fence = site.land(root, next()?).await?;
         deliver_in_vain(&site, hooks, fence).await?;
     }
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }
 
 async fn deliver_in_vain(site: &Site, hooks: &dyn FaultHooks, fence: Revision) -> Result<(), Violation> {
@@ -157,8 +157,8 @@ async fn deliver_in_vain(site: &Site, hooks: &dyn FaultHooks, fence: Revision) -
 ///
 /// # Errors
 /// What was broken.
-pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hook) = fixture.lost_roots() else { return Ok(Verdict::NotProven) };
+pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hook) = fixture.lost_roots() else { return Ok(CaseVerdict::NotProven) };
     let handles = fixture.handles();
     let mut kinds = vec![
         ("nothing", next()?, false),
@@ -184,7 +184,7 @@ pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<Ver
         let listed = handles.upkeep(1).partitions(None, 100).await?.contains(&site.account);
         holds!(listed == right, Listing, "a partition with {what} and no root is listed: {listed}");
     }
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }
 
 /// Inside a host's transaction: a batch in conflict leaves nothing, though the host commits; a good one goes with the
@@ -192,8 +192,8 @@ pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<Ver
 ///
 /// # Errors
 /// What was broken.
-pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hook) = fixture.host() else { return Ok(Verdict::NotProven) };
+pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hook) = fixture.host() else { return Ok(CaseVerdict::NotProven) };
     for (good, end, right) in [
         (false, HostEnd::Commit, 0),
         (false, HostEnd::RollBack, 0),
@@ -232,7 +232,7 @@ pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Resu
         holds!(there == right, HostTransaction, "a batch (good: {good}) left {there} of 3 parts after {end:?}");
         goes_on(&site).await?;
     }
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }
 
 /// How many commits are acknowledged before each kill.
@@ -243,8 +243,8 @@ const KILLS: [usize; 3] = [1, 40, 150];
 ///
 /// # Errors
 /// What was broken.
-pub async fn acknowledged_commits_survive_a_kill(fixture: &dyn Fixture) -> Result<Verdict, Violation> {
-    let Some(hook) = fixture.crash() else { return Ok(Verdict::NotProven) };
+pub async fn acknowledged_commits_survive_a_kill(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
+    let Some(hook) = fixture.crash() else { return Ok(CaseVerdict::NotProven) };
     let mut before = [0; crate::crash::PARTITIONS];
     for kill in KILLS {
         let crashed = hook.kill_and_reopen(kill).await.map_err(Violation::suite)?;
@@ -259,5 +259,5 @@ pub async fn acknowledged_commits_survive_a_kill(fixture: &dyn Fixture) -> Resul
         }
         before = crate::crash::verify(&crashed, before).await?;
     }
-    Ok(Verdict::Passed)
+    Ok(CaseVerdict::Passed)
 }

@@ -3,12 +3,12 @@
 //!
 //! ```
 //! use keywright_store_conformance::sabotage::{Flaw, Sabotaged};
-//! use keywright_store_conformance::{Suite, Verdict};
+//! use keywright_store_conformance::{Suite, CaseVerdict};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let flaw = Flaw::IgnoresTheGuard;
 //! let (case, promise) = flaw.caught_by();
-//! let Verdict::Failed(violation) = Suite::new(async || Sabotaged::new(flaw)).run_case(case)? else {
+//! let CaseVerdict::Failed(violation) = Suite::new(async || Sabotaged::new(flaw)).run_case(case)? else {
 //!     panic!("{flaw:?} was not caught");
 //! };
 //! assert_eq!(violation.promise(), Some(promise));

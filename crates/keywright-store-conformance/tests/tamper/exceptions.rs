@@ -1,4 +1,4 @@
-//! What is left to him, exactly: `security.md` § 3.
+//! What is left to him, exactly: `docs/security.md` § 3.
 
 use keywright_core::EventChain;
 use keywright_store::{EVENTS_KEPT, Partition, Upkeep};

@@ -67,7 +67,7 @@ impl Draft<'_> {
         root.recent.push(loaded.revision.unwrap_or(Revision::ZERO));
         // A partition goes a day after its last commit at the earliest: until then a late commit may still arrive.
         root.expires = staged.expires.map(|expiry| expiry.max(earliest_sweep(&env)));
-        root.due_at = staged.due_at.filter(|_| owes(&staged.writes, staged.erase, &loaded.root));
+        root.due_at = staged.due_at.filter(|_| leaves_due(&staged.writes, staged.erase, &loaded.root));
         if staged.erase {
             root.contents.clear();
         }
@@ -138,8 +138,8 @@ fn prune(root: &mut RootRecord, writes: &BTreeMap<SlotName, Option<PlainBody>>, 
     pruned
 }
 
-/// Whether the account owes anything after this batch: its list was not deleted, and outlives an erase only if it is kept.
-fn owes(writes: &BTreeMap<SlotName, Option<PlainBody>>, erase: bool, before: &RootRecord) -> bool {
+/// Whether the account leaves_due anything after this batch: its list was not deleted, and outlives an erase only if it is kept.
+fn leaves_due(writes: &BTreeMap<SlotName, Option<PlainBody>>, erase: bool, before: &RootRecord) -> bool {
     let name = DUE.name();
     match writes.get(&name) {
         Some(plain) => plain.is_some(),

@@ -316,8 +316,8 @@ impl Driver {
         }
     }
 
-    /// Finds out what became of a commit whose reply was lost (`security.md` § 7). While the root that it was based on
-    /// still stands, it may be on its way: the root is put anew, and once that stands, it can never land.
+    /// Finds out what became of a commit whose reply was lost (`docs/security.md` § 7). While the root that it was
+    /// based on still stands, it may be on its way: the root is put anew, and once that stands, it can never land.
     async fn settle(
         &self,
         partition: &Partition,

@@ -93,7 +93,7 @@ impl Intent {
 
 /// How an account stands to a claim in its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holding {
+pub(super) enum ClaimState {
     /// Not at all, and never again: tickets are not drawn twice.
     Void,
     Intended,
@@ -102,7 +102,7 @@ pub(super) enum Holding {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Standing {
+pub(super) enum EntryState {
     Intended,
     /// With the end of the time in which nobody else may take it, while the account has not proven itself.
     Owned {
@@ -116,29 +116,29 @@ pub(super) struct Entry {
     pub(super) ticket: Ticket,
     /// When it came to stand so.
     pub(super) since: UnixSeconds,
-    pub(super) standing: Standing,
+    pub(super) standing: EntryState,
 }
 
 impl Entry {
     pub(super) const fn is_owned(&self) -> bool {
-        matches!(self.standing, Standing::Owned { .. })
+        matches!(self.standing, EntryState::Owned { .. })
     }
 
     pub(super) fn claimant(&self, account: &AccountId) -> Intent {
         Intent { name: self.name, claimant: Claimant { account: account.clone(), ticket: self.ticket } }
     }
 
-    pub(super) fn holding(&self, now: UnixSeconds) -> Holding {
+    pub(super) fn holding(&self, now: UnixSeconds) -> ClaimState {
         match self.standing {
-            Standing::Intended => Holding::Intended,
-            Standing::Owned { provisional_until: None } => Holding::Owned,
+            EntryState::Intended => ClaimState::Intended,
+            EntryState::Owned { provisional_until: None } => ClaimState::Owned,
             // Run out, or from a clock that stood further ahead than the whole time.
-            Standing::Owned { provisional_until: Some(until) }
+            EntryState::Owned { provisional_until: Some(until) }
                 if until <= now || self.since > now.plus(until.since(self.since)) =>
             {
-                Holding::Lapsed
+                ClaimState::Lapsed
             }
-            Standing::Owned { provisional_until: Some(_) } => Holding::Owned,
+            EntryState::Owned { provisional_until: Some(_) } => ClaimState::Owned,
         }
     }
 }

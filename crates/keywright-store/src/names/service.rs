@@ -4,7 +4,7 @@ use std::fmt;
 
 use keywright_core::AccountId;
 
-use super::list::{CLAIM, Claimant, Holding, Intent, NAMES, NameIndex};
+use super::list::{CLAIM, ClaimState, Claimant, Intent, NAMES, NameIndex};
 use super::{Claimed, Evicted, Released, evict, holding};
 use crate::draft::Draft;
 use crate::driver::{Driver, TransactError};
@@ -72,7 +72,7 @@ impl Names {
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
         // An intent that is void must cancel nobody's: not the account's own later one either.
-        if self.look(&intent.claimant, intent.name()).await? == Holding::Void {
+        if self.look(&intent.claimant, intent.name()).await? == ClaimState::Void {
             return Ok(ClaimOutcome::Void);
         }
         // What is known to be void, once and for ever: it may be replaced wherever it is found.
@@ -81,8 +81,8 @@ impl Names {
             match self.place(intent, void.as_ref()).await? {
                 Look::Ours => return Ok(ClaimOutcome::Ours(Claimed(intent.clone()))),
                 Look::Held(by) => match self.judge(&by, intent.name(), slots, &mut orphan).await? {
-                    Holding::Owned => return Ok(ClaimOutcome::Taken),
-                    Holding::Void | Holding::Intended | Holding::Lapsed => void = Some(by),
+                    ClaimState::Owned => return Ok(ClaimOutcome::Taken),
+                    ClaimState::Void | ClaimState::Intended | ClaimState::Lapsed => void = Some(by),
                 },
             }
         }
@@ -98,7 +98,7 @@ impl Names {
         let look = |draft: &mut Draft<'_>| draft.read(CLAIM);
         let Some(by) = self.driver.observe(&name.partition(), &[CLAIM.name()], look).await? else { return Ok(None) };
         let held = self.look(&by, name).await?;
-        Ok(matches!(held, Holding::Owned | Holding::Lapsed).then_some(by.account))
+        Ok(matches!(held, ClaimState::Owned | ClaimState::Lapsed).then_some(by.account))
     }
 
     /// Deletes the claim of a name that its account has given up, if it is still there. Gives whether it was. Best
@@ -141,13 +141,13 @@ impl Names {
         name: &NameIndex,
         slots: &[SlotName],
         orphan: &mut F,
-    ) -> Result<Holding, TransactError>
+    ) -> Result<ClaimState, TransactError>
     where
         F: FnMut(&mut Draft<'_>, Evicted) -> Result<(), StepError> + Send,
     {
         // A look first: whoever asks for a name that is taken does not stand in its owner's way.
         let held = self.look(by, name).await?;
-        if matches!(held, Holding::Void | Holding::Owned) {
+        if matches!(held, ClaimState::Void | ClaimState::Owned) {
             return Ok(held);
         }
         let step = |draft: &mut Draft<'_>| evict(draft, name, by.ticket, orphan);
@@ -155,7 +155,7 @@ impl Names {
         self.driver.transact(&(&by.account).into(), &slots, step).await
     }
 
-    async fn look(&self, by: &Claimant, name: &NameIndex) -> Result<Holding, TransactError> {
+    async fn look(&self, by: &Claimant, name: &NameIndex) -> Result<ClaimState, TransactError> {
         let step = |draft: &mut Draft<'_>| holding(draft, name, by.ticket);
         self.driver.observe(&(&by.account).into(), &[NAMES.name()], step).await
     }

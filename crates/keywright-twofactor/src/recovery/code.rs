@@ -71,7 +71,7 @@ impl Preset {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a set is live or waits for the owner's word; there is no third")]
 pub enum Liveness<'s> {
-    /// In the commit that shows it: for wires without an acknowledgement (`decisions.md` 23).
+    /// In the commit that shows it: for wires without an acknowledgement (`docs/decisions.md` 23).
     Now,
     /// When the owner says that it is kept, in the session that was shown it: see
     /// [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
@@ -91,10 +91,10 @@ impl fmt::Debug for Liveness<'_> {
     }
 }
 
-/// The 32 symbols of checked codes (`security.md` § 5): without I, L, O, which are read as 1, 1, 0, and without U.
+/// The 32 symbols of checked codes (`docs/security.md` § 5): without I, L, O, which are read as 1, 1, 0, and without U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// The 55 symbols of Rocket.Chat's codes (dossier § 8).
+/// The 55 symbols of Rocket.Chat's codes (`docs/protocols/rocket-chat.md` § 8).
 const ROCKET_CHAT: &[u8; 55] = b"23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// Symbols of a Rocket.Chat code.
@@ -279,7 +279,7 @@ const fn times_plus(rest: u32, base: u32, digit: u32) -> u32 {
 }
 
 /// A typed character of a checked code: its symbol, and the symbol's place in the alphabet. The input is the
-/// caller's own: ordinary code (`security.md` § 13).
+/// caller's own: ordinary code (`docs/security.md` § 13).
 fn value(typed: char) -> Option<(u8, u8)> {
     let symbol = match u8::try_from(typed).ok()?.to_ascii_uppercase() {
         b'I' | b'L' => b'1',
@@ -336,7 +336,7 @@ mod tests {
         Canonical::parse(preset, typed).map(|code| std::str::from_utf8(code.expose()).unwrap().to_string())
     }
 
-    /// `security.md` § 16.
+    /// `docs/security.md` § 16.
     #[test]
     fn known_answers() {
         for (number, printed) in [

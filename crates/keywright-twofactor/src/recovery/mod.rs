@@ -20,7 +20,7 @@
 //! ```
 //!
 //! # A set
-//! Kept as one random key and an HMAC-SHA-256 per code, inside the sealed record (`security.md` § 5). A guess is hashed
+//! Kept as one random key and an HMAC-SHA-256 per code, inside the sealed record (`docs/security.md` § 5). A guess is hashed
 //! once and compared with all, the used ones too, so that the log distinguishes a replay from a wrong guess. A replay and a
 //! malformed code are not charged; a wrong one is, as [`RECOVERY`], which waits but is never shut where a code has 64 bits
 //! or more.

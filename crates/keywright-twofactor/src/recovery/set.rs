@@ -14,7 +14,7 @@ use super::code::{Canonical, draw};
 use crate::recovery::code::Preset;
 use crate::recovery::error::ImportError;
 
-/// What the stored hashes are hashes of (`security.md` § 5).
+/// What the stored hashes are hashes of (`docs/security.md` § 5).
 const LABEL: &[u8] = b"keywright/v1/recovery\0";
 
 /// Bytes of a stored hash.
@@ -85,8 +85,9 @@ impl CodeSet {
         Self::import_as(entropy, preset, now, codes, |code| Canonical::parse(preset, code))
     }
 
-    /// A set of Rocket.Chat's codes from its own stored form, lower-case hex SHA-256 each (dossier § 8), all unused. The
-    /// codes were never seen here, so what is kept is the keyed hash of that text.
+    /// A set of Rocket.Chat's codes from its own stored form, lower-case hex SHA-256 each
+    /// (`docs/protocols/rocket-chat.md` § 8), all unused. The codes were never seen here, so what is kept is the keyed
+    /// hash of that text.
     ///
     /// # Errors
     /// [`ImportError`].
@@ -250,7 +251,7 @@ mod tests {
         LocalRng::new(ChaCha20Rng::seed_from_u64(seed))
     }
 
-    /// `security.md` § 16.
+    /// `docs/security.md` § 16.
     #[test]
     fn the_stored_hash_is_the_known_answer() {
         let mut set = CodeSet::empty(&rng(1), Preset::Default, UnixSeconds::EPOCH, 1).unwrap();

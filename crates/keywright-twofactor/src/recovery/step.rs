@@ -9,12 +9,12 @@ use super::error::ImportError;
 use super::set::{CodeSet, Matched, RecoveryCodes};
 use super::state::{Pending, RECOVERY, Recovery};
 use crate::events;
-use crate::outcome::{Denial, Method, Proven, Verdict};
+use crate::outcome::{Denial, Method, Proven, VerifyOutcome};
 use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
 use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
-/// Unused codes from which on each use asks the owner to make new ones (`security.md` § 5: the last three).
+/// Unused codes from which on each use asks the owner to make new ones (`docs/security.md` § 5: the last three).
 pub const LOW: u8 = 3;
 
 /// Label of the digest that names the session which was shown a pending set.
@@ -106,7 +106,7 @@ impl TwoFactorSteps {
     /// Judges a recovery code; a right one is spent.
     ///
     /// A wait is said before the code is compared; a text that is no code of the live set's kind is
-    /// [`Verdict::Malformed`] at any time, and an account without a live set is [`Verdict::NotEnrolled`]: neither writes
+    /// [`VerifyOutcome::Malformed`] at any time, and an account without a live set is [`VerifyOutcome::NotEnrolled`]: neither writes
     /// anything.
     ///
     /// # Errors
@@ -117,12 +117,12 @@ impl TwoFactorSteps {
         code: &str,
         purpose: &str,
         client: Client,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+    ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
         let mut recovery = Recovery::read(draft)?;
         let generation = recovery.generation;
-        let Some(live) = &mut recovery.live else { return Ok(Verdict::NotEnrolled) };
-        let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(Verdict::Malformed) };
+        let Some(live) = &mut recovery.live else { return Ok(VerifyOutcome::NotEnrolled) };
+        let Some(typed) = Canonical::parse(live.preset(), code) else { return Ok(VerifyOutcome::Malformed) };
         let secret = RECOVERY.with_strength(live.preset().strength());
         let outcome = guess::check(draft, &Attempt::new(secret, generation, client), |_| {
             Ok(match live.look(&typed)? {
@@ -133,9 +133,9 @@ impl TwoFactorSteps {
         })?;
         let spend = match outcome {
             AttemptOutcome::Right(spend) => spend,
-            AttemptOutcome::Wrong(charge) => return Ok(Verdict::Denied(Denial { charge: Some(charge) })),
-            AttemptOutcome::Replayed => return Ok(Verdict::Denied(Denial { charge: None })),
-            AttemptOutcome::Refused(refusal) => return Ok(Verdict::Refused(refusal)),
+            AttemptOutcome::Wrong(charge) => return Ok(VerifyOutcome::Denied(Denial { charge: Some(charge) })),
+            AttemptOutcome::Replayed => return Ok(VerifyOutcome::Denied(Denial { charge: None })),
+            AttemptOutcome::Refused(refusal) => return Ok(VerifyOutcome::Refused(refusal)),
         };
         live.spend(spend);
         let (remaining, made) = (live.remaining(), live.made);
@@ -149,7 +149,7 @@ impl TwoFactorSteps {
         if made < draft.keyring().fence() {
             draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
         }
-        Ok(Verdict::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.into()))))
+        Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.into()))))
     }
 
     /// Returns what a recovery code would be refused with now, by a mere look that changes nothing. `None` also if the

@@ -89,7 +89,7 @@ impl Rule {
     pub(crate) fn admissible(&self, enrolled: impl Fn(Method) -> bool) -> impl Iterator<Item = Method> {
         let strongest =
             METHODS.into_iter().filter(|method| self.names(*method) && enrolled(*method)).map(rank).max().unwrap_or(0);
-        // Any that is enrolled, but never the password in the place of an enrolled one (`decisions.md` 27b).
+        // Any that is enrolled, but never the password in the place of an enrolled one (`docs/decisions.md` 27b).
         let least = if self.any_enrolled { strongest.min(rank(Method::Mailed)) } else { strongest };
         let bits = METHODS
             .into_iter()

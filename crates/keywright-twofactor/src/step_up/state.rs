@@ -15,7 +15,7 @@ use crate::session::session_digest;
 pub(crate) const MAX_STEP_UPS: u16 = 16;
 
 /// The windows of sessions, by a digest of the session.
-pub(crate) const STEP_UPS: SlotFamily<Window, Expiring> =
+pub(crate) const STEP_UPS: SlotFamily<SessionWindow, Expiring> =
     SlotFamily::expiring("step-up", MAX_STEP_UPS, Full::EvictsFirstToExpire);
 
 /// Label of the digest that names a session's window.
@@ -24,13 +24,13 @@ const SESSION_LABEL: &[u8] = b"keywright/v1/stepup";
 /// What one session has proven lately.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
-pub(crate) struct Window {
+pub(crate) struct SessionWindow {
     /// At most one time for a method.
     proven: Vec<(Method, UnixSeconds)>,
     epochs: Epochs,
 }
 
-impl Record for Window {
+impl Record for SessionWindow {
     const SCHEMA: u16 = 1;
 }
 
@@ -45,7 +45,7 @@ struct Stored {
 #[error("a stored step-up window is out of bounds")]
 struct OutOfBounds;
 
-impl TryFrom<Stored> for Window {
+impl TryFrom<Stored> for SessionWindow {
     type Error = OutOfBounds;
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
         let Stored { proven, epochs } = stored;
@@ -55,7 +55,7 @@ impl TryFrom<Stored> for Window {
     }
 }
 
-impl Window {
+impl SessionWindow {
     /// The slot of a session's window.
     pub(super) fn slot(session: &[u8]) -> Result<Slot<Self, Expiring>, StepError> {
         let digest = session_digest(SESSION_LABEL, session)?;
@@ -101,7 +101,7 @@ fn drop_void(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
     draft.require(&names)?;
     for slot in ids.into_iter().map(|id| STEP_UPS.at(id)) {
         // What a clock that ran ahead has left never counts.
-        if Window::live(draft, slot)?.is_none_or(|window| window.proven.is_empty()) {
+        if SessionWindow::live(draft, slot)?.is_none_or(|window| window.proven.is_empty()) {
             draft.discard(slot)?;
         }
     }
@@ -117,18 +117,18 @@ mod tests {
         // Epochs come from a stored root: nothing else makes them.
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let proven = methods.iter().map(|method| (*method, UnixSeconds::MAX)).collect();
-        postcard::to_allocvec(&Window { proven, epochs }).unwrap()
+        postcard::to_allocvec(&SessionWindow { proven, epochs }).unwrap()
     }
 
     #[test]
     fn what_cannot_have_been_written_is_an_error() {
         let body = window(&METHODS);
-        let back = Window::decode(1, &body).unwrap();
+        let back = SessionWindow::decode(1, &body).unwrap();
         assert_eq!(postcard::to_allocvec(&back).unwrap(), body);
-        assert!(Window::decode(2, &body).is_err());
-        assert!(Window::decode(1, &window(&[])).is_err());
-        assert!(Window::decode(1, &window(&[Method::Totp, Method::Totp])).is_err());
-        assert!(Window::decode(1, &window(&[Method::Totp; 5])).is_err());
+        assert!(SessionWindow::decode(2, &body).is_err());
+        assert!(SessionWindow::decode(1, &window(&[])).is_err());
+        assert!(SessionWindow::decode(1, &window(&[Method::Totp, Method::Totp])).is_err());
+        assert!(SessionWindow::decode(1, &window(&[Method::Totp; 5])).is_err());
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
             (now.plus(1), false),
             (UnixSeconds::MAX, false),
         ] {
-            let window = Window { proven: vec![(Method::Totp, at)], epochs };
+            let window = SessionWindow { proven: vec![(Method::Totp, at)], epochs };
             assert_eq!(window.has_fresh(Method::Totp, now, 60), fresh, "{at}");
             assert!(!window.has_fresh(Method::Recovery, now, 60));
         }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn sessions_have_slots_of_their_own() {
-        let name = |session: &[u8]| Window::slot(session).map(|slot| slot.name());
+        let name = |session: &[u8]| SessionWindow::slot(session).map(|slot| slot.name());
         assert_ne!(name(b"a"), name(b"b"));
         assert_eq!(name(&[7; 64]), name(&[7; 64]));
         assert!(name(b"").is_err() && name(&[7; 65]).is_err());
@@ -159,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_stored_bytes_decode_or_fail(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Window::decode(1, &bytes);
+            let _ = SessionWindow::decode(1, &bytes);
         }
     }
 }

@@ -5,7 +5,7 @@ use keywright_store::{Draft, SlotName, StepError, Tentative};
 
 use super::policy::{Rule, StepUpPolicy, is_name};
 use super::proof::{Attested, Demand, StepUp};
-use super::state::Window;
+use super::state::SessionWindow;
 use crate::events;
 use crate::outcome::{Method, Proven};
 use crate::recovery;
@@ -38,7 +38,7 @@ impl StepUps {
     /// # Errors
     /// [`StepError::Misuse`] for a session of another length.
     pub fn slot(session: &[u8]) -> Result<SlotName, StepError> {
-        Window::slot(session).map(|slot| slot.name())
+        SessionWindow::slot(session).map(|slot| slot.name())
     }
 
     /// Returns what an action demands now. `password` says whether the account has a login password that the host can check.
@@ -53,13 +53,13 @@ impl StepUps {
         password: bool,
     ) -> Result<Demand<Tentative<StepUp>>, StepError> {
         let rule = self.rule(action)?;
-        let slot = Window::slot(session)?;
+        let slot = SessionWindow::slot(session)?;
         let methods = admissible(draft, rule, password.then_some(Method::Password))?;
         if methods.is_empty() {
             return Ok(Demand::NothingEnrolled);
         }
         if let Some(seconds) = rule.fresh_seconds()
-            && let Some(window) = Window::live(draft, slot)?
+            && let Some(window) = SessionWindow::live(draft, slot)?
         {
             let now = draft.now();
             if let Some(method) = methods.iter().copied().find(|method| window.has_fresh(*method, now, seconds)) {
@@ -124,7 +124,7 @@ impl StepUps {
     /// # Errors
     /// [`StepError`]; the window stays.
     pub fn forget_in(&self, draft: &mut Draft<'_>, session: &[u8]) -> Result<bool, StepError> {
-        let slot = Window::slot(session)?;
+        let slot = SessionWindow::slot(session)?;
         let there = draft.read(slot)?.is_some();
         if there {
             draft.delete(slot)?;
@@ -140,12 +140,12 @@ impl StepUps {
         method: Method,
         in_hand: Option<Method>,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
-        let (rule, slot) = (self.rule(action)?, Window::slot(session)?);
+        let (rule, slot) = (self.rule(action)?, SessionWindow::slot(session)?);
         if !admissible(draft, rule, in_hand)?.contains(&method) {
             return Ok(None);
         }
         if rule.fresh_seconds().is_some() {
-            Window::remember(draft, slot, method)?;
+            SessionWindow::remember(draft, slot, method)?;
         }
         draft.event(Event::new(&events::STEP_UP_GRANTED).with("action", action));
         proof(draft, action, session, method, false).map(Some)

@@ -73,7 +73,7 @@ impl MatchContext {
         Self { now, fence, window: Window::new(1, 1), once, purpose: purpose_digest(purpose) }
     }
 
-    /// The first step after the keyring's fence; 0 without a fence (`security.md` § 12).
+    /// The first step after the keyring's fence; 0 without a fence (`docs/security.md` § 12).
     pub(crate) fn after_fence(&self, parameters: &Parameters) -> u64 {
         if self.fence == UnixSeconds::EPOCH { 0 } else { parameters.step_at(self.fence).saturating_add(1) }
     }

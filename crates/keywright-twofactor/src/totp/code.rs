@@ -1,8 +1,9 @@
 //! Codes: what was typed, what a device shows, and a constant-time look at a whole window.
 //!
-//! `decisions.md` 27 has `totp-rs` compute the codes. It does where a device is enrolled: none goes live but by a code
-//! that the library of the field computes too. It keys its HMAC for each code anew, and a window has three; so for an
-//! active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the two.
+//! `docs/decisions.md` 27 has `totp-rs` compute the codes. It does where a device is enrolled: none goes live but by a
+//! code that the library of the field computes too. It keys its HMAC for each code anew, and a window has three; so for
+//! an active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the
+//! two.
 
 use std::fmt;
 

@@ -9,7 +9,7 @@ use super::device::{DeviceId, ImportedDevice, PendingDevice};
 use super::parameters::Parameters;
 use super::secret::TotpSecret;
 use crate::events;
-use crate::outcome::{Beginning, ClockOffset, Confirming, DeviceFault, DeviceImport, Enrolling};
+use crate::outcome::{ClockOffset, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart};
 use crate::policy::{ENROLMENT_DRIFT_SECONDS, ENROLMENT_TRIES};
 use crate::recovery;
 use crate::session::session_digest;
@@ -47,15 +47,15 @@ impl TwoFactorSteps {
         session: &[u8],
         name: &str,
         replaces: Option<DeviceId>,
-    ) -> Result<Beginning<Tentative<PendingDevice>>, StepError> {
+    ) -> Result<EnrolmentStart<Tentative<PendingDevice>>, StepError> {
         let session = session_digest(SESSION_LABEL, session)?;
         let mut factors = Factors::read(draft)?;
         if !is_name(name) {
-            return Ok(Beginning::BadName);
+            return Ok(EnrolmentStart::BadName);
         }
         match replaces {
-            Some(id) if factors.device(id).is_none() => return Ok(Beginning::UnknownDevice),
-            None if factors.devices.len() >= self.policy.devices => return Ok(Beginning::TooManyDevices),
+            Some(id) if factors.device(id).is_none() => return Ok(EnrolmentStart::UnknownDevice),
+            None if factors.devices.len() >= self.policy.devices => return Ok(EnrolmentStart::TooManyDevices),
             _ => {}
         }
         let secret = TotpSecret::random(draft.entropy())?;
@@ -73,7 +73,7 @@ impl TwoFactorSteps {
         if !was_pending {
             draft.event(&events::FACTOR_PENDING);
         }
-        Ok(Beginning::Begun(draft.tentative(shown)))
+        Ok(EnrolmentStart::Begun(draft.tentative(shown)))
     }
 
     /// Judges the enrolling code. It is never charged; a right one makes the device active and spends its step. In
@@ -90,20 +90,20 @@ impl TwoFactorSteps {
         session: &[u8],
         code: &str,
         client: Client,
-    ) -> Result<Confirming, StepError> {
+    ) -> Result<EnrolmentOutcome, StepError> {
         let session = session_digest(SESSION_LABEL, session)?;
         let mut factors = Factors::read(draft)?;
         let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
-            return Ok(Confirming::NonePending);
+            return Ok(EnrolmentOutcome::NonePending);
         };
         if !pending.is_live(draft)? {
             // Its secret is of no more use to anybody. Only the first attempt writes.
             factors.put(draft)?;
-            return Ok(Confirming::NonePending);
+            return Ok(EnrolmentOutcome::NonePending);
         }
         let parameters = pending.parameters;
         let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
-            return Ok(Confirming::Malformed);
+            return Ok(EnrolmentOutcome::Malformed);
         };
         let context = MatchContext::of_enrolment(draft, &self.policy);
         let after = match compare(&pending.secret, &parameters, &typed, &context, 0) {
@@ -114,14 +114,14 @@ impl TwoFactorSteps {
                 factors.pending = Some(pending).filter(|pending| pending.wrong < ENROLMENT_TRIES);
                 factors.put(draft)?;
                 return Ok(match other {
-                    Comparison::ClockOff(offset) => Confirming::ClockOff(offset),
-                    _ => Confirming::Wrong,
+                    Comparison::ClockOff(offset) => EnrolmentOutcome::ClockOff(offset),
+                    _ => EnrolmentOutcome::Wrong,
                 });
             }
         };
         let replaced = pending.replaces.is_some_and(|id| factors.remove(id));
         if factors.devices.len() >= self.policy.devices {
-            return Ok(Confirming::TooManyDevices);
+            return Ok(EnrolmentOutcome::TooManyDevices);
         }
         if factors.devices.is_empty() {
             factors.renew(draft, &changed_by(&self.policy, client))?;
@@ -134,7 +134,7 @@ impl TwoFactorSteps {
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
-        Ok(Confirming::Active(id))
+        Ok(EnrolmentOutcome::Active(id))
     }
 
     /// Adds an active device with a secret from elsewhere: for seeding. Codes of its secret that were spent here before
@@ -185,22 +185,22 @@ impl TwoFactorSteps {
         device: &ImportedDevice,
         code: &str,
         client: Client,
-    ) -> Result<Enrolling, StepError> {
+    ) -> Result<EnrolOutcome, StepError> {
         let parameters = device.parameters.unwrap_or(self.policy.parameters);
         if let Some(fault) = self.fault(draft, device, &parameters) {
-            return Ok(Enrolling::NotTaken(fault));
+            return Ok(EnrolOutcome::NotTaken(fault));
         }
         let Some(typed) = TypedCode::parse(code).filter(|typed| typed.digits() == parameters.digits()) else {
-            return Ok(Enrolling::Malformed);
+            return Ok(EnrolOutcome::Malformed);
         };
         let mut factors = Factors::read(draft)?;
         let context = MatchContext::of_enrolment(draft, &self.policy);
         let next = device.next.max(factors.first_unspent(&device.secret, &parameters));
         let after = match compare(&device.secret, &parameters, &typed, &context, next) {
             Comparison::Right { after } => after,
-            Comparison::Spent => return Ok(Enrolling::Spent),
-            Comparison::ClockOff(offset) => return Ok(Enrolling::ClockOff(offset)),
-            Comparison::Wrong => return Ok(Enrolling::Wrong),
+            Comparison::Spent => return Ok(EnrolOutcome::Spent),
+            Comparison::ClockOff(offset) => return Ok(EnrolOutcome::ClockOff(offset)),
+            Comparison::Wrong => return Ok(EnrolOutcome::Wrong),
         };
         // The old devices may show the code too (the same secret once more): spent is spent.
         let matches = factors.compare(&typed, &context);
@@ -217,7 +217,7 @@ impl TwoFactorSteps {
         factors.put(draft)?;
         move_epochs(draft, &self.policy)?;
         told(draft, if replaced { &events::FACTOR_REPLACED } else { &events::FACTOR_ADDED }, id);
-        Ok(Enrolling::Active(id))
+        Ok(EnrolOutcome::Active(id))
     }
 
     /// Removes a device. The last one takes the recovery codes with it. Returns whether it was there.

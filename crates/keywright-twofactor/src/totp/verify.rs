@@ -7,7 +7,7 @@ use keywright_store::{Draft, StepError, Tentative};
 use super::active::MatchContext;
 use super::code::TypedCode;
 use crate::events;
-use crate::outcome::{Denial, Method, Proven, Verdict};
+use crate::outcome::{Denial, Method, Proven, VerifyOutcome};
 use crate::policy::DRIFT_SECONDS;
 use crate::state::{Factors, Matches, TOTP, attempt};
 use crate::step::TwoFactorSteps;
@@ -27,15 +27,15 @@ impl TwoFactorSteps {
         code: &str,
         purpose: &str,
         client: Client,
-    ) -> Result<Verdict<Tentative<Proven>>, StepError> {
+    ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
         let mut factors = Factors::read(draft)?;
         if factors.devices.is_empty() {
-            return Ok(Verdict::NotEnrolled);
+            return Ok(VerifyOutcome::NotEnrolled);
         }
         // Malformed: said at any time, also during a wait, and nothing is read of the account's secrets for it.
         let Some(typed) = TypedCode::parse(code).filter(|typed| factors.knows_length(typed)) else {
-            return Ok(Verdict::Malformed);
+            return Ok(VerifyOutcome::Malformed);
         };
         let context = MatchContext::of_use(draft, &self.policy, purpose);
         let mut spent = None;
@@ -61,19 +61,19 @@ impl TwoFactorSteps {
                 draft.event(event.with("purpose", purpose));
                 let drift = matches.by.and_then(|(_, drift)| drift);
                 let proven = Proven { drift, ..Proven::new(account, Method::Totp, String::from(purpose)) };
-                Verdict::Granted(draft.tentative(proven))
+                VerifyOutcome::Granted(draft.tentative(proven))
             }
             AttemptOutcome::Wrong(charge) => {
                 tell_out_of_window(draft, &mut factors, &typed, &context)?;
-                Verdict::Denied(Denial { charge: Some(charge) })
+                VerifyOutcome::Denied(Denial { charge: Some(charge) })
             }
             AttemptOutcome::Replayed => {
                 if let Some(matches) = spent {
                     tell_ran_ahead(draft, &mut factors, &matches, &context)?;
                 }
-                Verdict::Denied(Denial { charge: None })
+                VerifyOutcome::Denied(Denial { charge: None })
             }
-            AttemptOutcome::Refused(refusal) => Verdict::Refused(refusal),
+            AttemptOutcome::Refused(refusal) => VerifyOutcome::Refused(refusal),
         })
     }
 

@@ -3,7 +3,7 @@
 use keywright_store::guess::GUESS_DENIED;
 use keywright_store::{Batch, Damage, Draft, Put, Revision, StepError, TransactError, Write};
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
-use keywright_twofactor::{RECOVERY_SLOTS, Verdict};
+use keywright_twofactor::{RECOVERY_SLOTS, VerifyOutcome};
 
 use crate::world::{SESSION, START, Told, UNKNOWN, World, acknowledge, at, foreign, judge, keyring, steps};
 
@@ -136,7 +136,7 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
 }
 
-/// `security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
+/// `docs/security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
 #[tokio::test]
 async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
     for credential in [true, false] {
@@ -179,7 +179,7 @@ async fn what_waits_expires_and_the_old_set_stays_live() {
     }
 }
 
-/// `security.md` § 12: they still work, with a notice.
+/// `docs/security.md` § 12: they still work, with a notice.
 #[tokio::test]
 async fn after_a_restore_codes_work_and_the_owner_is_told() {
     let world = World::new().await;
@@ -299,6 +299,6 @@ async fn only_accounts_have_codes() {
     let server = keywright_store::Partition::server();
     let steps = steps(Preset::RocketChat);
     let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, "23456789", "x", UNKNOWN);
-    let error = world.driver.run(&server, &[], step).await.map(|verdict| matches!(verdict, Verdict::Granted(_)));
+    let error = world.driver.run(&server, &[], step).await.map(|verdict| matches!(verdict, VerifyOutcome::Granted(_)));
     assert!(matches!(error, Err(TransactError::Step(StepError::NoAccount))), "{error:?}");
 }

@@ -23,7 +23,7 @@ async fn guess_on(world: &World, preset: Preset, most: usize) -> (usize, Option<
     (looked, None)
 }
 
-/// `security.md` § 6: at 64 bits and more it is the way out, so it waits and is never shut.
+/// `docs/security.md` § 6: at 64 bits and more it is the way out, so it waits and is never shut.
 #[tokio::test]
 async fn unguessable_codes_wait_and_are_never_shut() {
     for preset in [Preset::Default, Preset::Nist, Preset::LibrePass] {
@@ -53,7 +53,7 @@ async fn nist_3_2_2_rocket_chat_codes_are_shut_like_any_other_secret() {
     assert!(world.refusal(client(Some(7))).await.is_none());
 }
 
-/// A limit does not outlive the codes that were guessed at (`security.md` § 6).
+/// A limit does not outlive the codes that were guessed at (`docs/security.md` § 6).
 #[tokio::test]
 async fn a_new_set_is_guessed_at_anew_once_it_is_live() {
     let world = World::new().await;

@@ -103,14 +103,14 @@ impl Model {
                 let _ = self.ledger.tell(secret, keywright_core::Told::Replayed, self.now);
                 Told::Denied
             }
-            Admission::Open(lane) if live.codes.iter().any(|other| other == code) => {
-                self.ledger.forgive(&policy, &lane, self.now);
+            Admission::Open(admitted) if live.codes.iter().any(|other| other == code) => {
+                self.ledger.forgive(&policy, &admitted, self.now);
                 live.used.insert(code.to_owned());
                 assert!(self.granted.insert((code.to_owned(), self.epoch)), "granted twice");
                 Told::Granted
             }
-            Admission::Open(lane) => {
-                let charge = self.ledger.charge(&policy, &lane, self.now);
+            Admission::Open(admitted) => {
+                let charge = self.ledger.charge(&policy, &admitted, self.now);
                 let _ = self.ledger.tell(secret, keywright_core::Told::Wrong, self.now);
                 Told::Charged(charge.streak())
             }

@@ -1,4 +1,4 @@
-//! The shared vectors: Rocket.Chat's codes (`decisions.md` 27b).
+//! The shared vectors: Rocket.Chat's codes (`docs/decisions.md` 27b).
 
 use keywright_core::Strength;
 use keywright_store::Draft;

@@ -11,7 +11,7 @@ use keywright_store::{
     Draft, Driver, MemoryStore, Partition, RecordStore, Release, Root, Snapshot, StepError, TransactError,
 };
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
-use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, Verdict};
+use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -69,7 +69,7 @@ pub(crate) enum Told {
     NotEnrolled,
 }
 
-/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`decisions.md` 13).
+/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`docs/decisions.md` 13).
 pub(crate) async fn judge(
     driver: &Driver,
     partition: &Partition,
@@ -87,15 +87,17 @@ pub(crate) async fn judge(
             done => done?,
         };
         return Ok(match verdict {
-            Verdict::Granted(proof) => {
+            VerifyOutcome::Granted(proof) => {
                 assert_eq!(Partition::account(proof.account()), *partition);
                 assert_eq!((proof.method(), proof.purpose()), (Method::Recovery, "test.open"));
                 Told::Granted
             }
-            Verdict::Denied(denial) => denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak())),
-            Verdict::Refused(refusal) => Told::Refused(refusal),
-            Verdict::Malformed => Told::Malformed,
-            Verdict::NotEnrolled => Told::NotEnrolled,
+            VerifyOutcome::Denied(denial) => {
+                denial.charge().map_or(Told::Denied, |charge| Told::Charged(charge.streak()))
+            }
+            VerifyOutcome::Refused(refusal) => Told::Refused(refusal),
+            VerifyOutcome::Malformed => Told::Malformed,
+            VerifyOutcome::NotEnrolled => Told::NotEnrolled,
         });
     }
 }

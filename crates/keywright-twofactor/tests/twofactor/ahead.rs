@@ -1,22 +1,22 @@
-//! One window for enrolling and for use, and what a clock that ran ahead leaves behind (`security.md` §§ 8, 12): a spent
-//! step belongs to its secret, and a device that enrols can log in.
+//! One window for enrolling and for use, and what a clock that ran ahead leaves behind (`docs/security.md` §§ 8, 12): a
+//! spent step belongs to its secret, and a device that enrols can log in.
 
 use keywright_core::EventValue;
 use keywright_twofactor::events::{TOTP_CLOCK_RAN_AHEAD, TOTP_OUT_OF_WINDOW};
 use keywright_twofactor::policy::{DRIFT_SECONDS, ENROLMENT_DRIFT_SECONDS};
 use keywright_twofactor::{
-    Algorithm, Beginning, Confirming, DeviceId, DeviceImport, Enrolling, ImportedDevice, Once, Parameters, TotpSecret,
-    TwoFactorPolicy, Window,
+    Algorithm, DeviceId, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, ImportedDevice, Once,
+    Parameters, TotpSecret, TwoFactorPolicy, Window,
 };
 use proptest::prelude::*;
 
 use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, code_of, unlike};
 
-async fn confirm(world: &World, typed: &str) -> Confirming {
+async fn confirm(world: &World, typed: &str) -> EnrolmentOutcome {
     world.service.confirm_enrolment(&world.account, SESSION, typed, UNKNOWN).await.unwrap()
 }
 
-async fn enrol(world: &World, seed: &[u8], typed: &str) -> Enrolling {
+async fn enrol(world: &World, seed: &[u8], typed: &str) -> EnrolOutcome {
     let device = ImportedDevice::new("app", TotpSecret::from_slice(seed).unwrap());
     world.run(|draft| world.steps().enrol_in(draft, &device, typed, UNKNOWN)).await.unwrap()
 }
@@ -32,11 +32,11 @@ async fn a_clock_that_is_off_is_told_at_enrolment() {
         let told = confirm(&world, &code(&seed, at)).await;
         let brought = enrol(&World::new().await, SEED, &code(SEED, at)).await;
         if offset.unsigned_abs() <= 30 {
-            assert!(matches!(told, Confirming::Active(_)), "{offset}");
-            assert!(matches!(brought, Enrolling::Active(_)), "{offset}");
+            assert!(matches!(told, EnrolmentOutcome::Active(_)), "{offset}");
+            assert!(matches!(brought, EnrolOutcome::Active(_)), "{offset}");
             continue;
         }
-        let (Confirming::ClockOff(told), Enrolling::ClockOff(brought)) = (told, brought) else {
+        let (EnrolmentOutcome::ClockOff(told), EnrolOutcome::ClockOff(brought)) = (told, brought) else {
             panic!("{offset}: {told:?} {brought:?}")
         };
         assert_eq!((told.seconds(), brought.seconds()), (offset, offset));
@@ -45,13 +45,13 @@ async fn a_clock_that_is_off_is_told_at_enrolment() {
         assert_eq!(told.to_string(), text);
         // It stays pending, and is confirmed by a clock that is right.
         assert!(!world.service.enrolled(&world.account).await.unwrap().has_totp());
-        assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+        assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
     }
     for beyond in [-day - 30, day + 30] {
         let world = World::new().await;
         let seed = world.begin("phone", None).await;
         let typed = code(&seed, START.checked_add_signed(beyond).unwrap());
-        assert_eq!(confirm(&world, &typed).await, Confirming::Wrong, "{beyond}");
+        assert_eq!(confirm(&world, &typed).await, EnrolmentOutcome::Wrong, "{beyond}");
     }
 }
 
@@ -64,7 +64,7 @@ async fn the_offset_is_in_seconds_for_every_length_of_step() {
         let seed = world.begin("phone", None).await;
         let parameters = Parameters::new(Algorithm::Sha256, 8, step).unwrap();
         let told = confirm(&world, &code_of(&seed, START + 600, parameters)).await;
-        assert!(matches!(told, Confirming::ClockOff(off) if off.seconds() == 600), "{step}: {told:?}");
+        assert!(matches!(told, EnrolmentOutcome::ClockOff(off) if off.seconds() == 600), "{step}: {told:?}");
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
         }
         // Another device, drawn or brought, works at once, beside it and in its place.
         let seed = world.begin("new phone", None).await;
-        assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+        assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
         assert!(world.totp(&code(&seed, START + 30)).await.granted());
         world.import("tablet", OTHER).await;
         assert!(world.totp(&code(OTHER, START)).await.granted());
@@ -141,7 +141,7 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
         // The secret itself stays spent, wherever it comes from.
         world.import("phone again", SEED).await;
         assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
-        assert_eq!(enrol(&world, SEED, &code(SEED, START)).await, Enrolling::Spent);
+        assert_eq!(enrol(&world, SEED, &code(SEED, START)).await, EnrolOutcome::Spent);
         world.set(ahead);
         assert_eq!(world.totp(&code(SEED, ahead)).await, Told::Replayed);
         assert!(world.totp(&code(SEED, ahead + 30)).await.granted());
@@ -162,7 +162,7 @@ async fn an_import_brings_its_last_step() {
     let typed = code(SEED, START);
     let brought = device(START / 30);
     let enrolled = world.run(|draft| world.steps().enrol_in(draft, &brought, &typed, UNKNOWN)).await.unwrap();
-    assert_eq!(enrolled, Enrolling::Spent);
+    assert_eq!(enrolled, EnrolOutcome::Spent);
     // Any number is safe.
     world.try_import(device(u64::MAX)).await.unwrap();
     assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
@@ -228,7 +228,7 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
                 }
             }
             Act::Bring(nth) => {
-                if let Enrolling::Active(id) = enrol(&world, &seed(*nth), &code(&seed(*nth), world.now())).await {
+                if let EnrolOutcome::Active(id) = enrol(&world, &seed(*nth), &code(&seed(*nth), world.now())).await {
                     devices = vec![(id, seed(*nth))];
                     world.advance(30);
                     let told = world.totp(&code(&seed(*nth), world.now())).await;
@@ -242,7 +242,7 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
     }
     let replaces = (devices.len() == 5).then(|| devices[0].0);
     world.advance(phase);
-    let Beginning::Begun(pending) = world.begin_enrolment(SESSION, "new", replaces).await.unwrap() else {
+    let EnrolmentStart::Begun(pending) = world.begin_enrolment(SESSION, "new", replaces).await.unwrap() else {
         return Err(TestCaseError::fail("an enrolment was refused"));
     };
     let secret = pending.secret().expose().to_vec();
@@ -250,8 +250,8 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
     let told = confirm(&world, &shown(world.now())).await;
     let steps = (world.now().saturating_add_signed(drift) / 30).abs_diff(world.now() / 30);
     let side = if drift < 0 { window.back } else { window.forward };
-    prop_assert_eq!(matches!(told, Confirming::Active(_)), steps <= u64::from(side), "{:?}", told);
-    if matches!(told, Confirming::Active(_)) {
+    prop_assert_eq!(matches!(told, EnrolmentOutcome::Active(_)), steps <= u64::from(side), "{:?}", told);
+    if matches!(told, EnrolmentOutcome::Active(_)) {
         // Waits of the ledger are no matter of clocks.
         world.service.unlock(&world.account, keywright_twofactor::CodeKind::Totp).await.unwrap();
         for _ in 0..3 {

@@ -2,8 +2,8 @@
 
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Attested, Beginning, CHANGE_FACTORS, Confirming, FactorChange, Method, Rule, StepUp, StepUpPolicy, TwoFactorError,
-    TwoFactorPolicy, Verdict,
+    Attested, CHANGE_FACTORS, EnrolmentOutcome, EnrolmentStart, FactorChange, Method, Rule, StepUp, StepUpPolicy,
+    TwoFactorError, TwoFactorPolicy, VerifyOutcome,
 };
 
 use crate::support::{Epoch, OTHER, SEED, SESSION, START, UNKNOWN, World, code};
@@ -20,7 +20,7 @@ async fn proof(world: &World, action: &str) -> StepUp {
     let typed = code(SEED, world.now());
     let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, UNKNOWN).await.unwrap();
     world.advance(30);
-    let Verdict::Granted(proof) = verdict else { panic!("{verdict:?}") };
+    let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
     proof
 }
 
@@ -54,14 +54,14 @@ async fn opens_nothing(world: &World, mut change: impl AsyncFnMut(&World) -> Fac
 async fn asvs_7_5_1_a_change_takes_a_proof_of_what_is_enrolled() {
     let world = World::new().await;
     let service = &world.service;
-    let Beginning::Begun(pending) = service.begin_enrolment(first(&world), "phone", None).await.unwrap() else {
+    let EnrolmentStart::Begun(pending) = service.begin_enrolment(first(&world), "phone", None).await.unwrap() else {
         panic!("full")
     };
     let seed = pending.secret().expose().to_vec();
     let typed = code(&seed, START);
     assert!(matches!(
         service.confirm_enrolment(&world.account, SESSION, &typed, UNKNOWN).await.unwrap(),
-        Confirming::Active(_)
+        EnrolmentOutcome::Active(_)
     ));
     world.import("other", SEED).await;
     let id = service.enrolled(&world.account).await.unwrap().devices[0].id;
@@ -125,7 +125,9 @@ async fn what_was_proven_together_is_not_used_one_after_the_other() {
     let world = World::new().await;
     world.import("phone", SEED).await;
     let (one, two) = (proof(&world, CHANGE_FACTORS).await, proof(&world, CHANGE_FACTORS).await);
-    let Beginning::Begun(_) = world.service.begin_enrolment(one, "next", None).await.unwrap() else { panic!("full") };
+    let EnrolmentStart::Begun(_) = world.service.begin_enrolment(one, "next", None).await.unwrap() else {
+        panic!("full")
+    };
     assert!(world.service.set_email(two, true).await.unwrap(), "nothing has moved yet");
     let three = proof(&world, CHANGE_FACTORS).await;
     world.import("other", OTHER).await;

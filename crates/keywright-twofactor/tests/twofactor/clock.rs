@@ -1,4 +1,4 @@
-//! Clock jumps and the fence (`security.md` § 12).
+//! Clock jumps and the fence (`docs/security.md` § 12).
 
 use crate::support::{SEED, START, Told, UNKNOWN, World, code};
 

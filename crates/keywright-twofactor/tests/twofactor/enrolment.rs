@@ -4,7 +4,8 @@ use keywright_store::StepError;
 use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Beginning, Confirming, DeviceFault, DeviceId, ENROLMENT_TRIES, ImportedDevice, TotpSecret, TwoFactorPolicy,
+    DeviceFault, DeviceId, ENROLMENT_TRIES, EnrolmentOutcome, EnrolmentStart, ImportedDevice, TotpSecret,
+    TwoFactorPolicy,
 };
 
 use crate::support::{Epoch, OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, step_error, unlike, wrong};
@@ -14,7 +15,7 @@ fn never(seeds: &[&[u8]], at: u64) -> String {
     unlike(seeds, at, 2_880)
 }
 
-async fn confirm(world: &World, typed: &str) -> Confirming {
+async fn confirm(world: &World, typed: &str) -> EnrolmentOutcome {
     world.service.confirm_enrolment(&world.account, SESSION, typed, UNKNOWN).await.unwrap()
 }
 
@@ -27,17 +28,17 @@ async fn asvs_2_3_1_pending_then_active_and_the_step_is_spent() {
     assert!(enrolled.pending && !enrolled.has_totp());
     assert_eq!(world.totp(&code(&seed, START)).await, Told::NotEnrolled, "pending opens nothing");
 
-    assert_eq!(confirm(&world, "12345").await, Confirming::Malformed);
-    assert_eq!(confirm(&world, &never(&[&seed], START)).await, Confirming::Wrong);
+    assert_eq!(confirm(&world, "12345").await, EnrolmentOutcome::Malformed);
+    assert_eq!(confirm(&world, &never(&[&seed], START)).await, EnrolmentOutcome::Wrong);
     let before = world.factor_epoch().await;
-    let Confirming::Active(id) = confirm(&world, &code(&seed, START)).await else { panic!("a right code") };
+    let EnrolmentOutcome::Active(id) = confirm(&world, &code(&seed, START)).await else { panic!("a right code") };
     assert_eq!(world.factor_epoch().await, before.wrapping_add(1));
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert!(!enrolled.pending && enrolled.has_totp());
     assert_eq!((enrolled.devices[0].id, enrolled.devices[0].name.as_str()), (id, "phone"));
 
     assert_eq!(world.totp(&code(&seed, START)).await, Told::Replayed, "the enrolling code is spent");
-    assert_eq!(confirm(&world, &code(&seed, START + 30)).await, Confirming::NonePending);
+    assert_eq!(confirm(&world, &code(&seed, START + 30)).await, EnrolmentOutcome::NonePending);
     assert!(world.totp(&code(&seed, START + 30)).await.granted());
     assert_eq!(world.told().await[..2], ["factor_pending", "factor_added"]);
 }
@@ -50,12 +51,12 @@ async fn the_enrolling_code_is_never_charged_and_ten_wrong_ones_end_the_enrolmen
         let world = World::new().await;
         let seed = world.begin("phone", None).await;
         for _ in 0..tries {
-            assert_eq!(confirm(&world, &never(&[&seed], START)).await, Confirming::Wrong);
+            assert_eq!(confirm(&world, &never(&[&seed], START)).await, EnrolmentOutcome::Wrong);
         }
         assert_eq!((world.told().await, world.denials().await), (vec!["factor_pending".into()], vec![]));
         let right = confirm(&world, &code(&seed, START)).await;
-        assert_eq!(right == Confirming::NonePending, ended, "{right:?}");
-        assert_eq!(matches!(right, Confirming::Active(_)), !ended, "{right:?}");
+        assert_eq!(right == EnrolmentOutcome::NonePending, ended, "{right:?}");
+        assert_eq!(matches!(right, EnrolmentOutcome::Active(_)), !ended, "{right:?}");
     }
 }
 
@@ -65,10 +66,10 @@ async fn the_old_device_stays_until_the_new_one_is_proven() {
     let old = world.import("old phone", SEED).await;
     let seed = world.begin("new phone", Some(old)).await;
     assert!(world.totp(&code(SEED, START)).await.granted());
-    assert_eq!(confirm(&world, &never(&[&seed], START)).await, Confirming::Wrong);
+    assert_eq!(confirm(&world, &never(&[&seed], START)).await, EnrolmentOutcome::Wrong);
     assert!(world.totp(&code(SEED, START + 30)).await.granted());
     world.advance(60);
-    assert!(matches!(confirm(&world, &code(&seed, START + 60)).await, Confirming::Active(_)));
+    assert!(matches!(confirm(&world, &code(&seed, START + 60)).await, EnrolmentOutcome::Active(_)));
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert_eq!(enrolled.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), ["new phone"]);
     assert!(matches!(world.totp(&code(SEED, START + 60)).await, Told::Charged(_)));
@@ -93,16 +94,16 @@ async fn a_pending_device_expires_and_is_void_after_a_change() {
         let seed = world.begin("phone", None).await;
         change(&world);
         let told = confirm(&world, &code(&seed, world.now())).await;
-        assert_eq!(matches!(told, Confirming::Active(_)), name == "nothing", "{name}: {told:?}");
+        assert_eq!(matches!(told, EnrolmentOutcome::Active(_)), name == "nothing", "{name}: {told:?}");
     }
     for change in [Epoch::Credential, Epoch::Factor] {
         let world = World::new().await;
         let seed = world.begin("phone", None).await;
         world.move_epoch(change).await;
         assert!(!world.service.enrolled(&world.account).await.unwrap().pending);
-        assert_eq!(confirm(&world, &code(&seed, START)).await, Confirming::NonePending);
+        assert_eq!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::NonePending);
         let before = world.revision().await;
-        assert_eq!(confirm(&world, &code(&seed, START)).await, Confirming::NonePending);
+        assert_eq!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::NonePending);
         assert_eq!(world.revision().await, before, "the first attempt tidied, the second writes nothing");
     }
     // The last second of its life, and a fence that is younger than it.
@@ -112,12 +113,12 @@ async fn a_pending_device_expires_and_is_void_after_a_change() {
     let fenced = world.another_server(3, START + 1);
     assert_eq!(
         fenced.confirm_enrolment(&world.account, SESSION, &code(&seed, START + 599), UNKNOWN).await.unwrap(),
-        Confirming::NonePending
+        EnrolmentOutcome::NonePending
     );
     let world = World::new().await;
     let seed = world.begin("phone", None).await;
     world.advance(599);
-    assert!(matches!(confirm(&world, &code(&seed, START + 599)).await, Confirming::Active(_)));
+    assert!(matches!(confirm(&world, &code(&seed, START + 599)).await, EnrolmentOutcome::Active(_)));
 }
 
 #[tokio::test]
@@ -126,8 +127,8 @@ async fn beginning_again_voids_what_was_pending() {
     let first = world.begin("first", None).await;
     let second = world.begin("second", None).await;
     assert_ne!(first, second);
-    assert!(!matches!(confirm(&world, &code(&first, START)).await, Confirming::Active(_)));
-    assert!(matches!(confirm(&world, &code(&second, START)).await, Confirming::Active(_)));
+    assert!(!matches!(confirm(&world, &code(&first, START)).await, EnrolmentOutcome::Active(_)));
+    assert!(matches!(confirm(&world, &code(&second, START)).await, EnrolmentOutcome::Active(_)));
 }
 
 /// What a session began is nobody else's: no login that was not shown the secret confirms it, by a right code either, or
@@ -142,23 +143,23 @@ async fn only_the_session_that_began_confirms() {
     let before = world.revision().await;
     for _ in 0..=ENROLMENT_TRIES {
         for typed in [&*code(&seed, START), &*wrong(&[&seed], START), "12345"] {
-            assert_eq!(other(typed).await, Confirming::NonePending);
+            assert_eq!(other(typed).await, EnrolmentOutcome::NonePending);
         }
     }
     assert_eq!(world.revision().await, before, "as if nothing were pending");
-    assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+    assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
 
     // Beginning in another session replaces, and does not join.
     let world = World::new().await;
     let first = world.begin("phone", None).await;
     let begun = world.begin_enrolment(b"session-2", "theirs", None).await.unwrap();
-    let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
+    let EnrolmentStart::Begun(pending) = begun else { panic!("{begun:?}") };
     for seed in [&first, &pending.secret().expose().to_vec()] {
-        assert_eq!(confirm(&world, &code(seed, START)).await, Confirming::NonePending);
+        assert_eq!(confirm(&world, &code(seed, START)).await, EnrolmentOutcome::NonePending);
     }
     let taken =
         world.service.confirm_enrolment(&world.account, b"session-2", &code(&first, START), UNKNOWN).await.unwrap();
-    assert!(matches!(taken, Confirming::Wrong | Confirming::ClockOff(_)));
+    assert!(matches!(taken, EnrolmentOutcome::Wrong | EnrolmentOutcome::ClockOff(_)));
     for session in [&[][..], &[7; 65]] {
         let begun = world.begin_enrolment(session, "phone", None).await;
         assert!(matches!(step_error(begun), StepError::Misuse(_)));
@@ -178,25 +179,25 @@ async fn five_devices_are_the_most() {
     }
     let (service, account) = (&world.service, &world.account);
     let begun = world.begin_enrolment(SESSION, "sixth", None).await.unwrap();
-    assert!(matches!(begun, Beginning::TooManyDevices));
+    assert!(matches!(begun, EnrolmentStart::TooManyDevices));
     let sixth = ImportedDevice::new("sixth", TotpSecret::from_slice(SEED).unwrap());
     assert_eq!(world.try_import(sixth).await, Err(DeviceFault::TooManyDevices));
     // Replacing needs no room.
     let seed = world.begin("in its place", Some(ids[2])).await;
-    assert!(matches!(confirm(&world, &code(&seed, START)).await, Confirming::Active(_)));
+    assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
     assert_eq!(service.enrolled(account).await.unwrap().devices.len(), 5);
     // The room was taken while one was pending.
     world.remove_device(ids[0]).await.unwrap();
     let begun = world.begin_enrolment(SESSION, "late", None).await.unwrap();
-    let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
+    let EnrolmentStart::Begun(pending) = begun else { panic!("{begun:?}") };
     let late = pending.secret().expose().to_vec();
     drop(pending);
     // An import moves the factor epoch, so the pending one is void.
     world.import("faster", SEED).await;
-    assert_eq!(confirm(&world, &code(&late, START)).await, Confirming::NonePending);
+    assert_eq!(confirm(&world, &code(&late, START)).await, EnrolmentOutcome::NonePending);
     let unknown = DeviceId::parse("00000000000000aa").unwrap();
     let begun = world.begin_enrolment(SESSION, "x", Some(unknown)).await.unwrap();
-    assert!(matches!(begun, Beginning::UnknownDevice));
+    assert!(matches!(begun, EnrolmentStart::UnknownDevice));
 }
 
 #[tokio::test]
@@ -205,7 +206,7 @@ async fn names_have_bounds() {
     let long = "é".repeat(65);
     for name in ["", "tab\there", "\u{7f}", &long] {
         let begun = world.begin_enrolment(SESSION, name, None).await.unwrap();
-        assert!(matches!(begun, Beginning::BadName), "{name:?}");
+        assert!(matches!(begun, EnrolmentStart::BadName), "{name:?}");
     }
     world.begin(&"é".repeat(64), None).await;
     for text in ["", "00000000000000AA", "00000000000000a", "00000000000000aaa", "zz000000000000aa"] {
@@ -248,11 +249,11 @@ async fn asvs_6_5_6_each_device_can_be_revoked() {
     assert_eq!(service.enrolled(account).await.unwrap().recovery, Some(10), "not the last device");
     let first = codes.iter().next().unwrap();
     let verdict = service.verify_recovery(account, first, "test", UNKNOWN).await.unwrap();
-    assert!(matches!(verdict, keywright_twofactor::Verdict::Granted(_)));
+    assert!(matches!(verdict, keywright_twofactor::VerifyOutcome::Granted(_)));
 }
 
-/// `security.md` § 3: else old recovery codes would open an account that has no second factor any more, and come back
-/// with the next device.
+/// `docs/security.md` § 3: else old recovery codes would open an account that has no second factor any more, and come
+/// back with the next device.
 #[tokio::test]
 async fn the_last_device_takes_the_recovery_codes_with_it() {
     for all in [false, true] {
@@ -269,7 +270,7 @@ async fn the_last_device_takes_the_recovery_codes_with_it() {
         let enrolled = service.enrolled(account).await.unwrap();
         assert_eq!((enrolled.recovery, enrolled.has_totp(), enrolled.pending), (None, false, false));
         let verdict = service.verify_recovery(account, codes.iter().next().unwrap(), "test", UNKNOWN).await.unwrap();
-        assert!(matches!(verdict, keywright_twofactor::Verdict::NotEnrolled));
+        assert!(matches!(verdict, keywright_twofactor::VerifyOutcome::NotEnrolled));
         assert!(world.told().await.contains(&"recovery_codes_removed".into()));
         assert!(!world.remove_all().await.unwrap(), "nothing is left");
     }

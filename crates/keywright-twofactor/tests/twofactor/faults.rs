@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault, Odds};
-use keywright_twofactor::{Beginning, CHANGE_FACTORS, CodeKind, TwoFactorError, TwoFactorPolicy, Verdict};
+use keywright_twofactor::{CHANGE_FACTORS, CodeKind, EnrolmentStart, TwoFactorError, TwoFactorPolicy, VerifyOutcome};
 
 use crate::support::{SEED, SESSION, START, Told, UNKNOWN, World, code, wrong};
 
@@ -132,8 +132,10 @@ async fn every_act_loads_once() {
     let step_up =
         service.step_up_totp(account, CHANGE_FACTORS, SESSION, &code(SEED, START + 30), UNKNOWN).await.unwrap();
     once("a step-up");
-    let Verdict::Granted(proof) = step_up else { panic!("{step_up:?}") };
-    let Beginning::Begun(pending) = service.begin_enrolment(proof, "next", None).await.unwrap() else { panic!("full") };
+    let VerifyOutcome::Granted(proof) = step_up else { panic!("{step_up:?}") };
+    let EnrolmentStart::Begun(pending) = service.begin_enrolment(proof, "next", None).await.unwrap() else {
+        panic!("full")
+    };
     once("an enrolment");
     let typed = code(pending.secret().expose(), START);
     let _ = service.confirm_enrolment_with_codes(account, SESSION, &typed, UNKNOWN).await.unwrap();

@@ -5,7 +5,9 @@ use keywright_core::Client;
 use keywright_store::Draft;
 use keywright_store::guess::{GUESS_DENIED, GUESSES_UNLOCKED};
 use keywright_twofactor::recovery::{Liveness, Preset};
-use keywright_twofactor::{CodeKind, Confirming, Enrolling, ImportedDevice, TotpSecret, TwoFactorPolicy, Verdict};
+use keywright_twofactor::{
+    CodeKind, EnrolOutcome, EnrolmentOutcome, ImportedDevice, TotpSecret, TwoFactorPolicy, VerifyOutcome,
+};
 
 use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, client, code, tag, unlike, wrong};
 
@@ -34,7 +36,7 @@ async fn is_shut(world: &World, kind: CodeKind) -> bool {
 async fn confirm(world: &World, seed: &[u8], client: Client) {
     let typed = code(seed, world.now());
     let confirmed = world.service.confirm_enrolment(&world.account, SESSION, &typed, client).await.unwrap();
-    assert!(matches!(confirmed, Confirming::Active(_)));
+    assert!(matches!(confirmed, EnrolmentOutcome::Active(_)));
 }
 
 #[tokio::test]
@@ -55,7 +57,7 @@ async fn the_last_secret_takes_its_limit_with_it() {
         assert!(world.totp(&code(OTHER, world.now())).await.granted());
         let first = codes.iter().next().unwrap();
         let verdict = world.service.verify_recovery(&world.account, first, "test", UNKNOWN).await.unwrap();
-        assert!(matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+        assert!(matches!(verdict, VerifyOutcome::Granted(_)), "{verdict:?}");
         assert!(!world.changes().await.iter().any(|event| event.is(&GUESSES_UNLOCKED)), "nobody lifted anything");
     }
 }
@@ -106,12 +108,12 @@ async fn giving_up_an_enrolment_lifts_nothing() {
     shut(&world).await;
     world.begin("next", None).await;
     let confirmed = world.service.confirm_enrolment(&world.account, SESSION, "12345", UNKNOWN).await.unwrap();
-    assert_eq!(confirmed, Confirming::Malformed);
+    assert_eq!(confirmed, EnrolmentOutcome::Malformed);
     assert!(is_shut(&world, CodeKind::Totp).await);
 }
 
-/// `security.md` § 6: the client that made the change is known in the new generation from the start, and the others that
-/// were known stay so.
+/// `docs/security.md` § 6: the client that made the change is known in the new generation from the start, and the
+/// others that were known stay so.
 #[tokio::test]
 async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_start() {
     let world = world().await;
@@ -145,7 +147,7 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
     let device = ImportedDevice::new("app", TotpSecret::from_slice(OTHER).unwrap());
     let typed = code(OTHER, world.now());
     let enrolled = world.run(|draft| world.steps().enrol_in(draft, &device, &typed, phone)).await.unwrap();
-    assert!(matches!(enrolled, Enrolling::Active(_)));
+    assert!(matches!(enrolled, EnrolOutcome::Active(_)));
     world.advance(30);
     hold_up(OTHER).await;
     assert!(world.totp_for(&code(OTHER, world.now()), "test", laptop).await.granted());
@@ -163,7 +165,7 @@ async fn who_makes_recovery_codes_is_known_at_them() {
     };
     let judge = async |typed: &str, client| {
         let verdict = world.service.verify_recovery(&world.account, typed, "test", client).await.unwrap();
-        matches!(verdict, Verdict::Granted(_))
+        matches!(verdict, VerifyOutcome::Granted(_))
     };
     let _first = make(client(1)).await;
     let codes = make(client(2)).await;
@@ -226,16 +228,16 @@ async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
         world.run(step).await.unwrap()
     };
     let before = world.revision().await;
-    assert_eq!(enrol(SEED, &unlike(&[SEED], START, 2_880)).await, Enrolling::Wrong);
-    assert_eq!(enrol(SEED, "12345").await, Enrolling::Malformed);
+    assert_eq!(enrol(SEED, &unlike(&[SEED], START, 2_880)).await, EnrolOutcome::Wrong);
+    assert_eq!(enrol(SEED, "12345").await, EnrolOutcome::Malformed);
     assert_eq!(world.revision().await, before);
-    assert!(matches!(enrol(SEED, &code(SEED, START)).await, Enrolling::Active(_)));
+    assert!(matches!(enrol(SEED, &code(SEED, START)).await, EnrolOutcome::Active(_)));
     assert_eq!(world.told().await, ["factor_added"]);
     assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed, "it is spent");
     let _codes = world.make_recovery(Liveness::Now).await.unwrap();
     shut(&world).await;
     let told = world.told().await.len();
-    assert!(matches!(enrol(OTHER, &code(OTHER, world.now())).await, Enrolling::Active(_)));
+    assert!(matches!(enrol(OTHER, &code(OTHER, world.now())).await, EnrolOutcome::Active(_)));
     assert_eq!(world.told().await[told..], ["factor_replaced"]);
     let enrolled = world.service.enrolled(&world.account).await.unwrap();
     assert_eq!((enrolled.devices.len(), enrolled.recovery), (1, Some(12)));
@@ -244,8 +246,8 @@ async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
     assert!(!world.totp(&code(SEED, world.now())).await.granted());
 }
 
-/// `security.md` § 6: the client that made the change is known by its token, and by its network where tokens end: the
-/// owner has to log in anew, and is not to wait behind others' guesses.
+/// `docs/security.md` § 6: the client that made the change is known by its token, and by its network where tokens end:
+/// the owner has to log in anew, and is not to wait behind others' guesses.
 #[tokio::test]
 async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
     let (owner, network) = (client(1).on_network(tag(50)), Client::network(tag(50)));
@@ -256,7 +258,7 @@ async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
         let typed = code(&seed, world.now());
         let (service, account) = (&world.service, &world.account);
         let confirmed = service.confirm_enrolment_with_codes(account, SESSION, &typed, owner).await.unwrap();
-        let (Confirming::Active(_), Some(codes)) = confirmed else { panic!("{confirmed:?}") };
+        let (EnrolmentOutcome::Active(_), Some(codes)) = confirmed else { panic!("{confirmed:?}") };
         let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
         world.advance(60);
         for _ in 0..5 {
@@ -268,7 +270,7 @@ async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
         assert!(matches!(world.totp_for(&typed, "test", stranger).await, Told::Refused(_)));
         let recovered = service.verify_recovery(account, &codes[0], "test", network).await.unwrap();
         let told = world.totp_for(&typed, "test", network).await;
-        assert_eq!((told.granted(), matches!(recovered, Verdict::Granted(_))), (ends, ends));
+        assert_eq!((told.granted(), matches!(recovered, VerifyOutcome::Granted(_))), (ends, ends));
         // By its own credential, where that goes on.
         world.advance(30);
         assert!(world.totp_for(&code(&seed, world.now()), "test", client(1)).await.granted());

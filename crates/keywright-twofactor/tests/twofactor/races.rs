@@ -115,7 +115,7 @@ async fn of_64_enrolling_codes_one_adds_a_device() {
             let (account, typed) = (world.account.clone(), typed.clone());
             async move {
                 let told = server.confirm_enrolment(&account, SESSION, &typed, UNKNOWN).await?;
-                Ok(matches!(told, keywright_twofactor::Confirming::Active(_)))
+                Ok(matches!(told, keywright_twofactor::EnrolmentOutcome::Active(_)))
             }
         })
         .await;

@@ -2,7 +2,7 @@
 
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Beginning, FactorChange, KeyUri, Method, Parameters, Rule, SLOTS, StepUpPolicy, StepUps, TotpSecret,
+    EnrolmentStart, FactorChange, KeyUri, Method, Parameters, Rule, SLOTS, StepUpPolicy, StepUps, TotpSecret,
     TwoFactorPolicy,
 };
 
@@ -18,7 +18,9 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let secret = TotpSecret::from_slice(PLANTED).unwrap();
     let base32 = secret.to_base32();
     world.import("phone", PLANTED).await;
-    let Beginning::Begun(pending) = world.begin_enrolment(SESSION, "next", None).await.unwrap() else { panic!("full") };
+    let EnrolmentStart::Begun(pending) = world.begin_enrolment(SESSION, "next", None).await.unwrap() else {
+        panic!("full")
+    };
     let drawn = [pending.base32(), pending.uri("Issuer", "account").unwrap()];
     let right = code(PLANTED, START);
     let uri = KeyUri::new(Some("Issuer"), "account", secret.duplicate(), Parameters::default()).unwrap();

@@ -4,7 +4,7 @@ use keywright_core::AccountId;
 use keywright_store::{Draft, StepError};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
-    Attested, Demand, Method, Rule, StepUp, StepUpPolicy, StepUps, TwoFactorPolicy, Verdict, events,
+    Attested, Demand, Method, Rule, StepUp, StepUpPolicy, StepUps, TwoFactorPolicy, VerifyOutcome, events,
 };
 
 use crate::support::{Epoch, SEED, START, UNKNOWN, World, code, step_error, wrong};
@@ -20,7 +20,7 @@ fn policy() -> TwoFactorPolicy {
     TwoFactorPolicy::builder().step_up(step_up).build().unwrap()
 }
 
-async fn by_totp(world: &World, action: &str, session: &[u8], typed: &str) -> Verdict<StepUp> {
+async fn by_totp(world: &World, action: &str, session: &[u8], typed: &str) -> VerifyOutcome<StepUp> {
     world.service.step_up_totp(&world.account, action, session, typed, UNKNOWN).await.unwrap()
 }
 
@@ -45,7 +45,9 @@ async fn asvs_7_5_3_a_code_opens_an_action_and_the_proof_says_which() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
     assert_eq!(demand(&world, "vault.delete", b"s").await, Some(vec![Method::Totp]));
-    let Verdict::Granted(proof) = by_totp(&world, "vault.delete", b"s", &code(SEED, START)).await else { panic!("no") };
+    let VerifyOutcome::Granted(proof) = by_totp(&world, "vault.delete", b"s", &code(SEED, START)).await else {
+        panic!("no")
+    };
     assert_eq!((proof.account(), proof.action(), proof.session()), (&world.account, "vault.delete", &b"s"[..]));
     assert_eq!((proof.method(), proof.was_remembered()), (Method::Totp, false));
     let changes = world.changes().await;
@@ -57,7 +59,7 @@ async fn asvs_7_5_3_a_code_opens_an_action_and_the_proof_says_which() {
 async fn owasp_2_9_a_window_ends_and_belongs_to_its_session() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
-    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, VerifyOutcome::Granted(_)));
     let before = world.revision().await;
     for at in [START, START + 1, START + 899] {
         world.set(at);
@@ -76,7 +78,7 @@ async fn owasp_2_9_a_window_ends_and_belongs_to_its_session() {
 async fn what_is_never_remembered_leaves_no_window() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
-    assert!(matches!(by_totp(&world, "never", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    assert!(matches!(by_totp(&world, "never", b"s", &code(SEED, START)).await, VerifyOutcome::Granted(_)));
     assert!(demand(&world, "a", b"s").await.is_some());
 }
 
@@ -85,13 +87,13 @@ async fn a_window_is_void_when_epochs_move_in_the_future_and_before_the_fence() 
     for change in [Epoch::Credential, Epoch::Factor] {
         let world = World::with(policy()).await;
         world.import("phone", SEED).await;
-        assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+        assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, VerifyOutcome::Granted(_)));
         world.move_epoch(change).await;
         assert!(demand(&world, "a", b"s").await.is_some());
     }
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
-    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, VerifyOutcome::Granted(_)));
     world.set(START - 1);
     assert!(demand(&world, "a", b"s").await.is_some(), "made in the future");
     world.set(START);
@@ -115,7 +117,7 @@ async fn a_proof_holds_for_its_account_until_an_epoch_moves() {
     for (turn, change) in (0..).zip([Epoch::Credential, Epoch::Factor]) {
         world.set(START + 30 * turn);
         let granted = by_totp(&world, "vault.delete", b"s", &code(SEED, world.now())).await;
-        let Verdict::Granted(proof) = granted else { panic!("{granted:?}") };
+        let VerifyOutcome::Granted(proof) = granted else { panic!("{granted:?}") };
         assert!(holds(&proof, &world.account).await && !holds(&proof, &other).await);
         world.move_epoch(change).await;
         assert!(!holds(&proof, &world.account).await);
@@ -151,7 +153,7 @@ async fn a_wrong_code_is_charged_and_opens_nothing() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
     let denied = by_totp(&world, "a", b"s", &wrong(&[SEED], START)).await;
-    assert!(matches!(denied, Verdict::Denied(denial) if denial.charge().is_some()));
+    assert!(matches!(denied, VerifyOutcome::Denied(denial) if denial.charge().is_some()));
     assert!(demand(&world, "a", b"s").await.is_some());
 }
 
@@ -161,7 +163,7 @@ async fn a_code_that_would_open_nothing_is_not_spent() {
     let step_up = StepUpPolicy::new(Rule::strongest_of(&[Method::Recovery]));
     let world = World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await;
     world.import("phone", SEED).await;
-    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::NotEnrolled));
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, VerifyOutcome::NotEnrolled));
     assert!(world.totp(&code(SEED, START)).await.granted());
 }
 
@@ -173,7 +175,7 @@ async fn every_recovery_code_opens_the_last_one_too() {
     let codes = world.make_recovery(Liveness::Now).await.unwrap();
     for typed in codes.iter() {
         let verdict = world.service.step_up_recovery(&world.account, "never", b"s", typed, UNKNOWN).await.unwrap();
-        assert!(matches!(verdict, Verdict::Granted(_)));
+        assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     }
     assert_eq!(demand(&world, "never", b"s").await, Some(vec![Method::Totp]));
 }
@@ -186,7 +188,7 @@ async fn asvs_6_6_2_a_code_is_bound_to_its_action() {
     let steps = world.service.steps().clone();
     let typed = code(SEED, START);
     let step = |draft: &mut Draft<'_>| match steps.verify_totp_in(draft, &typed, "login", UNKNOWN)? {
-        Verdict::Granted(proof) => steps.step_ups().grant_in(draft, "vault.delete", b"s", proof),
+        VerifyOutcome::Granted(proof) => steps.step_ups().grant_in(draft, "vault.delete", b"s", proof),
         other => panic!("{other:?}"),
     };
     assert!(matches!(step_error(world.run(step).await), StepError::Misuse(_)));
@@ -201,7 +203,7 @@ async fn asvs_6_6_2_a_code_is_bound_to_its_action() {
 async fn a_session_that_ends_forgets() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
-    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, Verdict::Granted(_)));
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, START)).await, VerifyOutcome::Granted(_)));
     let slots = [StepUps::slot(b"s").unwrap()];
     let steps = world.service.steps().clone();
     for there in [true, false] {
@@ -220,7 +222,7 @@ async fn windows_are_bounded_and_the_oldest_makes_room() {
     let open = async |nth: u8| {
         world.advance(30);
         let verdict = by_totp(&world, "a", &[nth; 3], &code(SEED, world.now())).await;
-        assert!(matches!(verdict, Verdict::Granted(_)), "{nth}");
+        assert!(matches!(verdict, VerifyOutcome::Granted(_)), "{nth}");
     };
     let remembered = async |nth: u8| demand(&world, "a", &[nth; 3]).await.is_none();
     for nth in 0..16 {
@@ -247,7 +249,7 @@ async fn windows_are_bounded_and_the_oldest_makes_room() {
     for nth in 60..80 {
         world.advance(30);
         let verdict = by_totp(&world, "a", &[nth; 3], &code(seed, world.now())).await;
-        assert!(matches!(verdict, Verdict::Granted(_)), "{nth}");
+        assert!(matches!(verdict, VerifyOutcome::Granted(_)), "{nth}");
         assert!(remembered(nth).await, "{nth}");
     }
 }
@@ -258,7 +260,7 @@ async fn a_window_from_the_future_is_never_fresh() {
     let world = World::with(policy()).await;
     world.import("phone", SEED).await;
     world.set(START + 86_400);
-    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, world.now())).await, Verdict::Granted(_)));
+    assert!(matches!(by_totp(&world, "a", b"s", &code(SEED, world.now())).await, VerifyOutcome::Granted(_)));
     for at in [START, START + 86_399] {
         world.set(at);
         assert!(demand(&world, "a", b"s").await.is_some(), "{at}");

@@ -11,8 +11,8 @@ use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore, Release, Revision, Root, StepError, guess};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
 use keywright_twofactor::{
-    Algorithm, Beginning, DeviceFault, DeviceId, DeviceImport, ImportedDevice, Parameters, PendingDevice, SLOT_KINDS,
-    SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, Verdict,
+    Algorithm, DeviceFault, DeviceId, DeviceImport, EnrolmentStart, ImportedDevice, Parameters, PendingDevice,
+    SLOT_KINDS, SLOTS, TotpSecret, TwoFactor, TwoFactorError, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -153,7 +153,7 @@ impl World {
     /// Begins an enrolment and returns its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
         match self.begin_enrolment(SESSION, name, replaces).await.unwrap() {
-            Beginning::Begun(pending) => pending.secret().expose().to_vec(),
+            EnrolmentStart::Begun(pending) => pending.secret().expose().to_vec(),
             other => panic!("{other:?}"),
         }
     }
@@ -171,7 +171,7 @@ impl World {
         session: &[u8],
         name: &str,
         replaces: Option<DeviceId>,
-    ) -> Result<Beginning<PendingDevice>, TwoFactorError> {
+    ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
         self.run(|draft| self.steps().begin_enrolment_in(draft, session, name, replaces)).await
     }
 
@@ -261,13 +261,15 @@ pub(crate) enum Told {
 }
 
 impl Told {
-    pub(crate) fn of(verdict: Verdict<keywright_twofactor::Proven>) -> Self {
+    pub(crate) fn of(verdict: VerifyOutcome<keywright_twofactor::Proven>) -> Self {
         match verdict {
-            Verdict::Granted(proof) => Self::Granted(proof.drift().unwrap()),
-            Verdict::Denied(denial) => denial.charge().map_or(Self::Replayed, |charge| Self::Charged(charge.streak())),
-            Verdict::Refused(refusal) => Self::Refused(refusal.retry_after()),
-            Verdict::Malformed => Self::Malformed,
-            Verdict::NotEnrolled => Self::NotEnrolled,
+            VerifyOutcome::Granted(proof) => Self::Granted(proof.drift().unwrap()),
+            VerifyOutcome::Denied(denial) => {
+                denial.charge().map_or(Self::Replayed, |charge| Self::Charged(charge.streak()))
+            }
+            VerifyOutcome::Refused(refusal) => Self::Refused(refusal.retry_after()),
+            VerifyOutcome::Malformed => Self::Malformed,
+            VerifyOutcome::NotEnrolled => Self::NotEnrolled,
         }
     }
 

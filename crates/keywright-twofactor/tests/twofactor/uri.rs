@@ -38,7 +38,7 @@ fn what_is_no_uri_is_named_and_never_quoted() {
     assert_eq!(uri.into_secret().expose(), SEED);
 }
 
-/// `decisions.md` 67, findings C11: URIs as other programs write them.
+/// `docs/decisions.md` 67, findings C11: URIs as other programs write them.
 #[test]
 fn what_other_programs_write_is_read() {
     let good = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";

@@ -1,5 +1,6 @@
-//! The shared vectors, all but what `decisions.md` 27b leaves out and the recovery codes, which have tests of their own;
-//! with the changes of `decisions.md` 67. Codes are checked through the whole service, not by a function of their own.
+//! The shared vectors, all but what `docs/decisions.md` 27b leaves out and the recovery codes, which have tests of
+//! their own; with the changes of `docs/decisions.md` 67. Codes are checked through the whole service, not by a
+//! function of their own.
 
 use keywright_twofactor::{
     Algorithm, ImportedDevice, KeyUri, Once, Parameters, SecretError, TotpSecret, TwoFactorPolicy, UriError, Window,

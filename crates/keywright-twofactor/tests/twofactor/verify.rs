@@ -8,7 +8,7 @@ use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{
     Algorithm, DeviceFault, ImportedDevice, Once, Parameters, TotpSecret, TwoFactor, TwoFactorPolicy,
-    TwoFactorPolicyError, Verdict, Window,
+    TwoFactorPolicyError, VerifyOutcome, Window,
 };
 
 use crate::support::{OTHER, SEED, START, Told, UNKNOWN, World, client, code, code_of, wrong};
@@ -43,7 +43,7 @@ async fn a_denial_does_not_tell_its_reason() {
     let world = World::new().await;
     world.import("phone", SEED).await;
     assert!(world.totp(&code(SEED, START)).await.granted());
-    let shown = |verdict: Verdict<_>| matches!(verdict, Verdict::Denied(_));
+    let shown = |verdict: VerifyOutcome<_>| matches!(verdict, VerifyOutcome::Denied(_));
     for guess in [code(SEED, START), wrong(&[SEED], START)] {
         assert!(shown(world.service.verify_totp(&world.account, &guess, "test", UNKNOWN).await.unwrap()));
     }
@@ -84,8 +84,8 @@ async fn two_devices_with_one_secret_accept_one_code() {
     assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
 }
 
-/// `security.md` § 8: one secret under two names still works once. With other digits its codes are parts of each other,
-/// and with another step or hash nobody needs it twice.
+/// `docs/security.md` § 8: one secret under two names still works once. With other digits its codes are parts of each
+/// other, and with another step or hash nobody needs it twice.
 #[tokio::test]
 async fn one_secret_has_one_set_of_parameters() {
     use Algorithm::{Sha1, Sha256};
@@ -124,7 +124,7 @@ async fn one_secret_has_one_set_of_parameters() {
     }
 }
 
-/// `security.md` § 8: a code that a device shows at two steps of one window is spent at both.
+/// `docs/security.md` § 8: a code that a device shows at two steps of one window is spent at both.
 #[tokio::test]
 async fn one_code_at_two_steps_works_once() {
     // Steps of the RFCs' seed with one code, found by trying: neighbours, and two that lie two apart.
@@ -195,7 +195,7 @@ async fn malformed_is_not_counted_and_not_written() {
     assert_eq!(world.revision().await, before);
 }
 
-/// `decisions.md` 67: apps show codes in groups, and phones put in what they like.
+/// `docs/decisions.md` 67: apps show codes in groups, and phones put in what they like.
 #[tokio::test]
 async fn blanks_and_hyphens_in_a_code_carry_nothing() {
     let world = World::new().await;
@@ -308,21 +308,23 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
     let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
     let world = World::with(builder.build().unwrap()).await;
     let judge = async |typed: &str| world.service.verify_code(&world.account, typed, "login", client(1)).await.unwrap();
-    let charged = |verdict: Verdict<_>| match verdict {
-        Verdict::Denied(denial) => denial.charge().map(|charge| charge.lane().secret().name().to_owned()),
+    let charged = |verdict: VerifyOutcome<_>| match verdict {
+        VerifyOutcome::Denied(denial) => denial.charge().map(|charge| charge.admitted().secret().name().to_owned()),
         other => panic!("{other:?}"),
     };
-    assert!(matches!(judge("12345678").await, Verdict::NotEnrolled));
+    assert!(matches!(judge("12345678").await, VerifyOutcome::NotEnrolled));
     world.import("phone", SEED).await;
     world.service.import_recovery(&world.account, &["23456789", "abcdefgh"]).await.unwrap();
     // Eight digits are the form of both: a right one of either passes, and costs the other nothing.
-    assert!(matches!(judge(&code_of(SEED, START, eight)).await, Verdict::Granted(proof) if proof.drift() == Some(0)));
-    assert!(matches!(judge("2345 6789").await, Verdict::Granted(proof) if proof.drift().is_none()));
+    assert!(
+        matches!(judge(&code_of(SEED, START, eight)).await, VerifyOutcome::Granted(proof) if proof.drift() == Some(0))
+    );
+    assert!(matches!(judge("2345 6789").await, VerifyOutcome::Granted(proof) if proof.drift().is_none()));
     assert_eq!(world.denials().await, []);
     assert_eq!(charged(judge("23456789").await), Some("totp".into()), "used up: a wrong time-based code");
-    assert!(matches!(judge("abcd-efgh").await, Verdict::Granted(_)));
+    assert!(matches!(judge("abcd-efgh").await, VerifyOutcome::Granted(_)));
     assert_eq!(charged(judge("abcdefgj").await), Some("recovery".into()));
-    assert!(matches!(judge("abc").await, Verdict::Malformed));
+    assert!(matches!(judge("abc").await, VerifyOutcome::Malformed));
 }
 
 /// While time-based codes are refused, a text of both forms is still looked at as a recovery code: so it is charged as one.
@@ -335,17 +337,17 @@ async fn a_recovery_code_is_not_guessed_for_nothing_while_others_are_refused() {
     world.service.import_recovery(&world.account, &["23456789", "33333333"]).await.unwrap();
     for _ in 0..5 {
         // No recovery code has these digits.
-        let Verdict::Denied(denial) = judge("00000001").await else { panic!("not looked at") };
-        assert_eq!(denial.charge().unwrap().lane().secret().name(), "totp");
+        let VerifyOutcome::Denied(denial) = judge("00000001").await else { panic!("not looked at") };
+        assert_eq!(denial.charge().unwrap().admitted().secret().name(), "totp");
     }
     assert!(world.service.totp_refusal(&world.account, UNKNOWN).await.unwrap().is_some());
-    assert!(matches!(judge("33333333").await, Verdict::Granted(_)), "a right one passes");
+    assert!(matches!(judge("33333333").await, VerifyOutcome::Granted(_)), "a right one passes");
     for streak in 1..=5 {
-        let Verdict::Denied(denial) = judge("22222222").await else { panic!("guessed for nothing") };
+        let VerifyOutcome::Denied(denial) = judge("22222222").await else { panic!("guessed for nothing") };
         let charge = denial.charge().unwrap();
-        assert_eq!((charge.lane().secret().name(), charge.streak()), ("recovery", streak));
+        assert_eq!((charge.admitted().secret().name(), charge.streak()), ("recovery", streak));
     }
-    assert!(matches!(judge("23456789").await, Verdict::Refused(_)), "these have to wait too");
+    assert!(matches!(judge("23456789").await, VerifyOutcome::Refused(_)), "these have to wait too");
 }
 
 /// A first device and its recovery codes, in one act.
@@ -363,7 +365,7 @@ async fn the_first_device_comes_with_its_recovery_codes() {
     assert_eq!(world.service.enrolled(&world.account).await.unwrap().recovery, Some(10));
     let first = codes.iter().next().unwrap();
     let verdict = world.service.verify_recovery(&world.account, first, "login", UNKNOWN).await.unwrap();
-    assert!(matches!(verdict, Verdict::Granted(_)));
+    assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     // A live set that is there makes way.
     let _more = world.make_recovery(Liveness::Now).await.unwrap();
 }
@@ -397,7 +399,7 @@ async fn a_change_of_factors_moves_the_credential_epoch_unless_the_policy_says_n
         let seed = world.begin("phone", None).await;
         let (service, account) = (&world.service, &world.account);
         let confirmed = service.confirm_enrolment(account, crate::support::SESSION, &code(&seed, START), UNKNOWN).await;
-        let keywright_twofactor::Confirming::Active(id) = confirmed.unwrap() else { panic!("not active") };
+        let keywright_twofactor::EnrolmentOutcome::Active(id) = confirmed.unwrap() else { panic!("not active") };
         moved("added").await;
         let _codes = world.make_recovery(Liveness::Now).await.unwrap();
         moved("recovery codes").await;

@@ -1,4 +1,5 @@
-//! The ways in for an owner whom others have shut out (`security.md` § 6), walked one by one: `totp` and `recovery`.
+//! The ways in for an owner whom others have shut out (`docs/security.md` § 6), walked one by one: `totp` and
+//! `recovery`.
 //!
 //! | secret | what shuts it | ways in |
 //! |---|---|---|
@@ -11,7 +12,7 @@ use keywright_store::guess::{CLIENT_ADMITTED, GUESSES_SHUT, GUESSES_UNLOCKED};
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{
     ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, Method, Rule, StepUp, StepUpPolicy, TwoFactorError,
-    TwoFactorPolicy, Verdict,
+    TwoFactorPolicy, VerifyOutcome,
 };
 
 use crate::support::{SEED, SESSION, START, Told, UNKNOWN, World, client, code, tag, unlike, wrong};
@@ -50,7 +51,7 @@ async fn step_up(world: &World, action: &str) -> StepUp {
     let typed = code(SEED, world.now());
     let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, client(PHONE)).await.unwrap();
     world.advance(30);
-    let Verdict::Granted(proof) = verdict else { panic!("{verdict:?}") };
+    let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
     proof
 }
 
@@ -65,7 +66,7 @@ async fn a_known_client_gets_in_as_if_nothing_were() {
 async fn a_recovery_code_lets_its_client_in() {
     let (world, codes) = shut_out().await;
     let verdict = world.service.verify_recovery(&world.account, &codes[0], "login", client(LAPTOP)).await.unwrap();
-    assert!(matches!(verdict, Verdict::Granted(_)));
+    assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     let changes = world.changes().await;
     let admitted: Vec<_> = changes.iter().filter(|event| event.is(&CLIENT_ADMITTED)).collect();
     assert_eq!(admitted.len(), 1);
@@ -89,7 +90,7 @@ async fn an_admission_is_no_open_door() {
     let (world, codes) = shut_out().await;
     let recover = async |nth: usize, name: u8| {
         let verdict = world.service.verify_recovery(&world.account, &codes[nth], "login", client(name)).await.unwrap();
-        assert!(matches!(verdict, Verdict::Granted(_)));
+        assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     };
     recover(0, LAPTOP).await;
     let bad = unlike(&[SEED], world.now(), 3);
@@ -155,8 +156,8 @@ async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
         let typed = checked(nth);
         let verdict = world.service.verify_recovery(&world.account, &typed, "login", UNKNOWN).await.unwrap();
         match verdict {
-            Verdict::Denied(_) => {}
-            Verdict::Refused(refusal) => {
+            VerifyOutcome::Denied(_) => {}
+            VerifyOutcome::Refused(refusal) => {
                 assert!(!refusal.is_locked() && refusal.retry_after() <= 3_600);
                 world.advance(refusal.retry_after());
             }
@@ -165,7 +166,7 @@ async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
     }
     world.advance(3_600);
     let verdict = world.service.verify_recovery(&world.account, &codes[0], "login", UNKNOWN).await.unwrap();
-    assert!(matches!(verdict, Verdict::Granted(_)));
+    assert!(matches!(verdict, VerifyOutcome::Granted(_)));
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn short_recovery_codes_have_their_own_ways_in() {
         let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
         let judge = async |typed: &str, name: u8| {
             let verdict = world.service.verify_recovery(&world.account, typed, "login", client(name)).await.unwrap();
-            matches!(verdict, Verdict::Granted(_))
+            matches!(verdict, VerifyOutcome::Granted(_))
         };
         assert!(judge(&codes[0], PHONE).await);
         for _ in 0..60 {
@@ -200,7 +201,7 @@ async fn short_recovery_codes_have_their_own_ways_in() {
     }
 }
 
-/// A recovery code of the default kind with this number: `security.md` § 5.
+/// A recovery code of the default kind with this number: `docs/security.md` § 5.
 fn checked(number: u32) -> String {
     const SYMBOLS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let check = (1 + 3 * 1_021 - (3 * number) % 1_021) % 1_021;

@@ -104,7 +104,7 @@ async fn a_store_with_data_but_no_note_of_keys_is_refused() {
     let keywright = open(&store, &[1]).await.unwrap();
     keywright.ensure_account(&account("alice")).await.unwrap();
     // The note's name is the front door's own; a slot of the same name reaches it.
-    let (server, note) = (Partition::server(), Slot::<Note>::lasting("kids"));
+    let (server, note) = (Partition::server(), Slot::<Note>::lasting("key-ids"));
     keywright.driver().transact(&server, &[note.name()], |draft| draft.delete(note)).await.unwrap();
     assert!(matches!(open(&store, &[1]).await.unwrap_err(), StartError::NoKeyNote));
 }

@@ -7,7 +7,7 @@ use keywright::store::{
     StoredSlots, Upkeep,
 };
 use keywright::twofactor::recovery::Liveness;
-use keywright::twofactor::{Attested, Beginning, CHANGE_FACTORS, Confirming, FactorChange, Verdict};
+use keywright::twofactor::{Attested, CHANGE_FACTORS, EnrolmentOutcome, EnrolmentStart, FactorChange, VerifyOutcome};
 use keywright::{
     AccountId, Erasure, EventChain, Keyring, Keywright, ManualClock, MemoryStore, NoVault, SystemEntropy, UnixSeconds,
 };
@@ -113,23 +113,23 @@ async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     let two_factor = keywright.two_factor().unwrap();
     let password = two_factor.step_up_attested(&alice, CHANGE_FACTORS, session, Attested::Password).await.unwrap();
     let begun = two_factor.begin_enrolment(FactorChange::from(password.unwrap()), "phone", None).await.unwrap();
-    let Beginning::Begun(pending) = begun else { panic!("{begun:?}") };
+    let EnrolmentStart::Begun(pending) = begun else { panic!("{begun:?}") };
     let seed = pending.secret().expose().to_vec();
     let now = || keywright::Clock::now(&*clock).unwrap().get();
     let confirmed = two_factor.confirm_enrolment(&alice, session, &code_of(&seed, now()), phone).await.unwrap();
-    assert!(matches!(confirmed, Confirming::Active(_)), "{confirmed:?}");
+    assert!(matches!(confirmed, EnrolmentOutcome::Active(_)), "{confirmed:?}");
     clock.advance(30);
     let code = code_of(&seed, now());
     let verify = async || two_factor.verify_totp(&alice, &code, "log-in", phone).await.unwrap();
-    assert!(matches!(verify().await, Verdict::Granted(_)));
-    assert!(!matches!(verify().await, Verdict::Granted(_)), "once");
+    assert!(matches!(verify().await, VerifyOutcome::Granted(_)));
+    assert!(!matches!(verify().await, VerifyOutcome::Granted(_)), "once");
     clock.advance(30);
     let stepped = two_factor.step_up_totp(&alice, CHANGE_FACTORS, session, &code_of(&seed, now()), phone).await;
-    let Verdict::Granted(proof) = stepped.unwrap() else { panic!("no proof") };
+    let VerifyOutcome::Granted(proof) = stepped.unwrap() else { panic!("no proof") };
     let codes = two_factor.make_recovery(proof, Liveness::Now, phone).await.unwrap();
     let recovery = codes.iter().next().unwrap().to_owned();
     let verified = two_factor.verify_recovery(&alice, &recovery, "log-in", phone).await.unwrap();
-    assert!(matches!(verified, Verdict::Granted(_)));
+    assert!(matches!(verified, VerifyOutcome::Granted(_)));
 
     assert!(keywright.recent_events(&alice, 100).await.unwrap().len() >= 8);
     let housekeeping = keywright.housekeeping();

@@ -12,7 +12,7 @@ use keywright::rekey::{Swap, VaultError};
 use keywright::store::slot::KindName;
 use keywright::store::{CipherId, Partition, SlotName, StageId, Which};
 use keywright::twofactor::recovery::Liveness;
-use keywright::twofactor::{CHANGE_FACTORS, Demand, Verdict};
+use keywright::twofactor::{CHANGE_FACTORS, Demand, VerifyOutcome};
 use keywright::{AccountId, Client, EventChain, UnixSeconds};
 use keywright_store_conformance::glass::Rows;
 use serde_json::{Value, json};
@@ -117,10 +117,10 @@ fn shown(answer: Answer) -> Result<String, String> {
     }
 }
 
-fn granted<T>(verdict: Verdict<T>) -> String {
+fn granted<T>(verdict: VerifyOutcome<T>) -> String {
     match verdict {
-        Verdict::Granted(_) => "granted".into(),
-        Verdict::NotEnrolled => "denied: not enrolled".into(),
+        VerifyOutcome::Granted(_) => "granted".into(),
+        VerifyOutcome::NotEnrolled => "denied: not enrolled".into(),
         _ => "denied".into(),
     }
 }
@@ -247,7 +247,7 @@ impl Scene {
             snap();
             let vaults = server.keywright.vaults();
             let until = UnixSeconds::new(server.now() + 3_600).unwrap();
-            let keywright::rekey::Beginning::Begun { upload, .. } =
+            let keywright::rekey::UploadStart::Begun { upload, .. } =
                 vaults.begin_upload(&member, None, until).await.unwrap()
             else {
                 panic!("no upload")

@@ -12,12 +12,14 @@ use keywright::challenge::{ChallengeSecret, Salts, SetOutcome};
 use keywright::confirm::Action;
 use keywright::librepass::{LibrePass, LibrePassPolicy, Privacy, PrivateKey, PublicKey};
 use keywright::nextcloud::{Nextcloud, NextcloudPolicy};
-use keywright::rekey::{CipherList, Creating, Edit, Editing, Hex, Limits, Put, Submission, VAULT_SLOTS, id_text};
+use keywright::rekey::{
+    CipherList, CreateOutcome, Edit, EditOutcome, Hex, Limits, Put, Submission, VAULT_SLOTS, id_text,
+};
 use keywright::rocketchat::{RocketChat, RocketChatPolicy};
 use keywright::store::{CipherId, Draft, Partition, StepError};
 use keywright::twofactor::{
     DeviceImport, ImportedDevice, Method, Rule, StepUp, StepUpPolicy, TotpSecret, TwoFactor, TwoFactorPolicy,
-    TwoFactorSteps, Verdict,
+    TwoFactorSteps, VerifyOutcome,
 };
 use keywright::{AccountId, Client, Clock, Keyring, Keywright, ManualClock, Observer, SecretBytes, SecurityEvent};
 use keywright::{SharedRng, UnixSeconds};
@@ -408,7 +410,7 @@ impl Server {
         let set = self.keywright.challenges().set(&member, &first, &salts(1), self.client_of(name)).await.unwrap();
         assert!(matches!(set, SetOutcome::Set(_)));
         let made = self.step(&member, |draft| self.keywright.vaults().steps().create_in(draft)).await;
-        assert!(matches!(made, Creating::Created));
+        assert!(matches!(made, CreateOutcome::Created));
         self.edit(name, &[(0, "first"), (1, "second"), (2, "third")], &[]).await;
         let device = ImportedDevice::new("phone", TotpSecret::from_slice(&SEED).unwrap());
         let imported = self.two_factor.import_device(&member, &device).await.unwrap();
@@ -432,7 +434,7 @@ impl Server {
     pub(crate) async fn step_up(&self, name: &str, action: &str, session: &[u8]) -> StepUp {
         let (member, code, client) = (account(name), self.totp(), self.client_of(name));
         match self.two_factor.step_up_totp(&member, action, session, &code, client).await.unwrap() {
-            Verdict::Granted(proof) => proof,
+            VerifyOutcome::Granted(proof) => proof,
             other => panic!("{other:?}"),
         }
     }
@@ -447,7 +449,7 @@ impl Server {
         let edit = Edit::new(puts.collect(), deletes.iter().map(|&number| cipher_id(number)).collect());
         let head = vaults.head(&member).await.unwrap().unwrap();
         let edited = vaults.edit(&member, &edit, head.key_epoch).await.unwrap();
-        assert!(matches!(edited, Editing::Done { .. }), "{edited:?}");
+        assert!(matches!(edited, EditOutcome::Done { .. }), "{edited:?}");
     }
 }
 

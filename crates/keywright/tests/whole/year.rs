@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use keywright::challenge::{Proof, Verification};
 use keywright::store::{EVENTS_KEPT, MAX_CHANGES, MAX_DENIALS, Partition, SlotKind, StageId};
-use keywright::twofactor::{Beginning, CHANGE_FACTORS};
+use keywright::twofactor::{CHANGE_FACTORS, EnrolmentStart};
 use keywright::{Client, EventChain, UnixSeconds};
 use keywright_store_conformance::glass::Rows;
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     let session = format!("session of day {day}");
     let change = server.step_up(DORA, CHANGE_FACTORS, session.as_bytes()).await;
     let begun = server.two_factor.begin_enrolment(change, "tablet", None).await.unwrap();
-    assert!(matches!(begun, Beginning::Begun(_)), "day {day}: {begun:?}");
+    assert!(matches!(begun, EnrolmentStart::Begun(_)), "day {day}: {begun:?}");
     // A code opens one thing; the next comes with the next time step.
     server.clock.advance(60);
     drop(server.step_up(DORA, "vault.export", session.as_bytes()).await);
@@ -132,7 +132,7 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
         let vaults = server.keywright.vaults();
         let until = UnixSeconds::new(server.now() + 3_600).unwrap();
         let begun = vaults.begin_upload(&dora, None, until).await.unwrap();
-        let keywright::rekey::Beginning::Begun { upload, .. } = begun else { panic!("day {day}: {begun:?}") };
+        let keywright::rekey::UploadStart::Begun { upload, .. } = begun else { panic!("day {day}: {begun:?}") };
         let part = submitted(0..2);
         let _ = vaults.put_part(&dora, upload, &submission(&part)).await.unwrap();
         // A part that comes after the upload was given up, or of none.
@@ -303,7 +303,7 @@ fn all_of_it_keeps_to_its_ceilings(counted: &BTreeMap<String, usize>, rows: &Row
         ("other lp-waiting", waiting),
         ("other ledger", diary.unknown.len()),
         ("other root", 1 + decoys + 3 + waiting),
-        ("other kids", 1),
+        ("other key ids", 1),
         ("other lp-server-key", 1),
     ];
     for (what, most) in ceilings {

@@ -64,7 +64,7 @@ impl Session {
         password: &str,
         progress: impl FnMut(usize, usize) + Send,
     ) -> Result<Timings, ClientError> {
-        // The account's own parameters stay in force (dossier § 7).
+        // The account's own parameters stay in force (protocol § 7).
         let prepared = self.prepare(email, password, self.login.parameters, progress)?;
         let ciphers = entries(&prepared.ciphers);
         let change = ChangeEmail {

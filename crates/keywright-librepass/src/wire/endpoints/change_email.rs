@@ -7,10 +7,10 @@
 //! An address that differs from the present one in the case of its letters alone, or not at all, is a change like any
 //! other: the text that its owner types is the salt, so the key changes, and nobody else can be in the way. One that
 //! another account owns is refused here already, but only behind the password, and so many times a day; it is claimed
-//! when the link is opened (`decisions.md` 31).
+//! when the link is opened (`docs/decisions.md` 31).
 
 use keywright_core::SecretBytes;
-use keywright_rekey::{Holding, SealedSwap, Swapping};
+use keywright_rekey::{HoldOutcome, SealedSwap, SwapOutcome};
 use keywright_store::names::{self, NameIndex};
 use keywright_store::{Draft, Plain, TransactError};
 use keywright_wire::Reply;
@@ -72,7 +72,7 @@ async fn ask<H: Host>(
             return Ok(Err(ApiError::MISSING_CIPHER));
         }
         let replaced = cx.vaults.steps().staged_in(draft)?;
-        let Holding::Held = cx.vaults.steps().hold_in(draft, &staged)? else {
+        let HoldOutcome::Held = cx.vaults.steps().hold_in(draft, &staged)? else {
             return Ok(Err(ApiError::MISSING_CIPHER));
         };
         let code = SecretBytes::<32>::random(draft.entropy())?;
@@ -124,7 +124,7 @@ async fn move_at_once<H: Host>(
                 return Ok(Ok(None));
             }
             let dropped = cx.vaults.steps().staged_in(draft)?;
-            let Swapping::Done { .. } = cx.vaults.steps().swap_in(draft, sealed)? else {
+            let SwapOutcome::Done { .. } = cx.vaults.steps().swap_in(draft, sealed)? else {
                 return Ok(Err(ApiError::MISSING_CIPHER));
             };
             let changed_by = changer.tags(draft, login);

@@ -1,6 +1,6 @@
 //! `PATCH user/password`: a new key, and the whole vault under it, or nothing.
 
-use keywright_rekey::Swapping;
+use keywright_rekey::SwapOutcome;
 use keywright_store::{Draft, Plain};
 use keywright_wire::Reply;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
             return Ok(Err(ApiError::MISSING_CIPHER));
         }
         let dropped = cx.vaults.steps().staged_in(draft)?;
-        let Swapping::Done { .. } = cx.vaults.steps().swap_in(draft, &sealed)? else {
+        let SwapOutcome::Done { .. } = cx.vaults.steps().swap_in(draft, &sealed)? else {
             return Ok(Err(ApiError::MISSING_CIPHER));
         };
         credential.hint.clone_from(&body.hint);

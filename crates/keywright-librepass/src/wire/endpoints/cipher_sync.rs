@@ -2,7 +2,7 @@
 
 use http::Method;
 use keywright_core::UnixSeconds;
-use keywright_rekey::{Contents, Edit, Editing, Existing, Limits, Put, VAULT_SLOT};
+use keywright_rekey::{Contents, Edit, EditOutcome, Existing, Limits, Put, VAULT_SLOT};
 use keywright_store::{CipherId, Draft, StepError, Which, released_as_is};
 use keywright_wire::Reply;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ pub(crate) fn cipher_limits<H: Host>(cx: &Context<H>) -> Result<Limits, Failure>
 
 /// Reads the vault, or what of it is asked for, all of one head, and changes it: one commit, on exactly what was read.
 /// A `full` read is noted with the token, and so is the token's own change if it knew the vault until then
-/// (`decisions.md` 28).
+/// (`docs/decisions.md` 28).
 pub(crate) async fn apply<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -158,25 +158,25 @@ fn change_in<H: Host>(
     let delete = change.delete.iter().copied().filter(|id| existing.contains(*id)).collect();
     let editing = cx.vaults.steps().edit_in(draft, &Edit::new(puts, delete), existing, login.key_epoch())?;
     Ok(match editing {
-        Editing::Done { head, .. } => {
+        EditOutcome::Done { head, .. } => {
             if full || login.head() == Some(existing.head()) {
                 tokens::follow_in(draft, &mut login, Some(head))?;
             }
             Changing::Done(now)
         }
-        Editing::HeadMoved => Changing::HeadMoved,
-        Editing::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
+        EditOutcome::HeadMoved => Changing::HeadMoved,
+        EditOutcome::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
         // A policy that this crate does not set.
-        Editing::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
-        Editing::Twice => Changing::Refused(ApiError::CIPHER),
+        EditOutcome::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
+        EditOutcome::Twice => Changing::Refused(ApiError::CIPHER),
         // A swap has ended the token.
-        Editing::Fenced => Changing::Refused(ApiError::INVALID_TOKEN),
+        EditOutcome::Fenced => Changing::Refused(ApiError::INVALID_TOKEN),
         _ => return Err(StepError::Misuse("an outcome of an edit that is not known here")),
     })
 }
 
 /// All ids, and the ciphers that this server took since the stamp. Those of a whole vault that was encrypted anew are
-/// all new, whatever their descriptions say (dossier § 11, 13). A stamp that is not in the past tells nothing of what
+/// all new, whatever their descriptions say (protocol § 11, 13). A stamp that is not in the past tells nothing of what
 /// the client has missed: it gets everything.
 fn show(caller: &Caller, change: &Change<'_>, changed: &Changed, stamp: i64) -> Answered {
     let stamp = u64::try_from(stamp).ok().and_then(|stamp| UnixSeconds::new(stamp).ok());

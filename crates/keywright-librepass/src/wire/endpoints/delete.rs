@@ -1,13 +1,13 @@
 //! `DELETE user/delete`: the account and all that is in it.
 //!
 //! Two proofs, the password's first, then the second factor's if there is one. Neither is spent, nor forgiven, because
-//! the other was wrong. The recovery code is none of them (dossier § 7).
+//! the other was wrong. The recovery code is none of them (protocol § 7).
 
 use keywright_core::Client;
 use keywright_store::guess::LEDGER;
 use keywright_store::names::{self, NAMES, Released};
 use keywright_store::{Draft, SlotName, StepError, Tentative};
-use keywright_twofactor::Verdict;
+use keywright_twofactor::VerifyOutcome;
 use keywright_wire::Network;
 use keywright_wire::Reply;
 use serde::Deserialize;
@@ -116,8 +116,8 @@ fn prove_to_delete<H: Host>(
     client: Client,
 ) -> Result<Option<ApiError>, StepError> {
     Ok(match cx.factors.verify_totp_in(draft, code, PURPOSE, client)? {
-        Verdict::Granted(_) => None,
-        Verdict::Refused(refusal) => Some(ApiError::too_many(refusal.retry_after())),
-        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Some(ApiError::TWO_FACTOR),
+        VerifyOutcome::Granted(_) => None,
+        VerifyOutcome::Refused(refusal) => Some(ApiError::too_many(refusal.retry_after())),
+        VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => Some(ApiError::TWO_FACTOR),
     })
 }

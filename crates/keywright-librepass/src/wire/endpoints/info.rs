@@ -9,7 +9,7 @@ use crate::wire::host::Host;
 use crate::wire::request::Input;
 
 pub(crate) async fn run<H: Host>(_: &Context<H>, _: &Input<'_>) -> Result<Reply, Failure> {
-    // The group is what they look for (dossier § 6).
+    // The group is what they look for (protocol § 6).
     let build = json!({"group": "dev.medzik.librepass", "artifact": "server", "name": "keywright"});
     ok(&json!({"build": build}))
 }

@@ -7,7 +7,7 @@ use keywright_store::names::{NAMES, NameIndex};
 use keywright_store::{
     Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, TransactError, WrongReceipt,
 };
-use keywright_twofactor::Verdict;
+use keywright_twofactor::VerifyOutcome;
 use keywright_twofactor::recovery::Preset;
 use keywright_wire::Network;
 use keywright_wire::Reply;
@@ -76,7 +76,7 @@ impl LogInBy<'_> {
     }
 }
 
-/// The order of checks: user, verification, shared key (dossier § 5).
+/// The order of checks: user, verification, shared key (protocol § 5).
 async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     let body: LogIn = input.json()?;
     let address = Address::parse(&body.email).ok_or(ApiError::VALIDATION)?;
@@ -88,7 +88,7 @@ async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
         (_, None) if cx.is_waited_for(&address).await? => Err(ApiError::EMAIL_NOT_VERIFIED),
         (_, None) => Err(ApiError::USER_NOT_FOUND),
     };
-    // Wrong, unknown, waiting, locked: one answer (`security.md` § 11).
+    // Wrong, unknown, waiting, locked: one answer (`docs/security.md` § 11).
     let ended = ended.map_err(|error| if cx.is_uniform() { ApiError::SHARED_KEY } else { error });
     let (token, verified) = ended?;
     ok(&json!({
@@ -205,7 +205,7 @@ fn turned_away(
     sent: Option<&SharedKey>,
 ) -> Result<Result<Credential, ApiError>, StepError> {
     let Some(credential) = Credential::read_named(draft, name)? else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
-    // Not 64 hex digits: no guess, not charged (`decisions.md` 35a).
+    // Not 64 hex digits: no guess, not charged (`docs/decisions.md` 35a).
     Ok(if sent.is_some() { Ok(credential) } else { Err(ApiError::SHARED_KEY) })
 }
 
@@ -286,7 +286,7 @@ fn prove_in<H: Host>(
         cx.factors.verify_totp_in(draft, code, PURPOSE, client)?
     };
     Ok(match verdict {
-        Verdict::Granted(proof) => {
+        VerifyOutcome::Granted(proof) => {
             if is_recovery {
                 // The way in when others have shut the time-based codes.
                 cx.factors.admit_totp_in(draft, &proof, client)?;
@@ -294,8 +294,10 @@ fn prove_in<H: Host>(
             tokens::confirm_in(draft, &mut login)?;
             Judged::Confirmed(proof.map(drop))
         }
-        Verdict::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
+        VerifyOutcome::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
         // Wrong, used, malformed, none of the kind: one answer.
-        Verdict::Denied(_) | Verdict::Malformed | Verdict::NotEnrolled => Judged::Refused(ApiError::TWO_FACTOR),
+        VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => {
+            Judged::Refused(ApiError::TWO_FACTOR)
+        }
     })
 }

@@ -8,7 +8,7 @@
 //! the name. Whoever loses that race erases itself.
 
 use keywright_core::{AccountId, Generation};
-use keywright_rekey::{Creating, VAULT_SLOT};
+use keywright_rekey::{CreateOutcome, VAULT_SLOT};
 use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::names::{self, ClaimOutcome, Intent, NAMES, NameIndex};
@@ -176,7 +176,7 @@ fn create_in<H: Host>(
         guess::renew(draft, SHARED_KEY, Generation::HOST, generation, &[tag])?;
     }
     match cx.vaults.steps().create_in(draft)? {
-        Creating::Created => Ok(()),
+        CreateOutcome::Created => Ok(()),
         _ => Err(StepError::AccountExists),
     }
 }

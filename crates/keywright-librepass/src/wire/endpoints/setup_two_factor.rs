@@ -2,13 +2,14 @@
 //!
 //! The client draws the secret and sends it with its first code, so there is nothing to guess here: the code is not
 //! charged. Whoever holds a token and the password may set up the first one. Where there is one, the token's login must
-//! have proven it within the last quarter of an hour (`decisions.md` 34): else 401, and logging in again proves it.
+//! have proven it within the last quarter of an hour (`docs/decisions.md` 34): else 401, and logging in again proves
+//! it.
 
 use keywright_core::UnixSeconds;
 use keywright_store::guess::LEDGER;
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
-use keywright_twofactor::{Enrolled, Enrolling, ImportedDevice, Parameters, TotpSecret};
+use keywright_twofactor::{EnrolOutcome, Enrolled, ImportedDevice, Parameters, TotpSecret};
 use keywright_wire::Reply;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,8 @@ use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
-/// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`security.md` § 8).
+/// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`docs/security.md` §
+/// 8).
 const FRESH_SECONDS: u64 = 15 * 60;
 /// What the one device is called in the records; the wire has no name for it.
 const DEVICE: &str = "app";
@@ -95,9 +97,9 @@ fn enrol<H: Host>(
     let changer = login.changer(draft, sender.network);
     // Spent for every purpose, and what was guessed at the device before is forgotten with it.
     match cx.factors.enrol_in(draft, device, set_up.code, changer)? {
-        Enrolling::Active(_) => {}
-        Enrolling::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
-        Enrolling::Wrong | Enrolling::Spent | Enrolling::Malformed | Enrolling::NotTaken(_) => {
+        EnrolOutcome::Active(_) => {}
+        EnrolOutcome::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
+        EnrolOutcome::Wrong | EnrolOutcome::Spent | EnrolOutcome::Malformed | EnrolOutcome::NotTaken(_) => {
             return Ok(Err(ApiError::TWO_FACTOR));
         }
     }

@@ -1,4 +1,4 @@
-//! Dossier § 11, 15: what is new counts, what is the user's own does not, and what is deleted makes room.
+//! Protocol § 11, 15: what is new counts, what is the user's own does not, and what is deleted makes room.
 
 use keywright_rekey::Vaults;
 use serde_json::Value;

@@ -86,7 +86,7 @@ async fn change(world: &World, client: &Client, ciphers: Value) -> crate::suppor
     client.request("PATCH", "/api/user/password").json(&body).send().await
 }
 
-/// Dossier § 11, 13: the description of a cipher does not change with its key, and yet all is new.
+/// Protocol § 11, 13: the description of a cipher does not change with its key, and yet all is new.
 #[tokio::test]
 async fn a_vault_that_was_encrypted_anew_is_new() {
     on_both(async |world: World| {
@@ -112,8 +112,8 @@ async fn a_vault_that_was_encrypted_anew_is_new() {
     .await;
 }
 
-/// `decisions.md` 28: a batch is taken from a token that has seen the vault as it is, by a full read or by being the only
-/// one that writes.
+/// `docs/decisions.md` 28: a batch is taken from a token that has seen the vault as it is, by a full read or by being
+/// the only one that writes.
 #[tokio::test]
 async fn a_token_knows_the_vault_that_it_read() {
     on_both(async |world: World| {

@@ -44,7 +44,7 @@ async fn enrol(world: &World, secret: &Value) {
 }
 
 fn accepts(case: &Value) -> bool {
-    // Blanks carry nothing (`decisions.md` 67).
+    // Blanks carry nothing (`docs/decisions.md` 67).
     if case["id"] == "space" {
         return true;
     }

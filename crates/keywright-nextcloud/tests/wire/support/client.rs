@@ -212,7 +212,7 @@ impl Answer {
     }
 }
 
-/// CRC-32/BZIP2 of the message, least significant byte first (dossier § 1.1), bit by bit.
+/// CRC-32/BZIP2 of the message, least significant byte first (protocol § 1.1), bit by bit.
 fn error_id(message: &str) -> String {
     let mut crc = u32::MAX;
     for byte in message.bytes() {
