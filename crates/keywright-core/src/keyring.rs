@@ -11,6 +11,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::entropy::{Entropy, EntropyError};
+use crate::key_id::KeyId;
 use crate::plain::PlainBytes;
 use crate::seal::{self, OpenError, SealBuffer, SealContext, SealError, append_lp};
 use crate::secret::SecretBytes;
@@ -20,36 +21,6 @@ mod file;
 pub use file::{KeyringFileError, Opened};
 
 const SALT: &[u8] = b"keywright/v1";
-
-/// The public name of a seal key: 8 bytes that follow from it. Printed as 16 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyId([u8; 8]);
-
-impl KeyId {
-    /// From its bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; 8] {
-        self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyId({self})")
-    }
-}
 
 struct SealKey {
     kid: KeyId,
@@ -119,7 +90,7 @@ impl Keyring {
     pub fn index_key_id(&self) -> KeyId {
         let mut id = [0_u8; 8];
         expand(self.index.expose(), b"key-id", &mut id);
-        KeyId(id)
+        KeyId::from_bytes(id)
     }
 
     /// Whether a body is sealed under the newest key. One that is not is re-sealed by its next write.
@@ -194,7 +165,7 @@ impl SealKey {
         expand(root.expose(), b"key-id", &mut kid);
         let mut seal = SecretBytes::zeroed();
         expand(root.expose(), b"seal", seal.expose_mut());
-        Self { kid: KeyId(kid), root: root.duplicate(), seal }
+        Self { kid: KeyId::from_bytes(kid), root: root.duplicate(), seal }
     }
 }
 

@@ -32,6 +32,7 @@
 mod account;
 mod entropy;
 mod event;
+mod key_id;
 mod keyring;
 pub mod ledger;
 mod plain;
@@ -47,7 +48,8 @@ pub use entropy::{Entropy, EntropyError, LocalRng, SharedRng, SystemEntropy, bel
 pub use event::{
     Event, EventChain, EventFormatError, EventKind, EventValue, MAX_FIELD_BYTES, SecurityEvent, Severity, chain_head,
 };
-pub use keyring::{IndexKey, KeyId, Keyring, KeyringError, KeyringFileError, Opened};
+pub use key_id::KeyId;
+pub use keyring::{IndexKey, Keyring, KeyringError, KeyringFileError, Opened};
 pub use ledger::{
     Admission, AdmittedAttempt, Attempt, Charge, Client, ClientAdmission, ClientTag, Generation, GuessLedger,
     GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind,

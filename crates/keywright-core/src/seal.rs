@@ -10,7 +10,7 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 
 use crate::entropy::{Entropy, EntropyError, random_bytes};
-use crate::keyring::KeyId;
+use crate::key_id::KeyId;
 use crate::plain::{PlainBytes, wipe};
 use crate::secret::SecretBytes;
 

@@ -3,40 +3,13 @@
 //! The guard, and whatever else can be a conflict, is checked before the first write or by it. So a conflict has written
 //! nothing, and the other batches of the same transaction do not notice it.
 
-use keywright_core::UnixSeconds;
-use keywright_store::{Batch, CommitError, Partition, Put, Revision, SlotName, StoredEvent, Write};
+use keywright_store::{Batch, Partition, Put, Revision, SlotName, StoredEvent, Write};
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
 
-use crate::fault::{Fault, FaultKind};
+use crate::fault::FaultKind;
+use crate::rows::{ApplyError, at_most, failed, moment};
 use crate::vault;
-
-/// Why a change did not apply.
-#[derive(Debug)]
-pub(crate) enum ApplyError {
-    /// The guard failed, or a vault write is not what the vault is. Nothing was written.
-    Conflict,
-    /// The change itself is unsound. Nothing was written.
-    Refused(Fault),
-    /// **Part of it may be written**: the transaction, or a savepoint, must be rolled back.
-    Failed(Fault),
-}
-
-impl ApplyError {
-    /// For the caller, once the transaction was rolled back or the change has written nothing.
-    pub(crate) fn into_commit_error(self) -> CommitError {
-        match self {
-            Self::Conflict => CommitError::Conflict,
-            Self::Refused(fault) | Self::Failed(fault) => fault.into_rejected(),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for ApplyError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
 
 /// Writes a root over the expected one. Whoever expires a partition may have a clock that is behind: it is kept for a day
 /// beyond the store's horizon, so that no late commit finds it swept. `CASE` looks for the horizon only where it counts.
@@ -216,23 +189,4 @@ fn append_events(connection: &Connection, partition: &Partition, events: &[Store
             })?;
     }
     Ok(())
-}
-
-fn failed(kind: FaultKind) -> ApplyError {
-    ApplyError::Failed(Fault::new(kind))
-}
-
-fn moment(moment: Option<UnixSeconds>) -> Option<i64> {
-    moment.map(|moment| at_most(moment.get()))
-}
-
-/// The guard said that the rows are there: another count means a damaged file, and the transaction is rolled back.
-pub(crate) fn expect_rows(changed: usize, expected: usize) -> Result<(), ApplyError> {
-    if changed == expected { Ok(()) } else { Err(failed(FaultKind::Corrupt)) }
-}
-
-/// As an integer of SQLite's, which is signed. A moment always fits (the year 9999 is 2³⁸); a bound that does not is
-/// beyond every row.
-pub(crate) fn at_most(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,8 @@
 use keywright_core::UnixSeconds;
 use keywright_store::{Batch, Partition, Rows, StageId, VaultWrite, Write};
 
-use crate::apply::{Applier, ApplyError};
+use crate::apply::Applier;
+use crate::rows::ApplyError;
 use crate::upkeep::{self, Chain};
 use crate::vault;
 

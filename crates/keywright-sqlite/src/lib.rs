@@ -89,6 +89,7 @@ mod lossy;
 mod port;
 mod raw;
 mod read;
+mod rows;
 mod schema;
 mod store;
 mod upkeep;

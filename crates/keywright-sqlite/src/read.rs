@@ -11,8 +11,8 @@ use keywright_store::{
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::apply::at_most;
 use crate::fault::{Fault, FaultKind};
+use crate::rows::at_most;
 
 /// Runs `question` in one deferred read transaction, which is one snapshot.
 pub(crate) fn snapshot<T>(

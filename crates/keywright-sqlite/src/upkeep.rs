@@ -4,9 +4,9 @@ use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{HORIZON_STEP, Partition};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::apply::{ApplyError, at_most};
 use crate::fault::Fault;
 use crate::raw::{Raw, Strays};
+use crate::rows::{ApplyError, at_most};
 use crate::schema::PARTITIONED;
 use crate::{read, vault};
 

@@ -4,9 +4,9 @@ use keywright_core::UnixSeconds;
 use keywright_store::{CipherId, Mark, Partition, Row, Rows, StageId, VaultWrite};
 use rusqlite::{Connection, Statement, ToSql, params};
 
-use crate::apply::{ApplyError, at_most, expect_rows};
 use crate::fault::{Fault, FaultKind};
 use crate::read;
+use crate::rows::{ApplyError, at_most, expect_rows};
 
 /// A vault write whose conditions hold.
 pub(crate) enum Plan<'a> {

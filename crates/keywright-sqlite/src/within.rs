@@ -6,8 +6,9 @@ use std::sync::Arc;
 use keywright_store::{Batch, CommitError, HostTransaction, LoadError, Partition, SlotName, Snapshot};
 use rusqlite::{Connection, Transaction};
 
-use crate::apply::{Applier, ApplyError};
+use crate::apply::Applier;
 use crate::fault::{Fault, FaultKind};
+use crate::rows::ApplyError;
 use crate::store::SqliteStore;
 use crate::watch::Watch;
 use crate::{read, schema};

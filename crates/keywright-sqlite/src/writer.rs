@@ -7,11 +7,12 @@ use futures_channel::oneshot;
 use keywright_store::CommitError;
 use rusqlite::Connection;
 
-use crate::apply::{Applier, ApplyError};
+use crate::apply::Applier;
 use crate::change::Change;
 use crate::fault::{Fault, FaultKind};
 use crate::inbox::Jobs;
 use crate::read::run;
+use crate::rows::ApplyError;
 use crate::watch::Watch;
 
 /// Pages in the log from which on a `COMMIT` takes it back into the file: SQLite's own default.

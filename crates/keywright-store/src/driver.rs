@@ -12,13 +12,14 @@ use keywright_core::{
 };
 
 use crate::draft::{Draft, Env};
-use crate::due::DUE;
+use crate::due::list::DUE;
 use crate::loaded::Loaded;
 use crate::locks::PartitionLocks;
-use crate::partition::Partition;
+use crate::partition::{Partition, client_tag};
 use crate::port::{BoxError, BoxFuture, LoadError, RecordStore};
 use crate::release::{Release, WrongReceipt};
 use crate::slot::{SlotKind, SlotKinds, SlotKindsError, SlotName};
+use crate::slots::SLOT_KINDS;
 use crate::step_error::StepError;
 
 mod attempt;
@@ -129,7 +130,7 @@ impl DriverBuilder {
     /// The kinds of slots that a crate declares; call it for each. From the first call on, a root that names another kind
     /// denies. Without any call all kinds are taken as they come.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
-        self.kinds.get_or_insert_with(|| crate::SLOT_KINDS.to_vec()).extend_from_slice(kinds);
+        self.kinds.get_or_insert_with(|| SLOT_KINDS.to_vec()).extend_from_slice(kinds);
         self
     }
 
@@ -201,7 +202,11 @@ impl DriverBuilder {
     }
 }
 
-keywright_core::redacted_debug!(DriverBuilder { store, .. });
+impl std::fmt::Debug for DriverBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DriverBuilder").field("store", &self.store).finish_non_exhaustive()
+    }
+}
 
 impl Driver {
     /// Begins to put a driver together.
@@ -453,11 +458,11 @@ pub enum Erasure {
     NoAccount,
 }
 
-pub(crate) fn client_tag(keyring: &Keyring, partition: &Partition, credential: &[u8]) -> ClientTag {
-    ClientTag::from_bytes(keyring.index("device").tag(&[partition.key().as_bytes(), credential]))
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("store", &self.parts.store).finish_non_exhaustive()
+    }
 }
-
-keywright_core::redacted_debug!(Driver { store: parts.store, .. });
 
 /// Why there is no outcome. Every one of them denies.
 #[derive(Debug, thiserror::Error)]

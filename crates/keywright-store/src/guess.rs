@@ -11,16 +11,11 @@ use keywright_core::{
 
 use crate::draft::Draft;
 use crate::locks::Standing;
-use crate::record::Record;
-use crate::slot::Slot;
 use crate::step_error::StepError;
 
-/// The account's guess ledger. Every step that judges a guess needs it.
-pub const LEDGER: Slot<GuessLedger> = Slot::lasting("ledger");
+pub(crate) mod ledger;
 
-impl Record for GuessLedger {
-    const SCHEMA: u16 = 1;
-}
+pub use ledger::LEDGER;
 
 /// A guess was denied. Fields: `secret`, `reason` (`wrong` or `replayed`), `earlier`: how many alike were counted since
 /// the last such event without being told.

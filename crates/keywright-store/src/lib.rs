@@ -84,6 +84,7 @@ mod revision;
 mod root;
 pub mod settle;
 pub mod slot;
+mod slots;
 mod step_error;
 mod vault;
 mod within;
@@ -106,11 +107,9 @@ pub use release::{Plain, Receipt, Release, Tentative, WrongReceipt};
 pub use revision::{RECENT, Recent, Revision};
 pub use root::{Epochs, MAX_CHANGES, MAX_DENIALS, MAX_ROOT_BYTES, Root};
 pub use slot::{Full, Members, Slot, SlotFamily, SlotKind, SlotKinds, SlotKindsError, SlotName};
+pub use slots::SLOT_KINDS;
 pub use step_error::{Damage, StepError};
 pub use vault::{
     CipherId, ClientNonce, Manifest, Mark, Row, RowMarks, Rows, StageId, StagedText, VaultRows, VaultWrite, Which,
 };
 pub use within::{HostTransaction, Spent, WithinError};
-
-/// The kinds of slots that this crate declares.
-pub const SLOT_KINDS: &[SlotKind] = &[guess::LEDGER.kind(), due::DUE.kind(), names::NAMES.kind(), names::CLAIM.kind()];

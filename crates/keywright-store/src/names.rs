@@ -60,103 +60,18 @@
 //! its timing whether a name is claimed: `Names::find` looks at a second partition only if so.
 //! Who can write the database without the keyring can make an account lose its names, as it can delete the account.
 
-use std::fmt;
-
-use keywright_core::{AccountId, Keyring, UnixSeconds};
-use serde::{Deserialize, Serialize};
+use keywright_core::{AccountId, UnixSeconds};
 
 use crate::draft::Draft;
-use crate::partition::Partition;
-use crate::record::Record;
 use crate::release::Tentative;
-use crate::slot::Slot;
 use crate::step_error::StepError;
 
+pub(crate) mod list;
 mod service;
 
+use list::{ClaimState, Entry, EntryState, Ticket};
+pub use list::{Intent, MAX_INTENDED, MAX_OWNED, NAMES, NameIndex, NameList};
 pub use service::{ClaimOutcome, MAX_OVERTAKEN, Names};
-
-/// The names that an account owns or intends to take.
-pub const NAMES: Slot<NameList> = Slot::lasting("names");
-
-/// Who holds a name; in the name's own partition.
-pub(crate) const CLAIM: Slot<Claimant> = Slot::lasting("claim");
-
-/// The most names an account intends to take at one time. One more drops the oldest intent: whoever made it is told by
-/// [`take`] that it stands no more.
-pub const MAX_INTENDED: usize = 8;
-
-/// The most names an account owns. A wire has one, and two for as long as a move takes.
-pub const MAX_OWNED: usize = 8;
-
-/// A name by its index value: what its partition is called by, never the text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NameIndex([u8; 32]);
-
-impl NameIndex {
-    /// The index value of a canonical name, under the keyring's index key of this purpose (`address`, say), which does
-    /// not rotate. Two texts that must not both be taken must be one text here.
-    #[must_use]
-    pub fn derive(keyring: &Keyring, purpose: &str, canonical: &[u8]) -> Self {
-        Self(keyring.index(purpose).mac(&[canonical]))
-    }
-
-    /// From an index value that was made elsewhere.
-    #[must_use]
-    pub const fn from_bytes(index: [u8; 32]) -> Self {
-        Self(index)
-    }
-
-    /// The name's own partition.
-    #[must_use]
-    pub fn partition(&self) -> Partition {
-        Partition::name(&self.0)
-    }
-}
-
-impl fmt::Debug for NameIndex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NameIndex(")?;
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        f.write_str("…)")
-    }
-}
-
-/// Names one intent for ever: drawn anew for each, so that what became void never becomes valid again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Ticket([u8; 16]);
-
-/// What a name's partition says. By itself it proves nothing: the account must say the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Claimant {
-    account: AccountId,
-    ticket: Ticket,
-}
-
-impl Record for Claimant {
-    const SCHEMA: u16 = 1;
-}
-
-/// An intent that was committed. Only the receipt of its commit gives it out, so no claim precedes its intent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Intent {
-    name: NameIndex,
-    claimant: Claimant,
-}
-
-impl Intent {
-    /// The account that intends.
-    #[must_use]
-    pub const fn account(&self) -> &AccountId {
-        &self.claimant.account
-    }
-
-    /// The name.
-    #[must_use]
-    pub const fn name(&self) -> &NameIndex {
-        &self.name
-    }
-}
 
 /// Proof that the name's partition said {account, ticket} after the intent was committed. Only `Names::claim` makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,58 +97,6 @@ impl Released {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum EntryState {
-    Intended,
-    /// With the end of the time in which nobody else may take it, while the account has not proven itself.
-    Owned {
-        provisional_until: Option<UnixSeconds>,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    name: NameIndex,
-    ticket: Ticket,
-    /// When it came to stand so.
-    since: UnixSeconds,
-    standing: EntryState,
-}
-
-impl Entry {
-    const fn is_owned(&self) -> bool {
-        matches!(self.standing, EntryState::Owned { .. })
-    }
-
-    fn claimant(&self, account: &AccountId) -> Intent {
-        Intent { name: self.name, claimant: Claimant { account: account.clone(), ticket: self.ticket } }
-    }
-
-    fn holding(&self, now: UnixSeconds) -> ClaimState {
-        match self.standing {
-            EntryState::Intended => ClaimState::Intended,
-            EntryState::Owned { provisional_until: None } => ClaimState::Owned,
-            // Run out, or from a clock that stood further ahead than the whole time.
-            EntryState::Owned { provisional_until: Some(until) }
-                if until <= now || self.since > now.plus(until.since(self.since)) =>
-            {
-                ClaimState::Lapsed
-            }
-            EntryState::Owned { provisional_until: Some(_) } => ClaimState::Owned,
-        }
-    }
-}
-
-/// All names of an account: one record. At most one entry a name.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct NameList {
-    entries: Vec<Entry>,
-}
-
-impl Record for NameList {
-    const SCHEMA: u16 = 1;
-}
-
 impl NameList {
     fn read(draft: &mut Draft<'_>) -> Result<Self, StepError> {
         Ok(draft.read(NAMES)?.unwrap_or_default())
@@ -241,17 +104,6 @@ impl NameList {
 
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         draft.put(NAMES, self)
-    }
-
-    fn of(&self, name: &NameIndex) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == *name)
-    }
-
-    fn make_room(&mut self) {
-        while self.entries.iter().filter(|entry| !entry.is_owned()).count() >= MAX_INTENDED {
-            let Some(oldest) = self.entries.iter().position(|entry| !entry.is_owned()) else { return };
-            self.entries.remove(oldest);
-        }
     }
 }
 
@@ -394,16 +246,6 @@ pub enum Evicted {
     Intent,
     /// A provisional ownership whose time had run out.
     Provisional,
-}
-
-/// How an account stands to a claim in its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ClaimState {
-    /// Not at all, and never again: tickets are not drawn twice.
-    Void,
-    Intended,
-    Owned,
-    Lapsed,
 }
 
 fn holding(draft: &mut Draft<'_>, name: &NameIndex, ticket: Ticket) -> Result<ClaimState, StepError> {

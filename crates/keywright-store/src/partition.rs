@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use keywright_core::AccountId;
+use keywright_core::{AccountId, ClientTag, Keyring};
 
 /// What one batch can change. Every table's primary key begins with it, so one account sits on one shard.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,6 +94,11 @@ impl fmt::Debug for Partition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored partition has no known form")]
 pub struct UnknownPartition;
+
+/// The tag by which the guess ledger of a partition knows a client that came with `credential`.
+pub(crate) fn client_tag(keyring: &Keyring, partition: &Partition, credential: &[u8]) -> ClientTag {
+    ClientTag::from_bytes(keyring.index("device").tag(&[partition.key().as_bytes(), credential]))
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,12 @@
 
 use keywright_core::{EventChain, Keyring, SealContext, SystemEntropy, UnixSeconds};
 
+use crate::contents::Entry;
 use crate::loaded::open_root;
 use crate::partition::Partition;
 use crate::port::Newest;
 use crate::revision::Revision;
-use crate::root::{Entry, Root, RootRecord};
+use crate::root::{Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotName};
 use crate::step_error::StepError;
 

@@ -1,6 +1,7 @@
 //! Outcomes that exist only if a commit happens.
 
-use crate::draft::Draft;
+use std::fmt;
+
 use crate::revision::Revision;
 use crate::step_error::StepError;
 
@@ -32,21 +33,17 @@ impl<T> Tentative<T> {
         Ok(Tentative { value: (self.value, other.value), attempt: self.attempt })
     }
 
-    /// A look at the value for a step of the **same** draft: it may use a key that is not yet released to seal what
-    /// belongs to it. Nothing of it may leave the step.
-    ///
-    /// # Errors
-    /// [`StepError::Misuse`] in any other attempt.
-    pub fn peek(&self, draft: &Draft<'_>) -> Result<&T, StepError> {
-        if self.attempt == draft.attempt() {
-            Ok(&self.value)
-        } else {
-            Err(StepError::Misuse("a value of another attempt"))
-        }
+    /// The value, for this attempt alone.
+    pub(crate) fn of_attempt(&self, attempt: Revision) -> Option<&T> {
+        (self.attempt == attempt).then_some(&self.value)
     }
 }
 
-keywright_core::redacted_debug!(impl[T] Tentative<T>);
+impl<T> fmt::Debug for Tentative<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tentative(..)")
+    }
+}
 
 /// Proof that one attempt was committed. Made by the driver, and seen only by implementations of [`Release`].
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! The root: the sealed table of contents of a partition, and what steps see of it.
 
-use keywright_core::{Entropy, EntropyError, EventChain, SealBuffer, UnixSeconds, chain_head};
+use keywright_core::{Entropy, EntropyError, EventChain, UnixSeconds, chain_head};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::EventNumber;
-use crate::contents::{self, Contents};
+use crate::contents::Contents;
 use crate::port::Newest;
 use crate::revision::{Recent, Revision};
 use crate::slot::{KindName, MAX_SLOTS, SlotKinds, SlotName};
+
+mod codec;
 
 /// The largest sealed root that is opened, in bytes: 256 entries of at most 66 bytes, the recent revisions, and room.
 pub const MAX_ROOT_BYTES: usize = 32 * 1024;
@@ -76,15 +78,6 @@ pub struct Epochs {
     pub factor: u64,
 }
 
-/// What the contents say of one record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// The revision under which the record was last put: it opens under no other.
-    pub(crate) revision: Revision,
-    /// From when on it may be missing; `None` for a record that lasts.
-    pub(crate) expiry: Option<UnixSeconds>,
-}
-
 /// One chain of events, as the root vouches for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chain {
@@ -141,19 +134,6 @@ pub(crate) struct RootRecord {
 }
 
 impl RootRecord {
-    /// The version of the record's bytes.
-    pub(crate) const SCHEMA: u16 = 1;
-
-    /// The bytes to seal, where they are sealed.
-    pub(crate) fn encode(&self) -> SealBuffer {
-        contents::encode(self)
-    }
-
-    /// Reads the bytes of a schema; `None` for any that this version does not write.
-    pub(crate) fn decode(schema: u16, bytes: &[u8]) -> Option<Self> {
-        if schema == Self::SCHEMA { contents::decode(bytes) } else { None }
-    }
-
     /// What an absent root counts as.
     pub(crate) const fn blank() -> Self {
         Self {
@@ -225,6 +205,7 @@ impl RootRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contents::Entry;
 
     fn with_slots(count: u8) -> RootRecord {
         let mut root = RootRecord::blank();

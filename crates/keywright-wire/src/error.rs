@@ -2,7 +2,7 @@
 
 use keywright_store::{BoxError, TransactError};
 
-use crate::queue::{BUSY_SECONDS, Busy};
+use crate::busy::{BUSY_SECONDS, Busy};
 
 /// The host failed, or has no place for one more request. Its source is for the host's own log; clients see none of it.
 #[derive(Debug, thiserror::Error)]

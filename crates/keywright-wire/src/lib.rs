@@ -227,6 +227,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod busy;
 mod error;
 pub mod frame;
 mod host;

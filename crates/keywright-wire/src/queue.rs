@@ -52,6 +52,7 @@ use futures_channel::oneshot;
 use keywright_core::{AccountId, PendingGuess};
 use keywright_store::{Driver, Partition, guess};
 
+pub use crate::busy::{BUSY_SECONDS, Busy};
 use crate::error::HostError;
 pub use keywright_store::Standing;
 
@@ -67,10 +68,6 @@ pub const WAITING_KNOWN: usize = 256;
 /// How many askers of one account and standing may wait, by default. The guess ledger lets four unknown ones be judged at a
 /// time, and four of each known client.
 pub const WAITING_PER_ACCOUNT: usize = 8;
-
-/// After how many seconds to try again when a [`WorkQueue`] is full: a full line of unknown askers is through by then, as
-/// long as known ones leave them the turns ([`WAITING_UNKNOWN`]).
-pub const BUSY_SECONDS: u64 = 2;
 
 /// For whom slow work is done: an account, or the decoy that stands for an unknown name, and how the guess ledger knows the
 /// client.
@@ -167,12 +164,6 @@ impl Limits {
         self
     }
 }
-
-/// Too many wait. Nothing was looked at; try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many wait for slow work")]
-#[non_exhaustive]
-pub struct Busy;
 
 /// One who waits.
 struct Waiter {

@@ -5,26 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::failures::{Failures, Opening, Unknown};
 use super::mail::UnlockMail;
 use super::outcome::Refusal;
-use super::policy::{ADMISSION_SECONDS, Limits, MAX_IN_FLIGHT, SHUT_RETRY_AFTER};
-use super::stored::MAX_PENDING;
+use super::place::Place;
+use super::policy::{ADMISSION_SECONDS, Limits, MAX_IN_FLIGHT, MAX_PENDING, SHUT_RETRY_AFTER};
 use super::told::Tallies;
 use crate::ledger::client::{Client, ClientTag};
 use crate::ledger::policy::LedgerPolicy;
 use crate::ledger::secret::{Generation, Strength};
 use crate::time::UnixSeconds;
-
-/// What a guess counts for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Place {
-    /// The unknown clients together.
-    Unknown,
-    /// A known client.
-    Known(ClientTag),
-    /// An admission.
-    Admitted(ClientTag),
-    /// Nothing more: the guess was counted before its verdict.
-    Counted,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Known {

@@ -68,6 +68,9 @@ pub const ADMISSION_DAY: u64 = 86_400;
 /// The most guesses of one client (of all unknown ones together) that the host has not judged yet.
 pub const MAX_IN_FLIGHT: usize = 4;
 
+/// The most unjudged guesses of a secret: four of each known client, of each admission and of the unknown ones together.
+pub(super) const MAX_PENDING: usize = 4 * (MAX_KNOWN_CLIENTS + MAX_ADMISSIONS + 1);
+
 /// A guess that the host has not judged after so many seconds is charged: far more than any password hash takes.
 pub const VERDICT_SECONDS: u64 = 120;
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
-use super::GuessLedger;
-use super::entry::{Entry, Place};
+use super::entry::Entry;
+use super::guess_ledger::GuessLedger;
+use super::place::Place;
 use super::policy::{
-    MAIL_ADMISSIONS, MAX_ADMISSIONS, MAX_ADMITTED_TRIES, MAX_IN_FLIGHT, MAX_KNOWN_CLIENTS, MAX_MAIL_PAUSE,
+    MAIL_ADMISSIONS, MAX_ADMISSIONS, MAX_ADMITTED_TRIES, MAX_IN_FLIGHT, MAX_KNOWN_CLIENTS, MAX_MAIL_PAUSE, MAX_PENDING,
 };
 use crate::ledger::secret::SecretName;
 use crate::time::UnixSeconds;
@@ -15,13 +16,10 @@ use crate::time::UnixSeconds;
 /// The most secrets of an account. Kinds are constants of the crates that own them; there are six at present.
 pub const MAX_SECRETS: usize = 16;
 
-/// The most unjudged guesses of a secret: four of each known client, of each admission and of the unknown ones together.
-pub(super) const MAX_PENDING: usize = 4 * (MAX_KNOWN_CLIENTS + MAX_ADMISSIONS + 1);
-
 /// The stored form before its bounds are checked.
 #[derive(Deserialize)]
 #[serde(rename = "GuessLedger")]
-pub(super) struct StoredLedger {
+struct StoredLedger {
     secrets: Vec<(SecretName, Entry)>,
     admissions: Vec<UnixSeconds>,
 }
@@ -47,7 +45,7 @@ impl Serialize for GuessLedger {
 
 /// Why a stored ledger is none. It contains nothing of what was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum StoredLedgerError {
+enum StoredLedgerError {
     #[error("a guess ledger has more than {MAX_SECRETS} secrets, one twice, or not in order")]
     Secrets,
     #[error("a guess ledger has more than {MAX_ADMISSIONS} admissions in a day")]
@@ -60,6 +58,12 @@ pub(super) enum StoredLedgerError {
     Pending,
     #[error("an entry of a guess ledger has a mail with a pause or admissions beyond the limits")]
     Mail,
+}
+
+impl<'de> Deserialize<'de> for GuessLedger {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        StoredLedger::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
 }
 
 impl TryFrom<StoredLedger> for GuessLedger {

@@ -10,6 +10,7 @@ use super::tests::{
     DAY, FIRST, PHONE, RECOVERY, SECRET, STRANGER, at, by, credential, know_five, open, policy, right, siege,
 };
 use super::*;
+use crate::UnixSeconds;
 
 /// The stored form, without its bounds.
 #[derive(Debug, Clone, Serialize)]

@@ -4,7 +4,7 @@
 use super::model::tag;
 use super::policy::{KNOWN_LEAK_SECONDS, KNOWN_LEVEL_LIMIT, UNKNOWN_LEAK_SECONDS, UNKNOWN_LEVEL_LIMIT};
 use super::*;
-use crate::SystemEntropy;
+use crate::{SystemEntropy, UnixSeconds};
 
 pub(super) const DAY: u64 = 86_400;
 pub(super) const YEAR: u64 = 365 * DAY;
@@ -201,7 +201,7 @@ fn a_right_guess_lowers_the_streak_of_unknown_clients_to_twelve() {
     let now = siege(&mut busy, STRANGER, 20, 0);
     let relaxed = |quiet: u64| {
         let mut ledger = busy.clone();
-        let admitted = AdmittedAttempt { attempt: by(PHONE), place: entry::Place::Unknown, known: false };
+        let admitted = AdmittedAttempt { attempt: by(PHONE), place: place::Place::Unknown, known: false };
         assert!(ledger.forgive(&policy(), &admitted, at(now + quiet)));
         ledger
     };
@@ -236,7 +236,7 @@ fn the_first_year_has_at_most_465_guesses() {
     let mut guesses = 0;
     for hour in 0..24 * 365 {
         let now = at(hour * 3600);
-        let owner = AdmittedAttempt { attempt: by(credential(0)), place: entry::Place::Unknown, known: true };
+        let owner = AdmittedAttempt { attempt: by(credential(0)), place: place::Place::Unknown, known: true };
         ledger.forgive(&policy(), &owner, now);
         for &client in &clients {
             while ledger.peek(&policy(), &by(client), now).is_none() {
@@ -279,7 +279,7 @@ fn sixty_years_stay_below_100_and_one_a_day() {
             // A new place, by a click if need be.
             newest = newest.wrapping_add(1);
             let admitted =
-                AdmittedAttempt { attempt: by(credential(newest)), place: entry::Place::Unknown, known: false };
+                AdmittedAttempt { attempt: by(credential(newest)), place: place::Place::Unknown, known: false };
             ledger.forgive(&policy(), &admitted, now);
             places += 1;
         }
@@ -383,7 +383,7 @@ fn an_unguessable_secret_waits_and_is_never_shut() {
         }
         let admitted = AdmittedAttempt {
             attempt: Attempt::new(RECOVERY, FIRST, PHONE),
-            place: entry::Place::Unknown,
+            place: place::Place::Unknown,
             known: false,
         };
         ledger.forgive(&policy, &admitted, at(now));

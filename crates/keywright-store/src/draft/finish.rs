@@ -7,10 +7,12 @@ use keywright_core::{SealBuffer, SealContext, SecurityEvent, SystemEntropy, Unix
 
 use super::Draft;
 use crate::batch::{Batch, Put, StoredEvent, Write};
+use crate::contents::Entry;
+use crate::due::list::DUE;
 use crate::loaded::PlainBody;
 use crate::locks::Standing;
 use crate::revision::Revision;
-use crate::root::{Entry, PRUNE_AFTER, Root, RootRecord};
+use crate::root::{PRUNE_AFTER, Root, RootRecord};
 use crate::slot::{KindName, ROOT, SlotKind, SlotKinds, SlotName};
 use crate::step_error::StepError;
 
@@ -138,7 +140,7 @@ fn prune(root: &mut RootRecord, writes: &BTreeMap<SlotName, Option<PlainBody>>, 
 
 /// Whether the account leaves_due anything after this batch: its list was not deleted, and outlives an erase only if it is kept.
 fn leaves_due(writes: &BTreeMap<SlotName, Option<PlainBody>>, erase: bool, before: &RootRecord) -> bool {
-    let name = crate::due::DUE.name();
+    let name = DUE.name();
     match writes.get(&name) {
         Some(plain) => plain.is_some(),
         None => !erase && before.contents.contains_key(&name),

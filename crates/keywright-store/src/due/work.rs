@@ -1,6 +1,7 @@
 //! Doing what is due: claim, do, strike, and give back what failed. Never inside a commit's turn.
 
-use super::{DUE, DueTask, claim, claim_again, claim_now, complete, put_back, release};
+use super::list::{DUE, DueTask};
+use super::{claim, claim_again, claim_now, complete, put_back, release};
 use crate::draft::Draft;
 use crate::driver::{Driver, TransactError};
 use crate::partition::Partition;

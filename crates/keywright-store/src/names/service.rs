@@ -4,7 +4,8 @@ use std::fmt;
 
 use keywright_core::AccountId;
 
-use super::{CLAIM, ClaimState, Claimant, Claimed, Evicted, Intent, NAMES, NameIndex, Released, evict, holding};
+use super::list::{CLAIM, ClaimState, Claimant, Intent, NAMES, NameIndex};
+use super::{Claimed, Evicted, Released, evict, holding};
 use crate::draft::Draft;
 use crate::driver::{Driver, TransactError};
 use crate::slot::SlotName;

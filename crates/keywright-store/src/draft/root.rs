@@ -1,0 +1,205 @@
+//! The root of a draft: the account's epochs, its making and its end.
+
+use std::collections::BTreeMap;
+
+use keywright_core::{EventKind, Severity, UnixSeconds};
+
+use super::Draft;
+use crate::root::Root;
+use crate::slot::SlotName;
+use crate::step_error::{Damage, StepError};
+
+/// The account's records were made.
+pub static ACCOUNT_CREATED: EventKind =
+    EventKind::change("account_created", Severity::Info, "the account's security records were made");
+/// All records of the account were dropped.
+pub static ACCOUNT_ERASED: EventKind =
+    EventKind::change("account_erased", Severity::Notice, "the account's security records were dropped");
+
+/// The account was seeded from a file of the host's.
+pub static ACCOUNT_SEEDED: EventKind =
+    EventKind::change("account_seeded", Severity::Info, "the account was seeded from a file");
+
+impl Draft<'_> {
+    /// Whether the partition has a root with records: for an account, whether it was created.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.staged.state.is_some()
+    }
+
+    /// The root. In an account's partition it must exist; elsewhere a missing one reads as one of epoch 0.
+    ///
+    /// # Errors
+    /// [`StepError::NoAccount`] if the account's records were never made.
+    pub fn root(&self) -> Result<Root, StepError> {
+        match self.staged.state {
+            Some(root) => Ok(root),
+            None if self.loaded.orphans => Err(StepError::Damaged(Damage::Orphans)),
+            None if self.partition.is_account() => Err(StepError::NoAccount),
+            None => Ok(Root {
+                credential_epoch: 0,
+                factor_epoch: 0,
+                key_epoch: 0,
+                created: self.env.now,
+                seeded: false,
+                erased: false,
+            }),
+        }
+    }
+
+    /// Voids what was made in the present credential epoch: sessions, tokens, pending confirmations, step-ups. The same
+    /// step must tell an event.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn move_credential_epoch(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.credential_epoch = root.credential_epoch.wrapping_add(1))
+    }
+
+    /// Voids what was made in the present factor epoch. The same step must tell an event.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn move_factor_epoch(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.factor_epoch = root.factor_epoch.wrapping_add(1))
+    }
+
+    /// Voids what was made in the present key epoch. The same step must tell an event.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn move_key_epoch(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.key_epoch = root.key_epoch.wrapping_add(1))
+    }
+
+    /// Notes that a host has seeded the account from a file, once and for ever.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn mark_seeded(&mut self) -> Result<(), StepError> {
+        self.change_root(|root| root.seeded = true)?;
+        self.event(&ACCOUNT_SEEDED);
+        Ok(())
+    }
+
+    /// Lets the whole partition be swept from `expiry` on: an account that was never verified, say. Each commit may say
+    /// another moment, and [`make_permanent`](Self::make_permanent) takes it back.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn expire_partition(&mut self, expiry: UnixSeconds) -> Result<(), StepError> {
+        self.root()?;
+        if self.staged.expires != Some(expiry) {
+            self.staged.expires = Some(expiry);
+            self.touch_root();
+        }
+        Ok(())
+    }
+
+    /// Lets what is left after an [`erase`](Self::erase), the log and what the host still owes, be swept from `expiry` on,
+    /// and marks the account as erased. Whoever uses the account again keeps it: the first record that is put afterwards,
+    /// in this batch or a later one, takes mark and expiry back as [`make_permanent`](Self::make_permanent) does. Only the
+    /// list of [due work](crate::due) does not; it puts the end off for as long as there is something to try.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn expire_erased(&mut self, expiry: UnixSeconds) -> Result<(), StepError> {
+        self.change_root(|root| root.erased = true)?;
+        self.expire_partition(expiry)
+    }
+
+    /// Keeps the partition for good.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn make_permanent(&mut self) -> Result<(), StepError> {
+        if self.root()?.erased {
+            self.change_root(|root| root.erased = false)?;
+        }
+        if self.staged.expires.is_some() {
+            self.staged.expires = None;
+            self.touch_root();
+        }
+        Ok(())
+    }
+
+    /// When the whole partition may be swept, if it may.
+    #[must_use]
+    pub const fn partition_expiry(&self) -> Option<UnixSeconds> {
+        self.staged.expires
+    }
+
+    /// Makes the account's records, in a partition that has none. The only way to a first root: a missing root is never
+    /// taken for a new account.
+    ///
+    /// # Errors
+    /// [`StepError::AccountExists`]; [`StepError::Damaged`] if the root is gone but other rows are left.
+    pub fn create_account(&mut self) -> Result<Root, StepError> {
+        if self.exists() {
+            return Err(StepError::AccountExists);
+        }
+        if self.loaded.orphans {
+            return Err(StepError::Damaged(Damage::Orphans));
+        }
+        let root = Root::new(self.env.entropy, self.env.now)?;
+        self.staged.state = Some(root);
+        self.staged.expires = None;
+        self.touch_root();
+        self.event(&ACCOUNT_CREATED);
+        Ok(root)
+    }
+
+    /// Drops every record and vault row of the partition but those in `keep`, moves all epochs, and keeps the events.
+    /// Records put after this call stay.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn erase(&mut self, keep: &[SlotName]) -> Result<Root, StepError> {
+        let root = self.root()?;
+        let mut kept = BTreeMap::new();
+        for &name in keep {
+            if let Some(plain) = self.plain(name)? {
+                kept.insert(name, Some(plain));
+            }
+        }
+        let next = Root {
+            credential_epoch: root.credential_epoch.wrapping_add(1),
+            factor_epoch: root.factor_epoch.wrapping_add(1),
+            key_epoch: root.key_epoch.wrapping_add(1),
+            created: self.env.now,
+            seeded: root.seeded,
+            erased: root.erased,
+        };
+        self.staged.writes = kept;
+        self.staged.vault = None;
+        self.staged.erase = true;
+        self.staged.state = Some(next);
+        self.touch_root();
+        self.event(&ACCOUNT_ERASED);
+        Ok(next)
+    }
+
+    /// Notes when the partition has due work next.
+    pub(crate) fn set_due_at(&mut self, due_at: Option<UnixSeconds>) {
+        self.staged.due_at = due_at;
+        self.touch_root();
+    }
+
+    /// When the partition has due work next, as its sealed root says.
+    pub(crate) const fn due_at(&self) -> Option<UnixSeconds> {
+        self.staged.due_at
+    }
+
+    fn change_root(&mut self, change: impl FnOnce(&mut Root)) -> Result<(), StepError> {
+        let mut root = self.root()?;
+        change(&mut root);
+        self.staged.state = Some(root);
+        self.touch_root();
+        Ok(())
+    }
+
+    /// Keeps an erased account that is used again: what is stored now must not go with what was dropped.
+    pub(super) fn revive(&mut self) -> Result<(), StepError> {
+        if self.staged.state.is_some_and(|root| root.erased) { self.make_permanent() } else { Ok(()) }
+    }
+}

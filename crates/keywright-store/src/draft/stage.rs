@@ -1,0 +1,152 @@
+//! Staging: the records, vault writes and events that the batch will put.
+
+use std::sync::Arc;
+
+use keywright_core::{Event, UnixSeconds};
+
+use super::Draft;
+use crate::due::list::DUE;
+use crate::loaded::PlainBody;
+use crate::record::{Record, RecordError, encode};
+use crate::slot::{Expiring, Lasting, Slot, SlotName};
+use crate::step_error::StepError;
+use crate::vault::VaultWrite;
+
+impl Draft<'_> {
+    /// Stages a record that lasts.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read): what does not open is never overwritten.
+    pub fn put<R: Record>(&mut self, slot: Slot<R, Lasting>, record: &R) -> Result<(), StepError> {
+        self.stage_record(slot, record, None)
+    }
+
+    /// Stages a record that expires: from `expiry` on it may be missing.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_until<R: Record>(
+        &mut self,
+        slot: Slot<R, Expiring>,
+        record: &R,
+        expiry: UnixSeconds,
+    ) -> Result<(), StepError> {
+        self.stage_record(slot, record, Some(expiry))
+    }
+
+    /// Stages the removal of a record, which must be loaded. What consumes puts a spent state instead; this is for tidying
+    /// up. [`discard`](Self::discard) removes one that expires without a look at it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn delete<R, L>(&mut self, slot: Slot<R, L>) -> Result<(), StepError> {
+        self.delete_named(slot.name())
+    }
+
+    /// Stages the removal of a record that expires, without looking at it, so it need not be loaded. The loss of such a
+    /// record denies by itself, so nothing is hidden by not having seen whether it was still there.
+    ///
+    /// # Errors
+    /// As [`root`](Self::root).
+    pub fn discard<R>(&mut self, slot: Slot<R, Expiring>) -> Result<(), StepError> {
+        self.root()?;
+        self.staged.writes.insert(slot.name(), None);
+        self.touch();
+        Ok(())
+    }
+
+    /// Seals the root and every loaded record of the partition anew, if any is not under the newest key. Returns whether
+    /// there was anything to do. For upkeep: every other put seals anew.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn reseal(&mut self) -> Result<bool, StepError> {
+        self.root()?;
+        let names: Vec<SlotName> = self.loaded.root.contents.keys().copied().collect();
+        self.require(&names)?;
+        let mut changed = !self.loaded.is_current;
+        for name in names {
+            let stored = self.loaded.records.get(&name).and_then(Option::as_ref);
+            let old = stored.is_some_and(|body| !self.env.keyring.is_current(body));
+            if old && let Some(plain) = self.plain(name)? {
+                self.staged.writes.insert(name, Some(plain));
+                changed = true;
+            }
+        }
+        if changed {
+            self.touch_root();
+        }
+        Ok(changed)
+    }
+
+    /// Stages a vault write.
+    ///
+    /// # Errors
+    /// [`StepError::Misuse`] if one is staged already.
+    pub fn write_vault(&mut self, write: VaultWrite) -> Result<(), StepError> {
+        if self.staged.vault.is_some() {
+            return Err(StepError::Misuse("one batch carries one vault write"));
+        }
+        self.revive()?;
+        self.staged.vault = Some(write);
+        self.touch();
+        Ok(())
+    }
+
+    /// Stages an event, at the draft's moment. Only accounts have events; elsewhere it is dropped.
+    pub fn event(&mut self, event: impl Into<Event>) {
+        if self.partition.is_account() {
+            self.staged.events.push(event.into());
+            self.touch();
+        }
+    }
+
+    pub(super) fn touch_root(&mut self) {
+        self.staged.touched = true;
+        self.touch();
+    }
+
+    pub(super) fn touch(&mut self) {
+        // Counted in the draft, not in what is staged: a version that was held back is never given to another state.
+        self.versions = self.versions.wrapping_add(1);
+        self.staged.version = self.versions;
+    }
+
+    fn stage_record<R: Record, L>(
+        &mut self,
+        slot: Slot<R, L>,
+        record: &R,
+        expiry: Option<UnixSeconds>,
+    ) -> Result<(), StepError> {
+        let name = slot.name();
+        self.intact(name)?;
+        let body = Arc::new(encode(record).map_err(|RecordError| StepError::Encode(name))?);
+        let plain = PlainBody { schema: R::SCHEMA, body, expiry, kind: Some(slot.kind()) };
+        if name != DUE.name() {
+            self.revive()?;
+        }
+        self.make_room(slot.kind(), name);
+        self.staged.writes.insert(name, Some(plain));
+        self.touch();
+        Ok(())
+    }
+
+    fn delete_named(&mut self, name: SlotName) -> Result<(), StepError> {
+        self.intact(name)?;
+        self.staged.writes.insert(name, None);
+        self.touch();
+        Ok(())
+    }
+
+    /// Whether a record may be overwritten. One that does not open may not: an operator could still mend it. One that the
+    /// root vouches for and that is gone may not: the loss would be hidden.
+    fn intact(&mut self, name: SlotName) -> Result<(), StepError> {
+        self.forbid_guess(name)?;
+        self.root()?;
+        if !self.loaded.records.contains_key(&name) && !self.loaded.root.contents.contains_key(&name) {
+            // Nothing is there that could be lost: an id that the step has just drawn.
+            return Ok(());
+        }
+        self.plain(name).map(|_| ())
+    }
+}
