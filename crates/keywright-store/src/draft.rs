@@ -5,7 +5,6 @@
 //! different crates compose.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use keywright_core::{ClientTag, Entropy, Event, Keyring, LedgerPolicy, UnixSeconds};
 
@@ -182,8 +181,4 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl fmt::Debug for Draft<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Draft").field("partition", &self.partition).field("now", &self.env.now).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Draft<'_> { partition, now: env.now, .. });

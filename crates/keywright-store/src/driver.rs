@@ -202,11 +202,7 @@ impl DriverBuilder {
     }
 }
 
-impl std::fmt::Debug for DriverBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DriverBuilder").field("store", &self.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(DriverBuilder { store, .. });
 
 impl Driver {
     /// Begins to put a driver together.
@@ -458,11 +454,7 @@ pub enum Erasure {
     NoAccount,
 }
 
-impl std::fmt::Debug for Driver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("store", &self.parts.store).finish_non_exhaustive()
-    }
-}
+keywright_core::redacted_debug!(Driver { store: parts.store, .. });
 
 /// Why there is no outcome. Every one of them denies.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,5 @@
 //! Outcomes that exist only if a commit happens.
 
-use std::fmt;
-
 use crate::revision::Revision;
 use crate::step_error::StepError;
 
@@ -39,11 +37,7 @@ impl<T> Tentative<T> {
     }
 }
 
-impl<T> fmt::Debug for Tentative<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tentative(..)")
-    }
-}
+keywright_core::redacted_debug!(impl[T] Tentative<T>);
 
 /// Proof that one attempt was committed. Made by the driver, and seen only by implementations of [`Release`].
 #[derive(Debug)]

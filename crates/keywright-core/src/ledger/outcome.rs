@@ -1,7 +1,5 @@
 //! What the ledger answers.
 
-use std::fmt;
-
 use super::place::Place;
 use crate::ledger::client::{Attempt, Client};
 use crate::ledger::secret::{Generation, SecretKind, SecretName};
@@ -239,8 +237,4 @@ pub struct Untold {
 #[serde(transparent)]
 pub(super) struct Ticket(pub(super) [u8; 16]);
 
-impl fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ticket(..)")
-    }
-}
+crate::redacted_debug!(Ticket);

@@ -1,7 +1,5 @@
 //! What comes out only after the commit, and verdicts that are held back.
 
-use std::fmt;
-
 use super::{Draft, Staged};
 use crate::locks::Standing;
 use crate::release::Tentative;
@@ -94,8 +92,4 @@ impl<T, F> Judged<T, F> {
     }
 }
 
-impl<T, F> fmt::Debug for Judged<T, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Judged(..)")
-    }
-}
+keywright_core::redacted_debug!(impl[T, F] Judged<T, F>);
