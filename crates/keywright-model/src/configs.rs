@@ -1,10 +1,12 @@
 //! What is searched: small configurations for every test run, full ones for the proof, and for
 //! each seeded fault the configuration that finds it.
 
+use crate::attempt::Act::{
+    Change, Create, Edit, End, Erase, Keep, Promote, Redeem, Register, Stage, Touch, Use, Verify,
+};
 use crate::bugs::Bug;
-use crate::model::{Config, Start};
-use crate::properties::Promise;
-use crate::step::Act::{Change, Create, Edit, End, Erase, Keep, Promote, Redeem, Register, Stage, Touch, Use, Verify};
+use crate::promise::Promise;
+use crate::search::{Config, Start};
 
 /// Codes and changes under lost replies, lost fences, spurious conflicts and restarts.
 fn codes() -> Config {

@@ -6,99 +6,16 @@
 use keywright_store::Revision;
 use keywright_store::settle::{Settlement, settle};
 
+use crate::attempt::{Act, Opened};
+pub use crate::attempt::{Driver, Phase};
 use crate::bugs::Bug;
 use crate::coverage::{Answer, Event};
-use crate::model::Search;
-use crate::properties::Promise;
+use crate::promise::Promise;
 use crate::recent::MAX_DEPTH;
-use crate::step::{Act, Moments, Opened, batch, decide, fence, open};
-use crate::world::{Batch, CODE, COUNTER, Effect, Held, Rev, Root, SESSION, Stage, Store, VAULT, World};
-
-/// Where a driver is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
-    /// Nothing to do.
-    #[default]
-    Idle,
-    /// About to load; `suspect` is the root of a load that did not open.
-    Loading {
-        /// The root's revision of that load.
-        suspect: Option<Rev>,
-    },
-    /// Has read the root and not yet the rows, where a load takes two reads.
-    Half {
-        /// The root it has read.
-        root: Option<Root>,
-        /// The newest number of the log, read with the root.
-        log: u8,
-        /// As in `Loading`.
-        suspect: Option<Rev>,
-    },
-    /// A seeded fault: loads the slot that the step turned out to need, and keeps what it opened
-    /// before.
-    More {
-        /// What it opened.
-        first: Opened,
-    },
-    /// Has decided, and sends the batch next.
-    Ready {
-        /// The batch.
-        batch: Batch,
-    },
-    /// Has lost the reply, and loads the root to settle what became of the attempt.
-    Settling {
-        /// The revision of the attempt.
-        ours: Rev,
-        /// The revision it was based on.
-        loaded: Rev,
-    },
-    /// Sends a fence next.
-    Fencing {
-        /// As in `Settling`.
-        ours: Rev,
-        /// As in `Settling`.
-        loaded: Rev,
-        /// The fence.
-        fence: Batch,
-    },
-}
-
-/// A driver and the attempt it is at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Driver {
-    /// What it is at.
-    pub act: Option<Act>,
-    /// Where it is.
-    pub phase: Phase,
-    /// How often it may still run the step again.
-    pub reruns: u8,
-    /// How often it may still look at the root to settle this attempt.
-    pub looks: u8,
-    /// Whether the step has asked for the slot that is loaded only if it does.
-    pub wide: bool,
-    /// The store's horizon as it was last heard.
-    pub heard: u8,
-    /// The furthest horizon that was heard.
-    pub furthest: u8,
-    /// For the onlooker: whether an attempt of this act has landed.
-    pub landed: bool,
-    /// For the onlooker: how many roots were put since it loaded.
-    pub passed: u8,
-}
-
-impl Driver {
-    /// Hears where the store's horizon stands.
-    pub(crate) fn hear(&mut self, horizon: u8) {
-        self.heard = horizon;
-        self.furthest = self.furthest.max(horizon);
-    }
-
-    /// The driver with nothing to do.
-    fn at_rest(self) -> Self {
-        let Self { heard, furthest, .. } = self;
-        Self { heard, furthest, ..Self::default() }
-    }
-}
+use crate::search::Search;
+use crate::step::{Moments, batch, decide, fence, open};
+use crate::store::{Batch, CODE, COUNTER, Effect, Rev, Root, SESSION, Stage, Store, VAULT};
+use crate::world::{Held, World};
 
 impl World {
     /// What loads see.

@@ -93,15 +93,19 @@
 )]
 #![expect(clippy::exhaustive_enums, reason = "unpublished: whoever matches is in this workspace")]
 
+mod attempt;
 pub mod bugs;
 pub mod configs;
 pub mod coverage;
 pub mod driver;
 pub mod model;
 pub mod normal;
+mod promise;
 pub mod properties;
 pub mod recent;
 pub mod run;
+mod search;
 pub mod step;
+mod store;
 mod sweep;
 pub mod world;

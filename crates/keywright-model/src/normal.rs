@@ -6,10 +6,10 @@
 //! revisions (roots) and record revisions (rows and the entries that name them) are never compared
 //! with each other, and are numbered apart.
 
-use crate::driver::{Driver, Phase};
-use crate::model::{Search, Start};
-use crate::step::Act;
-use crate::world::{Batch, Rev, Root, SESSION, Store, World};
+use crate::attempt::{Act, Driver, Phase};
+use crate::search::{Search, Start};
+use crate::store::{Batch, Rev, Root, SESSION, Store};
+use crate::world::World;
 
 #[derive(Clone, Copy)]
 enum Kind {

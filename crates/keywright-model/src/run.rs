@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::coverage::Coverage;
-use crate::model::{Action, Config, Search};
+use crate::model::Action;
+use crate::search::{Config, Search};
 
 /// What a search found.
 #[derive(Clone, Debug)]

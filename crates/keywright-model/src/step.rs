@@ -2,78 +2,14 @@
 //!
 //! All of it is pure and takes no time.
 
+pub use crate::attempt::{Act, Opened};
 use crate::bugs::Bug;
 use crate::coverage::Event;
-use crate::model::Search;
-use crate::world::{
+use crate::search::Search;
+use crate::store::{
     Batch, CODE, COUNTER, Effect, Entry, Expiry, PROMOTED, Rev, Root, Row, SESSION, SLOTS, Stage, Store, VAULT,
     VaultWrite, Write,
 };
-
-/// What a caller may want.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Act {
-    /// Spend the one-time code.
-    Redeem,
-    /// Move the counter by one.
-    Change,
-    /// Begin a session that expires in a day.
-    Touch,
-    /// Keep the record in the session's slot for good, whatever it was.
-    Keep,
-    /// End the session.
-    End,
-    /// Be granted something because the session stands; writes nothing.
-    Use,
-    /// Erase the account; the counter moves by one.
-    Erase,
-    /// Create the account.
-    Create,
-    /// Create an account that is swept whole in a day unless it is verified.
-    Register,
-    /// Keep the account for good.
-    Verify,
-    /// Edit the vault.
-    Edit,
-    /// Stage rows beside the vault, unguarded: no commit, and no driver's affair.
-    Stage,
-    /// Promote what is staged, if the vault is still the one over which it was staged.
-    Promote,
-}
-
-impl Act {
-    /// How many acts there are.
-    pub const COUNT: usize = 13;
-    /// Every act.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Redeem,
-        Self::Change,
-        Self::Touch,
-        Self::Keep,
-        Self::End,
-        Self::Use,
-        Self::Erase,
-        Self::Create,
-        Self::Register,
-        Self::Verify,
-        Self::Edit,
-        Self::Stage,
-        Self::Promote,
-    ];
-}
-
-/// The records of one load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Opened {
-    /// The code.
-    pub code: Option<u8>,
-    /// The counter.
-    pub counter: Option<u8>,
-    /// The session, by its expiry.
-    pub session: Option<Expiry>,
-    /// The vault's state, and the revision of its head.
-    pub vault: Option<(u8, Rev)>,
-}
 
 /// Opens a load of some slots by what the root names; `None` is an integrity error.
 pub(crate) fn open(store: &Store, slots: &[usize]) -> Option<Opened> {

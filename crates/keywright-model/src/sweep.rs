@@ -1,11 +1,12 @@
 //! Upkeep: the horizon, and the sweep of expired rows and of whole partitions.
 
+use crate::attempt::Phase;
 use crate::bugs::Bug;
 use crate::coverage::Event;
-use crate::driver::Phase;
-use crate::model::Search;
-use crate::properties::Promise;
-use crate::world::{Ledger, Rev, SLOTS, Store, World};
+use crate::promise::Promise;
+use crate::search::Search;
+use crate::store::{Rev, SLOTS, Store};
+use crate::world::{Ledger, World};
 
 impl World {
     /// A round by a clock that is so many days ahead: the horizon moves forward by a day at most, or

@@ -1,10 +1,9 @@
-//! What the suite is given: two handles of one fresh store, and the hooks that the backend can offer.
+//! Two handles of one store, as two servers would hold it.
 
 use std::sync::Arc;
 
 use keywright_store::{RecordStore, Upkeep, VaultStore};
 
-use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
 use crate::violation::Violation;
 
 /// A whole backend: records, vault and upkeep. Whatever has the three has this.
@@ -77,46 +76,4 @@ impl Handles {
 
 fn pick<T: ?Sized>([first, second]: &[Arc<T>; 2], number: usize) -> &Arc<T> {
     if number.is_multiple_of(2) { first } else { second }
-}
-
-/// What a factory makes for each case: one fresh, empty store, opened twice, with the hooks that
-/// the backend offers, and whatever must live as long as it does.
-///
-/// A part whose hook is not offered is reported as *not proven*. For a backend without hooks, [`Handles`] and a pair of
-/// [`Handles`] and a guard (a temporary directory, a schema that is dropped at the end) are fixtures already.
-pub trait Fixture: Send + Sync {
-    /// The handles. Always of the same store.
-    fn handles(&self) -> Handles;
-
-    /// How replies of the store are lost.
-    fn faults(&self) -> Option<&dyn FaultHooks> {
-        None
-    }
-
-    /// How a batch is applied inside a transaction of the host's own.
-    fn host(&self) -> Option<&dyn HostHook> {
-        None
-    }
-
-    /// How the root of a partition is lost behind the store's back.
-    fn lost_roots(&self) -> Option<&dyn LostRootHook> {
-        None
-    }
-
-    /// How a process that writes to the store is killed, and the store opened again.
-    fn crash(&self) -> Option<&dyn CrashHook> {
-        None
-    }
-}
-
-impl Fixture for Handles {
-    fn handles(&self) -> Handles {
-        self.clone()
-    }
-}
-
-impl<G: Send + Sync> Fixture for (Handles, G) {
-    fn handles(&self) -> Handles {
-        self.0.clone()
-    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keywright_store::{BoxError, BoxFuture, CommitError, HostTransaction, Partition};
 
-use crate::backend::{Backend, Fixture, Handles};
+use crate::backend::Backend;
 use crate::crash::Crashed;
 use crate::fault::{Fault, FaultStore};
 
@@ -93,16 +93,5 @@ impl<S: Backend + 'static> FaultHooks for Arc<FaultStore<S>> {
 
     fn deliver(&self) -> BoxFuture<'_, Option<Result<(), CommitError>>> {
         Box::pin(FaultStore::deliver(self))
-    }
-}
-
-/// For a store in this process: one handle, twice, and the injector's own faults.
-impl<S: Backend + 'static> Fixture for Arc<FaultStore<S>> {
-    fn handles(&self) -> Handles {
-        Handles::shared(Self::clone(self))
-    }
-
-    fn faults(&self) -> Option<&dyn FaultHooks> {
-        Some(self)
     }
 }

@@ -56,9 +56,11 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod case;
 pub mod cases;
 pub mod crash;
 mod fault;
+mod fixture;
 pub mod glass;
 pub mod history;
 mod hooks;
@@ -67,11 +69,15 @@ mod report;
 pub mod sabotage;
 mod site;
 pub mod suite;
+mod verdict;
 mod violation;
 
-pub use backend::{Backend, Fixture, Handles};
+pub use backend::{Backend, Handles};
+pub use case::Case;
 pub use fault::{Fault, FaultStore, LoadFault, Odds, Tally};
+pub use fixture::Fixture;
 pub use hooks::{CrashHook, FaultHooks, Hook, HostEnd, HostHook, LostRootHook};
-pub use report::{CaseVerdict, Part, PartVerdict, Report};
-pub use suite::{Case, Suite};
+pub use report::Report;
+pub use suite::Suite;
+pub use verdict::{CaseVerdict, Part, PartVerdict};
 pub use violation::{Promise, Violation};

@@ -3,7 +3,10 @@
 use keywright_core::{AccountIdError, EntropyError, KeyringError};
 use keywright_store::{BatchError, BoxError, CommitError, LoadError, TransactError};
 
-use crate::history::print::Anomaly;
+use crate::history::anomaly::Anomaly;
+
+/// How long one case may take, in seconds. The slowest needs a few on a memory store; more than this is a deadlock.
+pub const PATIENCE: u64 = 120;
 
 /// One promise of the storage port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use keywright_core::{AccountId, EventKind, Keyring, ManualClock, Severity, SystemEntropy};
 use keywright_store::{Batch, CommitError, Driver, Partition, Revision, Write};
 
-use crate::backend::Fixture;
+use crate::fixture::Fixture;
 use crate::hooks::{FaultHooks, Hook, HostEnd};
-use crate::report::CaseVerdict;
 use crate::site::{LONG_AGO, SINGLE, Site, draw, edit, event, next, put, puts, row, slot, vault};
+use crate::verdict::CaseVerdict;
 use crate::violation::{Violation, holds};
 
 /// Two records and an event: enough to see half of it.

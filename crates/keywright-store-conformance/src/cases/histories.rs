@@ -1,7 +1,8 @@
 //! Random concurrent histories.
 
 use crate::backend::Handles;
-use crate::history::{self, Plan};
+use crate::history;
+use crate::history::plan::Plan;
 use crate::violation::Violation;
 
 /// Random concurrent histories over both handles, some of whose replies are lost, have a serial order that agrees with

@@ -36,7 +36,8 @@ use keywright_store::{
 
 pub use rows::{RecordRow, RootRow, Rows, StageRows};
 
-use crate::backend::{Fixture, Handles};
+use crate::backend::Handles;
+use crate::fixture::Fixture;
 use crate::hooks::LostRootHook;
 
 /// A store in memory whose rows anybody can read and write.

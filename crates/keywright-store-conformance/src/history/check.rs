@@ -4,31 +4,10 @@ use std::collections::HashMap;
 
 use keywright_store::{Revision, VaultWrite, Write};
 
-use super::Statistics;
+use super::anomaly::AnomalyKind;
 use super::model::State;
 use super::record::{Act, History, Operation, Partial, Told};
-
-/// In what way a history cannot be explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnomalyKind {
-    /// Two batches replaced one root.
-    #[error("two batches replaced one root")]
-    TwoWinners,
-    /// A batch that was a conflict, or rejected, has had an effect.
-    #[error("a batch that was refused has had an effect")]
-    RefusedLanded,
-    /// A root was seen that nobody put.
-    #[error("a root was seen that nobody put")]
-    UnknownRoot,
-    /// A load or a page shows what was never there with the root that it shows.
-    #[error("a read shows what was never there together")]
-    Torn,
-    /// Something was answered before something else was asked that must have come before it: a
-    /// stale read, a lost write.
-    #[error("what was answered earlier must have come later")]
-    Order,
-}
+use super::statistics::Statistics;
 
 /// What was found, and where: the operations that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

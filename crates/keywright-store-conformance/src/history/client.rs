@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::model::{Staged, State};
-use super::record::{Act, History, Operation, Partial, Told};
-use super::{Clock, Plan};
+use super::plan::Plan;
+use super::record::{Act, Clock, History, Operation, Partial, Told};
 use crate::backend::Handles;
 use crate::random::SplitMix;
 use crate::site::{LONG_AGO, Site, draw, event_at, pause, put, put_until, row, slot, together};

@@ -17,96 +17,25 @@
 //!
 //! A history that fails is cut down as long as it fails in the same way, and printed.
 
+pub(crate) mod anomaly;
 mod check;
 mod client;
 mod model;
-pub(crate) mod print;
+pub(crate) mod plan;
+mod print;
 mod record;
 mod shrink;
+mod statistics;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-pub use check::AnomalyKind;
-pub use print::Anomaly;
+pub use anomaly::{Anomaly, AnomalyKind};
+pub use plan::Plan;
+pub use statistics::Statistics;
 
 use crate::backend::Handles;
 use crate::random::SplitMix;
-use crate::suite::PATIENCE;
-use crate::violation::Violation;
-
-/// How many histories are tried, and of what size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "parameters and nothing else")]
-pub struct Plan {
-    /// How many.
-    pub histories: u32,
-    /// How many clients work at once in each.
-    pub clients: usize,
-    /// How many operations each client makes at most: histories come in all sizes up to this.
-    pub operations: usize,
-    /// How many partitions they share.
-    pub partitions: usize,
-    /// What the clients' choices follow from. How their operations interleave does not.
-    pub seed: u64,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { histories: 60, clients: 4, operations: 14, partitions: 2, seed: 0x5eed }
-    }
-}
-
-impl Plan {
-    /// The default plan, with as many histories as the environment variable `KEYWRIGHT_HISTORIES`
-    /// says, and the seed that `KEYWRIGHT_SEED` says: for a full proof, or to try a failure again.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let default = Self::default();
-        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        let histories = number("KEYWRIGHT_HISTORIES").and_then(|count| u32::try_from(count).ok());
-        Self {
-            histories: histories.unwrap_or(default.histories),
-            seed: number("KEYWRIGHT_SEED").unwrap_or(default.seed),
-            ..default
-        }
-    }
-}
-
-/// What happened in the histories that were tried: a run in which nothing met proves nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Statistics {
-    /// Operations.
-    pub operations: u64,
-    /// Batches that landed.
-    pub landed: u64,
-    /// Of them, those whose reply was lost.
-    pub landed_unknown: u64,
-    /// Of them, those that promoted a stage.
-    pub promoted: u64,
-    /// Batches and checks that were told of a conflict.
-    pub conflicts: u64,
-    /// Reads and checks that were laid along the chain.
-    pub reads: u64,
-    /// Of them, reads of a vault that was not empty.
-    pub vault: u64,
-    /// Of them, loads that met a record which a sweep had taken.
-    pub swept: u64,
-}
-
-impl Statistics {
-    const fn add(&mut self, other: Self) {
-        self.operations = self.operations.saturating_add(other.operations);
-        self.landed = self.landed.saturating_add(other.landed);
-        self.landed_unknown = self.landed_unknown.saturating_add(other.landed_unknown);
-        self.promoted = self.promoted.saturating_add(other.promoted);
-        self.conflicts = self.conflicts.saturating_add(other.conflicts);
-        self.reads = self.reads.saturating_add(other.reads);
-        self.vault = self.vault.saturating_add(other.vault);
-        self.swept = self.swept.saturating_add(other.swept);
-    }
-}
+use crate::violation::{PATIENCE, Violation};
 
 /// Tries histories on a store, each on partitions of its own.
 ///
@@ -132,6 +61,3 @@ pub async fn run(handles: &Handles, plan: Plan) -> Result<Statistics, Violation>
     }
     Ok(total)
 }
-
-/// The shared counter by which operations are asked and answered.
-type Clock = Arc<std::sync::atomic::AtomicU64>;

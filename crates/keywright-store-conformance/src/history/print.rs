@@ -1,54 +1,26 @@
 //! A failing history, in words.
 
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use bytes::Bytes;
 use keywright_core::EventChain;
 use keywright_store::{CipherId, Newest, Revision, Row, SlotName, VaultWrite, Write};
 
-use super::check::AnomalyKind;
+use super::anomaly::{Anomaly, AnomalyKind};
 use super::record::{Act, Operation, Partial, Told};
 
-/// A history that no serial order explains, cut down to what is needed for that.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} (seed {seed}; {shown} of {total} operations on the partition)\n{text}")]
-pub struct Anomaly {
-    kind: AnomalyKind,
-    seed: u64,
-    shown: usize,
-    total: usize,
-    text: String,
-}
-
-impl Anomaly {
-    /// In what way the history cannot be explained.
-    #[must_use]
-    pub const fn kind(&self) -> AnomalyKind {
-        self.kind
+/// A history that fails as `kind` says, with the operations marked that contradict each other.
+pub(super) fn anomaly(kind: AnomalyKind, partial: &Partial, guilty: [Option<usize>; 2], total: usize) -> Anomaly {
+    let mut names = Names::default();
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "      [asked, answered]; at first: {}", names.start(partial));
+    for (at, operation) in partial.operations.iter().enumerate() {
+        let mark = if guilty.contains(&Some(at)) { "  >>  " } else { "      " };
+        let _ = writeln!(text, "{mark}{}", names.operation(operation));
     }
-
-    /// How many operations are left of the history.
-    #[must_use]
-    pub const fn operations(&self) -> usize {
-        self.shown
-    }
-
-    pub(super) fn of_seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
-    }
-
-    pub(super) fn of(kind: AnomalyKind, partial: &Partial, guilty: [Option<usize>; 2], total: usize) -> Self {
-        let mut names = Names::default();
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "      [asked, answered]; at first: {}", names.start(partial));
-        for (at, operation) in partial.operations.iter().enumerate() {
-            let mark = if guilty.contains(&Some(at)) { "  >>  " } else { "      " };
-            let _ = writeln!(text, "{mark}{}", names.operation(operation));
-        }
-        Self { kind, seed: 0, shown: partial.operations.len(), total, text }
-    }
+    Anomaly { kind, seed: 0, shown: partial.operations.len(), total, text }
 }
 
 /// Short names for revisions and bodies, in the order in which they are met.
@@ -180,13 +152,4 @@ fn cipher(id: CipherId) -> String {
 /// The slots of histories are told apart by one byte.
 fn short(slot: &SlotName) -> String {
     slot.id().map_or_else(|| slot.to_text(), |[first, ..]| format!("s{first}"))
-}
-
-impl fmt::Display for super::Statistics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operations, landed, landed_unknown, promoted, conflicts, reads, vault, swept } = self;
-        write!(f, "{operations} operations: {landed} batches landed ({landed_unknown} of them unheard, ")?;
-        write!(f, "{promoted} of them promotions), ")?;
-        write!(f, "{conflicts} conflicts, {reads} reads ({vault} of a vault, {swept} after a sweep)")
-    }
 }

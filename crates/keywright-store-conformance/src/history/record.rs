@@ -1,11 +1,15 @@
 //! What a client asked, and what it was told.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use keywright_core::EventChain;
 use keywright_store::{Manifest, Revision, SlotName, Snapshot, StoredEvents, VaultRows, Write};
 
 use super::model::State;
+
+/// The shared counter by which operations are asked and answered.
+pub(super) type Clock = Arc<AtomicU64>;
 
 /// What a client was told of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Cutting a failing history down to what one can read.
 
-use super::check::{AnomalyKind, Chain, Found, check};
-use super::print::Anomaly;
+use super::anomaly::{Anomaly, AnomalyKind};
+use super::check::{Chain, Found, check};
+use super::print::anomaly;
 use super::record::{Act, History, Partial};
 
 /// The shortest history that could be found in which the same thing goes wrong, printed.
@@ -11,7 +12,7 @@ pub(super) fn shrink(history: &History, found: &Found) -> Anomaly {
     let mut small = drop_operations(drop_beginning(whole, found.kind), found.kind);
     small.operations.sort_by_key(|operation| operation.asked);
     let operations = fails(&small).map_or([None, None], |found| found.operations);
-    Anomaly::of(found.kind, &small, operations, total)
+    anomaly(found.kind, &small, operations, total)
 }
 
 fn fails(partial: &Partial) -> Option<Found> {

@@ -37,7 +37,8 @@ use keywright_store::{Batch, Partition, Revision, SlotName};
 
 pub use flaws::{ALSO_CAUGHT, Flaw};
 
-use crate::backend::{Fixture, Handles};
+use crate::backend::Handles;
+use crate::fixture::Fixture;
 use crate::glass::rows::Rows;
 use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
 
