@@ -6,7 +6,7 @@
 //! secrets. Each protocol's crate re-exports what a host needs from here, so a host that serves
 //! several protocols has one error type for all.
 //!
-//! # A wire
+//! # Example
 //! The example is a whole protocol with one endpoint: `GET /notes/count`, for any client that sends
 //! a valid token. Every wire crate of Keywright is made of these parts, one file for each.
 //!

@@ -6,7 +6,8 @@ use http::Method;
 
 use crate::answer::Reply;
 
-/// One row of a table of routes. `E` names endpoints; `P` is the protocol's policy, which methods and limits may depend on.
+/// One row of a table of routes. `E` names endpoints; `P` is the protocol's policy, which methods
+/// and limits may depend on.
 pub struct Route<E, P> {
     /// The endpoint that the route leads to.
     pub endpoint: E,

@@ -49,7 +49,7 @@ async fn read<S: Protocol, B: RequestBody>(service: &S, request: Request<B>) -> 
 /// Implements `tower::Service` for a protocol's type over its host: `tower_service!(Name: Host)`
 /// for a type `Name<H: Host>` that implements [`Protocol`]. Neither the type nor the trait is
 /// defined in this crate, so the `impl` must be in the protocol's own crate. For an example see the
-/// [crate](crate#a-wire).
+/// [crate](crate#example).
 #[macro_export]
 macro_rules! tower_service {
     ($protocol:ident: $host:ident) => {
