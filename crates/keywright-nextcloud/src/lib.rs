@@ -89,7 +89,7 @@
 //! | 13, 14, 20 | any text is accepted as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
 //! | 15 | a change is several writes | one commit; of two changes one wins, the other is checked against the new challenge |
 //! | 16, 17 | old and new records can be guessed at from a dump | the old one is erased; all are sealed under a key that is not in the database |
-//! | 18 | a reset marks rows | it drops every record but the second factor, moves the epochs and ends with the host's erasure, which is finished after a crash |
+//! | 18 | a reset marks rows | it drops every record but the second factor, moves the account's epochs (counters that void sessions and proofs when they move) and ends with the host's erasure, which is finished after a crash |
 //! | 19 | every request writes a session row | a row is written only where something must be kept |
 //! | 21 | no absolute lifetime | 24 hours |
 //! | 22 | challenge and keychain can get out of step | the old keychain stays readable until the new one arrives |
@@ -101,20 +101,20 @@
 //!
 //! # Guesses, and the ways in
 //! Wrong guesses are limited by the account's one ledger ([`keywright_core::ledger`]), under the
-//! driver's policy. A client is known at a secret if it passed or changed that secret before. A
-//! client is:
+//! driver's policy. A client is known at a secret if it passed or changed that secret before. For
+//! the ledger, a client is one of these:
 //!
 //! - an app token;
 //! - a session, which counts as the credential that opened it;
-//! - for a login by password without such a session, its network ([`Host::client_address`]);
-//! - where the host knows no networks, the session id that came with the login. A new id that
+//! - the network of a login by password without such a session ([`Host::client_address`]);
+//! - where the host knows no networks, the session id that came with such a login. A new id that
 //!   replaces it is known from the answer on.
 //!
 //! Other clients' guesses never hold up a known client.
 //!
 //! | secret | what locks it | ways in for an owner whom other clients have locked out | the tests that exercise them |
 //! |---|---|---|---|
-//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof of the password or more ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…`, `ways_in::a_login_that_is_known_stays_so_…`, `ways_in_proofs::what_a_proof_is_not_for_…` |
+//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof of the password or of a stronger method ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…`, `ways_in::a_login_that_is_known_stays_so_…`, `ways_in_proofs::what_a_proof_is_not_for_…` |
 //! | challenge | 50 wrong proofs of unknown clients | a known app token, session or network; the client that changed it; the same mail; a session with a fresh proof of the challenge itself ([`Nextcloud::admit_client_by_challenge`]) or of a factor ([`Nextcloud::admit_client`]); the operator | `ways_in::the_challenge_…`, `ways_in::a_mail_lets_in_the_client_…`, `ways_in_proofs::at_the_challenge_…` |
 //! | time-based codes | 50 wrong codes of unknown clients | a known client; the client that enrolled the device; a recovery code, which admits its client; a session with a fresh proof of a factor and the operator, both in [`keywright_twofactor`]; never a mail | `two_factor::a_recovery_code_lets_its_client_in_…`, `two_factor::every_way_in_at_time_based_codes`, `ways_in_proofs::at_time_based_codes_…` |
 //! | recovery codes | nothing: they wait an hour at most, and are too long to be guessed | the end of the wait; a known client; the client that made the codes; a session and the operator, as above; never a mail | `ways_in_proofs::recovery_codes_…` |

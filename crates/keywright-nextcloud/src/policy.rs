@@ -5,7 +5,8 @@ use keywright_twofactor::TwoFactorPolicy;
 
 /// How long a session lives after its last use, in seconds (protocol § 2.2: upstream's default).
 pub const SESSION_LIFETIME: u64 = 600;
-/// How long a session lives at most, in seconds (`docs/security.md` § 10; upstream has no such limit).
+/// How long a session lives at most, in seconds (`docs/security.md` § 10; upstream has no such
+/// limit).
 pub const SESSION_ABSOLUTE: u64 = 86_400;
 /// How many saved sessions an account may have (`docs/security.md` § 10).
 pub const MAX_SESSIONS: usize = 16;

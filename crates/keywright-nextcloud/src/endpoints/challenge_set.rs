@@ -56,7 +56,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     stepped.answer(|set| set.map(|()| success()))
 }
 
-/// Checks the gate by a read that waits for nobody. Returns whether the account has a challenge.
+/// Checks the gate by a read that waits for no other request. Returns whether the account has a
+/// challenge.
 async fn arrive<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Result<bool, ApiError>, Failure> {
     let partition = Partition::account(&caller.account);
     let slots: Vec<SlotName> = CHALLENGE
