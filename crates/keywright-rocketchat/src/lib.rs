@@ -114,8 +114,8 @@
 //!   as one of the account's devices shows, ignoring blanks and hyphens, it is a time-based code;
 //!   anything else is a recovery code or malformed. Only devices of six digits are enrolled here;
 //!   an account can have others from elsewhere. Where a device shows **eight**, eight digits can be
-//!   both: they are checked as a time-based code, its wait included, and charged, once, as that; an
-//!   unused recovery code passes uncharged.
+//!   both: they are checked as a time-based code, its wait included, and charged once, as a
+//!   time-based code; an unused recovery code passes uncharged.
 //! - An enrolment is confirmed by the login that began it, before any epoch moves. Starting one in
 //!   another login replaces it.
 //! - A change of factors ends all other logins. For `validate` and `enableEmail` the protocol
@@ -136,16 +136,16 @@
 //!
 //! A reset of another user's account takes two commits: first the caller's proof, bound to the
 //! target as it was named; then, after the notice, the target's reset. A crash or a failure in
-//! between costs a code and resets nothing. The same holds for a target whose logins are being
-//! ended at that moment; the answer is 503. What the host must remove becomes due in the target's
+//! between costs a code and resets nothing. The same holds if the target's logins are being ended
+//! at that moment; the answer is then 503. What the host must remove becomes due in the target's
 //! commit; until it is done, nothing of the account is served here.
 //!
 //! A login is looked up before the commit that acts, and another request may end it in between. So
-//! the commit compares the account's epochs with those from before the look-up. If they moved, the
-//! login is looked up again; of two resets with two right codes, the second is answered with 401.
-//! Both resets move the credential epoch, as a recovery does. All logins end, together with what
-//! they have begun or proven, on the account's other protocols too (a Nextcloud session must be
-//! authorized again).
+//! the commit compares the account's epochs (counters that void logins and proofs when they move)
+//! with those from before the look-up. If they moved, the login is looked up again; of two resets
+//! with two right codes, the second is answered with 401. Both resets move the credential epoch, as
+//! a recovery does. All logins end, together with what they have begun or proven, on the account's
+//! other protocols too (a Nextcloud session must be authorized again).
 //!
 //! # Safer than upstream, on the same wire
 //! The numbers are those of the protocol page's list of weaknesses; each item has a test in
@@ -158,7 +158,7 @@
 //! | 3 | two requests can use one recovery code; a used one can come back | one commit spends it |
 //! | 4, 5 | unsalted hashes, secrets in clear | keyed hashes, sealed records |
 //! | 6 | codes compared as numbers: `"+26920"` passes | ASCII digits, ignoring blanks and hyphens; anything else is not a guess |
-//! | 7 | `sendEmailCode` mails anybody, voids codes, refills guesses | it sends again what a call with a login started, three times a day, and prolongs nothing |
+//! | 7 | `sendEmailCode` mails anybody, voids codes, grants new guesses | it sends again what a call with a login started, three times a day, and prolongs nothing |
 //! | 8 | beginning an enrolment switched the active one off | nothing changes before the new device is proven |
 //! | 9 | nothing enrolled and no password: no second factor | refused, as if a password were required |
 //! | 10 | unparsable JSON resets the caller's own keys | refused, forms too; an empty body still means the caller's own account |
@@ -197,10 +197,10 @@
 //!
 //! | secret | what locks it | ways in for an owner whom other clients have locked out | the tests that exercise them, in `ways_in` |
 //! |---|---|---|---|
-//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong digests of unknown clients, those through the account's other protocols included | a login that passed it; the one that changed it ([`RocketChat::password_changed`]); the link of a mail ([`Mail::ShutOut`], [`RocketChat::admit_by_mail`]); a session with a fresh proof of the password or more ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]) | `the_login_password_…`, `a_mail_lets_in_the_network_…`, `a_mail_lets_in_the_login_…` |
+//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong digests of unknown clients, those through the account's other protocols included | a login that passed it; the one that changed it ([`RocketChat::password_changed`]); the link of a mail ([`Mail::ShutOut`], [`RocketChat::admit_by_mail`]); a session with a fresh proof of the password or of a stronger method ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]) | `the_login_password_…`, `a_mail_lets_in_the_network_…`, `a_mail_lets_in_the_login_…` |
 //! | time-based codes | 50 wrong codes of unknown clients | a login that passed one, or enrolled the device; a recovery code, which admits its login; a session with a fresh proof of a factor and the operator, both in [`TwoFactor`](keywright_twofactor::TwoFactor); an administrator's `resetTOTP` | `time_based_codes_…` |
 //! | recovery codes (46 bits) | 50 wrong codes of unknown clients | a login that passed one, or made them; a session and the operator, as above; a time-based code, which makes new ones; an administrator's `resetTOTP` | `recovery_codes_…` |
-//! | mailed codes | 50 wrong codes of unknown clients; no change restarts the count | a login that passed one; a session with a fresh proof of a mailed code or more ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]); never a mail; an administrator's `resetTOTP`, which leaves them switched on | `mailed_codes_…`, and `an_administrators_reset_is_a_way_in_…` in `locks` |
+//! | mailed codes | 50 wrong codes of unknown clients; no change restarts the count | a login that passed one; a session with a fresh proof of a mailed code or of a stronger method ([`RocketChat::admit_client`]); the operator ([`RocketChat::unlock`]); never a mail; an administrator's `resetTOTP`, which leaves them switched on | `mailed_codes_…`, and `an_administrators_reset_is_a_way_in_…` in `locks` |
 //!
 //! A recovery code is a way in at time-based codes only.
 //!
@@ -238,9 +238,9 @@
 //!   times a day, and only while a code of the owner's own call is pending.
 //! - [`Host::find_user`] takes its own time.
 //!
-//! The read waits for nobody and holds up nobody. So queue the mail, and look up an unknown name as
-//! slowly as a known one. A mail that is sent again voids the code before it, as every fresh one
-//! does.
+//! The read waits for no other request and holds up none. So queue the mail, and look up an unknown
+//! name as slowly as a known one. A mail that is sent again voids the code before it, as every
+//! fresh one does.
 //!
 //! # Limits of the protocol
 //! A recovery code of this protocol has 46 bits: an attacker with the database **and** the keyring
