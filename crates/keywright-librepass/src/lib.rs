@@ -110,8 +110,8 @@
 //! | `GET` [`INFO_PATH`] | returns what apps check before they accept a server |
 //!
 //! Every refusal is JSON, `{error, status, message?}`, with a code of the protocol. The order of
-//! checks is path and method, the host's limits, token, body, the endpoint's own. At log-in the
-//! endpoint's own are user, verification, shared key.
+//! checks is path and method, the host's limits, token, body, then the endpoint's own checks. At
+//! log-in these are user, verification, shared key.
 //!
 //! # Stricter than upstream, on the same wire
 //! The numbers are those of the protocol page's list of weaknesses; each item has a test in
@@ -139,16 +139,16 @@
 //! # Answers without an upstream equivalent
 //! - 429 `LP-RateLimit` with `Retry-After`, before anything is checked, for a wait or a limit of
 //!   the guess ledger, and for an account that too many requests wait for.
-//! - 500 `LP-Database-Error` for a store that failed, and for a vault whose rows are not those that
-//!   its head lists. A change may have happened then, so the code is never that of a refusal.
+//! - 500 `LP-Database-Error` for a store that failed, and for a vault whose rows do not match the
+//!   digest in its head. A change may have happened then, so the code is never that of a refusal.
 //! - 503 `LP-Database-Error` with `Retry-After` for a store that takes too long to read. Nothing
 //!   was decided then.
 //! - 503 for a prefetch of a mailed link.
 //!
 //! Further choices:
 //!
-//! - If a second factor is set up with a device that is off by more than a step, the answer states
-//!   by how much.
+//! - If a second factor is set up with a device whose clock is off by more than a step, the answer
+//!   states by how much.
 //! - The media type is never checked: there is no cookie, so a form on another site can do nothing
 //!   that its author could not do alone.
 //! - A space in an e-mail parameter is read as a `+`. A parameter that comes twice is refused.
@@ -186,10 +186,10 @@
 //! hold up its requests. A log-in that comes with a valid token of the account counts as that
 //! token; any other is known by its network ([`Host::client_address`]), an IPv4 address or the
 //! upper half of an IPv6 address. A network that passed before is a known client, which others'
-//! guesses do not hold up. There are five known clients per account, tokens and networks together,
-//! and the one that was right longest ago makes room. A fresh token proves its second factor as the
-//! client that logged in with it. A client that changes the password or the address is known at the
-//! new key, by token and network.
+//! guesses do not hold up. There are at most five known clients, tokens and networks together; the
+//! one that was right longest ago makes room for a new one. A fresh token proves its second factor
+//! as the client that logged in with it. A client that changes the password or the address is known
+//! at the new key, by token and network.
 //!
 //! | secret | what locks it | ways in | test (in `tests/wire`; `ways_in` where no file is named) |
 //! |---|---|---|---|
@@ -205,10 +205,10 @@
 //! only. An owner **on the hostile network itself** shares that network's tries with the attackers:
 //! there the mail's link is the way in, and its ten tries are shared too.
 //!
-//! An address without an account waits and is locked in the same way; under [`Privacy::Uniform`]
-//! neither shows. There are 65,536 decoys in all, so an attacker who spends a million guesses
-//! learns something: limit requests in [`Host::admit`]. Where the host knows no networks, only
-//! tokens are known, and no mail is sent.
+//! Under [`Privacy::Uniform`] an address without an account waits and is locked in the same way, so
+//! neither the wait nor the lock shows whether there is an account. Such addresses share 65,536
+//! decoys, so an attacker who spends a million guesses learns something: limit requests in
+//! [`Host::admit`]. Where the host knows no networks, only tokens are known, and no mail is sent.
 //!
 //! # What the host must know
 //! - Build the driver with [`SLOT_KINDS`] and those of `keywright-rekey` and `keywright-twofactor`.

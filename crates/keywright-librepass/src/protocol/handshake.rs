@@ -186,7 +186,7 @@ struct Context {
     driver: Driver,
     cached: RwLock<Arc<ServerKeys>>,
     /// Held by the task that renews, so that a thousand requests after a day make one commit.
-    /// Nothing else takes it: reading what is stored waits for nobody.
+    /// Nothing else takes it: reading what is stored waits for no other request.
     renewing: Mutex<()>,
     /// How often this instance has renewed the pair, or adopted another instance's.
     renewals: AtomicU64,

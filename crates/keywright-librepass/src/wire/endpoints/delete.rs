@@ -112,8 +112,8 @@ fn code_refusal<H: Host>(
     Ok(cx.factors.totp_refused_in(draft, client)?.map(|refusal| refusal.retry_after()))
 }
 
-/// Checks a code. Returns the refusal, or `None` if the code is right. A malformed or absent code is
-/// not charged.
+/// Checks a code. Returns the refusal, or `None` if the code is right. A malformed or absent code
+/// is not charged.
 fn prove_to_delete<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,

@@ -105,7 +105,7 @@ async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
 const LOOK_SLOTS: [SlotName; 4] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name(), TOKENS.name()];
 
 /// Checks a log-in at an account. A read without a commit comes first, so that a refusal waits for
-/// nobody.
+/// no other request.
 async fn known<H: Host>(
     cx: &Context<H>,
     input: &Input<'_>,
@@ -240,7 +240,7 @@ async fn prove<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     let token = Token::parse(&body.api_key).ok_or(ApiError::INVALID_TOKEN)?;
     let account = token.user().account();
     let slot = TOKEN.at(token.slot()).name();
-    // A read without a commit, so that a client without a token waits for nobody.
+    // A read without a commit, so that a client without a token waits for no other request.
     let look = |draft: &mut Draft<'_>| Ok(unproven::<()>(draft, &token)?.err());
     let judged = match cx.driver.observe(&Partition::account(account), &[slot], look).await? {
         Some(judged) => judged,

@@ -75,7 +75,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Err(ApiError::BUSY.into())
 }
 
-/// Returns the address that a code opens. Changes nothing, so a wrong code waits for nobody.
+/// Returns the address that a code opens. Changes nothing, so a wrong code waits for no other
+/// request.
 async fn opened<H: Host>(cx: &Context<H>, account: &AccountId, hash: &[u8; 32]) -> Result<Opened<Address>, Failure> {
     let look = |draft: &mut Draft<'_>| {
         Ok(match opened_in(draft, hash)? {
