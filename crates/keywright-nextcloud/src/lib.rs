@@ -164,7 +164,7 @@
 //!   two commits. While four checks of a client are open, further ones wait for a verdict, at most
 //!   64 per account.
 //! - The login password's guesses are limited here. Do not limit them again. Announce its changes
-//!   by [`Nextcloud::password_changed`].
+//!   with [`Nextcloud::password_changed`].
 //! - [`Host::erase_data`], [`Host::end_app_token`] and [`Host::send_unlock_mail`] are called after
 //!   the commit that made them due, and again after a crash or a failure, after pauses that grow
 //!   from 2 s to an hour. Until an erasure is done, this protocol serves nothing of the account.

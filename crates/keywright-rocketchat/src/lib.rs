@@ -215,7 +215,7 @@
 //! - No code of the host runs inside a commit: its methods may use a driver on the same account,
 //!   and a slow one delays only its own request. A password check is counted before and after, in
 //!   two commits, and a verdict that comes after 120 s counts as "wrong". Do not limit the
-//!   password's guesses again; announce its changes by [`RocketChat::password_changed`].
+//!   password's guesses again; announce its changes with [`RocketChat::password_changed`].
 //! - [`Host::remove_keys`], [`Host::end_logins`] and the mail to an owner who is locked out run
 //!   after the commit that made them due, and again after a crash or a failure, after pauses that
 //!   grow from 2 s to an hour. If the host wakes its sweep for that mail ([`Host::mails_due`]), no

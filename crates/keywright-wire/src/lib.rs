@@ -224,8 +224,8 @@
 //! - [`queue`]: a bounded and fair queue for a host's slow hashes.
 //! - [`Peer`], [`Network`]: where a request comes from.
 //! - [`Routes`]: path, methods, body limit and login requirement of every endpoint, as one table.
-//! - [`frame`]: what runs around every endpoint: due work, the step and its commit, and the work
-//!   that the commit made due.
+//! - [`frame`]: what runs around every endpoint: due work (tasks for the host that a commit has
+//!   recorded), the step and its commit, and the work that this commit made due.
 //! - [`Reply`]: an answer that no cache keeps, and whose body is wiped.
 //! - [`Protocol`], and `tower_service!` with the feature `tower`: from a request whose body is a
 //!   stream to the protocol's own answer.
