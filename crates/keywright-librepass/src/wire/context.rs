@@ -229,11 +229,10 @@ impl<H: Host> Context<H> {
         format!("{}/api/auth/verifyEmail?user={user}&code={code}", self.policy.public_url)
     }
 
-    /// Returns the answer to a request for a mail. Under
-    /// [`Privacy::Uniform`](crate::Privacy::Uniform) it does not show whether a mail was sent.
-    /// `missing` is the number of commits that a sent mail would have taken and that this request
-    /// did not take; they are then made in a decoy's partition, so that the time does not show it
-    /// either.
+    /// Returns the answer to a request for a mail. Under [`Privacy::Uniform`] it does not show
+    /// whether a mail was sent. `missing` is the number of commits that a sent mail would have
+    /// taken and that this request did not take; they are then made in a decoy's partition, so that
+    /// the time does not show it either.
     pub(crate) async fn promised(&self, address: &Address, missing: u8, sent: Result<(), ApiError>) -> Answered {
         if self.is_uniform() {
             let partition = self.decoy_partition(address);
