@@ -1,4 +1,5 @@
-//! The client half: keys from a password, the shared key, cipher envelopes. No network, no runtime, no clock.
+//! The client half: keys from a password, the shared key, and cipher envelopes. It uses no network,
+//! no runtime and no clock.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use keywright_core::SecretBytes;
@@ -11,15 +12,17 @@ mod envelope;
 pub use body::{ChangeEmail, ChangePassword, LogIn, PreLogin, Reencrypted, Register, SecondFactor};
 pub use envelope::{ENVELOPE_OVERHEAD, EnvelopeError, VaultKey};
 
-/// The shortest e-mail address, in bytes of UTF-8, that keys can be derived from: Argon2's shortest salt (RFC 9106
-/// § 3.1 recommends 16 and asks for 8; the `argon2` crate refuses less). The stock client's own Argon2 does not check,
-/// so a user of `a@b.co` has keys that this client cannot derive (protocol § 2).
+/// The shortest e-mail address, in bytes of UTF-8, that keys can be derived from. It is Argon2's
+/// shortest salt (RFC 9106 § 3.1 recommends 16 and requires 8; the `argon2` crate refuses less).
+/// The stock client's own Argon2 does not check, so a user of `a@b.co` has keys that this client
+/// cannot derive (protocol § 2).
 pub const MIN_EMAIL_BYTES: usize = argon2::MIN_SALT_LEN;
 
-/// What a user's password and address are good for.
+/// The keys that a user's password and address yield.
 ///
-/// The private key is Argon2id of the password, with the address as salt; the vault key is its product with its own
-/// public key (protocol § 2). So a change of either changes every key, and every cipher must be encrypted anew.
+/// The private key is Argon2id of the password, with the address as salt; the vault key is its
+/// product with its own public key (protocol § 2). So a change of either changes every key, and
+/// every cipher must be encrypted again.
 pub struct UserKeys {
     private: PrivateKey,
     public: PublicKey,
@@ -27,57 +30,60 @@ pub struct UserKeys {
 }
 
 impl UserKeys {
-    /// Derives the keys. Takes the address **as the user typed it**, and the password as it is: no lower-casing, no
-    /// trimming, no normalisation (protocol § 2). An e-mail change keeps the parameters in force: derive with those of
-    /// the old address.
+    /// Derives the keys. Takes the address **as the user typed it**, and the password as it is: no
+    /// lower-casing, no trimming, no normalisation (protocol § 2). An e-mail change keeps the
+    /// current parameters: derive with those of the old address.
     ///
-    /// Slow on purpose, and on the calling thread: 20 to 150 MiB of memory and as many passes as `parameters` say. The
-    /// memory is wiped before this returns, also by a panic. What is not: a few KiB of stack inside the primitives.
+    /// The call is slow on purpose, and blocks its thread: it uses 20 to 150 MiB of memory and as
+    /// many passes as `parameters` require. The memory is wiped before this returns, even by a
+    /// panic. A few KiB of stack inside the primitives are not wiped.
     ///
     /// # Errors
-    /// [`DeriveError`].
+    /// [`DeriveError`] if the address is too short, memory is short, or a primitive refuses its
+    /// input.
     pub fn derive(email: &str, password: &str, parameters: ArgonParameters) -> Result<Self, DeriveError> {
         let (lanes, memory, passes) = (parameters.parallelism(), parameters.memory(), parameters.iterations());
         Self::from_private_key(PrivateKey::from_secret(argon2id(email, password, lanes, memory, passes)?))
     }
 
-    /// The keys that follow from a private key that was kept.
+    /// Returns the keys that follow from a private key that was kept.
     ///
     /// # Errors
-    /// [`DeriveError::Hash`], which no private key gives: its own public key is never of low order.
+    /// [`DeriveError::Hash`], which cannot occur: no private key's own public key is of low order.
     pub fn from_private_key(private: PrivateKey) -> Result<Self, DeriveError> {
         let public = private.public_key();
         let product = private.agree(&public).ok_or(DeriveError::Hash)?;
         Ok(Self { private, public, vault: VaultKey::from_product(&product) })
     }
 
-    /// The private key: never sent.
+    /// Returns the private key, which is never sent.
     #[must_use]
     pub const fn private_key(&self) -> &PrivateKey {
         &self.private
     }
 
-    /// The public key: sent at registration and with each change.
+    /// Returns the public key, which is sent at registration and with each change.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The key of the vault: never sent.
+    /// Returns the key of the vault, which is never sent.
     #[must_use]
     pub const fn vault_key(&self) -> &VaultKey {
         &self.vault
     }
 
-    /// The proof of the password for a server.
+    /// Returns the proof of the password for a server.
     ///
-    /// A server that answers with the user's own public key, or another encoding of it, would be sent the vault key
-    /// (`docs/security.md` § 11): the products are compared, so no encoding passes. **No more is promised**: a server
-    /// that knows the user's public key can answer with a multiple of it, which looks like any other key, and works the
-    /// vault key out of what it is sent. Send this to servers whose operator you trust, and over TLS alone.
+    /// A server that answers with the user's own public key, or another encoding of it, would be
+    /// sent the vault key (`docs/security.md` § 11). The products are compared, so every encoding
+    /// is refused. **No more is guaranteed**: a server that knows the user's public key can answer
+    /// with a multiple of it, which looks like any other key, and compute the vault key from what
+    /// it is sent. Send this only to servers whose operator you trust, and only over TLS.
     ///
     /// # Errors
-    /// [`HostileServer`]: send nothing.
+    /// [`HostileServer`] if the server's key is one that no honest server sends; send nothing then.
     pub fn shared_key(&self, server: &PublicKey) -> Result<SharedKey, HostileServer> {
         let shared = self.private.agree(server).ok_or(HostileServer::LowOrder)?;
         if self.vault.is_product(&shared) { Err(HostileServer::AsksForVaultKey) } else { Ok(shared) }
@@ -86,7 +92,8 @@ impl UserKeys {
 
 keywright_core::redacted_debug!(UserKeys);
 
-/// Argon2id, version 1.3, 32 bytes out, no secret, no associated data (protocol § 2).
+/// Computes Argon2id, version 1.3: 32 bytes of output, no secret, no associated data (protocol §
+/// 2).
 fn argon2id(email: &str, password: &str, lanes: u32, memory: u32, passes: u32) -> Result<SecretBytes<32>, DeriveError> {
     if email.len() < MIN_EMAIL_BYTES {
         return Err(DeriveError::EmailTooShort);
@@ -104,13 +111,13 @@ fn argon2id(email: &str, password: &str, lanes: u32, memory: u32, passes: u32) -
     Ok(derived)
 }
 
-/// Memory in use: wiped when this is dropped, an unwinding panic included.
+/// Memory in use. It is wiped when this is dropped, even by an unwinding panic.
 struct Used<'a>(&'a mut [Block]);
 
 impl Drop for Used<'_> {
     fn drop(&mut self) {
-        // Plain stores become one `memset`, half the time of volatile ones. The barrier keeps the compiler from dropping
-        // them.
+        // Plain stores become one `memset`, which takes half the time of volatile ones. The barrier
+        // keeps the compiler from dropping them.
         self.0.fill(Block::new());
         zeroize::optimization_barrier(self.0);
     }
@@ -120,28 +127,30 @@ impl Drop for Used<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
-    /// Fewer than [`MIN_EMAIL_BYTES`].
+    /// The address has fewer than [`MIN_EMAIL_BYTES`].
     #[error("the e-mail address is too short to be Argon2's salt: fewer than {MIN_EMAIL_BYTES} bytes")]
     EmailTooShort,
-    /// The allocator has not got what the parameters ask for.
+    /// The allocator cannot provide the memory that the parameters require.
     #[error("no memory for the derivation")]
     OutOfMemory,
-    /// A primitive refused its input; with checked parameters none does.
+    /// A primitive refused its input. With checked parameters this does not happen.
     #[error("the derivation failed")]
     Hash,
 }
 
-/// What a server sent that no honest one sends. Nothing may be sent back.
+/// Why a server's key is one that no honest server sends. Nothing may be sent back.
 ///
-/// That a server is not found hostile does not say that it is honest: one that knows the user's public key can hide what
-/// it asks for, and nothing on the client's side can tell (see the crate's page, *What a hostile server gets*).
+/// A server that is not found hostile is not thereby honest: one that knows the user's public key
+/// can disguise its request, and the client cannot detect that (see *What a hostile server gets* on
+/// the crate's page).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostileServer {
-    /// Its public key is of low order: the shared key would be all zero, and known to everybody.
+    /// The server's public key is of low order: the shared key would be all zero, and known to
+    /// everybody.
     #[error("the server's public key is of low order")]
     LowOrder,
-    /// Its public key is the user's own, as it is: the shared key would be the vault key.
+    /// The server's public key is the user's own: the shared key would be the vault key.
     #[error("the server's public key would make the client send the vault key")]
     AsksForVaultKey,
 }
@@ -171,7 +180,7 @@ mod tests {
         hash: String,
     }
 
-    /// Below the checked range (15 MiB), so only the bare derivation takes it.
+    /// This is below the checked range (15 MiB), so only the bare derivation accepts it.
     #[test]
     fn the_published_hash() {
         let file: File = serde_json::from_str(include_str!("../tests/data/librepass.json")).unwrap();

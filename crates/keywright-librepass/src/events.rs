@@ -1,8 +1,8 @@
-//! The kinds of events that this crate tells.
+//! The kinds of events that this crate writes.
 
 use keywright_core::{EventKind, Severity};
 
-/// Somebody opened the link that was mailed to the address of a registration.
+/// The link that was mailed to the address of a registration was opened.
 pub static ADDRESS_VERIFIED: EventKind =
     EventKind::change("address_verified", Severity::Notice, "the e-mail address was verified");
 /// A registration lost its address to another account that verified it first.
@@ -11,13 +11,13 @@ pub static REGISTRATION_SUPERSEDED: EventKind = EventKind::change(
     Severity::Notice,
     "the registration was dropped, because another account verified the address first",
 );
-/// A change of the address waits for the link that was mailed to the new one.
+/// A change of address waits for the link that was mailed to the new address.
 pub static ADDRESS_CHANGE_ASKED: EventKind =
     EventKind::change("address_change_asked", Severity::Notice, "a change of the e-mail address was requested");
-/// The account has another address.
+/// The account's address was changed.
 pub static ADDRESS_CHANGED: EventKind =
     EventKind::change("address_changed", Severity::Notice, "the e-mail address was changed");
-/// The account has another password.
+/// The account's password was changed.
 pub static CREDENTIAL_CHANGED: EventKind =
     EventKind::change("credential_changed", Severity::Notice, "the password was changed");
 /// A login token was issued.

@@ -1,16 +1,22 @@
-//! The account protocol of LibrePass: a password that the server checks by key agreement and never sees.
+//! The account protocol of LibrePass: a password that the server checks by key agreement and never
+//! sees.
 //!
-//! A client makes an X25519 private key of password and e-mail address with Argon2id. The server keeps the public half
-//! and compares products: whoever sends the right one has the private key. The vault's key is another product, which is
-//! never sent. On the server it is a whole protocol: an `http::Request` with its body in, an `http::Response` out; with the
-//! feature `tower` it is a `tower::Service`. It knows no framework and no database, never reads a clock by itself, draws
-//! only from the [`Entropy`](keywright_core::Entropy) it is given, never logs a header, a query or a body, and never lets
-//! out a token before its commit.
+//! A client derives an X25519 private key from password and e-mail address with Argon2id. The
+//! server keeps the public half and compares products: only a client that has the private key can
+//! send the right one. The vault's key is another product, which is never sent.
 //!
-//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/librepass.md` of the repository.
+//! On the server this crate is the whole protocol: it takes an `http::Request` with its body and
+//! returns an `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no
+//! framework and no database, and never reads a clock by itself. It draws only from the
+//! [`Entropy`](keywright_core::Entropy) that it is given, never logs a header, a query or a body,
+//! and never releases a token before its commit.
+//!
+//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/librepass.md` of
+//! the repository.
 //!
 //! # A server
-//! The accounts are this crate's own; the [`Host`] sends mails, counts requests and knows where they come from.
+//! The accounts are this crate's own; the [`Host`] sends mails, counts requests and knows where
+//! they come from.
 //! ```
 //! use std::net::{IpAddr, SocketAddr};
 //! use std::sync::Arc;
@@ -21,10 +27,11 @@
 //! struct Outbox;
 //! impl Host for Outbox {
 //!     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
-//!         let _ = (mail.to, mail.message.subject(), mail.message.text()); // to a mail server, in a real host
+//!         let _ = (mail.to, mail.message.subject(), mail.message.text()); // a real host sends this to a mail server
 //!         Ok(())
 //!     }
-//!     // Log-ins are known by it, and mails let its network in. The socket's address, as the web framework notes it in the request's extensions.
+//!     // The socket's address, which the web framework stores in the request's extensions. Log-ins are
+//!     // known by its network, and a mail can admit that network.
 //!     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
 //!         peer.extensions.get::<SocketAddr>().map(SocketAddr::ip)
 //!     }
@@ -42,7 +49,7 @@
 //! let librepass = LibrePass::open(driver, store, Arc::new(Outbox), policy).await?;
 //!
 //! let request = http::Request::get("/api/auth/preLogin?email=user@example.com")
-//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // by the web framework, in a real server
+//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // set by the web framework in a real server
 //!     .body(Vec::new())?;
 //! let response = librepass.handle(request).await;
 //! assert_eq!(response.status(), 200);
@@ -64,23 +71,23 @@
 //! #     server.public_key().to_hex().expose()
 //! # );
 //!
-//! // What the server answers to `GET auth/preLogin`. Parameters that are too cheap are refused here.
+//! // The server's answer to `GET auth/preLogin`. Parameters that are too cheap are refused here.
 //! let offer: PreLogin = serde_json::from_str(&answer)?;
 //!
-//! // Slow on purpose. The address is the salt: as typed, in its own case.
+//! // This is slow on purpose. The address is the salt, exactly as the user typed it.
 //! let keys = UserKeys::derive("user@example.com", "correct horse", offer.parameters)?;
 //!
-//! // The proof of the password, refused to a server that asks for the vault key in so many words: see below.
+//! // The proof of the password. A server that openly asks for the vault key gets an error: see below.
 //! let shared_key = keys.shared_key(&offer.server)?;
 //! let body = serde_json::to_string(&LogIn { email: "user@example.com", shared_key: &shared_key })?;
 //! # assert!(body.contains(shared_key.to_hex().expose()));
 //! # assert!(verify_shared(&server, keys.public_key(), &shared_key));
 //!
-//! // A cipher, for this user alone.
+//! // A cipher that only this user can decrypt.
 //! let envelope = keys.vault_key().encrypt(br#"{"name":"site"}"#, &SystemEntropy)?;
 //! assert_eq!(keys.vault_key().decrypt(&envelope)?.expose(), br#"{"name":"site"}"#);
 //!
-//! // A new password is a new key: every cipher must be encrypted anew and sent with the change.
+//! // A new password is a new key: every cipher must be encrypted again and sent with the change.
 //! let new = UserKeys::derive("user@example.com", "battery staple", ArgonParameters::new(1, 20480, 1)?)?;
 //! assert!(new.vault_key().decrypt(&envelope).is_err());
 //! # Ok(())
@@ -92,121 +99,155 @@
 //! # Endpoints, below [`BASE_PATH`]
 //! | | |
 //! |---|---|
-//! | `GET auth/preLogin` | parameters of an address, the server's public key |
-//! | `POST auth/register`, `GET auth/verifyEmail`, `auth/resendVerificationEmail`, `auth/passwordHint` | |
-//! | `POST auth/oauth?grantType=login` | a token for a shared key |
-//! | `POST auth/oauth?grantType=2fa` | the token's second factor: a time-based code or the recovery code |
+//! | `GET auth/preLogin` | returns the parameters of an address and the server's public key |
+//! | `POST auth/register`, `GET auth/verifyEmail`, `auth/resendVerificationEmail`, `auth/passwordHint` | registration, its mails, and the password hint |
+//! | `POST auth/oauth?grantType=login` | returns a token for a shared key |
+//! | `POST auth/oauth?grantType=2fa` | proves the token's second factor: a time-based code or the recovery code |
 //! | `POST cipher/sync`; `GET`, `PUT`, `PATCH`, `DELETE cipher…` | the vault |
-//! | `GET`, `POST auth/admitClient` | ours: lets a network in, from the mail to an owner whom others have shut out |
-//! | `PATCH user/email`, `GET user/verifyNewEmail`, `PATCH user/password` | with the whole vault, re-encrypted |
-//! | `POST user/setup/2fa`, `DELETE user/delete` | |
-//! | `GET` [`INFO_PATH`] | what apps look for |
+//! | `GET`, `POST auth/admitClient` | this crate's addition: admits a network, from the mail to an owner whom other clients have locked out |
+//! | `PATCH user/email`, `GET user/verifyNewEmail`, `PATCH user/password` | changes address or password, with the whole vault re-encrypted |
+//! | `POST user/setup/2fa`, `DELETE user/delete` | sets up the second factor, deletes the account |
+//! | `GET` [`INFO_PATH`] | returns what apps check before they accept a server |
 //!
-//! Every refusal is JSON, `{error, status, message?}`, with a code of the protocol. The order of checks: path and method ·
-//! the host's limits · token · body · the endpoint's own. At log-in: user, verification, shared key.
+//! Every refusal is JSON, `{error, status, message?}`, with a code of the protocol. The order of
+//! checks is path and method, the host's limits, token, body, then the endpoint's own checks. At
+//! log-in these are user, verification, shared key.
 //!
 //! # Stricter than upstream, on the same wire
-//! The numbers are those of that page's list of weaknesses; each has a test in `tests/wire`.
+//! The numbers are those of the protocol page's list of weaknesses; each item has a test in
+//! `tests/wire`.
 //!
 //! | # | upstream | here |
 //! |---|---|---|
-//! | 1 | a token works before its second factor | 401 everywhere but at `grantType=2fa` |
-//! | 2 | a cipher belongs to whom its `owner` field names | to the account it lies in; ids of others are never met |
+//! | 1 | a token works before its second factor | 401 everywhere except at `grantType=2fa` |
+//! | 2 | a cipher belongs to the user its `owner` field names | it belongs to the account it is stored in; other accounts' ids are never found |
 //! | 3, 4 | part of a vault, duplicates, bad data pass; n + 1 commits | exact cover, one commit |
-//! | 5 | a waiting change of address overwrites newer ciphers | void once the vault, the password or a factor changed |
-//! | 6 | recovery code for ever, codes for 90 s, any number of guesses | each once, and the guess ledger |
+//! | 5 | a waiting change of address overwrites newer ciphers | it is void once the vault, the password or a factor changed |
+//! | 6 | the recovery code works for ever, codes for 90 s, with any number of guesses | each works once, under the guess ledger |
 //! | 7 | a second factor is replaced with the password alone | only by a token that has proven it within 15 minutes |
-//! | 8 | addresses in any case, unchecked, in HTML; the first to register keeps them; the old one is not told | lower case, one mailbox, plain text; the first to verify has them; told |
-//! | 9 | declared limits have no effect | Argon2 ranges, hints, bodies, data: refused, nothing written |
+//! | 8 | addresses in any case, unchecked, in HTML; the first to register keeps them; the old one gets no notice | lower case, one mailbox, plain text; the first to verify has them; the old one gets a notice |
+//! | 9 | declared limits have no effect | Argon2 ranges, hints, bodies and data over a limit are refused, and nothing is written |
 //! | 10 | a low-order public key lets anybody in | an all-zero product proves nothing |
-//! | 11 | one server key for as long as the process runs | a sealed pair of all instances, new every day |
+//! | 11 | one server key for as long as the process runs | a sealed pair shared by all instances, new every day |
 //! | 12 | compared byte by byte, stored in clear | constant time; hashed, and sealed records |
 //! | 13 | sessions outlive a change of address | all sessions end, in its commit |
 //! | 14 | guesses at mailed codes, and mail scanners that open links | 128 or 256 random bits; HEAD, OPTIONS and prefetches do not act |
 //! | 15 | the vault limit counts the wrong way round | counted in the commit that adds |
-//! | 17 | log-in, hint and mail tell who has an account | by default too; [`Privacy::Uniform`] does not |
+//! | 17 | log-in, hint and mail reveal who has an account | by default too; [`Privacy::Uniform`] does not |
 //! | 19 | 500 for bad hex, missing and null members | 400 with a code |
 //!
-//! # Answers of our own
-//! A wait or a limit of the guess ledger, and an account that too many wait for: 429 `LP-RateLimit` with `Retry-After`, said
-//! before anything is looked at. A store that failed, and a vault whose rows are not those that its head vouches for: 500
-//! `LP-Database-Error`; a change may have happened then, so it is never a refusal's code. A set-up of a second factor whose
-//! device is off by more than a step says by how much. A prefetch of a mailed link: 503. A store that takes too long to read:
-//! 503 `LP-Database-Error` with `Retry-After`; nothing was decided then. The media type is looked at nowhere: there is no cookie, so a form on another site can do nothing that its author could not do alone. An e-mail
-//! parameter's space is a `+`. A parameter that comes twice is refused. A hint is one line, and goes to verified addresses
-//! only. Setting up a second factor ends all other logins ([`end_other_logins`](LibrePassPolicyBuilder::end_other_logins)).
+//! # Answers without an upstream equivalent
+//! - 429 `LP-RateLimit` with `Retry-After`, before anything is checked, for a wait or a limit of
+//!   the guess ledger, and for an account that too many requests wait for.
+//! - 500 `LP-Database-Error` for a store that failed, and for a vault whose rows do not match the
+//!   digest in its head. A change may have happened then, so the code is never that of a refusal.
+//! - 503 `LP-Database-Error` with `Retry-After` for a store that takes too long to read. Nothing
+//!   was decided then.
+//! - 503 for a prefetch of a mailed link.
+//!
+//! Further choices:
+//!
+//! - If a second factor is set up with a device whose clock is off by more than a step, the answer
+//!   states by how much.
+//! - The media type is never checked: there is no cookie, so a form on another site can do nothing
+//!   that its author could not do alone.
+//! - A space in an e-mail parameter is read as a `+`. A parameter that comes twice is refused.
+//! - A hint is one line, and is mailed to verified addresses only.
+//! - Setting up a second factor ends all other logins
+//!   ([`end_other_logins`](LibrePassPolicyBuilder::end_other_logins)).
 //!
 //! # Registrations
-//! An address belongs to the account that verifies it first. Until then several registrations may wait for one address, and
-//! none of them owns it: a log-in is told 401 `LP-Email-Not-Verified`, `preLogin` has the defaults. Each mail says where its
-//! registration came from, so that nobody verifies another's key; a fresh link is for the registration that came from the
-//! same network, else for the newest. The others are dropped, with an event; their links are answered 400 `LP-Duplicated`.
-//! What is never verified is swept whole, a day or two after its last link. Ten mails a day go to one address: at most three
-//! for one network, of which an IPv6 site (/48) is one here, and three of the ten only for networks that have caused none
-//! that day. Beyond them a registration is 429. Without verification an address is claimed at once.
+//! An address belongs to the account that verifies it first. Until then several registrations may
+//! wait for one address, and none of them owns it: a log-in is answered with 401
+//! `LP-Email-Not-Verified`, and `preLogin` with the defaults. Each mail states where its
+//! registration came from, so that nobody verifies another person's key. A fresh link is for the
+//! registration that came from the same network, else for the newest. Once one is verified, the
+//! others are dropped, with an event; their links are answered with 400 `LP-Duplicated`. A
+//! registration that is never verified is swept whole, a day or two after its last link.
+//!
+//! At most ten mails a day are sent to one address. One network causes at most three of them, where
+//! an IPv6 site (/48) counts as one network. Three of the ten are kept for networks that have
+//! caused none that day. Beyond these limits a registration is answered with 429. If the policy
+//! requires no verification, an address is claimed immediately.
 //!
 //! # Mails
-//! Mails are due work: made due by the commit that causes them, sent after it, and again after a failure, with pauses that
-//! grow from seconds to an hour. By default they are sent before the request is answered; a host that wakes its sweep
-//! instead ([`Host::mails_due`]) lets no answer wait for a mail server. A notice ("your password was changed") is kept until
-//! it is delivered, the last four of each kind. A letter with a link ends with its link. What anybody can ask for (hints,
-//! links of registrations, the mail below) goes after a day, and first where more than 64 wait. No request fails because of
-//! a mail.
+//! Mails are due work: the commit that causes a mail makes it due, and it is sent after that
+//! commit, and again after a failure, with pauses that grow from seconds to an hour. By default
+//! mails are sent before the request is answered. If the host wakes its sweep instead
+//! ([`Host::mails_due`]), no answer waits for a mail server.
 //!
-//! # Who is kept out by guessing, and how the owner gets in
-//! A token is known by itself, from its log-in on: whatever is guessed on the network of that log-in, its requests are not
-//! held up. A log-in that comes with a token of the account which is still good counts as that token; any other is known by
-//! its network ([`Host::client_address`]). A network (an IPv4 address, the upper half of an IPv6 address) that passed before
-//! is a known client: others' guesses do not hold it up. There are five known clients, tokens and networks together, and the
-//! one that was right longest ago makes room. A fresh token proves its second factor as the client that logged in with it.
-//! Whoever changes the password or the address is known at the new key, by token and network.
+//! A notice ("your password was changed") is kept until it is delivered, the last four of each
+//! kind. A letter with a link expires with its link. Mails that anybody can request (hints, links
+//! of registrations, the unlock mail below) are dropped after a day, and first where more than 64
+//! wait. No request fails because of a mail.
 //!
-//! | secret | what shuts it | ways in | test (in `tests/wire`; `ways_in` where no file is named) |
+//! # Lockout by others' guesses, and the ways in
+//! A token is known by itself, from its log-in on: guesses from the network of that log-in never
+//! hold up its requests. A log-in that comes with a valid token of the account counts as that
+//! token; any other is known by its network ([`Host::client_address`]), an IPv4 address or the
+//! upper half of an IPv6 address. A network that passed before is a known client, which others'
+//! guesses do not hold up. There are at most five known clients, tokens and networks together; the
+//! one that was right longest ago makes room for a new one. A fresh token proves its second factor
+//! as the client that logged in with it. A client that changes the password or the address is known
+//! at the new key, by token and network.
+//!
+//! | secret | what locks it | ways in | test (in `tests/wire`; `ways_in` where no file is named) |
 //! |---|---|---|---|
 //! | the shared key ([`SHARED_KEY`]) | 50 wrong guesses of unknown clients, or 10 of one known client | a known client; a client that made the last change | `a_known_client_is_not_held_up_before_and_after_the_change_that_it_made`; `ways_in_changes::a_change_of_address_…` |
 //! | | | a login of the account, wherever it is | `a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in` |
-//! | | | a mail with a link, to the account's address: at most one a day, and ever fewer while nobody clicks | `by_the_link_of_a_mail`, `a_flood_that_never_ends_is_a_few_mails` |
+//! | | | a mail with a link, to the account's address: at most one a day, and increasingly fewer while nobody clicks | `by_the_link_of_a_mail`, `a_flood_that_never_ends_is_a_few_mails` |
 //! | | | a login of the account with a fresh proof: [`LibrePass::admit_network`] | `by_a_session_with_a_fresh_proof` |
 //! | | | the operator: [`guess::unlock_all`](keywright_store::guess::unlock_all), which is `unlock` of the `keywright` crate | `by_the_operator`; `librepass` in the tests of `keywright` |
 //! | time-based codes ([`TOTP`](keywright_twofactor::TOTP)) | the same; only behind the password | a known client; the client that set the device up; the recovery code; a login with a fresh code: [`LibrePass::admit_network_at_codes`]; the operator. Never a mail | `at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the_operator_get_in`; `ways_in_changes::a_set_up_…`; `ways_in_codes::a_session_…` |
-//! | the recovery code ([`RECOVERY`](keywright_twofactor::RECOVERY)) | nothing: it has 122 random bits, and guesses at it wait at most an hour | the wait's end; a known client; the client that set it up; a login with a fresh code, as above; the operator. Never a mail | `a_recovery_code_is_never_shut`; `ways_in_codes::at_the_recovery_code_…` |
+//! | the recovery code ([`RECOVERY`](keywright_twofactor::RECOVERY)) | nothing: it has 122 random bits, and guesses at it wait at most an hour | the end of the wait; a known client; the client that set it up; a login with a fresh code, as above; the operator. Never a mail | `a_recovery_code_is_never_shut`; `ways_in_codes::at_the_recovery_code_…` |
 //!
-//! This wire has no mailed codes, and the recovery code is a way in at time-based codes alone.
-//! An owner **on the hostile network itself** shares its tries: there the mail's link is the way in, and its ten tries are
-//! shared too. An address without an account waits and is shut in the same way; under [`Privacy::Uniform`] neither shows.
-//! Decoys are 65,536 in all, so whoever spends a million guesses learns something: limit requests in [`Host::admit`].
-//! Where the host knows no networks, only tokens are known, and no mail goes.
+//! This wire protocol has no mailed codes, and the recovery code is a way in at time-based codes
+//! only. An owner **on the hostile network itself** shares that network's tries with the attackers:
+//! there the mail's link is the way in, and its ten tries are shared too.
+//!
+//! Under [`Privacy::Uniform`] an address without an account waits and is locked in the same way, so
+//! neither the wait nor the lock shows whether there is an account. Such addresses share 65,536
+//! decoys, so an attacker who spends a million guesses learns something: limit requests in
+//! [`Host::admit`]. Where the host knows no networks, only tokens are known, and no mail is sent.
 //!
 //! # What the host must know
-//! - Build the driver with [`SLOT_KINDS`] and those of `keywright-rekey` and `keywright-twofactor`. The guess ledger's policy
-//!   is the driver's.
+//! - Build the driver with [`SLOT_KINDS`] and those of `keywright-rekey` and `keywright-twofactor`.
+//!   The guess ledger's policy is the driver's.
 //! - Request limits are the host's ([`Host::admit`]). The guess ledger is in force without them.
-//! - [`Host::client_address`] says where a request comes from; without it an owner has fewer ways in.
-//! - A mail is sent while the client waits, and the time it takes shows that there was one: implement [`Host::mails_due`],
-//!   or queue it on the same machine. Under [`Privacy::Uniform`] whoever asks for a mail in vain has the same commits made.
-//! - [`LibrePass::finish_due`] belongs into a sweep over the accounts with due work, [`LibrePass::finish_due_at_start`] to the
-//!   start of a server that is alone at its store. A mail may go out twice.
-//! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts a button in between. The
-//!   link that lets a network in always has its button.
-//! - Under [`Privacy::Uniform`] registration still shows that an address is taken, and so does `PATCH user/email`, to
-//!   users with their password and ten times a day. Each ask for a change of address counts as one, also if it is refused.
-//! - A damaged vault is denied, with an event, a line in the log that names the account, and a word to the driver's
-//!   observer, until an operator accepts it:
+//! - [`Host::client_address`] returns where a request comes from; without it an owner has fewer
+//!   ways in.
+//! - By default a mail is sent while the client waits, and the time it takes shows that there was
+//!   one: implement [`Host::mails_due`], or queue mails on the same machine. Under
+//!   [`Privacy::Uniform`], a request for a mail that is not sent makes the same commits.
+//! - Call [`LibrePass::finish_due`] in a sweep over the accounts with due work, and
+//!   [`LibrePass::finish_due_at_start`] at the start of a server that is alone at its store. A mail
+//!   may be sent twice.
+//! - A scanner that opens links with a plain GET verifies an address; [`MailedLinks::Confirm`] puts
+//!   a button in between. The link that admits a network always has its button.
+//! - Under [`Privacy::Uniform`] registration still shows that an address is taken. So does `PATCH
+//!   user/email`, but only to users with their password and ten times a day. Each request for a
+//!   change of address counts, even if it is refused.
+//! - A damaged vault is denied, with an event, a line in the log that names the account, and a
+//!   report to the driver's observer, until an operator accepts it:
 //!   [`Vaults::accept_damaged`](keywright_rekey::Vaults::accept_damaged).
 //!
 //! # What a hostile server gets
-//! **Whoever answers `preLogin` and knows a user's public key gets that user's vault key.** Public keys are sent at
-//! registration and kept in sealed records, so this is the server's operator, or whoever has a dump, the keyring and the
-//! place of the server. The vault key is the product of the user's private key `a` and public key `P`. A server that offers
-//! `s·P`, for an `s` of its own, is sent `a·s·P` at the next log-in and divides `s` out. To the client `s·P` looks like any
-//! other point, so nothing can refuse it: the protocol is made so. [`UserKeys::shared_key`] refuses the naive form, `P`
-//! itself in any encoding, and the points whose product everybody knows. What stands against the rest is TLS, and trust in
-//! the server's operator. Without both, a LibrePass vault is not secret from its server.
+//! **A server that answers `preLogin` and knows a user's public key gets that user's vault key.**
+//! Public keys are sent at registration and kept in sealed records, so such a server is run by the
+//! operator, or by an attacker who has a database dump, the keyring and the place of the server.
+//!
+//! The vault key is the product of the user's private key `a` and public key `P`. A server that
+//! offers `s·P`, for an `s` of its own, is sent `a·s·P` at the next log-in and divides `s` out. To
+//! the client, `s·P` looks like any other point, so nothing can refuse it: this is a property of
+//! the protocol. [`UserKeys::shared_key`] refuses the naive form, `P` itself in any encoding, and
+//! the points whose product everybody knows. The only protection against the rest is TLS, and trust
+//! in the server's operator. Without both, a LibrePass vault is not secret from its server.
 //!
 //! # Features
-//! - `tower`: [`LibrePass`] is a `tower::Service`; the host's limits come before any body is read, and bodies that carry a
-//!   vault are read only after the token is found good.
-//! - `client` (default): key derivation and cipher envelopes, [`UserKeys`] and [`VaultKey`]. A server does not need it.
+//! - `tower`: [`LibrePass`] implements `tower::Service`. The host's limits are applied before any
+//!   body is read, and bodies that carry a vault are read only after the token is found valid.
+//! - `client` (default): key derivation and cipher envelopes, [`UserKeys`] and [`VaultKey`]. A
+//!   server does not need it.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -241,8 +282,8 @@ pub use wire::service::{LibrePass, OpenError};
 
 use keywright_store::SlotKind;
 
-/// The kinds of slots that this crate declares: of an account, of an address for which registrations wait, and of the
-/// server. Those of `keywright-rekey` and `keywright-twofactor` come beside them.
+/// The kinds of slots that this crate declares: those of an account, of an address for which
+/// registrations wait, and of the server. Add those of `keywright-rekey` and `keywright-twofactor`.
 pub const SLOT_KINDS: &[SlotKind] = &[
     account::credential::CREDENTIAL.kind(),
     account::tokens::TOKEN.kind(),

@@ -1,41 +1,43 @@
-//! The numbers and choices that are policy. A builder changes them inside bounds; a value outside is an error that names
-//! the field.
+//! The numbers and choices that are policy. A builder changes them within bounds; a value outside
+//! is an error that names the field.
 
 use keywright_twofactor::recovery::Preset;
 use keywright_twofactor::{Once, TwoFactorPolicy, TwoFactorPolicyError};
 
-/// Where the protocol's paths begin, but for [`INFO_PATH`].
+/// The common prefix of the protocol's paths, except for [`INFO_PATH`].
 pub const BASE_PATH: &str = "/api/";
-/// What apps ask before they take a server's address (protocol § 6).
+/// The path that apps request before they accept a server's address (protocol § 6).
 pub const INFO_PATH: &str = "/actuator/info";
-/// Where mailed links lead in the end, below the web address (protocol § 5).
+/// The path below the web address that mailed links finally lead to (protocol § 5).
 pub const VERIFICATION_PATH: &str = "/verification/email";
-/// Ciphers of a vault. Source: upstream's `LIMIT_USER_CIPHERS` (protocol § 6).
+/// The most ciphers of a vault. Source: upstream's `LIMIT_USER_CIPHERS` (protocol § 6).
 pub const VAULT_LIMIT: u64 = 500;
-/// Hex digits of a cipher's data (protocol § 8: a choice of ours).
+/// The most hex digits of a cipher's data (protocol § 8: a choice of this crate).
 pub const DATA_CEILING: usize = 65_536;
-/// Life of a mailed link, in seconds: 24 hours (protocol §§ 5, 7).
+/// The lifetime of a mailed link, in seconds: 24 hours (protocol §§ 5, 7).
 pub const LINK_SECONDS: u64 = 24 * 60 * 60;
-/// Characters of a password hint (protocol § 10).
+/// The most characters of a password hint (protocol § 10).
 pub const MAX_HINT: usize = 100;
-/// The largest body, in bytes, but for those that carry a whole vault (`docs/decisions.md` 40).
+/// The largest body, in bytes, except for those that carry a whole vault (`docs/decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
 /// The largest body that carries a whole vault, in bytes (`docs/decisions.md` 40).
 pub const MAX_VAULT_BODY: usize = 64 * 1024 * 1024;
-/// Mails that anybody can have sent in 24 hours: hints to one account, and links of registrations to one address
-/// (`docs/security.md` § 5).
+/// How many mails anybody can cause in 24 hours: hints to one account, and links of registrations
+/// to one address (`docs/security.md` § 5).
 pub const MAILS_PER_DAY: usize = 10;
 
-/// What an outsider can learn of whether an address has an account.
+/// What an outsider can learn about whether an address has an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Privacy {
-    /// What the wire tells: `preLogin` has the defaults for unknown addresses, log-in, hint and fresh link 404, and an
-    /// address that waits for verification is told from others.
+    /// What the wire protocol reveals: for unknown addresses `preLogin` returns the defaults, and
+    /// log-in, hint and fresh link return 404. An address that waits for verification can be
+    /// distinguished from others.
     #[default]
     Wire,
-    /// As little as the wire allows (`docs/security.md` § 11): parameters from a weighted table, one and the same
-    /// refusal at log-in, 200 for hint and fresh link. Registration still says that an address is taken.
+    /// As little as the wire protocol allows (`docs/security.md` § 11): parameters from a weighted
+    /// table, one and the same refusal at log-in, 200 for hint and fresh link. Registration still
+    /// shows that an address is taken.
     Uniform,
 }
 
@@ -43,10 +45,11 @@ pub enum Privacy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum MailedLinks {
-    /// It acts, as the protocol has it. A scanner that opens links with a plain GET acts too.
+    /// The link acts, as the protocol specifies. A scanner that opens links with a plain GET acts
+    /// too.
     #[default]
     Act,
-    /// It shows a page with a button, and the button's POST acts.
+    /// The link shows a page with a button, and the button's POST acts.
     Confirm,
 }
 
@@ -91,32 +94,32 @@ impl LibrePassPolicy {
         }
     }
 
-    /// Where clients and browsers reach this server, without a slash at the end.
+    /// Returns where clients and browsers reach this server, without a slash at the end.
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
     }
 
-    /// Where the web pages are, without a slash at the end.
+    /// Returns where the web pages are, without a slash at the end.
     #[must_use]
     pub fn web_url(&self) -> &str {
         &self.web_url
     }
 
-    /// Whether an address must be verified before it logs in.
+    /// Whether an address must be verified before it can log in.
     #[must_use]
     pub const fn verify_email(&self) -> bool {
         self.verify_email
     }
 
-    /// Ciphers of a vault.
+    /// Returns the most ciphers of a vault.
     #[must_use]
     pub const fn vault_limit(&self) -> u64 {
         self.vault_limit
     }
 }
 
-/// Makes a [`LibrePassPolicy`].
+/// Builds a [`LibrePassPolicy`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct LibrePassPolicyBuilder {
@@ -133,72 +136,79 @@ pub struct LibrePassPolicyBuilder {
 }
 
 impl LibrePassPolicyBuilder {
-    /// Where the web pages are; [`VERIFICATION_PATH`] below it is where mailed links lead. Default: the public address.
+    /// Sets where the web pages are; mailed links lead to [`VERIFICATION_PATH`] below it. The
+    /// default is the public address.
     pub fn web_url(mut self, url: impl Into<String>) -> Self {
         self.web_url = Some(url.into());
         self
     }
 
-    /// Whether an address must be verified before it logs in, and a new one before it takes effect. Default: yes.
+    /// Sets whether an address must be verified before it can log in, and a new one before it takes
+    /// effect. The default is yes.
     pub const fn verify_email(mut self, on: bool) -> Self {
         self.verify_email = on;
         self
     }
 
-    /// Ciphers of a vault: 1 to 100,000. Default [`VAULT_LIMIT`].
+    /// Sets the most ciphers of a vault: 1 to 100,000. The default is [`VAULT_LIMIT`].
     pub const fn vault_limit(mut self, ciphers: u64) -> Self {
         self.vault_limit = ciphers;
         self
     }
 
-    /// Hex digits of a cipher's data: 56 to 16,777,216. Default [`DATA_CEILING`].
+    /// Sets the most hex digits of a cipher's data: 56 to 16,777,216. The default is
+    /// [`DATA_CEILING`].
     pub const fn data_ceiling(mut self, digits: usize) -> Self {
         self.data_ceiling = digits;
         self
     }
 
-    /// The largest body that carries a whole vault, in bytes: 1 KiB to 1 GiB. Default [`MAX_VAULT_BODY`].
+    /// Sets the largest body that carries a whole vault, in bytes: 1 KiB to 1 GiB. The default is
+    /// [`MAX_VAULT_BODY`].
     pub const fn max_vault_body(mut self, bytes: usize) -> Self {
         self.max_vault_body = bytes;
         self
     }
 
-    /// What an outsider can learn of whether an address has an account. Default [`Privacy::Wire`].
+    /// Sets what an outsider can learn about whether an address has an account. The default is
+    /// [`Privacy::Wire`].
     pub const fn privacy(mut self, privacy: Privacy) -> Self {
         self.privacy = privacy;
         self
     }
 
-    /// What opening a mailed link does. Default [`MailedLinks::Act`].
+    /// Sets what opening a mailed link does. The default is [`MailedLinks::Act`].
     pub const fn mailed_links(mut self, links: MailedLinks) -> Self {
         self.mailed_links = links;
         self
     }
 
-    /// Within what a time-based code is accepted once. Default: the whole account (`docs/decisions.md` 38).
+    /// Sets the scope within which a time-based code is accepted once. The default is the whole
+    /// account (`docs/decisions.md` 38).
     pub const fn once(mut self, once: Once) -> Self {
         self.once = once;
         self
     }
 
-    /// Whether setting up a second factor ends all other logins (`docs/decisions.md` 34). Default: yes.
+    /// Sets whether setting up a second factor ends all other logins (`docs/decisions.md` 34). The
+    /// default is yes.
     pub const fn end_other_logins(mut self, end: bool) -> Self {
         self.end_other_logins = end;
         self
     }
 
-    /// The policy.
+    /// Returns the policy.
     ///
     /// # Errors
-    /// [`LibrePassPolicyError`] names the field.
+    /// [`LibrePassPolicyError`] if a choice is out of its bounds; it names the field.
     pub fn build(self) -> Result<LibrePassPolicy, LibrePassPolicyError> {
         let public_url = url("public_url", &self.public_url)?;
         let web_url = self.web_url.as_deref().map_or_else(|| Ok(public_url.clone()), |text| url("web_url", text))?;
         within("vault_limit", self.vault_limit, 1, 100_000)?;
         within("data_ceiling", self.data_ceiling as u64, 56, 16 * 1024 * 1024)?;
         within("max_vault_body", self.max_vault_body as u64, 1024, 1024 * 1024 * 1024)?;
-        // One device, six digits, thirty seconds, a step either side, secrets from 10 bytes on, one UUID (protocol §
-        // 7).
+        // One device, six digits, thirty seconds, a step on either side, secrets from 10 bytes on,
+        // one UUID (protocol § 7).
         let two_factor = TwoFactorPolicy::builder()
             .devices(1)
             .min_secret_bits(80)
@@ -224,8 +234,8 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(LibrePassPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// A base that paths are appended to: it ends up in mails, in `Location` and in pages, so it has none of the characters
-/// that mean something there.
+/// Checks a base that paths are appended to. It is used in mails, in `Location` and in pages, so it
+/// must have none of the characters that have a meaning there.
 fn url(field: &'static str, text: &str) -> Result<String, LibrePassPolicyError> {
     let base = text.strip_suffix('/').unwrap_or(text);
     let rest = base.strip_prefix("https://").or_else(|| base.strip_prefix("http://"));
@@ -238,27 +248,27 @@ fn url(field: &'static str, text: &str) -> Result<String, LibrePassPolicyError> 
     }
 }
 
-/// Why choices make no [`LibrePassPolicy`].
+/// Why the choices make no [`LibrePassPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibrePassPolicyError {
-    /// One number is out of its bounds.
+    /// A number is out of its bounds.
     #[error("`{field}` is not in {min}..={max}")]
     OutOfBounds {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
-        /// The smallest allowed.
+        /// The smallest allowed value.
         min: u64,
-        /// The largest allowed.
+        /// The largest allowed value.
         max: u64,
     },
     /// An address is not `http://…` or `https://…` without query and fragment.
     #[error("`{field}` is no address that paths can be appended to")]
     Url {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
     },
-    /// The numbers of two-factor authentication.
+    /// The numbers of two-factor authentication are invalid.
     #[error("`two_factor`: {0}")]
     TwoFactor(#[from] TwoFactorPolicyError),
 }

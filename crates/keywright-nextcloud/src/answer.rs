@@ -1,4 +1,4 @@
-//! What an endpoint answers, and what goes with every answer.
+//! The answers of endpoints, and the headers that every answer carries.
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
@@ -11,15 +11,16 @@ use zeroize::Zeroizing;
 use crate::error::ApiError;
 use crate::request::{SESSION_COOKIE, SESSION_HEADER};
 
-/// What an endpoint answers.
+/// The result of an endpoint.
 pub(crate) type Answered = Result<Reply, Failure>;
 
-/// Why there is no success. All of them deny.
+/// Why a request has no success. Every variant denies it.
 pub(crate) enum Failure {
     /// The endpoint's own answer.
     Refused {
         error: ApiError,
-        /// The session's id that the answer carries, if a step has left one. Without it the service runs an empty step.
+        /// The session id that the answer carries, if a step produced one. Without it the service
+        /// runs an empty step.
         session: Option<Zeroizing<String>>,
     },
     /// The store or the host failed.
@@ -50,12 +51,12 @@ impl From<HostError> for Failure {
     }
 }
 
-/// 200 with a JSON value.
+/// Returns 200 with a JSON value.
 pub(crate) fn ok(body: &Value) -> Reply {
     Reply::json(StatusCode::OK, body.to_string())
 }
 
-/// 202 with a JSON value.
+/// Returns 202 with a JSON value.
 pub(crate) fn accepted(body: &Value) -> Reply {
     Reply::json(StatusCode::ACCEPTED, body.to_string())
 }
@@ -64,19 +65,19 @@ pub(crate) fn success() -> Reply {
     ok(&json!({"success": true}))
 }
 
-/// An account's challenge, as answers have it.
+/// Returns an account's challenge in the form that answers use.
 pub(crate) fn challenge(salts: &Salts) -> Value {
     json!({"salts": salts.as_strs(), "type": "PWDv1r1"})
 }
 
-/// The answer with a session's id, in the header and in the cookie.
+/// Adds a session id to an answer, in the header and in the cookie.
 pub(crate) fn with_session(mut reply: Reply, id: &str) -> Reply {
     if id.is_empty() {
         return reply;
     }
     let cookie = Zeroizing::new(format!("{SESSION_COOKIE}={id}; Path=/; Secure; HttpOnly; SameSite=Strict"));
     for (name, text) in [(HeaderName::from_static(SESSION_HEADER), id), (SET_COOKIE, cookie.as_str())] {
-        // An id has only characters of base64url.
+        // An id contains only base64url characters.
         if let Ok(mut value) = HeaderValue::from_str(text) {
             value.set_sensitive(true);
             reply = reply.with(name, value);
@@ -85,12 +86,13 @@ pub(crate) fn with_session(mut reply: Reply, id: &str) -> Reply {
     reply
 }
 
-/// The request limit of the framework around the app: 429 and an empty list (protocol § 1.1).
+/// Returns the answer to a request over a limit, in the form of the framework around the app: 429
+/// and an empty list (protocol § 1.1).
 pub(crate) fn limited(retry_after: u64) -> Reply {
     Reply::json(StatusCode::TOO_MANY_REQUESTS, "[]").with_retry_after(retry_after)
 }
 
-/// A refused login, in the framework's form.
+/// Returns the answer to a refused login, in the framework's form.
 pub(crate) fn unauthorized() -> Reply {
     let body = r#"{"message":"Current user is not logged in"}"#;
     let realm = HeaderValue::from_static(r#"Basic realm="Passwords", charset="UTF-8""#);

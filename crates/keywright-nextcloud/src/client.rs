@@ -1,4 +1,5 @@
-//! Who sends a guess, for the guess ledger: an app token, a session, or the network that a request comes from.
+//! How the guess ledger names the client that sends a guess: by an app token, a session, or the
+//! network that a request comes from.
 
 use keywright_core::{Attempt, Client, ClientTag, Generation};
 use keywright_store::{Draft, StepError, guess};
@@ -8,7 +9,8 @@ use crate::host::{AppTokenId, Login};
 use crate::session::{Presented, Session};
 use crate::unlock::LOGIN_PASSWORD;
 
-/// What credentials begin with, so that no app token or session ever has the tag of another kind, or of a network.
+/// The prefixes of credentials, so that no app token or session ever has the tag of another kind,
+/// or of a network.
 const TOKEN: &[u8] = b"nextcloud/app-token/";
 const SESSION: &[u8] = b"nextcloud/session/";
 
@@ -18,12 +20,12 @@ pub(crate) struct Origin<'p> {
     pub(crate) network: Option<Network>,
 }
 
-/// A guess at the login password.
+/// Returns an attempt at the login password.
 pub(crate) const fn attempt(client: Client) -> Attempt {
     Attempt::new(LOGIN_PASSWORD, Generation::HOST, client)
 }
 
-/// The bytes that name an app token to the ledger.
+/// Returns the bytes that name an app token to the ledger.
 pub(crate) fn token_credential(token: &AppTokenId) -> Vec<u8> {
     [TOKEN, token.0.as_bytes()].concat()
 }
@@ -36,8 +38,9 @@ fn session_tag(draft: &Draft<'_>, selector: &[u8; 16]) -> ClientTag {
     draft.client_tag(&[SESSION, selector.as_slice()].concat())
 }
 
-/// Who proves the challenge, or a second factor. A session counts as the credential that opened it. A login by password
-/// without such a session is named by its network; where the host knows none, by the session that it is about to open.
+/// Returns the client that proves the challenge or a second factor. A session counts as the
+/// credential that opened it. A login by password without such a session is named by its network
+/// or, if the host knows no network, by the session that it is about to open.
 pub(crate) fn prover(draft: &Draft<'_>, login: &Login, network: Option<Network>, session: &Session) -> Client {
     let network = network.map(|network| network.tag(draft));
     let credential = match login {
@@ -52,8 +55,8 @@ pub(crate) fn prover(draft: &Draft<'_>, login: &Login, network: Option<Network>,
     }
 }
 
-/// Who will be known at a new challenge from the start: the client that sets it. A login by password comes back without
-/// a session one day, so its network is known too.
+/// Returns the clients that are known at a new challenge from the start: the client that sets it. A
+/// login by password may later return without a session, so its network is known too.
 pub(crate) fn changed_by(login: &Login, client: &Client) -> Vec<ClientTag> {
     let network = client.network_tag().filter(|_| *login == Login::Password);
     let mut tags: Vec<ClientTag> = client.tag().into_iter().chain(network).collect();
@@ -61,10 +64,11 @@ pub(crate) fn changed_by(login: &Login, client: &Client) -> Vec<ClientTag> {
     tags
 }
 
-/// Who logs in by password: the session whose id came along, if it passed by this password before, else the network. Only
-/// where the host knows no networks does a session become known: ids change, networks do less.
+/// Returns the client that logs in by password: the session whose id came along, if it passed by
+/// this password before, otherwise the network. A session becomes known only where the host knows
+/// no networks, because ids change more often than networks do.
 ///
-/// `selector` is that of an id of ours, of this account and of the present epoch.
+/// `selector` is that of an id that this server issued for this account in the current epoch.
 pub(crate) fn password_client(
     draft: &mut Draft<'_>,
     network: Option<Network>,
@@ -83,7 +87,8 @@ pub(crate) fn password_client(
     Ok(if is_known { by_session } else { by_network })
 }
 
-/// Lets a session that is known at the login password stay so under a new id: by the commit that gives it out.
+/// Lets a session that is known at the login password stay known under a new id, in the commit that
+/// issues the id.
 pub(crate) fn follow(draft: &mut Draft<'_>, from: &[u8; 16], to: &[u8; 16]) -> Result<(), StepError> {
     if from == to {
         return Ok(());

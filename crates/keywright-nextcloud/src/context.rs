@@ -1,4 +1,4 @@
-//! What an endpoint is given: the protocol's parts, who calls, and the step in its frame.
+//! What an endpoint receives: the protocol's parts, the caller, and the step in its frame.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ use crate::session::list::SESSIONS;
 use crate::session::{self, Presented, SESSION, Session};
 use crate::unlock::{UNLOCK_MAIL, UnlockMail};
 
-/// The host's work: erase the account's data.
+/// The host's task of erasing the account's data.
 pub(crate) const ERASE: &str = "nextcloud/erase-data";
-/// The host's work: end an app token; its id is the detail.
+/// The host's task of ending an app token, whose id is the detail.
 pub(crate) const END_TOKEN: &str = "nextcloud/end-app-token";
 
 /// The protocol over a store and a host.
@@ -35,24 +35,26 @@ pub(crate) struct Context<H> {
     pub(crate) challenges: ChallengeSteps,
     pub(crate) confirmations: ConfirmSteps,
     pub(crate) factors: TwoFactorSteps,
-    /// Guesses that the host is judging.
+    /// The guesses that the host is checking.
     pub(crate) open_checks: Arc<OpenChecks>,
-    /// Spreads unknown names over the decoy ledgers.
+    /// Distributes unknown names over the decoy ledgers.
     pub(crate) decoys: IndexKey,
 }
 
-/// Who makes a request, after login.
+/// The client that makes a request, after login.
 pub(crate) struct Caller {
     pub(crate) account: AccountId,
     pub(crate) login: Login,
     pub(crate) presented: Option<Presented>,
     pub(crate) network: Option<Network>,
-    /// The selector of the id that the answer carries, if it is a new one: drawn once, for every step of the request.
+    /// The selector of the id that the answer carries, if it is a new one. It is drawn once, for
+    /// every step of the request.
     pub(crate) fresh: [u8; 16],
 }
 
 impl Caller {
-    /// Who proves the challenge, or a second factor, to the guess ledger.
+    /// Returns the client that proves the challenge or a second factor, as the guess ledger names
+    /// it.
     pub(crate) fn prover(&self, draft: &Draft<'_>, session: &Session) -> Client {
         client::prover(draft, &self.login, self.network, session)
     }
@@ -62,10 +64,10 @@ impl Caller {
     }
 }
 
-/// What a step left, committed.
+/// The committed result of a step.
 pub(crate) struct Stepped<T> {
     pub(crate) value: T,
-    /// The session's id that the answer carries.
+    /// The session id that the answer carries.
     id: Zeroizing<String>,
 }
 
@@ -96,8 +98,8 @@ impl<H: Host> HostWork for Context<H> {
 }
 
 impl<H: Host> Context<H> {
-    /// Runs an endpoint's step: first whatever is still due, then the session, the step, the commit, and what that commit
-    /// made due. Nothing of the account is held while the host works.
+    /// Runs an endpoint's step: first whatever is still due, then the session, the step, the
+    /// commit, and what that commit made due. No claim on the account is held while the host works.
     pub(crate) async fn step<T: Release + Send>(
         &self,
         caller: &Caller,
@@ -129,13 +131,14 @@ impl<H: Host> Context<H> {
         Ok(Stepped { value, id })
     }
 
-    /// The session's id for an answer that needs no step of its own.
+    /// Returns the session id for an answer that needs no step of its own.
     pub(crate) async fn session_id(&self, caller: &Caller) -> Result<Zeroizing<String>, DueError> {
         Ok(self.step(caller, &[], |_, _| Ok(())).await?.id)
     }
 
-    /// The id for an answer without a look at the records: the one that came, so that a passing fault does not make a
-    /// client drop its session; without one, a text that no server knows, which the next request has replaced.
+    /// Returns the id for an answer without reading the records. That is the id that came, so that
+    /// a passing fault does not make a client drop its session; without one, it is a string that no
+    /// server knows and that the next request replaces.
     pub(crate) fn unverified_id(&self, caller: &Caller) -> Zeroizing<String> {
         match &caller.presented {
             Some(presented) => Zeroizing::new(presented.text().into()),
@@ -145,7 +148,7 @@ impl<H: Host> Context<H> {
 }
 
 impl<T> Stepped<T> {
-    /// The answer, made of the committed value, with the session's id.
+    /// Returns the answer made from the committed value, with the session id.
     pub(crate) fn answer(self, make: impl FnOnce(T) -> Result<Reply, ApiError>) -> Answered {
         match make(self.value) {
             Ok(reply) => Ok(with_session(reply, &self.id)),
@@ -153,7 +156,7 @@ impl<T> Stepped<T> {
         }
     }
 
-    /// An error of the protocol, with the session's id.
+    /// Returns an error of the protocol, with the session id.
     pub(crate) fn refuse(self, error: ApiError) -> Failure {
         Failure::Refused { error, session: Some(self.id) }
     }

@@ -1,6 +1,7 @@
 //! The exact error bodies: `{"status": "error", "id": "…", "message": "…"}`.
 //!
-//! The id is the CRC-32/BZIP2 of the message, its four bytes least significant first (protocol § 1.1).
+//! The id is the CRC-32/BZIP2 of the message, its four bytes least significant first (protocol §
+//! 1.1).
 
 use crc::{CRC_32_BZIP2, Crc};
 use http::StatusCode;
@@ -14,7 +15,7 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_BZIP2);
 pub(crate) struct ApiError {
     status: StatusCode,
     message: &'static str,
-    /// Whole seconds.
+    /// The wait before a retry, in whole seconds.
     retry_after: Option<u64>,
 }
 
@@ -38,8 +39,8 @@ impl ApiError {
     pub(crate) const TOKEN_FAILED: Self = Self::new(StatusCode::UNAUTHORIZED, "Token verification failed");
     pub(crate) const TOO_MANY: Self = Self::new(StatusCode::FORBIDDEN, "Too many failed login attempts");
     pub(crate) const LOGIN_NOT_ALLOWED: Self = Self::new(StatusCode::FORBIDDEN, "Login not allowed");
-    /// A guess that is not looked at, because of others' wrong ones as a rule. Stock applications forget their login on 403
-    /// (`docs/decisions.md` 22).
+    /// The answer to a guess that is not checked, usually because of other clients' wrong guesses.
+    /// Stock applications forget their login on 403 (`docs/decisions.md` 22).
     const GUESSES_WAIT: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "Login not allowed");
     const GUESSES_SHUT: Self = Self::new(StatusCode::TOO_MANY_REQUESTS, "Login not allowed until it is unlocked");
     pub(crate) const KEYCHAIN_FAILED: Self =
@@ -51,7 +52,7 @@ impl ApiError {
     pub(crate) const METHOD: Self = Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
     pub(crate) const MEDIA_TYPE: Self = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "JSON required");
     pub(crate) const TOO_LARGE: Self = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Request too large");
-    /// The generic one: its id is the number 0.
+    /// The generic error, whose id is the number 0.
     pub(crate) const BAD_REQUEST: Self = Self::new(StatusCode::BAD_REQUEST, GENERIC);
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, GENERIC);
     pub(crate) const BUSY: Self =
@@ -62,24 +63,25 @@ impl ApiError {
         self
     }
 
-    /// The answer where too many ask at a time, of the account or of the host, or the store takes too long: nothing was
-    /// decided.
+    /// Returns the answer where nothing was decided: too many requests wait for the account or the
+    /// host, or the store takes too long. Returns `None` for any other failure.
     pub(crate) fn busy(failure: &DueError) -> Option<Self> {
         failure.retry_after().map(|seconds| Self::BUSY.retry_after(seconds))
     }
 
-    /// The answer to a guess that is not looked at.
+    /// Returns the answer to a guess that is not checked.
     pub(crate) const fn refused(refusal: &Refusal) -> Self {
         let error = if refusal.is_locked() { Self::GUESSES_SHUT } else { Self::GUESSES_WAIT };
         error.retry_after(refusal.retry_after())
     }
 
-    /// The same, or what a second refusal of the same request is answered with, if that lasts longer.
+    /// Returns this answer, or the answer to a second refusal of the same request if that one lasts
+    /// longer.
     pub(crate) fn or_longer(self, refusal: &Refusal) -> Self {
         if self.retry_after < Some(refusal.retry_after()) { Self::refused(refusal) } else { self }
     }
 
-    /// The answer, without a session.
+    /// Returns the reply, without a session.
     pub(crate) fn reply(&self) -> Reply {
         let reply = Reply::json(self.status, self.body());
         match self.retry_after {
@@ -90,7 +92,7 @@ impl ApiError {
 
     fn body(&self) -> String {
         let id = if self.message == GENERIC { String::from("0") } else { format!("\"{}\"", id(self.message)) };
-        // The messages are constants without a character that JSON escapes.
+        // The messages are constants without characters that JSON escapes.
         format!(r#"{{"status":"error","id":{id},"message":"{}"}}"#, self.message)
     }
 }
@@ -105,7 +107,7 @@ fn id(message: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Protocol § 1.1, every id that we send.
+    /// Every id that this crate sends is the one of protocol § 1.1.
     #[test]
     fn ids_are_those_of_the_protocol() {
         for (error, status, id) in [

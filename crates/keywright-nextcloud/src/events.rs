@@ -1,4 +1,4 @@
-//! The kinds of events that this crate tells.
+//! The kinds of events that this crate writes.
 
 use keywright_core::{EventKind, Severity};
 
@@ -8,6 +8,6 @@ pub static SESSION_OPENED: EventKind =
 /// The client keychain was stored.
 pub static KEYCHAIN_SET: EventKind =
     EventKind::change("keychain_set", Severity::Info, "the client keychain was stored");
-/// An app token came with too many wrong proofs, and is ended.
+/// An app token was ended because too many wrong proofs came with it.
 pub static APP_TOKEN_ENDED: EventKind =
     EventKind::change("app_token_ended", Severity::Notice, "an app token was ended after too many wrong proofs");

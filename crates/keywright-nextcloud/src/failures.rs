@@ -1,5 +1,5 @@
-//! Wrong proofs per app token: the fifth ends the token (`docs/decisions.md` 22). The guess ledger judges all unknown
-//! clients together, so it cannot tell whose the fifth is.
+//! Wrong proofs per app token; the fifth ends the token (`docs/decisions.md` 22). The guess ledger
+//! counts all unknown clients together, so it cannot attribute the fifth to one token.
 
 use keywright_core::ClientTag;
 use keywright_store::{Draft, Record, Slot, StepError};
@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::TOKEN_TRIES;
 
-/// How many app tokens are counted at a time; beyond, the one that failed longest ago is forgotten.
+/// How many app tokens are counted at a time. Beyond that, the one that failed longest ago is
+/// forgotten.
 const MAX_COUNTED: usize = 32;
 
 /// The tokens that have come with a wrong proof since their last right one.
 pub(crate) const TOKEN_FAILURES: Slot<TokenFailures> = Slot::lasting("nextcloud-failures");
 
-/// In the order of their last failure.
+/// The tokens in the order of their last failure.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct TokenFailures {
     entries: Vec<(ClientTag, u8)>,
@@ -23,7 +24,8 @@ impl Record for TokenFailures {
     const SCHEMA: u16 = 1;
 }
 
-/// Counts a wrong proof of a token. Returns whether it is one too many: the token must end.
+/// Counts a wrong proof of a token. Returns whether that is one too many, so that the token must
+/// end.
 pub(crate) fn count(draft: &mut Draft<'_>, token: ClientTag) -> Result<bool, StepError> {
     let mut failures = draft.read(TOKEN_FAILURES)?.unwrap_or_default();
     let before = failures.take(token).unwrap_or(0);
@@ -36,7 +38,7 @@ pub(crate) fn count(draft: &mut Draft<'_>, token: ClientTag) -> Result<bool, Ste
     Ok(failed >= TOKEN_TRIES)
 }
 
-/// Forgets what was counted: a proof was right, or the token is ended.
+/// Forgets a token's count, because a proof was right or the token was ended.
 pub(crate) fn forget(draft: &mut Draft<'_>, token: ClientTag) -> Result<(), StepError> {
     let Some(mut failures) = draft.read(TOKEN_FAILURES)? else { return Ok(()) };
     if failures.take(token).is_some() { draft.put(TOKEN_FAILURES, &failures) } else { Ok(()) }

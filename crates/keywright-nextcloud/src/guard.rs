@@ -1,4 +1,4 @@
-//! What stands before an endpoint: the gate, the waits of guesses, and what a wrong proof costs.
+//! The checks before an endpoint: the gate, the waits of guesses, and the cost of a wrong proof.
 
 use keywright_core::{Attempt, Charge, Refusal};
 use keywright_store::due::{self, NewTask};
@@ -13,11 +13,11 @@ use crate::host::{Host, Login};
 use crate::session::Session;
 use crate::unlock;
 
-/// What a proof of the challenge needs.
+/// The slots that a proof of the challenge needs.
 pub(crate) const PROOF: &[SlotName] = &[TOKEN_FAILURES.name()];
 
-/// The gate (protocol § 2.3): an account with a challenge needs an authorized session. Returns whether it has a
-/// challenge.
+/// The gate (protocol § 2.3): an account with a challenge requires an authorized session. Returns
+/// whether the account has a challenge.
 pub(crate) fn gate<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -27,8 +27,8 @@ pub(crate) fn gate<H: Host>(
     Ok(if exists && !session.is_authorized() { Err(ApiError::SESSION_REQUIRED) } else { Ok(exists) })
 }
 
-/// The wait of a login by password: before anything else is looked at (protocol § 2.5). An app token learns of its wait
-/// when it proves (`docs/decisions.md` 22).
+/// Returns the refusal of a login by password that must wait. It is checked before anything else
+/// (protocol § 2.5). An app token learns of its wait when it proves (`docs/decisions.md` 22).
 pub(crate) fn held_up<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -46,7 +46,7 @@ pub(crate) fn held_up<H: Host>(
     }
 }
 
-/// What a guess is answered with that was not looked at. The owner may be mailed.
+/// Returns the answer to a guess that was not checked. The owner may be mailed.
 fn refused(
     caller: &Caller,
     draft: &mut Draft<'_>,
@@ -57,7 +57,7 @@ fn refused(
     Ok(ApiError::refused(refusal))
 }
 
-/// The same for a proof of the challenge.
+/// Like [`refused`], for a proof of the challenge.
 pub(crate) fn proof_refused<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -72,9 +72,9 @@ pub(crate) fn proof_refused<H: Host>(
     }
 }
 
-/// What a wrong proof is answered with: `error`, and how long the client must wait now. The fifth of one app token ends
-/// the token (`docs/decisions.md` 22); a login by password has none to lose, and never gets the answer that has
-/// applications forget their login.
+/// Returns the answer to a wrong proof: `error`, and how long the client must wait now. The fifth
+/// wrong proof of one app token ends the token (`docs/decisions.md` 22). A login by password has no
+/// token to lose, and never gets the answer that makes applications forget their login.
 pub(crate) fn denied(
     draft: &mut Draft<'_>,
     caller: &Caller,
@@ -91,7 +91,8 @@ pub(crate) fn denied(
                     failures::forget(draft, tag)?;
                     draft.event(&APP_TOKEN_ENDED);
                 }
-                // Too much is due already. The charge counts all the same: nothing after a wrong proof may undo it.
+                // Too much work is due already. The charge counts all the same: nothing after a
+                // wrong proof may undo it.
                 Err(StepError::TooMuchDue) => {}
                 Err(error) => return Err(error),
             }
@@ -100,7 +101,7 @@ pub(crate) fn denied(
     Ok(charge.next().map_or(error, |next| error.retry_after(next.retry_after())))
 }
 
-/// A proof was right: the token's wrong ones are forgotten.
+/// Records a right proof: the token's wrong ones are forgotten.
 pub(crate) fn proven(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
     match &caller.login {
         Login::AppToken(token) => failures::forget(draft, token_tag(draft, token)),

@@ -1,5 +1,5 @@
-//! What the embedding server supplies: who is logging in, the login password, where a request comes from, and what only it
-//! can erase or mail.
+//! What the embedding server supplies: who logs in, the login password, where a request comes from,
+//! and what only the host can erase or mail.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -10,47 +10,52 @@ use keywright_wire::{HostError, Peer};
 
 use crate::unlock::UnlockMail;
 
-/// The server around the protocol. Those methods that change something are **idempotent**, because they are tried again
-/// after a crash.
+/// The server around the protocol. The methods that change something must be **idempotent**,
+/// because they are tried again after a crash.
 ///
-/// None of them is called while anything of an account is held: they may use a driver or a service on the same account,
-/// and a slow one holds up nobody but its own request. Still give each a time limit.
+/// No claim on an account is held during a call: a method may use a driver or a service on the same
+/// account, and a slow one delays only its own request. Give each a time limit nevertheless.
 ///
-/// The order of calls for one request: [`client_address`](Self::client_address); [`account`](Self::account) and
-/// [`app_token`](Self::app_token); if that was no token, [`check_password`](Self::check_password), which the guess ledger
-/// has admitted; [`admit`](Self::admit); the endpoint; then whatever its commit made due
+/// The order of calls for one request: [`client_address`](Self::client_address);
+/// [`account`](Self::account) and [`app_token`](Self::app_token); if that found no token,
+/// [`check_password`](Self::check_password), once the guess ledger has admitted the guess;
+/// [`admit`](Self::admit); the endpoint; then whatever its commit made due
 /// ([`end_app_token`](Self::end_app_token), [`erase_data`](Self::erase_data),
 /// [`send_unlock_mail`](Self::send_unlock_mail)).
 pub trait Host: Send + Sync + 'static {
-    /// Returns the stored account id behind a login name, as typed. Case and aliases are the host's: `Alice` and `alice`
-    /// are one id or two, but always the same.
+    /// Returns the stored account id for a login name as typed. Letter case and aliases are the
+    /// host's choice: `Alice` and `alice` may have one id or two, but always the same.
     ///
     /// # Errors
-    /// [`HostError`] if it cannot be known now; the request is answered 500.
+    /// [`HostError`] if the account cannot be determined now; the request is answered with 500.
     fn account(&self, login_name: &str) -> impl Future<Output = Result<Option<AccountId>, HostError>> + Send;
 
-    /// Returns the app token with this secret: of that account for HTTP Basic, of any for a Bearer token. App tokens are
-    /// random and at least 128 bits long, so they are looked up by a keyed hash and not charged. One that was ended is best
-    /// remembered, and returned as [`AppToken::ended`].
+    /// Returns the app token with this secret: one of the given account for HTTP Basic, one of any
+    /// account for a Bearer token. App tokens are random and at least 128 bits long, so they are
+    /// looked up by a keyed hash and not charged. The host should remember a token that was ended,
+    /// and return it as [`AppToken::ended`].
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500.
+    /// [`HostError`] if the token cannot be looked up; the request is answered with 500.
     fn app_token(
         &self,
         account: Option<&AccountId>,
         secret: &SecretString,
     ) -> impl Future<Output = Result<Option<AppToken>, HostError>> + Send;
 
-    /// Whether this is the account's login password. For `None` (no such account) do the same work on a dummy hash and
-    /// return `false`: the time it takes must not show whether a name exists.
+    /// Whether this is the account's login password. For `None` (no such account) do the same work
+    /// on a dummy hash and return `false`: the time it takes must not show whether a name exists.
     ///
-    /// Of one client at most four are asked for at a time, of all unknown clients of an account together four; of unknown
-    /// names as many as somebody sends. So have a slow hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue),
-    /// one for all protocols of the server, by `asker`, and for `None` too.
+    /// For one client at most four calls run at a time, and for all unknown clients of an account
+    /// together at most four. For unknown names the number is not bounded. So let a slow hash wait
+    /// for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of the
+    /// server, by `asker`, and do so for `None` too.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500. The attempt counts as open for two minutes, and is charged then. One that
-    /// is [busy](HostError::busy) is answered 503 with `Retry-After`, and costs nothing: say it before you hash.
+    /// [`HostError`] if the password cannot be checked; the request is answered with 500. The
+    /// attempt counts as open for two minutes, and is charged then. If the error is
+    /// [busy](HostError::busy), the request is answered with 503 and `Retry-After`, and the attempt
+    /// is not charged: return it before hashing.
     fn check_password(
         &self,
         account: Option<&AccountId>,
@@ -58,65 +63,73 @@ pub trait Host: Send + Sync + 'static {
         asker: &Asker,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
-    /// Ends an app token, for good: too many wrong proofs came with it. Idempotent.
+    /// Ends an app token for good, because too many wrong proofs came with it. Idempotent.
     ///
     /// # Errors
-    /// [`HostError`]; it is tried again later.
+    /// [`HostError`] if the token could not be ended; the call is tried again later.
     fn end_app_token(
         &self,
         account: &AccountId,
         token: &AppTokenId,
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Erases the account's passwords, folders, tags, shares and settings; not its app tokens. Idempotent. The reset is
-    /// confirmed and committed when this is called; the user is not asked again.
+    /// Erases the account's passwords, folders, tags, shares and settings, but not its app tokens.
+    /// Idempotent. The reset is confirmed and committed when this is called; the user is not asked
+    /// again.
     ///
-    /// `erasure` is the same however often one reset's erasure is tried. A host that notes its id in the transaction that
-    /// erases can refuse a second one that comes late, from a server that was cut off meanwhile.
+    /// `erasure` is the same however often one reset's erasure is tried. A host that records its id
+    /// in the transaction that erases can refuse a second one that arrives late, from a server that
+    /// was cut off in the meantime.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500 and the erasure is tried again later.
+    /// [`HostError`] if the data could not be erased; the request is answered with 500 and the
+    /// erasure is tried again later.
     fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Mails the account's owner, at an address that was verified, that others shut out new logins, with a link to a page of
-    /// the host's. The page shows a button, and its POST calls [`Nextcloud::admit_by_mail`](crate::Nextcloud::admit_by_mail):
-    /// a GET must not, because mail scanners follow links. A host that knows no address returns `Ok(())`; its users are let
-    /// in by [`Nextcloud::admit_client`](crate::Nextcloud::admit_client) or the operator.
+    /// Mails the account's owner, at a verified address, that other clients lock out new logins,
+    /// with a link to a page of the host. The page shows a button, and its POST calls
+    /// [`Nextcloud::admit_by_mail`](crate::Nextcloud::admit_by_mail): a GET must not, because mail
+    /// scanners follow links. A host that knows no address returns `Ok(())`; its users are admitted
+    /// by [`Nextcloud::admit_client`](crate::Nextcloud::admit_client) or by the operator.
     ///
-    /// At most one a day and secret, ever more seldom while nobody uses the link.
+    /// At most one mail is sent per day and secret, and increasingly fewer while nobody uses the
+    /// link.
     ///
     /// # Errors
-    /// [`HostError`]; it is tried again later, until the link's end.
+    /// [`HostError`] if the mail could not be sent; it is tried again later, until the link
+    /// expires.
     fn send_unlock_mail(
         &self,
         account: &AccountId,
         mail: &UnlockMail,
     ) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Returns the address of the client that sent a request, from what the host put into the request's extensions or from
-    /// a header of a proxy that it trusts. The guess ledger knows logins by password by their network, an IPv4 address or
-    /// an IPv6 /64.
+    /// Returns the address of the client that sent a request, from what the host put into the
+    /// request's extensions or from a header of a trusted proxy. The guess ledger knows logins by
+    /// password by their network, an IPv4 address or an IPv6 /64.
     ///
-    /// The default knows none. Then a login by password is known by its session alone, and one without a session can be
-    /// shut out by others until the operator unlocks the account.
+    /// The default returns no address. Then a login by password is known only by its session, and
+    /// one without a session can be locked out by other clients until the operator unlocks the
+    /// account.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         let _ = peer;
         None
     }
 
-    /// Request limits of the host's own, per user and endpoint (protocol § 2.7: `session/open` 10 in 30 s). The default
-    /// has none; the guess ledger stays in force either way.
+    /// Applies the host's own request limits, per user and endpoint (protocol § 2.7: `session/open`
+    /// 10 in 30 s). The default applies none; the guess ledger stays in force either way.
     fn admit(&self, account: &AccountId, endpoint: Endpoint) -> Admittance {
         let _ = (account, endpoint);
         Admittance::Open
     }
 
-    /// Whether this login may do what cannot be undone while the account has **no challenge** to prove: set the first
-    /// one, or reset. A host may ask for a recent login, a login by password, or a second factor of its own here. The
-    /// default allows it, as the protocol does (protocol § 9, item 5).
+    /// Whether this login may do what cannot be undone while the account has **no challenge** to
+    /// prove: set the first one, or reset the account. A host may require a recent login, a login
+    /// by password, or a second factor of its own here. The default allows it, as the protocol does
+    /// (protocol § 9, item 5).
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500.
+    /// [`HostError`] if this cannot be determined; the request is answered with 500.
     fn permit(
         &self,
         account: &AccountId,
@@ -128,17 +141,18 @@ pub trait Host: Send + Sync + 'static {
     }
 }
 
-/// One erasure, that of one reset.
+/// The erasure that belongs to one reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Erasure {
-    /// Its id: 16 random bytes, drawn with the reset.
+    /// The erasure's id: 16 random bytes, drawn with the reset.
     pub id: [u8; 16],
-    /// When the reset was committed. What the user has stored after an erasure was done is not to be erased by another.
+    /// When the reset was committed. Data that the user has stored after the erasure was done must
+    /// not be erased by a repeated one.
     pub since: UnixSeconds,
 }
 
-/// The host's stored id of an app token. Not the token: it may be logged.
+/// The host's stored id of an app token. It is not the token itself, so it may be logged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AppTokenId(pub String);
 
@@ -146,12 +160,13 @@ pub struct AppTokenId(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppToken {
-    /// The account that it belongs to.
+    /// The account that the token belongs to.
     pub account: AccountId,
-    /// The host's id of it.
+    /// The host's id of the token.
     pub id: AppTokenId,
-    /// Whether it still lets in. One that has ended is refused as what it is; unknown to the host, it would be taken for
-    /// a wrong login password, and a client that goes on using it would shut out others.
+    /// Whether the token still admits its client. A token that has ended is refused as such. If the
+    /// host did not know it, it would be taken for a wrong login password, and a client that
+    /// continues to use it would lock out others.
     pub live: bool,
 }
 
@@ -173,9 +188,9 @@ impl AppToken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Login {
-    /// By an app token.
+    /// The request logged in by an app token.
     AppToken(AppTokenId),
-    /// By the login password.
+    /// The request logged in by the login password.
     Password,
 }
 
@@ -207,16 +222,16 @@ pub enum Endpoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Admittance {
-    /// It is.
+    /// The request is within the limits.
     Open,
-    /// It is not: 429 with `Retry-After`, in whole seconds.
+    /// The request is over a limit. It is answered with 429 and `Retry-After`.
     Full {
-        /// Seconds until it may be tried again, at least 1.
+        /// Seconds until the request may be tried again, at least 1.
         retry_after: u64,
     },
 }
 
-/// What an account without a challenge can do unproven.
+/// What a login can do without a proof while the account has no challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unproven {
@@ -227,7 +242,7 @@ pub enum Unproven {
 }
 
 impl Endpoint {
-    /// All of them.
+    /// All endpoints.
     pub const ALL: [Self; 9] = [
         Self::SessionRequest,
         Self::SessionOpen,

@@ -1,8 +1,9 @@
-//! The client keychain: opaque text, sealed under the user key, so that a dump with the keyring still holds no text to
-//! test passphrases against.
+//! The client keychain: opaque text, sealed under the user key, so that a database dump together
+//! with the keyring contains no text to test passphrases against.
 //!
-//! A change of passphrase comes in two requests: until `keychain/set` brings the new text, the old one stays, sealed
-//! under the user key of its time, which is wrapped by the present one (`docs/decisions.md` 21).
+//! A change of passphrase comes in two requests. Until `keychain/set` brings the new text, the old
+//! one stays, sealed under the user key of its time, which is wrapped by the current one
+//! (`docs/decisions.md` 21).
 
 use keywright_challenge::UserKey;
 use keywright_core::{AccountId, WrapError, WrapKey};
@@ -16,10 +17,10 @@ use crate::error::ApiError;
 use crate::events::KEYCHAIN_SET;
 use crate::host::Host;
 
-/// The client keychain.
+/// The slot of the client keychain.
 pub(crate) const KEYCHAIN: Slot<Keychain> = Slot::lasting("keychain");
 
-/// The only client keychain there is (protocol § 5).
+/// The only type of client keychain (protocol § 5).
 pub(crate) const CSE: &str = "CSEv1r1";
 /// The server's own keychain, which clients may not write.
 pub(crate) const SSE: &str = "SSEv2r1";
@@ -31,7 +32,7 @@ const KEY_LABEL: &str = "keywright/v1/nextcloud.keychain-key";
 pub(crate) struct Keychain {
     /// The text, wrapped under the user key of its time.
     text: Vec<u8>,
-    /// That user key, wrapped under the present one; `None` if it is the present one.
+    /// The user key of that time, wrapped under the current one; `None` if it is the current one.
     key: Option<Vec<u8>>,
 }
 
@@ -39,17 +40,17 @@ impl Record for Keychain {
     const SCHEMA: u16 = 1;
 }
 
-/// A keychain that is there and does not open.
+/// The keychain exists but does not open.
 pub(crate) struct Unreadable;
 
-/// The text as the client stored it.
+/// Returns the text as the client stored it.
 pub(crate) fn read(
     draft: &mut Draft<'_>,
     account: &AccountId,
     user_key: &UserKey,
 ) -> Result<Result<Option<Zeroizing<String>>, Unreadable>, StepError> {
-    // A damaged record is an outcome here, not an error: an answer that follows from a right proof must come with the
-    // commit of that proof.
+    // A damaged record is an outcome here, not an error: an answer that follows from a right proof
+    // must come with the commit of that proof.
     let keychain = match draft.read(KEYCHAIN) {
         Ok(Some(keychain)) => keychain,
         Ok(None) => return Ok(Ok(None)),
@@ -62,13 +63,14 @@ pub(crate) fn read(
     Ok(text.map(|text| Some(Zeroizing::new(text))).ok_or(Unreadable))
 }
 
-/// Returns an answer as it is. The driver tells the operator of damage that ends a step; here it was an outcome of the step,
-/// so a keychain that is answered as unreadable is looked at once more, outside of it.
+/// Returns an answer unchanged, after reporting damage. The driver reports damage to the operator
+/// if it ends a step. Here it was an outcome of the step, so a keychain that is answered as
+/// unreadable is read once more, outside of the step.
 pub(crate) async fn tell_of_damage<H: Host>(cx: &Context<H>, account: &AccountId, answered: Answered) -> Answered {
     if matches!(answered, Err(Failure::Refused { error: ApiError::KEYCHAIN_FAILED, .. })) {
         let look = |draft: &mut Draft<'_>| draft.read(KEYCHAIN).map(drop);
         let looked = cx.driver.observe(&Partition::account(account), &[KEYCHAIN.name()], look).await;
-        // Damage is told by now; a store that fails is no news of the keychain.
+        // Damage has been reported by now; a store that fails shows nothing about the keychain.
         drop(looked);
     }
     answered
@@ -83,7 +85,7 @@ pub(crate) fn is_damage(error: &StepError) -> bool {
     }
 }
 
-/// Stores a text under the present user key.
+/// Stores a text under the current user key.
 pub(crate) fn write(
     draft: &mut Draft<'_>,
     account: &AccountId,
@@ -96,7 +98,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Carries the keychain over to a new user key. One that does not open is left as it is: reads go on to say so.
+/// Carries the keychain over to a new user key. A keychain that does not open is left as it is:
+/// reads continue to report it.
 pub(crate) fn carry_over(
     draft: &mut Draft<'_>,
     account: &AccountId,

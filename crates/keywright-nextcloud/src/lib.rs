@@ -1,11 +1,14 @@
-//! The account protocol of Nextcloud Passwords: sessions, challenge, account reset, keychain — as real clients expect it.
+//! The account protocol of Nextcloud Passwords: sessions, challenge, account reset and keychain, as
+//! real clients expect it.
 //!
-//! For a server that wants the clients of Nextcloud Passwords to reach its accounts. It takes an `http::Request` with its
-//! whole body and returns an `http::Response`; with the feature `tower` it is a `tower::Service`. It knows no framework, no
-//! database and no user table: those are the [`Host`]'s. It never sees a passphrase, never logs a query or a body, and
-//! never lets out a grant before its commit.
+//! This crate is for a server that wants the clients of Nextcloud Passwords to reach its accounts.
+//! It takes an `http::Request` with its whole body and returns an `http::Response`; with the
+//! feature `tower` it is a `tower::Service`. It knows no framework, no database and no user table:
+//! the [`Host`] supplies those. It never sees a passphrase, never logs a query or a body, and never
+//! releases a grant before its commit.
 //!
-//! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/nextcloud-passwords.md` of the repository.
+//! Comments cite the protocol by section, as in "protocol § 4":
+//! `docs/protocols/nextcloud-passwords.md` of the repository.
 //!
 //! ```
 //! use std::net::{IpAddr, SocketAddr};
@@ -38,9 +41,10 @@
 //!         Ok(())
 //!     }
 //!     async fn send_unlock_mail(&self, _: &AccountId, _: &UnlockMail) -> Result<(), HostError> {
-//!         Ok(()) // mails the link, in a real host
+//!         Ok(()) // a real host mails the link
 //!     }
-//!     // Logins by password are known by it, and mails let its network in. The socket's address, as the web framework notes it in the request's extensions.
+//!     // The socket's address, which the web framework stores in the request's extensions. Logins by
+//!     // password are known by its network, and a mail can admit that network.
 //!     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
 //!         peer.extensions.get::<SocketAddr>().map(SocketAddr::ip)
 //!     }
@@ -55,13 +59,13 @@
 //!     .slots(keywright_twofactor::SLOT_KINDS)
 //!     .slots(keywright_nextcloud::SLOT_KINDS)
 //!     .build()?;
-//! // At sign-up, once: an account that was never made is an error, not a fresh start.
+//! // Once, at sign-up: an account that was never created is an error, not a fresh start.
 //! driver.ensure_account(&AccountId::new("user-1")?).await?;
 //!
 //! let passwords = Nextcloud::new(driver, Arc::new(OneUser), NextcloudPolicy::default())?;
 //! let request = http::Request::get("/index.php/apps/passwords/api/1.0/session/request")
 //!     .header("authorization", "Basic QWxpY2U6Y29ycmVjdC1ob3JzZS1hcHAtdG9rZW4=")
-//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // by the web framework, in a real server
+//!     .extension(SocketAddr::from(([203, 0, 113, 7], 50_000))) // set by the web framework in a real server
 //!     .body(Vec::new())?;
 //! let response = passwords.handle(request).await;
 //! assert_eq!((response.status().as_u16(), response.body().as_ref()), (200, b"{}".as_slice()));
@@ -72,85 +76,108 @@
 //! ```
 //!
 //! # Safer than upstream, on the same wire
-//! The numbers are those of protocol § 9; each has a test in `tests/wire`.
+//! The numbers are those of protocol § 9; each item has a test in `tests/wire`.
 //!
 //! | # | upstream | here |
 //! |---|---|---|
-//! | 1, 2, 3 | a reset code never dies | five wrong tries or ten minutes end it; constant time; same 403 |
-//! | 4 | a GET with `?code=` resets the account | a GET may ask for a code; a code in a query is never looked at; HEAD acts on nothing |
-//! | 6 | a wrong `oldSecret` is free | it is charged to the same ledger entry as a wrong proof; same 401, then 403 |
-//! | 7, 8 | other sessions survive a change of passphrase | all others are void; so are those from before the first challenge |
+//! | 1, 2, 3 | a reset code never expires | five wrong tries or ten minutes end it; it is compared in constant time; the answer is the same 403 |
+//! | 4 | a GET with `?code=` resets the account | a GET may request a code; a code in a query is never checked; HEAD has no effect |
+//! | 6 | a wrong `oldSecret` is free | it is charged to the same ledger entry as a wrong proof; the answer is the same 401, then 403 |
+//! | 7, 8 | other sessions survive a change of passphrase | all others become void, and so do those from before the first challenge |
 //! | 9 | the session id survives `open` | `open`, `set` and every first record rotate it; an id that a client chose never becomes a session |
-//! | 10, 12 | one counter per user, for ever | a ledger: unknown clients wait and are shut out, a client that passed before still gets in; malformed input is not charged; a token ends by its own failures alone |
-//! | 13, 14, 20 | any text is taken as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
-//! | 15 | a change is several writes | one commit; of two changes one wins, the other is judged on the new challenge |
+//! | 10, 12 | one counter per user, for ever | a ledger: unknown clients wait and are locked out, a client that passed before is still admitted; malformed input is not charged; a token ends only by its own failures |
+//! | 13, 14, 20 | any text is accepted as salt or secret | exact shapes, lower-case hex; 400 with the protocol's own ids |
+//! | 15 | a change is several writes | one commit; of two changes one wins, the other is checked against the new challenge |
 //! | 16, 17 | old and new records can be guessed at from a dump | the old one is erased; all are sealed under a key that is not in the database |
-//! | 18 | a reset marks rows | it drops every record but the second factor, moves the epochs and ends with the host's erasure, finished after a crash |
-//! | 19 | every request writes a session row | a row only where something must be kept |
+//! | 18 | a reset marks rows | it drops every record but the second factor, moves the account's epochs (counters that void sessions and proofs when they move) and ends with the host's erasure, which is finished after a crash |
+//! | 19 | every request writes a session row | a row is written only where something must be kept |
 //! | 21 | no absolute lifetime | 24 hours |
-//! | 22 | challenge and keychain can part | the old keychain stays readable until the new one arrives |
-//! | 23 | a remote list switches tokens off | [`NextcloudPolicy::require_token`]; a code works once, in every protocol |
+//! | 22 | challenge and keychain can get out of step | the old keychain stays readable until the new one arrives |
+//! | 23 | a remote list switches tokens off | [`NextcloudPolicy::require_token`] decides; a code works once, in every protocol |
 //!
-//! Item 5 (any app token can set the first challenge or reset an account that has none) is the host's choice:
-//! [`Host::permit`]. POST takes JSON only: a form can be sent by any web page. Uploads over [`NextcloudPolicy::max_body`]
-//! are answered 413.
+//! Item 5 (any app token can set the first challenge of an account that has none, or reset it) is
+//! the host's choice: [`Host::permit`]. POST accepts JSON only, because any web page can send a
+//! form. Uploads over [`NextcloudPolicy::max_body`] are answered with 413.
 //!
 //! # Guesses, and the ways in
-//! Wrong guesses are limited by the one ledger of the account ([`keywright_core::ledger`]), under the driver's policy. A
-//! client is known at a secret if it passed it before, or changed it: an app token; a session counts as the credential that
-//! opened it; a login by password without such a session is known by its network ([`Host::client_address`]), or, where the
-//! host knows no networks, by the session id that came with it; a new id in its place is known from the answer on. Known
-//! clients are never held up by others.
+//! Wrong guesses are limited by the account's one ledger ([`keywright_core::ledger`]), under the
+//! driver's policy. A client is known at a secret if it passed or changed that secret before. For
+//! the ledger, a client is one of these:
 //!
-//! | secret | what shuts it | ways in for an owner whom others have shut out | the tests that walk them |
+//! - an app token;
+//! - a session, which counts as the credential that opened it;
+//! - the network of a login by password without such a session ([`Host::client_address`]);
+//! - where the host knows no networks, the session id that came with such a login. A new id that
+//!   replaces it is known from the answer on.
+//!
+//! Other clients' guesses never hold up a known client.
+//!
+//! | secret | what locks it | ways in for an owner whom other clients have locked out | the tests that exercise them |
 //! |---|---|---|---|
-//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof of the password or more ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…`, `ways_in::a_login_that_is_known_stays_so_…`, `ways_in_proofs::what_a_proof_is_not_for_…` |
-//! | challenge | 50 wrong proofs of unknown clients | a known app token, session or network; whoever changed it; the same mail; a session with a fresh proof of the challenge itself ([`Nextcloud::admit_client_by_challenge`]) or of a factor ([`Nextcloud::admit_client`]); the operator | `ways_in::the_challenge_…`, `ways_in::a_mail_lets_in_the_client_…`, `ways_in_proofs::at_the_challenge_…` |
-//! | time-based codes | 50 wrong codes of unknown clients | a known client; whoever enrolled the device; a recovery code, which lets its client in; a session with a fresh proof of a factor and the operator, both in [`keywright_twofactor`]; never a mail | `two_factor::a_recovery_code_lets_its_client_in_…`, `two_factor::every_way_in_at_time_based_codes`, `ways_in_proofs::at_time_based_codes_…` |
-//! | recovery codes | nothing: they wait, an hour at most, and are too long to be guessed | the wait's end; a known client; whoever made the codes; a session and the operator, as above; never a mail | `ways_in_proofs::recovery_codes_…` |
+//! | login password ([`LOGIN_PASSWORD`]) | 50 wrong logins of unknown clients | an app token; a known network or session; the client that changed it ([`Nextcloud::password_changed`]); the link of a mail ([`Host::send_unlock_mail`], [`Nextcloud::admit_by_mail`]); a session with a fresh proof of the password or of a stronger method ([`Nextcloud::admit_client`]); the operator ([`Nextcloud::unlock`]) | `ways_in::the_login_password_…`, `ways_in::a_mail_lets_in_the_network_…`, `ways_in::without_addresses_…`, `ways_in::a_login_that_is_known_stays_so_…`, `ways_in_proofs::what_a_proof_is_not_for_…` |
+//! | challenge | 50 wrong proofs of unknown clients | a known app token, session or network; the client that changed it; the same mail; a session with a fresh proof of the challenge itself ([`Nextcloud::admit_client_by_challenge`]) or of a factor ([`Nextcloud::admit_client`]); the operator | `ways_in::the_challenge_…`, `ways_in::a_mail_lets_in_the_client_…`, `ways_in_proofs::at_the_challenge_…` |
+//! | time-based codes | 50 wrong codes of unknown clients | a known client; the client that enrolled the device; a recovery code, which admits its client; a session with a fresh proof of a factor and the operator, both in [`keywright_twofactor`]; never a mail | `two_factor::a_recovery_code_lets_its_client_in_…`, `two_factor::every_way_in_at_time_based_codes`, `ways_in_proofs::at_time_based_codes_…` |
+//! | recovery codes | nothing: they wait an hour at most, and are too long to be guessed | the end of the wait; a known client; the client that made the codes; a session and the operator, as above; never a mail | `ways_in_proofs::recovery_codes_…` |
 //!
-//! This wire has no mailed codes. A recovery code is no way in at the password or the challenge, only at time-based codes.
-//! An owner *on the hostile network itself*, who logs in by password, needs a click and shares its ten tries with the
-//! attackers: use an app token. A name that is nobody's waits and is shut as an account is, on one of 65,536 decoys, so
-//! whoever spends a million guesses can tell which names share one: limit requests per network in front of this.
+//! This wire protocol has no mailed codes. A recovery code is a way in only at time-based codes,
+//! not at the password or the challenge. An owner *on the hostile network itself*, who logs in by
+//! password, needs to click the link, and then shares its ten tries with the attackers: such an
+//! owner should use an app token.
 //!
-//! The fifth wrong proof of one app token since its last right one is answered 403 `b927b225` and ends that token. Every
-//! guess that is not looked at, right or wrong, is answered 429 with `Retry-After`: applications forget their login on 403.
-//! Where only an act lets the client in, `Retry-After` is a day and the message says so.
+//! A name that does not exist waits and is locked as an account is, on one of 65,536 decoys. So an
+//! attacker who spends a million guesses can find out which names share a decoy: limit requests per
+//! network in front of this crate.
+//!
+//! The fifth wrong proof of one app token since its last right one is answered with 403 `b927b225`
+//! and ends that token. Every guess that is not checked, right or wrong, is answered with 429 and
+//! `Retry-After`, because applications forget their login on 403. Where the client can be admitted
+//! only by someone's action, `Retry-After` is a day and the message states that.
 //!
 //! # Two-factor tokens
-//! An account with a time-based device ([`keywright_twofactor`]) is asked for a token: `totp`, or `backup_codes` while
-//! recovery codes are left. It is judged before the passphrase. A wrong one is charged to its own secret and the
-//! passphrase is not looked at; an absent one, a malformed one, and a replay are not charged. A right one with a wrong
-//! passphrase is spent, and its session keeps a credit: for [`CREDIT_TRIES`] further passphrases within
-//! [`CREDIT_SECONDS`], at `session/open` alone, no token is asked for or looked at. So a slip costs no second code, and
-//! the code is worth nothing elsewhere. While the passphrase is not looked at, no token is, so none is spent.
+//! An account with a time-based device ([`keywright_twofactor`]) requires a token: `totp`, or
+//! `backup_codes` while recovery codes are left. The token is checked before the passphrase.
 //!
-//! # Answers of our own
-//! Where upstream has no fitting answer: 503 with `Retry-After` while an account is busy, while the store takes too long to
-//! read, or while the host is busy, for everybody alike ([`HostError::busy`]: a password that it did not look at is not
-//! charged); 429 with an empty list while a
-//! login password is not looked at, and with the error `64a6cf1f` while a proof or a token is not; 415 for a POST that is
-//! no JSON; 500 with the protocol's generic body when a store or a host fails. `challenge/set` may answer 500 `114cbe8d`
-//! for a change that **did** happen, if the store's reply was lost: a client should try both passphrases then.
+//! - If the token is wrong, it is charged to its own secret and the passphrase is not checked.
+//! - An absent token, a malformed one and a replay are not charged.
+//! - A right token with a wrong passphrase is spent, and its session keeps a credit: for
+//!   [`CREDIT_TRIES`] further passphrases within [`CREDIT_SECONDS`], at `session/open` only, no
+//!   token is required or checked. So a mistyped passphrase costs no second code, and the code is
+//!   worth nothing elsewhere.
+//! - While the passphrase is not checked, no token is, so none is spent.
+//!
+//! # Answers without an upstream equivalent
+//! Where upstream has no fitting answer, this crate uses the following:
+//!
+//! - 503 with `Retry-After` while an account is busy, while the store takes too long to read, or
+//!   while the host is busy, the same for every client ([`HostError::busy`]: a password that the
+//!   host did not check is not charged).
+//! - 429 with an empty list while a login password is not checked, and with the error `64a6cf1f`
+//!   while a proof or a token is not.
+//! - 415 for a POST that is not JSON.
+//! - 500 with the protocol's generic body when a store or a host fails.
+//! - `challenge/set` may answer 500 `114cbe8d` for a change that **did** happen, if the store's
+//!   reply was lost. A client should then try both passphrases.
 //!
 //! # What the host must know
-//! - Nothing of the host runs inside a commit: its methods may use a driver on the same account, and a slow one holds up
-//!   its own request alone. A password check is counted before and after, in two commits; while four of a client are open,
-//!   further ones wait for a verdict, at most 64 of an account.
-//! - The login password's guesses are limited here. Do not limit them again. Announce its changes by
-//!   [`Nextcloud::password_changed`].
-//! - [`Host::erase_data`], [`Host::end_app_token`] and [`Host::send_unlock_mail`] are called after the commit that made
-//!   them due, and again after a crash or a failure, after pauses that grow from 2 s to an hour. Until an erasure is done,
-//!   this protocol serves nothing of the account; the host's own endpoints call [`Nextcloud::finish_due`] first to keep
-//!   that up.
-//! - One server at a time is at a due task; it should need no longer than
-//!   [`CLAIM_SECONDS`](keywright_store::due::CLAIM_SECONDS). After [`CLAIM_LASTS`](keywright_store::due::CLAIM_LASTS)
-//!   another one begins it anew; [`Erasure::id`] is for hosts that must tell the two apart.
-//! - An answer 500 or 503 carries the session id as it was sent, if it is well formed, without a look at it.
+//! - No code of the host runs inside a commit: its methods may use a driver on the same account,
+//!   and a slow one delays only its own request. A password check is counted before and after, in
+//!   two commits. While four checks of a client are open, further ones wait for a verdict, at most
+//!   64 per account.
+//! - The login password's guesses are limited here. Do not limit them again. Announce its changes
+//!   with [`Nextcloud::password_changed`].
+//! - [`Host::erase_data`], [`Host::end_app_token`] and [`Host::send_unlock_mail`] are called after
+//!   the commit that made them due, and again after a crash or a failure, after pauses that grow
+//!   from 2 s to an hour. Until an erasure is done, this protocol serves nothing of the account.
+//!   The host's own endpoints keep to the same rule if they call [`Nextcloud::finish_due`] first.
+//! - One server at a time works on a due task. The task should need no longer than
+//!   [`CLAIM_SECONDS`](keywright_store::due::CLAIM_SECONDS). After
+//!   [`CLAIM_LASTS`](keywright_store::due::CLAIM_LASTS) another server starts it again;
+//!   [`Erasure::id`] is for hosts that must distinguish the two.
+//! - An answer with 500 or 503 carries the session id as it was sent, if it is well formed, without
+//!   checking it.
 //!
 //! # Features
-//! `tower`: `Nextcloud` is a `tower::Service`.
+//! `tower`: `Nextcloud` implements `tower::Service`.
 #![forbid(unsafe_code)]
 
 mod answer;

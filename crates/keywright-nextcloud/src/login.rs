@@ -1,4 +1,4 @@
-//! Login: an app token, or the login password, which is counted before the host is asked.
+//! Login: by an app token, or by the login password, which is counted before the host checks it.
 
 use http::HeaderMap;
 use keywright_core::{AccountId, ClientTag, PendingGuess, Refusal, SecretString};
@@ -16,13 +16,14 @@ use crate::open_checks::OpenCheck;
 use crate::request::{self, Credentials};
 use crate::unlock;
 
-/// Why a request is not let in. None of these carries a session: they come before the app (protocol § 2.1).
+/// Why a request is not admitted. None of these answers carries a session, because they come before
+/// the app (protocol § 2.1).
 pub(crate) enum Denial {
-    /// No login, or a wrong one: which, is not shown.
+    /// No login, or a wrong one. The answer does not show which.
     Unauthorized,
-    /// Guesses at the login password are not looked at now.
+    /// Guesses at the login password are not checked now.
     Wait { retry_after: u64 },
-    /// It cannot be known now.
+    /// The caller cannot be determined now.
     Failed(ApiError),
 }
 
@@ -46,7 +47,7 @@ impl From<DueError> for Denial {
     }
 }
 
-/// Finds out who makes a request.
+/// Determines who makes a request.
 pub(crate) async fn authenticate<H: Host>(
     cx: &Context<H>,
     headers: &HeaderMap,
@@ -64,9 +65,10 @@ pub(crate) async fn authenticate<H: Host>(
         }
         Credentials::Basic { name, secret } => {
             let account = cx.host.account(&name).await.map_err(DueError::from)?;
-            // Asked for an unknown name too, and then not believed: the same work is done for both.
+            // Called for an unknown name too, and the result is then ignored: the same work is done
+            // for both.
             let token = cx.host.app_token(account.as_ref(), &secret).await.map_err(DueError::from)?;
-            // Nor is a host that answers with somebody else's token.
+            // The same holds if the host returns another account's token.
             if let Some(token) = token.filter(|token| Some(&token.account) == account.as_ref()) {
                 if !token.live {
                     return Err(Denial::Unauthorized);
@@ -84,7 +86,7 @@ pub(crate) async fn authenticate<H: Host>(
     }
 }
 
-/// What a login password was found to be.
+/// The verdict on a login password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PasswordVerdict {
     Right,
@@ -92,9 +94,9 @@ pub(crate) enum PasswordVerdict {
     Refused(Refusal),
 }
 
-/// Has the host judge a login password: begun in one commit, judged outside of any, booked in another. An unknown name
-/// takes the same way on a decoy ledger, one of 65,536, waits and limits included, so that neither they nor time show
-/// whether it is known.
+/// Has the host check a login password: begun in one commit, checked outside of any, recorded in
+/// another. An unknown name takes the same path on a decoy ledger, one of 65,536, waits and limits
+/// included, so that neither they nor the time taken show whether the name exists.
 async fn check_password<H: Host>(
     cx: &Context<H>,
     account: Option<&AccountId>,
@@ -108,7 +110,8 @@ async fn check_password<H: Host>(
         let judging = cx.open_checks.announce(&partition);
         let begun = cx.driver.transact(&partition, &slots, |draft| {
             let (begun, mail) = begin(draft, account, peer)?;
-            // A sweep sends it: a refusal takes no longer where there is somebody to be mailed.
+            // A sweep sends the mail, so a refusal takes no longer where there is an owner to be
+            // mailed.
             mail.map_or(Ok(()), |mail| due::put_back(draft, &[mail]))?;
             Ok(begun)
         });
@@ -126,7 +129,8 @@ async fn check_password<H: Host>(
     Ok(if right { PasswordVerdict::Right } else { PasswordVerdict::Wrong })
 }
 
-/// Asks the host. One that is too busy to look at the guess gets no verdict booked: the guess is taken back.
+/// Calls the host. If the host is too busy to check the guess, no verdict is recorded and the guess
+/// is taken back.
 pub(crate) async fn judged<H: Host>(
     cx: &Context<H>,
     account: Option<&AccountId>,
@@ -141,10 +145,10 @@ pub(crate) async fn judged<H: Host>(
     judged
 }
 
-/// What begins with a guess: the guess, or why it is not looked at.
+/// The result of beginning a guess: the guess, or why it is not checked.
 pub(crate) type Begun = Result<PendingGuess, NotBegun>;
 
-/// A guess that is not looked at now.
+/// A guess that is not checked now.
 pub(crate) struct NotBegun {
     pub(crate) refusal: Refusal,
     /// The client's own place in the guess ledger.
@@ -152,7 +156,7 @@ pub(crate) struct NotBegun {
 }
 
 impl NotBegun {
-    /// Waits for a verdict where one stands in the way. Returns whether to try again.
+    /// Waits for a verdict if an unfinished check is in the way. Returns whether to try again.
     pub(crate) async fn may_try_again(&self, judging: OpenCheck) -> bool {
         self.refusal.is_unjudged() && judging.wait(self.own).await
     }
@@ -182,8 +186,8 @@ pub(crate) fn begin(
     Ok((Err(NotBegun { refusal, own }), mail))
 }
 
-/// Books the host's verdict. Returns whether the guess was right: one whose verdict comes too late was charged, and is
-/// denied as a wrong one is.
+/// Records the host's verdict. Returns whether the guess was right. A guess whose verdict comes too
+/// late was already charged, and is denied like a wrong one.
 pub(crate) fn settle(draft: &mut Draft<'_>, guess: &PendingGuess, right: bool) -> Result<bool, StepError> {
     if !right {
         guess::settle_wrong(draft, guess)?;
@@ -196,7 +200,8 @@ pub(crate) fn settle(draft: &mut Draft<'_>, guess: &PendingGuess, right: bool) -
 
 fn decoy<H: Host>(cx: &Context<H>, name: &str) -> Partition {
     let mut index = [0; 32];
-    // Folded, as a host folds names as a rule: `ALICE` and `alice` must share a decoy as they share an account.
+    // Folded to lower case, because hosts usually fold names: `ALICE` and `alice` must share a
+    // decoy as they share an account.
     let full = cx.decoys.mac(&[b"login-name", name.to_lowercase().as_bytes()]);
     index.iter_mut().zip(full).take(2).for_each(|(to, from)| *to = from);
     Partition::name(&index)

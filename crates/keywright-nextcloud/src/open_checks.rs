@@ -1,6 +1,7 @@
-//! Waiting for a verdict of the host. While it judges as many guesses as may be open at a time, further ones wait here for
-//! the next verdict instead of being refused: right passwords that arrive together are all let in. Who waits takes a place,
-//! and strangers have places of their own: they cannot fill those of a client that the guess ledger knows.
+//! Waiting for a verdict of the host. While the host checks as many guesses as may be open at a
+//! time, further ones wait here for the next verdict instead of being refused, so right passwords
+//! that arrive together are all admitted. Each waiting guess takes a place. Unknown clients have
+//! places of their own and cannot fill those of a client that the guess ledger knows.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -10,23 +11,25 @@ use std::task::{Poll, Waker};
 use keywright_core::ClientTag;
 use keywright_store::Partition;
 
-/// How many guesses of one client, or of all unknown clients together, may wait for one partition in one process; more are
-/// refused at once. The guess ledger knows few clients at a time, so this bounds all of them.
+/// How many guesses of one client, or of all unknown clients together, may wait for one partition
+/// in one process; more are refused immediately. The guess ledger knows few clients at a time, so
+/// this bounds all of them.
 const MAX_WAITING: usize = 64;
 
-/// The guesses that this process is about to have judged.
+/// The guesses that this process is about to have checked.
 #[derive(Default)]
 pub(crate) struct OpenChecks {
     places: Mutex<HashMap<Partition, Place>>,
 }
 
-/// It is in the table while somebody judges or waits.
+/// The state of one partition. It is in the table while a guess is being checked or waits.
 #[derive(Default)]
 struct Place {
     judging: usize,
-    /// By the client's own place in the guess ledger; `None` for all that have none.
+    /// Waiting guesses by the client's own place in the guess ledger; `None` for all clients that
+    /// have none.
     waiting: HashMap<Option<ClientTag>, usize>,
-    /// Counts verdicts, and the moments at which nobody judges any more.
+    /// Counts verdicts, and the moments at which the last check ends.
     changes: u64,
     wakers: Vec<Waker>,
 }
@@ -40,11 +43,11 @@ impl Place {
 
 impl OpenChecks {
     fn places(&self) -> MutexGuard<'_, HashMap<Partition, Place>> {
-        // Every change is whole before anything can panic.
+        // No change can panic halfway, so a poisoned lock still guards a consistent state.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces a guess, before it is begun. Dropping the result reports that its verdict is in.
+    /// Announces a guess before it begins. Dropping the result reports that its verdict is in.
     pub(crate) fn announce(self: &Arc<Self>, partition: &Partition) -> OpenCheck {
         let mut places = self.places();
         let place = places.entry(partition.clone()).or_default();
@@ -55,7 +58,7 @@ impl OpenChecks {
     }
 }
 
-/// A guess that is being judged.
+/// A guess that is being checked.
 #[must_use = "dropping it reports a verdict"]
 pub(crate) struct OpenCheck {
     checks: Arc<OpenChecks>,
@@ -65,9 +68,10 @@ pub(crate) struct OpenCheck {
 }
 
 impl OpenCheck {
-    /// The guess was not admitted, because others are not judged yet: waits for one of these. Returns whether to try
-    /// again; `false` if nobody in this process is at one, or too many wait. `own` is the client's own place in the guess
-    /// ledger, if it has one ([`GuessLedger::own_place`](keywright_core::GuessLedger::own_place)).
+    /// Waits for a verdict, because the guess was not admitted while others are unchecked. Returns
+    /// whether to try again: `false` if no other guess is being checked in this process, or if too
+    /// many wait. `own` is the client's own place in the guess ledger, if it has one
+    /// ([`GuessLedger::own_place`](keywright_core::GuessLedger::own_place)).
     pub(crate) async fn wait(mut self, own: Option<ClientTag>) -> bool {
         {
             let mut places = self.checks.places();
@@ -75,7 +79,7 @@ impl OpenCheck {
             let Some(place) = places.get_mut(&self.partition) else { return false };
             place.judging = place.judging.saturating_sub(1);
             if place.judging == 0 {
-                // Others may wait for this one, which will have no verdict.
+                // Others may wait for this guess, which will have no verdict.
                 place.change();
                 if place.waiting.is_empty() {
                     places.remove(&self.partition);
@@ -121,7 +125,7 @@ impl Drop for OpenCheck {
     }
 }
 
-/// One that waits; it leaves its place also when it gives up.
+/// A waiting guess. It frees its place also if it is dropped early.
 struct Waiting<'a> {
     checks: &'a OpenChecks,
     partition: &'a Partition,
@@ -185,7 +189,7 @@ mod tests {
         let checks = Arc::new(OpenChecks::default());
         let here = Partition::server();
         assert_eq!(polled(pin!(checks.announce(&here).wait(None))), Some(false));
-        // Two that were both refused: the second frees the first.
+        // Two guesses that were both refused: the second frees the first.
         let (first, second) = (checks.announce(&here), checks.announce(&here));
         let mut first = pin!(first.wait(None));
         assert_eq!(polled(first.as_mut()), None);
@@ -202,7 +206,7 @@ mod tests {
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(checks.announce(&here).wait(None))).collect();
         assert!(waiting.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
         assert_eq!(polled(pin!(checks.announce(&here).wait(None))), Some(false));
-        // Strangers do not take the places of a client that is known.
+        // Unknown clients do not take the places of a known client.
         let known = Some(ClientTag::from_bytes([1; 16]));
         let mut theirs: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(checks.announce(&here).wait(known))).collect();
         assert!(theirs.iter_mut().all(|waiting| polled(waiting.as_mut()).is_none()));
@@ -210,7 +214,7 @@ mod tests {
         let other = Some(ClientTag::from_bytes([2; 16]));
         assert_eq!(polled(pin!(checks.announce(&here).wait(other))), None);
         drop(theirs);
-        // One that gives up makes room.
+        // A guess that gives up makes room.
         waiting.pop();
         assert_eq!(polled(pin!(checks.announce(&here).wait(None))), None);
         drop((judged, waiting));

@@ -1,4 +1,5 @@
-//! Requests: which endpoint, who logs in, which session, which parameters. Bounded, and nothing of it is logged.
+//! Requests: the endpoint, the login, the session and the parameters. All input is bounded, and
+//! none of it is logged.
 
 use std::fmt;
 
@@ -16,15 +17,16 @@ use crate::host::Endpoint;
 use crate::policy::{BASE_PATH, NextcloudPolicy, ResetStyle};
 use crate::session::Presented;
 
-/// Where the session's id travels.
+/// The header and the cookie that carry the session id.
 pub(crate) const SESSION_HEADER: &str = "x-api-session";
 pub(crate) const SESSION_COOKIE: &str = "nc_passwords";
-/// Longer user names and passwords are no login of ours: refused before anything is hashed.
+/// Longer user names and passwords cannot be valid logins, and are refused before anything is
+/// hashed.
 const MAX_LOGIN_BYTES: usize = 1024;
 
-/// What came with `Authorization`.
+/// The credentials of the `Authorization` header.
 pub(crate) enum Credentials {
-    /// HTTP Basic: login name, and app token or login password.
+    /// HTTP Basic: a login name, and an app token or the login password.
     Basic { name: String, secret: SecretString },
     /// A Bearer token.
     Bearer(SecretString),
@@ -33,7 +35,8 @@ pub(crate) enum Credentials {
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 
-/// The routes below [`BASE_PATH`], in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it.
+/// The routes below [`BASE_PATH`], in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no
+/// endpoint lists it.
 pub(crate) const ROUTES: Routes<Endpoint, NextcloudPolicy> = Routes::new(
     BASE_PATH,
     &[
@@ -52,7 +55,7 @@ pub(crate) const ROUTES: Routes<Endpoint, NextcloudPolicy> = Routes::new(
     ],
 );
 
-/// A row: all endpoints need a login, and take bodies of one size.
+/// Returns a row of the table. All endpoints need a login, and accept bodies of one size.
 const fn route(
     endpoint: Endpoint,
     path: &'static str,
@@ -82,7 +85,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What an endpoint reads.
+/// The input of an endpoint.
 pub(crate) struct Input<'r> {
     pub(crate) method: &'r Method,
     pub(crate) query: Option<&'r str>,
@@ -103,7 +106,8 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// Reads the parameters of a POST: one JSON object, as `application/json` only. A form can be sent by any web page.
+    /// Reads the parameters of a POST: one JSON object, as `application/json` only, because any web
+    /// page can send a form.
     pub(crate) fn params(&self) -> Result<Params, ApiError> {
         if self.body.len() > self.max_body {
             return Err(ApiError::TOO_LARGE);
@@ -114,7 +118,7 @@ impl<'r> Input<'r> {
         if !json {
             return Err(ApiError::MEDIA_TYPE);
         }
-        // The parser's message quotes the input: it goes nowhere.
+        // The parser's message quotes the input, so it is dropped.
         match serde_json::from_slice(self.body) {
             Ok(Value::Object(members)) => Ok(Params(members)),
             Ok(_) | Err(_) => Err(ApiError::BAD_REQUEST),
@@ -122,7 +126,8 @@ impl<'r> Input<'r> {
     }
 }
 
-/// Reads the login. Exactly one header, in one of the two schemes; anything else is no login.
+/// Reads the login: exactly one header, in one of the two schemes. Anything else counts as no
+/// login.
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
@@ -142,7 +147,8 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     Some(Credentials::Basic { name: name.into(), secret: SecretString::new(secret.into()) })
 }
 
-/// Reads the session's id. The cookie has precedence over the header (protocol § 2.1); neither is ever an error.
+/// Reads the session id. The cookie has precedence over the header (protocol § 2.1); neither is
+/// ever an error.
 pub(crate) fn session(headers: &HeaderMap) -> Option<Presented> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -152,10 +158,11 @@ pub(crate) fn session(headers: &HeaderMap) -> Option<Presented> {
     }
 }
 
-/// The members of a request's object. `null` counts as absent, unknown ones are ignored (protocol § 1).
+/// The members of a request's object. `null` counts as absent, unknown members are ignored
+/// (protocol § 1).
 pub(crate) struct Params(Map<String, Value>);
 
-/// A member of the wrong type.
+/// A member has the wrong type.
 pub(crate) struct Mistyped;
 
 impl Params {
@@ -163,7 +170,7 @@ impl Params {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A text, or absent.
+    /// Returns a string member, or `None` if it is absent.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Mistyped> {
         match self.member(name) {
             None => Ok(None),
@@ -172,7 +179,7 @@ impl Params {
         }
     }
 
-    /// A list of texts, or absent.
+    /// Returns a member that is a list of strings, or `None` if it is absent.
     pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<&str>>, Mistyped> {
         match self.member(name) {
             None => Ok(None),
@@ -183,7 +190,8 @@ impl Params {
         }
     }
 
-    /// The members of an object, those that are `null` left out; none if it is absent.
+    /// Returns the members of an object, without those that are `null`; none if the object is
+    /// absent.
     pub(crate) fn object(&self, name: &str) -> Result<Vec<(&str, &Value)>, Mistyped> {
         match self.member(name) {
             None => Ok(Vec::new()),
@@ -196,7 +204,7 @@ impl Params {
     }
 }
 
-/// Whether a GET's query names a parameter. Its value is not looked at.
+/// Whether a GET's query contains a parameter of this name. Its value is not read.
 pub(crate) fn query_names(query: Option<&str>, name: &str) -> bool {
     form_urlencoded::parse(query.unwrap_or("").as_bytes()).any(|(found, _)| found == name)
 }

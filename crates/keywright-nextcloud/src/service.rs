@@ -1,5 +1,5 @@
-//! The service: login, session, endpoint, the host's work that a commit made due, and the answer. Framework-neutral:
-//! `http::Request` in, `http::Response` out.
+//! The service: login, session, endpoint, the host's work that a commit made due, and the answer.
+//! It is independent of any framework: `http::Request` in, `http::Response` out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ impl<H: Host> Nextcloud<H> {
     /// Returns the protocol over a driver's store.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`] if the driver's ledger policy does not guard codes as short as the policy's.
+    /// [`TwoFactorPolicyError`] if the driver's ledger policy is too weak for codes as short as the
+    /// policy's.
     pub fn new(driver: Driver, host: Arc<H>, policy: NextcloudPolicy) -> Result<Self, TwoFactorPolicyError> {
         let decoys = driver.keyring().index("decoy");
         let confirmations = ConfirmSteps::new(policy.confirm.clone());
@@ -44,44 +45,46 @@ impl<H: Host> Nextcloud<H> {
         Ok(Self { cx: Arc::new(cx) })
     }
 
-    /// The largest body that [`handle`](Self::handle) looks at, in bytes.
+    /// Returns the largest body that [`handle`](Self::handle) accepts, in bytes.
     #[must_use]
     pub fn max_body(&self) -> usize {
         self.cx.policy.max_body
     }
 
-    /// Answers one request. The path is the full one, from [`BASE_PATH`](crate::BASE_PATH) on.
+    /// Answers one request. Its path is the full one, including [`BASE_PATH`](crate::BASE_PATH).
     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
         answer(&self.cx, &request).await.into_response()
     }
 
-    /// Does what an account's commits have made due and a crash or a failing host has left: erasures, ended app tokens,
-    /// mails. Every request of the account does so too, mails aside, for which no request waits; call it from a sweep, and
-    /// before serving the account's data elsewhere. Returns how many tasks were done.
+    /// Does the work that an account's commits made due and that a crash or a failing host has left
+    /// undone: erasures, ended app tokens, mails. Every request of the account does so too, except
+    /// for mails, for which no request waits. Call it from a sweep, and before serving the
+    /// account's data elsewhere. Returns how many tasks were done.
     ///
     /// # Errors
-    /// [`DueError`]; it is tried again later.
+    /// [`DueError`] if the store or the host failed; the work is tried again later.
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
         frame::finish_due(&self.cx.driver, account, &*self.cx, false).await
     }
 
-    /// The same at the start of a server that is alone at its store: pauses, and claims of processes that have died, are
-    /// passed over.
+    /// Like [`finish_due`](Self::finish_due), for the start of a server that is alone at its store:
+    /// pauses, and the claims of processes that have died, are ignored.
     ///
     /// # Errors
-    /// [`DueError`]; it is tried again later.
+    /// [`DueError`] if the store or the host failed; the work is tried again later.
     pub async fn finish_due_at_start(&self, account: &AccountId) -> Result<usize, DueError> {
         frame::finish_due(&self.cx.driver, account, &*self.cx, true).await
     }
 }
 
-/// Ways in for an owner whom others have shut out.
+/// The ways in for an owner whom other clients have locked out.
 impl<H: Host> Nextcloud<H> {
-    /// Lets a client in by the link of an unlock mail ([`Host::send_unlock_mail`]): ten tries within an hour. Call it for
-    /// the POST of the page's button, never for a GET. `None` if the link's time is over.
+    /// Admits a client by the link of an unlock mail ([`Host::send_unlock_mail`]), for ten tries
+    /// within an hour. Call it for the POST of the page's button, never for a GET. Returns `None`
+    /// if the link has expired.
     ///
     /// # Errors
-    /// [`TransactError`]; nobody is let in.
+    /// [`TransactError`] if the store failed; nobody is admitted.
     pub async fn admit_by_mail(
         &self,
         token: &str,
@@ -92,14 +95,15 @@ impl<H: Host> Nextcloud<H> {
         self.on_ledger(&link.account, step).await
     }
 
-    /// Lets one client of the account in, ten tries within an hour, by a fresh proof from a session of the account: a
-    /// step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT). At the login password every method will do, at the
-    /// challenge only a time-based or a recovery code; an account without those has
-    /// [`admit_client_by_challenge`](Self::admit_client_by_challenge). `None` if the proof does not allow it, or the account
-    /// has no such secret.
+    /// Admits one client of the account, for ten tries within an hour, by a fresh proof from a
+    /// session of the account: a step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT).
+    /// At the login password every method is sufficient, at the challenge only a time-based or a
+    /// recovery code; an account without those has
+    /// [`admit_client_by_challenge`](Self::admit_client_by_challenge). Returns `None` if the proof
+    /// does not allow it, or the account has no such secret.
     ///
     /// # Errors
-    /// [`TransactError`]; nobody is let in.
+    /// [`TransactError`] if the store failed; nobody is admitted.
     pub async fn admit_client(
         &self,
         proof: StepUp,
@@ -110,11 +114,12 @@ impl<H: Host> Nextcloud<H> {
         self.on_ledger(proof.account(), step).await
     }
 
-    /// Lets one client of the account in at the challenge, ten tries within an hour, by the challenge itself: a client that
-    /// still gets in proves it once more. The proof is a guess like any other, made by `by`.
+    /// Admits one client of the account at the challenge, for ten tries within an hour, by the
+    /// challenge itself: a client that is still admitted proves it once more. The proof is a guess
+    /// like any other, made by `by`.
     ///
     /// # Errors
-    /// [`TransactError`]; nobody is let in.
+    /// [`TransactError`] if the store failed; nobody is admitted.
     pub async fn admit_client_by_challenge(
         &self,
         account: &AccountId,
@@ -126,31 +131,33 @@ impl<H: Host> Nextcloud<H> {
         self.cx.driver.run(&Partition::account(account), keywright_challenge::SLOTS, step).await
     }
 
-    /// Lifts the waits and limits of a secret: the operator's act. Returns whether there was anything to lift.
+    /// Lifts the waits and limits of a secret. Only the operator should do so. Returns whether
+    /// there was anything to lift.
     ///
     /// # Errors
-    /// [`TransactError`]; nothing is lifted.
+    /// [`TransactError`] if the store failed; nothing is lifted.
     pub async fn unlock(&self, account: &AccountId, secret: GuessedSecret) -> Result<bool, TransactError> {
         self.on_ledger(account, |draft| unlock::unlock(draft, &self.cx.challenges, secret)).await
     }
 
-    /// Notes that the host has changed an account's login password: its wrong guesses end with the old one. Those who were
-    /// known stay known, and those in `changed_by` become known: the network of the client that made the change.
+    /// Records that the host has changed an account's login password. The wrong guesses at the old
+    /// password no longer count. Clients that were known stay known, and those in `changed_by`
+    /// become known: pass the network of the client that made the change.
     ///
     /// # Errors
-    /// [`TransactError`]; call it again.
+    /// [`TransactError`] if the store failed; call this again.
     pub async fn password_changed(&self, account: &AccountId, changed_by: &[ClientTag]) -> Result<(), TransactError> {
         let host = Generation::HOST;
         self.on_ledger(account, |draft| guess::renew(draft, LOGIN_PASSWORD, host, host, changed_by)).await
     }
 
-    /// Returns the name by which the guess ledger knows an app token.
+    /// Returns the tag by which the guess ledger knows an app token.
     #[must_use]
     pub fn app_token_tag(&self, account: &AccountId, token: &AppTokenId) -> ClientTag {
         self.cx.driver.client_tag(account, &client::token_credential(token))
     }
 
-    /// Returns the name by which the guess ledger knows the network of an address.
+    /// Returns the tag by which the guess ledger knows the network of an address.
     #[must_use]
     pub fn network_tag(&self, account: &AccountId, address: IpAddr) -> ClientTag {
         self.cx.driver.client_tag(account, &Network::of(address).credential())
@@ -165,7 +172,7 @@ impl<H: Host> Nextcloud<H> {
     }
 }
 
-/// The answer to one request.
+/// Returns the answer to one request.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
     if cx.policy.refuse_plain_http {
         return ApiError::HTTPS_REQUIRED.reply();
@@ -193,7 +200,7 @@ async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) 
     }
 }
 
-/// The answer to a request that had no success, with the caller's session.
+/// Returns the answer to a request that had no success, with the caller's session.
 async fn refuse<H: Host>(cx: &Context<H>, caller: &Caller, endpoint: Endpoint, failure: Failure) -> Reply {
     let (error, id) = match failure {
         Failure::Refused { error, session: Some(id) } => (error, id),
@@ -206,13 +213,13 @@ async fn refuse<H: Host>(cx: &Context<H>, caller: &Caller, endpoint: Endpoint, f
     with_session(error.reply(), &id)
 }
 
-/// An error of no endpoint, with the caller's session as ever.
+/// Returns an error that belongs to no endpoint, with the caller's session.
 async fn bare<H: Host>(cx: &Context<H>, caller: &Caller, error: ApiError) -> Reply {
     let id = cx.session_id(caller).await.unwrap_or_else(|_| cx.unverified_id(caller));
     with_session(error.reply(), &id)
 }
 
-/// What a fault of the store or the host is answered with.
+/// Returns the answer to a fault of the store or the host.
 fn failed(endpoint: Endpoint, failure: &DueError) -> ApiError {
     if let Some(busy) = ApiError::busy(failure) {
         return busy;
@@ -228,7 +235,8 @@ fn failed(endpoint: Endpoint, failure: &DueError) -> ApiError {
         },
         _ => ApiError::FAILED,
     };
-    // No input and no secret is in these errors; their sources are the store's and the host's own words.
+    // These errors contain no input and no secret; their sources are the messages of the store and
+    // the host.
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
     error
 }

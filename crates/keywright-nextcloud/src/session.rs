@@ -1,9 +1,10 @@
-//! Sessions: the id that travels, the record behind it, the list that bounds them.
+//! Sessions: the id that clients hold, the record behind it, and the list that bounds them.
 //!
-//! Id: base64url(selector 16 ‖ secret 32 ‖ tag 16), the tag under the index key over account, credential epoch,
-//! selector and secret (`docs/decisions.md` 16). An id whose tag verifies is ours and is echoed, with a record or
-//! without, so a request without a session costs no row. A record is made only where something must be kept, and always
-//! under a **new** id: an id that a client chose never becomes a session.
+//! Id: base64url(selector 16 ‖ secret 32 ‖ tag 16). The tag is made with the index key over
+//! account, credential epoch, selector and secret (`docs/decisions.md` 16). An id whose tag
+//! verifies was issued by this server and is echoed, with or without a record, so a request without
+//! a session costs no row. A record is made only where something must be kept, and always under a
+//! **new** id: an id that a client chose never becomes a session.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,14 +23,15 @@ use crate::session::list::{Listed, NoRoom, SESSIONS, Saving};
 
 pub(crate) mod list;
 
-/// Length of an id: 64 bytes in base64url without padding.
+/// The length of an id: 64 bytes in base64url without padding.
 const ID_CHARS: usize = 86;
-/// Purpose of the index key under an id's tag.
+/// The purpose of the index key that makes an id's tag.
 const TAG_PURPOSE: &str = "nextcloud-session";
-/// Info of the keys that follow from an id's secret (`docs/security.md` § 10).
+/// The HKDF info of the keys that are derived from an id's secret (`docs/security.md` § 10).
 const KEYS_INFO: &[u8] = b"keywright/v1/session";
 
-/// What each session keeps; without it the session is void. The list decides who goes: an unproven session first.
+/// The record of each session; without it the session is void. The list decides which session is
+/// removed first: an unproven one.
 pub(crate) const SESSION: SlotFamily<Saved, Expiring> =
     SlotFamily::expiring("session", MAX_SESSIONS_U16, Full::evicts_unlisted(SESSIONS));
 
@@ -45,7 +47,7 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    /// Reads an id; whatever is none counts as absent, never as an error (protocol § 2.1).
+    /// Parses an id. Anything else counts as absent, never as an error (protocol § 2.1).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() != ID_CHARS {
             return None;
@@ -61,22 +63,22 @@ impl Presented {
         })
     }
 
-    /// The slot of its record, if it has one.
+    /// Returns the slot of the id's record, if it has one.
     pub(crate) const fn slot(&self) -> SlotName {
         SESSION.at(self.selector).name()
     }
 
-    /// Its selector, whoever's it is.
+    /// Returns the id's selector, which is not verified.
     pub(crate) const fn selector(&self) -> &[u8; 16] {
         &self.selector
     }
 
-    /// The text as it was sent: only characters of base64url.
+    /// Returns the text as it was sent, which has only base64url characters.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Its selector, if the id is ours and of the present epoch.
+    /// Returns the id's selector, if this server issued the id in the current epoch.
     pub(crate) fn verified(&self, draft: &Draft<'_>, account: &AccountId, epoch: u64) -> Option<&[u8; 16]> {
         self.is_ours(draft, account, epoch).then_some(&self.selector)
     }
@@ -90,28 +92,31 @@ impl Presented {
 
 keywright_core::redacted_debug!(Presented);
 
-/// What a session keeps. Even with the dump and the keyring it opens nothing: verifier and key follow from the id's
-/// secret. When it was made and used is in the list.
+/// The record of a session. Even with the database dump and the keyring it opens nothing: verifier
+/// and key are derived from the id's secret. The times of its creation and last use are in the
+/// list.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Saved {
     salt: [u8; 32],
     verifier: [u8; 32],
-    /// The user key, wrapped with the session's key; only in a session that has proven the challenge.
+    /// The user key, wrapped with the session's key; only in a session that has proven the
+    /// challenge.
     user_key: Option<Vec<u8>>,
-    /// The login it belongs to: another kind of login does not get it.
+    /// The login that the session belongs to: another kind of login cannot use it.
     login: [u8; 16],
-    /// The client that opened it, as the guess ledger knows it; only in a session that has proven the challenge.
+    /// The client that opened the session, as the guess ledger knows it; only in a session that has
+    /// proven the challenge.
     opened_by: Option<ClientTag>,
-    /// A two-factor token that was right when the passphrase was not.
+    /// The credit of a two-factor token that was right when the passphrase was not.
     credit: Option<Credit>,
 }
 
-/// What is left of a spent two-factor token, in the session that gave it and for `session/open` alone
-/// (`docs/decisions.md` 18).
+/// What is left of a spent two-factor token, in the session that provided it and for `session/open`
+/// only (`docs/decisions.md` 18).
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Credit {
     made: UnixSeconds,
-    /// Passphrases that may still be tried.
+    /// How many passphrases may still be tried.
     tries: u8,
     epochs: Epochs,
 }
@@ -119,7 +124,8 @@ pub(crate) struct Credit {
 impl Credit {
     fn is_live(&self, draft: &Draft<'_>, root: &Root) -> bool {
         let (now, fence) = (draft.now(), draft.keyring().fence());
-        // Made in the future: the clock went back, and its age is not known (`docs/security.md` § 8).
+        // If it was made in the future, the clock went back and its age is not known
+        // (`docs/security.md` § 8).
         let fresh = fence <= self.made && self.made <= now && now < self.made.plus(CREDIT_SECONDS);
         fresh && self.tries > 0 && self.epochs == root.epochs()
     }
@@ -133,9 +139,10 @@ impl Record for Saved {
 pub(crate) struct Session {
     account: AccountId,
     login: [u8; 16],
-    /// Of the id that the answer carries if the one that came cannot stay, and where it is saved if it must be. Drawn once
-    /// for all attempts: the slot of a new record must be loaded before it is put, so the attempt that is run again must
-    /// name the same one.
+    /// The selector of the id that the answer carries if the one that came cannot stay, and the
+    /// place where the session is saved if it must be. It is drawn once for all attempts: the slot
+    /// of a new record must be loaded before it is put, so an attempt that is run again must name
+    /// the same one.
     fresh: [u8; 16],
     /// The id to answer with, if the one that came can stay.
     id: Option<Zeroizing<String>>,
@@ -147,8 +154,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Finds the session that an id names, and refreshes it. No id, or one that is void in any way, is a session without
-    /// a record.
+    /// Finds the session that an id names, and refreshes it. If there is no id, or one that is void
+    /// in any way, the result is a session without a record.
     pub(crate) fn find(
         draft: &mut Draft<'_>,
         account: &AccountId,
@@ -167,7 +174,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The same without a refresh: changes nothing.
+    /// Like [`find`](Self::find), but without a refresh: it changes nothing.
     pub(crate) fn look(
         draft: &mut Draft<'_>,
         account: &AccountId,
@@ -193,7 +200,7 @@ impl Session {
         session.id = Some(presented.text.clone());
         let listed = list::read(draft)?.entries.into_iter().find(|entry| entry.selector == presented.selector);
         let Some(saved) = draft.read(SESSION.at(presented.selector))? else {
-            // A record that is gone ends the session: its id must not live on without one.
+            // A missing record ends the session: its id must not live on without one.
             if listed.is_some() {
                 session.id = None;
             }
@@ -218,27 +225,27 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether it was opened with the right proof in the present epoch.
+    /// Whether the session was opened with the right proof in the current epoch.
     pub(crate) const fn is_authorized(&self) -> bool {
         self.authorized
     }
 
-    /// The user key, in a session that has proven the challenge.
+    /// Returns the user key, in a session that has proven the challenge.
     pub(crate) const fn user_key(&self) -> Option<&UserKey> {
         self.user_key.as_ref()
     }
 
-    /// What confirmations are bound to; `None` without a record.
+    /// Returns the selector that confirmations are bound to, or `None` without a record.
     pub(crate) const fn selector(&self) -> Option<&[u8; 16]> {
         self.selector.as_ref()
     }
 
-    /// The client that opened it, in a session that has proven the challenge.
+    /// Returns the client that opened the session, if the session has proven the challenge.
     pub(crate) const fn opened_by(&self) -> Option<ClientTag> {
         self.opened_by
     }
 
-    /// The selector under which it would be saved.
+    /// Returns the selector under which the session would be saved.
     pub(crate) const fn next_selector(&self) -> &[u8; 16] {
         &self.fresh
     }
@@ -283,13 +290,15 @@ impl Session {
         Ok(Ok(()))
     }
 
-    /// Whether a token was right here, a passphrase may still be tried on it, and it is not too long ago.
+    /// Whether a token was right in this session, not too long ago, and a passphrase may still be
+    /// tried on it.
     pub(crate) const fn has_credit(&self) -> bool {
         self.credit
     }
 
-    /// Keeps a credit for a token that is spent, in a record under a new id if there is none. Without room for one there
-    /// is no credit: it is a courtesy, and takes no proven session's place.
+    /// Keeps a credit for a token that is spent, in a record under a new id if there is none.
+    /// Without room for a record there is no credit: it is a courtesy, and takes no proven
+    /// session's place.
     pub(crate) fn keep_credit(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         if self.selector.is_none() && self.save(draft, Saving::Asking)?.is_err() {
             return Ok(());
@@ -322,7 +331,7 @@ impl Session {
         draft.put_until(SESSION.at(selector), &saved, purge_after)
     }
 
-    /// Ends the session. What the answer carries is a new id without a record.
+    /// Ends the session. The answer carries a new id without a record.
     pub(crate) fn close(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         if let Some(selector) = self.selector.take() {
             let mut list = list::read(draft)?;
@@ -333,7 +342,7 @@ impl Session {
         Ok(())
     }
 
-    /// After the epoch moved: nothing of it is left.
+    /// Drops everything that the session holds, after the epoch moved.
     pub(crate) fn forget(&mut self) {
         self.id = None;
         self.selector = None;
@@ -343,7 +352,8 @@ impl Session {
         self.credit = false;
     }
 
-    /// The id that the answer carries: the one that came, the one that was made, or a fresh one without a record.
+    /// Returns the id that the answer carries: the one that came, the one that was made, or a fresh
+    /// one without a record.
     pub(crate) fn answer_id(&mut self, draft: &mut Draft<'_>) -> Result<Zeroizing<String>, StepError> {
         match self.id.take() {
             Some(id) => Ok(id),
@@ -356,12 +366,12 @@ impl Session {
     }
 }
 
-/// A text of an id's form that is nobody's.
+/// Returns a string in the form of an id that belongs to nobody.
 pub(crate) fn unknown_id(entropy: &dyn Entropy) -> Result<Zeroizing<String>, EntropyError> {
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(keywright_core::random_bytes::<64>(entropy)?)))
 }
 
-/// The tag that binds a session to its login: an app token, or the login password.
+/// Returns the tag that binds a session to its login: an app token, or the login password.
 fn login_tag(draft: &Draft<'_>, account: &AccountId, login: &Login) -> [u8; 16] {
     let key = draft.keyring().index(TAG_PURPOSE);
     match login {
@@ -392,7 +402,8 @@ fn id(
     text
 }
 
-/// HKDF(ikm secret, salt of the record, info `keywright/v1/session ‖ LP(account)`): 32 bytes verifier, 32 bytes key.
+/// Derives 32 bytes of verifier and 32 bytes of key: HKDF(ikm secret, salt of the record, info
+/// `keywright/v1/session ‖ LP(account)`).
 fn keys(account: &AccountId, secret: &[u8; 32], salt: &[u8; 32]) -> Result<(SecretBytes<32>, WrapKey), StepError> {
     let mut info = KEYS_INFO.to_vec();
     keywright_core::append_lp(&mut info, &[account.as_str().as_bytes()]);

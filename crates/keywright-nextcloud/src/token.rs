@@ -1,4 +1,4 @@
-//! Two-factor tokens (protocol § 6): what `session/request` lists and `session/open` judges.
+//! Two-factor tokens (protocol § 6): what `session/request` lists and `session/open` checks.
 
 use keywright_core::{Charge, Client, Refusal};
 use keywright_store::{Draft, Judged, StepError, Tentative};
@@ -11,18 +11,18 @@ use crate::guard::denied;
 use crate::host::Host;
 use crate::request::{Mistyped, Params};
 
-/// The ids of the tokens that there are here.
+/// The ids of the tokens that this crate offers.
 const TOTP: &str = "totp";
 const BACKUP: &str = "backup_codes";
-/// What a token is a proof for.
+/// The purpose that a token is a proof for.
 const PURPOSE: &str = "nextcloud/session/open";
 
-/// The tokens of a request. Only an account that is asked for one has them looked at.
+/// The tokens of a request. They are checked only if the account requires one.
 pub(crate) enum Tokens<'p> {
     None,
-    /// One is no text.
+    /// A token is not a string.
     Mistyped,
-    /// One has an id that was never offered.
+    /// A token has an id that was never offered.
     Unknown,
     Given {
         totp: Option<&'p str>,
@@ -49,7 +49,8 @@ impl<'p> Tokens<'p> {
     }
 }
 
-/// What an account can be asked for beside its challenge; `None` for one without a time-based device.
+/// Returns what an account can be required to prove beside its challenge, or `None` for one without
+/// a time-based device.
 pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result<Option<Value>, StepError> {
     let enrolled = cx.factors.enrolled_in(draft)?;
     if !enrolled.has_totp() {
@@ -62,7 +63,8 @@ pub(crate) fn offered<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>) -> Result
     Ok(Some(std::iter::once(totp).chain(left.then(backup)).collect()))
 }
 
-/// Whether the tokens must be judged, or what is answered without a look at them. None of it is charged.
+/// Whether the tokens must be checked, or the answer if that is decided without checking them. None
+/// of this is charged.
 pub(crate) fn asked<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -83,7 +85,7 @@ pub(crate) fn asked<H: Host>(
 type Outcome = VerifyOutcome<Tentative<Proven>>;
 type Step<'a, 's> = Box<dyn Fn(&mut Draft<'a>) -> Result<Outcome, StepError> + 's>;
 
-/// Tokens that are all right, their writes held back.
+/// Tokens that are all right; their writes are held back.
 #[must_use = "a token that is not booked is not spent"]
 pub(crate) struct Held<'a, 's> {
     factors: &'s TwoFactorSteps,
@@ -92,8 +94,8 @@ pub(crate) struct Held<'a, 's> {
 }
 
 impl<'a> Held<'a, '_> {
-    /// Spends them. A recovery code is a way in where others have shut out this client's time-based codes: it lets the
-    /// client in there too (`docs/security.md` § 6).
+    /// Spends the tokens. A recovery code is a way in where other clients have locked this client
+    /// out of time-based codes: it admits the client there too (`docs/security.md` § 6).
     pub(crate) fn book(self, draft: &mut Draft<'a>) -> Result<(), StepError> {
         for judged in self.tokens {
             let VerifyOutcome::Granted(proof) = draft.stage(judged)? else {
@@ -107,7 +109,7 @@ impl<'a> Held<'a, '_> {
     }
 }
 
-/// Whether what is given has the forms of codes.
+/// Whether the given tokens are well-formed codes.
 fn are_codes<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -119,7 +121,8 @@ fn are_codes<H: Host>(
         && backup.is_none_or(|code| enrolled.is_form_of_recovery(code)))
 }
 
-/// What the tokens given are refused with now, the longest wait of them; `None` also where none would be looked at.
+/// Returns the refusal of the given tokens that lasts longest, or `None` if none is refused or none
+/// would be checked.
 pub(crate) fn refusal<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -137,9 +140,9 @@ pub(crate) fn refusal<H: Host>(
     Ok(refusals.into_iter().flatten().max_by_key(Refusal::retry_after))
 }
 
-/// Judges every token given. All must be right; the right ones of a request with a wrong one are neither spent nor
-/// forgiven. One that is no code by its form, or that is refused now, keeps all of them from being looked at, so that it
-/// makes no free probe of the others.
+/// Checks every token given. All must be right; in a request with a wrong token, the right ones are
+/// neither spent nor forgiven. If one is malformed or refused now, none of them is checked, so that
+/// it cannot be used to test the others for free.
 pub(crate) fn judge<'a, 's, H: Host>(
     cx: &'s Context<H>,
     caller: &Caller,

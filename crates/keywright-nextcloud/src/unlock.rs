@@ -1,4 +1,5 @@
-//! The ways in for an owner whom others have shut out: the mail with its link, and what a session or an operator may do.
+//! The ways in for an owner whom other clients have locked out: the mail with its link, and what a
+//! session or an operator may do.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,15 +14,15 @@ use keywright_wire::Network;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// The kind of secret that a login password is, in the account's guess ledger. Wires that check the same password charge
-/// the same entry.
+/// The login password's kind of secret in the account's guess ledger. Protocols that check the same
+/// password charge the same entry.
 pub const LOGIN_PASSWORD: SecretKind = SecretKind::new("login-password");
 
-/// The host's work: mail the owner a link.
+/// The host's task of mailing the owner a link.
 pub(crate) const UNLOCK_MAIL: &str = "nextcloud/unlock-mail";
 
-/// A secret of this wire that others' guesses can shut, and that a mail can open. The second factors are those of
-/// `keywright-twofactor`.
+/// A secret of this protocol that other clients' guesses can lock, and that a mail can open. The
+/// second factors are those of `keywright-twofactor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum GuessedSecret {
@@ -43,7 +44,8 @@ impl GuessedSecret {
         }
     }
 
-    /// The secret as it is in the ledger now; `None` if the account has none.
+    /// Returns the secret's current generation in the ledger, or `None` if the account has no such
+    /// secret.
     fn generation(self, draft: &mut Draft<'_>, challenges: &ChallengeSteps) -> Result<Option<Generation>, StepError> {
         match self {
             Self::LoginPassword => Ok(Some(Generation::HOST)),
@@ -52,27 +54,27 @@ impl GuessedSecret {
     }
 }
 
-/// A mail to an owner whom others have shut out.
+/// A mail to an owner whom other clients have locked out.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UnlockMail {
-    /// The secret at which others guess.
+    /// The secret that the guesses are aimed at.
     pub secret: GuessedSecret,
-    /// What the link must carry back to [`Nextcloud::admit_by_mail`](crate::Nextcloud::admit_by_mail): base64url, without
-    /// padding.
+    /// What the link must carry back to
+    /// [`Nextcloud::admit_by_mail`](crate::Nextcloud::admit_by_mail): base64url, without padding.
     pub token: SecretString,
-    /// Until when the link works. Once it was used, it works for no more than another day.
+    /// When the link expires. Once it has been used, it works for no more than another day.
     pub until: UnixSeconds,
     /// How many wrong guesses there were since the last right one.
     pub wrong_guesses: u16,
     /// When the first of them was made.
     pub since: Option<UnixSeconds>,
-    /// The network that was refused, if the host has told it: an IPv4 address, or an IPv6 network. The page may offer to let
-    /// it in.
+    /// The network that was refused, if the host has reported it: an IPv4 address, or an IPv6
+    /// network. The page may offer to admit it.
     pub refused_network: Option<String>,
 }
 
-/// Whom the link of a mail lets in.
+/// The client that the link of a mail admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the two that the page can offer")]
 pub enum MailAdmits {
@@ -82,7 +84,7 @@ pub enum MailAdmits {
     Refused,
 }
 
-/// What a due mail keeps.
+/// The stored detail of a due mail.
 #[derive(Serialize, Deserialize)]
 struct Note {
     secret: GuessedSecret,
@@ -93,9 +95,10 @@ struct Note {
     network: Option<String>,
 }
 
-/// Makes the owner's mail due, in the commit of a refusal, if one may go now. Returns the task.
+/// Makes the owner's mail due, in the commit of a refusal, if one may be sent now. Returns the
+/// task.
 ///
-/// A mail that finds no room among the host's work is left out; the next refusal asks again.
+/// A mail that finds no room among the host's work is left out; the next refusal tries again.
 pub(crate) fn note_refusal(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
@@ -118,7 +121,7 @@ fn mail(
     let Some(secret) = GuessedSecret::of(attempt.secret) else { return Ok(None) };
     let Some(mail) = guess::unlock_mail(draft, attempt, refusal)? else { return Ok(None) };
     if !draft.partition().is_account() {
-        // A name that is nobody's has the same commit, and no mail.
+        // A name that does not exist has the same commit, and no mail.
         let nothing = draft.read(DUE)?.unwrap_or_else(DueList::default);
         draft.put(DUE, &nothing)?;
         return Ok(None);
@@ -133,12 +136,13 @@ fn mail(
         network: network.map(|network| network.to_string()),
     };
     let detail = serde_json::to_vec(&note).map_err(|_| StepError::Encode(DUE.name()))?;
-    // As long as its link works. Anybody can cause the mail.
+    // The mail stays due for as long as its link works. It is evictable because anybody can cause
+    // it.
     due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(mail.until).evictable()).map(Some)
 }
 
 impl UnlockMail {
-    /// The mail of a due task; `None` if its detail is none of ours.
+    /// Returns the mail of a due task, or `None` if its detail was not written by this crate.
     pub(crate) fn of(account: &AccountId, task: &DueTask) -> Option<Self> {
         let note: Note = serde_json::from_slice(&task.detail).ok()?;
         Some(Self {
@@ -152,7 +156,7 @@ impl UnlockMail {
     }
 }
 
-/// What a link carries, read back.
+/// The decoded contents of a link.
 pub(crate) struct Link {
     pub(crate) account: AccountId,
     secret: GuessedSecret,
@@ -160,8 +164,9 @@ pub(crate) struct Link {
     refused: Option<ClientTag>,
 }
 
-/// One byte for the secret and for whether a client is named, the ticket, the client, the account. Only the ticket is
-/// checked: whoever has it may let in one client of the account, by whatever name.
+/// Encodes one byte for the secret and for whether a client is named, the ticket, the client, and
+/// the account. Only the ticket is checked: its holder may admit one client of the account, by
+/// whatever name.
 fn token(account: &AccountId, note: &Note) -> SecretString {
     let flags = u8::from(note.secret == GuessedSecret::Challenge) | (u8::from(note.refused.is_some()) << 1);
     let refused = note.refused.map_or([0; 16], ClientTag::to_bytes);
@@ -170,9 +175,9 @@ fn token(account: &AccountId, note: &Note) -> SecretString {
 }
 
 impl Link {
-    /// Reads a token; `None` for any text that is none.
+    /// Parses a token; returns `None` for any other string.
     pub(crate) fn parse(token: &str) -> Option<Self> {
-        // An account's id is short: nothing longer is decoded.
+        // An account's id is short, so nothing longer is decoded.
         if token.len() > 512 {
             return None;
         }
@@ -189,7 +194,7 @@ impl Link {
         Some(Self { account, secret, ticket: *ticket, refused })
     }
 
-    /// Lets a client in; `None` if the link's time is over, or it names nobody.
+    /// Admits a client; returns `None` if the link has expired, or it names no client.
     pub(crate) fn click(
         &self,
         draft: &mut Draft<'_>,
@@ -209,7 +214,8 @@ impl Link {
     }
 }
 
-/// Lets one client in by a session's proof; `None` if the proof does not allow it, or the account has no such secret.
+/// Admits one client by a session's proof; returns `None` if the proof does not allow it, or the
+/// account has no such secret.
 pub(crate) fn admit(
     draft: &mut Draft<'_>,
     challenges: &ChallengeSteps,
@@ -219,7 +225,7 @@ pub(crate) fn admit(
 ) -> Result<Option<ClientAdmission>, StepError> {
     let least = match secret {
         GuessedSecret::LoginPassword => Method::Password,
-        // Whoever has the password alone is whom the challenge keeps out.
+        // A client that has only the password is exactly the one that the challenge keeps out.
         GuessedSecret::Challenge => Method::Totp,
     };
     if !proof.admits_in(draft, least)? {

@@ -1,11 +1,12 @@
-//! What a second factor is proven for.
+//! The act that a second factor is proven for.
 
 use keywright_confirm::Action;
 
 use crate::host::Endpoint;
 use crate::request::Target;
 
-/// What a caller proves a second factor for, whole: a code that was mailed for one act is void for any other.
+/// Everything that identifies the act a caller proves a second factor for: a code that was mailed
+/// for one act is void for any other.
 #[derive(Clone)]
 pub(crate) struct Act {
     pub(crate) endpoint: Endpoint,
@@ -19,7 +20,7 @@ impl Act {
         Self { endpoint, target, canonical }
     }
 
-    /// For the factors' own records and the security log.
+    /// Returns the purpose, for the factors' own records and the security log.
     pub(crate) fn purpose(endpoint: Endpoint) -> String {
         format!("rocketchat.{}", endpoint.path())
     }

@@ -1,4 +1,4 @@
-//! What an endpoint answers, and the headers of counted calls.
+//! The answers of endpoints, and the headers of counted calls.
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -14,16 +14,17 @@ const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// What an endpoint answers.
+/// The result of an endpoint.
 pub(crate) type Answered = Result<Reply, Failure>;
 
-/// Why there is no success. All of them deny.
+/// Why a request has no success. Every variant denies it.
 pub(crate) enum Failure {
     /// The endpoint's own answer.
     Refused(ApiError),
     /// The store or the host failed.
     Due(DueError),
-    /// The account's epochs moved after the login was looked up, which may have ended: it must be looked up again.
+    /// The account's epochs moved after the login was looked up. The login may have ended and must
+    /// be looked up again.
     Moved,
 }
 
@@ -57,7 +58,7 @@ impl From<HostError> for Failure {
     }
 }
 
-/// 200 with a JSON value, which may hold a secret that is shown once.
+/// Returns 200 with a JSON value, which may hold a secret that is shown once.
 pub(crate) fn ok(body: &Value) -> Reply {
     Reply::json(StatusCode::OK, body.to_string())
 }
@@ -66,14 +67,14 @@ pub(crate) fn success() -> Reply {
     Reply::json(StatusCode::OK, r#"{"success":true}"#)
 }
 
-/// Recovery codes, shown once.
+/// Returns an answer with recovery codes, which are shown once.
 pub(crate) fn codes(codes: &RecoveryCodes) -> Reply {
     let codes: Vec<&str> = codes.iter().collect();
     ok(&json!({"success": true, "codes": codes}))
 }
 
-/// An error of the protocol. A wait has its own end, and is told to every caller; the guess ledger's leaves the calls that
-/// are left as they are.
+/// Returns an error of the protocol. A wait has its own end, which every caller learns; a wait of
+/// the guess ledger leaves the number of remaining calls unchanged.
 pub(crate) fn refuse(error: &ApiError, quota: Option<Quota>) -> Reply {
     let reply = counted(Reply::json(error.status, error.body()), quota);
     match error.wait {
@@ -82,7 +83,7 @@ pub(crate) fn refuse(error: &ApiError, quota: Option<Quota>) -> Reply {
     }
 }
 
-/// The answer with the three headers of a counted call.
+/// Adds the three headers of a counted call to an answer.
 pub(crate) fn counted(reply: Reply, quota: Option<Quota>) -> Reply {
     let Some(quota) = quota else { return reply };
     reply

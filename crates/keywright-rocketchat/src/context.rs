@@ -1,4 +1,4 @@
-//! What an endpoint is given: the protocol's parts, who calls, and the step in its frame.
+//! What an endpoint receives: the protocol's parts, the caller, and the step in its frame.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::host::{EndLogins, Host, Login, LoginTokenId, Mail, Named, UnlockMail,
 use crate::policy::RocketChatPolicy;
 use crate::unlock::UNLOCK_MAIL;
 
-/// The host's work: remove the end-to-end keys and end all logins.
+/// The host's task of removing the end-to-end keys and ending all logins.
 pub(crate) const REMOVE_KEYS: &str = "rocketchat/remove-keys";
-/// The host's work: end logins; the detail is the id of the token that stays, or nothing.
+/// The host's task of ending logins. The detail is the id of the token that is kept, or nothing.
 pub(crate) const END_LOGINS: &str = "rocketchat/end-logins";
 
 /// The protocol over a store and a host.
@@ -32,8 +32,8 @@ pub(crate) struct Context<H> {
 }
 
 impl<H: Host> Context<H> {
-    /// Does what is still due, runs a step, commits it, and does what that commit made due. While somebody is at work that
-    /// ends logins nothing is decided.
+    /// Does what is still due, runs a step, commits it, and does what that commit made due. Nothing
+    /// is decided while work that ends logins is under way.
     pub(crate) async fn step<T: Release + Send>(
         &self,
         account: &AccountId,
@@ -43,8 +43,8 @@ impl<H: Host> Context<H> {
         Ok(frame::run(&self.driver, account, self, slots, step).await?)
     }
 
-    /// The same for a caller, if the login still stands: between its look-up and this commit another request may have
-    /// ended it.
+    /// Like [`step`](Self::step), for a caller, if the login is still valid: another request may
+    /// have ended it between its look-up and this commit.
     pub(crate) async fn step_for<T: Release + Send>(
         &self,
         caller: &Caller,
@@ -55,8 +55,8 @@ impl<H: Host> Context<H> {
         self.step(&caller.user.account, slots, step).await?.ok_or(Failure::Moved)
     }
 
-    /// Has the mail sent that a refusal of this request made due: by the host in its own time, or here and now. No request
-    /// fails because of it.
+    /// Has the mail sent that a refusal of this request made due, either by the host in its own
+    /// time or immediately. No request fails because of it.
     pub(crate) async fn see_to_mails(&self, account: &AccountId) {
         if self.host.mails_due(account) {
             return;
@@ -70,7 +70,8 @@ impl<H: Host> Context<H> {
         self.driver.clock().now().unwrap_or(UnixSeconds::EPOCH)
     }
 
-    /// The login, as confirmations and enrolments know it: what one login has begun no other ends.
+    /// Returns the name of the login for confirmations and enrolments: what one login has begun, no
+    /// other can finish.
     pub(crate) fn session(&self, caller: &Caller) -> [u8; 32] {
         self.index.mac(&[b"rocketchat-session", caller.user.account.as_str().as_bytes(), caller.token.0.as_bytes()])
     }
@@ -79,7 +80,8 @@ impl<H: Host> Context<H> {
 impl<H: Host> HostWork for Context<H> {
     fn weight(&self, name: &str) -> Option<Weight> {
         match name {
-            // Each of them ends logins, so one that fails stands in the way of every request of the account.
+            // Each of these tasks ends logins, so one that fails holds up every request of the
+            // account.
             REMOVE_KEYS | END_LOGINS => Some(Weight::Blocking),
             UNLOCK_MAIL => Some(Weight::Later),
             _ => None,
@@ -106,7 +108,7 @@ impl<H: Host> HostWork for Context<H> {
     }
 }
 
-/// Whether work of this protocol is due that may end the login, somebody at it or not.
+/// Whether work of this protocol that may end the login is due, even if it is already claimed.
 pub(crate) fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     Ok(due::pending(draft)?.iter().any(|task| [REMOVE_KEYS, END_LOGINS].contains(&task.name.as_str())))
 }
@@ -116,7 +118,8 @@ pub(crate) struct Caller {
     pub(crate) user: User,
     pub(crate) token: LoginTokenId,
     pub(crate) network: Option<Network>,
-    /// Seen **before** the host was asked for the login: whatever ends logins moves them.
+    /// The account's epochs, read **before** the host looked up the login: whatever ends logins
+    /// moves them.
     epochs: Epochs,
 }
 
@@ -125,12 +128,14 @@ impl Caller {
         Self { user: login.user, token: login.token, network, epochs }
     }
 
-    /// Whether nothing has happened since that may have ended the login. If something has, it is looked up again.
+    /// Whether nothing has happened since the look-up that may have ended the login. If something
+    /// has, the login is looked up again.
     pub(crate) fn stands(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         Ok(draft.root()?.epochs() == self.epochs)
     }
 
-    /// The caller to the guess ledger: its login is known at the secrets that it has passed.
+    /// Returns the caller as a client of the guess ledger: its login is known at the secrets that
+    /// it has passed.
     pub(crate) fn client(&self, draft: &Draft<'_>) -> Client {
         let client = Client::credential(draft.client_tag(&login_credential(&self.token)));
         match self.network {
@@ -140,8 +145,8 @@ impl Caller {
     }
 }
 
-/// The bytes that name a login to the guess ledger.
+/// Returns the bytes that name a login to the guess ledger.
 pub(crate) fn login_credential(token: &LoginTokenId) -> Vec<u8> {
-    // Named by its kind: no other credential of the account has the same bytes.
+    // Prefixed with the kind, so that no other credential of the account has the same bytes.
     [b"rocketchat/login/", token.0.as_bytes()].concat()
 }

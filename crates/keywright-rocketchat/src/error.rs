@@ -1,5 +1,5 @@
-//! The exact error bodies: `{"success": false, "error": "<reason> [<code>]", "errorType": "<code>"}` and `details`
-//! (protocol § 4, the forms of 8.x).
+//! The exact error bodies: `{"success": false, "error": "<reason> [<code>]", "errorType":
+//! "<code>"}` and `details` (protocol § 4, the forms of 8.x).
 
 use http::StatusCode;
 use keywright_core::UnixSeconds;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::iso;
 use crate::method::Factor;
 
-/// An answer that refuses. Not `Debug`: its details may name an address.
+/// An answer that refuses. It is not `Debug`, because its details may name an address.
 #[derive(Clone)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -19,40 +19,40 @@ pub(crate) struct ApiError {
 /// How long a caller must wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait {
-    /// Whole seconds, at least 1.
+    /// The wait in whole seconds, at least 1.
     pub(crate) seconds: u64,
-    /// The end, in milliseconds since 1970.
+    /// The end of the wait, in milliseconds since 1970.
     pub(crate) reset: u64,
 }
 
 impl Wait {
-    /// From a moment on.
+    /// Returns the wait of some seconds that starts at `now`.
     pub(crate) fn from(now: UnixSeconds, seconds: u64) -> Self {
         let seconds = seconds.max(1);
         Self { seconds, reset: now.plus(seconds).get().saturating_mul(1_000) }
     }
 }
 
-/// Which of the answers about a second factor.
+/// The kinds of answers about a second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Complaint {
     /// No code came.
     Required,
-    /// Wrong, used, expired, malformed: one answer.
+    /// The code is wrong, used, expired or malformed: all have one answer.
     Invalid,
     /// The last try of a mailed code was wrong.
     MaxAttempts,
 }
 
-/// What a client needs to ask its user for a code.
+/// What a client needs to prompt its user for a code.
 #[derive(Clone)]
 pub(crate) struct Details {
     pub(crate) method: Factor,
     /// Whether this very call mailed a code.
     pub(crate) generated: bool,
-    /// For mailed codes: the first verified address.
+    /// For mailed codes, the first verified address.
     pub(crate) email: Option<String>,
-    /// For mailed codes: when the pending one expires.
+    /// For mailed codes, when the pending one expires.
     pub(crate) expires: Option<UnixSeconds>,
     /// The enrolled methods.
     pub(crate) available: Vec<Factor>,
@@ -80,7 +80,8 @@ impl ApiError {
         Self { status, body, wait: None }
     }
 
-    /// The general form of 400: an error without a reason is its code in brackets.
+    /// Returns a 400 in its general form. An error without a reason consists of its code in
+    /// brackets.
     pub(crate) fn coded(reason: &str, code: &str) -> Self {
         let error = if reason.is_empty() { format!("[{code}]") } else { format!("{reason} [{code}]") };
         Self::new(StatusCode::BAD_REQUEST, json!({"success": false, "error": error, "errorType": code}))
@@ -93,18 +94,19 @@ impl ApiError {
         self
     }
 
-    /// Not logged in, in the form that readers of every age understand.
+    /// Returns the answer to a request that is not logged in, in the form that clients of every
+    /// version understand.
     pub(crate) fn unauthorized() -> Self {
         let body = json!({"success": false, "error": MUST_LOG_IN, "status": "error", "message": MUST_LOG_IN});
         Self::new(StatusCode::UNAUTHORIZED, body)
     }
 
-    /// A login whose account has no username.
+    /// Returns the answer to a login whose account has no username.
     pub(crate) fn no_username() -> Self {
         Self::coded("", "error-unauthorized")
     }
 
-    /// The body's shape. The words are the validator's, never the input's.
+    /// Returns the answer to a malformed body. The words are the validator's, never the input's.
     pub(crate) fn invalid_params(error: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, json!({"success": false, "errorType": "invalid-params", "error": error}))
     }
@@ -113,7 +115,8 @@ impl ApiError {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, ..Self::invalid_params("must NOT have a body of that size") }
     }
 
-    /// A limit of requests, or a wait of the guess ledger: said alike.
+    /// Returns the answer to a request over a limit or in a wait of the guess ledger. The two do
+    /// not differ.
     pub(crate) fn too_many(wait: Wait) -> Self {
         let error = format!(
             "Error, too many requests. Please slow down. You must wait {} seconds before trying this endpoint again. \
@@ -128,7 +131,7 @@ impl ApiError {
         let (reason, code) = match complaint {
             Complaint::Required => ("TOTP Required", "totp-required"),
             Complaint::Invalid => ("TOTP Invalid", "totp-invalid"),
-            // Upstream's spelling, and part of the wire.
+            // This is upstream's spelling, and part of the wire protocol.
             Complaint::MaxAttempts => ("TOTP Maximun Failed Attempts Reached", "totp-max-attempts"),
         };
         Self::coded(reason, code).with_details(details.to_json())
@@ -153,13 +156,13 @@ impl ApiError {
             .with_details(json!({"function": "resetTOTP"}))
     }
 
-    /// A mail that did not go out; `shown` are the host's words for clients.
+    /// Returns the answer to a mail that could not be sent; `shown` is the host's text for clients.
     pub(crate) fn mail_failed(function: &str, shown: &str) -> Self {
         Self::coded(&format!("Error trying to send email: {shown}"), "error-email-send-failed")
             .with_details(json!({"function": function, "message": shown}))
     }
 
-    /// An enrolling code, or one to make new recovery codes with, that is not right.
+    /// Returns the answer to a wrong code that should enrol a device or make new recovery codes.
     pub(crate) fn invalid_totp() -> Self {
         Self::coded("", "invalid-totp")
     }
@@ -180,18 +183,19 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, json!({"success": false, "error": "Method not allowed"}))
     }
 
-    /// A store or a host failed. Not told what.
+    /// Returns the answer to a failure of the store or the host. It does not show what failed.
     pub(crate) fn failed() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, json!({"success": false, "error": "Internal server error"}))
     }
 
-    /// The account is busy: nothing was looked at.
+    /// Returns the answer for a busy account: nothing was checked.
     pub(crate) fn busy(now: UnixSeconds) -> Self {
         let body = json!({"success": false, "error": "The account is busy, try again"});
         Self { wait: Some(Wait::from(now, 1)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
     }
 
-    /// Too many ask the host for the same at a time: nothing was looked at.
+    /// Returns the answer for a busy host, which has too many requests at a time: nothing was
+    /// checked.
     pub(crate) fn host_busy(now: UnixSeconds, seconds: u64) -> Self {
         let body = json!({"success": false, "error": "The server is busy, try again"});
         Self { wait: Some(Wait::from(now, seconds)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, body) }
@@ -206,7 +210,7 @@ impl ApiError {
 mod tests {
     use super::*;
 
-    /// Protocol § 4, every body that the vectors do not have.
+    /// Every body of protocol § 4 that the vectors do not cover.
     #[test]
     fn bodies_are_those_of_the_protocol() {
         let body = |error: ApiError| serde_json::from_str::<Value>(&error.body()).unwrap();

@@ -1,4 +1,4 @@
-//! The kinds of events that this crate writes. A proof that allowed an act is
+//! The kinds of events that this crate writes. A proof that allowed an act is recorded as
 //! [`STEP_UP_GRANTED`](keywright_twofactor::events::STEP_UP_GRANTED).
 
 use keywright_core::{EventKind, Severity};
@@ -8,6 +8,6 @@ pub static END_TO_END_KEYS_RESET: EventKind =
     EventKind::change("end_to_end_keys_reset", Severity::Notice, "the end-to-end keys were reset");
 /// The host was told to end all of the account's logins.
 pub static LOGINS_ENDED: EventKind = EventKind::change("logins_ended", Severity::Notice, "all logins were ended");
-/// The host was told to end all logins but the one that acted.
+/// The host was told to end all logins except the one that acted.
 pub static OTHER_LOGINS_ENDED: EventKind =
     EventKind::change("other_logins_ended", Severity::Notice, "all other logins were ended");

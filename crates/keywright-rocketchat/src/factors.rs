@@ -1,4 +1,5 @@
-//! What an account has enrolled, which of it an act asks for, and the judgement of a code that may be of two kinds.
+//! What an account has enrolled, which of it an act requires, and the check of a code that may be
+//! of two kinds.
 
 use keywright_core::{Refusal, SecretString};
 use keywright_store::due::{self, NewTask};
@@ -13,26 +14,28 @@ use crate::host::{Endpoint, Host, User};
 use crate::method::{Demand, Factor};
 use crate::policy::RocketChatPolicy;
 
-/// What the account has enrolled, as far as an act goes by it.
+/// What the account has enrolled, as far as an act considers it.
 pub(crate) struct Enrolment {
     demand: Demand,
-    /// What can be asked for, in the wire's order.
+    /// The methods that can be requested, in the protocol's order.
     methods: Vec<Factor>,
     pub(crate) recovery_codes: Option<u8>,
-    /// Something is enrolled that the act goes by, and none of it can be asked for: nobody passes.
+    /// Something that the act considers is enrolled, and none of it can be requested, so nobody
+    /// passes.
     pub(crate) is_stuck: bool,
 }
 
 impl Enrolment {
-    /// The wish, if it is enrolled; else the first that is; else the password. So `password` never replaces an enrolled
-    /// one, and naming `email` mails nothing where it was never enrolled. Where factors are changed there is no wish: the
-    /// first is the strongest, and a mailed code takes no device away.
+    /// Returns the client's wish if it is enrolled, else the first method that is enrolled, else
+    /// the password. So `password` never replaces an enrolled method, and naming `email` mails
+    /// nothing where it was never enrolled. For a change of factors there is no wish: the first
+    /// method is the strongest, and a mailed code takes no device away.
     pub(crate) fn choose(&self, wish: Option<Factor>) -> Factor {
         let wish = wish.filter(|wish| self.demand == Demand::Offered && self.methods.contains(wish));
         wish.or_else(|| self.methods.first().copied()).unwrap_or(Factor::Password)
     }
 
-    /// Whether nothing is asked for. `enabled`: whether two-factor is on.
+    /// Whether nothing is required. `enabled` states whether two-factor is on.
     pub(crate) const fn is_free(&self, enabled: bool) -> bool {
         match self.demand {
             Demand::Offered => !enabled,
@@ -62,7 +65,7 @@ pub(crate) fn enrolment<H: Host>(
     let recovery_codes = enrolled.recovery;
     let whatever_is_offered = demand != Demand::Offered;
     let mut methods = Vec::new();
-    // Recovery codes without a device are seldom, but a factor: a new set takes their place.
+    // Recovery codes without a device are rare, but they are a factor: a new set replaces them.
     if (whatever_is_offered && (enrolled.has_totp() || recovery_codes.is_some_and(|left| left > 0)))
         || (cx.policy.by_totp && enrolled.has_totp())
     {
@@ -75,15 +78,17 @@ pub(crate) fn enrolment<H: Host>(
     Ok(Enrolment { demand, methods, recovery_codes, is_stuck })
 }
 
-/// Judges a code that came under the name `totp`: time-based or a recovery code, by what the account has. As many
-/// digits as one of its devices shows are a time-based code; anything else is a recovery code, or malformed.
+/// Checks a code that came under the name `totp`: a time-based or a recovery code, depending on
+/// what the account has. If it has as many digits as one of the account's devices shows, it is a
+/// time-based code; anything else is a recovery code, or malformed.
 ///
-/// Eight digits can be both, where a device shows eight: then they are judged as a time-based code first, whose wait
-/// holds for both, and what is neither is charged once, as that. An unused recovery code passes without a charge.
+/// Where a device shows eight digits, eight digits can be both. They are then checked as a
+/// time-based code first, whose wait holds for both; if they are neither, they are charged once, as
+/// a time-based code. An unused recovery code passes without a charge.
 ///
-/// A wait is reported before the code is looked at (`docs/decisions.md` 27a); for a malformed one, if no code could
-/// pass. A recovery code is the way in for an owner whom others have shut out of time-based codes: it lets this login
-/// in there.
+/// A wait is reported before the code is checked (`docs/decisions.md` 27a); for a malformed code,
+/// only if no code could pass. A recovery code is the way in for an owner whom other clients have
+/// locked out of time-based codes: it admits this login there.
 pub(crate) fn verify_code<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -126,8 +131,9 @@ fn by_recovery<H: Host>(
     Ok(VerifyOutcome::Granted(proof))
 }
 
-/// The refusal of codes of both kinds, if both are refused: the one that ends first. A client that was refused while one
-/// kind is open would never ask for the recovery code that is its way in. `recovery`: how many of them are unused.
+/// Returns the refusal of codes of both kinds, if both are refused: the one that ends first. A
+/// client that was refused while one kind is open would never prompt for the recovery code that is
+/// its way in. `recovery` is the number of unused recovery codes.
 pub(crate) fn shut<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -143,7 +149,8 @@ pub(crate) fn shut<H: Host>(
     Ok(recovery.map(|recovery| if recovery.retry_after() < totp.retry_after() { recovery } else { totp }))
 }
 
-/// Makes it due that all other logins end, if the policy has a change of factors end them. The change moved an epoch.
+/// Makes it due that all other logins end, if the policy requires that after a change of factors.
+/// The change moved an epoch.
 pub(crate) fn end_other_logins_by_policy<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -152,7 +159,7 @@ pub(crate) fn end_other_logins_by_policy<H: Host>(
     if cx.policy.two_factor.ends_other_logins() { end_other_logins(draft, caller) } else { Ok(()) }
 }
 
-/// Makes it due that all other logins end: a factor was added, which moved an epoch.
+/// Makes it due that all other logins end, because a factor was added. That moved an epoch.
 pub(crate) fn end_other_logins(draft: &mut Draft<'_>, caller: &Caller) -> Result<(), StepError> {
     due::add(draft, NewTask::new(END_LOGINS, caller.token.0.as_bytes().to_vec()))?;
     draft.event(&OTHER_LOGINS_ENDED);

@@ -1,4 +1,5 @@
-//! The second factor: which one a caller must prove, and what comes of it. The client wishes; the server chooses.
+//! The second factor: which one a caller must prove, and the result. The client may wish for one;
+//! the server chooses.
 
 use keywright_confirm::{Confirmation, MailedCode, SendOutcome};
 use keywright_core::ledger::PendingGuess;
@@ -19,7 +20,8 @@ use crate::method::{Demand, Factor};
 use crate::request::SentCode;
 use crate::unlock::{self, LOGIN_PASSWORD};
 
-/// That an account has proven what an act needs. Made here alone, not `Clone`; what acts takes account and act from it.
+/// Evidence that an account has proven what an act needs. It is made only here and is not `Clone`;
+/// the code that acts takes account and act from it.
 #[must_use = "a proof that nobody takes allows nothing"]
 pub(crate) struct Authorized {
     account: AccountId,
@@ -41,23 +43,23 @@ pub(crate) struct Guard<'a, H> {
     pub(crate) demand: Demand,
 }
 
-/// What a step found. In a step the mailed code is tentative.
+/// The decision of a step. Inside the step the mailed code is tentative.
 enum Ruling<T, M = Tentative<MailedCode>> {
     Done(T),
     Refused(ApiError),
-    /// The same, and the commit made a mail to the owner due.
+    /// A refusal whose commit made a mail to the owner due.
     ShutOut(ApiError),
-    /// A code was made: it is mailed after the commit.
+    /// A code was made; it is mailed after the commit.
     Mailed {
         mail: M,
         complaint: Complaint,
         details: Details,
     },
-    /// A guess at the password was begun: the host is asked.
+    /// A guess at the password has begun; the host checks it next.
     Begun(PendingGuess),
-    /// Guesses at the password that the host has not judged yet stand in the way.
+    /// Guesses at the password that the host has not checked yet are in the way.
     Busy,
-    /// Something has moved since the login was looked up: it is looked up again.
+    /// The account has changed since the login was looked up; the login is looked up again.
     Moved,
 }
 
@@ -79,8 +81,8 @@ impl<T: Release, M: Release> Release for Ruling<T, M> {
 }
 
 impl<H: Host> Guard<'_, H> {
-    /// Lets the caller act, or refuses. `then` is the act, or what becomes of the proof: it runs in the very commit that
-    /// spends the code, perhaps several times, and must be pure.
+    /// Lets the caller act, or refuses. `then` is the act, or another use of the proof. It runs in
+    /// the very commit that spends the code, perhaps several times, and must be pure.
     pub(crate) async fn run<T: Release<Released: Send> + Send>(
         &self,
         mut then: impl FnMut(&mut Draft<'_>, Tentative<Authorized>) -> Result<T, StepError> + Send,
@@ -90,7 +92,8 @@ impl<H: Host> Guard<'_, H> {
         let mut found = self.cx.step_for(self.caller, &slots, |draft| self.judge(draft, &mut then)).await?;
         if let Ruling::Begun(pending) = &found {
             let digest = self.digest().ok_or(StepError::Misuse("a password was guessed at without one"))?;
-            // Slow, and outside of any commit: others of the account are not held up.
+            // This is slow and runs outside of any commit, so other requests of the account are not
+            // held up.
             let asker = Asker::of_guess(Partition::account(account), pending);
             let right = match self.cx.host.check_password(account, &digest, &asker).await {
                 Ok(right) => right,
@@ -146,7 +149,8 @@ impl<H: Host> Guard<'_, H> {
         })
     }
 
-    /// The second half for a password: the host has judged it, and the account may have enrolled something meanwhile.
+    /// The second half of the password check: the host has given its verdict, and the account may
+    /// have enrolled something meanwhile.
     fn settle<T>(
         &self,
         draft: &mut Draft<'_>,
@@ -158,7 +162,8 @@ impl<H: Host> Guard<'_, H> {
         let method = enrolment.choose(None);
         let details = enrolment.details(method, &self.caller.user);
         let counts = if right {
-            // A verdict that comes too late is one on a guess that was charged, or on a password that is gone.
+            // A verdict that comes too late concerns a guess that was already charged, or a
+            // password that has been replaced.
             guess::settle_right(draft, pending)?
         } else {
             guess::settle_wrong(draft, pending)?;
@@ -191,7 +196,8 @@ impl<H: Host> Guard<'_, H> {
         then(draft, proof).map(Ruling::Done)
     }
 
-    /// Nothing to prove: two-factor is off, or nothing is enrolled that the act could weaken.
+    /// Runs the act without a proof, because two-factor is off, or nothing is enrolled that the act
+    /// could weaken.
     fn unproven<T>(
         &self,
         draft: &mut Draft<'_>,
@@ -224,7 +230,7 @@ impl<H: Host> Guard<'_, H> {
                 Ruling::Done(proof.map(|proven| Authorized { account: proven.account().clone(), act }))
             }
             VerifyOutcome::Refused(refusal) => too_many(draft, refusal.retry_after()),
-            // Wrong, used, malformed, none of the kind: one answer.
+            // Wrong, used, malformed, and none of this kind all have one answer.
             _ => complain(Complaint::Invalid, &details),
         })
     }
@@ -239,7 +245,8 @@ impl<H: Host> Guard<'_, H> {
         if let Some(refusal) = cx.confirmations.refuse_mailed_in(draft, client)? {
             let mut seconds = refusal.retry_after();
             if self.sent.code.is_none() {
-                // Then a code is asked for: what holds that back longer is told at once, not after this wait.
+                // The next call requests a code: what holds that back longer is reported now, not
+                // after this wait.
                 seconds = cx.confirmations.mailed_ready_in(draft, &self.act, &session, seconds)?;
             }
             return Ok(too_many(draft, seconds));
@@ -266,7 +273,7 @@ impl<H: Host> Guard<'_, H> {
         self.ask(draft, &session, details)
     }
 
-    /// No code was right: reports that one is pending, or makes one.
+    /// Handles a call without a right code: reports that one is pending, or makes one.
     fn ask(
         &self,
         draft: &mut Draft<'_>,
@@ -282,7 +289,8 @@ impl<H: Host> Guard<'_, H> {
                 details.generated = true;
                 Ok(Ruling::Mailed { mail, complaint, details })
             }
-            // Nothing is pending and nothing can be sent: better to say so than to make a user wait for a mail.
+            // Nothing is pending and nothing can be sent: better to report that than to make a user
+            // wait for a mail.
             SendOutcome::NotYet { retry_after } | SendOutcome::Exhausted { retry_after }
                 if complaint == Complaint::Required =>
             {
@@ -299,7 +307,7 @@ impl<H: Host> Guard<'_, H> {
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let details = enrolment.details(Factor::Password, &self.caller.user);
         let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };
-        // Without a password nothing can be right, and nothing is there to guess at.
+        // Without a password nothing can be right, and there is nothing to guess.
         if !self.caller.user.has_password || !enrolment.takes_password(&self.cx.policy) {
             return Ok(complain(complaint, &details));
         }
@@ -311,7 +319,7 @@ impl<H: Host> Guard<'_, H> {
                 Err(refusal) => refusal,
             }
         } else {
-            // What is no digest is no guess.
+            // A code that is not a digest is not a guess.
             match guess::refuse(draft, &attempt)?.filter(|refusal| !refusal.is_unjudged()) {
                 Some(refusal) => refusal,
                 None => return Ok(complain(complaint, &details)),
@@ -322,7 +330,7 @@ impl<H: Host> Guard<'_, H> {
         Ok(if mailed { Ruling::ShutOut(error) } else { Ruling::Refused(error) })
     }
 
-    /// The code as a password's digest, in lower case; `None` if it is none.
+    /// Returns the code as a password's digest, in lower case, or `None` if it is not one.
     fn digest(&self) -> Option<SecretString> {
         let code = self.sent.code.as_ref()?.expose();
         let is_digest = code.len() == 64 && code.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -338,7 +346,8 @@ fn too_many<T>(draft: &Draft<'_>, seconds: u64) -> Ruling<T> {
     Ruling::Refused(ApiError::too_many(Wait::from(draft.now(), seconds)))
 }
 
-/// Mailed as `123-456`, and typed in many ways: only the digits count.
+/// Returns the digits of a code. It is mailed as `123-456` and typed in many ways, so only the
+/// digits count.
 fn digits_of(code: &SecretString) -> Zeroizing<String> {
     let mut digits = Zeroizing::new(String::with_capacity(code.expose().len()));
     digits.extend(code.expose().chars().filter(char::is_ascii_digit));

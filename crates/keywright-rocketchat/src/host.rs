@@ -1,4 +1,5 @@
-//! What the embedding server supplies: who calls, what they may do, mail, and what only it can remove.
+//! What the embedding server supplies: who calls, what callers may do, mail, and what only the host
+//! can remove.
 
 use std::fmt;
 use std::future::Future;
@@ -8,26 +9,32 @@ use keywright_core::{AccountId, SecretString, UnixSeconds};
 use keywright_wire::queue::Asker;
 use keywright_wire::{HostError, Peer};
 
-/// The server around the protocol. Methods that change something are **idempotent**, because they are tried again after a
-/// crash.
+/// The server around the protocol. Methods that change something must be **idempotent**, because
+/// they are tried again after a crash.
 ///
-/// None of them is called while anything of an account is held: they may use a driver or a service on the same account,
-/// and a slow one holds up nobody but its own request. Still give each a time limit.
+/// No claim on an account is held during a call: a method may use a driver or a service on the same
+/// account, and a slow one delays only its own request. Give each a time limit nevertheless.
 ///
-/// The order of calls for one request: [`client_address`](Self::client_address); [`login`](Self::login), twice: the first
-/// shows whose account to look at, the second comes after that look (both once more if the account moved before the
-/// commit, or work was due); [`permitted`](Self::permitted) for the limits and [`admit`](Self::admit); the second factor,
-/// which may ask for [`check_password`](Self::check_password), which the guess ledger has admitted, or for
-/// [`mail`](Self::mail) with a code. For another's account, only after the caller's proof is committed: `permitted`,
-/// [`find_user`](Self::find_user), `mail` with the notice, then the target's commit. Last, whatever a commit made due:
-/// [`remove_keys`](Self::remove_keys), [`end_logins`](Self::end_logins), and for an owner who is shut out
-/// [`mails_due`](Self::mails_due), or `find_user` and `mail`.
+/// The order of calls for one request:
+///
+/// 1. [`client_address`](Self::client_address).
+/// 2. [`login`](Self::login), twice: the first call shows which account to read, the second comes
+///    after that read. Both are repeated if the account moved before the commit, or work was due.
+/// 3. [`permitted`](Self::permitted) for the limits, and [`admit`](Self::admit).
+/// 4. The second factor, which may call [`check_password`](Self::check_password), once the guess
+///    ledger has admitted the guess, or [`mail`](Self::mail) with a code.
+/// 5. For another user's account, only after the caller's proof is committed: `permitted`,
+///    [`find_user`](Self::find_user), `mail` with the notice, then the target's commit.
+/// 6. Whatever a commit made due: [`remove_keys`](Self::remove_keys),
+///    [`end_logins`](Self::end_logins), and for an owner who is locked out
+///    [`mails_due`](Self::mails_due), or `find_user` and `mail`.
 pub trait Host: Send + Sync + 'static {
-    /// The login that has this user id **and** this token, login token or personal access token; tokens are random, so
-    /// they are looked up by a hash and not charged. A token of another user is no login.
+    /// Returns the login that has this user id **and** this token, which is a login token or a
+    /// personal access token. Tokens are random, so they are looked up by a hash and not charged. A
+    /// token of another user is not a login.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500.
+    /// [`HostError`] if the login cannot be looked up; the request is answered with 500.
     fn login(
         &self,
         user_id: &str,
@@ -37,27 +44,30 @@ pub trait Host: Send + Sync + 'static {
     /// Whether a user has a permission.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500.
+    /// [`HostError`] if this cannot be determined; the request is answered with 500.
     fn permitted(
         &self,
         account: &AccountId,
         permission: Permission,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
-    /// The user that a request names.
+    /// Returns the user that a request names.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500.
+    /// [`HostError`] if the user cannot be looked up; the request is answered with 500.
     fn find_user(&self, named: Named<'_>) -> impl Future<Output = Result<Option<User>, HostError>> + Send;
 
-    /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password: compared with a slow
-    /// hash **of that digest**. Do not limit it again: guesses are counted before and after. A verdict that takes longer than
-    /// 120 s counts as "wrong". Have the hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all
-    /// protocols of the server, by `asker`.
+    /// Whether `digest`, 64 lower-case hex digits, is the SHA-256 of the account's login password.
+    /// Compare it with a slow hash **of that digest**. Do not limit the calls again: guesses are
+    /// counted before and after. A verdict that takes longer than 120 s counts as "wrong". Let the
+    /// hash wait for its turn in a [`WorkQueue`](crate::queue::WorkQueue), one for all protocols of
+    /// the server, by `asker`.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500, and the attempt is charged after 120 s. One that is
-    /// [busy](HostError::busy) is answered 503 with `Retry-After`, and costs nothing: say it before you hash.
+    /// [`HostError`] if the digest cannot be checked; the request is answered with 500, and the
+    /// attempt is charged after 120 s. If the error is [busy](HostError::busy), the request is
+    /// answered with 503 and `Retry-After`, and the attempt is not charged: return it before
+    /// hashing.
     fn check_password(
         &self,
         account: &AccountId,
@@ -65,58 +75,67 @@ pub trait Host: Send + Sync + 'static {
         asker: &Asker,
     ) -> impl Future<Output = Result<bool, HostError>> + Send;
 
-    /// Sends a mail to **every** verified address of a user, in the user's language. Not called for a user without one.
-    /// A mail that was queued for good counts as sent. Queue a code: a caller without a login may be waiting, and must not
-    /// learn by the time it takes that there was one to send.
+    /// Sends a mail to **every** verified address of a user, in the user's language. This is not
+    /// called for a user without a verified address. A mail that was queued durably counts as sent.
+    /// Queue a mail with a code: a caller without a login may be waiting, and must not learn from
+    /// the time it takes that there was one to send.
     ///
     /// # Errors
-    /// [`MailError`]; its text is shown to the caller. After a notice that failed nothing is changed.
+    /// [`MailError`] if the mail could not be sent; its text is shown to the caller. If a notice
+    /// fails, nothing is changed.
     fn mail(&self, to: &User, mail: Mail<'_>) -> impl Future<Output = Result<(), MailError>> + Send;
 
-    /// Hears that a mail to an owner who is shut out ([`Mail::ShutOut`]) is due, after the commit that made it so. A host
-    /// that returns `true` takes it upon itself to call [`RocketChat::finish_due`](crate::RocketChat::finish_due) for the
-    /// account soon: it wakes the sweep that it needs anyway, which finds the account in the index of due work. Then no answer
-    /// waits for a mail server, nor does the time it takes show that there was a mail. It must return at once.
+    /// Notifies the host, after the commit that made it so, that a mail to an owner who is locked
+    /// out ([`Mail::ShutOut`]) is due. A host that returns `true` undertakes to call
+    /// [`RocketChat::finish_due`](crate::RocketChat::finish_due) for the account soon: it wakes the
+    /// sweep that it needs anyway, which finds the account in the index of due work. Then no answer
+    /// waits for a mail server, and the time an answer takes does not show that there was a mail.
+    /// The method must return immediately.
     ///
-    /// The default is `false`: the mail is sent before the request is answered, which is good enough for a mail queue on the
-    /// same machine.
+    /// The default is `false`: the mail is sent before the request is answered, which is good
+    /// enough for a mail queue on the same machine.
     fn mails_due(&self, account: &AccountId) -> bool {
         let _ = account;
         false
     }
 
-    /// Removes the account's end-to-end keys: key pair, group keys of its subscriptions (suggested and old ones too),
-    /// queues it for new ones, and ends **all** its login tokens, personal access tokens included. Idempotent. The reset
-    /// is committed when this is called.
+    /// Removes the account's end-to-end keys: the key pair and the group keys of its subscriptions,
+    /// suggested and old ones too. It also queues the account for new ones, and ends **all** its
+    /// login tokens, personal access tokens included. Idempotent. The reset is committed when this
+    /// is called.
     ///
     /// # Errors
-    /// [`HostError`]; the request is answered 500 and the removal is tried again later.
+    /// [`HostError`] if the keys could not be removed; the request is answered with 500 and the
+    /// removal is tried again later.
     fn remove_keys(&self, account: &AccountId) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Ends login tokens, because a second factor changed. Idempotent.
     ///
     /// # Errors
-    /// [`HostError`]; as for [`remove_keys`](Self::remove_keys).
+    /// [`HostError`] if the logins could not be ended, handled as for
+    /// [`remove_keys`](Self::remove_keys).
     fn end_logins(&self, account: &AccountId, which: &EndLogins) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Returns the address of the client that sent a request, from what the host put into the request's extensions or from
-    /// a header of a proxy that it trusts. Mails to an owner who is shut out name its network, an IPv4 address or an IPv6
-    /// /64, and their link can let a network in. The default knows none.
+    /// Returns the address of the client that sent a request, from what the host put into the
+    /// request's extensions or from a header of a trusted proxy. Mails to an owner who is locked
+    /// out name its network, an IPv4 address or an IPv6 /64, and their link can admit a network.
+    /// The default returns no address.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         let _ = peer;
         None
     }
 
-    /// Request limits of the host's own, per client address and endpoint: upstream's are 10 in a fixed window of 60 s
-    /// (protocol § 13). Not asked for callers with [`Permission::BypassRateLimit`]. The default counts nothing; the
-    /// guess ledger stays in force either way.
+    /// Applies the host's own request limits, per client address and endpoint: upstream's are 10 in
+    /// a fixed window of 60 s (protocol § 13). It is not called for callers with
+    /// [`Permission::BypassRateLimit`]. The default counts nothing; the guess ledger stays in force
+    /// either way.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
         let _ = (peer, endpoint);
         Admittance::Uncounted
     }
 }
 
-/// The host's stored id of a login token. Not the token: it may be logged.
+/// The host's stored id of a login token. It is not the token itself, so it may be logged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LoginTokenId(pub String);
 
@@ -124,14 +143,14 @@ pub struct LoginTokenId(pub String);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Login {
-    /// Whose it is.
+    /// The user who is logged in.
     pub user: User,
-    /// The token it came with.
+    /// The token that the login came with.
     pub token: LoginTokenId,
 }
 
 impl Login {
-    /// A login.
+    /// Returns a login of a user.
     #[must_use]
     pub const fn new(user: User, token: LoginTokenId) -> Self {
         Self { user, token }
@@ -144,20 +163,21 @@ impl Login {
 pub struct User {
     /// The host's stored id of the account.
     pub account: AccountId,
-    /// The name at login; a user without one is let in nowhere.
+    /// The user's login name; a user without one is admitted nowhere.
     pub username: Option<String>,
-    /// Verified addresses, the first one is named on the wire.
+    /// The verified addresses. The first one is named in answers.
     pub verified_emails: Vec<String>,
-    /// Whether there are addresses that are not verified: then e-mail codes cannot be switched on.
+    /// Whether there are addresses that are not verified. If so, e-mail codes cannot be switched
+    /// on.
     pub has_unverified_email: bool,
     /// Whether there is a login password.
     pub has_password: bool,
-    /// Whether the account lives on another server: its keys and factors are not reset here.
+    /// Whether the account lives on another server. If so, its keys and factors are not reset here.
     pub is_federated: bool,
 }
 
 impl User {
-    /// A user with a name and a password, and without addresses.
+    /// Returns a user with a name and a password, and without addresses.
     #[must_use]
     pub fn new(account: AccountId, username: impl Into<String>) -> Self {
         Self {
@@ -170,14 +190,14 @@ impl User {
         }
     }
 
-    /// The same, with verified addresses.
+    /// Sets the verified addresses.
     #[must_use]
     pub fn with_verified_emails(self, verified_emails: Vec<String>) -> Self {
         Self { verified_emails, ..self }
     }
 }
 
-// Without name and addresses: they are personal.
+// Leaves out name and addresses, because they are personal.
 keywright_core::redacted_debug!(User { account, .. });
 
 /// How a request names a user.
@@ -186,7 +206,7 @@ keywright_core::redacted_debug!(User { account, .. });
 pub enum Named<'a> {
     /// By `userId`, exactly.
     Id(&'a str),
-    /// By `username` or `user`, without regard to letter case.
+    /// By `username` or `user`, ignoring letter case.
     Username(&'a str),
     /// By a verified address or a name, for a code to be sent again.
     EmailOrUsername(&'a str),
@@ -217,44 +237,50 @@ pub enum Permission {
     BypassRateLimit,
 }
 
-/// What is mailed.
+/// The contents of a mail.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Mail<'a> {
-    /// A code to be typed back. It confirms that somebody reads the mailbox; do not call it a second factor.
+    /// A code to be typed back. It confirms that someone reads the mailbox; do not call it a second
+    /// factor.
     Code {
         /// `123-456`
         code: &'a SecretString,
-        /// The first moment at which it is no longer taken.
+        /// The first moment at which the code is no longer accepted.
         expires: UnixSeconds,
     },
-    /// Notice that somebody else is resetting the user's end-to-end keys and ending all logins.
+    /// A notice that another user is resetting this user's end-to-end keys and ending all logins.
     KeysReset,
-    /// Notice that somebody else is removing the user's second factors and ending all logins.
+    /// A notice that another user is removing this user's second factors and ending all logins.
     TotpReset,
-    /// Others guess at the login password, and shut out the logins that have not proven it before. The mail carries a link
-    /// to a page of the host's with a button, and the button's POST calls
-    /// [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): a GET must not, because mail scanners follow links.
+    /// A notice that other clients guess at the login password, and lock out the logins that have
+    /// not proven it before. The mail carries a link to a page of the host with a button, and the
+    /// button's POST calls [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): a GET
+    /// must not, because mail scanners follow links.
     ///
-    /// At most one a day, ever more seldom while nobody uses the link. One that fails is tried again until the link's end.
+    /// At most one is sent per day, and increasingly fewer while nobody uses the link. One that
+    /// fails is tried again until the link expires.
     ShutOut(&'a UnlockMail),
 }
 
-/// A mail to an owner at whose login password others guess.
+/// A mail to an owner whose login password is under attack by guessing.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UnlockMail {
-    /// What the link must carry back to [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): lower-case hex.
+    /// What the link must carry back to
+    /// [`RocketChat::admit_by_mail`](crate::RocketChat::admit_by_mail): lower-case hex.
     pub token: SecretString,
-    /// Until when the link works. Once it was used, it works for no more than another day.
+    /// When the link expires. Once it has been used, it works for no more than another day.
     pub until: UnixSeconds,
     /// How many wrong guesses unknown clients have made since the last right one.
     pub wrong_guesses: u16,
     /// When the first of them was made.
     pub since: Option<UnixSeconds>,
-    /// The login that was refused. It may be the attacker's: the page must show which one it is before it offers to let it in.
+    /// The login that was refused. It may be the attacker's: the page must show which one it is
+    /// before it offers to admit it.
     pub refused: LoginTokenId,
-    /// The network that was refused, if [`Host::client_address`] knows it: an IPv4 address, or an IPv6 network.
+    /// The network that was refused, if [`Host::client_address`] knows it: an IPv4 address, or an
+    /// IPv6 network.
     pub refused_network: Option<String>,
 }
 
@@ -264,7 +290,7 @@ pub struct UnlockMail {
 pub enum EndLogins {
     /// All, personal access tokens included.
     All,
-    /// All but this one; personal access tokens stay.
+    /// All except this one; personal access tokens are kept.
     OthersThan(LoginTokenId),
 }
 
@@ -272,13 +298,13 @@ pub enum EndLogins {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Admittance {
-    /// No limits.
+    /// There are no limits.
     Uncounted,
-    /// Counted, and within them. The answer carries the three headers.
+    /// The request is counted and within the limits. The answer carries the three headers.
     Counted(Quota),
-    /// Beyond them: 429.
+    /// The request is over a limit. It is answered with 429.
     Full {
-        /// For the three headers.
+        /// The figures for the three headers.
         quota: Quota,
         /// Seconds until the window ends, at least 1.
         retry_after: u64,
@@ -289,9 +315,9 @@ pub enum Admittance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "the three headers of the wire")]
 pub struct Quota {
-    /// Calls in a window.
+    /// How many calls a window allows.
     pub limit: u32,
-    /// Calls left in this one.
+    /// How many calls are left in this window.
     pub remaining: u32,
     /// The window's end, in **milliseconds** since 1970.
     pub reset: u64,
@@ -324,7 +350,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// All of them.
+    /// All endpoints.
     pub const ALL: [Self; 10] = [
         Self::ResetE2eKey,
         Self::ResetTotp,
@@ -339,7 +365,7 @@ impl Endpoint {
     ];
 }
 
-/// A mail did not go out.
+/// A mail could not be sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the mail was not sent")]
 pub struct MailError {
@@ -349,14 +375,14 @@ pub struct MailError {
 }
 
 impl MailError {
-    /// `shown` goes to the caller (`error-email-send-failed`): no address, no server's own words that say more than
-    /// they should.
+    /// Returns the error with a text for the caller (`error-email-send-failed`). `shown` must hold
+    /// no address, and no raw message of a mail server, which may reveal too much.
     #[must_use]
     pub fn new(shown: impl Into<String>) -> Self {
         Self { shown: shown.into(), source: None }
     }
 
-    /// The same, with the error behind it, for the log.
+    /// Adds the underlying error, for the log.
     #[must_use]
     pub fn with_source(self, source: impl Into<keywright_store::BoxError>) -> Self {
         Self { source: Some(source.into()), ..self }

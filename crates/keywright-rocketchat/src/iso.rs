@@ -1,4 +1,4 @@
-//! A moment as the wire writes it.
+//! The protocol's text form of a moment in time.
 
 use std::num::NonZeroU8;
 
@@ -7,11 +7,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
 
-/// Three digits behind the second.
+/// Three digits after the second.
 const MILLISECONDS: EncodedConfig =
     Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: NonZeroU8::new(3) }).encode();
 
-/// ISO 8601 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`. For the years 1970 to 9999, which is all there is.
+/// Returns ISO 8601 in UTC with milliseconds: `2030-01-01T00:00:00.000Z`. It covers the years 1970
+/// to 9999, the whole range of [`UnixSeconds`].
 #[expect(clippy::expect_used, reason = "`UnixSeconds` ends where four digits of the year do")]
 pub(crate) fn milliseconds(at: UnixSeconds) -> String {
     i64::try_from(at.get())

@@ -1,13 +1,13 @@
-//! The methods of a second factor, and which of them an act asks for.
+//! The methods of a second factor, and which of them an act requires.
 
-/// What is asked for, by the wire's names and in its order.
+/// The methods that can be required, by the protocol's names and in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Factor {
     /// A time-based code or a recovery code.
     Totp,
     /// A mailed code.
     Email,
-    /// The digest of the login password; only where nothing else is enrolled.
+    /// The digest of the login password, used only where nothing else is enrolled.
     Password,
 }
 
@@ -25,18 +25,19 @@ impl Factor {
     }
 }
 
-/// What an act asks for. What changes factors goes by what is **enrolled**: switching a method off in the policy, or losing
-/// the last verified address, must not open the factors to whoever holds a login.
+/// What an act requires. A change of factors requires what is **enrolled**: switching a method off
+/// in the policy, or losing the last verified address, must not open the factors to a client that
+/// only holds a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// For acts that leave the factors as they are: what is enrolled and offered by the policy, else the login password;
-    /// nothing while two-factor is off.
+    /// For acts that leave the factors unchanged: what is enrolled and offered by the policy, else
+    /// the login password. Nothing is required while two-factor is off.
     Offered,
-    /// For acts that take factors away: what is enrolled, whatever the policy offers. Else the login password; nothing
-    /// while two-factor is off.
+    /// For acts that take factors away: what is enrolled, whatever the policy offers, else the
+    /// login password. Nothing is required while two-factor is off.
     Enrolled,
-    /// For acts that add one: what is enrolled, whatever the policy offers. Else the login password, two-factor and the
-    /// password fallback on or off: whoever steals a login token must not put an authenticator of their own on the
-    /// account (`docs/security.md` § 8).
+    /// For acts that add a factor: what is enrolled, whatever the policy offers, else the login
+    /// password, whether two-factor and the password fallback are on or off. A thief of a login
+    /// token must not be able to put an authenticator on the account (`docs/security.md` § 8).
     ToAdd,
 }

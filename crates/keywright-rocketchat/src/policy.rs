@@ -4,12 +4,13 @@ use keywright_confirm::ConfirmPolicy;
 use keywright_twofactor::TwoFactorPolicy;
 use keywright_twofactor::recovery::Preset;
 
-/// Where the protocol's paths begin.
+/// The common prefix of the protocol's paths.
 pub const BASE_PATH: &str = "/api/v1/";
-/// Life of a mailed code, in seconds. Source: upstream's default. A server author who can set it lower should: NIST SP
-/// 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5 say 600.
+/// The lifetime of a mailed code, in seconds. Source: upstream's default. A server author who can
+/// set it lower should: NIST SP 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5 specify 600.
 pub const EMAIL_CODE_SECONDS: u64 = 3_600;
-/// Digits of the devices that are enrolled here. Source: protocol § 7. Eight would have the form of a recovery code.
+/// The digits of the devices that are enrolled here. Source: protocol § 7. Eight would have the
+/// form of a recovery code.
 pub const TOTP_DIGITS: u8 = 6;
 /// The largest request body, in bytes (`docs/decisions.md` 40).
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -18,24 +19,29 @@ pub const MAX_BODY: usize = 1024 * 1024;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RocketChatPolicy {
-    /// Time-based codes and recovery codes. Default: recovery codes as Rocket.Chat has them, twelve of eight characters.
-    /// Devices of other than [`TOTP_DIGITS`] are not enrolled here; those that an account has are asked for.
+    /// The policy for time-based codes and recovery codes. By default recovery codes are as
+    /// Rocket.Chat has them, twelve of eight characters. Only devices with [`TOTP_DIGITS`] digits
+    /// are enrolled here; other devices of an account are still accepted.
     pub two_factor: TwoFactorPolicy,
-    /// Mailed codes. Default: those of [`ConfirmPolicy`], but for a life of [`EMAIL_CODE_SECONDS`].
+    /// The policy for mailed codes. The default is that of [`ConfirmPolicy`] with a lifetime of
+    /// [`EMAIL_CODE_SECONDS`].
     pub confirm: ConfirmPolicy,
-    /// `Accounts_TwoFactorAuthentication_Enabled`. Off: no act asks for a code, but one that changes the factors of an
-    /// account that has some.
+    /// `Accounts_TwoFactorAuthentication_Enabled`. If it is off, no act requires a code, except one
+    /// that changes the factors of an account that has some.
     pub enabled: bool,
-    /// `…_By_TOTP_Enabled`. Off: not asked for, but where factors are changed.
+    /// `…_By_TOTP_Enabled`. If it is off, time-based codes are required only where factors are
+    /// changed.
     pub by_totp: bool,
-    /// `…_By_Email_Enabled`. Off: not asked for, but where factors are changed.
+    /// `…_By_Email_Enabled`. If it is off, mailed codes are required only where factors are
+    /// changed.
     pub by_email: bool,
-    /// `…_Enforce_Password_Fallback`: an account that has enrolled nothing proves the login password. Off, or without a
-    /// password, such an act is refused; upstream lets it through. The first factor is proven by the password either way.
+    /// `…_Enforce_Password_Fallback`. If it is on, an account that has enrolled nothing proves the
+    /// login password. If it is off, or there is no password, such an act is refused; upstream
+    /// allows it. The first factor is proven by the password either way.
     pub password_fallback: bool,
-    /// Names the server in authenticator apps. If it is empty, no device is enrolled.
+    /// The name of the server in authenticator apps. If it is empty, no device is enrolled.
     pub issuer: String,
-    /// The largest request body, in bytes; a longer one is answered 413.
+    /// The largest request body, in bytes; a longer one is answered with 413.
     pub max_body: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Requests: which endpoint, which login, which code, which parameters. Bounded, and nothing of it is logged.
+//! Requests: the endpoint, the login, the code and the parameters. All input is bounded, and none
+//! of it is logged.
 
 use std::fmt;
 
@@ -18,15 +19,17 @@ const USER_ID: &str = "x-user-id";
 const TOKEN: &str = "x-auth-token";
 const CODE: &str = "x-2fa-code";
 const METHOD: &str = "x-2fa-method";
-/// Longer ids and tokens are no login of ours: refused before anything is hashed.
+/// Longer ids and tokens cannot be valid logins, and are refused before anything is hashed.
 const MAX_LOGIN_BYTES: usize = 1024;
-/// The longest code is a password's digest. Anything longer is no code: refused before anything is hashed.
+/// The longest code is a password's digest. Anything longer cannot be a code, and is refused before
+/// anything is hashed.
 const MAX_CODE_BYTES: usize = 256;
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 
-/// The routes below [`BASE_PATH`], in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it.
+/// The routes below [`BASE_PATH`], in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no
+/// endpoint lists it.
 pub(crate) const ROUTES: Routes<Endpoint, RocketChatPolicy> = Routes::new(
     BASE_PATH,
     &[
@@ -43,7 +46,7 @@ pub(crate) const ROUTES: Routes<Endpoint, RocketChatPolicy> = Routes::new(
     ],
 );
 
-/// A row with a login. All endpoints take bodies of one size.
+/// Returns a row that needs a login. All endpoints accept bodies of one size.
 const fn route(
     endpoint: Endpoint,
     path: &'static str,
@@ -73,15 +76,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What an endpoint reads, its shape checked.
+/// The input of an endpoint, with its shape checked.
 pub(crate) struct Input<'r> {
     pub(crate) peer: Peer<'r>,
-    /// Of an endpoint that needs a login; else none.
+    /// The code, for an endpoint that needs a login; empty for the others.
     pub(crate) sent: SentCode,
     content: Content,
 }
 
-/// What a request's body holds.
+/// The contents of a request's body.
 enum Content {
     /// An empty object, or nothing.
     Nothing,
@@ -119,7 +122,7 @@ impl<'r> Input<'r> {
         Ok(Self { peer: Peer::of(request), sent, content })
     }
 
-    /// Whose account is acted on.
+    /// Returns whose account the request acts on.
     pub(crate) fn target(&self) -> Result<&Target, StepError> {
         match &self.content {
             Content::Target(target) => Ok(target),
@@ -127,7 +130,7 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// The member `code`.
+    /// Returns the member `code`.
     pub(crate) fn code(&self) -> Result<&SecretString, StepError> {
         match &self.content {
             Content::Code(code) => Ok(code),
@@ -135,7 +138,7 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// The member `emailOrUsername`.
+    /// Returns the member `emailOrUsername`.
     pub(crate) fn email_or_username(&self) -> Result<&str, StepError> {
         match &self.content {
             Content::EmailOrUsername(name) => Ok(name),
@@ -152,7 +155,7 @@ pub(crate) struct Credentials {
     pub(crate) token: SecretString,
 }
 
-/// Reads the login: each header once, printable, not empty. Anything else is no login.
+/// Reads the login: each header once, printable, not empty. Anything else counts as no login.
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let text = |name| {
         let text = single(headers, name).ok()??.to_str().ok()?;
@@ -161,15 +164,16 @@ pub(crate) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     Some(Credentials { user_id: text(USER_ID)?, token: SecretString::new(text(TOKEN)?) })
 }
 
-/// The code that came, and the method that the client would like.
+/// The code that came, and the method that the client prefers.
 pub(crate) struct SentCode {
-    /// `None` if none came, or an empty one.
+    /// The code; `None` if none came, or an empty one.
     pub(crate) code: Option<SecretString>,
-    /// Unknown names are as good as none.
+    /// The method; unknown names count as none.
     pub(crate) method: Option<Factor>,
 }
 
-/// Reads code and method. Each may come once: a proxy that joins repeated ones would send another code than we saw.
+/// Reads code and method. Each may come once: a proxy that joins repeated headers would forward
+/// another code than the one read here.
 pub(crate) fn sent_code(headers: &HeaderMap) -> Result<SentCode, ApiError> {
     let repeated = |_| ApiError::invalid_params("must NOT have repeated headers");
     let code = single(headers, CODE).map_err(repeated)?.filter(|value| !value.is_empty());
@@ -180,7 +184,8 @@ pub(crate) fn sent_code(headers: &HeaderMap) -> Result<SentCode, ApiError> {
     })
 }
 
-/// A code as text. What is no text, or too long for any code, is one that no factor has by its form.
+/// Returns a code as text. Anything that is not text, or is too long for any code, becomes a code
+/// that is malformed for every factor.
 fn code_text(value: &HeaderValue) -> String {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) if text.len() <= MAX_CODE_BYTES => text.to_owned(),
@@ -196,8 +201,9 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderVal
     if values.next().is_some() { Err(Repeated) } else { Ok(first) }
 }
 
-/// A request's body: a JSON object. Nothing at all is the empty object, which is what the published client sends for a
-/// call without parameters. Forms are refused: what is meant for another's account must never be read as "my own".
+/// Reads a request's body: a JSON object. An empty body counts as the empty object, which is what
+/// the published client sends for a call without parameters. Forms are refused: a request about
+/// another user's account must never be read as one about the caller's own.
 fn body<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Params, ApiError> {
     let body = request.body().as_ref();
     if body.is_empty() {
@@ -207,7 +213,7 @@ fn body<B: AsRef<[u8]>>(request: &Request<B>) -> Result<Params, ApiError> {
     if !json {
         return Err(ApiError::invalid_params("must NOT have additional properties"));
     }
-    // The parser's message quotes the input: it goes nowhere.
+    // The parser's message quotes the input, so it is dropped.
     match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => Ok(Params(members)),
         Ok(_) => Err(ApiError::invalid_params("must be object")),
@@ -224,7 +230,8 @@ fn is_json(value: &HeaderValue) -> bool {
 pub(crate) struct Params(Map<String, Value>);
 
 impl Params {
-    /// Whether all members are strings and of these names; both complaints are made, as upstream's validator does.
+    /// Checks that all members are strings and have one of these names. Both complaints are made,
+    /// as upstream's validator does.
     pub(crate) fn strings(&self, names: &[&str]) -> Result<(), ApiError> {
         let extra = self.0.keys().any(|name| !names.contains(&name.as_str()));
         let mistyped = self.0.iter().any(|(name, value)| names.contains(&name.as_str()) && !value.is_string());
@@ -236,7 +243,7 @@ impl Params {
         }
     }
 
-    /// The one member of an object that must have it and nothing else.
+    /// Returns the one member of an object that must have it and nothing else.
     pub(crate) fn only(&self, name: &str) -> Result<&str, ApiError> {
         self.strings(&[name])?;
         self.text(name).ok_or_else(|| ApiError::invalid_params(&format!("must have required property '{name}'")))
@@ -246,7 +253,7 @@ impl Params {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// Whose account is acted on (protocol § 1).
+    /// Returns whose account the request acts on (protocol § 1).
     pub(crate) fn target(&self) -> Result<Target, ApiError> {
         self.strings(&["userId", "username", "user"])?;
         if self.0.is_empty() {
@@ -262,12 +269,12 @@ impl Params {
     }
 }
 
-/// Whose account is acted on. Naming oneself is naming a user.
+/// Whose account a request acts on. A caller who names itself names a user.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// No member at all.
+    /// No member names a user.
     Own,
-    /// Only blank ones.
+    /// Only blank members name a user.
     Blank,
     Id(String),
     Username(String),
@@ -282,7 +289,7 @@ impl Target {
         }
     }
 
-    /// One text for one target, to bind a code to.
+    /// Returns one string for one target, to bind a code to.
     pub(crate) fn canonical(&self) -> String {
         match self {
             Self::Own => String::new(),

@@ -1,5 +1,6 @@
-//! The two resets. One's own: proof and reset in one commit. Another's: the caller's proof, the notice, the target's
-//! reset, in that order (`docs/decisions.md` 14, 24); a crash between costs a code and resets nothing.
+//! The two resets. For the caller's own account, proof and reset are one commit. For another user's
+//! account, the order is the caller's proof, the notice, the target's reset (`docs/decisions.md`
+//! 14, 24); a crash in between costs a code and resets nothing.
 
 use keywright_confirm::policy::{MAILED_CODE, MAILED_GENERATION};
 use keywright_core::{AccountId, Client};
@@ -29,14 +30,14 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     reset_other(cx, proof).await
 }
 
-/// The caller's own, in the commit that spends the code.
+/// Resets the caller's own account, in the commit that spends the code.
 fn reset_own<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
     proof: Tentative<Authorized>,
     client: Client,
 ) -> Result<Tentative<()>, StepError> {
-    // What is reset goes by the proof's own endpoint.
+    // The proof's own endpoint decides what is reset.
     let mut endpoint = None;
     let done = proof.map(|proof| endpoint = Some(proof.into_parts().1.endpoint));
     let endpoint = endpoint.ok_or(StepError::Misuse("a proof without an act"))?;
@@ -44,8 +45,9 @@ fn reset_own<H: Host>(
     Ok(done)
 }
 
-/// Another's account, or one's own by name: permission before look-up, so that nobody without it learns who exists; a
-/// federated account is refused before a notice announces a reset that will not be.
+/// Resets another user's account, or the caller's own by name. The permission is checked before the
+/// look-up, so that a caller without it does not learn who exists. A federated account is refused
+/// before a notice announces a reset that will not happen.
 async fn reset_other<H: Host>(cx: &Context<H>, proof: Authorized) -> Answered {
     let (caller, act) = proof.into_parts();
     let user = find_target(cx, &caller, &act).await?;
@@ -58,8 +60,9 @@ async fn reset_other<H: Host>(cx: &Context<H>, proof: Authorized) -> Answered {
     let is_operators = user.account != caller && act.endpoint == Endpoint::ResetTotp;
     cx.step(&user.account, SLOTS, |draft| {
         reset(cx, draft, act.endpoint, Client::unknown())?;
-        // An operator's act: an owner who has nothing but mailed codes has no other way out of a limit that others
-        // brought about (`docs/security.md` § 6). E-mail itself stays on, as the protocol has it.
+        // This is an operator's act: an owner who has only mailed codes has no other way out of a
+        // limit that other clients caused (`docs/security.md` § 6). E-mail itself stays on, as the
+        // protocol requires.
         if is_operators {
             guess::unlock(draft, MAILED_CODE, MAILED_GENERATION)?;
         }
@@ -78,8 +81,9 @@ async fn find_target<H: Host>(cx: &Context<H>, caller: &AccountId, act: &Act) ->
     if user.is_federated { Err(ApiError::federated().into()) } else { Ok(user) }
 }
 
-/// The reset itself: what is ours goes now, what is the host's becomes due in the same commit. All logins end, so the
-/// credential epoch moves: nothing that one of them has begun or proven is left, and none that was looked up before acts.
+/// Performs the reset: what this crate keeps is removed now, what the host keeps becomes due in the
+/// same commit. All logins end, so the credential epoch moves: nothing that a login has begun or
+/// proven is left, and none that was looked up before can act.
 fn reset<H: Host>(cx: &Context<H>, draft: &mut Draft<'_>, endpoint: Endpoint, client: Client) -> Result<(), StepError> {
     draft.move_credential_epoch()?;
     let work = if endpoint == Endpoint::ResetTotp {
@@ -115,7 +119,8 @@ const fn notice(endpoint: Endpoint) -> Mail<'static> {
     }
 }
 
-/// The name in an error's details. The first is upstream's spelling, and part of the wire.
+/// Returns the name in an error's details. The first is upstream's spelling, and part of the wire
+/// protocol.
 const fn function(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::ResetTotp => "resetTOTP",

@@ -1,5 +1,5 @@
-//! The service: login, shape, limits, endpoint, the host's work that a commit made due, and the answer.
-//! Framework-neutral: `http::Request` in, `http::Response` out.
+//! The service: login, shape, limits, endpoint, the host's work that a commit made due, and the
+//! answer. It is independent of any framework: `http::Request` in, `http::Response` out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use crate::policy::RocketChatPolicy;
 use crate::request::{self, Input, ROUTES};
 use crate::unlock::{GuessedSecret, LOGIN_PASSWORD, Link, MailAdmits};
 
-/// How often a login is looked up anew for one request, because its account moved meanwhile. Then it is busy.
+/// How often a login is looked up for one request, because its account moved meanwhile. After that
+/// the account counts as busy.
 const LOGIN_TRIES: u32 = 3;
 
 /// The protocol over a store and a host. Cheap to clone.
@@ -32,10 +33,11 @@ pub struct RocketChat<H> {
 }
 
 impl<H: Host> RocketChat<H> {
-    /// The protocol over a driver's store.
+    /// Returns the protocol over a driver's store.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`] if the policy's codes are too easy to guess under the driver's ledger policy.
+    /// [`TwoFactorPolicyError`] if the policy's codes are too easy to guess under the driver's
+    /// ledger policy.
     pub fn new(driver: Driver, host: Arc<H>, policy: RocketChatPolicy) -> Result<Self, TwoFactorPolicyError> {
         let index = driver.keyring().index("rocketchat");
         let factors = TwoFactorSteps::new(policy.two_factor.clone(), driver.ledger_policy())?;
@@ -43,37 +45,38 @@ impl<H: Host> RocketChat<H> {
         Ok(Self { cx: Arc::new(Context { driver, host, policy, factors, confirmations, index }) })
     }
 
-    /// The largest body that [`handle`](Self::handle) looks at, in bytes.
+    /// Returns the largest body that [`handle`](Self::handle) accepts, in bytes.
     #[must_use]
     pub fn max_body(&self) -> usize {
         self.cx.policy.max_body
     }
 
-    /// Answers one request. The path is the full one, from [`BASE_PATH`](crate::BASE_PATH) on.
+    /// Answers one request. Its path is the full one, including [`BASE_PATH`](crate::BASE_PATH).
     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
         answer(&self.cx, &request).await.into_response()
     }
 
-    /// Does what an account's commits have made due and a crash or a failing host has left. Every request of the account
-    /// does so too, mails aside, for which no request waits; call it from a sweep, and before serving the account elsewhere.
-    /// `at_start`: whether pauses and claims of earlier processes are passed over, at the start of a server that is alone at
-    /// its store. Returns how many tasks were done.
+    /// Does the work that an account's commits made due and that a crash or a failing host has left
+    /// undone. Every request of the account does so too, except for mails, for which no request
+    /// waits. Call it from a sweep, and before serving the account elsewhere. With `at_start`,
+    /// pauses and the claims of earlier processes are ignored; use it at the start of a server that
+    /// is alone at its store. Returns how many tasks were done.
     ///
     /// # Errors
-    /// [`DueError`]; it is tried again later.
+    /// [`DueError`] if the store or the host failed; the work is tried again later.
     pub async fn finish_due(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
         frame::finish_due(&self.cx.driver, account, &*self.cx, at_start).await
     }
 }
 
-/// Ways in for an owner whom others have shut out.
+/// The ways in for an owner whom other clients have locked out.
 impl<H: Host> RocketChat<H> {
-    /// Lets a client in by the link of a mail ([`Mail::ShutOut`](crate::Mail::ShutOut)): ten tries at the login password
-    /// within an hour. Call it for the POST of the page's button, never for a GET: mail scanners follow links. `None` if
-    /// the link's time is over.
+    /// Admits a client by the link of a mail ([`Mail::ShutOut`](crate::Mail::ShutOut)), for ten
+    /// tries at the login password within an hour. Call it for the POST of the page's button, never
+    /// for a GET: mail scanners follow links. Returns `None` if the link has expired.
     ///
     /// # Errors
-    /// [`TransactError`]; nobody is let in.
+    /// [`TransactError`] if the store failed; nobody is admitted.
     pub async fn admit_by_mail(
         &self,
         token: &str,
@@ -94,12 +97,13 @@ impl<H: Host> RocketChat<H> {
         self.on_ledger(&link.account, step).await
     }
 
-    /// Lets one client of the account in, ten tries within an hour, by a fresh proof from a session of the account: a
-    /// step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT). At the login password every method will do, at
-    /// mailed codes a mailed code or a stronger one. `None` if the proof does not allow it.
+    /// Admits one client of the account, for ten tries within an hour, by a fresh proof from a
+    /// session of the account: a step-up for [`ADMIT_CLIENT`](keywright_twofactor::ADMIT_CLIENT).
+    /// At the login password every method is sufficient, at mailed codes a mailed code or a
+    /// stronger method. Returns `None` if the proof does not allow it.
     ///
     /// # Errors
-    /// [`TransactError`]; nobody is let in.
+    /// [`TransactError`] if the store failed; nobody is admitted.
     pub async fn admit_client(
         &self,
         proof: StepUp,
@@ -116,32 +120,34 @@ impl<H: Host> RocketChat<H> {
         self.on_ledger(proof.account(), step).await
     }
 
-    /// Lifts the waits and limits of a secret: the operator's act. Returns whether there was anything to lift.
+    /// Lifts the waits and limits of a secret. Only the operator should do so. Returns whether
+    /// there was anything to lift.
     ///
     /// # Errors
-    /// [`TransactError`]; nothing is lifted.
+    /// [`TransactError`] if the store failed; nothing is lifted.
     pub async fn unlock(&self, account: &AccountId, secret: GuessedSecret) -> Result<bool, TransactError> {
         let (kind, generation) = secret.kind();
         self.on_ledger(account, |draft| guess::unlock(draft, kind, generation)).await
     }
 
-    /// Notes that the host has changed an account's login password: its wrong guesses end with the old one. Those who were
-    /// known stay known, and those in `changed_by` become known: the login that made the change.
+    /// Records that the host has changed an account's login password. The wrong guesses at the old
+    /// password no longer count. Logins that were known stay known, and those in `changed_by`
+    /// become known: pass the login that made the change.
     ///
     /// # Errors
-    /// [`TransactError`]; call it again.
+    /// [`TransactError`] if the store failed; call this again.
     pub async fn password_changed(&self, account: &AccountId, changed_by: &[ClientTag]) -> Result<(), TransactError> {
         let host = Generation::HOST;
         self.on_ledger(account, |draft| guess::renew(draft, LOGIN_PASSWORD, host, host, changed_by)).await
     }
 
-    /// Returns the name by which the guess ledger knows a login.
+    /// Returns the tag by which the guess ledger knows a login.
     #[must_use]
     pub fn login_tag(&self, account: &AccountId, login: &LoginTokenId) -> ClientTag {
         self.cx.driver.client_tag(account, &login_credential(login))
     }
 
-    /// Returns the name by which the guess ledger knows the network of an address.
+    /// Returns the tag by which the guess ledger knows the network of an address.
     #[must_use]
     pub fn network_tag(&self, account: &AccountId, address: IpAddr) -> ClientTag {
         self.cx.driver.client_tag(account, &Network::of(address).credential())
@@ -156,7 +162,7 @@ impl<H: Host> RocketChat<H> {
     }
 }
 
-/// The answer to one request.
+/// Returns the answer to one request.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) -> Reply {
     let Some((route, _)) = ROUTES.find(request.uri().path()) else { return refuse(&ApiError::not_found(), None) };
     let wrong = || refuse(&ApiError::wrong_method(), None);
@@ -174,17 +180,18 @@ async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>) 
     refuse(&error, quota)
 }
 
-/// What a fault of the store or the host is answered with.
+/// Returns the answer to a fault of the store or the host.
 fn failed<H: Host>(cx: &Context<H>, endpoint: Endpoint, failure: &DueError) -> ApiError {
     if let Some(seconds) = failure.retry_after() {
         return ApiError::host_busy(cx.now(), seconds);
     }
-    // No input and no secret is in these errors; their sources are the store's and the host's own words.
+    // These errors contain no input and no secret; their sources are the messages of the store and
+    // the host.
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
     ApiError::failed()
 }
 
-/// The order of checks (protocol § 2): login, shape, limits; then the endpoint.
+/// Runs the checks in order (protocol § 2): login, shape, limits; then the endpoint.
 async fn serve<H: Host, B: AsRef<[u8]>>(
     cx: &Context<H>,
     route: &Route<Endpoint, RocketChatPolicy>,
@@ -207,14 +214,15 @@ async fn serve<H: Host, B: AsRef<[u8]>>(
             Err(Failure::Moved) => {}
             answered => return answered,
         }
-        // What was looked up may have ended since. Nothing was spent.
+        // The login that was looked up may have ended since. Nothing was spent.
         caller = login(cx, request).await?;
     }
     Err(TransactError::Busy.into())
 }
 
-/// Finds out who calls. Work that is still due may end the login, so it is done first. The first look-up only shows
-/// whose account it is; one that comes after a look at that account's epochs holds in them.
+/// Determines who calls. Work that is still due may end the login, so it is done first. The first
+/// look-up only shows whose account it is; the second, which comes after that account's epochs were
+/// read, is valid as long as they do not move.
 async fn login<H: Host, B>(cx: &Context<H>, request: &Request<B>) -> Result<Caller, Failure> {
     let network = cx.host.client_address(Peer::of(request)).map(Network::of);
     let credentials = request::credentials(request.headers()).ok_or_else(ApiError::unauthorized)?;
@@ -240,7 +248,7 @@ async fn login<H: Host, B>(cx: &Context<H>, request: &Request<B>) -> Result<Call
     Err(TransactError::Busy.into())
 }
 
-/// The host's limits of requests.
+/// Applies the host's request limits.
 fn admit<H: Host>(
     cx: &Context<H>,
     endpoint: Endpoint,

@@ -1,4 +1,5 @@
-//! The ways in for an owner whom others have shut out: the mail with its link, and what the host and its operator may do.
+//! The ways in for an owner whom other clients have locked out: the mail with its link, and what
+//! the host and its operator may do.
 
 use std::net::IpAddr;
 
@@ -14,15 +15,15 @@ use zeroize::Zeroizing;
 
 use crate::host::{LoginTokenId, UnlockMail};
 
-/// The kind of secret that a login password is, in the account's guess ledger. Wires that check the same password charge
-/// the same entry.
+/// The login password's kind of secret in the account's guess ledger. Protocols that check the same
+/// password charge the same entry.
 pub const LOGIN_PASSWORD: SecretKind = SecretKind::new("login-password");
 
-/// The host's work: mail the owner a link.
+/// The host's task of mailing the owner a link.
 pub(crate) const UNLOCK_MAIL: &str = "rocketchat/unlock-mail";
 
-/// A secret of this wire that others' guesses can shut. Time-based codes and recovery codes are those of
-/// [`TwoFactor`](keywright_twofactor::TwoFactor), which has ways in of its own.
+/// A secret of this protocol that other clients' guesses can lock. Time-based codes and recovery
+/// codes are those of [`TwoFactor`](keywright_twofactor::TwoFactor), which has ways in of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GuessedSecret {
@@ -40,7 +41,7 @@ impl GuessedSecret {
         }
     }
 
-    /// How it is proven.
+    /// Returns the method that proves the secret.
     pub(crate) const fn method(self) -> Method {
         match self {
             Self::LoginPassword => Method::Password,
@@ -49,18 +50,19 @@ impl GuessedSecret {
     }
 }
 
-/// Whom the link of a mail lets in.
+/// The client that the link of a mail admits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the two that the page can offer")]
 pub enum MailAdmits {
-    /// Every login that calls from the network of this address, from which the link was opened. It needs a host that
-    /// knows its clients' addresses ([`Host::client_address`](crate::Host::client_address)).
+    /// Every login that calls from the network of this address, from which the link was opened. It
+    /// requires a host that knows its clients' addresses
+    /// ([`Host::client_address`](crate::Host::client_address)).
     Address(IpAddr),
     /// The login whose refusal caused the mail ([`UnlockMail::refused`]).
     Refused,
 }
 
-/// What a due mail keeps.
+/// The stored detail of a due mail.
 #[derive(Serialize, Deserialize)]
 struct Note {
     ticket: [u8; 16],
@@ -71,8 +73,9 @@ struct Note {
     since: Option<UnixSeconds>,
 }
 
-/// Makes the owner's mail due, in the commit of a refusal, if one may go now. Returns whether it did: who sends it is decided
-/// after the commit. A mail that finds no room among the host's work is left out; the next refusal asks again.
+/// Makes the owner's mail due, in the commit of a refusal, if one may be sent now. Returns whether
+/// it did: how it is sent is decided after the commit. A mail that finds no room among the host's
+/// work is left out; the next refusal tries again.
 pub(crate) fn note_refusal(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
@@ -106,15 +109,16 @@ fn mail(
         since: shut.map(|shut| shut.since),
     };
     let detail = serde_json::to_vec(&note).map_err(|_| StepError::Encode(DUE.name()))?;
-    // As long as its link works. Anybody with a login can cause the mail.
+    // The mail stays due for as long as its link works. It is evictable because anybody with a
+    // login can cause it.
     let task = due::add(draft, NewTask::new(UNLOCK_MAIL, detail).until(mail.until).evictable())?;
-    // Nobody is at it: the host's sweep may send it at once.
+    // The task is left unclaimed, so the host's sweep may send the mail immediately.
     due::put_back(draft, &[task])?;
     Ok(true)
 }
 
 impl UnlockMail {
-    /// The mail of a due task; `None` if its detail is none of ours.
+    /// Returns the mail of a due task, or `None` if its detail was not written by this crate.
     pub(crate) fn of(account: &AccountId, task: &DueTask) -> Option<Self> {
         let note: Note = serde_json::from_slice(&task.detail).ok()?;
         Some(Self {
@@ -128,15 +132,15 @@ impl UnlockMail {
     }
 }
 
-/// What a link carries: the ticket, the login's tag, the account. Only the ticket is checked: whoever has it may let in one
-/// client of the account, by whatever name.
+/// Encodes the ticket, the login's tag and the account. Only the ticket is checked: its holder may
+/// admit one client of the account, by whatever name.
 fn token(account: &AccountId, note: &Note) -> SecretString {
     let bytes =
         Zeroizing::new([note.ticket.as_slice(), &note.refused.to_bytes(), account.as_str().as_bytes()].concat());
     SecretString::new(hex::encode(bytes.as_slice()))
 }
 
-/// What a link carries, read back.
+/// The decoded contents of a link.
 pub(crate) struct Link {
     pub(crate) account: AccountId,
     pub(crate) ticket: [u8; 16],
@@ -144,9 +148,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Reads a token; `None` for any text that is none.
+    /// Parses a token; returns `None` for any other string.
     pub(crate) fn parse(token: &str) -> Option<Self> {
-        // An account's id is short: nothing longer is decoded.
+        // An account's id is short, so nothing longer is decoded.
         if token.len() > 512 || token.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return None;
         }

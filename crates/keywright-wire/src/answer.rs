@@ -1,4 +1,4 @@
-//! The one answer type: what an endpoint returns, and what every refusal becomes.
+//! The one answer type: what an endpoint returns, and what every refusal is turned into.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -7,12 +7,15 @@ use zeroize::Zeroizing;
 
 const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
-/// What a page may load and who may frame it: nothing and nobody. Its forms go to where it came from.
+/// The content security policy of a page: it loads nothing, nobody may frame it, and its forms
+/// submit to its own origin only.
 const PAGE_POLICY: &str = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// An answer: a status, headers, and a body that is wiped when the server is done with it, because it may hold a secret.
+/// An answer: a status, headers, and a body that is wiped when the server is done with it, because
+/// it may hold a secret.
 ///
-/// No cache may keep one, for the same reason, and because it is true only now.
+/// No cache may keep an answer, both because of such secrets and because it is valid only at the
+/// moment it is given.
 ///
 /// ```
 /// use http::StatusCode;
@@ -32,7 +35,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Returns an answer with a JSON text, which the caller has encoded.
+    /// Returns an answer whose body is JSON that the caller has already encoded.
     pub fn json(status: StatusCode, text: impl Into<Vec<u8>>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -40,7 +43,7 @@ impl Reply {
         Self { status, headers, body: Zeroizing::new(text.into()) }
     }
 
-    /// Returns 200 with an HTML page that loads nothing and that nobody can frame.
+    /// Returns 200 with an HTML page that loads nothing and cannot be framed.
     pub fn page(html: impl Into<Vec<u8>>) -> Self {
         Self::json(StatusCode::OK, html)
             .with(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))
@@ -48,28 +51,29 @@ impl Reply {
             .with(NOSNIFF, HeaderValue::from_static("nosniff"))
     }
 
-    /// Returns the answer to `OPTIONS`, 204 with `Allow`. It acts on nothing, and it allows no other origin.
+    /// Returns the answer to `OPTIONS`: 204 with `Allow`. It has no effect, and it allows no other
+    /// origin.
     pub fn options(methods: &[Method]) -> Self {
         Self::json(StatusCode::NO_CONTENT, Vec::new()).with_allow(methods)
     }
 
-    /// Sets a header, in the place of one of the same name.
+    /// Sets a header, replacing any header of the same name.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    /// Sets `Retry-After`, in whole seconds, at least 1.
+    /// Sets `Retry-After` in whole seconds, at least 1.
     pub fn with_retry_after(self, seconds: u64) -> Self {
         self.with(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
-    /// Sets `Allow`: the methods, and `OPTIONS`.
+    /// Sets `Allow` to the given methods and `OPTIONS`.
     pub fn with_allow(self, methods: &[Method]) -> Self {
         let names: Vec<&str> = methods.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
         match HeaderValue::try_from(names.join(", ")) {
             Ok(value) => self.with(ALLOW, value),
-            // A method's name is a token, so this is never met.
+            // A method's name is always a token, so this arm is never reached.
             Err(_) => self,
         }
     }
@@ -97,7 +101,7 @@ impl Reply {
     }
 }
 
-// Without headers and body: both may hold a secret.
+// Leaves out headers and body, because both may hold a secret.
 keywright_core::redacted_debug!(Reply { status, .. });
 
 #[cfg(test)]

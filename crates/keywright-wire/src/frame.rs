@@ -1,8 +1,9 @@
-//! The frame around every endpoint: work that is still due, then the step and its commit, then the work that this commit
-//! made due. Host methods run outside of any commit, so they may use the driver on the same account.
+//! The frame around every endpoint: work that is still due, then the step and its commit, then the
+//! work that this commit made due. Host methods run outside of any commit, so they may use the
+//! driver on the same account.
 //!
-//! Notices that others' requests have left are not sent here: strangers can cause them, and would make the owner's
-//! request wait for a slow mail server. They are left to [`finish_due`].
+//! Notices left by other requests are not sent here. Unknown clients can cause them, and the
+//! owner's request would have to wait for a slow mail server. They are left to [`finish_due`].
 
 use std::future::Future;
 
@@ -12,30 +13,33 @@ use keywright_store::{Draft, Driver, Partition, Receipt, Release, SlotName, Step
 
 use crate::error::{DueError, HostError};
 
-/// What a failure of a task means for requests.
+/// What the failure of a task means for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "the three weights that a task has")]
 pub enum Weight {
-    /// It is tried by the request that made it due, and after that by [`finish_due`] alone: no other request waits for it,
-    /// and none fails because of it. A notice.
+    /// The request that made the task due tries it; after that only [`finish_due`] does. No other
+    /// request waits for it, and no request fails because of it. Example: a notice.
     Later,
-    /// The request whose commit made it due fails with it. The end of an app token.
+    /// The request whose commit made the task due fails with it. Example: ending an app token.
     Required,
-    /// Required, and until it is done the account's other requests to this protocol are answered "busy". What must hold up
-    /// the other protocols too, an erasure, is added as [blocking](keywright_store::due::NewTask::blocking).
+    /// Like [`Required`](Self::Required), and until the task is done, the account's other requests
+    /// to this protocol are answered as busy. Work that must hold up the other protocols too, such
+    /// as an erasure, is added as [blocking](keywright_store::due::NewTask::blocking).
     Blocking,
 }
 
-/// What a protocol has its host do after a commit.
+/// The work that a protocol has its host do after a commit.
 pub trait HostWork: Sync {
-    /// The weight of a task by its name; `None` for a task of another part, which is left to its owner.
+    /// Returns the weight of a task by its name, or `None` for a task of another protocol, which is
+    /// left to its owner.
     fn weight(&self, name: &str) -> Option<Weight>;
 
     /// Does a task. It must be idempotent.
     fn work(&self, account: &AccountId, task: &DueTask) -> impl Future<Output = Result<(), HostError>> + Send;
 }
 
-/// What one run of the framed step came to. `after`: what was seen of the account's due work once the step was run.
+/// The result of one run of the framed step. `after` is what was read of the account's due work
+/// once the step had run.
 enum Run<T, A> {
     Due(Vec<DueTask>),
     Blocked,
@@ -53,14 +57,16 @@ impl<T: Release, A> Release for Run<T, A> {
     }
 }
 
-/// Runs an endpoint's step on one account: first whatever is still due, notices aside, then the step and its commit, then
-/// what that commit made due, but for what the step has [put back](due::put_back): whoever comes next may do that.
-/// `slots` are what the step needs; [`DUE`] is added.
+/// Runs an endpoint's step on one account. First it does whatever is still due, except notices;
+/// then it runs and commits the step; then it does what that commit made due, except for tasks that
+/// the step has [put back](due::put_back), which any later caller may claim. `slots` are the slots
+/// that the step needs; [`DUE`] is added.
 ///
 /// # Errors
-/// [`DueError`]: the store failed, or the host failed at work that this request needs. What was committed stays; its work
-/// is tried again. Once the step is committed, an error of the store is [`TransactError::Unknown`]: the change must not
-/// be answered as refused.
+/// [`DueError`] if the store failed, or if the host failed at work that this request needs. What
+/// was committed remains committed, and its work is tried again. Once the step is committed, an
+/// error of the store is
+/// [`TransactError::Unknown`]: the change must not be answered as refused.
 pub async fn run<W, T>(
     driver: &Driver,
     account: &AccountId,
@@ -83,8 +89,9 @@ where
     Ok(value)
 }
 
-/// The same for a step whose own work others do: whoever adds it leaves it unclaimed, and nothing of it is done here.
-/// Returns beside the value whether work of the protocol is due that nobody is at, by this commit or from before.
+/// Like [`run`], for a step whose own work is done by others: the step adds that work unclaimed,
+/// and none of it is done here. Also returns whether work of this protocol is due and unclaimed,
+/// whether from this commit or from before.
 ///
 /// # Errors
 /// [`DueError`], as for [`run`].
@@ -106,8 +113,9 @@ where
     Ok((value, is_left.unwrap_or(false)))
 }
 
-/// Does what is still due and must be done first, then runs the step and commits it. `after` looks at the account's due
-/// work once the step is run, and is given what was due before; it is not asked where there was no account.
+/// Does the due work that must be done first, then runs the step and commits it. Once the step has
+/// run, `after` reads the account's due work; it receives the tasks that were due before. It is not
+/// called if the account does not exist.
 async fn commit<W, T, A>(
     driver: &Driver,
     account: &AccountId,
@@ -127,7 +135,7 @@ where
     loop {
         let run = driver.run(&partition, &slots, |draft| {
             if !draft.exists() {
-                // The step says for itself what a missing account means.
+                // The step itself decides what a missing account means.
                 return Ok(Run::Done { value: step(draft)?, after: None });
             }
             if due::has_unclaimed(draft, is_needed)? {
@@ -145,14 +153,16 @@ where
             Run::Due(tasks) => {
                 run_due(driver, account, host, &tasks, Weight::Blocking).await?;
             }
-            // Somebody is erasing what this account was: nothing may be stored until that is done.
+            // The data of an earlier account is still being erased: nothing may be stored until
+            // that is done.
             Run::Blocked => return Err(TransactError::Busy.into()),
             Run::Done { value, after } => return Ok((value, after)),
         }
     }
 }
 
-/// Does what a request's own commit made due. What the request needs comes first; a notice never costs it its answer.
+/// Does the work that a request's own commit made due. Work that the request needs comes first; a
+/// failed notice never makes the request fail.
 async fn finish_own<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
@@ -167,23 +177,25 @@ async fn finish_own<W: HostWork>(
     match worked {
         Ok(_) => Ok(()),
         Err(DueError::Transact(error @ TransactError::Unknown(_))) => Err(error.into()),
-        // The step is committed: "busy", and whatever else says that nothing was written, would be untrue.
+        // The step is committed, so "busy", or any other error that reports that nothing was
+        // written, would be false.
         Err(DueError::Transact(error)) => Err(TransactError::Unknown(error.into()).into()),
         Err(error) => Err(error),
     }
 }
 
-/// Whether a task is one that requests wait for, and so do.
+/// Whether requests wait for a task, and the request that made it due fails with it.
 fn is_needed<W: HostWork>(host: &W, name: &str) -> bool {
     host.weight(name).is_some_and(|weight| weight > Weight::Later)
 }
 
-/// Does what an account's commits have made due and a crash or a failing host has left, notices included. Returns how many
-/// tasks were done. `at_start`: whether pauses and claims of earlier processes are passed over, at the start of a server
-/// that is alone at its store.
+/// Does the work that an account's commits made due and that a crash or a failing host has left
+/// undone, notices included. Returns how many tasks were done. With `at_start`, pauses and the
+/// claims of earlier processes are ignored; use it at the start of a server that is alone at its
+/// store.
 ///
 /// # Errors
-/// [`DueError`]; it is tried again later.
+/// [`DueError`]; the work is tried again later.
 pub async fn finish_due<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
@@ -197,18 +209,19 @@ pub async fn finish_due<W: HostWork>(
     run_due(driver, account, host, &tasks, Weight::Later).await
 }
 
-/// Does what is still due, notices aside: for a request that must know it done before its step can run. Returns how many
-/// tasks were done.
+/// Does what is still due, except notices, for a request whose step may run only once that work is
+/// done. Returns how many tasks were done.
 ///
 /// # Errors
-/// [`DueError`]; it is tried again later.
+/// [`DueError`]; the work is tried again later.
 pub async fn finish_needed<W: HostWork>(driver: &Driver, account: &AccountId, host: &W) -> Result<usize, DueError> {
     let partition = Partition::account(account);
     let tasks = DueWork::new(driver, &partition).claim(|name| is_needed(host, name)).await?;
     run_due(driver, account, host, &tasks, Weight::Required).await
 }
 
-/// Does claimed tasks and strikes them. A task below `required` that fails is put off; another's failure ends the run.
+/// Does claimed tasks and removes them from the list. A task below `required` that fails is
+/// postponed; the failure of any other task ends the run.
 async fn run_due<W: HostWork>(
     driver: &Driver,
     account: &AccountId,
@@ -335,7 +348,8 @@ mod tests {
         world.fails.store(true, Ordering::SeqCst);
         world.act("test/notice").await.unwrap();
         assert!(matches!(world.act("test/erase").await, Err(DueError::Host(_))));
-        // Within its pause others are told "busy"; after it they try, and fail with it. None of them tries the notice.
+        // During its pause, other requests are answered as busy; after it they try the task, and
+        // fail with it. None of them tries the notice.
         assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
         world.clock.advance(2);
         assert!(matches!(world.look().await, Err(DueError::Host(_))));
@@ -357,12 +371,12 @@ mod tests {
         };
         let ((), is_left) = run_and_leave(&world.driver, &world.account, &world, &[], leave).await.unwrap();
         assert_eq!((is_left, world.tried()), (true, 0));
-        // It is reported by every step until somebody has done it.
+        // Every step reports it until it is done.
         let look = async || run_and_leave(&world.driver, &world.account, &world, &[], |_| Ok(())).await;
         assert!(matches!(look().await, Ok(((), true))));
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 1);
         assert!(matches!(look().await, Ok(((), false))));
-        // Blocking work of another part holds it up as it does every step.
+        // Another protocol's blocking work holds up this step, as it does every step.
         let erase =
             |draft: &mut Draft<'_>| due::add(draft, NewTask::new("other/erase", Vec::new()).blocking()).map(drop);
         world.driver.transact(&(&world.account).into(), &[DUE.name()], erase).await.unwrap();
@@ -381,7 +395,8 @@ mod tests {
         world.look().await.unwrap();
         assert_eq!(finish_needed(&world.driver, &world.account, &world).await.unwrap(), 0);
         assert_eq!(world.tried(), tried);
-        // A notice of one's own neither is held up by what a request needs, nor ends it.
+        // A request's own notice is neither delayed by the work that the request needs, nor ends
+        // that work.
         assert!(matches!(world.act("test/end").await, Err(DueError::Host(_))));
         world.clock.advance(3_600);
         world.fails.store(false, Ordering::SeqCst);
@@ -408,7 +423,8 @@ mod tests {
             for (task, is_needed) in [("test/notice", false), ("test/end", true), ("test/erase", true)] {
                 let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
                 let world = world_on(store.clone()).await;
-                // The step's, and the one that this host makes; then the task is struck.
+                // The first commit is the step's, the second one this host's own; the third removes
+                // the task.
                 store.next_commit(Fault::None);
                 store.next_commit(Fault::None);
                 for _ in 0..times {
@@ -416,7 +432,7 @@ mod tests {
                 }
                 let acted = world.act(task).await;
                 if is_needed {
-                    // Not "busy", which says that nothing was written.
+                    // Not "busy", which would report that nothing was written.
                     assert!(matches!(acted, Err(DueError::Transact(TransactError::Unknown(_)))), "{task}: {acted:?}");
                 } else {
                     acted.unwrap();
@@ -427,7 +443,7 @@ mod tests {
         }
     }
 
-    /// A protocol that knows nothing of the erasure does not serve the account beside it.
+    /// A protocol that does not know the erasure does not serve the account while it lasts.
     #[tokio::test]
     async fn an_erasure_of_another_part_holds_up_every_protocol() {
         let world = world().await;
@@ -446,7 +462,7 @@ mod tests {
     async fn a_start_passes_over_pauses_and_dead_claims() {
         let world = world().await;
         let add = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/erase", Vec::new())).map(|_| ());
-        // Claimed by a process that died.
+        // The task was claimed by a process that died.
         world.driver.transact(&(&world.account).into(), &[DUE.name()], add).await.unwrap();
         assert!(matches!(world.look().await, Err(DueError::Transact(TransactError::Busy))));
         assert_eq!(finish_due(&world.driver, &world.account, &world, false).await.unwrap(), 0);

@@ -2,13 +2,13 @@
 
 use http::{Extensions, HeaderMap, Request};
 
-/// Where a request comes from, as far as the host's framework or proxy has noted it.
+/// Where a request comes from, as far as the host's framework or proxy has recorded it.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Peer<'a> {
-    /// The request's headers: of a trusted proxy, the client's address may be here.
+    /// The request's headers. A trusted proxy may put the client's address here.
     pub headers: &'a HeaderMap,
-    /// The request's extensions: frameworks put the socket's address here.
+    /// The request's extensions. Frameworks put the socket's address here.
     pub extensions: &'a Extensions,
 }
 
@@ -20,5 +20,5 @@ impl<'a> Peer<'a> {
     }
 }
 
-// Without what the headers hold.
+// Leaves out the headers' contents.
 keywright_core::redacted_debug!(Peer<'_>);

@@ -1,12 +1,14 @@
-//! What Keywright's wire protocols share: the host's errors, a queue for its slow hashes, one answer type, a table of routes,
-//! the frame around every endpoint, a tower service that reads bodies whole.
+//! The parts that Keywright's wire protocols share: the host's errors, a queue for slow hashes, one
+//! answer type, a table of routes, the frame around every endpoint, and a tower service that reads
+//! whole bodies.
 //!
-//! It knows no protocol: no endpoint, status or error body is decided here, and it looks at no secret. Each protocol's
-//! crate re-exports what a host needs of it, so that a host that serves several has one error for all.
+//! This crate knows no protocol. It decides no endpoint, status or error body, and it handles no
+//! secrets. Each protocol's crate re-exports what a host needs from here, so a host that serves
+//! several protocols has one error type for all.
 //!
-//! # A wire
-//! A whole protocol with one endpoint: `GET /notes/count`, for whoever sends a token. Every wire of Keywright is made of
-//! these parts, a file for each.
+//! # Example
+//! The example is a whole protocol with one endpoint: `GET /notes/count`, for any client that sends
+//! a valid token. Every wire crate of Keywright is made of these parts, one file for each.
 //!
 //! ```
 //! use std::future::Future;
@@ -51,7 +53,7 @@
 //!     token: Option<&'r str>,
 //! }
 //!
-//! // answer.rs: why there is no success. An error of the protocol's own is an answer like any other.
+//! // answer.rs: why a request has no success. The protocol's own errors are answers too.
 //! enum Failure {
 //!     Refused(StatusCode),
 //!     Due(DueError),
@@ -80,7 +82,7 @@
 //!
 //! impl<H: Host> HostWork for Context<H> {
 //!     fn weight(&self, _: &str) -> Option<Weight> {
-//!         None // nothing is ever due here
+//!         None // this protocol has no due work
 //!     }
 //!     async fn work(&self, _: &AccountId, _: &DueTask) -> Result<(), HostError> {
 //!         Err(HostError::new("a task of another part was claimed"))
@@ -89,7 +91,7 @@
 //!
 //! // endpoints/count.rs
 //! async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
-//!     // Nothing is answered of an account that does not stand.
+//!     // An account that no longer exists gets no answer.
 //!     let look = |draft: &mut Draft<'_>| draft.root().map(|_| Plain(()));
 //!     frame::run(&cx.driver, &caller.account, cx, &[], look).await?;
 //!     let notes = cx.host.notes(&caller.account).await.map_err(DueError::from)?;
@@ -189,16 +191,17 @@
 //! # }
 //! ```
 //!
-//! //! # Clients that go away
-//! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does, and so do the frameworks
-//! on top of it. A commit that was on its way lands all the same, but whatever had to follow it does not happen until
-//! later: observers do not hear of the event, the work that the commit made due stays claimed until the claim runs out,
-//! and a guess that was charged before a slow check stays charged although it was right. No promise is broken by that,
-//! but a client could see to it. So let every request run to its end, as a task of its own; with axum that is one line
-//! in a middleware around these services:
+//! # Clients that disconnect
+//! An HTTP server drops the future of a handler when its client's connection ends: `hyper` does,
+//! and so do the frameworks on top of it. A commit that is already under way still takes effect,
+//! but everything that should follow it is delayed: observers do not learn of the event, the work
+//! that the commit made due stays claimed until the claim expires, and a guess that was charged
+//! before a slow check stays charged even if it was right. No guarantee is broken by that, but a
+//! client could cause it on purpose. So let every request run to its end as a task of its own. With
+//! axum that is one line in a middleware around these services:
 //!
 //! ```
-//! # // axum is no dependency of this crate: its `Next` stands here for itself.
+//! # // axum is not a dependency of this crate; this is a substitute for its `Next`.
 //! # struct Next;
 //! # impl Next { async fn run(self, _: http::Request<()>) -> http::Response<()> { http::Response::new(()) } }
 //! use http::{Request, Response, StatusCode};
@@ -212,18 +215,20 @@
 //! # }
 //! ```
 //!
-//! and when the server stops, it should wait a while for those tasks. A body that never comes ends with its connection,
-//! so no such task outlives its client by more than the work itself takes.
+//! When the server stops, it should wait a while for those tasks. Reading a body fails when its
+//! connection ends, so no such task outlives its client by more than the work itself takes.
 //!
 //! # Map
-//! - [`HostError`], [`DueError`]: what a host's methods give back, and why work for the host is still due.
+//! - [`HostError`], [`DueError`]: the errors of a host's methods, and why work for the host is
+//!   still due.
 //! - [`queue`]: a bounded and fair queue for a host's slow hashes.
 //! - [`Peer`], [`Network`]: where a request comes from.
-//! - [`Routes`]: path, methods, body limit and login of every endpoint, as one table.
-//! - [`frame`]: due work, the step and its commit, the work it made due: around every endpoint.
+//! - [`Routes`]: path, methods, body limit and login requirement of every endpoint, as one table.
+//! - [`frame`]: what runs around every endpoint: due work (tasks for the host that a commit has
+//!   recorded), the step and its commit, and the work that this commit made due.
 //! - [`Reply`]: an answer that no cache keeps, and whose body is wiped.
-//! - [`Protocol`], and with the feature `tower` `tower_service!`: from a request whose body streams to the protocol's own
-//!   answer.
+//! - [`Protocol`], and `tower_service!` with the feature `tower`: from a request whose body is a
+//!   stream to the protocol's own answer.
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -247,7 +252,7 @@ pub use route::{Route, Routes};
 #[cfg(feature = "tower")]
 pub use tower::{Answering, RequestBody, serve};
 
-/// What [`tower_service!`] names.
+/// The items that the expansion of [`tower_service!`] refers to.
 #[cfg(feature = "tower")]
 #[doc(hidden)]
 pub mod __tower {

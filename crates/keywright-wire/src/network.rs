@@ -1,5 +1,5 @@
-//! The network that a request comes from, as the guess ledger and mails name it. All protocols name it alike: an account
-//! has one ledger.
+//! The network that a request comes from, as the guess ledger and mails name it. All protocols use
+//! the same name, because an account has one ledger.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,15 +7,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use keywright_core::ClientTag;
 use keywright_store::Draft;
 
-/// The bits of an IPv6 address that name a network. The others name an interface (RFC 4291 § 2.5.1), and whoever has a
-/// network can call from any of them.
+/// The bits of an IPv6 address that name a network. The others name an interface (RFC 4291 §
+/// 2.5.1), and a client in the network can use any of them.
 const IPV6_NETWORK: u128 = !0 << 64;
 
-/// The bits of an IPv6 address that name a site (RFC 6177): what providers give to one customer, who then has up to 65,536
-/// networks.
+/// The bits of an IPv6 address that name a site (RFC 6177). Providers assign one to a customer, who
+/// then has up to 65,536 networks.
 const IPV6_SITE: u128 = !0 << 80;
 
-/// What credentials of this kind begin with, so that no login ever has the tag of a network.
+/// The prefix of this kind of credentials, so that no login ever has the tag of a network.
 const LABEL: &[u8] = b"network/";
 const SITE_LABEL: &[u8] = b"site/";
 
@@ -34,7 +34,8 @@ const SITE_LABEL: &[u8] = b"site/";
 pub struct Network(IpAddr);
 
 impl Network {
-    /// Returns the network of an address. An IPv4 address is one in either notation.
+    /// Returns the network of an address. An IPv4 address gives the same network in either
+    /// notation.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -43,27 +44,28 @@ impl Network {
         })
     }
 
-    /// Reads the printed form back; `None` for any other text.
+    /// Parses the printed form; returns `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let network = Self::of(text.strip_suffix("/64").unwrap_or(text).parse().ok()?);
         (network.to_string() == text).then_some(network)
     }
 
-    /// Returns the bytes that name it to the guess ledger.
+    /// Returns the bytes that name the network to the guess ledger.
     #[must_use]
     pub fn credential(self) -> Vec<u8> {
         [LABEL, self.to_string().as_bytes()].concat()
     }
 
-    /// Returns the tag by which the guess ledger of the draft's account knows it.
+    /// Returns the tag by which the guess ledger of the draft's account knows the network.
     #[must_use]
     pub fn tag(self, draft: &Draft<'_>) -> ClientTag {
         draft.client_tag(&self.credential())
     }
 
-    /// Returns a tag for all that one customer of a provider is likely to have: the IPv4 address, or the first 48 bits of
-    /// the IPv6 address. For counting what anybody can ask for; the guess ledger knows networks.
+    /// Returns a tag for all the addresses that one customer of a provider is likely to have: the
+    /// IPv4 address, or the first 48 bits of the IPv6 address. It is for counting what anybody can
+    /// request; the guess ledger knows networks.
     #[must_use]
     pub fn site_tag(self, draft: &Draft<'_>) -> ClientTag {
         draft.client_tag(&[SITE_LABEL, self.site().to_string().as_bytes()].concat())

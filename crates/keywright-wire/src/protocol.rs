@@ -1,4 +1,4 @@
-//! A protocol that looks at a request only once all of it is there.
+//! The interface of a protocol that handles a request only once its whole body has arrived.
 
 use std::future::Future;
 
@@ -7,13 +7,14 @@ use http::Request;
 
 use crate::answer::Reply;
 
-/// A protocol, as a server that reads bodies sees it. With the feature `tower`, [`tower_service!`](crate::tower_service)
-/// makes a `tower::Service` of it.
+/// A protocol as seen by a server that reads bodies. With the feature `tower`,
+/// [`tower_service!`](crate::tower_service) makes it a `tower::Service`.
 pub trait Protocol: Clone + Send + Sync + 'static {
     /// Returns the largest body for a path, in bytes.
     fn limit(&self, path: &str) -> usize;
 
-    /// Refuses what needs no body to be refused, before any of it is read. By default nothing is.
+    /// Refuses a request that can be refused without its body, before any of the body is read. By
+    /// default nothing is refused.
     fn refuse_unread(&self, _: &Request<()>) -> impl Future<Output = Option<Reply>> + Send {
         std::future::ready(None)
     }
@@ -24,6 +25,6 @@ pub trait Protocol: Clone + Send + Sync + 'static {
     /// Returns the answer to a body that ended in an error of the connection.
     fn broken(&self) -> Reply;
 
-    /// Returns the answer to a request that is all there.
+    /// Returns the answer to a request whose body is complete.
     fn respond(&self, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
 }

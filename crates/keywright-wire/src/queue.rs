@@ -1,7 +1,9 @@
-//! A queue in front of slow work, a password hash for one: bounded, fair between accounts, known clients first.
+//! A queue in front of slow work such as password hashing: bounded, fair between accounts, known
+//! clients first.
 //!
-//! A host that hashes in its `check_password` asks for a [`Turn`] first. Who gets none is [`Busy`], **before** anything is
-//! hashed; the protocols answer it with 503 and `Retry-After`, and the guess is not charged.
+//! A host that hashes in its `check_password` first waits for a [`Turn`]. A request that gets none
+//! fails with [`Busy`], **before** anything is hashed; the protocols answer it with 503 and
+//! `Retry-After`, and the guess is not charged.
 //!
 //! ```
 //! use keywright_wire::HostError;
@@ -12,7 +14,7 @@
 //! impl Passwords {
 //!     async fn check(&self, asker: &Asker, password: &str) -> Result<bool, HostError> {
 //!         let turn = self.queue.enter(asker).await?;
-//!         // With tokio: `spawn_blocking`. The work takes the turn along, because it goes on if the request is given up.
+//!         // With tokio: `spawn_blocking`. The work holds the turn, because it continues if the request is dropped.
 //!         let work = move || {
 //!             let _turn = turn;
 //!             password.len() == 3 // the slow hash
@@ -30,19 +32,23 @@
 //! ```
 //!
 //! # The rules
-//! - At most [`at_once`](Limits::at_once) turns are out. While one is free nobody waits.
-//! - At most so many known and so many unknown askers wait ([`Limits::waiting`]), and of each at most so many for one account
-//!   ([`Limits::waiting_per_account`]): strangers take no place of a known client, nor of their own account's owner.
-//! - Where all places are taken and an account that has fewer waiters asks for one, the latest waiter of the account that has
-//!   most is told [`Busy`] instead: whoever fills the queue makes room.
-//! - A free turn goes round among the accounts that wait. Known askers come first; after [`KNOWN_IN_A_ROW`] of them an unknown
-//!   one has its turn. So an unknown asker that is the *n*-th of its account gets its turn after at most *n* · *a* turns of
-//!   unknown askers, *a* being the accounts of unknown askers that wait when it comes or when one before it of its account is
-//!   served, and five times as many in all.
-//! - Who gives up while waiting leaves its place at once.
+//! - At most [`at_once`](Limits::at_once) turns are out. While one is free, nobody waits.
+//! - [`Limits::waiting`] bounds how many known and how many unknown askers wait, and
+//!   [`Limits::waiting_per_account`] how many of each may wait for one account. So unknown askers
+//!   take no place from a known client, not even from the owner of the account they ask for.
+//! - If all places are taken and an account with fewer waiters needs one, the latest waiter of the
+//!   account with the most waiters gets [`Busy`] instead: the account that fills the queue makes
+//!   room.
+//! - A free turn rotates among the accounts that wait. Known askers come first; after
+//!   [`KNOWN_IN_A_ROW`] of them, one unknown asker has its turn. So an unknown asker that is the
+//!   *n*-th of its account gets its turn after at most *n* · *a* turns of unknown askers, and five
+//!   times as many turns in all. Here *a* is the number of accounts whose unknown askers wait when
+//!   it arrives or when an earlier asker of its account is served.
+//! - An asker that gives up while waiting frees its place immediately.
 //!
-//! Unknown login names are asked for under the partition of the decoy ledger that they are charged to, so a queue that is
-//! full says nothing about which names exist. One queue serves one process; give every protocol of a server the same one.
+//! The asker for an unknown login name is the partition of the decoy ledger that the guess is
+//! charged to, so a full queue reveals nothing about which names exist. One queue serves one
+//! process; give every protocol of a server the same one.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -59,18 +65,18 @@ pub use keywright_store::Standing;
 /// How many turns known askers get in a row while unknown ones wait.
 pub const KNOWN_IN_A_ROW: u32 = 4;
 
-/// How many unknown askers may wait, by default: 1.6 s of work on two cores, at 50 ms for a hash.
+/// How many unknown askers may wait, by default: 1.6 s of work on two cores, at 50 ms per hash.
 pub const WAITING_UNKNOWN: usize = 64;
 
 /// How many known askers may wait, by default.
 pub const WAITING_KNOWN: usize = 256;
 
-/// How many askers of one account and standing may wait, by default. The guess ledger lets four unknown ones be judged at a
-/// time, and four of each known client.
+/// How many askers of one account and standing may wait, by default. The guess ledger allows four
+/// guesses of unknown clients to be checked at a time, and four of each known client.
 pub const WAITING_PER_ACCOUNT: usize = 8;
 
-/// For whom slow work is done: an account, or the decoy that stands for an unknown name, and how the guess ledger knows the
-/// client.
+/// For whom slow work is done: an account, or the decoy that replaces an unknown name, together
+/// with the client's standing in the guess ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker {
     partition: Partition,
@@ -78,39 +84,41 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// An asker by the partition that its guess is charged to.
+    /// Returns the asker for the partition that its guess is charged to.
     #[must_use]
     pub const fn new(partition: Partition, standing: Standing) -> Self {
         Self { partition, standing }
     }
 
-    /// The asker of a guess that has begun ([`guess::begin`]).
+    /// Returns the asker of a guess that has begun ([`guess::begin`]).
     #[must_use]
     pub const fn of_guess(partition: Partition, guess: &PendingGuess) -> Self {
         Self { partition, standing: guess::standing(guess.admitted()) }
     }
 
-    /// The owner of an account, or the host itself: for what is no guess, a new password's hash for one.
+    /// Returns the asker for an account's owner or the host itself, for work that is not a guess,
+    /// such as hashing a new password.
     #[must_use]
     pub fn known(account: &AccountId) -> Self {
         Self { partition: Partition::account(account), standing: Standing::Known }
     }
 
-    /// The account's partition, or the decoy's.
+    /// Returns the partition of the account or of the decoy.
     #[must_use]
     pub const fn partition(&self) -> &Partition {
         &self.partition
     }
 
-    /// How the guess ledger knows the client.
+    /// Returns the client's standing in the guess ledger.
     #[must_use]
     pub const fn standing(&self) -> Standing {
         self.standing
     }
 }
 
-/// Gives a guess back that the host answered with "busy": it was not looked at, and is not charged. Any other failure leaves
-/// it as it is, to be charged in time. For a protocol, between [`guess::begin`] and its answer.
+/// Takes back a guess that the host answered with "busy": it was not checked, and is not charged.
+/// Any other failure leaves the guess open, to be charged in time. A protocol calls this between
+/// [`guess::begin`] and its answer.
 pub async fn give_back_if_busy(driver: &Driver, asker: &Asker, guess: &PendingGuess, error: &HostError) {
     if error.retry_after().is_none() {
         return;
@@ -133,7 +141,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// As many turns as there are cores, [`WAITING_KNOWN`], [`WAITING_UNKNOWN`], [`WAITING_PER_ACCOUNT`].
+    /// As many turns as there are cores, [`WAITING_KNOWN`], [`WAITING_UNKNOWN`] and
+    /// [`WAITING_PER_ACCOUNT`].
     fn default() -> Self {
         Self {
             at_once: std::thread::available_parallelism().map_or(1, usize::from),
@@ -145,41 +154,43 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How many turns may be out at a time, at least one. Default: as many as there are cores.
+    /// Sets how many turns may be out at a time, at least one. The default is the number of cores.
     pub const fn at_once(mut self, turns: usize) -> Self {
         self.at_once = if turns == 0 { 1 } else { turns };
         self
     }
 
-    /// How many known and how many unknown askers may wait. Defaults [`WAITING_KNOWN`] and [`WAITING_UNKNOWN`].
+    /// Sets how many known and how many unknown askers may wait. The defaults are [`WAITING_KNOWN`]
+    /// and [`WAITING_UNKNOWN`].
     pub const fn waiting(mut self, known: usize, unknown: usize) -> Self {
         self.known = known;
         self.unknown = unknown;
         self
     }
 
-    /// How many askers of one account may wait, counted for each standing. Default [`WAITING_PER_ACCOUNT`].
+    /// Sets how many askers of one account may wait, counted for each standing. The default is
+    /// [`WAITING_PER_ACCOUNT`].
     pub const fn waiting_per_account(mut self, askers: usize) -> Self {
         self.per_account = askers;
         self
     }
 }
 
-/// One who waits.
+/// An asker that waits.
 struct Waiter {
     id: u64,
-    /// Takes the turn, or "busy" if another account needs the place.
+    /// Receives the turn, or [`Busy`] if another account needs the place.
     sender: oneshot::Sender<Result<Turn, Busy>>,
 }
 
-/// Those of one standing who wait: a line for each account, in a ring.
+/// The waiters of one standing: a line for each account, in a ring.
 #[derive(Default)]
 struct Crowd {
     /// The accounts with a line, the next to be served first.
     ring: VecDeque<Partition>,
-    /// No line is empty.
+    /// The lines, none of which is empty.
     lines: HashMap<Partition, VecDeque<Waiter>>,
-    /// In all lines together.
+    /// The number of waiters in all lines together.
     waiting: usize,
 }
 
@@ -197,7 +208,8 @@ impl Crowd {
         self.waiting = self.waiting.saturating_add(1);
     }
 
-    /// The first of the account whose turn it is; the account goes to the end of the ring.
+    /// Removes and returns the first waiter of the next account; the account moves to the end of
+    /// the ring.
     fn next(&mut self) -> Option<Waiter> {
         let account = self.ring.pop_front()?;
         let line = self.lines.get_mut(&account)?;
@@ -211,14 +223,15 @@ impl Crowd {
         Some(waiter)
     }
 
-    /// Takes out one that gave up; nothing if it is not here any more.
+    /// Removes a waiter that gave up; returns `None` if it is no longer here.
     fn remove(&mut self, account: &Partition, id: u64) -> Option<Waiter> {
         let at = self.lines.get(account)?.iter().position(|waiter| waiter.id == id)?;
         self.take(account, at)
     }
 
-    /// The latest waiter of the account that has most, if that has at least two more than `own`: with the place it gives up
-    /// it still has no fewer than the account that takes it.
+    /// Removes and returns the latest waiter of the account with the most waiters, if that account
+    /// has at least two more than `own`: without that waiter it still has no fewer than the account
+    /// that takes the place.
     fn make_room(&mut self, own: usize) -> Option<Waiter> {
         let account = self.ring.iter().max_by_key(|account| self.of(account))?.clone();
         let most = self.of(&account);
@@ -243,7 +256,8 @@ struct State {
     out: usize,
     known: Crowd,
     unknown: Crowd,
-    /// Turns of known askers since the last of an unknown one, while one waited.
+    /// The turns that known askers have had since the last turn of an unknown one, counted while an
+    /// unknown one waits.
     in_a_row: u32,
     next_id: u64,
 }
@@ -252,7 +266,7 @@ impl State {
     fn crowd(&mut self, standing: Standing) -> &mut Crowd {
         match standing {
             Standing::Known => &mut self.known,
-            // Of a standing that is not known here nothing is believed.
+            // A standing that this crate does not know gets no privilege.
             _ => &mut self.unknown,
         }
     }
@@ -276,11 +290,11 @@ struct Shared {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is whole before anything can panic.
+        // No change can panic halfway, so a poisoned lock still guards a consistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a turn on, or takes it back if nobody waits.
+    /// Passes a turn on, or takes it back if nobody waits.
     fn pass_on(self: &Arc<Self>) {
         loop {
             let next = {
@@ -291,10 +305,10 @@ impl Shared {
                 };
                 next
             };
-            // Outside of the lock: it wakes a task.
+            // Outside of the lock, because it wakes a task.
             match next.sender.send(Ok(Turn { shared: Some(Arc::clone(self)) })) {
                 Ok(()) => return,
-                // It has gone just now. Its turn must not be handed on twice.
+                // The waiter has just gone. Its turn must not be passed on twice.
                 Err(unwanted) => {
                     if let Ok(mut turn) = unwanted {
                         turn.shared = None;
@@ -305,14 +319,14 @@ impl Shared {
     }
 }
 
-/// The queue. Cheap to clone; clones are one queue.
+/// The queue. It is cheap to clone, and clones share one queue.
 #[derive(Clone)]
 pub struct WorkQueue {
     shared: Arc<Shared>,
 }
 
 impl WorkQueue {
-    /// A queue that nobody waits in.
+    /// Returns an empty queue.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { shared: Arc::new(Shared { limits, state: Mutex::default() }) }
@@ -321,7 +335,7 @@ impl WorkQueue {
     /// Waits for a turn. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// [`Busy`], at once if there is no place, or later if another account needs this one.
+    /// [`Busy`], immediately if there is no place, or later if another account needs the place.
     pub async fn enter(&self, asker: &Asker) -> Result<Turn, Busy> {
         let (sender, receiver) = oneshot::channel();
         let limits = &self.shared.limits;
@@ -344,15 +358,15 @@ impl WorkQueue {
             (id, evicted)
         };
         if let Some(evicted) = evicted {
-            // If it has gone just now, there is nobody to tell.
+            // If the receiver has just gone, nobody needs the message.
             let _ = evicted.sender.send(Err(Busy));
         }
         let _place = Place { queue: self, asker, id };
-        // The sender is dropped by its sending alone, or with a place that nobody waits at.
+        // The sender is dropped only after sending, or together with an abandoned place.
         receiver.await.unwrap_or(Err(Busy))
     }
 
-    /// How many wait now, known and unknown: for a metric.
+    /// Returns how many known and how many unknown askers wait now, for a metric.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.shared.state();
@@ -362,7 +376,7 @@ impl WorkQueue {
 
 keywright_core::redacted_debug!(WorkQueue { limits: shared.limits, .. });
 
-/// A place in a line, until its future ends or is given up.
+/// A place in a line, until its future ends or is dropped.
 struct Place<'q> {
     queue: &'q WorkQueue,
     asker: &'q Asker,
@@ -372,12 +386,12 @@ struct Place<'q> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let gone = self.queue.shared.state().crowd(self.asker.standing).remove(&self.asker.partition, self.id);
-        // Outside of the lock: it may wake a task.
+        // Outside of the lock, because it may wake a task.
         drop(gone);
     }
 }
 
-/// The right to do one piece of slow work, until it is dropped; then it goes to the next.
+/// The right to do one piece of slow work. When it is dropped, it passes to the next asker.
 #[must_use = "the next one's turn comes when this is dropped"]
 pub struct Turn {
     shared: Option<Arc<Shared>>,

@@ -6,37 +6,40 @@ use http::Method;
 
 use crate::answer::Reply;
 
-/// One row of a table of routes. `E` names endpoints; `P` is the protocol's policy, which methods and limits may depend on.
+/// One row of a table of routes. `E` names endpoints; `P` is the protocol's policy, which methods
+/// and limits may depend on.
 pub struct Route<E, P> {
-    /// The endpoint.
+    /// The endpoint that the route leads to.
     pub endpoint: E,
-    /// The path below the table's base. A last segment in braces stands for any one segment.
+    /// The path below the table's base. A last segment in braces matches any one segment.
     pub path: &'static str,
-    /// Returns the methods that act, in the order in which `Allow` has them. `HEAD` and `OPTIONS` never act.
+    /// Returns the methods that act, in the order in which `Allow` lists them. `HEAD` and `OPTIONS`
+    /// never act.
     pub methods: fn(&P) -> &'static [Method],
     /// Returns the largest body, in bytes.
     pub max_body: fn(&P) -> usize,
-    /// Whether the endpoint runs for a caller who is logged in, and for no other.
+    /// Whether the endpoint runs only for a caller who is logged in.
     pub needs_login: bool,
 }
 
 impl<E, P> Route<E, P> {
-    /// Whether a method acts here.
+    /// Whether a method acts on this route.
     pub fn acts_on(&self, method: &Method, policy: &P) -> bool {
         (self.methods)(policy).contains(method)
     }
 
-    /// Returns the answer to `OPTIONS`: the methods that act. See [`Reply::options`].
+    /// Returns the answer to `OPTIONS`, which lists the methods that act. See [`Reply::options`].
     pub fn options(&self, policy: &P) -> Reply {
         Reply::options((self.methods)(policy))
     }
 
-    /// Returns `refusal` with `Allow`: the answer to a method that does not act here.
+    /// Returns `refusal` with `Allow`: the answer to a method that does not act on this route.
     pub fn wrong_method(&self, policy: &P, refusal: Reply) -> Reply {
         refusal.with_allow((self.methods)(policy))
     }
 
-    /// Returns the answer to a method that does not act here, `OPTIONS` among them; `None` if it acts.
+    /// Returns the answer to a method that does not act on this route, `OPTIONS` included, or
+    /// `None` if the method acts.
     pub fn other_method(&self, method: &Method, policy: &P, refusal: impl FnOnce() -> Reply) -> Option<Reply> {
         match *method {
             Method::OPTIONS => Some(self.options(policy)),
@@ -45,12 +48,13 @@ impl<E, P> Route<E, P> {
         }
     }
 
-    /// Whether a body of so many bytes is within the route's limit.
+    /// Whether a body of `bytes` bytes is within the route's limit.
     pub fn takes(&self, bytes: usize, policy: &P) -> bool {
         bytes <= (self.max_body)(policy)
     }
 
-    /// The part of the path that varies, and what must be before it; `None` for a path without one.
+    /// Returns the part of the path before the segment that varies, or `None` for a path without
+    /// such a segment.
     fn prefix(&self) -> Option<&'static str> {
         let (before, last) = self.path.rsplit_once('/')?;
         (last.starts_with('{') && last.ends_with('}')).then_some(before)
@@ -121,8 +125,9 @@ impl<E, P> Routes<E, P> {
         self.rows
     }
 
-    /// Returns the route of a path, and the segment that its braces stand for; `None` for every other path. Paths are
-    /// exact; a literal one goes before one that varies.
+    /// Returns the route of a path, and the segment that its braces match; `None` if no route has
+    /// this path. Paths match exactly; a literal path takes precedence over one with a varying
+    /// segment.
     #[must_use]
     pub fn find<'p>(&self, path: &'p str) -> Option<(&'static Route<E, P>, Option<&'p str>)> {
         let below = path.strip_prefix(self.base)?;
@@ -131,13 +136,14 @@ impl<E, P> Routes<E, P> {
             return Some((route, None));
         }
         let (before, segment) = below.rsplit_once('/')?;
-        // A pattern's own text is no path that a client sends.
+        // A pattern's own text is not a path that a client sends.
         let is_segment = !segment.is_empty() && !self.rows.iter().any(|route| route.path == below);
         let route = self.rows.iter().find(|route| is_segment && route.prefix() == Some(before))?;
         Some((route, Some(segment)))
     }
 
-    /// Returns the largest body that a path takes, in bytes; `None` for a path without a route.
+    /// Returns the largest body that a path accepts, in bytes, or `None` for a path without a
+    /// route.
     #[must_use]
     pub fn max_body(&self, path: &str, policy: &P) -> Option<usize> {
         self.find(path).map(|(route, _)| (route.max_body)(policy))

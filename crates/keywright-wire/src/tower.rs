@@ -1,4 +1,4 @@
-//! A protocol as a `tower::Service`, for axum and every other framework that speaks it.
+//! A protocol as a `tower::Service`, for axum and every other framework that supports it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,15 +12,15 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use crate::answer::Reply;
 use crate::protocol::Protocol;
 
-/// A body that can be read here: what `axum`, `hyper` and tests bring.
+/// A body that can be read here, such as those of `axum`, `hyper` and tests.
 pub trait RequestBody: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static {}
 
 impl<B: Body<Data: Send, Error: Into<keywright_store::BoxError>> + Send + 'static> RequestBody for B {}
 
-/// The future of a [`Protocol`]'s service. It never fails: what goes wrong is an answer too.
+/// The future of a [`Protocol`]'s service. It never fails: every error becomes an answer.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send>>;
 
-/// Reads a request's body, never more of it than the limit, and answers.
+/// Reads a request's body, but never more than the limit, and answers the request.
 pub fn serve<S: Protocol, B: RequestBody>(service: S, request: Request<B>) -> Answering {
     Box::pin(async move { Ok(read(&service, request).await.into_response().map(Full::new)) })
 }
@@ -32,11 +32,13 @@ async fn read<S: Protocol, B: RequestBody>(service: &S, request: Request<B>) -> 
         return refusal;
     }
     let limit = service.limit(head.uri().path());
-    // What a client announces is believed at once: it need not send it first.
+    // A client that announces a body over the limit is refused immediately, before it sends the
+    // body.
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return service.too_large();
     }
-    // One byte over the limit is enough to know that it is too long; no more is read or kept.
+    // One byte over the limit is enough to know that the body is too long; nothing beyond it is
+    // read or kept.
     match Limited::new(body, limit).collect().await {
         Ok(body) => service.respond(head.map(|()| body.to_bytes())).await,
         Err(error) if error.is::<LengthLimitError>() => service.too_large(),
@@ -44,9 +46,10 @@ async fn read<S: Protocol, B: RequestBody>(service: &S, request: Request<B>) -> 
     }
 }
 
-/// Makes a `tower::Service` of a protocol's type over its host: `tower_service!(Protocol: Host)` for a
-/// `Protocol<H: Host>` that is [`Protocol`]. Neither the type nor the trait is of this crate, so the `impl` must stand in
-/// the protocol's own. For an example see the [crate](crate#a-wire).
+/// Implements `tower::Service` for a protocol's type over its host: `tower_service!(Name: Host)`
+/// for a type `Name<H: Host>` that implements [`Protocol`]. Neither the type nor the trait is
+/// defined in this crate, so the `impl` must be in the protocol's own crate. For an example see the
+/// [crate](crate#example).
 #[macro_export]
 macro_rules! tower_service {
     ($protocol:ident: $host:ident) => {
@@ -80,7 +83,7 @@ mod tests {
 
     const LIMIT: usize = 100_000;
 
-    /// Answers with how much it was sent.
+    /// Answers with the size of the body.
     #[derive(Clone)]
     struct Count;
 
@@ -112,7 +115,8 @@ mod tests {
         (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
     }
 
-    /// Frames of 64 KiB, and then an error of the connection; or never an end.
+    /// Sends frames of 64 KiB, and then either an error of the connection or more frames without
+    /// end.
     struct Odd {
         announced: u64,
         left: usize,

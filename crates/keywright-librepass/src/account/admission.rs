@@ -1,4 +1,4 @@
-//! Letting a network in: by the link of a mail, or by a session of the account with a fresh proof.
+//! Admitting a network: by the link of a mail, or by a session of the account with a fresh proof.
 
 use keywright_core::{AccountId, ClientAdmission};
 use keywright_store::guess::{self, LEDGER};
@@ -18,22 +18,22 @@ use crate::wire::context::Context;
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 
-/// Whether a network was let in.
+/// Whether a network was admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum NetworkAdmission {
-    /// Its next ten tries within an hour are looked at, whatever others have done.
+    /// The network's next ten tries within an hour are checked, whatever other clients have done.
     Admitted,
-    /// The account has had its admissions for now.
+    /// The account has used up its admissions for now.
     TooMany {
         /// Seconds until one is free again, at least 1.
         retry_after: u64,
     },
-    /// The token, the shared key or the code is not good.
+    /// The token, the shared key or the code is wrong.
     Denied,
-    /// The shared key or the code was not looked at, because this token's guesses are paused.
+    /// The shared key or the code was not checked, because this token's guesses are paused.
     Refused {
-        /// Seconds until it will be, at least 1.
+        /// Seconds until it will be checked, at least 1.
         retry_after: u64,
     },
 }
@@ -49,7 +49,7 @@ impl From<ClientAdmission> for NetworkAdmission {
     }
 }
 
-/// Lets a network in by the link of a mail.
+/// Admits a network by the link of a mail.
 pub(crate) async fn admit_by_link<H: Host>(
     cx: &Context<H>,
     user: &UserId,
@@ -68,7 +68,7 @@ pub(crate) async fn admit_by_link<H: Host>(
     }
 }
 
-/// Lets a network in by a login of the account and a fresh proof of the password.
+/// Admits a network by a login of the account and a fresh proof of the password.
 pub(crate) async fn admit_by_session<H: Host>(
     cx: &Context<H>,
     token: &Token,
@@ -95,7 +95,8 @@ pub(crate) async fn admit_by_session<H: Host>(
     .await
 }
 
-/// Lets a network in at a kind of code by a login of the account and a code that it has just been shown.
+/// Admits a network at a kind of code, by a login of the account and a code that its device has
+/// just shown.
 pub(crate) async fn admit_by_code<H: Host>(
     cx: &Context<H>,
     token: &Token,

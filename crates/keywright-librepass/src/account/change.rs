@@ -1,9 +1,11 @@
-//! What a change of password and one of address have in common: the body, the keys, the batch, and the end of it.
+//! The common parts of a change of password and a change of address: the body, the keys, the batch,
+//! and the final commit.
 //!
-//! The body is read in one pass and borrowed from. Then, in this order (`docs/decisions.md` 29): the old key, which is
-//! charged if it is wrong; the new key; the batch, against the vault outside of any draft. At last one commit, in which
-//! token, old key and vault are looked at once more. A batch that was made of another vault is refused, and never
-//! checked anew against the present one: that would overwrite a cipher that somebody wrote meanwhile.
+//! The body is read in one pass and borrowed from. Then the checks follow in this order
+//! (`docs/decisions.md` 29): the old key, which is charged if it is wrong; the new key; the batch,
+//! against the vault outside of any draft. Finally one commit checks token, old key and vault once
+//! more. A batch that was made from another state of the vault is refused, and never checked again
+//! against the current one: that would overwrite a cipher that was written in the meantime.
 
 use keywright_core::{AccountId, ClientTag};
 use keywright_rekey::{Difference, Fault, PlanOutcome, SealedSwap, Submission, VAULT_SLOTS};
@@ -28,13 +30,13 @@ use crate::wire::context::{Caller, Context};
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 
-/// What a change touches, but for the token itself.
+/// The slots that a change touches, except for the token itself.
 pub(crate) const SLOTS: [SlotName; 7] = {
     let [vault, held] = VAULT_SLOTS;
     [CREDENTIAL.name(), LEDGER.name(), vault, held, PENDING.name(), NAMES.name(), TOKENS.name()]
 };
 
-/// Who makes a change, and from where.
+/// The client that makes a change, and where it comes from.
 #[derive(Clone, Copy)]
 pub(crate) struct Changer<'c> {
     pub(crate) caller: &'c Caller,
@@ -42,8 +44,8 @@ pub(crate) struct Changer<'c> {
 }
 
 impl Changer<'_> {
-    /// Who is known at the new key from the start: the login that made the change, and its network, because the change
-    /// ends every login.
+    /// Returns the clients that are known at the new key from the start: the login that made the
+    /// change, and its network, because the change ends every login.
     pub(crate) fn tags(&self, draft: &Draft<'_>, login: &Login) -> Vec<ClientTag> {
         let client = login.client(draft, self.network);
         let mut tags: Vec<ClientTag> = client.tag().into_iter().chain(client.network_tag()).collect();
@@ -52,11 +54,11 @@ impl Changer<'_> {
     }
 }
 
-/// What became of a request behind the old key.
+/// The outcome of a request behind the old key.
 enum Guarded<T> {
-    /// The key is right, and so is what was done.
+    /// The key is right, and the act was done.
     Done(T),
-    /// The key is wrong and charged, or was not looked at: this is committed.
+    /// The key is wrong and charged, or was not checked. This is committed.
     Denied(ApiError),
     /// Refused for another reason: nothing is written.
     Refused(ApiError),
@@ -73,14 +75,16 @@ impl<T: Release> Release for Guarded<T> {
     }
 }
 
-/// The vault's revision that a batch must be of: the one that the token has read last (`docs/decisions.md` 28). Of a
-/// token that never read it is that of the request's arrival, so that even there nothing is overwritten that somebody
-/// writes while the change is made.
+/// The vault revision that a batch must be based on: the one that the token has read last
+/// (`docs/decisions.md` 28). For a token that never read the vault it is the revision at the
+/// request's arrival, so that even then no cipher that is written while the change is made is
+/// overwritten.
 #[derive(Clone, Copy)]
 pub(crate) struct Known(Option<Revision>);
 
-/// The old key, then the new one. That the old one is right is known outside after a commit only, which writes nothing;
-/// it is forgiven with the change. `look` returns what else is to be known of the account.
+/// Checks the old key, then the new one. That the old key is right is revealed only after a commit,
+/// which writes nothing; it is forgiven with the change. `look` returns what else must be known of
+/// the account.
 pub(crate) async fn check_keys<H: Host, T: Copy + Send>(
     cx: &Context<H>,
     changer: Changer<'_>,
@@ -102,14 +106,15 @@ pub(crate) async fn check_keys<H: Host, T: Copy + Send>(
     };
     let entry = cx.with_shared_key(changer.caller.account(), &slots(changer.caller), step).await?;
     let seen = entry.granted()?;
-    // It opens nothing yet, so a wrong one is not charged.
+    // The new key opens nothing yet, so a wrong one is not charged.
     if !cx.are_a_pair(&keys.new_public, &keys.new_shared).await? {
         return Err(ApiError::SHARED_KEY.into());
     }
     Ok(seen)
 }
 
-/// The batch against the vault as it is, which must be the one that is known; sealed.
+/// Checks the batch against the current vault, which must be the revision that is known, and seals
+/// it.
 pub(crate) async fn check_batch<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -123,7 +128,8 @@ pub(crate) async fn check_batch<H: Host>(
     }
 }
 
-/// Commits a change: token and old key are looked at again, then `act` makes it. What `act` refuses writes nothing.
+/// Commits a change: token and old key are checked again, then `act` makes the change. A refusal by
+/// `act` writes nothing.
 pub(crate) async fn commit_change<H: Host, T: Release + Send>(
     cx: &Context<H>,
     changer: Changer<'_>,
@@ -141,7 +147,7 @@ pub(crate) async fn commit_change<H: Host, T: Release + Send>(
     entry.granted()
 }
 
-/// Token, old key, then `act`.
+/// Checks the token and the old key, then runs `act`.
 fn enter<T>(
     draft: &mut Draft<'_>,
     check: &KeyCheck<'_>,
@@ -163,7 +169,7 @@ fn enter<T>(
     })
 }
 
-/// Takes a staged vault away that nothing holds any more. If it cannot be taken, the sweep does it.
+/// Removes a staged vault that nothing holds any more. If it cannot be removed, the sweep does it.
 pub(crate) async fn unstage<H: Host>(cx: &Context<H>, account: &AccountId, stage: Option<StageId>) {
     let Some(stage) = stage else { return };
     if let Err(error) = cx.vaults.unstage(account, stage).await {
@@ -179,8 +185,8 @@ impl<T> Guarded<T> {
     }
 }
 
-/// Moves an account to an address that it owns by now: in the draft that swaps or promotes the vault. All logins end. The
-/// old name comes out, to be dropped.
+/// Moves an account to an address that it owns by now, in the draft that swaps or promotes the
+/// vault. All logins end. Returns the old name, to be dropped.
 pub(crate) fn move_in(
     draft: &mut Draft<'_>,
     mut credential: Credential,
@@ -203,7 +209,7 @@ pub(crate) fn move_in(
     names::release(draft, &old.index(draft.keyring()))
 }
 
-/// Whether a plan still holds for what the token knows: it may have read or written since.
+/// Whether a plan still fits what the token knows: the token may have read or written since.
 pub(crate) fn is_known(login: &Login, sealed: &SealedSwap) -> bool {
     login.head().is_none() || login.head() == sealed.head()
 }
@@ -212,13 +218,14 @@ fn slots(caller: &Caller) -> Vec<SlotName> {
     SLOTS.into_iter().chain([caller.login.slot()]).collect()
 }
 
-/// The code of a batch that does not fit (`docs/decisions.md` 35).
+/// Returns the code for a batch that does not fit (`docs/decisions.md` 35).
 fn verdict(difference: &Difference) -> ApiError {
     let has = |fault| difference.count(fault) > 0;
     if has(Fault::WrongType) {
         return ApiError::NOT_READABLE;
     }
     let malformed = [Fault::MalformedId, Fault::MalformedText, Fault::Duplicate, Fault::Unchanged, Fault::ReusedNonce];
-    // What is missing or stale is mended by reading the vault anew, so it is said first.
+    // A client corrects missing and stale ciphers by reading the vault again, so these are reported
+    // first.
     if !malformed.into_iter().any(has) || has(Fault::Stale) { ApiError::MISSING_CIPHER } else { ApiError::CIPHER }
 }

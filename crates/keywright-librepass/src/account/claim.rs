@@ -10,24 +10,25 @@ use crate::wire::context::Context;
 use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 
-/// How often a move begins anew because its intent was overtaken, before the answer is "busy".
+/// How often a move starts again because its intent was overtaken, before the answer is "busy".
 pub(crate) const TRIES: usize = 16;
 
-/// Who may take an address.
+/// Whether an account may take an address.
 pub(crate) enum Taking {
-    /// The account has it already: only the text that its owner types, and so the key, is new.
+    /// The account has the address already: only the text that its owner types, and so the key, is
+    /// new.
     Owned,
-    /// Nobody else, as long as the intent stands.
+    /// The account may take it, and no other can, as long as the intent is current.
     Claimed(Claimed),
-    /// The intent stands no more: another request or account was faster.
+    /// The intent is no longer current: another request or account was faster.
     Overtaken,
-    /// Another account has it.
+    /// Another account has the address.
     Taken,
 }
 
 impl Taking {
-    /// Makes the address the account's own, in the commit that moves it there. `false`: another request or account was
-    /// faster, and nothing is changed.
+    /// Makes the address the account's own, in the commit that moves it there. Returns `false` if
+    /// another request or account was faster; nothing is changed then.
     pub(crate) fn take_in(&self, draft: &mut Draft<'_>, name: &NameIndex) -> Result<bool, StepError> {
         match self {
             Self::Owned => names::owns(draft, name),
@@ -37,8 +38,9 @@ impl Taking {
     }
 }
 
-/// The first two of the three commits that take an address: the account's intent and the address's claim
-/// (`keywright_store::names`). Stopped at any moment they leave everybody with what they had.
+/// Makes the first two of the three commits that take an address: the account's intent and the
+/// address's claim (`keywright_store::names`). If they are interrupted at any moment, every account
+/// keeps what it had.
 pub(crate) async fn claim_address<H: Host>(
     cx: &Context<H>,
     account: &AccountId,
@@ -69,12 +71,12 @@ pub(crate) async fn claim<H: Host>(cx: &Context<H>, intent: &Intent) -> Result<C
     cx.names.claim_with(intent, &ORPHAN_SLOTS, erase_orphan).await
 }
 
-/// What [`erase_orphan`] reads.
+/// The slots that [`erase_orphan`] reads.
 const ORPHAN_SLOTS: [SlotName; 2] = [CREDENTIAL.name(), NAMES.name()];
 
-/// Ends an account in the very commit that takes its name away, if the name was all it had: a registration without
-/// verification that crashed. One that is about to move to the name keeps its old name, and all else; one that waits for
-/// its link keeps waiting.
+/// Ends an account in the very commit that takes its name away, if the name was all it had: a
+/// registration without verification that crashed. An account that is about to move to the name
+/// keeps its old name and everything else; one that waits for its link keeps waiting.
 fn erase_orphan(draft: &mut Draft<'_>, _: Evicted) -> Result<(), StepError> {
     erase_if_nameless(draft)
 }

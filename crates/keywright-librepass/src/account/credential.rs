@@ -12,18 +12,19 @@ use crate::protocol::keys::PublicKey;
 use crate::protocol::parameters::ArgonParameters;
 use crate::wire::error::ApiError;
 
-/// The kind of secret that a shared key is, in the account's guess ledger.
+/// The shared key's kind of secret in the account's guess ledger.
 pub const SHARED_KEY: SecretKind = SecretKind::new("shared-key");
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// What an account is logged in to with.
+/// The slot of the credential.
 pub(crate) const CREDENTIAL: Slot<Credential> = Slot::lasting("lp-credential");
 
-/// What the account is logged in to with. Not `Debug`: hint and public key help whoever guesses at the password.
+/// What an account is logged in to with. It is not `Debug`, because hint and public key help an
+/// attacker who guesses at the password.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Credential {
-    /// As it is stored and looked up: see [`Address`].
+    /// The address as it is stored and looked up: see [`Address`].
     address: String,
     pub(crate) hint: Option<String>,
     pub(crate) parameters: ArgonParameters,
@@ -32,13 +33,13 @@ pub(crate) struct Credential {
     /// Which of the account's successive keys this is, for the guess ledger.
     generation: Generation,
     pub(crate) verification: Verification,
-    /// The registration, or the last change of the password.
+    /// The time of the registration, or of the last change of the password.
     pub(crate) changed: UnixSeconds,
-    /// When mails went out that anybody can ask for, in the last 24 hours, oldest first.
+    /// When mails that anybody can request were sent in the last 24 hours, oldest first.
     mailed: Vec<UnixSeconds>,
 }
 
-/// Whether somebody has opened the link that was mailed to the address.
+/// Whether the link that was mailed to the address has been opened.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verification {
     Verified,
@@ -46,19 +47,20 @@ pub(crate) enum Verification {
     Waiting {
         /// The hash of the code that the newest link carries.
         code: [u8; 32],
-        /// From here on the link opens nothing.
+        /// The first moment at which the link no longer works.
         until: UnixSeconds,
         /// Where the registration came from, for the mail.
         origin: Option<String>,
     },
-    /// Another account verified the address first. Only the code is kept, so that its link is answered.
+    /// Another account verified the address first. Only the code is kept, so that its link can be
+    /// answered.
     Superseded {
         code: [u8; 32],
     },
 }
 
-/// Takes a hint: at most [`MAX_HINT`] characters of one line, because it is mailed as text. None, null and nothing are no
-/// hint.
+/// Checks a hint: at most [`MAX_HINT`] characters on one line, because it is mailed as text. An
+/// absent, null or empty one counts as no hint.
 pub(crate) fn hint(sent: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(hint) = sent.filter(|hint| !hint.is_empty()) else { return Ok(None) };
     let fits = hint.chars().count() <= MAX_HINT && !hint.chars().any(char::is_control);
@@ -66,19 +68,20 @@ pub(crate) fn hint(sent: Option<String>) -> Result<Option<String>, ApiError> {
 }
 
 impl Verification {
-    /// Waits for a code from now on.
+    /// Returns the state of a registration that waits for a code from now on.
     pub(crate) fn waiting(code: [u8; 32], origin: Option<String>, now: UnixSeconds) -> Self {
         Self::Waiting { code, until: now.plus(LINK_SECONDS), origin }
     }
 
-    /// Whether this is the code that is waited for, and it is time. One from the future or from before the fence is void.
+    /// Whether this is the expected code, and the link is valid now. A link from the future or from
+    /// before the fence is void.
     pub(crate) fn is_opened_by(&self, code: &[u8; 32], now: UnixSeconds, fence: UnixSeconds) -> bool {
         let Self::Waiting { code: expected, until, .. } = self else { return false };
         let timely = now < *until && *until <= now.plus(LINK_SECONDS) && until.minus(LINK_SECONDS) >= fence;
         timely & bool::from(expected.ct_eq(code))
     }
 
-    /// Whether this is the code of a registration that another account was faster than.
+    /// Whether this is the code of a registration whose address another account verified first.
     pub(crate) fn is_superseded(&self, code: &[u8; 32]) -> bool {
         matches!(self, Self::Superseded { code: expected } if bool::from(expected.ct_eq(code)))
     }
@@ -109,7 +112,7 @@ impl Credential {
         Self { address, hint, parameters, public_key, generation, verification, changed: now, mailed: Vec::new() }
     }
 
-    /// The account's record; `None` for an account that never was, or is gone.
+    /// Returns the account's record, or `None` for an account that never existed or is gone.
     pub(crate) fn read(draft: &mut Draft<'_>) -> Result<Option<Self>, StepError> {
         match draft.root() {
             Err(StepError::NoAccount) => return Ok(None),
@@ -118,7 +121,8 @@ impl Credential {
         draft.read(CREDENTIAL)
     }
 
-    /// The record, if the account still owns the name it was found by: a look-up alone proves nothing.
+    /// Returns the record, if the account still owns the name it was found by: a look-up alone
+    /// proves nothing.
     pub(crate) fn read_named(draft: &mut Draft<'_>, name: &NameIndex) -> Result<Option<Self>, StepError> {
         let credential = Self::read(draft)?;
         Ok(if credential.is_some() && names::owns(draft, name)? { credential } else { None })
@@ -128,7 +132,8 @@ impl Credential {
         draft.put(CREDENTIAL, self)
     }
 
-    /// The address. What is stored was parsed before: `None` is damage.
+    /// Returns the address. The stored text was parsed before, so text that does not parse is
+    /// damage.
     pub(crate) fn address(&self) -> Result<Address, StepError> {
         Address::parse(&self.address).ok_or(StepError::Decode(CREDENTIAL.name()))
     }
@@ -137,23 +142,23 @@ impl Credential {
         address.as_str().clone_into(&mut self.address);
     }
 
-    /// The public half of the user's key.
+    /// Returns the public half of the user's key.
     pub(crate) const fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
 
-    /// Which of the account's keys this is.
+    /// Returns which of the account's keys this is.
     pub(crate) const fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// A guess of a client at the shared key, as the ledger has it.
+    /// Returns a client's attempt at the shared key, for the ledger.
     pub(crate) const fn attempt(&self, client: Client) -> Attempt {
         Attempt::new(SHARED_KEY, self.generation, client)
     }
 
-    /// Puts another key in the place of the present one; the ledger of its guesses starts anew. Those in `changed_by` made
-    /// the change and are known from the start.
+    /// Replaces the current key by another one, whose ledger of guesses starts empty. The clients
+    /// in `changed_by` made the change and are known from the start.
     pub(crate) fn replace_key(
         &mut self,
         draft: &mut Draft<'_>,
@@ -171,8 +176,9 @@ impl Credential {
         matches!(self.verification, Verification::Verified)
     }
 
-    /// Counts a mail that anybody can ask for, and puts the record; if the day's are used up, returns the seconds until the
-    /// next. A refusal writes nothing, but for the one time after the clock went back.
+    /// Counts a mail that anybody can request, and puts the record. If the day's mails are used up,
+    /// returns the seconds until the next. A refusal writes nothing, except once after the clock
+    /// went back.
     pub(crate) fn book_mail_in(&mut self, draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepError> {
         let now = draft.now();
         let went_back = self.settle_mails(now);
@@ -183,8 +189,8 @@ impl Credential {
         Ok(booked)
     }
 
-    /// Forgets mails that no longer count. After the clock went back, what lies in the future begins once more now; true if
-    /// so.
+    /// Forgets mails that no longer count. After the clock went back, times in the future become
+    /// now. Returns whether that was so.
     fn settle_mails(&mut self, now: UnixSeconds) -> bool {
         let went_back = self.mailed.iter().any(|at| *at > now);
         self.mailed.iter_mut().filter(|at| **at > now).for_each(|at| *at = now);
@@ -192,7 +198,7 @@ impl Credential {
         went_back
     }
 
-    /// Counts a mail. The mails are settled.
+    /// Counts a mail. The mails must be settled.
     fn book_mail(&mut self, now: UnixSeconds) -> Result<(), u64> {
         let surplus = self.mailed.len().saturating_add(1).saturating_sub(MAILS_PER_DAY);
         if let Some(nth) = surplus.checked_sub(1).and_then(|nth| self.mailed.get(nth)) {

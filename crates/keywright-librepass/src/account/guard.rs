@@ -1,4 +1,4 @@
-//! Judging a shared key, and who sends it.
+//! The check of a shared key, and the client that sends it.
 
 use std::sync::Arc;
 
@@ -12,39 +12,39 @@ use crate::account::unlock;
 use crate::protocol::handshake::ServerKeys;
 use crate::protocol::keys::{PublicKey, SharedKey};
 
-/// How a sent shared key was found.
+/// The verdict on a sent shared key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// It is the product; forgiven.
+    /// It is the product; earlier wrong guesses are forgiven.
     Right,
-    /// It is not; charged.
+    /// It is not the product, and is charged.
     Wrong,
-    /// Not looked at: guesses are paused, or shut.
+    /// It was not checked, because guesses are paused or locked.
     Refused {
-        /// Seconds.
+        /// Seconds until it may be tried again.
         retry_after: u64,
     },
 }
 
-/// Who sends a shared key.
+/// The sender of a shared key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sender {
-    /// As the ledger knows it.
+    /// The client, as the ledger knows it.
     pub(crate) client: Client,
-    /// Where it comes from, for the mail about a refusal.
+    /// Where the request comes from, for the mail about a refusal.
     pub(crate) network: Option<Network>,
 }
 
-/// Judges shared keys with the server's pairs as the store had them after the request came in.
+/// Checks shared keys with the server's pairs as the store had them after the request came in.
 pub(crate) struct KeyCheck<'a> {
     pub(crate) keys: Arc<ServerKeys>,
     pub(crate) public_url: &'a str,
 }
 
 impl KeyCheck<'_> {
-    /// Judges a shared key against the public key that the account has, and books the verdict. There is no second look:
-    /// whatever comes of it is in the commit of this draft, so who hangs up sooner has learned nothing. A refusal may make a
-    /// mail to the owner due.
+    /// Checks a shared key against the public key that the account has, and records the verdict.
+    /// There is no second check: the result is in the commit of this draft, so a client that
+    /// disconnects earlier has learned nothing. A refusal may make a mail to the owner due.
     pub(crate) fn judge_in(
         &self,
         draft: &mut Draft<'_>,
@@ -64,8 +64,8 @@ impl KeyCheck<'_> {
         }
     }
 
-    /// The same for an address without an account, in a decoy's partition and against a decoy's key: it waits and is shut
-    /// as an account's.
+    /// Like [`judge_in`](Self::judge_in), for an address without an account, in a decoy's partition
+    /// and against a decoy's key: it waits and is locked as an account's.
     pub(crate) fn judge_decoy(
         &self,
         draft: &mut Draft<'_>,
@@ -92,8 +92,9 @@ impl KeyCheck<'_> {
         };
         let outcome = guess::check(draft, attempt, compare)?;
         if matches!(outcome, AttemptOutcome::Right(())) {
-            // Even if nothing is forgiven and the step then refuses for another reason: that the key is right is known
-            // outside only after a commit that found the ledger as it was.
+            // This holds even if nothing is forgiven and the step then refuses for another reason:
+            // that the key is right is revealed only after a commit that found the ledger
+            // unchanged.
             drop(draft.tentative(()));
         }
         Ok(outcome)
@@ -104,8 +105,9 @@ impl KeyCheck<'_> {
     }
 }
 
-/// Who sends a shared key: the token, or its network where that is known and the token is not. Tokens and networks share
-/// five places, so a good token may have lost its own; without it its owner would be let in from a known network.
+/// Returns the client that sends a shared key: the token, or its network if that is known and the
+/// token is not. Tokens and networks share five places, so a valid token may have lost its own;
+/// without this rule its owner would be admitted only from a known network.
 pub(crate) fn best_known(draft: &mut Draft<'_>, credential: &Credential, client: Client) -> Result<Client, StepError> {
     let (ledger, policy) = (draft.read(guess::LEDGER)?, draft.ledger_policy());
     let is_known = |client| ledger.as_ref().is_some_and(|ledger| ledger.is_known(policy, &credential.attempt(client)));
@@ -113,7 +115,7 @@ pub(crate) fn best_known(draft: &mut Draft<'_>, credential: &Credential, client:
     Ok(if !is_known(client) && is_known(by_network) { by_network } else { client })
 }
 
-/// A guess at the shared key of an address without an account.
+/// Returns an attempt at the shared key of an address without an account.
 pub(crate) const fn decoy_attempt(client: Client) -> Attempt {
     Attempt::new(SHARED_KEY, Generation::HOST, client)
 }

@@ -1,8 +1,8 @@
-//! Mails: due work of the commit that causes them, done after it by the host's sweep or at once, and again, with growing
-//! pauses, after a failure.
+//! Mails are due work of the commit that causes them. After it they are sent, either by the host's
+//! sweep or immediately, and again after a failure, with growing pauses.
 //!
-//! A notice is kept until it is delivered, the last few of each kind; a letter with a link ends with its link. What anybody
-//! can ask for makes room first where too much is due.
+//! A notice is kept until it is delivered, the last few of each kind; a letter with a link expires
+//! with its link. Mails that anybody can request are dropped first where too much is due.
 
 use std::fmt;
 
@@ -13,76 +13,81 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::address::Address;
 
-/// The name of a letter's task, and how those of notices begin. Its detail is a [`Letter`]; the record it lies in is sealed.
+/// The name of a letter's task, and the prefix of those of notices. The task's detail is a
+/// [`Letter`]; the record that holds it is sealed.
 const TASK: &str = "librepass/mail";
 
-/// Notices of one kind to one address that are kept until they are delivered.
+/// How many notices of one kind to one address are kept until they are delivered.
 const AT_MOST: usize = 4;
 
-/// For how long the notice of a deletion is tried, in seconds: as long as the log that is left of the account is kept.
+/// For how long the notice of a deletion is tried, in seconds: as long as the log that is left of
+/// the account is kept.
 const FAREWELL_SECONDS: u64 = EVENTS_KEPT;
 
-/// A mail to one person. [`subject`](Message::subject) and [`text`](Message::text) are ready to be sent as they are.
+/// A mail to one person. [`subject`](Message::subject) and [`text`](Message::text) are ready to be
+/// sent unchanged.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Mail<'a> {
-    /// The one recipient: a single address, without anything that a mail server could take for two.
+    /// The one recipient: a single address, without anything that a mail server could read as two.
     pub to: &'a str,
-    /// What it says.
+    /// The contents.
     pub message: Message<'a>,
 }
 
-// Without the address and what is written to it.
+// Leaves out the address and the contents.
 keywright_core::redacted_debug!(Mail<'_>);
 
-/// What a mail says.
+/// The contents of a mail.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Message<'a> {
-    /// Asks a new user to open a link. Valid for 24 hours.
+    /// Asks a new user to open a link, which is valid for 24 hours.
     VerifyAddress {
-        /// Opens once.
+        /// The link, which opens once.
         link: &'a str,
-        /// Where the registration came from: its network and what the client calls itself, as far as they are known. Several
-        /// may wait for one address, so whoever reads the mail must be able to tell the own one.
+        /// Where the registration came from: its network and the name that the client gives itself,
+        /// as far as they are known. Several registrations may wait for one address, so readers
+        /// must be able to recognize their own.
         origin: Option<&'a str>,
     },
-    /// Asks the new address of a user to open a link. Valid for 24 hours.
+    /// Asks a user at the new address to open a link, which is valid for 24 hours.
     VerifyNewAddress {
-        /// Opens once.
+        /// The link, which opens once.
         link: &'a str,
     },
-    /// Tells the old address that a change was asked for. It carries no link (`docs/decisions.md` 35b).
+    /// Notifies the old address that a change was requested. It carries no link
+    /// (`docs/decisions.md` 35b).
     AddressChangeAsked,
-    /// Tells the old address that it is the user's no more.
+    /// Notifies the old address that it is no longer the user's.
     AddressChanged,
-    /// Tells that the password was changed.
+    /// Notifies the user that the password was changed.
     PasswordChanged,
-    /// Tells that a second factor was set up, or took the place of another.
+    /// Notifies the user that a second factor was set up, or replaced another.
     SecondFactorSet,
-    /// The hint that somebody asked for.
+    /// Contains the hint that was requested.
     PasswordHint {
-        /// As the user wrote it; `None` if there is none.
+        /// The hint as the user wrote it; `None` if there is none.
         hint: Option<&'a str>,
     },
-    /// Tells that the account and everything in it is gone.
+    /// Notifies the user that the account and everything in it is gone.
     AccountDeleted,
-    /// Tells the owner that log-ins of clients that are not known are refused, because of the guesses of others, and offers
-    /// a link that lets one network in.
+    /// Notifies the owner that log-ins of unknown clients are refused, because of others' guesses,
+    /// and offers a link that admits one network.
     ClientsRefused {
-        /// Shows a page; only its button acts. Works until the next such mail.
+        /// The link to a page on which only the button acts. It works until the next such mail.
         link: &'a str,
         /// The network that was refused: an IPv4 address, or an IPv6 network.
         network: &'a str,
         /// How many wrong guesses there were since the last right one.
         wrong_guesses: u16,
-        /// Within how many hours.
+        /// The period in which they were made, in hours.
         hours: u64,
     },
 }
 
 impl Message<'_> {
-    /// The subject, one line.
+    /// Returns the subject, one line.
     #[must_use]
     pub const fn subject(&self) -> &'static str {
         match self {
@@ -98,7 +103,7 @@ impl Message<'_> {
         }
     }
 
-    /// The text, with line feeds; a link stands whole on a line of its own.
+    /// Returns the text, with line feeds; a link is whole and on a line of its own.
     #[must_use]
     pub fn text(&self) -> String {
         const NOT_YOU: &str = "If it was not you, somebody knows your password: change it now.\n";
@@ -147,7 +152,7 @@ pub(crate) struct Letter {
     kind: Kind,
 }
 
-/// What it says, owned.
+/// The contents of a letter, owned.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Kind {
     VerifyAddress { link: String, origin: Option<String> },
@@ -162,7 +167,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The name of its task: notices have one for each kind, because each kind has its own limit.
+    /// Returns the name of the letter's task. Notices have one for each kind, because each kind has
+    /// its own limit.
     const fn task(&self) -> &'static str {
         match self {
             Self::AddressChangeAsked => "librepass/mail/address-change-asked",
@@ -197,16 +203,18 @@ impl Letter {
     }
 }
 
-/// Makes a notice due: it is kept until it is delivered.
+/// Makes a notice due, which is kept until it is delivered.
 pub(crate) fn notice_in(draft: &mut Draft<'_>, to: &Address, kind: Kind) -> Result<(), StepError> {
     // The deletion of an account must not fail for want of room.
     let deleted = matches!(kind, Kind::AccountDeleted);
-    // Each change of address tells another address, so a later notice says nothing to whom an earlier one is for: whoever
-    // took an account over could push out what its owner is to be told.
+    // Each change of address notifies a different address, so a later notice does not replace an
+    // earlier one: otherwise an attacker who took an account over could push out the notices meant
+    // for its owner.
     let elsewhere = matches!(kind, Kind::AddressChanged | Kind::AddressChangeAsked);
     let notice = NewTask::new(kind.task(), detail(to, kind)?);
     let notice = if elsewhere { notice } else { notice.at_most(AT_MOST) };
-    // What is due keeps what is left of an account from being swept; this one has nobody any more who could see to it.
+    // Due work keeps the remains of an account from being swept. This account no longer has an
+    // owner who could resolve a failing mail, so the notice expires.
     let end = draft.now().plus(FAREWELL_SECONDS);
     add(draft, if deleted { notice.reserved().until(end) } else { notice })
 }
@@ -216,12 +224,13 @@ pub(crate) fn letter_in(draft: &mut Draft<'_>, to: &Address, kind: Kind, until: 
     add(draft, NewTask::new(kind.task(), detail(to, kind)?).until(until))
 }
 
-/// The same for what anybody can ask for: where too much is due it goes first.
+/// Like [`letter_in`], for a mail that anybody can request: where too much is due it is dropped
+/// first.
 pub(crate) fn asked_in(draft: &mut Draft<'_>, to: &Address, kind: Kind, until: UnixSeconds) -> Result<(), StepError> {
     add(draft, NewTask::new(kind.task(), detail(to, kind)?).until(until).evictable())
 }
 
-/// Adds a task that nobody is at: who sends it is decided after the commit.
+/// Adds an unclaimed task: how it is sent is decided after the commit.
 fn add(draft: &mut Draft<'_>, new: NewTask<'_>) -> Result<(), StepError> {
     let task = due::add(draft, new)?;
     due::put_back(draft, &[task])
@@ -232,12 +241,13 @@ fn detail(to: &Address, kind: Kind) -> Result<Vec<u8>, StepError> {
     serde_json::to_vec(&letter).map_err(|_| StepError::Encode(DUE.name()))
 }
 
-/// Whether a task is ours. Other parts' are theirs: claiming one would keep it from them.
+/// Whether a task is this crate's. Other protocols' tasks are left to them: claiming one would keep
+/// it from its owner.
 pub(crate) fn is_ours(name: &str) -> bool {
     name.strip_prefix(TASK).is_some_and(|kind| kind.is_empty() || kind.starts_with('/'))
 }
 
-/// Whether there is a mail that nobody is at and whose pause is over.
+/// Whether there is an unclaimed mail whose pause is over.
 pub(crate) fn has_due(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     due::has_unclaimed(draft, is_ours)
 }

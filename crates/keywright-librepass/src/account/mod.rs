@@ -1,4 +1,4 @@
-//! What is stored of an account, and its steps.
+//! The stored state of an account, and its steps.
 
 pub(crate) mod admission;
 pub(crate) mod change;

@@ -1,7 +1,9 @@
-//! A change of address that waits for its link: the record, and who opens it.
+//! A change of address that waits for its link: the record, and the check of the code that opens
+//! it.
 //!
-//! The re-encrypted vault lies beside the vault, held by `keywright-rekey`; this record has the rest. Both are put by one
-//! commit and rest on the same head and epochs, so a change of the vault, the password or a factor voids both.
+//! The re-encrypted vault is stored beside the vault, held by `keywright-rekey`; this record has
+//! the rest. Both are put by one commit and depend on the same head and epochs, so a change of the
+//! vault, the password or a factor voids both.
 
 use keywright_core::{ClientTag, UnixSeconds};
 use keywright_store::{Draft, Epochs, Record, Revision, Slot, StepError};
@@ -17,32 +19,33 @@ use crate::wire::error::ApiError;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// The change of address that waits, and how often one was asked for.
+/// The slot of the change of address that waits, and of how often one was requested.
 pub(crate) const PENDING: Slot<PendingAddress> = Slot::lasting("lp-new-address");
 
-/// What is asked for. One per account: a new one replaces it.
+/// The change that was requested. An account has one: a new change replaces it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Change {
-    /// As [`Address`] has it.
+    /// The address, in the form of [`Address`].
     address: String,
     #[serde(with = "crate::protocol::keys::stored")]
     pub(crate) public_key: PublicKey,
     /// The hash of the code that the link carries.
     code: [u8; 32],
-    /// The vault's revision that the held vault was made of.
+    /// The vault revision that the held vault was made from.
     head: [u8; 16],
     epochs: Epochs,
     made: UnixSeconds,
     until: UnixSeconds,
-    /// Who asked, for the guess ledger: they are known at the new key from the start.
+    /// The clients that requested the change, for the guess ledger: they are known at the new key
+    /// from the start.
     pub(crate) asked_by: Vec<ClientTag>,
 }
 
-/// The record. It outlives its change, to count how often one was asked for.
+/// The record. It outlives its change, to count how often one was requested.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct PendingAddress {
     change: Option<Change>,
-    /// When changes were asked for in the last 24 hours, oldest first.
+    /// When changes were requested in the last 24 hours, oldest first.
     asked: Vec<UnixSeconds>,
 }
 
@@ -50,21 +53,22 @@ impl Record for PendingAddress {
     const SCHEMA: u16 = 1;
 }
 
-/// What [`ask_in`] needs to know.
+/// The input of [`ask_in`].
 pub(crate) struct Asked<'a> {
     pub(crate) address: &'a Address,
     pub(crate) public_key: &'a PublicKey,
     /// The hash of the code that the link carries.
     pub(crate) code: [u8; 32],
-    /// The end of the held vault, and of this.
+    /// When the held vault expires, and this change with it.
     pub(crate) until: UnixSeconds,
-    /// The vault's revision that the held vault was made of.
+    /// The vault revision that the held vault was made from.
     pub(crate) head: Option<Revision>,
     pub(crate) asked_by: Vec<ClientTag>,
 }
 
 impl Change {
-    /// The address. What is stored was parsed before: `None` is damage.
+    /// Returns the address. The stored text was parsed before, so text that does not parse is
+    /// damage.
     pub(crate) fn address(&self) -> Result<Address, StepError> {
         Address::parse(&self.address).ok_or(StepError::Decode(PENDING.name()))
     }
@@ -79,8 +83,9 @@ impl PendingAddress {
         draft.put(PENDING, self)
     }
 
-    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now. True if so:
-    /// unless that is stored, whoever is refused begins to wait anew each time.
+    /// Forgets what no longer counts. After the clock went back, times in the future become now.
+    /// Returns whether that was so: it must then be stored, or a client that is refused would start
+    /// its wait again each time.
     fn tidy(&mut self, now: UnixSeconds) -> bool {
         let went_back = self.asked.iter().any(|at| *at > now);
         self.asked.iter_mut().filter(|at| **at > now).for_each(|at| *at = now);
@@ -88,7 +93,7 @@ impl PendingAddress {
         went_back
     }
 
-    /// Seconds until the next may be asked for; `None` if it may now.
+    /// Returns the seconds until the next change may be requested, or `None` if it may be now.
     fn wait(&self, now: UnixSeconds) -> Option<u64> {
         let surplus = self.asked.len().saturating_add(1).saturating_sub(MAILS_PER_DAY);
         let nth = surplus.checked_sub(1).and_then(|nth| self.asked.get(nth))?;
@@ -96,10 +101,11 @@ impl PendingAddress {
     }
 }
 
-/// Books one ask for a change, in a commit of its own before anything is told or kept for it: it tells whether an address
-/// has an account, sends a mail to an address of the caller's choice and keeps a vault for a day. So there are
-/// [`MAILS_PER_DAY`], also of those that are refused later, or sent all at once; else the seconds to wait, and nothing is
-/// booked.
+/// Counts one request for a change, in a commit of its own before anything is revealed or kept for
+/// it. Such a request shows whether an address has an account, sends a mail to an address of the
+/// caller's choice and keeps a vault for a day. So only [`MAILS_PER_DAY`] are allowed, including
+/// those that are refused later and those sent all at the same time. If they are used up, returns
+/// the seconds to wait, and nothing is counted.
 pub(crate) fn book_in(draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepError> {
     let now = draft.now();
     let mut pending = PendingAddress::read(draft)?;
@@ -115,8 +121,8 @@ pub(crate) fn book_in(draft: &mut Draft<'_>) -> Result<Result<(), u64>, StepErro
     Ok(Ok(()))
 }
 
-/// Puts a change in place of the one that waited. In the draft that holds its vault back, which is now the vault at
-/// `head`.
+/// Puts a change in place of the one that waited. Call it in the draft that holds its vault back;
+/// the vault is then at `head`.
 pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: Asked<'_>) -> Result<(), StepError> {
     let (now, epochs) = (draft.now(), draft.root()?.epochs());
     let head = asked.head.ok_or(StepError::Misuse("a change of address without a vault"))?;
@@ -134,7 +140,8 @@ pub(crate) fn ask_in(draft: &mut Draft<'_>, asked: Asked<'_>) -> Result<(), Step
     pending.put(draft)
 }
 
-/// Drops what waits, if anything does: it is done, or void. Its held vault is another record, of `keywright-rekey`.
+/// Drops the waiting change, if there is one, because it is done or void. Its held vault is another
+/// record, of `keywright-rekey`.
 pub(crate) fn drop_in(draft: &mut Draft<'_>) -> Result<(), StepError> {
     let mut pending = PendingAddress::read(draft)?;
     if pending.change.take().is_none() {
@@ -143,8 +150,9 @@ pub(crate) fn drop_in(draft: &mut Draft<'_>) -> Result<(), StepError> {
     pending.put(draft)
 }
 
-/// The change that a code opens, if all that it rests on still stands. The code comes first: who does not have it learns
-/// only that something waits. A refusal changes nothing; what is void stays until it is swept, replaced or dropped.
+/// Returns the change that a code opens, if everything that it depends on is still valid. The code
+/// is checked first: a client that does not have it learns only that a change waits. A refusal
+/// changes nothing; a void change stays until it is swept, replaced or dropped.
 ///
 /// `head` is the vault's revision in this draft.
 pub(crate) fn opened_in(
@@ -157,7 +165,8 @@ pub(crate) fn opened_in(
     }
     let Some(change) = PendingAddress::read(draft)?.change else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
     let (now, fence) = (draft.now(), draft.keyring().fence());
-    // One made in the future, or before a backup was put back, is void (`docs/security.md` §§ 8, 12).
+    // A change made in the future, or before a backup was restored, is void (`docs/security.md` §§
+    // 8, 12).
     let timely = change.made <= now && change.made >= fence && now < change.until;
     let lasts = change.until.since(change.made) <= LINK_SECONDS;
     let right = bool::from(change.code.ct_eq(code));
@@ -170,7 +179,8 @@ pub(crate) fn opened_in(
     Ok(Ok(change))
 }
 
-/// What is stored of a link's code, and what of whatever is sent as one.
+/// Returns the stored form of a link's code, which is also computed for any text that is sent as
+/// one.
 pub(crate) fn code_hash(links: &keywright_core::IndexKey, user: &UserId, code: &str) -> [u8; 32] {
     links.mac(&[b"librepass-new-address", user.as_bytes(), code.as_bytes()])
 }

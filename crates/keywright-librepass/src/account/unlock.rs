@@ -1,8 +1,9 @@
-//! The ways in for an owner whom others have shut out by guessing: the mail with its link.
+//! The way in for an owner whom other clients have locked out by guessing: the mail with its link.
 //!
-//! Where the host knows the networks that requests come from ([`Host::client_address`](crate::Host::client_address)), a
-//! refusal that lasts makes a mail due, as seldom as the ledger says. Its link shows a page; the button's POST lets one
-//! network in for ten tries in an hour. The link proves nothing else: nobody logs in by it.
+//! Where the host knows the networks that requests come from
+//! ([`Host::client_address`](crate::Host::client_address)), a refusal that lasts makes a mail due,
+//! as rarely as the ledger specifies. Its link shows a page; the button's POST admits one network
+//! for ten tries in an hour. The link proves nothing else: nobody logs in by it.
 
 use keywright_core::{Attempt, Refusal};
 use keywright_store::due::{DUE, DueList};
@@ -16,7 +17,7 @@ use crate::protocol::address::Address;
 /// The path of the link.
 pub(crate) const LINK_PATH: &str = "/api/auth/admitClient";
 
-/// Whether a refusal makes a mail due: then it is worth a commit.
+/// Whether a refusal makes a mail due, in which case it is worth a commit.
 pub(crate) fn is_mail_due(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
@@ -28,11 +29,12 @@ pub(crate) fn is_mail_due(
     Ok(network.is_some() && ledger.unlock_mail_due(policy, attempt, refusal, now))
 }
 
-/// Makes the owner's mail due in the commit that settles a refusal, if one may go now. `owner`: the account's address and
-/// the base of links; `None` for a decoy, which has the same commit and no mail.
+/// Makes the owner's mail due in the commit that settles a refusal, if one may be sent now. `owner`
+/// is the account's address and the base of links; it is `None` for a decoy, which has the same
+/// commit and no mail.
 ///
-/// Without a network there is nobody whom a link could let in. A mail that finds no room among the host's work is left
-/// out; the next refusal asks again.
+/// Without a network there is no client that a link could admit. A mail that finds no room among
+/// the host's work is left out; the next refusal tries again.
 pub(crate) fn note_refusal(
     draft: &mut Draft<'_>,
     attempt: &Attempt,
@@ -69,6 +71,6 @@ fn mail_in(
         wrong_guesses: shut_out.map_or(0, |shut_out| shut_out.wrong_guesses),
         hours: shut_out.map_or(1, |shut_out| now.since(shut_out.since).div_ceil(3_600).max(1)),
     };
-    // As long as its link works. Anybody can cause the mail.
+    // The mail stays due for as long as its link works. Anybody can cause it, so it can be dropped.
     mails::asked_in(draft, address, kind, mail.until)
 }

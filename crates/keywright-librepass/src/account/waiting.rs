@@ -1,8 +1,9 @@
-//! The registrations that wait for an address: several may, and the first to open its link has it (`docs/decisions.md`
-//! 31).
+//! The registrations that wait for an address. There may be several, and the first to open its link
+//! gets the address (`docs/decisions.md` 31).
 //!
-//! They lie in a partition of the address, apart from the name's own, so that whoever asks for a fresh link is found
-//! without an account owning the address yet. What is here proves nothing: the account's own record says whether it waits.
+//! They are stored in a partition of the address, apart from the name's own, so that a registration
+//! for which a fresh link is requested can be found while no account owns the address yet. This
+//! list proves nothing: the account's own record states whether it waits.
 
 use keywright_core::{AccountId, ClientTag, UnixSeconds};
 use keywright_store::{Draft, Record, Slot, StepError};
@@ -13,23 +14,26 @@ use crate::policy::MAILS_PER_DAY;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// Mails to one address in 24 hours that one network can cause, of the [`MAILS_PER_DAY`] in all: so that no single network
-/// uses up what the owner of the address needs to register. All of an IPv6 site count as one: 65,536 networks cost nothing.
+/// How many mails to one address one network can cause in 24 hours, of the [`MAILS_PER_DAY`] in
+/// all, so that no single network uses up what the owner of the address needs to register. A whole
+/// IPv6 site counts as one, because 65,536 networks cost nothing.
 pub(crate) const MAILS_PER_NETWORK: usize = 3;
 
-/// So many of the [`MAILS_PER_DAY`] are kept for networks that have caused none in the last 24 hours: a few hostile ones
-/// cannot use up all of them, only as many as there are mails.
+/// How many of the [`MAILS_PER_DAY`] are kept for networks that have caused none in the last 24
+/// hours. A few hostile networks cannot use up all mails; that takes as many networks as there are
+/// mails.
 const KEPT_FOR_OTHERS: usize = 3;
 
-/// Who waits for an address, in a partition of the address.
+/// The slot of the registrations that wait for an address, in a partition of the address.
 pub(crate) const WAITING: Slot<WaitingList> = Slot::lasting("lp-waiting");
 
-/// The record. It also counts the mails to the address that anybody can ask for.
+/// The record. It also counts the mails to the address that anybody can request.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct WaitingList {
-    /// Oldest first. At most [`MAILS_PER_DAY`], because each has cost a mail and lasts a day from its last.
+    /// The registrations, oldest first. There are at most [`MAILS_PER_DAY`], because each has cost
+    /// a mail and lasts a day from its last one.
     entries: Vec<Waiting>,
-    /// In the last 24 hours, oldest first.
+    /// The mails of the last 24 hours, oldest first.
     mails: Vec<Mailed>,
 }
 
@@ -43,7 +47,7 @@ struct Waiting {
 #[derive(Serialize, Deserialize)]
 struct Mailed {
     at: UnixSeconds,
-    /// An IPv4 address, or a whole site of IPv6.
+    /// The tag of an IPv4 address, or of a whole IPv6 site.
     network: Option<ClientTag>,
 }
 
@@ -52,14 +56,15 @@ impl Record for WaitingList {
 }
 
 impl WaitingList {
-    /// The list as of now, and whether it must be put even beside a refusal, because the clock went back.
+    /// Returns the list as of now, and whether it must be put even beside a refusal, because the
+    /// clock went back.
     fn read(draft: &mut Draft<'_>) -> Result<(Self, bool), StepError> {
         let mut list: Self = draft.read(WAITING)?.unwrap_or_default();
         let went_back = list.tidy(draft.now());
         Ok((list, went_back))
     }
 
-    /// Puts the list in a partition that goes as a whole once nothing in it counts any more.
+    /// Puts the list in a partition that is removed as a whole once nothing in it counts any more.
     fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         let counted = self.mails.iter().map(|mail| mail.at.plus(DAY_SECONDS));
         let last = self.entries.iter().map(|entry| entry.until).chain(counted).max();
@@ -67,8 +72,9 @@ impl WaitingList {
         draft.expire_partition(last.unwrap_or(draft.now()))
     }
 
-    /// Forgets what no longer counts. After the clock went back, what lies in the future begins once more now. True if so:
-    /// unless that is stored, whoever is refused begins to wait anew each time.
+    /// Forgets what no longer counts. After the clock went back, times in the future become now.
+    /// Returns whether that was so: it must then be stored, or a client that is refused would start
+    /// its wait again each time.
     fn tidy(&mut self, now: UnixSeconds) -> bool {
         let mut went_back = false;
         let latest = now.plus(DAY_SECONDS);
@@ -85,7 +91,8 @@ impl WaitingList {
         went_back
     }
 
-    /// Counts a mail that a network asks for; if the day's are used up, returns the seconds until the next.
+    /// Counts a mail that a network requests; if the day's mails are used up, returns the seconds
+    /// until the next.
     fn book(&mut self, network: Option<ClientTag>, now: UnixSeconds) -> Result<(), u64> {
         let all = self.mails.iter();
         let of_network = || self.mails.iter().filter(|mail| network.is_some() && mail.network == network);
@@ -102,7 +109,7 @@ impl WaitingList {
     }
 }
 
-/// Seconds until one more of these is within `most`; `None` if it is now.
+/// Returns the seconds until one more of these mails is within `most`, or `None` if it is now.
 fn wait<'m>(mails: impl Iterator<Item = &'m Mailed>, most: usize, now: UnixSeconds) -> Option<u64> {
     let mails: Vec<UnixSeconds> = mails.map(|mail| mail.at).collect();
     let surplus = mails.len().saturating_add(1).saturating_sub(most);
@@ -110,8 +117,9 @@ fn wait<'m>(mails: impl Iterator<Item = &'m Mailed>, most: usize, now: UnixSecon
     Some(nth.plus(DAY_SECONDS).since(now).max(1))
 }
 
-/// Notes a registration, and the mail that it causes, before there is an account: so that no mail goes out that was not
-/// counted. Otherwise the seconds to wait, and nothing is noted.
+/// Records a registration, and the mail that it causes, before there is an account, so that no mail
+/// is sent that was not counted. If the mails are used up, returns the seconds to wait, and nothing
+/// is recorded.
 pub(crate) fn add_in(
     draft: &mut Draft<'_>,
     account: &AccountId,
@@ -127,15 +135,15 @@ pub(crate) fn add_in(
         return Ok(Err(seconds));
     }
     list.entries.push(Waiting { account: account.clone(), until: now.plus(DAY_SECONDS), network });
-    // A registration that is renewed day by day would otherwise keep the others' places.
+    // Otherwise a registration that is renewed every day would keep the others' places.
     let surplus = list.entries.len().saturating_sub(MAILS_PER_DAY);
     list.entries.drain(..surplus.min(list.entries.len()));
     list.put(draft)?;
     Ok(Ok(()))
 }
 
-/// Counts a fresh link, and returns whose it is: the registration that came from the same network, else the newest. `None`
-/// if nobody waits.
+/// Counts a fresh link, and returns whose it is: the registration that came from the same network,
+/// else the newest. Returns `None` if no registration waits.
 pub(crate) fn renew_in(
     draft: &mut Draft<'_>,
     network: Option<Network>,
@@ -160,12 +168,13 @@ pub(crate) fn renew_in(
     Ok(Some(Ok(account)))
 }
 
-/// Whether anybody waits. Changes nothing.
+/// Whether any registration waits. Changes nothing.
 pub(crate) fn is_waited_for(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     Ok(!WaitingList::read(draft)?.0.entries.is_empty())
 }
 
-/// Takes everybody off the list, because one has verified the address, and returns the others.
+/// Removes all registrations from the list, because one has verified the address, and returns the
+/// others.
 pub(crate) fn close_in(draft: &mut Draft<'_>, verified: &AccountId) -> Result<Vec<AccountId>, StepError> {
     let (mut list, _) = WaitingList::read(draft)?;
     if list.entries.is_empty() {

@@ -1,6 +1,8 @@
-//! The bodies that a client sends and the one it must check: members as on the wire (protocol §§ 5, 7).
+//! The bodies that a client sends and the one that it must check, with members named as in the
+//! protocol (§§ 5, 7).
 //!
-//! They hold keys, so none is `Debug`-printable in clear; what they are serialized into is the caller's to wipe.
+//! They hold keys, so none shows them in `Debug`. The caller must wipe what they are serialized
+//! into.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -8,14 +10,15 @@ use crate::protocol::keys::Key;
 use crate::protocol::keys::{KeyTextError, PublicKey, SharedKey};
 use crate::protocol::parameters::{ArgonParameters, ParameterError};
 
-/// The answer to `GET auth/preLogin`. Reading it refuses parameters out of range: a server that asks for less than 20480
-/// KiB or no pass wants a hash that is cheap to guess against (`docs/security.md` § 11).
+/// The answer to `GET auth/preLogin`. Deserializing it refuses parameters out of range: a server
+/// that specifies less than 20480 KiB or no pass wants a hash that is cheap to guess against
+/// (`docs/security.md` § 11).
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Answer")]
 pub struct PreLogin {
     /// The parameters of the user's own derivation.
     pub parameters: ArgonParameters,
-    /// The server's present public key.
+    /// The server's current public key.
     pub server: PublicKey,
 }
 
@@ -58,17 +61,17 @@ macro_rules! body {
 }
 
 body! {
-    /// `POST auth/register`.
+    /// The body of `POST auth/register`.
     Register {
         /// The address, as typed.
         email: &'a str,
-        /// At most 100 characters.
+        /// The password hint, at most 100 characters.
         #[serde(skip_serializing_if = "Option::is_none")]
         password_hint: Option<&'a str>,
         /// The proof that the client has the private key.
         #[serde(serialize_with = "digits")]
         shared_key: &'a SharedKey,
-        /// Of the derivation.
+        /// The parameters of the derivation.
         #[serde(flatten)]
         parameters: ArgonParameters,
         /// The user's public key.
@@ -78,7 +81,7 @@ body! {
 }
 
 body! {
-    /// `POST auth/oauth?grantType=login`.
+    /// The body of `POST auth/oauth?grantType=login`.
     LogIn {
         /// The address, as typed.
         email: &'a str,
@@ -89,9 +92,9 @@ body! {
 }
 
 body! {
-    /// `POST auth/oauth?grantType=2fa`.
+    /// The body of `POST auth/oauth?grantType=2fa`.
     SecondFactor {
-        /// The token that the log-in gave.
+        /// The token that the log-in returned.
         api_key: &'a str,
         /// A TOTP or the recovery code.
         code: &'a str,
@@ -101,20 +104,20 @@ body! {
 body! {
     /// One cipher of a change: its id and its new envelope.
     Reencrypted {
-        /// A UUID.
+        /// The cipher's id, a UUID.
         id: &'a str,
-        /// What [`VaultKey::encrypt`](crate::VaultKey::encrypt) gave under the new key.
+        /// The result of [`VaultKey::encrypt`](crate::VaultKey::encrypt) under the new key.
         data: &'a str,
     }
 }
 
 body! {
-    /// `PATCH user/password`.
+    /// The body of `PATCH user/password`.
     ChangePassword {
-        /// The proof of the present password.
+        /// The proof of the current password.
         #[serde(serialize_with = "digits")]
         old_shared_key: &'a SharedKey,
-        /// At most 100 characters; absent clears it.
+        /// The new hint, at most 100 characters; if absent, the hint is cleared.
         #[serde(skip_serializing_if = "Option::is_none")]
         new_password_hint: Option<&'a str>,
         /// The new public key.
@@ -123,7 +126,7 @@ body! {
         /// The proof that the client has the new private key.
         #[serde(serialize_with = "digits")]
         new_shared_key: &'a SharedKey,
-        /// Of the new derivation.
+        /// The parameters of the new derivation.
         #[serde(flatten)]
         parameters: ArgonParameters,
         /// **Every** cipher of the vault, once.
@@ -132,11 +135,11 @@ body! {
 }
 
 body! {
-    /// `PATCH user/email`. No parameters: the user's own stay in force.
+    /// The body of `PATCH user/email`. It has no parameters: the user's own remain in force.
     ChangeEmail {
         /// The new address, as typed: the salt of the new keys.
         new_email: &'a str,
-        /// The proof of the password with the present address.
+        /// The proof of the password with the current address.
         #[serde(serialize_with = "digits")]
         old_shared_key: &'a SharedKey,
         /// The new public key.

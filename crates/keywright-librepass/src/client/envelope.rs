@@ -10,7 +10,8 @@ use crate::protocol::keys::{KeyTextError, SharedKey};
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// Bytes that an envelope has beyond its plaintext: 28, so the shortest has 56 digits (protocol § 3).
+/// How many bytes an envelope has beyond its plaintext: 28, so the shortest has 56 digits (protocol
+/// § 3).
 pub const ENVELOPE_OVERHEAD: usize = NONCE + TAG;
 
 /// The key of a user's vault, ready for use.
@@ -27,13 +28,14 @@ pub const ENVELOPE_OVERHEAD: usize = NONCE + TAG;
 /// # }
 /// ```
 pub struct VaultKey {
-    /// Wiped on drop, key schedule and all; boxed, so that a move leaves none behind.
+    /// Wiped on drop together with its key schedule; boxed, so that a move leaves no copy behind.
     cipher: Box<Aes256Gcm>,
     product: SharedKey,
 }
 
 impl VaultKey {
-    /// The product of a private key with its own public key, used as it is: no hashing (protocol § 2).
+    /// Creates the key from the product of a private key with its own public key, used without
+    /// hashing (protocol § 2).
     pub(super) fn from_product(product: &SharedKey) -> Self {
         Self { cipher: Box::new(Aes256Gcm::new(product.expose().into())), product: product.duplicate() }
     }
@@ -43,7 +45,7 @@ impl VaultKey {
         self.product.ct_eq(product)
     }
 
-    /// A key from elsewhere: 64 hex digits.
+    /// Parses a key that comes from elsewhere: 64 hex digits.
     ///
     /// # Errors
     /// [`KeyTextError`] for any other text.
@@ -51,10 +53,11 @@ impl VaultKey {
         Ok(Self::from_product(&SharedKey::from_hex(text)?))
     }
 
-    /// An envelope around a plaintext, under a random nonce: lower-case hex.
+    /// Returns an envelope around a plaintext, under a random nonce: lower-case hex.
     ///
     /// # Errors
-    /// [`EnvelopeError::Entropy`]; [`EnvelopeError::TooLong`] beyond 64 GiB.
+    /// [`EnvelopeError::Entropy`] if no nonce could be drawn; [`EnvelopeError::TooLong`] for a
+    /// plaintext beyond 64 GiB.
     pub fn encrypt(&self, plaintext: &[u8], entropy: &(impl Entropy + ?Sized)) -> Result<String, EnvelopeError> {
         let nonce = keywright_core::random_bytes::<NONCE>(entropy)?;
         // Sized once, and wiped: until the cipher has run it holds the plaintext.
@@ -70,10 +73,11 @@ impl VaultKey {
         Ok(hex::encode(&*bytes))
     }
 
-    /// The plaintext of an envelope, hex in either case.
+    /// Returns the plaintext of an envelope, which is hex in either case.
     ///
     /// # Errors
-    /// [`EnvelopeError::Malformed`]; [`EnvelopeError::Denied`] if it was altered or is another key's.
+    /// [`EnvelopeError::Malformed`] if the text is not an envelope; [`EnvelopeError::Denied`] if it
+    /// was altered or belongs to another key.
     pub fn decrypt(&self, envelope: &str) -> Result<SecretVec, EnvelopeError> {
         let mut bytes = Zeroizing::new(hex::decode(envelope).map_err(|_| EnvelopeError::Malformed)?);
         let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE>().ok_or(EnvelopeError::Malformed)?;
@@ -95,13 +99,13 @@ keywright_core::redacted_debug!(VaultKey);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// Not hex, or shorter than [`ENVELOPE_OVERHEAD`] bytes.
+    /// The envelope is not hex, or is shorter than [`ENVELOPE_OVERHEAD`] bytes.
     #[error("a cipher's data is no envelope")]
     Malformed,
-    /// Altered, or encrypted under another key.
+    /// The envelope was altered, or encrypted under another key.
     #[error("a cipher's data does not open under this key")]
     Denied,
-    /// Longer than AES-GCM takes.
+    /// The plaintext is longer than AES-GCM accepts.
     #[error("a cipher's text is too long")]
     TooLong,
     /// No nonce could be drawn.

@@ -1,4 +1,5 @@
-//! E-mail addresses, as names: lower-cased in ASCII for storage and look-up, never for the client's salt.
+//! E-mail addresses, as names: lower-cased in ASCII for storage and look-up, never for the client's
+//! salt.
 
 use keywright_core::{AccountId, Keyring};
 use keywright_store::names::{NameIndex, Names};
@@ -6,18 +7,19 @@ use keywright_store::{Driver, Partition, TransactError};
 
 /// The purpose under which addresses are hashed.
 const PURPOSE: &str = "address";
-/// The purpose under which they are hashed where registrations wait for them.
+/// The purpose under which addresses are hashed where registrations wait for them.
 const WAITING_PURPOSE: &str = "waiting-address";
 /// The longest address, in bytes (RFC 5321 § 4.5.3.1.3: a path of 256 with its brackets).
 const MAX_ADDRESS: usize = 254;
 /// The longest part before the `@`, in bytes (RFC 5321 § 4.5.3.1.1).
 const MAX_LOCAL: usize = 64;
 
-/// The account that an e-mail address belongs to, for an operator's tools; it needs no [`LibrePass`](crate::LibrePass). It
-/// proves nothing, and may be old when it arrives. `None` also for what is no address.
+/// Returns the account that an e-mail address belongs to, for an operator's tools; it needs no
+/// [`LibrePass`](crate::LibrePass). The result proves nothing, and may be out of date when it
+/// arrives. It is `None` also for text that is not an address.
 ///
 /// # Errors
-/// [`TransactError`].
+/// [`TransactError`] if the store failed.
 pub async fn account_of(driver: &Driver, address: &str) -> Result<Option<AccountId>, TransactError> {
     match Address::parse(address) {
         Some(address) => Names::new(driver.clone()).find(&address.index(driver.keyring())).await,
@@ -25,13 +27,15 @@ pub async fn account_of(driver: &Driver, address: &str) -> Result<Option<Account
     }
 }
 
-/// An address that a mail can be sent to, and to nobody else: no space, comma, bracket or control character.
+/// An address that a mail can be sent to, and to nobody else: it has no space, comma, bracket or
+/// control character.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address(String);
 
 impl Address {
-    /// Takes an address. ASCII letters become lower case, others stay: a mapping of Unicode's would make two mailboxes
-    /// one (`docs/security.md` § 11). `None` for what is no address.
+    /// Parses an address; returns `None` for text that is not one. ASCII letters become lower case,
+    /// others stay: Unicode's case mapping would turn two mailboxes into one (`docs/security.md` §
+    /// 11).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.split_once('@')?;
         let sized = text.len() <= MAX_ADDRESS && local.len() <= MAX_LOCAL;
@@ -53,12 +57,12 @@ impl Address {
         &self.0
     }
 
-    /// Where the name lies. The text itself is nowhere in a key.
+    /// Returns where the name is stored. The text itself is in no key.
     pub(crate) fn index(&self, keyring: &Keyring) -> NameIndex {
         NameIndex::derive(keyring, PURPOSE, self.0.as_bytes())
     }
 
-    /// Where the registrations lie that wait for it.
+    /// Returns the partition in which the registrations that wait for the address are stored.
     pub(crate) fn waiting_partition(&self, keyring: &Keyring) -> Partition {
         NameIndex::derive(keyring, WAITING_PURPOSE, self.0.as_bytes()).partition()
     }

@@ -15,23 +15,23 @@ use crate::protocol::parameters::ArgonParameters;
 use crate::wire::error::ApiError;
 use crate::wire::request::unreadable;
 
-/// The proof of the present key, and the new key with its own.
+/// The proof of the current key, and the new key with its own proof.
 pub(crate) struct Keys {
     pub(crate) old: SharedKey,
     pub(crate) new_public: PublicKey,
     pub(crate) new_shared: SharedKey,
 }
 
-/// `PATCH user/password`.
+/// The body of `PATCH user/password`.
 pub(crate) struct ChangeOfPassword<'b> {
     pub(crate) keys: Keys,
-    /// None clears the one there is.
+    /// The new hint; `None` clears the current one.
     pub(crate) hint: Option<String>,
     pub(crate) parameters: ArgonParameters,
     pub(crate) ciphers: Submission<'b>,
 }
 
-/// `PATCH user/email`.
+/// The body of `PATCH user/email`.
 pub(crate) struct ChangeOfAddress<'b> {
     pub(crate) keys: Keys,
     pub(crate) address: Address,
@@ -39,7 +39,7 @@ pub(crate) struct ChangeOfAddress<'b> {
 }
 
 impl<'b> ChangeOfPassword<'b> {
-    /// Everything but the ciphers is found right or refused here; what is wrong with those is for the vault to say.
+    /// Reads the body. Everything except the ciphers is checked here; the vault checks those.
     pub(crate) fn read(body: &'b [u8], policy: &LibrePassPolicy) -> Result<Self, ApiError> {
         let read = read(body, policy, Kind::Password)?;
         let (parallelism, memory, iterations) =
@@ -53,7 +53,7 @@ impl<'b> ChangeOfPassword<'b> {
 }
 
 impl<'b> ChangeOfAddress<'b> {
-    /// As [`ChangeOfPassword::read`].
+    /// Reads the body as [`ChangeOfPassword::read`] does.
     pub(crate) fn read(body: &'b [u8], policy: &LibrePassPolicy) -> Result<Self, ApiError> {
         let read = read(body, policy, Kind::Address)?;
         let address = Address::parse(&member(read.address)?).ok_or(ApiError::VALIDATION)?;
@@ -68,14 +68,15 @@ fn member<T>(read: Option<T>) -> Result<T, ApiError> {
 }
 
 fn keys(old: Option<Text<'_>>, public: Option<Text<'_>>, new: Option<Text<'_>>) -> Result<Keys, ApiError> {
-    // All are there or it is a body's fault; then each is a key or it is a key's.
+    // If any is missing, the body is at fault; if all are there and one is malformed, that key is
+    // at fault.
     let (old, public, new) = (member(old)?, member(public)?, member(new)?);
     let shared = |text: &str| SharedKey::from_hex(text).map_err(|_| ApiError::SHARED_KEY);
     let new_public = PublicKey::from_hex(&public).map_err(|_| ApiError::SHARED_KEY)?;
     Ok(Keys { old: shared(&old)?, new_public, new_shared: shared(&new)? })
 }
 
-/// Which body: members of the other one are unknown, and ignored whatever they hold.
+/// Which body is read. Members of the other one are unknown, and ignored whatever they hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Password,
@@ -84,7 +85,7 @@ enum Kind {
 
 type Text<'b> = Cow<'b, str>;
 
-/// A text that borrows from the body where it can.
+/// A string that borrows from the body where it can.
 #[derive(Deserialize)]
 struct Borrowed<'b>(#[serde(borrow)] Text<'b>);
 
@@ -94,7 +95,7 @@ struct Read<'b> {
     old_shared: Option<Text<'b>>,
     new_public: Option<Text<'b>>,
     new_shared: Option<Text<'b>>,
-    /// The one member that may be null.
+    /// The only member that may be null.
     hint: Option<Option<Text<'b>>>,
     parallelism: Option<u32>,
     memory: Option<u32>,
@@ -103,7 +104,7 @@ struct Read<'b> {
 }
 
 fn read<'b>(body: &'b [u8], policy: &LibrePassPolicy, kind: Kind) -> Result<Read<'b>, ApiError> {
-    // A vault may have more than the present limit, from when it was higher.
+    // A vault may have more ciphers than the current limit, from a time when it was higher.
     let limits = Limits::new(MAX_ENTRIES, policy.data_ceiling).map_err(|_| ApiError::FAILED)?;
     let members = Members { list: CipherList::new(body, limits, &Hex), kind };
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -112,7 +113,8 @@ fn read<'b>(body: &'b [u8], policy: &LibrePassPolicy, kind: Kind) -> Result<Read
     Ok(read)
 }
 
-/// Reads the object: a known member that is null, mistyped or there twice is an error, an unknown one is ignored.
+/// Reads the object. A known member that is null, mistyped or present twice is an error; an unknown
+/// one is ignored.
 struct Members<'b> {
     list: CipherList<'b>,
     kind: Kind,

@@ -1,7 +1,7 @@
-//! A cipher as the wire has it, and the note in which its description is kept.
+//! A cipher in the protocol's form, and the note in which its description is kept.
 //!
-//! The text (`protectedData`) is a row's body, byte for byte as it was sent. All else is the row's sealed note, which a
-//! re-encryption leaves as it is.
+//! The text (`protectedData`) is a row's body, byte for byte as it was sent. Everything else is the
+//! row's sealed note, which a re-encryption leaves unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,10 +16,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::protocol::user::UserId;
 use crate::wire::error::ApiError;
 
-/// Entries of one list of a request. No vault has more ciphers: the policy allows no more.
+/// The most entries of one list of a request. No vault has more ciphers, because the policy allows
+/// no more.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 
-/// A cipher in a request. What is absent or null among the members that may be has its default (protocol § 3).
+/// A cipher in a request. Optional members that are absent or null have their default (protocol §
+/// 3).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Sent<'b> {
@@ -39,8 +41,9 @@ pub(crate) struct Sent<'b> {
 }
 
 impl<'b> Sent<'b> {
-    /// Checks a cipher that comes from a user. The id is looked at alone: a row of another account lies in another
-    /// partition, so whose id it is elsewhere makes no difference (protocol § 11, 2).
+    /// Checks a cipher that comes from a user. Only the form of the id is checked: a row of another
+    /// account lies in another partition, so it does not matter whose id it is elsewhere (protocol
+    /// § 11, 2).
     pub(crate) fn check(self, user: &UserId, limits: &Limits) -> Result<Incoming<'b>, ApiError> {
         let id = parse_id(&self.id).ok_or(ApiError::CIPHER)?;
         if UserId::parse(&self.owner).ok().as_ref() != Some(user) {
@@ -79,8 +82,9 @@ pub(crate) struct Incoming<'b> {
 }
 
 impl Incoming<'_> {
-    /// What is kept beside the text. The client's times are its own words: what it leaves out is now, and what lies ahead
-    /// is now too, so that a clock that is fast, or counts milliseconds, does not make a cipher new for ever.
+    /// Returns what is kept beside the text. The client supplies its own times. A time that it
+    /// leaves out becomes now, and so does one in the future, so that a clock that is fast, or
+    /// counts milliseconds, does not make a cipher new for ever.
     pub(crate) fn note(&self, now: UnixSeconds) -> Note {
         let at = i64::try_from(now.get()).unwrap_or(i64::MAX);
         Note {
@@ -95,7 +99,7 @@ impl Incoming<'_> {
     }
 }
 
-/// The description of a cipher: all that the wire has beside the text.
+/// The description of a cipher: everything that the protocol has beside the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Note {
     kind: i32,
@@ -104,19 +108,20 @@ pub(crate) struct Note {
     re_prompt: bool,
     created: i64,
     last_modified: i64,
-    /// When this server took it, by its own clock: what "changed since" is decided by. A client may send an edit long
-    /// after it was made.
+    /// When this server accepted the cipher, by its own clock. This decides what counts as "changed
+    /// since", because a client may send an edit long after it was made.
     pub(crate) stored: UnixSeconds,
 }
 
-/// The only form there is, and its first byte.
+/// The only format of a note, which its first byte names.
 const FORM: u8 = 1;
 const FAVORITE: u8 = 1;
 const RE_PROMPT: u8 = 2;
 const COLLECTION: u8 = 4;
 
 impl Note {
-    /// Form, flags, type, three times, the collection if there is one: 30 or 46 bytes, numbers little endian.
+    /// Encodes format, flags, type, three times, and the collection if there is one: 30 or 46
+    /// bytes, numbers little endian.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         let flags = flag(self.favorite, FAVORITE)
@@ -132,7 +137,7 @@ impl Note {
         bytes
     }
 
-    /// `None` for what [`encode`](Self::encode) cannot have written.
+    /// Decodes a note; returns `None` for bytes that [`encode`](Self::encode) cannot have written.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&[form, flags], rest) = bytes.split_first_chunk()?;
         let (kind, rest) = rest.split_first_chunk()?;
@@ -158,7 +163,7 @@ impl Note {
         })
     }
 
-    /// The cipher in an answer.
+    /// Returns the cipher in the form of an answer.
     pub(crate) fn shown<'a>(&self, id: CipherId, owner: &'a str, text: &'a str) -> Shown<'a> {
         Shown {
             id: id_text(id),
@@ -174,7 +179,7 @@ impl Note {
     }
 }
 
-/// A cipher in an answer; a member that would be null is left out.
+/// A cipher in an answer. A member that would be null is left out.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Shown<'a> {
@@ -191,7 +196,7 @@ pub(crate) struct Shown<'a> {
     last_modified: i64,
 }
 
-/// The id of a cipher, or a text that is none.
+/// The id of a cipher; `None` if the text sent was not one.
 pub(crate) struct SentId(pub(crate) Option<CipherId>);
 
 impl<'de> Deserialize<'de> for SentId {
@@ -210,10 +215,10 @@ impl<'de> Deserialize<'de> for SentId {
     }
 }
 
-/// A list of at most [`MAX_ENTRIES`]; what is beyond is read and dropped.
+/// A list of at most [`MAX_ENTRIES`]; entries beyond that are read and dropped.
 pub(crate) struct Bounded<T> {
     pub(crate) entries: Vec<T>,
-    /// There were more.
+    /// Whether there were more entries.
     pub(crate) over: bool,
 }
 

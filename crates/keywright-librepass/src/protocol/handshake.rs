@@ -1,7 +1,9 @@
-//! The server's key pair: one sealed record of the server's partition, shared by all instances, renewed every day.
+//! The server's key pair: one sealed record of the server's partition, shared by all instances,
+//! renewed every day.
 //!
-//! A pair that lives for ever would make the shared key a password that replays for ever (`docs/security.md` § 11). A
-//! pair per process, as upstream has it, would not work behind a balancer.
+//! A pair that lives for ever would make the shared key a password that can be replayed for ever
+//! (`docs/security.md` § 11). A pair per process, as upstream has it, would not work behind a load
+//! balancer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,23 +20,25 @@ use crate::protocol::keys::{PrivateKey, PublicKey, SharedKey, verify_shared};
 /// How long a pair is handed out: 24 hours (`docs/security.md` § 11).
 pub const LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 
-/// How much longer shared keys made with it are taken: 1 hour (`docs/security.md` § 11), far more than a client needs
-/// between asking for the public key and using it.
+/// How much longer shared keys made with a pair are accepted: 1 hour (`docs/security.md` § 11), far
+/// more than a client needs between requesting the public key and using it.
 pub const GRACE_SECONDS: u64 = 60 * 60;
 
-/// How far ahead another instance's clock may be: a minute. Without it, of two instances a second apart the slower would
-/// take each new pair for one from the future, and drop it while clients hold its public half.
+/// How far ahead another instance's clock may be: a minute. Without this tolerance, of two
+/// instances a second apart the slower would take each new pair for one from the future, and drop
+/// it while clients hold its public half.
 pub const CLOCK_SKEW_SECONDS: u64 = 60;
 
 /// The pairs of the server, in its own partition.
 pub(crate) const SERVER_KEY: Slot<Pairs> = Slot::lasting("lp-server-key");
 
-/// The present pair, and the one before it.
+/// The current pair, and the previous one.
 pub struct ServerKeys {
     pairs: Pairs,
 }
 
-/// The record. Its own type, because it serialises private keys: only what is in this module can write it.
+/// The record. It has its own type because it serialises private keys: only this module can write
+/// it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Pairs {
     current: Pair,
@@ -57,13 +61,14 @@ impl Pair {
         Ok(Self { private: PrivateKey::random(entropy)?, made: now })
     }
 
-    /// Made in the future, or before the fence: a clock that went back, or a restored backup. What was learned of it
-    /// since is not to be told.
+    /// Whether the pair was made in the future, or before the fence: then a clock went back, or a
+    /// backup was restored. Who has learned the pair since then is not known.
     fn is_suspect(&self, now: UnixSeconds, fence: UnixSeconds) -> bool {
         self.made > now.plus(CLOCK_SKEW_SECONDS) || self.made < fence
     }
 
-    /// Last handed out at the end of its lifetime, so nobody holds a product made with it honestly after the grace.
+    /// Whether shared keys made with the pair are accepted. It was last handed out at the end of
+    /// its lifetime, so after the grace period no honest client holds a product made with it.
     fn is_accepted(&self, now: UnixSeconds) -> bool {
         self.made <= now.plus(CLOCK_SKEW_SECONDS)
             && now.since(self.made) < LIFETIME_SECONDS.saturating_add(GRACE_SECONDS)
@@ -71,7 +76,7 @@ impl Pair {
 }
 
 impl ServerKeys {
-    /// A first pair.
+    /// Draws a first pair.
     ///
     /// # Errors
     /// [`EntropyError`] if the source fails.
@@ -79,15 +84,15 @@ impl ServerKeys {
         Ok(Self { pairs: Pairs { current: Pair::new(now, entropy)?, previous: None } })
     }
 
-    /// Whether the pair must be replaced before it is used: [`LIFETIME_SECONDS`] old, or made in the future, or before
-    /// the keyring's `fence`.
+    /// Whether the pair must be replaced before it is used: it is [`LIFETIME_SECONDS`] old, or was
+    /// made in the future or before the keyring's `fence`.
     #[must_use]
     pub fn is_due(&self, now: UnixSeconds, fence: UnixSeconds) -> bool {
         self.pairs.current.is_suspect(now, fence) || now.since(self.pairs.current.made) >= LIFETIME_SECONDS
     }
 
-    /// The next pair, if this one is due. It becomes the previous one, except where it was made in the future or before
-    /// the `fence`: then it is dropped.
+    /// Returns the next pair, if this one is due. The current pair becomes the previous one, unless
+    /// it was made in the future or before the `fence`: then it is dropped.
     ///
     /// # Errors
     /// [`EntropyError`] if the source fails.
@@ -105,8 +110,8 @@ impl ServerKeys {
         Ok(Some(Self { pairs: Pairs { current: Pair::new(now, entropy)?, previous } }))
     }
 
-    /// The private keys whose shared keys are taken now: the present one, and for [`GRACE_SECONDS`] beyond its lifetime
-    /// the previous one.
+    /// Returns the private keys whose shared keys are accepted now: the current one, and for
+    /// [`GRACE_SECONDS`] beyond its lifetime the previous one.
     pub fn accepted(&self, now: UnixSeconds) -> impl Iterator<Item = &PrivateKey> {
         std::iter::once(&self.pairs.current)
             .chain(&self.pairs.previous)
@@ -114,8 +119,8 @@ impl ServerKeys {
             .map(|pair| &pair.private)
     }
 
-    /// Whether a sent shared key proves the user's private key, with any accepted pair. All are computed: the time does
-    /// not tell which one it was.
+    /// Whether a sent shared key proves the user's private key, with any accepted pair. All
+    /// products are computed, so the time does not show which one matched.
     #[must_use]
     pub fn verify(&self, now: UnixSeconds, user: &PublicKey, sent: &SharedKey) -> bool {
         self.accepted(now).fold(false, |found, private| verify_shared(private, user, sent) | found)
@@ -125,7 +130,7 @@ impl ServerKeys {
         Ok(draft.read(SERVER_KEY)?.map(|pairs| Self { pairs }))
     }
 
-    /// The public half to hand out.
+    /// Returns the public half to hand out.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         self.pairs.current.private.public_key()
@@ -142,8 +147,8 @@ keywright_core::redacted_debug!(ServerKeys { made: pairs.current.made, .. });
 
 /// The server's pair over a store: cached, and the same on every instance.
 ///
-/// Cheap to clone. Before each use of a pair its age is looked at; one that is due is renewed by a guarded commit, so of
-/// many instances one wins and the others adopt its pair.
+/// It is cheap to clone. Before each use of a pair its age is checked. One that is due is renewed
+/// by a guarded commit, so of many instances one wins and the others adopt its pair.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -175,18 +180,19 @@ pub struct HandshakeKeys {
 struct Context {
     driver: Driver,
     cached: RwLock<Arc<ServerKeys>>,
-    /// Held by the one that renews, so that a thousand requests after a day make one commit. Nobody else holds it: to read
-    /// what is stored waits for nobody.
+    /// Held by the task that renews, so that a thousand requests after a day make one commit.
+    /// Nothing else takes it: reading what is stored waits for no other request.
     renewing: Mutex<()>,
-    /// How often this instance has renewed, or adopted what another had.
+    /// How often this instance has renewed the pair, or adopted another instance's.
     renewals: AtomicU64,
 }
 
 impl HandshakeKeys {
-    /// Loads the pair; draws the first one in a store that has none.
+    /// Loads the pair, and draws the first one in a store that has none.
     ///
     /// # Errors
-    /// [`TransactError`], also for a record that does not open: it is never replaced by a fresh pair.
+    /// [`TransactError`] if the store failed, and also for a record that does not open: it is never
+    /// replaced by a fresh pair.
     pub async fn load(driver: Driver) -> Result<Self, TransactError> {
         let keys = Arc::new(renew(&driver).await?);
         Ok(Self {
@@ -199,10 +205,12 @@ impl HandshakeKeys {
         })
     }
 
-    /// The pairs whose public half is handed out: the cached ones, renewed first if they are due.
+    /// Returns the pairs whose public half is handed out: the cached ones, renewed first if they
+    /// are due.
     ///
     /// # Errors
-    /// [`TransactError`] if they are due and cannot be renewed. Nothing is handed out or accepted then.
+    /// [`TransactError`] if they are due and cannot be renewed. Nothing is handed out or accepted
+    /// then.
     pub async fn current(&self) -> Result<Arc<ServerKeys>, TransactError> {
         let renewals = self.renewals();
         match self.in_date()? {
@@ -211,13 +219,14 @@ impl HandshakeKeys {
         }
     }
 
-    /// The pairs as the store has them, renewed first if they are due. To be called **before** a shared key is judged,
-    /// and so before it is charged: another instance may have renewed the pair early, after a restore for instance.
+    /// Returns the pairs as the store has them, renewed first if they are due. Call it **before** a
+    /// shared key is checked, and so before it is charged: another instance may have renewed the
+    /// pair early, for instance after a restore.
     ///
-    /// One load, which waits for no other caller's.
+    /// This is one load, which waits for no other caller's.
     ///
     /// # Errors
-    /// [`TransactError`]. Nothing is judged then.
+    /// [`TransactError`] if the store failed. Nothing is checked then.
     pub async fn stored(&self) -> Result<Arc<ServerKeys>, TransactError> {
         let renewals = self.renewals();
         let look = |draft: &mut Draft<'_>| {
@@ -230,7 +239,8 @@ impl HandshakeKeys {
         }
     }
 
-    /// Renews the pairs, unless somebody has done so since there were so many `renewals`.
+    /// Renews the pairs, unless another task has done so since the caller read the count
+    /// `renewals`.
     async fn renew(&self, renewals: u64) -> Result<Arc<ServerKeys>, TransactError> {
         let _renewing = self.cx.renewing.lock().await;
         if self.renewals() != renewals
@@ -262,14 +272,14 @@ impl HandshakeKeys {
 
 keywright_core::redacted_debug!(HandshakeKeys { driver: cx.driver, .. });
 
-/// The stored pairs, made or renewed if need be.
+/// Returns the stored pairs, made or renewed if necessary.
 async fn renew(driver: &Driver) -> Result<ServerKeys, TransactError> {
     driver.run(&Partition::server(), &[SERVER_KEY.name()], renew_in).await
 }
 
 enum Kept {
     Stored(ServerKeys),
-    /// Handed out only if it is committed.
+    /// Renewed pairs, handed out only if they are committed.
     Renewed(Tentative<ServerKeys>),
 }
 

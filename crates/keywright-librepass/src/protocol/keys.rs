@@ -1,16 +1,18 @@
 //! X25519 keys, and the check of a shared key.
 //!
-//! A LibrePass user's private key is what Argon2id makes of the password. The server keeps the public half and computes
-//! the same product as the client; the product is the proof (protocol §§ 1, 2).
+//! A LibrePass user's private key is derived from the password by Argon2id. The server keeps the
+//! public half and computes the same product as the client; the product is the proof (protocol §§
+//! 1, 2).
 
 use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString};
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-/// The length of every key on the wire: 64 hex digits (protocol § 2).
+/// The length of every key in the wire protocol: 64 hex digits (protocol § 2).
 pub const KEY_DIGITS: usize = 64;
 
-/// What the three kinds of keys have in common; private, so that they stay three types outside.
+/// What the three kinds of keys have in common. The trait is private, so that they remain three
+/// separate types outside.
 pub(crate) trait Key: Sized {
     fn wrap(bytes: SecretBytes<32>) -> Self;
     fn bytes(&self) -> &SecretBytes<32>;
@@ -22,13 +24,13 @@ macro_rules! key {
         pub struct $name(SecretBytes<32>);
 
         impl $name {
-            /// Takes over 32 bytes.
+            /// Wraps 32 bytes.
             #[must_use]
             pub const fn from_secret(bytes: SecretBytes<32>) -> Self {
                 Self(bytes)
             }
 
-            /// Reads 64 hex digits, in either case (protocol § 2).
+            /// Parses 64 hex digits, in either case (protocol § 2).
             ///
             /// # Errors
             /// [`KeyTextError`] for any other text.
@@ -38,25 +40,26 @@ macro_rules! key {
                 Ok(Self(bytes))
             }
 
-            /// 64 lower-case hex digits, as they travel.
+            /// Returns 64 lower-case hex digits, the form in which keys are sent.
             #[must_use]
             pub fn to_hex(&self) -> SecretString {
                 digits(self.0.expose())
             }
 
-            /// The bytes.
+            /// Returns the bytes.
             #[must_use]
             pub fn expose(&self) -> &[u8; 32] {
                 self.0.expose()
             }
 
-            /// Whether the other has the same bytes, in time that depends on neither.
+            /// Whether the other key has the same bytes, in time that depends on neither.
             #[must_use]
             pub fn ct_eq(&self, other: &Self) -> bool {
                 self.0.ct_eq(other.0.expose())
             }
 
-            /// A second copy. Not `Clone`: each one is a place to audit.
+            /// Returns a second copy. The type is not `Clone`, because each copy is a place to
+            /// audit.
             #[must_use]
             pub fn duplicate(&self) -> Self {
                 Self(self.0.duplicate())
@@ -77,27 +80,28 @@ macro_rules! key {
 }
 
 key! {
-    /// The private half of a key pair, as drawn or derived: X25519 clamps it inside each multiplication, and what is
-    /// stored stays unclamped (protocol § 2).
+    /// The private half of a key pair, as drawn or derived. X25519 clamps it inside each
+    /// multiplication, and the stored form stays unclamped (protocol § 2).
     PrivateKey
 }
 
 key! {
     /// The public half of a key pair.
     ///
-    /// A **user's** is a password verifier: whoever has it tests guesses at the password offline. So it is a secret
-    /// here: redacted, compared in constant time, and stored only in a sealed record (`docs/security.md` § 11). A
-    /// server's own is given to everybody.
+    /// A **user's** public key is a password verifier: anyone who has it can test guesses at the
+    /// password offline. So it is a secret here: redacted, compared in constant time, and stored
+    /// only in a sealed record (`docs/security.md` § 11). A server's own is given to everybody.
     PublicKey
 }
 
 key! {
-    /// The product of one's private and the other's public key: what a client sends as the proof of its password.
+    /// The product of one side's private and the other side's public key: what a client sends as
+    /// the proof of its password.
     SharedKey
 }
 
 impl PrivateKey {
-    /// Draws one.
+    /// Draws a private key.
     ///
     /// # Errors
     /// [`EntropyError`] if the source fails.
@@ -105,15 +109,16 @@ impl PrivateKey {
         SecretBytes::random(entropy).map(Self)
     }
 
-    /// The public half.
+    /// Returns the public half.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         let public = Zeroizing::new(x25519_dalek::PublicKey::from(&self.scalar()));
         PublicKey(boxed(public.as_bytes()))
     }
 
-    /// The product with a public key. `None` if it is all zero: for the few public keys of low order it is so with
-    /// **every** private key, so it proves nothing and would open to everybody (protocol § 11, 10).
+    /// Returns the product with a public key, or `None` if it is all zero. For the few public keys
+    /// of low order the product is zero with **every** private key, so it proves nothing and would
+    /// admit everybody (protocol § 11, 10).
     #[must_use]
     pub fn agree(&self, public: &PublicKey) -> Option<SharedKey> {
         let public = Zeroizing::new(x25519_dalek::PublicKey::from(*public.expose()));
@@ -121,14 +126,14 @@ impl PrivateKey {
         product.was_contributory().then(|| SharedKey(boxed(product.as_bytes())))
     }
 
-    /// Wiped on drop.
+    /// Returns the key as a scalar that is wiped on drop.
     fn scalar(&self) -> StaticSecret {
         StaticSecret::from(*self.0.expose())
     }
 }
 
-/// Whether a sent shared key is the product of the server's private and the user's public key. An all-zero product is
-/// no proof, whatever was sent. The comparison takes constant time.
+/// Whether a sent shared key is the product of the server's private and the user's public key. An
+/// all-zero product is no proof, whatever was sent. The comparison takes constant time.
 ///
 /// ```
 /// # fn main() -> Result<(), keywright_core::EntropyError> {
@@ -147,13 +152,14 @@ pub fn verify_shared(server: &PrivateKey, user: &PublicKey, sent: &SharedKey) ->
     server.agree(user).is_some_and(|expected| expected.ct_eq(sent))
 }
 
-/// A text that is not [`KEY_DIGITS`] hex digits. On the wire: 400 `LP-Invalid-Shared-Secret`, not charged
-/// (`docs/decisions.md` 35a).
+/// The text is not [`KEY_DIGITS`] hex digits. The endpoint answers 400 `LP-Invalid-Shared-Secret`
+/// and charges nothing (`docs/decisions.md` 35a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key is not {KEY_DIGITS} hex digits")]
 pub struct KeyTextError;
 
-/// For `#[serde(with = "crate::protocol::keys::stored")]`: a key inside a record that is sealed whole.
+/// For `#[serde(with = "crate::protocol::keys::stored")]`: a key inside a record that is sealed
+/// whole.
 pub(crate) mod stored {
     use keywright_store::secret_field;
     use serde::{Deserializer, Serializer};
@@ -175,7 +181,7 @@ fn boxed(bytes: &[u8; 32]) -> SecretBytes<32> {
     new
 }
 
-/// Lower-case hex in a text that is sized once, so that no growing leaves a copy behind.
+/// Returns lower-case hex in a string that is sized once, so that no growing leaves a copy behind.
 pub(crate) fn digits(bytes: &[u8]) -> SecretString {
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     push_digits(&mut text, bytes);

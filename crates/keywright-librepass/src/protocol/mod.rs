@@ -1,4 +1,5 @@
-//! What clients and servers share: keys, the handshake, what is derived, and the form of what is sent.
+//! What clients and servers share: keys, the handshake, derivation parameters, and the form of what
+//! is sent.
 
 pub(crate) mod address;
 pub(crate) mod change;

@@ -1,11 +1,14 @@
-//! The cost of a user's key derivation: chosen by the client, kept by the server, served again before each log-in.
+//! The cost of a user's key derivation: chosen by the client, kept by the server, returned before
+//! each log-in.
 
 use serde::{Deserialize, Serialize};
 
-/// Lanes, memory and passes of Argon2id, each within the range that the protocol declares: lanes 1 to 10, memory 20480
-/// to 153600 KiB, passes 1 to 10 (protocol § 2; `docs/decisions.md` 35a). The server never computes with them.
+/// Lanes, memory and passes of Argon2id, each within the range that the protocol declares: lanes 1
+/// to 10, memory 20480 to 153600 KiB, passes 1 to 10 (protocol § 2; `docs/decisions.md` 35a). The
+/// server never computes with them.
 ///
-/// Never rounded: 65535 and 65536 KiB take the same memory and give different keys (protocol § 2).
+/// They are never rounded: 65535 and 65536 KiB take the same memory and yield different keys
+/// (protocol § 2).
 ///
 /// ```
 /// use keywright_librepass::{ArgonParameters, ParameterError};
@@ -21,7 +24,7 @@ pub struct ArgonParameters {
     numbers: Numbers,
 }
 
-/// The three members as they stand in JSON bodies.
+/// The three members as they are named in JSON bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Numbers {
     parallelism: u32,
@@ -30,7 +33,7 @@ struct Numbers {
 }
 
 impl ArgonParameters {
-    /// Takes lanes, memory in KiB, and passes.
+    /// Creates parameters from lanes, memory in KiB, and passes.
     ///
     /// # Errors
     /// [`ParameterError`] names the first that is out of its range.
@@ -47,27 +50,27 @@ impl ArgonParameters {
         Ok(Self { numbers: Numbers { parallelism, memory, iterations } })
     }
 
-    /// Lanes, 1 to 10.
+    /// Returns the lanes, 1 to 10.
     #[must_use]
     pub const fn parallelism(self) -> u32 {
         self.numbers.parallelism
     }
 
-    /// Memory in KiB, 20480 to 153600.
+    /// Returns the memory in KiB, 20480 to 153600.
     #[must_use]
     pub const fn memory(self) -> u32 {
         self.numbers.memory
     }
 
-    /// Passes, 1 to 10.
+    /// Returns the passes, 1 to 10.
     #[must_use]
     pub const fn iterations(self) -> u32 {
         self.numbers.iterations
     }
 }
 
-/// 3 lanes, 65536 KiB, 4 passes: what the stock client takes, and what is answered for an unknown address (protocol §
-/// 2).
+/// 3 lanes, 65536 KiB and 4 passes: the stock client's choice, and the answer for an unknown
+/// address (protocol § 2).
 impl Default for ArgonParameters {
     fn default() -> Self {
         Self { numbers: Numbers { parallelism: 3, memory: 65_536, iterations: 4 } }
@@ -87,17 +90,17 @@ impl From<ArgonParameters> for Numbers {
     }
 }
 
-/// A parameter out of its range. On the wire: 400 `LP-Invalid-Body`.
+/// A parameter is out of its range. The endpoint answers 400 `LP-Invalid-Body`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParameterError {
-    /// Lanes.
+    /// The number of lanes is out of range.
     #[error("parallelism is not 1 to 10")]
     Parallelism,
-    /// Memory.
+    /// The memory is out of range.
     #[error("memory is not 20480 to 153600 KiB")]
     Memory,
-    /// Passes.
+    /// The number of passes is out of range.
     #[error("iterations are not 1 to 10")]
     Iterations,
 }

@@ -1,4 +1,4 @@
-//! The API token: it finds its account by itself, and is stored as a hash.
+//! The API token: it contains its account's id, and is stored as a hash.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use zeroize::Zeroizing;
 use crate::protocol::keys::push_digits;
 use crate::protocol::user::UserId;
 
-/// What every token begins with (protocol § 5).
+/// The prefix of every token (protocol § 5).
 pub const TOKEN_PREFIX: &str = "lp_";
 
-/// Label of the stored verifier.
+/// The label of the stored verifier.
 const VERIFIER: &[u8] = b"keywright/v1/librepass/token-verifier";
-/// Label of the slot.
+/// The label of the slot.
 const SLOT: &[u8] = b"keywright/v1/librepass/token-slot";
 
-/// A token: `lp_` and 64 lower-case hex digits, the user's UUID and then 16 secret bytes (`docs/security.md` § 10). The
-/// wire takes any 64 digits; that the first half names the account is our choice, so that no look-up by a secret is
-/// needed.
+/// A token: `lp_` and 64 lower-case hex digits, which encode the user's UUID and then 16 secret
+/// bytes (`docs/security.md` § 10). The protocol accepts any 64 digits; that the first half names
+/// the account is this crate's choice, so that no look-up by a secret is needed.
 ///
 /// ```
 /// # fn main() -> Result<(), keywright_core::EntropyError> {
@@ -43,7 +43,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Draws one for a user.
+    /// Draws a token for a user.
     ///
     /// # Errors
     /// [`EntropyError`] if the source fails.
@@ -51,8 +51,8 @@ impl Token {
         Ok(Self { user, secret: SecretBytes::random(entropy)? })
     }
 
-    /// Reads a token. `None` for anything but the one form that [`to_text`](Self::to_text) returns: upper-case digits too
-    /// were never issued.
+    /// Parses a token. Returns `None` for anything except the one form that
+    /// [`to_text`](Self::to_text) returns: tokens with upper-case digits were never issued.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(TOKEN_PREFIX)?;
@@ -66,7 +66,7 @@ impl Token {
         Some(Self { user: UserId::from_bytes(bytes).ok()?, secret: hidden })
     }
 
-    /// The text to give to the client, once.
+    /// Returns the text to give to the client, once.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
         let mut text = String::with_capacity(TOKEN_PREFIX.len().saturating_add(64));
@@ -76,14 +76,15 @@ impl Token {
         SecretString::new(text)
     }
 
-    /// Whose it says it is. Nothing is proven until [`matches`](Self::matches) says so.
+    /// Returns the user that the token claims. Nothing is proven until [`matches`](Self::matches)
+    /// returns true.
     #[must_use]
     pub const fn user(&self) -> &UserId {
         &self.user
     }
 
-    /// What is stored instead of the token: SHA-256 of a label and LP(user's UUID, secret). The secret has 128 random
-    /// bits, so a plain hash is enough: there is nothing to guess.
+    /// Returns what is stored instead of the token: SHA-256 of a label and LP(user's UUID, secret).
+    /// The secret has 128 random bits, so a plain hash is enough: it cannot be guessed.
     #[must_use]
     pub fn verifier(&self) -> [u8; 32] {
         self.digest(VERIFIER)
@@ -95,9 +96,10 @@ impl Token {
         self.verifier().ct_eq(stored).into()
     }
 
-    /// Where its record lies: the first half of a second digest, under its own label. A slot is readable in the database
-    /// and compared by it in no constant time, so it shares nothing with the verifier, which is sealed. A token that
-    /// finds a record must still match its verifier: a slot has only 128 bits of the digest.
+    /// Returns where the token's record is stored: the first half of a second digest, under its own
+    /// label. The database can read a slot and does not compare it in constant time, so the slot
+    /// shares nothing with the verifier, which is sealed. A token that finds a record must still
+    /// match its verifier, because a slot has only 128 bits of the digest.
     #[must_use]
     pub fn slot(&self) -> [u8; 16] {
         let mut slot = [0; 16];
@@ -108,7 +110,8 @@ impl Token {
     }
 
     fn digest(&self, label: &[u8]) -> [u8; 32] {
-        // Sized for the label, two lengths and two parts: growing would leave a copy of the secret behind.
+        // Sized for the label, two lengths and two parts: growing would leave a copy of the secret
+        // behind.
         let mut message = Zeroizing::new(Vec::with_capacity(label.len().saturating_add(40)));
         message.extend_from_slice(label);
         append_lp(&mut message, &[self.user.as_bytes(), self.secret.expose()]);

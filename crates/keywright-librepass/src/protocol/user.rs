@@ -4,8 +4,8 @@ use std::fmt;
 
 use keywright_core::{AccountId, Entropy, EntropyError};
 
-/// A LibrePass user: a random UUID that the server draws at registration. Its lower-case hyphenated text is the
-/// [`AccountId`].
+/// A LibrePass user: a random UUID that the server draws at registration. Its lower-case hyphenated
+/// text is the [`AccountId`].
 ///
 /// ```
 /// use keywright_librepass::UserId;
@@ -22,11 +22,11 @@ pub struct UserId {
     account: AccountId,
 }
 
-/// Where the four hyphens stand in a UUID's text.
+/// The positions of the four hyphens in a UUID's text.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl UserId {
-    /// Draws one: version 4, variant 1 (RFC 9562 § 5.4).
+    /// Draws a UUID of version 4, variant 1 (RFC 9562 § 5.4).
     ///
     /// # Errors
     /// [`EntropyError`] if the source fails.
@@ -35,21 +35,21 @@ impl UserId {
         let version = 0x4 << 76;
         let variant = 0b10 << 62;
         let bytes = ((drawn & !(0xf << 76) & !(0b11 << 62)) | version | variant).to_be_bytes();
-        // 36 printable characters are an account's id: this refuses nothing.
+        // 36 printable characters are a valid account id, so this never fails.
         Self::from_bytes(bytes).map_err(|UserIdError| EntropyError)
     }
 
-    /// Takes the 16 bytes of any UUID.
+    /// Creates an id from the 16 bytes of any UUID.
     ///
     /// # Errors
-    /// [`UserIdError`], which no 16 bytes give.
+    /// [`UserIdError`], which cannot occur for 16 bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Result<Self, UserIdError> {
         let account = AccountId::new(hyphenated(&bytes)).map_err(|_| UserIdError)?;
         Ok(Self { bytes, account })
     }
 
-    /// Reads the hyphenated text of 36 characters, in either case. Not the short form with digits left out, which
-    /// upstream pads with zeros (protocol § 8).
+    /// Parses the hyphenated text of 36 characters, in either case. The short form with digits left
+    /// out, which upstream pads with zeros, is refused (protocol § 8).
     ///
     /// # Errors
     /// [`UserIdError`] for any other text.
@@ -67,22 +67,23 @@ impl UserId {
         Self::from_bytes(bytes)
     }
 
-    /// The user of an account; an error for an account of another protocol.
+    /// Returns the user of an account.
     ///
     /// # Errors
-    /// [`UserIdError`] unless the id is a lower-case UUID.
+    /// [`UserIdError`] unless the account's id is a lower-case UUID, as for an account of another
+    /// protocol.
     pub fn of_account(account: &AccountId) -> Result<Self, UserIdError> {
         let user = Self::parse(account.as_str())?;
         if user.account == *account { Ok(user) } else { Err(UserIdError) }
     }
 
-    /// The account.
+    /// Returns the account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// The 16 bytes.
+    /// Returns the 16 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.bytes
@@ -112,7 +113,7 @@ impl fmt::Debug for UserId {
     }
 }
 
-/// A text that is no hyphenated UUID.
+/// The text is not a hyphenated UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a user's id is not a UUID")]
 pub struct UserIdError;

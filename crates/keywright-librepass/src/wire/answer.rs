@@ -1,4 +1,4 @@
-//! What an endpoint answers.
+//! The answers of endpoints.
 
 use http::StatusCode;
 use http::header::{HeaderValue, LOCATION, REFERRER_POLICY};
@@ -10,10 +10,11 @@ use serde::Serialize;
 use crate::policy::{LibrePassPolicy, VERIFICATION_PATH};
 use crate::wire::error::ApiError;
 
-/// What an endpoint answers.
+/// The result of an endpoint.
 pub(crate) type Answered = Result<Reply, Failure>;
 
-/// Why there is no success. All of them deny; none says that a change was refused when it may have happened.
+/// Why a request has no success. Every variant denies it; none reports that a change was refused
+/// when it may have happened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The endpoint's own answer.
@@ -34,7 +35,7 @@ impl Failure {
         }
     }
 
-    /// Whether the account was busy: nothing was looked at.
+    /// Whether the account was busy: nothing was checked.
     pub(crate) const fn is_busy(&self) -> bool {
         match self {
             Self::Refused(_) => false,
@@ -62,41 +63,42 @@ impl From<StepError> for Failure {
     }
 }
 
-/// 200 with `{}`.
+/// Returns 200 with `{}`.
 pub(crate) fn empty() -> Reply {
     Reply::json(StatusCode::OK, "{}")
 }
 
-/// 201 with `{}`.
+/// Returns 201 with `{}`.
 pub(crate) fn created() -> Reply {
     Reply::json(StatusCode::CREATED, "{}")
 }
 
-/// 200 with a value, which may hold a secret that is shown once.
+/// Returns 200 with a value, which may hold a secret that is shown once.
 pub(crate) fn ok(value: &impl Serialize) -> Answered {
     encode(StatusCode::OK, value)
 }
 
-/// A value with another status.
+/// Returns a value with another status.
 pub(crate) fn encode(status: StatusCode, value: &impl Serialize) -> Answered {
     match serde_json::to_vec(value) {
         Ok(text) => Ok(Reply::json(status, text)),
-        // The plain values that are answered here always have a text.
+        // The plain values that are answered here can always be serialized.
         Err(_) => Err(StepError::Misuse("an answer that is no JSON").into()),
     }
 }
 
-/// To the page that says that an address is verified.
+/// Returns a redirect to the page that confirms that an address is verified.
 pub(crate) fn verified(policy: &LibrePassPolicy) -> Reply {
     let reply = Reply::json(StatusCode::FOUND, "{}");
     match HeaderValue::try_from(format!("{}{VERIFICATION_PATH}", policy.web_url())) {
         Ok(location) => reply.with(LOCATION, location),
-        // The policy took no address with a character that a header cannot have.
+        // The policy accepted no address with a character that a header cannot have.
         Err(_) => reply,
     }
 }
 
-/// The answer as it goes out. The address of a mailed link holds its code: it is told to nobody.
+/// Returns the answer with a policy that sends no referrer: the address of a mailed link holds its
+/// code, which no other site may learn.
 pub(crate) fn without_referrer(reply: Reply) -> Reply {
     reply.with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
 }

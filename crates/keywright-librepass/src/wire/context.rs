@@ -1,4 +1,4 @@
-//! What an endpoint is given: the protocol's parts, who calls, and the step in its frame.
+//! What an endpoint receives: the protocol's parts, the caller, and the step in its frame.
 
 use std::sync::Arc;
 
@@ -40,14 +40,15 @@ pub(crate) struct Context<H> {
     pub(crate) policy: LibrePassPolicy,
     /// Hashes the codes of mailed links.
     pub(crate) links: IndexKey,
-    /// What unknown addresses are answered with.
+    /// Derives the answers for unknown addresses.
     pub(crate) decoys: IndexKey,
-    /// Whose shared keys are computed for an unknown address.
+    /// The public key whose shared keys are computed for an unknown address.
     pub(crate) decoy_key: PublicKey,
 }
 
-/// Who calls with a token that is good, its second factor proven or not needed. Looked up without a commit: whatever
-/// changes or grants something asks [`tokens::verify_in`] once more in the commit that does it.
+/// A caller with a valid token, whose second factor is proven or not needed. It was looked up
+/// without a commit, so every change or grant calls [`tokens::verify_in`] once more in its own
+/// commit.
 pub(crate) struct Caller {
     pub(crate) token: Token,
     pub(crate) login: Login,
@@ -60,7 +61,7 @@ impl Caller {
 }
 
 impl<H: Host> Context<H> {
-    /// The host's limits of requests.
+    /// Applies the host's request limits.
     pub(crate) fn admit(&self, input: &Input<'_>, subject: Subject<'_>) -> Result<(), Failure> {
         match self.host.admit(input.endpoint, input.peer(), subject) {
             Admittance::Open => Ok(()),
@@ -68,8 +69,8 @@ impl<H: Host> Context<H> {
         }
     }
 
-    /// Runs a step in the frame of every endpoint: the step and its commit, and then the mails that are due, by it or from
-    /// before.
+    /// Runs a step in the frame of every endpoint: the step and its commit, and then the mails that
+    /// are due, because of it or from before.
     pub(crate) async fn step<T: Release + Send>(
         &self,
         account: &AccountId,
@@ -83,7 +84,8 @@ impl<H: Host> Context<H> {
         Ok(value)
     }
 
-    /// Finds out who calls. A token whose second factor is not proven may do nothing here (protocol § 11, 1).
+    /// Determines who calls. A token whose second factor is not proven may do nothing here
+    /// (protocol § 11, 1).
     pub(crate) async fn login(&self, input: &Input<'_>) -> Result<Caller, Failure> {
         let token = request::token(input.headers).ok_or(ApiError::INVALID_TOKEN)?;
         let account = token.user().account();
@@ -109,8 +111,9 @@ impl<H: Host> Context<H> {
         Ok(Caller { token, login })
     }
 
-    /// Runs a step that judges a shared key, and commits what it leaves. The server's pairs are read from the store
-    /// first: another instance may have renewed them, and a key made with the new pair is not wrong.
+    /// Runs a step that checks a shared key, and commits what it leaves. The server's pairs are
+    /// read from the store first: another instance may have renewed them, and a key made with the
+    /// new pair is not wrong.
     pub(crate) async fn with_shared_key<T: Release + Send>(
         &self,
         account: &AccountId,
@@ -121,7 +124,8 @@ impl<H: Host> Context<H> {
         self.step(account, slots, |draft| step(draft, &check)).await
     }
 
-    /// The same in a decoy's partition, for which nothing is ever due.
+    /// Like [`with_shared_key`](Self::with_shared_key), in a decoy's partition, for which nothing
+    /// is ever due.
     pub(crate) async fn with_decoy(
         &self,
         partition: &Partition,
@@ -136,20 +140,21 @@ impl<H: Host> Context<H> {
         Ok(KeyCheck { keys: self.keys.stored().await?, public_url: &self.policy.public_url })
     }
 
-    /// Whether the new keys of a registration or a change belong together. Not charged: they open nothing.
+    /// Whether the new keys of a registration or a change belong together. This is not charged,
+    /// because they open nothing.
     pub(crate) async fn are_a_pair(&self, public: &PublicKey, sent: &SharedKey) -> Result<bool, Failure> {
         let keys = self.keys.stored().await?;
         let now = self.driver.clock().now().map_err(keywright_store::TransactError::from)?;
         Ok(keys.verify(now, public, sent))
     }
 
-    /// The network that a request comes from, where the host knows it.
+    /// Returns the network that a request comes from, if the host knows it.
     pub(crate) fn network(&self, input: &Input<'_>) -> Option<Network> {
         self.host.client_address(input.peer()).map(Network::of)
     }
 
-    /// Has the mails of an account sent that are due: by the host in its own time, or here and now. No request fails
-    /// because of them.
+    /// Has the due mails of an account sent, either by the host in its own time or immediately. No
+    /// request fails because of them.
     pub(crate) async fn see_to_mails(&self, account: &AccountId) {
         if self.host.mails_due(account) {
             return;
@@ -159,7 +164,7 @@ impl<H: Host> Context<H> {
         }
     }
 
-    /// Claims what is due and free, and sends it. Returns how many went out.
+    /// Claims the mails that are due and unclaimed, and sends them. Returns how many were sent.
     pub(crate) async fn finish_mails(&self, account: &AccountId, at_start: bool) -> Result<usize, DueError> {
         frame::finish_due(&self.driver, account, self, at_start).await
     }
@@ -168,24 +173,25 @@ impl<H: Host> Context<H> {
         self.policy.privacy == Privacy::Uniform
     }
 
-    /// The parameters that an address without an account is answered with.
+    /// Returns the parameters that are the answer for an address without an account.
     pub(crate) fn decoy_parameters(&self, address: &Address) -> ArgonParameters {
         if self.is_uniform() { privacy::parameters(&self.decoys, address) } else { ArgonParameters::default() }
     }
 
-    /// Where guesses at an address without an account are charged.
+    /// Returns the partition in which guesses at an address without an account are charged.
     pub(crate) fn decoy_partition(&self, address: &Address) -> Partition {
         privacy::partition(&self.decoys, address)
     }
 
-    /// The account that an address belongs to. It proves nothing: the account must say so in the commit that acts.
+    /// Returns the account that an address belongs to. The result proves nothing: the account must
+    /// confirm it in the commit that acts.
     pub(crate) async fn find(&self, address: &Address) -> Result<(NameIndex, Option<AccountId>), Failure> {
         let name = address.index(self.driver.keyring());
         let account = self.names.find(&name).await?;
         Ok((name, account))
     }
 
-    /// A look at the account of an address; `None` if it has none.
+    /// Reads the account of an address; returns `None` if it has none.
     pub(crate) async fn look<T: Send>(
         &self,
         address: &Address,
@@ -197,7 +203,8 @@ impl<H: Host> Context<H> {
         Ok(Some(seen))
     }
 
-    /// Whether somebody owns a name: a look, to write nothing where the answer is clear. A claim decides.
+    /// Whether an account owns a name. This read avoids a write where the answer is clear; only a
+    /// claim decides.
     pub(crate) async fn is_taken(&self, name: &NameIndex) -> Result<bool, Failure> {
         Ok(self.names.find(name).await?.is_some())
     }
@@ -211,20 +218,21 @@ impl<H: Host> Context<H> {
         Ok(self.driver.observe(&partition, &[WAITING.name()], waiting::is_waited_for).await?)
     }
 
-    /// What is stored of a link's code.
+    /// Returns the stored form of a link's code.
     pub(crate) fn code_hash(&self, user: &UserId, code: &[u8; 16]) -> [u8; 32] {
         self.links.mac(&[b"librepass-verify", user.as_bytes(), code])
     }
 
-    /// The link of a code. The wire has a UUID there; all of its 128 bits are random.
+    /// Returns the link of a code. The protocol has a UUID there; all of its 128 bits are random.
     pub(crate) fn verification_link(&self, user: &UserId, code: &[u8; 16]) -> String {
         let code = keywright_rekey::id_text(keywright_store::CipherId(*code));
         format!("{}/api/auth/verifyEmail?user={user}&code={code}", self.policy.public_url)
     }
 
-    /// What is answered to whoever asks for a mail. Under [`Privacy::Uniform`](crate::Privacy::Uniform) it does not show
-    /// whether anything went out; `missing`: the commits that a mail would have taken and this took not, which are made in
-    /// a decoy's partition then, so that the time does not show it either.
+    /// Returns the answer to a request for a mail. Under [`Privacy::Uniform`] it does not show
+    /// whether a mail was sent. `missing` is the number of commits that a sent mail would have
+    /// taken and that this request did not take; they are then made in a decoy's partition, so that
+    /// the time does not show it either.
     pub(crate) async fn promised(&self, address: &Address, missing: u8, sent: Result<(), ApiError>) -> Answered {
         if self.is_uniform() {
             let partition = self.decoy_partition(address);

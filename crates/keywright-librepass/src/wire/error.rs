@@ -1,6 +1,6 @@
 //! The exact error bodies: `{"error": CODE, "status": HTTP, "message": text?}` (protocol § 4).
 //!
-//! No text of a caller's is ever in them.
+//! They never contain text from a caller.
 
 use http::StatusCode;
 use keywright_wire::Reply;
@@ -11,7 +11,7 @@ pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     message: Message,
-    /// Whole seconds.
+    /// The wait before a retry, in whole seconds.
     pub(crate) retry_after: Option<u64>,
 }
 
@@ -20,7 +20,7 @@ enum Message {
     None,
     Text(&'static str),
     CipherLimit(u64),
-    /// Seconds; negative: behind.
+    /// The device's clock is off by so many seconds; negative if it is behind.
     ClockOff(i64),
 }
 
@@ -40,7 +40,8 @@ impl ApiError {
         Self { message: Message::Text(text), ..self }
     }
 
-    /// No token, a token that is none (any more), or one whose login has not proven its second factor.
+    /// The token is missing, invalid or no longer valid, or its login has not proven its second
+    /// factor.
     pub(crate) const INVALID_TOKEN: Self = Self::new(StatusCode::UNAUTHORIZED, "LP-Invalid-Token");
     pub(crate) const EMAIL_NOT_VERIFIED: Self = Self::new(StatusCode::UNAUTHORIZED, "LP-Email-Not-Verified");
     pub(crate) const NOT_READABLE: Self = Self::bad(INVALID_BODY).saying("not readable");
@@ -54,48 +55,51 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID_BODY).saying("method not allowed");
     pub(crate) const TOO_LARGE: Self =
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID_BODY).saying("request too large");
-    /// What browsers fetch ahead of a click is not answered: they ask again when it comes.
+    /// A prefetch by a browser is not answered: the browser requests the page again on the click.
     pub(crate) const PREFETCH: Self =
         Self::new(StatusCode::SERVICE_UNAVAILABLE, INVALID_BODY).saying("a prefetch does not act");
-    /// The old one or the new one: the same code.
+    /// The old key or the new one is wrong: the code is the same.
     pub(crate) const SHARED_KEY: Self = Self::bad("LP-Invalid-Shared-Secret");
     pub(crate) const TWO_FACTOR: Self = Self::bad("LP-Invalid-Two-Factor");
     pub(crate) const MISSING_CIPHER: Self = Self::bad("LP-Missing-Cipher");
     pub(crate) const CIPHER: Self = Self::bad(INVALID_CIPHER).saying("validation failed");
     pub(crate) const EMAIL_CODE: Self = Self::bad("LP-Email-Invalid-Code");
     pub(crate) const DUPLICATED: Self = Self::bad("LP-Duplicated").saying("database: duplicate key");
-    /// No such user, or nothing that waits for its link.
+    /// There is no such user, or nothing that waits for its link.
     pub(crate) const USER_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-User-404");
     pub(crate) const CIPHER_NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-Cipher-404");
     pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "LP-404");
-    /// A store that failed. Where a change may have happened it is unknown, never refused: no code of a refusal.
+    /// The store failed. Where a change may have happened the outcome is unknown, so this is not
+    /// the code of a refusal.
     pub(crate) const FAILED: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Database-Error");
-    /// A store that took too long to read. Nothing was decided.
+    /// The store took too long to read. Nothing was decided.
     pub(crate) const UNAVAILABLE: Self =
         Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "LP-Database-Error") };
-    /// Mails that a failing mail server has left pile up.
+    /// Too many mails wait, because a mail server fails.
     pub(crate) const MAIL: Self = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "LP-Mail-Error");
-    /// Too many wait for this account. Nothing was looked at.
+    /// Too many requests wait for this account. Nothing was checked.
     pub(crate) const BUSY: Self = Self::too_many(1);
 
-    /// Beyond the vault limit.
+    /// Returns the answer to a cipher beyond the vault limit.
     pub(crate) const fn cipher_limit(limit: u64) -> Self {
         Self { message: Message::CipherLimit(limit), ..Self::bad(INVALID_CIPHER) }
     }
 
-    /// A second factor that would be refused at every log-in, because its device's clock is off by so many seconds. Who
-    /// enrols knows the secret, so this tells nobody anything.
+    /// Returns the answer to a second factor that would be refused at every log-in, because its
+    /// device's clock is off by so many seconds. A client that enrols knows the secret, so this
+    /// reveals nothing.
     pub(crate) const fn clock_off(seconds: i64) -> Self {
         Self { message: Message::ClockOff(seconds), ..Self::TWO_FACTOR }
     }
 
-    /// A limit of requests, or a wait or lock of the guess ledger: said alike, before anything is looked at.
+    /// Returns the answer to a request over a limit, or in a wait or lock of the guess ledger. The
+    /// two do not differ, and come before anything is checked.
     pub(crate) const fn too_many(seconds: u64) -> Self {
         let seconds = if seconds == 0 { 1 } else { seconds };
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "LP-RateLimit") }
     }
 
-    /// The answer.
+    /// Returns the reply.
     pub(crate) fn reply(&self) -> Reply {
         let reply = Reply::json(self.status, self.body());
         match self.retry_after {
@@ -105,7 +109,7 @@ impl ApiError {
     }
 
     fn body(&self) -> String {
-        // Codes and messages are constants without a character that JSON escapes.
+        // Codes and messages are constants without characters that JSON escapes.
         let (code, status) = (self.code, self.status.as_u16());
         match self.message {
             Message::None => format!(r#"{{"error":"{code}","status":{status}}}"#),
@@ -127,7 +131,7 @@ impl ApiError {
 mod tests {
     use super::*;
 
-    /// Protocol § 4.
+    /// The codes and statuses of protocol § 4.
     #[test]
     fn codes_and_statuses_are_those_of_the_protocol() {
         for (error, status, code, message) in [

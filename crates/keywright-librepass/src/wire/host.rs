@@ -1,4 +1,4 @@
-//! What the embedding server supplies: mail, limits of requests, and where a request comes from.
+//! What the embedding server supplies: mail, request limits, and where a request comes from.
 
 use core::fmt;
 use core::future::Future;
@@ -9,40 +9,47 @@ use keywright_wire::{HostError, Peer};
 
 use crate::account::mails::Mail;
 
-/// The server around the protocol. It keeps no users: the accounts are this crate's own, made by registration.
+/// The server around the protocol. It keeps no users: the accounts are this crate's own, made by
+/// registration.
 pub trait Host: Send + Sync + 'static {
-    /// Sends a mail, as plain text. A mail that was queued for good counts as sent. Called after the commit that made it
-    /// due, and again after a failure or a crash: the same mail may go out twice. It is called outside of any commit, so it
-    /// may use the driver. Unless [`mails_due`](Self::mails_due) says otherwise, the client waits for it.
+    /// Sends a mail, as plain text. A mail that was queued durably counts as sent. This is called
+    /// after the commit that made the mail due, and again after a failure or a crash: the same mail
+    /// may be sent twice. It is called outside of any commit, so it may use the driver. Unless
+    /// [`mails_due`](Self::mails_due) returns `true`, the client waits for it.
     ///
     /// # Errors
-    /// [`HostError`]; the mail stays due and the request is answered as if it had gone out. It is tried again after a pause
-    /// that grows from seconds to an hour, by the next request of the account or the next sweep.
+    /// [`HostError`] if the mail could not be sent. It stays due, and the request is answered as if
+    /// it had been sent. It is tried again after a pause that grows from seconds to an hour, by the
+    /// next request of the account or the next sweep.
     fn mail(&self, mail: Mail<'_>) -> impl Future<Output = Result<(), HostError>> + Send;
 
-    /// Hears that mails of an account are due, after the commit that made them so. A host that returns `true` takes it upon
-    /// itself to call [`LibrePass::finish_due`](crate::LibrePass::finish_due) for the account soon: it wakes the sweep that
-    /// it needs anyway, which finds the account in the index of due work. Then no answer waits for a mail server, nor does
-    /// the time it takes show whether there was a mail. It must return at once.
+    /// Notifies the host that mails of an account are due, after the commit that made them so. A
+    /// host that returns `true` undertakes to call
+    /// [`LibrePass::finish_due`](crate::LibrePass::finish_due) for the account soon: it wakes the
+    /// sweep that it needs anyway, which finds the account in the index of due work. Then no answer
+    /// waits for a mail server, and the time an answer takes does not show whether there was a
+    /// mail. The method must return immediately.
     ///
-    /// The default is `false`: the mails are sent before the request is answered, which is good enough for a mail queue on
-    /// the same machine.
+    /// The default is `false`: the mails are sent before the request is answered, which is good
+    /// enough for a mail queue on the same machine.
     fn mails_due(&self, account: &AccountId) -> bool {
         let _ = account;
         false
     }
 
-    /// Request limits (protocol § 9). For every request to an endpoint by its peer, once, before its body is read or
-    /// anything is looked up; and where they are known by the address or the account that is named, and by the account
-    /// that is proven. The default counts nothing; the guess ledger stays in force either way.
+    /// Applies request limits (protocol § 9). It is called once for every request to an endpoint
+    /// with its peer, before the body is read or anything is looked up. It is called again, as soon
+    /// as each is known, with the address or the account that is named, and with the account that
+    /// is proven. The default counts nothing; the guess ledger stays in force either way.
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
         let _ = (endpoint, peer, subject);
         Admittance::Open
     }
 
-    /// The client's address: only what cannot be forged, the socket's, or what a trusted proxy says. The guess ledger knows
-    /// a log-in that comes without a token by its network, and only where there is one can an owner whom others have shut
-    /// out be let in by a mail. The default knows none.
+    /// Returns the client's address. Use only what cannot be forged: the socket's address, or what
+    /// a trusted proxy reports. The guess ledger knows a log-in that comes without a token by its
+    /// network, and only where there is a network can an owner whom other clients have locked out
+    /// be admitted by a mail. The default returns no address.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         let _ = peer;
         None
@@ -53,14 +60,15 @@ pub trait Host: Send + Sync + 'static {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject<'a> {
-    /// Whoever sends it: see the [`Peer`]. Asked first, for every request.
+    /// The sender of the request: see the [`Peer`]. This is counted first, for every request.
     Peer,
-    /// The address that it names, in lower case, with an account or without.
+    /// The address that the request names, in lower case, whether or not it has an account.
     Address(&'a str),
-    /// The account of the token, which was found good.
+    /// The account of the token, which was found valid.
     Account(&'a AccountId),
-    /// The account that a mailed link names, before its code is looked at: anybody can name one. Counted apart from
-    /// [`Account`](Self::Account), else whoever knows a user's id could use up what is meant for the user.
+    /// The account that a mailed link names, before its code is checked: anybody can name one.
+    /// Count it apart from [`Account`](Self::Account), or anyone who knows a user's id could use up
+    /// the limit meant for the user.
     Named(&'a AccountId),
 }
 
@@ -79,11 +87,11 @@ impl fmt::Debug for Subject<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Admittance {
-    /// Within them, or there are none.
+    /// The request is within the limits, or there are none.
     Open,
-    /// Beyond them: 429.
+    /// The request is over a limit. It is answered with 429.
     Full {
-        /// Seconds until the next is admitted, at least 1.
+        /// Seconds until the next request is admitted, at least 1.
         retry_after: u64,
     },
 }
@@ -112,7 +120,8 @@ pub enum Endpoint {
     Cipher,
     /// `PATCH user/email`
     ChangeEmail,
-    /// `GET` and `POST auth/admitClient`, the link of a mail to an owner whom others have shut out
+    /// `GET` and `POST auth/admitClient`, the link of a mail to an owner whom other clients have
+    /// locked out
     AdmitClient,
     /// `GET user/verifyNewEmail`
     VerifyNewEmail,
@@ -127,7 +136,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// All of them.
+    /// All endpoints.
     pub const ALL: [Self; 16] = [
         Self::PreLogin,
         Self::Register,

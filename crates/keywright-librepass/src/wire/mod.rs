@@ -1,4 +1,4 @@
-//! The protocol over HTTP: what the host supplies, requests, endpoints, answers.
+//! The protocol over HTTP: the host's interface, requests, endpoints and answers.
 
 pub(crate) mod answer;
 pub(crate) mod context;

@@ -1,4 +1,4 @@
-//! What unknown addresses are answered with.
+//! The answers for unknown addresses.
 
 use keywright_core::IndexKey;
 use keywright_store::Partition;
@@ -6,8 +6,9 @@ use keywright_store::Partition;
 use crate::protocol::address::Address;
 use crate::protocol::parameters::ArgonParameters;
 
-/// Parameters and how many of a thousand users have them: most keep the stock client's. A table like what an operator
-/// finds in the own records would be better still; one that is far off tells unknown addresses from known ones.
+/// Parameters, and how many of a thousand users have them: most keep the stock client's. A table
+/// from an operator's own records would be better still; one that is far from them distinguishes
+/// unknown addresses from known ones.
 const TABLE: [(u64, (u32, u32, u32)); 6] = [
     (940, (3, 65_536, 4)),
     (20, (1, 65_536, 4)),
@@ -17,7 +18,7 @@ const TABLE: [(u64, (u32, u32, u32)); 6] = [
     (5, (3, 20_480, 10)),
 ];
 
-/// The row at `u` of 2⁶⁴.
+/// Returns the row at `u` of 2⁶⁴.
 fn weighted(u: u64) -> ArgonParameters {
     let thousandth = u128::from(u).saturating_mul(1_000) >> 64;
     let mut sum = 0_u128;
@@ -29,13 +30,14 @@ fn weighted(u: u64) -> ArgonParameters {
     ArgonParameters::new(lanes, memory, passes).unwrap_or_default()
 }
 
-/// The parameters of an address without an account, the same whenever it is asked for.
+/// Returns the parameters of an address without an account, the same for every request.
 pub(crate) fn parameters(decoys: &IndexKey, address: &Address) -> ArgonParameters {
     let mac = decoys.mac(&[b"librepass-parameters", address.as_str().as_bytes()]);
     weighted(mac.iter().take(8).fold(0, |u, byte| (u << 8) | u64::from(*byte)))
 }
 
-/// Where guesses at an address without an account are charged: one of 65,536 partitions.
+/// Returns the partition in which guesses at an address without an account are charged, one of
+/// 65,536.
 pub(crate) fn partition(decoys: &IndexKey, address: &Address) -> Partition {
     let mut index = [0; 32];
     let mac = decoys.mac(&[b"librepass-address", address.as_str().as_bytes()]);

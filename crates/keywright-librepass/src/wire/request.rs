@@ -1,4 +1,5 @@
-//! Requests: which endpoint, which token, which parameters, which body. Bounded, and nothing of it is logged.
+//! Requests: the endpoint, the token, the parameters and the body. All input is bounded, and none
+//! of it is logged.
 
 use std::fmt;
 
@@ -17,10 +18,10 @@ use crate::wire::host::Endpoint;
 
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-/// The oldest spelling, of Firefox.
+/// The oldest spelling, used by Firefox.
 const X_MOZ: HeaderName = HeaderName::from_static("x-moz");
 
-/// What a client says that it is (protocol § 4).
+/// The name that a client gives itself (protocol § 4).
 const X_CLIENT: HeaderName = HeaderName::from_static("x-client");
 /// The longest name of a client that is shown to anybody.
 const MAX_CLIENT_NAME: usize = 32;
@@ -33,8 +34,8 @@ const GET_POST: &[Method] = &[Method::GET, Method::POST];
 /// A row of the table.
 pub(crate) type Row = Route<Endpoint, LibrePassPolicy>;
 
-/// The routes, in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint has it. Bodies that carry a whole vault
-/// have a limit of their own (`docs/decisions.md` 40).
+/// The routes, in the order of [`Endpoint::ALL`]. `HEAD` never acts, so no endpoint lists it.
+/// Bodies that carry a whole vault have a limit of their own (`docs/decisions.md` 40).
 pub(crate) const ROUTES: Routes<Endpoint, LibrePassPolicy> = Routes::new(
     "",
     &[
@@ -57,22 +58,22 @@ pub(crate) const ROUTES: Routes<Endpoint, LibrePassPolicy> = Routes::new(
     ],
 );
 
-/// A row without a login.
+/// Returns a row without a login.
 const fn open(endpoint: Endpoint, path: &'static str, methods: fn(&LibrePassPolicy) -> &'static [Method]) -> Row {
     Route { endpoint, path, methods, max_body: |_| MAX_BODY, needs_login: false }
 }
 
-/// A row that needs a token in `Authorization`.
+/// Returns a row that needs a token in `Authorization`.
 const fn with_token(endpoint: Endpoint, path: &'static str, methods: fn(&LibrePassPolicy) -> &'static [Method]) -> Row {
     Route { needs_login: true, ..open(endpoint, path, methods) }
 }
 
-/// The row, for bodies that carry a whole vault.
+/// Returns the row with the body limit for a whole vault.
 const fn vault(row: Row) -> Row {
     Route { max_body: |policy| policy.max_vault_body, ..row }
 }
 
-/// A link that is opened from a mail: whether the GET acts, or the POST of a page's button.
+/// Returns the method by which a mailed link acts: the GET, or the POST of a page's button.
 const fn mailed_link(policy: &LibrePassPolicy) -> &'static [Method] {
     match policy.mailed_links {
         MailedLinks::Act => GET,
@@ -81,7 +82,7 @@ const fn mailed_link(policy: &LibrePassPolicy) -> &'static [Method] {
 }
 
 impl Endpoint {
-    /// Returns the path, with a name for what varies.
+    /// Returns the path, with a placeholder for the part that varies.
     #[must_use]
     pub const fn path(self) -> &'static str {
         let mut rows = ROUTES.rows();
@@ -101,12 +102,12 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Whether an endpoint is a link that is opened from a mail and acts by that.
+/// Whether an endpoint is a mailed link that acts when it is opened.
 pub(crate) const fn is_mailed_link(endpoint: Endpoint) -> bool {
     matches!(endpoint, Endpoint::VerifyEmail | Endpoint::VerifyNewEmail)
 }
 
-/// Whether a browser fetches this ahead of a click, if ever there is one.
+/// Whether a browser fetches this ahead of a click that may never come.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     let names = [PURPOSE, SEC_PURPOSE, X_MOZ];
     let mut values = names.iter().flat_map(|name| headers.get_all(name));
@@ -118,7 +119,8 @@ pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The token, with and without `Bearer ` (protocol § 4). Exactly one header; anything else is none.
+/// Reads the token, with or without `Bearer ` (protocol § 4). There must be exactly one header;
+/// anything else counts as none.
 pub(crate) fn token(headers: &HeaderMap) -> Option<Token> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
@@ -130,7 +132,8 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<Token> {
     Token::parse(bare)
 }
 
-/// What an endpoint reads. Shapes are complaints of the endpoint's own order, so nothing is read ahead.
+/// The input of an endpoint. Each endpoint checks shapes in its own order, so nothing is parsed
+/// ahead.
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'r> {
     pub(crate) endpoint: Endpoint,
@@ -140,7 +143,7 @@ pub(crate) struct Input<'r> {
     query: Option<&'r str>,
     pub(crate) headers: &'r HeaderMap,
     peer: Peer<'r>,
-    /// Within the endpoint's limit.
+    /// The body, within the endpoint's limit.
     pub(crate) body: &'r [u8],
 }
 
@@ -149,7 +152,7 @@ impl<'r> Input<'r> {
         Self { body: request.body().as_ref(), ..Self::unread(endpoint, id, request) }
     }
 
-    /// The input of a request whose body is not read yet.
+    /// Returns the input of a request whose body is not read yet.
     pub(crate) fn unread<B>(endpoint: Endpoint, id: Option<&'r str>, request: &'r Request<B>) -> Self {
         Self {
             endpoint,
@@ -166,8 +169,9 @@ impl<'r> Input<'r> {
         self.peer
     }
 
-    /// What the client calls itself, as it may stand in a mail: `Java/1.5.0`, and nothing that a reader could take for a
-    /// text of ours or for an address.
+    /// Returns the client's name for itself in a form that may appear in a mail, such as
+    /// `Java/1.5.0`. It contains nothing that a reader could mistake for this server's text or for
+    /// an address.
     pub(crate) fn client_name(&self) -> Option<&'r str> {
         let name = self.headers.get(X_CLIENT)?.to_str().ok().filter(|name| name.len() <= MAX_CLIENT_NAME)?;
         let (word, version) = name.split_once('/')?;
@@ -175,20 +179,20 @@ impl<'r> Input<'r> {
         (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic()) && is_version).then_some(name)
     }
 
-    /// A field of a form in the body; `None` if it is not there.
+    /// Returns a field of a form in the body, or `None` if it is not there.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.body).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// A parameter of the query that must be there, once.
+    /// Returns a parameter of the query, which must be present once.
     pub(crate) fn parameter(&self, name: &str) -> Result<String, ApiError> {
         let mut found = form_urlencoded::parse(self.query.unwrap_or("").as_bytes()).filter(|(key, _)| key == name);
         let (_, value) = found.next().ok_or(ApiError::MISSING_PARAMETER)?;
         if found.next().is_some() { Err(ApiError::VALIDATION) } else { Ok(value.into_owned()) }
     }
 
-    /// The parameter `email`; `None` if it is empty. Clients that do not encode a `+` send what decodes to a space, which
-    /// no address has (protocol § 4).
+    /// Returns the parameter `email`, or `None` if it is empty. Clients that do not encode a `+`
+    /// send what decodes to a space, which no address has (protocol § 4).
     pub(crate) fn email(&self) -> Result<Option<Address>, ApiError> {
         let text = self.parameter("email")?.replace(' ', "+");
         if text.is_empty() {
@@ -197,20 +201,22 @@ impl<'r> Input<'r> {
         Address::parse(&text).map(Some).ok_or(ApiError::VALIDATION)
     }
 
-    /// The parameter `user`.
+    /// Returns the parameter `user`.
     pub(crate) fn user(&self) -> Result<UserId, ApiError> {
         UserId::parse(&self.parameter("user")?).map_err(|_| ApiError::ARGUMENT_TYPE)
     }
 
-    /// The body, as one JSON value of a type: a member that is missing, null, mistyped or there twice is refused, one that
-    /// is unknown is ignored. The media type is looked at nowhere: there is no cookie, so a form that another site sends
-    /// can do nothing that its author could not do without a browser.
+    /// Parses the body as one JSON value of a type. A member that is missing, null, mistyped or
+    /// present twice is refused, one that is unknown is ignored. The media type is never checked:
+    /// there is no cookie, so a form that another site sends can do nothing that its author could
+    /// not do without a browser.
     pub(crate) fn json<T: Deserialize<'r>>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(self.body).map_err(|error| unreadable(&error))
     }
 }
 
-/// What is said of a body that is not what it must be. The parser's own words quote the input: they go nowhere.
+/// Returns the answer to a malformed body. The parser's own message quotes the input, so it is
+/// dropped.
 pub(crate) fn unreadable(error: &serde_json::Error) -> ApiError {
     if error.is_syntax() || error.is_eof() { ApiError::SYNTAX } else { ApiError::NOT_READABLE }
 }

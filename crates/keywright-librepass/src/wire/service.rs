@@ -1,5 +1,5 @@
-//! The service: route, method, limits, token, endpoint, answer. Framework-neutral: `http::Request` in, `http::Response`
-//! out.
+//! The service: route, method, limits, token, endpoint, answer. It is independent of any framework:
+//! `http::Request` in, `http::Response` out.
 
 use std::sync::Arc;
 
@@ -30,11 +30,12 @@ pub struct LibrePass<H> {
 }
 
 impl<H: Host> LibrePass<H> {
-    /// The protocol over a driver's store, which also keeps the vaults. Draws the server's key pair in a store that has
-    /// none.
+    /// Opens the protocol over a driver's store, which also keeps the vaults. Draws the server's
+    /// key pair in a store that has none.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing is served then.
+    /// [`OpenError`] if the key pair cannot be loaded or made, or the policy does not fit the
+    /// driver; nothing is served then.
     pub async fn open(
         driver: Driver,
         vault_store: Arc<dyn VaultStore>,
@@ -61,30 +62,33 @@ impl<H: Host> LibrePass<H> {
         Ok(Self { cx: Arc::new(cx) })
     }
 
-    /// The largest body that [`handle`](Self::handle) looks at for a path, in bytes.
+    /// Returns the largest body that [`handle`](Self::handle) accepts for a path, in bytes.
     #[must_use]
     pub fn max_body(&self, path: &str) -> usize {
         ROUTES.max_body(path, &self.cx.policy).unwrap_or(MAX_BODY)
     }
 
-    /// Answers one request. The path is the full one, from `/api/` on, or [`INFO_PATH`](crate::INFO_PATH).
+    /// Answers one request. Its path is the full one, from `/api/` on, or
+    /// [`INFO_PATH`](crate::INFO_PATH).
     pub async fn handle<B: AsRef<[u8]>>(&self, request: Request<B>) -> Response<Bytes> {
         without_referrer(answer(&self.cx, &request, false).await).into_response()
     }
 
-    /// Sends the mails that an account's commits have made due and a failure or a crash has left. A request with the
-    /// account's token does so too; call it from a sweep. Returns how many went out.
+    /// Sends the mails that an account's commits made due and that a failure or a crash has left
+    /// unsent. A request with the account's token does so too; call this from a sweep. Returns how
+    /// many were sent.
     ///
-    /// All are tried; one that fails is tried again after a pause, which grows from seconds to an hour.
+    /// All are tried; one that fails is tried again after a pause, which grows from seconds to an
+    /// hour.
     ///
     /// # Errors
-    /// [`DueError`]: the store failed, or the host at one of them.
+    /// [`DueError`] if the store failed, or the host failed to send one of them.
     pub async fn finish_due(&self, account: &AccountId) -> Result<usize, DueError> {
         self.cx.finish_mails(account, false).await
     }
 
-    /// The same whatever pauses there are and whoever has claimed a mail: for the start of a server that is alone at its
-    /// store, where every earlier claim is a dead process's.
+    /// Like [`finish_due`](Self::finish_due), but ignores pauses and claims: for the start of a
+    /// server that is alone at its store, where every earlier claim belongs to a dead process.
     ///
     /// # Errors
     /// As [`finish_due`](Self::finish_due).
@@ -92,22 +96,26 @@ impl<H: Host> LibrePass<H> {
         self.cx.finish_mails(account, true).await
     }
 
-    /// The tag by which an account's guess ledger knows the network of an address: for admissions at other secrets, as
-    /// [`TwoFactorSteps::admit_client_in`](keywright_twofactor::TwoFactorSteps::admit_client_in) makes them.
+    /// Returns the tag by which an account's guess ledger knows the network of an address. It is
+    /// for admissions at other secrets, as
+    /// [`TwoFactorSteps::admit_client_in`](keywright_twofactor::TwoFactorSteps::admit_client_in)
+    /// makes them.
     #[must_use]
     pub fn network_tag(&self, account: &AccountId, address: std::net::IpAddr) -> ClientTag {
         self.cx.driver.client_tag(account, &Network::of(address).credential())
     }
 
-    /// Lets a network in at the shared key whose log-ins are refused because of the guesses of others: by a login of the
-    /// account whose second factor is proven or not needed, and a fresh proof of the password. For a host's page of the
-    /// account; the wire has no endpoint for it.
+    /// Admits a network at the shared key, where its log-ins are refused because of others'
+    /// guesses. It takes a login of the account whose second factor is proven or not needed, and a
+    /// fresh proof of the password. It is for a page of the host about the account; the protocol
+    /// has no endpoint for it.
     ///
-    /// The operator lifts everything at once with
+    /// The operator lifts everything with
     /// [`guess::unlock_all`](keywright_store::guess::unlock_all).
     ///
     /// # Errors
-    /// [`TransactError`]; nobody was let in, unless it is [`TransactError::Unknown`].
+    /// [`TransactError`] if the store failed; no network was admitted, unless it is
+    /// [`TransactError::Unknown`].
     pub async fn admit_network(
         &self,
         token: &Token,
@@ -117,13 +125,15 @@ impl<H: Host> LibrePass<H> {
         admitted(admission::admit_by_session(&self.cx, token, shared_key, Network::of(address)).await)
     }
 
-    /// Lets a network in at time-based codes or at the recovery code, where second factors are refused because of the
-    /// guesses of others: by a login of the account that has proven its own, and a fresh code, either a time-based one or
-    /// the recovery code. The code is a guess like any other, made by the token's client, and is spent. For a host's page of
-    /// the account; the wire has no endpoint for it.
+    /// Admits a network at time-based codes or at the recovery code, where second factors are
+    /// refused because of others' guesses. It takes a login of the account that has proven its own
+    /// second factor, and a fresh code, either a time-based one or the recovery code. The code is a
+    /// guess like any other, made by the token's client, and is spent. It is for a page of the host
+    /// about the account; the protocol has no endpoint for it.
     ///
     /// # Errors
-    /// [`TransactError`]; nobody was let in, unless it is [`TransactError::Unknown`].
+    /// [`TransactError`] if the store failed; no network was admitted, unless it is
+    /// [`TransactError::Unknown`].
     pub async fn admit_network_at_codes(
         &self,
         token: &Token,
@@ -149,15 +159,16 @@ pub enum OpenError {
     /// The server's key pair could not be loaded or made.
     #[error(transparent)]
     Transact(#[from] TransactError),
-    /// The driver's ledger policy does not guard time-based codes.
+    /// The driver's ledger policy is too weak for time-based codes.
     #[error(transparent)]
     TwoFactor(#[from] TwoFactorPolicyError),
-    /// The vault limit is beyond what a vault can hold; the policy's builder takes no such limit.
+    /// The vault limit is beyond what a vault can hold; the policy's builder accepts no such limit.
     #[error(transparent)]
     Limits(#[from] LimitsError),
 }
 
-/// A button for what a GET must not do by itself. The form goes to the very address that was opened.
+/// The page with a button, for acts that a GET must not perform by itself. The form goes to the
+/// very address that was opened.
 const VERIFY_PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Verify your address</title>\
     </head><body><form method=\"post\"><p>Do you want to verify this e-mail address?</p>\
     <button type=\"submit\">Verify</button></form></body></html>";
@@ -165,7 +176,7 @@ const VERIFY_PAGE: &str = "<!doctype html><html lang=\"en\"><head><meta charset=
 /// A route, and the id in its path.
 type Found<'r> = (&'static Row, Option<&'r str>);
 
-/// The route of a request; or the answer to a path or a method that nothing is behind.
+/// Returns the route of a request, or the answer to a path or a method that does not exist.
 fn route<'r, B>(request: &'r Request<B>, policy: &LibrePassPolicy) -> Result<Found<'r>, Box<Reply>> {
     let Some((route, id)) = ROUTES.find(request.uri().path()) else { return Err(ApiError::NOT_FOUND.reply().into()) };
     match route.other_method(request.method(), policy, || ApiError::METHOD.reply()) {
@@ -174,7 +185,8 @@ fn route<'r, B>(request: &'r Request<B>, policy: &LibrePassPolicy) -> Result<Fou
     }
 }
 
-/// The answer to one request. `admitted`: [`refuse_unread`] has counted it already.
+/// Returns the answer to one request. `admitted` states whether [`refuse_unread`] has already
+/// counted it.
 async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>, admitted: bool) -> Reply {
     let (route, id) = match route(request, &cx.policy) {
         Ok(found) => found,
@@ -195,8 +207,9 @@ async fn answer<H: Host, B: AsRef<[u8]>>(cx: &Context<H>, request: &Request<B>, 
     answered.unwrap_or_else(|failure| refuse(route.endpoint, &failure))
 }
 
-/// Refuses what needs no body to be refused, before any of it is read: what is beyond the host's limits, and where a
-/// vault's worth of it is taken, who has no token. Whatever it lets through is counted.
+/// Refuses a request that can be refused without its body, before any of the body is read: one over
+/// the host's limits, and one without a token where the body may be as large as a vault. A request
+/// that passes is counted.
 async fn refuse_unread<H: Host>(cx: &Context<H>, request: &Request<()>) -> Option<Reply> {
     let (route, id) = match route(request, &cx.policy) {
         Ok(found) => found,
@@ -212,14 +225,15 @@ async fn refuse_unread<H: Host>(cx: &Context<H>, request: &Request<()>) -> Optio
     cx.login(&input).await.err().map(|failure| refuse(route.endpoint, &failure))
 }
 
-/// What is refused before anything is looked at.
+/// Returns the refusals that come before anything is checked.
 fn ahead<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<(), Failure> {
     cx.admit(input, Subject::Peer)?;
     let prefetched = request::is_mailed_link(input.endpoint) && request::is_prefetch(input.headers);
     if prefetched { Err(ApiError::PREFETCH.into()) } else { Ok(()) }
 }
 
-/// The token first, before anything of the body is read (protocol § 4).
+/// Checks the token first, before anything of the body is parsed (protocol § 4), and runs the
+/// endpoint.
 async fn serve<H: Host>(cx: &Context<H>, needs_login: bool, input: &Input<'_>) -> Answered {
     if !needs_login {
         return endpoints::run(cx, None, input).await;
@@ -229,7 +243,7 @@ async fn serve<H: Host>(cx: &Context<H>, needs_login: bool, input: &Input<'_>) -
     endpoints::run(cx, Some(&caller), input).await
 }
 
-/// The answer to a request that had no success.
+/// Returns the answer to a request that had no success.
 fn refuse(endpoint: Endpoint, failure: &Failure) -> Reply {
     if let Failure::Refused(error) = failure {
         return error.reply();
@@ -240,7 +254,7 @@ fn refuse(endpoint: Endpoint, failure: &Failure) -> Reply {
     if failure.is_unavailable() {
         return ApiError::UNAVAILABLE.reply();
     }
-    // No input and no secret is in these errors; their sources are the store's own words.
+    // These errors contain no input and no secret; their sources are the store's own messages.
     tracing::error!(endpoint = %endpoint, error = failure as &dyn std::error::Error, "request failed");
     match failure {
         Failure::Due(DueError::Transact(TransactError::Step(StepError::TooMuchDue))) => ApiError::MAIL.reply(),
@@ -261,8 +275,8 @@ impl<H: Host> Protocol for LibrePass<H> {
         self.max_body(path)
     }
 
-    /// Nobody beyond the host's limits has anything read or looked up, and nobody without a token makes us hold a whole
-    /// vault.
+    /// Nothing is read or looked up for a client over the host's limits, and without a token no
+    /// client can make this server hold a whole vault.
     async fn refuse_unread(&self, request: &Request<()>) -> Option<Reply> {
         refuse_unread(&self.cx, request).await.map(without_referrer)
     }

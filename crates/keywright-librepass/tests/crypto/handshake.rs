@@ -179,7 +179,8 @@ async fn stored_adopts_what_another_instance_renewed() {
     }
 }
 
-/// `docs/security.md` § 12: the clock went back, or a backup was put back. At once, and the previous pair goes.
+/// `docs/security.md` § 12: the clock went back, or a backup was restored. The pair is replaced
+/// immediately, and the previous one is dropped.
 #[tokio::test]
 async fn suspect_pairs_are_dropped() {
     for world in World::both() {

@@ -1,4 +1,5 @@
-//! The process dies at every commit there is: nobody is stranded, and what was asked for can be asked for again.
+//! The process dies at every commit: no account is stranded, and what was requested can be
+//! requested again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -99,7 +100,7 @@ async fn a_request_for_another_address_leaves_all_as_it_was() {
             let answer = dying.client().with_token(&token.unwrap()).change_address(&body).await;
             assert!([200, 500].contains(&answer.status), "{answer:?}");
             world.belongs_to(&user, &old, 3).await;
-            // Asked for again, it goes its way.
+            // Requested again, it succeeds.
             world.ask_for(&user, &old, &new).await.is_empty();
             world.open_link(&new.email).await.redirects();
             world.belongs_to(&user, &new, 3).await;
@@ -221,7 +222,8 @@ async fn a_lost_reply_is_looked_into_at_every_commit() {
             if answer.status == 302 {
                 assert!(moved);
             } else {
-                // The very first record of a name has nothing to be fenced with: that is unknown, and asked again.
+                // The very first record of a name has nothing to be fenced with: the outcome is
+                // unknown, and the request is sent again.
                 answer.fails(500, "LP-Database-Error");
                 assert!(!moved);
                 world.client().get(&path).send().await.redirects();

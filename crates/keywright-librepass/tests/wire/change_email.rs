@@ -11,7 +11,7 @@ use super::vaults::{id, sealed, with_address, with_password};
 const NEW: &str = "a.new@example.com";
 pub(crate) const DAY: u64 = 24 * 60 * 60;
 
-/// Alice with a vault of three, and who she wants to be.
+/// Alice with a vault of three, and the person whose address she changes to.
 pub(crate) async fn settled(world: &World) -> (Person, Person, UserId) {
     let (old, new) = (alice(), with_address(&alice(), NEW));
     let user = world.settle(&old).await;
@@ -30,7 +30,8 @@ async fn nothing_changes_before_the_link_is_opened_and_everything_then() {
         assert!(client.is_in().await);
         world.belongs_to(&user, &old, 3).await;
         world.log_in(&new).await.fails(404, "LP-User-404");
-        // Weakness 8: the old address is told, without a link; the new one gets the link, whole on a line of its own.
+        // Weakness 8: the old address gets a notice without a link; the new one gets the link,
+        // whole on a line of its own.
         let notice = world.host.mails_to(&old.email).pop().unwrap();
         assert_eq!((notice.subject, notice.link()), ("A change of your e-mail address was asked for", None));
         assert!(!notice.text.contains("code=") && !notice.text.contains("://"));
@@ -172,7 +173,7 @@ async fn an_address_that_is_taken_is_refused_behind_the_password_alone() {
         let mut bad = body.clone();
         bad["ciphers"] = json!([]);
         client.change_address(&bad).await.fails(400, "LP-Missing-Cipher");
-        // It tells who has an account, so it is told ten times a day and no more.
+        // The answer reveals who has an account, so it is given ten times a day and no more.
         for _ in 1..10 {
             client.change_address(&body).await.fails(400, "LP-Duplicated");
         }
@@ -190,7 +191,7 @@ async fn a_registration_that_nobody_verified_keeps_no_address() {
     world.ask_for(&user, &old, &new).await.is_empty();
     world.open_link(NEW).await.redirects();
     world.belongs_to(&user, &new, 3).await;
-    // Who registered was slower.
+    // The registration was slower.
     for _ in 0..2 {
         world.client().get(&registration).send().await.fails(400, "LP-Duplicated");
     }
@@ -364,7 +365,7 @@ async fn a_vault_that_was_changed_since_is_not_overwritten() {
                 world.open_link(NEW).await.fails(400, "LP-Missing-Cipher");
             }
             assert_eq!(world.state(&user).await, before, "edit {edit}");
-            // Asked for once more, it works.
+            // Requested once more, it works.
             world.ask_for(&user, &old, &new).await.is_empty();
             world.open_link(NEW).await.redirects();
             let secrets = world.secrets(&user, &new).await;
@@ -387,7 +388,7 @@ async fn a_second_factor_that_was_set_up_since_voids_the_link() {
 
 #[tokio::test]
 async fn a_waiting_change_keeps_the_address_from_nobody() {
-    // Weakness 14: no squatting. And whoever loses keeps what they had.
+    // Weakness 14: no squatting. And the loser keeps what they had.
     on_both(|world| async move {
         let (old, new, user) = settled(&world).await;
         world.ask_for(&user, &old, &new).await.is_empty();
@@ -439,7 +440,8 @@ async fn mails_to_addresses_of_ones_choice_are_ten_a_day() {
     world.belongs_to(&user, &new, 3).await;
 }
 
-/// A clock that ran ahead and was put right: the day that is told then has ended when it was said to.
+/// A clock that ran ahead and was corrected: the wait of a day that is then reported ends when it
+/// was announced to end.
 #[tokio::test]
 async fn a_day_of_asks_ends_when_it_was_told_after_the_clock_went_back() {
     let world = World::new().await;

@@ -10,7 +10,7 @@ use super::vaults::{id, with_password};
 
 const MIB: usize = 1024 * 1024;
 
-/// Begins to measure anew, where the system can.
+/// Restarts the measurement, where the system can.
 fn forget_peak() {
     drop(std::fs::write("/proc/self/clear_refs", "5"));
 }

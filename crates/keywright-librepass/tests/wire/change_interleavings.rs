@@ -1,5 +1,6 @@
-//! Edits, insertions, deletions, a change of password and an opened link, any of them at once and on two servers: after
-//! each round every cipher opens under exactly one key, the account's, and no write is lost that was accepted.
+//! Edits, insertions, deletions, a change of password and an opened link, any of them concurrently
+//! and on two servers: after each round every cipher opens under exactly one key, the account's,
+//! and no write is lost that was accepted.
 
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ async fn live(servers: &[World; 2], name: usize) -> Tally {
                 }
                 3 => Act::Password(Arc::new(body(world, &vault, &person, &pass).await)),
                 _ => {
-                    // Asked anew for each: only the last one's link is good.
+                    // Requested again for each: only the last one's link is valid.
                     owner.change_address(&body(world, &vault, &person, &moved).await).await;
                     Act::Open(world.host.link_to(&moved.email).map_or_else(
                         || "/api/user/verifyNewEmail?user=x&code=x".into(),
@@ -121,7 +122,7 @@ async fn live(servers: &[World; 2], name: usize) -> Tally {
         };
         let (writes, changes) = (accepted(false), accepted(true));
         assert!(answers.iter().all(|(.., answer)| answer.status < 500), "{answers:?}", answers = statuses(&answers));
-        // Whoever changes ends the others' logins, and whoever writes voids the others' batches.
+        // A change ends the others' logins, and a write voids the others' batches.
         assert!(changes == 0 || (changes == 1 && writes == 0), "{:?}", statuses(&answers));
         for (_, next, answer) in answers.iter().filter(|(_, _, answer)| answer.status < 400) {
             match next {

@@ -204,7 +204,8 @@ async fn a_wrong_old_key_is_charged_and_waited_for_and_a_wrong_new_one_is_not() 
 
         let mut bad = right.clone();
         bad["oldSharedKey"] = json!(wrong.shared(&server));
-        // The batch is not looked at before the key: it says nothing to somebody who has only the token.
+        // The batch is not checked before the key: it reveals nothing to a client that has only the
+        // token.
         bad["ciphers"] = json!([]);
         let mut seen = 0;
         while client.change_password(&bad).await.status != 429 {
@@ -212,7 +213,7 @@ async fn a_wrong_old_key_is_charged_and_waited_for_and_a_wrong_new_one_is_not() 
             assert!(seen < 50, "guesses are limited");
         }
         assert!(seen >= 4, "a typo or two are free: {seen}");
-        // Not even the right one is looked at now.
+        // Not even the right one is checked now.
         client.change_password(&right).await.fails(429, "LP-RateLimit");
         let retry_after = client.change_password(&right).await.header("retry-after").unwrap().parse().unwrap();
         world.clock.advance(retry_after);
@@ -340,7 +341,7 @@ async fn a_batch_of_an_older_vault_than_the_token_has_read_is_refused() {
         assert_eq!(world.secrets(&user, &new).await, ["secret 0", "newer", "secret 2"]);
         assert!(!never_read.is_in().await);
 
-        // Of a token that never read it nothing is known: the exact cover is all that is asked.
+        // Nothing is known of a token that never read the vault: only the exact cover is required.
         let newer = with_password(&alice(), "newer");
         let body = world.password_body(&user, &new, &newer).await;
         world.client_of(&new).await.change_password(&body).await.is_empty();

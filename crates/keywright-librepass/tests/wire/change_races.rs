@@ -1,4 +1,4 @@
-//! Two at once: one wins, the other is refused whole, and nobody is left with half of anything.
+//! Two concurrent changes: one wins, the other is refused whole, and neither is half done.
 
 use std::sync::Arc;
 
@@ -221,7 +221,8 @@ async fn a_link_that_is_opened_many_times_at_once_works_once() {
                 async move { client.get(&path).send().await }
             })
             .await;
-            // Who is overtaken too often is told to come again: then there is nothing left to open.
+            // A change that is overtaken too often is told to try again: then there is nothing left
+            // to open.
             one_wins(&answers, 302, &["LP-User-404", "LP-RateLimit"]);
             world.belongs_to(&user, &new, 3).await;
         }

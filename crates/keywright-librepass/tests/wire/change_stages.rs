@@ -1,4 +1,5 @@
-//! The vaults that asks for a change of address keep beside the vault: counted, and gone once nothing waits for them.
+//! The vaults that requests for a change of address keep beside the vault: counted, and removed
+//! once nothing waits for them.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -20,7 +21,8 @@ async fn stages(store: &FaultStore<MemoryStore>) -> usize {
     kept
 }
 
-/// The store keeps vaults only for what waits: of asks that are replaced, or come all at once, one is left.
+/// The store keeps vaults only for what waits: of requests that are replaced, or are concurrent,
+/// one is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn vaults_that_nothing_waits_for_are_not_kept() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -45,7 +47,8 @@ async fn vaults_that_nothing_waits_for_are_not_kept() {
     assert_eq!(stages(&store).await, 0);
 }
 
-/// The vault changes between the check and the commit, every time: what was kept beside it goes, and each ask counts.
+/// The vault changes between the check and the commit, every time: the vault kept beside it is
+/// removed, and each request counts.
 #[tokio::test]
 async fn an_ask_that_is_refused_leaves_no_vault_behind() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

@@ -1,4 +1,4 @@
-//! `librepass.json` over the wire: the two scenarios, and every batch (`docs/decisions.md` 35, 35a).
+//! `librepass.json` over HTTP: the two scenarios, and every batch (`docs/decisions.md` 35, 35a).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ fn file() -> File {
     serde_json::from_str(include_str!("../data/librepass.json")).unwrap()
 }
 
-/// Draws the key that a vector names, wherever 32 bytes are asked for.
+/// Draws the key that a vector names, wherever 32 bytes are requested.
 struct Fixed([u8; 32]);
 
 impl Entropy for Fixed {

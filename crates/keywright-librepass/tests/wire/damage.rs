@@ -1,4 +1,5 @@
-//! A vault whose rows are not those that its head vouches for: denied, told, and never shown shorter.
+//! A vault whose rows do not match the digest in its head: denied, reported, and never shown with
+//! rows missing.
 
 use keywright_rekey::{Acceptance, Unreadable, id_text};
 use keywright_store::{Partition, Which};
@@ -19,7 +20,7 @@ async fn a_row_that_was_deleted_denies_every_access_until_an_operator_accepts_it
     let password = world.password_body(&user, &alice(), &with_password(&alice(), "new")).await;
     let address = world.address_body(&user, &alice(), &with_address(&alice(), "a.new@example.com")).await;
     let cipher = format!("/api/cipher/{}", id_text(id(2)));
-    // The first row of every vault is gone, as if somebody had deleted it in the database.
+    // The first row of every vault is gone, as if it had been deleted in the database.
     store.after(|reply| match reply {
         Reply::Manifest(Ok(manifest)) if !manifest.rows.is_empty() => drop(manifest.rows.remove(0)),
         Reply::Read(which, Ok(read)) => {

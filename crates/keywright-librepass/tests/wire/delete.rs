@@ -68,7 +68,7 @@ async fn all_of_it_is_gone_and_the_address_is_free() {
             assert!(world.count_events(&user, "token_issued").await > 0);
             let told = serde_json::to_string(&world.events(&user).await).unwrap();
             assert!(!told.contains("alice"));
-            // The next one at this address is somebody else.
+            // The next account at this address is another one.
             let next = world.settle(&alice()).await;
             assert!(next != user);
             let client = world.client_of(&alice()).await;
@@ -87,7 +87,7 @@ async fn with_a_second_factor_its_code_and_nothing_else() {
         insert(&client, &user, 1).await.ok();
         let recovery = world.enrol(&user, &SECRET).await;
         let before = world.scan().await;
-        // None, blank, no code by its form: said, not charged, nothing written.
+        // Absent, blank or malformed: reported, not charged, nothing written.
         for code in
             [json!(null), json!(""), json!(" "), json!("12345"), json!("1234567"), json!("abcdef"), json!(recovery)]
         {
@@ -120,7 +120,7 @@ async fn one_wrong_proof_uses_nothing_of_the_other_up() {
         let guess = async |key: &str, code: &str| {
             client.request("DELETE", DELETE).json(&json!({"sharedKey": key, "code": code})).send().await
         };
-        // A wrong password: the code is not looked at, right or wrong.
+        // A wrong password: the code is not checked, right or wrong.
         let key = shared(&world).await;
         for code in [&*right, "000000"] {
             guess(&"1".repeat(64), code).await.fails(400, "LP-Invalid-Shared-Secret");
@@ -256,7 +256,8 @@ async fn a_lost_reply_deletes_once_or_not_at_all() {
     }
 }
 
-/// Both proofs are refused for the wrong ones before: the longer wait is told, and after it neither is refused.
+/// Both proofs are refused for earlier wrong ones: the longer wait is reported, and after it
+/// neither is refused.
 #[tokio::test]
 async fn the_longer_of_two_waits_is_told() {
     let world = World::new().await;
@@ -278,7 +279,7 @@ async fn the_longer_of_two_waits_is_told() {
     world.clock.advance(30);
     guess(&key, &none).await.fails(400, "LP-Invalid-Two-Factor");
     guess(&wrong, &none).await.fails(400, "LP-Invalid-Shared-Secret");
-    // What is no code is not looked at, and told no wait of.
+    // A malformed code is not checked, and no wait is reported for it.
     guess(&key, "none").await.waits(30);
     guess(&key, &code_of(&SECRET, world.now())).await.waits(60);
     world.clock.advance(60);
@@ -286,7 +287,7 @@ async fn the_longer_of_two_waits_is_told() {
     is_gone(&world, &user).await;
 }
 
-/// Gone, but nobody can say so: never told as a refusal.
+/// Deleted, but nobody can know: never reported as a refusal.
 #[tokio::test]
 async fn a_deletion_that_stays_unknown_is_told_so() {
     let faulty = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -295,7 +296,7 @@ async fn a_deletion_that_stays_unknown_is_told_so() {
     let client = world.client_of(&alice()).await;
     let body = json!({"sharedKey": shared(&world).await});
     faulty.next_commit(Fault::LostAfter);
-    // Who calls, the server's key, and what the commit rests on.
+    // Who calls, the server's key, and what the commit depends on.
     for _ in 0..3 {
         faulty.next_load(LoadFault::None);
     }
@@ -307,7 +308,7 @@ async fn a_deletion_that_stays_unknown_is_told_so() {
     is_gone(&world, &user).await;
     // The address is free, though nobody has tidied up behind it.
     world.settle(&alice()).await;
-    // The farewell is sent by the sweep, once whoever had claimed it is given up.
+    // The farewell is sent by the sweep, once the earlier claim has expired.
     world.clock.advance(CLAIM_LASTS);
     assert_eq!(world.app.finish_due(user.account()).await.unwrap(), 1);
 }

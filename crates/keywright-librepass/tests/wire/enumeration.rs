@@ -1,4 +1,5 @@
-//! What strangers learn of whether an address has an account (protocol § 11, 17; `docs/security.md` § 11).
+//! What outsiders learn about whether an address has an account (protocol § 11, 17;
+//! `docs/security.md` § 11).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ async fn under_uniform_every_refusal_at_log_in_is_the_same() {
         world.log_in_with(&alice().email, &wrong).await.is(400, refused.clone());
         world.log_in_with(NOBODY, &wrong).await.is(400, refused.clone());
     }
-    // The owner waits too, and is not told why.
+    // The owner waits too, and does not learn why.
     world.log_in_with(&alice().email, &alices).await.is(400, refused);
     world.clock.advance(30);
     world.log_in_with(&alice().email, &alices).await.ok();
@@ -79,7 +80,7 @@ async fn under_uniform_unknown_addresses_are_charged_too() {
     for n in 0..5 {
         assert!(written(&alice().email).await && written(NOBODY).await, "{n}");
     }
-    // Both doors are shut now: neither writes.
+    // Both are locked now: neither writes.
     assert!(!written(&alice().email).await && !written(NOBODY).await);
     world.clock.advance(30);
     assert!(written(&alice().email).await && written(NOBODY).await);
@@ -129,7 +130,7 @@ async fn under_uniform_mails_are_promised_to_everybody() {
     assert_eq!(world.host.mails().len(), mails + 2 + 9);
 }
 
-/// Time does not tell either: whoever is mailed and whoever is not, the store makes as many commits.
+/// Time reveals nothing either: whether or not a mail is sent, the store makes as many commits.
 #[tokio::test]
 async fn under_uniform_a_promised_mail_takes_the_same_commits_for_everybody() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

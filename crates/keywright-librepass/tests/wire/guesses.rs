@@ -1,4 +1,4 @@
-//! The door of the shared key: what wrong guesses cost, whom they shut out, and whom not.
+//! Guesses at the shared key: what wrong ones cost, whom they lock out, and whom not.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ async fn of_a_thousand_parallel_wrong_keys_the_budget_is_looked_at_and_then_the_
         let answers = at_once(1_000, |n| world.client().log_in(&alice().email, &wrong(n)).send()).await;
         let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
         assert_eq!((count(400), count(429)), (5, 995));
-        // Told once, and counted from then on.
+        // Reported once, and counted from then on.
         assert_eq!(world.count_events(&user, "guess_denied").await, 1);
         assert_eq!(world.count_events(&user, "guesses_paused").await, 1);
         world.log_in_with(&alice().email, &right).await.waits(30);
@@ -179,7 +179,7 @@ async fn a_clock_that_went_back_begins_the_wait_anew_once() {
     world.settle(&alice()).await;
     guess_wrong(&world, 5).await;
     world.clock.set(UnixSeconds::new(START - 600).unwrap());
-    // The server's key is from the future now, and made anew; that is another matter than the wait.
+    // The server's key is from the future now, and is made again; that is independent of the wait.
     let right = alice().shared(&world.server_key().await);
     world.log_in_with(&alice().email, &right).await.waits(30);
     world.clock.advance(10);
@@ -230,8 +230,8 @@ async fn hang_up_after(pauses: usize, guessing: Guessing, is_right: bool) -> (bo
     (answered, world.count_events(&user, "guess_denied").await)
 }
 
-/// Whoever hangs up before a wrong key is charged must not know by then that it was wrong: not by the answer that a right
-/// one would have had.
+/// A client that disconnects before a wrong key is charged must not know by then that it was wrong,
+/// for instance by the absence of the answer that a right one would have had.
 #[tokio::test]
 async fn to_hang_up_early_is_to_learn_nothing() {
     for guessing in GUESSINGS {
@@ -249,7 +249,7 @@ async fn to_hang_up_early_is_to_learn_nothing() {
     }
 }
 
-/// The server's key cannot be loaded: nothing is judged, right or wrong.
+/// The server's key cannot be loaded: nothing is checked, right or wrong.
 #[tokio::test]
 async fn without_the_servers_key_no_guess_is_looked_at() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -268,7 +268,7 @@ async fn without_the_servers_key_no_guess_is_looked_at() {
     world.log_in_with(&alice().email, &right).await.ok();
 }
 
-/// Ends at once: whoever waits for it has no patience.
+/// Ends immediately: a request raced with it has no patience.
 #[derive(Debug)]
 struct NoPatience;
 

@@ -1,4 +1,4 @@
-//! What requests ask of the store: every act names all its slots at once.
+//! The loads that requests make: every act names all its slots in one load.
 
 use std::sync::Arc;
 
@@ -98,7 +98,8 @@ async fn every_act_of_second_factors_and_the_end_name_their_slots_at_once() {
     assert_eq!(world.count_events(&user, "account_erased").await, 1);
 }
 
-/// Without verification an address is claimed at once, and a registration that crashed on its way is ended by the next.
+/// Without verification an address is claimed immediately, and the next registration ends one that
+/// crashed on its way.
 #[tokio::test]
 async fn a_claim_that_ends_a_crashed_registration_names_its_slots_at_once() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

@@ -75,7 +75,8 @@ async fn all_instances_share_the_key_and_a_renewal_charges_nobody() {
         let user = world.settle(&alice()).await;
         let other = world.restarted(2).await;
         assert!(other.server_key().await.ct_eq(&world.server_key().await));
-        // The other one renews; this one has the old pair in mind and is told a product of the new one.
+        // The other instance renews; this one has cached the old pair and receives a product of the
+        // new one.
         world.clock.advance(86_400);
         let new = alice().shared(&other.server_key().await);
         world.clock.set(UnixSeconds::new(START + 86_399).unwrap());

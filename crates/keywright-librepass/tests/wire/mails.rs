@@ -77,7 +77,8 @@ async fn strangers_can_have_ten_mails_a_day_sent() {
     ask_hint(&world, &alice().email).await.is_empty();
 }
 
-/// A clock that ran ahead and was put right: the day that is told then has ended when it was said to.
+/// A clock that ran ahead and was corrected: the wait of a day that is then reported ends when it
+/// was announced to end.
 #[tokio::test]
 async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
     on_both(async |world: World| {
@@ -158,7 +159,7 @@ async fn a_start_sends_at_once_what_is_due() {
     assert_eq!(world.app.finish_due_at_start(user.account()).await.unwrap(), 1);
 }
 
-/// What anybody can ask for is worth nothing after a day.
+/// What anybody can request is worth nothing after a day.
 #[tokio::test]
 async fn a_hint_of_yesterday_is_dropped() {
     let world = World::new().await;
@@ -201,14 +202,14 @@ async fn a_notice_of_last_month_is_delivered() {
     assert_eq!(world.host.mails().pop().unwrap().subject, "Two-factor authentication was set up");
 }
 
-/// A hundred letters that could not be sent keep nobody from setting up a second factor: what anybody can ask for goes
-/// first.
+/// A hundred letters that could not be sent do not keep a user from setting up a second factor:
+/// what anybody can request is dropped first.
 #[tokio::test]
 async fn letters_that_wait_refuse_nothing() {
     let world = World::new().await;
     let user = world.settle(&alice()).await;
     let client = world.client_of(&alice()).await;
-    // Hints fill the list, as they cannot by the wire in one day.
+    // Hints fill the list, which is impossible over HTTP in one day.
     let add = |draft: &mut Draft<'_>| {
         let until = draft.now().plus(86_400);
         for _ in 0..MAX_DUE {

@@ -1,4 +1,4 @@
-//! The wire, from the outside: requests in, answers out, on a memory store and on SQLite.
+//! The protocol from the outside: requests in, answers out, on a memory store and on SQLite.
 #![forbid(unsafe_code)]
 #![expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic in a test is a failed test")]

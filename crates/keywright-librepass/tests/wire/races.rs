@@ -1,4 +1,5 @@
-//! Registrations of one address at once, and with a fault at every commit: one wins, nobody is stranded.
+//! Concurrent registrations of one address, also with a fault at every commit: one wins, nobody is
+//! stranded.
 
 use std::sync::Arc;
 
@@ -19,13 +20,13 @@ fn rivals(many: usize) -> Vec<Person> {
         .collect()
 }
 
-/// The one of them who is registered verifies and logs in; the others cannot.
+/// The one of them that is registered verifies and logs in; the others cannot.
 async fn one_of(world: &World, rivals: &[Person]) -> usize {
     world.open_link("one@example.com").await.redirects();
     inside(world, rivals).await
 }
 
-/// The one of them who is in.
+/// The one of them that is logged in.
 async fn inside(world: &World, rivals: &[Person]) -> usize {
     let mut inside = Vec::new();
     for (n, person) in rivals.iter().enumerate() {
@@ -40,7 +41,7 @@ async fn inside(world: &World, rivals: &[Person]) -> usize {
     inside[0]
 }
 
-/// Several may wait for one address; of many that open their links at once, one has it.
+/// Several may wait for one address; of many that open their links concurrently, one gets it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_registrations_of_one_address_one_wins() {
     for many in [2, 2, 2, 16] {
@@ -88,7 +89,7 @@ async fn of_many_registrations_of_one_address_one_wins() {
     }
 }
 
-/// How many accounts were told of something.
+/// How many accounts have an event of a kind.
 async fn told(world: &World, kind: &str) -> usize {
     let mut accounts: Vec<_> = world.scan().await.into_iter().filter_map(|row| row.partition.as_account()).collect();
     accounts.dedup();

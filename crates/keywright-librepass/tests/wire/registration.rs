@@ -210,7 +210,8 @@ async fn without_verification_one_logs_in_at_once_and_stays() {
     world.register(&other).await.fails(400, "LP-Duplicated");
 }
 
-/// An address is claimed when it is verified, or at the registration where nothing is: who waited registers anew.
+/// An address is claimed when it is verified, or at the registration where nothing is verified: a
+/// registration that waits is made again.
 #[tokio::test]
 async fn who_waits_when_verification_is_switched_off_registers_anew_and_stays() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Paths, methods, HEAD, OPTIONS, and what apps ask first.
+//! Paths, methods, HEAD, OPTIONS, and what apps request first.
 
 use serde_json::json;
 

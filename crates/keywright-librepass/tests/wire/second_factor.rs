@@ -78,7 +78,7 @@ async fn the_recovery_code_opens_once_and_leaves_2fa_on() {
     let recovery = world.enrol(&user, &SECRET).await;
     assert_eq!(recovery.len(), 36);
     let (one, two) = (waiting(&world).await, waiting(&world).await);
-    // Neither its case nor its hyphens carry anything; what is no code by its form is not looked at.
+    // Neither its case nor its hyphens carry anything; a malformed code is not checked.
     world.client().prove(&one, &recovery[1..]).await.fails(400, "LP-Invalid-Two-Factor");
     world.client().prove(&one, &recovery.to_uppercase().replace('-', " ")).await.is_empty();
     world.client().prove(&two, &recovery).await.fails(400, "LP-Invalid-Two-Factor");
@@ -100,7 +100,7 @@ async fn of_many_parallel_proofs_with_one_code_one_passes() {
                 async move { client.prove(&token, &code).await }
             });
             let passed = answers.await.iter().filter(|answer| answer.status == 200).count();
-            // The four requests with the token that passed: the later ones are told that it has.
+            // The four requests with the token that passed: the later ones learn that it has.
             assert!((1..=4).contains(&passed), "{passed}");
             let mut inside = 0;
             for token in &tokens {
@@ -202,7 +202,7 @@ async fn the_host_is_asked_about_addresses_and_accounts() {
     world.client().prove(&token, "x").await.waits(17);
 }
 
-/// Whoever knows a user's id must not use up what its owner may ask for.
+/// A client that knows a user's id must not use up what its owner may request.
 #[tokio::test]
 async fn a_stranger_is_not_counted_as_the_account_that_it_names() {
     let world = World::new().await;

@@ -82,7 +82,8 @@ async fn a_log_in_with_all_places_taken_is_one_commit() {
     let before = store.tally();
     world.log_in_with(&alice().email, &shared).await.ok();
     let after = store.tally();
-    // The name, its account, the look, the server's key, the commit's load. The record that goes is not looked at.
+    // The name, its account, the read, the server's key, the commit's load. The record that is
+    // removed is not read.
     assert_eq!((after.commits - before.commits, after.loads - before.loads), (1, 5));
 }
 
@@ -188,7 +189,7 @@ async fn a_waiting_token_from_the_future_idles_out() {
     world.client().prove(token, &code).await.fails(401, "LP-Invalid-Token");
 }
 
-/// A request that has found its token good tells nothing of the vault once that token is ended.
+/// A request that has found its token valid reveals nothing of the vault once that token is ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_ends_while_its_request_runs_reads_nothing() {
     let world = World::new().await;

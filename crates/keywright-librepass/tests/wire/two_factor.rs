@@ -67,7 +67,8 @@ async fn it_is_on_from_the_answer_on() {
         let recovery = recovery_of(&set_up(&world, &client, &ONE).await);
         assert_eq!((recovery.len(), recovery.to_lowercase()), (36, recovery.clone()));
         assert_eq!(world.host.mails_to(&alice().email).last().unwrap().subject, "Two-factor authentication was set up");
-        // The login that set it up goes on; the next one needs it. The code that enrolled is spent, and not charged.
+        // The login that set it up remains valid; the next one needs it. The code that enrolled is
+        // spent, and not charged.
         assert!(client.is_in().await);
         let next = waiting(&world).await;
         assert!(!next.is_in().await);
@@ -100,14 +101,15 @@ async fn another_takes_its_place_only_behind_a_fresh_proof() {
         let user = world.settle(&alice()).await;
         let (client, old) = (world.client_of(&alice()).await, world.client_of(&alice()).await);
         let first = recovery_of(&set_up(&world, &client, &ONE).await);
-        // A login from before it was on goes on, but has proven nothing.
+        // A login from before it was on remains valid, but has proven nothing.
         assert!(old.is_in().await);
         let before = world.scan().await;
         set_up(&world, &old, &TWO).await.fails(401, "LP-Invalid-Token");
         assert_eq!(world.scan().await, before);
         // Nor has one that waits.
         set_up(&world, &waiting(&world).await, &TWO).await.fails(401, "LP-Invalid-Token");
-        // Who enrolled has proven it just now; a quarter of an hour later no more.
+        // A login that enrolled has proven it just now, but a quarter of an hour later it no longer
+        // counts.
         world.clock.advance(15 * 60);
         set_up(&world, &client, &TWO).await.fails(401, "LP-Invalid-Token");
         assert!(client.is_in().await);
@@ -135,7 +137,7 @@ async fn another_takes_its_place_only_behind_a_fresh_proof() {
     .await;
 }
 
-/// Decision 34: by default whoever sets a second factor up is the only one left.
+/// Decision 34: by default the login that sets up a second factor is the only one left.
 #[tokio::test]
 async fn a_set_up_ends_all_other_logins() {
     on_both(async |world: World| {
@@ -152,7 +154,7 @@ async fn a_set_up_ends_all_other_logins() {
     .await;
 }
 
-/// Who enrols knows the secret, so it may learn why its device would be refused later.
+/// A client that enrols knows the secret, so it may learn why its device would be refused later.
 #[tokio::test]
 async fn a_clock_that_is_off_is_said_at_the_set_up() {
     let world = World::new().await;
@@ -164,8 +166,8 @@ async fn a_clock_that_is_off_is_said_at_the_set_up() {
     set_up(&world, &client, &ONE).await.ok();
 }
 
-/// A proof of the device that was there before opens nothing, however fresh: who has just thrown out a thief is not
-/// thrown out in turn.
+/// A proof of the earlier device opens nothing, however fresh: an owner who has just locked out a
+/// thief must not be locked out in turn.
 #[tokio::test]
 async fn a_proof_of_the_device_before_is_no_proof() {
     let world = World::new().await;
@@ -232,7 +234,8 @@ async fn the_order_of_checks_and_what_is_charged() {
         }
         client.post(SETUP).raw("{").send().await.fails(400, "LP-Invalid-Body");
         assert_eq!(world.scan().await, before);
-        // A wrong shared key is said before a wrong code, and charged. After five of them nothing is looked at.
+        // A wrong shared key is reported before a wrong code, and charged. After five of them
+        // nothing is checked.
         for _ in 0..5 {
             let wrong_key = with("sharedKey", json!("1".repeat(64)));
             client.post(SETUP).json(&wrong_key).send().await.fails(400, "LP-Invalid-Shared-Secret");
@@ -301,8 +304,8 @@ async fn a_code_that_was_set_up_over_the_wire_opens_one_of_many() {
     .await;
 }
 
-/// The old phone is lost, and somebody who knows the password keeps the door of codes shut: the way out stays open, and the
-/// code that enrolled is spent all the same.
+/// The old phone is lost, and an attacker who knows the password keeps the codes locked: the way
+/// out stays open, and the code that enrolled is spent all the same.
 #[tokio::test]
 async fn a_shut_door_holds_up_nobody_who_has_proven_the_factor() {
     let world = World::new().await;
@@ -346,7 +349,7 @@ async fn whatever_reply_is_lost_the_code_that_is_answered_is_the_one_that_works(
         }
         prove(&waiting(&world).await, &recovery).await.is_empty();
         assert_eq!(world.count_events(&user, "factor_added").await, 1, "{fault:?}");
-        // One that is refused changes nothing, and says neither yes nor no.
+        // One that is refused changes nothing, and reveals neither yes nor no.
         let before = world.scan().await;
         faulty.next_commit(Fault::Rejected);
         set_up(&world, &client, &TWO).await.fails(500, "LP-Database-Error");

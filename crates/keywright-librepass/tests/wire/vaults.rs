@@ -53,7 +53,7 @@ pub(crate) fn sealed(person: &Person, text: &str) -> String {
     keys(&person.key).vault_key().encrypt(text.as_bytes(), &SystemEntropy).unwrap()
 }
 
-/// What a cipher says under a person's key, if it is under it.
+/// A cipher's plaintext under a person's key, if it is encrypted under it.
 pub(crate) fn opened(person: &Person, envelope: &str) -> Option<String> {
     let plain = keys(&person.key).vault_key().decrypt(envelope).ok()?;
     Some(String::from_utf8(plain.expose().to_vec()).unwrap())
@@ -91,7 +91,8 @@ impl World {
         contents.ciphers.iter().map(|cipher| (id_text(cipher.id()), cipher.text().to_owned())).collect()
     }
 
-    /// What every cipher says under the person's key. Panics if one is not under it.
+    /// The plaintext of every cipher under the person's key. Panics if one is not encrypted under
+    /// it.
     pub(crate) async fn secrets(&self, user: &UserId, person: &Person) -> Vec<String> {
         self.ciphers(user).await.values().map(|text| opened(person, text).expect("one key opens all")).collect()
     }
@@ -140,7 +141,7 @@ impl World {
         })
     }
 
-    /// Asks for a change of address with a fresh login.
+    /// Requests a change of address with a fresh login.
     pub(crate) async fn ask_for(&self, user: &UserId, old: &Person, new: &Person) -> Answer {
         let body = self.address_body(user, old, new).await;
         self.client_of(old).await.change_address(&body).await

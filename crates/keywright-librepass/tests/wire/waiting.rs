@@ -1,4 +1,5 @@
-//! Registrations that wait for an address: who is asked, who is told, and what becomes of those that nobody verifies.
+//! Registrations that wait for an address: who gets mails, who learns what, and what becomes of
+//! those that are never verified.
 
 use keywright_core::UnixSeconds;
 use keywright_store::Partition;
@@ -19,7 +20,7 @@ async fn resend_from(world: &World, email: &str, address: &str) -> Answer {
     world.client().get(&path).header("x-test-address", address).send().await
 }
 
-/// Somebody else with alice's address.
+/// Another person with Alice's address.
 fn squatter() -> Person {
     Person { email: alice().email, key: bob().key }
 }
@@ -28,7 +29,8 @@ fn path(link: &str) -> String {
     link.strip_prefix(PUBLIC).unwrap().to_owned()
 }
 
-/// Finding B7: whoever registers first squats nothing, and the owner can tell the own mail from another's.
+/// Finding B7: the first to register squats nothing, and the owner can distinguish their own mail
+/// from another's.
 #[tokio::test]
 async fn a_squatter_keeps_nobody_from_the_own_address() {
     on_both(async |world: World| {
@@ -47,7 +49,7 @@ async fn a_squatter_keeps_nobody_from_the_own_address() {
         world.log_in(&alice()).await.fails(401, "LP-Email-Not-Verified");
         world.open_link(&alice().email).await.redirects();
         world.log_in(&alice()).await.ok();
-        // The other is void, however often it is opened, and its link tells so.
+        // The other is void, however often it is opened, and its link reports that.
         for _ in 0..2 {
             world.client().get(&path(&theirs)).send().await.fails(400, "LP-Duplicated");
         }
@@ -60,7 +62,8 @@ async fn a_squatter_keeps_nobody_from_the_own_address() {
     .await;
 }
 
-/// A fresh link is for the registration of whoever asks for it, as far as the network shows.
+/// A fresh link is for the registration of the client that requests it, as far as the network
+/// shows.
 #[tokio::test]
 async fn a_fresh_link_is_for_the_own_registration() {
     let world = World::new().await;
@@ -103,8 +106,8 @@ async fn mails_to_an_address_are_limited_in_all_and_for_each_network() {
     .await;
 }
 
-/// A clock that ran ahead and was put right: the day that is told then has ended when it was said to, for a registration
-/// and for a fresh link.
+/// A clock that ran ahead and was corrected: the wait of a day that is then reported ends when it
+/// was announced to end, for a registration and for a fresh link.
 #[tokio::test]
 async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
     for fresh in [false, true] {
@@ -132,7 +135,8 @@ async fn a_day_of_mails_ends_when_it_was_told_after_the_clock_went_back() {
     }
 }
 
-/// Whoever has a site of IPv6 has 65,536 networks: they count as one. And a few networks do not use up all mails.
+/// An attacker with an IPv6 site has 65,536 networks: they count as one. And a few networks do not
+/// use up all mails.
 #[tokio::test]
 async fn some_mails_are_left_for_networks_that_have_caused_none() {
     let world = World::new().await;
@@ -147,7 +151,7 @@ async fn some_mails_are_left_for_networks_that_have_caused_none() {
     world.log_in(&alice()).await.ok();
 }
 
-/// Finding B4: what was never verified goes whole; what was verified stays.
+/// Finding B4: what was never verified is removed whole; what was verified stays.
 #[tokio::test]
 async fn what_nobody_verifies_is_swept_whole() {
     on_both(async |world: World| {
@@ -167,14 +171,14 @@ async fn what_nobody_verifies_is_swept_whole() {
         // Two accounts and both addresses' lists.
         assert_eq!(before.len() - left.len(), 4, "{left:?}");
         world.log_in(&bob()).await.ok();
-        // Whoever comes next finds nothing in the way.
+        // The next one finds nothing in the way.
         world.log_in(&alice()).await.fails(404, "LP-User-404");
         world.settle(&alice()).await;
     })
     .await;
 }
 
-/// However often somebody renews it, a registration that is not verified keeps no address.
+/// However often it is renewed, a registration that is not verified keeps no address.
 #[tokio::test]
 async fn a_registration_that_is_renewed_for_ever_keeps_nobody_out() {
     let world = World::new().await;

@@ -1,5 +1,5 @@
-//! `docs/security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it
-//! said, and what is told to last so long lasts so long.
+//! `docs/security.md` § 12 over HTTP: after any history of clocks, every reported wait ends when it
+//! was announced to end, and what is announced to last for a time lasts that long.
 
 use keywright_core::UnixSeconds;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ enum Step {
     LogIn,
     /// A token of an earlier log-in.
     Use(usize),
-    /// So many changes of address are asked for.
+    /// So many changes of address are requested.
     Ask(u8),
 }
 
@@ -39,7 +39,7 @@ enum Both {
     WrongCode,
 }
 
-/// The token that asks is used all the time, and must not end.
+/// The token that sends requests is used all the time, and must not end.
 fn both() -> impl Strategy<Value = Both> {
     prop_oneof![
         2 => jump().prop_map(|seconds| Both::Clock(seconds.clamp(-90_001, 90_001))),
@@ -145,7 +145,8 @@ impl History {
         request.header("x-test-address", NETWORKS[network]).send().await
     }
 
-    /// Asks to delete the account, by the key of alice or of another, and with a code that her app shows at no time near.
+    /// Requests the deletion of the account, by the key of Alice or of another, and with a code
+    /// that her app shows at no time near.
     async fn delete(&self, person: &Person) -> Answer {
         let shown: Vec<String> = (0..20).map(|step| code_of(&SECRET, self.world.now() - 300 + step * 30)).collect();
         let code = (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap();
@@ -154,7 +155,8 @@ impl History {
         self.tokens[0].request("DELETE", "/api/user/delete").json(&body).send().await
     }
 
-    /// Asks for a change to an address that is taken, as any of the account's tokens. `None` if none is good.
+    /// Requests a change to an address that is taken, with any of the account's tokens. Returns
+    /// `None` if none is valid.
     async fn ask(&self) -> Option<Answer> {
         let body = self.world.address_body(&self.user, &alice(), &with_address(&alice(), &bob().email)).await;
         for client in self.tokens.iter().rev() {
@@ -166,7 +168,7 @@ impl History {
         None
     }
 
-    /// Whoever is told to wait, and then asks again: in the meantime once, and when it is over.
+    /// A client that is told to wait tries again: once in the meantime, and when the wait is over.
     async fn comes_true(&self, most: u64, ask: impl AsyncFn() -> Option<Answer>) -> Option<Answer> {
         let wait = |answer: &Answer| answer.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
         let answer = ask().await?;
@@ -257,7 +259,7 @@ proptest! {
                 history.run(step).await;
             }
             history.all_comes_true().await;
-            // Once more, after a jump of which nobody was told.
+            // Once more, after a jump that nobody was told of.
             history.jump(back);
             history.all_comes_true().await;
             history.jump(back);
@@ -267,7 +269,7 @@ proptest! {
         });
     }
 
-    /// Two proofs in one request, the password's and a code: one wait is told, the longer one.
+    /// Two proofs in one request, the password's and a code: one wait is reported, the longer one.
     #[test]
     fn after_any_history_of_clocks_what_is_told_for_two_proofs_comes_true(
         steps in prop::collection::vec(both(), 1..20), back in jump(),
@@ -276,7 +278,7 @@ proptest! {
         runtime.block_on(async {
             let history = History::new().await;
             history.world.enrol(&history.user, &SECRET).await;
-            // Ten wrong ones of a client that is known shut it, which ends by an act alone.
+            // Ten wrong ones of a known client lock it out, until someone acts.
             let mut left = [5_u8, 5];
             for step in steps {
                 let (person, left) = match step {

@@ -1,4 +1,5 @@
-//! An owner whom others have shut out by guessing, and each way in again: the table of the crate's documentation.
+//! An owner whom others have locked out by guessing, and each way in: the table of the crate's
+//! documentation.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +29,8 @@ pub(crate) async fn right(world: &World) -> String {
     alice().shared(&world.server_key().await)
 }
 
-/// Guesses until only an act ends the refusal, moving the clock through the waits. Gives how many were looked at.
+/// Guesses until only someone's action ends the refusal, moving the clock through the waits.
+/// Returns how many were checked.
 pub(crate) async fn until_shut(world: &World, guess: impl AsyncFn(usize) -> Answer) -> usize {
     let mut looked_at = 0;
     loop {
@@ -49,7 +51,7 @@ async fn shut_out(world: &World) -> usize {
     until_shut(world, async |n| log_in_from(world, HOSTILE, &format!("{n:064x}")).await).await
 }
 
-/// A login from a network, its second factor not asked for.
+/// A login from a network, without a second factor.
 pub(crate) async fn client_from(world: &World, address: &str) -> Client {
     let answer = log_in_from(world, address, &right(world).await).await;
     world.client().with_token(answer.ok()["apiKey"].as_str().unwrap())
@@ -83,8 +85,9 @@ async fn a_known_client_is_not_held_up_before_and_after_the_change_that_it_made(
     .await;
 }
 
-/// A token is known by itself from its log-in on, wherever it is used: neither strangers on the network that it was opened
-/// from, nor all strangers together, keep its owner from changing anything.
+/// A token is known by itself from its log-in on, wherever it is used: neither unknown clients on
+/// the network that it was opened from, nor all unknown clients together, keep its owner from
+/// changing anything.
 #[tokio::test]
 async fn a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in() {
     on_both(async |world: World| {
@@ -100,7 +103,7 @@ async fn a_token_is_not_held_up_by_strangers_on_the_network_of_its_log_in() {
         let admission = world.app.admit_network(&token, &key, AWAY.parse().unwrap()).await.unwrap();
         assert_eq!(admission, NetworkAdmission::Admitted);
         for address in [AWAY, HOME] {
-            // A right key, and a code that is none: what follows the key is asked for.
+            // A right key, and a malformed code: the check after the key is reached.
             let body = json!({"sharedKey": right(&world).await, "secret": "", "code": ""});
             let set_up = home.post("/api/user/setup/2fa").header("x-test-address", address).json(&body);
             set_up.send().await.fails(400, "LP-Invalid-Two-Factor");
@@ -138,7 +141,7 @@ async fn a_token_that_lost_its_place_counts_as_its_known_network() {
     assert_eq!(shut_out(&world).await, 50);
     let key = right(&world).await;
     first.log_in(&alice().email, &key).header("x-test-address", HOME).send().await.ok();
-    // Elsewhere it is a stranger.
+    // Elsewhere it is an unknown client.
     let elsewhere = first.log_in(&alice().email, &key).header("x-test-address", "203.0.113.99");
     elsewhere.send().await.fails(429, "LP-RateLimit");
 }
@@ -165,7 +168,8 @@ async fn a_browser_that_logs_in_every_day_takes_no_other_place() {
             until_shut(&world, async |_| prove_from(&world, HOSTILE, &token, &wrong_code(&world)).await).await;
         } else {
             assert_eq!(shut_out(&world).await, 50);
-            // The token from elsewhere is known too, until there is another from there: its key is looked at.
+            // The token from elsewhere is known too, until there is another from there: its key is
+            // checked.
             let body = json!({"sharedKey": right(&world).await, "code": ""});
             let delete = away.request("DELETE", "/api/user/delete").json(&body);
             delete.send().await.fails(400, "LP-Invalid-Two-Factor");
@@ -176,7 +180,7 @@ async fn a_browser_that_logs_in_every_day_takes_no_other_place() {
     }
 }
 
-/// The link shows a page; its buttons let in the network of the click, or the one that was refused.
+/// The link shows a page; its buttons admit the network of the click, or the one that was refused.
 #[tokio::test]
 async fn by_the_link_of_a_mail() {
     on_both(async |world: World| {
@@ -218,7 +222,7 @@ async fn by_the_link_of_a_mail() {
         assert_eq!(world.count_events(&user, "client_admitted").await, 1);
         log_in_from(&world, AWAY, &right(&world).await).await.ok();
         log_in_from(&world, "203.0.113.77", &right(&world).await).await.fails(429, "LP-RateLimit");
-        // The network that was refused, for who reads mail elsewhere.
+        // The network that was refused, for owners who read mail elsewhere.
         assert_eq!(click(&link, "admit=refused").await.status, 200);
         log_in_from(&world, HOSTILE, &right(&world).await).await.ok();
         // Three admissions, and the link is used up.
@@ -239,7 +243,7 @@ async fn a_mail_that_is_late_is_sent_while_its_link_works() {
         || -> Vec<_> { world.host.mails_to(&alice().email).into_iter().filter(|mail| mail.subject == MAIL).collect() };
     assert_eq!(mails().len(), 2);
     world.host.outbox.set_down(true);
-    // Unclicked, the next one goes after two days, and the one after it after four.
+    // Unclicked, the next mail is sent after two days, and the one after that after four.
     world.clock.advance(2 * 86_400);
     log_in_from(&world, HOSTILE, &"1".repeat(64)).await.fails(429, "LP-RateLimit");
     world.clock.advance(86_400 + 3_600);
@@ -269,7 +273,7 @@ async fn a_flood_that_never_ends_is_a_few_mails() {
     assert!((6..=7).contains(&mails), "{mails}");
 }
 
-/// Where the host knows no networks there is nobody whom a link could let in.
+/// Where the host knows no networks there is no client that a link could admit.
 #[tokio::test]
 async fn without_networks_there_are_no_mails_and_tokens_are_known() {
     let world = World::new().await;
@@ -342,7 +346,7 @@ pub(crate) fn wrong_code_of(secret: &[u8], now: u64) -> String {
     (0..).map(|n| format!("{n:06}")).find(|code| !right.contains(code)).unwrap()
 }
 
-/// Somebody who knows the password keeps the owner out at the second factor; and each way in.
+/// An attacker who knows the password locks the owner out at the second factor; and each way in.
 #[tokio::test]
 async fn at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the_operator_get_in() {
     let world = World::new().await;
@@ -390,7 +394,7 @@ async fn at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the
     prove("203.0.113.78").await.is_empty();
 }
 
-/// A recovery code has 122 random bits: guesses at it wait, but never shut it.
+/// A recovery code has 122 random bits: guesses at it wait, but never lock it.
 #[tokio::test]
 async fn a_recovery_code_is_never_shut() {
     let world = World::new().await;
@@ -426,7 +430,7 @@ async fn a_decoy_waits_and_is_shut_as_an_account() {
     for n in 0..90 {
         // Through all waits, and then beyond the limit.
         world.clock.advance(3_600);
-        // Whoever asks first after a day has the server's key renewed: that is another matter.
+        // The first request after a day has the server's key renewed, which is independent of this.
         world.server_key().await;
         for (email, seen) in [alice().email, "nobody@example.com".into()].iter().zip(&mut seen) {
             let before = store.tally();

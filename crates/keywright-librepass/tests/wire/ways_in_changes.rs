@@ -1,5 +1,6 @@
-//! The client that made a change is let in at the new secret, whoever has shut it since: the address, which is the key's
-//! salt, and the second factor. A change of the password is walked in `ways_in.rs`.
+//! The client that made a change is admitted at the new secret, whoever has locked it since: the
+//! address, which is the key's salt, and the second factor. A change of the password is covered in
+//! `ways_in.rs`.
 
 use keywright_librepass::UserId;
 use keywright_twofactor::TotpSecret;
@@ -13,7 +14,8 @@ const ELSEWHERE: &str = "203.0.113.200";
 const ONE: [u8; 20] = [7; 20];
 const TWO: [u8; 20] = [8; 20];
 
-/// The new key begins without wrong guesses, and knows the network that asked for the change, wherever its link was opened.
+/// The new key starts without wrong guesses, and knows the network that requested the change,
+/// wherever its link was opened.
 #[tokio::test]
 async fn a_change_of_address_lets_the_network_that_asked_for_it_in() {
     on_both(async |world: World| {
@@ -47,7 +49,7 @@ pub(crate) async fn set_up_from_home(world: &World, client: &Client, secret: &[u
     answer.ok()["recoveryCode"].as_str().unwrap().to_owned()
 }
 
-/// Somebody who knows the password guesses at the codes of a secret.
+/// An attacker who knows the password guesses at the codes of a secret.
 async fn shut_out_of_codes(world: &World, secret: &[u8]) -> usize {
     let token = waiting_from(world, HOSTILE).await;
     until_shut(world, async |_| prove_from(world, HOSTILE, &token, &wrong_code_of(secret, world.now())).await).await

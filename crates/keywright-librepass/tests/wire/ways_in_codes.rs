@@ -1,5 +1,5 @@
-//! By a session with a fresh code of its own, for others at either kind of code; and each way in at the recovery code, at
-//! which strangers can make others wait, an hour at most.
+//! By a session with a fresh code of its own, for other clients at either kind of code; and each
+//! way in at the recovery code, at which unknown clients can make others wait, an hour at most.
 
 use keywright_core::SystemEntropy;
 use keywright_librepass::{NetworkAdmission, Token, UserId};
@@ -66,7 +66,7 @@ async fn a_session_with_a_fresh_code_lets_a_network_in_at_time_based_codes() {
     enter(&world, AWAY, &fresh()).await.fails(429, "LP-RateLimit");
 }
 
-/// Who knows the password makes others wait at the recovery code.
+/// An attacker who knows the password makes others wait at the recovery code.
 async fn hold_up(world: &World) {
     let thief = waiting_from(world, HOSTILE).await;
     loop {
@@ -82,7 +82,8 @@ async fn hold_up(world: &World) {
     }
 }
 
-/// A second factor that was set up from home, and its recovery code. Strangers hold up the codes.
+/// A second factor that was set up from home, and its recovery code. Unknown clients hold up the
+/// codes.
 async fn held_up() -> (World, UserId, String) {
     let world = World::new().await;
     let user = world.settle(&alice()).await;

@@ -1,5 +1,5 @@
-//! `GET`, `POST account/reset`: a shown code typed back, or the login password and a random wait. A GET may ask; it never
-//! resets, and a code in a query is never looked at.
+//! `GET`, `POST account/reset`: a shown code that is typed back, or the login password and a random
+//! wait. A GET may request a code; it never resets, and a code in a query is never checked.
 
 use http::Method;
 use keywright_challenge::{CHALLENGE_SECRET, SLOTS as CHALLENGE};
@@ -26,7 +26,7 @@ use crate::request::{Input, Params, query_names};
 use crate::session::Session;
 use crate::session::list::Saving;
 
-/// Resetting the whole account.
+/// The act of resetting the whole account.
 struct ResetAccount {
     account: AccountId,
 }
@@ -43,7 +43,7 @@ impl Action for ResetAccount {
     }
 }
 
-/// What a reset's step decided. In the step its contents are tentative.
+/// The decision of a reset's step. Inside the step its contents are tentative.
 enum Decision<C, W, R> {
     Code(C),
     Wait(W),
@@ -83,7 +83,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     }
 }
 
-/// The code to be judged: `None` asks for one. In a GET's query it is not looked at, and the pending one stays.
+/// Returns the code to be checked; `None` requests one. A code in a GET's query is not checked, and
+/// the pending one stays.
 fn sent_code(params: Option<&Params>, in_query: bool) -> Result<Option<&str>, ApiError> {
     match params {
         _ if in_query => Err(ApiError::RESET_CODE_INVALID),
@@ -92,7 +93,7 @@ fn sent_code(params: Option<&Params>, in_query: bool) -> Result<Option<&str>, Ap
     }
 }
 
-/// An error behind the gate: the gate's own comes first.
+/// Returns an error of an endpoint behind the gate: the gate's own error takes precedence.
 async fn gated<H: Host>(cx: &Context<H>, caller: &Caller, error: ApiError) -> Answered {
     let stepped = cx
         .step(caller, &[CHALLENGE], |draft, session| Ok(Plain(gate(cx, draft, session)?.err().unwrap_or(error))))
@@ -134,7 +135,7 @@ async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> 
     let right = login::judged(cx, Some(&caller.account), &password, &asker, &guess).await?;
     let stepped = cx
         .step(caller, &SLOTS, |draft, session| {
-            // A wrong password leaves a pending wait alone (`docs/decisions.md` 22b).
+            // A wrong password leaves a pending wait unchanged (`docs/decisions.md` 22b).
             if !login::settle(draft, &guess, right)? {
                 return Ok(Err(ApiError::PASSWORD_INVALID));
             }
@@ -156,7 +157,8 @@ async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> 
     answer(stepped)
 }
 
-/// Begins a guess at the login password, behind the gate. The password is judged later, outside of any commit.
+/// Begins a guess at the login password, behind the gate. The password is checked later, outside of
+/// any commit.
 async fn begin<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -189,7 +191,7 @@ async fn begin<H: Host>(
     }
 }
 
-/// The gate, and the host's own for an account that has nothing to prove.
+/// Returns the refusal of the gate, or of the host for an account that has nothing to prove.
 fn refusal<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -203,7 +205,8 @@ fn refusal<H: Host>(
     })
 }
 
-/// The selector that a pending confirmation is bound to; a session without a record gets one.
+/// Returns the selector that a pending confirmation is bound to; a session without a record gets
+/// one.
 fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Result<[u8; 16], ApiError>, StepError> {
     if session.selector().is_none()
         && let Err(none) = session.save(draft, Saving::Asking)?
@@ -214,19 +217,22 @@ fn keep(draft: &mut Draft<'_>, session: &mut Session) -> Result<Result<[u8; 16],
     Ok(Ok(selector))
 }
 
-/// The reset itself: every record goes but the ledger (without the challenge's entry), what is due, the counts of the day's
-/// mail and the second factor; the host's part becomes due in the same commit.
+/// Resets the account. Every record is removed except the ledger (without the challenge's entry),
+/// the due work, the counts of the day's mail and the second factor. The host's part becomes due in
+/// the same commit.
 fn reset(
     draft: &mut Draft<'_>,
     session: &mut Session,
     proof: &Tentative<Confirmed<ResetAccount>>,
 ) -> Result<Decided, StepError> {
-    // The account is taken from the proof: it is the one whose records this draft can touch, or nothing is reset.
+    // The account comes from the proof: it must be the one whose records this draft can change, or
+    // nothing is reset.
     if Some(proof.peek(draft)?.account()) != draft.partition().as_account().as_ref() {
         return Err(StepError::Misuse("a proof of another account"));
     }
-    // The second factor is the account's, not this protocol's (`docs/decisions.md` 27c): a reset, which an app token
-    // may do where there is no challenge, must not take it off the other protocols.
+    // The second factor belongs to the account, not to this protocol (`docs/decisions.md` 27c): a
+    // reset, which an app token may do where there is no challenge, must not take it away from the
+    // other protocols.
     let kept = [[guess::LEDGER.name(), DUE.name()].as_slice(), KEEP_ON_ERASE, FACTORS].concat();
     draft.erase(&kept)?;
     guess::forget(draft, CHALLENGE_SECRET)?;

@@ -1,4 +1,4 @@
-//! `GET account/challenge/get`: the salts, to an authorized session.
+//! `GET account/challenge/get`: returns the salts to an authorized session.
 
 use keywright_challenge::SLOTS as CHALLENGE;
 use keywright_wire::Reply;
@@ -17,7 +17,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>
                 return Ok(Err(error));
             }
             let salts = cx.challenges.get_in(draft)?.ok_or(ApiError::NOT_FOUND);
-            // What only an authorized session gets is a grant: it is guarded, though nothing changes.
+            // Anything that only an authorized session receives is a grant, so it is guarded
+            // although nothing changes.
             Ok(salts.map(|salts| draft.tentative(salts)))
         })
         .await?;

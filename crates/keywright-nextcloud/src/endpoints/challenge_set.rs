@@ -1,4 +1,4 @@
-//! `POST account/challenge/set`: the first challenge, or a new one with the old secret.
+//! `POST account/challenge/set`: sets the first challenge, or a new one with the old secret.
 
 use keywright_challenge::{ChallengeSecret, Proof, SLOTS as CHALLENGE, Salts, SetOutcome, Verification};
 use keywright_core::Client;
@@ -16,17 +16,18 @@ use crate::request::{Input, Params};
 use crate::session::list::{SESSIONS, Saving};
 use crate::session::{Presented, Session};
 
-/// The request's members, their types checked, their shapes not yet.
+/// The request's members. Their types are checked, their shapes not yet.
 struct Sent {
-    /// The old secret; absent counts as none, other than 64 bytes as malformed.
+    /// The old secret. If absent it is `None`; if it is not 64 bytes long it is malformed.
     old: Option<Result<Proof, ApiError>>,
     new: Result<(ChallengeSecret, Salts), ApiError>,
 }
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let params = input.params()?;
-    // The gate is judged on arrival, the secret in the commit: of two requests that were both let in, the loser is told
-    // that its old secret is wrong, and charged (`docs/decisions.md` 5), not that its session ended meanwhile.
+    // The gate is checked on arrival, the secret in the commit. Of two requests that were both
+    // admitted, the loser learns that its old secret is wrong, and is charged (`docs/decisions.md`
+    // 5); it does not learn that its session ended meanwhile.
     let had_challenge = match arrive(cx, caller).await? {
         Ok(had_challenge) => had_challenge,
         Err(error) => return Err(error.into()),
@@ -45,7 +46,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let stepped = cx
         .step(caller, &slots, |draft, session| {
             if had_challenge && !cx.challenges.exists_in(draft)? {
-                // The account was reset meanwhile: what was let in was a change, not a first challenge of a blank account.
+                // The account was reset meanwhile: what was admitted was a change, not a first
+                // challenge of a blank account.
                 return Ok(Err(ApiError::SESSION_REQUIRED));
             }
             set(cx, caller, draft, session, &sent)
@@ -54,7 +56,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     stepped.answer(|set| set.map(|()| success()))
 }
 
-/// The gate, by a look that waits for nobody. Returns whether the account has a challenge.
+/// Checks the gate by a read that waits for no other request. Returns whether the account has a
+/// challenge.
 async fn arrive<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<Result<bool, ApiError>, Failure> {
     let partition = Partition::account(&caller.account);
     let slots: Vec<SlotName> = CHALLENGE
@@ -103,7 +106,8 @@ fn set<H: Host>(
     let (secret, salts) = match &sent.new {
         Ok(new) => new,
         Err(error) => {
-            // The old secret is judged first (protocol § 4.3), and what the answer shows of it is committed.
+            // The old secret is checked first (protocol § 4.3), and what the answer shows of it is
+            // committed.
             return match cx.challenges.verify_in(draft, old, client)? {
                 Verification::Granted(key) => {
                     proven(draft, caller)?;

@@ -1,4 +1,4 @@
-//! `GET keychain/get`: the client keychain by its type, or an empty list.
+//! `GET keychain/get`: returns the client keychain by its type, or an empty list.
 
 use keywright_challenge::SLOTS as CHALLENGE;
 use keywright_wire::Reply;
@@ -22,7 +22,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>
                 Some(key) => keychain::read(draft, &caller.account, key)?,
                 None => Ok(None),
             };
-            // A grant is guarded, though nothing changes.
+            // A grant is guarded, although nothing changes.
             Ok(text.map(|text| draft.tentative(text)).map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
         })
         .await?;

@@ -1,4 +1,4 @@
-//! `POST keychain/set`: stores the client keychain, opaque to us.
+//! `POST keychain/set`: stores the client keychain, which is opaque to the server.
 
 use keywright_challenge::SLOTS as CHALLENGE;
 use keywright_wire::Reply;

@@ -1,4 +1,5 @@
-//! One file per endpoint. Each is a step over the account's draft, and the answer made of what was committed.
+//! One file per endpoint. Each consists of a step over the account's draft, and the answer made
+//! from what was committed.
 
 mod account_reset;
 mod challenge_get;

@@ -1,4 +1,4 @@
-//! `GET session/close`: ends the session and hands out an unauthorized one in the same answer.
+//! `GET session/close`: ends the session and issues an unauthorized one in the same answer.
 
 use keywright_challenge::SLOTS as CHALLENGE;
 use keywright_wire::Reply;

@@ -1,4 +1,5 @@
-//! `GET session/keepalive`: refreshes the session. Never changes a live id; a dead one is answered with a fresh one.
+//! `GET session/keepalive`: refreshes the session. It never changes a live id; a dead one is
+//! answered with a fresh one.
 
 use keywright_wire::Reply;
 

@@ -1,4 +1,4 @@
-//! `POST session/open`: judges token and challenge, and opens the session under a new id.
+//! `POST session/open`: checks token and challenge, and opens the session under a new id.
 
 use keywright_challenge::{Proof, SLOTS as CHALLENGE, UserKey, Verification};
 use keywright_core::{AccountId, Client, Refusal};
@@ -22,9 +22,9 @@ use crate::token::{self, Tokens};
 
 type Keychain = Option<Zeroizing<String>>;
 
-/// What the request proves with. Judged only where there is something to prove.
+/// The proofs of the request. They are checked only where there is something to prove.
 struct Sent<'p> {
-    /// A proof, or what its absence or its form is answered with: that is never charged.
+    /// A proof, or the answer to a missing or malformed one, which is never charged.
     proof: Result<Proof, ApiError>,
     tokens: Tokens<'p>,
 }
@@ -69,7 +69,8 @@ fn open<H: Host>(
         };
     }
     if !exists {
-        // Nothing to prove: a proof is ignored (protocol § 2.5). The record's epoch ends with the first challenge.
+        // There is nothing to prove, so a proof is ignored (protocol § 2.5). The record's epoch
+        // ends with the first challenge.
         let saved = session.save(draft, Saving::Unproven)?;
         return Ok(match saved {
             Ok(()) => Ok(draft.tentative(None)),
@@ -99,7 +100,8 @@ fn open<H: Host>(
 
 type Proved = Result<Tentative<UserKey>, ApiError>;
 
-/// Token, then passphrase (protocol § 2.5). A session with a credit has given its token.
+/// Checks the token, then the passphrase (protocol § 2.5). A session with a credit has already
+/// provided its token.
 fn prove<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -126,9 +128,9 @@ fn prove<H: Host>(
     decide(cx, caller, draft, session, verification)
 }
 
-/// Token and passphrase of one request (`docs/decisions.md` 18). Both are held back until both are judged: a token is
-/// not spent while the passphrase is not looked at, and a passphrase is neither charged nor forgiven beside a wrong
-/// token.
+/// Checks the token and the passphrase of one request (`docs/decisions.md` 18). Both are held back
+/// until both are checked: a token is not spent while the passphrase is not checked, and a
+/// passphrase is neither charged nor forgiven beside a wrong token.
 fn prove_both<'a, H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -150,7 +152,8 @@ fn prove_both<'a, H: Host>(
     let proof = match &sent.proof {
         Ok(proof) => proof,
         Err(error) => {
-            // The answer shows that the token was right: it is spent by the commit of that, and the session has its credit.
+            // The answer shows that the token was right: the commit behind that answer spends it
+            // and records the session's credit.
             tokens.book(draft)?;
             session.keep_credit(draft)?;
             return Ok(Err(*error));
@@ -167,8 +170,9 @@ fn prove_both<'a, H: Host>(
     decide(cx, caller, draft, session, verification)
 }
 
-/// What a refused passphrase is answered with beside tokens: if they are refused for longer, that. One request is told one
-/// wait, after which nothing of it is refused for what was known before.
+/// Returns the answer to a refused passphrase that came with tokens: the tokens' refusal, if it
+/// lasts longer. So one request learns of one wait, after which nothing of it is refused for what
+/// was known before.
 fn with_tokens<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -184,7 +188,7 @@ fn with_tokens<H: Host>(
     Ok(refusal.map_or(error, |refusal| error.or_longer(&refusal)))
 }
 
-/// What a proof of the challenge is refused with now.
+/// Returns the current refusal of a proof of the challenge.
 fn passphrase_refusal<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -194,7 +198,7 @@ fn passphrase_refusal<H: Host>(
     guess::refuse(draft, &attempt)
 }
 
-/// What a verdict on an account's challenge is answered with.
+/// Returns the answer to a verdict on an account's challenge.
 fn decide<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -218,7 +222,8 @@ fn keychain(
     Ok(keychain::read(draft, account, key)?.map_err(|keychain::Unreadable| ApiError::KEYCHAIN_FAILED))
 }
 
-/// Without a client keychain, `keys` is an empty **list** (protocol § 2.5).
+/// Returns the answer with the keychain. Without a client keychain, `keys` is an empty **list**
+/// (protocol § 2.5).
 fn reply(keychain: Option<&Zeroizing<String>>) -> Reply {
     let keys = keychain.map_or_else(|| Value::Array(Vec::new()), |text| json!({ keychain::CSE: text.as_str() }));
     ok(&json!({"success": true, "keys": keys}))

@@ -1,4 +1,4 @@
-//! `GET session/request`: what must be proven to open the session. `{}` if nothing.
+//! `GET session/request`: returns what must be proven to open the session, or `{}` if nothing.
 
 use keywright_challenge::SLOTS as CHALLENGE;
 use keywright_store::Plain;

@@ -1,4 +1,5 @@
-//! The list of an account's sessions: which there are, how long they live, and who makes room for whom.
+//! The list of an account's sessions: which exist, how long they live, and which makes room for
+//! which.
 
 use keywright_challenge::UserKey;
 use keywright_core::{Client, UnixSeconds};
@@ -7,16 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{MAX_SESSIONS, SESSION_ABSOLUTE, SESSION_LIFETIME};
 
-/// Which sessions there are, and how long they live. It lasts: what it does not name is void.
+/// The slot of the list. It lasts, because a session that the list does not name is void.
 pub(crate) const SESSIONS: Slot<SessionList> = Slot::lasting("sessions");
 
-/// The last use is written only when it is older than a tenth of the lifetime (`docs/decisions.md` 17).
+/// The last use is written only when it is older than a tenth of the lifetime (`docs/decisions.md`
+/// 17).
 const TOUCH_AFTER: u64 = SESSION_LIFETIME / 10;
 
-/// How far servers' clocks may differ: a session made this far in the future is still one, beyond it is void.
+/// How far servers' clocks may differ, in seconds. A session made up to this far in the future is
+/// valid, beyond it is void.
 const CLOCK_SKEW: u64 = 60;
 
-/// The sessions, in the order of their making. One that is not listed is void.
+/// The sessions, in the order of their creation. A session that is not listed is void.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct SessionList {
     pub(super) entries: Vec<Listed>,
@@ -26,7 +29,7 @@ pub(crate) struct SessionList {
 pub(crate) struct Listed {
     pub(super) selector: [u8; 16],
     pub(super) authorized: bool,
-    /// Whether the challenge was proven in it. Without a challenge there is nothing to prove.
+    /// Whether the session proved the challenge. Without a challenge there is nothing to prove.
     pub(super) proven: bool,
     pub(super) epoch: u64,
     pub(super) made: UnixSeconds,
@@ -53,7 +56,7 @@ impl Listed {
             && now.since(self.made) <= SESSION_ABSOLUTE
     }
 
-    /// Notes a use, if the last one is old enough. Returns whether it did.
+    /// Records a use, if the last recorded one is old enough. Returns whether it did.
     pub(super) fn touch(&mut self, now: UnixSeconds) -> bool {
         let stale = now.since(self.used) > TOUCH_AFTER;
         if stale {
@@ -62,32 +65,33 @@ impl Listed {
         stale
     }
 
-    /// The first moment at which it is dead, if nobody uses it.
+    /// Returns the first moment at which the session is dead if nobody uses it.
     fn end(&self) -> UnixSeconds {
         self.used.plus(SESSION_LIFETIME).min(self.made.plus(SESSION_ABSOLUTE)).plus(1)
     }
 
-    /// When its record may go: it is dead by then, whatever happens; a day of grace for clocks.
+    /// Returns when the session's record may be removed: it is dead by then in any case, with a day
+    /// of grace for clocks.
     pub(super) const fn purge_after(&self) -> UnixSeconds {
         self.made.plus(2 * SESSION_ABSOLUTE)
     }
 }
 
-/// For what a session is saved: that decides whose place it may take.
+/// Why a session is saved, which decides whose place it may take.
 #[derive(Clone, Copy)]
 pub(crate) enum Saving<'k> {
     /// A request that has proven nothing: a reset code, a credit.
     Asking,
-    /// Opened without a challenge.
+    /// The session was opened without a challenge.
     Unproven,
-    /// Opened with a proof, which gave the user key, by a client.
+    /// The session was opened by a client with a proof, which yielded the user key.
     Proven { user_key: &'k UserKey, by: &'k Client },
 }
 
 /// There is no room for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoRoom {
-    /// Seconds, at least 1, until the first of the others ends if nobody uses it.
+    /// Seconds, at least 1, until the first of the other sessions ends if nobody uses it.
     pub(crate) retry_after: u64,
 }
 
@@ -96,8 +100,8 @@ pub(super) fn read(draft: &mut Draft<'_>) -> Result<SessionList, StepError> {
 }
 
 impl SessionList {
-    /// Moves every last use that a clock which ran ahead has left to now: until then it grows no older. Returns whether
-    /// there was one.
+    /// Sets every last use that lies in the future, recorded by a clock that ran ahead, to now:
+    /// otherwise the session would not age until that time. Returns whether there was one.
     pub(super) fn settle(&mut self, now: UnixSeconds) -> bool {
         let mut settled = false;
         for entry in self.entries.iter_mut().filter(|entry| entry.used > now.plus(CLOCK_SKEW)) {
@@ -111,12 +115,13 @@ impl SessionList {
         self.entries.iter_mut().find(|entry| entry.selector == *selector)
     }
 
-    /// Makes room for one more among the live ones. A request that has proven nothing takes the place of the oldest
-    /// session that has not either (`docs/decisions.md` 68); one that is opened takes an unauthorized one's first. Only
-    /// a proof ends a session that was opened with one.
+    /// Makes room for one more among the live sessions. A request that has proven nothing takes the
+    /// place of the oldest session that has not either (`docs/decisions.md` 68). A session that is
+    /// opened takes an unauthorized one's place first. Only a proof ends a session that was opened
+    /// with one.
     pub(super) fn make_room(&mut self, draft: &Draft<'_>, saving: Saving<'_>) -> Result<(), NoRoom> {
         while self.entries.len() >= MAX_SESSIONS {
-            // The list is in the order of making: the first of its kind is the oldest.
+            // The list is in the order of creation: the first of its kind is the oldest.
             let unauthorized = self.entries.iter().position(|entry| !entry.authorized);
             let unproven = self.entries.iter().position(|entry| !entry.proven);
             let weakest = match saving {

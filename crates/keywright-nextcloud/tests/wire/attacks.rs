@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::support::{Client, PASSWORD, World, alice, secret};
 
-/// A wrong guess is charged, whatever the host owes: with a full list the app token is not ended, but it waits.
+/// A wrong guess is charged, whatever work is due: with a full list the app token is not ended, but
+/// it waits.
 #[tokio::test]
 async fn a_full_list_of_due_work_makes_no_guess_free() {
     let world = World::new().await;
@@ -83,7 +84,8 @@ async fn a_part_claims_its_own_work_only() {
     assert_eq!(world.host.erasures(), 1);
 }
 
-/// A server whose clock differs does not take a fresh claim: two erasures at once would cost what is stored in between.
+/// A server whose clock differs does not take a fresh claim: two simultaneous erasures would delete
+/// what is stored in between.
 #[tokio::test]
 async fn clocks_that_differ_do_not_erase_twice() {
     for (ahead, seconds) in [(false, 1), (false, 59), (true, 1), (true, 59)] {
@@ -108,7 +110,7 @@ async fn clocks_that_differ_do_not_erase_twice() {
     }
 }
 
-/// Who fails late gives back its own claim, not the one that somebody else has made since.
+/// A server that fails late releases its own claim, not the one that another server has made since.
 #[tokio::test]
 async fn a_late_failure_gives_back_no_other_claim() {
     let world = World::new().await;
@@ -122,7 +124,7 @@ async fn a_late_failure_gives_back_no_other_claim() {
     assert!(world.step(&alice(), |draft| due::complete(draft, &second[0])).await);
 }
 
-/// Another spelling of a name tells nothing: known and unknown names wait alike in all of them.
+/// Another spelling of a name reveals nothing: known and unknown names wait alike in all spellings.
 #[tokio::test]
 async fn case_does_not_tell_a_known_name() {
     let world = World::new().await;
@@ -136,14 +138,15 @@ async fn case_does_not_tell_a_known_name() {
     }
 }
 
-/// A change that was let in while a challenge existed is no first challenge of the account that a reset has blanked.
+/// A change that was admitted while a challenge existed is not a first challenge of the account
+/// that a reset has blanked.
 #[tokio::test]
 async fn a_reset_meanwhile_does_not_let_a_change_set_the_first_challenge() {
     let world = World::new().await;
     let mut phone = world.with_challenge().await;
     let mut thief = world.opened("laptop").await;
     let code = phone.reset_code().await;
-    // The change is let in by one look, and held before the load that it is decided on.
+    // The change is admitted by one read, and held before the load that it is decided on.
     let held = world.hooked.hold_load(1);
     let set = tokio::spawn(async move { thief.set(&secret(66), None).await.status });
     held.reached().await;

@@ -1,5 +1,5 @@
-//! A host whose queue of slow hashes is full: 503, for any name alike, before a password is looked at. And a store that
-//! does not answer in time.
+//! A host whose queue of slow hashes is full answers 503, the same for any name, before a password
+//! is checked. Also: a store that does not answer in time.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ async fn it_is_told_alike_for_every_name_and_charges_nobody() {
     headers.dedup();
     assert_eq!(headers.len(), 1, "the headers tell");
     assert_eq!(world.host.passwords_compared(), 0, "one was hashed");
-    // App tokens are not hashed slowly: whoever has one gets in.
+    // App tokens are not hashed slowly: a client that has one is admitted.
     world.token("phone").get("session/request").await.is(200, json!({}));
     drop(turn);
     // Nothing is open that would be charged in time.
@@ -56,7 +56,8 @@ async fn it_is_told_alike_for_every_name_and_charges_nobody() {
     assert_eq!(world.client("nobody", "wrong").get("session/request").await.status, 401);
 }
 
-/// A queue that strangers have filled has places for clients that were here before, and serves them first.
+/// A queue that unknown clients have filled has places for clients that were here before, and
+/// serves them first.
 #[tokio::test]
 async fn known_clients_come_first() {
     let world = World::new().await;
@@ -99,7 +100,7 @@ async fn a_reset_by_password_is_not_charged_and_keeps_its_session() {
     assert_eq!((world.host.erasures(), world.charged("login-password").await), (1, 0));
 }
 
-/// Ends at once: whoever waits for it has no patience.
+/// Ends immediately: a request raced with it has no patience.
 #[derive(Debug)]
 struct NoPatience;
 

@@ -190,7 +190,7 @@ async fn the_host_may_forbid_what_is_unproven() {
     client.post("account/reset", json!({})).await.fails(403, "64a6cf1f");
     client.reset_with("code").await.fails(403, "64a6cf1f");
     assert_eq!(world.scan().await, before);
-    // With a challenge there is a proof, and the host is not asked.
+    // With a challenge there is a proof, and the host is not called.
     world.host.forbids.store(false, Ordering::SeqCst);
     let mut phone = world.with_challenge().await;
     world.host.forbids.store(true, Ordering::SeqCst);
@@ -208,7 +208,7 @@ async fn after_a_change_the_old_secret_is_wrong_everywhere() {
     phone.set(&secret(3), Some(&secret(1))).await.fails(401, "ab6e13ba");
     assert_eq!(world.charged("challenge").await, 2);
     assert_eq!(laptop.open(&secret(2)).await.status, 200);
-    // And in a database dump nothing of the old one is left: one record, written anew.
+    // A database dump contains nothing of the old one: there is one record, and it was rewritten.
     assert_eq!(world.slots(&alice()).await.iter().filter(|slot| *slot == "challenge").count(), 1);
 }
 

@@ -1,4 +1,5 @@
-//! A store, a host or a record that fails: it denies, says which, and lets nothing out.
+//! A store, a host or a record that fails: the request is denied, the failure is reported, and
+//! nothing is released.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,5 @@
-//! The guess ledger on the wire: what is charged, what is refused, who still gets in, and when.
+//! The guess ledger over HTTP: what is charged, what is refused, which clients are still admitted,
+//! and when.
 
 use std::sync::atomic::Ordering;
 
@@ -80,8 +81,8 @@ async fn what_the_host_could_not_end_is_ended_by_a_later_request() {
     world.host.failures.store(1, Ordering::SeqCst);
     laptop.open(&secret(9)).await.fails(500, "0");
     assert!(world.host.ended().is_empty());
-    // The charge stands all the same.
-    // By any server, at any request of the account, after a pause.
+    // The charge is still in force. After a pause, any server ends the token, at any request of the
+    // account.
     world.clock.advance(2);
     let other = world.restarted(2);
     other.token("t1").get("session/request").await;
@@ -91,7 +92,7 @@ async fn what_the_host_could_not_end_is_ended_by_a_later_request() {
     for _ in 0..8 {
         assert_eq!(laptop.open(&secret(1)).await.status, 401);
     }
-    // Let in, and told to wait with the challenge: the login password was never guessed at.
+    // Admitted, and told to wait with the challenge: the login password was never guessed at.
     world.password().get("session/request").await.is_refused(28);
 }
 
@@ -124,7 +125,7 @@ async fn a_login_by_password_waits_and_then_gets_in() {
     authorized.set(&secret(2), Some(&secret(1))).await.is(200, json!({"success": true}));
     assert_eq!(guesser.get("session/request").await.status, 200);
     assert_eq!(guesser.open(&secret(2)).await.status, 200);
-    // A wrong one after the wait starts anew, as the right one has ended the streak.
+    // A wrong one after the wait starts a new streak, because the right one has ended the old one.
     world.password().open(&secret(9)).await.fails(401, "ab6e13ba");
 }
 
@@ -254,7 +255,7 @@ async fn wrong_login_passwords_are_401_five_times_and_then_429() {
     assert_eq!(world.token("phone").get("session/request").await.status, 200);
     world.clock.advance(30);
     assert_eq!(world.password().get("session/request").await.status, 200);
-    // After a quiet day they start anew.
+    // After a quiet day they start again.
     world.clock.advance(86_400);
     assert_eq!(world.password().get("session/request").await.status, 200);
     // Names fold to one account: one ledger, however it is spelt.

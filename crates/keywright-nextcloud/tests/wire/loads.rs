@@ -1,4 +1,4 @@
-//! What requests ask of the store: every act names all its slots at once.
+//! The loads that requests make: every act names all its slots in one load.
 
 use std::sync::Arc;
 

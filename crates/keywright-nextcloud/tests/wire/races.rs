@@ -19,7 +19,7 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     test(World::on(store, NextcloudPolicy::default()).await).await;
 }
 
-/// Lets all clients loose at once and returns their answers, in no order, each with its client.
+/// Runs all clients concurrently and returns their answers, in no order, each with its client.
 async fn at_once<F>(clients: Vec<Client>, act: impl Fn(usize, Client) -> F) -> Vec<(Client, Answer)>
 where
     F: Future<Output = (Client, Answer)> + Send + 'static,
@@ -78,7 +78,8 @@ async fn of_sixty_four_replacements_with_the_right_old_secret_exactly_one_wins()
         assert_eq!(with_status(&answers, 200), 1);
         assert_eq!(world.count_events("challenge_replaced").await, 1);
         for (_, answer) in &answers {
-            // Judged on the new challenge and counted, or too late for the gate, or shut out by the others' failures.
+            // Checked against the new challenge and counted, or too late for the gate, or locked
+            // out by the others' failures.
             assert!(matches!(answer.status, 200 | 401 | 403 | 412 | 429 | 503), "{answer:?}");
         }
         let (winner, answer) = answers.iter().find(|(_, answer)| answer.status == 200).unwrap();
@@ -127,7 +128,7 @@ async fn flood(world: World, guesser: impl Fn(usize) -> Client) {
     .await;
     for (_, answer) in &answers {
         assert_eq!(answer.status == 200, answer.header("x-owner").is_some(), "{answer:?}");
-        // Of unknown clients a bounded number waits; the others are told that the account is busy.
+        // A bounded number of unknown clients waits; the others get the answer for a busy account.
         assert!(matches!(answer.status, 200 | 401 | 429 | 503), "{answer:?}");
     }
     let looked_at = answers.iter().filter(|(_, answer)| {

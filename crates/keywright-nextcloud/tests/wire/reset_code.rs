@@ -1,4 +1,4 @@
-//! The reset with a shown code, and what the host owes after any reset.
+//! The reset with a shown code, and the host's due work after any reset.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -148,7 +148,7 @@ async fn a_code_is_bound_to_the_session_that_asked_and_costs_nothing_elsewhere()
     for _ in 0..10 {
         other.reset_with(&code).await.fails(403, "7e130744");
     }
-    // Another session with a code of its own: that one is judged.
+    // Another session with a code of its own: that code is checked.
     other.reset_code().await;
     other.reset_with(&code).await.fails(403, "7e130744");
     // A client that does not carry its session has none.
@@ -273,7 +273,8 @@ async fn a_failed_erasure_is_500_and_finished_later_without_asking_again() {
     assert_eq!(world.host.erasures(), 1);
 }
 
-/// While an erasure is due, every endpoint says "busy" to every client, and nothing is stored that it would erase.
+/// While an erasure is due, every endpoint answers "busy" to every client, and nothing is stored
+/// that it would erase.
 async fn nothing_is_served(world: &World, phone: &mut Client) {
     let before = world.scan().await;
     let mut fresh = world.token("t1");
@@ -329,7 +330,7 @@ async fn finish_due_does_the_same_for_a_sweep() {
     world.clock.advance(2);
     world.host.failures.store(1, Ordering::SeqCst);
     world.app.finish_due(&alice()).await.unwrap_err();
-    // At the start of a server everything is tried at once.
+    // At the start of a server everything is tried immediately.
     assert_eq!(world.app.finish_due_at_start(&alice()).await.unwrap(), 1);
     assert_eq!(world.app.finish_due(&alice()).await.unwrap(), 0);
     assert_eq!(world.host.erasures(), 1);

@@ -220,7 +220,8 @@ async fn a_request_takes_the_place_of_the_oldest_session_that_has_proven_nothing
     let mut asking = world.token("phone");
     let code = asking.reset_code().await;
     assert_eq!(world.session_rows().await, MAX_SESSIONS);
-    // A live one that is opened again keeps its id. The oldest is looked at last, as it takes a place again.
+    // A live one that is opened again keeps its id. The oldest is checked last, because it takes a
+    // place again.
     for (n, client) in clients.iter_mut().enumerate().rev() {
         let before = id(client);
         client.open("").await;
@@ -256,7 +257,7 @@ async fn a_dead_session_is_the_first_to_make_room() {
     asking.reset_with(&code).await.is(200, json!({"status": "ok"}));
 }
 
-/// One more session costs no more loads, whatever it has to put out (finding E13).
+/// One more session costs no more loads, whatever it has to evict (finding E13).
 #[tokio::test]
 async fn one_more_session_than_there_may_be_is_one_load() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -394,7 +395,7 @@ async fn a_session_made_in_the_future_is_void_beyond_the_skew_of_clocks() {
     assert!(world.slots(&alice()).await.contains(&"challenge".into()));
 }
 
-/// A last use that a clock which ran ahead has left is of no more worth than one of now.
+/// A last use left by a clock that ran ahead counts no more than one of now.
 #[tokio::test]
 async fn a_session_that_was_used_in_the_future_idles_out() {
     let world = World::new().await;

@@ -52,7 +52,7 @@ async fn session_open_follows_its_table_and_charges_only_what_is_a_guess() {
         client.post("session/open", body.clone()).await.fails(status, id);
         assert_eq!(world.charged("challenge").await, charged, "{body}");
     }
-    // A right one, with a token that nobody asked for, and members that nobody knows.
+    // A right one, with a token that was not required, and unknown members.
     let body = json!({"challenge": secret(1), "token": {"totp": "123456"}, "more": [{}]});
     client.post("session/open", body).await.is(200, json!({"success": true, "keys": []}));
     // Authorized already: success, whatever is sent.
@@ -147,7 +147,7 @@ async fn every_way_to_log_in_works_and_names_fold_to_one_account() {
         client.auth = auth;
         assert_eq!(client.get("session/request").await.json()["challenge"]["type"], "PWDv1r1");
     }
-    // Somebody else's token is no login, even if the host does not look whose it is.
+    // Another account's token is not a login, even if the host does not check whose it is.
     for careless in [false, true] {
         world.host.careless.store(careless, Ordering::SeqCst);
         let mut client = world.client("alice", &token_secret("bobs"));

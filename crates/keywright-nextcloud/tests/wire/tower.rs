@@ -51,7 +51,8 @@ async fn a_body_beyond_the_limit_is_413_and_one_at_the_limit_is_not() {
         let answer = call(&mut app, post(&client, "session/open").body(body).unwrap()).await;
         assert_eq!((answer.status, answer.json()["status"].as_str()), (status, Some("error")), "{length}");
     }
-    // Said before the login, so that nobody can make us read more; it carries no session then.
+    // Refused before the login, so that nobody can make the server read more; it carries no session
+    // then.
     let request = Request::post("/").body(Full::<Bytes>::from(vec![0; MAX_BODY + 1])).unwrap();
     let answer = call(&mut app, request).await;
     assert_eq!((answer.status, answer.id()), (413, None));

@@ -1,4 +1,5 @@
-//! Two-factor tokens: what is asked for, what each answer costs, and what is left of a token beside a wrong passphrase.
+//! Two-factor tokens: what is required, what each answer costs, and what is left of a token beside
+//! a wrong passphrase.
 
 use std::sync::Arc;
 
@@ -243,7 +244,7 @@ async fn the_fifth_wrong_token_is_403_and_the_others_wait() {
     world.token("t2").open_with(&secret(1), right[1].clone()).await.is(200, opened());
 }
 
-/// Alice's time-based codes, shut by the wrong guesses of others for as long as nobody acts.
+/// Locks Alice's time-based codes by others' wrong guesses, until someone acts.
 async fn shut(world: &World) {
     let (factors, network) = (factors(world), Guesser::network(ClientTag::from_bytes([0xee; 16])));
     let mut streak = 0;
@@ -281,7 +282,7 @@ async fn a_recovery_code_lets_its_client_in_where_others_have_shut_out_time_base
     assert_eq!(world.count_events("client_admitted").await, 1);
     assert!(is_shut("t1").await, "nobody else is let in");
     world.token("t2").open_totp(&secret(1), &now(&world)).await.is(200, opened());
-    // Where nothing is refused, nobody is let in.
+    // Where nothing is refused, nobody is admitted.
     world.clock.advance(30);
     world.token("t2").open_with(&secret(1), json!({"backup_codes": codes[1]})).await.is(200, opened());
     assert_eq!(world.count_events("client_admitted").await, 1);
@@ -293,7 +294,7 @@ async fn every_way_in_at_time_based_codes() {
     let world = world().await;
     world.token("phone").open_totp(&secret(1), &code_before()).await.is(200, opened());
     shut(&world).await;
-    // No time ends it, but a right code of anybody does: it is shut anew before each.
+    // No time ends the lock, but anybody's right code does: the codes are locked again before each.
     let refused = async |token: &str| world.token(token).open_totp(&secret(1), &now(&world)).await.status == 429;
     assert!(refused("t1").await);
     // Known: not held up. No mail is sent for a second factor.
@@ -334,7 +335,7 @@ async fn a_token_that_passed_is_not_held_up_by_others() {
     world.token("phone").open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
 
-/// Who has passed stays known when the factors change.
+/// A token that has passed stays known when the factors change.
 #[tokio::test]
 async fn a_change_of_factors_leaves_known_tokens_known() {
     let world = world().await;
@@ -358,7 +359,8 @@ async fn a_change_of_factors_ends_the_sessions() {
     phone.open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
 
-/// The form of both and the waits of both come before a look at either: nothing is learnt of one by spoiling the other.
+/// The form of both and the waits of both come before either is checked: nothing is learnt of one
+/// by spoiling the other.
 #[tokio::test]
 async fn a_shut_door_keeps_the_other_token_from_being_looked_at() {
     let world = world().await;
@@ -396,7 +398,8 @@ async fn while_the_passphrase_waits_no_token_is_looked_at() {
     world.token("laptop").open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
 
-/// Passphrase and token are refused for the wrong ones before: the longer wait is told, and after it neither is refused.
+/// Passphrase and token are refused for earlier wrong ones: the longer wait is reported, and after
+/// it neither is refused.
 #[tokio::test]
 async fn a_request_with_a_token_is_told_the_longer_of_two_waits() {
     let mut policy = NextcloudPolicy::default();
@@ -418,7 +421,7 @@ async fn a_request_with_a_token_is_told_the_longer_of_two_waits() {
     for client in [&mut client, &mut phone] {
         client.open(&secret(1)).await.is_refused(30);
         client.open_totp(&secret(1), &code(30)).await.is_refused(60);
-        // No code by its form, so it is not looked at, and no wait is told for it.
+        // It is malformed, so it is not checked, and no wait is reported for it.
         client.open_totp(&secret(1), "code").await.is_refused(30);
     }
     world.clock.advance(60);
@@ -615,7 +618,7 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     test(World::on(store, NextcloudPolicy::default()).await).await;
 }
 
-/// 64 opens at once on two servers over one store, each with its proof and token.
+/// 64 concurrent opens on two servers over one store, each with its proof and token.
 async fn at_once(world: &World, sent: impl Fn(usize) -> (String, Value)) -> Vec<Answer> {
     let other = world.restarted(2);
     let mut set = JoinSet::new();
@@ -669,7 +672,7 @@ async fn of_sixty_four_opens_with_one_or_two_recovery_codes_one_or_two_succeed()
     }
 }
 
-/// Of a crowd with one code and wrong passphrases, one has its passphrase judged.
+/// Of a crowd with one code and wrong passphrases, one has its passphrase checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_code_buys_one_look_at_the_passphrase() {
     on_both(async |world: World| {

@@ -1,5 +1,5 @@
-//! `docs/security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it
-//! said, and sessions and credits last as long as they should, and no longer.
+//! `docs/security.md` § 12 over HTTP: after any history of clocks, every reported wait ends when it
+//! was announced to end, and sessions and credits last as long as they should, and no longer.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use keywright_core::UnixSeconds;
@@ -60,7 +60,7 @@ async fn unlock(world: &World) {
     world.driver.transact(&Partition::account(&alice()), &[guess::LEDGER.name()], unlock).await.unwrap();
 }
 
-/// A session of a login that is let in, whatever was guessed before.
+/// A session of a login that is admitted, whatever was guessed before.
 async fn opened(world: &World, token: &str) -> Client {
     unlock(world).await;
     world.opened(token).await
@@ -77,7 +77,8 @@ struct History {
 }
 
 impl History {
-    /// The account's password and four of its app tokens; five wrong proofs end a token, and it is made anew.
+    /// The account's password and four of its app tokens; five wrong proofs end a token, which is
+    /// then made again.
     fn login(&self, nth: usize) -> Client {
         if nth == 0 { self.world.password() } else { self.world.token(&format!("t{nth}")) }
     }
@@ -107,10 +108,11 @@ impl History {
         }
     }
 
-    /// Whoever is told to wait, and asks again: a second later, when it is nearly over, and when it is.
+    /// A client that is told to wait tries again: a second later, when the wait is nearly over, and
+    /// when it is over.
     async fn comes_true(&self, most: u64, ask: impl AsyncFn() -> Answer) -> Answer {
         let answer = ask().await;
-        // Nobody can ask once more with an app token that this has ended.
+        // Nobody can try again with an app token that this has ended.
         let Some(first) = answer.retry_after().filter(|_| answer.status != 403) else { return answer };
         assert!((1..=most).contains(&first), "{answer:?}");
         if first > 1 {
@@ -128,7 +130,7 @@ impl History {
         answer
     }
 
-    /// Two secrets in one request: one wait is told, the longer one.
+    /// Two secrets in one request: one wait is reported, the longer one.
     async fn waits_for_both_come_true(&self) {
         for login in 0..2 {
             let opens = async || {
@@ -143,7 +145,7 @@ impl History {
         for login in 0..3 {
             let opens = async || self.login(login).open(&secret(9)).await;
             self.comes_true(2 * DAY, opens).await;
-            // What came of that guess is told the same way: to the login that is left.
+            // The result of that guess is reported the same way: to the login that is left.
             self.comes_true(2 * DAY, async || self.world.password().get("session/request").await).await;
         }
         for _ in 0..2 {
@@ -152,8 +154,8 @@ impl History {
         }
     }
 
-    /// A session lives 600 seconds beside its last use, and none longer than a day; those of before by no more than clocks
-    /// may differ.
+    /// A session lives 600 seconds beyond its last use, and none longer than a day; older ones may
+    /// exceed that only by as much as clocks may differ.
     async fn sessions_end(&mut self) {
         let mut idle = opened(&self.world, "t5").await;
         let mut busy = opened(&self.world, "t6").await;
@@ -231,7 +233,7 @@ fn both() -> impl Strategy<Value = Both> {
     ]
 }
 
-/// What is told as the wait of a reset is one: from then on, for a minute, the reset is done.
+/// The reported wait of a reset is correct: from its end on, for a minute, the reset is done.
 async fn a_reset_is_done_when_it_was_told(world: &World) {
     let mut client = world.password();
     let asked = client.reset_by_password(PASSWORD).await;
@@ -349,7 +351,7 @@ proptest! {
         });
     }
 
-    /// The older reset, after any history of clocks in which it was asked for and not waited for.
+    /// The older reset, after any history of clocks in which it was requested and not waited for.
     #[test]
     fn a_reset_is_done_when_it_was_told_after_any_history_of_clocks(
         jumps in prop::collection::vec((jump(), any::<bool>()), 0..20),

@@ -1,5 +1,5 @@
-//! An owner whom others have shut out of the login password or of the challenge, and each way in again. Those at
-//! time-based codes are in `two_factor.rs`.
+//! An owner whom others have locked out of the login password or of the challenge, and each way in.
+//! Those at time-based codes are in `two_factor.rs`.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,8 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// Guesses from `HOSTILE` until nothing is looked at for a day or more. Returns how many were looked at.
+/// Guesses from `HOSTILE` until nothing is checked for a day or more. Returns how many were
+/// checked.
 pub(crate) async fn shut_out(world: &World, guess: impl AsyncFn() -> Answer) -> usize {
     let mut looked_at = 0_usize;
     loop {
@@ -64,7 +65,8 @@ async fn the_login_password_known_networks_and_every_way_in() {
     assert_eq!(log_in(&away).await, 429);
     assert_eq!(log_in(&home).await, 200);
     assert_eq!(world.token("phone").at(HOSTILE).get("session/request").await.status, 200);
-    // After a change of the password by a client at home: it starts anew, and home is known.
+    // After a change of the password by a client at home: the count starts again, and home is
+    // known.
     let at_home = world.app.network_tag(&alice(), address(HOME));
     world.app.password_changed(&alice(), &[at_home]).await.unwrap();
     assert_eq!(shut_out_of_the_password(&world, "alice").await, 50);
@@ -234,7 +236,7 @@ async fn a_mail_that_fails_holds_up_no_request() {
     assert_eq!(world.host.mails().len(), 1);
 }
 
-/// Unknown names wait and are shut as accounts are, with the same commits (finding C1).
+/// Unknown names wait and are locked as accounts are, with the same commits (finding C1).
 #[tokio::test]
 async fn an_unknown_name_is_shut_as_a_known_one_is() {
     let mut seen = Vec::new();
@@ -286,11 +288,11 @@ async fn the_challenge_known_clients_and_every_way_in() {
     let mut desk = world.password().at(HOME);
     assert_eq!(desk.open(&secret(1)).await.status, 200);
     assert_eq!((open(&laptop).await, open(&away).await), (429, 429));
-    // The session that it opened is known wherever it goes.
+    // The session that it opened is known from any network.
     let mut desk = desk.at(AWAY);
     desk.get("session/request").await.is(200, json!({}));
     desk.set(&secret(1), Some(&secret(1))).await.is(200, json!({"success": true}));
-    // After a change: by whom it was made, and who was known before.
+    // After a change: the client that made it, and those known before.
     assert_eq!(shut_out_of_the_challenge(&world).await, 50);
     assert_eq!((open(&world.token("phone")).await, open(&world.password().at(HOME)).await), (200, 200));
     assert_eq!(open(&away).await, 200, "the network of the change");

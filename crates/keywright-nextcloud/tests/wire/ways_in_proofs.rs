@@ -90,7 +90,8 @@ async fn open(world: &World, token: &str, proof: Value) -> u16 {
     world.token(token).post("session/open", json!({"challenge": secret(1), "token": proof})).await.status
 }
 
-/// Another action's proof, a weaker one, and another account's let nobody in; nor one from before an epoch moved.
+/// Another action's proof, a weaker one, and another account's admit nobody; nor does one from
+/// before an epoch moved.
 #[tokio::test]
 async fn what_a_proof_is_not_for_it_lets_nobody_in_by() {
     let world = World::new().await;
@@ -110,7 +111,7 @@ async fn what_a_proof_is_not_for_it_lets_nobody_in_by() {
     assert_eq!(world.count_events("client_admitted").await, 0);
 }
 
-/// Wrong guesses at the challenge, until no client that is unknown is looked at any more.
+/// Wrong guesses at the challenge, until no unknown client's proof is checked any more.
 async fn shut_out_of_the_challenge(world: &World) {
     let looked_at = shut_out(world, async || world.password().at(HOSTILE).open(&secret(9)).await).await;
     assert_eq!(looked_at, 50);
@@ -125,7 +126,8 @@ async fn at_the_challenge_a_proof_of_it_or_of_a_factor_lets_a_client_in() {
     shut_out_of_the_challenge(&world).await;
     let (phone, t1) = (Guesser::credential(tag(&world, "phone")), tag(&world, "t1"));
     assert_eq!(world.token("t1").open(&secret(1)).await.status, 429);
-    // By the challenge itself, proven by a client that still gets in: not by a stranger, nor by a wrong one.
+    // By the challenge itself, proven by a client that is still admitted: not by an unknown client,
+    // nor by a wrong proof.
     let (right, wrong) = (Proof::from_client(&secret(1)).unwrap(), Proof::from_client(&secret(9)).unwrap());
     let admit =
         async |proof: &Proof, by: Guesser| world.app.admit_client_by_challenge(&alice(), proof, by, t1).await.unwrap();
@@ -172,8 +174,8 @@ async fn foreign(world: &World) -> String {
     codes.iter().next().unwrap().to_owned()
 }
 
-/// Strangers guess at the recovery codes until others have to wait for long. No longer than an hour: they are too long to be
-/// guessed, so nothing shuts them.
+/// Unknown clients guess at the recovery codes until others have to wait for long, but no longer
+/// than an hour: the codes are too long to be guessed, so nothing locks them.
 async fn hold_up(world: &World, foreign: &str) {
     let factors = factors(world);
     let stranger = Guesser::network(ClientTag::from_bytes([0xee; 16]));
@@ -198,7 +200,7 @@ async fn recovery_codes_known_tokens_and_every_way_in() {
     let mut codes = enrolled.codes.iter();
     let mut by = async |token: &str| open(&world, token, json!({"backup_codes": codes.next().unwrap()})).await;
     assert_eq!(by("t1").await, 200);
-    // Held up: who is unknown. Not who has passed, nor who made the codes.
+    // Unknown clients are held up. A client that has passed, or that made the codes, is not.
     hold_up(&world, &foreign).await;
     assert_eq!((by("t2").await, by("t1").await), (429, 200));
     hold_up(&world, &foreign).await;

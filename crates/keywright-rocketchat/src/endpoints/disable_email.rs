@@ -1,4 +1,5 @@
-//! `POST users.2fa.disableEmail`: mailed codes are no longer asked for. Proven anew, always.
+//! `POST users.2fa.disableEmail`: mailed codes are no longer required. It always requires a new
+//! proof.
 
 use keywright_wire::Reply;
 

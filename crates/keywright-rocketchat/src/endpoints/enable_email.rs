@@ -1,5 +1,5 @@
-//! `POST users.2fa.enableEmail`: mailed codes are asked for from now on, and all other logins end. Every address must be
-//! verified; a factor that is active is proven.
+//! `POST users.2fa.enableEmail`: mailed codes are required from now on, and all other logins end.
+//! Every address must be verified, and an active factor must be proven.
 
 use keywright_wire::Reply;
 

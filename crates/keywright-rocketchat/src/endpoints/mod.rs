@@ -1,4 +1,5 @@
-//! One file per endpoint: a step over an account's draft, and the answer made of what was committed.
+//! One file per endpoint. Each consists of a step over an account's draft, and the answer made from
+//! what was committed.
 
 mod disable_email;
 mod enable_email;
@@ -18,7 +19,7 @@ use crate::context::{Caller, Context};
 use crate::host::{Endpoint, Host};
 use crate::request::Input;
 
-/// Runs an endpoint: for a caller who is logged in, or without one where the route needs none.
+/// Runs an endpoint, with the caller who is logged in, or without one where the route needs none.
 pub(crate) async fn run<H: Host>(
     cx: &Context<H>,
     endpoint: Endpoint,

@@ -1,4 +1,5 @@
-//! `POST users.resetE2EKey`: removes end-to-end keys, one's own or another's, and ends all their owner's logins.
+//! `POST users.resetE2EKey`: removes end-to-end keys, the caller's own or another user's, and ends
+//! all their owner's logins.
 
 use keywright_wire::Reply;
 

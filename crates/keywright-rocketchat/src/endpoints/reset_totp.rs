@@ -1,5 +1,5 @@
-//! `POST users.resetTOTP`: removes TOTP devices and recovery codes, one's own or another's, and ends all their owner's
-//! logins.
+//! `POST users.resetTOTP`: removes TOTP devices and recovery codes, the caller's own or another
+//! user's, and ends all their owner's logins.
 
 use keywright_wire::Reply;
 

@@ -1,5 +1,6 @@
-//! `POST users.2fa.sendEmailCode`: sends a fresh code for what a call **with** a login has started, and nothing else. No
-//! login, so the answer is always the same: known or not, sent or not, failed or not.
+//! `POST users.2fa.sendEmailCode`: sends a fresh code for what a call **with** a login has started,
+//! and nothing else. It needs no login, so the answer is always the same, whether or not the user
+//! is known and whether or not a mail was sent or failed.
 
 use keywright_confirm::SLOTS;
 use keywright_store::{Draft, Partition};
@@ -18,7 +19,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
         Err(Failure::Due(failure)) if !failure.is_busy() => {
             tracing::error!(error = &failure as &dyn std::error::Error, "a code was not sent again");
         }
-        // Anybody can bring this about, so it is no line of the log that an operator watches.
+        // Anybody can cause this, so it is not logged at a level that an operator watches.
         Err(_) => tracing::debug!("an account was busy, a code was not sent again"),
     }
     Ok(success())
@@ -28,11 +29,12 @@ async fn resend<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<(), Failu
     let name = input.email_or_username()?;
     let user = cx.host.find_user(Named::EmailOrUsername(name)).await?;
     let user = user.filter(|user| !user.verified_emails.is_empty());
-    // The same look for a name that is nobody's, at a partition that has nothing.
+    // A name that does not exist gets the same read, at a partition that is empty.
     let decoy = || Partition::name(&cx.index.mac(&[b"rocketchat-decoy", name.as_bytes()]));
     let partition = user.as_ref().map_or_else(decoy, |user| Partition::account(&user.account));
-    // An account that has switched mailed codes off has nothing pending: the factor epoch moved. Where nothing is to be
-    // sent the step changes nothing, so it takes no place in the owner's queue.
+    // An account that has switched mailed codes off has nothing pending, because the factor epoch
+    // moved. Where nothing is to be sent the step changes nothing, so it takes no place in the
+    // owner's queue.
     let resend = |draft: &mut Draft<'_>| cx.confirmations.resend_in::<Act>(draft, None);
     let mail = cx.driver.run(&partition, SLOTS, resend).await?;
     if let (Some(user), Some(mail)) = (user, mail) {

@@ -1,4 +1,4 @@
-//! `GET users.totp.codesRemaining`: how many recovery codes are unused.
+//! `GET users.totp.codesRemaining`: returns how many recovery codes are unused.
 
 use keywright_store::Plain;
 use keywright_twofactor::SLOTS;
@@ -13,7 +13,8 @@ use crate::request::Input;
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, _: &Input<'_>) -> Result<Reply, Failure> {
     let remaining = cx
         .step_for(caller, SLOTS, |draft| {
-            // Nothing is written, but the answer is for a login that still stands: a batch that only checks.
+            // Nothing is written, but the answer is only for a login that is still valid: the batch
+            // consists of checks alone.
             drop(draft.tentative(()));
             Ok(Plain(cx.factors.enrolled_in(draft)?.recovery.unwrap_or(0)))
         })

@@ -1,5 +1,5 @@
-//! `POST users.totp.disable`: removes all devices and recovery codes, with a code of either kind. A wrong one is no error
-//! but `false`.
+//! `POST users.totp.disable`: removes all devices and recovery codes, with a code of either kind. A
+//! wrong code is not an error; the answer is `false`.
 
 use keywright_twofactor::{SLOTS, VerifyOutcome};
 use keywright_wire::Reply;

@@ -1,4 +1,5 @@
-//! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate` changes that.
+//! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate`
+//! changes that.
 
 use keywright_store::{Draft, StepError, Tentative};
 use keywright_twofactor::{EnrolmentStart, KeyUri, PendingDevice, SLOTS};
@@ -15,7 +16,7 @@ use crate::method::Demand;
 use crate::policy::TOTP_DIGITS;
 use crate::request::{Input, Target};
 
-/// The device's name in the account's list: the wire has none.
+/// The device's name in the account's list, because the protocol has none.
 const DEVICE: &str = "Rocket.Chat";
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
@@ -23,7 +24,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
         tracing::error!("the policy's devices do not show codes of this wire");
         return Err(ApiError::not_allowed().into());
     }
-    // Said first, as what comes next: nobody's code is spent for it.
+    // This check and the next come before the second factor, so that no code is spent for them.
     let name = caller.user.username.as_deref().unwrap_or_default();
     if KeyUri::check_label(Some(&cx.policy.issuer), name).is_err() {
         tracing::error!("the policy's issuer, or a username, makes no label of an otpauth URI");

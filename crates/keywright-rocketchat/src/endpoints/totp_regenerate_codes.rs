@@ -1,4 +1,4 @@
-//! `POST users.totp.regenerateCodes`: new recovery codes in the place of the old, with a code of either kind.
+//! `POST users.totp.regenerateCodes`: replaces the recovery codes, with a code of either kind.
 
 use keywright_twofactor::{SLOTS, VerifyOutcome, recovery::Liveness};
 use keywright_wire::Reply;

@@ -1,5 +1,6 @@
-//! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery codes, and ends all
-//! other logins. Only the login that began can: an enrolling code is never charged, its secret was just shown to the caller.
+//! `POST users.totp.validate`: the first code of a new device makes it active, shows the recovery
+//! codes, and ends all other logins. Only the login that began the enrolment can do so. An
+//! enrolling code is never charged, because its secret was just shown to the caller.
 
 use keywright_twofactor::{EnrolmentOutcome, SLOTS, recovery::Liveness};
 use keywright_wire::Reply;
@@ -23,7 +24,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
                 return Ok(None);
             };
             end_other_logins(draft, caller)?;
-            // The wire has no acknowledgement: live in the commit that shows them (`docs/decisions.md` 23).
+            // The protocol has no acknowledgement: the codes are live in the commit that shows them
+            // (`docs/decisions.md` 23).
             cx.factors.make_recovery_in(draft, Liveness::Now, client).map(Some)
         })
         .await?;

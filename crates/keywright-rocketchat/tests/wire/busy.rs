@@ -1,4 +1,5 @@
-//! A host whose queue of slow hashes is full: 503, before a password is looked at. And a store that does not answer in time.
+//! A host whose queue of slow hashes is full answers 503, before a password is checked. Also: a
+//! store that does not answer in time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ async fn it_is_503_and_charges_nobody() {
     assert_eq!((world.host.removals(), world.charged(ADMIN, "login-password").await), (1, 0));
 }
 
-/// Ends at once: whoever waits for it has no patience.
+/// Ends immediately: a request raced with it has no patience.
 #[derive(Debug)]
 struct NoPatience;
 
@@ -53,7 +54,7 @@ async fn a_store_that_hangs_is_503_and_nothing_is_spent() {
     let mut client = world.client(ADMIN);
     client.app = RocketChat::new(driver, Arc::clone(&world.host), world.policy.clone()).unwrap();
     let before = world.scan().await;
-    // The look at the login, and then the step.
+    // The read for the login, and then the step.
     for loads in [0, 1] {
         (0..loads).for_each(|_| store.next_load(LoadFault::None));
         store.next_load(LoadFault::Hangs);

@@ -19,7 +19,7 @@ fn policies() -> Vec<RocketChatPolicy> {
     policies
 }
 
-/// Asks without a code and with the password: neither does it, and `method` is asked for.
+/// Calls without a code and with the password: neither is accepted, and `method` is required.
 async fn is_proven_by(client: &Client, path: &str, method: &str) {
     let asks = |answer: &Answer, error: &str| {
         assert_eq!(answer.fails(error).json()["details"]["method"], json!(method), "{path}");

@@ -1,4 +1,5 @@
-//! Devices with other than six digits: not enrolled here, and judged as what they are.
+//! Devices with other than six digits: not enrolled here, and checked by their own number of
+//! digits.
 
 use keywright_rocketchat::RocketChatPolicy;
 use keywright_twofactor::recovery::Preset;
@@ -58,7 +59,8 @@ async fn a_device_from_elsewhere_is_judged_by_its_own_digits() {
         // Used: denied, not charged.
         client.reset_of(TARGET.id).code(&code(&world, digits, 0)).send().await.fails("totp-invalid");
         assert_eq!(charged(&world).await, (0, 0));
-        // Digits in any other number are no guess at it; eight are one at the recovery codes, as ever.
+        // Any other number of digits is not a guess at it; eight are still a guess at the recovery
+        // codes.
         let before = world.scan().await;
         for other in [6, 7, 8].into_iter().filter(|other| *other != digits && *other != 8) {
             client.reset_of(TARGET.id).code(&code(&world, other, 1)).send().await.fails("totp-invalid");
@@ -81,7 +83,7 @@ async fn eight_wrong_digits_are_charged_as_a_time_based_code() {
         client.reset_of(TARGET.id).code(&wrong(n)).send().await.fails("totp-invalid");
         assert_eq!(charged(&world).await, (u64::from(n) + 1, 0));
     }
-    // Nothing of eight digits is looked at now.
+    // Nothing of eight digits is checked now.
     for code in [wrong(6), code(&world, 8, 0), DIGITS.into()] {
         client.reset_of(TARGET.id).code(&code).send().await.waits(30);
     }

@@ -1,4 +1,5 @@
-//! Mailed codes: bound to one act in one login, never sent to who did not ask with a login.
+//! Mailed codes: bound to one act in one login, never sent to a user who did not request one with a
+//! login.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -86,8 +87,8 @@ async fn five_wrong_codes_end_it_and_asking_again_gives_no_tries_back() {
     client.reset().code(&world.host.last_code()).send().await.succeeds();
 }
 
-/// While all codes are refused for the wrong ones before, and a mail for a second act must wait for a minute: one wait is
-/// told, the longer one, and then the mail goes.
+/// While all codes are refused for earlier wrong ones, and a mail for a second act must wait for a
+/// minute: one wait is reported, the longer one, and then the mail is sent.
 #[tokio::test]
 async fn a_wait_of_the_guesses_is_told_with_that_of_the_mails() {
     let world = World::email_only().await;
@@ -98,7 +99,7 @@ async fn a_wait_of_the_guesses_is_told_with_that_of_the_mails() {
     }
     client.reset().send().await.fails("totp-required");
     guesser.reset().code("000000").send().await.fails("totp-max-attempts");
-    // What is pending needs no mail, and what comes with a code asks for none.
+    // What is pending needs no mail, and a call with a code requests none.
     client.reset().send().await.waits(30);
     client.reset_of(TARGET.id).code("000000").send().await.waits(30);
     client.reset_of(TARGET.id).send().await.waits(60);
@@ -196,14 +197,15 @@ async fn weakness_7_without_a_login_only_what_was_started_is_sent_again() {
     // Sent again is for the same act, and voids the earlier one.
     client.reset().code(&first).send().await.fails("totp-invalid");
     client.reset().code(&world.host.last_code()).send().await.succeeds();
-    // A failing mail server or host is told to nobody.
+    // A failing mail server or host is reported to nobody.
     world.host.mail_down.store(true, Ordering::SeqCst);
     send(ADMIN.email).await;
     world.host.down.store(true, Ordering::SeqCst);
     send(ADMIN.email).await;
 }
 
-/// What strangers can have sent is a part of the day's mails, so they cannot keep the owner from theirs.
+/// The mails that unknown clients can cause are only a part of the day's, so they cannot keep the
+/// owner from theirs.
 #[tokio::test]
 async fn weakness_7_strangers_do_not_use_up_the_owners_mails() {
     let world = World::email_only().await;
@@ -227,7 +229,8 @@ async fn weakness_7_strangers_do_not_use_up_the_owners_mails() {
     world.other_client(ADMIN, 6).reset_of(TARGET.id).code(&world.host.last_code()).send().await.succeeds();
 }
 
-/// Known or not, with something pending or not: the store is asked for the same, and nothing is written.
+/// Known or not, with something pending or not: the store gets the same requests, and nothing is
+/// written.
 #[tokio::test]
 async fn weakness_7_the_store_does_the_same_for_who_does_not_exist() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

@@ -77,7 +77,7 @@ async fn a_device_is_enrolled_and_its_first_code_is_spent() {
     assert_eq!(world.host.calls(), [Call::Password(account()), Call::EndLogins(account(), kept)]);
     assert!(client.is_in().await && !other.is_in().await);
     assert_eq!(world.count_events(ADMIN, "other_logins_ended").await, 1);
-    // The enrolling code has spent its step; the recovery codes are live at once.
+    // The enrolling code has spent its step; the recovery codes are live immediately.
     client.reset().code(&code).send().await.fails("totp-invalid");
     with_code(&client, "users.totp.validate", &code).await.fails("invalid-totp");
     client.reset_of(USER.id).code(&codes[0]).send().await.succeeds();
@@ -188,7 +188,7 @@ async fn mailed_codes_are_switched_on_and_off() {
     client.post("users.2fa.enableEmail").send().await.fails("totp-required");
     client.post("users.2fa.enableEmail").code(&ADMIN.password()).send().await.succeeds();
     assert!(client.is_in().await && !other.is_in().await, "other logins end");
-    // Off: proven anew, each time.
+    // Switching off requires a new proof each time.
     client.post("users.2fa.disableEmail").send().await.fails("totp-required");
     let code = world.host.last_code();
     client.post("users.2fa.disableEmail").code(&code).method("email").send().await.succeeds();
@@ -211,7 +211,8 @@ async fn only_the_login_that_began_an_enrolment_confirms_it() {
     }
     assert_eq!(with_code(&client, "users.totp.validate", &code).await.status, 200);
     assert!(!thief.is_in().await);
-    // Beginning anew in another login takes the place of what was begun, and is that login's alone.
+    // A new enrolment in another login replaces the one that was begun, and belongs to that login
+    // only.
     let world = World::password_only().await;
     let (client, other) = (world.client(ADMIN), world.other_client(ADMIN, 1));
     let first = decode(enable(&client, ADMIN).await.json()["secret"].as_str().unwrap());

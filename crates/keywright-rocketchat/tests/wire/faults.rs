@@ -1,5 +1,5 @@
-//! A store or a host that fails, a crash between the two commits: a code is lost at worst, nothing is reset by half, and
-//! what was committed is finished.
+//! A store or a host that fails, or a crash between the two commits: at worst a code is lost,
+//! nothing is half reset, and what was committed is finished.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

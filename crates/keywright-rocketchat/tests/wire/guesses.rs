@@ -65,7 +65,8 @@ async fn the_recovery_code_is_the_way_in_and_a_client_is_told_to_ask_for_it() {
     client.reset_of(TARGET.id).send().await.fails("totp-required");
     client.reset_of(TARGET.id).code(&ADMIN.recovery_code(0)).send().await.succeeds();
     client.reset_of(TARGET.id).code(&world.totp(ADMIN)).send().await.succeeds();
-    // The login has ten tries for an hour. With both kinds refused nobody is asked for what would not be looked at.
+    // The login has ten tries for an hour. With both kinds refused, no client is asked for a code
+    // that would not be checked.
     world.clock.advance(3_600);
     world.guess_wrong(&client, ADMIN, 5).await;
     for _ in 0..5 {
@@ -77,7 +78,7 @@ async fn the_recovery_code_is_the_way_in_and_a_client_is_told_to_ask_for_it() {
     client.reset().send().await.fails("totp-required");
 }
 
-/// A wait that was told without being written would begin anew at every look, and never end.
+/// A wait that was reported without being written would start again at every read, and never end.
 #[tokio::test]
 async fn a_wait_that_begins_anew_after_the_clock_went_back_ends() {
     let both_kinds = World::new().await;
@@ -96,7 +97,7 @@ async fn a_wait_that_begins_anew_after_the_clock_went_back_ends() {
         let answer = email.client(ADMIN).reset().code("000000").send().await;
         answer.fails(if n < 4 { "totp-invalid" } else { "totp-max-attempts" });
     }
-    // Whoever has no code waits for the next mail too: its hour begins anew as well.
+    // A client without a code waits for the next mail too: its hour starts again as well.
     for (world, mails) in [(both_kinds, 0), (password, 0), (email, 3_570)] {
         let client = world.client(ADMIN);
         world.clock.set(UnixSeconds::new(START - 10_000).unwrap());
@@ -190,7 +191,7 @@ async fn ten_calls_a_minute_for_an_address_and_an_endpoint() {
         assert_eq!(answer.header("x-ratelimit-reset"), Some("1800000060000"));
         assert_eq!(answer.header("retry-after"), None);
     }
-    // The eleventh is refused, the right code is not looked at.
+    // The eleventh is refused; the right code is not checked.
     client.reset().code(&world.totp(USER)).send().await.waits(42);
     client.reset().header("x-forwarded-for", "192.0.2.1").send().await.fails("totp-required");
     assert!(client.is_in().await, "another endpoint");

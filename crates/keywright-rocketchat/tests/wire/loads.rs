@@ -1,4 +1,4 @@
-//! What requests ask of the store: every act names all its slots at once.
+//! The loads that requests make: every act names all its slots in one load.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ async fn every_act_names_its_slots_at_once() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let world = World::on(store.clone(), RocketChatPolicy::default()).await.without_totp(ADMIN).await;
     let once = |act: &str| {
-        // The look with which a request finds out who calls is an act of its own.
+        // The read with which a request finds out who calls is an act of its own.
         let mut extra = store.extra_rounds();
         extra.retain(|[first, _]| *first != [DUE.name()]);
         assert!(extra.is_empty(), "{act}: {extra:?}");

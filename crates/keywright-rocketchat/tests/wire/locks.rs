@@ -40,7 +40,8 @@ async fn an_administrators_reset_ends_the_locks_of_what_it_removes() {
     assert_eq!(off.json()["disabled"], json!(true));
 }
 
-/// Shut by others, and the owner has a login that passed before: it makes codes that nobody has guessed at.
+/// Others have locked the codes, and the owner has a login that passed before: it makes codes that
+/// nobody has guessed at.
 #[tokio::test]
 async fn new_recovery_codes_are_not_locked() {
     let world = World::new().await;
@@ -172,7 +173,8 @@ async fn a_name_that_makes_no_label_is_said_before_a_code_is_spent() {
     assert!(url.as_str().unwrap().starts_with(label), "{url}");
 }
 
-/// `docs/decisions.md` 27a: a wait is said before the code is looked at, its form included, where no code could pass.
+/// `docs/decisions.md` 27a: a wait is reported before the code is checked, its form included, where
+/// no code could pass.
 #[tokio::test]
 async fn a_wait_is_said_for_what_is_no_code_too() {
     let malformed = ["", "12345", "x", "\u{ff11}"];
@@ -180,7 +182,7 @@ async fn a_wait_is_said_for_what_is_no_code_too() {
     let (client, thief) = (world.client(USER), world.other_client(USER, 1));
     world.guess_wrong(&thief, USER, 5).await;
     for code in malformed {
-        // A recovery code could: it is asked for.
+        // A recovery code could pass, so it is requested.
         let error = if code.is_empty() { "totp-required" } else { "totp-invalid" };
         client.reset().code(code).send().await.fails(error);
     }

@@ -1,4 +1,4 @@
-//! The login password as the second factor of who has enrolled nothing.
+//! The login password as the second factor of a user who has enrolled nothing.
 
 use std::sync::atomic::Ordering;
 
@@ -60,7 +60,7 @@ async fn a_digest_that_the_host_could_not_check_is_charged_in_time() {
     for _ in 0..4 {
         assert_eq!(client.reset().code(&ADMIN.password()).send().await.status, 500);
     }
-    // Four are open: none is begun, and a client without a code is still asked for one.
+    // Four are open: no further one begins, and a client without a code is still asked for one.
     let answer = client.reset().code(&ADMIN.password()).send().await;
     assert_eq!((answer.status, answer.seconds("retry-after")), (503, 1));
     client.reset().send().await.fails("totp-required");
@@ -183,7 +183,7 @@ async fn a_wrong_verdict_that_comes_too_late_is_charged_once() {
     }
     world.host.go.notify_one();
     request.await.unwrap().fails("totp-invalid");
-    // One late and three others: a fifth is looked at, a sixth is not.
+    // One late and three others: a fifth is checked, a sixth is not.
     world.client(ADMIN).reset().code(&USER.password()).send().await.fails("totp-invalid");
     world.client(ADMIN).reset().code(&ADMIN.password()).send().await.waits(30);
 }

@@ -20,7 +20,7 @@ async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     test(World::on(store, RocketChatPolicy::default()).await).await;
 }
 
-/// Lets all requests loose at once and gives their answers, in no order.
+/// Runs all requests concurrently and returns their answers, in no order.
 async fn at_once<F>(many: usize, act: impl Fn(usize) -> F) -> Vec<Answer>
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -45,7 +45,7 @@ fn with_status(answers: &[Answer], status: u16) -> usize {
 async fn grants(world: &World, codes: &[String]) -> usize {
     let client = world.client(ADMIN);
     let answers = at_once(64, |n| client.reset_of(TARGET.id).code(&codes[n % codes.len()]).send()).await;
-    // Granted, and told to come again because the target's keys were just being removed.
+    // Granted, and told to try again because the target's keys were being removed.
     let (granted, late) = (with_status(&answers, 200), with_status(&answers, 503));
     assert_eq!(with_status(&answers, 400), 64 - granted - late, "{granted} {late}");
     assert!(granted >= 1);
@@ -86,7 +86,7 @@ async fn of_sixty_four_own_resets_with_one_code_one_is_granted() {
         let (client, code) = (world.client(USER), world.totp(USER));
         let answers = at_once(64, |_| client.reset().code(&code).send()).await;
         assert_eq!((with_status(&answers, 200), world.host.removals()), (1, 1));
-        // Busy: the first one's removal goes on.
+        // Busy: the first one's removal is still under way.
         let others = [400, 401, 503].map(|status| with_status(&answers, status));
         assert_eq!(others.iter().sum::<usize>(), 63, "{others:?}");
         assert!(!client.is_in().await);
@@ -99,7 +99,7 @@ async fn of_sixty_four_with_one_mailed_code_one_is_granted() {
     on_both(async |world: World| {
         let world = world.without_totp(ADMIN).await.with_email(ADMIN).await;
         let client = world.client(ADMIN);
-        // One mail for 64 who ask: the others are told that it is on its way.
+        // One mail for 64 requests: the others are told that it is on its way.
         let asked = at_once(64, |_| client.reset_of(TARGET.id).send()).await;
         assert_eq!((with_status(&asked, 400), world.host.codes()), (64, 1));
         assert_eq!(grants(&world, &[world.host.last_code()]).await, 1);
@@ -114,7 +114,8 @@ async fn sixty_four_right_passwords_all_pass() {
         let client = world.client(ADMIN);
         let mut granted = 0;
         let mut rounds = 0;
-        // At most four are with the host at a time: the others are told to come again in a second, and none waits for long.
+        // At most four are with the host at a time: the others are told to try again in a second,
+        // and none waits for long.
         while granted < 64 {
             let answers = at_once(64 - granted, |_| client.reset_of(TARGET.id).code(&ADMIN.password()).send()).await;
             let passed = with_status(&answers, 200);
@@ -144,7 +145,7 @@ async fn of_a_thousand_wrong_guesses_at_once_a_few_are_looked_at_and_the_owner_g
         // The owner's right code ends the streak of at most four that came before it.
         let wrong = with_status(&answers, 400);
         assert_eq!(((5..=9).contains(&wrong), with_status(&answers, 200)), (true, 1), "{wrong}");
-        // Of unknown clients a bounded number waits; the others are told to come again.
+        // A bounded number of unknown clients waits; the others are told to try again.
         assert_eq!(with_status(&answers, 429) + with_status(&answers, 503), 999 - wrong);
         assert_eq!(world.charged(ADMIN, "totp").await, u64::try_from(wrong).unwrap());
         assert_eq!(world.count_events(ADMIN, "guess_denied").await, 1);
@@ -199,7 +200,7 @@ async fn a_login_that_ended_while_it_waited_does_not_act() {
         }
         gate.release();
         first.await.unwrap().succeeds();
-        // Busy: the first one's removal goes on.
+        // Busy: the first one's removal is still under way.
         assert!(matches!(second.await.unwrap().status, 401 | 503));
         assert_eq!(world.host.removals(), 1);
         assert!(!world.client(USER).is_in().await);
@@ -224,7 +225,7 @@ async fn a_login_that_another_server_ended_does_not_act() {
     .await;
 }
 
-/// The same for one that only asks: what is told is told to a login that stands.
+/// The same for a login that only reads: answers are given only to a login that is still valid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_login_that_another_server_ended_is_told_nothing() {
     on_both(async |world: World| {
@@ -241,8 +242,9 @@ async fn a_login_that_another_server_ended_is_told_nothing() {
     .await;
 }
 
-/// Two administrators reset each other: neither waits for the other's account while holding their own. Whoever comes
-/// second is out, or told "busy" while the first one's reset is still at work.
+/// Two administrators reset each other: neither waits for the other's account while holding their
+/// own. The second one has lost its login, or gets "busy" while the first one's reset is still
+/// under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn resets_in_a_circle_do_not_hold_each_other_up() {
     on_both(async |world: World| {

@@ -108,7 +108,7 @@ async fn send(world: &World, request: &Value) -> Answer {
     Answer::check(world.app.handle(builder.body(body.into_bytes()).unwrap()).await)
 }
 
-/// Puts the expected placeholder where an answer has the form that it stands for.
+/// Puts the expected placeholder where an answer has the form that the placeholder represents.
 fn normalise(mut body: Value) -> Value {
     if let Some(expires) = body["details"].get("codeExpires").and_then(Value::as_str) {
         let form: String = expires.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
@@ -146,7 +146,7 @@ async fn all_47_cases() {
     }
 }
 
-/// What a case says of more than its answer.
+/// Checks what a case specifies beyond its answer.
 async fn side_effects(world: &World, id: &str, answer: &Answer, mails: usize, calls: usize) {
     let host = &world.host;
     match id {

@@ -1,5 +1,6 @@
-//! `docs/security.md` § 12 on the whole wire: after any history of clocks whatever is told as a wait has ended when it
-//! said, by the answer's seconds and by its header's moment, and a mailed code lasts as long as is told.
+//! `docs/security.md` § 12 over HTTP: after any history of clocks, every reported wait ends when it
+//! was announced to end, by the answer's seconds and by its header's time, and a mailed code lasts
+//! as long as announced.
 
 use keywright_core::UnixSeconds;
 use keywright_store::guess;
@@ -18,13 +19,13 @@ const LOGINS: usize = 3;
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Clock(i64),
-    /// A login asks for a code by mail, for its own keys or another's.
+    /// A login requests a code by mail, for its own keys or another's.
     Ask(usize, bool),
     /// A wrong code is sent for that.
     WrongMailed(usize, bool),
     /// The code that was mailed last is sent for that.
     Mailed(usize, bool),
-    /// Somebody without a login asks for it once more.
+    /// A client without a login requests it once more.
     Again,
     WrongPassword(usize),
     WrongTotp(usize),
@@ -109,7 +110,7 @@ impl History {
         }
     }
 
-    /// The seconds that an answer tells to wait; its header's moment says the same.
+    /// The seconds that an answer announces as a wait; its header's time agrees.
     fn wait(&self, answer: &Answer) -> Option<u64> {
         if answer.status != 429 {
             assert!(matches!(answer.status, 200 | 400), "{answer:?}");
@@ -120,7 +121,8 @@ impl History {
         Some(seconds)
     }
 
-    /// Whoever is told to wait, and asks again: a second later, when it is nearly over, and when it is.
+    /// A client that is told to wait tries again: a second later, when the wait is nearly over, and
+    /// when it is over.
     async fn comes_true(&self, most: u64, ask: impl AsyncFn() -> Answer) -> Answer {
         let (answer, begun) = (ask().await, self.world.now());
         let Some(first) = self.wait(&answer) else { return answer };
@@ -146,14 +148,15 @@ impl History {
             self.comes_true(2 * DAY, async || self.wrong_password(login).await).await.fails("totp-invalid");
             self.comes_true(2 * DAY, async || self.wrong_totp(login).await).await.fails("totp-invalid");
             for own in [false, true] {
-                // The ledger's wait and the mails' are told as one.
+                // The ledger's wait and the mails' are reported as one.
                 self.comes_true(2 * DAY, async || self.act(login, own, None).await).await.fails("totp-required");
                 self.comes_true(2 * DAY, async || self.act(login, own, Some("000000")).await).await;
             }
         }
     }
 
-    /// A code that is mailed now is taken until its end, of which every answer tells. Then another is mailed.
+    /// A code that is mailed now is accepted until its end, which every answer states. Then another
+    /// is mailed.
     async fn codes_last_as_told(&self, last_second: bool) {
         let unlock = |draft: &mut keywright_store::Draft<'_>| guess::unlock_all(draft).map(drop);
         let asked = loop {
@@ -183,7 +186,7 @@ impl History {
     }
 }
 
-/// The seconds since 1970 of a moment as the wire tells it, from 2001 to 2286.
+/// The seconds since 1970 of a time in the protocol's form, from 2001 to 2286.
 fn moment(told: &Value) -> u64 {
     let text = told.as_str().unwrap_or_else(|| panic!("{told:?}"));
     let number = |range: std::ops::Range<usize>| text[range].parse::<u64>().unwrap();

@@ -1,5 +1,6 @@
-//! An owner whom others have shut out of a secret, and each way in again. Whoever holds another login of the account is an
-//! unknown client. A right guess of anybody lowers what unknown clients have to wait, so it is shut anew before each way.
+//! An owner whom others have locked out of a secret, and each way in. Any other login of the
+//! account is an unknown client. Anybody's right guess shortens the wait of unknown clients, so the
+//! secret is locked again before each way.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -22,7 +23,7 @@ const AWAY: &str = "2001:db8:1:2::3";
 /// An act that changes nothing for an account without mailed codes, and is proven all the same.
 const ACT: &str = "users.2fa.disableEmail";
 
-/// Guesses until nothing is looked at for a day or more. Returns how many were looked at.
+/// Guesses until nothing is checked for a day or more. Returns how many were checked.
 async fn shut_out(world: &World, guess: impl AsyncFn() -> Answer) -> usize {
     let mut looked_at = 0;
     loop {
@@ -71,7 +72,7 @@ async fn the_login_password_known_logins_and_every_way_in_but_a_mail() {
     assert_eq!(fresh.post(ACT).send().await.status, 429);
     assert!(is_refused(&fresh, &password).await);
     assert!(!is_refused(&known, &password).await);
-    // After a change of the password by a login: it starts anew, and that login is known.
+    // After a change of the password by a login: the count starts again, and that login is known.
     let changer = world.other_client(ADMIN, 3);
     world.app.password_changed(&ADMIN.account(), &[world.tag(ADMIN, &changer)]).await.unwrap();
     assert_eq!(shut_out_of_the_password(&world).await, 50);
@@ -160,7 +161,7 @@ async fn a_mail_that_is_late_is_sent_while_its_link_works() {
     shut_out_of_the_password(&world).await;
     let before = world.host.shut_out().len();
     world.host.mail_down.store(true, Ordering::SeqCst);
-    // Unclicked, the next one goes after two days, and the one after it after four.
+    // Unclicked, the next mail is sent after two days, and the one after that after four.
     world.clock.advance(2 * 86_400);
     let owner = world.other_client(ADMIN, 2).at(AWAY);
     assert_eq!(owner.post(ACT).send().await.status, 429);
@@ -229,7 +230,7 @@ async fn time_based_codes_known_logins_and_every_way_in() {
     assert_eq!(by_totp(&world, &known, USER).await, 200);
     assert_eq!(shut_out_of_totp(&world).await, 50);
     assert_eq!((by_totp(&world, &fresh, USER).await, by_totp(&world, &known, USER).await), (429, 200));
-    // By a recovery code: one entry never shuts another.
+    // By a recovery code: one entry never locks another.
     shut_out_of_totp(&world).await;
     assert_eq!(by_totp(&world, &fresh, USER).await, 429);
     assert_eq!(fresh.post(ACT).code(&USER.recovery_code(0)).send().await.status, 200);
@@ -250,7 +251,7 @@ async fn time_based_codes_known_logins_and_every_way_in() {
     assert_eq!(by_totp(&world, &fourth, USER).await, 429);
     assert!(factors.unlock(&account, CodeKind::Totp).await.unwrap());
     assert_eq!(by_totp(&world, &fourth, USER).await, 200);
-    // After a change by a login: it starts anew, and that login is known.
+    // After a change by a login: the count starts again, and that login is known.
     world.clock.advance(30);
     let off = with_code(&known, "users.totp.disable", &world.totp(USER)).await;
     assert_eq!(off.json()["disabled"], json!(true));
@@ -277,7 +278,7 @@ async fn recovery_codes_known_logins_and_every_way_in() {
     assert_eq!(shut_out_of_recovery(&world).await, 50);
     assert!(is_refused(&fresh, &USER.recovery_code(1)).await);
     assert!(!is_refused(&known, &USER.recovery_code(1)).await);
-    // One entry never shuts another.
+    // One entry never locks another.
     shut_out_of_recovery(&world).await;
     assert_eq!(by_totp(&world, &fresh, USER).await, 200);
     assert!(is_refused(&fresh, &USER.recovery_code(2)).await);
@@ -295,7 +296,7 @@ async fn recovery_codes_known_logins_and_every_way_in() {
     assert!(is_refused(&third, &USER.recovery_code(3)).await);
     assert!(factors.unlock(&account, CodeKind::Recovery).await.unwrap());
     assert!(!is_refused(&third, &USER.recovery_code(3)).await);
-    // After a change by a login: it starts anew, and that login is known.
+    // After a change by a login: the count starts again, and that login is known.
     world.clock.advance(30);
     let changer = world.other_client(USER, 4);
     let made = with_code(&changer, "users.totp.regenerateCodes", &world.totp(USER)).await;
@@ -327,7 +328,7 @@ async fn shut_out_of_mailed(world: &World, times: usize) {
     }
 }
 
-/// Asks for a code and sends it: whether it was refused.
+/// Requests a code and sends it. Returns whether it was refused.
 async fn is_refused_by_mail(world: &World, client: &Client) -> bool {
     // Whatever the thief has used up of the day's mails.
     world.clock.advance(86_400);
@@ -368,7 +369,8 @@ async fn mailed_codes_known_logins_and_every_way_in() {
     assert!(world.host.shut_out().is_empty(), "whoever reads the mailbox has the code already");
 }
 
-/// Strangers can make a mail to the owner due. While it cannot be sent, the owner's requests do what they need, and no more.
+/// Unknown clients can make a mail to the owner due. While it cannot be sent, the owner's requests
+/// do what they need, and no more.
 #[tokio::test]
 async fn a_mail_that_fails_fails_no_request_of_the_owner() {
     let world = World::password_only().await;

@@ -19,7 +19,7 @@ fn asker(number: u8, standing: Standing) -> Asker {
 
 type Entering = Pin<Box<dyn Future<Output = Result<Turn, Busy>>>>;
 
-/// Asks for a turn, once polled.
+/// Starts to wait for a turn, and polls once.
 fn enter(queue: &WorkQueue, asker: Asker) -> (Entering, Poll<Result<Turn, Busy>>) {
     let queue = queue.clone();
     let mut entering: Entering = Box::pin(async move { queue.enter(&asker).await });
@@ -41,7 +41,7 @@ fn is_busy(queue: &WorkQueue, asker: Asker) -> bool {
     matches!(enter(queue, asker).1, Poll::Ready(Err(Busy)))
 }
 
-/// The one turn of a queue.
+/// Takes the one turn of a queue.
 fn only_turn(queue: &WorkQueue) -> Turn {
     match enter(queue, asker(200, Standing::Known)).1 {
         Poll::Ready(Ok(turn)) => turn,
@@ -49,7 +49,7 @@ fn only_turn(queue: &WorkQueue) -> Turn {
     }
 }
 
-/// Gives the only turn back again and again, and notes who gets it.
+/// Releases the only turn again and again, and records who gets it.
 fn serve_all(mut turn: Turn, mut waiting: Vec<(&'static str, Entering)>) -> Vec<&'static str> {
     let mut served = Vec::new();
     while !waiting.is_empty() {
@@ -122,7 +122,7 @@ fn who_gives_up_frees_its_place_and_its_turn() {
     assert!(is_busy(&queue, asker(2, Standing::Unknown)));
     drop(gives_up);
     assert_eq!(queue.waiting(), (0, 0), "its place is free at once");
-    // One goes away that was handed its turn and has not heard of it yet.
+    // A waiter leaves after its turn was sent to it and before it was polled.
     let mut last = waits(&queue, asker(2, Standing::Unknown));
     let next = waits(&queue, asker(3, Standing::Known));
     drop(turn);
@@ -158,16 +158,16 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 1..200)
 }
 
-/// One who waits, and what it may have to wait for.
+/// A waiter, and what it may have to wait for.
 struct Waits {
     account: u8,
     standing: Standing,
     entering: Entering,
-    /// Which it was of its account, from 1 on.
+    /// Its position among the waiters of its account, from 1 on.
     nth: usize,
     /// The most accounts of its standing that have waited beside it, its own included.
     accounts: usize,
-    /// Turns of its own standing, and of all, since it came.
+    /// Turns of its own standing, and of all, since it arrived.
     passed: (usize, usize),
 }
 
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// The one that was told "busy" while it waited.
+    /// Returns the waiter that got [`Busy`] while it waited.
     fn evicted(&mut self) -> Waits {
         let told = |waits: &mut Waits| matches!(poll(&mut waits.entering), Poll::Ready(Err(Busy)));
         let at = self.waiting.iter_mut().position(told).expect("one gives way");
@@ -277,8 +277,8 @@ impl World {
 }
 
 proptest! {
-    /// Over any arrivals, ends and changes of mind: the bounds hold, no waiter is lost, nobody waits while a turn is free,
-    /// and everybody is served within its bound.
+    /// For any sequence of arrivals, ends and cancellations, the bounds hold, no waiter is lost,
+    /// nobody waits while a turn is free, and everybody is served within its bound.
     #[test]
     fn bounded_fair_and_nobody_is_lost(
         acts in acts(), at_once in 1_usize..4, known in 0_usize..6, unknown in 0_usize..6, per_account in 1_usize..5,
@@ -303,7 +303,8 @@ proptest! {
     }
 }
 
-/// On real threads, with tasks that are aborted at any moment: never more at work than may be, and every turn comes back.
+/// On real threads, with tasks that are aborted at any moment, no more turns are out than allowed,
+/// and every turn is returned.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn threads_and_aborted_tasks_lose_no_turn() {
     const TASKS: usize = 600;
@@ -321,7 +322,7 @@ async fn threads_and_aborted_tasks_lose_no_turn() {
                 }
                 let _turn = queue.enter(&asker).await?;
                 MOST.fetch_max(AT_WORK.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                // No await: an abort must not skip the count.
+                // No await here: an abort must not skip the count.
                 std::thread::yield_now();
                 AT_WORK.fetch_sub(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;

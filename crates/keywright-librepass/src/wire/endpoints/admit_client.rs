@@ -1,8 +1,9 @@
-//! `GET` and `POST auth/admitClient?user=UUID&code=HEX&from=NETWORK`: the link of a mail to an owner whom others have shut
-//! out by guessing.
+//! `GET` and `POST auth/admitClient?user=UUID&code=HEX&from=NETWORK`: the link of a mail to an
+//! owner whom other clients have locked out by guessing.
 //!
-//! GET shows a page, whatever the code. Its buttons post: one lets in the network that the click comes from, the other the
-//! network whose refusal caused the mail. The code has 128 bits; a wrong one changes nothing and is not counted.
+//! GET shows a page, whatever the code. Its buttons post: one admits the network that the click
+//! comes from, the other the network whose refusal caused the mail. The code has 128 bits; a wrong
+//! one changes nothing and is not counted.
 
 use http::Method;
 use keywright_wire::Network;
@@ -15,7 +16,7 @@ use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 
-/// The form's field, and what it says for the network that was refused.
+/// The form's field, and its value for the network that was refused.
 const FIELD: &str = "admit";
 const REFUSED: &str = "refused";
 
@@ -34,7 +35,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Ok(Reply::page(ANSWER))
 }
 
-/// The page with the buttons. A network's printed form has no character that means something in HTML.
+/// Returns the page with the buttons. A network's printed form has no character that has a meaning
+/// in HTML.
 fn question(refused: Network) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Let a new place log in</title></head><body>\

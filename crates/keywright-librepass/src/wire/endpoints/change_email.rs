@@ -1,13 +1,14 @@
 //! `PATCH user/email`: a new address, and with it a new key, because the address is the salt.
 //!
-//! The account stays as it is until the link is opened that goes to the new address; the vault under the new key lies
-//! beside it till then. The old address is told at once, without a link. Where the policy asks for no verification the
-//! change is made at once.
+//! The account stays unchanged until the link that is mailed to the new address is opened; until
+//! then the vault under the new key is stored beside it. The old address is notified immediately,
+//! without a link. Where the policy requires no verification, the change is made immediately.
 //!
-//! An address that differs from the present one in the case of its letters alone, or not at all, is a change like any
-//! other: the text that its owner types is the salt, so the key changes, and nobody else can be in the way. One that
-//! another account owns is refused here already, but only behind the password, and so many times a day; it is claimed
-//! when the link is opened (`docs/decisions.md` 31).
+//! An address that equals the current one, or differs from it only in letter case, is a change like
+//! any other: the text that its owner types is the salt, so the key changes, and no other account
+//! can be in the way. An address that another account owns is refused here already, but only behind
+//! the password, and only so many times a day. The address is claimed when the link is opened
+//! (`docs/decisions.md` 31).
 
 use keywright_core::SecretBytes;
 use keywright_rekey::{HoldOutcome, SealedSwap, SwapOutcome};
@@ -47,7 +48,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     ask(cx, changer, &body, sealed).await
 }
 
-/// Books the ask, before it costs anything.
+/// Counts the request, before it costs anything.
 async fn book<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<(), Failure> {
     let step = |draft: &mut Draft<'_>| match tokens::verify_in(draft, &caller.token)?.filter(Login::may_act) {
         Some(_) => Ok(pending::book_in(draft)?.map_err(ApiError::too_many)),
@@ -56,7 +57,8 @@ async fn book<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<(), Failure> 
     Ok(cx.step(caller.account(), &[caller.login.slot(), PENDING.name()], step).await??)
 }
 
-/// Keeps the vault beside the vault, then makes one commit: it is held, the change waits, both addresses are told.
+/// Stages the new vault beside the vault, then makes one commit in which the staged vault is held,
+/// the change waits, and both addresses get their mails.
 async fn ask<H: Host>(
     cx: &Context<H>,
     changer: Changer<'_>,
@@ -94,7 +96,8 @@ async fn ask<H: Host>(
         Ok(Ok(Plain(replaced)))
     };
     let committed = change::commit_change(cx, changer, &body.keys, act).await;
-    // Only what is surely held by nothing: a commit that is unknown may have landed.
+    // Only a vault that is certainly not held: a commit whose outcome is unknown may have
+    // succeeded.
     if let Err(Failure::Refused(_)) = &committed {
         change::unstage(cx, account, Some(staged.stage())).await;
     }
@@ -102,7 +105,8 @@ async fn ask<H: Host>(
     Ok(empty())
 }
 
-/// Without a verification: the address is claimed, and then one commit changes everything.
+/// Changes the address without a verification: the address is claimed, and then one commit changes
+/// everything.
 async fn move_at_once<H: Host>(
     cx: &Context<H>,
     changer: Changer<'_>,

@@ -1,4 +1,4 @@
-//! `PATCH user/password`: a new key, and the whole vault under it, or nothing.
+//! `PATCH user/password`: changes the key and the whole vault under it, or nothing.
 
 use keywright_rekey::SwapOutcome;
 use keywright_store::{Draft, Plain};

@@ -1,4 +1,5 @@
-//! The deprecated `GET`, `DELETE` and `PATCH cipher/{id}`. The last one is `PUT cipher` with the id said twice.
+//! The deprecated `GET`, `DELETE` and `PATCH cipher/{id}`. The last one is `PUT cipher` with the id
+//! given twice.
 
 use http::Method;
 use keywright_rekey::parse_id;

@@ -1,4 +1,5 @@
-//! `POST cipher/sync` and the deprecated `GET cipher/sync?lastSync=S`: what a client changed, then what it has missed.
+//! `POST cipher/sync` and the deprecated `GET cipher/sync?lastSync=S`: apply what a client changed,
+//! then return what it has missed.
 
 use http::Method;
 use keywright_core::UnixSeconds;
@@ -15,8 +16,8 @@ use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
-/// How often a change is tried again because the vault was changed meanwhile. Each time somebody else's change is done;
-/// then it is "busy", which changes nothing.
+/// How often a change is tried again because the vault was changed meanwhile. Each time another
+/// client's change succeeds; after that the answer is "busy", which changes nothing.
 const TRIES: usize = 32;
 
 #[derive(Deserialize)]
@@ -34,17 +35,19 @@ struct Answer<'a> {
     ciphers: Vec<Shown<'a>>,
 }
 
-/// What a client changes, checked as far as it can be without the vault.
+/// The changes that a client sends, checked as far as is possible without the vault.
 #[derive(Default)]
 pub(crate) struct Change<'b> {
     /// Sorted by id, none twice.
     put: Vec<Incoming<'b>>,
-    /// Sorted, none twice, none that is put: the deletions come first, and what is inserted after one is there.
+    /// Sorted, none twice, none that is also put: deletions come first, so a cipher that is both
+    /// deleted and put is there afterwards.
     delete: Vec<CipherId>,
 }
 
 impl<'b> Change<'b> {
-    /// One id must not come twice among the updates: which of the two is meant, nobody knows.
+    /// Checks the lists. One id must not come twice among the updates, because it would be unclear
+    /// which of the two is meant.
     pub(crate) fn new(mut put: Vec<Incoming<'b>>, mut delete: Vec<CipherId>) -> Result<Self, ApiError> {
         put.sort_unstable_by_key(|cipher| cipher.id);
         if put.windows(2).any(|pair| matches!(pair, [a, b] if a.id == b.id)) {
@@ -66,17 +69,17 @@ impl<'b> Change<'b> {
         self.delete.binary_search(&id).is_ok()
     }
 
-    /// Whether it leaves the vault as it is. Then no head moves for it.
+    /// Whether the change leaves the vault unchanged. If so, the head does not move.
     fn is_idle(&self, existing: &Existing) -> bool {
         self.put.is_empty() && !self.delete.iter().any(|id| existing.contains(*id))
     }
 }
 
-/// A change that is done, and what it was done to.
+/// A change that is done, and the state that it was applied to.
 pub(crate) struct Changed {
-    /// The vault, or what was asked of it, as it was before.
+    /// The vault, or the requested part of it, as it was before.
     pub(crate) before: Contents,
-    /// When.
+    /// The time of the change.
     now: UnixSeconds,
 }
 
@@ -99,14 +102,14 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     show(caller, &change, &changed, stamp)
 }
 
-/// What one cipher may be.
+/// Returns the limits of one cipher.
 pub(crate) fn cipher_limits<H: Host>(cx: &Context<H>) -> Result<Limits, Failure> {
     Ok(Limits::new(1, cx.policy.data_ceiling).map_err(|_| StepError::Misuse("a policy beyond the limits"))?)
 }
 
-/// Reads the vault, or what of it is asked for, all of one head, and changes it: one commit, on exactly what was read.
-/// A `full` read is noted with the token, and so is the token's own change if it knew the vault until then
-/// (`docs/decisions.md` 28).
+/// Reads the vault, or the requested part of it, all of one head, and changes it: one commit, on
+/// exactly what was read. A `full` read is recorded with the token, and so is the token's own
+/// change if it knew the vault until then (`docs/decisions.md` 28).
 pub(crate) async fn apply<H: Host>(
     cx: &Context<H>,
     caller: &Caller,
@@ -115,10 +118,10 @@ pub(crate) async fn apply<H: Host>(
     full: bool,
 ) -> Result<Changed, Failure> {
     for _ in 0..TRIES {
-        // An account that is gone meanwhile took the token with it.
+        // The token was removed together with its account in the meantime.
         let before = cx.vaults.read(caller.account(), which).await?.ok_or(ApiError::INVALID_TOKEN)?;
         if before.head.key_epoch != caller.login.key_epoch() {
-            // Encrypted anew since: what was read is no longer this token's.
+            // The vault was encrypted again since: what was read is no longer this token's.
             return Err(ApiError::INVALID_TOKEN.into());
         }
         let existing = before.existing();
@@ -148,7 +151,8 @@ fn change_in<H: Host>(
         if full {
             tokens::follow_in(draft, &mut login, Some(existing.head()))?;
         }
-        // What was read is shown only to a token that stands after it was read: a batch that only checks.
+        // What was read is shown only to a token that is still valid afterwards: the batch consists
+        // of checks alone.
         drop(draft.tentative(()));
         return Ok(Changing::Done(now));
     }
@@ -166,7 +170,7 @@ fn change_in<H: Host>(
         }
         EditOutcome::HeadMoved => Changing::HeadMoved,
         EditOutcome::Full { limit } => Changing::Refused(ApiError::cipher_limit(limit)),
-        // A policy that this crate does not set.
+        // This crate sets no policy that could lead here.
         EditOutcome::TooLarge { .. } => Changing::Refused(ApiError::CIPHER),
         EditOutcome::Twice => Changing::Refused(ApiError::CIPHER),
         // A swap has ended the token.
@@ -175,9 +179,10 @@ fn change_in<H: Host>(
     })
 }
 
-/// All ids, and the ciphers that this server took since the stamp. Those of a whole vault that was encrypted anew are
-/// all new, whatever their descriptions say (protocol § 11, 13). A stamp that is not in the past tells nothing of what
-/// the client has missed: it gets everything.
+/// Returns all ids, and the ciphers that this server accepted since the stamp. After a whole vault
+/// was encrypted again, all of its ciphers are new, whatever their descriptions state (protocol §
+/// 11, 13). A stamp that is not in the past does not show what the client has missed, so the client
+/// gets everything.
 fn show(caller: &Caller, change: &Change<'_>, changed: &Changed, stamp: i64) -> Answered {
     let stamp = u64::try_from(stamp).ok().and_then(|stamp| UnixSeconds::new(stamp).ok());
     let since = stamp.filter(|stamp| *stamp <= changed.now).unwrap_or(UnixSeconds::EPOCH);
@@ -202,7 +207,8 @@ enum Changing {
 
 released_as_is!(Changing);
 
-/// The description of a stored cipher. One that cannot be read fails the whole: it is never left out.
+/// Returns the description of a stored cipher. One that cannot be read makes the whole answer fail:
+/// it is never left out.
 pub(crate) fn note_of(cipher: &keywright_rekey::Cipher) -> Result<Note, StepError> {
     Note::decode(cipher.note()).ok_or(StepError::Decode(VAULT_SLOT))
 }

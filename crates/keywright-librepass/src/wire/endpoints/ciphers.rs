@@ -1,4 +1,5 @@
-//! The deprecated `GET cipher`, all ciphers as a list, and `PUT cipher`, which inserts or replaces one.
+//! The deprecated `GET cipher`, which returns all ciphers as a list, and `PUT cipher`, which
+//! inserts or replaces one.
 
 use http::{Method, StatusCode};
 use keywright_rekey::id_text;
@@ -26,7 +27,8 @@ async fn list<H: Host>(cx: &Context<H>, caller: &Caller) -> Answered {
     ok(&shown.collect::<Result<Vec<_>, keywright_store::StepError>>()?)
 }
 
-/// Inserts or replaces a cipher of the caller's; `named` is the id in the path, which must be the cipher's own.
+/// Inserts or replaces a cipher of the caller's; `named` is the id in the path, which must be the
+/// cipher's own.
 pub(crate) async fn put<H: Host>(
     cx: &Context<H>,
     caller: &Caller,

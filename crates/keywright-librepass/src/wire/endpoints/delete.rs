@@ -1,7 +1,7 @@
-//! `DELETE user/delete`: the account and all that is in it.
+//! `DELETE user/delete`: deletes the account and everything in it.
 //!
-//! Two proofs, the password's first, then the second factor's if there is one. Neither is spent, nor forgiven, because
-//! the other was wrong. The recovery code is none of them (protocol § 7).
+//! It requires two proofs, the password's first, then the second factor's if there is one. Neither
+//! is spent or forgiven if the other was wrong. The recovery code is not accepted (protocol § 7).
 
 use keywright_core::Client;
 use keywright_store::guess::LEDGER;
@@ -24,18 +24,19 @@ use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
-/// What a code is accepted for, where the policy has it once for each purpose.
+/// The purpose that a code is accepted for, where the policy accepts it once for each purpose.
 pub(crate) const PURPOSE: &str = "librepass/delete";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
     shared_key: String,
-    /// Absent, null or empty: none. Clients send an empty one where there is no second factor.
+    /// The code. Absent, null and empty count as none: clients send an empty one where there is no
+    /// second factor.
     code: Option<String>,
 }
 
-/// How a deletion ended, in its commit: the names to tidy up, or what is answered.
+/// The end of a deletion, in its commit: the names to tidy up, or the refusal.
 type Ended = Result<Tentative<Vec<Released>>, ApiError>;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
@@ -72,7 +73,7 @@ fn delete_in<H: Host>(
         Proof::Wrong | Proof::Refused { .. } => {
             return Ok(Err(match draft.stage(password)? {
                 Proof::Refused { retry_after } => {
-                    // One request is told one wait: the longer of the two.
+                    // One request learns of one wait: the longer of the two.
                     let code = code_refusal(cx, draft, code, sender.client)?;
                     ApiError::too_many(code.map_or(retry_after, |seconds| seconds.max(retry_after)))
                 }
@@ -85,16 +86,19 @@ fn delete_in<H: Host>(
     {
         return Ok(Err(error));
     }
-    // Everything goes with the erase, the ledger too: the password's verdict has nowhere to be booked.
+    // The erasure removes everything, including the ledger, so the password's verdict cannot be
+    // recorded.
     let released = names::release_all(draft)?;
     draft.erase(&[])?;
-    // Anybody can register and delete, over and over: what is left must go in time. A notice that fails puts it off.
+    // Anybody can register and delete, over and over, so the remains must be removed in time. A
+    // notice that fails delays that.
     draft.expire_erased(draft.now().plus(cx.driver.events_kept()))?;
     mails::notice_in(draft, &credential.address()?, Kind::AccountDeleted)?;
     Ok(Ok(released))
 }
 
-/// For how many seconds a code is not looked at now, if it is one and there is a second factor.
+/// Returns for how many seconds a code is not checked from now on, if it is well formed and there
+/// is a second factor.
 fn code_refusal<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -108,7 +112,8 @@ fn code_refusal<H: Host>(
     Ok(cx.factors.totp_refused_in(draft, client)?.map(|refusal| refusal.retry_after()))
 }
 
-/// What a code is refused with, if it is. A text that is no code, and none, is not charged.
+/// Checks a code. Returns the refusal, or `None` if the code is right. A malformed or absent code
+/// is not charged.
 fn prove_to_delete<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,

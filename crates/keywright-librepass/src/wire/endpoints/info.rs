@@ -1,4 +1,4 @@
-//! `GET /actuator/info`: what apps ask before they take a server's address.
+//! `GET /actuator/info`: returns what apps check before they accept a server's address.
 
 use keywright_wire::Reply;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::wire::host::Host;
 use crate::wire::request::Input;
 
 pub(crate) async fn run<H: Host>(_: &Context<H>, _: &Input<'_>) -> Result<Reply, Failure> {
-    // The group is what they look for (protocol § 6).
+    // Apps look for the group (protocol § 6).
     let build = json!({"group": "dev.medzik.librepass", "artifact": "server", "name": "keywright"});
     ok(&json!({"build": build}))
 }

@@ -1,4 +1,4 @@
-//! One file an endpoint.
+//! One file per endpoint.
 
 mod admit_client;
 mod change_email;
@@ -24,7 +24,7 @@ use crate::wire::context::{Caller, Context};
 use crate::wire::host::{Endpoint, Host};
 use crate::wire::request::Input;
 
-/// Runs an endpoint: for a caller whose token is good, or without one where the route needs none.
+/// Runs an endpoint, with a caller whose token is valid, or without one where the route needs none.
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: Option<&Caller>, input: &Input<'_>) -> Answered {
     match (input.endpoint, caller) {
         (Endpoint::PreLogin, _) => pre_login::run(cx, input).await,

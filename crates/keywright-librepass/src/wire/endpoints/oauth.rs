@@ -1,4 +1,5 @@
-//! `POST auth/oauth?grantType=login|2fa`: a token for a shared key, and the proof of the second factor.
+//! `POST auth/oauth?grantType=login|2fa`: returns a token for a shared key, and checks the proof of
+//! the second factor.
 
 use keywright_core::{AccountId, Client};
 use keywright_store::due::DUE;
@@ -28,7 +29,7 @@ use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::{self, Input};
 
-/// What a code is accepted for, where the policy has it once for each purpose.
+/// The purpose that a code is accepted for, where the policy accepts it once for each purpose.
 pub(crate) const PURPOSE: &str = "librepass/login";
 
 #[derive(Deserialize)]
@@ -53,10 +54,11 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     }
 }
 
-/// How a log-in ended, in its commit: whether nothing is left to prove, once the token is good; or what is answered.
+/// The end of a log-in, in its commit: whether nothing is left to prove, once the token is valid;
+/// or the refusal.
 type Ended = Result<(Tentative<()>, Plain<bool>), ApiError>;
 
-/// Who logs in: with which token, from where, and under which one from then on.
+/// The client that logs in: with which token, from where, and under which token from then on.
 struct LogInBy<'t> {
     device: Option<Token>,
     network: Option<Network>,
@@ -64,8 +66,9 @@ struct LogInBy<'t> {
 }
 
 impl LogInBy<'_> {
-    /// As the ledger knows it: by a token that comes with the request and is still good, else by its network, else by the
-    /// token that is about to be given out. That token becomes known in any case.
+    /// Returns the client as the ledger knows it: by a token that comes with the request and is
+    /// still valid, else by its network, else by the token that is about to be issued. The new
+    /// token becomes known in any case.
     fn sender(&self, draft: &mut Draft<'_>) -> Result<Sender, StepError> {
         let login = self.device.as_ref().map_or(Ok(None), |token| tokens::verify_in(draft, token))?;
         let named = match (login, self.network) {
@@ -76,7 +79,7 @@ impl LogInBy<'_> {
     }
 }
 
-/// The order of checks: user, verification, shared key (protocol § 5).
+/// Runs the checks in order: user, verification, shared key (protocol § 5).
 async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     let body: LogIn = input.json()?;
     let address = Address::parse(&body.email).ok_or(ApiError::VALIDATION)?;
@@ -88,7 +91,7 @@ async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
         (_, None) if cx.is_waited_for(&address).await? => Err(ApiError::EMAIL_NOT_VERIFIED),
         (_, None) => Err(ApiError::USER_NOT_FOUND),
     };
-    // Wrong, unknown, waiting, locked: one answer (`docs/security.md` § 11).
+    // Wrong, unknown, waiting and locked all have one answer (`docs/security.md` § 11).
     let ended = ended.map_err(|error| if cx.is_uniform() { ApiError::SHARED_KEY } else { error });
     let (token, verified) = ended?;
     ok(&json!({
@@ -98,10 +101,11 @@ async fn log_in<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     }))
 }
 
-/// What a look before the commit reads.
+/// The slots that a read before the commit needs.
 const LOOK_SLOTS: [SlotName; 4] = [CREDENTIAL.name(), NAMES.name(), LEDGER.name(), TOKENS.name()];
 
-/// Judges a log-in at an account. A look without a commit comes first: what is refused waits for nobody.
+/// Checks a log-in at an account. A read without a commit comes first, so that a refusal waits for
+/// no other request.
 async fn known<H: Host>(
     cx: &Context<H>,
     input: &Input<'_>,
@@ -122,7 +126,7 @@ async fn known<H: Host>(
         let sender = by.sender(draft)?;
         let attempt = credential.attempt(best_known(draft, &credential, sender.client)?);
         let Some(refusal) = guess::peek_refusal(draft, &attempt)? else { return Ok(None) };
-        // Only a commit can settle a moment that a clock which went back has left, or make a mail due.
+        // Only a commit can settle a time left by a clock that went back, or make a mail due.
         let is_settled = !refusal.changed() && !unlock::is_mail_due(draft, &attempt, &refusal, sender.network)?;
         Ok(is_settled.then(|| ApiError::too_many(refusal.retry_after())))
     };
@@ -166,8 +170,9 @@ fn judge<H: Host>(
     Ok(Ok((grant, Plain(verified))))
 }
 
-/// An address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the same looks, the same
-/// product with a decoy's key, the same charge in a decoy's ledger, which waits and is shut as an account's.
+/// Handles an address without an account, under [`Privacy::Uniform`](crate::Privacy::Uniform): the
+/// same reads, the same product with a decoy's key, and the same charge in a decoy's ledger, which
+/// waits and is locked as an account's.
 async fn unknown<H: Host>(
     cx: &Context<H>,
     input: &Input<'_>,
@@ -175,7 +180,8 @@ async fn unknown<H: Host>(
     sent: Option<&SharedKey>,
 ) -> Result<ApiError, Failure> {
     let partition = cx.decoy_partition(address);
-    // The second look of [`find`](Self::find), which an address without an account does not cause.
+    // The second read of [`find`](Self::find), which does not happen for an address without an
+    // account.
     cx.driver.observe(&partition, &[NAMES.name()], |_| Ok(())).await?;
     let network = cx.network(input);
     let sender = |draft: &Draft<'_>| Sender {
@@ -198,21 +204,21 @@ async fn unknown<H: Host>(
     .await?;
     Ok(ApiError::SHARED_KEY)
 }
-/// The account's record, or what is answered before the shared key is looked at.
+/// Returns the account's record, or the answer that comes before the shared key is checked.
 fn turned_away(
     draft: &mut Draft<'_>,
     name: &NameIndex,
     sent: Option<&SharedKey>,
 ) -> Result<Result<Credential, ApiError>, StepError> {
     let Some(credential) = Credential::read_named(draft, name)? else { return Ok(Err(ApiError::USER_NOT_FOUND)) };
-    // Not 64 hex digits: no guess, not charged (`docs/decisions.md` 35a).
+    // Text that is not 64 hex digits is not a guess, and is not charged (`docs/decisions.md` 35a).
     Ok(if sent.is_some() { Ok(credential) } else { Err(ApiError::SHARED_KEY) })
 }
 
-/// How a second factor was judged, in its commit.
+/// The verdict on a second factor, in its commit.
 enum Judged<G> {
     Confirmed(G),
-    /// It was before: nothing to do.
+    /// It was proven before: there is nothing to do.
     Already,
     Refused(ApiError),
 }
@@ -228,18 +234,18 @@ impl<G: Release> Release for Judged<G> {
     }
 }
 
-/// `{apiKey, code}`: a time-based code, or the recovery code.
+/// Handles `{apiKey, code}`: a time-based code, or the recovery code.
 async fn prove<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     let body: Code = input.json()?;
     let token = Token::parse(&body.api_key).ok_or(ApiError::INVALID_TOKEN)?;
     let account = token.user().account();
     let slot = TOKEN.at(token.slot()).name();
-    // A look without a commit: whoever has no token waits for nobody.
+    // A read without a commit, so that a client without a token waits for no other request.
     let look = |draft: &mut Draft<'_>| Ok(unproven::<()>(draft, &token)?.err());
     let judged = match cx.driver.observe(&Partition::account(account), &[slot], look).await? {
         Some(judged) => judged,
         None => {
-            // Not sooner: a token that is none names whichever account its sender likes.
+            // Not earlier: an invalid token names any account that its sender likes.
             cx.admit(input, Subject::Account(account))?;
             let network = cx.network(input);
             let step = |draft: &mut Draft<'_>| prove_in(cx, draft, &token, &body.code, network);
@@ -254,7 +260,7 @@ async fn prove<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Answered {
     }
 }
 
-/// The token's login, if it is one that waits; else what is answered.
+/// Returns the token's login, if it waits for its second factor, else the answer.
 fn unproven<G>(draft: &mut Draft<'_>, token: &Token) -> Result<Result<Login, Judged<G>>, StepError> {
     Ok(match tokens::verify_in(draft, token)? {
         None => Err(Judged::Refused(ApiError::INVALID_TOKEN)),
@@ -275,7 +281,7 @@ fn prove_in<H: Host>(
         Err(judged) => return Ok(judged),
     };
     if login.is_ahead(draft.now()) {
-        // Also beside a refusal: else it would wait for its second factor for ever.
+        // Also beside a refusal: otherwise it would wait for its second factor for ever.
         tokens::touch_in(draft, &mut login)?;
     }
     let client = login.prover_in(draft, network)?;
@@ -288,14 +294,14 @@ fn prove_in<H: Host>(
     Ok(match verdict {
         VerifyOutcome::Granted(proof) => {
             if is_recovery {
-                // The way in when others have shut the time-based codes.
+                // The way in when other clients have locked the time-based codes.
                 cx.factors.admit_totp_in(draft, &proof, client)?;
             }
             tokens::confirm_in(draft, &mut login)?;
             Judged::Confirmed(proof.map(drop))
         }
         VerifyOutcome::Refused(refusal) => Judged::Refused(ApiError::too_many(refusal.retry_after())),
-        // Wrong, used, malformed, none of the kind: one answer.
+        // Wrong, used, malformed, and none of this kind all have one answer.
         VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => {
             Judged::Refused(ApiError::TWO_FACTOR)
         }

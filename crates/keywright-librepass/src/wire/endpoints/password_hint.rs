@@ -1,4 +1,5 @@
-//! `GET auth/passwordHint?email=E`: mails the hint to the address, if it is an account's.
+//! `GET auth/passwordHint?email=E`: mails the hint to the address, if the address belongs to an
+//! account.
 
 use keywright_store::due::DUE;
 use keywright_store::names::NAMES;
@@ -18,7 +19,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     let address = input.email()?.ok_or(ApiError::VALIDATION)?;
     cx.admit(input, Subject::Address(address.as_str()))?;
     let (name, Some(account)) = cx.find(&address).await? else {
-        // What somebody wrote at a registration with another's address is not mailed there.
+        // A hint from an unverified registration is not mailed: another person may have written it.
         let waits = cx.is_waited_for(&address).await?;
         return cx.promised(&address, 1, if waits { Ok(()) } else { Err(ApiError::USER_NOT_FOUND) }).await;
     };

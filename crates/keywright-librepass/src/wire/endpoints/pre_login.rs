@@ -1,4 +1,5 @@
-//! `GET auth/preLogin?email=E`: the cost of the key derivation, and the server's public key.
+//! `GET auth/preLogin?email=E`: returns the cost of the key derivation, and the server's public
+//! key.
 
 use keywright_wire::Reply;
 use serde_json::json;

@@ -1,11 +1,14 @@
-//! `POST auth/register`: a new account that waits for its address, or has it at once where nothing is verified.
+//! `POST auth/register`: makes a new account, which waits for its address, or has it immediately
+//! where nothing is verified.
 //!
-//! Several may wait for one address; whoever opens the mailed link first has it. A registration is noted at the address
-//! first, which counts its mail, and made then. Its partition has an expiry until it is verified, so what is never verified
-//! is swept whole, and so is what a crash leaves.
+//! Several registrations may wait for one address; the first whose mailed link is opened gets it. A
+//! registration is first recorded at the address, which counts its mail, and the account is made
+//! then. The account's partition has an expiry until the address is verified, so an account that is
+//! never verified is swept whole, and so is one that a crash leaves behind.
 //!
-//! Without verification the address is claimed here: the account with an intent, the name's claim, the account's taking of
-//! the name. Whoever loses that race erases itself.
+//! Without verification the address is claimed here in three commits: the account with an intent,
+//! the name's claim, the account's taking of the name. An account that loses that race erases
+//! itself.
 
 use keywright_core::{AccountId, Generation};
 use keywright_rekey::{CreateOutcome, VAULT_SLOT};
@@ -44,7 +47,7 @@ struct Body {
     public_key: String,
 }
 
-/// A registration whose form is right.
+/// A well-formed registration.
 struct Registration {
     user: UserId,
     address: Address,
@@ -52,10 +55,10 @@ struct Registration {
     hint: Option<String>,
     parameters: ArgonParameters,
     public_key: PublicKey,
-    /// What the mailed link carries.
+    /// The code that the mailed link carries.
     code: [u8; 16],
     network: Option<Network>,
-    /// Where it comes from, for the mail.
+    /// Where the registration comes from, for the mail.
     origin: Option<String>,
 }
 
@@ -70,12 +73,13 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     cx.admit(input, Subject::Address(address.as_str()))?;
     let public_key = PublicKey::from_hex(&body.public_key).map_err(|_| ApiError::SHARED_KEY)?;
     let shared_key = SharedKey::from_hex(&body.shared_key).map_err(|_| ApiError::SHARED_KEY)?;
-    // The sender has the private key. It guards nothing yet, so a wrong one is not charged.
+    // This shows that the sender has the private key. It guards nothing yet, so a wrong key is not
+    // charged.
     if !cx.are_a_pair(&public_key, &shared_key).await? {
         return Err(ApiError::SHARED_KEY.into());
     }
     let name = address.index(cx.driver.keyring());
-    // Most addresses that are taken are found to be so before anything is written.
+    // This detects most addresses that are taken before anything is written.
     if cx.is_taken(&name).await? {
         return Err(ApiError::DUPLICATED.into());
     }
@@ -93,7 +97,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Ok(created())
 }
 
-/// What the mail says of where a registration came from.
+/// Returns the mail's text about where a registration came from.
 fn origin(network: Option<Network>, client: Option<&str>) -> Option<String> {
     match (network, client) {
         (Some(network), Some(client)) => Some(format!("{network} ({client})")),
@@ -146,7 +150,7 @@ async fn take_at_once<H: Host>(cx: &Context<H>, new: &Registration) -> Result<()
     Err(ApiError::DUPLICATED.into())
 }
 
-/// The account, and that it is about to take its name.
+/// Makes the account, with the intent to take its name.
 fn intend_in<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -156,8 +160,8 @@ fn intend_in<H: Host>(
     names::intend(draft, &new.name)?.ok_or(StepError::AccountExists)
 }
 
-/// The account's records, which are swept whole unless they are made permanent. Whoever registers knows the password,
-/// so its network is known from the start.
+/// Makes the account's records, which are swept whole unless they are made permanent. A client that
+/// registers knows the password, so its network is known from the start.
 fn create_in<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
@@ -181,8 +185,8 @@ fn create_in<H: Host>(
     }
 }
 
-/// Erases an account that lost its name before it had it; who took the name may have done so already. If this fails,
-/// an account is left that nobody can find, until it is swept.
+/// Erases an account that lost its name before it had it; the account that took the name may have
+/// done so already. If this fails, an account is left that nobody can find, until it is swept.
 async fn abandon<H: Host>(cx: &Context<H>, account: &AccountId) {
     match cx.driver.transact(&Partition::account(account), &SLOTS, claim::erase_if_nameless).await {
         Ok(()) | Err(TransactError::Step(StepError::NoAccount)) => {}

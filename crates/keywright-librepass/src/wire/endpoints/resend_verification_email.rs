@@ -1,7 +1,7 @@
-//! `GET auth/resendVerificationEmail?email=E`: a fresh link; the one before is void.
+//! `GET auth/resendVerificationEmail?email=E`: mails a fresh link, which voids the one before.
 //!
-//! Of several registrations that wait for the address it is for the one that came from the same network, else for the
-//! newest. The mail says where that one came from.
+//! If several registrations wait for the address, the link is for the one that came from the same
+//! network, else for the newest. The mail states where that registration came from.
 
 use keywright_core::AccountId;
 use keywright_store::due::DUE;

@@ -1,9 +1,9 @@
-//! `POST user/setup/2fa`: a second factor, or another in the place of the one there is.
+//! `POST user/setup/2fa`: sets up a second factor, or replaces the current one.
 //!
-//! The client draws the secret and sends it with its first code, so there is nothing to guess here: the code is not
-//! charged. Whoever holds a token and the password may set up the first one. Where there is one, the token's login must
-//! have proven it within the last quarter of an hour (`docs/decisions.md` 34): else 401, and logging in again proves
-//! it.
+//! The client draws the secret and sends it with its first code, so there is nothing to guess here:
+//! the code is not charged. A client with a token and the password may set up the first factor. If
+//! there is one already, the token's login must have proven it within the last quarter of an hour
+//! (`docs/decisions.md` 34). Otherwise the answer is 401, and logging in again proves it.
 
 use keywright_core::UnixSeconds;
 use keywright_store::guess::LEDGER;
@@ -24,10 +24,10 @@ use crate::wire::error::ApiError;
 use crate::wire::host::Host;
 use crate::wire::request::Input;
 
-/// How old the proof of a second factor may be that is about to be replaced: a quarter of an hour (`docs/security.md` §
-/// 8).
+/// How old the proof of a second factor that is about to be replaced may be, in seconds: a quarter
+/// of an hour (`docs/security.md` § 8).
 const FRESH_SECONDS: u64 = 15 * 60;
-/// What the one device is called in the records; the wire has no name for it.
+/// The name of the one device in the records, because the protocol has no name for it.
 const DEVICE: &str = "app";
 
 #[derive(Deserialize)]
@@ -44,20 +44,20 @@ struct Answer<'a> {
     recovery_code: &'a str,
 }
 
-/// What a set-up takes.
+/// The input of a set-up.
 struct SetUp<'b> {
     sent: SharedKey,
     device: Option<ImportedDevice>,
     code: &'b str,
 }
 
-/// How a set-up ended, in its commit.
+/// The end of a set-up, in its commit.
 type Ended = Result<Tentative<RecoveryCodes>, ApiError>;
 
 pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input<'_>) -> Result<Reply, Failure> {
     let body: Body = input.json()?;
     let sent = SharedKey::from_hex(&body.shared_key).map_err(|_| ApiError::SHARED_KEY)?;
-    // Complained of in its turn: after the shared key.
+    // A malformed secret is reported in its turn, after the shared key.
     let secret = TotpSecret::from_base32(&body.secret).ok().filter(|secret| cx.factors.policy().takes(secret));
     let device = secret.map(|secret| ImportedDevice::new(DEVICE, secret).with_parameters(Parameters::DEFAULT));
     let set_up = SetUp { sent, device, code: &body.code };
@@ -95,7 +95,7 @@ fn enrol<H: Host>(
     }
     let Some(device) = &set_up.device else { return Ok(Err(ApiError::TWO_FACTOR)) };
     let changer = login.changer(draft, sender.network);
-    // Spent for every purpose, and what was guessed at the device before is forgotten with it.
+    // The code is spent for every purpose, and earlier guesses at the device are forgotten with it.
     match cx.factors.enrol_in(draft, device, set_up.code, changer)? {
         EnrolOutcome::Active(_) => {}
         EnrolOutcome::ClockOff(offset) => return Ok(Err(ApiError::clock_off(offset.seconds()))),
@@ -104,13 +104,14 @@ fn enrol<H: Host>(
         }
     }
     let codes = cx.factors.make_recovery_in(draft, Liveness::Now, changer)?;
-    // Whoever enrols has just proven the new one. Where the policy ends the other logins, it is the only one left.
+    // A client that enrols has just proven the new factor. Where the policy ends the other logins,
+    // this is the only one left.
     tokens::confirm_in(draft, &mut login)?;
     mails::notice_in(draft, &credential.address()?, Kind::SecondFactorSet)?;
     Ok(Ok(codes))
 }
-/// Whether a token may set up a second factor. One that is there must have been proven with this very device: a proof of
-/// the one before it counts no more.
+/// Whether a token may set up a second factor. If there is a device already, it must be this very
+/// device that the token has proven: a proof of an earlier device no longer counts.
 fn is_fresh(login: &Login, enrolled: &Enrolled, now: UnixSeconds) -> bool {
     let Some(added) = enrolled.devices.iter().map(|device| device.added).max() else { return true };
     let since = if added <= now { now.since(added).saturating_add(1).min(FRESH_SECONDS) } else { FRESH_SECONDS };

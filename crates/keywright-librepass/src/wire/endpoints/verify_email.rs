@@ -1,8 +1,8 @@
 //! `GET auth/verifyEmail?user=UUID&code=UUID`: the link that was mailed at registration.
 //!
-//! Here the address is claimed: the account's intent, the name's claim, and a commit in which the account takes the name and
-//! is there for good. Of several registrations that wait for an address the first to get here has it; the others are
-//! dropped.
+//! The address is claimed here: the account's intent, the name's claim, and a commit in which the
+//! account takes the name and becomes permanent. Of several registrations that wait for an address,
+//! the first to get here has it; the others are dropped.
 
 use keywright_core::AccountId;
 use keywright_store::names::{NAMES, NameIndex};
@@ -25,15 +25,15 @@ use crate::wire::request::Input;
 enum Opened<W> {
     /// A registration that waits.
     Waiting(W),
-    /// Nothing any more: it is verified.
+    /// Nothing any more, because it is verified.
     Verified,
     Refused(ApiError),
 }
 
-/// What became of the last commit.
+/// The outcome of the last commit.
 enum Verifying {
     Done,
-    /// The intent was overtaken: by another click on the link, or by another account.
+    /// The intent was overtaken, by another click on the link or by another account.
     Overtaken,
     Refused(ApiError),
 }
@@ -55,7 +55,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
         let name = address.index(cx.driver.keyring());
         let taking = claim::claim_address(cx, user.account(), &name).await?;
         if matches!(taking, Taking::Taken) {
-            // By this very account, if the link was opened twice at once: then it waits no more.
+            // The address may have been taken by this very account, if the link was opened twice at
+            // the same time; then it no longer waits.
             return if supersede(cx, user.account()).await? {
                 Err(ApiError::DUPLICATED.into())
             } else {
@@ -74,7 +75,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Err(ApiError::BUSY.into())
 }
 
-/// The address that a code opens. Changes nothing, so a wrong code waits for nobody.
+/// Returns the address that a code opens. Changes nothing, so a wrong code waits for no other
+/// request.
 async fn opened<H: Host>(cx: &Context<H>, account: &AccountId, hash: &[u8; 32]) -> Result<Opened<Address>, Failure> {
     let look = |draft: &mut Draft<'_>| {
         Ok(match opened_in(draft, hash)? {
@@ -94,7 +96,7 @@ async fn answer_late<H: Host>(cx: &Context<H>, account: &AccountId, hash: &[u8; 
     }
 }
 
-/// The commit in which the account takes the address and is there for good.
+/// Makes the commit in which the account takes the address and becomes permanent.
 async fn verify<H: Host>(
     cx: &Context<H>,
     account: &AccountId,
@@ -125,7 +127,8 @@ async fn supersede<H: Host>(cx: &Context<H>, account: &AccountId) -> Result<bool
     Ok(cx.driver.run(&Partition::account(account), &[CREDENTIAL.name()], supersede_in).await?)
 }
 
-/// Drops all other registrations that wait for an address, best effort: nobody can verify them any more.
+/// Drops all other registrations that wait for an address, best effort: nobody can verify them any
+/// more.
 async fn drop_others<H: Host>(cx: &Context<H>, verified: &AccountId, address: &Address) {
     let dropped = async {
         let partition = address.waiting_partition(cx.driver.keyring());
@@ -140,7 +143,7 @@ async fn drop_others<H: Host>(cx: &Context<H>, verified: &AccountId, address: &A
         tracing::warn!(error, "registrations that lost their address are left to the sweep");
     }
 }
-/// The record that a code opens.
+/// Returns the record that a code opens.
 fn opened_in(draft: &mut Draft<'_>, hash: &[u8; 32]) -> Result<Opened<Credential>, StepError> {
     let Some(credential) = Credential::read(draft)? else { return Ok(Opened::Refused(ApiError::USER_NOT_FOUND)) };
     if credential.is_verified() {

@@ -1,11 +1,13 @@
 //! `GET user/verifyNewEmail?user=UUID&code=STRING`: the link that was mailed to a new address.
 //!
-//! Three commits: the account's intent, the address's claim, and one in which the account takes the address, the held
-//! vault becomes the vault, the new key is the key, every login ends and the change waits no more. The code is looked at
-//! before the first and in the last; whoever stops before the last leaves everything as it was, and the link opens once
-//! more.
+//! It takes three commits: the account's intent, the address's claim, and a last one. In the last
+//! commit the account takes the address, the held vault becomes the vault, the new key becomes the
+//! key, every login ends, and the change no longer waits. The code is checked before the first and
+//! in the last. If the process stops before the last commit, nothing has changed, and the link
+//! opens once more.
 //!
-//! The code has 256 bits, so guesses are not counted: a wrong one changes nothing. Nothing that is refused is written.
+//! The code has 256 bits, so guesses are not counted: a wrong one changes nothing. A refusal writes
+//! nothing.
 
 use keywright_core::AccountId;
 use keywright_rekey::{CheckedStage, Coverage, Promotion};
@@ -23,11 +25,11 @@ use crate::wire::error::ApiError;
 use crate::wire::host::{Host, Subject};
 use crate::wire::request::Input;
 
-/// What became of the last commit.
+/// The outcome of the last commit.
 enum Opening<R> {
-    /// Moved; the old name is to be dropped, if it is another.
+    /// The account was moved; the old name is to be dropped, if it is another.
     Moved(Option<R>),
-    /// The intent was overtaken: by another click on the link, or by another account.
+    /// The intent was overtaken, by another click on the link or by another account.
     Overtaken,
     Refused(ApiError),
 }
@@ -53,8 +55,9 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
         let checked = match cx.vaults.covered(user.account()).await? {
             Coverage::Covered(checked) => checked,
             uncovered => {
-                // Opened meanwhile, by another click: then nothing waits any more. Else the sweep took rows, by the clock
-                // of another server, or the vault has changed: the promotion could only conflict.
+                // If another click opened the link meanwhile, nothing waits any more and this
+                // fails. Otherwise the sweep removed rows, by the clock of another server, or the
+                // vault has changed: the promotion could only conflict.
                 new_address(cx, user.account(), &code).await?;
                 let is_gone = matches!(uncovered, Coverage::Nothing);
                 return Err(if is_gone { ApiError::EMAIL_CODE } else { ApiError::MISSING_CIPHER }.into());
@@ -62,7 +65,8 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
         };
         let taking = claim::claim_address(cx, user.account(), &name).await?;
         if matches!(taking, Taking::Taken) {
-            // By this very account, if the link was opened twice at once: then nothing waits any more.
+            // The address may have been taken by this very account, if the link was opened twice at
+            // the same time; then nothing waits any more.
             new_address(cx, user.account(), &code).await?;
             return Err(ApiError::DUPLICATED.into());
         }
@@ -80,7 +84,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, input: &Input<'_>) -> Result<R
     Err(ApiError::BUSY.into())
 }
 
-/// The address that a code opens. Changes nothing.
+/// Returns the address that a code opens. Changes nothing.
 async fn new_address<H: Host>(cx: &Context<H>, account: &AccountId, code: &[u8; 32]) -> Result<NameIndex, Failure> {
     let look = |draft: &mut Draft<'_>| {
         let head = cx.vaults.steps().revision_in(draft);
@@ -93,7 +97,7 @@ async fn new_address<H: Host>(cx: &Context<H>, account: &AccountId, code: &[u8; 
     Ok(address.index(cx.driver.keyring()))
 }
 
-/// The commit that changes everything, or nothing.
+/// Makes the commit that changes everything, or nothing.
 async fn open<H: Host>(
     cx: &Context<H>,
     account: &AccountId,
@@ -128,7 +132,8 @@ fn open_in<H: Host>(
     };
     let address = change.address()?;
     let Some(credential) = Credential::read(draft)? else { return Ok(Opening::Refused(ApiError::USER_NOT_FOUND)) };
-    // Another change with another address may have taken its place, not with the same code.
+    // Another change with another address may have replaced this one, though not with the same
+    // code.
     if address.index(draft.keyring()) != *name {
         return Ok(Opening::Overtaken);
     }

@@ -53,7 +53,7 @@ async fn the_matrix() {
     }
 }
 
-/// What the vault's own record says.
+/// The count in the vault's own record.
 async fn count(world: &World, client: &Client) -> u64 {
     let token = keywright_librepass::Token::parse(client.token.as_deref().unwrap()).unwrap();
     let vaults = Vaults::new(world.driver.clone(), world.store.clone(), Default::default());

@@ -1,4 +1,4 @@
-//! Two tokens at once, and a store that loses replies.
+//! Two concurrent tokens, and a store that loses replies.
 
 use std::sync::Arc;
 
@@ -105,14 +105,14 @@ async fn a_store_that_refuses_is_no_refusal_of_ours() {
     assert_eq!(stored(&world, &user).await, before);
 }
 
-/// Written, but nobody can say so: never told as a refusal.
+/// Written, but nobody can know: never reported as a refusal.
 #[tokio::test]
 async fn a_write_that_stays_unknown_is_told_so() {
     let faulty = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
     let world = World::on(Arc::clone(&faulty) as _, policy()).await;
     let (user, client) = settled(&world).await;
     faulty.next_commit(Fault::LostAfter);
-    // The request's own looks: who calls, the head of what is read, what the commit rests on.
+    // The request's own reads: who calls, the head of what is read, what the commit depends on.
     for _ in 0..3 {
         faulty.next_load(LoadFault::None);
     }

@@ -1,4 +1,4 @@
-//! What a client is told since its last time.
+//! What a client receives since its last sync.
 
 use keywright_core::UnixSeconds;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn a_stamp_gives_what_came_since() {
         assert_eq!(since(start + 300).await, [3]);
         assert_eq!(since(start + 301).await, [] as [usize; 0]);
         assert_eq!(since(start + 400).await, [] as [usize; 0]);
-        // Before all time, and after now: a stamp that tells nothing gets everything.
+        // Before all time, and after now: a stamp without meaning gets everything.
         for stamp in [-1, i64::MIN, start + 401, start * 1_000, i64::MAX] {
             assert_eq!(since(stamp).await, [1, 2, 3], "{stamp}");
         }
@@ -45,7 +45,8 @@ async fn a_stamp_gives_what_came_since() {
     .await;
 }
 
-/// An edit that was made long before it was sent is news to the others, whatever its own time says.
+/// An edit that was made long before it was sent is new to the others, whatever its own time
+/// states.
 #[tokio::test]
 async fn the_servers_clock_says_what_is_new() {
     let world = World::new().await;
@@ -68,7 +69,7 @@ async fn the_servers_clock_says_what_is_new() {
         let one = client.get(&format!("/api/cipher/{}", id(2))).send().await.ok();
         assert_eq!((&one["created"], &one["lastModified"]), (&json!(now + 10), &json!(now + 10)));
     }
-    // One that stands before 1970 is kept.
+    // A time before 1970 is kept.
     let mut old = cipher(&user, 3, &data(3));
     old["created"] = json!(-5);
     sync(&client, 0, &[old], &[]).await.ok();
@@ -122,10 +123,11 @@ async fn a_token_knows_the_vault_that_it_read() {
         let batch =
             |salt: usize| json!([{"id": id(1), "data": data(100 + salt)}, {"id": id(2), "data": data(200 + salt)}]);
         sync(&one, 0, &[cipher(&user, 1, &data(1))], &[]).await.ok();
-        // Its own writes it follows, whichever call they come by.
+        // The token follows its own writes, whichever call they come by.
         one.request("PUT", "/api/cipher").json(&cipher(&user, 2, &data(2))).send().await;
         sync(&one, i64::try_from(world.now()).unwrap(), &[cipher(&user, 1, &data(11))], &[]).await.ok();
-        // Somebody else's it does not, and an own write on top of it brings nothing back, nor does a partial read.
+        // It does not follow another client's write. Neither a write of its own on top of that nor
+        // a partial read changes this.
         two.request("PUT", "/api/cipher").json(&cipher(&user, 2, &data(22))).send().await;
         let stamp = i64::try_from(world.now()).unwrap();
         sync(&one, stamp, &[], &[]).await.ok();

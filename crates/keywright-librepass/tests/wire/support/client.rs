@@ -49,7 +49,7 @@ impl Client {
         self.post("/api/auth/oauth?grantType=login").json(&json!({"email": email, "sharedKey": shared}))
     }
 
-    /// Proves the second factor of a token. No `Authorization` goes with it.
+    /// Proves the second factor of a token. No `Authorization` is sent with it.
     pub(crate) async fn prove(&self, token: &str, code: &str) -> Answer {
         let client = Self { app: self.app.clone(), token: None };
         client.post("/api/auth/oauth?grantType=2fa").json(&json!({"apiKey": token, "code": code})).send().await
@@ -57,7 +57,7 @@ impl Client {
 
     /// Whether the token is taken where one is needed.
     pub(crate) async fn is_in(&self) -> bool {
-        // The body is looked at after the token, so it need not be a good one.
+        // The body is checked after the token, so it need not be valid.
         let answer = self.request("PATCH", "/api/user/password").send().await;
         answer.status != 401
     }
@@ -159,7 +159,7 @@ impl Answer {
         self
     }
 
-    /// To the page that says that an address is verified.
+    /// Redirects to the page that confirms that an address is verified.
     #[track_caller]
     pub(crate) fn redirects(&self) -> &Self {
         let page = format!("{WEB}/verification/email");

@@ -1,4 +1,4 @@
-//! A host that keeps its mails, and fails when told to.
+//! A host that keeps its mails, and fails when a test requires it.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -27,13 +27,13 @@ pub(crate) struct TestHost {
     pub(crate) outbox: Outbox<Letter>,
     /// Mails are left to the sweep.
     pub(crate) mail_later: AtomicBool,
-    /// The accounts whose mails it was told are due.
+    /// The accounts whose mails were announced as due.
     pub(crate) told: Mutex<Vec<AccountId>>,
-    /// What was asked of `admit`, as text.
+    /// The calls of `admit`, as text.
     pub(crate) asked: Mutex<Vec<String>>,
-    /// Whoever is named here is beyond the limit.
+    /// The subject named here is over the limit.
     pub(crate) full: Mutex<Option<String>>,
-    /// What happens once when an account is asked about: its token has been looked at by then.
+    /// Runs once when an account is counted: its token has been checked by then.
     pub(crate) once_known: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 

@@ -21,12 +21,13 @@ use serde_json::{Value, json};
 
 /// 2027-01-15T08:00:00Z, the start of a time step.
 pub(crate) const START: u64 = 1_800_000_000;
-/// Where the server says that it is.
+/// The server's public address.
 pub(crate) const PUBLIC: &str = "https://pass.example";
 /// Where the web pages are.
 pub(crate) const WEB: &str = "https://web.example";
 
-/// Somebody with an address and a private key. The key is what Argon2 would make of a password: the server never knows.
+/// A person with an address and a private key. The key is what Argon2 would derive from a password:
+/// the server never knows.
 pub(crate) struct Person {
     pub(crate) email: String,
     pub(crate) key: PrivateKey,
@@ -97,7 +98,7 @@ impl World {
         Self::assemble(builder().store(store).open(), Arc::default(), policy.build().unwrap()).await
     }
 
-    /// The same, with somebody who hears of events and damage.
+    /// Like the world above, with an observer of events and damage.
     #[cfg(feature = "client")]
     pub(crate) async fn observed(
         store: Arc<dyn Store>,
@@ -142,7 +143,7 @@ impl World {
         Client { app: self.app.clone(), token: None }
     }
 
-    /// The server's public key, as `preLogin` tells it.
+    /// The server's public key, as `preLogin` returns it.
     pub(crate) async fn server_key(&self) -> PublicKey {
         let answer = self.client().get("/api/auth/preLogin?email=").send().await;
         PublicKey::from_hex(answer.ok()["serverPublicKey"].as_str().unwrap()).unwrap()
@@ -206,7 +207,7 @@ impl World {
         TwoFactorSteps::new(policy.end_other_logins(false).build().unwrap(), self.driver.ledger_policy()).unwrap()
     }
 
-    /// Switches 2FA on behind the wire. Gives the recovery code.
+    /// Switches 2FA on without going through HTTP. Returns the recovery code.
     pub(crate) async fn enrol(&self, user: &UserId, secret: &[u8]) -> String {
         let device = ImportedDevice::new("app", TotpSecret::from_slice(secret).unwrap());
         let codes = self.step(user.account(), |draft| {
@@ -244,7 +245,7 @@ pub(crate) async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     test(World::assemble(base, Arc::default(), policy().build().unwrap()).await).await;
 }
 
-/// Lets all requests loose at once and gives their answers, in no order.
+/// Runs all requests concurrently and returns their answers, in no order.
 pub(crate) async fn at_once<F>(many: usize, act: impl Fn(usize) -> F) -> Vec<Answer>
 where
     F: Future<Output = Answer> + Send + 'static,

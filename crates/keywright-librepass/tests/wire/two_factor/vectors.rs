@@ -1,4 +1,4 @@
-//! `librepass.json`: codes, windows, sequences and secrets, over the wire.
+//! `librepass.json`: codes, windows, sequences and secrets, over HTTP.
 
 use keywright_core::UnixSeconds;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn at(world: &World, time: &Value) {
     world.clock.set(UnixSeconds::new(time.as_u64().unwrap()).unwrap());
 }
 
-/// Sets up a secret as text, and says whether it was taken.
+/// Sets up a secret as text, and returns whether it was accepted.
 async fn takes(world: &World, secret: &Value, code: &Value) -> bool {
     let client = world.client_of(&alice()).await;
     let shared = alice().shared(&world.server_key().await);

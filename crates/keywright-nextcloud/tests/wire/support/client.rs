@@ -95,7 +95,7 @@ impl Client {
         self.post("account/challenge/set", body).await
     }
 
-    /// Asks for a reset code.
+    /// Requests a reset code.
     pub(crate) async fn reset_code(&mut self) -> String {
         let answer = self.post("account/reset", json!({})).await;
         assert_eq!(answer.status, 202, "{answer:?}");
@@ -197,7 +197,7 @@ impl Answer {
         self
     }
 
-    /// A guess that was not looked at: 429, so that no application forgets its login.
+    /// A guess that was not checked: 429, so that no application forgets its login.
     #[track_caller]
     pub(crate) fn is_refused(&self, seconds: u64) -> &Self {
         self.waits(429, "64a6cf1f", seconds)

@@ -1,5 +1,5 @@
-//! A host in memory that does what a real one does: names folded to ids, app tokens, a login password. It records what
-//! it was asked to do, and fails or hangs when told to.
+//! A host in memory that does what a real one does: names folded to ids, app tokens, a login
+//! password. It records its calls, and fails or hangs when a test requires it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use keywright_store::{Driver, Partition, SlotName};
 use keywright_testing::{Outbox, Store};
 use tokio::sync::Notify;
 
-/// Something the host did, or was asked to.
+/// A call of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     /// A login password was compared.
@@ -61,26 +61,26 @@ pub(crate) struct TestHost {
     pub(crate) failures: AtomicUsize,
     /// Whether an erasure never comes back.
     pub(crate) hangs: AtomicBool,
-    /// Told when an erasure hangs.
+    /// Notified when an erasure hangs.
     pub(crate) hanging: Notify,
-    /// Whether `permit` says no.
+    /// Whether `permit` refuses.
     pub(crate) forbids: AtomicBool,
     /// Whether every look-up fails.
     pub(crate) down: AtomicBool,
-    /// Whether a password takes until `hashed` is told.
+    /// Whether a password check waits until `hashed` is notified.
     pub(crate) slow_hash: AtomicBool,
     pub(crate) hashed: Notify,
     /// How many passwords are being compared.
     pub(crate) hashing: AtomicUsize,
     /// Whether passwords cannot be checked.
     pub(crate) broken_hash: AtomicBool,
-    /// Whether a token is found without a look at whose it is.
+    /// Whether a token is found without a check of whose it is.
     pub(crate) careless: AtomicBool,
-    /// Seconds that `admit` refuses with; 0 lets everyone in.
+    /// Seconds that `admit` refuses with; 0 admits everyone.
     pub(crate) limit: AtomicU64,
     /// Where the host looks whether the commit came before its own work.
     watched: Mutex<Option<Arc<dyn Store>>>,
-    /// A driver that the host uses on the very account that it is asked about.
+    /// A driver that the host uses on the very account of the call.
     pub(crate) driver: Mutex<Option<Driver>>,
     /// Erasures that found a challenge still stored: there must be none.
     pub(crate) too_early: AtomicUsize,

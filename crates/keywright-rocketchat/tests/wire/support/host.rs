@@ -1,5 +1,5 @@
-//! A host in memory that does what a real one does: users, login tokens, permissions, a mailbox, keys. It records what
-//! it was asked to do, and fails or hangs when told to.
+//! A host in memory that does what a real one does: users, login tokens, permissions, a mailbox,
+//! keys. It records its calls, and fails or hangs when a test requires it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,14 +15,14 @@ use keywright_rocketchat::{
 use keywright_store::{Draft, Driver};
 use tokio::sync::Notify;
 
-/// Something the host was asked to do.
+/// A call of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     /// A code was mailed to all these.
     Code { to: Vec<String>, code: String },
     /// A notice was mailed.
     Notice { to: Vec<String>, keys: bool },
-    /// A mail to an owner who is shut out.
+    /// A mail to an owner who is locked out.
     ShutOut(ShutOut),
     /// Keys were removed and all logins ended.
     RemoveKeys(String),
@@ -34,7 +34,7 @@ pub(crate) enum Call {
     Find,
 }
 
-/// What a mail to an owner who is shut out carried.
+/// The contents of a mail to an owner who is locked out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShutOut {
     pub(crate) to: Vec<String>,
@@ -68,11 +68,11 @@ pub(crate) struct TestHost {
     clock: Arc<ManualClock>,
     /// How many of the next removals and endings fail.
     pub(crate) failures: AtomicUsize,
-    /// Whether no mail goes out.
+    /// Whether sending mail fails.
     pub(crate) mail_down: AtomicBool,
-    /// Whether mails to owners who are shut out are left to a sweep.
+    /// Whether mails to owners who are locked out are left to a sweep.
     pub(crate) mail_later: AtomicBool,
-    /// The accounts whose mails were told to be due.
+    /// The accounts whose mails were announced as due.
     pub(crate) told: Mutex<Vec<AccountId>>,
     /// Whether every look-up fails.
     pub(crate) down: AtomicBool,
@@ -80,14 +80,14 @@ pub(crate) struct TestHost {
     pub(crate) broken_hash: AtomicBool,
     /// Whether requests are counted.
     pub(crate) limited: AtomicBool,
-    /// Whether a notice never comes back, and who is told.
+    /// Whether a notice never returns, and what is notified of it.
     pub(crate) mail_hangs: AtomicBool,
     /// Whether a removal never comes back.
     pub(crate) removal_hangs: AtomicBool,
     /// Whether the next question about permissions hangs: the login has been looked up by then.
     pub(crate) permission_hangs: AtomicBool,
     pub(crate) hanging: Notify,
-    /// Whether passwords are compared only when told to.
+    /// Whether passwords are compared only after a notification.
     pub(crate) slow_hash: AtomicBool,
     pub(crate) go: Notify,
     /// How many logins were found.
@@ -208,7 +208,7 @@ impl TestHost {
         code.unwrap()
     }
 
-    /// The mails to owners who are shut out.
+    /// The mails to owners who are locked out.
     pub(crate) fn shut_out(&self) -> Vec<ShutOut> {
         let calls = self.calls();
         calls.into_iter().filter_map(|call| if let Call::ShutOut(mail) = call { Some(mail) } else { None }).collect()

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 /// 2027-01-15T08:00:00Z, the start of a step and of a minute.
 pub(crate) const START: u64 = 1_800_000_000;
 
-/// Somebody with an account.
+/// A person with an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Person {
     pub(crate) id: &'static str,
