@@ -55,8 +55,8 @@
 //!   lies before one that was used. That also holds when the clock goes back, when the device is
 //!   removed and imported again, and when another device has the same secret. A secret cannot be
 //!   imported twice under different parameters.
-//! - The guess ledger, which counts and limits wrong guesses, treats all devices as one secret. Wrong
-//!   guesses lead to waits and finally to a lock, through whichever endpoint they come, and no
+//! - The guess ledger, which counts and limits wrong guesses, treats all devices as one secret.
+//!   Wrong guesses lead to waits and finally to a lock, through whichever endpoint they come, and no
 //!   success resets the level. A service whose codes could be guessed within a year with a
 //!   probability above 1 % cannot be constructed.
 //! - A wrong code and a used code look the same to the client; only the security log distinguishes
@@ -101,8 +101,8 @@
 //!   commit that it is still valid. The composable steps (`…_in`) do not check this: their caller
 //!   holds an authorization in the same draft, or acts as the operator. The imports do not check it
 //!   either, because they are for seeding. Notify the owner of every change.
-//! - Removing the last device clears the ledger's count of guesses at time-based codes, and removing
-//!   a set of recovery codes clears the count of guesses at those. Clients that were known stay
+//! - Removing the last device clears the ledger's count of guesses at time-based codes, and
+//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known stay
 //!   known. The client that makes the change is known from the start by its credential, and by its
 //!   network too where the change ends logins; pass a [`Client`](keywright_core::Client) with both.
 //! - Removing the last device removes the recovery codes in the same commit.
