@@ -26,8 +26,9 @@
 //! driver.ensure_account(&account).await?;
 //! let challenges = Challenges::new(driver.clone());
 //!
-//! // The sender of the request, identified by the credential that it presents, such as an app token. Once it has
-//! // passed, nobody else's wrong guesses hold it up. A log-in without a credential is identified by its network.
+//! // The sender of the request, identified by the credential that it presents, such as an app
+//! // token. Once it has passed, nobody else's wrong guesses hold it up. A log-in without a
+//! // credential is identified by its network.
 //! let client = Client::credential(driver.client_tag(&account, b"the id of the app token"));
 //!
 //! let (secret, salts) = (ChallengeSecret::from_client(&sent_secret)?, Salts::parse(&sent_salts)?);

@@ -19,9 +19,9 @@ pub const MAX_DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_a
 /// Derives secrets for many threads. At most a fixed number of derivations run concurrently;
 /// further callers wait in the order in which they came.
 ///
-/// The pool never allocates more than that number times [`MEMORY_BYTES`](crate::MEMORY_BYTES). Memory is
-/// allocated when first needed, wiped when it is returned, and kept for the next call, which saves
-/// the page faults of 64 MiB.
+/// The pool never allocates more than that number times [`MEMORY_BYTES`](crate::MEMORY_BYTES).
+/// Memory is allocated when first needed, wiped when it is returned, and kept for the next call,
+/// which saves the page faults of 64 MiB.
 ///
 /// Each call blocks its thread for a tenth of a second or more. In asynchronous code, call it where
 /// blocking is allowed.
