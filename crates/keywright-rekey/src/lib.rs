@@ -69,9 +69,9 @@
 //! - `client` (feature `client`) is the client half, which re-encrypts on all cores.
 //!
 //! # What it guarantees
-//! - **All or none.** One commit replaces every cipher, writes the vault's new head, moves the key
-//!   epoch and the credential epoch, and includes whatever the caller's own step adds, which is the
-//!   new credential. The cover is checked again inside it.
+//! - **All or none.** One commit replaces every cipher, writes the vault's new head, and moves the
+//!   key epoch and the credential epoch. It also includes what the caller's own step adds, namely
+//!   the new credential. The cover is checked again inside it.
 //! - **Nothing is overwritten unseen.** Every change of a cipher moves the head. A swap states the
 //!   head that it was checked against. If the vault was changed in the meantime, the outcome is
 //!   `HeadMoved` and nothing happens.

@@ -166,12 +166,12 @@ impl VaultSteps {
 /// let put = Put::new(parse_id(id).ok_or("no UUID")?, nonce, &text, b"a login");
 /// let _ = vaults.edit(&account, &Edit::new(vec![put], Vec::new()), head.key_epoch).await?;
 ///
-/// // The password changes: the client sends every cipher anew, and the credential changes in the same commit.
+/// // The password changes: the client sends every cipher again, and the credential changes in the same commit.
 /// let read = vaults.read(&account, Which::All).await?.ok_or("no vault")?;
 /// let body = format!(r#"[{{"id": "{id}", "data": "{}"}}]"#, "b2".repeat(40));
 /// let submission = CipherList::new(body.as_bytes(), Limits::default(), &Hex).read_json()?;
 /// let swap = vaults.swap(&account, &submission, Some(read.head.revision), &[], |_draft| {
-///     // Here the caller's own step puts the new credential.
+///     // Here the caller's own step writes the new credential.
 ///     Ok(())
 /// });
 /// assert!(matches!(swap.await?, Swap::Done { ciphers: 1, .. }));
