@@ -1,4 +1,5 @@
-//! The client half: password and salts in, secret out. Argon2's memory is kept between calls and wiped after each.
+//! The client half, which derives the secret from a password and salts. Argon2's memory is kept
+//! between calls and wiped after each.
 
 use std::sync::LazyLock;
 use std::thread;
@@ -15,26 +16,28 @@ mod pool;
 
 pub use pool::{DeriverPool, MAX_DEFAULT_CONCURRENCY};
 
-/// The shortest password that the real client takes, in UTF-16 code units (`docs/protocols/nextcloud-passwords.md` §
-/// 3). Six emoji are 12.
+/// The minimum length of a password that the real client accepts, in UTF-16 code units
+/// (`docs/protocols/nextcloud-passwords.md` § 3). Six emoji are 12.
 pub const MIN_PASSWORD_UNITS: usize = 12;
 
-/// The longest password that the real client takes, in UTF-16 code units (`docs/protocols/nextcloud-passwords.md` § 3).
+/// The maximum length of a password that the real client accepts, in UTF-16 code units
+/// (`docs/protocols/nextcloud-passwords.md` § 3).
 pub const MAX_PASSWORD_UNITS: usize = 128;
 
-/// Argon2's memory per derivation, in bytes: 64 MiB (`docs/protocols/nextcloud-passwords.md` § 3, libsodium's
-/// `memlimit` 67108864).
+/// The memory of one Argon2 derivation, in bytes: 64 MiB (`docs/protocols/nextcloud-passwords.md` §
+/// 3, libsodium's `memlimit` 67108864).
 pub const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 const BLOCKS: usize = MEMORY_BYTES / Block::SIZE;
 
-/// Argon2id, memory in KiB, passes, lanes, bytes out (`docs/protocols/nextcloud-passwords.md` § 3).
+/// The parameters of Argon2id: memory in KiB, passes, lanes, output bytes
+/// (`docs/protocols/nextcloud-passwords.md` § 3).
 const PARAMS: Result<Params, argon2::Error> = Params::new(64 * 1024, 2, 1, Some(32));
 
-/// Derives secrets one after the other in one piece of memory, [`MEMORY_BYTES`] large.
+/// Derives secrets one after the other in a single allocation of [`MEMORY_BYTES`] bytes.
 ///
-/// The memory is wiped at the end of each derivation, also of one that panics. What is not: a few KiB of stack inside
-/// the primitives.
+/// The memory is wiped at the end of each derivation, even of one that panics. A few KiB of stack
+/// inside the primitives are not wiped.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,10 +56,10 @@ pub struct Deriver {
 }
 
 impl Deriver {
-    /// Allocates the memory.
+    /// Creates a deriver and allocates its memory.
     ///
     /// # Errors
-    /// [`DeriveError::OutOfMemory`] if the allocator has not got it.
+    /// Returns [`DeriveError::OutOfMemory`] if the allocator cannot provide the memory.
     pub fn new() -> Result<Self, DeriveError> {
         let mut memory = Vec::new();
         memory.try_reserve_exact(BLOCKS).map_err(|_| DeriveError::OutOfMemory)?;
@@ -64,22 +67,27 @@ impl Deriver {
         Ok(Self { memory })
     }
 
-    /// The secret of `password` under the salts that a server gave.
+    /// Derives the secret of `password` under the salts that a server sent.
     ///
-    /// Reads them as the real client does: hex in either case, salt 0 of any length, salt 1 of 0 to 64 bytes, salt 2 of
-    /// 16, more than three ignored. The password is taken as it is: no trimming, no normalisation.
+    /// Salts are decoded as the real client does: hex in either case, salt 0 of any length, salt 1
+    /// of 0 to 64 bytes, salt 2 of 16; salts beyond the third are ignored. The password is used as
+    /// it is, without trimming or normalisation.
     ///
     /// # Errors
-    /// [`DeriveError`]. Nothing is hashed then, except for [`DeriveError::Hash`].
+    /// Returns a [`DeriveError`] if the password or a salt has a length that is not accepted, a
+    /// salt is missing or not hex, or a primitive fails. Nothing is hashed, except for
+    /// [`DeriveError::Hash`].
     pub fn derive<S: AsRef<str>>(&mut self, password: &str, salts: &[S]) -> Result<ChallengeSecret, DeriveError> {
         check_password(password)?;
         self.run(password, &Decoded::from_server(salts)?)
     }
 
-    /// A new challenge: salts of 256, 64 and 16 random bytes, and the secret of `password` under them.
+    /// Creates a challenge: salts of 256, 64 and 16 random bytes, and the secret of `password`
+    /// under them.
     ///
     /// # Errors
-    /// [`CreateError`], for a password that no client takes, or if the source fails.
+    /// Returns a [`CreateError`] if no client accepts the password, a primitive fails, or the
+    /// source of randomness fails.
     pub fn create(
         &mut self,
         password: &str,
@@ -91,7 +99,7 @@ impl Deriver {
         Ok((salts, secret))
     }
 
-    /// The derivation itself, below the check of the password's length.
+    /// Runs the derivation, without checking the password's length.
     fn run(&mut self, password: &str, salts: &Decoded) -> Result<ChallengeSecret, DeriveError> {
         let digest = generic_hash(password, salts)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, PARAMS.map_err(|_| DeriveError::Hash)?);
@@ -108,7 +116,7 @@ impl Deriver {
 
 keywright_core::redacted_debug!(Deriver);
 
-/// Memory in use: wiped when this is dropped, an unwinding panic included.
+/// Memory in use. It is wiped when this is dropped, even by an unwinding panic.
 struct Used<'a>(&'a mut [Block]);
 
 impl Drop for Used<'_> {
@@ -118,14 +126,14 @@ impl Drop for Used<'_> {
 }
 
 fn wipe(memory: &mut [Block]) {
-    // Plain stores become one `memset`, half the time of `zeroize`'s volatile word for word. The barrier keeps the
-    // compiler from dropping them.
+    // Plain stores are compiled to one `memset`, which takes half the time of `zeroize`'s volatile
+    // stores word by word. The barrier keeps the compiler from removing them.
     memory.fill(Block::new());
     zeroize::optimization_barrier(memory);
 }
 
-/// One core does not fill the memory bus: a second one, where there is one, takes a third off the wipe. Both halves are
-/// wiped when this returns.
+/// Wipes the memory on two threads. One core does not saturate the memory bus: a second one, where
+/// there is one, reduces the time by a third. Both halves are wiped when this returns.
 fn wipe_by_halves(memory: &mut [Block]) {
     static ONE_CORE: LazyLock<bool> =
         LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() == 1));
@@ -142,12 +150,12 @@ fn wipe_by_halves(memory: &mut [Block]) {
         begun
     });
     if !begun {
-        // No thread to be had: the closure is gone, the memory is not.
+        // No thread could be started: the closure was dropped, but the memory is still here.
         wipe(memory);
     }
 }
 
-/// Salts as the real client reads them.
+/// The salts, decoded as the real client does.
 struct Decoded {
     appended: Vec<u8>,
     key: Vec<u8>,
@@ -170,9 +178,10 @@ impl Decoded {
     }
 }
 
-/// BLAKE2b-512 of the password's UTF-8 bytes and salt 0, keyed with salt 1: libsodium's `crypto_generichash`.
+/// Computes BLAKE2b-512 of the password's UTF-8 bytes and salt 0, keyed with salt 1. This is
+/// libsodium's `crypto_generichash`.
 fn generic_hash(password: &str, salts: &Decoded) -> Result<SecretBytes<64>, DeriveError> {
-    // An empty key means unkeyed: a zero-length key block would be hashed otherwise.
+    // An empty key means unkeyed; a zero-length key block would be hashed otherwise.
     let key = Some(salts.key.as_slice()).filter(|key| !key.is_empty());
     let mut hash = Blake2bMac512::new_with_salt_and_personal(key, &[], &[]).map_err(|_| DeriveError::Hash)?;
     hash.update(password.as_bytes());
@@ -183,7 +192,7 @@ fn generic_hash(password: &str, salts: &Decoded) -> Result<SecretBytes<64>, Deri
 }
 
 fn check_password(password: &str) -> Result<(), DeriveError> {
-    // Stops counting at the first unit too many: a pasted book costs nothing.
+    // Counting stops at the first unit in excess, so a very long text costs no more.
     match password.encode_utf16().take(MAX_PASSWORD_UNITS.saturating_add(1)).count() {
         ..MIN_PASSWORD_UNITS => Err(DeriveError::PasswordTooShort),
         MIN_PASSWORD_UNITS..=MAX_PASSWORD_UNITS => Ok(()),
@@ -191,43 +200,44 @@ fn check_password(password: &str) -> Result<(), DeriveError> {
     }
 }
 
-/// Why no secret was derived.
+/// The reason why no secret was derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeriveError {
-    /// Fewer than [`MIN_PASSWORD_UNITS`].
+    /// The password is shorter than [`MIN_PASSWORD_UNITS`].
     #[error("the password is too short: fewer than {MIN_PASSWORD_UNITS} UTF-16 code units")]
     PasswordTooShort,
-    /// More than [`MAX_PASSWORD_UNITS`].
+    /// The password is longer than [`MAX_PASSWORD_UNITS`].
     #[error("the password is too long: more than {MAX_PASSWORD_UNITS} UTF-16 code units")]
     PasswordTooLong,
-    /// The server gave fewer than three salts.
+    /// The server sent fewer than three salts.
     #[error("the challenge has fewer than three salts")]
     TooFewSalts,
     /// A salt from the server is not hex, or has an odd number of digits.
     #[error("salt {index} is not hex")]
     SaltNotHex {
-        /// Which: 0, 1 or 2.
+        /// The index of the salt: 0, 1 or 2.
         index: u8,
     },
-    /// A salt from the server has a length that its primitive does not take.
+    /// A salt from the server has a length that its primitive does not accept.
     #[error("salt {index} has the wrong length")]
     SaltLength {
-        /// Which: 1 or 2.
+        /// The index of the salt: 1 or 2.
         index: u8,
     },
-    /// All derivations of the pool are taken. Only where the call does not wait.
+    /// All derivations of the pool are in use. This is returned only by calls that do not wait.
     #[error("too many derivations at once")]
     Busy,
-    /// The allocator has not got [`MEMORY_BYTES`].
+    /// The allocator cannot provide [`MEMORY_BYTES`].
     #[error("no memory for the derivation")]
     OutOfMemory,
-    /// A primitive refused its input; with the fixed parameters of this protocol none does.
+    /// A primitive refused its input. With the fixed parameters of this protocol this does not
+    /// happen.
     #[error("the derivation failed")]
     Hash,
 }
 
-/// Why no challenge was created.
+/// The reason why no challenge was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -275,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Vectors outside the limits: refused, and their digest is right below the check.
+    /// Vectors outside the length limits are refused; without the check, their digest is correct.
     #[test]
     fn bare_derivation_outside_the_limits() {
         let mut deriver = Deriver::new().unwrap();
@@ -314,7 +324,7 @@ mod tests {
         let vector = &vectors()[0];
         let secret = deriver.derive(&vector.password, &vector.salts).unwrap();
         assert!(deriver.memory.iter().all(|block| block.as_ref().iter().all(|&word| word == 0)));
-        // Wiped memory gives the same result again: nothing of the first run is read.
+        // Wiped memory gives the same result again, so nothing of the first run is read.
         assert!(deriver.derive(&vector.password, &vector.salts).unwrap().ct_eq(&secret));
         assert_eq!(deriver.memory.len(), BLOCKS);
     }

@@ -1,13 +1,14 @@
-//! What can go wrong. A denial is an outcome, not an error.
+//! The errors of this crate. A denial is an outcome, not an error.
 
 use keywright_store::TransactError;
 
-/// The challenge service could not decide. Nothing is granted.
+/// An error of the challenge service: it could not decide, and granted nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChallengeError {
-    /// The store, the clock or the generator failed, or the account is busy. [`TransactError::Unknown`] means that a
-    /// change **may** have happened: tell the user to try both passwords.
+    /// The store, the clock or the generator failed, or the account is busy.
+    /// [`TransactError::Unknown`] means that a change **may** have happened: advise the user to try
+    /// both passwords.
     #[error(transparent)]
     Transact(#[from] TransactError),
 }

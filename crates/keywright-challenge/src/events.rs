@@ -1,4 +1,4 @@
-//! The security events of a challenge. Denied proofs are told by [`keywright_store::guess`].
+//! The security events of a challenge. Denied proofs are reported by [`keywright_store::guess`].
 
 use keywright_core::{EventKind, Severity};
 
@@ -6,7 +6,7 @@ use keywright_core::{EventKind, Severity};
 pub static CHALLENGE_SET: EventKind =
     EventKind::change("challenge_set", Severity::Notice, "a password challenge was set");
 
-/// The account's challenge was replaced, and its sessions ended.
+/// The account's challenge was replaced, and its sessions were ended.
 pub static CHALLENGE_REPLACED: EventKind = EventKind::change(
     "challenge_replaced",
     Severity::Notice,

@@ -1,28 +1,28 @@
-//! What a step answers.
+//! The outcomes of the steps.
 
 use keywright_core::{Charge, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt};
 
 use crate::state::UserKey;
 
-/// The outcome of a proof. In a step `K` is [`Tentative`](keywright_store::Tentative); the driver releases it after the
-/// commit.
+/// The outcome of checking a proof. In a step `K` is [`Tentative`](keywright_store::Tentative); the
+/// driver releases it after the commit.
 #[derive(Debug)]
 #[must_use = "a proof may have been denied"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum Verification<K = UserKey> {
-    /// The proof is right; here is the user key.
+    /// The proof is correct. This is the user key.
     Granted(K),
     /// The proof is wrong and was charged.
     Denied(Charge),
-    /// The proof was not looked at, because of a wait or a limit.
+    /// The proof was not checked, because of a wait or a limit.
     Refused(Refusal),
     /// The account has no challenge.
     NoChallenge,
 }
 
 impl<K> Verification<K> {
-    /// Returns the outcome with its grant turned into something else.
+    /// Maps the key of a grant with a function and leaves every other outcome unchanged.
     pub fn map<L>(self, grant: impl FnOnce(K) -> L) -> Verification<L> {
         match self {
             Self::Granted(key) => Verification::Granted(grant(key)),
@@ -51,14 +51,14 @@ impl<K: Release> Release for Verification<K> {
 #[must_use = "the challenge may not have been set"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum SetOutcome<K = UserKey> {
-    /// The challenge is set; here is the new user key.
+    /// The challenge is set. This is the new user key.
     Set(K),
-    /// The account has a challenge already, and only its old secret replaces it.
+    /// The account already has a challenge, which can be replaced only with its old secret.
     Exists,
 }
 
 impl<K> SetOutcome<K> {
-    /// Returns the outcome with its grant turned into something else.
+    /// Maps the new key with a function and leaves the other outcome unchanged.
     pub fn map<L>(self, grant: impl FnOnce(K) -> L) -> SetOutcome<L> {
         match self {
             Self::Set(key) => SetOutcome::Set(grant(key)),
@@ -78,11 +78,11 @@ impl<K: Release> Release for SetOutcome<K> {
     }
 }
 
-/// The keys around a replacement.
+/// The user keys before and after a replacement.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Keys {
-    /// The user key until now, which opens what must be kept.
+    /// The previous user key, which opens the data to be carried over.
     pub old: UserKey,
     /// The new user key.
     pub new: UserKey,

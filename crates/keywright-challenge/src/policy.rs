@@ -1,20 +1,23 @@
-//! The protocol's numbers. None of them is for a server to choose; how guesses are limited is the driver's one
-//! [`LedgerPolicy`](keywright_core::LedgerPolicy).
+//! The protocol's numbers. A server cannot choose any of them; how guesses are limited is up to the
+//! driver's one [`LedgerPolicy`](keywright_core::LedgerPolicy).
 
 use std::ops::RangeInclusive;
 
 use keywright_core::SecretKind;
 
-/// The kind of secret that a challenge is, in the account's guess ledger. Every endpoint that takes the secret charges
-/// this one entry. A secret that follows from a password is guessable, however long it is.
+/// The kind of secret as which the account's guess ledger counts a challenge. Every endpoint that
+/// accepts the secret charges this one entry. A secret that is derived from a password is
+/// guessable, however long it is.
 pub const CHALLENGE_SECRET: SecretKind = SecretKind::new("challenge");
 
-/// The length of a secret and of a proof in bytes: 32 bytes in hex (`docs/protocols/nextcloud-passwords.md` § 3).
+/// The length of a secret and of a proof, in bytes: 32 bytes in hex
+/// (`docs/protocols/nextcloud-passwords.md` § 3).
 pub const SECRET_BYTES: usize = 64;
 
-/// The hex digits of each salt (`docs/decisions.md` 19). Salt 0 has an upper bound, unlike upstream's, so that a record
-/// stays small; the real client makes 512.
+/// The number of hex digits in each salt (`docs/decisions.md` 19). Salt 0 has an upper bound,
+/// unlike upstream's, so that a record stays small; the real client makes 512.
 pub(crate) const SALT_DIGITS: [RangeInclusive<usize>; 3] = [512..=2048, 128..=128, 32..=32];
 
-/// The bytes of each salt that is made here (`docs/protocols/nextcloud-passwords.md` § 3).
+/// The number of bytes in each salt that is made here (`docs/protocols/nextcloud-passwords.md` §
+/// 3).
 pub(crate) const NEW_SALT_BYTES: [usize; 3] = [256, 64, 16];

@@ -1,4 +1,5 @@
-//! The salts as a server takes them: a fixed shape, so that what is stored can always be solved.
+//! The salts that a server accepts. They have a fixed form, so that a stored challenge can always
+//! be solved.
 
 use std::fmt;
 
@@ -9,16 +10,19 @@ use crate::secret::is_lower_hex;
 
 /// Three salts of 512 to 2048, 128 and 32 lower-case hex digits.
 ///
-/// Upstream checks lengths only, so a client's slip (odd length, a letter that is no digit) locks its user out for good.
-/// Here it is refused while the old secret still opens the account. Not secret: anybody who is logged in may read them.
+/// Upstream checks lengths only, so a client's error (an odd length, or a letter that is not a
+/// digit) locks its user out for good. Here such salts are refused while the old secret still opens
+/// the account. They are not secret: any logged-in client may read them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salts([Box<str>; 3]);
 
 impl Salts {
-    /// Takes the salts that a client sent with a new challenge.
+    /// Parses the salts that a client sent with a new challenge.
     ///
     /// # Errors
-    /// [`SaltsError`], which names the salt. Nothing is copied before all lengths are known to be in bounds.
+    /// Returns a [`SaltsError`] if there are not exactly three, or one has the wrong length or a
+    /// digit that is not lower-case hex; the error has the index of the salt. Nothing is copied
+    /// before all lengths are known to be in bounds.
     pub fn parse<S: AsRef<str>>(salts: &[S]) -> Result<Self, SaltsError> {
         let [first, second, third] = salts else {
             return Err(SaltsError::Count);
@@ -38,7 +42,7 @@ impl Salts {
     /// Draws new salts of 256, 64 and 16 bytes, as the real client does.
     ///
     /// # Errors
-    /// [`EntropyError`] if the source fails.
+    /// Returns an [`EntropyError`] if the source fails.
     pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         let draw = |bytes: usize| -> Result<Box<str>, EntropyError> {
             let mut salt = vec![0_u8; bytes];
@@ -49,44 +53,44 @@ impl Salts {
         Ok(Self([draw(first)?, draw(second)?, draw(third)?]))
     }
 
-    /// The three, in the order of the protocol.
+    /// Returns the three salts in the order of the protocol.
     #[must_use]
     pub fn as_strs(&self) -> [&str; 3] {
         let [first, second, third] = &self.0;
         [first, second, third]
     }
 
-    /// The three, to be sent or stored.
+    /// Returns the three salts as strings, to be sent or stored.
     #[must_use]
     pub fn into_strings(self) -> [String; 3] {
         self.0.map(String::from)
     }
 }
 
-/// Shows the lengths only: with the salts, a guess at the password could be tried.
+/// Only the lengths are shown: with the salts, guesses at the password could be tested.
 impl fmt::Debug for Salts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Salts({:?} digits)", self.as_strs().map(str::len))
     }
 }
 
-/// Why texts are no [`Salts`].
+/// The reason why texts are not valid [`Salts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SaltsError {
-    /// Not exactly three.
+    /// There are not exactly three.
     #[error("a challenge has not exactly three salts")]
     Count,
-    /// Too short, too long, or an odd number of digits.
+    /// A salt is too short or too long, or has an odd number of digits.
     #[error("salt {index} has the wrong length")]
     Length {
-        /// Which: 0, 1 or 2.
+        /// The index of the salt: 0, 1 or 2.
         index: u8,
     },
-    /// Not all digits are `0-9a-f`.
+    /// A salt has digits other than `0-9a-f`.
     #[error("salt {index} is not lower-case hex")]
     NotLowerHex {
-        /// Which: 0, 1 or 2.
+        /// The index of the salt: 0, 1 or 2.
         index: u8,
     },
 }

@@ -1,31 +1,33 @@
-//! The secret as it travels: 64 bytes of text, taken as they are and never decoded.
+//! The secret as it is transmitted: 64 bytes of text, used as they are and never decoded.
 
 use keywright_core::SecretBytes;
 
 use crate::policy::SECRET_BYTES;
 
-/// What a client sends as `challenge` or `oldSecret`: any 64 bytes, right or wrong.
+/// The value that a client sends as `challenge` or `oldSecret`: any 64 bytes, correct or not.
 ///
-/// Text that is not lower-case hex is well formed and wrong: it goes the way of every guess and is charged. Upper case
-/// is another secret, so nothing is decoded or folded (`docs/security.md` § 4).
+/// Text that is not lower-case hex is well-formed but wrong: it is treated and charged like every
+/// other guess. Upper case is another secret, so nothing is decoded or case-folded
+/// (`docs/security.md` § 4).
 pub struct Proof(SecretBytes<SECRET_BYTES>);
 
 impl Proof {
-    /// Takes what a client sent. The caller wipes its own copy.
+    /// Copies what a client sent. The caller must wipe its own copy.
     ///
     /// # Errors
-    /// [`SecretError::Length`] if it is not 64 bytes. That is no guess: it must not be charged.
+    /// Returns [`SecretError::Length`] if the text is not 64 bytes. This is not a guess and must
+    /// not be charged.
     pub fn from_client(text: &str) -> Result<Self, SecretError> {
         SecretBytes::from_slice(text.as_bytes()).map(Self).map_err(|_| SecretError::Length)
     }
 
-    /// The bytes, the input of the key that wraps the user key.
+    /// Returns the bytes, which are the input of the key that wraps the user key.
     #[must_use]
     pub fn expose(&self) -> &[u8; SECRET_BYTES] {
         self.0.expose()
     }
 
-    /// Whether all bytes are `0-9a-f`. If not, no challenge can have been set with this.
+    /// Whether all bytes are `0-9a-f`. If not, no challenge can have been set with this value.
     #[must_use]
     pub fn is_lower_hex(&self) -> bool {
         is_lower_hex(self.expose())
@@ -34,19 +36,21 @@ impl Proof {
 
 keywright_core::redacted_debug!(Proof);
 
-/// A secret that a challenge may be set with: 64 lower-case hex digits. What [`Deriver`](crate::Deriver) returns.
+/// A secret with which a challenge may be set: 64 lower-case hex digits.
+/// [`Deriver`](crate::Deriver) returns this type.
 pub struct ChallengeSecret(SecretBytes<SECRET_BYTES>);
 
 impl ChallengeSecret {
-    /// Takes the new secret that a client sent. The caller wipes its own copy.
+    /// Copies the new secret that a client sent. The caller must wipe its own copy.
     ///
     /// # Errors
-    /// [`SecretError::Length`] if it is not 64 bytes, [`SecretError::NotLowerHex`] if one is not `0-9a-f`.
+    /// Returns [`SecretError::Length`] if the text is not 64 bytes, and
+    /// [`SecretError::NotLowerHex`] if a byte is not `0-9a-f`.
     pub fn from_client(text: &str) -> Result<Self, SecretError> {
         Self::try_from(Proof::from_client(text)?)
     }
 
-    /// Writes 32 derived bytes as hex, in place.
+    /// Encodes 32 derived bytes as hex, in place.
     #[cfg(feature = "client")]
     pub(crate) fn encode(derived: &SecretBytes<32>) -> Result<Self, SecretError> {
         let mut secret = SecretBytes::zeroed();
@@ -54,20 +58,20 @@ impl ChallengeSecret {
         Ok(Self(secret))
     }
 
-    /// The bytes, the input of the key that wraps the user key.
+    /// Returns the bytes, which are the input of the key that wraps the user key.
     #[must_use]
     pub fn expose(&self) -> &[u8; SECRET_BYTES] {
         self.0.expose()
     }
 
-    /// The text, to be sent.
+    /// Returns the text, to be sent.
     #[must_use]
     pub fn expose_str(&self) -> &str {
-        // Lower-case hex is ASCII, by construction: the default is never taken.
+        // Lower-case hex is always ASCII, so the default is never used.
         std::str::from_utf8(self.expose()).unwrap_or_default()
     }
 
-    /// Whether `other` is the same secret, in time that depends on neither.
+    /// Whether `other` is the same secret. The time depends on neither.
     #[must_use]
     pub fn ct_eq(&self, other: &Self) -> bool {
         self.0.ct_eq(other.expose())
@@ -89,14 +93,15 @@ impl From<ChallengeSecret> for Proof {
 
 keywright_core::redacted_debug!(ChallengeSecret);
 
-/// Why a text is no [`Proof`] or no [`ChallengeSecret`].
+/// The reason why text is not a valid [`Proof`] or [`ChallengeSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// Not 64 bytes.
+    /// The text is not 64 bytes.
     #[error("a secret is not {SECRET_BYTES} bytes long")]
     Length,
-    /// 64 bytes, but not all of them `0-9a-f`. Only setting a challenge says so.
+    /// The text has 64 bytes, but not all of them are `0-9a-f`. Only setting a challenge returns
+    /// this.
     #[error("a secret is not lower-case hex")]
     NotLowerHex,
 }

@@ -1,4 +1,4 @@
-//! The steps over a store. What each does is documented on [`ChallengeSteps`].
+//! The async service, which runs the steps on a store. [`ChallengeSteps`] documents what each does.
 
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag};
 use keywright_store::{Draft, Driver, Partition};
@@ -10,7 +10,7 @@ use crate::secret::{ChallengeSecret, Proof};
 use crate::state::CHALLENGE;
 use crate::step::{ChallengeSteps, SLOTS};
 
-/// The server half over a store.
+/// The server half of the challenge, which runs the steps on a store.
 #[derive(Clone)]
 pub struct Challenges {
     driver: Driver,
@@ -18,13 +18,13 @@ pub struct Challenges {
 }
 
 impl Challenges {
-    /// Returns a service over a driver.
+    /// Creates a service over a driver.
     #[must_use]
     pub const fn new(driver: Driver) -> Self {
         Self { driver, steps: ChallengeSteps::new() }
     }
 
-    /// Returns the steps, to compose with others in one draft.
+    /// Returns the steps, to be composed with others in one draft.
     #[must_use]
     pub const fn steps(&self) -> &ChallengeSteps {
         &self.steps
@@ -33,17 +33,21 @@ impl Challenges {
     /// Returns the salts of the account's challenge, if it has one.
     ///
     /// # Errors
-    /// [`ChallengeError`] if the record cannot be read.
+    /// Returns a [`ChallengeError`] if the record cannot be read.
     pub async fn get(&self, account: &AccountId) -> Result<Option<Salts>, ChallengeError> {
-        // Decides nothing, so it waits for nobody: a flood of guesses does not keep the owner from the salts.
+        // This decides nothing, so it does not wait for other requests: a flood of guesses does not
+        // keep the owner from the salts.
         let partition = Partition::account(account);
         Ok(self.driver.observe(&partition, &[CHALLENGE.name()], |draft| self.steps.get_in(draft)).await?)
     }
 
-    /// Sets the first challenge. `client` is known at the new secret from the start, by its credential and its network.
+    /// Sets the first challenge. `client` is known for the new secret from the start, by its
+    /// credential and its network.
     ///
     /// # Errors
-    /// [`ChallengeError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) it may be set.
+    /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
+    /// is busy. After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) the
+    /// challenge may have been set.
     pub async fn set(
         &self,
         account: &AccountId,
@@ -56,10 +60,11 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.set_in(draft, secret, salts, &changed_by)).await?)
     }
 
-    /// Judges a proof. A client that was right before is not held up by the wrong proofs of others.
+    /// Checks a proof. A client that passed before is not held up by the wrong proofs of others.
     ///
     /// # Errors
-    /// [`ChallengeError`]; nothing is granted.
+    /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
+    /// is busy; then nothing is granted.
     pub async fn verify(
         &self,
         account: &AccountId,
@@ -70,11 +75,13 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.verify_in(draft, proof, client)).await?)
     }
 
-    /// Replaces the challenge with the old secret, and ends all sessions. `client` is known at the new secret from the
-    /// start, by its credential and its network.
+    /// Replaces the challenge, given the old secret, and ends all sessions. `client` is known for
+    /// the new secret from the start, by its credential and its network.
     ///
     /// # Errors
-    /// [`ChallengeError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) it may be replaced.
+    /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
+    /// is busy. After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) the
+    /// challenge may have been replaced.
     pub async fn replace(
         &self,
         account: &AccountId,
@@ -89,8 +96,9 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, step).await?)
     }
 
-    /// Lets one client in that others have shut out, for ten tries within an hour: `by`, a client that still gets in, proves
-    /// the challenge once more for it. The proof is a guess like any other, and charged if it is wrong.
+    /// Admits a client that others have locked out, for ten attempts within an hour. For this, a
+    /// client that is still admitted, `by`, proves the challenge once more. The proof is a guess
+    /// like any other, and is charged if it is wrong.
     ///
     /// ```
     /// # use keywright_challenge::{Challenges, ChallengeError, Proof, Verification};
@@ -105,7 +113,8 @@ impl Challenges {
     /// ```
     ///
     /// # Errors
-    /// [`ChallengeError`]; nobody is let in.
+    /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
+    /// is busy; then no client is admitted.
     pub async fn admit_client(
         &self,
         account: &AccountId,
@@ -117,13 +126,15 @@ impl Challenges {
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.admit_client_in(draft, proof, by, client)).await?)
     }
 
-    /// Lets one client in by the link of an unlock mail: `ticket` is what
-    /// [`guess::unlock_mail`](keywright_store::guess::unlock_mail) gave for it, and only the link may reveal it. Call it for
-    /// the POST of a page's button, never for a GET: mail scanners follow links. Returns `None` if the link's time is over,
-    /// if it was never sent, or if the account has no challenge.
+    /// Admits a client by the link of an unlock mail. `ticket` is what
+    /// [`guess::unlock_mail`](keywright_store::guess::unlock_mail) returned for it, and only the
+    /// link may reveal it. Call this on the POST of a page's button, never on a GET, because mail
+    /// scanners follow links. Returns `None` if the link has expired, if it was never sent, or if
+    /// the account has no challenge.
     ///
     /// # Errors
-    /// [`ChallengeError`]; nobody is let in.
+    /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
+    /// is busy; then no client is admitted.
     pub async fn admit_by_mail(
         &self,
         account: &AccountId,
@@ -137,15 +148,17 @@ impl Challenges {
     /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.
     ///
     /// # Errors
-    /// [`ChallengeError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) they may be lifted.
+    /// Returns a [`ChallengeError`] if the store, the clock or the generator fails or the account
+    /// is busy. After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) they may
+    /// have been lifted.
     pub async fn unlock(&self, account: &AccountId) -> Result<bool, ChallengeError> {
         let partition = Partition::account(account);
         Ok(self.driver.run(&partition, SLOTS, |draft| self.steps.unlock_in(draft)).await?)
     }
 }
 
-/// Every tag by which a client may come back. The service does not know which credentials the host ends with a change, so
-/// the network is known too.
+/// Returns every tag by which a client may come back. The service does not know which credentials
+/// the host ends with a change, so the network becomes known too.
 fn tags(client: Client) -> Vec<ClientTag> {
     let mut tags: Vec<ClientTag> = client.tag().into_iter().chain(client.network_tag()).collect();
     tags.dedup();

@@ -1,5 +1,6 @@
-//! What is stored: three salts, a server salt, the wrapped user key. No hash and no check value: the wrap's tag is the
-//! check, and the outer seal tells corruption from a wrong secret (`docs/security.md` § 4).
+//! The stored state: three salts, a server salt, and the wrapped user key. There is no hash and no
+//! check value. The tag of the wrap is the check, and the outer seal distinguishes corruption from
+//! a wrong secret (`docs/security.md` § 4).
 
 use keywright_core::{AccountId, Entropy, EntropyError, Generation, SecretBytes, WrapError, WrapKey};
 use keywright_store::{Record, Slot};
@@ -7,38 +8,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::salts::{Salts, SaltsError};
 
-/// The account's challenge. It lasts: without it there would be none, and anybody who is logged in could set one.
+/// The account's challenge. The record is kept for good: if it were missing, there would be no
+/// challenge, and any logged-in client could set one.
 pub(crate) const CHALLENGE: Slot<Challenge> = Slot::lasting("challenge");
 
-/// Label of the wrap key's info (`docs/security.md` § 4).
+/// The label in the info of the wrap key (`docs/security.md` § 4).
 const LABEL: &str = "keywright/v1/challenge.user-key";
 
-/// 32 random bytes that only the secret unwraps. What else belongs to the user (keychains) is sealed under keys that are
-/// derived from it.
+/// A key of 32 random bytes that only the secret unwraps. Other data of the user (keychains) is
+/// sealed under keys that are derived from it.
 pub struct UserKey(SecretBytes<32>);
 
 impl UserKey {
-    /// Draws a key.
+    /// Draws a key at random.
     ///
     /// # Errors
-    /// [`EntropyError`] if the source fails.
+    /// Returns an [`EntropyError`] if the source fails.
     pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         SecretBytes::random(entropy).map(Self)
     }
 
-    /// Takes over a key that was kept elsewhere, for a session for instance.
+    /// Wraps a key that was kept elsewhere, for example in a session.
     #[must_use]
     pub const fn from_secret(key: SecretBytes<32>) -> Self {
         Self(key)
     }
 
-    /// The bytes, as the input of a key derivation.
+    /// Returns the bytes, as the input of a key derivation.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }
 
-    /// A second copy. Not `Clone`: each one is a place to audit.
+    /// Returns a second copy. This is a method instead of `Clone` so that each copy can be audited.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self(self.0.duplicate())
@@ -50,7 +52,8 @@ keywright_core::redacted_debug!(UserKey);
 /// The record of a challenge.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Challenge {
-    /// Drawn anew with each secret: wrong guesses at the secret before do not count against this one.
+    /// The generation is drawn again with each secret, so wrong guesses at the previous secret do
+    /// not count against this one.
     generation: Generation,
     salts: [String; 3],
     server_salt: [u8; 32],
@@ -62,7 +65,8 @@ impl Record for Challenge {
 }
 
 impl Challenge {
-    /// A challenge for a secret: a fresh generation, a fresh server salt, the user key wrapped.
+    /// Creates a challenge for a secret, with a new generation, a new server salt, and the wrapped
+    /// user key.
     pub(crate) fn new(
         entropy: &(impl Entropy + ?Sized),
         account: &AccountId,
@@ -80,12 +84,13 @@ impl Challenge {
         self.generation
     }
 
-    /// The salts, which a client needs to solve it.
+    /// Returns the salts, which a client needs to solve the challenge.
     pub(crate) fn salts(&self) -> Result<Salts, SaltsError> {
         Salts::parse(&self.salts)
     }
 
-    /// The user key, if the proof is right. Takes the characters, decodes nothing: upper case is another secret.
+    /// Returns the user key if the proof is correct. The characters are used without decoding:
+    /// upper case is another secret.
     pub(crate) fn unwrap(&self, account: &AccountId, proof: &[u8; 64]) -> Option<UserKey> {
         wrap_key(proof, &self.server_salt, account).unwrap_secret(&self.wrapped).map(UserKey)
     }

@@ -1,4 +1,4 @@
-//! The transitions: get, set, verify, replace. They compose with others in one draft.
+//! The transitions get, set, verify and replace. They can be composed with others in one draft.
 
 use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, Generation, WrapError};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
@@ -11,19 +11,19 @@ use crate::salts::Salts;
 use crate::secret::{ChallengeSecret, Proof};
 use crate::state::{CHALLENGE, Challenge, UserKey};
 
-/// The slots that these steps read. Name them to the driver, and one load does.
+/// The slots that these steps read. Pass them to the driver, so that they are loaded together.
 pub const SLOTS: &[SlotName] = &[CHALLENGE.name(), guess::LEDGER.name()];
 
 /// The server half as steps over a draft. [`Challenges`](crate::Challenges) runs them on a store.
 ///
-/// The [`Client`] of a proof is named by the credential that it came with, or by its network if it has none. One that was
-/// right before is not held up by the wrong proofs of others.
+/// The [`Client`] of a proof is identified by the credential that it presented, or by its network
+/// if it has none. A client that passed before is not held up by the wrong proofs of others.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ChallengeSteps;
 
 impl ChallengeSteps {
-    /// Returns the steps.
+    /// Creates the steps.
     #[must_use]
     pub const fn new() -> Self {
         Self
@@ -32,7 +32,7 @@ impl ChallengeSteps {
     /// Returns the salts of the account's challenge, if it has one.
     ///
     /// # Errors
-    /// [`StepError`] if the record cannot be read; the caller denies.
+    /// Returns a [`StepError`] if the record cannot be read; the caller must deny.
     pub fn get_in(&self, draft: &mut Draft<'_>) -> Result<Option<Salts>, StepError> {
         let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(None) };
         challenge.salts().map(Some).map_err(|_| StepError::Decode(CHALLENGE.name()))
@@ -41,18 +41,20 @@ impl ChallengeSteps {
     /// Whether the account has a challenge.
     ///
     /// # Errors
-    /// [`StepError`] if the record cannot be read; the caller denies.
+    /// Returns a [`StepError`] if the record cannot be read; the caller must deny.
     pub fn exists_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
         Ok(draft.read(CHALLENGE)?.is_some())
     }
 
-    /// Sets the first challenge and moves the credential epoch. An account that has a challenge is left as it is.
+    /// Sets the first challenge and moves the credential epoch. An account that already has a
+    /// challenge is left unchanged.
     ///
-    /// Those in `changed_by` are known clients of the new secret from the start: the credential of the client that sets
-    /// it, and its network where the caller ends credentials with the change.
+    /// The tags in `changed_by` are known for the new secret from the start. They are the
+    /// credential of the client that sets it, and its network where the caller ends credentials
+    /// with the change.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is set.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is set.
     pub fn set_in(
         &self,
         draft: &mut Draft<'_>,
@@ -68,10 +70,10 @@ impl ChallengeSteps {
         Ok(SetOutcome::Set(draft.tentative(key)))
     }
 
-    /// Judges a proof; a right one releases the user key, and makes its client a known one.
+    /// Checks a proof. A correct one releases the user key and makes its client a known one.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged.
     pub fn verify_in(
         &self,
         draft: &mut Draft<'_>,
@@ -81,14 +83,16 @@ impl ChallengeSteps {
         Ok(judge(draft, proof, client)?.map(|(key, _)| key))
     }
 
-    /// Judges the old secret and, if it is right, sets a new challenge with a new user key and moves the credential
-    /// epoch. Of two concurrent replacements the second is judged on the challenge of the first.
+    /// Checks the old secret and, if it is correct, sets a new challenge with a new user key and
+    /// moves the credential epoch. Of two concurrent replacements, the second is checked against
+    /// the challenge of the first.
     ///
-    /// The new secret starts without failures. The known clients stay known, and those in `changed_by` are known too, as
-    /// in [`set_in`](Self::set_in).
+    /// The new secret starts without failures. The known clients stay known, and those in
+    /// `changed_by` become known, as in [`set_in`](Self::set_in).
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged or replaced.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged or
+    /// replaced.
     pub fn replace_in(
         &self,
         draft: &mut Draft<'_>,
@@ -109,25 +113,28 @@ impl ChallengeSteps {
         Ok(Verification::Granted(key.map(|old| Keys { old, new })))
     }
 
-    /// Returns a guess of `client` at the account's secret, if it has a challenge: what
-    /// [`guess::peek_refusal`], [`guess::refuse`] and [`guess::unlock_mail`] take.
+    /// Returns an attempt of `client` at the account's secret, or `None` if the account has no
+    /// challenge. [`guess::peek_refusal`], [`guess::refuse`] and [`guess::unlock_mail`] take this
+    /// value.
     ///
     /// # Errors
-    /// [`StepError`] if the record cannot be read; the caller denies.
+    /// Returns a [`StepError`] if the record cannot be read; the caller must deny.
     pub fn attempt_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
         let challenge = draft.read(CHALLENGE)?;
         Ok(challenge.map(|challenge| Attempt::new(CHALLENGE_SECRET, challenge.generation(), client)))
     }
 
-    /// Lets one client in that others have shut out, by the challenge itself: `by`, a client that still gets in, proves it
-    /// once more, and names the client that is to be let in. The proof is a guess like any other. What may be told of a
-    /// grant, the admission, comes out after the commit.
+    /// Admits a client that others have locked out, on the strength of the challenge itself. A
+    /// client that is still admitted, `by`, proves the challenge once more and names the client to
+    /// be admitted. The proof is a guess like any other. The admission, which reports what may be
+    /// disclosed about the grant, is released after the commit.
     ///
-    /// There is no way to admit a client here without a proof. A wire that has one of another crate (a `StepUp` by a factor)
-    /// judges it in the same draft, and then calls [`guess::admit_client`] with what [`attempt_in`](Self::attempt_in) names.
+    /// This function never admits a client without a proof. A wire adapter that has a proof of
+    /// another crate (a `StepUp` by a factor) checks it in the same draft, and then calls
+    /// [`guess::admit_client`] with the values of [`attempt_in`](Self::attempt_in).
     ///
     /// # Errors
-    /// [`StepError`]; nobody is let in.
+    /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
     pub fn admit_client_in(
         &self,
         draft: &mut Draft<'_>,
@@ -145,11 +152,12 @@ impl ChallengeSteps {
         Ok(Verification::Granted(key.map(|_| admission)))
     }
 
-    /// Lets one client in by the link of an unlock mail: `ticket` is what [`guess::unlock_mail`] gave for it. Returns `None`
-    /// if its time is over, if it was never sent, or if the account has no challenge.
+    /// Admits a client by the link of an unlock mail. `ticket` is what [`guess::unlock_mail`]
+    /// returned for it. Returns `None` if the ticket has expired, if it was never sent, or if the
+    /// account has no challenge.
     ///
     /// # Errors
-    /// [`StepError`]; nobody is let in.
+    /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
     pub fn admit_by_mail_in(
         &self,
         draft: &mut Draft<'_>,
@@ -163,14 +171,14 @@ impl ChallengeSteps {
     /// Lifts all waits and limits of the secret, for the operator. Returns whether there was anything to lift.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is lifted.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is lifted.
     pub fn unlock_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
         let Some(challenge) = draft.read(CHALLENGE)? else { return Ok(false) };
         guess::unlock(draft, CHALLENGE_SECRET, challenge.generation())
     }
 }
 
-/// Judges a proof. A right one comes with the generation of the secret that it proves.
+/// Checks a proof. A correct one is returned with the generation of the secret that it proves.
 fn judge(
     draft: &mut Draft<'_>,
     proof: &Proof,
@@ -190,7 +198,7 @@ fn judge(
     })
 }
 
-/// Writes a challenge under a fresh user key, begins its ledger entry, and moves the credential epoch
+/// Writes a challenge with a new user key, starts its ledger entry, and moves the credential epoch
 /// (`docs/decisions.md` 6).
 fn write(
     draft: &mut Draft<'_>,

@@ -1,4 +1,4 @@
-//! What is confirmed, and the proof that it was.
+//! The action to be confirmed, and the proof that it was.
 
 use std::fmt;
 
@@ -6,36 +6,38 @@ use keywright_core::{AccountId, append_lp};
 use keywright_store::{Draft, StepError};
 use sha2::{Digest, Sha256};
 
-/// Label of the digest (`docs/security.md` § 9).
+/// The label of the digest (`docs/security.md` § 9).
 const DIGEST_LABEL: &[u8] = b"keywright/v1/confirm";
 
-/// Label of the (action, session) that names a pending confirmation.
+/// The label of the digest of the (action, session) that identifies a pending confirmation.
 const PLACE_LABEL: &[u8] = b"keywright/v1/confirm.place";
 
-/// The longest name of an action, in bytes. Also a bound of the stored form.
+/// The maximum length of an action's name, in bytes. It is also a bound of the stored form.
 pub(crate) const MAX_NAME: usize = 64;
 
-/// Something that must be confirmed before it happens, with all that it will do.
+/// Something that must be confirmed before it happens, with everything that it will do.
 ///
-/// Whatever changes the effect belongs in [`target`](Self::target) or [`parameters`](Self::parameters): a confirmation
-/// of one value is void for any other.
+/// Everything that changes the effect belongs in [`target`](Self::target) or
+/// [`parameters`](Self::parameters): a confirmation of one value is void for any other.
 pub trait Action: Send + Sync {
-    /// Names the kind of action: 1 to 64 printable ASCII characters, unique in the server. Written to the security log.
-    /// A call with any other name does not compile.
+    /// The name of the kind of action: 1 to 64 printable ASCII characters, unique in the server. It
+    /// is written to the security log. A call with any other name does not compile.
     const NAME: &'static str;
 
-    /// What it acts on: an id, the empty text if it is the account itself.
+    /// Returns the id of what the action affects, or an empty string if it is the account itself.
     fn target(&self) -> &str;
 
-    /// All other parameters in **one** canonical form: equal actions give equal bytes, different ones never do. Use
-    /// [`append_lp`](keywright_core::append_lp) to join several.
+    /// Returns all other parameters in **one** canonical form: equal actions must have equal bytes,
+    /// and different ones different bytes. Use [`append_lp`](keywright_core::append_lp) to join
+    /// several.
     fn parameters(&self) -> Vec<u8>;
 }
 
-/// The proof that an action was confirmed, once. Only a commit makes one.
+/// The proof that an action was confirmed, once. Only a commit creates one.
 ///
-/// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account and
-/// action **from it**, so it can neither be called without a proof nor do anything else than was confirmed:
+/// It is not `Clone` or `Serialize` and has no public constructor. The function that acts takes it
+/// by value and takes the account and the action **from it**. So that function cannot be called
+/// without a proof, and cannot do anything other than what was confirmed:
 ///
 /// ```
 /// # use keywright_confirm::{Action, Confirmed};
@@ -65,19 +67,19 @@ impl<A: Action> Confirmed<A> {
         Self { account, action }
     }
 
-    /// The account that confirmed.
+    /// Returns the account that confirmed.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// What was confirmed.
+    /// Returns the action that was confirmed.
     #[must_use]
     pub const fn action(&self) -> &A {
         &self.action
     }
 
-    /// Account and action, for the one function that acts.
+    /// Returns the account and the action, for the one function that acts.
     #[must_use]
     pub fn into_parts(self) -> (AccountId, A) {
         (self.account, self.action)
@@ -90,7 +92,7 @@ impl<A: Action> fmt::Debug for Confirmed<A> {
     }
 }
 
-/// One (action name, session): at most one confirmation is pending there.
+/// The digest of an (action name, session), for which at most one confirmation is pending.
 pub(crate) type Place = [u8; 32];
 
 /// What a confirmation is bound to.
@@ -102,7 +104,7 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    /// Binds to the draft's account.
+    /// Creates the binding for the draft's account.
     pub(crate) fn of<A: Action>(draft: &Draft<'_>, action: &A, session: &[u8]) -> Result<Self, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
         let place = place::<A>(session)?;
@@ -118,7 +120,7 @@ impl Binding {
     }
 }
 
-/// Names the pending confirmation of an action in a session.
+/// Returns the digest that identifies the pending confirmation of an action in a session.
 pub(crate) fn place<A: Action>(session: &[u8]) -> Result<Place, StepError> {
     const { assert!(is_name(A::NAME), "an action's name has 1 to 64 printable ASCII characters") };
     if session.is_empty() {
@@ -153,7 +155,8 @@ fn hash(label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    /// `docs/security.md` § 9, computed apart: SHA-256 of the label and five parts, each behind its length.
+    /// `docs/security.md` § 9, computed independently: SHA-256 of the label and five parts, each
+    /// preceded by its length.
     #[test]
     fn the_digest_is_fixed_to_the_byte() {
         let by_hand: [u8; 32] = Sha256::digest(

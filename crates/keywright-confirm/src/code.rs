@@ -1,4 +1,4 @@
-//! Codes and tokens: drawn, shown once, kept as hashes.
+//! Codes and tokens: how they are drawn, shown once, and kept as hashes.
 
 use base64ct::{Base64Unpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,19 +10,19 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-/// Random bytes of a typed code. As base64 they are 16 symbols of six bits.
+/// The number of random bytes in a typed code. As base64 they are 16 symbols of six bits.
 const TYPED_BYTES: usize = 12;
 
-/// Symbols of a typed code.
+/// The number of symbols in a typed code.
 const TYPED_SYMBOLS: usize = 16;
 
-/// A typed code as text: four groups of four symbols, joined by `-`.
+/// The length of a typed code as text: four groups of four symbols, joined by `-`.
 pub(crate) const TYPED_LEN: usize = 19;
 
-/// A mailed code as text.
+/// The length of a mailed code as text.
 pub(crate) const MAILED_LEN: usize = 6;
 
-/// What a stored hash is a hash of. Keeps the styles apart: a typed code never matches as a mailed one.
+/// The label in a stored hash. It separates the styles: a typed code never matches as a mailed one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Label {
     Typed,
@@ -38,8 +38,8 @@ impl Label {
     }
 }
 
-/// A code at rest: HMAC-SHA-256(random key, label ‖ 00 ‖ text), beside its key in the sealed body (`docs/security.md` §
-/// 5).
+/// A stored code: HMAC-SHA-256(random key, label ‖ 00 ‖ text), with its key beside it in the sealed
+/// body (`docs/security.md` § 5).
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Code {
     #[serde(with = "secret_field")]
@@ -55,7 +55,7 @@ impl Code {
         Ok(Self { key, mac })
     }
 
-    /// Whether a text is this code: exactly, in constant time.
+    /// Whether a text is exactly this code, compared in constant time.
     pub(crate) fn matches(&self, label: Label, text: &[u8]) -> Choice {
         match mac(&self.key, label, text) {
             Some(mac) => self.mac.expose().as_slice().ct_eq(mac.expose().as_slice()),
@@ -74,8 +74,8 @@ fn mac(key: &SecretBytes<32>, label: Label, text: &[u8]) -> Option<SecretBytes<3
     Some(out)
 }
 
-/// Draws a typed code. 12 bytes are 16 × 6 bits: uniform without rejection. The encoder looks nothing up in a table, so no
-/// symbol leaves its own trace in the cache.
+/// Draws a typed code. 12 bytes are 16 × 6 bits, so the code is uniform without rejection. The
+/// encoder uses no lookup table, so no symbol leaves its own trace in the cache.
 pub(crate) fn draw_typed(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
     let bits = SecretBytes::<TYPED_BYTES>::random(entropy)?;
     let mut symbols = Zeroizing::new([0; TYPED_SYMBOLS]);
@@ -90,7 +90,7 @@ pub(crate) fn draw_typed(entropy: &dyn Entropy) -> Result<SecretString, EntropyE
     text_of(&text)
 }
 
-/// Draws a mailed code: uniform 0…999999 by rejection.
+/// Draws a mailed code, uniform in 0…999999 by rejection.
 pub(crate) fn draw_mailed(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
     let number = below(entropy, 1_000_000)?;
     let mut text = Zeroizing::new(Vec::with_capacity(MAILED_LEN));
@@ -107,8 +107,9 @@ fn text_of(ascii: &[u8]) -> Result<SecretString, EntropyError> {
     Ok(SecretString::new(text))
 }
 
-/// Brings what was typed into the form in which a typed code is drawn: cleaned of what carries nothing, in four groups.
-/// `None` for a text of another length. Only the characters of one code are copied, however long the text is.
+/// Normalizes typed text to the form in which a typed code is drawn: without ignored characters, in
+/// four groups. Returns `None` for a text of another length. However long the text is, only the
+/// characters of one code are copied.
 pub(crate) fn typed_form(typed: &str) -> Option<SecretString> {
     let mut text = Zeroizing::new(String::with_capacity(TYPED_LEN));
     for character in characters(typed) {
@@ -123,7 +124,8 @@ pub(crate) fn typed_form(typed: &str) -> Option<SecretString> {
     if text.len() == TYPED_LEN { Some(SecretString::new(std::mem::take(&mut *text))) } else { None }
 }
 
-/// The same for a mailed code, which is six ASCII digits. Any other text is no guess.
+/// Normalizes typed text to the form of a mailed code, which is six ASCII digits. Any other text is
+/// not a guess.
 pub(crate) fn mailed_form(typed: &str) -> Option<SecretString> {
     let mut text = Zeroizing::new(String::with_capacity(MAILED_LEN));
     for character in characters(typed) {
@@ -135,7 +137,7 @@ pub(crate) fn mailed_form(typed: &str) -> Option<SecretString> {
     if text.len() == MAILED_LEN { Some(SecretString::new(std::mem::take(&mut *text))) } else { None }
 }
 
-/// A code that is shown once and typed back.
+/// A code that is shown once and typed back by the user.
 pub struct TypedCode {
     pub(crate) text: SecretString,
     pub(crate) cancel: CancelToken,
@@ -149,13 +151,13 @@ impl TypedCode {
         self.text.expose()
     }
 
-    /// Returns what withdraws the confirmation, for the notice to the owner.
+    /// Returns the token that withdraws the confirmation, for the notice to the owner.
     #[must_use]
     pub const fn cancel_token(&self) -> &CancelToken {
         &self.cancel
     }
 
-    /// Returns the first moment at which it is no longer taken.
+    /// Returns the first time at which the code is no longer accepted.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires
@@ -164,8 +166,8 @@ impl TypedCode {
 
 keywright_core::redacted_debug!(TypedCode { expires, .. });
 
-/// A code to be mailed. It confirms that somebody reads the mailbox; it is no second factor (NIST SP 800-63B-4
-/// § 3.1.3.1).
+/// A code to be mailed. It confirms that the user can read the mailbox; it is not a second factor
+/// (NIST SP 800-63B-4 § 3.1.3.1).
 pub struct MailedCode {
     pub(crate) text: SecretString,
     pub(crate) cancel: CancelToken,
@@ -179,13 +181,14 @@ impl MailedCode {
         self.text.expose()
     }
 
-    /// Returns what withdraws the confirmation, for the same mail or for the notice to the owner.
+    /// Returns the token that withdraws the confirmation, for the same mail or for the notice to
+    /// the owner.
     #[must_use]
     pub const fn cancel_token(&self) -> &CancelToken {
         &self.cancel
     }
 
-    /// Returns the first moment at which it is no longer taken.
+    /// Returns the first time at which the code is no longer accepted.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires
@@ -203,25 +206,25 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// Returns how long to wait, in whole seconds of the server's clock.
+    /// Returns the length of the wait, in whole seconds of the server's clock.
     #[must_use]
     pub const fn seconds(&self) -> u64 {
         self.seconds
     }
 
-    /// Returns the first moment at which the action may be confirmed.
+    /// Returns the first time at which the action may be confirmed.
     #[must_use]
     pub const fn earliest(&self) -> UnixSeconds {
         self.earliest
     }
 
-    /// Returns the first moment at which it may be confirmed no more.
+    /// Returns the first time at which the action may no longer be confirmed.
     #[must_use]
     pub const fn latest(&self) -> UnixSeconds {
         self.latest
     }
 
-    /// Returns what withdraws the confirmation, for the notice to the owner.
+    /// Returns the token that withdraws the confirmation, for the notice to the owner.
     #[must_use]
     pub const fn cancel_token(&self) -> &CancelToken {
         &self.cancel
@@ -230,10 +233,12 @@ impl Wait {
 
 keywright_core::redacted_debug!(Wait { earliest, latest, .. });
 
-/// Withdraws a pending confirmation: 256 bits, for the link in a notice. Stored as a hash.
+/// A token that withdraws a pending confirmation: 256 bits, for the link in a notice. It is stored
+/// as a hash.
 ///
-/// The link names the account beside the token. It must act **on POST only**: show a page with a button on GET, else
-/// every mail scanner cancels (`docs/security.md` § 9).
+/// The link contains the account and the token. It must act **on POST only**: on GET, show a page
+/// with a button, because otherwise every mail scanner would cancel the confirmation
+/// (`docs/security.md` § 9).
 pub struct CancelToken(SecretBytes<32>);
 
 impl CancelToken {
@@ -241,10 +246,10 @@ impl CancelToken {
         SecretBytes::random(entropy).map(Self)
     }
 
-    /// Reads [`to_hex`](Self::to_hex) back.
+    /// Parses the form that [`to_hex`](Self::to_hex) returns.
     ///
     /// # Errors
-    /// [`CancelTokenError`] for anything but 64 lower-case hex digits.
+    /// Returns [`CancelTokenError`] for anything but 64 lower-case hex digits.
     pub fn parse(text: &str) -> Result<Self, CancelTokenError> {
         let mut bytes = SecretBytes::zeroed();
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -260,7 +265,7 @@ impl CancelToken {
         SecretString::new(hex::encode(self.0.expose()))
     }
 
-    /// How it is stored: SHA-256(`keywright/v1/cancel` ‖ 00 ‖ token).
+    /// Returns the stored form: SHA-256(`keywright/v1/cancel` ‖ 00 ‖ token).
     pub(crate) fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(b"keywright/v1/cancel\0");
@@ -271,7 +276,7 @@ impl CancelToken {
 
 keywright_core::redacted_debug!(CancelToken);
 
-/// A text that is no cancel token.
+/// The error for a text that is not a cancel token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a cancel token has another form")]
 pub struct CancelTokenError;
@@ -356,7 +361,7 @@ mod tests {
         }
     }
 
-    /// HMAC-SHA-256(key, label ‖ 00 ‖ text), computed apart.
+    /// HMAC-SHA-256(key, label ‖ 00 ‖ text), computed independently.
     #[test]
     fn the_stored_hash_is_fixed_to_the_byte() {
         let key = SecretBytes::from_slice(&[7; 32]).unwrap();

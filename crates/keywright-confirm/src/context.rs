@@ -1,4 +1,4 @@
-//! What a step works on: the moment, what is pending, what has been used up.
+//! The context of a step: the current time, what is pending, and what has been used up.
 
 use keywright_core::{Event, SecretString};
 use keywright_store::{Draft, StepError, Tentative};
@@ -11,10 +11,10 @@ use crate::policy::ConfirmPolicy;
 use crate::state::{Counts, Now, Pending, PendingList};
 use crate::told::Repeated;
 
-/// A grant, before the proof is made of it.
+/// A grant, before it is turned into a proof.
 pub(crate) type Grant = Tentative<()>;
 
-/// One account's confirmations, as one attempt of a step sees them.
+/// The confirmations of one account, as one attempt of a step sees them.
 pub(crate) struct Context {
     pub(crate) now: Now,
     pub(crate) list: PendingList,
@@ -26,7 +26,7 @@ impl Context {
         Ok(Self { now: Now::of(draft)?, list: PendingList::read(draft)?, counts: Counts::read(draft)? })
     }
 
-    /// Stages both records, and tells what was only counted and whose hour is over.
+    /// Stages both records, and emits the events that were only counted and whose hour is over.
     pub(crate) fn put(&mut self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         for (action, what, times) in self.counts.told.take_untold(self.now.at) {
             draft.event(repeated(&action, what, times));
@@ -48,7 +48,7 @@ impl Context {
         self.put(draft)
     }
 
-    /// Spends what is pending in a place and grants.
+    /// Spends the pending confirmation that the binding identifies, and grants.
     pub(crate) fn grant(&mut self, draft: &mut Draft<'_>, binding: &Binding) -> Result<Grant, StepError> {
         if let Some(pending) = self.list.at(&binding.place) {
             pending.spend(true);
@@ -58,12 +58,13 @@ impl Context {
         Ok(draft.tentative(()))
     }
 
-    /// Tells that a confirmation was asked for, or counts it. The counts have to be put.
+    /// Emits the event that a confirmation was requested, or counts it. The caller must then stage
+    /// the counts.
     pub(crate) fn asked(&mut self, draft: &mut Draft<'_>, action: &str) {
         self.tell(draft, action, Repeated::Asked);
     }
 
-    /// Tells a denial, or counts it. The counts have to be put.
+    /// Emits the event of a denial, or counts it. The caller must then stage the counts.
     pub(crate) fn denied(&mut self, draft: &mut Draft<'_>, binding: &Binding, reason: Reason) {
         self.tell(draft, binding.action, Repeated::Denied(reason));
     }
@@ -74,8 +75,9 @@ impl Context {
         }
     }
 
-    /// Denies where no code waits to be typed. Nothing is charged; only the first attempt on what has expired, was made
-    /// void or spent is told, so a flood of them writes nothing.
+    /// Denies where no code is pending. Nothing is charged. Only the first attempt at a
+    /// confirmation that has expired, was made void or is spent emits an event, so a flood of them
+    /// writes nothing.
     pub(crate) fn stale<C>(
         mut self,
         draft: &mut Draft<'_>,

@@ -1,9 +1,11 @@
-//! Confirmation of destructive actions: a shown code typed back, a password and a random wait, a mailed code.
+//! Confirmation of destructive actions by a code that is shown and typed back, by a password and a
+//! random wait, or by a mailed code.
 //!
-//! One machine, three styles. A confirmation is bound to the account, the action, its target and parameters, the session
-//! and the account's epochs, and makes at most one [`Confirmed`], which the function that acts takes by value. This crate
-//! never acts, mails, sleeps or checks a password; it reads no clock and draws only from the
-//! [`Entropy`](keywright_core::Entropy) it is given.
+//! The three styles share one state machine. A confirmation is bound to the account, the action,
+//! its target and parameters, the session and the account's epochs. It yields at most one
+//! [`Confirmed`], which the function that performs the action takes by value. This crate never
+//! performs the action, mails, sleeps or checks a password. It reads no clock, and it draws
+//! randomness only from the [`Entropy`](keywright_core::Entropy) that it is given.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -13,7 +15,7 @@
 //! use keywright_confirm::{Action, Confirmation, Confirmations, Confirmed, ConfirmPolicy};
 //! use keywright_store::{Driver, MemoryStore};
 //!
-//! /// What will happen, whole: another vault is another action.
+//! /// Everything that will happen: deleting another vault is another action.
 //! struct DeleteVault { vault: String }
 //! impl Action for DeleteVault {
 //!     const NAME: &'static str = "vault.delete";
@@ -21,7 +23,7 @@
 //!     fn parameters(&self) -> Vec<u8> { Vec::new() }
 //! }
 //!
-//! /// Cannot be called without a proof, and deletes what was confirmed.
+//! /// Cannot be called without a proof, and deletes only what was confirmed.
 //! fn delete_vault(proof: Confirmed<DeleteVault>) -> String {
 //!     let (account, action) = proof.into_parts();
 //!     format!("{account}: {} is gone", action.vault)
@@ -45,48 +47,56 @@
 //! # Ok(())
 //! # }
 //! ```
-//! For a mailed code ([`Confirmations::confirm_mailed`]), name the client by the credential that it came with,
-//! `Client::credential(driver.client_tag(&account, credential))`, so that the wrong codes of others never hold it up.
+//! For a mailed code ([`Confirmations::confirm_mailed`]), identify the client by the credential
+//! that it presented, `Client::credential(driver.client_tag(&account, credential))`, so that the
+//! wrong codes of others never hold it up.
 //!
 //! # The styles
-//! | | secret | dies | asking again |
+//! | | secret | ends | when requested again |
 //! |---|---|---|---|
-//! | typed code | 96 bits, shown | 5th wrong try, 10 minutes | a new code |
-//! | wait | 5–10 s, random | 60 s after its end | a new wait, also when too early or too late |
-//! | mailed code | 6 digits | 5th wrong try, 10 minutes (24 h by policy) | a fresh code, the same tries |
+//! | typed code | 96 bits, shown | at the 5th wrong attempt or after 10 minutes | a new code |
+//! | wait | 5–10 s, random | 60 s after the wait is over | a new wait, which also begins after an attempt that is too early or too late |
+//! | mailed code | 6 digits | at the 5th wrong attempt or after 10 minutes (24 h by policy) | a new code with the attempts that are left |
 //!
-//! Waits are whole seconds of the server's clock: by a stopwatch one can be up to a second shorter than it says. Mails go
-//! out at least 60 s apart, 5 for a confirmation, 10 a day for an account, of which requests without login get 3: nobody
-//! else can use up what the owner has, and a code that was sent again without login lives no longer than the one before.
-//! These counts are a record of their own, which does not expire, so that no other action, session or style refills them;
-//! wrong mailed codes are charged to [`policy::MAILED_CODE`] in the guess ledger as well.
+//! Waits are whole seconds of the server's clock, so the time that passes can be up to a second
+//! shorter than stated. Mails are sent at least 60 s apart, at most 5 for a confirmation and 10 a
+//! day for an account. Of these 10, requests without login get 3, so nobody else can use up the
+//! owner's mails. A code that was sent again without login lives no longer than the previous one.
+//! These counts are kept in a record of their own, which does not expire, so that no other action,
+//! session or style resets them. Wrong mailed codes are also charged to [`policy::MAILED_CODE`] in
+//! the guess ledger.
 //!
-//! # What an attacker meets
-//! - Of any number of requests with the right code, one is granted: the spent state is in the commit that grants.
-//! - A wrong try does not tell what was wrong: code, action, target, parameters or session. The reason is in the security
-//!   log only. A flood of tries where no code waits writes nothing, and one of requests for codes writes one event an
-//!   hour: nobody crowds the security log with them.
-//! - Whatever moves an epoch of the account voids all that is pending; so do a clock that goes back and the keyring's
-//!   fence. A clock that goes forward ends waits and lives early.
-//! - A database without the keyring shows no code. With it, mailed codes can be found by trying a million, typed ones not.
+//! # What an attacker can and cannot do
+//! - However many requests carry the correct code, one is granted: the commit that grants also
+//!   marks the confirmation as spent.
+//! - The answer to a wrong attempt does not reveal what was wrong: the code, action, target,
+//!   parameters or session. Only the security log has the reason. A flood of attempts where no code
+//!   is pending writes nothing, and a flood of requests for codes writes one event an hour, so
+//!   nobody can fill the security log with them.
+//! - Moving an epoch of the account voids everything that is pending. So do a clock that goes back
+//!   and the keyring's fence. A clock that goes forward ends waits and lifetimes early.
+//! - The database without the keyring reveals no code. With the keyring, a mailed code can be found
+//!   by trying a million values; a typed code cannot be found.
 //!
-//! A mailed code confirms that somebody reads the mailbox. It is **not** a second factor.
+//! A mailed code confirms that the user can read the mailbox. It is **not** a second factor.
 //!
 //! # For hosts
-//! - [`CancelToken`] belongs in the notice to the owner. Its link shows a button on GET and acts on POST only.
-//! - An action that erases the account in the draft that granted it should keep [`KEEP_ON_ERASE`], so that the day's count
-//!   of mails survives.
-//! - An owner whom wrong mailed codes of others have shut out has these ways in: any client that was right before; a
-//!   session with a fresh proof of the same or a stronger factor, by
+//! - The [`CancelToken`] belongs in the notice to the owner. Its link must show a button on GET and
+//!   act on POST only.
+//! - An action that erases the account in the draft that granted it should keep [`KEEP_ON_ERASE`],
+//!   so that the day's count of mails is not lost.
+//! - An owner who is locked out by the wrong mailed codes of others has these ways in: any client
+//!   that passed before; a session with a fresh proof of the same or a stronger factor, by
 //!   [`guess::admit_client`](keywright_store::guess::admit_client); the operator, by
-//!   [`guess::unlock`](keywright_store::guess::unlock). Both take [`policy::MAILED_CODE`] and
-//!   [`policy::MAILED_GENERATION`].
-//! - Action names are unique in a server; test that.
+//!   [`guess::unlock`](keywright_store::guess::unlock). Both functions take [`policy::MAILED_CODE`]
+//!   and [`policy::MAILED_GENERATION`].
+//! - Action names must be unique in a server; write a test for that.
 //!
 //! # Requirements met
-//! OWASP Transaction Authorization 1.5, 2.2, 2.4, 2.6, 2.8–2.10; ASVS 5.0 2.3.1, 2.3.4, 2.4.2, 6.5.1, 6.5.3–6.5.5, 6.5.8,
-//! 6.6.2, 6.6.3, 11.2.4, 15.4.2, 16.2.5; NIST SP 800-63B-4 § 3.1.3.2. Left to the host: the notice itself (ASVS 6.3.7),
-//! and that the function that acts takes the proof.
+//! OWASP Transaction Authorization 1.5, 2.2, 2.4, 2.6, 2.8–2.10; ASVS 5.0 2.3.1, 2.3.4, 2.4.2,
+//! 6.5.1, 6.5.3–6.5.5, 6.5.8, 6.6.2, 6.6.3, 11.2.4, 15.4.2, 16.2.5; NIST SP 800-63B-4 § 3.1.3.2.
+//! Left to the host: the notice itself (ASVS 6.3.7), and that the function that acts takes the
+//! proof.
 #![forbid(unsafe_code)]
 
 mod action;
@@ -113,5 +123,5 @@ pub use policy::{ConfirmPolicy, ConfirmPolicyBuilder, ConfirmPolicyError};
 pub use service::Confirmations;
 pub use step::{ConfirmSteps, KEEP_ON_ERASE, SLOTS};
 
-/// The kinds of slots that this crate declares.
+/// The kinds of slots that this crate declares, to be passed to the driver's builder.
 pub const SLOT_KINDS: &[keywright_store::SlotKind] = &[state::PENDING.kind(), state::COUNTS.kind()];

@@ -1,4 +1,4 @@
-//! A code that is mailed and typed back.
+//! Confirmation by a code that is mailed and typed back.
 
 use keywright_core::{Client, Refusal, UnixSeconds};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
@@ -13,7 +13,8 @@ use crate::outcome::{Confirmation, Denial, SendOutcome};
 use crate::policy::{ConfirmPolicy, mailed_attempt};
 use crate::state::{Now, Pending, PendingList, Style};
 
-/// Asks for a code: a fresh one, if a mail may go out now. Else what is pending stays as it is.
+/// Requests a code. If a mail may be sent now, the code is new; otherwise what is pending stays as
+/// it is.
 pub(crate) fn ask(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -35,8 +36,9 @@ pub(crate) fn ask(
     Ok(SendOutcome::Send(draft.tentative(mail)))
 }
 
-/// Sends a fresh code for what an authenticated request started; anything else does nothing. Which pending confirmation:
-/// that of a place, or the newest of an action. The fresh code ends when the one before would have.
+/// Sends a new code for a confirmation that an authenticated request started; in any other state it
+/// does nothing. The confirmation is the one pending at the given place, or the newest of the
+/// action. The new code expires when the previous one would have.
 pub(crate) fn resend(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -60,7 +62,8 @@ pub(crate) fn resend(
     Ok(Some(draft.tentative(mail)))
 }
 
-/// Judges a code against the one that is pending for this (action, session), never against any of several.
+/// Checks a code against the one that is pending for this (action, session), never against any of
+/// several.
 pub(crate) fn confirm(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -79,7 +82,7 @@ pub(crate) fn confirm(
             },
         );
     let Some((code, text, bound)) = live else {
-        // A wait is told before anything is looked at, whether a code is pending or not.
+        // A wait is reported before anything is checked, whether a code is pending or not.
         if let Some(refusal) = refuse(draft, client)? {
             return Ok(Confirmation::Refused(refusal));
         }
@@ -111,7 +114,8 @@ pub(crate) fn confirm(
     }
 }
 
-/// When the code ends that is pending for this very action, target, parameters and session.
+/// Returns when the code that is pending for this very action, target, parameters and session
+/// expires.
 pub(crate) fn pending(draft: &mut Draft<'_>, binding: &Binding) -> Result<Option<UnixSeconds>, StepError> {
     let Context { now, mut list, .. } = Context::read(draft)?;
     let live = list
@@ -120,7 +124,8 @@ pub(crate) fn pending(draft: &mut Draft<'_>, binding: &Binding) -> Result<Option
     Ok(live.filter(|pending| pending.is_bound_to(binding).into()).map(|pending| pending.expires))
 }
 
-/// In how many seconds, at least `after`, a caller with this binding has a code or is sent one.
+/// Returns in how many seconds, at least `after`, a caller with this binding has a code or can be
+/// sent one.
 pub(crate) fn ready(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -134,7 +139,7 @@ pub(crate) fn ready(
     }
     let mut context = Context::read(draft)?;
     if context.counts.mail.settle(policy, now) {
-        // Else the wait that is told would begin anew with each question.
+        // If this were not stored, the reported wait would begin again with each request.
         context.counts.put(draft)?;
     }
     context.counts.mail.settle(policy, later);
@@ -144,12 +149,13 @@ pub(crate) fn ready(
     })
 }
 
-/// What every mailed code of a client is refused with now.
+/// Returns the refusal that every mailed code of a client gets now.
 pub(crate) fn refuse(draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
     guess::refuse(draft, &mailed_attempt(client))
 }
 
-/// Where a mailed code of an action is pending, and until when: at a place, or the newest.
+/// Returns where a mailed code of an action is pending, and until when: at the given place, or the
+/// newest.
 fn newest(
     list: &mut PendingList,
     action: &'static str,
@@ -166,7 +172,7 @@ fn newest(
     newest.map(|pending| (pending.place, pending.expires))
 }
 
-/// Whether a mail may go out. A refusal writes nothing, but for the one time after the clock went back.
+/// Whether a mail may be sent. A refusal writes nothing, except once after the clock went back.
 fn admit(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,

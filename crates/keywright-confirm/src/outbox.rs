@@ -1,4 +1,5 @@
-//! What mails have used up. Apart from the pending confirmations, so that dropping or replacing one refills nothing.
+//! The counts of what mails have used up. They are kept apart from the pending confirmations, so
+//! that dropping or replacing one resets nothing.
 
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,11 @@ use crate::policy::{
 /// The mails of one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outbox {
-    /// When mails went out in the last 24 hours, oldest first.
+    /// When mails were sent in the last 24 hours, oldest first.
     sent: Vec<UnixSeconds>,
-    /// Those of them that were sent for requests without login.
+    /// When those of them were sent that were for requests without login.
     resent: Vec<UnixSeconds>,
-    /// One for each (action, session) that was mailed to and whose limits still hold.
+    /// One budget for each (action, session) that was mailed to and whose limits still apply.
     budgets: Vec<Budget>,
 }
 
@@ -23,25 +24,25 @@ pub(crate) struct Outbox {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Budget {
     place: Place,
-    /// Wrong tries.
+    /// The number of wrong attempts.
     tries: u8,
     sends: u8,
-    /// The last mail.
+    /// When the last mail was sent.
     last: UnixSeconds,
-    /// From here on, tries and sends begin anew: the last code has expired.
+    /// When the last code expires. From then on, attempts and mails are counted from zero.
     until: UnixSeconds,
 }
 
-/// Who asks for a mail.
+/// The kind of caller that requests a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requester {
-    /// A caller who is logged in.
+    /// A caller that is logged in.
     LoggedIn,
-    /// Anybody: gets only a part of the day's mails.
+    /// Any other caller, who gets only a part of the day's mails.
     Anonymous,
 }
 
-/// Why no mail goes out now.
+/// The reason why no mail is sent now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     NotYet(u64),
@@ -49,8 +50,9 @@ pub(crate) enum Held {
 }
 
 impl Outbox {
-    /// Brings the counts to `now`. After the clock went back, what lies in the future begins once more at `now`, no
-    /// shorter than it was (`docs/security.md` § 12). True if so: then it must be stored, even beside a refusal.
+    /// Brings the counts to `now`. After the clock went back, a period that lies in the future
+    /// begins again at `now`, no shorter than it was (`docs/security.md` § 12). Returns true in
+    /// that case; the counts must then be stored, even together with a refusal.
     pub(crate) fn settle(&mut self, policy: &ConfirmPolicy, now: UnixSeconds) -> bool {
         let mut went_back = false;
         for at in self.sent.iter_mut().chain(&mut self.resent).filter(|at| **at > now) {
@@ -68,7 +70,7 @@ impl Outbox {
         went_back
     }
 
-    /// Whether a mail may go out now. The outbox is settled.
+    /// Checks whether a mail may be sent now. The outbox must have been settled.
     pub(crate) fn admit(
         &self,
         policy: &ConfirmPolicy,
@@ -93,7 +95,7 @@ impl Outbox {
         }
     }
 
-    /// Counts a mail that was admitted; its code expires at `until`.
+    /// Counts a mail that was admitted and whose code expires at `until`.
     pub(crate) fn book(&mut self, place: &Place, now: UnixSeconds, until: UnixSeconds, requester: Requester) {
         self.sent.push(now);
         if requester == Requester::Anonymous {
@@ -104,15 +106,16 @@ impl Outbox {
         self.budgets.push(Budget { place: *place, tries, sends: sends.saturating_add(1), last: now, until });
     }
 
-    /// Counts a wrong try. True if it was the last.
+    /// Counts a wrong attempt. Returns true if it was the last.
     pub(crate) fn miss(&mut self, policy: &ConfirmPolicy, place: &Place) -> bool {
-        // A live code without a budget does not happen; if it did, it would have no tries.
+        // A live code always has a budget; if one had none, it would have no attempts left.
         let Some(budget) = self.budgets.iter_mut().find(|budget| budget.place == *place) else { return true };
         budget.tries = budget.tries.saturating_add(1).min(MAILED_TRIES);
         budget.tries >= policy.mailed_tries
     }
 
-    /// The code was right: the next confirmation has its own tries and mails. The spacing and the day's count stay.
+    /// Records that the code was correct: the next confirmation has its own attempts and mails. The
+    /// spacing and the day's count stay.
     pub(crate) fn pass(&mut self, place: &Place) {
         if let Some(budget) = self.budgets.iter_mut().find(|budget| budget.place == *place) {
             budget.until = budget.last;
@@ -121,7 +124,7 @@ impl Outbox {
         }
     }
 
-    /// Whether it can have been written by this crate.
+    /// Whether this crate can have written it.
     pub(crate) fn is_bounded(&self) -> bool {
         self.sent.len() <= MAILS_PER_DAY
             && self.resent.len() <= RESENDS_PER_DAY
@@ -139,14 +142,15 @@ impl Outbox {
     }
 }
 
-/// Seconds until one more mail is within the day's: until the last of those that are too many is a day old.
+/// Returns the seconds until one more mail is within the day's limit: until the last of those in
+/// excess is a day old.
 fn full_for(mails: &[UnixSeconds], most: usize, now: UnixSeconds) -> u64 {
     let surplus = mails.len().saturating_add(1).saturating_sub(most);
     let last = surplus.checked_sub(1).and_then(|nth| mails.get(nth));
     last.map_or(0, |at| left(at.plus(DAY_SECONDS), now))
 }
 
-/// Seconds from `now` to `end`; 0 if it is over.
+/// Returns the seconds from `now` to `end`, or 0 if `end` has passed.
 const fn left(end: UnixSeconds, now: UnixSeconds) -> u64 {
     end.since(now)
 }

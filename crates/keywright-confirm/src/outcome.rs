@@ -1,27 +1,27 @@
-//! What a step answers.
+//! The outcomes of the steps.
 
 use keywright_core::{Charge, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt};
 
 use crate::code::Wait;
 
-/// How a code was judged. In a step `C` is [`Tentative`](keywright_store::Tentative); the driver releases it after the
-/// commit.
+/// The outcome of checking a code. In a step `C` is [`Tentative`](keywright_store::Tentative); the
+/// driver releases it after the commit.
 #[derive(Debug)]
 #[must_use = "a confirmation may have been denied"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum Confirmation<C> {
-    /// The code is right and spent; here is the proof.
+    /// The code is correct and has been spent. This is the proof.
     Granted(C),
-    /// The code is wrong, or of another action, expired, spent, void, or none was asked for: outside, all of these are one
-    /// answer.
+    /// The code is wrong, for another action, expired, spent or void, or none was requested. The
+    /// client must get one answer for all of these.
     Denied(Denial),
-    /// The code was not looked at, because mailed codes have a wait or a limit now.
+    /// The code was not checked, because mailed codes have a wait or a limit now.
     Refused(Refusal),
 }
 
 impl<C> Confirmation<C> {
-    /// Returns the outcome with its grant turned into something else.
+    /// Maps the proof of a grant with a function and leaves every other outcome unchanged.
     pub fn map<D>(self, grant: impl FnOnce(C) -> D) -> Confirmation<D> {
         match self {
             Self::Granted(proof) => Confirmation::Granted(grant(proof)),
@@ -43,7 +43,7 @@ impl<C: Release> Release for Confirmation<C> {
     }
 }
 
-/// A denial, without its reason: that is in the security log only.
+/// A denial that does not reveal its reason, which is in the security log only.
 #[derive(Debug)]
 pub struct Denial {
     pub(crate) charge: Option<Charge>,
@@ -51,36 +51,37 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// Nothing was counted.
+    /// The denial for which nothing was counted.
     pub(crate) const FREE: Self = Self { charge: None, last: false };
 
-    /// Returns what the guess ledger counted, which is only ever a wrong mailed code.
+    /// Returns what the guess ledger counted. This is `Some` only for a wrong mailed code.
     #[must_use]
     pub const fn charge(&self) -> Option<&Charge> {
         self.charge.as_ref()
     }
 
-    /// Whether this was the last try and the code is dead now, so that the user must start over. It is false for later
-    /// tries.
+    /// Whether this was the last attempt, so that the code is no longer valid and the user must
+    /// start over. It is false for later attempts.
     #[must_use]
     pub const fn was_last_try(&self) -> bool {
         self.last
     }
 }
 
-/// What a wait led to. In a step `C` and `W` are [`Tentative`](keywright_store::Tentative).
+/// The outcome of an attempt to confirm after a wait. In a step `C` and `W` are
+/// [`Tentative`](keywright_store::Tentative).
 #[derive(Debug)]
 #[must_use = "the wait may not be over"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum WaitOutcome<C, W = Wait> {
-    /// The wait was over and not too long ago; here is the proof.
+    /// The wait was over, and not for too long. This is the proof.
     Granted(C),
     /// No wait was pending, or it was too early, too late or void: a new wait has begun now.
     Begun(W),
 }
 
 impl<C, W> WaitOutcome<C, W> {
-    /// Returns the outcome with its grant turned into something else.
+    /// Maps the proof of a grant with a function and leaves every other outcome unchanged.
     pub fn map<D>(self, grant: impl FnOnce(C) -> D) -> WaitOutcome<D, W> {
         match self {
             Self::Granted(proof) => WaitOutcome::Granted(grant(proof)),
@@ -100,23 +101,24 @@ impl<C: Release, W: Release> Release for WaitOutcome<C, W> {
     }
 }
 
-/// Whether a code is to be mailed. In a step `C` is [`Tentative`](keywright_store::Tentative): the mail goes out after the
-/// commit.
+/// The outcome of requesting a mailed code. In a step `C` is
+/// [`Tentative`](keywright_store::Tentative): the mail is sent after the commit.
 #[derive(Debug)]
 #[must_use = "a mail may have to be sent"]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: a new one must be handled everywhere")]
 pub enum SendOutcome<C> {
-    /// Mail this code. All earlier ones of this (action, session) are void, and their tries are not given back.
+    /// Mail this code. All earlier codes of this (action, session) are void, and their attempts are
+    /// not given back.
     Send(C),
-    /// The last mail is too fresh; the code in it stays valid.
+    /// The last mail is too recent; the code in it stays valid.
     NotYet {
-        /// The whole seconds, at least 1, after which to ask again.
+        /// The number of whole seconds, at least 1, after which to request again.
         retry_after: u64,
     },
-    /// All mails or all tries of this confirmation, or all mails of the account's day, are used up. A code that was sent
-    /// and has tries left stays valid.
+    /// All mails or all attempts of this confirmation, or all mails of the account's day, are used
+    /// up. A code that was sent and has attempts left stays valid.
     Exhausted {
-        /// The whole seconds, at least 1, after which a mail would go out again.
+        /// The number of whole seconds, at least 1, after which a mail would be sent again.
         retry_after: u64,
     },
 }

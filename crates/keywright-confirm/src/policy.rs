@@ -1,78 +1,88 @@
-//! The numbers that are policy. A builder changes them inside bounds; a value outside is an error that names the field.
+//! The policy of confirmations. A builder changes its numbers within bounds; a value out of bounds
+//! is an error that names the field.
 
 use keywright_core::{Attempt, Client, Generation, SecretKind};
 
-/// The kind of secret that mailed codes are, in the account's guess ledger. All mailed codes of an account share one entry,
-/// so that neither a fresh code nor a new session gives guesses back. No mail lets anybody in here: whoever reads the
-/// mailbox has the code already. A typed code has 96 bits, and no entry.
+/// The kind of secret as which the account's guess ledger counts mailed codes. All mailed codes of
+/// an account share one entry, so that neither a new code nor a new session resets the count of
+/// guesses. Email never admits a client here, because an attacker who reads the mailbox already has
+/// the code. A typed code has 96 bits, and therefore no entry.
 pub const MAILED_CODE: SecretKind = SecretKind::new("mailed").without_mail();
 
-/// The generation of [`MAILED_CODE`]: always the same, because no fresh code may begin the count anew. For
-/// [`guess::admit_client`](keywright_store::guess::admit_client) and [`guess::unlock`](keywright_store::guess::unlock).
+/// The generation of [`MAILED_CODE`]. It is always the same, because no new code may reset the
+/// count. For [`guess::admit_client`](keywright_store::guess::admit_client) and
+/// [`guess::unlock`](keywright_store::guess::unlock).
 pub const MAILED_GENERATION: Generation = Generation::HOST;
 
-/// A guess of `client` at a mailed code.
+/// Returns an attempt of `client` at a mailed code.
 pub(crate) const fn mailed_attempt(client: Client) -> Attempt {
     Attempt::new(MAILED_CODE, MAILED_GENERATION, client)
 }
 
-/// Pending confirmations of one account; one more drops the oldest. Also a bound of the stored form. Source:
-/// `docs/decisions.md` 8.
+/// The maximum number of pending confirmations of one account; one more drops the oldest. It is
+/// also a bound of the stored form. Source: `docs/decisions.md` 8.
 pub const MAX_PENDING: usize = 8;
 
-/// Life of a shown code, in seconds. Source: OWASP ASVS 5.0 6.5.5 (out-of-band: at most 10 minutes); upstream's code
-/// lived as long as its session.
+/// The lifetime of a shown code, in seconds. Source: OWASP ASVS 5.0 6.5.5 (out-of-band: at most 10
+/// minutes); upstream's code lived as long as its session.
 pub const CODE_SECONDS: u64 = 600;
 
-/// Wrong tries that a shown code survives, less one: the fifth kills it. Source: `docs/security.md` § 5. 5 of 2⁹⁶.
+/// The number of wrong attempts that invalidates a shown code. Source: `docs/security.md` § 5. An
+/// attacker has 5 guesses of 2⁹⁶.
 pub const CODE_TRIES: u8 = 5;
 
 /// The shortest random wait, in seconds. Source: Nextcloud Passwords 2019.7.0 to 2021.1.x.
 pub const WAIT_MIN_SECONDS: u64 = 5;
 
-/// The longest random wait, in seconds. Source: as [`WAIT_MIN_SECONDS`].
+/// The longest random wait, in seconds. The source is that of [`WAIT_MIN_SECONDS`].
 pub const WAIT_MAX_SECONDS: u64 = 10;
 
-/// How long a wait that is over can be used, in seconds; the last of them no more. Source: as [`WAIT_MIN_SECONDS`].
+/// How long a wait can be used after it is over, in seconds; the end is exclusive. The source is
+/// that of [`WAIT_MIN_SECONDS`].
 pub const WAIT_VALID_SECONDS: u64 = 60;
 
-/// The longest wait, and the longest time that a wait can be used afterwards, that a policy may give, in seconds. Also a
-/// bound of the stored form.
+/// The maximum that a policy may set for the longest wait, and for the time that a wait can be used
+/// afterwards, in seconds. It is also a bound of the stored form.
 pub const MAX_WAIT_SECONDS: u64 = 300;
 
-/// Life of a mailed code, in seconds. Source: NIST SP 800-63B-4 § 3.1.3.2 and OWASP ASVS 5.0 6.5.5, 10 minutes.
+/// The lifetime of a mailed code, in seconds. Source: NIST SP 800-63B-4 § 3.1.3.2 and OWASP ASVS
+/// 5.0 6.5.5, 10 minutes.
 pub const MAILED_SECONDS: u64 = 600;
 
-/// The longest life of a mailed code that a policy may give, in seconds. Source: NIST SP 800-63B-4 § 4.2.1.2, 24 hours
-/// for a code sent by e-mail.
+/// The maximum lifetime of a mailed code that a policy may set, in seconds. Source: NIST SP
+/// 800-63B-4 § 4.2.1.2, 24 hours for a code sent by e-mail.
 pub const MAILED_MAX_SECONDS: u64 = 86_400;
 
-/// Wrong tries of a mailed confirmation; a fresh code does not give them back. Source: `docs/security.md` § 5. 5 of
-/// 10⁶, and the guess ledger beyond.
+/// The number of wrong attempts at a mailed confirmation; a new code does not give them back.
+/// Source: `docs/security.md` § 5. These are 5 guesses of 10⁶, and the guess ledger limits further
+/// ones.
 pub const MAILED_TRIES: u8 = 5;
 
-/// Seconds between two mails of one (action, session). Source: `docs/security.md` § 5.
+/// The minimum time between two mails of one (action, session), in seconds. Source:
+/// `docs/security.md` § 5.
 pub const MAIL_SPACING_SECONDS: u64 = 60;
 
-/// Mails of one pending confirmation; the last code stays valid. Source: `docs/security.md` § 5.
+/// The maximum number of mails of one pending confirmation; the last code stays valid. Source:
+/// `docs/security.md` § 5.
 pub const MAILS_PER_PENDING: u8 = 5;
 
-/// Mails of one account in any 24 hours, all actions and sessions together. Also a bound of the stored form. Source:
-/// `docs/security.md` § 5.
+/// The maximum number of mails of one account in any 24 hours, over all actions and sessions. It is
+/// also a bound of the stored form. Source: `docs/security.md` § 5.
 pub const MAILS_PER_DAY: usize = 10;
 
-/// Mails of one account in any 24 hours that were sent again for requests **without** login. Part of [`MAILS_PER_DAY`]:
-/// nobody else must use up what the owner has. A mail that got lost is sent again once or twice, not more.
+/// The maximum number of mails of one account in any 24 hours that are sent again for requests
+/// **without** login. They are part of [`MAILS_PER_DAY`], so that nobody else can use up the
+/// owner's mails. A mail that got lost is sent again once or twice, not more often.
 pub const RESENDS_PER_DAY: usize = 3;
 
-/// Repeated events of one action are told once in so many seconds, and counted in between. Source: `docs/security.md` §
-/// 3.
+/// The minimum time between two repeated events of one action, in seconds; events in between are
+/// counted. Source: `docs/security.md` § 3.
 pub const TELL_SECONDS: u64 = 3_600;
 
-/// The day of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds: it slides.
+/// The sliding period of [`MAILS_PER_DAY`] and [`RESENDS_PER_DAY`], in seconds.
 pub const DAY_SECONDS: u64 = 86_400;
 
-/// The numbers that confirmations go by. [`Default`] are the constants of this module.
+/// The numbers that govern confirmations. [`Default`] uses the constants of this module.
 ///
 /// ```
 /// # use keywright_confirm::{ConfirmPolicy, ConfirmPolicyError};
@@ -125,7 +135,8 @@ impl ConfirmPolicy {
     }
 }
 
-/// Changes the numbers of a [`ConfirmPolicy`] one by one; [`build`](Self::build) checks them all.
+/// A builder that changes the numbers of a [`ConfirmPolicy`] one by one; [`build`](Self::build)
+/// checks them all.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ConfirmPolicyBuilder {
@@ -133,19 +144,20 @@ pub struct ConfirmPolicyBuilder {
 }
 
 impl ConfirmPolicyBuilder {
-    /// Sets the number of pending confirmations of one account: 1 to 8. Default [`MAX_PENDING`].
+    /// Sets the maximum number of pending confirmations of one account: 1 to 8. Default
+    /// [`MAX_PENDING`].
     pub const fn pending(mut self, pending: usize) -> Self {
         self.policy.pending = pending;
         self
     }
 
-    /// Sets the life of a shown code: 30 to 600 seconds. Default [`CODE_SECONDS`].
+    /// Sets the lifetime of a shown code: 30 to 600 seconds. Default [`CODE_SECONDS`].
     pub const fn code_seconds(mut self, seconds: u64) -> Self {
         self.policy.code_seconds = seconds;
         self
     }
 
-    /// Sets the tries of a shown code: 1 to 5. Default [`CODE_TRIES`].
+    /// Sets the number of attempts at a shown code: 1 to 5. Default [`CODE_TRIES`].
     pub const fn code_tries(mut self, tries: u8) -> Self {
         self.policy.code_tries = tries;
         self
@@ -163,43 +175,49 @@ impl ConfirmPolicyBuilder {
         self
     }
 
-    /// Sets how long a wait that is over can be used: 1 to 300 seconds. Default [`WAIT_VALID_SECONDS`].
+    /// Sets how long a wait can be used after it is over: 1 to 300 seconds. Default
+    /// [`WAIT_VALID_SECONDS`].
     pub const fn wait_valid_seconds(mut self, seconds: u64) -> Self {
         self.policy.wait_valid_seconds = seconds;
         self
     }
 
-    /// Sets the life of a mailed code: 60 to 86,400 seconds. Default [`MAILED_SECONDS`]; more only where a protocol needs it.
+    /// Sets the lifetime of a mailed code: 60 to 86,400 seconds. Default [`MAILED_SECONDS`]. Choose
+    /// a higher value only where a protocol requires it.
     pub const fn mailed_seconds(mut self, seconds: u64) -> Self {
         self.policy.mailed_seconds = seconds;
         self
     }
 
-    /// Sets the tries of a mailed confirmation: 1 to 5. Default [`MAILED_TRIES`].
+    /// Sets the number of attempts at a mailed confirmation: 1 to 5. Default [`MAILED_TRIES`].
     pub const fn mailed_tries(mut self, tries: u8) -> Self {
         self.policy.mailed_tries = tries;
         self
     }
 
-    /// Sets the seconds between two mails: 60 to 3,600. Default [`MAIL_SPACING_SECONDS`].
+    /// Sets the minimum time between two mails: 60 to 3,600 seconds. Default
+    /// [`MAIL_SPACING_SECONDS`].
     pub const fn mail_spacing_seconds(mut self, seconds: u64) -> Self {
         self.policy.mail_spacing_seconds = seconds;
         self
     }
 
-    /// Sets the mails of one pending confirmation: 1 to 5. Default [`MAILS_PER_PENDING`].
+    /// Sets the maximum number of mails of one pending confirmation: 1 to 5. Default
+    /// [`MAILS_PER_PENDING`].
     pub const fn mails_per_pending(mut self, mails: u8) -> Self {
         self.policy.mails_per_pending = mails;
         self
     }
 
-    /// Sets the mails of one account in 24 hours: 1 to 10. Default [`MAILS_PER_DAY`].
+    /// Sets the maximum number of mails of one account in 24 hours: 1 to 10. Default
+    /// [`MAILS_PER_DAY`].
     pub const fn mails_per_day(mut self, mails: usize) -> Self {
         self.policy.mails_per_day = mails;
         self
     }
 
-    /// Sets the mails of one account in 24 hours for requests without login: 1 to 3. Default [`RESENDS_PER_DAY`].
+    /// Sets the maximum number of mails of one account in 24 hours for requests without login: from
+    /// 1 to 3. Default [`RESENDS_PER_DAY`].
     pub const fn resends_per_day(mut self, mails: usize) -> Self {
         self.policy.resends_per_day = mails;
         self
@@ -208,7 +226,7 @@ impl ConfirmPolicyBuilder {
     /// Returns the policy.
     ///
     /// # Errors
-    /// [`ConfirmPolicyError`] if a number is out of its bounds.
+    /// Returns a [`ConfirmPolicyError`] if a number is out of bounds.
     pub fn build(self) -> Result<ConfirmPolicy, ConfirmPolicyError> {
         let Self { policy } = self;
         within("pending", policy.pending as u64, 1, MAX_PENDING as u64)?;
@@ -231,18 +249,18 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(ConfirmPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// Why numbers make no [`ConfirmPolicy`].
+/// The reason why numbers do not form a [`ConfirmPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfirmPolicyError {
-    /// One number is out of its bounds.
+    /// A number is out of bounds.
     #[error("`{field}` is not in {min}..={max}")]
     OutOfBounds {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
-        /// The smallest allowed.
+        /// The smallest value allowed.
         min: u64,
-        /// The largest allowed.
+        /// The largest value allowed.
         max: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! The steps over a store. What each does is documented on [`ConfirmSteps`].
+//! The async service, which runs the steps on a store. [`ConfirmSteps`] documents what each does.
 
 use keywright_core::{AccountId, Client};
 use keywright_store::{Draft, Driver, Partition, Release, StepError};
@@ -11,32 +11,34 @@ use crate::policy::ConfirmPolicy;
 use crate::step::{ConfirmSteps, SLOTS};
 use crate::{mailed, typed, wait};
 
-/// Confirmations over a store. See [`ConfirmSteps`] for what each act does, and what `session` is.
+/// The confirmation service, which runs the steps on a store. See [`ConfirmSteps`] for what each
+/// method does, and for what `session` is.
 #[derive(Clone)]
 pub struct Confirmations {
     driver: Driver,
     steps: ConfirmSteps,
 }
 
-// The steps that grant are run below `ConfirmSteps`, so that the action stays here until the commit: a step that runs again
-// needs no copy of it.
+// The granting steps are called below the level of `ConfirmSteps`, so that the action stays here
+// until the commit and a step that runs again needs no copy of it.
 impl Confirmations {
-    /// Returns a service over a driver.
+    /// Creates a service over a driver.
     #[must_use]
     pub const fn new(driver: Driver, policy: ConfirmPolicy) -> Self {
         Self { driver, steps: ConfirmSteps::new(policy) }
     }
 
-    /// Returns the steps, to compose with others in one draft.
+    /// Returns the steps, to be composed with others in one draft.
     #[must_use]
     pub const fn steps(&self) -> &ConfirmSteps {
         &self.steps
     }
 
-    /// Asks for a code to be shown and typed back.
+    /// Requests a code to be shown and typed back.
     ///
     /// # Errors
-    /// [`ConfirmError`]; there is no code to show.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy; then there is no code to show.
     pub async fn ask_code<A: Action>(
         &self,
         account: &AccountId,
@@ -46,10 +48,11 @@ impl Confirmations {
         self.run(account, |draft| self.steps.ask_code_in(draft, action, session)).await
     }
 
-    /// Judges a code that was typed back.
+    /// Checks a code that was typed back.
     ///
     /// # Errors
-    /// [`ConfirmError`]; nothing is granted.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy; then nothing is granted.
     pub async fn confirm_code<A: Action>(
         &self,
         account: &AccountId,
@@ -67,7 +70,8 @@ impl Confirmations {
     /// Begins a wait of random length.
     ///
     /// # Errors
-    /// [`ConfirmError`]; no wait was begun.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy; then no wait was begun.
     pub async fn begin_wait<A: Action>(
         &self,
         account: &AccountId,
@@ -77,10 +81,11 @@ impl Confirmations {
         self.run(account, |draft| self.steps.begin_wait_in(draft, action, session)).await
     }
 
-    /// Confirms after a wait, or begins a new one. The caller has checked the password.
+    /// Confirms after a wait, or begins a new one. The caller must have checked the password.
     ///
     /// # Errors
-    /// [`ConfirmError`]; nothing is granted.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy; then nothing is granted.
     pub async fn confirm_wait<A: Action>(
         &self,
         account: &AccountId,
@@ -94,10 +99,11 @@ impl Confirmations {
         Ok(self.run(account, step).await?.map(|()| Confirmed::new(account.clone(), action)))
     }
 
-    /// Asks for a code to be mailed, on behalf of a caller who is logged in.
+    /// Requests a code to be mailed, for a caller who is logged in.
     ///
     /// # Errors
-    /// [`ConfirmError`]; there is nothing to mail.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy; then there is nothing to mail.
     pub async fn ask_mailed<A: Action>(
         &self,
         account: &AccountId,
@@ -107,10 +113,13 @@ impl Confirmations {
         self.run(account, |draft| self.steps.ask_mailed_in(draft, action, session)).await
     }
 
-    /// Sends a fresh code for what [`ask_mailed`](Self::ask_mailed) started, for a request without login.
+    /// Sends a new code for what [`ask_mailed`](Self::ask_mailed) started, for a request without
+    /// login.
     ///
     /// # Errors
-    /// [`ConfirmError`]; there is nothing to mail, and the wire answers as if there were.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy. Then there is nothing to mail, and the client must get the same answer as if there
+    /// were.
     pub async fn resend<A: Action>(
         &self,
         account: &AccountId,
@@ -119,10 +128,11 @@ impl Confirmations {
         self.run(account, |draft| self.steps.resend_in::<A>(draft, session)).await
     }
 
-    /// Judges a mailed code. `client` is the credential that the caller came with.
+    /// Checks a mailed code. `client` identifies the credential that the caller presented.
     ///
     /// # Errors
-    /// [`ConfirmError`]; nothing is granted.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy; then nothing is granted.
     pub async fn confirm_mailed<A: Action>(
         &self,
         account: &AccountId,
@@ -141,7 +151,9 @@ impl Confirmations {
     /// Withdraws the pending confirmation that a token belongs to. Returns whether there was one. Call it on POST only.
     ///
     /// # Errors
-    /// [`ConfirmError`]; on [`TransactError::Unknown`](keywright_store::TransactError::Unknown) it may be withdrawn.
+    /// Returns a [`ConfirmError`] if the store, the clock or the generator fails or the account is
+    /// busy. After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) the
+    /// confirmation may have been withdrawn.
     pub async fn cancel(&self, account: &AccountId, token: &CancelToken) -> Result<bool, ConfirmError> {
         self.run(account, |draft| self.steps.cancel_in(draft, token)).await
     }

@@ -1,8 +1,9 @@
-//! What is stored: what is pending, at most eight confirmations (`docs/decisions.md` 8), and what has been used up.
+//! The stored state: what is pending, at most eight confirmations (`docs/decisions.md` 8), and what
+//! has been used up.
 //!
-//! Two records, because they are lost in two ways (`docs/security.md` § 3). Without the pending confirmations
-//! everything is denied, so that record expires. Without the counts mails, tries and events would begin anew, so that
-//! record lasts.
+//! There are two records, because losing them has different effects (`docs/security.md` § 3).
+//! Without the pending confirmations everything is denied, so that record may expire. Without the
+//! counts, mails, attempts and events would be counted from zero, so that record is kept.
 
 use keywright_core::UnixSeconds;
 use keywright_store::slot::Expiring;
@@ -17,22 +18,22 @@ use crate::outbox::Outbox;
 use crate::policy::{CODE_SECONDS, CODE_TRIES, ConfirmPolicy, MAILED_MAX_SECONDS, MAX_PENDING, MAX_WAIT_SECONDS};
 use crate::told::Tallies;
 
-/// What is pending.
+/// The account's pending confirmations.
 pub(crate) const PENDING: Slot<PendingList, Expiring> = Slot::expiring("confirm-pending");
 
-/// What has been used up.
+/// The counts of what has been used up.
 pub(crate) const COUNTS: Slot<Counts> = Slot::lasting("confirm-counts");
 
-/// Cancel tokens of one pending confirmation: one per notice, the newest ones. A link in the first mail still works after
-/// the second was sent.
+/// The maximum number of cancel tokens of one pending confirmation. Each notice has one, and the
+/// newest are kept. A link in the first mail still works after the second was sent.
 const MAX_CANCELS: usize = 5;
 
-/// All pending confirmations of an account. Its stored form is hostile input: what this crate cannot have written is an
-/// error of the decoder.
+/// All pending confirmations of an account. Its stored form is hostile input: anything that this
+/// crate cannot have written is an error of the decoder.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(try_from = "StoredList")]
 pub(crate) struct PendingList {
-    /// Oldest first; at most one for a place.
+    /// The confirmations, oldest first, with at most one for an (action, session).
     pending: Vec<Pending>,
 }
 
@@ -44,29 +45,31 @@ pub(crate) struct Pending {
     pub(crate) place: Place,
     digest: [u8; 32],
     pub(crate) style: Style,
-    /// Hashes of cancel tokens, newest last.
+    /// The hashes of the cancel tokens, newest last.
     cancels: Vec<[u8; 32]>,
     made: UnixSeconds,
-    /// The first moment at which it is void; for a wait, the latest.
+    /// The first time at which the confirmation is void; for a wait, the end of its use.
     pub(crate) expires: UnixSeconds,
     epochs: Epochs,
 }
 
-/// How it is confirmed. Each variant holds only what that state knows.
+/// How it is confirmed. Each variant holds only what that state needs.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Style {
-    /// Shown, to be typed back; so many wrong tries.
+    /// By a code that was shown and is to be typed back, with the number of wrong attempts.
     TypedCode { code: Code, tries: u8 },
-    /// From this moment on.
+    /// By a wait, from this time on.
     Wait { earliest: UnixSeconds },
-    /// Mailed, to be typed back. Its tries are in the outbox, which outlives it.
+    /// By a code that was mailed and is to be typed back. Its attempts are counted in the outbox,
+    /// which outlives it.
     MailedCode { code: Code },
-    /// Granted, dead by wrong tries, or cancelled. Put, not deleted (`docs/decisions.md` 7); the next ask or the sweep
-    /// tidies. The code of a grant is kept until it is replayed once, for the one event.
+    /// It was granted, invalidated by wrong attempts, or cancelled. The record is written, not
+    /// deleted (`docs/decisions.md` 7); the next request or the sweep removes it. The code of a
+    /// grant is kept until it is replayed once, for the one event.
     Spent { code: Option<Code> },
 }
 
-/// The moment at which an attempt is decided, and what it voids.
+/// The time and state at which an attempt is decided, which determine what is void.
 #[derive(Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) at: UnixSeconds,
@@ -94,28 +97,29 @@ impl Pending {
         }
     }
 
-    /// Why it can no longer be confirmed, whatever is typed.
+    /// Returns why it can no longer be confirmed, whatever is typed.
     pub(crate) fn void(&self, now: &Now) -> Option<Reason> {
-        // Made in the future: the clock went back, and its age is not known.
+        // A creation time in the future means that the clock went back, so the age is unknown.
         if self.made > now.at || self.made < now.fence || self.epochs != now.epochs {
             return Some(Reason::Unbound);
         }
         (now.at >= self.expires).then_some(Reason::Expired)
     }
 
-    /// Whether it was asked for with this very action, target, parameters and session.
+    /// Whether it was requested with this very action, target, parameters and session.
     pub(crate) fn is_bound_to(&self, binding: &Binding) -> Choice {
         self.digest.as_slice().ct_eq(binding.digest.as_slice())
     }
 
-    /// Puts a fresh code in the place of the mailed one. It lives no longer than that would have: whoever can have a mail
-    /// sent again must not keep a confirmation pending for ever.
+    /// Replaces the mailed code with a new one. The new code expires no later than the old one
+    /// would have: a client that can have a mail sent again must not keep a confirmation pending
+    /// for ever.
     pub(crate) fn renew(&mut self, code: Code, now: &Now) {
         self.style = Style::MailedCode { code };
         self.made = now.at;
     }
 
-    /// Spends it. The code of a grant is kept to tell a replay.
+    /// Marks it as spent. The code of a grant is kept, to recognize a replay.
     pub(crate) fn spend(&mut self, granted: bool) {
         let old = std::mem::replace(&mut self.style, Style::Spent { code: None });
         if let (true, Style::TypedCode { code, .. } | Style::MailedCode { code }) = (granted, old) {
@@ -123,7 +127,7 @@ impl Pending {
         }
     }
 
-    /// Whether a text is the code that was granted here. Says so once.
+    /// Whether a text is the code that was granted here. Returns true only once.
     pub(crate) fn is_replay(&mut self, label: Label, text: &[u8]) -> bool {
         let Style::Spent { code } = &mut self.style else { return false };
         let replay = code.as_ref().is_some_and(|code| code.matches(label, text).into());
@@ -145,7 +149,7 @@ impl Pending {
     }
 
     fn is_bounded(&self) -> bool {
-        // No style lives longer than this from the moment at which it was made.
+        // No style lives longer than this after it was made.
         let life = match &self.style {
             Style::TypedCode { tries, .. } if *tries < CODE_TRIES => CODE_SECONDS,
             Style::TypedCode { .. } => return false,
@@ -174,12 +178,12 @@ impl PendingList {
         }
     }
 
-    /// What is pending at a place, void or not.
+    /// Returns what is pending for an (action, session), void or not.
     pub(crate) fn at(&mut self, place: &Place) -> Option<&mut Pending> {
         self.pending.iter_mut().find(|pending| pending.place == *place)
     }
 
-    /// All that is pending, oldest first.
+    /// Returns all that is pending, oldest first.
     pub(crate) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Pending> {
         self.pending.iter_mut()
     }
@@ -188,13 +192,14 @@ impl PendingList {
         self.pending.retain(|pending| pending.place != *place);
     }
 
-    /// Adds what was asked for, in the place of what was pending there. Makes room: what is void goes, then the oldest
-    /// that is spent, then the oldest.
+    /// Adds a confirmation that was requested, replacing what was pending for the same (action,
+    /// session). To make room, void confirmations are dropped first, then the oldest spent one,
+    /// then the oldest.
     pub(crate) fn insert(&mut self, policy: &ConfirmPolicy, now: &Now, mut pending: Pending, cancel: &CancelToken) {
         self.pending.retain(|old| old.void(now).is_none());
         if let Some(at) = self.pending.iter().position(|old| old.place == pending.place) {
             let old = self.pending.remove(at);
-            // The same act, asked for again: a link in the first notice still withdraws it.
+            // If the same act is requested again, a link in the first notice still withdraws it.
             if !old.is_spent() && bool::from(old.digest.as_slice().ct_eq(pending.digest.as_slice())) {
                 pending.cancels = old.cancels;
             }
@@ -207,7 +212,8 @@ impl PendingList {
         self.pending.push(pending);
     }
 
-    /// Spends the pending confirmation that a token belongs to. Returns its action. All are compared, without early exit.
+    /// Spends the pending confirmation that a token belongs to. Returns its action. All are
+    /// compared, without early exit.
     pub(crate) fn cancel(&mut self, now: &Now, token: &CancelToken) -> Option<String> {
         let hash = token.hash();
         let mut cancelled = None;
@@ -226,7 +232,7 @@ impl Record for PendingList {
     const SCHEMA: u16 = 1;
 }
 
-/// The stored form, before it is believed.
+/// The stored form, before it is validated.
 #[derive(Deserialize)]
 struct StoredList {
     pending: Vec<Pending>,
@@ -244,7 +250,8 @@ impl TryFrom<StoredList> for PendingList {
     }
 }
 
-/// What has been used up. Apart from what is pending, so that dropping or replacing that gives nothing back.
+/// What has been used up. It is kept apart from what is pending, so that dropping or replacing that
+/// gives nothing back.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "StoredCounts")]
 pub(crate) struct Counts {
@@ -257,7 +264,7 @@ impl Counts {
         Ok(draft.read(COUNTS)?.unwrap_or_default())
     }
 
-    /// Stages the counts, if they are others than those that are stored.
+    /// Stages the counts, if they differ from the stored ones.
     pub(crate) fn put(&self, draft: &mut Draft<'_>) -> Result<(), StepError> {
         if Self::read(draft)? == *self { Ok(()) } else { draft.put(COUNTS, self) }
     }
@@ -267,7 +274,7 @@ impl Record for Counts {
     const SCHEMA: u16 = 1;
 }
 
-/// The stored form, before it is believed.
+/// The stored form, before it is validated.
 #[derive(Deserialize)]
 struct StoredCounts {
     mail: Outbox,
@@ -299,7 +306,7 @@ mod tests {
     const NOW: u64 = 1_000_000;
 
     fn now() -> Now {
-        // Only a root makes epochs, or a stored form.
+        // Epochs come from a root or a stored form: they can be constructed in no other way.
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         Now { at: UnixSeconds::new(NOW).unwrap(), epochs, fence: UnixSeconds::EPOCH }
     }
@@ -396,7 +403,7 @@ mod tests {
             let _ = Counts::decode(1, &bytes);
         }
 
-        /// Decode, then encode: identity or refusal.
+        /// Decoding either fails, or encoding the result gives back the same body.
         #[test]
         fn a_damaged_body_is_refused_or_bounded(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
             let mut body = postcard::to_allocvec(&list()).unwrap();

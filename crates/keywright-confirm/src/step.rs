@@ -1,4 +1,4 @@
-//! The transitions with a policy. They compose with others in one draft.
+//! The transitions under a policy. They can be composed with others in one draft.
 
 use keywright_core::{Client, Event, Refusal, UnixSeconds};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
@@ -12,27 +12,29 @@ use crate::policy::ConfirmPolicy;
 use crate::state::{COUNTS, PENDING};
 use crate::{mailed, typed, wait};
 
-/// The slots that these steps read. Name them to the driver, and one load does.
+/// The slots that these steps read. Pass them to the driver, so that they are loaded together.
 pub const SLOTS: &[SlotName] = &[PENDING.name(), COUNTS.name(), guess::LEDGER.name()];
 
-/// What an action that erases the account should keep
-/// ([`Draft::erase`]): the counts, so that the day's mails survive.
+/// The slots that an action which erases the account should keep ([`Draft::erase`]): the counts, so
+/// that the day's count of mails is not lost.
 pub const KEEP_ON_ERASE: &[SlotName] = &[COUNTS.name()];
 
-/// The pure transitions with a policy. [`Confirmations`](crate::Confirmations) runs them on a store.
+/// The pure transitions under a policy. [`Confirmations`](crate::Confirmations) runs them on a
+/// store.
 ///
-/// In all of them `session` is an opaque identity, not empty, that the wire knows the caller by. What was asked for in one
-/// session is confirmed in no other.
+/// In all of them `session` is an opaque, non-empty identity by which the wire protocol knows the
+/// caller. What was requested in one session cannot be confirmed in another.
 ///
-/// At most one confirmation is pending for an (action, session): asking again, in any style, voids the earlier one.
-/// Choose **one** style for an action; which one is the server's decision, not the client's.
+/// At most one confirmation is pending for an (action, session): requesting again, in any style,
+/// voids the earlier one. Choose **one** style for an action. The server must make this choice, not
+/// the client.
 #[derive(Debug, Clone, Default)]
 pub struct ConfirmSteps {
     policy: ConfirmPolicy,
 }
 
 impl ConfirmSteps {
-    /// Returns the steps under a policy.
+    /// Creates the steps under a policy.
     #[must_use]
     pub const fn new(policy: ConfirmPolicy) -> Self {
         Self { policy }
@@ -44,10 +46,12 @@ impl ConfirmSteps {
         &self.policy
     }
 
-    /// Asks for a code to be shown and typed back: always a new one, with tries of its own, which voids the one before.
+    /// Requests a code to be shown and typed back. It is always a new one with its own attempts,
+    /// and it voids the previous one.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is pending that was not before.
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// no new confirmation is pending.
     pub fn ask_code_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -58,12 +62,14 @@ impl ConfirmSteps {
         typed::ask(draft, &self.policy, &binding)
     }
 
-    /// Judges a code that was typed back. Blanks and hyphens of any kind, also missing ones, make no difference
-    /// ([`typed`](keywright_core::typed)); case does. Any text that is not the code is a wrong try, and the fifth kills the
-    /// code. In a session that asked for none nothing is counted.
+    /// Checks a code that was typed back. Blanks and hyphens of any kind make no difference, nor
+    /// does their absence ([`typed`](keywright_core::typed)); case does. Any text that is not the
+    /// code is a wrong attempt, and the fifth invalidates the code. In a session that requested no
+    /// code, nothing is counted.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is counted. [`StepError::GuessInHostTransaction`] in a spending draft.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is counted.
+    /// Returns [`StepError::GuessInHostTransaction`] in a draft of a host's transaction.
     pub fn confirm_code_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -76,10 +82,11 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Begins a wait of random length, from now on, in the place of one that is pending.
+    /// Begins a wait of random length from now on, which replaces one that is pending.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is pending that was not before.
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// no new confirmation is pending.
     pub fn begin_wait_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -90,11 +97,12 @@ impl ConfirmSteps {
         wait::begin(draft, &self.policy, &binding)
     }
 
-    /// Confirms, if a wait is over and was not too long ago; else begins a new one from now. The caller has checked the
-    /// password: call this only when it was right, so that a wrong one does no harm to a pending wait.
+    /// Confirms if a wait is over, and not for too long; otherwise begins a new one from now. The
+    /// caller must have checked the password and call this only if it was correct, so that a wrong
+    /// one does not affect a pending wait.
     ///
     /// # Errors
-    /// [`StepError`]; the pending wait stays.
+    /// Returns a [`StepError`] if a record cannot be read or written; then the pending wait stays.
     pub fn confirm_wait_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -106,11 +114,12 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Asks for a code to be mailed, for a caller who is logged in. Asking again sends a fresh code, which voids the one
-    /// before, and gives back neither tries nor mails.
+    /// Requests a code to be mailed, for a caller who is logged in. Requesting again sends a new
+    /// code, which voids the previous one and gives back neither attempts nor mails.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is sent or counted.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is sent or
+    /// counted.
     pub fn ask_mailed_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -121,15 +130,19 @@ impl ConfirmSteps {
         mailed::ask(draft, &self.policy, &binding)
     }
 
-    /// Sends a fresh code for what [`ask_mailed_in`](Self::ask_mailed_in) started, for a request **without** login:
-    /// that of a session, or without one the newest of the action. Returns `None` if nothing is pending or no mail may go
-    /// out now; the wire answers the same in every case. Such requests get a part of the day's mails only
-    /// ([`RESENDS_PER_DAY`](crate::policy::RESENDS_PER_DAY)), and the fresh code ends when the one before would have.
+    /// Sends a new code for what [`ask_mailed_in`](Self::ask_mailed_in) started, for a request
+    /// **without** login. The confirmation is that of the given session, or without one the newest
+    /// of the action. Returns `None` if nothing is pending or no mail may be sent now; the client
+    /// must get the same answer in every case. Such requests get only a part of the day's mails
+    /// ([`RESENDS_PER_DAY`](crate::policy::RESENDS_PER_DAY)), and the new code expires when the
+    /// previous one would have.
     ///
-    /// Without a mail it writes nothing, so those who ask without login neither queue nor hold anybody up.
+    /// If no mail is sent, this writes nothing, so requests without login neither queue nor delay
+    /// other requests.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is sent or counted.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is sent or
+    /// counted.
     pub fn resend_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -139,15 +152,15 @@ impl ConfirmSteps {
         mailed::resend(draft, &self.policy, A::NAME, place.as_ref())
     }
 
-    /// Judges a mailed code. A wrong one is charged to [`MAILED_CODE`](crate::policy::MAILED_CODE) and to this
-    /// confirmation; anything but six ASCII digits, with any blanks and hyphens, is no guess, and is neither counted nor
-    /// stored.
+    /// Checks a mailed code. A wrong one is charged to [`MAILED_CODE`](crate::policy::MAILED_CODE)
+    /// and to this confirmation. Anything but six ASCII digits, with any blanks and hyphens, is not
+    /// a guess, and is neither counted nor stored.
     ///
-    /// `client` is the credential that the caller came with. One that was right before is not held up by the wrong codes
-    /// of others.
+    /// `client` identifies the credential that the caller presented. A client that passed before is
+    /// not held up by the wrong codes of others.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged.
     pub fn confirm_mailed_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -161,10 +174,11 @@ impl ConfirmSteps {
         Ok(outcome.map(|grant| prove(grant, binding, action)))
     }
 
-    /// Returns when the mailed code ends that is pending for this very action in this session, if one is.
+    /// Returns when the mailed code that is pending for this very action in this session expires,
+    /// if there is one.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn mailed_pending_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -175,12 +189,13 @@ impl ConfirmSteps {
         mailed::pending(draft, &binding)
     }
 
-    /// Returns in how many seconds, at least `after`, a caller who asks for this very action has a code that is pending,
-    /// or is sent one: for a wire that refuses for `after` seconds what could then only ask for a code, and would be
-    /// refused once more. After the clock went back it begins a wait anew, once.
+    /// Returns in how many seconds, at least `after`, a caller who requests a code for this very
+    /// action has one pending or can be sent one. For a wire protocol that refuses a request for
+    /// `after` seconds: when the client tries again, it may need a code, and should not be refused
+    /// once more. After the clock went back, this begins a wait again, once.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn mailed_ready_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
@@ -192,20 +207,22 @@ impl ConfirmSteps {
         mailed::ready(draft, &self.policy, &binding, after)
     }
 
-    /// Returns what every mailed code of `client` is refused with now, if it is: for a wire that reports a wait before it
-    /// looks at a code. After the clock went back it begins a wait anew, once.
+    /// Returns the refusal that every mailed code of `client` gets now, if any. For a wire protocol
+    /// that reports a wait before it checks a code. After the clock went back, this begins a wait
+    /// again, once.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn refuse_mailed_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         mailed::refuse(draft, client)
     }
 
-    /// Withdraws the pending confirmation that a token belongs to. Returns whether there was one; a wrong token changes
-    /// nothing. Call it on POST only: mail scanners follow every link.
+    /// Withdraws the pending confirmation that a token belongs to. Returns whether there was one; a
+    /// wrong token changes nothing. Call this on POST only, because mail scanners follow every
+    /// link.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is withdrawn.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is withdrawn.
     pub fn cancel_in(&self, draft: &mut Draft<'_>, token: &CancelToken) -> Result<bool, StepError> {
         let mut context = Context::read(draft)?;
         let Some(action) = context.list.cancel(&context.now, token) else { return Ok(false) };

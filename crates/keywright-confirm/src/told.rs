@@ -1,4 +1,5 @@
-//! Events that can be brought about at will: told once an hour, counted in between.
+//! Rate limiting of events that clients can cause at will: they are emitted once an hour and
+//! counted in between.
 
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
@@ -7,11 +8,12 @@ use crate::action::MAX_NAME;
 use crate::events::Reason;
 use crate::policy::TELL_SECONDS;
 
-/// The most tallies of an account, which bounds the stored form. A server has a few actions, and one tally for each and
-/// each reason; should there ever be more, the oldest makes room, and its events are told once too often.
+/// The maximum number of tallies of an account, which bounds the stored form. A server has a few
+/// actions, and one tally for each and each reason. If there are more, the oldest is dropped, and
+/// its event is emitted once too often.
 const MAX_TALLIES: usize = 16;
 
-/// What is told seldom.
+/// The kinds of events whose rate is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Repeated {
     Asked,
@@ -26,17 +28,18 @@ pub(crate) struct Tallies(Vec<Tally>);
 struct Tally {
     action: String,
     what: Repeated,
-    /// The last event.
+    /// When the event was last emitted.
     at: UnixSeconds,
     /// How often it happened since then.
     times: u32,
 }
 
 impl Tallies {
-    /// Whether something becomes an event now: `Some` number of those that were only counted before it. Else it is
-    /// counted.
+    /// Decides whether an event is emitted now. If so, returns the number of events that were only
+    /// counted before it; otherwise counts it and returns `None`.
     pub(crate) fn tell(&mut self, action: &str, what: Repeated, now: UnixSeconds) -> Option<u32> {
-        // After the clock went back, an event from the future counts as told now (`docs/security.md` § 12).
+        // After the clock went back, an event from the future counts as emitted now
+        // (`docs/security.md` § 12).
         for tally in self.0.iter_mut().filter(|tally| tally.at > now) {
             tally.at = now;
         }
@@ -56,7 +59,7 @@ impl Tallies {
         Some(earlier)
     }
 
-    /// Takes what was only counted and whose hour is over: how often each happened.
+    /// Takes the events that were only counted and whose hour is over, and how often each happened.
     pub(crate) fn take_untold(&mut self, now: UnixSeconds) -> Vec<(String, Repeated, u32)> {
         let is_over = |tally: &&mut Tally| tally.times > 0 && now.since(tally.at) >= TELL_SECONDS;
         let over = self.0.iter_mut().filter(is_over);

@@ -1,4 +1,4 @@
-//! A code that is shown and typed back.
+//! Confirmation by a code that is shown and typed back.
 
 use keywright_store::{Draft, StepError, Tentative, guess};
 
@@ -10,7 +10,7 @@ use crate::outcome::{Confirmation, Denial};
 use crate::policy::ConfirmPolicy;
 use crate::state::{Pending, Style};
 
-/// Asks for a code: a new one, whatever was pending in this place.
+/// Requests a code, always a new one, whatever was pending for this (action, session).
 pub(crate) fn ask(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
@@ -26,15 +26,16 @@ pub(crate) fn ask(
     Ok(draft.tentative(TypedCode { text, cancel, expires }))
 }
 
-/// Judges a code. Blanks and hyphens carry nothing (`docs/decisions.md` 67); else the text is compared as it is, and
-/// case matters.
+/// Checks a code. Blanks and hyphens are ignored (`docs/decisions.md` 67); otherwise the text is
+/// compared as it is, and case matters.
 pub(crate) fn confirm(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,
     binding: &Binding,
     typed: &str,
 ) -> Result<Confirmation<Grant>, StepError> {
-    // A host's rollback would erase the try: refused there, as for every guess that the ledger counts.
+    // In a host's transaction a rollback would erase the count of the attempt, so reading the
+    // ledger fails there, as for every guess that the ledger counts.
     draft.read(guess::LEDGER)?;
     let mut context = Context::read(draft)?;
     let now = context.now;
@@ -42,7 +43,8 @@ pub(crate) fn confirm(
     let live = context.list.at(&binding.place).filter(|pending| pending.void(&now).is_none());
     let Some((pending, right, bound)) = live.and_then(|pending| {
         let Style::TypedCode { code, .. } = &pending.style else { return None };
-        // A text of another length is wrong without a look: an attacker's megabytes are not hashed.
+        // A text of another length is wrong without a comparison, so an attacker's megabytes are
+        // not hashed.
         let right = typed.as_ref().is_some_and(|typed| code.matches(Label::Typed, typed.expose().as_bytes()).into());
         let bound = bool::from(pending.is_bound_to(binding));
         Some((pending, right, bound))

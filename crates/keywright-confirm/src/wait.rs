@@ -1,4 +1,4 @@
-//! A wait of random length, after a password that the caller has checked.
+//! Confirmation by a wait of random length, after a password that the caller has checked.
 
 use keywright_core::below;
 use keywright_store::{Draft, StepError, Tentative};
@@ -11,7 +11,7 @@ use crate::outcome::WaitOutcome;
 use crate::policy::ConfirmPolicy;
 use crate::state::{Pending, Style};
 
-/// Begins a wait from now, whatever was pending in this place.
+/// Begins a wait from now, whatever was pending for this (action, session).
 pub(crate) fn begin(
     draft: &mut Draft<'_>,
     policy: &ConfirmPolicy,

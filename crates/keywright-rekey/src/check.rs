@@ -1,4 +1,5 @@
-//! A submission against a vault: exact cover, nothing left as it was, no nonce twice.
+//! Checks of a submission against a vault: every cipher is covered exactly once, none is left
+//! unchanged, and no nonce is used twice.
 
 mod ciphers;
 mod cover;
@@ -15,17 +16,18 @@ use self::ciphers::Ciphers;
 use crate::parse::submission::{Entry, Submission};
 use crate::report::{Difference, Fault};
 
-/// All checks but that of the head. Returns for every row of the vault the place of the cipher that replaces it; what is
-/// wrong goes into the report, and then the places are worth nothing.
+/// Performs all checks except that of the head. Returns for every row of the vault the index of the
+/// cipher that replaces it. Faults are added to the report; if there are any, the indices must not
+/// be used.
 fn places(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], report: &mut Difference) -> Vec<u32> {
     nonces::check(ciphers, owned, report);
     cover::check(ciphers, owned, report)
 }
 
-/// Checks ciphers of which only ids and nonces are known: those of a stage.
+/// Checks ciphers of which only the ids and nonces are known: those of a stage.
 ///
 /// # Errors
-/// [`Difference`], with every fault.
+/// Returns a [`Difference`] with every fault, if there is any.
 pub fn check_nonces(ciphers: &[(CipherId, ClientNonce)], manifest: &VaultManifest) -> Result<(), Difference> {
     let mut report = Difference::none();
     places(ciphers, manifest.rows(), &mut report);
@@ -36,16 +38,17 @@ impl Submission<'_> {
     /// Checks the submission against a vault.
     ///
     /// # Errors
-    /// [`Difference`], with every fault. Nothing may be written then.
+    /// Returns a [`Difference`] with every fault, if there is any. Nothing may be written then.
     pub fn against<'a>(&'a self, manifest: &'a VaultManifest) -> Result<SwapPlan<'a>, Difference> {
         self.against_known(manifest, None)
     }
 
-    /// As [`against`](Self::against), for a client of which is known what it read last: the vault's head must still be
-    /// `known`, if it is given.
+    /// Checks the submission like [`against`](Self::against), where it is known what the client
+    /// read last: if `known` is given, the vault's head must still be this one.
     ///
     /// # Errors
-    /// As [`against`](Self::against), and [`Fault::Stale`].
+    /// Returns a [`Difference`] with every fault, like [`against`](Self::against), and with
+    /// [`Fault::Stale`] if the head is another.
     pub fn against_known<'a>(
         &'a self,
         manifest: &'a VaultManifest,
@@ -60,24 +63,25 @@ impl Submission<'_> {
     }
 }
 
-/// A checked swap: every cipher of the vault has exactly one new text. Made by [`Submission::against`] alone.
+/// A checked swap, in which every cipher of the vault has exactly one new text. Only
+/// [`Submission::against`] and [`Submission::against_known`] make one.
 #[must_use = "a plan writes nothing by itself"]
 pub struct SwapPlan<'a> {
     submission: &'a Submission<'a>,
     manifest: &'a VaultManifest,
-    /// Places of entries, in the manifest's order.
+    /// The indices of the entries, in the manifest's order.
     order: Vec<u32>,
 }
 
 impl SwapPlan<'_> {
-    /// The head of the vault that the plan was checked against; `None` where there is no vault. The swap holds for no
-    /// other.
+    /// Returns the head of the vault that the plan was checked against, or `None` if there is no
+    /// vault. The swap is valid for no other.
     #[must_use]
     pub const fn head(&self) -> Option<Revision> {
         self.manifest.head()
     }
 
-    /// How many ciphers it has.
+    /// Returns how many ciphers the plan has.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.order.len()
@@ -89,15 +93,17 @@ impl SwapPlan<'_> {
         self.order.is_empty()
     }
 
-    /// The new ciphers, sorted by id: id, nonce, text.
+    /// Returns the new ciphers, sorted by id, as id, nonce and text.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = (CipherId, ClientNonce, &str)> + '_ {
         self.replacements().map(|(owned, nonce, text)| (owned.id, nonce, text))
     }
 
-    /// The rows of the vault, sorted by id, each with the nonce and the text that replace its own.
+    /// Returns the rows of the vault, sorted by id, each with the nonce and the text that replace
+    /// its own.
     pub(crate) fn replacements(&self) -> impl ExactSizeIterator<Item = (&RowMarks, ClientNonce, &str)> + '_ {
         self.order.iter().zip(self.manifest.rows()).map(|(&place, owned)| {
-            // Every place is of an entry with a text, else there was no plan; and every text was a `str`.
+            // Every index is that of an entry with a text, otherwise there would be no plan; and
+            // every text was a `str`.
             let entry = self.submission.entries().get(place as usize);
             let bytes = entry.and_then(|entry: &Entry| self.submission.text(entry)).unwrap_or_default();
             let nonce = self.submission.format().nonce(bytes);

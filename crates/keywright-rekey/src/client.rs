@@ -1,8 +1,8 @@
-//! The client half: every cipher of a vault decrypted and encrypted anew, on all cores.
+//! The client half, which re-encrypts every cipher of a vault on all cores.
 //!
-//! The old and the new key, and what a cipher is inside, stay with the caller, in two closures. What is decrypted lives
-//! only between them and is wiped. One cipher that does not decrypt ends it: a server takes all or none, and leaving one
-//! out would lose it.
+//! The old and the new key, and the contents of a cipher, are known only to two closures of the
+//! caller. Decrypted text exists only between them and is wiped. One cipher that cannot be
+//! decrypted fails the whole: a server accepts all or none, and omitting one would lose it.
 //!
 //! ```
 //! use keywright_rekey::client::Reencryption;
@@ -30,10 +30,11 @@ use keywright_store::CipherId;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use zeroize::Zeroizing;
 
-/// Called after each cipher with how many are done and how many there are.
+/// The type of the callback, which is called after each cipher with the numbers of ciphers done and
+/// in total.
 type Progress<'v> = &'v mut (dyn FnMut(usize, usize) + Send + 'v);
 
-/// A vault to be encrypted anew.
+/// The re-encryption of a vault.
 #[must_use = "it does nothing until `run`"]
 pub struct Reencryption<'v, P = fn(usize, usize)> {
     vault: &'v [(CipherId, String)],
@@ -41,26 +42,28 @@ pub struct Reencryption<'v, P = fn(usize, usize)> {
 }
 
 impl<'v> Reencryption<'v> {
-    /// Of every cipher with its old text, in any order.
+    /// Creates the re-encryption of every cipher with its old text, in any order.
     pub const fn of(vault: &'v [(CipherId, String)]) -> Self {
         Self { vault, progress: None }
     }
 }
 
 impl<'v, P> Reencryption<'v, P> {
-    /// Calls `progress` after each cipher with how many are done and how many there are: one call at a time, from any
-    /// thread, the first number growing by one.
+    /// Calls `progress` after each cipher with the numbers of ciphers done and in total. Calls come
+    /// one at a time, from any thread, and the first number grows by one each time.
     pub fn on_progress<Q: FnMut(usize, usize) + Send>(self, progress: Q) -> Reencryption<'v, Q> {
         Reencryption { vault: self.vault, progress: Some(progress) }
     }
 }
 
 impl<P: FnMut(usize, usize) + Send> Reencryption<'_, P> {
-    /// Decrypts and encrypts every cipher, in parallel on rayon's present pool. Returns the new texts in the order of the
-    /// old ones. `encrypt` must draw a fresh nonce each time: a server refuses a nonce that occurs twice or is unchanged.
+    /// Decrypts and encrypts every cipher, in parallel on rayon's current pool. Returns the new
+    /// texts in the order of the old ones. `encrypt` must draw a new nonce each time: a server
+    /// refuses a nonce that occurs twice or is unchanged.
     ///
     /// # Errors
-    /// [`ReencryptionError`]: the first cipher, in the vault's order, that fails. There are no texts then.
+    /// Returns a [`ReencryptionError`] for the first cipher, in the vault's order, that cannot be
+    /// decrypted or encrypted. Then no texts are returned.
     pub fn run<D, E, F>(mut self, decrypt: D, encrypt: E) -> Result<Vec<(CipherId, String)>, ReencryptionError<F>>
     where
         D: Fn(CipherId, &str) -> Result<Vec<u8>, F> + Sync,
@@ -69,8 +72,9 @@ impl<P: FnMut(usize, usize) + Send> Reencryption<'_, P> {
     {
         let total = self.vault.len();
         let progress = self.progress.as_mut().map(|progress| Mutex::new((0_usize, progress as Progress<'_>)));
-        // The place of the first failure so far. What comes after it need not be done; what comes before it must, so that
-        // the failure reported is the first, whatever the threads did.
+        // The index of the first failure so far. Ciphers after it need not be processed. Those
+        // before it must be, so that the reported failure is the first one regardless of how the
+        // threads ran.
         let failed = AtomicUsize::new(usize::MAX);
         let anew = |(place, (id, text)): (usize, &(CipherId, String))| {
             if place > failed.load(Ordering::Relaxed) {
@@ -93,7 +97,7 @@ impl<P: FnMut(usize, usize) + Send> Reencryption<'_, P> {
             Some(done.map(|text| (*id, text)))
         };
         let texts: Vec<Option<Result<_, _>>> = self.vault.par_iter().enumerate().map(anew).collect();
-        // Nothing is left out without a failure before it, which ends the collection.
+        // A text is missing only after a failure before it, which ends the collection.
         texts.into_iter().flatten().collect()
     }
 }
@@ -104,26 +108,27 @@ impl<P> fmt::Debug for Reencryption<'_, P> {
     }
 }
 
-/// What was being done when it failed.
+/// The step that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// Decrypting the old text: wrong key, or damaged.
+    /// Decrypting the old text: the key is wrong, or the text is damaged.
     Decrypt,
-    /// Encrypting the new one.
+    /// Encrypting the new text.
     Encrypt,
 }
 
-/// A cipher that could not be encrypted anew. Nothing was sent: the vault on the server is as it was.
+/// A cipher that could not be re-encrypted. Nothing was sent: the vault on the server is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error("the cipher {id:?} could not be {}", if *.step == Step::Decrypt { "decrypted" } else { "encrypted" })]
 #[non_exhaustive]
 pub struct ReencryptionError<F> {
-    /// Which.
+    /// The cipher's id.
     pub id: CipherId,
-    /// What failed.
+    /// The step that failed.
     pub step: Step,
-    /// What the closure said. Not part of the message: it is the caller's own, and may quote a text.
+    /// The error of the closure. It is not part of the message, because it is the caller's own and
+    /// may quote a text.
     pub cause: F,
 }
 

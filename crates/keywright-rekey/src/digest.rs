@@ -1,15 +1,16 @@
-//! The vault's digest: what proves that the rows of a vault are those that its head vouches for (`docs/security.md` §
-//! 2).
+//! The vault's digest, which proves that the rows of a vault are those that its head vouches for
+//! (`docs/security.md` § 2).
 //!
-//! Every part of a row, its text and its note, has a mark that is drawn anew whenever the part is written. The digest is
-//! the XOR over all rows of a keyed hash of the row's id and both marks, so that an edit brings it up to date without
-//! reading the other rows. The key lies in the sealed head, and no hash ever leaves the server.
+//! Each part of a row, its text and its note, has a mark that is drawn again whenever the part is
+//! written. The digest is the XOR over all rows of a keyed hash of the row's id and both marks, so
+//! an edit can update it without reading the other rows. The key is kept in the sealed head, and no
+//! hash ever leaves the server.
 
 use keywright_core::SecretBytes;
 use keywright_store::{CipherId, Mark, RowMarks};
 use siphasher::sip128::SipHasher24;
 
-/// The digest of a set of rows: how many there are, and the XOR of their hashes.
+/// The digest of a set of rows: their number and the XOR of their hashes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Digest {
     pub(crate) count: u64,
@@ -17,7 +18,7 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
-    /// The digest of rows.
+    /// Returns the digest of rows.
     pub(crate) fn of<'r>(key: &SecretBytes<16>, rows: impl IntoIterator<Item = &'r RowMarks>) -> Self {
         let mut summing = Summing::new(key);
         for row in rows {
@@ -26,7 +27,7 @@ impl Digest {
         summing.finish()
     }
 
-    /// Goes from one set of rows to another: `gone` leave, `new` come.
+    /// Updates the digest from one set of rows to another: `gone` are removed and `new` are added.
     pub(crate) fn replace<'r>(
         self,
         key: &SecretBytes<16>,
@@ -41,7 +42,7 @@ impl Digest {
     }
 }
 
-/// A digest that is being summed up.
+/// A digest under construction.
 pub(crate) struct Summing {
     hasher: SipHasher24,
     count: u64,
@@ -84,7 +85,7 @@ mod tests {
         RowMarks { id: CipherId([number; 16]), text, note, nonce: ClientNonce([0xff; 16]) }
     }
 
-    /// `docs/security.md` § 16: made with another implementation of SipHash-2-4-128.
+    /// `docs/security.md` § 16: computed with another implementation of SipHash-2-4-128.
     #[test]
     fn known_answers() {
         let hex = |digest: Digest| hex::encode(digest.hashes);
@@ -122,7 +123,7 @@ mod tests {
             change(|row| std::mem::swap(&mut row.text, &mut row.note)),
             of(&rows[1..]),
             of(&[rows[0], rows[1], rows[2], row(4)]),
-            // Twice the same row cancels out; the count does not.
+            // Two equal rows cancel out in the XOR, but not in the count.
             of(&[rows[0], rows[1], rows[2], row(4), row(4)]),
             Digest::of(&SecretBytes::zeroed(), &rows),
         ] {

@@ -1,33 +1,37 @@
-//! What can go wrong, grouped by what the caller does next. A refusal is an outcome, not an error.
+//! The errors of this crate, grouped by what the caller does next. A refusal is an outcome, not an
+//! error.
 
 use keywright_core::{EntropyError, SealError};
 use keywright_store::{CipherId, CommitError, LoadError, StepError, TransactError};
 
-/// The vault service could not decide, or could not read.
+/// An error of the vault service: it could not decide, or could not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VaultError {
-    /// The store, the clock or the generator failed, or the account is busy. [`TransactError::Unknown`] means that a
-    /// change **may** have happened: tell the user to try both passwords, never that it was refused.
+    /// The store, the clock or the generator failed, or the account is busy.
+    /// [`TransactError::Unknown`] means that a change **may** have happened: advise the user to try
+    /// both passwords, and never report that it was refused.
     #[error(transparent)]
     Transact(#[from] TransactError),
     /// The vault could not be read. Nothing was changed.
     #[error("the vault cannot be read")]
     Load(#[source] LoadError),
-    /// Rows could not be kept beside the vault. **The vault is as it was**, also where the cause is
-    /// [`CommitError::Unknown`]: what may lie there is swept, or replaced by a repetition.
+    /// Rows could not be stored beside the vault. **The vault is unchanged**, even if the cause is
+    /// [`CommitError::Unknown`]: rows that may have been stored are swept, or replaced when the
+    /// operation is repeated.
     #[error("the ciphers could not be staged")]
     Stage(#[source] CommitError),
-    /// The rows of the vault are not those that its head vouches for: one was dropped, added, altered, or put back from
-    /// an earlier time. Nothing of the vault is given out until an operator has seen to it
-    /// ([`Vaults::accept_damaged`](crate::Vaults::accept_damaged)).
+    /// The rows of the vault are not those that its head vouches for: one was dropped, added,
+    /// altered, or put back from an earlier time. Nothing of the vault is returned until an
+    /// operator has dealt with it ([`Vaults::accept_damaged`](crate::Vaults::accept_damaged)).
     #[error("the rows of the vault and its head disagree: a row was lost, altered, added or put back")]
     Damaged,
-    /// A cipher does not open: damaged, moved from another place, or of another key. It is never taken for absent. As
-    /// [`Damaged`](Self::Damaged) otherwise.
+    /// A cipher does not open, because it is damaged, was moved from another place, or belongs to
+    /// another key. It is never treated as absent. Otherwise this is like
+    /// [`Damaged`](Self::Damaged).
     #[error("the cipher {0:?} does not open")]
     Open(CipherId),
-    /// The account was changed again and again while its vault was read. Try again.
+    /// The account was changed repeatedly while its vault was read. Try again.
     #[error("the vault changes too quickly to be read")]
     Restless,
     /// A text could not be sealed.
@@ -42,7 +46,8 @@ impl VaultError {
         matches!(self, Self::Transact(TransactError::Unknown(_)))
     }
 
-    /// Whether it says that stored data is damaged, lost or altered, so that an operator must see to it.
+    /// Whether the error means that stored data is damaged, lost or altered, so that an operator
+    /// must deal with it.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
         match self {

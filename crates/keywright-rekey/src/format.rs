@@ -1,4 +1,4 @@
-//! How a cipher's text is written down, and what can be told of it without decoding it.
+//! Formats of a cipher's text, and what can be determined from it without decoding it.
 
 use std::fmt::Debug;
 
@@ -7,54 +7,60 @@ use keywright_store::ClientNonce;
 mod base64;
 pub(crate) mod hex;
 
-/// Bytes of the envelope's nonce. Source: AES-256-GCM as LibrePass uses it (NIST SP 800-38D § 5.2.1.1).
+/// The length of the envelope's nonce, in bytes. Source: AES-256-GCM as LibrePass uses it (NIST SP
+/// 800-38D § 5.2.1.1).
 pub const NONCE_BYTES: usize = 12;
 
-/// Bytes of the envelope's tag. Source: as [`NONCE_BYTES`].
+/// The length of the envelope's tag, in bytes. The source is that of [`NONCE_BYTES`].
 pub const TAG_BYTES: usize = 16;
 
-/// Bytes of the smallest envelope: nonce and tag around nothing.
+/// The length of the smallest envelope, in bytes: a nonce and a tag around an empty ciphertext.
 pub const MIN_ENVELOPE_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
-/// A way to write ciphers down. [`Hex`] and [`Base64`] are here; a host may bring its own.
+/// A format for the text of ciphers. This crate has [`Hex`] and [`Base64`]; a host may implement
+/// its own.
 ///
-/// A format sees every text of a submission once, so it should be quick. It must not panic, whatever the text.
+/// A format reads every text of a submission once, so it should be quick. It must not panic on any
+/// text.
 pub trait Format: Debug + Send + Sync {
-    /// Checks one text, given as its UTF-8 bytes, without decoding it whole, and returns the envelope's
-    /// nonce, padded with zeros to 16 bytes, or a digest where a format has none. Equal ones of two ciphers count as a
-    /// nonce used twice.
+    /// Checks one text, given as its UTF-8 bytes, without decoding all of it. Returns the
+    /// envelope's nonce, padded with zeros to 16 bytes, or a digest if a format has no nonce. Equal
+    /// values of two ciphers count as a nonce used twice.
     ///
     /// # Errors
-    /// [`Malformed`], which never names the text.
+    /// Returns a [`Malformed`] if the text does not have the format; the error never contains the
+    /// text.
     fn check(&self, text: &[u8]) -> Result<ClientNonce, Malformed>;
 
-    /// The same nonce of a text that [`check`](Self::check) has passed. It should not read more than it needs.
+    /// Returns the nonce of a text that has passed [`check`](Self::check), which must be the same.
+    /// It should not read more than it needs.
     fn nonce(&self, checked: &[u8]) -> ClientNonce;
 
-    /// Whether `check` refuses every byte but printable ASCII other than `"` and `\`. Then a text that it passes needs no
-    /// second look at what JSON and UTF-8 allow. Say `true` only if that is so.
+    /// Whether `check` refuses every byte except printable ASCII other than `"` and `\`. If so, a
+    /// text that passes it need not be checked again for what JSON and UTF-8 allow. Return `true`
+    /// only if this is so.
     fn is_plain(&self) -> bool {
         false
     }
 }
 
-/// What is wrong with one text.
+/// The reason why a text is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// A character is not of the alphabet.
+    /// A character is not in the alphabet.
     #[error("a character is not of the alphabet")]
     Alphabet,
-    /// The length or the padding cannot be: an odd number of hex digits, say.
+    /// The length or the padding is not possible, for example an odd number of hex digits.
     #[error("the length or the padding is impossible")]
     Length,
-    /// There is no room for nonce and tag.
+    /// The text is too short for a nonce and a tag.
     #[error("too short for an envelope")]
     TooShort,
-    /// Longer than the limits allow.
+    /// The text is longer than the limits allow.
     #[error("longer than the limit")]
     TooLong,
-    /// A custom format's own reason.
+    /// The reason is specific to a custom format.
     #[error("not well-formed")]
     Other,
 }
@@ -75,9 +81,10 @@ fn padded(nonce: [u8; NONCE_BYTES]) -> ClientNonce {
     ClientNonce(padded)
 }
 
-/// Whether `good` holds of every byte. In blocks without a branch inside, which compilers turn into vector code, and one
-/// test a block, so that a long wrong text ends early. The last block may overlap the one before. Not by `hex` and `base64`:
-/// they decode what only has to be looked at, and take 25 and 6 times as long for 400 characters.
+/// Whether `good` is true of every byte. The bytes are tested in blocks without a branch inside,
+/// which compilers vectorize, and with one test per block, so that a long invalid text ends early.
+/// The last block may overlap the one before. The `hex` and `base64` crates are not used: they
+/// decode what only has to be checked, and take 25 and 6 times as long for 400 characters.
 #[inline]
 fn all(bytes: &[u8], good: impl Fn(u8) -> bool + Copy) -> bool {
     match (bytes.as_chunks::<64>(), bytes.last_chunk::<64>()) {

@@ -1,4 +1,4 @@
-//! One pass over the body: entries are read, checked, and kept as places in the body.
+//! Parsing in one pass over the body: entries are read, checked, and kept as positions in the body.
 
 mod entry;
 pub(crate) mod id;
@@ -19,12 +19,12 @@ use self::entry::Names;
 use crate::format::Format;
 use crate::policy::Limits;
 
-/// Reads `[{"id": …, "data": …}, …]` into a [`Submission`] that borrows from the body: a
+/// Parses `[{"id": …, "data": …}, …]` into a [`Submission`] that borrows from the body. It is a
 /// [`DeserializeSeed`] for any self-describing format of `serde`.
 ///
-/// A fault of one entry (a malformed id, a text of the wrong type, a member that comes twice) is noted in the submission
-/// and reading goes on; other members are ignored. What is no list, or not well-formed in its format, is the
-/// deserialiser's error.
+/// A fault of one entry (a malformed id, a text of the wrong type, a member that occurs twice) is
+/// recorded in the submission, and parsing continues; other members are ignored. If the value is
+/// not a list, or is not well-formed in its format, the deserializer returns the error.
 #[derive(Debug, Clone, Copy)]
 pub struct CipherList<'b> {
     pub(crate) body: Body<'b>,
@@ -33,7 +33,7 @@ pub struct CipherList<'b> {
     pub(crate) names: Names,
 }
 
-/// The bytes that the entries lie in.
+/// The bytes that contain the entries.
 #[derive(Clone, Copy)]
 pub(crate) struct Body<'b>(pub(crate) &'b [u8]);
 
@@ -44,14 +44,15 @@ impl fmt::Debug for Body<'_> {
 }
 
 impl<'b> CipherList<'b> {
-    /// `body` is what the deserialiser reads: texts in it are kept as places. A text that lies elsewhere, because the
-    /// body has it escaped, is copied. The members are called `id` and `data`.
+    /// Creates a list for the `body` that the deserializer reads. Texts in it are kept as
+    /// positions. A text that lies elsewhere, because it is escaped in the body, is copied. The
+    /// members are called `id` and `data`.
     #[must_use]
     pub fn new(body: &'b [u8], limits: Limits, format: &'b dyn Format) -> Self {
         Self { body: Body(body), limits, format, names: Names { id: "id", text: "data" } }
     }
 
-    /// Other names for an entry's two members.
+    /// Sets other names for an entry's two members.
     #[must_use]
     pub const fn members(mut self, id: &'static str, text: &'static str) -> Self {
         self.names = Names { id, text };

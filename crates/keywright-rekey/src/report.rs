@@ -1,10 +1,10 @@
-//! What a submission and a vault do not agree on: everything, not the first fault.
+//! The differences between a submission and a vault: all of them, not only the first.
 
 use std::fmt;
 
 use keywright_store::CipherId;
 
-/// How many ids or positions a report names of one fault. All are counted.
+/// The maximum number of ids or positions that a report lists for one fault. All are counted.
 pub const NAMED: usize = 100;
 
 /// A kind of fault.
@@ -13,23 +13,24 @@ pub const NAMED: usize = 100;
 pub enum Fault {
     /// A cipher of the vault is not in the submission: it would become unreadable.
     Missing,
-    /// An entry's id is not in the vault; whether anybody else owns it is not looked at.
+    /// An entry's id is not in the vault. Whether another account has it is not checked.
     Unknown,
-    /// An entry's id was in the submission before.
+    /// An entry's id occurred in the submission before.
     Duplicate,
-    /// The vault changed after the client had read it. Counted once; names no id.
+    /// The vault changed after the client had read it. This is counted once and has no id.
     Stale,
     /// An entry has no id, more than one, or one that is not a UUID of 36 characters.
     MalformedId,
-    /// An entry has no text, more than one, or one that its format or the limits refuse.
+    /// An entry has no text, more than one, or one that its format or the limits do not accept.
     MalformedText,
-    /// An entry is no object, or its id or text is absent, null or no string. It also counts as malformed.
+    /// An entry is not an object, or its id or text is absent, null or not a string. It also counts
+    /// as malformed.
     WrongType,
-    /// An entry's text has the nonce that its cipher already has: it was not encrypted anew.
+    /// An entry's text has the nonce that its cipher already has, so it was not re-encrypted.
     Unchanged,
     /// An entry's text has the nonce of another cipher, in the submission or in the vault.
     ReusedNonce,
-    /// An entry is beyond the limit. It was not looked at, so the cipher it stands for may be called missing.
+    /// An entry is beyond the limit. It was not read, so its cipher may be reported as missing.
     TooMany,
 }
 
@@ -64,7 +65,7 @@ impl Fault {
     }
 }
 
-/// What is known of one kind.
+/// What was found of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Found {
     count: usize,
@@ -72,10 +73,12 @@ struct Found {
     positions: Vec<usize>,
 }
 
-/// The faults of a submission: of each [`Fault`] how many entries have it (of [`Fault::Missing`]: how many ciphers of the
-/// vault), and the first [`NAMED`] of them. Names ids, never a text.
+/// The faults of a submission. For each [`Fault`] it has the number of entries with it (for
+/// [`Fault::Missing`], the number of ciphers of the vault) and the first [`NAMED`] of them. It
+/// contains ids, never a text.
 ///
-/// One entry may have several faults. The entries are named in the order of the submission, the missing by id.
+/// One entry may have several faults. The entries are listed in the order of the submission,
+/// missing ciphers by id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Difference(Box<[Found; Fault::ALL.len()]>);
 
@@ -88,25 +91,26 @@ impl Difference {
         self.0.get(fault as usize)
     }
 
-    /// How often the fault was found.
+    /// Returns how often the fault was found.
     #[must_use]
     pub fn count(&self, fault: Fault) -> usize {
         self.found(fault).map_or(0, |found| found.count)
     }
 
-    /// The first [`NAMED`] ids that have the fault, as far as an id is known.
+    /// Returns the first [`NAMED`] ids that have the fault, as far as an id is known.
     #[must_use]
     pub fn ids(&self, fault: Fault) -> &[CipherId] {
         self.found(fault).map_or(&[], |found| &found.ids)
     }
 
-    /// The places in the submission, from 0, of the first [`NAMED`] entries that have the fault and no usable id.
+    /// Returns the positions in the submission, from 0, of the first [`NAMED`] entries that have
+    /// the fault and no usable id.
     #[must_use]
     pub fn positions(&self, fault: Fault) -> &[usize] {
         self.found(fault).map_or(&[], |found| &found.positions)
     }
 
-    /// The kinds that were found.
+    /// Returns the kinds that were found.
     pub fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
         Fault::ALL.into_iter().filter(|&fault| self.count(fault) > 0)
     }
@@ -116,7 +120,7 @@ impl Difference {
         self.faults().next().is_none()
     }
 
-    /// Counts a fault; names the cipher if there is room.
+    /// Counts a fault, and lists the cipher if there is room.
     pub(crate) fn of_id(&mut self, fault: Fault, id: CipherId) {
         if let Some(found) = self.count_one(fault)
             && found.ids.len() < NAMED
@@ -134,7 +138,7 @@ impl Difference {
         }
     }
 
-    /// Counts a fault that names nothing.
+    /// Counts a fault that has neither an id nor a position.
     pub(crate) fn plain(&mut self, fault: Fault) {
         self.count_one(fault);
     }

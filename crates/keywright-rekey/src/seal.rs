@@ -1,17 +1,21 @@
-//! Ciphers at rest: the text as sent, sealed once more under a key of the account (`docs/security.md` § 2).
+//! Stored ciphers: the text as sent, sealed once more under a key of the account
+//! (`docs/security.md` § 2).
 //!
-//! A text that a client has encrypted is a password check: who has it can guess the password, at the client's Argon2
-//! cost. So a dump of the database must not hold it. Bytes of a body: `01 ‖ nonce(12) ‖ ciphertext ‖ tag(16)`,
-//! AES-256-GCM, associated data `LP(account, cipher id, "text" or "note", mark)`. So a body opens only in its own account,
-//! as its own part of its own cipher, and beside the mark that was drawn when it was written.
+//! With a text that a client has encrypted, guesses at the password can be checked, at the cost of
+//! the client's Argon2. So a dump of the database must not contain it. The bytes of a body are `01
+//! ‖ nonce(12) ‖ ciphertext ‖ tag(16)`, AES-256-GCM, with the associated data `LP(account, cipher
+//! id, "text" or "note", mark)`. So a body opens only in its own account, as its own part of its
+//! own cipher, and beside the mark that was drawn when it was written.
 //!
-//! Where the policy keeps texts as sent, the body is `00 ‖ nonce(12) ‖ tag(16) ‖ text`, and the tag authenticates
-//! `LP(account, cipher id, "sent", mark) ‖ text`: readable, and still bound to its place.
+//! Where the policy keeps texts as sent, the body is `00 ‖ nonce(12) ‖ tag(16) ‖ text`, and the tag
+//! authenticates `LP(account, cipher id, "sent", mark) ‖ text`. Such a text is readable, but still
+//! bound to its place.
 //!
-//! Nonces are random. The texts' key seals one vault and every edit of it until the next swap, which brings another key;
-//! the notes' key lives as long as the account. After 2³² seals under one key two nonces are the same with a probability
-//! of 2⁻³³. Nothing counts them: only the account's own logins can have something sealed, one cipher a second around the
-//! clock takes 136 years, and who floods the own account endangers the own account alone.
+//! Nonces are random. The texts' key seals one vault and every edit of it until the next swap,
+//! which brings another key; the notes' key lasts as long as the account. After 2³² seals under one
+//! key, two nonces are equal with a probability of 2⁻³³. Seals are not counted. Only the account's
+//! own logins can have something sealed, and one cipher a second around the clock takes 136 years.
+//! A user who floods their own account endangers only that account.
 
 use std::fmt;
 
@@ -31,7 +35,7 @@ mod carried;
 use carried::carried;
 pub(crate) use carried::{nonce_of, short};
 
-/// How much longer a stored body is than its text: form 1, nonce 12, tag 16.
+/// How much longer a stored body is than its text, in bytes: form 1, nonce 12, tag 16.
 pub const SEALED_OVERHEAD: usize = 29;
 
 const AS_SENT: u8 = 0;
@@ -40,15 +44,16 @@ const NONCE: usize = 12;
 const TAG: usize = 16;
 const MARK: usize = 16;
 
-/// Rows for which nonces and marks are drawn from the generator in one call.
+/// The number of rows for which nonces and marks are drawn from the generator in one call.
 const DRAWN_AT_ONCE: usize = 256;
 
-/// Which part of a cipher a body is. All labels have four bytes, so that what is associated has one layout.
+/// The part of a cipher that a body contains. All labels have four bytes, so that the associated
+/// data has one layout.
 #[derive(Clone, Copy)]
 enum Part {
     Text,
     Note,
-    /// A text that lies as it was sent.
+    /// A text that is stored as it was sent.
     Sent,
 }
 
@@ -62,7 +67,7 @@ impl Part {
     }
 }
 
-/// The next nonces and marks, which are no secret.
+/// A source of nonces and marks, which are not secret.
 struct Draws<'e> {
     entropy: &'e dyn Entropy,
     drawn: Vec<u8>,
@@ -70,14 +75,14 @@ struct Draws<'e> {
 }
 
 impl<'e> Draws<'e> {
-    /// Draws for `rows` at a time, within reason.
+    /// Creates a source that draws for `rows` at a time, up to a limit.
     fn new(entropy: &'e dyn Entropy, rows: usize) -> Self {
         let drawn = vec![0; rows.clamp(1, DRAWN_AT_ONCE).saturating_mul(NONCE + MARK)];
         let used = drawn.len();
         Self { entropy, drawn, used }
     }
 
-    /// A nonce to seal under, and 16 bytes for a mark.
+    /// Returns a nonce to seal under, and 16 bytes for a mark.
     fn next(&mut self) -> Result<([u8; NONCE], [u8; MARK]), EntropyError> {
         if self.used >= self.drawn.len() {
             self.entropy.fill(&mut self.drawn)?;
@@ -90,12 +95,13 @@ impl<'e> Draws<'e> {
     }
 }
 
-/// The bytes behind the account in what is associated: `LP(cipher id, label, mark)`.
+/// The number of bytes after the account in the associated data: `LP(cipher id, label, mark)`.
 const PLACE: usize = 48;
 
-/// One key and the account it belongs to.
+/// A key and the account to which it belongs.
 pub(crate) struct Sealer {
-    /// In one place from the beginning: each move of a key schedule by value would leave a copy behind.
+    /// The cipher is boxed from the beginning: moving a key schedule by value would leave a copy
+    /// behind each time.
     cipher: Box<Aes256Gcm>,
     /// `LP(account, cipher id, label, mark)`, of which only the last [`PLACE`] bytes differ from seal to seal.
     place: Vec<u8>,
@@ -120,7 +126,8 @@ impl Sealer {
         }
     }
 
-    /// Appends a sealed body to `out`, which has room for it: a growing buffer would leave copies of the text.
+    /// Appends a sealed body to `out`, which must have room for it: a growing buffer would leave
+    /// copies of the text.
     fn append(
         &mut self,
         out: &mut Vec<u8>,
@@ -163,7 +170,7 @@ impl Sealer {
         Ok(())
     }
 
-    /// What the tag of a text authenticates that lies as it was sent.
+    /// Returns the bytes that the tag of a text stored as sent authenticates.
     fn sent_place(&mut self, id: CipherId, mark: Mark, text: &[u8]) -> Zeroizing<Vec<u8>> {
         self.at(id, Part::Sent, mark);
         let mut place = Zeroizing::new(Vec::with_capacity(self.place.len().saturating_add(text.len())));
@@ -172,7 +179,8 @@ impl Sealer {
         place
     }
 
-    /// Opens a sealed body; `None` if it is none, or not the one of this account, part, mark and key.
+    /// Opens a sealed body. Returns `None` if it is not one, or does not belong to this account,
+    /// part, mark and key.
     fn open(&mut self, id: CipherId, part: Part, mark: Mark, body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (&SEALED, rest) = body.split_first()? else { return None };
         let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
@@ -213,8 +221,8 @@ impl Sealer {
         self.open(row.marks.id, Part::Note, row.marks.note, &row.note).map(SecretVec::from)
     }
 
-    /// Opens the text of a row. `as_sent`: whether the vault's head says that texts may lie as they were sent; else such a
-    /// body is a forgery.
+    /// Opens the text of a row. `as_sent` is whether the vault's head allows texts to be stored as
+    /// they were sent; otherwise such a body is a forgery.
     pub(crate) fn open_text(&mut self, as_sent: bool, row: &Row) -> Option<SecretString> {
         let RowMarks { id, text: mark, .. } = row.marks;
         let mut bytes = match row.text.split_first()? {
@@ -233,33 +241,35 @@ impl Sealer {
 
 keywright_core::redacted_debug!(Sealer);
 
-/// A text that is to become a row.
+/// A text that is to be stored as a row.
 #[derive(Clone, Copy)]
 pub(crate) struct NewText<'t> {
     pub(crate) id: CipherId,
     pub(crate) nonce: ClientNonce,
-    /// The mark of the note that the row has, or zeros where it is not known yet.
+    /// The mark of the note that the row has, or zeros if it is not known yet.
     pub(crate) note: Mark,
     pub(crate) text: &'t str,
 }
 
-/// How the marks of texts come about.
+/// How the marks of texts are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marks {
-    /// 16 random bytes.
+    /// From 16 random bytes.
     Random,
-    /// They carry the client's nonce: those of an upload's parts.
+    /// From the client's nonce, which they carry. Used for the parts of an upload.
     Carrying,
 }
 
-/// Seals texts under one key into rows without notes, all bodies in one piece of memory that is sized once.
+/// Seals texts under one key into rows without notes. All bodies are in one allocation that is
+/// sized once.
 pub(crate) fn rows<'t>(
     sealer: &mut Sealer,
     (at_rest, marks): (AtRest, Marks),
     entropy: &dyn Entropy,
     texts: impl Iterator<Item = NewText<'t>>,
 ) -> Result<Rows, SealError> {
-    // Collected, because to find a text in a body again costs more than to note where it is.
+    // The texts are collected, because finding a text in a body again costs more than recording
+    // where it is.
     let texts: Vec<_> = texts.collect();
     let size = |text: &str| text.len().saturating_add(SEALED_OVERHEAD);
     let mut arena = Vec::with_capacity(texts.iter().fold(0, |sum: usize, new| sum.saturating_add(size(new.text))));
@@ -285,12 +295,12 @@ pub(crate) fn rows<'t>(
     Ok(texts.into_iter().zip(drawn).map(row).collect())
 }
 
-/// How many bytes the text of a stored row has, as it was sent.
+/// Returns the length of the text of a stored row as it was sent, in bytes.
 pub(crate) fn text_bytes(row: &Row) -> u64 {
     u64::try_from(row.text.len().saturating_sub(SEALED_OVERHEAD)).unwrap_or(u64::MAX)
 }
 
-/// The keys of rows that are not in the vault yet, and how they lie.
+/// The keys of rows that are not in the vault yet, and the form in which they are stored.
 pub(crate) struct Fresh {
     pub(crate) key: SecretBytes<32>,
     pub(crate) digest_key: SecretBytes<16>,
@@ -309,40 +319,42 @@ impl Fresh {
     }
 }
 
-/// A whole vault, checked against its head and sealed under a fresh key, ready for one commit. Made only from a
-/// [`SwapPlan`](crate::SwapPlan), so what was not checked cannot be swapped.
+/// A whole vault, checked against its head and sealed under a new key, ready for one commit. It is
+/// made only from a [`SwapPlan`](crate::SwapPlan), so ciphers that were not checked cannot be
+/// swapped.
 #[must_use = "a sealed swap changes nothing until it is committed"]
 pub struct SealedSwap {
     pub(crate) account: AccountId,
     pub(crate) head: Option<Revision>,
     pub(crate) fresh: Fresh,
     pub(crate) rows: Rows,
-    /// Of the rows, beside the notes that the vault has.
+    /// The digest of the rows with the notes that the vault has.
     pub(crate) digest: Digest,
     pub(crate) text_bytes: u64,
 }
 
 impl SealedSwap {
-    /// The account.
+    /// Returns the account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// The head of the vault that it was checked against: it can replace no other. `None` where there was no vault: then
-    /// it can replace none at all.
+    /// Returns the head of the vault that it was checked against; it can replace no other. `None`
+    /// means that there was no vault; then it can replace none at all.
     #[must_use]
     pub const fn head(&self) -> Option<Revision> {
         self.head
     }
 
-    /// How many ciphers it has.
+    /// Returns how many ciphers it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether the vault is empty: there is nothing to re-encrypt, but the swap still moves the epochs.
+    /// Whether the vault is empty. Then there is nothing to re-encrypt, but the swap still moves
+    /// the epochs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -359,11 +371,11 @@ impl fmt::Debug for SealedSwap {
 }
 
 impl SwapPlan<'_> {
-    /// Seals every text for `account` under a fresh key, outside of any draft: this is where the time goes. The driver's
-    /// entropy is the one to give.
+    /// Seals every text for `account` under a new key, outside any draft, because this takes the
+    /// most time. Pass the driver's entropy.
     ///
     /// # Errors
-    /// [`SealError`], and nothing is sealed.
+    /// Returns a [`SealError`] if the generator or the cipher fails; then nothing is sealed.
     pub fn seal(&self, account: &AccountId, at_rest: AtRest, entropy: &dyn Entropy) -> Result<SealedSwap, SealError> {
         let fresh = Fresh::random(at_rest, entropy)?;
         let new = |(owned, nonce, text): (&RowMarks, _, _)| NewText { id: owned.id, nonce, note: owned.note, text };

@@ -1,4 +1,5 @@
-//! The service: `…_in` composes into a caller's draft, the bare names run it.
+//! The service. The steps `…_in` are composed in a caller's draft; the methods of `Vaults` with the
+//! same names, but without `_in`, run them on a store.
 
 mod damage;
 mod harm;
@@ -25,55 +26,59 @@ use crate::step::staged::{CheckedStage, HoldOutcome, Promotion, StagedSwap};
 use crate::step::swap::SwapOutcome;
 use crate::step::{self, CreateOutcome, Head};
 
-/// The server half: pure transitions with a policy. `Vaults` runs them on a store.
+/// The server half: pure transitions under a policy. `Vaults` runs them on a store.
 ///
-/// They never touch a credential: the caller's own step changes it in the same draft, so one commit carries both.
+/// They never change a credential. The caller's own step does so in the same draft, so that one
+/// commit carries both.
 #[derive(Debug, Clone, Default)]
 pub struct VaultSteps {
     policy: VaultPolicy,
 }
 
 impl VaultSteps {
-    /// Steps under a policy.
+    /// Creates the steps under a policy.
     #[must_use]
     pub const fn new(policy: VaultPolicy) -> Self {
         Self { policy }
     }
 
-    /// The policy.
+    /// Returns the policy.
     #[must_use]
     pub const fn policy(&self) -> &VaultPolicy {
         &self.policy
     }
 
-    /// Makes an empty vault, at the registration.
+    /// Creates an empty vault, for use at registration.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is made.
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// nothing is created.
     pub fn create_in(&self, draft: &mut Draft<'_>) -> Result<CreateOutcome, StepError> {
         step::create(draft)
     }
 
-    /// What is known of the vault without its ciphers; `None` if there is none.
+    /// Returns what is known of the vault without its ciphers, or `None` if there is none.
     ///
     /// # Errors
-    /// [`StepError`].
+    /// Returns a [`StepError`] if the vault's head cannot be read.
     pub fn head_in(&self, draft: &mut Draft<'_>) -> Result<Option<Head>, StepError> {
         step::head(draft)
     }
 
-    /// The vault's version, as the root names it: what [`Head::revision`] is, without opening the head. `None` if there is
-    /// no vault.
+    /// Returns the vault's version as the root records it. It equals [`Head::revision`], but does
+    /// not require opening the head. Returns `None` if there is no vault.
     #[must_use]
     pub fn revision_in(&self, draft: &Draft<'_>) -> Option<Revision> {
         draft.revision(VAULT)
     }
 
-    /// Puts and deletes ciphers. `existing` was read before, outside the draft; `key_epoch` is the one in which the
-    /// writer's session or token was made. One draft takes one change of the vault.
+    /// Puts and deletes ciphers. `existing` must have been read before, outside the draft;
+    /// `key_epoch` is the one in which the writer's session or token was made. One draft accepts
+    /// one change of the vault.
     ///
     /// # Errors
-    /// [`StepError`]; [`StepError::Misuse`] if `existing` was not asked about an id of the edit.
+    /// Returns a [`StepError`] if a record cannot be read or written. Returns [`StepError::Misuse`]
+    /// if `existing` does not cover an id of the edit.
     pub fn edit_in(
         &self,
         draft: &mut Draft<'_>,
@@ -84,53 +89,58 @@ impl VaultSteps {
         step::edit(draft, &self.policy, edit, existing, key_epoch)
     }
 
-    /// Replaces every cipher, and moves the key epoch and the credential epoch: sessions, pending confirmations, held
-    /// vaults and stale devices are void. A session that the protocol keeps is written anew **after** this step.
+    /// Replaces every cipher, and moves the key epoch and the credential epoch, so that sessions,
+    /// pending confirmations, held vaults and stale devices are void. If the protocol keeps a
+    /// session, write it again **after** this step.
     ///
     /// # Errors
-    /// [`StepError`]; [`StepError::Misuse`] in another account's draft.
+    /// Returns a [`StepError`] if a record cannot be read or written. Returns [`StepError::Misuse`]
+    /// in another account's draft.
     pub fn swap_in(&self, draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<SwapOutcome, StepError> {
         step::swap(draft, sealed)
     }
 
-    /// Holds a staged vault back until it is promoted. What the account held before is void.
+    /// Holds a staged vault back until it is promoted. A vault that the account held before is
+    /// void.
     ///
     /// # Errors
-    /// As [`swap_in`](Self::swap_in).
+    /// The errors are those of [`swap_in`](Self::swap_in).
     pub fn hold_in(&self, draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<HoldOutcome, StepError> {
         step::hold(draft, staged)
     }
 
-    /// Makes the held vault the vault, if all that it rests on still stands: the head, the epochs, its time. As a swap it
-    /// moves the epochs. `checked` comes from [`Vaults::covered`](crate::Vaults::covered): exactly these rows are
-    /// promoted, or the commit conflicts.
+    /// Makes the held vault the current one, if everything that it depends on is still current: the
+    /// head, the epochs and its expiry. Like a swap, this moves the epochs. `checked` comes from
+    /// [`Vaults::covered`](crate::Vaults::covered): exactly these rows are promoted, or the commit
+    /// conflicts.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is promoted.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is promoted.
     pub fn promote_in(&self, draft: &mut Draft<'_>, checked: &CheckedStage) -> Result<Promotion, StepError> {
         step::promote(draft, checked)
     }
 
-    /// The stage that is held or being uploaded, if there is one. To be asked before a step that replaces or drops it: once
-    /// that is committed, [`Vaults::unstage`](crate::Vaults::unstage) takes its rows away.
+    /// Returns the stage that is held or being uploaded, if there is one. Call this before a step
+    /// that replaces or drops the stage. Once that step is committed,
+    /// [`Vaults::unstage`](crate::Vaults::unstage) removes its rows.
     ///
     /// # Errors
-    /// [`StepError`].
+    /// Returns a [`StepError`] if the record of the stage cannot be read.
     pub fn staged_in(&self, draft: &mut Draft<'_>) -> Result<Option<StageId>, StepError> {
         step::stage(draft)
     }
 
-    /// Drops what is held or being uploaded; its rows go with the sweep, or at once as with
-    /// [`staged_in`](Self::staged_in). Returns whether a held vault was there.
+    /// Drops what is held or being uploaded. Its rows are removed by the sweep, or immediately as
+    /// described at [`staged_in`](Self::staged_in). Returns whether there was a held vault.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is dropped.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is dropped.
     pub fn drop_held_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
         step::drop_held(draft)
     }
 }
 
-/// The server half over a store.
+/// The server half, which runs the steps on a store.
 ///
 /// ```
 /// # #[cfg(feature = "json")]
@@ -155,12 +165,12 @@ impl VaultSteps {
 /// let put = Put::new(parse_id(id).ok_or("no UUID")?, nonce, &text, b"a login");
 /// let _ = vaults.edit(&account, &Edit::new(vec![put], Vec::new()), head.key_epoch).await?;
 ///
-/// // The password changes: the client sends every cipher anew, and the credential changes in the same commit.
+/// // The password changes: the client sends every cipher again, and the credential changes in the same commit.
 /// let read = vaults.read(&account, Which::All).await?.ok_or("no vault")?;
 /// let body = format!(r#"[{{"id": "{id}", "data": "{}"}}]"#, "b2".repeat(40));
 /// let submission = CipherList::new(body.as_bytes(), Limits::default(), &Hex).read_json()?;
 /// let swap = vaults.swap(&account, &submission, Some(read.head.revision), &[], |_draft| {
-///     // Here the caller's own step puts the new credential.
+///     // Here the caller's own step writes the new credential.
 ///     Ok(())
 /// });
 /// assert!(matches!(swap.await?, Swap::Done { ciphers: 1, .. }));
@@ -178,47 +188,52 @@ pub struct Vaults {
 }
 
 impl Vaults {
-    /// A service over a driver and the vault side of **the same store**.
+    /// Creates a service over a driver and the vault side of **the same store**.
     #[must_use]
     pub const fn new(driver: Driver, store: Arc<dyn VaultStore>, policy: VaultPolicy) -> Self {
         Self { driver, store, steps: VaultSteps::new(policy) }
     }
 
-    /// The steps, to compose with others in one draft.
+    /// Returns the steps, to be composed with others in one draft.
     #[must_use]
     pub const fn steps(&self) -> &VaultSteps {
         &self.steps
     }
 
-    /// The driver.
+    /// Returns the driver.
     #[must_use]
     pub const fn driver(&self) -> &Driver {
         &self.driver
     }
 
-    /// Makes an empty vault for an account that has records already.
+    /// Creates an empty vault for an account that has records already.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged.
     pub async fn create(&self, account: &AccountId) -> Result<CreateOutcome, VaultError> {
         let partition = Partition::account(account);
         let step = |draft: &mut Draft<'_>| self.steps.create_in(draft);
         Ok(self.driver.transact(&partition, &[VAULT_SLOT], step).await?)
     }
 
-    /// What is known of the vault without its ciphers; `None` if there is none.
+    /// Returns what is known of the vault without its ciphers, or `None` if there is none.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged.
     pub async fn head(&self, account: &AccountId) -> Result<Option<Head>, VaultError> {
         let partition = Partition::account(account);
         Ok(self.driver.observe(&partition, &[VAULT_SLOT], |draft| self.steps.head_in(draft)).await?)
     }
 
-    /// Puts and deletes ciphers; reads before what exists. [`EditOutcome::HeadMoved`] if the vault changed meanwhile.
+    /// Puts and deletes ciphers, after reading which of them exist. Returns
+    /// [`EditOutcome::HeadMoved`] if the vault changed in the meantime.
     ///
     /// # Errors
-    /// [`VaultError`]; if [it is unknown](VaultError::is_unknown), it may be done.
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged. If [it is unknown](VaultError::is_unknown), the edit may
+    /// have happened.
     pub async fn edit(&self, account: &AccountId, edit: &Edit<'_>, key_epoch: u64) -> Result<EditOutcome, VaultError> {
         let Some(existing) = self.existing(account, &edit.ids()).await? else { return Ok(EditOutcome::HeadMoved) };
         let partition = Partition::account(account);

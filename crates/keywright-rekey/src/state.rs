@@ -1,4 +1,5 @@
-//! What is stored: the head of a vault, and a re-encrypted vault that is held back or still being uploaded.
+//! The stored state: the head of a vault, and a re-encrypted vault that is held back or still being
+//! uploaded.
 
 use std::fmt;
 
@@ -12,41 +13,44 @@ use crate::seal::Fresh;
 
 /// The head of the vault. Its revision is the vault's version.
 pub(crate) const VAULT: Slot<VaultHead> = Slot::lasting("vault");
-/// A vault that is staged beside the vault. Its loss only voids it.
+/// A vault that is staged beside the current one. If this record is lost, the staged vault is void.
 pub(crate) const HELD: Slot<Staged, Expiring> = Slot::expiring("vault-held");
-/// That damage was told, so that it is not told at every read. Its loss only repeats the event.
+/// Records that damage was reported, so that it is not reported at every read. If this record is
+/// lost, the event is repeated.
 pub(crate) const DAMAGE_TOLD: Slot<DamageTold, Expiring> = Slot::expiring("vault-damage-told");
 
-/// The kinds of slots that this crate declares.
+/// The kinds of slots that this crate declares, to be passed to the driver's builder.
 pub const SLOT_KINDS: &[SlotKind] = &[VAULT.kind(), HELD.kind(), DAMAGE_TOLD.kind()];
 
 /// The slot of the vault's head: its revision is the vault's version.
 pub const VAULT_SLOT: SlotName = VAULT.name();
 
-/// The records that a change of a vault touches, to name at the driver: each round of further ones costs a load.
+/// The records that a change of the vault reads or writes. Pass them to the driver: each round of
+/// further ones costs a load.
 pub const VAULT_SLOTS: [SlotName; 2] = [VAULT.name(), HELD.name()];
 
-/// The record of a vault. Its **revision** is the vault's version: every change of a cipher puts it anew.
+/// The record of a vault. Its **revision** is the vault's version: every change of a cipher writes
+/// it again.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct VaultHead {
-    /// Seals the texts; a swap brings a new one.
+    /// The key that seals the texts; a swap brings a new one.
     #[serde(with = "secret_field")]
     pub(crate) key: SecretBytes<32>,
-    /// Seals the notes; stays through swaps, which leave the notes.
+    /// The key that seals the notes; a swap leaves it and the notes unchanged.
     #[serde(with = "secret_field")]
     pub(crate) note_key: SecretBytes<32>,
-    /// Keys the digest; a swap brings a new one.
+    /// The key of the digest; a swap brings a new one.
     #[serde(with = "secret_field")]
     pub(crate) digest_key: SecretBytes<16>,
-    /// How many ciphers the vault has.
+    /// The number of ciphers in the vault.
     pub(crate) count: u64,
-    /// What their marks add up to.
+    /// The combined hash of their marks.
     hashes: [u8; 16],
-    /// What their texts add up to, in bytes as they were sent.
+    /// The total length of their texts as sent, in bytes.
     pub(crate) text_bytes: u64,
-    /// The last swap; the making, before the first.
+    /// The time of the last swap, or of the creation if there was none.
     pub(crate) rekeyed: UnixSeconds,
-    /// Whether texts may lie as they were sent.
+    /// Whether texts may be stored as they were sent.
     pub(crate) as_sent: bool,
 }
 
@@ -55,7 +59,7 @@ impl Record for VaultHead {
 }
 
 impl VaultHead {
-    /// An empty vault.
+    /// Creates the record of an empty vault.
     pub(crate) fn new(entropy: &dyn Entropy, now: UnixSeconds) -> Result<Self, EntropyError> {
         let Digest { count, hashes } = Digest::default();
         Ok(Self {
@@ -70,19 +74,20 @@ impl VaultHead {
         })
     }
 
-    /// The count and digest of the rows that must be there.
+    /// Returns the count and digest of the rows that must be present.
     pub(crate) const fn digest(&self) -> Digest {
         Digest { count: self.count, hashes: self.hashes }
     }
 
-    /// The head of other rows.
+    /// Sets the count and digest for other rows.
     pub(crate) const fn set_digest(&mut self, digest: Digest) {
         let Digest { count, hashes } = digest;
         self.count = count;
         self.hashes = hashes;
     }
 
-    /// The head of the same ciphers under other keys. `text_bytes`: `None` where the lengths are not known.
+    /// Returns the head of the same ciphers under other keys. `text_bytes` is `None` if the lengths
+    /// are not known.
     pub(crate) fn rekeyed(&self, fresh: Fresh, digest: Digest, text_bytes: Option<u64>, now: UnixSeconds) -> Self {
         let Fresh { key, digest_key, as_sent } = fresh;
         let Digest { count, hashes } = digest;
@@ -93,18 +98,18 @@ impl VaultHead {
 
 keywright_core::redacted_debug!(VaultHead { count, .. });
 
-/// How far a re-encrypted vault has come that is not the vault yet.
+/// The progress of a re-encrypted vault that is not current yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
-    /// It arrives in parts. Nothing says that it is whole.
+    /// It arrives in parts. It may be incomplete.
     Uploading,
-    /// It was checked whole and waits for a confirmation.
+    /// It was checked as a whole and waits for a confirmation.
     Held {
-        /// How many rows were checked.
+        /// The number of rows that were checked.
         count: u64,
-        /// The digest that the vault has with them.
+        /// The digest that the vault will have with them.
         hashes: [u8; 16],
-        /// The sum of their texts' bytes.
+        /// The total length of their texts, in bytes.
         text_bytes: u64,
     },
 }
@@ -115,7 +120,8 @@ impl Phase {
     }
 }
 
-/// The record of a staged vault: what it rests on, and the keys of its rows. One per account; a new one replaces it.
+/// The record of a staged vault: what it depends on, and the keys of its rows. An account has at
+/// most one; a new one replaces it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Staged {
     pub(crate) phase: Phase,
@@ -163,8 +169,8 @@ impl Staged {
         Fresh { key, digest_key, as_sent: self.as_sent }
     }
 
-    /// Whether all that it rests on still stands. A made time in the future or before the fence voids it
-    /// (`docs/security.md` §§ 3, 12).
+    /// Whether everything that it depends on is still current. A creation time in the future or
+    /// before the fence makes it void (`docs/security.md` §§ 3, 12).
     pub(crate) fn is_live(&self, now: UnixSeconds, fence: UnixSeconds, root: &Root, head: Option<Revision>) -> bool {
         self.made <= now
             && self.made >= fence
@@ -181,10 +187,10 @@ impl fmt::Debug for Staged {
     }
 }
 
-/// That damage was told.
+/// Records that damage was reported.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DamageTold {
-    /// When.
+    /// When it was reported.
     pub(crate) at: UnixSeconds,
 }
 

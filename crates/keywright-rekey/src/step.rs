@@ -1,4 +1,4 @@
-//! The pure transitions of a vault: create, look, edit, swap, hold, promote, drop.
+//! The pure transitions of a vault: create, read the head, edit, swap, hold, promote, drop.
 
 pub(crate) mod edit;
 pub(crate) mod staged;
@@ -23,11 +23,11 @@ use crate::state::{HELD, VAULT, VaultHead};
 pub struct Head {
     /// The vault's version: every change of a cipher moves it.
     pub revision: Revision,
-    /// How many ciphers it has.
+    /// The number of ciphers in the vault.
     pub count: u64,
-    /// The last swap; the making of the vault, before the first.
+    /// The time of the last swap, or of the vault's creation if there was none.
     pub rekeyed: UnixSeconds,
-    /// The account's key epoch: moved by every swap, so a device of an older one holds another key.
+    /// The account's key epoch. Every swap moves it, so a device with an older one has another key.
     pub key_epoch: u64,
 }
 
@@ -37,20 +37,20 @@ impl Head {
     }
 }
 
-/// The outcome of making a vault.
+/// The outcome of creating a vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub enum CreateOutcome {
-    /// It is made, and empty.
+    /// The vault was created, and is empty.
     Created,
-    /// The account has one already; it is left as it is.
+    /// The account already has a vault, which is left unchanged.
     Exists,
 }
 
 released_as_is!(Head, CreateOutcome, EditOutcome, SwapOutcome, HoldOutcome, Promotion);
 
-/// The vault's revision and record, if there is one.
+/// Returns the vault's revision and record, if there is one.
 pub(crate) fn open(draft: &mut Draft<'_>) -> Result<Option<(Revision, VaultHead)>, StepError> {
     let record = draft.read(VAULT)?;
     Ok(draft.revision(VAULT).zip(record))
@@ -70,7 +70,7 @@ pub(crate) fn head(draft: &mut Draft<'_>) -> Result<Option<Head>, StepError> {
     Ok(Some(Head::of(revision, &record, draft.root()?.key_epoch)))
 }
 
-/// Drops the record of what is staged, not its rows. Returns whether a held vault was there.
+/// Drops the record of what is staged, but not its rows. Returns whether there was a held vault.
 pub(crate) fn drop_held(draft: &mut Draft<'_>) -> Result<bool, StepError> {
     let Some(staged) = draft.read(HELD)? else { return Ok(false) };
     draft.delete(HELD)?;

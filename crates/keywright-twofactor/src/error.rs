@@ -1,23 +1,26 @@
-//! What can go wrong, grouped by what the caller does next. A denial is an outcome, not an error.
+//! The errors of this crate, grouped by what the caller does next. A denial is an outcome, not an
+//! error.
 
 use keywright_store::{StepError, TransactError};
 
 use crate::recovery::error::ImportError;
 
-/// The two-factor service could not decide. Nothing is granted.
+/// An error of the two-factor service: it could not decide, and granted nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TwoFactorError {
-    /// The store, the clock or the generator failed, or the account is busy. After [`TransactError::Unknown`] a code may
-    /// be spent, or a change may have happened: let the user try the next code, and look at what is enrolled.
+    /// The store, the clock or the generator failed, or the account is busy. After
+    /// [`TransactError::Unknown`] a code may have been spent, or a change may have happened: let
+    /// the user try the next code, and check what is enrolled.
     #[error(transparent)]
     Transact(#[from] TransactError),
-    /// The proof does not authorize the act: it is for another action, weaker than what is enrolled, or from before an
-    /// epoch moved; or it was for the first factor, and there is one. Nothing changed; ask for a fresh step-up for
+    /// The proof does not authorize the change. It is for another action, weaker than what is
+    /// enrolled, or from before an epoch moved; or it is for the first factor although the account
+    /// already has one. Nothing changed. Request a fresh step-up for
     /// [`CHANGE_FACTORS`](crate::CHANGE_FACTORS) or [`ADMIT_CLIENT`](crate::ADMIT_CLIENT).
     #[error("the act needs a fresh proof of what is enrolled")]
     NotProven,
-    /// Recovery codes from elsewhere cannot be taken over. Nothing changed.
+    /// Recovery codes from elsewhere cannot be imported. Nothing changed.
     #[error(transparent)]
     Import(ImportError),
 }

@@ -1,7 +1,7 @@
-//! The kinds of events that this crate tells.
+//! The kinds of events that this crate emits.
 //!
-//! Fields: `device` is a [`DeviceId`](crate::DeviceId), `purpose` and `action` are what the caller named, `remaining` counts
-//! unused recovery codes.
+//! The field `device` is a [`DeviceId`](crate::DeviceId), `purpose` and `action` are the names that
+//! the caller chose, and `remaining` is the number of unused recovery codes.
 
 use keywright_core::{EventKind, Severity};
 
@@ -10,30 +10,32 @@ pub static FACTOR_PENDING: EventKind =
     EventKind::change("factor_pending", Severity::Info, "the enrolment of an authenticator was begun");
 /// A device was added. Field: `device`.
 pub static FACTOR_ADDED: EventKind = EventKind::change("factor_added", Severity::Notice, "an authenticator was added");
-/// A device took the place of another. Field: `device`.
+/// A device replaced another. Field: `device`.
 pub static FACTOR_REPLACED: EventKind =
     EventKind::change("factor_replaced", Severity::Notice, "an authenticator was replaced");
 /// A device was removed. Field: `device`.
 pub static FACTOR_REMOVED: EventKind =
     EventKind::change("factor_removed", Severity::Notice, "an authenticator was removed");
-/// Mailed codes are asked for from now on.
+/// Mailed codes were switched on: they are required from now on.
 pub static EMAIL_FACTOR_ON: EventKind =
     EventKind::change("email_factor_on", Severity::Notice, "mailed codes were switched on");
-/// Mailed codes are no longer asked for.
+/// Mailed codes were switched off: they are no longer required.
 pub static EMAIL_FACTOR_OFF: EventKind =
     EventKind::change("email_factor_off", Severity::Notice, "mailed codes were switched off");
 
 /// A time-based code was accepted. Fields: `device`, `purpose`.
 pub static TOTP_ACCEPTED: EventKind =
     EventKind::change("totp_accepted", Severity::Info, "a code of an authenticator was accepted");
-/// A code was refused that a device shows at another time: its clock, or the server's, is wrong, or somebody typed an old
-/// code. Fields: `device`, `seconds`, `clock` (`ahead` or `behind`). Told at most once an hour.
+/// A code was refused that a device shows at another time. Either its clock or the server's is
+/// wrong, or somebody typed an old code. Fields: `device`, `seconds`, `clock` (`ahead` or
+/// `behind`). Emitted at most once an hour.
 pub static TOTP_OUT_OF_WINDOW: EventKind = EventKind::denial(
     "totp_out_of_window",
     "a code of another time was refused: the authenticator's clock may be wrong",
 );
-/// All codes of a device are refused until a moment, because its last used one belongs to a later time: the server's
-/// clock once ran ahead. Remove the device and enrol it anew. Fields: `device`, `until`. Told at most once an hour.
+/// All codes of a device are refused until a given time, because the last code that was used
+/// belongs to a later time: the server's clock once ran ahead. Remove the device and enrol it
+/// again. Fields: `device`, `until`. Emitted at most once an hour.
 pub static TOTP_CLOCK_RAN_AHEAD: EventKind = EventKind::denial(
     "totp_clock_ran_ahead",
     "an authenticator's codes are refused because its last used one is of a later time",
@@ -42,7 +44,7 @@ pub static TOTP_CLOCK_RAN_AHEAD: EventKind = EventKind::denial(
 /// A set of recovery codes was made.
 pub static RECOVERY_CODES_MADE: EventKind =
     EventKind::change("recovery_codes_made", Severity::Notice, "recovery codes were made");
-/// A set of recovery codes went live; the one before is void.
+/// A set of recovery codes became active; the previous set is void.
 pub static RECOVERY_CODES_LIVE: EventKind =
     EventKind::change("recovery_codes_live", Severity::Notice, "new recovery codes went live; older ones are void");
 /// The recovery codes were removed.
@@ -51,20 +53,20 @@ pub static RECOVERY_CODES_REMOVED: EventKind =
 /// A recovery code was used. Fields: `remaining`, `purpose`.
 pub static RECOVERY_CODE_USED: EventKind =
     EventKind::change("recovery_code_used", Severity::Notice, "a recovery code was used");
-/// Few recovery codes are left: tell the owner to make new ones. Field: `remaining`.
+/// Few recovery codes are left. Ask the owner to make new ones. Field: `remaining`.
 pub static RECOVERY_CODES_LOW: EventKind =
     EventKind::change("recovery_codes_low", Severity::Notice, "few recovery codes are left");
-/// The last recovery code is used.
+/// The last recovery code was used.
 pub static RECOVERY_CODES_EXHAUSTED: EventKind =
     EventKind::change("recovery_codes_exhausted", Severity::Notice, "the last recovery code was used");
-/// A recovery code was used of a set that is older than the last restore: codes that were used since the backup work once
-/// more. Tell the owner to make new ones. Field: `remaining`.
+/// A recovery code was used from a set that is older than the last restore, so codes that were used
+/// since the backup work once more. Ask the owner to make new ones. Field: `remaining`.
 pub static RECOVERY_CODES_STALE: EventKind = EventKind::change(
     "recovery_codes_stale",
     Severity::Notice,
     "a recovery code from before the last restore was used; codes used since the backup work once more",
 );
 
-/// A session proved itself once more for an action. Field: `action`.
+/// A session was authenticated again for an action. Field: `action`.
 pub static STEP_UP_GRANTED: EventKind =
     EventKind::change("step_up_granted", Severity::Info, "a session proved itself once more");

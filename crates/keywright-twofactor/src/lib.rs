@@ -1,9 +1,10 @@
 //! Two-factor authentication: TOTP, recovery codes and step-up, each code accepted at most once.
 //!
-//! Time-based codes of up to five named devices, recovery codes in sets, and a rule for each action that says which of
-//! them opens it. A right code leads to a proof value that the function which acts takes. This crate never stores,
-//! mails, checks a password or reads a clock itself, and has no hash of its own: `hmac`, `sha1` and `sha2` compute, and the
-//! tests compare each code with that of `totp-rs`.
+//! The crate verifies time-based codes of up to five named devices and recovery codes in sets, and
+//! it applies a rule for each action that determines which of them authorize it. A correct code
+//! yields a proof value, which the function that performs the action takes as an argument. This
+//! crate never stores, mails, checks a password or reads a clock itself, and it implements no hash:
+//! it uses `hmac`, `sha1` and `sha2`, and the tests compare each code with that of `totp-rs`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -22,7 +23,7 @@
 //! # let app = |secret: &[u8]| totp_rs::Builder::new().with_secret(secret).build();
 //! # let now = SystemClock.now()?.get();
 //! # let token = b"app token";
-//! // Who sends the request: by the credential it presents, or else by its network.
+//! // The sender of the request, identified by its credential or else by its network.
 //! let client = Client::credential(driver.client_tag(&account, token));
 //! let two_factor = TwoFactor::new(driver, TwoFactorPolicy::default())?;
 //!
@@ -48,68 +49,84 @@
 //! # }
 //! ```
 //!
-//! # What an attacker meets
-//! - Of any number of requests with one code, on any number of servers, one is granted: the step or code is spent by the
-//!   commit that grants. A code that was used, or whose step lies before one that was, is denied also when the clock
-//!   goes back, when the device is removed and imported again, and when another device has the same secret. Under other
-//!   parameters a secret is not imported twice.
-//! - All devices are one secret of the guess ledger: wrong guesses wait, and are shut out at last, whichever endpoint they
-//!   come through, and no success clears the level. A service whose codes would be found with more than 1 % a year does not
-//!   build.
-//! - Wrong and used look the same outside; the security log distinguishes them. Malformed text is not looked at, not
-//!   counted, not written.
-//! - A digit string is compared as a number, with every step of every window, without early exit.
-//! - Beginning an enrolment changes nothing that is active, so a stolen session cannot switch a factor off that way. Only
-//!   the session that began it can confirm it: no other login puts a device on the account by finding its code.
-//! - By default a change of factors ends all other logins: it moves the credential epoch.
-//! - The database without the keyring shows no secret. **With it, all time-based codes can be computed**: the server must
-//!   know the secret to check a code.
+//! # What an attacker can and cannot do
+//! - However many requests carry the same code, to however many servers, one is granted: the commit
+//!   that grants also spends the step or code. A code is denied if it was used or if its time step
+//!   lies before one that was used. That also holds when the clock goes back, when the device is
+//!   removed and imported again, and when another device has the same secret. A secret cannot be
+//!   imported twice under different parameters.
+//! - The guess ledger, which counts and limits wrong guesses, treats all devices as one secret.
+//!   Wrong guesses lead to waits and finally to a lock, through whichever endpoint they come, and no
+//!   success resets the level. A service whose codes could be guessed within a year with a
+//!   probability above 1 % cannot be constructed.
+//! - A wrong code and a used code look the same to the client; only the security log distinguishes
+//!   them. Malformed text is neither checked nor counted, and nothing is written.
+//! - A string of digits is compared as a number with every step of every window, without early
+//!   exit.
+//! - Beginning an enrolment changes nothing that is active, so a stolen session cannot use it to
+//!   switch a factor off. Only the session that began an enrolment can confirm it, so no other
+//!   login can add the device by guessing its code.
+//! - By default a change of factors ends all other logins, because it moves the credential epoch
+//!   (`docs/decisions.md` 6).
+//! - The database without the keyring reveals no secret. **With the keyring, all time-based codes
+//!   can be computed**, because the server must know the secret to check a code.
 //!
 //! # What an owner can rely on
-//! - **A device that enrols can log in.** Enrolling codes are judged in the window of every later use; a right code of
-//!   another time is refused with the number of seconds that the device's clock is off ([`ClockOffset`]). At log-in such a
-//!   code is wrong, and an event says so to the owner.
-//! - **A spent step belongs to its secret.** A server's clock that once ran ahead leaves a device refused that was used
-//!   then; the log and [`DeviceInfo::refused_until`] say so, and no other device is touched. The last steps of the sixteen
-//!   secrets that were removed last are remembered.
-//! - Codes are typed with any blanks and hyphens ([`typed`]).
-//! - Nobody else's wrong guesses hold up a client that passed before. An owner on a new one has these ways in:
+//! - **A device that can be enrolled can log in.** Enrolment accepts codes in the same window as
+//!   every later use. A code that is correct for another time is refused, together with the number
+//!   of seconds by which the device's clock is off ([`ClockOffset`]). At log-in such a code counts
+//!   as wrong, and an event reports the offset to the owner.
+//! - **A spent step belongs to its secret.** If a server's clock once ran ahead, a device that was
+//!   used then is refused for a while; the log and [`DeviceInfo::refused_until`] report this, and
+//!   no other device is affected. The last spent steps of the sixteen most recently removed secrets
+//!   are remembered.
+//! - Codes may be typed with any blanks and hyphens ([`typed`]).
+//! - A client that passed before is not held up by anybody else's wrong guesses. An owner on a new
+//!   client has these ways in:
 //!
-//! | secret | what shuts it | ways in |
+//! | secret | what locks it | ways in |
 //! |---|---|---|
-//! | [`TOTP`] | fifty wrong codes of unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a proof from another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
-//! | [`RECOVERY`], 64 bits and more | nothing: it waits, an hour at most | time |
-//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes of unknown clients | a known client; a proof from another session; the operator |
+//! | [`TOTP`] | fifty wrong codes from unknown clients | a known client; a recovery code ([`TwoFactorSteps::admit_totp_in`]); a proof from another session ([`ADMIT_CLIENT`]); the operator ([`TwoFactor::unlock`]) |
+//! | [`RECOVERY`], 64 bits and more | nothing; guesses wait at most an hour | time |
+//! | [`RECOVERY`], Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; a proof from another session; the operator |
 //!
-//! `tests/twofactor/ways_in.rs` walks each of them. An owner on the very network that guesses, and without a credential of
-//! their own, shares its tries.
+//! The tests in `tests/twofactor/ways_in.rs` exercise each of them. An owner who has no credential
+//! and uses the same network as the attacker shares the attacker's attempts.
 //!
 //! # For hosts
-//! - What a host's own function does by a [`StepUp`] asks in its commit whether that [still holds](StepUp::is_valid_in).
-//! - What [`TwoFactor`] changes of an account's factors takes a [`StepUp`] for [`CHANGE_FACTORS`] by value, or a
-//!   [`FactorChange`] for the first one, and looks in the commit whether it is still valid. The steps that compose (`…_in`)
-//!   do not ask: whoever calls them has an authorization in the same draft, or acts as the operator; and so do the imports,
-//!   which are for seeding. Tell the owner of every change.
-//! - With the last device the guesses at it are forgotten, and with a set of recovery codes those at it; clients that were
-//!   known stay known, and whoever makes the change is known from the start: by its credential, and by its network too
-//!   where the change ends logins. Pass the [`Client`](keywright_core::Client) with both.
+//! - A function of the host's own that acts on a [`StepUp`] must check, in the commit that acts,
+//!   that the proof [is still valid](StepUp::is_valid_in).
+//! - The methods of [`TwoFactor`] that change an account's factors take a [`StepUp`] for
+//!   [`CHANGE_FACTORS`] by value, or a [`FactorChange`] for the first factor, and check in the
+//!   commit that it is still valid. The composable steps (`…_in`) do not check this: their caller
+//!   holds an authorization in the same draft, or acts as the operator. The imports do not check it
+//!   either, because they are for seeding. Notify the owner of every change.
+//! - Removing the last device clears the ledger's count of guesses at time-based codes, and
+//!   removing a set of recovery codes clears the count of guesses at those. Clients that were known stay
+//!   known. The client that makes the change is known from the start by its credential, and by its
+//!   network too where the change ends logins; pass a [`Client`](keywright_core::Client) with both.
 //! - Removing the last device removes the recovery codes in the same commit.
-//! - [`Method::Mailed`] and [`Method::Password`] are what some protocols call a second factor. They are none; a rule that
-//!   takes them weakens the action it opens.
-//! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with a store of its own kind; then "once"
-//!   and the limit of guesses are the host's to keep.
-//! - A policy change holds for new devices; enrolled ones keep their algorithm, digits and step.
-//! - A session's step-up is remembered in a record of its own, sixteen at once; one more takes the place of the oldest.
+//! - Some protocols call [`Method::Mailed`] and [`Method::Password`] second factors. They are not,
+//!   and a rule that accepts them weakens the protection of its action.
+//! - [`TotpVerifier`] and [`recovery::CodeSet`] are the pure parts, for a host with its own kind of
+//!   store. Such a host must itself ensure that each code is accepted once and that guesses are
+//!   limited.
+//! - A policy change applies to new devices; enrolled devices keep their algorithm, digits and
+//!   step.
+//! - A session's step-up is remembered in a record of its own. An account has at most sixteen of
+//!   them; one more replaces the oldest.
 //!
 //! # Requirements met
-//! RFC 4226 § 4 R6, §§ 5.3, 5.4, 7.2–7.5; RFC 6238 § 3 R5 and R6, §§ 4.2, 5.1, 5.2, 6 (drift is reported, not learned); NIST
-//! SP 800-63B-4 §§ 3.1.2.1, 3.1.2.2, 3.1.4.1, 3.1.4.2, 3.2.2, 3.2.7, 3.2.12; OWASP ASVS 5.0 2.3.1, 2.3.4, 6.5.1, 6.5.3,
-//! 6.5.4, 6.5.5 ([`TwoFactorPolicy::asvs`]), 6.5.6, 6.5.8, 6.6.3, 7.4.3 (logins of ours; the host ends its own), 11.2.4,
-//! 15.4.2, 16.2.5; OWASP Transaction Authorization 2.2, 2.8, 2.9. Left to the host: notices (ASVS 6.3.7), the step-up before a
-//! change (7.5.1). Not met: RFC 6238 § 4.2's configurable T0, which no app has.
+//! RFC 4226 § 4 R6, §§ 5.3, 5.4, 7.2–7.5; RFC 6238 § 3 R5 and R6, §§ 4.2, 5.1, 5.2, 6 (drift is
+//! reported, not learned); NIST SP 800-63B-4 §§ 3.1.2.1, 3.1.2.2, 3.1.4.1, 3.1.4.2, 3.2.2, 3.2.7,
+//! 3.2.12; OWASP ASVS 5.0 2.3.1, 2.3.4, 6.5.1, 6.5.3, 6.5.4, 6.5.5 ([`TwoFactorPolicy::asvs`]),
+//! 6.5.6, 6.5.8, 6.6.3, 7.4.3 (for logins that Keywright keeps; the host ends its own), 11.2.4,
+//! 15.4.2, 16.2.5; OWASP Transaction Authorization 2.2, 2.8, 2.9. Left to the host: notices (ASVS
+//! 6.3.7) and the step-up before a change (7.5.1). Not met: the configurable T0 of RFC 6238 § 4.2,
+//! which no app supports.
 //!
 //! # Features
-//! - `qr`: otpauth URIs as QR codes, SVG and PNG.
+//! - `qr`: renders otpauth URIs as QR codes, in SVG and PNG.
 #![forbid(unsafe_code)]
 
 mod error;
@@ -152,5 +169,5 @@ pub use totp::{
 };
 pub use uri::{KeyUri, UriError};
 
-/// The kinds of slots that this crate declares, for the driver's builder.
+/// The kinds of slots that this crate declares, to be passed to the driver's builder.
 pub const SLOT_KINDS: &[SlotKind] = &[state::FACTORS.kind(), recovery::RECOVERY_CODES.kind(), step_up::STEP_UPS.kind()];

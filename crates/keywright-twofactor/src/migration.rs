@@ -1,4 +1,5 @@
-//! The URI in which Google Authenticator exports its accounts, several in one QR code: base64 of a protocol buffer.
+//! Parsing of the URI in which Google Authenticator exports its accounts. One QR code holds several
+//! accounts, as base64 of a protocol buffer.
 
 use base64::Engine;
 use base64::alphabet;
@@ -12,18 +13,19 @@ use crate::uri::{KeyUri, MAX_TEXT, UriError, decode, split_label};
 
 const SCHEME: &str = "otpauth-migration://";
 
-/// The most accounts of one URI: the app puts ten in a QR code.
+/// The maximum number of accounts in one URI. The app puts ten in a QR code.
 const MAX_ACCOUNTS: usize = 100;
 
-/// With padding or without it.
+/// Standard base64, with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
 impl KeyUri {
-    /// Takes the URI apart in which Google Authenticator exports accounts (`otpauth-migration://offline?data=…`). Each
-    /// account is read for itself: one whose codes are counted, or whose hash is unknown, is an error at its place.
+    /// Parses the URI in which Google Authenticator exports accounts
+    /// (`otpauth-migration://offline?data=…`). Each account is parsed separately: one with
+    /// counter-based codes or an unknown hash yields an error in its place.
     ///
     /// ```
     /// # use keywright_twofactor::KeyUri;
@@ -36,7 +38,8 @@ impl KeyUri {
     /// ```
     ///
     /// # Errors
-    /// [`UriError::Scheme`] for any other text, [`UriError::Migration`] for data that cannot be read.
+    /// Returns [`UriError::Scheme`] for any other text, and [`UriError::Migration`] for data that
+    /// cannot be parsed.
     pub fn parse_migration(text: &str) -> Result<Vec<Result<Self, UriError>>, UriError> {
         let text = text.trim_matches(typed::is_ignored);
         if text.len() > MAX_TEXT {
@@ -47,9 +50,9 @@ impl KeyUri {
             _ => return Err(UriError::Scheme),
         };
         let (_, query) = query.ok_or(UriError::Migration)?;
-        // By hand for the same reasons as in `KeyUri::parse`.
+        // Parsed by hand for the same reasons as in `KeyUri::parse`.
         let data = query.split('&').find_map(|pair| pair.strip_prefix("data=")).ok_or(UriError::Migration)?;
-        // A plus that was taken for a blank is one again.
+        // A plus sign that was decoded as a blank is restored.
         let data = Zeroizing::new(Zeroizing::new(decode(data)?).replace(' ', "+"));
         let payload = Zeroizing::new(BASE64.decode(data.as_bytes()).map_err(|_| UriError::Migration)?);
         let mut accounts = Vec::new();
@@ -65,7 +68,7 @@ impl KeyUri {
     }
 }
 
-/// One account of an export.
+/// Parses one account of an export.
 fn read_account(message: &[u8]) -> Result<KeyUri, UriError> {
     let (mut secret, mut name, mut issuer) = (None, "", "");
     let (mut algorithm, mut digits) = (Algorithm::Sha1, Parameters::DEFAULT.digits());
@@ -81,7 +84,7 @@ fn read_account(message: &[u8]) -> Result<KeyUri, UriError> {
             (5, Value::Number(0 | 1)) => digits = 6,
             (5, Value::Number(2)) => digits = 8,
             (5, _) => return Err(UriError::Digits),
-            // Codes that are counted.
+            // Counter-based codes are not supported.
             (6, Value::Number(1)) => return Err(UriError::Kind),
             _ => {}
         }
@@ -101,12 +104,13 @@ fn text(bytes: &[u8]) -> Result<&str, UriError> {
 enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
-    /// Of another type: passed over.
+    /// A value of another type, which is skipped.
     Other,
 }
 
-/// The fields of a protocol buffer, by their numbers. Not `prost`: it copies each secret out of the one buffer that is
-/// wiped, and one text that is no UTF-8 would cost all accounts.
+/// Iterates over the fields of a protocol buffer, by number. `prost` is not used because it copies
+/// each secret out of the one buffer that is wiped, and because a single text that is not UTF-8
+/// would make all accounts unreadable.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -116,7 +120,7 @@ impl<'a> Fields<'a> {
         Some(taken)
     }
 
-    /// A number in groups of seven bits, the lowest first.
+    /// Reads a number in groups of seven bits, the lowest first.
     fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -238,7 +242,7 @@ mod tests {
         }
         assert_eq!(KeyUri::parse_migration("otpauth-migration://offline?data=").unwrap().len(), 0);
         assert!(KeyUri::parse_migration(&uri(&numbers(&[(2, 1)]))).unwrap().is_empty());
-        // A plus that came through as a blank.
+        // The plus sign arrives as a blank.
         let payload = message(&[(1, &account("\u{3fb}\u{3ef}~~", "", &[])), (9, &[0xfb; 12]), (10, &[7])]);
         let blanks = format!("otpauth-migration://offline?data={}", BASE64.encode(&payload).replace('+', " "));
         assert!(blanks.contains(' '));

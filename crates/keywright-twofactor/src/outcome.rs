@@ -1,29 +1,31 @@
-//! What the steps and the service return. In a step, a grant is tentative; the driver releases it after the commit.
+//! The outcomes that the steps and the service return. In a step, a grant is tentative; the driver
+//! releases it after the commit.
 
 use keywright_core::{AccountId, Charge, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
 use crate::totp::device::DeviceId;
 
-/// How a second factor was judged.
+/// The outcome of checking a second factor.
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a verdict: no caller should need a wildcard arm that grants")]
 pub enum VerifyOutcome<P> {
-    /// Right, and spent now.
+    /// The code is correct and has now been spent.
     Granted(P),
-    /// Wrong, used or expired: outside all of these are one answer; the security log distinguishes them.
+    /// The code is wrong, used or expired. The client must get one answer for all of these; the
+    /// security log distinguishes them.
     Denied(Denial),
-    /// Not looked at: guesses are paused, or shut.
+    /// The code was not checked, because guesses are paused or locked.
     Refused(Refusal),
-    /// Malformed: not looked at, not charged.
+    /// The text is malformed; it was neither checked nor charged.
     Malformed,
     /// The account has no factor of this kind.
     NotEnrolled,
 }
 
 impl<P> VerifyOutcome<P> {
-    /// Returns the verdict with its grant turned into something else.
+    /// Maps the proof of a grant with a function and leaves every other outcome unchanged.
     pub fn map<Q>(self, grant: impl FnOnce(P) -> Q) -> VerifyOutcome<Q> {
         match self {
             Self::Granted(proof) => VerifyOutcome::Granted(grant(proof)),
@@ -48,28 +50,30 @@ impl<P: Release> Release for VerifyOutcome<P> {
     }
 }
 
-/// A denial, without its reason.
+/// A denial that does not reveal its reason.
 #[derive(Debug)]
 pub struct Denial {
     pub(crate) charge: Option<Charge>,
 }
 
 impl Denial {
-    /// Returns what the guess ledger counted; `None` for a replay, which is denied and not charged.
+    /// Returns what the guess ledger counted, or `None` for a replay, which is denied but not
+    /// charged.
     #[must_use]
     pub const fn charge(&self) -> Option<&Charge> {
         self.charge.as_ref()
     }
 }
 
-/// Proof that an account has just shown a second factor. No public constructor, not `Clone`: one grant, one proof.
+/// The proof that an account has just shown a second factor. It has no public constructor and is
+/// not `Clone`, so one grant yields one proof.
 #[derive(Debug)]
 #[must_use]
 pub struct Proven {
     pub(crate) account: AccountId,
     pub(crate) method: Method,
     pub(crate) purpose: String,
-    /// Steps that the code was off; for TOTP.
+    /// The number of steps by which a time-based code was off.
     pub(crate) drift: Option<i8>,
 }
 
@@ -81,9 +85,11 @@ pub enum Method {
     Totp,
     /// A recovery code.
     Recovery,
-    /// The login password, once more; checked by the host. Only where nothing stronger is enrolled.
+    /// The login password, checked once more by the host. It is acceptable only where nothing
+    /// stronger is enrolled.
     Password,
-    /// A mailed code: a confirmation, never called a factor (NIST SP 800-63B-4 § 3.1.3.1).
+    /// A mailed code. It is a confirmation and never counts as a factor (NIST SP 800-63B-4 §
+    /// 3.1.3.1).
     Mailed,
 }
 
@@ -92,50 +98,52 @@ impl Proven {
         Self { account, method, purpose, drift: None }
     }
 
-    /// The account.
+    /// Returns the account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// The factor that was shown.
+    /// Returns the factor that was shown.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method
     }
 
-    /// What the proof is for, as the caller named it.
+    /// Returns the purpose of the proof, as the caller named it.
     #[must_use]
     pub fn purpose(&self) -> &str {
         &self.purpose
     }
 
-    /// Returns by how many steps the device's clock was off: negative behind, positive ahead of the server's. `None` for
-    /// what is no time-based code. It is reported, never learned: a window that follows a device would follow an
-    /// attacker's guesses too.
+    /// Returns by how many steps the device's clock was off: negative if it is behind the server's,
+    /// positive if it is ahead. Returns `None` for anything but a time-based code. The drift is
+    /// reported, never learned: a window that follows a device would also follow an attacker's
+    /// guesses.
     #[must_use]
     pub const fn drift(&self) -> Option<i8> {
         self.drift
     }
 }
 
-/// How the enrolment of a device began.
+/// The outcome of beginning the enrolment of a device.
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum EnrolmentStart<P> {
-    /// Show this to the owner; a code of it makes the device active. An enrolment that was pending is void.
+    /// The enrolment has begun. Show this value to the owner; a code from the device makes it
+    /// active. Any enrolment that was pending is void.
     Begun(P),
-    /// The account has as many devices as the policy allows: remove or replace one.
+    /// The account has as many devices as the policy allows. Remove or replace one first.
     TooManyDevices,
-    /// There is no such device to be replaced.
+    /// The device to be replaced does not exist.
     UnknownDevice,
-    /// A name has 1 to 64 characters, none of them a control character.
+    /// The name is not valid. It must have 1 to 64 characters, none of them a control character.
     BadName,
 }
 
 impl<P> EnrolmentStart<P> {
-    /// Returns the outcome with what was begun turned into something else.
+    /// Maps the pending device with a function and leaves every other outcome unchanged.
     pub fn map<Q>(self, begun: impl FnOnce(P) -> Q) -> EnrolmentStart<Q> {
         match self {
             Self::Begun(pending) => EnrolmentStart::Begun(begun(pending)),
@@ -158,89 +166,96 @@ impl<P: Release> Release for EnrolmentStart<P> {
     }
 }
 
-/// How an enrolling code was judged. Never charged: whoever enrols was shown the secret.
+/// The outcome of checking an enrolment code. It is never charged, because the person who enrols
+/// has seen the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum EnrolmentOutcome {
-    /// The device is active, the one it replaces is gone, and the step of this code is spent. Its next code is accepted.
+    /// The device is active, the one that it replaces is removed, and the step of this code is
+    /// spent. Its next code is accepted.
     Active(DeviceId),
     /// The code is wrong. The enrolment stays pending.
     Wrong,
-    /// The code is right, but for another time: the device's clock is off by this much, and its codes would be refused
-    /// at every log-in. The enrolment stays pending.
+    /// The code is correct for another time: the device's clock is off by this much, and its codes
+    /// would be refused at every log-in. The enrolment stays pending.
     ClockOff(ClockOffset),
-    /// No enrolment is pending: never begun, begun in another session, expired, or void since a credential or factor
-    /// changed.
+    /// No enrolment is pending. It was never begun, was begun in another session, has expired, or
+    /// is void because a credential or factor changed.
     NonePending,
     /// The text is malformed.
     Malformed,
-    /// Devices came in another way meanwhile, and there is no room.
+    /// Other devices were added in the meantime, and the account has no room for one more.
     TooManyDevices,
 }
 
-/// How a device of a secret that the client brings was enrolled. Never charged: the client has the secret.
+/// The outcome of enrolling a device whose secret the client supplies. It is never charged, because
+/// the client has the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum EnrolOutcome {
-    /// The device is active and the only one; the step of this code is spent. Its next code is accepted.
+    /// The device is active and is the account's only one; the step of this code is spent. Its next
+    /// code is accepted.
     Active(DeviceId),
-    /// The secret does not show the code now. Nothing changed.
+    /// The secret does not produce the code now. Nothing changed.
     Wrong,
-    /// The secret shows the code at another time: the device's clock is off by this much. Nothing changed.
+    /// The secret produces the code at another time: the device's clock is off by this much.
+    /// Nothing changed.
     ClockOff(ClockOffset),
-    /// The code was used already, with this very secret: the account had a device of it before. Wait for the next code
-    /// or draw another secret. Nothing changed.
+    /// A code of this step was already used with the same secret: the account had a device with it
+    /// before. Wait for the next code or draw another secret. Nothing changed.
     Spent,
     /// The text is malformed. Nothing changed.
     Malformed,
-    /// The policy does not take the device. Nothing changed.
+    /// The policy does not accept the device. Nothing changed.
     NotTaken(DeviceFault),
 }
 
-/// Whether a device from elsewhere was added.
+/// The outcome of importing a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum DeviceImport {
     /// The device is active.
     Imported(DeviceId),
-    /// It is not taken. Nothing changed.
+    /// The device is not accepted. Nothing changed.
     NotTaken(DeviceFault),
 }
 
-/// Why a device from elsewhere is not taken.
+/// The reason why a device that was imported or supplied by the client is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceFault {
-    /// The name is empty, too long, or has a control character.
+    /// The name is empty, too long, or contains a control character.
     #[error("a device's name has 1 to 64 characters, none of them a control character")]
     Name,
     /// The secret has fewer bits than the policy's `min_secret_bits`.
     #[error("the secret is shorter than `min_secret_bits`")]
     ShortSecret,
-    /// A year of guessing would find a code of so few digits with more than 1 %.
+    /// A year of guessing would find a code with so few digits with a probability above 1 %.
     #[error("codes with so few `digits` are not guarded by the guess ledger's policy")]
     Guessable,
-    /// The account has as many devices as the policy's `devices`.
+    /// The account already has as many devices as the policy's `devices` allows.
     #[error("the account has as many `devices` as the policy allows")]
     TooManyDevices,
-    /// An active device has the same secret with other parameters. Six digits of a code are the end of its eight, so
-    /// whoever saw a spent code of the one would know an unspent code of the other.
+    /// An active device has the same secret with other parameters. The six digits of one code are
+    /// the end of the eight of the other, so anyone who saw a spent code of the one would know an
+    /// unspent code of the other.
     #[error("an active device has the same secret with other parameters")]
     OtherParameters,
 }
 
-/// By how much a device's clock is off, in whole steps of the device.
+/// The amount by which a device's clock is off, in whole steps of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockOffset {
     pub(crate) seconds: i64,
 }
 
 impl ClockOffset {
-    /// Returns by how many seconds the device's clock is off: positive ahead of the server's, negative behind. Accurate to
-    /// a step of the device, 30 seconds by default. A code that was typed late looks like a clock that is behind.
+    /// Returns by how many seconds the device's clock is off: positive if it is ahead of the
+    /// server's, negative if it is behind. The value is accurate to one step of the device, 30
+    /// seconds by default. A code that was typed late looks like a clock that is behind.
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.seconds

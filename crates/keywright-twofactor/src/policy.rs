@@ -1,4 +1,5 @@
-//! The numbers that are policy. A builder changes them inside bounds; a value outside is an error that names the field.
+//! The policy of two-factor authentication. A builder changes its numbers within bounds; a value
+//! out of bounds is an error that names the field.
 
 use keywright_core::{GuessOdds, LedgerPolicy, LedgerPolicyError};
 
@@ -11,53 +12,61 @@ pub use crate::totp::parameters::{DIGITS, MAX_DIGITS, MAX_STEP_SECONDS, MIN_DIGI
 use crate::totp::secret::TotpSecret;
 pub use crate::totp::secret::{MIN_SECRET_BITS, SECRET_BYTES};
 
-/// How many wrong enrolling codes end an enrolment. They are not charged to the ledger (`docs/security.md` § 6), but a
-/// stolen login that did not begin the enrolment must not guess at it: 10 of 5 in 10⁶ each is 5·10⁻⁵.
+/// The number of wrong enrolment codes that ends an enrolment. They are not charged to the ledger
+/// (`docs/security.md` § 6), but a stolen login that did not begin the enrolment must not be able
+/// to guess its code: 10 guesses at 5 in 10⁶ each give 5·10⁻⁵.
 pub const ENROLMENT_TRIES: u8 = 10;
 
-/// Devices of an account. Also a bound of the stored form. Source: `docs/decisions.md` 26; five at ±1 are found with
-/// 0.7 % a year (`docs/security.md` § 6).
+/// The maximum number of devices of an account. It is also a bound of the stored form. Source:
+/// `docs/decisions.md` 26; the codes of five devices at ±1 step are guessed within a year with a
+/// probability of 0.7 % (`docs/security.md` § 6).
 pub const MAX_DEVICES: usize = 5;
 
-/// Steps that are looked at on either side of the present one, at enrolment as at every use: a device that enrols can log
-/// in. Source: RFC 6238 § 5.2.
+/// The steps that are compared on either side of the present one. The window is the same at
+/// enrolment and at every use, so that a device that can be enrolled can log in. Source: RFC 6238 §
+/// 5.2.
 pub const WINDOW: Window = Window::new(1, 1);
 
-/// How far, in seconds on either side, an enrolling code that is not in the window is looked for, to report how much the
-/// device's clock is off: a day, which covers a wrong time zone, a mistaken noon and a wrong date. At 30 s these are 5,760
-/// codes, about 3 ms; a mistyped code is among them with 0.6 %.
+/// How far, in seconds on either side, an enrolment code outside the window is searched for, to
+/// report how much the device's clock is off. One day covers a wrong time zone, a confusion of a.m.
+/// and p.m., and a wrong date. At 30 s these are 5,760 codes, which take about 3 ms; a mistyped
+/// code is among them with a probability of 0.6 %.
 pub const ENROLMENT_DRIFT_SECONDS: u64 = 86_400;
 
-/// The same at log-in, for an event to the owner: ten minutes, 40 codes of a device at 30 s. A wrong guess is among those of
-/// five devices with 0.02 %.
+/// How far, in seconds on either side, a wrong code at log-in is searched for, to report the
+/// clock's offset to the owner in an event. Ten minutes are 40 codes of a device at 30 s. A wrong
+/// guess is among those of five devices with a probability of 0.02 %.
 pub const DRIFT_SECONDS: u64 = 600;
 
-/// Events of one kind about a device's clock are told once in so many seconds.
+/// The minimum time between two events of the same kind about a device's clock, in seconds.
 pub const TELL_SECONDS: u64 = 3_600;
 
-/// The most steps on either side that a policy may look at.
+/// The maximum number of steps on either side that a policy may compare.
 pub const MAX_WINDOW: u8 = 10;
 
-/// How long an enrolment, or a set of recovery codes that was shown, stays pending, in seconds. Source: OWASP ASVS 5.0
-/// 6.5.5, ten minutes for a code that is sent. Both lie on a screen until they are proven or acknowledged: who finds the
-/// session open later should not be able to finish what the owner began.
+/// How long an enrolment, or a set of recovery codes that was shown, stays pending, in seconds.
+/// Source: OWASP ASVS 5.0 6.5.5, which allows ten minutes for a code that is sent. Both are visible
+/// on a screen until they are proven or acknowledged, and a person who finds the session open later
+/// should not be able to finish what the owner began.
 pub const PENDING_SECONDS: u64 = 600;
 
-/// Bits of the shortest secret that may be imported. Source: RFC 4226 § 4 R6.
+/// The length of the shortest secret that may be imported, in bits. Source: RFC 4226 § 4 R6.
 pub const MIN_IMPORT_BITS: u32 = 128;
 
-/// Within what a code is accepted once.
+/// The scope within which a code is accepted once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Once {
-    /// The whole account: a code that was used for one thing is used.
+    /// The whole account: a code that was used for one purpose cannot be used for another.
     #[default]
     Account,
-    /// One purpose: a code of the same step opens another purpose too. For protocols whose clients ask twice in a row.
+    /// One purpose: a code of the same step is accepted again for another purpose. For protocols
+    /// whose clients request a code twice in a row.
     Purpose,
 }
 
-/// The numbers that two-factor authentication goes by. [`Default`] are the constants of this module.
+/// The numbers that govern two-factor authentication. [`Default`] uses the constants of this
+/// module.
 ///
 /// ```
 /// # use keywright_twofactor::{TwoFactorPolicy, TwoFactorPolicyError, Window};
@@ -99,7 +108,7 @@ impl Default for TwoFactorPolicy {
 }
 
 impl TwoFactorPolicy {
-    /// Starts from the default numbers.
+    /// Returns a builder that starts from the default numbers.
     pub fn builder() -> TwoFactorPolicyBuilder {
         let default = Self::default();
         let parameters = default.parameters;
@@ -111,25 +120,26 @@ impl TwoFactorPolicy {
         }
     }
 
-    /// OWASP ASVS 5.0 6.5.5: a code lives for its own 30 seconds. Only the present step is accepted, at enrolment too.
+    /// Returns the policy of OWASP ASVS 5.0 6.5.5: a code is valid for its own 30 seconds. Only the
+    /// present step is accepted, at enrolment too.
     #[must_use]
     pub fn asvs() -> Self {
         Self { window: Window::new(0, 0), ..Self::default() }
     }
 
-    /// Algorithm, digits and step of devices that are enrolled from now on.
+    /// Returns the algorithm, digits and step of devices that are enrolled from now on.
     #[must_use]
     pub const fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// The form of recovery codes.
+    /// Returns the form of recovery codes.
     #[must_use]
     pub const fn recovery(&self) -> Preset {
         self.recovery
     }
 
-    /// Which proofs open which action.
+    /// Returns the step-up policy: which proofs authorize which action.
     #[must_use]
     pub const fn step_up(&self) -> &StepUpPolicy {
         &self.step_up
@@ -141,11 +151,12 @@ impl TwoFactorPolicy {
         self.end_other_logins
     }
 
-    /// Checks the policy against the server's ledger policy: whether a year of guessing finds a code of these `digits`,
-    /// with this `window` and so many `devices`, with at most 1 %.
+    /// Checks this policy against the server's ledger policy: a year of guessing must find a code
+    /// with these `digits`, this `window` and this many `devices` with a probability of at most 1
+    /// %.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError::Guessable`] if the probability is higher.
+    /// Returns [`TwoFactorPolicyError::Guessable`] if the probability is higher.
     pub fn check_ledger(&self, ledger: &LedgerPolicy) -> Result<(), TwoFactorPolicyError> {
         Ok(self.guards(&self.parameters, ledger)?)
     }
@@ -156,20 +167,23 @@ impl TwoFactorPolicy {
         secret.bits() >= self.min_secret_bits
     }
 
-    /// Whether a year of guessing at devices with so many digits succeeds with at most 1 %.
+    /// Checks that a year of guessing at devices with this many digits succeeds with a probability
+    /// of at most 1 %.
     pub(crate) fn guards(&self, parameters: &Parameters, ledger: &LedgerPolicy) -> Result<(), LedgerPolicyError> {
         ledger.check_guess_probability(odds(self.window, self.devices, parameters.digits())?)
     }
 }
 
-/// The odds of a guess at a time-based code: `(back + forward + 1) · devices` of 10^`digits` are right.
+/// Returns the odds of a guess at a time-based code: `(back + forward + 1) · devices` of
+/// 10^`digits` codes are correct.
 fn odds(window: Window, devices: usize, digits: u8) -> Result<GuessOdds, LedgerPolicyError> {
     let steps = u64::from(window.back).saturating_add(u64::from(window.forward)).saturating_add(1);
     let devices = u64::try_from(devices).unwrap_or(u64::MAX);
     GuessOdds::new(steps.saturating_mul(devices), 10_u64.saturating_pow(digits.into()))
 }
 
-/// Changes the numbers of a [`TwoFactorPolicy`] one by one; [`build`](Self::build) checks them all.
+/// A builder that changes the numbers of a [`TwoFactorPolicy`] one by one; [`build`](Self::build)
+/// checks them all.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TwoFactorPolicyBuilder {
@@ -180,80 +194,84 @@ pub struct TwoFactorPolicyBuilder {
 }
 
 impl TwoFactorPolicyBuilder {
-    /// The hash of new devices. Default SHA-1, because some apps take the others and show its codes all the same.
+    /// Sets the hash of new devices. Default SHA-1, because some apps accept the others but show
+    /// the codes of SHA-1 all the same.
     pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// Digits of new devices: 6 to 8. Default 6.
+    /// Sets the number of digits of new devices: 6 to 8. Default 6.
     pub const fn digits(mut self, digits: u8) -> Self {
         self.digits = digits;
         self
     }
 
-    /// Seconds of a step of new devices: 15 to 60. Default 30.
+    /// Sets the step of new devices: 15 to 60 seconds. Default 30.
     pub const fn step_seconds(mut self, seconds: u64) -> Self {
         self.step_seconds = seconds;
         self
     }
 
-    /// The steps that are looked at, at enrolment and at use: 0 to 10 on either side. Default [`WINDOW`].
+    /// Sets the steps that are compared, at enrolment and at use: 0 to 10 on either side. Default
+    /// [`WINDOW`].
     pub const fn window(mut self, window: Window) -> Self {
         self.policy.window = window;
         self
     }
 
-    /// Devices of an account: 1 to 5. Default [`MAX_DEVICES`].
+    /// Sets the maximum number of devices of an account: 1 to 5. Default [`MAX_DEVICES`].
     pub const fn devices(mut self, devices: usize) -> Self {
         self.policy.devices = devices;
         self
     }
 
-    /// How long an enrolment or a set of recovery codes stays pending: 60 to 3,600 seconds. Default [`PENDING_SECONDS`].
+    /// Sets how long an enrolment or a set of recovery codes stays pending: 60 to 3,600 seconds.
+    /// Default [`PENDING_SECONDS`].
     pub const fn pending_seconds(mut self, seconds: u64) -> Self {
         self.policy.pending_seconds = seconds;
         self
     }
 
-    /// Bits of the shortest secret that may be imported: 80 to 512. Default [`MIN_IMPORT_BITS`]; fewer only where a
-    /// protocol needs it.
+    /// Sets the length of the shortest secret that may be imported: 80 to 512 bits. Default
+    /// [`MIN_IMPORT_BITS`]. Choose a lower value only where a protocol requires it.
     pub const fn min_secret_bits(mut self, bits: u32) -> Self {
         self.policy.min_secret_bits = bits;
         self
     }
 
-    /// Within what a code is accepted once. Default [`Once::Account`].
+    /// Sets the scope within which a code is accepted once. Default [`Once::Account`].
     pub const fn once(mut self, once: Once) -> Self {
         self.policy.once = once;
         self
     }
 
-    /// The form of recovery codes. Default [`Preset::Default`].
+    /// Sets the form of recovery codes. Default [`Preset::Default`].
     pub const fn recovery(mut self, preset: Preset) -> Self {
         self.policy.recovery = preset;
         self
     }
 
-    /// Which proofs open which action.
+    /// Sets the step-up policy: which proofs authorize which action.
     pub fn step_up(mut self, step_up: StepUpPolicy) -> Self {
         self.policy.step_up = step_up;
         self
     }
 
-    /// Whether a change of factors (a device added, replaced or removed, recovery codes, mailed codes) ends all other
-    /// logins, by moving the credential epoch in its commit. Default true. Whoever keeps the acting login stamps it anew
-    /// in the same draft; logins that the host keeps are the host's to end.
+    /// Sets whether a change of factors (a device added, replaced or removed, recovery codes,
+    /// mailed codes) ends all other logins by moving the credential epoch in its commit. Default
+    /// true. To keep the acting login, stamp it again in the same draft. The host must end the
+    /// logins that it keeps itself.
     pub const fn end_other_logins(mut self, end: bool) -> Self {
         self.policy.end_other_logins = end;
         self
     }
 
-    /// The policy. Whether the server's ledger policy guards its codes is checked where the two meet:
-    /// [`TwoFactor::new`](crate::TwoFactor::new).
+    /// Returns the policy. Whether the server's ledger policy protects its codes is checked where
+    /// the two meet, in [`TwoFactor::new`](crate::TwoFactor::new).
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError`] if a number is out of its bounds.
+    /// Returns a [`TwoFactorPolicyError`] if a number is out of bounds.
     pub fn build(self) -> Result<TwoFactorPolicy, TwoFactorPolicyError> {
         let Self { mut policy, algorithm, digits, step_seconds } = self;
         policy.parameters = Parameters::new(algorithm, digits, step_seconds)?;
@@ -269,24 +287,25 @@ const fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(
     if min <= value && value <= max { Ok(()) } else { Err(TwoFactorPolicyError::OutOfBounds { field, min, max }) }
 }
 
-/// Why numbers make no [`TwoFactorPolicy`].
+/// The reason why numbers do not form a [`TwoFactorPolicy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TwoFactorPolicyError {
-    /// One number is out of its bounds.
+    /// A number is out of bounds.
     #[error("`{field}` is not in {min}..={max}")]
     OutOfBounds {
-        /// Which.
+        /// The name of the field.
         field: &'static str,
-        /// The smallest allowed.
+        /// The smallest value allowed.
         min: u64,
-        /// The largest allowed.
+        /// The largest value allowed.
         max: u64,
     },
-    /// Digits or step are out of their bounds.
+    /// The digits or the step are out of bounds.
     #[error(transparent)]
     Parameters(#[from] ParametersError),
-    /// A year of guessing would find a code with more than 1 %: (back + forward + 1) · devices · guesses / 10^digits.
+    /// A year of guessing would find a code with a probability above 1 %: (back + forward + 1) ·
+    /// devices · guesses / 10^digits.
     #[error("`window`, `devices` and `digits` make a code that the server's ledger policy does not guard")]
     Guessable(#[from] LedgerPolicyError),
 }
@@ -304,7 +323,8 @@ mod tests {
         assert!(odds(WINDOW, 0, 6).is_err(), "no device, nothing to guess at");
         // Both extremes are an error or odds, never a panic.
         assert!(odds(Window::new(u8::MAX, u8::MAX), usize::MAX, u8::MAX).is_ok());
-        // What a ledger policy guards by default is the weakest that these defaults allow.
+        // The odds that a ledger policy assumes by default are the weakest that these defaults
+        // allow.
         assert_eq!(odds(WINDOW, MAX_DEVICES, DIGITS), Ok(GuessOdds::DEFAULT));
         let default = LedgerPolicy::default();
         assert!(default.check_guess_probability(odds(Window::new(10, 10), 1, 6).unwrap()).is_ok()); // 0.0098

@@ -1,7 +1,8 @@
-//! An otpauth URI as a QR code.
+//! Rendering of an otpauth URI as a QR code.
 //!
-//! The pictures show the secret: they are wiped like one, and belong in no cache and no log. What `qrcode` keeps while it
-//! lays a code out is not wiped: it has no way to.
+//! The pictures contain the secret: they are wiped like one, and must not be cached or logged. The
+//! memory that `qrcode` uses while it lays a code out is not wiped, because the library offers no
+//! way to do so.
 
 use std::fmt::Write;
 use std::io::Cursor;
@@ -12,16 +13,16 @@ use keywright_core::{SecretString, SecretVec};
 use qrcode::{Color, EcLevel, QrCode};
 use zeroize::Zeroizing;
 
-/// Light modules around the code. Source: ISO/IEC 18004, four.
+/// The width of the light margin around the code, in modules. Source: ISO/IEC 18004, four.
 const QUIET: usize = 4;
 
-/// Pixels of a module in a PNG: phones read it from a screen at arm's length.
+/// The width of a module in a PNG, in pixels: phones can read it from a screen at arm's length.
 const SCALE: usize = 6;
 
-/// The eight bytes that a PNG begins with.
+/// The eight bytes that begin every PNG.
 const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
 
-/// Bytes of one stored deflate block, at most (RFC 1951 § 3.2.4).
+/// The maximum size of a stored deflate block, in bytes (RFC 1951 § 3.2.4).
 const BLOCK: usize = 65_535;
 
 /// A square of dark and light modules, quiet zone included.
@@ -52,10 +53,10 @@ impl Modules {
     }
 }
 
-/// The text as an SVG picture, black on white, one unit a module.
+/// Renders the text as an SVG picture, black on white, with one unit per module.
 ///
 /// # Errors
-/// [`QrError`].
+/// Returns [`QrError`] if the text is too long for a QR code.
 pub fn svg(text: &str) -> Result<SecretString, QrError> {
     let modules = Modules::of(text)?;
     let side = modules.side;
@@ -77,13 +78,15 @@ pub fn svg(text: &str) -> Result<SecretString, QrError> {
     Ok(SecretString::new(out))
 }
 
-/// The text as a PNG picture, black on white, six pixels a module, one bit a pixel.
+/// Renders the text as a PNG picture, black on white, with six pixels per module and one bit per
+/// pixel.
 ///
 /// # Errors
-/// [`QrError`].
-// Not by `png`: its `write_image_data` packs the picture into vectors of its own, which it grows and does not wipe (a line of
-// it was found in two freed blocks without compression, in one with). Its writer of single chunks leaves none, but for three
-// chunks it brings in seven more crates.
+/// Returns [`QrError`] if the text is too long for a QR code.
+// The `png` crate is not used: its `write_image_data` packs the picture into vectors of its own,
+// which it grows and does not wipe (a line of the picture was found in two freed blocks without
+// compression, and in one with it). Its writer of single chunks leaves no copy, but it would add
+// seven more crates to write three chunks.
 pub fn png(text: &str) -> Result<SecretVec, QrError> {
     let modules = Modules::of(text)?;
     let pixels = modules.side.saturating_mul(SCALE);
@@ -111,7 +114,7 @@ pub fn png(text: &str) -> Result<SecretVec, QrError> {
     Ok(SecretVec::new(out))
 }
 
-/// One line of pixels behind its filter byte: a set bit is light.
+/// Returns one line of pixels after its filter byte; a set bit is light.
 fn scan_line(row: &[bool]) -> Zeroizing<Vec<u8>> {
     let count = row.len().saturating_mul(SCALE);
     let mut pixels = Zeroizing::new(Vec::with_capacity(count));
@@ -125,8 +128,8 @@ fn scan_line(row: &[bool]) -> Zeroizing<Vec<u8>> {
     line
 }
 
-/// A zlib stream of stored blocks: nothing is gained by packing a picture that is shown once. Written into a slice, which
-/// cannot grow and leave a copy behind.
+/// Returns a zlib stream of stored blocks: compressing a picture that is shown once gains nothing.
+/// The stream is written into a slice, which cannot grow and leave a copy behind.
 fn store(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, QrError> {
     // A header of two bytes, one of five for each block, a checksum of four.
     let blocks = bytes.len().div_ceil(BLOCK).max(1);

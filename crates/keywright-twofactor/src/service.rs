@@ -1,4 +1,4 @@
-//! The async service: the steps over a store.
+//! The async service, which runs the steps on a store.
 
 use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Refusal};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
@@ -15,58 +15,65 @@ use crate::step_up::proof::{Attested, Demand, StepUp};
 use crate::step_up::steps::StepUps;
 use crate::totp::device::{DeviceId, Enrolled, ImportedDevice, PendingDevice};
 
-/// The steps over a store. See [`TwoFactorSteps`] for what each does.
+/// The two-factor service, which runs the steps on a store. See [`TwoFactorSteps`] for what each of
+/// them does.
 ///
-/// `client` is whoever sends the request, as the guess ledger knows it: by the credential that it presents, or by its
-/// network ([`Driver::client_tag`]). One that passed before is not held up by the failures of others.
+/// In every method, `client` is the sender of the request as the guess ledger knows it: by the
+/// credential that it presents, or by its network ([`Driver::client_tag`]). A client that passed
+/// before is not held up by the failures of others.
 ///
-/// After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) nothing is granted, but a code may be spent
-/// and a change may have happened: look at [`enrolled`](Self::enrolled).
+/// After [`TransactError::Unknown`](keywright_store::TransactError::Unknown) nothing is granted,
+/// but a code may have been spent and a change may have happened: check
+/// [`enrolled`](Self::enrolled).
 #[derive(Clone)]
 pub struct TwoFactor {
     driver: Driver,
     steps: TwoFactorSteps,
 }
 
-/// Reading.
+/// Construction and queries.
 impl TwoFactor {
-    /// A service over a driver.
+    /// Creates a service over a driver.
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError::Guessable`] if the driver's ledger policy does not guard codes of the policy's `window`,
-    /// `devices` and `digits`.
+    /// Returns [`TwoFactorPolicyError::Guessable`] if the driver's ledger policy does not protect
+    /// codes with the policy's `window`, `devices` and `digits`.
     pub fn new(driver: Driver, policy: TwoFactorPolicy) -> Result<Self, TwoFactorPolicyError> {
         let steps = TwoFactorSteps::new(policy, driver.ledger_policy())?;
         Ok(Self { driver, steps })
     }
 
-    /// The steps, to compose with others in one draft.
+    /// Returns the steps, to be composed with others in one draft.
     #[must_use]
     pub const fn steps(&self) -> &TwoFactorSteps {
         &self.steps
     }
 
-    /// Returns what the account has enrolled. Decides nothing, so it waits for nobody.
+    /// Returns what the account has enrolled. It decides nothing, so it does not wait for other
+    /// requests.
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn enrolled(&self, account: &AccountId) -> Result<Enrolled, TwoFactorError> {
         Ok(self.driver.observe(&account.into(), SLOTS, |draft| self.steps.enrolled_in(draft)).await?)
     }
 
-    /// Returns what a time-based code would be refused with now.
+    /// Returns the refusal that a time-based code would get now.
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn totp_refusal(&self, account: &AccountId, client: Client) -> Result<Option<Refusal>, TwoFactorError> {
         let look = |draft: &mut Draft<'_>| self.steps.totp_refusal_in(draft, client);
         Ok(self.driver.observe(&account.into(), TOTP_SLOTS, look).await?)
     }
 
-    /// Returns what a recovery code would be refused with now.
+    /// Returns the refusal that a recovery code would get now.
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn recovery_refusal(
         &self,
         account: &AccountId,
@@ -79,11 +86,13 @@ impl TwoFactor {
 
 /// Changes of factors.
 impl TwoFactor {
-    /// Begins the enrolment of a device, in the session of the authorization. See
+    /// Begins the enrolment of a device in the session of the authorization. See
     /// [`TwoFactorSteps::begin_enrolment_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; there is nothing to show.
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy. In both cases there is nothing to show.
     pub async fn begin_enrolment(
         &self,
         change: impl Into<FactorChange> + Send,
@@ -94,10 +103,11 @@ impl TwoFactor {
         self.authorized(&change, |draft| self.steps.begin_enrolment_in(draft, change.session(), name, replaces)).await
     }
 
-    /// Judges the enrolling code. See [`TwoFactorSteps::confirm_enrolment_in`].
+    /// Checks the enrolment code. See [`TwoFactorSteps::confirm_enrolment_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn confirm_enrolment(
         &self,
         account: &AccountId,
@@ -108,11 +118,13 @@ impl TwoFactor {
         self.run(account, SLOTS, |draft| self.steps.confirm_enrolment_in(draft, session, code, client)).await
     }
 
-    /// Judges the enrolling code, and with a right one makes a set of recovery codes in the same commit, live at once, in
-    /// the place of any that the account has: for the first device. The codes are there exactly if the device is active.
+    /// Checks the enrolment code of a first device. If it is correct, the same commit makes a set
+    /// of recovery codes, live immediately, which replaces any that the account has. Codes are
+    /// returned exactly if the device is active.
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn confirm_enrolment_with_codes(
         &self,
         account: &AccountId,
@@ -131,10 +143,13 @@ impl TwoFactor {
         self.run(account, SLOTS, step).await
     }
 
-    /// Puts a device of a secret that the client brings in the place of all others. See [`TwoFactorSteps::enrol_in`].
+    /// Replaces all devices with one whose secret the client supplies. See
+    /// [`TwoFactorSteps::enrol_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy.
     pub async fn enrol(
         &self,
         change: impl Into<FactorChange> + Send,
@@ -145,11 +160,12 @@ impl TwoFactor {
         self.authorized(&change.into(), |draft| self.steps.enrol_in(draft, device, code, client)).await
     }
 
-    /// Adds an active device with a secret from elsewhere: for seeding, so it takes no authorization. See
-    /// [`TwoFactorSteps::import_device_in`].
+    /// Adds an active device with a secret from elsewhere. It is for seeding, so it takes no
+    /// authorization. See [`TwoFactorSteps::import_device_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn import_device(
         &self,
         account: &AccountId,
@@ -161,7 +177,9 @@ impl TwoFactor {
     /// Removes a device. See [`TwoFactorSteps::remove_device_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy.
     pub async fn remove_device(&self, proof: StepUp, device: DeviceId, client: Client) -> Result<bool, TwoFactorError> {
         self.authorized(&proof.into(), |draft| self.steps.remove_device_in(draft, device, client)).await
     }
@@ -169,7 +187,9 @@ impl TwoFactor {
     /// Removes all devices and the recovery codes. See [`TwoFactorSteps::remove_all_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy.
     pub async fn remove_all(&self, proof: StepUp, client: Client) -> Result<bool, TwoFactorError> {
         self.authorized(&proof.into(), |draft| self.steps.remove_all_in(draft, client)).await
     }
@@ -177,16 +197,21 @@ impl TwoFactor {
     /// Switches mailed codes on or off.
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy.
     pub async fn set_email(&self, change: impl Into<FactorChange> + Send, on: bool) -> Result<bool, TwoFactorError> {
         self.authorized(&change.into(), |draft| self.steps.set_email_in(draft, on)).await
     }
 
-    /// Makes a set of recovery codes, to be shown once. See [`TwoFactorSteps::make_recovery_in`]; for those of a first
-    /// device [`confirm_enrolment_with_codes`](Self::confirm_enrolment_with_codes).
+    /// Makes a set of recovery codes, which is to be shown once. See
+    /// [`TwoFactorSteps::make_recovery_in`]; for the codes of a first device see
+    /// [`confirm_enrolment_with_codes`](Self::confirm_enrolment_with_codes).
     ///
     /// # Errors
-    /// [`TwoFactorError`]; there is nothing to show.
+    /// Returns [`TwoFactorError::NotProven`] if the authorization is not valid, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy. In both cases there is nothing to show.
     pub async fn make_recovery(
         &self,
         change: impl Into<FactorChange> + Send,
@@ -196,10 +221,11 @@ impl TwoFactor {
         self.authorized(&change.into(), |draft| self.steps.make_recovery_in(draft, liveness, client)).await
     }
 
-    /// Notes that the owner has kept the codes. See [`TwoFactorSteps::acknowledge_recovery_in`].
+    /// Records that the owner has kept the codes. See [`TwoFactorSteps::acknowledge_recovery_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`].
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn acknowledge_recovery(
         &self,
         account: &AccountId,
@@ -209,31 +235,34 @@ impl TwoFactor {
         self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, session, client)).await
     }
 
-    /// Takes over recovery codes from elsewhere: for seeding, so it takes no authorization. See
+    /// Imports recovery codes from elsewhere. It is for seeding, so it takes no authorization. See
     /// [`TwoFactorSteps::import_recovery_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError::Import`] if the codes are no set of the policy's kind; else as all.
+    /// Returns [`TwoFactorError::Import`] if the codes do not form a set of the policy's preset,
+    /// and [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy.
     pub async fn import_recovery(&self, account: &AccountId, codes: &[&str]) -> Result<(), TwoFactorError> {
         self.import(account, |draft| self.steps.import_recovery_in(draft, codes)).await
     }
 
-    /// The same, from the form in which Rocket.Chat stores its codes. See
+    /// Imports recovery codes in the form in which Rocket.Chat stores them. See
     /// [`TwoFactorSteps::import_recovery_digests_in`].
     ///
     /// # Errors
-    /// As [`import_recovery`](Self::import_recovery).
+    /// The errors are those of [`import_recovery`](Self::import_recovery).
     pub async fn import_recovery_digests(&self, account: &AccountId, digests: &[&str]) -> Result<(), TwoFactorError> {
         self.import(account, |draft| self.steps.import_recovery_digests_in(draft, digests)).await
     }
 }
 
-/// Codes.
+/// Verification of codes.
 impl TwoFactor {
-    /// Judges a time-based code. See [`TwoFactorSteps::verify_totp_in`].
+    /// Checks a time-based code. See [`TwoFactorSteps::verify_totp_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is granted.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is granted.
     pub async fn verify_totp(
         &self,
         account: &AccountId,
@@ -244,11 +273,13 @@ impl TwoFactor {
         self.run(account, TOTP_SLOTS, |draft| self.steps.verify_totp_in(draft, code, purpose, client)).await
     }
 
-    /// Judges a recovery code. A right one also lets the client in at time-based codes, if the failures of others shut it
-    /// out. See [`TwoFactorSteps::verify_recovery_in`] and [`TwoFactorSteps::admit_totp_in`].
+    /// Checks a recovery code. A correct one also admits the client to time-based codes, if the
+    /// failures of others locked it out. See [`TwoFactorSteps::verify_recovery_in`] and
+    /// [`TwoFactorSteps::admit_totp_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is granted.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is granted.
     pub async fn verify_recovery(
         &self,
         account: &AccountId,
@@ -266,11 +297,12 @@ impl TwoFactor {
         self.run(account, SLOTS, step).await
     }
 
-    /// Judges a code of either kind, for a form with one field; a right recovery code also lets the client in at time-based
-    /// codes. See [`TwoFactorSteps::verify_code_in`].
+    /// Checks a code of either kind, for a form with one field. A correct recovery code also admits
+    /// the client to time-based codes. See [`TwoFactorSteps::verify_code_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is granted.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is granted.
     pub async fn verify_code(
         &self,
         account: &AccountId,
@@ -291,10 +323,12 @@ impl TwoFactor {
 
 /// Step-up.
 impl TwoFactor {
-    /// Returns what an action demands of a session now. A proof that is remembered comes out of a commit that only checks.
+    /// Returns what an action requires of a session now. A remembered proof is returned from a
+    /// commit that only checks.
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is opened.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is authorized.
     pub async fn demand(
         &self,
         account: &AccountId,
@@ -306,10 +340,11 @@ impl TwoFactor {
         self.run(account, &slots, |draft| self.steps.demand_in(draft, action, session, password)).await
     }
 
-    /// Steps up by a time-based code. See [`TwoFactorSteps::step_up_totp_in`].
+    /// Steps up with a time-based code. See [`TwoFactorSteps::step_up_totp_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is opened.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is authorized.
     pub async fn step_up_totp(
         &self,
         account: &AccountId,
@@ -322,10 +357,11 @@ impl TwoFactor {
         self.run(account, &slots, |draft| self.steps.step_up_totp_in(draft, action, session, code, client)).await
     }
 
-    /// Steps up by a recovery code. See [`TwoFactorSteps::step_up_recovery_in`].
+    /// Steps up with a recovery code. See [`TwoFactorSteps::step_up_recovery_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is opened.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is authorized.
     pub async fn step_up_recovery(
         &self,
         account: &AccountId,
@@ -338,10 +374,11 @@ impl TwoFactor {
         self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
     }
 
-    /// Steps up by what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
+    /// Steps up with what the host has checked. See [`TwoFactorSteps::step_up_attested_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is opened.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is authorized.
     pub async fn step_up_attested(
         &self,
         account: &AccountId,
@@ -354,13 +391,15 @@ impl TwoFactor {
     }
 }
 
-/// Ways in for an owner whom the failures of others have shut out, and the operator's acts.
+/// Ways in for an owner whom the failures of others have locked out, and the acts of the operator.
 impl TwoFactor {
-    /// Lets another client of the account in, by a step-up for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT). See
-    /// [`TwoFactorSteps::admit_client_in`].
+    /// Admits another client of the account, with a step-up for
+    /// [`ADMIT_CLIENT`](crate::ADMIT_CLIENT). See [`TwoFactorSteps::admit_client_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nobody is let in.
+    /// Returns [`TwoFactorError::NotProven`] if the proof does not authorize it, and
+    /// [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the account
+    /// is busy. In both cases no client is admitted.
     pub async fn admit_client(
         &self,
         proof: StepUp,
@@ -371,20 +410,23 @@ impl TwoFactor {
         self.run(proof.account(), SLOTS, step).await?.ok_or(TwoFactorError::NotProven)
     }
 
-    /// Lifts waits and limits of a kind of code for everybody: the **operator's** act. See
-    /// [`TwoFactorSteps::unlock_in`].
+    /// Lifts the waits and limits of a kind of code for every client. Only the **operator** may do
+    /// this. See [`TwoFactorSteps::unlock_in`].
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is lifted.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is lifted.
     pub async fn unlock(&self, account: &AccountId, kind: CodeKind) -> Result<bool, TwoFactorError> {
         self.run(account, SLOTS, |draft| self.steps.unlock_in(draft, kind)).await
     }
 
-    /// Removes every factor of an account, mailed codes included: the **operator's** act, for an owner who has lost them
-    /// all and has proven to be the owner in some other way. Returns whether there was anything. Tell the owner.
+    /// Removes every factor of an account, including mailed codes. Only the **operator** may do
+    /// this, for an owner who has lost all of them and has proven their identity in some other way.
+    /// Returns whether there was anything to remove. Notify the owner.
     ///
     /// # Errors
-    /// [`TwoFactorError`]; nothing is removed.
+    /// Returns [`TwoFactorError::Transact`] if the store, the clock or the generator fails or the
+    /// account is busy; then nothing is removed.
     pub async fn disable(&self, account: &AccountId) -> Result<bool, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
             let removed = self.steps.remove_all_in(draft, Client::unknown())?;
@@ -395,7 +437,7 @@ impl TwoFactor {
 }
 
 impl TwoFactor {
-    /// A change of factors, if its authorization is valid in the very draft.
+    /// Runs a change of factors, if its authorization is valid in the same draft.
     async fn authorized<T: Release + Send>(
         &self,
         change: &FactorChange,
@@ -429,7 +471,7 @@ impl TwoFactor {
 
 keywright_core::redacted_debug!(TwoFactor { steps, .. });
 
-/// The slots of a step-up.
+/// Returns the slots of a step-up.
 fn step_up_slots(session: &[u8]) -> Result<Vec<SlotName>, StepError> {
     Ok(SLOTS.iter().copied().chain([StepUps::slot(session)?]).collect())
 }

@@ -1,5 +1,5 @@
-//! What is stored of an account's factors: one record with all devices and the switch of mailed codes. Once made it is
-//! never deleted, so that no spent step comes back.
+//! The stored state of an account's factors: one record with all devices and the switch of mailed
+//! codes. Once created it is never deleted, so that no spent step can be used again.
 
 use keywright_core::{Attempt, Client, ClientTag, Generation, SecretKind, UnixSeconds};
 use keywright_store::{Draft, Epochs, Record, Slot, StepError, guess};
@@ -17,44 +17,47 @@ use crate::totp::secret::{TotpSecret, stored};
 /// The account's devices and switches.
 pub(crate) const FACTORS: Slot<Factors> = Slot::lasting("factors");
 
-/// Time-based codes of all devices together, as the guess ledger knows them. Never let in by mail: whoever reads the
-/// owner's mail must not come past the second factor.
+/// Time-based codes of all devices together, as the guess ledger knows them. Email never admits a
+/// client to them: an attacker who reads the owner's mail must not get past the second factor.
 pub const TOTP: SecretKind = SecretKind::new("totp").without_mail();
 
-/// Secrets of removed devices whose last step is remembered, the one that was removed last at the end. Beyond, the one
-/// that was removed first is forgotten: an order, not a time, so that no clock decides.
+/// The maximum number of removed devices' secrets whose last step is remembered, with the most
+/// recently removed last. Beyond it, the secret that was removed first is forgotten. The order
+/// decides rather than a time, so that no clock is involved.
 const MAX_SPENT: usize = 16;
 
-/// The devices of an account. Its stored form is hostile input: what this crate cannot have written is an error of the
-/// decoder.
+/// The devices of an account. Its stored form is hostile input: anything that this crate cannot
+/// have written is an error of the decoder.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub(crate) struct Factors {
-    /// Oldest first.
+    /// The devices, oldest first.
     pub(crate) devices: Vec<Device>,
     pub(crate) pending: Option<Pending>,
     pub(crate) email: bool,
-    /// Of all devices together; drawn anew when none of the earlier ones is left.
+    /// The generation of all devices together, which is drawn again when none of the earlier ones
+    /// is left.
     pub(crate) generation: Generation,
     spent: Vec<Spent>,
     told: Told,
 }
 
-/// What a removed device leaves: up to when codes of its secret are spent, should it be imported again.
+/// What is kept of a removed device: the time up to which codes of its secret are spent, in case it
+/// is imported again.
 #[derive(Serialize, Deserialize)]
 struct Spent {
     secret: Fingerprint,
     until: UnixSeconds,
 }
 
-/// When events about a device's clock were told last; 1970 if never.
+/// When events about a device's clock were last emitted; 1970 if never.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) out_of_window: UnixSeconds,
     pub(crate) ran_ahead: UnixSeconds,
 }
 
-/// A device that waits to be proven.
+/// A device that is yet to be proven.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) name: String,
@@ -67,16 +70,16 @@ pub(crate) struct Pending {
     pub(crate) made: UnixSeconds,
     pub(crate) expires: UnixSeconds,
     pub(crate) epochs: Epochs,
-    /// Wrong enrolling codes so far.
+    /// The number of wrong enrolment codes so far.
     pub(crate) wrong: u8,
 }
 
-/// What comparing a code with all devices has found.
+/// The result of comparing a code with all devices.
 pub(crate) struct Matches {
     found: Vec<Found>,
-    /// Some device matched above its last step.
+    /// Whether a device matched above its last step.
     pub(crate) fresh: bool,
-    /// Some device matched at all.
+    /// Whether any device matched at all.
     pub(crate) any: bool,
     /// The first device that matched above its last step, and by how many steps its clock is off.
     pub(crate) by: Option<(DeviceId, Option<i8>)>,
@@ -109,7 +112,8 @@ impl Factors {
         self.devices.iter().find(|device| device.id == id)
     }
 
-    /// Whether any device has codes of this length: else a text of it is no guess.
+    /// Whether any device has codes of this length. If none has, a text of this length is not a
+    /// guess.
     pub(crate) fn knows_length(&self, typed: &TypedCode) -> bool {
         self.devices.iter().any(|device| device.parameters().digits() == typed.digits())
     }
@@ -117,7 +121,7 @@ impl Factors {
     /// Compares a code with every step of every device's window, without early exit.
     pub(crate) fn compare(&self, typed: &TypedCode, context: &MatchContext) -> Matches {
         let found: Vec<Found> = self.devices.iter().map(|device| device.compare(typed, context)).collect();
-        // All comparisons are done: what is branched on from here is the verdict itself.
+        // All comparisons are done: the branches from here on depend only on the verdict.
         let fresh: bool = found.iter().fold(Choice::from(0), |fresh, one| fresh | one.fresh).into();
         let any = found.iter().any(|one| one.after != 0);
         let by = self.devices.iter().zip(&found).find(|(_, one)| bool::from(one.fresh));
@@ -125,7 +129,8 @@ impl Factors {
         Matches { found, fresh, any, by }
     }
 
-    /// Spends what a comparison found: every device that matched advances to its highest matching step.
+    /// Spends what a comparison found: every device that matched advances to its highest matching
+    /// step.
     pub(crate) fn advance(&mut self, matches: &Matches, context: &MatchContext) {
         for (device, found) in self.devices.iter_mut().zip(&matches.found) {
             if found.after != 0 {
@@ -134,23 +139,25 @@ impl Factors {
         }
     }
 
-    /// The first device that matched and whose codes are all refused for now, and until when.
+    /// Returns the first device that matched and whose codes are all refused for now, and the time
+    /// until which they are.
     pub(crate) fn ran_ahead(&self, matches: &Matches, context: &MatchContext) -> Option<(DeviceId, UnixSeconds)> {
         let matching = self.devices.iter().zip(&matches.found).filter(|(_, found)| found.after != 0);
         matching.map(|(device, _)| device).find_map(|device| Some((device.id, device.refused_until(context)?)))
     }
 
-    /// The first device that shows the code at another time, and by how many seconds its clock is off.
+    /// Returns the first device that shows the code at another time, and by how many seconds its
+    /// clock is off.
     pub(crate) fn seconds_off(&self, typed: &TypedCode, context: &MatchContext, range: u64) -> Option<(DeviceId, i64)> {
-        // Every device is searched, the near ones for as long as the far ones.
+        // Every device is searched completely, so the duration does not depend on the distance.
         let off: Vec<_> = self.devices.iter().map(|device| device.seconds_off(typed, context, range)).collect();
         self.devices.iter().zip(off).find_map(|(device, off)| Some((device.id, off?)))
     }
 
-    /// Whether an event may be told about a device's clock; then it is noted.
+    /// Whether an event about a device's clock may be emitted; if so, this is recorded.
     pub(crate) fn may_tell(&mut self, now: UnixSeconds, last: impl Fn(&mut Told) -> &mut UnixSeconds) -> bool {
         let last = last(&mut self.told);
-        // Told in the future: the clock went back, and its age is not known.
+        // A time in the future means that the clock went back, so the event's age is unknown.
         let due = *last > now || now.since(*last) >= TELL_SECONDS;
         if due {
             *last = now;
@@ -158,16 +165,16 @@ impl Factors {
         due
     }
 
-    /// Whether an active device has this secret under other parameters. Its codes could not be spent together: six digits
-    /// are the end of eight.
+    /// Whether an active device has this secret under other parameters. Their codes could not be
+    /// spent together, because six digits are the end of eight.
     pub(crate) fn clashes(&self, secret: &TotpSecret, parameters: &Parameters) -> bool {
-        // Every device is compared.
+        // Every device is compared, without early exit.
         self.devices
             .iter()
             .fold(false, |clashes, device| clashes | (device.has_secret(secret) & (device.parameters() != parameters)))
     }
 
-    /// The first step of a secret that is not spent: as active devices have it, and as removed ones had it.
+    /// Returns the first unspent step of a secret, as recorded for active and removed devices.
     pub(crate) fn first_unspent(&self, secret: &TotpSecret, parameters: &Parameters) -> u64 {
         let print = fingerprint(parameters.algorithm(), secret);
         let twins = self.devices.iter().filter(|device| device.has_secret(secret)).map(Device::spent_until);
@@ -176,8 +183,9 @@ impl Factors {
         until.get().div_ceil(parameters.step_seconds())
     }
 
-    /// Adds a device whose first acceptable step is `next`, or later if its secret was used here before. A second device
-    /// with the same secret shows the same codes: they are spent together from the first moment on.
+    /// Adds a device whose first acceptable step is `next`, or later if its secret was used here
+    /// before. A second device with the same secret shows the same codes, which are spent together
+    /// from the start.
     pub(crate) fn add(
         &mut self,
         id: DeviceId,
@@ -194,7 +202,8 @@ impl Factors {
         self.devices.push(device);
     }
 
-    /// Takes a device away and remembers what of its secret is spent. Returns whether it was there.
+    /// Removes a device and remembers which steps of its secret are spent. Returns whether the
+    /// device existed.
     pub(crate) fn remove(&mut self, id: DeviceId) -> bool {
         let Some(at) = self.devices.iter().position(|device| device.id == id) else { return false };
         let gone = self.devices.remove(at);
@@ -216,8 +225,8 @@ impl Factors {
         true
     }
 
-    /// Notes in the guess ledger that no earlier device is left: guesses start anew, known clients stay known, and whoever
-    /// makes the change is known from the start.
+    /// Records in the guess ledger that no earlier device is left. Guesses are counted from zero,
+    /// known clients stay known, and the client that makes the change is known from the start.
     pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: &[ClientTag]) -> Result<(), StepError> {
         let next = Generation::random(draft.entropy())?;
         guess::renew(draft, TOTP, self.generation, next, changed_by)?;
@@ -225,24 +234,25 @@ impl Factors {
         Ok(())
     }
 
-    /// A new device's id: none that is in use.
+    /// Draws the id of a new device, which must not be in use.
     pub(crate) fn new_id(&self, draft: &Draft<'_>) -> Result<DeviceId, StepError> {
         let id = DeviceId::from_bytes(draft.random()?);
-        // One in 2⁶² for a sound generator.
+        // A sound generator repeats an id with a probability of 1 in 2⁶².
         if self.device(id).is_some() { Err(StepError::Entropy(keywright_core::EntropyError)) } else { Ok(id) }
     }
 }
 
 impl Pending {
-    /// Whether this session began it: every other one of the account, a stolen one perhaps, was not shown the secret.
+    /// Whether this session began the enrolment. No other session of the account was shown the
+    /// secret, and one of those may be stolen.
     pub(crate) fn is_of(&self, session: &SessionDigest) -> bool {
         self.session.as_slice().ct_eq(session.as_slice()).into()
     }
 
-    /// Whether it can still be confirmed, whatever is typed.
+    /// Whether the enrolment can still be confirmed, whatever code is typed.
     pub(crate) fn is_live(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), draft.root()?.epochs());
-        // Made in the future: the clock went back, and its age is not known.
+        // A creation time in the future means that the clock went back, so the age is unknown.
         Ok(self.made <= now && self.made >= fence && self.epochs == epochs && now < self.expires)
     }
 }
@@ -251,7 +261,7 @@ impl Record for Factors {
     const SCHEMA: u16 = 1;
 }
 
-/// The stored form, before it is believed.
+/// The stored form, before it is validated.
 #[derive(Deserialize)]
 struct Stored {
     devices: Vec<Device>,
@@ -281,7 +291,7 @@ impl TryFrom<Stored> for Factors {
     }
 }
 
-/// A guess of a client at the account's devices; `None` without any.
+/// Returns a client's attempt at the account's devices, or `None` if there are none.
 pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
     let factors = Factors::read(draft)?;
     Ok((!factors.devices.is_empty()).then(|| Attempt::new(TOTP, factors.generation, client)))
@@ -318,7 +328,8 @@ mod tests {
         Parameters::new(Algorithm::Sha512, 8, 60).unwrap()
     }
 
-    /// A record with everything that one can hold. Epochs come from a stored root: nothing else makes them.
+    /// A record that is full in every part. Epochs come from a stored root: they can be constructed
+    /// in no other way.
     fn full() -> Factors {
         let mut factors = Factors { email: true, generation: Generation::from_u64(7), ..Factors::default() };
         add(&mut factors, 9, secret(9), Parameters::DEFAULT, 9);
@@ -380,7 +391,7 @@ mod tests {
         let mut factors = full();
         assert_eq!(factors.first_unspent(&secret(9), &Parameters::DEFAULT), 9);
         assert_eq!(factors.first_unspent(&secret(8), &Parameters::DEFAULT), 0);
-        // Of two with one secret the later step counts, whichever goes first.
+        // Of two devices with one secret the later step counts, whichever is removed first.
         factors.devices[2].advance(500, &MatchContext::test(Once::Account, "", START));
         assert!(factors.remove(id(3)) && factors.remove(id(1)));
         assert!(!factors.remove(id(1)));
@@ -395,7 +406,8 @@ mod tests {
         assert_eq!(add(&mut factors, 6, secret(1), minutes, 0), (login * 30).div_ceil(60));
     }
 
-    /// Bytes that an HMAC takes for the same key are the same secret: zeros at the end, or the digest of a long one.
+    /// Byte strings that an HMAC takes for the same key are the same secret: zeros at the end, or
+    /// the digest of a long one.
     #[test]
     fn the_same_codes_are_the_same_secret() {
         use sha1::Digest;
@@ -420,7 +432,7 @@ mod tests {
         }
     }
 
-    /// The oldest removal is forgotten, whatever the clock said at each.
+    /// The oldest removal is forgotten, whatever time the clock showed at each.
     #[test]
     fn sixteen_removed_secrets_are_remembered_by_their_order() {
         let mut factors = Factors::default();
@@ -432,7 +444,7 @@ mod tests {
         assert_eq!(factors.spent.len(), MAX_SPENT);
         assert_eq!(factors.first_unspent(&secret(0), &Parameters::DEFAULT), 0);
         assert!((1..17).all(|byte| factors.first_unspent(&secret(byte), &Parameters::DEFAULT) > 0));
-        // One that was never used needs no memory.
+        // A secret that was never used need not be remembered.
         add(&mut factors, 20, secret(20), Parameters::DEFAULT, 0);
         factors.remove(id(20));
         assert!(factors.first_unspent(&secret(1), &Parameters::DEFAULT) > 0);
@@ -444,7 +456,7 @@ mod tests {
         let mut told = |seconds| factors.may_tell(at(seconds), |told| &mut told.out_of_window);
         assert!(told(START));
         assert!(!told(START + TELL_SECONDS - 1) && told(START + TELL_SECONDS));
-        // Told in the future: once now, and then an hour from now.
+        // Last emitted in the future: once now, and then an hour from now.
         assert!(told(START) && !told(START + 1));
         assert!(factors.may_tell(at(START), |told| &mut told.ran_ahead), "kinds are apart");
     }
@@ -455,7 +467,8 @@ mod tests {
             let _ = Factors::decode(1, &bytes);
         }
 
-        /// Decode, then encode: identity or refusal. Whatever is read can be compared.
+        /// Decoding either fails, or encoding the result gives back the same body. Whatever is
+        /// decoded can be compared.
         #[test]
         fn a_damaged_body_is_refused_or_bounded(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
             let mut body = postcard::to_allocvec(&full()).unwrap();

@@ -1,6 +1,8 @@
-//! The steps: pure transitions that compose in a caller's draft. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+//! The steps: pure transitions that can be composed in a caller's draft.
+//! [`TwoFactor`](crate::TwoFactor) runs them on a store.
 //!
-//! The methods stand with what they are about: devices and time-based codes in `totp/`, recovery codes in `recovery/`.
+//! The methods are defined next to their subject: devices and time-based codes in `totp/`, recovery
+//! codes in `recovery/`.
 
 use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
@@ -16,29 +18,31 @@ use crate::step_up::steps::StepUps;
 use crate::totp::active::{Device, MatchContext};
 use crate::totp::device::Enrolled;
 
-/// The slots that these steps read: name them to the driver and it loads them in one go. Step-up reads
+/// The slots that these steps read. Pass them to the driver to load them together. Step-up reads
 /// [`StepUps::slot`] as well.
 pub const SLOTS: &[SlotName] = &[FACTORS.name(), RECOVERY_CODES.name(), guess::LEDGER.name()];
 
-/// The slots of judging a time-based code.
+/// The slots that are read to check a time-based code.
 pub const TOTP_SLOTS: &[SlotName] = &[FACTORS.name(), guess::LEDGER.name()];
 
-/// The slots of judging a recovery code.
+/// The slots that are read to check a recovery code.
 pub const RECOVERY_SLOTS: &[SlotName] = &[RECOVERY_CODES.name(), guess::LEDGER.name()];
 
-/// The pure transitions with a policy. [`TwoFactor`](crate::TwoFactor) runs them on a store.
+/// The pure transitions under a policy. [`TwoFactor`](crate::TwoFactor) runs them on a store.
 ///
-/// Adding, replacing or removing a device, making recovery codes and the switch of mailed codes change what proves the
-/// account. These steps require no authorization: the caller has one in hand, in the same draft: a
-/// [`FactorChange`](crate::FactorChange) that [is valid](crate::FactorChange::is_valid_in), a [`Proven`] factor, or the
-/// operator's word. Where a secret goes, its guesses in the ledger start anew, so a mailed code never authorizes it.
+/// Adding, replacing or removing a device, making recovery codes and switching mailed codes change
+/// what authenticates the account. These steps do not check an authorization: the caller must hold
+/// one in the same draft. It is a [`FactorChange`](crate::FactorChange) that [is
+/// valid](crate::FactorChange::is_valid_in), a [`Proven`] factor, or the operator's decision. When
+/// a secret is removed, the ledger counts the guesses at it from zero, so a mailed code never
+/// authorizes that.
 #[derive(Debug, Clone, Default)]
 pub struct TwoFactorSteps {
     pub(crate) policy: TwoFactorPolicy,
     step_ups: StepUps,
 }
 
-/// A kind of code that the guess ledger can shut.
+/// A kind of code that the guess ledger can lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the codes that this crate judges")]
 pub enum CodeKind {
@@ -49,25 +53,27 @@ pub enum CodeKind {
 }
 
 impl TwoFactorSteps {
-    /// Steps under a policy, for a server with this ledger policy ([`Driver::ledger_policy`]).
+    /// Creates the steps under a policy, for a server with this ledger policy
+    /// ([`Driver::ledger_policy`]).
     ///
     /// [`Driver::ledger_policy`]: keywright_store::Driver::ledger_policy
     ///
     /// # Errors
-    /// [`TwoFactorPolicyError::Guessable`] if the ledger does not guard codes of so few digits.
+    /// Returns [`TwoFactorPolicyError::Guessable`] if the ledger policy does not protect codes with
+    /// so few digits.
     pub fn new(policy: TwoFactorPolicy, ledger: &LedgerPolicy) -> Result<Self, TwoFactorPolicyError> {
         policy.check_ledger(ledger)?;
         let step_ups = StepUps::new(policy.step_up.clone());
         Ok(Self { policy, step_ups })
     }
 
-    /// The policy.
+    /// Returns the policy.
     #[must_use]
     pub const fn policy(&self) -> &TwoFactorPolicy {
         &self.policy
     }
 
-    /// The steps of step-up alone.
+    /// Returns the steps of step-up alone.
     #[must_use]
     pub const fn step_ups(&self) -> &StepUps {
         &self.step_ups
@@ -76,7 +82,7 @@ impl TwoFactorSteps {
     /// Returns what the account has enrolled.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn enrolled_in(&self, draft: &mut Draft<'_>) -> Result<Enrolled, StepError> {
         let factors = Factors::read(draft)?;
         let live = recovery::step::live(draft)?;
@@ -94,11 +100,11 @@ impl TwoFactorSteps {
         })
     }
 
-    /// Switches mailed codes on or off. Returns whether that changed anything. The codes themselves are confirmations, of
-    /// another crate.
+    /// Switches mailed codes on or off. Returns whether this changed anything. The codes themselves
+    /// are confirmations and belong to another crate.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is switched.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is switched.
     pub fn set_email_in(&self, draft: &mut Draft<'_>, on: bool) -> Result<bool, StepError> {
         let mut factors = Factors::read(draft)?;
         if factors.email == on {
@@ -111,13 +117,16 @@ impl TwoFactorSteps {
         Ok(true)
     }
 
-    /// Judges a code of either kind, for a form with one field. A text with the form of a time-based code is one; any other
-    /// is a recovery code, or malformed. Where the account has codes of both kinds with one form (eight digits, and
-    /// Rocket.Chat's eight symbols), a right one of either passes, and a wrong one is charged as a time-based code. While
-    /// those are refused, the text is looked at as a recovery code alone: it is charged and answered as one.
+    /// Checks a code of either kind, for a form with one field. A text with the form of a
+    /// time-based code is taken as one; any other is a recovery code or malformed. Where the
+    /// account has codes of both kinds with the same form (eight digits, and Rocket.Chat's eight
+    /// symbols), a correct code of either kind passes, and a wrong one is charged as a time-based
+    /// code. While time-based codes are refused, the text is checked as a recovery code only, and
+    /// is charged and answered as one.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged and nothing spent.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
+    /// nothing spent.
     pub fn verify_code_in<'a>(
         &self,
         draft: &mut Draft<'a>,
@@ -138,7 +147,8 @@ impl TwoFactorSteps {
             return draft.stage(totp);
         }
         let recovery = draft.judge(|draft: &mut Draft<'a>| self.verify_recovery_in(draft, code, purpose, client))?;
-        // What was looked at is charged: else recovery codes could be guessed for nothing while the others are refused.
+        // Whatever is checked is charged; otherwise recovery codes could be guessed without a
+        // charge while time-based codes are refused.
         let unseen = matches!(totp.outcome(), VerifyOutcome::Refused(_));
         if unseen || matches!(recovery.outcome(), VerifyOutcome::Granted(_)) {
             draft.stage(recovery)
@@ -147,13 +157,15 @@ impl TwoFactorSteps {
         }
     }
 
-    /// Lets a client in whose time-based codes are refused because of the failures of others, by a factor that it has
-    /// proven in this draft: a recovery code. The client, named by its credential or else by its network, has ten tries in
-    /// the next hour. Returns whether it was let in: not if nothing is refused, if it cannot be named, or if three clients
-    /// were let in today.
+    /// Admits a client whose time-based codes are refused because of the failures of others, on the
+    /// strength of a factor that it has proven in this draft: a recovery code. The client,
+    /// identified by its credential or else by its network, has ten attempts in the next hour.
+    /// Returns whether it was admitted. It is not if nothing is refused, if it cannot be
+    /// identified, or if three clients were admitted today.
     ///
     /// # Errors
-    /// [`StepError`]; nobody is let in. [`StepError::Misuse`] for a proof that is no factor's.
+    /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
+    /// Returns [`StepError::Misuse`] for a proof that is not a factor's.
     pub fn admit_totp_in(
         &self,
         draft: &mut Draft<'_>,
@@ -171,12 +183,13 @@ impl TwoFactorSteps {
         Ok(matches!(admission, ClientAdmission::Admitted { .. }))
     }
 
-    /// Lets the client `tag` in at a kind of code, by a fresh proof of a factor from a session of the account: a step-up
-    /// for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT) by a time-based or a recovery code. `None` if the proof does not authorize
-    /// it, or the account has no code of this kind.
+    /// Admits the client `tag` to a kind of code, on a fresh proof of a factor from a session of
+    /// the account: a step-up for [`ADMIT_CLIENT`](crate::ADMIT_CLIENT) with a time-based or a
+    /// recovery code. Returns `None` if the proof does not authorize it, or if the account has no
+    /// code of this kind.
     ///
     /// # Errors
-    /// [`StepError`]; nobody is let in.
+    /// Returns a [`StepError`] if a record cannot be read or written; then no client is admitted.
     pub fn admit_client_in(
         &self,
         draft: &mut Draft<'_>,
@@ -191,11 +204,11 @@ impl TwoFactorSteps {
         }
     }
 
-    /// Lifts waits and limits of a kind of code for everybody: the operator's act, and nobody else's. Returns whether there
-    /// was anything to lift.
+    /// Lifts the waits and limits of a kind of code for every client. Only the operator may do
+    /// this. Returns whether there was anything to lift.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is lifted.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is lifted.
     pub fn unlock_in(&self, draft: &mut Draft<'_>, kind: CodeKind) -> Result<bool, StepError> {
         match attempt(draft, kind, Client::unknown())? {
             Some(attempt) => guess::unlock(draft, attempt.secret, attempt.generation),
@@ -206,10 +219,10 @@ impl TwoFactorSteps {
 
 /// Step-up.
 impl TwoFactorSteps {
-    /// Returns what an action demands of a session now. See [`StepUps::demand_in`].
+    /// Returns what an action requires of a session now. See [`StepUps::demand_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is opened.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is authorized.
     pub fn demand_in(
         &self,
         draft: &mut Draft<'_>,
@@ -220,11 +233,12 @@ impl TwoFactorSteps {
         self.step_ups.demand_in(draft, action, session, password)
     }
 
-    /// Steps up by a time-based code. Where that does not open the action, the code is not looked at:
-    /// [`VerifyOutcome::NotEnrolled`].
+    /// Steps up with a time-based code. If such a code does not authorize the action, the code is
+    /// not checked and the outcome is [`VerifyOutcome::NotEnrolled`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged, spent or opened.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged,
+    /// spent or authorized.
     pub fn step_up_totp_in(
         &self,
         draft: &mut Draft<'_>,
@@ -240,10 +254,11 @@ impl TwoFactorSteps {
         self.step_up_by(draft, action, session, verdict)
     }
 
-    /// Steps up by a recovery code, as [`step_up_totp_in`](Self::step_up_totp_in).
+    /// Steps up with a recovery code, like [`step_up_totp_in`](Self::step_up_totp_in).
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged, spent or opened.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged,
+    /// spent or authorized.
     pub fn step_up_recovery_in(
         &self,
         draft: &mut Draft<'_>,
@@ -259,10 +274,11 @@ impl TwoFactorSteps {
         self.step_up_by(draft, action, session, verdict)
     }
 
-    /// Steps up by what the host has checked. `None` if its method does not open the action. See [`StepUps::attest_in`].
+    /// Steps up with what the host has checked. Returns `None` if its method does not authorize the
+    /// action. See [`StepUps::attest_in`].
     ///
     /// # Errors
-    /// [`StepError`]; nothing is opened.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is authorized.
     pub fn step_up_attested_in(
         &self,
         draft: &mut Draft<'_>,
@@ -293,18 +309,19 @@ impl TwoFactorSteps {
     }
 }
 
-/// Voids step-ups and pending confirmations, and with them, by default, all logins (`docs/decisions.md` 6). The caller
-/// tells an event in the same step.
+/// Voids step-ups and pending confirmations, and with them, by default, all logins
+/// (`docs/decisions.md` 6). The caller emits an event in the same step.
 pub(crate) fn move_epochs(draft: &mut Draft<'_>, policy: &TwoFactorPolicy) -> Result<(), StepError> {
     draft.move_factor_epoch()?;
     if policy.end_other_logins { draft.move_credential_epoch() } else { Ok(()) }
 }
 
-/// Who makes a change of factors, for the guesses at what is new: known from the start by its credential, and by its
-/// network where the change ends credentials (`docs/security.md` § 6).
+/// Returns the tags of the client that makes a change of factors, for guesses at the new secrets.
+/// It is known from the start by its credential, and by its network where the change ends
+/// credentials (`docs/security.md` § 6).
 pub(crate) fn changed_by(policy: &TwoFactorPolicy, client: Client) -> Vec<ClientTag> {
     let network = client.network_tag().filter(|_| policy.end_other_logins);
-    // The credential last: of two that are known the later one stays longer.
+    // The credential comes last: of two known tags the later one is kept longer.
     let network = network.filter(|network| client.tag() != Some(*network));
     network.into_iter().chain(client.known_tags()).collect()
 }

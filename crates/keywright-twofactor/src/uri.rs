@@ -1,5 +1,5 @@
-//! The otpauth URI that authenticator apps read. Written to the byte (`vectors/two-factor.json`, `key_uri`), read liberally
-//! (`docs/decisions.md` 67).
+//! The otpauth URI that authenticator apps read. It is written in one exact form
+//! (`vectors/two-factor.json`, `key_uri`) and parsed leniently (`docs/decisions.md` 67).
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use crate::totp::secret::{SecretError, TotpSecret};
 
 const SCHEME: &str = "otpauth://";
 
-/// All but the unreserved characters of RFC 3986 § 2.3.
+/// The characters to be encoded: all but the unreserved characters of RFC 3986 § 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What no percent-encoded text has.
+/// The characters that occur in no percent-encoded text.
 const NEVER_ENCODED: &AsciiSet = &RESERVED.remove(b'%');
 
-/// The longest text that is parsed, in bytes: a QR code holds 2,953.
+/// The maximum length of a text that is parsed, in bytes; a QR code holds 2,953.
 pub(crate) const MAX_TEXT: usize = 4_096;
 
-/// An otpauth URI, taken apart.
+/// A parsed otpauth URI.
 ///
 /// ```
 /// # use keywright_twofactor::{KeyUri, Parameters, TotpSecret};
@@ -43,11 +43,11 @@ pub struct KeyUri {
 }
 
 impl KeyUri {
-    /// Puts a URI together. Without an issuer the label is the account alone.
+    /// Creates a URI. Without an issuer the label is the account alone.
     ///
     /// # Errors
-    /// [`UriError::Label`] for an empty issuer or account, or for a colon in the account where there is no issuer: the
-    /// label would be ambiguous.
+    /// Returns [`UriError::Label`] if the issuer or the account is empty, or if the account
+    /// contains a colon and there is no issuer, so that the label would be ambiguous.
     pub fn new(
         issuer: Option<&str>,
         account: &str,
@@ -58,7 +58,7 @@ impl KeyUri {
         Ok(Self { issuer: issuer.map(Into::into), account: account.into(), secret, parameters })
     }
 
-    /// As another program names it.
+    /// Creates a URI with the names that another program chose.
     pub(crate) const fn imported(
         issuer: Option<String>,
         account: String,
@@ -68,10 +68,11 @@ impl KeyUri {
         Self { issuer, account, secret, parameters }
     }
 
-    /// Whether a label can be made of these: to be asked before a code is spent for a device that could not be shown.
+    /// Checks whether these form a label. Call this before a code is spent for a device that could
+    /// not be shown.
     ///
     /// # Errors
-    /// [`UriError::Label`], as [`new`](Self::new).
+    /// Returns [`UriError::Label`] under the same conditions as [`new`](Self::new).
     pub fn check_label(issuer: Option<&str>, account: &str) -> Result<(), UriError> {
         let plain = match issuer {
             Some(issuer) => !issuer.is_empty(),
@@ -80,43 +81,45 @@ impl KeyUri {
         if plain && !account.is_empty() { Ok(()) } else { Err(UriError::Label) }
     }
 
-    /// The URI. Parameters that are the default of every app are left out.
+    /// Returns the URI as text. Parameters that are the default of every app are omitted.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
         self.write(false)
     }
 
-    /// The URI with algorithm, digits and period always written, for apps that insist on them.
+    /// Returns the URI with the algorithm, digits and period always included, for apps that require
+    /// them.
     #[must_use]
     pub fn to_explicit_text(&self) -> SecretString {
         self.write(true)
     }
 
-    /// The service.
+    /// Returns the name of the service.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// The user's account at the service; empty if a URI from elsewhere names none.
+    /// Returns the user's account at the service, which is empty if a URI from elsewhere contains
+    /// none.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// The secret.
+    /// Returns the secret.
     #[must_use]
     pub const fn secret(&self) -> &TotpSecret {
         &self.secret
     }
 
-    /// Algorithm, digits and step.
+    /// Returns the algorithm, digits and step.
     #[must_use]
     pub const fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// The secret, for an [`ImportedDevice`](crate::ImportedDevice).
+    /// Returns the secret, for an [`ImportedDevice`](crate::ImportedDevice).
     #[must_use]
     pub fn into_secret(self) -> TotpSecret {
         self.secret
@@ -126,7 +129,7 @@ impl KeyUri {
         let secret = self.secret.to_base32();
         let issuer = self.issuer.as_deref().map(encode);
         let account = encode(&self.account);
-        // Sized for the longest form, so that no copy of the secret is left behind by growth.
+        // The capacity fits the longest form, so that no growth leaves a copy of the secret behind.
         let names = issuer.as_ref().map_or(0, |issuer| issuer.len().saturating_mul(2));
         let size = names.saturating_add(account.len()).saturating_add(secret.expose().len()).saturating_add(96);
         let mut text = String::with_capacity(size);
@@ -158,14 +161,15 @@ impl KeyUri {
         SecretString::new(text)
     }
 
-    /// Takes a URI apart, as other programs write them: the issuer of the parameter wins over the label's, both may be
-    /// empty or missing, or be percent-encoded twice; blanks around the URI and in its secret carry nothing. Unknown
-    /// parameters are passed over, as apps do; a known one twice is an error.
+    /// Parses a URI leniently, as other programs write it. The issuer of the parameter takes
+    /// precedence over the label's. Both may be empty, missing, or percent-encoded twice. Blanks
+    /// around the URI and in its secret are ignored. Unknown parameters are ignored, as apps do; a
+    /// known one that occurs twice is an error.
     ///
     /// # Errors
-    /// [`UriError`]; it does not quote what stood there.
+    /// Returns a [`UriError`] that states what is wrong with the URI; it does not quote the text.
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        // A hyphen can be the URI's own last character.
+        // A hyphen can be the last character of the URI itself.
         let text = text.trim_matches(|character| typed::is_ignored(character) && character != '-');
         if text.len() > MAX_TEXT {
             return Err(UriError::Label);
@@ -195,7 +199,8 @@ impl KeyUri {
     }
 }
 
-/// The issuer and the account of an encoded label. A colon that is not encoded parts them, else the first one that is.
+/// Splits an encoded label into issuer and account, at the first colon that is not encoded, or else
+/// at the first encoded one.
 fn read_label(label: &str) -> Result<(Option<String>, String), UriError> {
     match label.split_once(':') {
         Some((issuer, account)) => {
@@ -206,7 +211,7 @@ fn read_label(label: &str) -> Result<(Option<String>, String), UriError> {
     }
 }
 
-/// The issuer and the account of a label.
+/// Splits a label into issuer and account.
 pub(crate) fn split_label(label: &str) -> (Option<String>, String) {
     let (issuer, account) = label.split_once(':').unwrap_or(("", label));
     (Some(issuer.to_owned()).filter(|issuer| !issuer.is_empty()), account.trim_start_matches(' ').to_owned())
@@ -234,13 +239,15 @@ impl Query {
             counter: false,
         };
         let mut seen = Vec::new();
-        // Not `form_urlencoded`: it decodes into vectors that it does not wipe, and lets through what is wrongly encoded.
+        // `form_urlencoded` is not used because it decodes into vectors that it does not wipe, and
+        // accepts malformed encodings.
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if seen.contains(&name) {
                 return Err(UriError::Repeated);
             }
-            // Some write a query as a form, where a plus is a blank; none of ours has a plus in clear.
+            // Some programs write a query as a form, where a plus is a blank; no parameter of ours
+            // contains a literal plus.
             let value = Zeroizing::new(value.replace('+', "%20"));
             if name == "issuer" {
                 query.issuer = Some(decode_name(&value)?);
@@ -262,7 +269,7 @@ impl Query {
     }
 }
 
-/// One to three ASCII digits.
+/// Parses one to three ASCII digits.
 fn number(text: &str) -> Option<u8> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -272,62 +279,64 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).collect()
 }
 
-/// Undoes percent-encoding, and once more if all that is left is percent-encoded text.
+/// Decodes percent-encoding, and decodes once more if the result consists of percent-encoded text
+/// only.
 fn decode_name(text: &str) -> Result<String, UriError> {
     let once = decode(text)?;
     let encoded = once.contains('%') && Cow::from(utf8_percent_encode(&once, NEVER_ENCODED)) == once;
     Ok(decode(&once).ok().filter(|_| encoded).unwrap_or(once))
 }
 
-/// Undoes percent-encoding. A plus stays a plus: this is no form.
+/// Decodes percent-encoding. A plus stays a plus, because this is not a form.
 pub(crate) fn decode(text: &str) -> Result<String, UriError> {
-    // The decoder takes a percent sign that begins no escape for itself.
+    // The decoder passes over a percent sign that begins no escape, so this is checked here.
     let is_escape = |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if [high, low].iter().all(|digit| digit.is_ascii_hexdigit()));
     if !text.split('%').skip(1).all(is_escape) {
         return Err(UriError::Encoding);
     }
-    // Byte by byte into a vector sized once: `decode_utf8` grows its own, which leaves copies of a secret behind.
+    // The bytes are pushed into a vector sized once: `decode_utf8` grows its own, which leaves
+    // copies of a secret behind.
     let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
     out.extend(percent_decode_str(text));
-    // The vector itself becomes the text: no copy is left behind.
+    // The vector itself becomes the string, so no copy is left behind.
     String::from_utf8(std::mem::take(&mut *out)).map_err(|_| UriError::Encoding)
 }
 
-/// Why a text is no otpauth URI, or none can be made.
+/// The reason why text is not a valid otpauth URI, or why none can be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
-    /// Not an `otpauth:` URI.
+    /// The text is not an `otpauth:` URI.
     #[error("not an otpauth URI")]
     Scheme,
-    /// Not of the kind `totp`.
+    /// The URI is not of the kind `totp`.
     #[error("an otpauth URI is not of the kind `totp`")]
     Kind,
-    /// Of the kind `hotp`, and without the counter that this kind must have.
+    /// The URI is of the kind `hotp` but lacks the counter that this kind requires.
     #[error("an otpauth URI of the kind `hotp` has no counter")]
     Counter,
-    /// Issuer or account is empty or ambiguous, or the whole is too long.
+    /// The issuer or the account is empty or ambiguous, or the whole is too long.
     #[error("the label of an otpauth URI is empty, ambiguous or too long")]
     Label,
-    /// A percent sign without two hex digits, or bytes that are no UTF-8.
+    /// A percent sign is not followed by two hex digits, or the bytes are not UTF-8.
     #[error("an otpauth URI is wrongly encoded")]
     Encoding,
-    /// A migration URI without data that can be read.
+    /// A migration URI has no data that can be parsed.
     #[error("a migration URI has no data that can be read")]
     Migration,
-    /// A parameter stands there twice.
+    /// A parameter occurs twice.
     #[error("an otpauth URI has a parameter twice")]
     Repeated,
-    /// No secret.
+    /// The URI has no secret.
     #[error("an otpauth URI has no secret")]
     NoSecret,
     /// The secret cannot be used.
     #[error("an otpauth URI has a bad secret")]
     Secret(#[source] SecretError),
-    /// The algorithm is none of the three.
+    /// The algorithm is not one of the three that are supported.
     #[error("an otpauth URI has an unknown algorithm")]
     Algorithm,
-    /// The digits are not 6 to 8.
+    /// The number of digits is not 6 to 8.
     #[error("`digits` is not in 6..=8")]
     Digits,
     /// The period is not 15 to 60 seconds.

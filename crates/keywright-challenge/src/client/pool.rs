@@ -1,4 +1,5 @@
-//! A bounded number of derivations at once, over memory that is allocated when first needed and then kept.
+//! A bounded number of concurrent derivations, in memory that is allocated when first needed and
+//! then kept.
 
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,16 +11,19 @@ use crate::client::{CreateError, DeriveError, Deriver};
 use crate::salts::Salts;
 use crate::secret::ChallengeSecret;
 
-/// The most derivations that [`DeriverPool::default`] lets run at once: 4, so 256 MiB.
+/// The maximum number of derivations that [`DeriverPool::default`] runs concurrently: 4, which use
+/// 256 MiB.
 pub const MAX_DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
 
-/// Derives secrets for many threads: never more than a fixed number at once, the others wait in the order they came.
+/// Derives secrets for many threads. At most a fixed number of derivations run concurrently;
+/// further callers wait in the order in which they came.
 ///
-/// At most that number times [`MEMORY_BYTES`](crate::MEMORY_BYTES) is ever allocated. Memory is allocated when first
-/// needed, wiped when it returns, and kept for the next call, which saves the page faults of 64 MiB.
+/// The pool never allocates more than that number times [`MEMORY_BYTES`](crate::MEMORY_BYTES).
+/// Memory is allocated when first needed, wiped when it is returned, and kept for the next call,
+/// which saves the page faults of 64 MiB.
 ///
-/// Each call blocks its thread for about a tenth of a second and more. In asynchronous code call it where blocking is
-/// allowed.
+/// Each call blocks its thread for a tenth of a second or more. In asynchronous code, call it where
+/// blocking is allowed.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,7 +41,7 @@ pub const MAX_DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_a
 pub struct DeriverPool {
     cap: usize,
     state: Mutex<State>,
-    /// A derivation ended, or the head of the queue moved on.
+    /// Signals that a derivation ended or that the head of the queue moved on.
     moved: Condvar,
 }
 
@@ -45,49 +49,54 @@ pub struct DeriverPool {
 struct State {
     idle: Vec<Deriver>,
     running: usize,
-    /// The ticket that the next caller draws; those below `started` have left the queue.
+    /// The ticket of the next caller; tickets below `started` have left the queue.
     drawn: u64,
     started: u64,
 }
 
 impl DeriverPool {
-    /// A pool that lets `concurrency` derivations run at once. Allocates nothing yet.
+    /// Creates a pool that runs up to `concurrency` derivations at the same time. It allocates
+    /// nothing yet.
     #[must_use]
     pub fn new(concurrency: NonZeroUsize) -> Self {
         Self { cap: concurrency.get(), state: Mutex::default(), moved: Condvar::new() }
     }
 
-    /// How many derivations may run at once.
+    /// Returns how many derivations may run at the same time.
     #[must_use]
     pub const fn concurrency(&self) -> usize {
         self.cap
     }
 
-    /// As [`Deriver::derive`]; waits for its turn.
+    /// Derives a secret like [`Deriver::derive`], after waiting until a derivation may run.
     ///
     /// # Errors
-    /// [`DeriveError`], never [`Busy`](DeriveError::Busy).
+    /// Returns the [`DeriveError`] of [`Deriver::derive`], or
+    /// [`OutOfMemory`](DeriveError::OutOfMemory) if memory cannot be allocated. It never returns
+    /// [`Busy`](DeriveError::Busy).
     pub fn derive<S: AsRef<str>>(&self, password: &str, salts: &[S]) -> Result<ChallengeSecret, DeriveError> {
-        // Before the wait: what is refused takes nobody's place.
+        // Checked before waiting, so that a refused password takes no place in the queue.
         check_password(password)?;
         let salts = Decoded::from_server(salts)?;
         self.wait().deriver()?.run(password, &salts)
     }
 
-    /// As [`derive`](Self::derive), but does not wait.
+    /// Derives a secret like [`derive`](Self::derive), but does not wait.
     ///
     /// # Errors
-    /// [`DeriveError::Busy`] if all derivations are taken or others wait; else as [`derive`](Self::derive).
+    /// Returns [`DeriveError::Busy`] if all derivations are in use or other callers wait. The other
+    /// errors are those of [`derive`](Self::derive).
     pub fn try_derive<S: AsRef<str>>(&self, password: &str, salts: &[S]) -> Result<ChallengeSecret, DeriveError> {
         check_password(password)?;
         let salts = Decoded::from_server(salts)?;
         self.start_now()?.deriver()?.run(password, &salts)
     }
 
-    /// As [`Deriver::create`]; waits for its turn.
+    /// Creates a challenge like [`Deriver::create`], after waiting until a derivation may run.
     ///
     /// # Errors
-    /// [`CreateError`].
+    /// Returns a [`CreateError`] if no client accepts the password, memory cannot be allocated, a
+    /// primitive fails, or the source of randomness fails.
     pub fn create(
         &self,
         password: &str,
@@ -97,14 +106,15 @@ impl DeriverPool {
         self.wait().deriver()?.create(password, entropy)
     }
 
-    /// Returns the memory that is not in use to the allocator, for a client that idles from now on.
+    /// Returns the memory that is not in use to the allocator, for a client that will be idle.
     pub fn release_idle(&self) {
-        // Freed under the lock: a caller that starts meanwhile would else allocate beyond the bound.
+        // The memory is freed under the lock; otherwise a caller that starts in the meantime could
+        // allocate beyond the bound.
         self.lock().idle = Vec::new();
     }
 
-    /// A panic leaves the state whole: it is changed only in steps that do not panic, and a lease that unwinds ends as
-    /// any other.
+    /// Locks the state. A panic leaves it consistent: it is changed only in steps that do not
+    /// panic, and a lease that is dropped while unwinding ends like any other.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,13 +143,13 @@ impl DeriverPool {
         state.running = state.running.saturating_add(1);
         let idle = state.idle.pop();
         drop(state);
-        // The next in the queue may start too.
+        // The next caller in the queue may be able to start too.
         self.moved.notify_all();
         Lease { pool: self, memory: idle }
     }
 }
 
-/// `min(available parallelism, MAX_DEFAULT_CONCURRENCY)` derivations at once.
+/// Runs up to `min(available parallelism, MAX_DEFAULT_CONCURRENCY)` derivations at the same time.
 impl Default for DeriverPool {
     fn default() -> Self {
         let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -149,15 +159,15 @@ impl Default for DeriverPool {
 
 keywright_core::redacted_debug!(DeriverPool { concurrency: cap, .. });
 
-/// The right to run one derivation. Running and idle together are never more than the cap, because an idle deriver is
-/// taken before a new one is made.
+/// The right to run one derivation. The running and idle derivers together never exceed the limit,
+/// because an idle deriver is used before a new one is made.
 struct Lease<'a> {
     pool: &'a DeriverPool,
     memory: Option<Deriver>,
 }
 
 impl Lease<'_> {
-    /// The memory, allocated outside the lock if none was idle.
+    /// Returns the deriver, which is allocated outside the lock if none was idle.
     fn deriver(&mut self) -> Result<&mut Deriver, DeriveError> {
         match &mut self.memory {
             Some(deriver) => Ok(deriver),

@@ -8,7 +8,7 @@ use keywright_store::{Damage, StepError};
 
 use crate::world::{CHALLENGE, LEDGER, UNKNOWN, World, granted, key, proof, salts, secret, step_error, streak, tag};
 
-/// Every call fails with the same error, and leaves the challenge and the ledger as they lie.
+/// Every call fails with the same error, and leaves the challenge and the ledger unchanged.
 async fn all_deny(world: &World, challenges: &Challenges) -> StepError {
     let account = &world.account;
     let before = (world.stored(CHALLENGE).await, world.stored(LEDGER).await, world.root().await);
@@ -33,14 +33,16 @@ fn opens(error: StepError) -> OpenError {
     }
 }
 
-/// The record lasts, so its loss is noticed. Its name is stored.
+/// The record is a lasting one, so its loss is noticed. The name of its slot is stored, so it must
+/// not change.
 #[test]
 fn the_one_kind_of_slot_lasts() {
     let kinds = SLOT_KINDS.iter().map(|kind| (kind.name().to_string(), kind.most(), kind.is_expiring()));
     assert_eq!(kinds.collect::<Vec<_>>(), [("challenge".to_owned(), 1, false)]);
 }
 
-/// The root vouches for the challenge: a lost row is no account without one, which could be set anew.
+/// The root vouches for the challenge: a lost row does not mean an account without one, for which a
+/// first one could be set.
 #[tokio::test]
 async fn a_deleted_challenge_is_an_integrity_error() {
     let world = World::memory().await;
@@ -49,7 +51,7 @@ async fn a_deleted_challenge_is_an_integrity_error() {
     assert_eq!(all_deny(&world, &world.challenges()).await, StepError::Damaged(Damage::Record(CHALLENGE)));
 }
 
-/// A lost ledger is no fresh budget.
+/// A lost ledger does not reset the count of guesses.
 #[tokio::test]
 async fn a_deleted_ledger_is_an_integrity_error() {
     let world = World::memory().await;
@@ -96,7 +98,7 @@ async fn a_body_from_elsewhere_or_from_before_does_not_open() {
     }
 }
 
-/// An earlier ledger put back would be a fresh budget.
+/// Putting back an earlier ledger would reset the count of guesses.
 #[tokio::test]
 async fn a_ledger_from_before_does_not_open() {
     let world = World::memory().await;
@@ -117,7 +119,7 @@ async fn another_keyring_denies() {
     granted(world.verify(1, UNKNOWN).await);
 }
 
-/// `docs/security.md` § 2: re-sealed by the next write, never by a read.
+/// `docs/security.md` § 2: the record is resealed by the next write, never by a read.
 #[tokio::test]
 async fn a_rotated_keyring_opens_and_the_next_write_seals_anew() {
     let world = World::memory().await;

@@ -1,5 +1,5 @@
-//! Conflicts, refusals, lost replies and late deliveries: one charge for one guess, one change for one replacement, and
-//! "unknown" only where it is.
+//! Conflicts, refusals, lost replies and late deliveries: one charge for one guess, one change for
+//! one replacement, and "unknown" only where the outcome is unknown.
 
 use std::sync::Arc;
 
@@ -69,8 +69,9 @@ async fn no_key_without_a_commit() {
     assert_eq!(world.epochs_moved().await, 1);
 }
 
-/// Chains of replacements over a store that fails at random. Whatever the answer was, exactly one of the two secrets
-/// opens afterwards, and which one is in doubt only if the answer said so.
+/// Chains of replacements over a store that fails at random. Whatever the answer was, exactly one
+/// of the two secrets opens the challenge afterwards, and it is in doubt which one only if the
+/// answer was "unknown".
 #[tokio::test]
 async fn after_any_fault_exactly_one_secret_opens() {
     let odds = Odds {
@@ -105,7 +106,7 @@ async fn after_any_fault_exactly_one_secret_opens() {
             let now = if new_opens { new } else { current };
             assert!(expected.is_none_or(|expected| expected == now), "seed {seed}: {expected:?}, but {now} opens");
             ends.push(expected.map(|n| n == new));
-            // The wrong one of the two was charged, unless the right one came after it.
+            // The wrong one of the two was charged, unless the correct one came after it.
             granted(world.verify(now, UNKNOWN).await);
             current = now;
             world.clock.advance(2 * 86_400);

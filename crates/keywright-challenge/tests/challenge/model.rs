@@ -1,5 +1,6 @@
-//! Random histories against a small model: the present secret, its generation, the guess ledger, the epoch. At the end of
-//! each, whatever is told as a wait ends when it says (`docs/security.md` § 12).
+//! Random histories against a small model: the present secret, its generation, the guess ledger,
+//! the epoch. At the end of each, every reported wait ends when it was reported to end
+//! (`docs/security.md` § 12).
 
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, SLOTS, SetOutcome, Verification};
 use keywright_core::{
@@ -90,7 +91,7 @@ impl Model {
         }
     }
 
-    /// `generation` is the one that the world has drawn.
+    /// `generation` is the one that the service has drawn.
     fn changed(&mut self, new: u8, key: [u8; 32], generation: Generation, by: Client) {
         let from = self.current.as_ref().map_or(Generation::HOST, |old| old.generation);
         assert!(self.current.as_ref().is_none_or(|old| old.key != key), "the user key changes");
@@ -161,12 +162,12 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
             assert_eq!(admission, expected);
             match admission {
                 Some(ClientAdmission::Admitted { .. }) => model.ledger = ledger,
-                // A refusal is not stored, but for moments from the future that are settled.
+                // A refusal stores nothing, except corrections of times in the future.
                 Some(ClientAdmission::TooMany { .. }) => drop(model.ledger.settle(&model.policy, model.now)),
                 None => {}
             }
         }
-        // No mail was sent, so no ticket is right.
+        // No mail was sent, so no ticket is valid.
         Op::AdmitByMail(ticket, name) => {
             assert_eq!(challenges.admit_by_mail(&world.account, ticket, tag(name)).await.unwrap(), None);
         }
@@ -186,8 +187,8 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
     }
 }
 
-/// Granted if and only if right and admitted; an old secret never again; the ledger, the salts and the epoch are what
-/// the model says after every step.
+/// A proof is granted if and only if it is correct and admitted; an old secret never again. After
+/// every step the ledger, the salts and the epoch are those of the model.
 async fn history(ops: Vec<Op>, last: Who) {
     let world = World::memory().await;
     let mut model = Model {

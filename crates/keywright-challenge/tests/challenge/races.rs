@@ -1,5 +1,5 @@
-//! Many at once, on one server and on four that share a store: memory and SQLite
-//! (ASVS 2.3.4, 15.4.2).
+//! Many concurrent requests, on one server and on four that share a store: memory and SQLite (ASVS
+//! 2.3.4, 15.4.2).
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ async fn each(test: impl AsyncFn(World, Vec<Challenges>)) {
     }
 }
 
-/// Across servers "busy" is a permitted answer; the client's repeat succeeds (`docs/decisions.md` 13).
+/// Across servers "busy" is a permitted answer; the client's repetition succeeds
+/// (`docs/decisions.md` 13).
 fn is_busy<T>(result: &Result<T, ChallengeError>) -> bool {
     matches!(result, Err(ChallengeError::Transact(TransactError::Busy)))
 }
@@ -91,7 +92,8 @@ async fn of_sixty_four_first_challenges_one_is_set() {
     .await;
 }
 
-/// The loser of two changes is judged on the new challenge and counted (`docs/decisions.md` 5).
+/// The loser of two changes is checked against the new challenge and counted (`docs/decisions.md`
+/// 5).
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_sixty_four_replacements_one_wins() {
     each(async |world, servers| {
@@ -118,8 +120,8 @@ async fn of_sixty_four_replacements_one_wins() {
     .await;
 }
 
-/// 999 wrong guesses at once and the right one last, all from unknown clients: five are looked at. The owner on a known
-/// client gets in while hundreds are still under way.
+/// There are 999 concurrent wrong guesses and the correct one last, all from unknown clients: five
+/// are checked. The owner gets in on a known client while hundreds are still running.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
     each(async |world, servers| {
@@ -152,7 +154,8 @@ async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
         assert!(matches!(last, Verification::Refused(_)));
         assert_eq!(granted(owners).expose(), key.expose());
 
-        // The owner was right, after which the others wait on. When the wait ends, one more is looked at.
+        // The owner passed, after which the others continue to wait. When the wait ends, one more
+        // is checked.
         let again = (0..64_usize).map(|n| verify(server(n), world.account.clone(), 2, UNKNOWN));
         assert_eq!(denied(again.collect::<JoinSet<_>>().join_all().await), 0);
         world.clock.advance(30);
@@ -165,8 +168,8 @@ async fn a_flood_evaluates_the_budget_and_the_owner_gets_in() {
     .await;
 }
 
-/// An owner who gets in again and again forgives the others' few failures each time, but not their level: of any number of
-/// guesses at once, fifty are looked at.
+/// An owner who gets in again and again forgives the few failures of others each time, but not
+/// their level: of any number of concurrent guesses, fifty are checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_owner_between_a_flood_gets_in_and_the_level_holds() {
     each(async |world, servers| {
@@ -190,7 +193,7 @@ async fn an_owner_between_a_flood_gets_in_and_the_level_holds() {
     .await;
 }
 
-/// How many wrong guesses were looked at.
+/// Returns how many wrong guesses were checked.
 fn denied(outcomes: Vec<Verification>) -> usize {
     let looked_at = outcomes.into_iter().filter(|outcome| match outcome {
         Verification::Denied(_) => true,
@@ -200,7 +203,7 @@ fn denied(outcomes: Vec<Verification>) -> usize {
     looked_at.count()
 }
 
-/// Guesses and a replacement race: whoever is granted holds the key of the challenge that was judged.
+/// Guesses and a replacement race: a granted client has the key of the challenge that was checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_grant_is_of_the_challenge_that_was_judged() {
     each(async |world, servers| {

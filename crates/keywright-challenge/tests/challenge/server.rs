@@ -1,4 +1,4 @@
-//! What each call answers, charges and leaves.
+//! What each call returns, charges and stores.
 
 use keywright_challenge::{
     ChallengeSecret, ChallengeSteps, Proof, SLOTS, Salts, SecretError, SetOutcome, Verification,
@@ -50,7 +50,8 @@ async fn a_second_set_changes_nothing() {
     assert_eq!(granted(world.verify(1, UNKNOWN).await).expose(), key.expose());
 }
 
-/// ASVS 16.3.1: the first attempt that was looked at is an event, and those of the hour after it are counted.
+/// ASVS 16.3.1: the first attempt that was checked is an event, and those in the hour after it are
+/// counted.
 #[tokio::test]
 async fn a_wrong_proof_is_charged_and_a_right_one_forgives() {
     let world = World::memory().await;
@@ -64,7 +65,8 @@ async fn a_wrong_proof_is_charged_and_a_right_one_forgives() {
     for expected in 1..=5 {
         assert_eq!(streak(world.verify(2, UNKNOWN).await), expected);
     }
-    // Refused unseen, right or wrong; a refusal writes nothing and is no event.
+    // The proof is refused without a check, whether correct or wrong; a refusal writes nothing and
+    // emits no event.
     let before = world.root().await;
     assert_eq!(wait(world.verify(1, UNKNOWN).await), 30);
     assert_eq!(wait(world.verify(2, UNKNOWN).await), 30);
@@ -79,7 +81,7 @@ async fn a_wrong_proof_is_charged_and_a_right_one_forgives() {
     assert!(world.denials().await.contains(&counted));
 }
 
-/// Verifying and replacing are two endpoints and one entry (ASVS 6.3.4).
+/// Verifying and replacing are two endpoints with one ledger entry (ASVS 6.3.4).
 #[tokio::test]
 async fn verify_and_replace_charge_one_entry() {
     let world = World::memory().await;
@@ -109,7 +111,7 @@ async fn a_known_client_is_not_held_up_by_others() {
     for _ in 0..5 {
         streak(world.verify(2, UNKNOWN).await);
     }
-    // A credential that was never right is an unknown client's.
+    // A credential that never passed belongs to an unknown client.
     assert_eq!(wait(world.verify(1, other).await), 30);
     assert_eq!(streak(world.verify(2, phone).await), 1);
     granted(world.verify(1, phone).await);
@@ -195,11 +197,11 @@ async fn a_dump_shows_no_salt_no_secret_no_key() {
     for key in [&first, &keys.old, &keys.new] {
         assert!(!shows(&key.expose()[..8]) && !shows(&hex::encode(key.expose()).as_bytes()[..8]));
     }
-    // The scan does find what stands there in clear.
+    // The search does find what is stored in clear.
     assert!(shows(b"user-1") && shows(b"challenge"));
 }
 
-/// ASVS 16.2.5: what could reach a log has no secret in it.
+/// ASVS 16.2.5: nothing that could reach a log contains a secret.
 #[tokio::test]
 async fn nothing_printed_shows_a_secret() {
     let world = World::memory().await;
@@ -221,8 +223,9 @@ async fn nothing_printed_shows_a_secret() {
     }
 }
 
-/// `negative.secrets` of the vectors, as `docs/decisions.md` 19 and 20 say: another length is no guess and costs
-/// nothing; 64 other bytes are a wrong one and are charged, as a proof and as an old secret alike.
+/// `negative.secrets` of the vectors, with the changes of `docs/decisions.md` 19 and 20: another
+/// length is not a guess and costs nothing; 64 other bytes are a wrong guess and are charged, both
+/// as a proof and as an old secret.
 #[tokio::test]
 async fn negative_secrets_of_the_vectors() {
     let secrets = vectors::file().unwrap().negative.secrets;
@@ -260,7 +263,7 @@ async fn negative_secrets_of_the_vectors() {
     }
 }
 
-/// What a wire tells beside a challenge.
+/// A record that a wire crate keeps beside a challenge.
 static TEST_CHANGE: EventKind = EventKind::change("test_change", Severity::Info, "a test changed something");
 
 /// ASVS 2.3.3. A wire crate runs a step beside its own records: one commit, and no key before it.
@@ -283,7 +286,7 @@ async fn steps_compose_in_one_commit() {
     assert_eq!(granted(outcome).expose(), key.expose());
     assert_eq!(world.changes().await.last().unwrap(), "test_change");
 
-    // What is held back and dropped is neither charged nor granted.
+    // A tentative grant that is dropped is neither charged nor granted.
     let before = world.root().await;
     let dropped = |draft: &mut Draft<'_>| {
         let judged = draft.judge(|draft| steps.verify_in(draft, &proof(2), UNKNOWN))?;
@@ -293,7 +296,7 @@ async fn steps_compose_in_one_commit() {
     assert_eq!(world.root().await, before);
 }
 
-/// An erase takes the challenge; the next one is a first one again.
+/// An erasure removes the challenge; the next one is a first one again.
 #[tokio::test]
 async fn after_an_erase_there_is_none() {
     let world = World::memory().await;
@@ -308,8 +311,8 @@ async fn after_an_erase_there_is_none() {
     assert_eq!(streak(world.verify(2, UNKNOWN).await), 1, "of the new secret");
 }
 
-/// The ledger may outlast a challenge: an erase may keep it, for the sake of other secrets. Its entry is of another
-/// generation then, and a new challenge begins its own.
+/// The ledger may outlast a challenge: an erasure may keep it for the sake of other secrets. Its
+/// entry then belongs to another generation, and a new challenge begins its own.
 #[tokio::test]
 async fn a_ledger_that_was_kept_through_an_erase_says_nothing_of_a_new_challenge() {
     let world = World::memory().await;

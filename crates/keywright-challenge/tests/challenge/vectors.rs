@@ -1,5 +1,6 @@
-//! All cases of `data/pwdv1r1.json`, good and bad, read as `docs/decisions.md` 19 says: the server half is stricter
-//! than upstream's, the client half takes what the upstream client takes.
+//! All cases of `data/pwdv1r1.json`, valid and invalid, with the changes of `docs/decisions.md` 19:
+//! the server half is stricter than upstream's, and the client half accepts what the upstream
+//! client accepts.
 //!
 //! The vectors outside the client's limits are in `src/client.rs`, where the derivation below the check can be called.
 #![cfg_attr(not(feature = "client"), expect(dead_code, reason = "some fields are for the client half only"))]
@@ -88,7 +89,7 @@ fn a_server_takes_every_vector() {
     }
 }
 
-/// Where upstream says 200 or 500, ours refuses each of these before anything is stored.
+/// Where upstream returns 200 or 500, our server refuses each of these before anything is stored.
 #[test]
 fn a_server_refuses_every_bad_set_of_salts() {
     for case in file().unwrap().negative.salts {
@@ -109,7 +110,8 @@ fn a_server_refuses_every_bad_set_of_salts() {
     }
 }
 
-/// 400 is a text that is no proof and costs nothing; 401 is a well-formed proof that is wrong and is charged.
+/// 400 is a text that is not a proof and costs nothing; 401 is a well-formed proof that is wrong
+/// and is charged.
 #[test]
 fn a_server_tells_malformed_proofs_from_wrong_ones() {
     let secrets = file().unwrap().negative.secrets;

@@ -1,4 +1,5 @@
-//! `docs/security.md` § 6: who others have shut out gets in again. One test for each way, from the same shut account.
+//! `docs/security.md` § 6: an owner whom others have locked out gets in again. There is one test
+//! for each way, all with the same locked account.
 
 use keywright_challenge::{CHALLENGE_SECRET, ChallengeSteps, SLOTS, SetOutcome, Verification};
 use keywright_core::{Client, ClientAdmission};
@@ -6,13 +7,13 @@ use keywright_store::{Draft, guess};
 
 use crate::world::{START, UNKNOWN, World, granted, proof, salts, secret, streak, tag, token, wait};
 
-/// The owner's phone, which was right before anybody guessed.
+/// The owner's phone, which passed before anybody guessed.
 const PHONE: Client = token(1);
 
 /// The owner's new tablet, on the network at home.
 const TABLET: Client = token(2).on_network(tag(200));
 
-/// The same, so long ago that no clock lifts it.
+/// The account of [`besieged`] ten years later: time alone does not lift the lock.
 async fn shut() -> World {
     let world = besieged().await;
     world.clock.advance(10 * 365 * 86_400);
@@ -20,7 +21,8 @@ async fn shut() -> World {
     world
 }
 
-/// An account with challenge 1, at which others have guessed until no unknown client is looked at any more.
+/// An account with challenge 1, at which others have guessed until no unknown client's proof is
+/// checked any more.
 async fn besieged() -> World {
     let world = World::memory().await;
     world.set(1).await;
@@ -34,7 +36,7 @@ async fn besieged() -> World {
             other => panic!("{other:?}"),
         }
     }
-    // NIST SP 800-63B-4 § 3.2.2: counted, not timed. Fifty guesses take 39 hours.
+    // NIST SP 800-63B-4 § 3.2.2: guesses are counted, not timed. Fifty guesses take 39 hours.
     assert_eq!(looked_at, 50);
     let hours = (world.now() - START) / 3_600;
     assert_eq!(hours, 39);
@@ -46,7 +48,7 @@ async fn besieged() -> World {
 async fn a_known_client_is_let_in_and_the_others_after_it() {
     let world = shut().await;
     granted(world.verify(1, PHONE).await);
-    // Its right proof ends the streak of the others as well, after so long a quiet.
+    // After such a long pause, its correct proof also ends the streak of the others.
     granted(world.verify(1, TABLET).await);
 }
 
@@ -61,7 +63,7 @@ async fn so_it_is_after_a_change_that_it_made() {
     assert!(wait(world.verify(3, TABLET).await) > 0);
 }
 
-/// Where the change ended its credential, the client comes back with nothing but its network.
+/// Where the change ended its credential, the client comes back with only its network.
 #[tokio::test]
 async fn so_it_is_for_the_network_of_the_client_that_made_the_change() {
     for first in [true, false] {
@@ -83,7 +85,8 @@ async fn so_it_is_for_the_network_of_the_client_that_made_the_change() {
     }
 }
 
-/// A step is told who made the change: a wire whose tokens live on does not make the network known.
+/// The caller of a step passes who made the change: a wire protocol whose tokens stay valid does
+/// not make the network known.
 #[tokio::test]
 async fn a_step_makes_known_whom_it_is_told() {
     let world = World::memory().await;
@@ -98,7 +101,7 @@ async fn a_step_makes_known_whom_it_is_told() {
     granted(world.verify(3, TABLET).await);
 }
 
-/// Ten tries for an hour, and for nobody else.
+/// Ten attempts within an hour, and for no other client.
 #[tokio::test]
 async fn an_admitted_client_is_let_in() {
     let world = besieged().await;
@@ -119,7 +122,8 @@ async fn an_admitted_client_is_let_in() {
     granted(world.verify(1, TABLET).await);
 }
 
-/// Nobody is let in without a proof: not by a wrong one, which is charged, and not by the client that is shut out itself.
+/// No client is admitted without a proof: not by a wrong one, which is charged, and not by the
+/// client that is locked out itself.
 #[tokio::test]
 async fn who_proves_nothing_lets_nobody_in() {
     let world = besieged().await;
@@ -134,14 +138,15 @@ async fn who_proves_nothing_lets_nobody_in() {
     assert!(wait(world.verify(1, TABLET).await) > 0);
     let admitted = world.changes().await.into_iter().filter(|event| event.starts_with("client_admitted")).count();
     assert_eq!(admitted, 0);
-    // Three a day, as by any other way.
+    // Three a day, as with any other way.
     for _ in 0..3 {
         assert!(matches!(admit(1, PHONE).await, Verification::Granted(ClientAdmission::Admitted { .. })));
     }
     assert!(matches!(admit(1, PHONE).await, Verification::Granted(ClientAdmission::TooMany { .. })));
 }
 
-/// What an unlock mail's link does: [`guess::unlock_mail`] with the attempt that was refused, then a click.
+/// What the link of an unlock mail does: [`guess::unlock_mail`] with the attempt that was refused,
+/// then a click.
 #[tokio::test]
 async fn a_click_in_a_mail_lets_its_network_in() {
     let world = shut().await;
@@ -162,7 +167,7 @@ async fn a_click_in_a_mail_lets_its_network_in() {
     granted(world.verify(1, TABLET).await);
 }
 
-/// The operator: for everybody.
+/// The operator unlocks for every client.
 #[tokio::test]
 async fn an_unlock_lets_everybody_in() {
     let world = shut().await;

@@ -1,4 +1,4 @@
-//! The world with a challenge, and what comes of a guess at it.
+//! The test fixture for a challenge, and the outcomes of guesses at it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use keywright_testing::{Store, WorldBuilder};
 
 pub(crate) const START: u64 = keywright_testing::World::START;
 
-/// A client of which nothing is known, and that stays so.
+/// A client that is unknown and stays so.
 pub(crate) const UNKNOWN: Client = Client::unknown();
 
 pub(crate) const CHALLENGE: SlotName = SLOTS[0];
@@ -21,7 +21,7 @@ pub(crate) const LEDGER: SlotName = guess::LEDGER.name();
 
 pub(crate) struct World {
     base: keywright_testing::World,
-    /// Epochs start at a random number: what a test sees is how far they moved.
+    /// The epoch at the start. It is a random number, so tests compare how far it moved.
     first_epoch: u64,
 }
 
@@ -52,22 +52,23 @@ impl World {
         Self { base, first_epoch }
     }
 
-    /// The service of the first server.
+    /// Returns the service of the first server.
     pub(crate) fn challenges(&self) -> Challenges {
         Challenges::new(self.driver.clone())
     }
 
-    /// The service of another server on the same store: it shares neither queue nor, here, the keyring.
+    /// The service of another server on the same store, with its own queue and, here, its own
+    /// keyring.
     pub(crate) fn server_with(&self, keyring: Keyring) -> Challenges {
         Challenges::new(self.keyed(keyring, self.next_seed()).driver)
     }
 
-    /// The service of another server on the same store, with the same keyring.
+    /// Returns the service of another server on the same store, with the same keyring.
     pub(crate) fn another_server(&self) -> Challenges {
         Challenges::new(self.server(self.next_seed()))
     }
 
-    /// Sets secret `n` by a client that stays unknown; the user key that it was given.
+    /// Sets secret `n` by a client that stays unknown. Returns the user key.
     pub(crate) async fn set(&self, n: u8) -> UserKey {
         match self.challenges().set(&self.account, &secret(n), &salts(n), UNKNOWN).await.unwrap() {
             SetOutcome::Set(key) => key,
@@ -92,12 +93,12 @@ impl World {
         self.store.load(&self.partition(), &[slot]).await.unwrap().records.remove(0)
     }
 
-    /// What the log of changes and grants says, oldest first.
+    /// The events in the log of changes and grants, oldest first.
     pub(crate) async fn changes(&self) -> Vec<String> {
         self.log(EventChain::Changes).await
     }
 
-    /// What the log of denials says, oldest first.
+    /// The events in the log of denials, oldest first.
     pub(crate) async fn denials(&self) -> Vec<String> {
         self.log(EventChain::Denials).await
     }
@@ -106,7 +107,8 @@ impl World {
         self.chain(chain).await.iter().map(ToString::to_string).collect()
     }
 
-    /// Changes a record behind the back of all services, as somebody who writes the database could. The root stays.
+    /// Changes a record without the knowledge of any service, as an attacker who writes the
+    /// database could. The root stays as it is.
     pub(crate) async fn tamper(&self, slot: SlotName, body: Option<Bytes>) {
         let root = self.root().await;
         let aside = Revision::from_bytes([0xee; 16]);
@@ -149,7 +151,7 @@ pub(crate) const fn tag(n: u8) -> ClientTag {
     ClientTag::from_bytes([n; 16])
 }
 
-/// A client by its credential.
+/// A client identified by its credential.
 pub(crate) const fn token(n: u8) -> Client {
     Client::credential(tag(n))
 }
@@ -161,7 +163,7 @@ pub(crate) fn granted<K: std::fmt::Debug>(outcome: Verification<K>) -> K {
     }
 }
 
-/// The streak of a guess that was looked at and charged.
+/// The streak of a guess that was checked and charged.
 pub(crate) fn streak<K: std::fmt::Debug>(outcome: Verification<K>) -> u16 {
     match outcome {
         Verification::Denied(charge) => charge.streak(),
@@ -169,7 +171,7 @@ pub(crate) fn streak<K: std::fmt::Debug>(outcome: Verification<K>) -> u16 {
     }
 }
 
-/// The seconds of a guess that was not looked at.
+/// The wait of a guess that was not checked, in seconds.
 pub(crate) fn wait<K: std::fmt::Debug>(outcome: Verification<K>) -> u64 {
     match outcome {
         Verification::Refused(refusal) => refusal.retry_after(),

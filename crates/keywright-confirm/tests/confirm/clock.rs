@@ -1,4 +1,5 @@
-//! `docs/security.md` § 12: after any history of clock jumps, whatever is told as a wait ends when it says.
+//! `docs/security.md` § 12: after any history of clock jumps, every reported wait ends when it was
+//! reported to end.
 
 use keywright_confirm::ConfirmPolicy;
 use keywright_core::Client;
@@ -66,8 +67,8 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
                 told[usize::from(session)] = Some((wait.earliest().get(), wait.latest().get()));
             }
             Step::Wait(session) => {
-                // Granted in the time that was told, and at no other; else it begins anew. A wait that a clock which ran ahead
-                // has begun may be void.
+                // The wait is granted in the time that was reported, and at no other; otherwise it
+                // begins again. A wait begun by a clock that ran ahead may be void.
                 let begun = told[usize::from(session)].take();
                 let in_time = begun.is_some_and(|(earliest, latest)| (earliest..latest).contains(&world.now()));
                 match world.wait(DELETE, &[session]).await {
@@ -80,7 +81,7 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
     world
 }
 
-/// What is told of mails, twice: a refusal that had to settle a moment has stored it.
+/// Requests mails twice: a refusal that had to correct a stored time has stored it.
 async fn mails_go_out_when_told(world: &World, session: &[u8]) -> String {
     let left = async || match world.ask_mailed(&DELETE, session).await {
         Mailed::Sent(code) => Err(code),
@@ -104,7 +105,7 @@ async fn mails_go_out_when_told(world: &World, session: &[u8]) -> String {
     }
 }
 
-/// A guess at a mailed code of which nothing else is known.
+/// A guess at a mailed code by an unknown client.
 async fn guesses_are_looked_at_when_told(world: &World) {
     let guess = async || match world.mailed(DELETE, b"nothing is pending here", "000000").await {
         Told::Refused(seconds) => Some(seconds),
@@ -126,11 +127,11 @@ async fn told_comes_true(seed: u64, day: bool, steps: Vec<Step>) {
         guesses_are_looked_at_when_told(&world).await;
     }
 
-    // The lives that are told are lives.
+    // Codes are valid for the lifetimes that were reported.
     for session in 0..4_u8 {
         let wait = world.confirmations.begin_wait(&world.account, &DELETE, &[session]).await.unwrap();
         assert_eq!(wait.earliest().get(), world.now() + wait.seconds());
-        // From the first second that was told to the last one.
+        // From the first second that was reported to the last one.
         let late = if seed.is_multiple_of(2) { 0 } else { wait.latest().get() - wait.earliest().get() - 1 };
         world.advance(wait.seconds() + late);
         assert_eq!(world.wait(DELETE, &[session]).await, None);
@@ -146,7 +147,7 @@ async fn told_comes_true(seed: u64, day: bool, steps: Vec<Step>) {
     assert!(matches!(told, Told::Granted | Told::Denied), "{told:?}");
 }
 
-/// As above, for a client.
+/// The same, for a client.
 async fn guesses_are_looked_at_when_told_by(world: &World, client: Client) {
     if let Told::Refused(seconds) = world.mailed_from(client, DELETE, b"nothing is pending here", "000000").await {
         world.advance(seconds);
@@ -165,7 +166,7 @@ proptest! {
     }
 }
 
-/// A clock that ran ahead once leaves nothing behind that holds the owner up.
+/// A clock that once ran ahead leaves nothing behind that delays the owner.
 #[tokio::test]
 async fn ten_years_ahead_and_back_cost_a_day_at_most() {
     let world = World::new().await;

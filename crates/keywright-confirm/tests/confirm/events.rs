@@ -1,4 +1,4 @@
-//! What can be brought about at will does not crowd the log (`docs/security.md` § 3).
+//! Events that clients can cause at will do not flood the log (`docs/security.md` § 3).
 
 use crate::support::{DELETE, Export, Told, World, asked, denied, granted, wrong};
 
@@ -31,7 +31,7 @@ async fn a_flood_of_wrong_codes_writes_an_event_an_hour_for_each_reason() {
         world.wait(DELETE, b"w").await;
     }
     assert_eq!(world.denials().await, [denied("wrong"), denied("early")]);
-    // The next commit after the hour tells what was only counted.
+    // The next commit after the hour emits the events that were only counted.
     world.advance(3_600);
     world.ask_code(&DELETE, b"s").await;
     let counted = |reason: &str, earlier: u32| {

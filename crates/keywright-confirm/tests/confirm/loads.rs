@@ -1,4 +1,4 @@
-//! What an act asks of the store.
+//! What an operation reads from the store.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use keywright_store_conformance::FaultStore;
 
 use crate::support::{DELETE, Delete, START, wrong};
 
-/// Every act names all its slots at once: one load, whatever it decides.
+/// Every operation passes all its slots to the driver: there is one load, whatever the outcome.
 #[tokio::test]
 async fn every_act_loads_once() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

@@ -30,7 +30,8 @@ async fn nist_4_2_1_2_a_policy_may_give_a_day() {
     assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
 }
 
-/// Wrong ones are charged to the confirmation and to the guess ledger; a fresh code gives nothing back.
+/// Wrong codes are charged to the confirmation and to the guess ledger; a new code gives nothing
+/// back.
 #[tokio::test]
 async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
     let world = World::new().await;
@@ -50,7 +51,8 @@ async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
     assert_eq!(world.mailed(DELETE, b"s", &third).await, Told::Granted);
 }
 
-/// No other action, session or style gives back a dead confirmation's tries, nor do eight of them that push it out.
+/// No other action, session or style gives back the attempts of an invalidated confirmation, nor do
+/// eight others that evict it.
 #[tokio::test]
 async fn re_asking_refills_nothing() {
     let world = World::new().await;
@@ -148,7 +150,7 @@ async fn malformed_input_is_never_charged_nor_written() {
     assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
 }
 
-/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: characters that pasting and phones add to a code cost no attempt.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [
@@ -166,7 +168,8 @@ async fn blanks_and_hyphens_carry_nothing() {
     }
 }
 
-/// ASVS 6.6.2: bound to the request it was made for. A guess meets one pending code, never any of several.
+/// ASVS 6.6.2: a code is bound to the request for which it was made. A guess is compared with one
+/// pending code, never with any of several.
 #[tokio::test]
 async fn asvs_6_6_2_a_code_is_compared_with_its_own_pending_only() {
     let world = World::new().await;
@@ -215,7 +218,7 @@ async fn a_resend_without_login_only_repeats_what_was_asked_for() {
     assert_eq!(resend(None).await, None, "spent");
 }
 
-/// Else whoever knows a name keeps a code pending for as long as they like.
+/// Otherwise anybody who knows a name could keep a code pending indefinitely.
 #[tokio::test]
 async fn a_resend_prolongs_nothing() {
     let world = World::new().await;
@@ -273,7 +276,7 @@ async fn what_is_pending_is_told_with_its_end() {
     assert_eq!(pending(DELETE, b"u").await, None, "another style");
 }
 
-/// [`guess::refuse`]: a wait that is told by a look alone would begin anew at every look.
+/// [`guess::refuse`]: a wait that is reported without being stored would begin again at every call.
 #[tokio::test]
 async fn a_wait_begins_anew_once_after_the_clock_went_back() {
     let world = World::new().await;
@@ -323,7 +326,7 @@ async fn a_known_client_is_not_held_up_by_others() {
     assert_eq!(world.mailed_from(owner, DELETE, b"t", &code).await, Told::Granted);
 }
 
-/// Shuts mailed codes for unknown clients: fifty wrong ones, which take more than a day.
+/// Locks mailed codes for unknown clients by fifty wrong ones, which take more than a day.
 async fn shut(world: &World) {
     let (mut looked_at, mut session) = (0_u8, 0_u32);
     let begun = world.now();
@@ -345,7 +348,7 @@ async fn shut(world: &World) {
                     return;
                 }
                 Told::Refused(seconds) => world.advance(seconds),
-                // It expired during the wait.
+                // The code expired during the wait.
                 Told::Denied => break,
                 other => panic!("{other:?}"),
             }
@@ -353,7 +356,7 @@ async fn shut(world: &World) {
     }
 }
 
-/// A right code from a client, in a session of its own.
+/// A client types the correct code, in a session of its own.
 async fn right(world: &World, client: Client) -> Told {
     loop {
         let session = world.now().to_be_bytes();
@@ -364,7 +367,8 @@ async fn right(world: &World, client: Client) -> Told {
     }
 }
 
-/// `docs/security.md` § 6: who others have shut out gets in by a known client, by an admission, by the operator.
+/// `docs/security.md` § 6: an owner whom others have locked out gets in by a known client, by an
+/// admission, or by the operator.
 #[tokio::test]
 async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     let world = World::new().await;

@@ -1,10 +1,12 @@
 //! Random histories against a few plain invariants:
-//! - a code or a wait is granted at most once, only for what it was asked for, in its time, in its epochs;
-//! - never earlier than the earliest moment, never at or after the latest;
-//! - a right code that nothing has spoilt is granted (so the machine does not just deny);
-//! - a refusal to mail holds at least as long as it said;
-//! - re-asking refills nothing: at most five wrong mailed guesses are looked at between a confirmation's first mail and the
-//!   end of its last code, at most ten mails go out in a day, three of them for requests without login;
+//! - a code or a wait is granted at most once, only for what it was requested for, in its time and
+//!   its epochs;
+//! - never before the earliest time, and never at or after the latest;
+//! - a correct code that nothing has invalidated is granted (so the service does not simply deny);
+//! - a refusal to mail lasts at least as long as reported;
+//! - requesting again resets nothing: at most five wrong mailed guesses are checked between a
+//!   confirmation's first mail and the end of its last code, at most ten mails are sent in a day,
+//!   three of them for requests without login;
 //! - a mail that is sent again prolongs nothing.
 
 use std::collections::BTreeMap;
@@ -13,7 +15,7 @@ use proptest::prelude::*;
 
 use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, wrong};
 
-/// What is asked for or tried: which of two actions, two targets, two parameters, two sessions.
+/// What is requested or attempted: one of two actions, two targets, two parameters, two sessions.
 type Which = (bool, bool, bool, bool);
 
 /// An action and a session: where at most one confirmation is pending.
@@ -55,10 +57,10 @@ struct Issued {
     until: u64,
     epochs: (u64, u64),
     granted: bool,
-    /// Asked for again, in whatever style.
+    /// Requested again, in any style.
     replaced: bool,
     wrong: u8,
-    /// The clock went back since: it may or may not be void.
+    /// The clock has gone back since: it may or may not be void.
     unsure: bool,
 }
 
@@ -76,14 +78,14 @@ struct Model {
     epochs: (u64, u64),
     issued: Vec<Issued>,
     pauses: BTreeMap<Where, Pause>,
-    /// No mail before.
+    /// There was no mail before.
     held: BTreeMap<Where, u64>,
     mails: Vec<u64>,
-    /// Those without login.
+    /// The mails for requests without login.
     resends: Vec<u64>,
-    /// Wrong mailed guesses since the confirmation began, and when its last code ends.
+    /// The wrong mailed guesses since the confirmation began, and when its last code ends.
     tries: BTreeMap<Where, (u8, u64)>,
-    /// The clock went back once: `tries` are a lower bound from then on.
+    /// The clock went back once: from then on, `tries` is a lower bound.
     went_back: bool,
 }
 
@@ -169,7 +171,7 @@ impl Model {
         }
     }
 
-    /// Books a guess.
+    /// Records a guess.
     fn book(&mut self, style: Style, which: Which, text: &str, now: u64, told: Told) {
         let (may, must) = self.expect(style, which, text, now);
         let at = place(which);
@@ -245,7 +247,8 @@ impl Model {
         }
     }
 
-    /// After the clock went back what lies ahead is not known exactly, but no lock is shorter than it was.
+    /// After the clock went back, times in the future are not known exactly, but no lock is shorter
+    /// than it was.
     fn went_back(&mut self, before: u64, now: u64) {
         self.issued.iter_mut().for_each(|issued| issued.unsure = true);
         self.pauses.values_mut().for_each(|pause| pause.unsure = true);
@@ -336,7 +339,7 @@ async fn play(seed: u64, steps: Vec<Step>) {
     }
 }
 
-/// Mostly the plain case, so that histories get somewhere.
+/// Mostly the plain case, so that histories make progress.
 fn which() -> impl Strategy<Value = Which> {
     let rarely = || prop::bool::weighted(0.15);
     (rarely(), rarely(), rarely(), rarely())
@@ -383,7 +386,7 @@ proptest! {
     }
 }
 
-/// The clock stands at both ends of time: nothing overflows, nothing is granted that must not be.
+/// The clock is at both ends of time: nothing overflows, and nothing is granted that must not be.
 #[tokio::test]
 async fn both_ends_of_time() {
     for end in [0, keywright_core::UnixSeconds::MAX.get()] {

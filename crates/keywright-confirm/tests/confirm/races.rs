@@ -1,4 +1,5 @@
-//! Many at once, on several servers over one store: each server has its own queue, so the guard decides.
+//! Many concurrent requests, on several servers over one store. Each server has its own queue, so
+//! the guard decides.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::support::{DELETE, START, Told, World, wrong};
 
 const TASKS: usize = 64;
 
-/// Runs `task` on 64 tasks that start together, on four servers by turns. A server that lost too many races says "busy",
-/// which denies.
+/// Runs `task` on 64 tasks that start together, on four servers in turn. A server that lost too
+/// many races returns "busy", which denies.
 async fn crowd<T, F>(world: &World, task: impl Fn(usize, Confirmations) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -83,7 +84,8 @@ async fn of_64_at_the_end_of_a_wait_one_is_granted() {
     assert_eq!(granted.iter().filter(|granted| **granted).count(), 1);
 }
 
-/// Half ask again while half redeem: the first code is granted at most once, and of all codes at most the newest still is.
+/// Half of the tasks request again while the others redeem: the first code is granted at most once,
+/// and of all codes at most the newest is still valid.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asks_and_redeems_mixed() {
     let world = World::new().await;
@@ -109,7 +111,7 @@ async fn asks_and_redeems_mixed() {
     assert!(still <= 1, "{still}");
 }
 
-/// 64 wrong guesses together are judged as if one after the other: five are looked at.
+/// 64 concurrent wrong guesses are treated as if they came one after the other: five are checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asvs_6_6_3_parallel_guesses_do_not_outrun_the_limit() {
     let world = World::new().await;

@@ -1,4 +1,5 @@
-//! Nothing shows a code, a token or what an action carries; no stored byte shows a code.
+//! No output reveals a code, a token or the contents of an action, and no stored byte reveals a
+//! code.
 
 use keywright_confirm::{Action, CancelToken, ConfirmPolicy, SLOTS, SendOutcome};
 use keywright_core::Client;

@@ -1,4 +1,4 @@
-//! The two records: what is lost with each, and what their size is bounded by.
+//! The two records: what is lost with each, and what bounds their size.
 
 use keywright_confirm::{ConfirmError, KEEP_ON_ERASE, SLOT_KINDS, SLOTS};
 use keywright_store::{Batch, Damage, Revision, SlotName, StepError, TransactError, Write};
@@ -14,7 +14,8 @@ impl World {
         KEEP_ON_ERASE[0]
     }
 
-    /// Deletes a record behind the back of all services, as somebody who writes the database could.
+    /// Deletes a record without the knowledge of any service, as an attacker who writes the
+    /// database could.
     async fn lose(&self, slot: SlotName) {
         let root = self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap();
         let aside = Revision::from_bytes([0xee; 16]);
@@ -30,7 +31,7 @@ impl World {
     }
 }
 
-/// Their names are stored.
+/// The names of the slots are stored, so they must not change.
 #[test]
 fn one_record_expires_and_one_lasts() {
     let kinds = SLOT_KINDS.iter().map(|kind| (kind.name().to_string(), kind.most(), kind.is_expiring()));
@@ -70,7 +71,7 @@ async fn lost_counts_are_an_integrity_error() {
     assert_eq!(damage(service.ask_code(account, &DELETE, b"s").await.unwrap_err()), World::counts());
 }
 
-/// Whatever a session asks for in a year, two records stay small.
+/// Whatever a session requests in a year, the two records stay small.
 #[tokio::test]
 async fn a_year_of_requests_leaves_two_small_records() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! The world with confirmations, the actions that its tests confirm, and what comes of it.
+//! The test fixture for confirmations, the actions that the tests confirm, and the outcomes.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -75,18 +75,18 @@ impl World {
         Confirmations::new(self.fenced(fence, seed).driver, self.confirmations.steps().policy().clone())
     }
 
-    /// An erase, as an action commits it that was confirmed.
+    /// Erases the account, as a confirmed action would.
     pub(crate) async fn erase(&self) {
         let keep = keywright_confirm::KEEP_ON_ERASE;
         self.driver.run(&self.partition(), keep, |draft| draft.erase(keep)).await.unwrap();
     }
 
-    /// What the log of changes and grants says of confirmations, oldest first.
+    /// The events about confirmations in the log of changes and grants, oldest first.
     pub(crate) async fn changes(&self) -> Vec<String> {
         self.log(EventChain::Changes).await
     }
 
-    /// What the log of denials says, oldest first.
+    /// The events in the log of denials, oldest first.
     pub(crate) async fn denials(&self) -> Vec<String> {
         self.log(EventChain::Denials).await
     }
@@ -106,7 +106,7 @@ impl World {
         all
     }
 
-    /// A client by the credential that it comes with.
+    /// A client identified by the credential that it presents.
     pub(crate) fn client(&self, credential: &[u8]) -> Client {
         Client::credential(self.driver.client_tag(&self.account, credential))
     }
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// Tries a mailed code, as a client of which nothing is known.
+    /// Tries a mailed code as an unknown client.
     pub(crate) async fn mailed<A: Action>(&self, action: A, session: &[u8], typed: &str) -> Told {
         self.mailed_from(Client::unknown(), action, session, typed).await
     }
@@ -136,7 +136,7 @@ impl World {
         Told::of(self.confirmations.confirm_mailed(&self.account, action, session, typed, client).await.unwrap())
     }
 
-    /// `None`: granted; else the seconds and the earliest moment of the new wait.
+    /// `None` if granted; otherwise the length and the earliest time of the new wait.
     pub(crate) async fn wait<A: Action>(&self, action: A, session: &[u8]) -> Option<(u64, u64)> {
         match self.confirmations.confirm_wait(&self.account, action, session).await.unwrap() {
             WaitOutcome::Granted(_) => None,
@@ -145,14 +145,14 @@ impl World {
     }
 }
 
-/// An outcome that can be compared.
+/// A form of the outcome that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     Granted,
     Denied,
-    /// A wrong mailed code: the ledger's streak, and whether it was the last try.
+    /// A wrong mailed code, with the ledger's streak and whether it was the last attempt.
     Charged(u16, bool),
-    /// The last try of a typed code.
+    /// The last attempt at a typed code.
     Last,
     Refused(u64),
 }
@@ -205,7 +205,7 @@ pub(crate) fn denied(reason: &str) -> String {
     format!("confirmation_denied (action: test.delete, reason: {reason})")
 }
 
-/// An empty session is a mistake of the host.
+/// An empty session is a programming error of the host.
 pub(crate) fn is_misuse<T>(result: Result<T, ConfirmError>) -> bool {
     matches!(result, Err(ConfirmError::Transact(TransactError::Step(StepError::Misuse(_)))))
 }

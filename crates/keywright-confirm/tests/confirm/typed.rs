@@ -37,7 +37,8 @@ async fn asvs_6_5_1_a_code_works_once_and_a_replay_is_logged_once() {
     assert_eq!(world.denials().await, [denied("replayed")]);
 }
 
-/// `docs/decisions.md` 22b: a shown code dies at its fifth wrong try. Also owasp_txauth_2_4.
+/// `docs/decisions.md` 22b: a shown code is invalid after its fifth wrong attempt. Also
+/// owasp_txauth_2_4.
 #[tokio::test]
 async fn asvs_6_6_3_the_fifth_wrong_try_kills_the_code() {
     let world = World::new().await;
@@ -71,7 +72,7 @@ async fn any_other_text_is_a_wrong_try() {
     assert_eq!(world.code(DELETE, b"s", texts[4]).await, Told::Last);
 }
 
-/// `docs/decisions.md` 67: what pasting and phones do to a code costs no try.
+/// `docs/decisions.md` 67: characters that pasting and phones add to a code cost no attempt.
 #[tokio::test]
 async fn blanks_and_hyphens_carry_nothing() {
     for change in [
@@ -157,7 +158,7 @@ async fn a_spent_one_makes_room_before_a_live_one() {
     assert_eq!(world.code(DELETE, &[0], &codes[0]).await, Told::Granted);
 }
 
-/// It is only ever hashed, so a host's long session ids are taken as they are.
+/// The session is only ever hashed, so a host's long session ids are accepted.
 #[tokio::test]
 async fn a_session_identity_is_not_empty() {
     let world = World::new().await;
@@ -169,7 +170,7 @@ async fn a_session_identity_is_not_empty() {
     assert_eq!(world.code(DELETE, &long, &code).await, Told::Granted);
 }
 
-/// A transaction of a host whose tables lie beside a memory store.
+/// A transaction of a host whose tables are kept beside a memory store.
 struct OnMemory(Arc<MemoryStore>);
 
 fn ready<T>(future: impl Future<Output = T>) -> T {

@@ -1,4 +1,4 @@
-//! What voids a pending confirmation.
+//! The events that void a pending confirmation.
 
 use keywright_confirm::Action;
 
@@ -6,17 +6,19 @@ use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, 
 
 const OTHER_TARGET: Delete = Delete { target: "vault-8", ..DELETE };
 const OTHER_PARAMETERS: Delete = Delete { parameters: "some", ..DELETE };
-/// The same bytes, cut elsewhere.
+/// The same bytes, divided differently.
 const SHIFTED: Delete = Delete { target: "vault-7a", parameters: "ll" };
 
 async fn all_deny<A: Action + Clone>(world: &World, action: A, session: &[u8], code: &str, mailed: &str) {
     assert_ne!(world.code(action.clone(), session, code).await, Told::Granted);
     assert_ne!(world.mailed(action.clone(), session, mailed).await, Told::Granted);
-    // The typed code's place and the wait's are the same: a wait has its own session here.
+    // The typed code and the wait would share one (action, session), so the wait has its own
+    // session here.
     assert!(world.wait(action, b"w").await.is_some());
 }
 
-/// A code in one session, a mailed one in another, a wait in a third; `change` something; none of them is granted.
+/// There is a code in one session, a mailed one in another, and a wait in a third. After `change`,
+/// none of them is granted.
 async fn voids<A: Action + Clone>(action: A, sessions: [&[u8]; 3], change: impl AsyncFn(&World)) {
     for attempt in 0..3 {
         let world = World::new().await;
@@ -85,7 +87,8 @@ async fn the_key_epoch_does_not() {
 const HOUR: u64 = 3_600;
 const TEN_YEARS: u64 = 315_576_000;
 
-/// Backwards: a pending thing made in the future is void (`docs/security.md` § 8). Forwards: lives and waits pass.
+/// Backwards: a confirmation made in the future is void (`docs/security.md` § 8). Forwards:
+/// lifetimes and waits pass.
 #[tokio::test]
 async fn clock_jumps() {
     for back in [HOUR, TEN_YEARS] {
@@ -126,7 +129,7 @@ async fn the_keyrings_fence() {
     }
 }
 
-/// ASVS 6.3.8: the wire cannot tell why.
+/// ASVS 6.3.8: a client cannot find out the reason.
 #[tokio::test]
 async fn all_reasons_look_the_same() {
     let mut shown = Vec::new();

@@ -1,10 +1,10 @@
-//! Password and a random wait. The password is the wire's.
+//! A password and a random wait. The wire adapter checks the password.
 
 use keywright_confirm::ConfirmPolicy;
 
 use crate::support::{DELETE, Delete, World, asked, denied, granted};
 
-/// 5 to 10 seconds, each as likely.
+/// 5 to 10 seconds, all equally likely.
 #[tokio::test]
 async fn asvs_2_4_2_waits_are_random_within_their_bounds() {
     let world = World::new().await;
@@ -40,7 +40,7 @@ async fn owasp_txauth_2_9_the_window_is_exact() {
             _ => Vec::new(),
         };
         assert_eq!(world.denials().await, denials);
-        // The second time within the hour is not told.
+        // The second event within the hour is only counted.
         let changes = if denials.is_empty() { vec![asked(), granted()] } else { vec![asked()] };
         assert_eq!(world.changes().await, changes);
     }

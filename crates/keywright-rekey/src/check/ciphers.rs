@@ -1,19 +1,19 @@
-//! What is checked: the ciphers of a submission, or those of a stage.
+//! The ciphers that are checked: those of a submission, or those of a stage.
 
 use keywright_store::{CipherId, ClientNonce};
 
 use crate::fingerprint::fingerprint;
 use crate::parse::submission::Submission;
 
-/// Ciphers that can be checked: those of a submission, or those of a stage.
+/// A list of ciphers that can be checked: those of a submission, or those of a stage.
 pub(crate) trait Ciphers {
-    /// How many.
+    /// Returns the number of ciphers.
     fn len(&self) -> usize;
-    /// The id of one.
+    /// Returns the id of the cipher at an index.
     fn id(&self, place: usize) -> Option<CipherId>;
-    /// The nonce of one; `None` if its text is malformed.
+    /// Returns the nonce of the cipher at an index, or `None` if its text is malformed.
     fn nonce(&self, place: usize) -> Option<ClientNonce>;
-    /// The fingerprint of the nonce.
+    /// Returns the fingerprint of the nonce.
     fn print(&self, place: usize) -> Option<u32> {
         self.nonce(place).map(fingerprint)
     }

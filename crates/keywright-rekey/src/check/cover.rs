@@ -1,14 +1,14 @@
-//! Exact cover: every cipher of the vault once, and no other.
+//! Exact cover: every cipher of the vault occurs once, and no other occurs.
 
 use keywright_store::{CipherId, RowMarks};
 
 use super::ciphers::Ciphers;
 use crate::report::{Difference, Fault};
 
-/// A cipher of the vault that nothing covers yet.
+/// Marks a cipher of the vault that nothing covers yet.
 const UNCOVERED: u32 = u32::MAX;
 
-/// In a list of places: none.
+/// Marks a missing entry in a list of indices.
 const GONE: u32 = u32::MAX;
 
 pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], report: &mut Difference) -> Vec<u32> {
@@ -16,7 +16,8 @@ pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], repor
     let (mut unknown, mut again) = (0_usize, false);
     {
         let index = Index::new(owned);
-        // Clients send ciphers in the order they got them, so the next of the vault is the first guess.
+        // Clients send ciphers in the order in which they received them, so the next cipher of the
+        // vault is tried first.
         let mut next = 0_usize;
         for place in 0..ciphers.len() {
             let Some(id) = ciphers.id(place) else { continue };
@@ -46,8 +47,9 @@ pub(super) fn check(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks], repor
     order
 }
 
-/// Finds ids in a sorted list: cells of equal width over the range of the ids, each with the place of its first. Random
-/// ids, and ids that begin with a time, are one or two to a cell. Four bytes an id.
+/// Finds ids in a sorted list. The range of the ids is divided into cells of equal width, each with
+/// the index of its first id. Of random ids, and of ids that begin with a time, a cell has one or
+/// two. The index uses four bytes per id.
 struct Index {
     low: u64,
     shift: u32,
@@ -64,7 +66,7 @@ impl Index {
         for (place, row) in owned.iter().enumerate() {
             let cell = index.cell(row.id);
             let place = u32::try_from(place).unwrap_or(u32::MAX);
-            // All cells up to this one begin here or before.
+            // All cells up to this one begin at this index or an earlier one.
             if let Some(open) = index.cells.get_mut(cells..=cell) {
                 open.fill(place);
                 cells = cell.saturating_add(1);
@@ -77,7 +79,7 @@ impl Index {
 
     #[inline]
     fn cell(&self, id: CipherId) -> usize {
-        // The distance from the first, spread over all 64 bits, times the number of cells.
+        // The distance from the first id, spread over all 64 bits, times the number of cells.
         let spread = u128::from(head(id).saturating_sub(self.low) << self.shift);
         let count = self.cells.len().saturating_sub(1) as u128;
         (spread.wrapping_mul(count) >> 64) as usize
@@ -99,13 +101,13 @@ impl Index {
     }
 }
 
-/// The first eight bytes of an id, as a number that sorts as ids do.
+/// Returns the first eight bytes of an id as a number that sorts like the id.
 #[inline]
 fn head(CipherId([a, b, c, d, e, f, g, h, ..]): CipherId) -> u64 {
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Reports every entry whose id came before. For a submission that is refused already.
+/// Reports every entry whose id occurred before. Used for a submission that is already refused.
 fn duplicates(ciphers: &(impl Ciphers + ?Sized), report: &mut Difference) {
     let mut places: Vec<u32> = (0..ciphers.len()).filter_map(|place| u32::try_from(place).ok()).collect();
     let id = |place: u32| ciphers.id(place as usize);

@@ -1,8 +1,9 @@
-//! No nonce twice, and none left from before.
+//! Checks that no nonce occurs twice and that none is still the one from before.
 //!
-//! Nearly every submission has none, so that is what must be quick: a table of fingerprints, which never misses a
-//! repetition but may suspect one. Only suspects are compared, by sorting them; so a client that makes fingerprints
-//! collide gains nothing but a refusal or a sort, and the table needs no secret.
+//! Nearly every submission has no repetition, so that case must be quick. A table of fingerprints
+//! never misses a repetition but may suspect one that is none. Only suspects are compared, by
+//! sorting them. A client that makes fingerprints collide gains nothing but a refusal or a sort, so
+//! the table needs no secret.
 
 use keywright_store::RowMarks;
 
@@ -10,13 +11,14 @@ use super::ciphers::Ciphers;
 use crate::fingerprint::fingerprint;
 use crate::report::{Difference, Fault};
 
-/// Fingerprints that are remembered as suspicious; with more, all nonces are compared.
+/// The maximum number of suspected fingerprints; beyond it, all nonces are compared.
 const MAX_SUSPECTS: usize = 1024;
 
-/// Steps in the table that one fingerprint may take on the average; honest ones take one and a half.
+/// The number of steps in the table that one fingerprint may take on average; honest ones take one
+/// and a half.
 const MAX_STEPS: usize = 16;
 
-/// Places are below this; the bits above are flags.
+/// The exclusive bound of an index; the bits above are flags.
 const PLACES: u32 = 1 << 30;
 const UNCHANGED: u32 = 1 << 30;
 const REUSED: u32 = 1 << 31;
@@ -39,7 +41,7 @@ enum Suspects {
     All,
 }
 
-/// Prints that are there twice: of two ciphers, or of a cipher and of the vault.
+/// Returns the fingerprints that occur twice, of two ciphers or of a cipher and the vault.
 fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks]) -> Suspects {
     let Some(mut table) = Table::new(ciphers.len(), owned.len()) else { return Suspects::All };
     let mut suspects = Vec::new();
@@ -55,7 +57,7 @@ fn suspects(ciphers: &(impl Ciphers + ?Sized), owned: &[RowMarks]) -> Suspects {
     if suspects.is_empty() { Suspects::None } else { Suspects::These(suspects) }
 }
 
-/// Two cells of four bytes for each cipher.
+/// A hash table with two cells of four bytes for each cipher.
 struct Table {
     cells: Vec<u32>,
     steps: usize,
@@ -68,10 +70,11 @@ impl Table {
         Some(Self { cells: vec![0; cells.max(1)], steps })
     }
 
-    /// Whether the print is there; enters it if not. `None` if the table is clustered.
+    /// Returns whether the fingerprint is in the table, and inserts it if not and `enter` is set.
+    /// Returns `None` if the table is too clustered.
     #[inline]
     fn look(&mut self, print: u32, enter: bool) -> Option<bool> {
-        // The print as a fraction of the table.
+        // The fingerprint as a fraction of the table's length.
         let mut at = (u64::from(print).wrapping_mul(self.cells.len() as u64) >> 32) as usize;
         loop {
             let Some(cell) = self.cells.get_mut(at) else {
@@ -93,7 +96,8 @@ impl Table {
     }
 }
 
-/// Compares the nonces that `suspect` picks, those of ciphers and those of the vault, and reports what is true of it.
+/// Compares the nonces that `suspect` selects, those of the ciphers and those of the vault, and
+/// reports the faults that are found.
 fn compare(
     ciphers: &(impl Ciphers + ?Sized),
     owned: &[RowMarks],
@@ -101,7 +105,8 @@ fn compare(
     report: &mut Difference,
 ) {
     let count = ciphers.len();
-    // Places of ciphers, and behind them those of the vault. A cipher with a malformed text has no nonce.
+    // The indices of the ciphers come first, followed by those of the vault. A cipher with a
+    // malformed text has no nonce.
     let at = |place: u32| match (place as usize).checked_sub(count) {
         None => ciphers.nonce(place as usize).zip(ciphers.id(place as usize)),
         Some(place) => owned.get(place).map(|row| (row.nonce, row.id)),

@@ -1,4 +1,4 @@
-//! Base64, standard alphabet, padded, canonical.
+//! Base64 in the standard alphabet, padded and canonical.
 
 use keywright_store::ClientNonce;
 
@@ -6,7 +6,7 @@ use super::{Base64, Format, MIN_ENVELOPE_BYTES, Malformed, NONCE_BYTES, all, pad
 
 impl Format for Base64 {
     fn check(&self, bytes: &[u8]) -> Result<ClientNonce, Malformed> {
-        // The padding, and the bits of the last character that carry nothing.
+        // The padding determines which bits of the last character are unused.
         let (data, unused) = match bytes {
             [data @ .., b'=', b'='] => (data, 0b1111),
             [data @ .., b'='] => (data, 0b11),
@@ -18,7 +18,7 @@ impl Format for Base64 {
         if bytes.len() & 3 != 0 || data.last().is_some_and(|&last| sextet(last) & unused != 0) {
             return Err(Malformed::Length);
         }
-        // Four characters are three bytes, rounded down for what the padding stands for.
+        // Four characters are three bytes, rounded down to account for the padding.
         if data.len().wrapping_mul(3) / 4 < MIN_ENVELOPE_BYTES {
             return Err(Malformed::TooShort);
         }
@@ -41,11 +41,12 @@ impl Format for Base64 {
 
 #[inline]
 fn is_character(byte: u8) -> bool {
-    // '/' stands before '0', so the two are one range. Bit 5 is the case of a letter.
+    // '/' is the character before '0', so the two form one range. Bit 5 is the case of a letter.
     ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'/') < 11) | (byte == b'+')
 }
 
-/// The six bits of a character of the alphabet; without a branch, so that several are done at once.
+/// Returns the six bits of a character of the alphabet. There is no branch, so that several are
+/// computed at the same time.
 #[inline]
 fn sextet(byte: u8) -> u8 {
     let from = |first: u8, value: u8| byte.wrapping_sub(first).wrapping_add(value);

@@ -30,11 +30,13 @@ impl Format for Hex {
 
 #[inline]
 fn is_digit(byte: u8) -> bool {
-    // Either comparison wraps to a large number below its range. Bit 5 is the case of a letter.
+    // Either subtraction wraps to a large number for a byte below its range. Bit 5 is the case of a
+    // letter.
     (byte.wrapping_sub(b'0') < 10) | ((byte | 0x20).wrapping_sub(b'a') < 6)
 }
 
-/// `OUT` bytes from `IN` = 2·`OUT` digits of either case; `None` if one is no digit.
+/// Decodes `OUT` bytes from `IN` = 2·`OUT` digits of either case. Returns `None` if a byte is not a
+/// digit.
 #[inline]
 pub(crate) fn decode_array<const IN: usize, const OUT: usize>(digits: &[u8; IN]) -> Option<[u8; OUT]> {
     const { assert!(IN == 2 * OUT, "two digits make a byte") };

@@ -1,37 +1,37 @@
-//! One entry of the list, whatever it is.
+//! One entry of the list, of whatever form.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What the two members of an entry are called.
+/// The names of the two members of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names {
     pub(crate) id: &'static str,
     pub(crate) text: &'static str,
 }
 
-/// What stands where a string is due.
+/// The value of a member that must be a string.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Member<'de> {
     #[default]
     Absent,
     Text(Cow<'de, str>),
-    /// Null, or of another type.
+    /// The value is null or of another type.
     NoText,
-    /// More than one.
+    /// The member occurs more than once.
     Repeated,
 }
 
-/// What was read of an entry.
+/// The members that were read from an entry.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Read<'de> {
     pub(crate) id: Member<'de>,
     pub(crate) text: Member<'de>,
 }
 
-/// Reads one entry and never refuses it: what is wrong shows in the members.
+/// Reads one entry and never refuses it: faults appear in the members.
 #[derive(Clone, Copy)]
 pub(crate) struct Seed(pub(crate) Names);
 
@@ -43,7 +43,8 @@ impl<'de> DeserializeSeed<'de> for Seed {
     }
 }
 
-/// The visits that mean "something else", spelt out because `serde`'s own refuse.
+/// The visitor methods for values of another type. They are spelled out because the defaults of
+/// `serde` return an error.
 macro_rules! others {
     ($value:expr; $($visit:ident($type:ty)),* $(,)?) => {$(
         fn $visit<E: Error>(self, _: $type) -> Result<Self::Value, E> {
@@ -108,7 +109,7 @@ impl<'de> Visitor<'de> for Seed {
     no_object! { Read { id: Member::NoText, text: Member::NoText } }
 }
 
-/// Which member.
+/// Identifies a member.
 enum Name {
     Id,
     Text,

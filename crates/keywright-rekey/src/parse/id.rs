@@ -4,19 +4,22 @@ use keywright_store::CipherId;
 
 use crate::format::hex::decode_array;
 
-/// Characters of a UUID's text. Source: RFC 9562 § 4.
+/// The length of a UUID's text, in characters. Source: RFC 9562 § 4.
 pub(crate) const ID_TEXT_BYTES: usize = 36;
 
-/// Reads a UUID of 36 characters, either case. No short forms, no braces, no `urn:uuid:`.
+/// Parses a UUID of 36 characters in either case. Short forms, braces and `urn:uuid:` are not
+/// accepted.
 #[must_use]
 pub fn parse_id(text: &str) -> Option<CipherId> {
     text.as_bytes().try_into().ok().and_then(parse_id_bytes)
 }
 
-/// By hand: each of a vault's entries has one, and `uuid` takes 6 times as long.
+/// Parses a UUID. This is written by hand because each entry of a vault has one, and the `uuid`
+/// crate takes 6 times as long.
 #[inline]
 pub(crate) fn parse_id_bytes(text: &[u8; ID_TEXT_BYTES]) -> Option<CipherId> {
-    // 8-4-4-4-12 digits; all offsets are constants, so that the compiler drops the checks.
+    // The digits are grouped as 8-4-4-4-12. All offsets are constants, so that the compiler removes
+    // the checks.
     let (a, rest) = text.split_first_chunk::<8>()?;
     let (b, rest) = rest.split_first_chunk::<5>()?;
     let (c, rest) = rest.split_first_chunk::<5>()?;
@@ -41,7 +44,7 @@ fn join([a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// Writes an id as a UUID: 36 characters, lower case.
+/// Formats an id as a UUID: 36 characters, lower case.
 #[must_use]
 pub fn id_text(id: CipherId) -> String {
     let mut text = hex::encode(id.0);

@@ -1,6 +1,7 @@
-//! The list out of a JSON body, quicker than a general reader can: entries of the usual shape are taken as they stand,
-//! with one search for the text's end. Whatever looks otherwise (escapes, other members, other types) is given to
-//! `serde_json`, entry by entry, so there is one meaning and two speeds.
+//! Parsing the list from a JSON body, more quickly than a general parser can. An entry of the usual
+//! form is read directly, with one search for the end of the text. Any other entry (with escapes,
+//! other members or other types) is passed to `serde_json`, so the meaning is the same and only the
+//! speed differs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +15,12 @@ use super::id::{ID_TEXT_BYTES, parse_id_bytes};
 use super::{CipherList, entry};
 use crate::parse::submission::Submission;
 
-/// A JSON object without the list that was in it.
+/// A JSON object whose list was parsed separately.
 pub struct Split<'b> {
-    /// The list; `None` if the object has no such member, or one that is no list.
+    /// The list, or `None` if the object has no such member or the member is not a list.
     pub submission: Option<Submission<'b>>,
-    /// The object with `null` in the list's place. Not checked further than needed to find its members: read it with a
-    /// JSON reader.
+    /// The object with `null` in place of the list. It is checked only as far as needed to find its
+    /// members: parse it with a JSON parser.
     pub rest: SecretVec,
 }
 
@@ -29,17 +30,17 @@ impl fmt::Debug for Split<'_> {
     }
 }
 
-/// The body is no JSON of the expected form.
+/// The body is not JSON of the expected form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JsonError {
-    /// Not well-formed, or not an object or list where there must be one.
+    /// The body is not well-formed, or has another value where there must be an object or a list.
     #[error("no such JSON at byte {at}")]
     Syntax {
-        /// Where, in bytes from the body's begin.
+        /// The position of the error, in bytes from the beginning of the body.
         at: usize,
     },
-    /// The object has the list twice.
+    /// The object contains the list twice.
     #[error("the list is there twice")]
     Twice,
     /// The body is larger than 4 GiB.
@@ -48,10 +49,11 @@ pub enum JsonError {
 }
 
 impl<'b> CipherList<'b> {
-    /// Reads a body that is the list.
+    /// Parses a body that is the list.
     ///
     /// # Errors
-    /// [`JsonError`]. Faults of single entries are noted in the submission, as ever.
+    /// Returns a [`JsonError`] if the body is not well-formed, is not a list, or is larger than 4
+    /// GiB. Faults of single entries are recorded in the submission.
     pub fn read_json(&self) -> Result<Submission<'b>, JsonError> {
         let mut reader = Reader::new(self)?;
         reader.space();
@@ -60,7 +62,8 @@ impl<'b> CipherList<'b> {
         Ok(submission)
     }
 
-    /// Reads the list out of a body that is an object and has it as `member`; returns it and the rest of the object.
+    /// Parses the list from a body that is an object with the list as `member`. Returns the list
+    /// and the rest of the object.
     ///
     /// ```
     /// # use keywright_rekey::{CipherList, Hex, JsonError, Limits};
@@ -72,7 +75,8 @@ impl<'b> CipherList<'b> {
     /// ```
     ///
     /// # Errors
-    /// [`JsonError`]. Faults of single entries are noted in the submission, as ever.
+    /// Returns a [`JsonError`] if the body is not well-formed, is not an object, contains the list
+    /// twice, or is larger than 4 GiB. Faults of single entries are recorded in the submission.
     pub fn split_json(&self, member: &str) -> Result<Split<'b>, JsonError> {
         let mut reader = Reader::new(self)?;
         let (mut found, mut is_there) = (None, false);
@@ -87,7 +91,8 @@ impl<'b> CipherList<'b> {
             reader.expect(b':')?;
             reader.space();
             let from = reader.at;
-            // Also where one of the two is no list: else it depends on their order which of them counts.
+            // This also applies if one of the two is not a list; otherwise their order would decide
+            // which of them counts.
             if is_list && std::mem::replace(&mut is_there, true) {
                 return Err(JsonError::Twice);
             }
@@ -116,7 +121,7 @@ impl<'b> CipherList<'b> {
     }
 }
 
-/// A place in the body.
+/// A position in the body.
 #[derive(Clone, Copy)]
 struct Reader<'b> {
     body: &'b [u8],
@@ -169,13 +174,13 @@ impl<'b> Reader<'b> {
         if self.take(&[byte]) { Ok(()) } else { Err(self.error()) }
     }
 
-    /// Nothing but white space may follow.
+    /// Checks that only white space follows.
     fn end(mut self) -> Result<(), JsonError> {
         self.space();
         if self.at == self.body.len() { Ok(()) } else { Err(self.error()) }
     }
 
-    /// One value of any kind, which is left where it is.
+    /// Skips one value of any kind and returns its bytes.
     fn skip(&mut self) -> Result<&'b [u8], JsonError> {
         let rest = self.rest();
         let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<IgnoredAny>();
@@ -187,9 +192,9 @@ impl<'b> Reader<'b> {
         rest.get(..count).ok_or_else(|| self.error())
     }
 
-    /// A member's name.
+    /// Reads a member's name.
     fn name(&mut self) -> Result<Cow<'b, str>, JsonError> {
-        /// Borrows if it can, which `Cow` does not by itself.
+        /// Borrows if possible, which `Cow` does not do by itself.
         #[derive(Deserialize)]
         struct Name<'b>(#[serde(borrow)] Cow<'b, str>);
         let at = *self;
@@ -230,7 +235,8 @@ impl<'b> Reader<'b> {
         self.unusual(list, submission)
     }
 
-    /// An entry of the usual shape: the two members, in either order, plain strings, right. Returns where it ends.
+    /// Reads an entry of the usual form: the two members, in either order, both valid plain
+    /// strings. Returns where it ends.
     #[inline]
     fn usual(mut self, list: &CipherList<'b>, submission: &mut Submission<'b>) -> Option<usize> {
         if !self.take(b"{") {
@@ -266,7 +272,7 @@ impl<'b> Reader<'b> {
         Some(self.at)
     }
 
-    /// `"name": "`.
+    /// Whether the input continues with `"name": "`.
     #[inline]
     fn begins(&mut self, name: &str) -> bool {
         let mut reader = *self;
@@ -285,7 +291,7 @@ impl<'b> Reader<'b> {
         true
     }
 
-    /// Any other entry.
+    /// Reads any other entry.
     #[cold]
     fn unusual(&mut self, list: &CipherList<'b>, submission: &mut Submission<'b>) -> Result<(), JsonError> {
         let at = *self;

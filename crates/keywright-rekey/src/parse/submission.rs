@@ -1,4 +1,4 @@
-//! What a client sent, as places in its body.
+//! The submission of a client, kept as positions in its body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,34 +14,37 @@ use crate::parse::id::parse_id;
 use crate::policy::Limits;
 use crate::report::{Difference, Fault};
 
-/// One cipher of a submission, 24 bytes.
+/// One cipher of a submission. It has 24 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) id: CipherId,
-    /// Where the text begins: in the body, where it ends before the next `"`; or beyond the body's end, in the spill,
-    /// where its length comes first. [`NO_TEXT`] if it is malformed.
+    /// Where the text begins. Either it is in the body, where it ends before the next `"`; or,
+    /// beyond the body's end, it is in the spill, where its length comes first. [`NO_TEXT`] if it
+    /// is malformed.
     start: u32,
-    /// The fingerprint of the nonce, so that a check need not go through the body again.
+    /// The fingerprint of the nonce, so that a check need not read the body again.
     print: u32,
 }
 
-/// No body that is read has such a place.
+/// No body that is parsed is large enough for this position.
 const NO_TEXT: u32 = u32::MAX;
 
-/// Entries before the first guess at how many there will be.
+/// The number of entries for which there is room before their total is first estimated.
 const FIRST: usize = 16;
 
-/// Ciphers as a client sent them: well-formed each for itself, or noted as not. [`against`](Self::against) a manifest it
-/// becomes a [`SwapPlan`](crate::SwapPlan) or a [`Difference`].
+/// Ciphers as a client sent them, each well-formed or recorded as a fault. Checking it
+/// [`against`](Self::against) a manifest yields a [`SwapPlan`](crate::SwapPlan) or a
+/// [`Difference`].
 ///
-/// Holds 24 bytes a cipher and borrows the texts from the body.
+/// It uses 24 bytes per cipher and borrows the texts from the body.
 #[derive(Clone)]
 pub struct Submission<'b> {
     body: Body<'b>,
-    /// Texts that are not in the body as they are.
+    /// The texts that do not occur literally in the body.
     spill: Vec<u8>,
     entries: Vec<Entry>,
-    /// All entries that were sent, those without a usable id and those beyond the limit too.
+    /// The number of all entries that were sent, including those without a usable id and those
+    /// beyond the limit.
     sent: usize,
     faults: Difference,
     format: &'b dyn Format,
@@ -53,19 +56,20 @@ impl<'b> Submission<'b> {
         Self { body: list.body, spill, entries, sent: 0, faults: Difference::none(), format: list.format }
     }
 
-    /// How many entries were sent, whatever they are worth.
+    /// Returns how many entries were sent, including faulty ones.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.sent
     }
 
-    /// Whether none was sent.
+    /// Whether no entry was sent.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.sent == 0
     }
 
-    /// The entries whose id and text are well-formed, in the order they came, with the texts' nonces.
+    /// Returns the entries whose id and text are well-formed, in the order in which they were sent,
+    /// with the nonces of the texts.
     pub fn iter(&self) -> impl Iterator<Item = (CipherId, ClientNonce, &str)> + '_ {
         self.entries.iter().filter_map(|entry| {
             let text = self.text(entry)?;
@@ -73,13 +77,13 @@ impl<'b> Submission<'b> {
         })
     }
 
-    /// The faults that show without a manifest.
+    /// Returns the faults that can be found without a manifest.
     #[must_use]
     pub fn faults(&self) -> &Difference {
         &self.faults
     }
 
-    /// Bytes of memory that it holds beyond the body.
+    /// Returns how many bytes of memory it uses in addition to the body.
     #[must_use]
     pub fn memory(&self) -> usize {
         let entries = self.entries.capacity().saturating_mul(size_of::<Entry>());
@@ -90,7 +94,7 @@ impl<'b> Submission<'b> {
         &self.entries
     }
 
-    /// The bytes of an entry's text, if it is well-formed.
+    /// Returns the bytes of an entry's text, if it is well-formed.
     #[inline]
     pub(crate) fn text(&self, entry: &Entry) -> Option<&[u8]> {
         if entry.start == NO_TEXT {
@@ -118,19 +122,19 @@ impl<'b> Submission<'b> {
         self.text(entry).map(|text| self.format.nonce(text))
     }
 
-    /// The fingerprint of a text's nonce; `None` if the text is malformed.
+    /// Returns the fingerprint of a text's nonce, or `None` if the text is malformed.
     #[inline]
     pub(crate) fn print(entry: &Entry) -> Option<u32> {
         (entry.start != NO_TEXT).then_some(entry.print)
     }
 
-    /// Whether one more entry is to be looked at.
+    /// Whether the limit allows one more entry to be read.
     #[inline]
     pub(super) fn has_room(&self, limits: &Limits) -> bool {
         self.sent < limits.max_entries()
     }
 
-    /// Takes in an entry whose text begins at `start` in the body and is well-formed.
+    /// Adds a well-formed entry whose text begins at `start` in the body.
     #[cfg(feature = "json")]
     #[inline]
     pub(super) fn add_right(&mut self, id: CipherId, start: u32, nonce: ClientNonce) {
@@ -144,7 +148,7 @@ impl<'b> Submission<'b> {
         self.faults.plain(Fault::TooMany);
     }
 
-    /// Takes in one entry as it was read.
+    /// Adds one entry as it was read.
     pub(super) fn add(&mut self, limits: &Limits, read: Read<'b>) {
         let position = self.sent;
         self.sent = position.saturating_add(1);
@@ -158,7 +162,7 @@ impl<'b> Submission<'b> {
             Member::Text(text) => limits.check(self.format, &text).ok().map(|nonce| (text, nonce)),
             _ => None,
         };
-        // Without an id there is nothing to keep a text for.
+        // Without an id there is no need to keep a text.
         let kept = match id {
             Some(_) => text.and_then(|(text, nonce)| Some((self.keep(text)?, fingerprint(nonce)))),
             None => text.map(|_| (0, 0)),
@@ -182,7 +186,8 @@ impl<'b> Submission<'b> {
         }
     }
 
-    /// Where a text is; `None` beyond 4 GiB. One that does not stand between quotes in the body is copied.
+    /// Returns the position of a text, or `None` beyond 4 GiB. A text that is not enclosed in
+    /// quotes in the body is copied.
     fn keep(&mut self, text: Cow<'b, str>) -> Option<u32> {
         let within = match text {
             Cow::Borrowed(text) => self.place_of(text),
@@ -200,15 +205,16 @@ impl<'b> Submission<'b> {
         u32::try_from(start).ok().filter(|&start| start != NO_TEXT)
     }
 
-    /// Where in the body a borrowed text lies, if it does and if its end can be found again.
+    /// Returns the position in the body of a borrowed text, if it lies there and its end can be
+    /// found again.
     fn place_of(&self, text: &str) -> Option<usize> {
         let start = text.as_ptr().addr().checked_sub(self.body.0.as_ptr().addr())?;
         let end = memchr(b'"', self.body.0.get(start..)?)?;
         (end == text.len()).then_some(start)
     }
 
-    /// Adds an entry. Room is made for as many as will come if they go on as they began, not twice what there is: the
-    /// memory a cipher is promised.
+    /// Adds an entry. The capacity grows to the expected total, estimated from the entries so far,
+    /// instead of doubling, to keep to the documented memory per cipher.
     #[inline]
     fn push(&mut self, entry: Entry) {
         if self.entries.len() == self.entries.capacity() {
@@ -224,12 +230,12 @@ impl<'b> Submission<'b> {
             Some(left) if count >= FIRST => count.saturating_mul(left).checked_div(place).unwrap_or(0),
             _ => 0,
         };
-        // A little more than expected, and never so little that growing costs more than reading.
+        // A little more than expected, and never so little that growing costs more than parsing.
         let more = expected.saturating_add(expected / 64).max(count / 8).max(FIRST);
         self.entries.reserve_exact(more);
     }
 
-    /// Gives back what was reserved for entries that did not come.
+    /// Releases the memory that was reserved for entries that did not come.
     pub(super) fn finish(&mut self) {
         let spare = self.entries.capacity().saturating_sub(self.entries.len());
         if spare > self.entries.len() / 32 {

@@ -1,14 +1,14 @@
 //! Marks that carry the client's nonce, for the parts of an upload.
 //!
-//! A store answers with the ids and the text marks of a stage, not with the nonces. A vault that arrives in parts is
-//! checked as a whole when it is finished, so the mark of each of its texts is the client's nonce and four random bytes.
-//! A mark is no secret; what it must be is another one at each write, and a client that encrypts anew draws another nonce
-//! besides.
+//! A store returns the ids and the text marks of a stage, but not the nonces. A vault that arrives
+//! in parts is checked as a whole when the upload is finished, so the mark of each of its texts
+//! consists of the client's nonce and four random bytes. A mark is not secret. It must only differ
+//! at each write, and a client that re-encrypts draws another nonce as well.
 
 use keywright_store::{ClientNonce, Mark};
 use siphasher::sip128::SipHasher24;
 
-/// The mark of a text with this nonce. `random`: as drawn for a mark.
+/// Returns the mark of a text with this nonce. `random` is drawn as for any mark.
 pub(crate) fn carried(nonce: ClientNonce, random: [u8; 16]) -> Mark {
     let mut mark = random;
     let ClientNonce(nonce) = short(nonce);
@@ -16,7 +16,8 @@ pub(crate) fn carried(nonce: ClientNonce, random: [u8; 16]) -> Mark {
     Mark(mark)
 }
 
-/// A nonce as a mark carries it: 12 bytes, padded with zeros. Longer ones, which custom formats may have, are hashed.
+/// Returns a nonce in the form that a mark carries: 12 bytes, padded with zeros. Longer ones, which
+/// custom formats may have, are hashed.
 pub(crate) fn short(nonce: ClientNonce) -> ClientNonce {
     match nonce.0 {
         [.., 0, 0, 0, 0] => nonce,
@@ -24,7 +25,7 @@ pub(crate) fn short(nonce: ClientNonce) -> ClientNonce {
     }
 }
 
-/// The nonce that a mark carries.
+/// Returns the nonce that a mark carries.
 pub(crate) const fn nonce_of(Mark(mark): Mark) -> ClientNonce {
     ClientNonce(with_zeros(mark))
 }

@@ -1,4 +1,4 @@
-//! Known answers, made with another implementation of AES-GCM, and what does not open.
+//! Known answers, computed with another implementation of AES-GCM, and bodies that do not open.
 
 use keywright_core::SystemEntropy;
 
@@ -65,11 +65,11 @@ fn a_part_opens_in_its_own_place_only() {
     let other = AccountId::new("user-2").unwrap();
     assert_eq!(opens(&mut Sealer::new(&key(), &other), &good), (false, false));
     assert_eq!(opens(&mut Sealer::new(&SecretBytes::zeroed(), &other), &good), (false, false));
-    // Under one mark, key and id, a note is still no text.
+    // A note does not open as a text, even under the same mark, key and id.
     let both = RowMarks { note: TEXT_MARK, ..good.marks };
     let swapped = Row { marks: both, text: row(NOTE, TEXT).text, note: row(NOTE, TEXT).note };
     assert_eq!(opens(&mut sealer(), &swapped), (false, false));
-    // A text as sent is bound likewise, byte for byte.
+    // A text as sent is bound in the same way, byte for byte.
     let sent = row(SENT, NOTE);
     for at in 0..sent.text.len() {
         let mut text = sent.text.to_vec();

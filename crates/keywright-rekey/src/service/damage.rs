@@ -1,4 +1,5 @@
-//! A vault whose rows are not those that its head vouches for: it is reported and denied, until an operator accepts it.
+//! Handling of a vault whose rows are not those that its head vouches for: it is reported and
+//! denied until an operator accepts it.
 
 use keywright_core::{AccountId, Event};
 use keywright_store::{CipherId, Damage, Draft, Partition, Row, StepError, VaultRows, VaultWrite, Which};
@@ -13,16 +14,17 @@ use crate::seal::{self, Sealer};
 use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
 use crate::step;
 
-/// Seconds within which damage is told once, however often it is met: one hour.
+/// The minimum time between two events about damage, in seconds, however often it is encountered:
+/// one hour.
 const TOLD_ONCE_IN: u64 = 3_600;
 
-/// What is to become of the ciphers of a damaged vault that do not open.
+/// What to do with the ciphers of a damaged vault that do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "they stay, or they go")]
 pub enum Unreadable {
-    /// They are reported, and nothing is changed.
+    /// Report them, and change nothing.
     Report,
-    /// They are dropped for good.
+    /// Drop them for good.
     Drop,
 }
 
@@ -31,24 +33,24 @@ pub enum Unreadable {
 #[must_use]
 #[non_exhaustive]
 pub enum Acceptance {
-    /// The vault is what its rows are now.
+    /// The vault now consists of its present rows.
     Accepted {
-        /// How many ciphers it has now.
+        /// The number of ciphers that it has now.
         ciphers: u64,
-        /// How many its head had counted.
+        /// The number of ciphers that its head had counted.
         counted: u64,
-        /// Those that did not open, and were dropped.
+        /// The ciphers that did not open and were dropped.
         dropped: Vec<CipherId>,
     },
-    /// These do not open. Nothing is changed; say [`Unreadable::Drop`] to do without them.
+    /// These ciphers do not open. Nothing was changed; pass [`Unreadable::Drop`] to drop them.
     Unreadable(Vec<CipherId>),
-    /// Every row is there and opens. Nothing is changed.
+    /// Every row is present and opens. Nothing was changed.
     Undamaged,
     /// The account has no vault.
     NoVault,
 }
 
-/// What accepting a vault comes to, before it is committed.
+/// The result of accepting a vault, before it is committed.
 struct Salvage {
     digest: Digest,
     text_bytes: u64,
@@ -56,14 +58,16 @@ struct Salvage {
 }
 
 impl Vaults {
-    /// Accepts a damaged vault as it is: an **operator's** act, after finding out what happened. From then on its head
-    /// vouches for the rows that are there and open, in one commit with an event. Those that were dropped stay lost, and
-    /// an older version of a cipher that somebody put back stays.
+    /// Accepts a damaged vault as it is. This is for an **operator**, after finding out what
+    /// happened. From then on the vault's head vouches for the rows that are present and open; one
+    /// commit changes it and emits an event. Rows that were dropped stay lost, and if somebody put
+    /// back an older version of a cipher, that version stays.
     ///
-    /// The vault's head moves, so clients that follow it read all of it once.
+    /// The vault's head moves, so clients that follow it read the whole vault once.
     ///
     /// # Errors
-    /// [`VaultError`]; nothing is accepted.
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged; then nothing is accepted.
     pub async fn accept_damaged(&self, account: &AccountId, unreadable: Unreadable) -> Result<Acceptance, VaultError> {
         let partition = Partition::account(account);
         for _ in 0..TRIES {
@@ -97,12 +101,13 @@ impl Vaults {
         Err(VaultError::Restless)
     }
 
-    /// Reports damage: to the log, to the driver's observer, and to the account's security log, where it is told once an
-    /// hour. Whatever fails here does not change the answer, which denies.
+    /// Reports damage: to the log, to the driver's observer, and to the account's security log,
+    /// which gets one event an hour. A failure in this function does not change the answer, which
+    /// denies.
     pub(super) async fn report(&self, account: &AccountId, harm: Harm) {
         tracing::error!(%account, %harm, "a vault is damaged, and was not given out");
         let partition = Partition::account(account);
-        // The driver tells its observer of what a step calls damage.
+        // The driver reports to its observer what a step returns as damage.
         let look = |_: &mut Draft<'_>| -> Result<(), StepError> { Err(StepError::Damaged(Damage::Vault)) };
         drop(self.driver.observe(&partition, &[], look).await);
         let told = self.driver.transact(&partition, &[DAMAGE_TOLD.name()], |draft| tell(draft, harm)).await;
@@ -112,7 +117,8 @@ impl Vaults {
     }
 }
 
-/// Writes the event, unless damage was told within the hour. A moment from the future does not count.
+/// Emits the event, unless damage was reported within the hour. A time in the future does not
+/// count.
 fn tell(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
     let now = draft.now();
     if draft.read(DAMAGE_TOLD)?.is_some_and(|told| told.at <= now && now < told.at.plus(TOLD_ONCE_IN)) {
@@ -123,7 +129,7 @@ fn tell(draft: &mut Draft<'_>, harm: Harm) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Which rows open, and what they add up to.
+/// Determines which rows open, and their count and digest.
 fn salvage(account: &AccountId, seen: &HeadSnapshot, rows: &[Row]) -> Salvage {
     let mut texts = Sealer::new(&seen.record.key, account);
     let mut notes = Sealer::new(&seen.record.note_key, account);
@@ -136,7 +142,8 @@ fn salvage(account: &AccountId, seen: &HeadSnapshot, rows: &[Row]) -> Salvage {
     }
 }
 
-/// Puts the head of what is there. `false` if the vault was changed since it was looked at.
+/// Stages a head for the rows that are present. Returns `false` if the vault has changed since it
+/// was read.
 fn accept(draft: &mut Draft<'_>, seen: &HeadSnapshot, salvage: &Salvage) -> Result<bool, StepError> {
     let Some((_, mut head)) = step::open(draft)?.filter(|(revision, _)| *revision == seen.head.revision) else {
         return Ok(false);

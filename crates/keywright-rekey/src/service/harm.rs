@@ -1,4 +1,4 @@
-//! What can be wrong with the rows of a vault.
+//! The kinds of damage to the rows of a vault.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use keywright_store::CipherId;
 
 use crate::error::VaultError;
 
-/// What is wrong with rows.
+/// A kind of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Harm {
-    /// They are not those of the vault's head.
+    /// The rows are not those of the vault's head.
     Rows,
     /// A cipher does not open.
     Cipher(CipherId),
-    /// Those of a held or uploaded vault are not those that were staged.
+    /// The rows of a held or uploaded vault are not those that were staged.
     Held,
 }
 

@@ -1,8 +1,9 @@
-//! Reading a vault: rows, and the head that vouches for them.
+//! Reading a vault: its rows, and the head that vouches for them.
 //!
-//! Every change of a row puts the head anew, and the head keeps the count and the digest of all rows. So rows that agree
-//! with a head are the rows of that head, whole. Rows that do not agree are damaged only if they were read beside the
-//! very root under which the head was read, and a second look finds the same.
+//! Every change of a row writes a new head, and the head keeps the count and the digest of all
+//! rows. So rows that agree with a head are exactly the rows of that head. Rows that do not agree
+//! are damaged only if they were read together with the very root under which the head was read,
+//! and a second read finds the same.
 
 use std::fmt;
 
@@ -20,7 +21,8 @@ use crate::state::{VAULT_SLOT, VaultHead};
 use crate::step::edit::{Existing, Found};
 use crate::step::{self, Head};
 
-/// How often a read is tried again because the account was changed meanwhile, or because of what it found.
+/// How often a read is attempted, because the account was changed in the meantime or because of
+/// what the read found.
 pub(super) const TRIES: u32 = 16;
 
 /// A cipher as it was written: the text as sent, and the application's note.
@@ -31,25 +33,25 @@ pub struct Cipher {
 }
 
 impl Cipher {
-    /// The id.
+    /// Returns the cipher's id.
     #[must_use]
     pub const fn id(&self) -> CipherId {
         self.marks.id
     }
 
-    /// The nonce of the text.
+    /// Returns the nonce of the text.
     #[must_use]
     pub const fn nonce(&self) -> ClientNonce {
         self.marks.nonce
     }
 
-    /// The text, byte for byte as it was sent.
+    /// Returns the text, byte for byte as it was sent.
     #[must_use]
     pub fn text(&self) -> &str {
         self.text.expose()
     }
 
-    /// The application's note.
+    /// Returns the application's note.
     #[must_use]
     pub fn note(&self) -> &[u8] {
         self.note.expose()
@@ -62,11 +64,11 @@ impl fmt::Debug for Cipher {
     }
 }
 
-/// Ciphers of a vault, all of one head.
+/// Ciphers of a vault, all under one head.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Contents {
-    /// The head that they belong to.
+    /// The head to which they belong.
     pub head: Head,
     /// The ciphers, sorted by id.
     pub ciphers: Vec<Cipher>,
@@ -74,7 +76,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// What an edit of these ciphers rests on.
+    /// Returns the state of these ciphers on which an edit is based.
     #[must_use]
     pub fn existing(&self) -> Existing {
         Existing::new(self.head.revision, self.asked.clone(), found(&self.ciphers))
@@ -89,27 +91,29 @@ pub(super) struct HeadSnapshot {
 }
 
 impl HeadSnapshot {
-    /// Whether these are the marks of all its rows.
+    /// Whether these are the marks of all the vault's rows.
     pub(super) fn vouches_for<'r>(&self, marks: impl IntoIterator<Item = &'r RowMarks>) -> bool {
         Digest::of(&self.record.digest_key, marks) == self.record.digest()
     }
 }
 
-/// What is asked of the store.
+/// The data that is requested from the store.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'w> {
     /// The marks of all rows.
     Marks,
-    /// Rows.
+    /// The given rows.
     Rows(Which<'w>),
 }
 
 impl Vaults {
-    /// The head and the marks of every row, compared with each other, for
-    /// [`Submission::against`](crate::Submission::against). Without a head if the account has no vault.
+    /// Returns the head and the marks of every row, compared with each other, for
+    /// [`Submission::against`](crate::Submission::against). If the account has no vault, there is
+    /// no head.
     ///
     /// # Errors
-    /// [`VaultError`]; [`VaultError::Damaged`] if they disagree.
+    /// Returns a [`VaultError`] if the store fails or the account is busy. Returns
+    /// [`VaultError::Damaged`] if the head and the rows disagree.
     pub async fn manifest(&self, account: &AccountId) -> Result<VaultManifest, VaultError> {
         let judge = |seen: &HeadSnapshot, read: VaultRows| {
             let marks = read.marks.unwrap_or_default();
@@ -121,14 +125,17 @@ impl Vaults {
         })
     }
 
-    /// Ciphers, all of one head; `None` if the account has no vault. Opens every text and note.
+    /// Returns ciphers, all under one head, or `None` if the account has no vault. Every text and
+    /// note is opened.
     ///
-    /// The rows of the vault are compared with its head, also where single ciphers are asked for; in vaults above
-    /// [`VaultPolicy::checked_with_single_reads`] only if `which` asks for the marks.
+    /// The rows of the vault are compared with its head, even if single ciphers are requested. In
+    /// vaults above [`VaultPolicy::checked_with_single_reads`], this is done only if `which`
+    /// requests the marks.
     ///
     /// # Errors
-    /// [`VaultError`]; [`VaultError::Damaged`] if rows and head disagree. One cipher that does not open fails the whole: it
-    /// is never left out.
+    /// Returns a [`VaultError`] if the store fails or the account is busy. Returns
+    /// [`VaultError::Damaged`] if the rows and the head disagree. One cipher that does not open
+    /// fails the whole read: it is never omitted.
     pub async fn read(&self, account: &AccountId, which: Which<'_>) -> Result<Option<Contents>, VaultError> {
         let judge = |seen: &HeadSnapshot, read: VaultRows| {
             if !are_whole(seen, which, &read) {
@@ -140,12 +147,14 @@ impl Vaults {
         Ok(read.map(|(seen, ciphers)| Contents { head: seen.head, ciphers, asked: asked(which) }))
     }
 
-    /// Which of `ids` exist, with what an edit needs to know of them; `None` if the account has no vault. The vault is
-    /// compared with its head as by [`read`](Self::read), and the text and the note of each are opened: an edit must not
-    /// overwrite what somebody has altered.
+    /// Returns which of `ids` exist, with what an edit needs to know about them, or `None` if the
+    /// account has no vault. The vault is compared with its head as by [`read`](Self::read), and
+    /// the text and the note of each cipher are opened: an edit must not overwrite what somebody
+    /// has altered.
     ///
     /// # Errors
-    /// [`VaultError`]; [`VaultError::Open`] if one of them does not open.
+    /// Returns a [`VaultError`] if the store fails, the account is busy, or the rows and the head
+    /// disagree. Returns [`VaultError::Open`] if one of the ciphers does not open.
     pub async fn existing(&self, account: &AccountId, ids: &[CipherId]) -> Result<Option<Existing>, VaultError> {
         let which = Which::Ids { ids, with_marks: false };
         let judge = |seen: &HeadSnapshot, read: VaultRows| {
@@ -159,7 +168,7 @@ impl Vaults {
         Ok(read.map(|(seen, found)| Existing::new(seen.head.revision, asked(which), found)))
     }
 
-    /// Reads until what was read is whole. `None` if the account has no vault.
+    /// Reads until the result is consistent. Returns `None` if the account has no vault.
     pub(super) async fn verified<T>(
         &self,
         account: &AccountId,
@@ -187,7 +196,7 @@ impl Vaults {
         Err(VaultError::Restless)
     }
 
-    /// The head of the vault, if there is one.
+    /// Returns the head of the vault, if there is one.
     pub(super) async fn look(&self, account: &AccountId) -> Result<Option<HeadSnapshot>, VaultError> {
         let look = |draft: &mut Draft<'_>| -> Result<Option<HeadSnapshot>, StepError> {
             let Some((revision, record)) = step::open(draft)? else { return Ok(None) };
@@ -197,7 +206,8 @@ impl Vaults {
         Ok(self.driver.observe(&Partition::account(account), &[VAULT_SLOT], look).await?)
     }
 
-    /// What the store has, with the marks of all rows where the policy wants them compared.
+    /// Reads from the store, with the marks of all rows where the policy requires them to be
+    /// compared.
     async fn fetch(
         &self,
         account: &AccountId,
@@ -231,19 +241,20 @@ fn are_whole(seen: &HeadSnapshot, which: Which<'_>, read: &VaultRows) -> bool {
     match (which, &read.marks) {
         (Which::All, _) => seen.vouches_for(read.rows.iter().map(|row| &row.marks)),
         (Which::Ids { ids, .. }, Some(marks)) => seen.vouches_for(marks) && are_of(&read.rows, ids, marks),
-        // Nothing proves that they are all, so they must at least be of the head's own root.
+        // Nothing proves that the rows are complete, so they must at least belong to the head's own
+        // root.
         (Which::Ids { .. }, None) => read.root == seen.root,
     }
 }
 
-/// Whether the rows are exactly those of the marks that were asked for.
+/// Whether the rows are exactly those of the marks that were requested.
 fn are_of(rows: &[Row], ids: &[CipherId], marks: &[RowMarks]) -> bool {
     let find = |id: CipherId| marks.binary_search_by_key(&id, |marks| marks.id).ok().and_then(|at| marks.get(at));
     let has = |id: CipherId| rows.binary_search_by_key(&id, Row::id).is_ok();
     rows.iter().all(|row| find(row.marks.id) == Some(&row.marks)) && ids.iter().all(|&id| find(id).is_none() || has(id))
 }
 
-/// Opens rows; the id of the first that does not.
+/// Opens rows. The error is the id of the first that does not open.
 pub(super) fn open(account: &AccountId, record: &VaultHead, rows: Vec<Row>) -> Result<Vec<Cipher>, CipherId> {
     let mut texts = Sealer::new(&record.key, account);
     let mut notes = Sealer::new(&record.note_key, account);
@@ -255,7 +266,8 @@ pub(super) fn open(account: &AccountId, record: &VaultHead, rows: Vec<Row>) -> R
     rows.into_iter().map(open).collect()
 }
 
-/// What an edit needs to know of ciphers that were opened: their lengths are those of the texts themselves.
+/// Returns what an edit needs to know about ciphers that were opened, with the lengths of the texts
+/// themselves.
 fn found(ciphers: &[Cipher]) -> Vec<Found> {
     ciphers.iter().map(|cipher| Found::new(cipher.marks, cipher.text().len())).collect()
 }

@@ -29,9 +29,9 @@ use crate::step::swap::SwapOutcome;
 #[must_use]
 #[non_exhaustive]
 pub enum PlanOutcome {
-    /// It covers the vault; here it is, sealed.
+    /// The submission covers the vault. This is the sealed swap.
     Ready(SealedSwap),
-    /// It does not.
+    /// The submission does not cover the vault.
     Refused(Difference),
 }
 
@@ -39,22 +39,23 @@ pub enum PlanOutcome {
 #[must_use]
 #[non_exhaustive]
 pub enum Swap<T> {
-    /// It is committed.
+    /// The swap is committed.
     Done {
-        /// The vault's head now.
+        /// The vault's head after the swap.
         head: Revision,
-        /// How many ciphers it has.
+        /// The number of ciphers in the vault.
         ciphers: u64,
-        /// What the caller's own step returned.
+        /// The value that the caller's own step returned.
         value: T,
     },
-    /// The vault was changed between the check and the commit. Nothing is replaced: the client reads and encrypts anew.
+    /// The vault was changed between the check and the commit. Nothing was replaced; the client
+    /// must read it and re-encrypt it again.
     HeadMoved,
-    /// The submission does not fit the vault. Nothing is replaced.
+    /// The submission does not match the vault. Nothing was replaced.
     Refused(Difference),
-    /// What was held or uploaded is void, and dropped.
+    /// The vault that was held or uploaded is void, and was dropped.
     Void,
-    /// Nothing was held or uploaded under this name.
+    /// Nothing was held, or there is no such upload.
     Nothing,
 }
 
@@ -70,44 +71,47 @@ impl<T> fmt::Debug for Swap<T> {
     }
 }
 
-/// Whether what is held can still be promoted.
+/// Whether the held vault can still be promoted.
 #[derive(Debug, Clone)]
 #[must_use]
 #[non_exhaustive]
 pub enum Coverage {
-    /// Its rows are those that were held, and cover the vault: what [`promote_in`](crate::VaultSteps::promote_in) takes.
+    /// Its rows are those that were held, and cover the vault. Pass this to
+    /// [`promote_in`](crate::VaultSteps::promote_in).
     Covered(CheckedStage),
-    /// Rows are missing, because the sweep took them by the clock of another server, or they are not those that were
-    /// held. Drop it.
+    /// Its rows are incomplete, because the sweep removed them by the clock of another server, or
+    /// they are not those that were held. Drop it.
     Uncovered(StageId),
-    /// The vault, an epoch or the time that it rests on has changed. Drop it.
+    /// The vault or an epoch on which it depends has changed, or it has expired. Drop it.
     Void(StageId),
     /// Nothing is held.
     Nothing,
 }
 
-/// How many texts of a stage are read at once to be opened.
+/// The number of texts of a stage that are read together to be opened.
 const OPENED_AT_ONCE: u32 = 500;
 
-/// What opening the texts of a stage came to.
+/// The result of opening the texts of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opened {
-    /// Each is what was sealed.
+    /// Each text is the one that was sealed.
     All,
-    /// One is not what was sealed under its mark.
+    /// A text is not the one that was sealed under its mark.
     NotAll,
     /// The stage has other rows by now.
     Moved,
 }
 
 impl Vaults {
-    /// Checks a submission against the vault as it is now, and seals it. `known` is the head that the client read last,
-    /// if that is known: another is [`Fault::Stale`](crate::Fault::Stale).
+    /// Checks a submission against the vault as it is now, and seals it. `known` is the head that
+    /// the client read last, if that is known; if it is not the current one, the fault is
+    /// [`Fault::Stale`](crate::Fault::Stale).
     ///
     /// Sealing takes 0.4 to 1 µs per 400 bytes on the calling thread.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged.
     pub async fn plan(
         &self,
         account: &AccountId,
@@ -123,15 +127,19 @@ impl Vaults {
         })
     }
 
-    /// Checks and swaps. `then` runs in the same draft after the swap: the new credential, the sessions that stay. It may
-    /// run several times; what is tentative in its outcome comes out released. `slots` are those that it reads or puts:
-    /// name them all, and one load does.
+    /// Checks a submission and swaps. `then` runs in the same draft after the swap, for the new
+    /// credential and the sessions that are kept. It may run several times; a tentative value in
+    /// its outcome is released. `slots` are those that it reads or writes: list all of them, so
+    /// that they are loaded together.
     ///
-    /// A vault that changed since it was checked is [`Swap::HeadMoved`]. It is not checked again: a client of which no
-    /// head is known would overwrite the cipher that somebody just wrote.
+    /// If the vault changed since it was checked, the outcome is [`Swap::HeadMoved`]. It is not
+    /// checked again: a client whose last head is not known would overwrite a cipher that was just
+    /// written.
     ///
     /// # Errors
-    /// [`VaultError`]; if [it is unknown](VaultError::is_unknown), old **or** new is there, whole.
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged. If [it is unknown](VaultError::is_unknown), either the old
+    /// **or** the new vault is stored, as a whole.
     pub async fn swap<T, F>(
         &self,
         account: &AccountId,
@@ -161,12 +169,12 @@ impl Vaults {
         Ok(Swap::Done { head, ciphers, value })
     }
 
-    /// Keeps a sealed vault beside the vault, to be held by [`hold_in`](crate::VaultSteps::hold_in) and promoted before
-    /// `until`. If it is not held after all, [`unstage`](Self::unstage) it; a crash before that leaves rows that the sweep
-    /// takes.
+    /// Stores a sealed vault beside the current one, to be held by
+    /// [`hold_in`](crate::VaultSteps::hold_in) and promoted before `until`. If it is not held after
+    /// all, [`unstage`](Self::unstage) it; after a crash before that, the sweep removes the rows.
     ///
     /// # Errors
-    /// [`VaultError::Stage`]; the vault is as it was.
+    /// Returns [`VaultError::Stage`] if the rows cannot be stored; the vault is unchanged.
     pub async fn stage(&self, mut swap: SealedSwap, until: UnixSeconds) -> Result<StagedSwap, VaultError> {
         let stage = StageId(keywright_core::random_bytes(&**self.driver.entropy())?);
         let partition = Partition::account(&swap.account);
@@ -176,30 +184,34 @@ impl Vaults {
         Ok(StagedSwap { swap, stage, until })
     }
 
-    /// Takes the rows of a stage away at once: of one that was not held after all, or that a **committed** step has
-    /// replaced or dropped. Never of one that may still be promoted, so not after a commit whose outcome is unknown.
+    /// Removes the rows of a stage immediately, if it was not held after all or if a **committed**
+    /// step has replaced or dropped it. Never call this for a stage that may still be promoted, and
+    /// therefore not after a commit whose outcome is unknown.
     ///
     /// # Errors
-    /// [`VaultError::Stage`]; what stays is swept.
+    /// Returns [`VaultError::Stage`] if the rows cannot be removed; the sweep removes them later.
     pub async fn unstage(&self, account: &AccountId, stage: StageId) -> Result<(), VaultError> {
         self.store.unstage(&Partition::account(account), stage).await.map_err(VaultError::Stage)
     }
 
-    /// The same behind a change that is done, so nothing that fails here may undo its answer.
+    /// Removes the rows of a dropped stage after a change is done. A failure must not affect the
+    /// answer for that change.
     pub(super) async fn tidy(&self, account: &AccountId, dropped: Option<StageId>) {
         if let Some(stage) = dropped {
-            // What stays is swept.
+            // The sweep removes what is left.
             drop(self.unstage(account, stage).await);
         }
     }
 
-    /// Whether the rows of the held vault are those that were held, and whether all that it rests on still stands. Ask
-    /// before [`promote_in`](crate::VaultSteps::promote_in), which takes the rows that were read here and promotes exactly
-    /// these. Every text is opened: once promoted, there is no other. Rows that were altered are reported as
-    /// [damage](VaultError::Damaged) is, though the vault itself is whole.
+    /// Whether the rows of the held vault are those that were held, and whether everything that it
+    /// depends on is still current. Call this before [`promote_in`](crate::VaultSteps::promote_in),
+    /// which takes the rows that were read here and promotes exactly these. Every text is opened,
+    /// because after the promotion there is no other. Altered rows are reported like
+    /// [damage](VaultError::Damaged), although the current vault is intact.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged.
     pub async fn covered(&self, account: &AccountId) -> Result<Coverage, VaultError> {
         let partition = Partition::account(account);
         let mut suspected = None;
@@ -222,12 +234,12 @@ impl Vaults {
             {
                 return Ok(Coverage::Covered(checked));
             }
-            // It may have been promoted or dropped between the two reads.
+            // The stage may have been promoted or dropped between the two reads.
             if suspected != Some(staged.stage()) {
                 suspected = Some(staged.stage());
                 continue;
             }
-            // A sweep takes a stage whole.
+            // A sweep removes a stage as a whole.
             if !is_empty {
                 self.report(account, Harm::Held).await;
             }
@@ -236,8 +248,8 @@ impl Vaults {
         Err(VaultError::Restless)
     }
 
-    /// Opens every text of a stage whose rows were checked, a page at a time: whether each is the one that was sealed
-    /// under its mark.
+    /// Opens every text of a stage whose rows were checked, a page at a time, and reports whether
+    /// each is the one that was sealed under its mark.
     pub(super) async fn open_stage(
         &self,
         account: &AccountId,
@@ -264,11 +276,11 @@ impl Vaults {
         Ok(Opened::All)
     }
 
-    /// Promotes the held vault, if its rows cover the vault and all that it rests on still stands. `slots` and `then` as
-    /// with [`swap`](Self::swap).
+    /// Promotes the held vault, if its rows cover the vault and everything that it depends on is
+    /// still current. `slots` and `then` are those of [`swap`](Self::swap).
     ///
     /// # Errors
-    /// As [`swap`](Self::swap).
+    /// The errors are those of [`swap`](Self::swap).
     pub async fn promote<T, F>(
         &self,
         account: &AccountId,
@@ -308,7 +320,7 @@ impl Vaults {
     }
 }
 
-/// The slots of a change of the vault and of the step that runs behind it.
+/// Returns the slots of a change of the vault and of the step that runs after it.
 pub(super) fn with_vault(slots: &[SlotName]) -> Vec<SlotName> {
     VAULT_SLOTS.iter().chain(slots).copied().collect()
 }
@@ -322,7 +334,8 @@ pub(super) fn drop_stage(draft: &mut Draft<'_>, stage: StageId) -> Result<Promot
     }
 }
 
-/// The rows of a stage, if they have the ids of the vault's: what they add up to beside the vault's notes.
+/// Returns the rows of a stage, if they have the ids of the vault's, with their count and digest
+/// together with the vault's notes.
 pub(super) fn checked(staged: &Staged, rows: Vec<(CipherId, Mark)>, manifest: &VaultManifest) -> Option<CheckedStage> {
     if rows.len() != manifest.rows().len() {
         return None;
@@ -338,13 +351,14 @@ pub(super) fn checked(staged: &Staged, rows: Vec<(CipherId, Mark)>, manifest: &V
     Some(CheckedStage { stage: staged.stage(), head: staged.head(), rows, digest: summing.finish() })
 }
 
-/// A staged text as a row; what a stage does not keep plays no part in opening the text.
+/// Converts a staged text to a row. The fields that a stage does not have are not needed to open
+/// the text.
 fn row_of(StagedText { id, mark, text }: StagedText) -> Row {
     let marks = RowMarks { id, text: mark, note: Mark([0; 16]), nonce: ClientNonce([0; 16]) };
     Row { marks, text, note: Bytes::new() }
 }
 
-/// A promotion's outcome in the service's words.
+/// Converts a promotion's outcome to that of the service.
 pub(super) fn promoted<T>(promotion: Promotion, value: Option<T>) -> Swap<T> {
     match (promotion, value) {
         (Promotion::Done { head, ciphers }, Some(value)) => Swap::Done { head, ciphers, value },

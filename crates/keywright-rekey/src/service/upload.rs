@@ -1,8 +1,10 @@
-//! A vault that arrives in parts: begun, put part by part, finished by one guarded commit (`docs/decisions.md` 36).
+//! A vault that arrives in parts. An upload is begun, receives part after part, and is finished by
+//! one guarded commit (`docs/decisions.md` 36).
 //!
-//! Parts are not guarded, so an upload goes on after a crash, and a part that was perhaps kept is put again. What guards
-//! is the record of the upload, with the head and the epochs it rests on, and the finish: it promotes exactly the rows
-//! that it has checked, or nothing. Until then nothing of it is the vault.
+//! Parts are not guarded, so an upload can continue after a crash, and a part that may have been
+//! stored is sent again. The record of the upload is guarded, with the head and the epochs on which
+//! it depends, and so is the finish: it promotes exactly the rows that it has checked, or nothing.
+//! Until then, no part of the upload belongs to the vault.
 
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
@@ -29,9 +31,9 @@ use crate::step::staged::Promotion;
 #[must_use]
 #[non_exhaustive]
 pub enum UploadStart {
-    /// It is begun. What was held or uploaded before is void.
+    /// The upload has begun. A vault that was held or uploaded before is void.
     Begun {
-        /// Its name, for every part and the finish.
+        /// The upload's identifier, for every part and the finish.
         upload: StageId,
         /// The head of the vault that the parts are to replace.
         head: Revision,
@@ -47,25 +49,27 @@ pub enum UploadStart {
 #[must_use]
 #[non_exhaustive]
 pub enum PartOutcome {
-    /// Its ciphers are kept, in place of those of the same ids that an earlier part had.
+    /// The ciphers of the part are stored. They replace those with the same ids from an earlier
+    /// part.
     Kept {
-        /// How many the part has.
+        /// The number of ciphers in the part.
         ciphers: usize,
     },
-    /// The part itself is faulty. Nothing of it is kept.
+    /// The part itself is faulty. Nothing of it was stored.
     Refused(Difference),
-    /// There is no such upload, or what it rests on has changed: begin anew.
+    /// There is no such upload, or what it depends on has changed. Begin again.
     Void,
 }
 
 released_as_is!(UploadStart, PartOutcome);
 
 impl Vaults {
-    /// Begins an upload that can be finished before `until`. `known` is the head that the client read last, if that is
-    /// known.
+    /// Begins an upload that can be finished before `until`. `known` is the head that the client
+    /// read last, if that is known.
     ///
     /// # Errors
-    /// [`VaultError`]; the vault is as it was.
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged; the vault is unchanged.
     pub async fn begin_upload(
         &self,
         account: &AccountId,
@@ -88,11 +92,13 @@ impl Vaults {
         Ok(beginning)
     }
 
-    /// Puts one part: each text checked and sealed, the cover not looked at, but that there is no cipher in it that the
-    /// vault has not. So what is kept never outgrows the vault. May be repeated, in any order.
+    /// Stores one part. Each text is checked and sealed. Of the cover, only one condition is
+    /// checked: the part must not contain a cipher that the vault does not have, so that the upload
+    /// never outgrows the vault. Parts may be repeated and sent in any order.
     ///
     /// # Errors
-    /// [`VaultError`]. Perhaps the part is kept: put it again.
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged. The part may have been stored: send it again.
     pub async fn put_part(
         &self,
         account: &AccountId,
@@ -112,7 +118,8 @@ impl Vaults {
             return Ok(PartOutcome::Refused(faults));
         }
         let fresh = staged.fresh();
-        // As it was begun, whatever the policy is now: the head will say so of all its texts.
+        // The form is that with which the upload was begun, whatever the policy is now: the head
+        // applies one form to all its texts.
         let at_rest = if fresh.as_sent { AtRest::AsSent } else { AtRest::Sealed };
         let texts = part.iter().map(|(id, nonce, text)| NewText { id, nonce, note: Mark([0; 16]), text });
         let mut sealer = Sealer::new(&fresh.key, account);
@@ -123,11 +130,12 @@ impl Vaults {
         Ok(PartOutcome::Kept { ciphers })
     }
 
-    /// The ciphers that arrived so far, sorted by id; `None` if there is no such upload or it is void. One whose row cannot be
-    /// read is not among them: put it again.
+    /// Returns the ciphers that have arrived so far, sorted by id, or `None` if there is no such
+    /// upload or it is void. A cipher whose row cannot be read is not among them: send it again.
     ///
     /// # Errors
-    /// [`VaultError`].
+    /// Returns a [`VaultError`] if the store, the clock or the generator fails, the account is
+    /// busy, or stored data is damaged.
     pub async fn uploaded(&self, account: &AccountId, upload: StageId) -> Result<Option<Vec<CipherId>>, VaultError> {
         let partition = Partition::account(account);
         if self.upload(&partition, upload).await?.is_none() {
@@ -138,15 +146,18 @@ impl Vaults {
         Ok(Some(arrived.map(|(id, _)| id).collect()))
     }
 
-    /// Checks the whole upload against the vault, and makes it the vault in one commit. `slots` and `then` as with
-    /// [`swap`](Self::swap). After [`Swap::Refused`] the missing parts may still be put.
+    /// Checks the whole upload against the vault, and makes it the current vault in one commit.
+    /// `slots` and `then` are those of [`swap`](Self::swap). After [`Swap::Refused`] the missing
+    /// parts may still be sent.
     ///
-    /// Every text is opened before: one that is not what was sealed, or a row that cannot be read, is reported as damage is, and
-    /// the upload is [`Swap::Void`] and dropped: the client begins anew. The commit promotes exactly the rows that were checked. If another part arrives between the check and the commit,
-    /// the account is answered as busy, and the finish is to be asked for again.
+    /// Every text is opened first. If one is not what was sealed, or a row cannot be read, this is
+    /// reported like damage, the upload is dropped, and the outcome is [`Swap::Void`]: the client
+    /// must begin again. The commit promotes exactly the rows that were checked. If another part
+    /// arrives between the check and the commit, the error is that the account is busy, and the
+    /// finish must be requested again.
     ///
     /// # Errors
-    /// As [`swap`](Self::swap).
+    /// The errors are those of [`swap`](Self::swap).
     pub async fn finish_upload<T, F>(
         &self,
         account: &AccountId,
@@ -172,12 +183,12 @@ impl Vaults {
         if let Err(difference) = check_stage(&rows, &manifest) {
             return Ok(Swap::Refused(difference));
         }
-        // The cover was checked just now.
+        // The cover was checked just before.
         let Some(checked) = checked(&staged, rows, &manifest) else { return Ok(Swap::Void) };
         drop(manifest);
         match self.open_stage(account, &staged, &checked).await? {
             Opened::All => {}
-            // Another part arrives at this moment.
+            // Another part arrived at this moment.
             Opened::Moved => return Err(VaultError::Restless),
             Opened::NotAll => return self.drop_damaged(account, upload).await,
         }
@@ -190,7 +201,7 @@ impl Vaults {
         Ok(promoted(promotion, value))
     }
 
-    /// Reports an upload of which a row is not what was sealed, and drops it.
+    /// Reports an upload in which a row is not what was sealed, and drops it.
     async fn drop_damaged<T>(&self, account: &AccountId, upload: StageId) -> Result<Swap<T>, VaultError> {
         self.report(account, Harm::Held).await;
         let drop = |draft: &mut Draft<'_>| drop_stage(draft, upload);
@@ -199,7 +210,7 @@ impl Vaults {
         Ok(Swap::Void)
     }
 
-    /// The record of a live upload of this name.
+    /// Returns the record of a live upload with this identifier.
     async fn upload(&self, partition: &Partition, upload: StageId) -> Result<Option<Staged>, VaultError> {
         let seen = self.driver.observe(partition, &VAULT_SLOTS, step::staged).await?;
         let is_it = |staged: &Staged| staged.phase == Phase::Uploading && staged.stage() == upload;
@@ -211,13 +222,13 @@ impl Vaults {
     }
 }
 
-/// Checks the rows of an upload, whose marks carry short nonces, as a submission would be checked.
+/// Checks the rows of an upload, whose marks carry short nonces, like a submission.
 fn check_stage(rows: &[(CipherId, Mark)], manifest: &VaultManifest) -> Result<(), Difference> {
     let nonces: Vec<(CipherId, ClientNonce)> = rows.iter().map(|&(id, mark)| (id, seal::nonce_of(mark))).collect();
     check_nonces(&nonces, manifest)
 }
 
-/// The ciphers of a part that the vault has not.
+/// Returns the faults of a part that has ciphers which are not in the vault.
 fn unknown(part: &Submission<'_>, manifest: &VaultManifest) -> Option<Difference> {
     let mut faults = part.faults().clone();
     for (id, ..) in part.iter() {
@@ -228,7 +239,7 @@ fn unknown(part: &Submission<'_>, manifest: &VaultManifest) -> Option<Difference
     (faults.count(Fault::Unknown) > 0).then_some(faults)
 }
 
-/// The faults that a part has by itself.
+/// Returns the faults of a part by itself.
 fn faults(part: &Submission<'_>) -> Option<Difference> {
     let mut faults = part.faults().clone();
     let mut ids = part.iter().map(|(id, ..)| id).collect::<Vec<_>>();

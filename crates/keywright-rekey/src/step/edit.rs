@@ -1,4 +1,4 @@
-//! Ordinary edits: ciphers put and deleted, and the head's count and digest brought up to date.
+//! Ordinary edits, which put and delete ciphers and update the head's count and digest.
 
 use std::fmt;
 
@@ -19,13 +19,14 @@ pub struct Put<'t> {
 }
 
 impl<'t> Put<'t> {
-    /// A cipher. `nonce` is what [`Limits::check`](crate::Limits::check) returned for `text`.
+    /// Creates the put of a cipher. `nonce` is what [`Limits::check`](crate::Limits::check)
+    /// returned for `text`.
     #[must_use]
     pub const fn new(id: CipherId, nonce: ClientNonce, text: &'t str, note: &'t [u8]) -> Self {
         Self { id, nonce, text, note }
     }
 
-    /// The id.
+    /// Returns the cipher's id.
     #[must_use]
     pub const fn id(&self) -> CipherId {
         self.id
@@ -38,7 +39,7 @@ impl fmt::Debug for Put<'_> {
     }
 }
 
-/// Ordinary edits, all or none. An id in both lists is put.
+/// Ordinary edits, all or none. A cipher whose id is in both lists is put.
 #[derive(Debug, Clone, Default)]
 pub struct Edit<'t> {
     put: Vec<Put<'t>>,
@@ -46,20 +47,21 @@ pub struct Edit<'t> {
 }
 
 impl<'t> Edit<'t> {
-    /// Ciphers to put and ciphers to delete; deleting an absent one is no error.
+    /// Creates an edit of ciphers to put and ciphers to delete; deleting an absent one is not an
+    /// error.
     #[must_use]
     pub const fn new(put: Vec<Put<'t>>, delete: Vec<CipherId>) -> Self {
         Self { put, delete }
     }
 
-    /// The ids it names, as [`Vaults::existing`](crate::Vaults::existing) wants them.
+    /// Returns the ids in the edit, as [`Vaults::existing`](crate::Vaults::existing) takes them.
     #[must_use]
     pub fn ids(&self) -> Vec<CipherId> {
         self.put.iter().map(Put::id).chain(self.delete.iter().copied()).collect()
     }
 }
 
-/// A row that exists: its marks, and how long its text is.
+/// A row that exists: its marks, and the length of its text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
     marks: RowMarks,
@@ -76,14 +78,15 @@ impl Found {
     }
 }
 
-/// Which ciphers a vault has at one head, of all or of those asked about, with their marks. An edit rests on it: it brings
-/// the head's count and digest up to date by it, and conflicts if the head has moved.
+/// The ciphers that a vault has at one head, with their marks: all of them, or those that were
+/// requested. An edit is based on it: the edit uses it to update the head's count and digest, and
+/// conflicts if the head has moved.
 #[derive(Debug, Clone)]
 pub struct Existing {
     head: Revision,
-    /// Those asked about, sorted; `None` if all were.
+    /// The requested ids, sorted; `None` if all were requested.
     asked: Option<Vec<CipherId>>,
-    /// Those that exist, sorted by id.
+    /// The rows that exist, sorted by id.
     found: Vec<Found>,
 }
 
@@ -97,13 +100,13 @@ impl Existing {
         Self { head, asked, found }
     }
 
-    /// The head at which this was so.
+    /// Returns the head at which this was read.
     #[must_use]
     pub const fn head(&self) -> Revision {
         self.head
     }
 
-    /// Whether a cipher that was asked about exists.
+    /// Whether a cipher that was requested exists.
     #[must_use]
     pub fn contains(&self, id: CipherId) -> bool {
         self.found(id).is_some()
@@ -123,32 +126,33 @@ impl Existing {
 #[must_use]
 #[non_exhaustive]
 pub enum EditOutcome {
-    /// It is done, once the draft is committed.
+    /// The edit is done once the draft is committed.
     Done {
-        /// The vault's head from then on.
+        /// The vault's head after the edit.
         head: Revision,
-        /// How many ciphers it has then.
+        /// The number of ciphers after the edit.
         count: u64,
     },
-    /// The vault is not the one that `existing` was read from: read again.
+    /// The vault is not the one from which `existing` was read. Read it again.
     HeadMoved,
-    /// The writer's key epoch is not the account's: it would write under a key that the owner no longer uses.
+    /// The writer's key epoch is not the account's: the edit would be written under a key that the
+    /// owner no longer uses.
     Fenced,
-    /// The vault would hold more ciphers than the policy allows.
+    /// The vault would have more ciphers than the policy allows.
     Full {
-        /// The most.
+        /// The maximum number of ciphers.
         limit: u64,
     },
-    /// The vault would be too large to be sent again when it is encrypted anew.
+    /// The vault would be too large to be sent again when it is re-encrypted.
     TooLarge {
-        /// The most bytes, by the policy's count.
+        /// The maximum number of bytes, as the policy counts them.
         limit: u64,
     },
-    /// One cipher is put twice.
+    /// A cipher is put twice.
     Twice,
 }
 
-/// What an edit takes out of the vault: the rows that it replaces, and those that it deletes.
+/// The rows that an edit removes from the vault: those that it replaces, and those that it deletes.
 struct Replaced {
     gone: Vec<RowMarks>,
     text_bytes: u64,
@@ -162,7 +166,8 @@ pub(crate) fn edit(
     key_epoch: u64,
 ) -> Result<EditOutcome, StepError> {
     let Some((revision, mut head)) = open(draft)? else { return Ok(EditOutcome::HeadMoved) };
-    // The fence first: who writes under an old key is not told to read again and try once more.
+    // The fence is checked first: a client that writes under an old key must not be advised to read
+    // again and retry.
     if draft.root()?.key_epoch != key_epoch {
         return Ok(EditOutcome::Fenced);
     }
@@ -190,7 +195,7 @@ pub(crate) fn edit(
     Ok(EditOutcome::Done { head: draft.attempt(), count })
 }
 
-/// What an edit replaces and deletes; `None` if it puts a cipher twice.
+/// Returns the rows that an edit replaces and deletes, or `None` if it puts a cipher twice.
 fn replaced(edit: &Edit<'_>, existing: &Existing) -> Result<Option<Replaced>, StepError> {
     let mut put = edit.put.iter().map(Put::id).collect::<Vec<_>>();
     put.sort_unstable();
@@ -209,7 +214,7 @@ fn replaced(edit: &Edit<'_>, existing: &Existing) -> Result<Option<Replaced>, St
     Ok(Some(replaced))
 }
 
-/// The ids to delete, sorted, none twice, none that is put.
+/// Returns the ids to delete, sorted, without duplicates and without those that are put.
 fn deleted(edit: &Edit<'_>) -> Vec<CipherId> {
     let mut put = edit.put.iter().map(Put::id).collect::<Vec<_>>();
     put.sort_unstable();
@@ -222,7 +227,7 @@ fn deleted(edit: &Edit<'_>) -> Vec<CipherId> {
 
 fn rows(draft: &Draft<'_>, policy: &VaultPolicy, head: &VaultHead, edit: &Edit<'_>) -> Result<Vec<Row>, StepError> {
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
-    // The mark of a note comes with the note, below.
+    // The mark of a note is set with the note, below.
     let note = Mark([0; 16]);
     let texts = edit.put.iter().map(|put| NewText { id: put.id, nonce: put.nonce, note, text: put.text });
     let mut sealer = Sealer::new(&head.key, &account);

@@ -1,4 +1,4 @@
-//! Vaults that are staged beside the vault: held back, or still being uploaded.
+//! Vaults that are staged beside the current one: held back, or still being uploaded.
 
 use std::fmt;
 
@@ -17,9 +17,10 @@ use crate::state::{HELD, Phase, Staged};
 #[must_use]
 #[non_exhaustive]
 pub enum HoldOutcome {
-    /// It waits for [`promote_in`](crate::VaultSteps::promote_in). One that waited before is void.
+    /// The vault waits for [`promote_in`](crate::VaultSteps::promote_in). One that was held before
+    /// is void.
     Held,
-    /// The vault is not the one that was checked.
+    /// The vault is not the one against which the staged one was checked.
     HeadMoved,
 }
 
@@ -28,44 +29,46 @@ pub enum HoldOutcome {
 #[must_use]
 #[non_exhaustive]
 pub enum Promotion {
-    /// The held vault is the vault, the epochs are moved, once the draft is committed.
+    /// The held vault becomes the current one, and the epochs move, once the draft is committed.
     Done {
-        /// The vault's head from then on.
+        /// The vault's head after the promotion.
         head: Revision,
-        /// How many ciphers it has.
+        /// The number of ciphers in the vault.
         ciphers: u64,
     },
-    /// What it rests on has changed, or its time is over. It is dropped.
+    /// What it depends on has changed, or it has expired. It is dropped.
     Void,
-    /// Another vault is held than the one whose rows were looked at. It is left alone: look again.
+    /// The vault that is held is not the one whose rows were checked. It is left unchanged: check
+    /// again.
     Other,
-    /// None is held.
+    /// No vault is held.
     Nothing,
 }
 
-/// A whole vault that lies in the store beside the vault. Made only from a [`SealedSwap`].
+/// A whole vault that is stored beside the current one. It is made only from a [`SealedSwap`].
 #[must_use = "a stage that is not held is to be dropped; else it lies there until it is swept"]
 pub struct StagedSwap {
-    /// Without its rows, which lie in the store.
+    /// The swap without its rows, which are in the store.
     pub(crate) swap: SealedSwap,
     pub(crate) stage: StageId,
     pub(crate) until: UnixSeconds,
 }
 
 impl StagedSwap {
-    /// Its name, for [`Vaults::unstage`](crate::Vaults::unstage) if it is not held after all.
+    /// Returns the identifier of the stage, for [`Vaults::unstage`](crate::Vaults::unstage) if it
+    /// is not held after all.
     #[must_use]
     pub const fn stage(&self) -> StageId {
         self.stage
     }
 
-    /// Until when it can be promoted, exclusive.
+    /// Returns the time until which it can be promoted, exclusive.
     #[must_use]
     pub const fn until(&self) -> UnixSeconds {
         self.until
     }
 
-    /// The head of the vault that it was checked against.
+    /// Returns the head of the vault that it was checked against.
     #[must_use]
     pub const fn head(&self) -> Option<Revision> {
         self.swap.head
@@ -74,34 +77,34 @@ impl StagedSwap {
 
 keywright_core::redacted_debug!(StagedSwap { stage, until, .. });
 
-/// The rows of a stage as they were read and checked: a promotion moves exactly these, or nothing. Made by
-/// [`Vaults::covered`](crate::Vaults::covered).
+/// The rows of a stage as they were read and checked: a promotion moves exactly these, or nothing.
+/// Only [`Vaults::covered`](crate::Vaults::covered) and the finish of an upload make one.
 #[must_use = "what was checked is not promoted yet"]
 #[derive(Clone)]
 pub struct CheckedStage {
     pub(crate) stage: StageId,
     /// The head of the vault that they were checked against.
     pub(crate) head: Revision,
-    /// Sorted by id.
+    /// The rows, sorted by id.
     pub(crate) rows: Vec<(CipherId, Mark)>,
-    /// Of the rows, beside the notes that the vault has.
+    /// The digest of the rows with the notes that the vault has.
     pub(crate) digest: Digest,
 }
 
 impl CheckedStage {
-    /// The stage.
+    /// Returns the stage.
     #[must_use]
     pub const fn stage(&self) -> StageId {
         self.stage
     }
 
-    /// How many ciphers it has.
+    /// Returns how many ciphers it has.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether it has none: a stage of an empty vault.
+    /// Whether it has no ciphers, which is a stage of an empty vault.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -126,7 +129,7 @@ pub(crate) fn hold(draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<HoldOut
     Ok(HoldOutcome::Held)
 }
 
-/// Puts the record of a stage in place of whatever was staged before.
+/// Stages the record of a stage, which replaces any earlier one.
 pub(crate) fn keep(
     draft: &mut Draft<'_>,
     phase: Phase,
@@ -142,7 +145,7 @@ pub(crate) fn keep(
     draft.put_until(HELD, &record, until)
 }
 
-/// What is staged, and whether all that it rests on still stands.
+/// Returns what is staged, and whether everything that it depends on is still current.
 pub(crate) fn staged(draft: &mut Draft<'_>) -> Result<Option<(Staged, bool)>, StepError> {
     let Some(staged) = draft.read(HELD)? else { return Ok(None) };
     let head = open(draft)?.map(|(revision, _)| revision);
@@ -150,10 +153,10 @@ pub(crate) fn staged(draft: &mut Draft<'_>) -> Result<Option<(Staged, bool)>, St
     Ok(Some((staged, live)))
 }
 
-/// Makes the held vault the vault, if the rows that were checked are those that were held.
+/// Makes the held vault the current one, if the rows that were checked are those that were held.
 pub(crate) fn promote(draft: &mut Draft<'_>, checked: &CheckedStage) -> Result<Promotion, StepError> {
     let Some((staged, live)) = staged(draft)? else { return Ok(Promotion::Nothing) };
-    // What is still being uploaded was never checked whole.
+    // An upload that is not finished was never checked as a whole.
     let Phase::Held { count, hashes, text_bytes } = staged.phase else { return Ok(Promotion::Nothing) };
     if !live {
         drop_held(draft)?;
@@ -165,7 +168,7 @@ pub(crate) fn promote(draft: &mut Draft<'_>, checked: &CheckedStage) -> Result<P
     promote_rows(draft, &staged, checked, Some(text_bytes))
 }
 
-/// Makes an upload the vault, if it is the one that was checked, against the head that is there.
+/// Makes an upload the current vault, if it is the one that was checked, against the present head.
 pub(crate) fn promote_upload(draft: &mut Draft<'_>, checked: &CheckedStage) -> Result<Promotion, StepError> {
     match staged(draft)? {
         Some((staged, true))
@@ -191,7 +194,7 @@ fn promote_rows(
     Ok(Promotion::Done { head: draft.attempt(), ciphers })
 }
 
-/// The stage that the record names.
+/// Returns the stage that the record names.
 pub(crate) fn stage(draft: &mut Draft<'_>) -> Result<Option<StageId>, StepError> {
     Ok(draft.read(HELD)?.map(|staged| staged.stage()))
 }

@@ -1,4 +1,4 @@
-//! The swap of a whole vault, and what a promotion has in common with it.
+//! The swap of a whole vault, and what it shares with a promotion.
 
 use keywright_core::Event;
 use keywright_store::{Draft, Revision, StepError, VaultWrite};
@@ -14,14 +14,14 @@ use crate::state::{VAULT, VaultHead};
 #[must_use]
 #[non_exhaustive]
 pub enum SwapOutcome {
-    /// Every cipher is replaced, the epochs are moved, once the draft is committed.
+    /// Every cipher is replaced, and the epochs move, once the draft is committed.
     Done {
-        /// The vault's head from then on.
+        /// The vault's head after the swap.
         head: Revision,
-        /// How many ciphers it has.
+        /// The number of ciphers in the vault.
         ciphers: u64,
     },
-    /// The vault is not the one that was checked. Nothing is replaced.
+    /// The vault is not the one that was checked. Nothing was replaced.
     HeadMoved,
 }
 
@@ -37,15 +37,17 @@ pub(crate) fn swap(draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<SwapOut
     Ok(SwapOutcome::Done { head: draft.attempt(), ciphers })
 }
 
-/// What the vault is to become: keys, digest, and the sum of its texts' bytes where that is known.
+/// The new state of the vault: its keys, its digest, and the total length of its texts where that
+/// is known.
 pub(super) struct Next {
     pub(super) fresh: Fresh,
     pub(super) digest: Digest,
     pub(super) text_bytes: Option<u64>,
 }
 
-/// Replaces every cipher: a new head with new keys, and the epochs moved (`docs/decisions.md` 6), so that sessions,
-/// pending confirmations, held vaults and stale devices are void.
+/// Replaces every cipher. The vault gets a new head with new keys, and the epochs move
+/// (`docs/decisions.md` 6), so that sessions, pending confirmations, held vaults and stale devices
+/// are void.
 pub(super) fn replace(
     draft: &mut Draft<'_>,
     head: &VaultHead,
@@ -64,7 +66,8 @@ pub(super) fn replace(
     Ok(head.count)
 }
 
-/// A swap is sealed for one account; in another's draft nothing of it would open.
+/// Checks that the swap was sealed for the draft's account; in another account's draft nothing of
+/// it would open.
 pub(super) fn belongs(draft: &Draft<'_>, sealed: &SealedSwap) -> Result<(), StepError> {
     if draft.partition().as_account().as_ref() == Some(&sealed.account) {
         Ok(())

@@ -1,4 +1,4 @@
-//! What no client of ours sends.
+//! Input that no correct client sends.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ fn good(number: u8) -> String {
     format!("{number:02x}").repeat(40)
 }
 
-/// Judges a list with one entry for `OTHER` added.
+/// Checks a list to which one entry for `OTHER` is added.
 fn judge(entries: &str) -> Result<BTreeMap<Fault, usize>, String> {
     let body = format!(r#"[{entries}, {{"data": "{}", "id": "{OTHER}"}}]"#, good(9));
     let submission = read(body.as_bytes(), Limits::default(), &Hex)?;
@@ -141,7 +141,7 @@ fn texts_that_lie_elsewhere() {
     let vault = vault();
     let plan = submission.against(&vault).unwrap();
     assert_eq!(plan.rows().map(|(_, _, text)| text.to_string()).collect::<Vec<_>>(), [good(8), good(9)]);
-    // A body that is not the one read from.
+    // A body other than the one that was parsed.
     let submission = CipherList::new(b"elsewhere", Limits::default(), &Hex).deserialize(&value).unwrap();
     assert_eq!(submission.against(&vault).unwrap().rows().len(), 2);
 }

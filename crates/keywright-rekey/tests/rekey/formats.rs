@@ -1,4 +1,4 @@
-//! The formats, character by character; and one of a host's own.
+//! The formats, tested character by character, and a format of a host's own.
 
 use keywright_rekey::{Base64, Fault, Format, Hex, Limits, Malformed, id_text, parse_id};
 use keywright_store::{CipherId, ClientNonce};
@@ -12,7 +12,7 @@ fn nonce_of(bytes: &[u8]) -> ClientNonce {
     ClientNonce(nonce)
 }
 
-/// RFC 4648 § 4, a bit at a time.
+/// RFC 4648 § 4, one bit at a time.
 fn base64_of(bytes: &[u8]) -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
@@ -54,7 +54,7 @@ fn base64_is_canonical() {
             && Base64.check(text(29).as_bytes()).is_ok()
             && Base64.check(text(30).as_bytes()).is_ok()
     );
-    // 28 bytes end in one character that carries two bits, 29 in one that carries four.
+    // 28 bytes end in a character that carries two bits, 29 in one that carries four.
     assert!(text(28).ends_with("/w==") && text(29).ends_with("//8="));
     assert_eq!(Base64.check(text(28).replace("w==", "x==").as_bytes()), Err(Malformed::Length));
     assert_eq!(Base64.check(text(29).replace("8=", "9=").as_bytes()), Err(Malformed::Length));
@@ -103,7 +103,8 @@ proptest! {
     }
 }
 
-/// Texts of a host's own: a version, then eight characters that are the nonce, then anything.
+/// Texts in a host's own format: a version, then eight characters that are the nonce, then
+/// anything.
 #[derive(Debug)]
 struct Versioned;
 
@@ -127,7 +128,7 @@ fn a_format_of_ones_own() {
     let body = |second: &str| {
         format!(r#"[{{"id":"{}","data":"v1.nonce-1."}},{{"id":"{}","data":"{second}"}}]"#, id_text(a), id_text(b))
     };
-    // A text with an escape is not in the body as it is; one that is not ASCII is.
+    // A text with an escape does not occur literally in the body; one that is not ASCII does.
     for text in [r"v1.nonce-2.\u20ac\n", "v1.nonce-2.€"] {
         let body = body(text);
         let submission = read(body.as_bytes(), Limits::default(), &Versioned).unwrap();

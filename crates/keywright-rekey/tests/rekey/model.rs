@@ -1,5 +1,5 @@
-//! Random submissions: what is right is accepted, each single fault is named as what it is, and the counts are those of
-//! a naive model.
+//! Random submissions: a correct one is accepted, each single fault is reported as such, and the
+//! counts are those of a naive model.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{counts, head, manifest, naive, old_nonce, read};
 
-/// Ids of a few shapes: random, in one narrow range, equal up to the last byte.
+/// Ids of a few kinds: random, in one narrow range, or equal up to the last byte.
 fn id(shape: u8, number: u32) -> CipherId {
     let mixed = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     CipherId(match shape % 3 {
@@ -21,7 +21,7 @@ fn id(shape: u8, number: u32) -> CipherId {
     })
 }
 
-/// The text whose nonce is `number`.
+/// Returns the text whose nonce is `number`.
 fn text(number: u32) -> String {
     format!("{}{}", hex::encode(&nonce(number).0[..12]), "5a".repeat(40))
 }
@@ -36,7 +36,7 @@ fn entry(id: CipherId, number: u32) -> Value {
     json!({"id": id_text(id), "data": text(number)})
 }
 
-/// A vault of `count` and a right submission for it, shuffled by `keys`.
+/// A vault of `count` ciphers and a correct submission for it, shuffled by `keys`.
 fn right(shape: u8, count: u32, keys: &[u16]) -> (VaultManifest, Vec<Value>) {
     let vault = manifest((0..count).map(|number| (id(shape, number), old_nonce(number))));
     let mut list: Vec<_> = (0..count).map(|number| entry(id(shape, number), number)).collect();
@@ -80,7 +80,7 @@ fn nth_text_of_old(vault: &VaultManifest, at: usize) -> String {
     format!("{}{}", hex::encode(&vault.rows()[at].nonce.0[..12]), "77".repeat(20))
 }
 
-/// Makes one fault in a list of two or more; returns what the report must say.
+/// Introduces one fault in a list of two or more; returns what the report must contain.
 fn mutate(vault: &VaultManifest, list: &mut Vec<Value>, mutation: Mutation, at: Index) -> Vec<(Fault, usize)> {
     let place = at.index(list.len());
     let other = (place + 1) % list.len();
@@ -139,7 +139,7 @@ fn mutate(vault: &VaultManifest, list: &mut Vec<Value>, mutation: Mutation, at: 
     }
 }
 
-/// One entry out of a small world, so that faults meet.
+/// One entry from a small set of values, so that faults coincide.
 fn any_entry() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         8 => (0..14_u32).prop_map(|number| Value::from(text(number))),
@@ -219,7 +219,7 @@ fn names_the_first_hundred() {
         let body = serde_json::to_vec(list).unwrap();
         read(&body, Limits::default(), &Hex).unwrap().against(&vault).unwrap_err()
     };
-    // Everything as it was: each is unchanged, and that is all.
+    // Everything is left as it was: each cipher is unchanged, and there is no other fault.
     let old_text = |number| format!("{}{}", hex::encode(&old_nonce(number).0[..12]), "00".repeat(99));
     let old: Vec<_> =
         (0..5_000).map(|number| json!({"id": id_text(id(0, number)), "data": old_text(number)})).collect();
@@ -227,10 +227,10 @@ fn names_the_first_hundred() {
     assert_eq!(counts(&unchanged), BTreeMap::from([(Fault::Unchanged, 5_000)]));
     let first: Vec<_> = (0..NAMED as u32).map(|number| id(0, number)).collect();
     assert_eq!(unchanged.ids(Fault::Unchanged), first);
-    // One nonce for all.
+    // All ciphers have one nonce.
     let same: Vec<_> = (0..5_000).map(|number| entry(id(0, number), 7)).collect();
     assert_eq!(counts(&report(&same)), BTreeMap::from([(Fault::ReusedNonce, 5_000)]));
-    // All of it twice; the second time in the other order.
+    // Every cipher is sent twice, the second time in reverse order.
     let twice: Vec<_> = list.iter().chain(list.iter().rev()).cloned().collect();
     let twice = report(&twice);
     assert_eq!(counts(&twice), BTreeMap::from([(Fault::Duplicate, 5_000)]));

@@ -1,4 +1,4 @@
-//! A vault, submissions for it, and the naive way to judge one.
+//! A vault, submissions for it, and a naive implementation of the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(crate) fn manifest(entries: impl IntoIterator<Item = (CipherId, ClientNonce)
     VaultManifest::unverified(Some(head(1)), entries.into_iter().map(row).collect())
 }
 
-/// An old nonce that no text of a test has.
+/// An old nonce that no text of a test uses.
 pub(crate) fn old_nonce(number: u32) -> ClientNonce {
     let mut nonce = [0xee; 16];
     nonce[..4].copy_from_slice(&number.to_be_bytes());
@@ -25,7 +25,7 @@ pub(crate) fn old_nonce(number: u32) -> ClientNonce {
     ClientNonce(nonce)
 }
 
-/// Reads a body that is a list, by both readers: they must agree, in faults and in ciphers.
+/// Parses a body that is a list with both parsers, which must agree in faults and in ciphers.
 pub(crate) fn read<'b>(body: &'b [u8], limits: Limits, format: &'b dyn Format) -> Result<Submission<'b>, String> {
     let list = CipherList::new(body, limits, format);
     let read = read_by_seed(list, body);
@@ -48,7 +48,7 @@ fn read_by_seed<'b>(list: CipherList<'b>, body: &'b [u8]) -> Result<Submission<'
     Ok(read)
 }
 
-/// The counts of a report, without the zeros.
+/// Returns the counts of a report, without the zeros.
 pub(crate) fn counts(report: &Difference) -> BTreeMap<Fault, usize> {
     report.faults().map(|fault| (fault, report.count(fault))).collect()
 }

@@ -1,6 +1,6 @@
-//! `data_format`, `batches` and `large_batches` of `librepass.json`, read as `docs/decisions.md` 35 says. The file lies
-//! with the wire it is named for; `foreign` and unknown ids are one fault here, and a report may hold more than the
-//! `reasons`.
+//! `data_format`, `batches` and `large_batches` of `librepass.json`, with the changes of
+//! `docs/decisions.md` 35. The file is kept with the wire crate for which it is named. Foreign and
+//! unknown ids are one fault here, and a report may contain more than the `reasons`.
 
 use keywright_rekey::{Fault, Hex, Limits, MAX_TEXT, Malformed, id_text, parse_id};
 use serde::Deserialize;
@@ -70,7 +70,7 @@ fn fault(reason: &str) -> Fault {
     }
 }
 
-/// Judges a batch; the number of rows of the plan, or the faults.
+/// Checks a batch. Returns the number of rows of the plan, or the faults.
 fn judge(owned: &[String], submitted: &Value, limits: Limits) -> Result<usize, Vec<Fault>> {
     let vault = manifest(owned.iter().zip(0..).map(|(id, number)| (parse_id(id).unwrap(), old_nonce(number))));
     let body = serde_json::to_vec(submitted).unwrap();
@@ -85,7 +85,7 @@ fn check(id: &str, judged: Result<usize, Vec<Fault>>, owned: usize, expect: &str
         Err(faults) => {
             assert_eq!(expect, "reject", "{id}: {faults:?}");
             assert!(reasons.iter().all(|reason| faults.contains(&fault(reason))), "{id}: {faults:?}");
-            // Beyond the reasons only what they do not speak of.
+            // Apart from the reasons, only faults that they do not cover.
             let named: Vec<_> = reasons.iter().map(|reason| fault(reason)).collect();
             let silent = [Fault::WrongType, Fault::Missing, Fault::MalformedText];
             assert!(faults.iter().all(|fault| named.contains(fault) || silent.contains(fault)), "{id}: {faults:?}");

@@ -1,4 +1,5 @@
-//! Damage is looked at twice, told once an hour, and accepted by an operator who knows of it.
+//! Damage is confirmed by a second read, reported once an hour, and accepted by an operator who
+//! knows of it.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ fn shadow() -> (World, Arc<Shadow>) {
     (World::over(store), shadow)
 }
 
-/// A backend that reads in two steps shows half of another's commit once in a while.
+/// A backend that reads in two steps occasionally returns half of another commit.
 #[tokio::test]
 async fn one_look_is_not_believed() {
     let (world, shadow) = shadow();
@@ -38,7 +39,8 @@ async fn one_look_is_not_believed() {
     assert_eq!(world.times(&VAULT_DAMAGED).await, 0);
 }
 
-/// Rows of another root than the head's say nothing against the vault, however often they come.
+/// Rows under another root than the head's are no evidence against the vault, however often they
+/// occur.
 #[tokio::test]
 async fn rows_of_another_root_are_no_damage() {
     let (world, shadow) = shadow();
@@ -46,7 +48,7 @@ async fn rows_of_another_root_are_no_damage() {
     shadow.always(Some(Trick::LostElsewhere));
     assert!(matches!(vaults.read(&world.account, Which::All).await, Err(VaultError::Restless)));
     assert!(matches!(vaults.manifest(&world.account).await, Err(VaultError::Restless)));
-    // Rows that agree with the head are the head's, whatever happened beside them.
+    // Rows that agree with the head are the head's, whatever happened at the same time.
     shadow.always(Some(Trick::Elsewhere));
     assert!(vaults.read(&world.account, Which::All).await.is_ok());
     shadow.always(None);
@@ -79,7 +81,7 @@ async fn accept(world: &World, unreadable: Unreadable) -> Acceptance {
     world.server().accept_damaged(&world.account, unreadable).await.unwrap()
 }
 
-/// What was accepted is a vault like any other.
+/// An accepted vault is a vault like any other.
 async fn works(world: &World, ciphers: usize) {
     let vaults = world.server();
     assert_eq!(world.check().await.ciphers.len(), ciphers);
@@ -135,7 +137,7 @@ async fn rows_that_are_gone_or_older_are_accepted_as_they_are() {
         assert_eq!(value(1), Some(if what == "older" { 0 } else { 5 }), "{what}");
         assert_eq!(accept(&world, Unreadable::Drop).await, Acceptance::Undamaged);
         works(&world, usize::try_from(ciphers).unwrap()).await;
-        // Damage of another day is told anew.
+        // Damage on another day is reported again.
         forger.drop_row(&forger.rows(&world.account)[0]);
         assert!(vaults.read(&world.account, Which::All).await.is_err(), "{what}");
         assert_eq!(world.times(&VAULT_DAMAGED).await, 2, "{what}");
@@ -165,7 +167,8 @@ async fn what_does_not_open_is_dropped_only_where_that_is_said() {
     other.check().await;
 }
 
-/// A row in a form in which no store writes one is damage like any other: told, denied, and dropped by an operator.
+/// A row in a form that no store writes is damage like any other: it is reported, denied, and
+/// dropped by an operator.
 #[tokio::test]
 async fn a_row_of_an_unknown_form_is_told_and_dropped() {
     for columns in ["text_mark = x'00'", "note_mark = 'sixteen letters!'", "nonce = 7", "text = 'text'", "id = x'0102'"]

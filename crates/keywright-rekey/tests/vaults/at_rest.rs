@@ -1,4 +1,4 @@
-//! What lies in the store: no text, and nothing that opens anywhere else.
+//! The stored form: it has no text, and no body that opens anywhere else.
 
 use keywright_core::AccountId;
 use keywright_rekey::{AtRest, Edit, EditOutcome, SEALED_OVERHEAD, Swap, VaultError, VaultPolicy};
@@ -15,7 +15,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-/// A text of which every 16 bytes are easily found.
+/// A text of which any 16 bytes are easily found.
 fn telling(generation: u32) -> String {
     format!("{}{}", text(generation, 0), "5ec2e75ec2e75ec2".repeat(20))
 }
@@ -71,7 +71,8 @@ async fn a_file_holds_no_text() {
     }
 }
 
-/// With its marks in place, so that the digest has nothing to say: each body opens as its own part of its own cipher only.
+/// The marks are in place, so the digest detects nothing: each body opens only as its own part of
+/// its own cipher.
 #[tokio::test]
 async fn a_body_opens_at_its_own_place_only() {
     let forger = Forger::new();
@@ -109,7 +110,7 @@ async fn a_body_opens_at_its_own_place_only() {
         denied(with_text(1, body), id(1), "no body").await;
         denied(with_note(1, body), id(1), "no body").await;
     }
-    // A text of before an edit, or of before a swap, is not the one that the mark names.
+    // A text from before an edit or a swap is not the one to which the mark belongs.
     let edited = text(1, 7);
     let write = Edit::new(vec![put(id(0), &edited, "another note")], Vec::new());
     assert!(matches!(
@@ -140,7 +141,7 @@ async fn texts_as_sent_and_sealed_ones_are_readable_beside_each_other() {
         assert_eq!(&rows[1].text[SEALED_OVERHEAD..], edited.as_bytes());
         assert!(!contains(&rows[1].note, b"note"), "a note is sealed always");
         assert_eq!(world.check().await.ciphers[1].text(), edited);
-        // A swap under either policy writes all of them its own way.
+        // A swap under either policy writes all of them in the form of that policy.
         assert!(matches!(world.change(&world.server_with(clear), 2).await.unwrap(), Swap::Done { .. }));
         assert!(raw(&world).await.iter().all(|row| row.text[0] == 0));
         assert_eq!(read_text(world.check().await.ciphers[1].text()), (2, 3));
@@ -150,7 +151,7 @@ async fn texts_as_sent_and_sealed_ones_are_readable_beside_each_other() {
     }
 }
 
-/// A text that lies as it was sent is readable, and bound to its place all the same.
+/// A text stored as it was sent is readable, but still bound to its place.
 #[tokio::test]
 async fn a_text_as_sent_cannot_be_exchanged_in_the_store() {
     let forger = Forger::new();
@@ -176,7 +177,7 @@ async fn a_text_as_sent_cannot_be_exchanged_in_the_store() {
     assert!(matches!(vaults.read(&world.account, Which::All).await, Err(VaultError::Open(at)) if at == id(0)));
 }
 
-/// Neither a nonce nor a mark comes again.
+/// No nonce and no mark is repeated.
 #[tokio::test]
 async fn no_two_bodies_share_a_nonce_or_a_mark() {
     let world = World::memory();

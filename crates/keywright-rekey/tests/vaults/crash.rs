@@ -1,5 +1,5 @@
-//! A process that changes a vault of 10,000 ciphers is killed at random moments: the old vault with the old key or the new
-//! vault with the new key, nothing between.
+//! A process that changes a vault of 10,000 ciphers is killed at random times. Either the old vault
+//! with the old key is found afterwards or the new vault with the new key, and nothing in between.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -23,12 +23,12 @@ fn world(path: &Path) -> World {
 }
 
 fn say(words: &str) {
-    // Nobody reads it any more once the parent is gone.
+    // Nobody reads the output any more once the parent is gone.
     let _ = writeln!(std::io::stdout().lock(), "{words}");
 }
 
-/// Not a test by itself: what the test below starts and kills. Changes the vault again and again, and says before each
-/// commit and after it what it is about.
+/// This is not a test by itself: the test below starts and kills it. It changes the vault again and
+/// again, and announces each commit before and after it.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(FILE) else { return };
@@ -87,7 +87,7 @@ fn a_killed_change_leaves_the_old_vault_or_the_new_one() {
     for kill in 0..KILLS {
         let mut child = start(&path);
         let mut lines = BufReader::new(child.stdout.take().unwrap());
-        // It dies in its first change, or in a later one.
+        // The child is killed in its first change, or in a later one.
         let (mut tried, mut left) = (acknowledged, below(&SystemEntropy, 3).unwrap());
         while let Some((is_ack, number)) = next(&mut lines) {
             if is_ack {
@@ -100,7 +100,8 @@ fn a_killed_change_leaves_the_old_vault_or_the_new_one() {
             }
             left -= 1;
         }
-        // Somewhere inside the commit of some tens of milliseconds, or the next change.
+        // The kill falls somewhere inside the commit of some tens of milliseconds, or the next
+        // change.
         for _ in 0..below(&SystemEntropy, 40_000_000).unwrap() / (1 + kill % 4) {
             std::hint::spin_loop();
         }

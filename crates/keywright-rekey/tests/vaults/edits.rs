@@ -1,4 +1,4 @@
-//! Ordinary edits: counted right, fenced, limited.
+//! Ordinary edits are counted correctly, fenced and limited.
 
 use keywright_rekey::{CreateOutcome, Edit, EditOutcome, Existing, Swap, VaultPolicy, Vaults};
 use keywright_store::{CipherId, Draft, StepError, TransactError, Which};
@@ -20,7 +20,7 @@ async fn the_limit_counts_what_the_vault_has_after() {
             assert!(matches!(outcome, EditOutcome::Done { count: is, .. } if is == count), "{outcome:?}")
         };
         done(edit(&vaults, &world, &[3, 4], &[]).await, 5);
-        // At the limit: own ciphers may be replaced, and one may take another's place.
+        // At the limit, a cipher may be replaced by the same or by another one.
         done(edit(&vaults, &world, &[0, 1, 2, 3, 4], &[]).await, 5);
         assert_eq!(edit(&vaults, &world, &[5], &[]).await, EditOutcome::Full { limit: 5 });
         assert_eq!(
@@ -37,7 +37,7 @@ async fn the_limit_counts_what_the_vault_has_after() {
         done(edit(&vaults, &world, &[], &[1, 2, 77]).await, 3);
         assert_eq!(edit(&vaults, &world, &[6, 6], &[]).await, EditOutcome::Twice);
         world.check().await;
-        // A lower limit keeps what is there, and lets it shrink.
+        // A lower limit keeps the present ciphers and lets the vault shrink.
         let vaults = world.server_with(VaultPolicy::default().with_most_ciphers(1).unwrap());
         assert_eq!(edit(&vaults, &world, &[8], &[]).await, EditOutcome::Full { limit: 1 });
         done(edit(&vaults, &world, &[3], &[4]).await, 2);
@@ -90,7 +90,7 @@ async fn an_edit_rests_on_what_was_looked_up() {
         let existing = vaults.existing(&world.account, &[id(1)]).await.unwrap().unwrap();
         let error = run(&vaults, &world, &two, &existing).await.unwrap_err();
         assert!(matches!(error, TransactError::Step(StepError::Misuse(_))), "{error:?}");
-        // A read knows as well, and so does a long list.
+        // A read also provides this, and so does a long list of ids.
         let contents = vaults
             .read(&world.account, Which::Ids { ids: &[id(0), id(50)], with_marks: false })
             .await
@@ -125,12 +125,12 @@ async fn a_vault_is_made_once_and_reads_back_byte_for_byte() {
     }
 }
 
-/// `docs/decisions.md` 62: what goes in must come out again.
+/// `docs/decisions.md` 62: a vault must remain small enough to be sent again.
 #[tokio::test]
 async fn a_vault_is_not_filled_beyond_what_can_be_sent_in_one_piece() {
     for world in World::both() {
         let size = u64::try_from(text(1, 0).len()).unwrap();
-        // Room for four, each with 50 bytes beside its text.
+        // There is room for four ciphers, each with 50 bytes in addition to its text.
         let limit = 4 * (size + 50);
         let vaults = world.register_with(VaultPolicy::default().with_sendable_size(limit, 50), 3).await;
         let refused = EditOutcome::TooLarge { limit };
@@ -146,7 +146,8 @@ async fn a_vault_is_not_filled_beyond_what_can_be_sent_in_one_piece() {
         assert_eq!(put_one(0, 1, &[]).await, refused, "a longer text in the place of a shorter");
         assert!(matches!(put_one(0, 0, &[]).await, EditOutcome::Done { count: 4, .. }));
         assert!(matches!(put_one(4, 1, &[0, 1]).await, EditOutcome::Done { count: 3, .. }));
-        // A swap counts anew, and so does a lower limit; what is there already may stay, shrink, and be swapped.
+        // A swap counts from the start. Under a lower limit, a vault may stay as it is, shrink, and
+        // be swapped.
         assert!(matches!(world.change(&vaults, 2).await.unwrap(), Swap::Done { .. }));
         assert!(matches!(put_one(4, 20, &[]).await, EditOutcome::Done { count: 3, .. }));
         assert_eq!(put_one(5, 0, &[]).await, refused);

@@ -1,4 +1,5 @@
-//! Somebody who writes the database and has no keyring: rows are read, altered, moved, dropped and put back by SQL.
+//! An attacker who can write the database but has no keyring: rows are read, altered, moved,
+//! dropped and put back by SQL.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::world::World;
 
-/// A row of a vault, as it lies in the file.
+/// A row of a vault, as it is stored in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileRow {
     pub(crate) partition: String,
@@ -22,7 +23,7 @@ pub(crate) struct FileRow {
     pub(crate) text: Vec<u8>,
 }
 
-/// A row of a stage, as it lies in the file.
+/// A row of a stage, as it is stored in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileStaged {
     pub(crate) partition: String,
@@ -33,7 +34,7 @@ pub(crate) struct FileStaged {
     pub(crate) text: Vec<u8>,
 }
 
-/// A file that a store had open, or has.
+/// A file that a store had open, or still has.
 #[derive(Debug)]
 pub(crate) struct Forger {
     _directory: tempfile::TempDir,
@@ -48,14 +49,14 @@ impl Forger {
         Self { _directory: directory, path, file: OnceCell::new() }
     }
 
-    /// The same file somewhere else.
+    /// Copies the file to another place.
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new();
         self.file().execute("VACUUM INTO ?1", [copy.path.to_str().unwrap()]).unwrap();
         copy
     }
 
-    /// A server's store over the file.
+    /// Opens a server's store over the file.
     pub(crate) fn world(&self) -> World {
         World::over(Arc::new(SqliteStore::builder(&self.path).readers(1).open().unwrap()))
     }
@@ -63,7 +64,7 @@ impl Forger {
     fn file(&self) -> &Connection {
         self.file.get_or_init(|| {
             let file = Connection::open(&self.path).unwrap();
-            // Whether it survives a power loss is nobody's concern here.
+            // It does not matter here whether the file survives a power loss.
             file.pragma_update(None, "synchronous", "OFF").unwrap();
             file
         })
@@ -106,7 +107,7 @@ impl Forger {
         select.query_map([account.as_str()], read).unwrap().map(Result::unwrap).collect()
     }
 
-    /// Writes a row, in place of the one of the same account and id.
+    /// Writes a row, which replaces the one with the same account and id.
     pub(crate) fn put(&self, row: &FileRow) {
         let FileRow { partition, id, text_mark, note_mark, nonce, note, text } = row;
         let put = "INSERT OR REPLACE INTO keywright_ciphers (partition, id, text_mark, note_mark, nonce, note, text)
@@ -114,7 +115,7 @@ impl Forger {
         self.file().execute(put, params![partition, id, text_mark, note_mark, nonce, note, text]).unwrap();
     }
 
-    /// Writes into the columns of a cipher what no store writes there.
+    /// Writes values into the columns of a cipher that no store writes there.
     pub(crate) fn spoil(&self, row: &FileRow, columns: &str) {
         let spoil = format!("UPDATE keywright_ciphers SET {columns} WHERE partition = ?1 AND id = ?2");
         assert_eq!(self.file().execute(&spoil, params![row.partition, row.id]).unwrap(), 1);
@@ -132,7 +133,7 @@ impl Forger {
         self.file().execute(put, params![partition, stage, id, text_mark, nonce, text]).unwrap();
     }
 
-    /// Writes into the columns of a staged row what no store writes there.
+    /// Writes values into the columns of a staged row that no store writes there.
     pub(crate) fn spoil_staged(&self, row: &FileStaged, columns: &str) {
         let spoil = format!("UPDATE keywright_staged SET {columns} WHERE partition = ?1 AND stage = ?2 AND id = ?3");
         assert_eq!(self.file().execute(&spoil, params![row.partition, row.stage, row.id]).unwrap(), 1);

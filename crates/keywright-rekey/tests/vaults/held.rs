@@ -21,13 +21,14 @@ async fn hold(world: &World, vaults: &Vaults, generation: u32) {
     assert_eq!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap(), HoldOutcome::Held);
 }
 
-/// The stage that is held now.
+/// Returns the stage that is held now.
 async fn held_stage(world: &World, vaults: &Vaults) -> StageId {
     let look = |draft: &mut Draft<'_>| vaults.steps().staged_in(draft);
     vaults.driver().observe(&world.partition(), &[], look).await.unwrap().expect("one is held")
 }
 
-/// What is dropped by a committed step of the service does not wait for the sweep.
+/// The rows of what a committed step of the service drops are removed without waiting for the
+/// sweep.
 #[tokio::test]
 async fn the_rows_of_what_is_void_go_with_it() {
     for world in World::both() {
@@ -43,7 +44,7 @@ async fn the_rows_of_what_is_void_go_with_it() {
         assert!(matches!(promote(&world, &vaults, 3).await, Swap::Void));
         assert!(world.store.staged(&world.partition(), stage).await.unwrap().is_empty(), "its time was over");
 
-        // One that is not held after all.
+        // A stage that is not held after all.
         let sealed = world.sealed(&vaults, 3).await;
         let staged = vaults.stage(sealed, world.clock.now().unwrap().plus(LIFE)).await.unwrap();
         assert_eq!(world.store.staged(&world.partition(), staged.stage()).await.unwrap().len(), 5);
@@ -82,7 +83,7 @@ async fn a_held_vault_is_promoted_once() {
     }
 }
 
-/// Changes one thing that a held vault rests on. Returns the world as it is then.
+/// Changes one thing on which a held vault depends. Returns the changed fixture.
 async fn void(what: &str, world: World) -> World {
     match what {
         "an edit" => {
@@ -130,7 +131,7 @@ async fn anything_that_it_rests_on_voids_it() {
             assert_ne!(world.generation().await, 5, "{what}");
             assert!(matches!(promote(&world, &vaults, 5).await, Swap::Nothing), "{what}: it is dropped");
             assert!(world.events().await.contains(&"vault_dropped".to_owned()), "{what}");
-            // And the next one is as good as the first.
+            // The next one can be promoted like the first.
             hold(&world, &vaults, 6).await;
             assert!(matches!(promote(&world, &vaults, 6).await, Swap::Done { .. }), "{what}");
             world.check().await;
@@ -253,7 +254,7 @@ async fn a_step_promotes_in_a_draft_of_the_callers() {
     let outcome = vaults.driver().transact(&world.partition(), &[], step).await.unwrap();
     assert!(matches!(outcome, Promotion::Done { ciphers: 3, .. }));
     world.check().await;
-    // What was dropped on purpose is not promoted.
+    // A vault that was dropped on purpose is not promoted.
     hold(&world, &vaults, 3).await;
     let step = |draft: &mut Draft<'_>| vaults.steps().drop_held_in(draft);
     assert!(vaults.driver().transact(&world.partition(), &[], step).await.unwrap());
@@ -276,7 +277,7 @@ async fn a_stage_that_lost_rows_is_void_and_dropped() {
     assert_eq!(world.check_swaps().await, 0);
 }
 
-/// The record goes with the sweep as well, after its time.
+/// The sweep also removes the record after its expiry.
 #[tokio::test]
 async fn the_sweep_takes_a_held_vault_that_nobody_confirmed() {
     for world in World::both() {

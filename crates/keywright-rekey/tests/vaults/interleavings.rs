@@ -1,5 +1,6 @@
-//! 1,000 random interleavings of edits, insertions, deletions, changes and reads by several clients on two servers: after
-//! each, every cipher is under one key of the client's, the account's.
+//! 1,000 random interleavings of edits, insertions, deletions, changes and reads by several clients
+//! on two servers. After each, every cipher is under the same key of the client's, which is the
+//! account's.
 
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ use crate::world::{
 const SEEDS: u64 = 1_000;
 const CLIENTS: u32 = 3;
 const ACTS: u32 = 3;
-/// Ciphers of these numbers are only ever edited: their values count the edits that were done.
+/// Ciphers with these numbers are only ever edited: their values count the edits.
 const COUNTED: u32 = 3;
 
-/// A client: what it last learned, and how many edits of each counted cipher it knows to be done, and not to be known.
+/// A client: what it last learned, and for each counted cipher how many edits it knows to be done,
+/// and how many may have been done.
 struct Client {
     number: u32,
     generation: u32,
@@ -34,7 +36,8 @@ fn pick(rng: &SeededRng, bound: u32) -> u32 {
     below(rng, bound).unwrap()
 }
 
-/// Without a decision: a load failed, the store refused, the account was busy, or the outcome is unknown.
+/// No decision was made: a load failed, the store refused, the account was busy, or the outcome is
+/// unknown.
 fn undecided<T>(result: Result<T, VaultError>) -> Result<T, bool> {
     result.map_err(|error| match error {
         VaultError::Transact(TransactError::Unknown(_)) => true,
@@ -59,7 +62,7 @@ impl Client {
         }
     }
 
-    /// Reads one counted cipher and writes it one higher.
+    /// Reads one counted cipher and writes its value incremented by one.
     async fn edit(&mut self, rng: &SeededRng, world: &World, vaults: &Vaults) -> Result<(), bool> {
         let number = pick(rng, COUNTED);
         let contents =
@@ -67,7 +70,7 @@ impl Client {
                 .unwrap();
         let (generation, value) = read_text(contents.ciphers[0].text());
         if generation != self.generation {
-            // It does not open for this client: its key is old.
+            // The cipher does not open for this client, whose key is old.
             self.log_in(world, vaults).await;
             return Ok(());
         }
@@ -103,8 +106,9 @@ impl Client {
         Ok(())
     }
 
-    /// Reads all, encrypts it under a key that nobody else draws, and changes the account's key with it; as a service
-    /// does, whose session is void if the credential was changed meanwhile.
+    /// Reads all ciphers, encrypts them under a key that no other client draws, and changes the
+    /// account's key with them, like a service whose session is void if the credential was changed
+    /// in the meantime.
     async fn change(&mut self, rng: &SeededRng, world: &World, vaults: &Vaults, generation: u32) -> Result<(), bool> {
         let contents = undecided(vaults.read(&world.account, Which::All).await)?.unwrap();
         if contents.ciphers.iter().any(|cipher| read_text(cipher.text()).0 != self.generation) {
@@ -129,7 +133,8 @@ impl Client {
                 Ok(())
             };
             undecided(vaults.driver().transact(&world.partition(), &[], step).await.map_err(VaultError::from))?;
-            // Whoever follows the link: it promotes what is held, with the key that was noted beside it.
+            // The client that follows the link promotes what is held, with the key that was
+            // recorded beside it.
             let promoted = vaults.promote(&world.account, CLIENT_SLOTS, |draft| {
                 let pending = draft.read(PENDING)?.ok_or(StepError::NoAccount)?;
                 set_key(draft, pending.generation)
@@ -152,7 +157,7 @@ impl Client {
     async fn act(mut self, seed: u64, world: World, vaults: Vaults) -> Self {
         let rng = seeded(seed * 100 + u64::from(self.number));
         for act in 0..ACTS {
-            // What a fault keeps from being decided, the client tries later or not at all.
+            // If a fault prevents a decision, the client tries later or not at all.
             let _ = match pick(&rng, 10) {
                 0..=3 => self.edit(&rng, &world, &vaults).await,
                 4..=5 => self.insert_or_delete(&rng, &world, &vaults).await,
@@ -174,7 +179,7 @@ async fn interleave(store: Arc<dyn Store>) {
         let epochs = calm.server().driver().observe(&calm.partition(), &[], epochs).await;
         let (key_epoch, credential_epoch) = epochs.unwrap();
         let faults = Arc::new(FaultStore::new(Arc::clone(&store)));
-        // Every second one with a store that loses replies, keeps commits back, and fails.
+        // Every second one uses a store that loses replies, delays commits, and fails.
         let faulty = u16::try_from(seed % 2).unwrap();
         let odds = Odds {
             conflict: 20 * faulty,

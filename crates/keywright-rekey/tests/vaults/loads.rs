@@ -1,4 +1,5 @@
-//! What an act asks of the store: one load for each look and each commit, and no other round.
+//! What an operation reads from the store: one load for each read and each commit, and no other
+//! round trip.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::world::{CLIENT_SLOTS, World, anew, id, put, set_key, submission, text
 
 const LIFE: u64 = 600;
 
-/// Every act names all its slots at once, those of the caller's own step included.
+/// Every operation passes all its slots to the driver, including those of the caller's own step.
 #[tokio::test]
 async fn every_act_loads_once() {
     let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));
@@ -18,7 +19,8 @@ async fn every_act_loads_once() {
     let vaults = world.register(5).await;
     let account = &world.account;
     store.note_loads();
-    // A look at the head and a commit are a load each: what is read between them belongs to no draft.
+    // Reading the head and committing are one load each: what is read between them belongs to no
+    // draft.
     let takes = |most: usize, act: &str| {
         let loads = store.noted_loads();
         assert_eq!(loads.len(), most, "{act}: {loads:?}");

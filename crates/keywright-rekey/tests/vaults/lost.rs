@@ -1,4 +1,5 @@
-//! Replies that are lost: what is unknown is said to be so, and what was lost never lands later.
+//! Lost replies: an unknown outcome is reported as unknown, and a lost change is never applied
+//! later.
 
 use std::sync::Arc;
 
@@ -63,7 +64,8 @@ async fn what_stays_unknown_is_said_to_be_unknown() {
             let vaults = world.server();
             let contents = world.contents().await;
             faults.next_commit(if landed { Fault::LostAfter } else { Fault::LostBefore });
-            // The plan takes one load, the step another; then the store cannot be read any more.
+            // The plan takes one load, and the step another; after that the store cannot be read
+            // any more.
             (0..2).for_each(|_| faults.next_load(LoadFault::None));
             faults.next_load(LoadFault::Fails);
             let outcome = world.change_from(&vaults, &contents, Some(contents.head.revision), 2).await;
@@ -73,7 +75,7 @@ async fn what_stays_unknown_is_said_to_be_unknown() {
                 "{error:?}"
             );
             faults.calm();
-            // Old vault with the old key, or new vault with the new one.
+            // Either the old vault with the old key, or the new vault with the new one.
             world.check().await;
             assert_eq!(world.generation().await, if landed { 2 } else { 1 });
         }

@@ -1,5 +1,5 @@
-//! A store in memory whose vault reads can be made to answer otherwise: as a backend does that reads in two steps, or one
-//! that lags behind.
+//! A store in memory whose vault reads can be made to return something else, like a backend that
+//! reads in two steps, or one that lags behind.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use keywright_store::{MemoryStore, Revision};
 use keywright_testing::{HookedStore, Reply};
 
-/// What becomes of one read of the vault.
+/// The result of one read of the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trick {
     /// One row is missing.
@@ -18,12 +18,12 @@ pub(crate) enum Trick {
     Elsewhere,
 }
 
-/// The tricks of the next reads, and that of all further ones.
+/// The results of the next reads, and that of all further ones.
 #[derive(Debug, Default)]
 pub(crate) struct Shadow(Mutex<(VecDeque<Trick>, Option<Trick>)>);
 
 impl Shadow {
-    /// Over a new store.
+    /// Wraps a new store.
     pub(crate) fn new() -> (Arc<Self>, Arc<HookedStore<MemoryStore>>) {
         let (shadow, store) = (Arc::new(Self::default()), HookedStore::memory());
         let plays = Arc::clone(&shadow);
@@ -38,12 +38,12 @@ impl Shadow {
         (shadow, store)
     }
 
-    /// The next reads of the vault.
+    /// Sets the results of the next reads of the vault.
     pub(crate) fn next(&self, tricks: impl IntoIterator<Item = Trick>) {
         self.0.lock().unwrap().0.extend(tricks);
     }
 
-    /// All further reads.
+    /// Sets the result of all further reads.
     pub(crate) fn always(&self, trick: Option<Trick>) {
         self.0.lock().unwrap().1 = trick;
     }

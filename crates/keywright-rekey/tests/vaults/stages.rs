@@ -1,4 +1,5 @@
-//! The rows of a stage are tampered with: what was held is not promoted any more, and what does not open is denied.
+//! Tampering with the rows of a stage: the held vault can no longer be promoted, and what does not
+//! open is denied.
 
 use keywright_core::AccountId;
 use keywright_rekey::events::VAULT_DAMAGED;
@@ -47,12 +48,12 @@ async fn forgery() -> Forgery {
     Forgery { forger, held, before, foreign }
 }
 
-/// What was done to the held stage: rows to drop, then rows to put.
+/// A manipulation of the held stage: rows to drop, then rows to put.
 struct Deed {
     what: String,
     drop: Vec<FileStaged>,
     put: Vec<FileStaged>,
-    /// Whether ids and marks are as they were, so that only opening a text can tell.
+    /// Whether ids and marks are unchanged, so that only opening a text can reveal it.
     same_marks: bool,
 }
 
@@ -104,7 +105,7 @@ async fn what_was_held_is_promoted_as_it_was_held_or_not_at_all() {
         assert!(world.damage.damages() > 0, "{what}");
         assert!(matches!(promote(&world, &vaults, 3).await, Swap::Void), "{what}");
         assert!(matches!(promote(&world, &vaults, 3).await, Swap::Nothing), "{what}: it is dropped");
-        // The vault itself was never in doubt.
+        // The current vault was never in doubt.
         assert_eq!(world.check_swaps().await, 0, "{what}");
         hold(&world, &vaults, 4).await;
         assert!(matches!(promote(&world, &vaults, 4).await, Swap::Done { .. }), "{what}");
@@ -115,7 +116,7 @@ async fn what_was_held_is_promoted_as_it_was_held_or_not_at_all() {
     world.check().await;
 }
 
-/// Rows that were checked, and others that lie there when it is committed.
+/// The rows are checked, and others are stored at the time of the commit.
 #[tokio::test]
 async fn a_stage_that_changes_between_check_and_commit_conflicts() {
     let forgery = forgery().await;
@@ -134,8 +135,8 @@ async fn a_stage_that_changes_between_check_and_commit_conflicts() {
     }
 }
 
-/// Parts of an upload are not guarded, so nothing says what they must be; what they are not is told at the finish, or
-/// when they are opened.
+/// Parts of an upload are not guarded, so nothing determines what they must be. Damage is reported
+/// at the finish, or when they are opened.
 #[tokio::test]
 async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     let forger = Forger::new();
@@ -166,7 +167,7 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     forger.drop_staged(&FileStaged { id: id(77).0.to_vec(), ..rows[1].clone() });
     forger.put_staged(&FileStaged { id: rows[1].id.clone(), ..rows[2].clone() });
     refused("moved over another", Fault::ReusedNonce).await;
-    // Two whose ids, marks and nonces are in order: only their texts tell.
+    // Two texts whose ids, marks and nonces are in order: only opening them reveals it.
     let of_another_stage = FileStaged { stage: rows[1].stage.clone(), ..held[1].clone() };
     let text_alone = FileStaged { text: held[1].text.clone(), ..rows[1].clone() };
     for forged in [of_another_stage, text_alone] {
@@ -186,7 +187,7 @@ async fn an_upload_takes_no_row_that_was_moved_dropped_or_added() {
     world.check().await;
 }
 
-/// What no store writes into the columns of a staged row.
+/// Values that no store writes into the columns of a staged row.
 const SPOILT: [&str; 11] = [
     "text = 7",
     "text = 'text'",
@@ -201,7 +202,8 @@ const SPOILT: [&str; 11] = [
     "id = zeroblob(17)",
 ];
 
-/// A row of an unknown form voids its stage, and nothing else: no answer is an error, and the next stage is promoted.
+/// A row of an unknown form voids its stage, and nothing else: no call returns an error, and the
+/// next stage is promoted.
 #[tokio::test]
 async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
     let forgery = forgery().await;
@@ -211,7 +213,7 @@ async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
         let vaults = world.server();
         let Coverage::Covered(checked) = vaults.covered(&world.account).await.unwrap() else { panic!() };
         forger.spoil_staged(&forgery.held[2], columns);
-        // Beside the commit it is a conflict: the stage is not what was checked.
+        // At the commit it is a conflict: the stage is not the one that was checked.
         let step = |draft: &mut Draft<'_>| vaults.steps().promote_in(draft, &checked);
         let error = vaults.driver().transact(&world.partition(), &[], step).await.unwrap_err();
         assert!(matches!(error, keywright_store::TransactError::Busy), "{columns}: {error:?}");
@@ -228,7 +230,8 @@ async fn a_held_row_that_cannot_be_read_voids_what_is_held_alone() {
     }
 }
 
-/// The same for an upload: the client hears that it is void, discards it and stages again; or puts the one row again.
+/// The same for an upload: the client learns that it is void, discards it and stages again, or it
+/// sends the one row again.
 #[tokio::test]
 async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
     let part = |generation: u32| body((0..CIPHERS).map(|number| (id(number), text(generation, 0))));
@@ -280,7 +283,7 @@ async fn an_uploaded_row_that_cannot_be_read_voids_its_upload_alone() {
     }
 }
 
-/// More texts than are opened at once: the forged one is found wherever it lies.
+/// There are more texts than are opened together: the forged one is found wherever it is.
 #[tokio::test]
 async fn every_text_of_a_large_stage_is_opened() {
     const MANY: u32 = 1_201;

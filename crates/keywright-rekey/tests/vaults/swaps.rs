@@ -1,4 +1,4 @@
-//! All ciphers or none, and never over what somebody else wrote meanwhile.
+//! All ciphers or none are swapped, and nothing that was written in the meantime is overwritten.
 
 use keywright_rekey::events::VAULT_SWAPPED;
 use keywright_rekey::{Edit, EditOutcome, Fault, Swap, SwapOutcome, VAULT_SLOT, VaultError};
@@ -59,7 +59,7 @@ async fn what_does_not_cover_the_vault_changes_nothing() {
     }
 }
 
-/// What somebody else does between the check and the commit.
+/// What another client does between the check and the commit.
 async fn meanwhile(what: &str, world: &World) {
     let vaults = world.server();
     let (new, edited) = (text(1, 5), text(1, 9));
@@ -119,7 +119,7 @@ async fn a_client_that_read_before_is_stale_and_one_of_which_nothing_is_known_is
     }
 }
 
-/// Two servers, many rounds: whoever wins, one wins, and the vault is of one key.
+/// Two servers compete for many rounds. One of them wins each, and the vault is under one key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_swaps_at_once_one_wins() {
     for world in World::both() {
@@ -190,7 +190,7 @@ async fn a_swap_is_of_one_account_and_one_vault() {
     let refused = vaults.driver().transact(&other.partition(), &[VAULT_SLOT], step).await.unwrap_err();
     assert!(matches!(refused, TransactError::Step(StepError::Misuse(_))), "{refused:?}");
     other.check().await;
-    // Foreign ids are unknown ones, whoever owns them.
+    // Foreign ids are unknown ids, whoever owns them.
     let foreign = body([(id(0), text(2, 0)), (id(1), text(2, 0)), (CipherId([9; 16]), text(2, 0))]);
     let Swap::Refused(difference) =
         vaults.swap(&world.account, &submission(&foreign), None, &[], |_| Ok(())).await.unwrap()
@@ -211,7 +211,7 @@ async fn an_account_without_a_vault_swaps_nothing() {
     assert!(matches!(outcome, Swap::HeadMoved), "{outcome:?}");
     assert!(vaults.read(&world.account, Which::All).await.unwrap().is_none());
     assert!(vaults.existing(&world.account, &[id(1)]).await.unwrap().is_none());
-    // And one that has no records at all is an error, never a fresh start.
+    // An account without any records is an error, never a first vault.
     let nobody = keywright_core::AccountId::new("nobody").unwrap();
     let error = vaults.head(&nobody).await.unwrap_err();
     assert!(matches!(error, VaultError::Transact(TransactError::Step(StepError::NoAccount))), "{error:?}");

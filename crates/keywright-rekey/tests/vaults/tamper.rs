@@ -1,5 +1,5 @@
-//! Every single-row rollback, move, drop and insert over a populated vault and its stages: noticed at the next use, by a
-//! server that goes on, and never repaired without a word.
+//! Every rollback, move, removal and insertion of a single row in a populated vault and its stages
+//! is detected at the next use, by a server that keeps running, and is never repaired silently.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,9 @@ use crate::world::{World, body, id, put, submission, text};
 /// Two accounts with a history.
 struct Forgery {
     forger: Forger,
-    /// Of the first account, oldest first: what its vault has been.
+    /// The past states of the first account's vault, oldest first.
     past: Vec<Vec<FileRow>>,
-    /// The vaults of the two accounts as they are.
+    /// The present vaults of the two accounts.
     vaults: [Vec<FileRow>; 2],
 }
 
@@ -56,7 +56,7 @@ async fn forgery() -> Forgery {
     Forgery { forger, past, vaults }
 }
 
-/// One thing that somebody did to the file, in words and as rows to write and to drop.
+/// One manipulation of the file: a description, and the rows to write and to drop.
 struct Deed {
     what: String,
     put: Vec<FileRow>,
@@ -84,7 +84,7 @@ impl Deed {
     }
 }
 
-/// Every way to put parts of one row in the place of another's.
+/// Every way to put parts of one row in place of another's.
 fn mixtures(there: &FileRow, other: &FileRow) -> Vec<(&'static str, FileRow)> {
     let row = |change: fn(&mut FileRow, &FileRow)| {
         let mut row = there.clone();
@@ -134,7 +134,7 @@ fn mixtures(there: &FileRow, other: &FileRow) -> Vec<(&'static str, FileRow)> {
     ]
 }
 
-/// Everything that can be done with one row, whatever is known of the past.
+/// Every manipulation of one row, with full knowledge of the past.
 fn deeds(forgery: &Forgery) -> Vec<Deed> {
     let [ours, theirs] = &forgery.vaults;
     let mut deeds = Vec::new();
@@ -159,7 +159,7 @@ fn deeds(forgery: &Forgery) -> Vec<Deed> {
                 }
             }
         }
-        // To an id that the vault has not, and to another account: a copy, or the row itself.
+        // To an id that the vault does not have, and to another account: a copy, or the row itself.
         let moved = FileRow { id: id(77).0.to_vec(), ..there.clone() };
         let abroad = FileRow { partition: theirs[0].partition.clone(), ..there.clone() };
         for (place, row) in [("a new id", moved), ("another account", abroad)] {
@@ -168,7 +168,7 @@ fn deeds(forgery: &Forgery) -> Vec<Deed> {
             deeds.push(Deed { what, put: vec![row], drop: vec![there.clone()] });
         }
     }
-    // What was deleted comes back.
+    // Deleted rows are put back.
     for (age, rows) in forgery.past.iter().enumerate() {
         for row in rows.iter().filter(|row| ours.iter().all(|there| there.id != row.id)) {
             deeds.push(Deed::put(format!("the deleted row {} of state {age} comes back", name(row)), row.clone()));
@@ -186,7 +186,7 @@ fn is_damage<T: std::fmt::Debug>(result: Result<T, VaultError>, what: &str) {
     assert!(error.is_damage(), "{what}: {error:?}");
 }
 
-/// Every use of a vault whose rows are not those of its head denies.
+/// Every use of a vault whose rows are not those of its head is denied.
 async fn denies_everything(vaults: &Vaults, world: &World, what: &str) {
     let account = &world.account;
     is_damage(vaults.read(account, Which::All).await, what);
@@ -204,8 +204,8 @@ async fn denies_everything(vaults: &Vaults, world: &World, what: &str) {
     }
 }
 
-/// Of a vault whose bodies were altered under their marks, what opens them denies: reads, and edits of these ciphers, which
-/// would overwrite them unseen.
+/// If bodies of a vault were altered under their marks, every operation that opens them is denied:
+/// reads, and edits of these ciphers, which would overwrite them unseen.
 async fn denies_reads(vaults: &Vaults, world: &World, altered: &[CipherId], what: &str) {
     let error = vaults.read(&world.account, Which::All).await.expect_err(what);
     assert!(matches!(error, VaultError::Open(id) if altered.contains(&id)), "{what}: {error:?}");
@@ -226,7 +226,7 @@ async fn every_row_that_is_put_back_moved_dropped_or_added_is_noticed() {
     assert!(deeds.len() > 500, "{} deeds", deeds.len());
     let world = forgery.forger.world();
     for (number, deed) in deeds.iter().enumerate() {
-        // Each in an hour of its own.
+        // Each is in an hour of its own.
         world.clock.set(world.at(4_000 * u64::try_from(number).unwrap()));
         deed.commit(&forgery.forger);
         let mut noticed = 0;
@@ -288,13 +288,13 @@ async fn what_happens_between_check_and_commit_is_noticed_too() {
         }
         let step = |draft: &mut Draft<'_>| vaults.steps().swap_in(draft, &sealed);
         let swapped = vaults.driver().transact(&world.partition(), &[], step).await;
-        // The cover is the store's to check; a note is not looked at, and stays.
+        // The store checks the cover; a note is not read, and is left unchanged.
         let done = matches!(swapped, Ok(SwapOutcome::Done { .. }));
         assert_eq!(done, what == "an old note", "{what}: {swapped:?}");
         is_damage(vaults.read(&world.account, Which::All).await, what);
         is_damage(vaults.plan(&world.account, &submission(&body([])), None).await, what);
         if done {
-            // The texts are new; with the note that was there the vault is whole.
+            // The texts are new; with the original note the vault is complete.
             let (note, note_mark) = (good[0].note.clone(), good[0].note_mark.clone());
             forger.put(&FileRow { note, note_mark, ..forger.rows(&world.account)[0].clone() });
             assert!(vaults.read(&world.account, Which::All).await.is_ok());
@@ -305,7 +305,8 @@ async fn what_happens_between_check_and_commit_is_noticed_too() {
     }
 }
 
-/// In a large vault single reads and edits leave the comparison to the next full read. An edit there never makes it good.
+/// In a large vault, reads and edits of single ciphers leave the comparison to the next full read.
+/// An edit never makes a damaged vault valid.
 #[tokio::test]
 async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
     for what in ["replaced", "beside", "dropped", "added"] {
@@ -326,7 +327,7 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
         let change = Edit::new(vec![put(ids[0], &new, "third")], vec![id(9)]);
         let edited = vaults.edit(&world.account, &change, world.key_epoch().await).await;
         if what == "added" {
-            // The row that it is to delete does not open in its place.
+            // The row to be deleted does not open in its place.
             is_damage(edited, what);
         } else {
             assert!(matches!(edited, Ok(EditOutcome::Done { .. })), "{what}: {edited:?}");
@@ -334,13 +335,13 @@ async fn in_a_large_vault_an_edit_does_not_repair_what_it_did_not_see() {
         is_damage(vaults.read(&world.account, Which::All).await, what);
         is_damage(vaults.read(&world.account, Which::Ids { ids: &ids, with_marks: true }).await, what);
         is_damage(vaults.manifest(&world.account).await, what);
-        // A server whose policy compares more denies at once.
+        // A server whose policy requires the comparison denies immediately.
         is_damage(world.server().existing(&world.account, &ids).await, what);
     }
 }
 
-/// A body that was altered under its mark, where nothing else is compared: an edit denies, and the head's count of bytes
-/// stays what it was.
+/// A body is altered under its mark, where nothing else is compared: an edit is denied, and the
+/// head's count of bytes is unchanged.
 #[tokio::test]
 async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
     let forger = Forger::new();
@@ -365,7 +366,7 @@ async fn in_a_large_vault_an_edit_overwrites_nothing_that_was_altered() {
             let edited = vaults.edit(&world.account, &edit, world.key_epoch().await).await;
             assert!(matches!(edited, Err(VaultError::Open(broken)) if broken == id(0)), "{edited:?}");
         }
-        // What it does not touch, it does not see.
+        // It does not detect damage in what it does not read.
         let beside = Edit::new(vec![put(id(1), &new, "")], Vec::new());
         assert!(matches!(
             vaults.edit(&world.account, &beside, world.key_epoch().await).await.unwrap(),

@@ -48,7 +48,7 @@ async fn parts_in_any_order_repeated_and_overlapping_make_the_vault() {
         assert!(matches!(finish(&world, &vaults, upload, 2).await, Swap::Done { ciphers: 25, .. }));
         assert_eq!(world.check_swaps().await, 1);
         assert_eq!(world.generation().await, 2);
-        // It is spent.
+        // The upload is spent.
         assert!(matches!(finish(&world, &vaults, upload, 3).await, Swap::Nothing));
         assert_eq!(keep(&world, &vaults, upload, &part(3, 0..2)).await, PartOutcome::Void);
         assert_eq!(vaults.uploaded(&world.account, upload).await.unwrap(), None);
@@ -60,7 +60,7 @@ async fn parts_in_any_order_repeated_and_overlapping_make_the_vault() {
 async fn an_upload_goes_on_after_a_crash_at_every_part() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    // Each time a server that knows nothing but the file and the keyring.
+    // Each time, a server that has only the file and the keyring.
     let restart = || World::over(Arc::new(SqliteStore::open(&path).unwrap()));
     let parts = || (0..6_u32).map(|part| part * 4..part * 4 + 4);
     restart().register(24).await;
@@ -82,7 +82,8 @@ async fn an_upload_goes_on_after_a_crash_at_every_part() {
         let vaults = world.server();
         let there = vaults.uploaded(&world.account, upload).await.unwrap().unwrap();
         assert_eq!(there.len(), crashes_after * 4, "what was kept is kept");
-        // The client asks what is there, repeats the last part, which may have been lost, and sends the rest.
+        // The client requests what is there, repeats the last part, which may have been lost, and
+        // sends the rest.
         for numbers in parts().skip(crashes_after.saturating_sub(1)) {
             assert!(matches!(
                 keep(&world, &vaults, upload, &part(generation, numbers)).await,
@@ -110,7 +111,7 @@ async fn the_finish_checks_what_a_single_submission_would_be_checked_for() {
         refused(Fault::Missing, 6).await;
         let _ = keep(&world, &vaults, upload, &part(2, 0..4)).await;
         refused(Fault::Missing, 2).await;
-        // One left as it is, two under one nonce: each in another part.
+        // One text is unchanged, and two have one nonce, each in another part.
         let old = world.contents().await.ciphers[4].text().to_owned();
         let _ = keep(&world, &vaults, upload, &body([(id(4), old)])).await;
         refused(Fault::Unchanged, 1).await;
@@ -124,7 +125,7 @@ async fn the_finish_checks_what_a_single_submission_would_be_checked_for() {
     }
 }
 
-/// Nothing limits how often parts are put, so what they keep is limited by the vault.
+/// The number of parts is not limited, so the vault limits what they store.
 #[tokio::test]
 async fn a_part_with_a_cipher_that_the_vault_has_not_is_not_kept() {
     for world in World::both() {
@@ -137,7 +138,7 @@ async fn a_part_with_a_cipher_that_the_vault_has_not_is_not_kept() {
             assert_eq!(difference.count(Fault::Unknown), unknown);
         }
         assert_eq!(vaults.uploaded(&world.account, upload).await.unwrap(), Some(Vec::new()));
-        // A vault that has changed since is another matter.
+        // A vault that has changed since is a different case.
         let text = text(1, 1);
         let edit = Edit::new(vec![put(id(6), &text, "note 6")], Vec::new());
         let done = vaults.edit(&world.account, &edit, world.key_epoch().await).await;
@@ -146,7 +147,7 @@ async fn a_part_with_a_cipher_that_the_vault_has_not_is_not_kept() {
     }
 }
 
-/// What a new upload replaces is gone at once.
+/// The rows that a new upload replaces are removed immediately.
 #[tokio::test]
 async fn of_many_uploads_that_were_begun_one_is_kept() {
     for world in World::both() {
@@ -222,7 +223,7 @@ async fn an_upload_is_for_the_vault_that_the_client_read_and_of_one_account() {
     other.register(2).await;
     assert_eq!(keep(&other, &vaults, upload, &part(3, 0..2)).await, PartOutcome::Void);
     assert!(matches!(finish(&other, &vaults, upload, 3).await, Swap::Nothing));
-    // What is not checked whole is not promoted as a held vault is.
+    // An upload that was not checked as a whole cannot be promoted like a held vault.
     let _ = keep(&world, &vaults, upload, &part(3, 0..2)).await;
     assert!(matches!(vaults.promote(&world.account, &[], |_| Ok(())).await.unwrap(), Swap::Nothing));
     world.check().await;

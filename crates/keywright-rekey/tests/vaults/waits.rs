@@ -1,4 +1,5 @@
-//! A staged vault ends when it was told, for any history of clocks: a held one, and one that arrives in parts.
+//! A staged vault expires when it was reported to expire, for any history of clocks, whether it is
+//! held or arrives in parts.
 
 use keywright_core::{Clock, UnixSeconds};
 use keywright_rekey::{Coverage, HoldOutcome, PartOutcome, Swap, UploadStart, Vaults};
@@ -13,11 +14,11 @@ const CIPHERS: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Clock(i64),
-    /// A vault is held for so many seconds.
+    /// A vault is held for this many seconds.
     Hold(u64),
-    /// An upload of a whole vault begins, which can be finished within so many seconds.
+    /// An upload of a whole vault begins, which can be finished within this many seconds.
     Upload(u64),
-    /// Whether it could be promoted is asked, and nothing done.
+    /// The fixture checks whether the held vault could be promoted, and does nothing.
     Look,
     /// It is promoted, or dropped.
     End,
@@ -42,10 +43,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is staged: when it was made, and until when it was told to be good.
+/// What is staged: when it was made, and the expiry that was reported.
 #[derive(Debug, Clone, Copy)]
 struct Told {
-    /// The upload's name; none for what is held.
+    /// The upload's identifier, or `None` for a held vault.
     upload: Option<StageId>,
     made: UnixSeconds,
     until: UnixSeconds,
@@ -111,7 +112,8 @@ impl History {
         self.told = Some(Told { upload: Some(upload), made, until, generation });
     }
 
-    /// Whether what is staged is good now, by what was told: from when it was made to its end, and at no other time.
+    /// Whether what is staged is valid now, as was reported: from when it was made to its end, and
+    /// at no other time.
     fn is_good(&self) -> bool {
         self.told.is_some_and(|told| (told.made..told.until).contains(&self.now()))
     }
@@ -147,14 +149,15 @@ impl History {
         };
         assert_eq!(matches!(ended, Swap::Done { .. }), good, "{ended:?} of {told:?} at {}", self.now());
         if let (false, Some(_)) = (good, told.upload) {
-            // An upload that is over is not dropped: nothing is, of it, but by the next one and the sweep.
+            // An expired upload is not dropped itself; only the next upload and the sweep remove
+            // it.
             assert!(matches!(ended, Swap::Nothing), "{ended:?}");
             self.told = Some(told);
             return;
         }
         assert!(good || matches!(ended, Swap::Void), "{ended:?}");
         assert_eq!(self.world.generation().await == told.generation, good);
-        // Nor does it come back with the clock.
+        // Nor does it become valid again with the clock.
         let again = match told.upload {
             Some(upload) => self.vaults.finish_upload(account, upload, CLIENT_SLOTS, set).await.unwrap(),
             None => self.vaults.promote(account, CLIENT_SLOTS, set).await.unwrap(),
@@ -163,8 +166,8 @@ impl History {
         self.world.check().await;
     }
 
-    /// What is staged now, by a clock that is right from now on, is good for as long as was told, and then is not, and a
-    /// sweep of after its end leaves nothing of it.
+    /// What is staged now, by a clock that is right from now on, is valid for as long as was
+    /// reported and no longer, and a sweep after its end leaves nothing of it.
     async fn finish(mut self, life: u64, last_second: bool) {
         for upload in [false, true] {
             if upload {

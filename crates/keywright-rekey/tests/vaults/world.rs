@@ -1,5 +1,5 @@
-//! The world with vaults, and a client whose "encryption" shows under which key of its own a text is: whatever the client's
-//! real cryptography is, a server cannot see more.
+//! The test fixture for vaults, and a client whose "encryption" shows which of its keys a text is
+//! under: whatever the client's real cryptography is, a server cannot see more.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) const NOW: u64 = keywright_testing::World::START;
 
-/// Stands for the credential: which key of the client's the account uses. Changed in the very batch of a swap.
+/// Represents the credential: the number of the client's key that the account uses. It is changed
+/// in the very batch of a swap.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ClientKey {
     pub(crate) generation: u32,
@@ -31,12 +32,12 @@ impl Record for ClientKey {
 }
 
 pub(crate) const CLIENT_KEY: Slot<ClientKey> = Slot::lasting("test-client-key");
-/// What [`set_key`] reads and puts.
+/// The slots that [`set_key`] reads and writes.
 pub(crate) const CLIENT_SLOTS: &[SlotName] = &[CLIENT_KEY.name()];
-/// The key of a held change, put in the batch that holds it.
+/// The key of a held change, written in the batch that holds it.
 pub(crate) const PENDING: Slot<ClientKey> = Slot::lasting("test-pending-key");
 
-/// The account's key epoch when it was made: epochs begin at random numbers.
+/// The account's key epoch at its creation: epochs begin at random numbers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FirstEpoch(u64);
 
@@ -52,14 +53,15 @@ pub(crate) fn id(number: u32) -> CipherId {
     CipherId(id)
 }
 
-/// A text under a generation of the client's key, with a nonce that never comes again. `value` is what is inside.
+/// A text under a generation of the client's key, with a nonce that is never repeated. `value` is
+/// the content.
 pub(crate) fn text(generation: u32, value: u32) -> String {
     static NONCE: AtomicU64 = AtomicU64::new(0);
     let nonce = NONCE.fetch_add(1, Ordering::Relaxed);
     format!("{:08x}{nonce:016x}{generation:08x}{value:08x}{}", std::process::id(), "00".repeat(16))
 }
 
-/// Reads a text back: generation and value.
+/// Decodes a text to its generation and value.
 pub(crate) fn read_text(text: &str) -> (u32, u32) {
     let number = |at: usize| u32::from_str_radix(&text[at..at + 8], 16).unwrap();
     (number(24), number(32))
@@ -79,7 +81,7 @@ pub(crate) fn anew(contents: &Contents, generation: u32) -> Vec<u8> {
     body(contents.ciphers.iter().map(|cipher| (cipher.id(), text(generation, read_text(cipher.text()).1))))
 }
 
-/// Puts the client's new key: what a password change does beside the swap.
+/// Writes the client's new key, which a password change does beside the swap.
 pub(crate) fn set_key(draft: &mut Draft<'_>, generation: u32) -> Result<(), StepError> {
     draft.put(CLIENT_KEY, &ClientKey { generation })
 }
@@ -87,7 +89,7 @@ pub(crate) fn set_key(draft: &mut Draft<'_>, generation: u32) -> Result<(), Step
 #[derive(Clone)]
 pub(crate) struct World {
     base: keywright_testing::World,
-    /// What the drivers of this world reported.
+    /// The damage that the drivers of this fixture reported.
     pub(crate) damage: Arc<Heard>,
 }
 
@@ -102,7 +104,7 @@ impl Deref for World {
 impl World {
     pub(crate) fn over(store: Arc<dyn Store>) -> Self {
         let damage = Heard::new();
-        // Unseeded: a process that is killed and started again must not draw the same revisions.
+        // Not seeded: a process that is killed and started again must not draw the same revisions.
         let builder = keywright_testing::World::builder().unseeded().store(store).observer(damage.clone());
         let builder = builder.slots(SLOT_KINDS);
         let base = builder.slots(&[CLIENT_KEY.kind(), PENDING.kind(), FIRST_EPOCH.kind()]).open();
@@ -121,12 +123,12 @@ impl World {
         [Self::memory(), Self::sqlite()]
     }
 
-    /// The same about another account.
+    /// The same for another account.
     pub(crate) fn of(&self, account: AccountId) -> Self {
         Self { base: self.base.of(account), ..self.clone() }
     }
 
-    /// The same on another way to the store.
+    /// The same with another handle to the store.
     pub(crate) fn on(&self, store: Arc<dyn Store>) -> Self {
         Self { base: self.base.moved_to(store, self.next_seed()), ..self.clone() }
     }
@@ -150,7 +152,8 @@ impl World {
         Vaults::new(driver, self.store.clone(), policy)
     }
 
-    /// The account with a vault of `ciphers` under the client's generation 1, each of value 0, with the note `note N`.
+    /// Returns the account with a vault of `ciphers` under the client's generation 1, each of value
+    /// 0, with the note `note N`.
     pub(crate) async fn register(&self, ciphers: u32) -> Vaults {
         self.register_with(VaultPolicy::default(), ciphers).await
     }
@@ -184,12 +187,13 @@ impl World {
         self.server().driver().observe(&self.partition(), &[CLIENT_KEY.name()], look).await.unwrap()
     }
 
-    /// The account's key epoch: what a device knows that logs in now.
+    /// The account's key epoch, as a device learns it that logs in now.
     pub(crate) async fn key_epoch(&self) -> u64 {
         self.root().await.key_epoch
     }
 
-    /// How often the key epoch was moved since the account was made: as often as its vault was swapped.
+    /// How often the key epoch has moved since the account was created, which is as often as its
+    /// vault was swapped.
     pub(crate) async fn swaps(&self) -> u64 {
         let look = |draft: &mut Draft<'_>| {
             let FirstEpoch(first) = draft.read(FIRST_EPOCH)?.unwrap();
@@ -198,13 +202,14 @@ impl World {
         self.server().driver().observe(&self.partition(), &[FIRST_EPOCH.name()], look).await.unwrap()
     }
 
-    /// As [`check`](Self::check); how often it was swapped.
+    /// Like [`check`](Self::check). Returns how often the vault was swapped.
     pub(crate) async fn check_swaps(&self) -> u64 {
         self.check().await;
         self.swaps().await
     }
 
-    /// Every cipher opens, all are under one generation of the client's key, the account's, and the head counts them.
+    /// Checks that every cipher opens, that all are under one generation of the client's key, which
+    /// is the account's, and that the head counts them.
     pub(crate) async fn check(&self) -> Contents {
         let (contents, generation) = (self.contents().await, self.generation().await);
         for cipher in &contents.ciphers {
@@ -224,7 +229,7 @@ impl World {
         }
     }
 
-    /// The whole change as a service runs it.
+    /// Performs the whole change as a service does.
     pub(crate) async fn change(&self, vaults: &Vaults, generation: u32) -> Result<Swap<()>, VaultError> {
         let contents = self.contents().await;
         self.change_from(vaults, &contents, Some(contents.head.revision), generation).await
@@ -241,7 +246,8 @@ impl World {
         vaults.swap(&self.account, &submission(&body), known, CLIENT_SLOTS, |draft| set_key(draft, generation)).await
     }
 
-    /// Moves the store's horizon to `now` and sweeps all that is over. Returns how many records, stages and partitions.
+    /// Moves the store's horizon to `now` and sweeps everything that has expired. Returns how many
+    /// records, stages and partitions were removed.
     pub(crate) async fn sweep(&self, now: UnixSeconds) -> u64 {
         while self.store.move_horizon(now).await.unwrap() < now {}
         let mut swept = 0;
@@ -253,24 +259,24 @@ impl World {
         }
     }
 
-    /// The account's newest events, newest first: their stored names.
+    /// Returns the account's newest events, newest first: their stored names.
     pub(crate) async fn events(&self) -> Vec<String> {
         let events = self.driver.recent_events(&self.account, 100).await.unwrap();
         events.iter().map(|event| event.kind().to_owned()).collect()
     }
 
-    /// How many of the newest events are of a kind.
+    /// Returns how many of the newest events are of a kind.
     pub(crate) async fn times(&self, kind: &'static EventKind) -> usize {
         self.events().await.iter().filter(|name| **name == kind.name()).count()
     }
 
-    /// How often a denial was told in this very second.
+    /// How often a denial was reported in this very second.
     pub(crate) async fn told_now(&self, kind: &'static EventKind) -> usize {
         let now = self.clock.now().unwrap();
         self.denials().await.iter().filter(|event| event.is(kind) && event.at == now).count()
     }
 
-    /// The newest event of a kind.
+    /// Returns the newest event of a kind.
     pub(crate) async fn event(&self, kind: &'static EventKind) -> SecurityEvent {
         let events = self.driver.recent_events(&self.account, 100).await.unwrap();
         events.into_iter().find(|event| event.is(kind)).unwrap()

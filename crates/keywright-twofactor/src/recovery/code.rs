@@ -1,4 +1,4 @@
-//! The forms of recovery codes: drawn, printed, read back.
+//! The forms of recovery codes: how they are drawn, printed and parsed.
 
 use std::fmt;
 
@@ -9,29 +9,32 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-/// The kind of a set's codes.
-// Stored by its place: a new one goes to the end.
+/// The form of a set's codes.
+// Variants are stored by position, so a new one must be appended at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Preset {
-    /// Ten of 80 bits with two check symbols: `XXXXXX-XXXXXX-XXXXXX`. Typed in either case, with any blanks and hyphens;
-    /// I and L count as 1, O as 0. The check catches every wrong symbol and every swap of two, so a slip of the finger is
-    /// malformed, not a wrong guess.
+    /// Ten codes of 80 bits with two check symbols: `XXXXXX-XXXXXX-XXXXXX`. They may be typed in
+    /// either case, with any blanks and hyphens; I and L are read as 1, O as 0. The check detects
+    /// every wrong symbol and every swap of two, so a typing error is malformed rather than a wrong
+    /// guess.
     #[default]
     Default,
-    /// Ten of 115 bits, above the 112 of NIST SP 800-63B-4 § 3.1.2.2 that need no slow hash:
-    /// `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`, typed as forgivingly.
+    /// Ten codes of 115 bits, more than the 112 bits from which NIST SP 800-63B-4 § 3.1.2.2
+    /// requires no slow hash: `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`. Typing is as lenient as for the
+    /// default.
     Nist,
-    /// Twelve of eight symbols out of 55, as Rocket.Chat's clients know them. 46 bits, so guesses can be shut. Case counts,
-    /// blanks and hyphens do not; no check: any eight ASCII letters and digits are a guess.
+    /// Twelve codes of eight symbols out of 55, as Rocket.Chat's clients expect them. They have 46
+    /// bits, so guesses can be locked. Case matters, blanks and hyphens do not. There is no check:
+    /// any eight ASCII letters and digits are a guess.
     RocketChat,
-    /// One random UUID, lower case with hyphens, as LibrePass clients know it. 122 bits. Typed in either case, with any
-    /// blanks and hyphens.
+    /// One random UUID in lower case with hyphens, as LibrePass clients expect it. It has 122 bits.
+    /// It may be typed in either case, with any blanks and hyphens.
     LibrePass,
 }
 
 impl Preset {
-    /// Random bits of one code, rounded down.
+    /// Returns the number of random bits in one code, rounded down.
     #[must_use]
     pub const fn bits(self) -> u32 {
         match self {
@@ -43,13 +46,13 @@ impl Preset {
         }
     }
 
-    /// How hard a code is to guess: whether guesses can be shut.
+    /// Returns how hard a code is to guess, which determines whether guesses can be locked.
     #[must_use]
     pub const fn strength(self) -> Strength {
         Strength::of_random_bits(self.bits())
     }
 
-    /// Codes of a set.
+    /// Returns the number of codes in a set.
     #[must_use]
     pub const fn count(self) -> u8 {
         match self {
@@ -59,30 +62,33 @@ impl Preset {
         }
     }
 
-    /// Whether a text has the form of such a code: blanks, case and check as they are judged. Reveals nothing of any account;
-    /// for wires that distinguish codes of several kinds by their form.
+    /// Whether a text has the form of such a code, under the same rules for blanks, case and check
+    /// as at verification. The answer reveals nothing about any account. For wire protocols that
+    /// distinguish several kinds of codes by their form.
     #[must_use]
     pub fn is_form_of(self, typed: &str) -> bool {
         Canonical::parse(self, typed).is_some()
     }
 }
 
-/// When a new set takes the place of the one before.
+/// When a new set replaces the previous one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a set is live or waits for the owner's word; there is no third")]
 pub enum Liveness<'s> {
-    /// In the commit that shows it: for wires without an acknowledgement (`docs/decisions.md` 23).
+    /// In the commit that creates it: for wire protocols without an acknowledgement
+    /// (`docs/decisions.md` 23).
     Now,
-    /// When the owner says that it is kept, in the session that was shown it: see
-    /// [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
+    /// When the owner confirms, in the session that was shown the codes, that they have been kept:
+    /// see [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
     OnAcknowledgement {
-        /// The opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by.
+        /// The opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by which the
+        /// wire protocol knows the caller.
         session: &'s [u8],
     },
 }
 
 impl fmt::Debug for Liveness<'_> {
-    /// Without the session: it may be what a session is known by.
+    /// The session is omitted, because its identity may be a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Now => "Now",
@@ -91,36 +97,39 @@ impl fmt::Debug for Liveness<'_> {
     }
 }
 
-/// The 32 symbols of checked codes (`docs/security.md` § 5): without I, L, O, which are read as 1, 1, 0, and without U.
+/// The 32 symbols of checked codes (`docs/security.md` § 5). I, L and O are left out and are read
+/// as 1, 1 and 0; U is left out too.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// The 55 symbols of Rocket.Chat's codes (`docs/protocols/rocket-chat.md` § 8).
 const ROCKET_CHAT: &[u8; 55] = b"23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
 
-/// Symbols of a Rocket.Chat code.
+/// The number of symbols in a Rocket.Chat code.
 const ROCKET_CHAT_LEN: usize = 8;
 
-/// A whole code is 1 modulo this. Prime, and 32 has order 68 modulo it, more than the 25 symbols of the longest code: so
-/// every single wrong symbol and every swap of two different symbols is caught.
+/// Every code as a whole is 1 modulo this number. It is prime, and the order of 32 modulo it is 68,
+/// more than the 25 symbols of the longest code, so every single wrong symbol and every swap of two
+/// different symbols is detected.
 const MODULUS: u32 = 1021;
 
-/// A UUID as text: 32 digits and four hyphens.
+/// The length of a UUID as text: 32 digits and four hyphens.
 const UUID_LEN: usize = 36;
 
-/// What is left of it without hyphens.
+/// The number of digits in a UUID without its hyphens.
 const UUID_DIGITS: usize = 32;
 
-/// Where the hyphens of a UUID stand.
+/// The positions of the hyphens in a UUID.
 const UUID_HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
-/// Bytes of input that are read at all. The longest code has 36; the rest is room for blanks and wide hyphens.
+/// The maximum length of typed input, in bytes. The longest code has 36; the rest leaves room for
+/// blanks and wide hyphens.
 const MAX_INPUT: usize = 256;
 
 /// How a checked code is drawn and printed.
 struct Checked {
-    /// Symbols that carry data, five bits each; two more are the check.
+    /// The number of symbols that carry data, five bits each; two more are the check.
     data: usize,
-    /// Symbols of a printed group.
+    /// The number of symbols in a printed group.
     group: usize,
 }
 
@@ -133,11 +142,11 @@ impl Checked {
     }
 }
 
-/// A code as it is hashed: the symbols alone, in one spelling.
+/// A code in the form that is hashed: only its symbols, in one canonical spelling.
 pub(crate) struct Canonical(Zeroizing<Vec<u8>>);
 
 impl Canonical {
-    /// Reads what somebody typed. `None`: no code of this kind.
+    /// Parses what somebody typed. Returns `None` if it is not a code of this form.
     pub(crate) fn parse(preset: Preset, typed: &str) -> Option<Self> {
         if typed.len() > MAX_INPUT {
             return None;
@@ -145,18 +154,19 @@ impl Canonical {
         match preset {
             Preset::Default => Self::parse_checked(&Checked::DEFAULT, typed),
             Preset::Nist => Self::parse_checked(&Checked::NIST, typed),
-            // Any eight letters and digits are a guess, as on the wire; other bytes are in no code.
+            // Any eight letters and digits are a guess, as in the wire protocol; other bytes occur
+            // in no code.
             Preset::RocketChat => Self::parse_symbols(typed, ROCKET_CHAT_LEN, |typed| {
                 u8::try_from(typed).ok().filter(u8::is_ascii_alphanumeric)
             }),
-            // Of any version: an all-zero one is a guess too.
+            // Every UUID version is accepted: an all-zero UUID is a guess too.
             Preset::LibrePass => Self::parse_symbols(typed, UUID_DIGITS, |typed| {
                 u8::try_from(typed).ok().filter(u8::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase())
             }),
         }
     }
 
-    /// Reads exactly so many symbols.
+    /// Reads exactly `count` symbols.
     fn parse_symbols(typed: &str, count: usize, read: impl Fn(char) -> Option<u8>) -> Option<Self> {
         let mut symbols = Zeroizing::new(Vec::with_capacity(count));
         for typed in typed::characters(typed) {
@@ -184,20 +194,20 @@ impl Canonical {
         (symbols.len() == form.symbols() && rest == 1).then_some(Self(symbols))
     }
 
-    /// Reads a code's digest, as Rocket.Chat stores it.
+    /// Parses a code's digest as Rocket.Chat stores it.
     pub(crate) fn parse_digest(text: &str) -> Option<Self> {
         let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         (text.len() == 64 && text.bytes().all(is_digit)).then(|| Self::exact(text))
     }
 
-    /// What [`parse_digest`](Self::parse_digest) would read for this code.
+    /// Returns what [`parse_digest`](Self::parse_digest) would return for this code.
     pub(crate) fn digest(&self) -> Result<Self, StepError> {
         let mut text = Zeroizing::new(vec![0; 64]);
         hex::encode_to_slice(Sha256::digest(self.expose()), &mut text).map_err(|_| StepError::Crypto)?;
         Ok(Self(text))
     }
 
-    /// The ASCII symbols.
+    /// Returns the ASCII symbols.
     pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -205,7 +215,7 @@ impl Canonical {
 
 keywright_core::redacted_debug!(Canonical);
 
-/// Draws a code, as it is shown.
+/// Draws a code in the form in which it is shown.
 pub(crate) fn draw(preset: Preset, entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
     match preset {
         Preset::Default => {
@@ -213,7 +223,7 @@ pub(crate) fn draw(preset: Preset, entropy: &dyn Entropy) -> Result<SecretString
             print(&Checked::DEFAULT, number.expose())
         }
         Preset::Nist => {
-            // 120 bits are drawn and the topmost five dropped.
+            // 120 bits are drawn, and the topmost five are dropped.
             let mut number = SecretBytes::<15>::random(entropy)?;
             number.expose_mut().iter_mut().take(1).for_each(|top| *top &= 0b111);
             print(&Checked::NIST, number.expose())
@@ -229,7 +239,7 @@ pub(crate) fn draw(preset: Preset, entropy: &dyn Entropy) -> Result<SecretString
     }
 }
 
-/// Prints a number, big endian, with its two check symbols.
+/// Prints a big-endian number with its two check symbols.
 fn print(form: &Checked, number: &[u8]) -> Result<SecretString, EntropyError> {
     let rest = number.iter().fold(0, |rest, &byte| times_plus(rest, 256, u32::from(byte)));
     // C = (1 − 3N) mod 1021, so that 1024·N + C ≡ 3N + C ≡ 1.
@@ -251,7 +261,7 @@ fn print(form: &Checked, number: &[u8]) -> Result<SecretString, EntropyError> {
     text_of(&text)
 }
 
-/// A random UUID (RFC 9562 version 4), lower case with hyphens. 122 bits.
+/// Draws a random UUID (RFC 9562 version 4) in lower case with hyphens. It has 122 random bits.
 fn draw_uuid(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
     let mut bytes = SecretBytes::<16>::random(entropy)?;
     let [_, _, _, _, _, _, version, _, variant, ..] = bytes.expose_mut();
@@ -269,20 +279,20 @@ fn draw_uuid(entropy: &dyn Entropy) -> Result<SecretString, EntropyError> {
     text_of(&text)
 }
 
-/// `(rest · base + digit) mod 1021`. All are below 1021, so nothing wraps.
+/// Returns `(rest · base + digit) mod 1021`. All operands are below 1021, so nothing wraps.
 const fn times_plus(rest: u32, base: u32, digit: u32) -> u32 {
     rest.wrapping_mul(base).wrapping_add(digit) % MODULUS
 }
 
-/// A typed character of a checked code: its symbol, and the symbol's place in the alphabet. The input is the
-/// caller's own: ordinary code (`docs/security.md` § 13).
+/// Returns the symbol for a typed character of a checked code, and the symbol's position in the
+/// alphabet. The input is the caller's own, so ordinary code is used (`docs/security.md` § 13).
 fn value(typed: char) -> Option<(u8, u8)> {
     let symbol = match u8::try_from(typed).ok()?.to_ascii_uppercase() {
         b'I' | b'L' => b'1',
         b'O' => b'0',
         other => other,
     };
-    // Ranges without the letters that are left out.
+    // The ranges skip the letters that are left out.
     let (first, counts) = match symbol {
         b'0'..=b'9' => (b'0', 0),
         b'A'..=b'H' => (b'A', 10),
@@ -295,8 +305,9 @@ fn value(typed: char) -> Option<(u8, u8)> {
     Some((symbol, symbol.wrapping_sub(first).wrapping_add(counts)))
 }
 
-/// The symbol at an index; every symbol is looked at, so none leaves its own trace in the cache. By hand:
-/// `base32ct` knows neither alphabet, and what takes any alphabet looks the symbols up in a table.
+/// Returns the symbol at an index. Every symbol is read, so none leaves its own trace in the cache.
+/// This is written by hand because `base32ct` supports neither alphabet, and libraries that accept
+/// any alphabet look the symbols up in a table.
 fn symbol(alphabet: &[u8], index: u32) -> u8 {
     alphabet.iter().zip(0_u32..).fold(0, |found, (&symbol, at)| found | (symbol & mask(at.ct_eq(&index))))
 }
@@ -350,7 +361,7 @@ mod tests {
         assert_eq!(read(Preset::Nist, printed), Some(printed.replace('-', "")));
     }
 
-    /// Over all 32 symbols at every place, and all pairs of places.
+    /// Tries all 32 symbols at every position, and all pairs of positions.
     fn slips_of(preset: Preset, code: &str) {
         let symbols: Vec<u8> = code.bytes().filter(|&byte| byte != b'-').collect();
         let is_taken = |symbols: &[u8]| read(preset, std::str::from_utf8(symbols).unwrap()).is_some();
@@ -403,7 +414,8 @@ mod tests {
         slips_of(Preset::Default, "ZZZZZZ-ZZZZZZ-ZZZZQ5");
     }
 
-    /// The arithmetic behind it: 32 has order 68 modulo the prime 1021, and no symbol difference is a multiple of it.
+    /// The arithmetic behind the check: 32 has order 68 modulo the prime 1021, and no symbol
+    /// difference is a multiple of it.
     #[test]
     fn the_order_of_32_exceeds_every_code() {
         let mut power = 32;
@@ -558,7 +570,8 @@ mod tests {
         fn any_text_is_read_or_refused(text in "\\PC{0,80}", junk in any::<String>()) {
             for preset in [Preset::Default, Preset::Nist, Preset::RocketChat, Preset::LibrePass] {
                 for typed in [&text, &junk] {
-                    // What is read is in its one spelling: reading that changes nothing.
+                    // A parsed code is in its canonical spelling, so parsing it again changes
+                    // nothing.
                     if let Some(code) = read(preset, typed) { prop_assert_eq!(read(preset, &code), Some(code)); }
                 }
             }

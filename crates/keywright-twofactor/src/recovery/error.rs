@@ -1,29 +1,30 @@
-//! Why codes cannot be imported.
+//! The errors of importing recovery codes.
 
 use keywright_store::StepError;
 
 use super::MAX_CODES;
 
-/// Why codes were not imported; nothing was staged. Names the place of a code in the list, never the code.
+/// The reason why codes were not imported; nothing was staged. The error names the position of a
+/// code in the list, never the code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// None, or more than [`MAX_CODES`].
+    /// The list is empty or has more than [`MAX_CODES`] codes.
     #[error("a set has 1 to {MAX_CODES} recovery codes, not {0}")]
     Count(usize),
-    /// No code of the preset, by its length, its symbols or its check.
+    /// A code does not have the preset's form: its length, its symbols or its check is wrong.
     #[error("recovery code {index} has not the form of its kind")]
     Malformed {
-        /// Its place in the list, from 0.
+        /// The position in the list, from 0.
         index: usize,
     },
-    /// The same code twice.
+    /// The same code occurs twice.
     #[error("recovery code {index} was given before")]
     Duplicate {
-        /// The place of the second, from 0.
+        /// The position of the second occurrence, from 0.
         index: usize,
     },
-    /// The step could not decide. [`StepError::NotLoaded`] must reach the driver: pass it on.
+    /// The step could not decide. Pass [`StepError::NotLoaded`] on: it must reach the driver.
     #[error(transparent)]
     Step(#[from] StepError),
 }

@@ -1,7 +1,7 @@
-//! Recovery codes: each works once, and they come in sets.
+//! Recovery codes, which come in sets and each of which works once.
 //!
-//! The transitions are methods of [`TwoFactorSteps`](crate::TwoFactorSteps); under them is [`CodeSet`], the pure state. They
-//! check a code; they never send one, and never show one twice.
+//! The transitions are methods of [`TwoFactorSteps`](crate::TwoFactorSteps). They are built on
+//! [`CodeSet`], the pure state. They check codes; they never send one, and never show one twice.
 //!
 //! ```
 //! use keywright_core::{SystemEntropy, UnixSeconds};
@@ -19,26 +19,31 @@
 //! # }
 //! ```
 //!
-//! # A set
-//! Kept as one random key and an HMAC-SHA-256 per code, inside the sealed record (`docs/security.md` § 5). A guess is hashed
-//! once and compared with all, the used ones too, so that the log distinguishes a replay from a wrong guess. A replay and a
-//! malformed code are not charged; a wrong one is, as [`RECOVERY`], which waits but is never shut where a code has 64 bits
-//! or more.
+//! # How a set is stored
+//! A set is kept as one random key and an HMAC-SHA-256 per code, inside the sealed record
+//! (`docs/security.md` § 5). A guess is hashed once and compared with all codes, including the used
+//! ones, so that the log distinguishes a replay from a wrong guess. A replay and a malformed code
+//! are not charged. A wrong code is charged to [`RECOVERY`], for which guesses wait but are never
+//! locked where a code has 64 bits or more.
 //!
-//! # Going live
-//! A set made with [`Liveness::OnAcknowledgement`] waits until the owner
-//! [has kept it](crate::TwoFactorSteps::acknowledge_recovery_in), ten minutes by default
-//! ([`PENDING_SECONDS`](crate::policy::PENDING_SECONDS), as an enrolment waits); the one before works until then. A newer
-//! one takes its place. It is void after a change of password, challenge or factors (a device that is added counts, so
-//! make codes after it), after a restore, and while the clock stands before the moment it was made.
+//! # When a set becomes active
+//! A set made with [`Liveness::OnAcknowledgement`] is pending until the owner [confirms having kept
+//! it](crate::TwoFactorSteps::acknowledge_recovery_in). By default it may be pending for ten
+//! minutes ([`PENDING_SECONDS`](crate::policy::PENDING_SECONDS), as for an enrolment), and the
+//! previous set works until then. A newer pending set replaces it. A pending set is void after a
+//! change of password, challenge or factors (adding a device counts, so make codes afterwards),
+//! after a restore, and while the clock is earlier than the time at which it was made.
 //!
-//! # What a thief gets
-//! From a dump nothing. From a dump and the keyring, one of ten default codes for 2⁷⁶·⁷ hashes; a Rocket.Chat code falls
-//! **in about two hours** at 10¹⁰ hashes a second, so prefer another preset wherever the wire allows one.
+//! # What a thief can do
+//! A dump alone reveals nothing. With a dump and the keyring, finding one of ten default codes
+//! takes 2⁷⁶·⁷ hashes; a Rocket.Chat code is found **in about two hours** at 10¹⁰ hashes a second,
+//! so prefer another preset wherever the wire protocol allows one.
 //!
 //! # After a restore
-//! Used codes return with an old backup. They are taken, and each use of a set older than the keyring's fence is told by
-//! [`RECOVERY_CODES_STALE`](crate::events::RECOVERY_CODES_STALE): the owner should make new ones, however many are left.
+//! Used codes return with an old backup. They are accepted, and each use of a set that is older
+//! than the keyring's fence is reported by
+//! [`RECOVERY_CODES_STALE`](crate::events::RECOVERY_CODES_STALE): the owner should make new ones,
+//! however many are left.
 
 pub(crate) mod code;
 pub(crate) mod error;
@@ -53,5 +58,6 @@ pub use self::state::RECOVERY;
 pub(crate) use self::state::RECOVERY_CODES;
 pub use self::step::LOW;
 
-/// Codes of one set, at most: what an import may bring. The presets make 1, 10 and 12.
+/// The maximum number of codes in one set, which an import may supply. The presets make 1, 10 and
+/// 12.
 pub const MAX_CODES: usize = 32;

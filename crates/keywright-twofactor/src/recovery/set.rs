@@ -1,4 +1,5 @@
-//! One set of recovery codes at rest, and the look at a guess: pure, without ledger, store or clock.
+//! One stored set of recovery codes, and the comparison of a guess with it. This module is pure: it
+//! has no ledger, store or clock.
 
 use std::fmt;
 
@@ -14,51 +15,53 @@ use super::code::{Canonical, draw};
 use crate::recovery::code::Preset;
 use crate::recovery::error::ImportError;
 
-/// What the stored hashes are hashes of (`docs/security.md` § 5).
+/// The label of the stored hashes, which separates them from other uses of HMAC (`docs/security.md`
+/// § 5).
 const LABEL: &[u8] = b"keywright/v1/recovery\0";
 
-/// Bytes of a stored hash.
+/// The length of a stored hash, in bytes.
 pub(crate) const MAC: usize = 32;
 
-/// A set of recovery codes as it is kept: one random key, an HMAC per code, and which are used. Not `Serialize`: only
-/// this crate's sealed record holds it.
+/// A set of recovery codes in its stored form: one random key, an HMAC per code, and which codes
+/// are used. It is not `Serialize`: only this crate's sealed record contains it.
 pub struct CodeSet {
     pub(crate) preset: Preset,
     pub(crate) key: SecretBytes<32>,
-    /// The hashes, one after the other.
+    /// The hashes, concatenated.
     pub(crate) macs: Zeroizing<Vec<u8>>,
-    /// Bit `n`: code `n` is used.
+    /// The used codes: bit `n` is set if code `n` is used.
     pub(crate) used: u32,
-    /// When it was made or imported.
+    /// When the set was made or imported.
     pub(crate) made: UnixSeconds,
-    /// Imported as SHA-256 digests: what is hashed is the digest's text, not the symbols.
+    /// Whether the codes were imported as SHA-256 digests. If so, the text of the digest is hashed
+    /// instead of the symbols.
     pub(crate) digests: bool,
 }
 
-/// What a guess is, before anything is charged or spent.
+/// The result of comparing a guess, before anything is charged or spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "a verdict; no caller should need a wildcard arm that grants")]
 pub enum Matched {
-    /// An unused code; spend it with [`CodeSet::spend`].
+    /// The guess is an unused code; spend it with [`CodeSet::spend`].
     Unused(Spend),
-    /// A used one.
+    /// The guess is a used code.
     Used,
-    /// None of the set.
+    /// The guess is not a code of the set.
     Wrong,
-    /// No code of this kind by its form.
+    /// The text does not have the form of the set's codes.
     Malformed,
 }
 
-/// Which code of a set is to be spent. Made by [`CodeSet::judge`] alone.
+/// The code of a set that is to be spent. Only [`CodeSet::judge`] makes this value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spend(u32);
 
 impl CodeSet {
-    /// Draws a set and the codes to show, once.
+    /// Draws a set, and returns it with the codes, which are to be shown once.
     ///
     /// # Errors
-    /// [`StepError::Entropy`] if the generator fails.
+    /// Returns [`StepError::Entropy`] if the generator fails.
     pub fn make(entropy: &dyn Entropy, preset: Preset, now: UnixSeconds) -> Result<(Self, RecoveryCodes), StepError> {
         let mut codes = Vec::with_capacity(preset.count().into());
         for _ in 0..preset.count() {
@@ -72,10 +75,11 @@ impl CodeSet {
         Ok((set, RecoveryCodes { preset, codes: codes.into_boxed_slice() }))
     }
 
-    /// A set of given codes, all unused.
+    /// Creates a set of the given codes, all unused.
     ///
     /// # Errors
-    /// [`ImportError`].
+    /// Returns an [`ImportError`] if the number of codes is out of bounds, a code is malformed or
+    /// occurs twice, or the generator fails.
     pub fn import(
         entropy: &dyn Entropy,
         preset: Preset,
@@ -85,12 +89,13 @@ impl CodeSet {
         Self::import_as(entropy, preset, now, codes, |code| Canonical::parse(preset, code))
     }
 
-    /// A set of Rocket.Chat's codes from its own stored form, lower-case hex SHA-256 each
-    /// (`docs/protocols/rocket-chat.md` § 8), all unused. The codes were never seen here, so what is kept is the keyed
-    /// hash of that text.
+    /// Creates a set of Rocket.Chat's codes from the form in which it stores them, lower-case hex
+    /// SHA-256 each (`docs/protocols/rocket-chat.md` § 8), all unused. The codes themselves are
+    /// never seen here, so the set keeps the keyed hash of that text.
     ///
     /// # Errors
-    /// [`ImportError`].
+    /// Returns an [`ImportError`] if the number of digests is out of bounds, a digest is malformed
+    /// or occurs twice, or the generator fails.
     pub fn import_digests(entropy: &dyn Entropy, now: UnixSeconds, digests: &[&str]) -> Result<Self, ImportError> {
         let mut set = Self::import_as(entropy, Preset::RocketChat, now, digests, Canonical::parse_digest)?;
         set.digests = true;
@@ -129,10 +134,12 @@ impl CodeSet {
         Ok(())
     }
 
-    /// What a typed text is: read, hashed once, compared with all hashes, used ones too, in constant time.
+    /// Compares typed text with the set. The text is parsed, hashed once, and compared in constant
+    /// time with all hashes, including those of used codes.
     ///
     /// # Errors
-    /// [`StepError::Crypto`]; with a sound primitive this does not happen.
+    /// Returns [`StepError::Crypto`] if the hash fails; with a sound primitive this does not
+    /// happen.
     pub fn judge(&self, typed: &str) -> Result<Matched, StepError> {
         match Canonical::parse(self.preset, typed) {
             Some(code) => self.look(&code),
@@ -149,7 +156,8 @@ impl CodeSet {
         })
     }
 
-    /// The bits of the codes that match. Two of one set are alike with 2⁻⁴⁰ at worst; then both are spent together.
+    /// Returns the bits of the codes that match. Two codes of one set are equal with a probability
+    /// of at most 2⁻⁴⁰; then both are spent together.
     fn find(&self, code: &Canonical) -> Result<u32, StepError> {
         let mac = Zeroizing::new(words(self.mac(code)?.as_slice()));
         let found = self.macs.chunks_exact(MAC).zip(0_u32..).fold(0, |found, (stored, at)| {
@@ -166,30 +174,30 @@ impl CodeSet {
         Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
     }
 
-    /// Spends what [`judge`](Self::judge) found in this set.
+    /// Spends the code that [`judge`](Self::judge) found in this set.
     pub const fn spend(&mut self, code: Spend) {
         self.used |= code.0;
     }
 
-    /// The kind of its codes.
+    /// Returns the form of the codes.
     #[must_use]
     pub const fn preset(&self) -> Preset {
         self.preset
     }
 
-    /// Codes, used or not.
+    /// Returns the number of codes, used or not.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.macs.chunks_exact(MAC).len()).unwrap_or(u32::MAX)
     }
 
-    /// Codes that still work.
+    /// Returns the number of codes that still work.
     #[must_use]
     pub fn remaining(&self) -> u8 {
         u8::try_from(self.count().saturating_sub(self.used.count_ones())).unwrap_or(u8::MAX)
     }
 }
 
-/// A hash as four words: `subtle` takes a step for each word, not for each byte.
+/// Returns a hash as four words: `subtle` takes a step for each word instead of each byte.
 fn words(hash: &[u8]) -> [u64; 4] {
     let mut words = [0; 4];
     let (eights, _) = hash.as_chunks::<8>();
@@ -206,25 +214,26 @@ impl fmt::Debug for CodeSet {
     }
 }
 
-/// The codes of a new set, to be shown once. Wiped when dropped; nothing gives them again.
+/// The codes of a new set, to be shown once. They are wiped when dropped and cannot be retrieved
+/// again.
 pub struct RecoveryCodes {
     preset: Preset,
     codes: Box<[SecretString]>,
 }
 
 impl RecoveryCodes {
-    /// The codes as they are printed.
+    /// Returns the codes as they are printed.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.codes.iter().map(SecretString::expose)
     }
 
-    /// How many.
+    /// Returns the number of codes.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.codes.len()
     }
 
-    /// Their kind.
+    /// Returns the form of the codes.
     #[must_use]
     pub const fn preset(&self) -> Preset {
         self.preset

@@ -1,4 +1,4 @@
-//! The sealed record: the live set and the one that waits to be acknowledged.
+//! The sealed record: the live set, and the one that is yet to be acknowledged.
 
 use std::fmt;
 
@@ -18,36 +18,40 @@ use crate::session::SessionDigest;
 /// The account's recovery codes.
 pub(crate) const RECOVERY_CODES: Slot<Recovery> = Slot::lasting("recovery");
 
-/// Recovery codes, as the guess ledger knows them; of the [strength](Preset::strength) of their kind. Never let in by mail.
+/// Recovery codes as the guess ledger knows them, with the [strength](Preset::strength) of their
+/// form. Email never admits a client to them.
 pub const RECOVERY: SecretKind = SecretKind::new("recovery").without_mail();
 
-/// What an account has of recovery codes; once made, the record stays. Its stored form is hostile input: what this crate
-/// cannot have written is an error of the decoder.
+/// An account's recovery codes. Once created, the record is kept. Its stored form is hostile input:
+/// anything that this crate cannot have written is an error of the decoder.
 pub(crate) struct Recovery {
-    /// Drawn anew with every set that goes live, and when the live one goes.
+    /// The generation is drawn again whenever a set becomes live, and when the live one is removed.
     pub(crate) generation: Generation,
     pub(crate) live: Option<CodeSet>,
     pub(crate) pending: Option<Pending>,
 }
 
-/// A set that was shown and not yet acknowledged.
+/// A set that was shown but not yet acknowledged.
 pub(crate) struct Pending {
     pub(crate) set: CodeSet,
     /// The session that was shown the codes.
     pub(crate) session: SessionDigest,
-    /// Made before a change of password, challenge, address or factors, it is void.
+    /// The epochs at which it was made. A change of password, challenge, address or factors since
+    /// then makes it void.
     pub(crate) epochs: Epochs,
-    /// The first moment at which it can no longer be acknowledged.
+    /// The first time at which it can no longer be acknowledged.
     pub(crate) expires: UnixSeconds,
 }
 
 impl Pending {
-    /// Whether this session was shown the codes: every other one of the account, a stolen one perhaps, was not.
+    /// Whether this session was shown the codes. No other session of the account was, and one of
+    /// those may be stolen.
     pub(crate) fn is_of(&self, session: &SessionDigest) -> bool {
         self.session.as_slice().ct_eq(session.as_slice()).into()
     }
 
-    /// Whether it may go live: not too late, not after a restore, not if the clock says that it is not yet made.
+    /// Whether the set may become live: it has not expired, no restore happened since, and the
+    /// clock is not earlier than the time at which it was made.
     pub(crate) fn is_live(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         let (now, fence, epochs) = (draft.now(), draft.keyring().fence(), draft.root()?.epochs());
         Ok(self.epochs == epochs && self.set.made <= now && now < self.expires && self.set.made >= fence)
@@ -69,8 +73,9 @@ impl Recovery {
         draft.put(RECOVERY_CODES, self)
     }
 
-    /// Notes in the guess ledger that the live set is another, or none: guesses start anew, known clients stay known, and
-    /// whoever makes the change is known from the start.
+    /// Records in the guess ledger that the live set was replaced or removed. Guesses are counted
+    /// from zero, known clients stay known, and the client that makes the change is known from the
+    /// start.
     pub(crate) fn renew(&mut self, draft: &mut Draft<'_>, changed_by: &[ClientTag]) -> Result<(), StepError> {
         let next = Generation::random(draft.entropy())?;
         guess::renew(draft, RECOVERY, self.generation, next, changed_by)?;
@@ -83,7 +88,8 @@ impl Record for Recovery {
     const SCHEMA: u16 = 1;
 }
 
-/// The stored form, borrowed for writing. Sets are not `Serialize` themselves: this is the one place that writes a key.
+/// The stored form, borrowed for writing. Sets are not `Serialize` themselves, so this is the only
+/// place that writes a key.
 #[derive(Serialize)]
 struct RecoveryOut<'a> {
     generation: Generation,
@@ -125,7 +131,7 @@ impl Serialize for Recovery {
     }
 }
 
-/// The stored form, before it is believed.
+/// The stored form, before it is validated.
 #[derive(Deserialize)]
 struct RecoveryIn {
     generation: Generation,
@@ -216,7 +222,7 @@ mod tests {
             live.spend(code);
         }
         let (set, _) = CodeSet::make(&rng, Preset::RocketChat, made).unwrap();
-        // Nothing else makes epochs.
+        // Epochs can be constructed in no other way.
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let generation = Generation::from_u64(7);
         let pending = Pending { set, session: [7; 32], epochs, expires: made.plus(600) };
@@ -230,7 +236,7 @@ mod tests {
     #[test]
     fn the_stored_form_reads_back() {
         let body = bytes(&full());
-        // Two keys, 22 hashes, a session's digest, and little else.
+        // The body holds two keys, 22 hashes, a session's digest, and little else.
         assert!(body.len() < 25 * 32 + 48, "{}", body.len());
         let back = Recovery::decode(1, &body).unwrap();
         assert_eq!(bytes(&back), body);
@@ -270,7 +276,7 @@ mod tests {
             let _ = Recovery::decode(1, &bytes);
         }
 
-        /// Decode, then encode: identity or refusal.
+        /// Decoding either fails, or encoding the result gives back the same body.
         #[test]
         fn a_damaged_body_is_refused_or_whole(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
             let mut body = bytes(&full());

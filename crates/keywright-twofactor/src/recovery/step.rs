@@ -14,18 +14,20 @@ use crate::policy::TwoFactorPolicy;
 use crate::session::session_digest;
 use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
-/// Unused codes from which on each use asks the owner to make new ones (`docs/security.md` § 5: the last three).
+/// The number of unused codes from which on each use reports that new ones should be made
+/// (`docs/security.md` § 5: the last three).
 pub const LOW: u8 = 3;
 
-/// Label of the digest that names the session which was shown a pending set.
+/// The label of the digest that names the session that was shown a pending set.
 const SESSION_LABEL: &[u8] = b"keywright/v1/twofactor.recovery";
 
 /// Recovery codes.
 impl TwoFactorSteps {
-    /// Makes a set of recovery codes, to be shown once.
+    /// Makes a set of recovery codes, which is to be shown once.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is made. [`StepError::Misuse`] for a session of another length than 1 to
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// nothing is made. Returns [`StepError::Misuse`] if the length of the session is not 1 to
     /// [`MAX_SESSION`](crate::MAX_SESSION) bytes.
     pub fn make_recovery_in(
         &self,
@@ -48,13 +50,14 @@ impl TwoFactorSteps {
         Ok(draft.tentative(codes))
     }
 
-    /// Notes that the owner has kept the codes: the pending set goes live, the one before is void. Returns false if none
-    /// waits that this session was shown, or if what waits is void or waited longer than the policy's
-    /// [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds); then the one before stays live. Another
-    /// session of the account cannot put codes into force that its owner may not have kept.
+    /// Records that the owner has kept the codes: the pending set becomes live, and the previous
+    /// one is void. Returns false, and the previous set stays live, if no set that this session was
+    /// shown is pending, or if the pending set is void or older than the policy's
+    /// [`pending_seconds`](crate::TwoFactorPolicyBuilder::pending_seconds). Another session of the
+    /// account cannot activate codes that the owner may not have kept.
     ///
     /// # Errors
-    /// [`StepError`]; the set still waits.
+    /// Returns a [`StepError`] if a record cannot be read or written; then the set stays pending.
     pub fn acknowledge_recovery_in(
         &self,
         draft: &mut Draft<'_>,
@@ -73,44 +76,48 @@ impl TwoFactorSteps {
         Ok(true)
     }
 
-    /// Takes over codes of the policy's kind that were made elsewhere, all unused, live at once: for seeding. They replace
-    /// what the account has.
+    /// Imports codes of the policy's preset that were made elsewhere. All are unused and live
+    /// immediately. This is for seeding; they replace the account's present codes.
     ///
     /// # Errors
-    /// [`ImportError`]; nothing is taken over.
+    /// Returns an [`ImportError`] if the codes do not form a set of the policy's preset, or a
+    /// record cannot be read or written; then nothing is imported.
     pub fn import_recovery_in(&self, draft: &mut Draft<'_>, codes: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import(draft.entropy(), self.policy.recovery, draft.now(), codes)?;
         let recovery = Recovery::read(draft)?;
         Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
     }
 
-    /// The same, from the form in which Rocket.Chat stores its codes: lower-case hex SHA-256 each. For a host that moves its
-    /// accounts here.
+    /// Imports codes in the form in which Rocket.Chat stores them, lower-case hex SHA-256 each.
+    /// Otherwise this is like [`import_recovery_in`](Self::import_recovery_in). It is for a host
+    /// that migrates its accounts.
     ///
     /// # Errors
-    /// [`ImportError`]; nothing is taken over.
+    /// Returns an [`ImportError`] if the digests do not form a set, or a record cannot be read or
+    /// written; then nothing is imported.
     pub fn import_recovery_digests_in(&self, draft: &mut Draft<'_>, digests: &[&str]) -> Result<(), ImportError> {
         let set = CodeSet::import_digests(draft.entropy(), draft.now(), digests)?;
         let recovery = Recovery::read(draft)?;
         Ok(go_live(draft, &self.policy, recovery, set, Client::unknown())?)
     }
 
-    /// Removes the live set and what waits. Returns whether there was anything.
+    /// Removes the live set and the pending one. Returns whether there was either.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is removed.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_recovery_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
         remove(draft, &self.policy, client)
     }
 
-    /// Judges a recovery code; a right one is spent.
+    /// Checks a recovery code and spends it if it is correct.
     ///
-    /// A wait is said before the code is compared; a text that is no code of the live set's kind is
-    /// [`VerifyOutcome::Malformed`] at any time, and an account without a live set is [`VerifyOutcome::NotEnrolled`]: neither writes
-    /// anything.
+    /// A wait is reported before the code is compared. Two answers are given at any time, without
+    /// writing anything: [`VerifyOutcome::Malformed`] for a text that does not have the form of the
+    /// live set's codes, and [`VerifyOutcome::NotEnrolled`] for an account without a live set.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged and nothing spent.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
+    /// nothing spent.
     pub fn verify_recovery_in(
         &self,
         draft: &mut Draft<'_>,
@@ -152,11 +159,11 @@ impl TwoFactorSteps {
         Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.into()))))
     }
 
-    /// Returns what a recovery code would be refused with now, by a mere look that changes nothing. `None` also if the
-    /// account has no live set.
+    /// Returns the refusal that a recovery code would get now. This only reads and changes nothing.
+    /// Returns `None` also if the account has no live set.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn recovery_refusal_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         match attempt(draft, client)? {
             Some(attempt) => guess::peek_refusal(draft, &attempt),
@@ -164,12 +171,12 @@ impl TwoFactorSteps {
         }
     }
 
-    /// Returns what every recovery code is refused with now, to be answered before one is looked at. Unlike
-    /// [`recovery_refusal_in`](Self::recovery_refusal_in) it settles a moment from the future, once, after the clock went
-    /// back.
+    /// Returns the refusal that every recovery code gets now, to be answered before a code is
+    /// checked. Unlike [`recovery_refusal_in`](Self::recovery_refusal_in), it corrects a stored
+    /// time that lies in the future, once, after the clock went back.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn recovery_refused_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         match attempt(draft, client)? {
             Some(attempt) => guess::refuse(draft, &attempt),
@@ -178,19 +185,19 @@ impl TwoFactorSteps {
     }
 }
 
-/// The live set, if there is one.
+/// Returns the live set, if there is one.
 pub(crate) fn live(draft: &mut Draft<'_>) -> Result<Option<CodeSet>, StepError> {
     Ok(Recovery::read(draft)?.live)
 }
 
-/// A guess of a client at the live set; `None` without one.
+/// Returns a client's attempt at the live set, or `None` if there is no live set.
 pub(crate) fn attempt(draft: &mut Draft<'_>, client: Client) -> Result<Option<Attempt>, StepError> {
     let recovery = Recovery::read(draft)?;
     let secret = recovery.live.map(|live| RECOVERY.with_strength(live.preset().strength()));
     Ok(secret.map(|secret| Attempt::new(secret, recovery.generation, client)))
 }
 
-/// Removes the live set and what waits. The guesses were at secrets that are gone.
+/// Removes the live set and the pending one, and clears the guesses at them.
 pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Client) -> Result<bool, StepError> {
     let mut recovery = Recovery::read(draft)?;
     let (live, pending) = (recovery.live.take(), recovery.pending.take());
@@ -206,8 +213,8 @@ pub(crate) fn remove(draft: &mut Draft<'_>, policy: &TwoFactorPolicy, client: Cl
     Ok(true)
 }
 
-/// The set takes the place of all the account has. What was guessed was another's codes: a limit that outlived them would
-/// shut out whoever holds the new ones.
+/// Replaces all the recovery codes of the account with this set. The guesses counted so far were at
+/// other codes: a limit that outlived them would lock out the owner of the new ones.
 fn go_live(
     draft: &mut Draft<'_>,
     policy: &TwoFactorPolicy,

@@ -1,4 +1,5 @@
-//! What authorizes a change of factors, and whether it still does at the moment of the change.
+//! The authorization of a change of factors, and the check that it is still valid when the change
+//! is made.
 
 use std::fmt;
 
@@ -11,19 +12,22 @@ use crate::recovery;
 use crate::state::Factors;
 
 /// The action that a [`StepUp`] must be for to change factors. Give it a rule of its own in
-/// [`StepUpPolicy`](crate::StepUpPolicy) if the default one remembers for too long.
+/// [`StepUpPolicy`](crate::StepUpPolicy) if the default rule remembers a proof for too long.
 pub const CHANGE_FACTORS: &str = "factors.change";
 
-/// The authorization to change what proves an account: taken by value by what adds a factor.
+/// The authorization to change what authenticates an account. The functions that add a factor take
+/// it by value.
 #[must_use = "an authorization that nobody takes allows nothing"]
 #[non_exhaustive]
 pub enum FactorChange {
-    /// The account has no factor yet. Refused if there is one by the time of the commit.
+    /// The account has no factor yet. The change is refused if there is one at the time of the
+    /// commit.
     #[non_exhaustive]
     FirstFactor {
         /// The account.
         account: AccountId,
-        /// The opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by.
+        /// The opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by which the
+        /// wire protocol knows the caller.
         session: Vec<u8>,
     },
     /// A fresh proof for [`CHANGE_FACTORS`].
@@ -33,15 +37,16 @@ pub enum FactorChange {
 impl FactorChange {
     /// Authorizes the first factor of an account.
     ///
-    /// **The caller has just checked the account's password**, or what its policy names in its place, in this very request
-    /// or a moment before. A login token alone must not come this far: whoever steals one would put an authenticator of
-    /// their own on the account, and shut the owner out. Where the host's password check is a step-up
-    /// ([`Attested::Password`](crate::Attested::Password)), pass that proof instead.
+    /// **The caller must have just checked the account's password**, or what its policy accepts in
+    /// its place, in this request or a moment before. A login token alone must not suffice: a thief
+    /// of the token could add an authenticator to the account and lock the owner out. Where the
+    /// host's password check is a step-up ([`Attested::Password`](crate::Attested::Password)), pass
+    /// that proof instead.
     pub fn first_factor(account: AccountId, session: &[u8]) -> Self {
         Self::FirstFactor { account, session: session.to_vec() }
     }
 
-    /// The account.
+    /// Returns the account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         match self {
@@ -50,7 +55,7 @@ impl FactorChange {
         }
     }
 
-    /// The session that makes the change.
+    /// Returns the session that makes the change.
     #[must_use]
     pub fn session(&self) -> &[u8] {
         match self {
@@ -59,12 +64,14 @@ impl FactorChange {
         }
     }
 
-    /// Whether it is valid now, in this draft of the same account. A proof is for its own action, as long as no epoch has
-    /// moved since, and if nothing stronger is enrolled than what it was proven by: a rule may open other actions with
-    /// less, never this one. For steps that compose; [`TwoFactor`](crate::TwoFactor) asks by itself.
+    /// Whether the authorization is valid now, in this draft of the same account. A proof is valid
+    /// for its own action only, while no epoch has moved since, and if nothing stronger is enrolled
+    /// than the method it was proven with: a rule may authorize other actions with a weaker method,
+    /// but never this one. For steps that are composed; [`TwoFactor`](crate::TwoFactor) checks this
+    /// itself.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn is_valid_in(&self, draft: &mut Draft<'_>) -> Result<bool, StepError> {
         if draft.partition().as_account().as_ref() != Some(self.account()) {
             return Ok(false);
@@ -87,7 +94,7 @@ impl FactorChange {
 }
 
 impl fmt::Debug for FactorChange {
-    /// Without the session: it may be what a session is known by.
+    /// The session is omitted, because its identity may be a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstFactor { account, .. } => write!(f, "FirstFactor({account:?})"),

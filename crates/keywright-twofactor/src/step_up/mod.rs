@@ -1,4 +1,5 @@
-//! Step-up: proving oneself once more, for an action or for a while, and what authorizes a change of factors.
+//! Step-up authentication: authenticating again, for one action or for a while, and the
+//! authorization of a change of factors.
 
 pub(crate) mod grant;
 pub(crate) mod policy;

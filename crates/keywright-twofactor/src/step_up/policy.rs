@@ -1,20 +1,23 @@
-//! Which proofs open which action, and for how long one is remembered.
+//! The rules of step-up: which proofs authorize which action, and for how long a proof is
+//! remembered.
 
 use std::collections::BTreeMap;
 
 use crate::outcome::Method;
 
-/// How long a proof opens further actions of its session, in seconds, where a rule remembers at all. Source: NIST SP
-/// 800-63B-4 asks for re-authentication after 15 minutes of rest at its highest level; 15 is also LibrePass's.
+/// How long a proof authorizes further actions of its session, in seconds, where a rule remembers
+/// proofs at all. Source: NIST SP 800-63B-4 requires re-authentication after 15 minutes of
+/// inactivity at its highest level; LibrePass also uses 15.
 pub const FRESH_SECONDS: u64 = 900;
 
-/// The longest window, in seconds. Rocket.Chat's default is 1,800.
+/// The maximum time for which a proof is remembered, in seconds. Rocket.Chat's default is 1,800.
 pub const MAX_FRESH_SECONDS: u64 = 3_600;
 
-/// The longest name of an action, in bytes. Also a bound of what is stored in events.
+/// The maximum length of the name of an action, in bytes. It is also a bound of what is stored in
+/// events.
 pub(crate) const MAX_NAME: usize = 64;
 
-/// What opens an action.
+/// The methods that authorize an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     methods: u8,
@@ -31,10 +34,10 @@ const fn bit(method: Method) -> u8 {
     }
 }
 
-/// Strongest first: the order in which they are named to a client.
+/// The methods, strongest first: the order in which they are listed to a client.
 pub(crate) const METHODS: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
 
-/// How strong a method is. A recovery code stands in for the device.
+/// Returns how strong a method is. A recovery code stands in for the device.
 pub(super) const fn rank(method: Method) -> u8 {
     match method {
         Method::Totp | Method::Recovery => 3,
@@ -44,28 +47,30 @@ pub(super) const fn rank(method: Method) -> u8 {
 }
 
 impl Rule {
-    /// These methods open the action, and of those that the account has enrolled only the strongest: the client cannot
-    /// pick a weaker one. Time-based and recovery codes are the strongest, then mailed codes, then the password. Every
-    /// use of the action asks anew.
+    /// Creates a rule under which these methods authorize the action. Of those that the account has
+    /// enrolled, only the strongest do, so the client cannot choose a weaker one. Time-based and
+    /// recovery codes are the strongest, then mailed codes, then the password. Every use of the
+    /// action requires a new proof.
     #[must_use]
     pub fn strongest_of(methods: &[Method]) -> Self {
         let methods = methods.iter().fold(0, |bits, method| bits | bit(*method));
         Self { methods, fresh_seconds: None, any_enrolled: false }
     }
 
-    /// The same, but each of the enrolled ones will do; the password still only where nothing else is enrolled. For
-    /// wires whose clients choose (Rocket.Chat's `x-2fa-method`).
+    /// Creates a rule under which any of these methods that is enrolled authorizes the action; the
+    /// password still does only where nothing else is enrolled. For wire protocols whose clients
+    /// choose (Rocket.Chat's `x-2fa-method`).
     #[must_use]
     pub fn any_enrolled_of(methods: &[Method]) -> Self {
         Self { any_enrolled: true, ..Self::strongest_of(methods) }
     }
 
-    /// Remembers a proof in the session for so many seconds, 1 to [`MAX_FRESH_SECONDS`]; [`FRESH_SECONDS`] is a good
-    /// choice. It opens every action of the
-    /// session whose rule remembers and takes its method.
+    /// Remembers a proof in the session for this many seconds, 1 to [`MAX_FRESH_SECONDS`];
+    /// [`FRESH_SECONDS`] is a good choice. The proof authorizes every action of the session whose
+    /// rule remembers proofs and accepts its method.
     ///
     /// # Errors
-    /// [`StepUpPolicyError::Fresh`] outside of these.
+    /// Returns [`StepUpPolicyError::Fresh`] if `seconds` is out of bounds.
     pub const fn remembered(mut self, seconds: u64) -> Result<Self, StepUpPolicyError> {
         if seconds == 0 || seconds > MAX_FRESH_SECONDS {
             return Err(StepUpPolicyError::Fresh);
@@ -74,22 +79,25 @@ impl Rule {
         Ok(self)
     }
 
-    /// How long a proof is remembered; `None`: never, and no remembered one opens the action.
+    /// Returns how long a proof is remembered, in seconds. `None` means that proofs are not
+    /// remembered, and that no remembered one authorizes the action.
     #[must_use]
     pub const fn fresh_seconds(&self) -> Option<u64> {
         self.fresh_seconds
     }
 
-    /// Whether the rule names a method at all.
+    /// Whether the rule includes a method at all.
     pub(crate) const fn names(&self, method: Method) -> bool {
         self.methods & bit(method) != 0
     }
 
-    /// The methods that open the action for an account that has `enrolled` ones, strongest first.
+    /// Returns the methods that authorize the action for an account with the `enrolled` ones,
+    /// strongest first.
     pub(crate) fn admissible(&self, enrolled: impl Fn(Method) -> bool) -> impl Iterator<Item = Method> {
         let strongest =
             METHODS.into_iter().filter(|method| self.names(*method) && enrolled(*method)).map(rank).max().unwrap_or(0);
-        // Any that is enrolled, but never the password in the place of an enrolled one (`docs/decisions.md` 27b).
+        // Any enrolled method will do, but the password never replaces an enrolled one
+        // (`docs/decisions.md` 27b).
         let least = if self.any_enrolled { strongest.min(rank(Method::Mailed)) } else { strongest };
         let bits = METHODS
             .into_iter()
@@ -99,7 +107,7 @@ impl Rule {
     }
 }
 
-/// Rules by action name, and one for all others.
+/// The rules by action name, and one for all other actions.
 ///
 /// ```
 /// # use keywright_twofactor::{Method, Rule, StepUpPolicy, StepUpPolicyError, policy::FRESH_SECONDS};
@@ -116,23 +124,24 @@ pub struct StepUpPolicy {
 }
 
 impl Default for StepUpPolicy {
-    /// Factors, and the password where none is enrolled; nothing is remembered.
+    /// Returns a policy that accepts factors, and the password where none is enrolled. No proof is
+    /// remembered.
     fn default() -> Self {
         Self::new(Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Password]))
     }
 }
 
 impl StepUpPolicy {
-    /// One rule for every action.
+    /// Creates a policy with one rule for every action.
     #[must_use]
     pub const fn new(default: Rule) -> Self {
         Self { default, rules: BTreeMap::new() }
     }
 
-    /// A rule of its own for an action: 1 to 64 printable ASCII characters.
+    /// Adds a rule for one action, whose name has 1 to 64 printable ASCII characters.
     ///
     /// # Errors
-    /// [`StepUpPolicyError::Name`] for another name, or one that has a rule already.
+    /// Returns [`StepUpPolicyError::Name`] if the name has another form or already has a rule.
     pub fn rule(mut self, action: &str, rule: Rule) -> Result<Self, StepUpPolicyError> {
         if !is_name(action) || self.rules.insert(action.into(), rule).is_some() {
             return Err(StepUpPolicyError::Name);
@@ -140,7 +149,7 @@ impl StepUpPolicy {
         Ok(self)
     }
 
-    /// The rule of an action.
+    /// Returns the rule for an action.
     #[must_use]
     pub fn rule_of(&self, action: &str) -> &Rule {
         self.rules.get(action).unwrap_or(&self.default)
@@ -151,14 +160,14 @@ pub(crate) fn is_name(action: &str) -> bool {
     (1..=MAX_NAME).contains(&action.len()) && action.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Why a rule is none.
+/// The reason why a rule is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepUpPolicyError {
-    /// The window is out of its bounds.
+    /// The time for which a proof is remembered is out of bounds.
     #[error("`remembered` is not in 1..=3600")]
     Fresh,
-    /// The action's name.
+    /// The action's name is malformed or already has a rule.
     #[error("an action's name has 1 to 64 printable ASCII characters, and one rule")]
     Name,
 }

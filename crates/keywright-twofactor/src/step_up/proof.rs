@@ -1,4 +1,4 @@
-//! The proof that a step-up leads to.
+//! The proof that a step-up yields.
 
 use std::fmt;
 
@@ -8,14 +8,16 @@ use keywright_store::{Draft, Epochs, Receipt, Release, StepError, WrongReceipt};
 use super::policy::rank;
 use crate::outcome::Method;
 
-/// The action that a [`StepUp`] must be for to let another client of the account in, whose guesses are refused because of
-/// the failures of others.
+/// The action that a [`StepUp`] must be for to admit another client of the account whose guesses
+/// are refused because of the failures of others.
 pub const ADMIT_CLIENT: &str = "guesses.admit";
 
-/// The proof that a session of an account proved itself once more for an action. Only a commit makes one.
+/// The proof that a session of an account was authenticated again for an action. Only a commit
+/// creates one.
 ///
-/// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account,
-/// action and session **from it**. In the commit that acts it asks whether the proof [still holds](Self::is_valid_in):
+/// It is not `Clone` or `Serialize` and has no public constructor. The function that acts takes it
+/// by value and takes the account, action and session **from it**. In the commit that acts, that
+/// function checks that the proof [is still valid](Self::is_valid_in):
 ///
 /// ```
 /// # use keywright_store::{Draft, Driver, Partition, TransactError};
@@ -49,52 +51,54 @@ pub struct StepUp {
 }
 
 impl StepUp {
-    /// Whether it still holds, in this draft: the draft is of its account, and no epoch has moved since it was made. A change
-    /// of password, address, keys or factors voids it. Whoever acts on it asks this in the commit that acts, and compares
-    /// the [action](Self::action).
+    /// Whether the proof is still valid in this draft: the draft is of its account, and no epoch
+    /// has moved since it was made. A change of password, address, keys or factors makes it void.
+    /// Code that acts on the proof checks this in the commit that acts, and also compares the
+    /// [action](Self::action).
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn is_valid_in(&self, draft: &Draft<'_>) -> Result<bool, StepError> {
         let own = draft.partition().as_account().as_ref() == Some(&self.account);
         Ok(own && draft.root()?.epochs() == self.epochs)
     }
 
-    /// Whether it lets another client of its account in, in this very draft of the account: a proof for [`ADMIT_CLIENT`]
-    /// by `least` or a stronger method, with no epoch moved since. Time-based and recovery codes are the strongest, then
-    /// mailed codes, then the password. For steps that admit a client at a secret of their own.
+    /// Whether the proof admits another client of its account, in this draft of the account. It
+    /// must be a proof for [`ADMIT_CLIENT`] with the method `least` or a stronger one, and no epoch
+    /// may have moved since. Time-based and recovery codes are the strongest, then mailed codes,
+    /// then the password. For steps that admit a client to a secret of their own.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn admits_in(&self, draft: &Draft<'_>, least: Method) -> Result<bool, StepError> {
         Ok(self.action == ADMIT_CLIENT && rank(self.method) >= rank(least) && self.is_valid_in(draft)?)
     }
 
-    /// The account.
+    /// Returns the account.
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         &self.account
     }
 
-    /// The action that it is for.
+    /// Returns the action that the proof is for.
     #[must_use]
     pub fn action(&self) -> &str {
         &self.action
     }
 
-    /// The session that proved itself.
+    /// Returns the session that was authenticated.
     #[must_use]
     pub fn session(&self) -> &[u8] {
         &self.session
     }
 
-    /// The factor that was shown.
+    /// Returns the factor that was shown.
     #[must_use]
     pub const fn method(&self) -> Method {
         self.method
     }
 
-    /// Whether an earlier proof of the session's window opened it.
+    /// Whether the action was authorized by an earlier proof that the session remembers.
     #[must_use]
     pub const fn was_remembered(&self) -> bool {
         self.remembered
@@ -107,17 +111,17 @@ impl fmt::Debug for StepUp {
     }
 }
 
-/// What an action demands of a session now.
+/// What an action requires of a session now.
 #[derive(Debug)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum Demand<S> {
-    /// Nothing: a proof of the session's window still opens it.
+    /// Nothing more is required: a proof that the session remembers still authorizes the action.
     Remembered(S),
-    /// Any of these methods, strongest first; no other opens it.
+    /// One of these methods is required, strongest first; no other authorizes the action.
     Ask(Vec<Method>),
-    /// The account has none of the methods that the rule names. Whether that opens the action is the host's decision,
-    /// and "no" is the safe one.
+    /// The account has none of the methods that the rule includes. The host decides whether that
+    /// authorizes the action; refusing it is the safe choice.
     NothingEnrolled,
 }
 

@@ -1,4 +1,4 @@
-//! What a session has proven lately: one record per session.
+//! What a session has proven lately, in one record per session.
 
 use keywright_core::UnixSeconds;
 use keywright_store::slot::Expiring;
@@ -9,23 +9,24 @@ use super::policy::{MAX_FRESH_SECONDS, METHODS};
 use crate::outcome::Method;
 use crate::session::session_digest;
 
-/// The sessions of an account that are remembered at once: those that proved themselves in the last hour, and a day's that
-/// are not swept yet. One more takes the place of a void one, else of the one that proved itself longest ago, which expires
-/// first: it then has to do so once more.
+/// The maximum number of sessions of an account that are remembered at once: those that were
+/// authenticated in the last hour, and up to a day's worth that are not swept yet. One more
+/// replaces a void record, or else that of the session that was authenticated longest ago, which
+/// expires first and then has to authenticate again.
 pub(crate) const MAX_STEP_UPS: u16 = 16;
 
-/// The windows of sessions, by a digest of the session.
+/// The records of sessions, by a digest of the session.
 pub(crate) const STEP_UPS: SlotFamily<SessionWindow, Expiring> =
     SlotFamily::expiring("step-up", MAX_STEP_UPS, Full::EvictsFirstToExpire);
 
-/// Label of the digest that names a session's window.
+/// The label of the digest that names a session's record.
 const SESSION_LABEL: &[u8] = b"keywright/v1/stepup";
 
 /// What one session has proven lately.
 #[derive(Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub(crate) struct SessionWindow {
-    /// At most one time for a method.
+    /// The methods and when they were proven, with at most one entry per method.
     proven: Vec<(Method, UnixSeconds)>,
     epochs: Epochs,
 }
@@ -56,13 +57,14 @@ impl TryFrom<Stored> for SessionWindow {
 }
 
 impl SessionWindow {
-    /// The slot of a session's window.
+    /// Returns the slot of a session's record.
     pub(super) fn slot(session: &[u8]) -> Result<Slot<Self, Expiring>, StepError> {
         let digest = session_digest(SESSION_LABEL, session)?;
         Ok(STEP_UPS.at(digest.first_chunk().copied().unwrap_or_default()))
     }
 
-    /// The session's window, without what is void: of other epochs, from the future, or older than the fence.
+    /// Returns what the session has proven, without what is void: proofs of other epochs, from the
+    /// future, or from before the fence.
     pub(super) fn live(draft: &mut Draft<'_>, slot: Slot<Self, Expiring>) -> Result<Option<Self>, StepError> {
         let Some(mut window) = draft.read(slot)? else { return Ok(None) };
         if window.epochs != draft.root()?.epochs() {
@@ -73,13 +75,13 @@ impl SessionWindow {
         Ok(Some(window))
     }
 
-    /// Whether a method was proven less than so many seconds ago.
+    /// Whether a method was proven less than this many seconds ago.
     pub(super) fn has_fresh(&self, method: Method, now: UnixSeconds, seconds: u64) -> bool {
-        // A time in the future is not fresh: the clock went back, and its age is not known.
+        // A time in the future is not fresh: the clock went back, so the proof's age is unknown.
         self.proven.iter().any(|(one, at)| *one == method && *at <= now && now.since(*at) < seconds)
     }
 
-    /// Notes that a session has proven a method now.
+    /// Records that a session has proven a method now.
     pub(super) fn remember(draft: &mut Draft<'_>, slot: Slot<Self, Expiring>, method: Method) -> Result<(), StepError> {
         let (now, epochs) = (draft.now(), draft.root()?.epochs());
         let mut proven = Self::live(draft, slot)?.map_or_else(Vec::new, |window| window.proven);
@@ -90,8 +92,8 @@ impl SessionWindow {
     }
 }
 
-/// Drops the windows that are void, if there is none for `slot` and no room for one more: they must not outlast one that
-/// still counts, though they may expire after it.
+/// Drops void records if there is none for `slot` and no room for one more. They must not outlast a
+/// record that still counts, even if they expire after it.
 fn drop_void(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
     let ids = draft.ids(&STEP_UPS);
     if ids.len() < usize::from(MAX_STEP_UPS) || slot.id().is_some_and(|id| ids.contains(&id)) {
@@ -100,7 +102,7 @@ fn drop_void(draft: &mut Draft<'_>, slot: SlotName) -> Result<(), StepError> {
     let names: Vec<SlotName> = ids.iter().map(|id| STEP_UPS.at(*id).name()).collect();
     draft.require(&names)?;
     for slot in ids.into_iter().map(|id| STEP_UPS.at(id)) {
-        // What a clock that ran ahead has left never counts.
+        // A record left by a clock that ran ahead never counts.
         if SessionWindow::live(draft, slot)?.is_none_or(|window| window.proven.is_empty()) {
             draft.discard(slot)?;
         }
@@ -114,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn window(methods: &[Method]) -> Vec<u8> {
-        // Epochs come from a stored root: nothing else makes them.
+        // Epochs come from a stored root: they can be constructed in no other way.
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let proven = methods.iter().map(|method| (*method, UnixSeconds::MAX)).collect();
         postcard::to_allocvec(&SessionWindow { proven, epochs }).unwrap()

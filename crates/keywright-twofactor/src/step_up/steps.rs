@@ -11,40 +11,43 @@ use crate::outcome::{Method, Proven};
 use crate::recovery;
 use crate::state::Factors;
 
-/// The pure transitions of step-up, with a policy. [`TwoFactorSteps`](crate::TwoFactorSteps) joins them with the codes.
+/// The pure transitions of step-up under a policy. [`TwoFactorSteps`](crate::TwoFactorSteps)
+/// combines them with the codes.
 ///
-/// In all of them `action` is a name of 1 to 64 printable ASCII characters and `session` an opaque identity of 1 to
-/// [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by. Others are [`StepError::Misuse`].
+/// In all of them `action` is a name of 1 to 64 printable ASCII characters, and `session` is the
+/// opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by which the wire protocol
+/// knows the caller. Other values are [`StepError::Misuse`].
 #[derive(Debug, Clone, Default)]
 pub struct StepUps {
     policy: StepUpPolicy,
 }
 
 impl StepUps {
-    /// Steps under a policy.
+    /// Creates the steps under a policy.
     #[must_use]
     pub const fn new(policy: StepUpPolicy) -> Self {
         Self { policy }
     }
 
-    /// The policy.
+    /// Returns the policy.
     #[must_use]
     pub const fn policy(&self) -> &StepUpPolicy {
         &self.policy
     }
 
-    /// Returns the slot of a session's window, to name to the driver.
+    /// Returns the slot of a session's record, to be passed to the driver.
     ///
     /// # Errors
-    /// [`StepError::Misuse`] for a session of another length.
+    /// Returns [`StepError::Misuse`] if the length of the session is out of bounds.
     pub fn slot(session: &[u8]) -> Result<SlotName, StepError> {
         SessionWindow::slot(session).map(|slot| slot.name())
     }
 
-    /// Returns what an action demands now. `password` says whether the account has a login password that the host can check.
+    /// Returns what an action requires now. `password` is whether the account has a login password
+    /// that the host can check.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is opened.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is authorized.
     pub fn demand_in(
         &self,
         draft: &mut Draft<'_>,
@@ -69,23 +72,25 @@ impl StepUps {
         Ok(Demand::Ask(methods))
     }
 
-    /// Whether a method opens an action for this account. Ask before a code is looked at: one that opens nothing should
-    /// not be spent.
+    /// Whether a method authorizes an action for this account. Check this before checking a code:
+    /// one that authorizes nothing should not be spent.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn permits_in(&self, draft: &mut Draft<'_>, action: &str, method: Method) -> Result<bool, StepError> {
         let rule = self.rule(action)?;
-        // Who comes with the password has one.
+        // A caller that presents the password has one.
         let password = Some(Method::Password).filter(|_| method == Method::Password);
         Ok(admissible(draft, rule, password)?.contains(&method))
     }
 
-    /// Turns a factor that was proven in this draft into a step-up, one for one. `None` if its method does not open the action. The
-    /// code must have been verified with the action's name as its purpose.
+    /// Turns a factor that was proven in this draft into one step-up. Returns `None` if its method
+    /// does not authorize the action. The code must have been verified with the action's name as
+    /// its purpose.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is opened. [`StepError::Misuse`] for a code of another purpose.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is authorized.
+    /// Returns [`StepError::Misuse`] for a code of another purpose.
     pub fn grant_in(
         &self,
         draft: &mut Draft<'_>,
@@ -98,15 +103,17 @@ impl StepUps {
             return Err(StepError::Misuse("a code was verified for another purpose than this action"));
         }
         let method = factor.method();
-        // What was proven in this draft was enrolled: the last recovery code is spent by now.
+        // What was proven in this draft was enrolled, even if it is not any more: the last recovery
+        // code is spent by now.
         self.open(draft, action, session, method, Some(method))
     }
 
-    /// The same for what the host has checked: a password, or a mailed code that was confirmed. Call it only when that
-    /// was right. `None` if its method does not open the action: a password never replaces an enrolled factor.
+    /// Turns what the host has checked into a step-up: a password, or a mailed code that was
+    /// confirmed. Call this only if it was correct. Returns `None` if its method does not authorize
+    /// the action: a password never replaces an enrolled factor.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is opened.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is authorized.
     pub fn attest_in(
         &self,
         draft: &mut Draft<'_>,
@@ -119,10 +126,11 @@ impl StepUps {
         self.open(draft, action, session, method, in_hand)
     }
 
-    /// Ends a session's window: at log-out, or when the session's id changes.
+    /// Forgets what a session has proven: for log-out, or when the session's id changes. Returns
+    /// whether anything was remembered.
     ///
     /// # Errors
-    /// [`StepError`]; the window stays.
+    /// Returns a [`StepError`] if a record cannot be read or written; then the record stays.
     pub fn forget_in(&self, draft: &mut Draft<'_>, session: &[u8]) -> Result<bool, StepError> {
         let slot = SessionWindow::slot(session)?;
         let there = draft.read(slot)?.is_some();
@@ -159,7 +167,8 @@ impl StepUps {
     }
 }
 
-/// The methods that open an action for the draft's account, strongest first. `in_hand` counts as enrolled.
+/// Returns the methods that authorize an action for the draft's account, strongest first. `in_hand`
+/// counts as enrolled.
 fn admissible(draft: &mut Draft<'_>, rule: &Rule, in_hand: Option<Method>) -> Result<Vec<Method>, StepError> {
     let factors = Factors::read(draft)?;
     let recovery = recovery::step::live(draft)?.is_some_and(|live| live.remaining() > 0);

@@ -1,4 +1,4 @@
-//! An active device as it is stored, and what of its steps is spent.
+//! An active device in its stored form, and which of its steps are spent.
 
 use keywright_core::UnixSeconds;
 use keywright_store::Draft;
@@ -11,14 +11,15 @@ use super::parameters::Parameters;
 use super::secret::{TotpSecret, stored};
 use crate::policy::{Once, TwoFactorPolicy};
 
-/// Purposes of which a device remembers the last step apart. Beyond, the one with the oldest step is folded into the
-/// step of all purposes, which refuses more, never less.
+/// The maximum number of purposes for which a device remembers the last step separately. Beyond it,
+/// the purpose with the oldest step is merged into the step of all purposes, which refuses more,
+/// never less.
 const MAX_PURPOSES: usize = 16;
 
-/// Label of the digest that a purpose is stored as.
+/// The label of the digest as which a purpose is stored.
 const PURPOSE_LABEL: &[u8] = b"keywright/v1/twofactor.purpose";
 
-/// The longest name of a device, in characters.
+/// The maximum length of a device's name, in characters.
 pub(crate) const MAX_NAME: usize = 64;
 
 /// An active device.
@@ -30,9 +31,9 @@ pub(crate) struct Device {
     secret: TotpSecret,
     parameters: Parameters,
     added: UnixSeconds,
-    /// The first step that is still acceptable, for any purpose. Only ever grows.
+    /// The first step that is still acceptable for any purpose. It never decreases.
     next: u64,
-    /// The same for single purposes, under [`Once::Purpose`].
+    /// The same for individual purposes, under [`Once::Purpose`].
     purposes: Vec<Purpose>,
 }
 
@@ -42,10 +43,10 @@ struct Purpose {
     next: u64,
 }
 
-/// What a purpose is stored as: fixed in size, whatever the caller names it.
+/// The form in which a purpose is stored: fixed in size, whatever name the caller chooses.
 type PurposeDigest = [u8; 16];
 
-/// What a code is compared under.
+/// The circumstances under which a code is compared.
 #[derive(Clone, Copy)]
 pub(crate) struct MatchContext {
     pub(crate) now: UnixSeconds,
@@ -56,13 +57,13 @@ pub(crate) struct MatchContext {
 }
 
 impl MatchContext {
-    /// A use of a code for a purpose.
+    /// Returns the context for a use of a code for a purpose.
     pub(crate) fn of_use(draft: &Draft<'_>, policy: &TwoFactorPolicy, purpose: &str) -> Self {
         let (now, fence) = (draft.now(), draft.keyring().fence());
         Self { now, fence, window: policy.window, once: policy.once, purpose: purpose_digest(purpose) }
     }
 
-    /// An enrolling code, which is spent for every purpose.
+    /// Returns the context for an enrolment code, which is spent for every purpose.
     pub(crate) fn of_enrolment(draft: &Draft<'_>, policy: &TwoFactorPolicy) -> Self {
         Self { once: Once::Account, ..Self::of_use(draft, policy, "") }
     }
@@ -73,7 +74,8 @@ impl MatchContext {
         Self { now, fence, window: Window::new(1, 1), once, purpose: purpose_digest(purpose) }
     }
 
-    /// The first step after the keyring's fence; 0 without a fence (`docs/security.md` § 12).
+    /// Returns the first step after the keyring's fence, or 0 if there is no fence
+    /// (`docs/security.md` § 12).
     pub(crate) fn after_fence(&self, parameters: &Parameters) -> u64 {
         if self.fence == UnixSeconds::EPOCH { 0 } else { parameters.step_at(self.fence).saturating_add(1) }
     }
@@ -84,16 +86,17 @@ fn purpose_digest(purpose: &str) -> PurposeDigest {
     hash.first_chunk().copied().unwrap_or_default()
 }
 
-/// Whether a text can name a device.
+/// Whether a text is a valid name for a device.
 pub(crate) fn is_name(name: &str) -> bool {
-    // Four bytes a character at most: a long text is not counted through.
+    // A character has at most four bytes, so a long text is rejected without counting its
+    // characters.
     name.len() <= MAX_NAME.saturating_mul(4)
         && (1..=MAX_NAME).contains(&name.chars().count())
         && !name.chars().any(char::is_control)
 }
 
 impl Device {
-    /// A device whose first acceptable step is `next`.
+    /// Creates a device whose first acceptable step is `next`.
     pub(crate) const fn new(
         id: DeviceId,
         name: String,
@@ -125,26 +128,30 @@ impl Device {
         codes.judge(typed, self.parameters.step_at(context.now), context.window, self.next_at(context))
     }
 
-    /// By how many seconds the device's clock is off, if it shows the code at another time than the window's.
+    /// Returns by how many seconds the device's clock is off, if it shows the code at a time
+    /// outside the window.
     pub(crate) fn seconds_off(&self, typed: &TypedCode, context: &MatchContext, range: u64) -> Option<i64> {
         seconds_off(&TotpVerifier::new(&self.secret, self.parameters), &self.parameters, typed, context, range)
     }
 
-    /// Until when every code of the device is refused, because its last step lies beyond the window.
+    /// Returns the time until which every code of the device is refused, because its last step lies
+    /// beyond the window.
     pub(crate) fn refused_until(&self, context: &MatchContext) -> Option<UnixSeconds> {
         let forward = u64::from(context.window.forward);
-        // A purpose may be further; the device works for others.
+        // The step of a single purpose may be further ahead, but the device still works for other
+        // purposes.
         let next = match context.once {
             Once::Account => self.next_at(context),
             Once::Purpose => self.next.max(context.after_fence(&self.parameters)),
         };
         let first = next.saturating_sub(forward);
-        // One step less is the latest of the window, which an ordinary use spends.
+        // An ordinary use spends the window's latest step, so only a step beyond that one counts.
         (first.saturating_sub(1) > self.parameters.step_at(context.now))
             .then(|| UnixSeconds::EPOCH.plus(first.saturating_mul(self.parameters.step_seconds())))
     }
 
-    /// The first acceptable step as things stand: of the device, of the purpose, after the fence.
+    /// Returns the first step that is acceptable in this context, by the device, the purpose and
+    /// the fence.
     fn next_at(&self, context: &MatchContext) -> u64 {
         let own = match context.once {
             Once::Account => self.last_next(),
@@ -156,7 +163,7 @@ impl Device {
         own.max(context.after_fence(&self.parameters))
     }
 
-    /// The first step that is acceptable for every purpose.
+    /// Returns the first step that is acceptable for every purpose.
     pub(crate) fn last_next(&self) -> u64 {
         self.purposes.iter().fold(self.next, |next, one| next.max(one.next))
     }
@@ -177,7 +184,8 @@ impl Device {
             Some(one) => one.next = one.next.max(after),
             None => self.purposes.push(Purpose { digest: context.purpose, next: after }),
         }
-        // What lies before the window is refused for every purpose from now on, also if the clock goes back.
+        // Steps before the window are refused for every purpose from now on, even if the clock goes
+        // back.
         let oldest = self.parameters.step_at(context.now).saturating_sub(context.window.back.into());
         let next = &mut self.next;
         self.purposes.retain(|one| {
@@ -195,17 +203,19 @@ impl Device {
         }
     }
 
-    /// Whether the device has this secret: the same bytes, or others that an HMAC takes for the same key.
+    /// Whether the device has this secret: the same bytes, or others that an HMAC takes for the
+    /// same key.
     pub(crate) fn has_secret(&self, secret: &TotpSecret) -> bool {
         self.secret.ct_eq(secret) | (self.fingerprint() == fingerprint(self.parameters.algorithm(), secret))
     }
 
-    /// What the secret is remembered as.
+    /// Returns the fingerprint by which the secret is remembered.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         fingerprint(self.parameters.algorithm(), &self.secret)
     }
 
-    /// Up to when the device's codes are spent, for a device of the same secret that is added later.
+    /// Returns the time up to which the device's codes are spent, for a device with the same secret
+    /// that is added later.
     pub(crate) fn spent_until(&self) -> UnixSeconds {
         UnixSeconds::EPOCH.plus(self.last_next().saturating_mul(self.parameters.step_seconds()))
     }
@@ -218,7 +228,8 @@ impl Device {
     }
 }
 
-/// By how many seconds a device's clock is off that shows the code at another time than the window's.
+/// Returns by how many seconds a device's clock is off, if it shows the code at a time outside the
+/// window.
 pub(crate) fn seconds_off(
     codes: &TotpVerifier,
     parameters: &Parameters,
@@ -246,8 +257,8 @@ mod tests {
         MatchContext::test(once, purpose, now)
     }
 
-    /// A purpose whose step has left the window is folded into the step of all, so that a clock that goes back cannot
-    /// bring it out again.
+    /// A purpose whose step has left the window is merged into the step of all purposes, so that a
+    /// clock that goes back cannot make it acceptable again.
     #[test]
     fn a_forgotten_purpose_is_refused_more_not_less() {
         let present = START / 30;
@@ -258,7 +269,7 @@ mod tests {
         assert_eq!(device.next_at(&context(Once::Purpose, "login", START)), present + 1);
         assert_eq!(device.next_at(&context(Once::Purpose, "third", START)), present + 1);
         assert_eq!(device.next_at(&context(Once::Purpose, "other", START)), present + 100);
-        // A policy that changes to account-wide takes the highest of all.
+        // After a change of policy to account-wide, the highest step of all counts.
         assert_eq!(device.next_at(&context(Once::Account, "login", START)), present + 100);
         device.advance(present + 101, &context(Once::Account, "login", START));
         assert!(device.purposes.is_empty() && device.next == present + 101);

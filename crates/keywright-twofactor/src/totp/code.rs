@@ -1,9 +1,11 @@
-//! Codes: what was typed, what a device shows, and a constant-time look at a whole window.
+//! Codes: parsing typed text, computing what a device shows, and comparing a code with a whole
+//! window in constant time.
 //!
-//! `docs/decisions.md` 27 has `totp-rs` compute the codes. It does where a device is enrolled: none goes live but by a
-//! code that the library of the field computes too. It keys its HMAC for each code anew, and a window has three; so for
-//! an active device the HMAC is keyed once. CONTRIBUTING.md says why, and a property test compares every code of the
-//! two.
+//! `docs/decisions.md` 27 requires that `totp-rs` compute the codes. It does so where a device is
+//! enrolled: a device becomes active only with a code that this established library computes too.
+//! It keys its HMAC again for each code, and a window has three; so for an active device the HMAC
+//! is keyed once here. CONTRIBUTING.md gives the reasons, and a property test compares every code
+//! of the two.
 
 use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
@@ -16,32 +18,34 @@ use totp_rs::{Builder, Totp};
 use super::parameters::{Algorithm, MAX_DIGITS, MIN_DIGITS, Parameters};
 use super::secret::TotpSecret;
 
-/// How many steps before and after the present one are looked at.
+/// The number of steps before and after the present one that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Window {
-    /// Steps before the present one.
+    /// The number of steps before the present one.
     pub back: u8,
-    /// Steps after it.
+    /// The number of steps after the present one.
     pub forward: u8,
 }
 
 impl Window {
-    /// A window.
+    /// Creates a window.
     #[must_use]
     pub const fn new(back: u8, forward: u8) -> Self {
         Self { back, forward }
     }
 }
 
-/// Label of a secret's fingerprint. Eight bytes long is the message of a code; this is longer.
+/// The label of a secret's fingerprint. It is longer than the message of a code, which has eight
+/// bytes, so the two cannot coincide.
 const FINGERPRINT_LABEL: &[u8] = b"keywright/v1/twofactor.secret";
 
-/// Bytes of a typed text that are read at all: a code has 8, the rest is room for blanks and hyphens.
+/// The maximum length of typed text, in bytes. A code has 8; the rest leaves room for blanks and
+/// hyphens.
 const MAX_TYPED: usize = 256;
 
-/// A code as typed: 6 to 8 ASCII digits, with whatever carries nothing between them. Anything else is malformed, whatever a
-/// parser of numbers would make of it.
+/// A code as typed: 6 to 8 ASCII digits, with any ignored characters between them. Anything else is
+/// malformed, even if a number parser would accept it.
 pub(crate) struct TypedCode {
     value: u32,
     digits: u8,
@@ -66,10 +70,10 @@ impl TypedCode {
     }
 }
 
-/// What a look at one device's window found.
+/// The result of comparing a code with one device's window.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
-    /// The step after the highest that matched; 0 for none.
+    /// The step after the highest that matched, or 0 if none did.
     pub(crate) after: u64,
     /// Whether a step at or above the first acceptable one matched.
     pub(crate) fresh: Choice,
@@ -80,32 +84,33 @@ impl Found {
         Self { after: 0, fresh: Choice::from(0) }
     }
 
-    /// Steps between the highest match and the present one.
+    /// Returns the number of steps between the highest match and the present one.
     pub(crate) fn drift(&self, present: u64) -> Option<i8> {
         let step = i64::try_from(self.after.checked_sub(1)?).ok()?;
         i8::try_from(step.checked_sub_unsigned(present)?).ok()
     }
 }
 
-/// What one device's window says of a code. It is pure: whoever keeps no store of ours keeps the step.
+/// The result of checking a code against one device's window. The check is pure: a host that does
+/// not use our store keeps the step itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub enum TotpCheck {
-    /// It is right. Keep the step, and take none up to it from now on.
+    /// The code is correct. Store the step, and accept none up to it from now on.
     Right {
         /// The highest step that matched.
         step: u64,
     },
-    /// It matches spent steps only.
+    /// The code matches only steps that are spent.
     Spent,
-    /// It is wrong: count it.
+    /// The code is wrong: count it as a guess.
     Wrong,
-    /// No code by its form: no guess.
+    /// The text is malformed, which is not a guess.
     Malformed,
 }
 
-/// Looks at the codes of one device.
+/// A verifier for the codes of one device.
 ///
 /// ```
 /// # use keywright_core::UnixSeconds;
@@ -117,12 +122,14 @@ pub enum TotpCheck {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TotpVerifier {
-    /// An HMAC takes a key of any length (RFC 2104 § 2), so there is one; without it, no code would be right.
+    /// An HMAC takes a key of any length (RFC 2104 § 2), so this is never `None`. If it were, no
+    /// code would be correct.
     key: Option<Key>,
     parameters: Parameters,
 }
 
-/// An HMAC that has taken its key. Copies of it make the codes; boxed, because whoever has it has the codes.
+/// An HMAC that has been keyed. Copies of it compute the codes. It is boxed because it is as
+/// sensitive as the secret.
 enum Key {
     Sha1(Box<Hmac<Sha1>>),
     Sha256(Box<Hmac<Sha256>>),
@@ -141,10 +148,10 @@ impl Key {
 }
 
 impl TotpVerifier {
-    /// The same, by `totp-rs` itself: for the code that enrols a device.
+    /// Creates a verifier that uses `totp-rs` itself, for the code that enrols a device.
     pub(crate) fn by_totp_rs(secret: &TotpSecret, parameters: Parameters) -> Self {
-        // A step of one second: its clock counts our steps. Lengths are checked by our own types, and 80-bit secrets
-        // are a policy of ours; so the checks of `build` add nothing.
+        // With a step of one second, its clock counts our steps. Our own types check the lengths,
+        // and 80-bit secrets are a matter of our policy, so the checks of `build` add nothing.
         let totp = Builder::new()
             .with_algorithm(parameters.algorithm().foreign())
             .with_digits(parameters.digits())
@@ -154,7 +161,7 @@ impl TotpVerifier {
         Self { key: Some(Key::TotpRs(Box::new(totp))), parameters }
     }
 
-    /// A verifier of a device's codes.
+    /// Creates a verifier for a device's codes.
     #[must_use]
     pub fn new(secret: &TotpSecret, parameters: Parameters) -> Self {
         Self { key: Key::new(parameters.algorithm(), secret), parameters }
@@ -174,11 +181,12 @@ impl TotpVerifier {
         }
     }
 
-    /// Returns by how many steps the clock of a device is off that shows this code now: the nearest match outside of the
-    /// window, up to `range` steps away. Without early exit.
+    /// Returns by how many steps the clock of a device that shows this code now is off. This is the
+    /// nearest match outside the window, up to `range` steps away. All steps are compared, without
+    /// early exit.
     pub(crate) fn steps_off(&self, typed: &TypedCode, present: u64, window: Window, range: u64) -> Option<i64> {
         let mut off = 0_i64;
-        // The nearest is looked at last, and so counts.
+        // The nearest step is compared last and therefore takes precedence.
         for distance in (1..=range).rev() {
             let behind = present.checked_sub(distance).filter(|_| distance > window.back.into());
             let ahead = present.checked_add(distance).filter(|_| distance > window.forward.into());
@@ -207,7 +215,7 @@ impl TotpVerifier {
 
     /// Whether the device shows this code in a step.
     fn shows(&self, typed: &TypedCode, step: u64) -> Choice {
-        // The arms differ in their hash alone.
+        // The arms differ only in their hash.
         let hit = match &self.key {
             Some(Key::Sha1(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
             Some(Key::Sha256(key)) => self.code_of(&sign(key.as_ref(), step)).ct_eq(&typed.value),
@@ -218,7 +226,7 @@ impl TotpVerifier {
         hit & typed.digits.ct_eq(&self.parameters.digits())
     }
 
-    /// The code of a signature, as a number below 10^digits: RFC 4226 § 5.3.
+    /// Returns the code for a signature, as a number below 10^digits (RFC 4226 § 5.3).
     fn code_of(&self, signature: &[u8]) -> u32 {
         // The modulus is at least 10⁶.
         truncate(signature).checked_rem(self.parameters.modulus()).unwrap_or(u32::MAX)
@@ -227,11 +235,12 @@ impl TotpVerifier {
 
 keywright_core::redacted_debug!(TotpVerifier);
 
-/// What a secret is remembered as after its device is gone.
+/// The form in which a secret is remembered after its device is removed.
 pub(crate) type Fingerprint = [u8; 16];
 
-/// Returns a value that two secrets share exactly if an HMAC of this algorithm takes them for the same key, and so shows the
-/// same codes: trailing zero bytes, for one, make no difference to it (RFC 2104 § 2).
+/// Returns a value that two secrets share exactly if an HMAC of this algorithm takes them for the
+/// same key, so that both show the same codes. For example, trailing zero bytes make no difference
+/// to an HMAC (RFC 2104 § 2).
 pub(crate) fn fingerprint(algorithm: Algorithm, secret: &TotpSecret) -> Fingerprint {
     fn of<M: Mac>(mut hmac: M) -> Fingerprint {
         hmac.update(FINGERPRINT_LABEL);
@@ -250,14 +259,14 @@ fn keyed<M: Mac + KeyInit>(secret: &TotpSecret) -> Option<Box<M>> {
     <M as KeyInit>::new_from_slice(secret.expose()).ok().map(Box::new)
 }
 
-/// The HMAC of a step: RFC 6238 § 4.2.
+/// Returns the HMAC of a step (RFC 6238 § 4.2).
 fn sign<M: Mac + Clone>(key: &M, step: u64) -> Output<M> {
     let mut hmac = key.clone();
     hmac.update(&step.to_be_bytes());
     hmac.finalize().into_bytes()
 }
 
-/// Dynamic truncation, RFC 4226 § 5.3.
+/// Performs the dynamic truncation of RFC 4226 § 5.3.
 fn truncate(signature: &[u8]) -> u32 {
     let offset = usize::from(signature.last().copied().unwrap_or(0) & 0x0f);
     // The shortest signature has 20 bytes and the highest offset is 15: there are always four.
@@ -311,8 +320,8 @@ mod tests {
     }
 
     proptest! {
-        /// `totp-rs` computes every code as we do: any algorithm, length, step and time, secrets shorter and longer than a
-        /// block of the hash.
+        /// `totp-rs` computes every code as this crate does, for any algorithm, length, step and
+        /// time, and for secrets shorter and longer than a block of the hash.
         #[test]
         fn codes_are_those_of_totp_rs(
             secret in prop::collection::vec(any::<u8>(), 10..=128),
@@ -325,7 +334,7 @@ mod tests {
             let off = off.wrapping_mul(i64::try_from(parameters.step_seconds()).unwrap());
             let at = now.checked_add_signed(off).unwrap();
             let shown = peer.generate(at).to_string();
-            // Alone in its window; then where it belongs.
+            // The step is alone in its window; then it is at its usual place.
             let step = at.div_euclid(parameters.step_seconds());
             let there = ours.check(&shown, UnixSeconds::new(at).unwrap(), Window::new(0, 0), None);
             prop_assert_eq!(there, TotpCheck::Right { step });
@@ -337,7 +346,7 @@ mod tests {
             prop_assert!(!near || seen != TotpCheck::Wrong);
         }
 
-        /// A wrong code, or one by chance right, is judged alike by both.
+        /// Both judge a wrong code, or one that is correct by chance, alike.
         #[test]
         fn verdicts_are_those_of_totp_rs(parameters in any_parameters(), guess in any::<u32>(), now in 120..10_u64.pow(11)) {
             let ours = TotpVerifier::new(&TotpSecret::from_slice(SEED).unwrap(), parameters);
@@ -365,7 +374,8 @@ mod tests {
         }
     }
 
-    /// The nearest step outside of the window, on either side, and no further than asked.
+    /// The nearest step outside the window is found on either side, and no further away than
+    /// requested.
     #[test]
     fn a_clock_that_is_off_is_measured() {
         let secret = TotpSecret::from_slice(SEED).unwrap();
@@ -385,7 +395,7 @@ mod tests {
             let typed = shown(present.saturating_add_signed(off));
             assert_eq!(codes.steps_off(&typed, present, window, 20), None, "in the window");
         }
-        // At the beginning of time there is nothing behind.
+        // At the beginning of time there are no earlier steps.
         assert_eq!(codes.steps_off(&shown(5), 2, window, 20), Some(3));
         let seven = Parameters::new(Algorithm::Sha1, 7, 30).unwrap();
         let other = TotpVerifier::new(&secret, seven);
@@ -403,7 +413,8 @@ mod tests {
         assert_ne!(print(Algorithm::Sha1, SEED), print(Algorithm::Sha256, SEED));
     }
 
-    /// The whole window is looked at: the highest of two matching steps counts, and an old one does not hide it.
+    /// The whole window is compared: the highest of two matching steps counts, and an old one does
+    /// not hide it.
     #[test]
     fn the_highest_match_counts() {
         let parameters = Parameters::new(Algorithm::Sha1, 6, 30).unwrap();

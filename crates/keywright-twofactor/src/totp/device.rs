@@ -1,4 +1,4 @@
-//! Devices as a caller sees them.
+//! Devices as callers see them.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::secret::TotpSecret;
 use crate::recovery::code::Preset;
 use crate::uri::{KeyUri, UriError};
 
-/// Names a device within its account: 64 random bits. No secret.
+/// The identifier of a device within its account: 64 random bits. It is not secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeviceId([u8; 8]);
 
@@ -20,14 +20,14 @@ impl DeviceId {
         Self(bytes)
     }
 
-    /// Reads [`Display`](fmt::Display) back.
+    /// Parses the form that [`Display`](fmt::Display) writes.
     ///
     /// # Errors
-    /// [`DeviceIdError`] for anything but 16 lower-case hex digits.
+    /// Returns [`DeviceIdError`] for anything but 16 lower-case hex digits.
     pub fn parse(text: &str) -> Result<Self, DeviceIdError> {
         let mut id = [0; 8];
         hex::decode_to_slice(text, &mut id).map_err(|_| DeviceIdError)?;
-        // One text per id: upper-case digits are refused.
+        // Each id has exactly one spelling, so upper-case digits are refused.
         if hex::encode(id) == text { Ok(Self(id)) } else { Err(DeviceIdError) }
     }
 }
@@ -44,7 +44,7 @@ impl fmt::Debug for DeviceId {
     }
 }
 
-/// A text that names no device.
+/// The error for a text that is not a device id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a device id has 16 lower-case hex digits")]
 pub struct DeviceIdError;
@@ -53,16 +53,17 @@ pub struct DeviceIdError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceInfo {
-    /// Its id.
+    /// The device's id.
     pub id: DeviceId,
-    /// Its name, as the owner gave it.
+    /// The device's name, as the owner chose it.
     pub name: String,
-    /// When it became active.
+    /// When the device became active.
     pub added: UnixSeconds,
-    /// How it computes its codes.
+    /// The parameters with which the device computes its codes.
     pub parameters: Parameters,
-    /// Until when all of its codes are refused, because the last used one belongs to a later time: the server's clock once
-    /// ran ahead. Remove the device and enrol it anew. `None` as a rule.
+    /// Until when all of the device's codes are refused, because the last used one belongs to a
+    /// later time: the server's clock once ran ahead. Remove the device and enrol it again. This is
+    /// usually `None`.
     pub refused_until: Option<UnixSeconds>,
 }
 
@@ -72,25 +73,25 @@ pub struct DeviceInfo {
 pub struct Enrolled {
     /// The active TOTP devices, oldest first.
     pub devices: Vec<DeviceInfo>,
-    /// Whether a device waits to be proven.
+    /// Whether a device is yet to be proven.
     pub pending: bool,
-    /// Unused recovery codes of the live set; `None` without a set.
+    /// The number of unused recovery codes in the live set, or `None` if there is no set.
     pub recovery: Option<u8>,
-    /// The kind of the live set's codes.
+    /// The form of the live set's codes.
     pub(crate) recovery_form: Option<Preset>,
-    /// Whether mailed codes are asked for.
+    /// Whether mailed codes are required.
     pub email: bool,
 }
 
 impl Enrolled {
-    /// Whether a time-based code can be asked for.
+    /// Whether the account has a device, so that a time-based code can be requested.
     #[must_use]
     pub const fn has_totp(&self) -> bool {
         !self.devices.is_empty()
     }
 
-    /// Whether a text has the form of a code of an active device: as many ASCII digits as one of them shows, blanks and
-    /// hyphens aside.
+    /// Whether a text has the form of an active device's code: as many ASCII digits as one of the
+    /// devices shows, apart from blanks and hyphens.
     #[must_use]
     pub fn is_form_of_totp(&self, typed: &str) -> bool {
         TypedCode::parse(typed)
@@ -104,7 +105,7 @@ impl Enrolled {
     }
 }
 
-/// A device that comes from elsewhere with its secret: what an import or a client brings.
+/// A device that comes from elsewhere with its secret, from an import or from a client.
 ///
 /// ```
 /// # use keywright_twofactor::{ImportedDevice, TotpSecret};
@@ -122,35 +123,35 @@ pub struct ImportedDevice {
 }
 
 impl ImportedDevice {
-    /// A device with the policy's parameters, no code of which was used.
+    /// Creates a device with the policy's parameters, none of whose codes has been used.
     #[must_use]
     pub fn new(name: &str, secret: TotpSecret) -> Self {
         Self { name: name.into(), secret, parameters: None, next: 0 }
     }
 
-    /// With parameters of its own.
+    /// Sets parameters other than the policy's.
     #[must_use]
     pub fn with_parameters(mut self, parameters: Parameters) -> Self {
         self.parameters = Some(parameters);
         self
     }
 
-    /// With the last step, counted from 1970, of which a code was used elsewhere: neither it nor an earlier one is
-    /// accepted.
+    /// Sets the last step, counted from 1970, whose code was used elsewhere. Neither that step nor
+    /// an earlier one is accepted.
     #[must_use]
     pub const fn with_last_step(mut self, step: u64) -> Self {
         self.next = step.saturating_add(1);
         self
     }
 
-    /// The secret.
+    /// Returns the secret.
     #[must_use]
     pub const fn secret(&self) -> &TotpSecret {
         &self.secret
     }
 }
 
-/// A device that waits to be proven. Shown to the owner once.
+/// A device that is yet to be proven. It is shown to the owner once.
 #[derive(Debug)]
 #[must_use]
 pub struct PendingDevice {
@@ -160,33 +161,34 @@ pub struct PendingDevice {
 }
 
 impl PendingDevice {
-    /// The secret, for owners who type it.
+    /// Returns the secret in base32, for owners who type it.
     #[must_use]
     pub fn base32(&self) -> SecretString {
         self.secret.to_base32()
     }
 
-    /// The secret.
+    /// Returns the secret.
     #[must_use]
     pub const fn secret(&self) -> &TotpSecret {
         &self.secret
     }
 
-    /// Algorithm, digits and step.
+    /// Returns the algorithm, digits and step.
     #[must_use]
     pub const fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// The otpauth URI, for a link or a QR code. `issuer` names the service, `account` the user's account there.
+    /// Returns the otpauth URI, for a link or a QR code. `issuer` is the name of the service,
+    /// `account` that of the user's account there.
     ///
     /// # Errors
-    /// [`UriError`] if either is empty.
+    /// Returns [`UriError::Label`] if either is empty.
     pub fn uri(&self, issuer: &str, account: &str) -> Result<SecretString, UriError> {
         KeyUri::new(Some(issuer), account, self.secret.duplicate(), self.parameters).map(|uri| uri.to_text())
     }
 
-    /// The first moment at which it can no longer be confirmed.
+    /// Returns the first time at which the enrolment can no longer be confirmed.
     #[must_use]
     pub const fn expires(&self) -> UnixSeconds {
         self.expires

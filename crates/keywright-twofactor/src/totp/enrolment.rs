@@ -1,4 +1,4 @@
-//! How devices come and go.
+//! Adding and removing devices.
 
 use keywright_core::{Client, Event, EventKind};
 use keywright_store::{Draft, StepError, Tentative};
@@ -16,31 +16,34 @@ use crate::session::session_digest;
 use crate::state::{Factors, Pending};
 use crate::step::{TwoFactorSteps, changed_by, move_epochs};
 
-/// Label of the digest that names the session which began an enrolment.
+/// The label of the digest that stands for the session that began an enrolment.
 const SESSION_LABEL: &[u8] = b"keywright/v1/twofactor.enrolment";
 
-/// How an enrolling code compares with its own device.
+/// The result of comparing an enrolment code with its own device.
 enum Comparison {
-    /// It is right, and this is the step after it.
+    /// The code is correct; `after` is the step after the one that matched.
     Right {
         after: u64,
     },
-    /// It is right and spent.
+    /// The code is correct, but its step is spent.
     Spent,
     ClockOff(ClockOffset),
     Wrong,
 }
 
-/// Devices.
+/// Enrolment and removal of devices.
 impl TwoFactorSteps {
-    /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
-    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
+    /// Begins the enrolment of a device, which replaces another or is added to them. Everything
+    /// that is active stays active until the new device is proven. An enrolment that was pending is
+    /// void, whichever session began it.
     ///
-    /// `session` is the opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller
-    /// by. Only it can confirm, and only until an epoch moves.
+    /// `session` is the opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by
+    /// which the wire protocol knows the caller. Only this session can confirm the enrolment, and
+    /// only until an epoch moves.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is pending that was not before.
+    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
+    /// the enrolment has not begun.
     pub fn begin_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
@@ -60,7 +63,8 @@ impl TwoFactorSteps {
         }
         let secret = TotpSecret::random(draft.entropy())?;
         let (made, epochs, parameters) = (draft.now(), draft.root()?.epochs(), self.policy.parameters);
-        // Told once for as long as one is pending: beginning over and over does not fill the log.
+        // The event is emitted once for as long as an enrolment is pending, so beginning over and
+        // over does not fill the log.
         let was_pending = match &factors.pending {
             Some(pending) => pending.is_live(draft)?,
             None => false,
@@ -76,14 +80,15 @@ impl TwoFactorSteps {
         Ok(EnrolmentStart::Begun(draft.tentative(shown)))
     }
 
-    /// Judges the enrolling code. It is never charged; a right one makes the device active and spends its step. In
-    /// another session than the one that began, nothing is pending.
+    /// Checks the enrolment code. It is never charged; a correct one makes the device active and
+    /// spends its step. A session other than the one that began the enrolment has none pending.
     ///
-    /// The window is that of every later use, so the next code of a device that enrols is accepted. `client` becomes known
-    /// to the guess ledger if no earlier device is left.
+    /// The window is that of every later use, so the next code of a device that is enrolled is
+    /// accepted. `client` becomes known to the guess ledger if no earlier device is left.
     ///
     /// # Errors
-    /// [`StepError`]; the enrolment stays pending.
+    /// Returns a [`StepError`] if a record cannot be read or written; then the enrolment stays
+    /// pending.
     pub fn confirm_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
@@ -97,7 +102,8 @@ impl TwoFactorSteps {
             return Ok(EnrolmentOutcome::NonePending);
         };
         if !pending.is_live(draft)? {
-            // Its secret is of no more use to anybody. Only the first attempt writes.
+            // The pending secret is of no more use, so it is removed. Only the first attempt
+            // writes.
             factors.put(draft)?;
             return Ok(EnrolmentOutcome::NonePending);
         }
@@ -109,7 +115,8 @@ impl TwoFactorSteps {
         let after = match compare(&pending.secret, &parameters, &typed, &context, 0) {
             Comparison::Right { after } => after,
             other => {
-                // Whoever enrols was shown the secret and needs no guesses: few are enough.
+                // The person who enrols has seen the secret and need not guess, so a few attempts
+                // are enough.
                 pending.wrong = pending.wrong.saturating_add(1);
                 factors.pending = Some(pending).filter(|pending| pending.wrong < ENROLMENT_TRIES);
                 factors.put(draft)?;
@@ -126,7 +133,7 @@ impl TwoFactorSteps {
         if factors.devices.is_empty() {
             factors.renew(draft, &changed_by(&self.policy, client))?;
         }
-        // The code may be one of other devices too: spent is spent.
+        // The code may match other devices too, and must be spent for all of them.
         let matches = factors.compare(&typed, &context);
         factors.advance(&matches, &context);
         let id = factors.new_id(draft)?;
@@ -137,11 +144,12 @@ impl TwoFactorSteps {
         Ok(EnrolmentOutcome::Active(id))
     }
 
-    /// Adds an active device with a secret from elsewhere: for seeding. Codes of its secret that were spent here before
-    /// stay spent, also if the device was removed since. Seed an account once: after an erase nothing is remembered.
+    /// Adds an active device with a secret from elsewhere. This is for seeding. Codes of its secret
+    /// that were spent here before stay spent, even if the device has been removed since. Seed an
+    /// account only once: after an erasure nothing is remembered.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is added.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is added.
     pub fn import_device_in(&self, draft: &mut Draft<'_>, device: &ImportedDevice) -> Result<DeviceImport, StepError> {
         let mut factors = Factors::read(draft)?;
         let parameters = device.parameters.unwrap_or(self.policy.parameters);
@@ -149,7 +157,8 @@ impl TwoFactorSteps {
             if factors.devices.len() >= self.policy.devices {
                 Some(DeviceFault::TooManyDevices)
             } else if factors.clashes(&device.secret, &parameters) {
-                // One that is being enrolled cannot clash: its secret is drawn, and an import voids the enrolment.
+                // A pending device cannot clash: its secret is drawn at random, and an import voids
+                // the enrolment.
                 Some(DeviceFault::OtherParameters)
             } else {
                 None
@@ -170,15 +179,16 @@ impl TwoFactorSteps {
         Ok(DeviceImport::Imported(id))
     }
 
-    /// Puts a device of a secret that the client brings in the place of all others, in one step: a code of the new device
-    /// proves it and is spent for every purpose. For wires on which the client draws the secret (LibrePass). The recovery
-    /// codes stay: make new ones in the same draft.
+    /// Replaces all devices with one whose secret the client supplies, in one step. A code of the
+    /// new device proves it and is spent for every purpose. For wire protocols in which the client
+    /// draws the secret (LibrePass). The recovery codes stay as they are: make new ones in the same
+    /// draft.
     ///
-    /// The code is not charged, for whoever brings a secret has nothing to guess. `client` is known to the guess ledger
-    /// from the start.
+    /// The code is not charged, because a client that supplies the secret has nothing to guess.
+    /// `client` is known to the guess ledger from the start.
     ///
     /// # Errors
-    /// [`StepError`]; nothing changed.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing changed.
     pub fn enrol_in(
         &self,
         draft: &mut Draft<'_>,
@@ -202,7 +212,8 @@ impl TwoFactorSteps {
             Comparison::ClockOff(offset) => return Ok(EnrolOutcome::ClockOff(offset)),
             Comparison::Wrong => return Ok(EnrolOutcome::Wrong),
         };
-        // The old devices may show the code too (the same secret once more): spent is spent.
+        // The old devices may show the code too (if they have the same secret), and it must be
+        // spent for all of them.
         let matches = factors.compare(&typed, &context);
         factors.advance(&matches, &context);
         let ids: Vec<DeviceId> = factors.devices.iter().map(|device| device.id).collect();
@@ -220,10 +231,11 @@ impl TwoFactorSteps {
         Ok(EnrolOutcome::Active(id))
     }
 
-    /// Removes a device. The last one takes the recovery codes with it. Returns whether it was there.
+    /// Removes a device. Removing the last one also removes the recovery codes. Returns whether the
+    /// device existed.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is removed.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_device_in(&self, draft: &mut Draft<'_>, device: DeviceId, client: Client) -> Result<bool, StepError> {
         let mut factors = Factors::read(draft)?;
         if !factors.remove(device) {
@@ -234,11 +246,11 @@ impl TwoFactorSteps {
         Ok(true)
     }
 
-    /// Removes all devices, an enrolment that is pending, and the recovery codes. The switch of mailed codes stays. Returns
-    /// whether there was anything.
+    /// Removes all devices, any pending enrolment, and the recovery codes. The switch of mailed
+    /// codes stays as it is. Returns whether there was anything to remove.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is removed.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is removed.
     pub fn remove_all_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<bool, StepError> {
         let mut factors = Factors::read(draft)?;
         let pending = factors.pending.take().is_some();
@@ -257,11 +269,12 @@ impl TwoFactorSteps {
         Ok(true)
     }
 
-    /// A device went.
+    /// Completes the removal of a device.
     fn finish_removal(&self, draft: &mut Draft<'_>, mut factors: Factors, client: Client) -> Result<(), StepError> {
         let last = factors.devices.is_empty();
         if last {
-            // The guesses were at secrets that are gone; a limit that outlived them would shut out the next one's owner.
+            // The guesses were at secrets that are gone; a limit that outlived them would lock out
+            // the owner of the next one.
             factors.renew(draft, &changed_by(&self.policy, client))?;
         }
         factors.put(draft)?;
@@ -272,7 +285,7 @@ impl TwoFactorSteps {
         Ok(())
     }
 
-    /// Why the policy does not take a device, whatever else the account has.
+    /// Returns why the policy does not accept a device, regardless of what else the account has.
     fn fault(&self, draft: &Draft<'_>, device: &ImportedDevice, parameters: &Parameters) -> Option<DeviceFault> {
         if !is_name(&device.name) {
             Some(DeviceFault::Name)
@@ -286,7 +299,7 @@ impl TwoFactorSteps {
     }
 }
 
-/// Compares an enrolling code with its own device, whose first step that is not spent is `next`.
+/// Compares an enrolment code with its own device, whose first unspent step is `next`.
 fn compare(
     secret: &TotpSecret,
     parameters: &Parameters,

@@ -1,43 +1,47 @@
-//! How a device computes its codes.
+//! The parameters with which a device computes its codes.
 
 use std::fmt;
 
 use keywright_core::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
-/// The fewest digits of a code. Source: RFC 4226 § 5.3.
+/// The minimum number of digits in a code. Source: RFC 4226 § 5.3.
 pub const MIN_DIGITS: u8 = 6;
 
-/// The most digits of a code: what authenticator apps can show. 10⁸ is below 2³¹, so no value of the truncation is lost.
+/// The maximum number of digits in a code, which is what authenticator apps can show. 10⁸ is below
+/// 2³¹, so no value of the truncation is lost.
 pub const MAX_DIGITS: u8 = 8;
 
-/// The digits of a code. Source: RFC 6238, and what every authenticator app takes without asking.
+/// The default number of digits in a code. Source: RFC 6238, and what every authenticator app
+/// accepts by default.
 pub const DIGITS: u8 = 6;
 
-/// The shortest step, in seconds: below that a person cannot type the code in time.
+/// The minimum length of a step, in seconds: in less time a person cannot type the code.
 pub const MIN_STEP_SECONDS: u64 = 15;
 
-/// The longest step, in seconds. NIST SP 800-63B-4 § 3.1.4.1 allows 120; with a window of three, 60 is 3 minutes of life.
+/// The maximum length of a step, in seconds. NIST SP 800-63B-4 § 3.1.4.1 allows 120; with a window
+/// of three steps, 60 keeps a code valid for 3 minutes.
 pub const MAX_STEP_SECONDS: u64 = 60;
 
-/// The step, in seconds. Source: RFC 6238 § 5.2; OWASP ASVS 5.0 6.5.5.
+/// The default length of a step, in seconds. Source: RFC 6238 § 5.2; OWASP ASVS 5.0 6.5.5.
 pub const STEP_SECONDS: u64 = 30;
 
-/// The hash under the code's HMAC.
+/// The hash of the HMAC that computes a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// HMAC-SHA-1: what every authenticator app takes. Its collisions do not weaken the HMAC (RFC 4226 B.2).
+    /// HMAC-SHA-1, which every authenticator app supports. The collisions of SHA-1 do not weaken
+    /// the HMAC (RFC 4226 B.2).
     #[default]
     Sha1,
-    /// HMAC-SHA-256. Some apps show the codes of SHA-1 instead, without a word.
+    /// HMAC-SHA-256. Some apps show the codes of SHA-1 instead, without any warning.
     Sha256,
-    /// HMAC-SHA-512. Some apps show the codes of SHA-1 instead, without a word.
+    /// HMAC-SHA-512. Some apps show the codes of SHA-1 instead, without any warning.
     Sha512,
 }
 
 impl Algorithm {
-    /// The name in an otpauth URI.
+    /// Returns the name that otpauth URIs use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,7 +51,7 @@ impl Algorithm {
         }
     }
 
-    /// Reads the name of an otpauth URI, in either case, with a hyphen or without (`SHA-256`).
+    /// Parses the name from an otpauth URI, in either case, with or without a hyphen (`SHA-256`).
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let letters = || name.bytes().filter(|byte| *byte != b'-').map(|byte| byte.to_ascii_uppercase());
@@ -69,7 +73,8 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// Algorithm, digits and step of a device. Kept with the device: a later policy changes new devices only.
+/// The algorithm, digits and step of a device. They are stored with the device: a later policy
+/// applies to new devices only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Parameters {
@@ -79,13 +84,13 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// SHA-1, six digits, 30 seconds.
+    /// The default parameters: SHA-1, six digits, 30 seconds.
     pub const DEFAULT: Self = Self { algorithm: Algorithm::Sha1, digits: DIGITS, step_seconds: STEP_SECONDS };
 
-    /// Parameters; `digits` 6 to 8, `step_seconds` 15 to 60.
+    /// Creates parameters; `digits` must be 6 to 8 and `step_seconds` 15 to 60.
     ///
     /// # Errors
-    /// [`ParametersError`] outside of these.
+    /// Returns a [`ParametersError`] if either is out of bounds.
     pub const fn new(algorithm: Algorithm, digits: u8, step_seconds: u64) -> Result<Self, ParametersError> {
         if digits < MIN_DIGITS || digits > MAX_DIGITS {
             return Err(ParametersError::Digits);
@@ -96,31 +101,32 @@ impl Parameters {
         Ok(Self { algorithm, digits, step_seconds })
     }
 
-    /// The hash.
+    /// Returns the hash.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Digits of a code, 6 to 8.
+    /// Returns the number of digits in a code, 6 to 8.
     #[must_use]
     pub const fn digits(&self) -> u8 {
         self.digits
     }
 
-    /// Seconds of a step, 15 to 60.
+    /// Returns the length of a step in seconds, 15 to 60.
     #[must_use]
     pub const fn step_seconds(&self) -> u64 {
         self.step_seconds
     }
 
-    /// The step that a moment is in. 64 bits: it does not end in 2038 (RFC 6238 § 4.2).
+    /// Returns the step that contains a time. It has 64 bits, so it does not end in 2038 (RFC 6238
+    /// § 4.2).
     pub(crate) fn step_at(&self, now: UnixSeconds) -> u64 {
         // The divisor is at least 15.
         now.get().checked_div(self.step_seconds).unwrap_or(0)
     }
 
-    /// 10 to the digits.
+    /// Returns 10 to the power of the digits.
     pub(crate) fn modulus(&self) -> u32 {
         10_u32.saturating_pow(self.digits.into())
     }
@@ -146,7 +152,7 @@ impl TryFrom<Stored> for Parameters {
     }
 }
 
-/// Why numbers make no [`Parameters`].
+/// The reason why numbers do not form [`Parameters`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParametersError {

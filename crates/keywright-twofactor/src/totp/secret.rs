@@ -9,20 +9,23 @@ use serde::{Deserializer, Serializer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Bytes of a secret that we draw: 160 bits. Source: RFC 4226 § 4 R6.
+/// The length of a secret that this crate draws, in bytes: 160 bits. Source: RFC 4226 § 4 R6.
 pub const SECRET_BYTES: usize = 20;
 
-/// Bits of the shortest secret that this type holds. A policy asks for more, see
-/// [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits); 80 is what some services still hand out.
+/// The length of the shortest secret that [`TotpSecret`] can hold, in bits. A policy requires more,
+/// see [`min_secret_bits`](crate::TwoFactorPolicyBuilder::min_secret_bits); some services still
+/// issue secrets of 80 bits.
 pub const MIN_SECRET_BITS: u32 = 80;
 
-/// Bytes of the longest secret: two blocks of SHA-512's half; RFC 6238's own longest has 64.
+/// The maximum length of a secret, in bytes. It is one block of SHA-512; the longest secret in RFC
+/// 6238 has 64 bytes.
 const MAX_BYTES: usize = 128;
 
-/// Bytes of the longest text that is looked at: 205 symbols, grouped by wide hyphens, and padding.
+/// The maximum length of a base32 text, in bytes: 205 symbols, grouped by wide hyphens, and
+/// padding.
 const MAX_TEXT: usize = 1_024;
 
-/// Symbols of base32 that make a whole number of bytes: five (RFC 4648 § 6).
+/// The number of base32 symbols that make a whole number of bytes, five (RFC 4648 § 6).
 const GROUP: usize = 8;
 
 /// A TOTP secret of 80 to 1,024 bits.
@@ -37,20 +40,20 @@ const GROUP: usize = 8;
 pub struct TotpSecret(SecretVec);
 
 impl TotpSecret {
-    /// Draws a secret of [`SECRET_BYTES`].
+    /// Draws a secret of [`SECRET_BYTES`] bytes.
     ///
     /// # Errors
-    /// [`EntropyError`] if the source fails.
+    /// Returns an [`EntropyError`] if the source fails.
     pub fn random(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         let mut bytes = Zeroizing::new(vec![0; SECRET_BYTES]);
         entropy.fill(&mut bytes)?;
         Ok(Self(bytes.into()))
     }
 
-    /// Copies a secret in. The caller wipes its own copy.
+    /// Copies a secret. The caller must wipe its own copy.
     ///
     /// # Errors
-    /// [`SecretError::Length`].
+    /// Returns [`SecretError::Length`] if the secret has fewer than 80 or more than 1,024 bits.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, SecretError> {
         if bytes.len() > MAX_BYTES || bits(bytes.len()) < MIN_SECRET_BITS {
             return Err(SecretError::Length);
@@ -58,11 +61,13 @@ impl TotpSecret {
         Ok(Self(SecretVec::new(bytes.to_vec())))
     }
 
-    /// Reads base32 as people copy it: either case, what [`typed`] ignores anywhere, padding at the end or none, of any
-    /// number of symbols. Bits that are left over at the end are dropped.
+    /// Parses base32 as people copy it: in either case, with characters that [`typed`] ignores
+    /// anywhere, with or without padding at the end, and with any number of symbols. Bits that are
+    /// left over at the end are dropped.
     ///
     /// # Errors
-    /// [`SecretError`]; it does not tell what stood there.
+    /// Returns a [`SecretError`] if the text is not base32 or the secret's length is out of bounds.
+    /// The error does not reveal the text.
     pub fn from_base32(text: &str) -> Result<Self, SecretError> {
         if text.len() > MAX_TEXT {
             return Err(SecretError::Length);
@@ -70,7 +75,7 @@ impl TotpSecret {
         Self::from_slice(&decode(text).ok_or(SecretError::Base32)?)
     }
 
-    /// The base32 form: upper case, without padding.
+    /// Returns the base32 form: upper case, without padding.
     #[must_use]
     #[expect(
         clippy::expect_used,
@@ -78,32 +83,33 @@ impl TotpSecret {
         reason = "the buffer has the length that the encoder asks for"
     )]
     pub fn to_base32(&self) -> SecretString {
-        // In constant time, into a buffer that is wiped.
+        // Encoded in constant time into a buffer that is wiped.
         let mut symbols = Zeroizing::new(vec![0; Base32UpperUnpadded::encoded_len(self.expose())]);
         let text = Base32UpperUnpadded::encode(self.expose(), &mut symbols).expect("the buffer is long enough");
         SecretString::new(text.to_owned())
     }
 
-    /// The bytes.
+    /// Returns the bytes of the secret.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         self.0.expose()
     }
 
-    /// How many bits it has.
+    /// Returns the length in bits.
     #[must_use]
     pub fn bits(&self) -> u32 {
         bits(self.expose().len())
     }
 
-    /// A second copy. Not `Clone`: each one is a place to audit.
+    /// Returns a second copy. This is a method instead of `Clone` so that each copy can be audited.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         Self(SecretVec::new(self.expose().to_vec()))
     }
 
-    /// Whether both are the same secret, in the same time for any two. Zeros at the end make no difference: an HMAC fills
-    /// its key up with them (RFC 2104 § 2), so both show the same codes.
+    /// Whether both are the same secret. The time is the same for any two secrets. Trailing zeros
+    /// make no difference: an HMAC pads its key with them (RFC 2104 § 2), so both show the same
+    /// codes.
     pub(crate) fn ct_eq(&self, other: &Self) -> bool {
         let [mut one, mut two] = [Zeroizing::new([0; MAX_BYTES]), Zeroizing::new([0; MAX_BYTES])];
         one.iter_mut().zip(self.expose()).for_each(|(to, from)| *to = *from);
@@ -116,12 +122,14 @@ fn bits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(8)
 }
 
-/// The bytes of a lenient base32 text; `None` if it is none. Bits that are left over at the end are dropped.
+/// Decodes lenient base32 text, or returns `None` if it is malformed. Bits that are left over at
+/// the end are dropped.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text = typed::clean(text);
     let symbols = text.expose().trim_end_matches('=');
-    // The decoder is strict: upper case, and no number of symbols that no encoder writes. So the last group is filled up
-    // with the symbol that stands for zeros, and what that adds is cut off again.
+    // The decoder is strict: it accepts only upper case, and only the numbers of symbols that an
+    // encoder writes. So the last group is filled up with the symbol that stands for zeros, and the
+    // bytes that this adds are cut off again.
     let whole = symbols.len().checked_next_multiple_of(GROUP)?;
     let mut groups = Zeroizing::new(Vec::with_capacity(whole));
     groups.extend(symbols.bytes().map(|symbol| symbol.to_ascii_uppercase()));
@@ -132,26 +140,26 @@ fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
-/// How many whole bytes so many symbols hold.
+/// Returns how many whole bytes this many symbols hold.
 fn bytes_of(symbols: usize) -> usize {
     symbols.saturating_mul(5) / GROUP
 }
 
 keywright_core::redacted_debug!(TotpSecret);
 
-/// Why a text or bytes are no [`TotpSecret`].
+/// The reason why text or bytes are not a valid [`TotpSecret`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// Not base32.
+    /// The text is not base32.
     #[error("a secret is not base32")]
     Base32,
-    /// Fewer than 80 or more than 1,024 bits.
+    /// The secret has fewer than 80 or more than 1,024 bits.
     #[error("a secret has not 80 to 1,024 bits")]
     Length,
 }
 
-/// For `#[serde(with = "stored")]`: inside a record that is sealed whole.
+/// Serialization for `#[serde(with = "stored")]`, inside a record that is sealed as a whole.
 pub(crate) mod stored {
     use super::{Deserializer, Error, MAX_BYTES, SeqAccess, Serializer, TotpSecret, Visitor, Zeroizing, fmt};
 
@@ -194,7 +202,7 @@ mod tests {
         for text in ["JBSWY3DP", "jbsw-y3dp", " JBSW\u{a0}Y3DP\n", "JBSWY3DPE", "JBSWY3DP======", "JBSWY\u{2011}3DP"] {
             assert_eq!(read(text).as_deref(), Some(&b"Hello"[..]), "{text:?}");
         }
-        // Of any number of symbols: the bits that are left over carry nothing.
+        // Any number of symbols is accepted; the bits that are left over carry no data.
         for (symbols, bytes) in [(2, 1), (3, 1), (4, 2), (6, 3), (17, 10), (19, 11), (22, 13)] {
             assert_eq!(read(&"A".repeat(symbols)).map(|read| read.len()), Some(bytes), "{symbols}");
         }
@@ -228,7 +236,7 @@ mod tests {
                 assert_eq!(decode(text).unwrap().as_slice(), bytes.as_bytes(), "{text}");
             }
         }
-        // Long enough to be a secret: no symbol of the alphabet is missing.
+        // The secret is long enough to be valid, and every symbol of the alphabet occurs.
         let bytes = hex::decode("00443214c74254b635cf84653a56d7c675be77df").unwrap();
         let text = TotpSecret::from_slice(&bytes).unwrap().to_base32();
         assert_eq!(text.expose(), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567");

@@ -1,4 +1,4 @@
-//! Judging time-based codes, and the ways in when guesses at them are refused.
+//! Checking time-based codes, and the ways in when guesses at them are refused.
 
 use keywright_core::{Attempt, Client, Event, Refusal};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
@@ -12,15 +12,17 @@ use crate::policy::DRIFT_SECONDS;
 use crate::state::{Factors, Matches, TOTP, attempt};
 use crate::step::TwoFactorSteps;
 
-/// Time-based codes.
+/// Verification of time-based codes.
 impl TwoFactorSteps {
-    /// Judges a time-based code against all devices; a right one is spent.
+    /// Checks a time-based code against all devices and spends it if it is correct.
     ///
-    /// `client` is whoever sent the code, by its credential or its network: one that passed before is not held up by the
-    /// failures of others. `purpose` says what the proof is for; the [`Proven`] carries it.
+    /// `client` is the sender of the code, by its credential or its network; a client that passed
+    /// before is not held up by the failures of others. `purpose` states what the proof is for; the
+    /// [`Proven`] carries it.
     ///
     /// # Errors
-    /// [`StepError`]; nothing is charged and nothing spent.
+    /// Returns a [`StepError`] if a record cannot be read or written; then nothing is charged and
+    /// nothing spent.
     pub fn verify_totp_in(
         &self,
         draft: &mut Draft<'_>,
@@ -33,7 +35,8 @@ impl TwoFactorSteps {
         if factors.devices.is_empty() {
             return Ok(VerifyOutcome::NotEnrolled);
         }
-        // Malformed: said at any time, also during a wait, and nothing is read of the account's secrets for it.
+        // Malformed text is reported at any time, even during a wait, and without reading the
+        // account's secrets.
         let Some(typed) = TypedCode::parse(code).filter(|typed| factors.knows_length(typed)) else {
             return Ok(VerifyOutcome::Malformed);
         };
@@ -77,11 +80,11 @@ impl TwoFactorSteps {
         })
     }
 
-    /// Returns what a time-based code would be refused with now, by a mere look that changes nothing. `None` also if the
-    /// account has no device.
+    /// Returns the refusal that a time-based code would get now. This only reads and changes
+    /// nothing. Returns `None` also if the account has no device.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn totp_refusal_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         match attempt(draft, client)? {
             Some(attempt) => guess::peek_refusal(draft, &attempt),
@@ -89,11 +92,12 @@ impl TwoFactorSteps {
         }
     }
 
-    /// Returns what every time-based code is refused with now, to be answered before one is looked at. Unlike
-    /// [`totp_refusal_in`](Self::totp_refusal_in) it settles a moment from the future, once, after the clock went back.
+    /// Returns the refusal that every time-based code gets now, to be answered before a code is
+    /// checked. Unlike [`totp_refusal_in`](Self::totp_refusal_in), it corrects a stored time that
+    /// lies in the future, once, after the clock went back.
     ///
     /// # Errors
-    /// [`StepError`]; the caller denies.
+    /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
     pub fn totp_refused_in(&self, draft: &mut Draft<'_>, client: Client) -> Result<Option<Refusal>, StepError> {
         match attempt(draft, client)? {
             Some(attempt) => guess::refuse(draft, &attempt),
@@ -102,14 +106,15 @@ impl TwoFactorSteps {
     }
 }
 
-/// Tells the owner, seldom, that a code was wrong only by its time.
+/// Reports to the owner, at a limited rate, that a code was wrong only in its time.
 fn tell_out_of_window(
     draft: &mut Draft<'_>,
     factors: &mut Factors,
     typed: &TypedCode,
     context: &MatchContext,
 ) -> Result<(), StepError> {
-    // Asked first: a flood of wrong guesses costs no search once it was told.
+    // The rate is checked first, so a flood of wrong guesses causes no search once the event was
+    // emitted.
     if !factors.may_tell(context.now, |told| &mut told.out_of_window) {
         return Ok(());
     }
@@ -121,7 +126,7 @@ fn tell_out_of_window(
     Ok(())
 }
 
-/// Tells the owner, seldom, that a device's codes are all refused.
+/// Reports to the owner, at a limited rate, that all codes of a device are refused.
 fn tell_ran_ahead(
     draft: &mut Draft<'_>,
     factors: &mut Factors,

@@ -41,7 +41,8 @@ async fn a_code_is_spent_once_and_a_guess_charged_once() {
     }
 }
 
-/// A store's fault denies and costs nothing, neither a code nor an attempt (`docs/security.md` § 6).
+/// A fault of the store denies and charges nothing, neither a code nor an attempt
+/// (`docs/security.md` § 6).
 #[tokio::test]
 async fn asvs_16_5_3_a_fault_denies_and_costs_nothing() {
     let (store, world, codes) = faulty().await;

@@ -1,4 +1,4 @@
-//! The life of a set: made, acknowledged, used up, replaced, removed, restored.
+//! The life of a set: it is made, acknowledged, used up, replaced, removed, restored.
 
 use keywright_store::guess::GUESS_DENIED;
 use keywright_store::{Batch, Damage, Draft, Put, Revision, StepError, TransactError, Write};
@@ -12,7 +12,7 @@ const NOW: Liveness<'_> = Liveness::Now;
 const WAITS: Liveness<'_> = Liveness::OnAcknowledgement { session: SESSION };
 const PRESETS: [Preset; 4] = [Preset::Default, Preset::Nist, Preset::RocketChat, Preset::LibrePass];
 
-/// An event as [`World::changes`] has it.
+/// An event in the form that [`World::changes`] returns.
 fn told(name: &str) -> (String, Option<u64>) {
     (name.into(), None)
 }
@@ -55,7 +55,7 @@ async fn the_old_set_works_until_the_new_one_is_acknowledged() {
     let world = World::new().await;
     assert_eq!(world.verify(&foreign(Preset::Default, 1)).await, Told::NotEnrolled);
     let first = world.make(Preset::Default, WAITS).await;
-    // Nothing is live: a code of the first set is no guess at anything.
+    // No set is live, so a code of the first set is not a guess.
     assert_eq!((world.verify(&first[0]).await, world.remaining().await), (Told::NotEnrolled, None));
     let epoch = world.root().await.factor_epoch;
     assert!(world.acknowledge().await);
@@ -76,7 +76,8 @@ async fn the_old_set_works_until_the_new_one_is_acknowledged() {
     assert_eq!(world.remaining().await, Some(9));
 }
 
-/// A set that waits was shown in one session: no other one of the account puts it into force, nor drops it.
+/// A pending set was shown in one session: no other session of the account can make it live or drop
+/// it.
 #[tokio::test]
 async fn only_the_session_that_was_shown_a_set_acknowledges_it() {
     let world = World::new().await;
@@ -111,7 +112,8 @@ async fn a_set_that_goes_live_at_once_drops_what_waited() {
     assert_eq!(world.verify(&live[0]).await, Told::Granted);
 }
 
-/// Decisions 6: adding, replacing, removing a factor, each once in its commit; a set that waits changes no factor.
+/// Decisions 6: adding, replacing or removing a factor moves the epoch once, in its commit; a
+/// pending set changes no factor.
 #[tokio::test]
 async fn the_factor_epoch_moves_with_the_live_set() {
     let world = World::new().await;
@@ -132,12 +134,13 @@ async fn the_factor_epoch_moves_with_the_live_set() {
     assert_eq!((world.verify(&codes[1]).await, world.remaining().await), (Told::NotEnrolled, None));
     assert_eq!(world.changes().await.last(), Some(&told("recovery_codes_removed")));
     assert_eq!(world.root().await.credential_epoch, first.credential_epoch, "by this policy");
-    // A new set after a removal, as if it were the first.
+    // A new set after a removal is like the first.
     let codes = world.make(Preset::Default, NOW).await;
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
 }
 
-/// `docs/security.md` § 3: what waits carries both epochs. Void is void for good, and the set before stays live.
+/// `docs/security.md` § 3: a pending set carries both epochs. It stays void for good, and the
+/// previous set stays live.
 #[tokio::test]
 async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
     for epoch in [Epoch::Credential, Epoch::Factor] {
@@ -161,7 +164,8 @@ async fn what_waits_is_void_after_a_change_a_jump_of_the_clock_and_a_restore() {
     assert!(world.acknowledge().await);
 }
 
-/// Ten minutes by default. Who finds the session open later does not exchange the owner's codes for those on the screen.
+/// Ten minutes by default. A person who finds the session open later cannot replace the owner's
+/// codes with those on the screen.
 #[tokio::test]
 async fn what_waits_expires_and_the_old_set_stays_live() {
     for (seconds, holds) in [(0, true), (599, true), (600, false), (10 * 365 * 86_400, false)] {
@@ -180,7 +184,7 @@ async fn what_waits_expires_and_the_old_set_stays_live() {
     }
 }
 
-/// `docs/security.md` § 12: they still work, with a notice.
+/// `docs/security.md` § 12: they still work, and a notice is given.
 #[tokio::test]
 async fn after_a_restore_codes_work_and_the_owner_is_told() {
     let world = World::new().await;
@@ -190,7 +194,7 @@ async fn after_a_restore_codes_work_and_the_owner_is_told() {
     assert_eq!(judge(&restored, &world.partition(), &codes[0], UNKNOWN).await.unwrap(), Told::Granted);
     let notices = [counted("recovery_code_used", 9), counted("recovery_codes_stale", 9)];
     assert_eq!(world.changes().await[2..], notices);
-    // The last of them is told as such too.
+    // The last one is reported as such too.
     for code in &codes[1..] {
         assert_eq!(judge(&restored, &world.partition(), code, UNKNOWN).await.unwrap(), Told::Granted);
     }
@@ -225,8 +229,9 @@ async fn an_import_is_live_at_once_or_changes_nothing() {
     assert_eq!(world.changes().await.iter().filter(|event| **event == live).count(), 2);
 }
 
-/// A lost row is no account without codes, and a damaged one is never overwritten (ASVS 16.5.3). Both were done by
-/// somebody who writes the database without the keyring, and leaves the root as it is.
+/// A lost row does not mean an account without codes, and a damaged one is never overwritten (ASVS
+/// 16.5.3). In both cases an attacker writes the database without the keyring, and leaves the root
+/// as it is.
 #[tokio::test]
 async fn a_lost_or_damaged_record_denies() {
     for damaged in [false, true] {
@@ -245,7 +250,7 @@ async fn a_lost_or_damaged_record_denies() {
         let other = write.revision;
         let commit = |expect, write| world.store.commit(Batch::new(world.partition(), Some(expect), write).unwrap());
         commit(root.revision, write).await.unwrap();
-        // The root goes back under its own revision, so that it opens.
+        // The root is put back under its own revision, so that it opens.
         commit(other, Write::root(root.revision, root.body)).await.unwrap();
         let before = world.stored().await;
         let fails = |result: Result<(), TransactError>| match result {

@@ -1,4 +1,4 @@
-//! What the ledger makes of wrong codes, and what costs nothing.
+//! How the ledger treats wrong codes, and which input is not charged.
 
 use keywright_core::Refusal;
 use keywright_store::guess::GUESS_DENIED;
@@ -6,7 +6,8 @@ use keywright_twofactor::recovery::{Liveness, Preset};
 
 use crate::world::{SESSION, START, Told, UNKNOWN, World, at, client, foreign};
 
-/// Guesses wrongly, waits as long as it is told, until guesses are shut or `most` were looked at.
+/// Makes wrong guesses, and waits as long as reported, until guesses are locked or `most` were
+/// checked.
 async fn guess_on(world: &World, preset: Preset, most: usize) -> (usize, Option<Refusal>) {
     let (mut looked, mut now) = (0, START);
     while looked < most {
@@ -23,7 +24,8 @@ async fn guess_on(world: &World, preset: Preset, most: usize) -> (usize, Option<
     (looked, None)
 }
 
-/// `docs/security.md` § 6: at 64 bits and more it is the way out, so it waits and is never shut.
+/// `docs/security.md` § 6: with 64 bits and more a recovery code is the way out, so guesses wait
+/// and are never locked.
 #[tokio::test]
 async fn unguessable_codes_wait_and_are_never_shut() {
     for preset in [Preset::Default, Preset::Nist, Preset::LibrePass] {
@@ -60,7 +62,7 @@ async fn a_new_set_is_guessed_at_anew_once_it_is_live() {
     world.make(Preset::RocketChat, Liveness::Now).await;
     let (looked, lock) = guess_on(&world, Preset::RocketChat, 1_000).await;
     assert!(looked == 50 && lock.is_some_and(|lock| lock.is_locked()));
-    // One that waits refills nothing.
+    // A pending set does not reset the count.
     for _ in 0..3 {
         world.make(Preset::RocketChat, Liveness::OnAcknowledgement { session: SESSION }).await;
         assert!(matches!(world.verify(&foreign(Preset::RocketChat, 1)).await, Told::Refused(_)));
@@ -75,7 +77,7 @@ async fn a_new_set_is_guessed_at_anew_once_it_is_live() {
     assert_eq!(world.verify(&codes[0]).await, Told::Granted);
 }
 
-/// Defined answers, nothing spent, nothing charged, nothing written, nothing in the log.
+/// The answers are defined; nothing is spent, charged, written or logged.
 #[tokio::test]
 async fn asvs_2_2_1_malformed_input_and_refusals_write_nothing() {
     let huge = "0".repeat(1 << 20);
@@ -124,7 +126,7 @@ async fn typed_codes_are_forgiven() {
     }
 }
 
-/// One wrong symbol is no wrong guess.
+/// One wrong symbol is not a wrong guess.
 #[tokio::test]
 async fn a_slip_of_the_finger_costs_nothing() {
     let world = World::new().await;

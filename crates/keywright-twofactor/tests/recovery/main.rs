@@ -1,4 +1,4 @@
-//! Recovery codes over real stores. Names carry the requirement that a test is for.
+//! Recovery codes over real stores. Test names contain the requirement that they check.
 #![forbid(unsafe_code)]
 #![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]

@@ -1,4 +1,4 @@
-//! Random histories against a model of a few lines: two lists of codes, the guess ledger, the epoch.
+//! Random histories against a small model: two lists of codes, the guess ledger, the epoch.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ enum Op {
     Acknowledge,
     Import(Preset, usize),
     Remove,
-    /// A code of any set ever made, by its place.
+    /// A code of any set ever made, by its index.
     Known(prop::sample::Index, Option<u8>),
     Foreign(Preset, usize, Option<u8>),
     Malformed,
@@ -59,12 +59,12 @@ struct Model {
     now: UnixSeconds,
     live: Option<Set>,
     pending: Option<Set>,
-    /// All codes there ever were.
+    /// All codes that were ever made.
     known: Vec<String>,
-    /// All that were granted, with how often their set went live before.
+    /// All codes that were granted, with how often their set had become live before.
     granted: BTreeSet<(String, u64)>,
     ledger: GuessLedger,
-    /// The generation of the live set, by a count of our own.
+    /// The generation of the live set, counted by the model.
     generation: u64,
     epoch: u64,
 }
@@ -75,7 +75,7 @@ impl Model {
         Set { preset, codes, used: BTreeSet::new(), made: self.now }
     }
 
-    /// The codes that were guessed at are gone.
+    /// The codes at which guesses were made are gone.
     fn renew(&mut self) {
         let [from, to] = [self.generation, self.generation + 1].map(Generation::from_u64);
         self.ledger.renew(&LedgerPolicy::default(), RECOVERY, from, to, &[], self.now);
@@ -138,7 +138,8 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
             }
         }
         Op::Acknowledge => {
-            // A change of the factor epoch drops what waits in this model: there is no other factor.
+            // In this model a change of the factor epoch drops the pending set, because there is no
+            // other factor.
             let holds = model
                 .pending
                 .as_ref()
@@ -193,8 +194,8 @@ async fn apply(world: &World, model: &mut Model, op: Op) {
     }
 }
 
-/// Granted if and only if live, right, unused and admitted; verdicts, waits, counts and epoch are the model's after every
-/// step.
+/// A code is granted if and only if it is live, correct, unused and admitted. The verdicts, waits,
+/// counts and epoch are those of the model after every step.
 async fn history(ops: Vec<Op>) {
     let world = World::new().await;
     let mut model = Model {

@@ -1,4 +1,5 @@
-//! Many at once, on one server and on four that share a store: memory and SQLite (ASVS 2.3.4, 15.4.2).
+//! Many concurrent requests, on one server and on four that share a store: memory and SQLite (ASVS
+//! 2.3.4, 15.4.2).
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ async fn each(test: impl AsyncFn(World, Vec<Driver>)) {
     }
 }
 
-/// Types all codes at the same moment, on the servers by turns.
+/// Types all codes at the same time, on the servers in turn.
 async fn together(world: &World, servers: &[Driver], codes: impl IntoIterator<Item = String>) -> Vec<Told> {
     let codes: Vec<String> = codes.into_iter().collect();
     let barrier = Arc::new(Barrier::new(codes.len()));
@@ -63,7 +64,8 @@ async fn of_64_times_two_codes_two_are_granted() {
     .await;
 }
 
-/// The budget under a crowd: five wrong guesses are looked at, then the right one is refused too.
+/// The limit under many concurrent guesses: five wrong ones are checked, then the correct one is
+/// refused too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asvs_6_3_1_of_1000_wrong_guesses_five_are_looked_at() {
     for preset in [Preset::RocketChat, Preset::Default] {
@@ -80,7 +82,8 @@ async fn asvs_6_3_1_of_1000_wrong_guesses_five_are_looked_at() {
     }
 }
 
-/// A code of the old set either works before the new set goes live, or not at all; the new set goes live once.
+/// A code of the old set works before the new set becomes live, or not at all; the new set becomes
+/// live once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_acknowledgement_races_the_old_code() {
     each(async |world, servers| {

@@ -66,7 +66,7 @@ async fn codes_are_case_sensitive() {
     assert_eq!(world.verify("abcdefgh").await, Told::Granted);
 }
 
-/// How many of two codes, typed at the same moment on two servers, are granted.
+/// Returns how many of two codes, typed at the same time on two servers, are granted.
 async fn at_once(world: &World, codes: [&String; 2]) -> usize {
     let tasks = codes.into_iter().zip(7..).map(|(code, seed)| {
         let (driver, partition, code) = (world.server(seed), world.partition(), code.clone());
@@ -76,7 +76,7 @@ async fn at_once(world: &World, codes: [&String; 2]) -> usize {
     told.iter().filter(|told| **told == Told::Granted).count()
 }
 
-/// Each step of `sequence`, by its text.
+/// Executes each step of `sequence`, by its text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_sequence_of_the_vectors() {
     let world = World::new().await;
@@ -87,7 +87,7 @@ async fn the_sequence_of_the_vectors() {
             "use code A" => assert_eq!(world.verify(&codes[0]).await, Told::Granted),
             "use code A again" => assert_eq!(world.verify(&codes[0]).await, Told::Denied),
             "use code A from two requests at once" => {
-                // A is spent by now: a fresh one stands for it.
+                // A is already spent, so a new code takes its role.
                 let world = World::new().await;
                 let fresh = world.make(Preset::RocketChat, Liveness::Now).await;
                 used_twice = at_once(&world, [&fresh[0], &fresh[0]]).await;

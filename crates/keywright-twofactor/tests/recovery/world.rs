@@ -1,4 +1,5 @@
-//! The world of recovery codes: the steps of a server that makes them, and what comes of a code.
+//! The test fixture for recovery codes: the steps of a server that makes them, and the outcomes of
+//! checking a code.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ pub(crate) use keywright_testing::at;
 use keywright_twofactor::recovery::{ImportError, Liveness, Preset};
 use keywright_twofactor::{Method, RECOVERY_SLOTS, SLOT_KINDS, TwoFactorPolicy, TwoFactorSteps, VerifyOutcome};
 
-/// The session that is shown what waits.
+/// The session that is shown the pending set.
 pub(crate) const SESSION: &[u8] = b"session";
 /// 2023-11-14, far from both ends of time.
 pub(crate) const START: u64 = 1_700_000_000;
@@ -33,13 +34,14 @@ pub(crate) fn client(name: Option<u8>) -> Client {
     name.map_or(UNKNOWN, |name| Client::credential(ClientTag::from_bytes([name; 16])))
 }
 
-/// Steps whose policy makes codes of a kind. The epoch of credentials stays, to see that of factors alone.
+/// Steps whose policy makes codes of one preset. The credential epoch does not move, so that moves
+/// of the factor epoch are visible.
 pub(crate) fn steps(preset: Preset) -> TwoFactorSteps {
     let policy = TwoFactorPolicy::builder().recovery(preset).end_other_logins(false).build().unwrap();
     TwoFactorSteps::new(policy, &LedgerPolicy::default()).unwrap()
 }
 
-/// An outcome that can be compared.
+/// A form of the outcome that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
     Granted,
@@ -52,7 +54,8 @@ pub(crate) enum Told {
     NotEnrolled,
 }
 
-/// One server's judgement of a code. "Busy" denies; the client's repeat is judged (`docs/decisions.md` 13).
+/// One server's check of a code. "Busy" denies; the client's repetition is checked
+/// (`docs/decisions.md` 13).
 pub(crate) async fn judge(
     driver: &Driver,
     partition: &Partition,
@@ -144,13 +147,14 @@ impl World {
         judge(&self.driver, &self.partition(), code, client).await.unwrap()
     }
 
-    /// Changes and grants, oldest first: their names, and the unused codes that they count.
+    /// Changes and grants, oldest first: their names, and the number of unused codes that they
+    /// report.
     pub(crate) async fn changes(&self) -> Vec<(String, Option<u64>)> {
         let changes = self.0.changes().await;
         changes.iter().map(|event| (event.kind().to_owned(), event.count("remaining"))).collect()
     }
 
-    /// All that is stored, to see whether anything was written.
+    /// Everything that is stored, to see whether anything was written.
     pub(crate) async fn stored(&self) -> Snapshot {
         self.store.load(&self.partition(), RECOVERY_SLOTS).await.unwrap()
     }
@@ -162,7 +166,7 @@ pub(crate) async fn acknowledge(driver: &Driver, partition: &Partition) -> Resul
     driver.run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, SESSION, UNKNOWN)).await
 }
 
-/// A well-formed code of a kind that is in no set of these tests.
+/// A well-formed code of a preset that is in no set of these tests.
 pub(crate) fn foreign(preset: Preset, nth: usize) -> String {
     const SYMBOLS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let checked = |places: usize| {

@@ -1,5 +1,6 @@
-//! One window for enrolling and for use, and what a clock that ran ahead leaves behind (`docs/security.md` §§ 8, 12): a
-//! spent step belongs to its secret, and a device that enrols can log in.
+//! The window is the same for enrolment and use, and a clock that ran ahead has limited effects
+//! (`docs/security.md` §§ 8, 12): a spent step belongs to its secret, and a device that can be
+//! enrolled can log in.
 
 use keywright_core::EventValue;
 use keywright_twofactor::events::{TOTP_CLOCK_RAN_AHEAD, TOTP_OUT_OF_WINDOW};
@@ -21,7 +22,8 @@ async fn enrol(world: &World, seed: &[u8], typed: &str) -> EnrolOutcome {
     world.run(|draft| world.steps().enrol_in(draft, &device, typed, UNKNOWN)).await.unwrap()
 }
 
-/// Findings B8: a device that enrols can log in, and one that could not is told why.
+/// Findings B8: a device that can be enrolled can log in, and for one that cannot the reason is
+/// reported.
 #[tokio::test]
 async fn a_clock_that_is_off_is_told_at_enrolment() {
     let day = i64::try_from(ENROLMENT_DRIFT_SECONDS).unwrap();
@@ -43,7 +45,7 @@ async fn a_clock_that_is_off_is_told_at_enrolment() {
         let side = if offset < 0 { "behind" } else { "ahead" };
         let text = format!("this device's clock is {} seconds {side}", offset.unsigned_abs());
         assert_eq!(told.to_string(), text);
-        // It stays pending, and is confirmed by a clock that is right.
+        // The enrolment stays pending, and is confirmed by a clock that is right.
         assert!(!world.service.enrolled(&world.account).await.unwrap().has_totp());
         assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
     }
@@ -68,7 +70,8 @@ async fn the_offset_is_in_seconds_for_every_length_of_step() {
     }
 }
 
-/// At log-in it is a wrong code for the caller, and an event for the owner, told seldom.
+/// At log-in the code is wrong for the caller, and an event reports it to the owner at a limited
+/// rate.
 #[tokio::test]
 async fn a_code_of_another_time_is_an_event_for_the_owner() {
     let range = i64::try_from(DRIFT_SECONDS).unwrap();
@@ -97,18 +100,19 @@ async fn a_code_of_another_time_is_an_event_for_the_owner() {
     world.advance(3_600);
     world.totp(&code(SEED, world.now() - 90)).await;
     assert_eq!(world.denials_of(&TOTP_OUT_OF_WINDOW).await.len(), 2);
-    // What no device shows near is just wrong.
+    // A code that no device shows near this time is simply wrong.
     world.advance(7_200);
     world.totp(&unlike(&[SEED, OTHER], world.now(), 25)).await;
     assert_eq!(world.denials_of(&TOTP_OUT_OF_WINDOW).await.len(), 2);
-    // A refusal is not looked at, and writes nothing.
+    // A refused code is not checked, and nothing is written.
     while !matches!(world.totp("000000").await, Told::Refused(_)) {}
     let before = world.revision().await;
     assert!(matches!(world.totp(&code(SEED, world.now() + 90)).await, Told::Refused(_)));
     assert_eq!(world.revision().await, before);
 }
 
-/// Findings A3, B15: a clock that ran ahead leaves its own device refused, with an event, and touches no other.
+/// Findings A3, B15: after a clock ran ahead its own device is refused, with an event, and no other
+/// is affected.
 #[tokio::test]
 async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
     for once in [Once::Account, Once::Purpose] {
@@ -128,7 +132,8 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
             let device = world.service.enrolled(&world.account).await.unwrap().devices.remove(0);
             assert_eq!(device.refused_until.map(|until| until.get()), Some(ahead), "the operator sees it");
         }
-        // Another device, drawn or brought, works at once, beside it and in its place.
+        // Another device, with a secret that is drawn or supplied, works immediately, beside it or
+        // replacing it.
         let seed = world.begin("new phone", None).await;
         assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
         assert!(world.totp(&code(&seed, START + 30)).await.granted());
@@ -138,7 +143,7 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
         let third = b"a third seed, 20 byt";
         world.import("third", third).await;
         assert!(world.totp(&code(third, START)).await.granted());
-        // The secret itself stays spent, wherever it comes from.
+        // The secret itself stays spent, however it is added again.
         world.import("phone again", SEED).await;
         assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
         assert_eq!(enrol(&world, SEED, &code(SEED, START)).await, EnrolOutcome::Spent);
@@ -148,7 +153,7 @@ async fn a_clock_that_ran_ahead_touches_only_its_own_device() {
     }
 }
 
-/// A last used step comes along with an import.
+/// A last used step is taken over with an import.
 #[tokio::test]
 async fn an_import_brings_its_last_step() {
     let device = |step| ImportedDevice::new("phone", TotpSecret::from_slice(SEED).unwrap()).with_last_step(step);
@@ -177,7 +182,7 @@ enum Act {
     Use(usize),
     Import(u8),
     Remove(usize),
-    /// A secret of the client's own, in the place of all.
+    /// The client supplies a secret that replaces all others.
     Bring(u8),
     Wrong,
 }
@@ -201,8 +206,8 @@ fn seed(nth: u8) -> Vec<u8> {
     vec![nth + 1; 20]
 }
 
-/// Plays a history of clock jumps; then a device whose clock is off by `drift` enrols, if it is let, and its next code must
-/// be accepted.
+/// Replays a history of clock jumps. Then a device whose clock is off by `drift` is enrolled, if it
+/// is accepted, and its next code must be accepted.
 async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result<(), TestCaseError> {
     let world = World::with(TwoFactorPolicy::builder().window(window).build().unwrap()).await;
     let mut devices: Vec<(DeviceId, Vec<u8>)> = Vec::new();
@@ -252,7 +257,7 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
     let side = if drift < 0 { window.back } else { window.forward };
     prop_assert_eq!(matches!(told, EnrolmentOutcome::Active(_)), steps <= u64::from(side), "{:?}", told);
     if matches!(told, EnrolmentOutcome::Active(_)) {
-        // Waits of the ledger are no matter of clocks.
+        // The waits of the ledger are not caused by clocks.
         world.service.unlock(&world.account, keywright_twofactor::CodeKind::Totp).await.unwrap();
         for _ in 0..3 {
             world.advance(30);

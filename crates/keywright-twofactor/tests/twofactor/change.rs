@@ -1,4 +1,4 @@
-//! What changes factors takes a proof, and looks in its commit whether that still holds.
+//! A change of factors takes a proof, and checks in its commit that the proof is still valid.
 
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
@@ -10,7 +10,7 @@ use crate::support::{Epoch, OTHER, SEED, SESSION, START, UNKNOWN, World, code};
 
 const ALL: [Method; 4] = [Method::Totp, Method::Recovery, Method::Mailed, Method::Password];
 
-/// A rule that is too weak for factors, whatever a host made of it.
+/// A rule that is too weak for a change of factors, even if a host sets it for that action.
 async fn weak() -> World {
     let step_up = StepUpPolicy::new(Rule::any_enrolled_of(&ALL).remembered(900).unwrap());
     World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await
@@ -32,7 +32,7 @@ fn first(world: &World) -> FactorChange {
     FactorChange::first_factor(world.account.clone(), SESSION)
 }
 
-/// Nothing that changes factors happens with this.
+/// No change of factors happens with this authorization.
 async fn opens_nothing(world: &World, mut change: impl AsyncFnMut(&World) -> FactorChange) {
     let service = &world.service;
     let before = (service.enrolled(&world.account).await.unwrap(), world.factor_epoch().await);
@@ -94,7 +94,7 @@ async fn a_proof_for_something_else_opens_no_change_of_factors() {
     opens_nothing(&world, async |world| proof(world, "vault.delete").await.into()).await;
 }
 
-/// A rule of the host's may take less for other actions.
+/// A host's rule may accept less for other actions.
 #[tokio::test]
 async fn a_mailed_code_takes_no_device_away_whatever_the_rule_says() {
     let world = weak().await;
@@ -102,7 +102,7 @@ async fn a_mailed_code_takes_no_device_away_whatever_the_rule_says() {
     world.import("phone", SEED).await;
     opens_nothing(&world, async |world| attested(world, Attested::Mailed).await.into()).await;
     world.remove_all().await.unwrap();
-    // It is what is enrolled now.
+    // It is the strongest method that is enrolled now.
     assert!(world.service.set_email(attested(&world, Attested::Mailed).await, false).await.unwrap());
     assert!(world.service.set_email(attested(&world, Attested::Password).await, true).await.unwrap());
 }
@@ -119,7 +119,7 @@ async fn a_proof_from_before_an_epoch_moved_is_void() {
     }
 }
 
-/// Two proofs, and the first change voids the second.
+/// There are two proofs, and the first change voids the second.
 #[tokio::test]
 async fn what_was_proven_together_is_not_used_one_after_the_other() {
     let world = World::new().await;
@@ -134,7 +134,7 @@ async fn what_was_proven_together_is_not_used_one_after_the_other() {
     assert!(matches!(world.service.remove_all(three, UNKNOWN).await, Err(TwoFactorError::NotProven)));
 }
 
-/// An authorization is for its own account, also where steps compose.
+/// An authorization is valid for its own account only, even where steps are composed.
 #[tokio::test]
 async fn an_authorization_of_another_account_is_not_valid() {
     let world = World::new().await;

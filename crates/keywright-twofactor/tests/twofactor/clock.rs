@@ -39,13 +39,13 @@ async fn rfc_6238_4_2_time_has_64_bits() {
     }
 }
 
-/// After a restore the last steps are old ones: codes up to the fence may be spent.
+/// After a restore the last steps are outdated: codes up to the fence may have been spent.
 #[tokio::test]
 async fn steps_up_to_the_fence_are_refused() {
     let world = World::new().await;
     world.import("phone", SEED).await;
     let fenced = world.another_server(5, START + 7);
-    // A code of before the fence is no guess.
+    // A code from before the fence is not a guess.
     for (at, told) in [(START - 30, Told::Replayed), (START, Told::Replayed), (START + 30, Told::Granted(1))] {
         let verdict = fenced.verify_totp(&world.account, &code(SEED, at), "test", UNKNOWN).await.unwrap();
         assert_eq!(Told::of(verdict), told, "{at}");

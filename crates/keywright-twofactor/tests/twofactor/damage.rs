@@ -10,7 +10,7 @@ use crate::support::{SEED, SESSION, START, UNKNOWN, World, code, step_error};
 
 type Body = Option<Vec<u8>>;
 
-/// From now on, what loads find is changed on its way.
+/// From now on, loaded records are altered on the way.
 fn change(store: &HookedStore<MemoryStore>, change: impl Fn(SlotName, Body) -> Body + Send + Sync + 'static) {
     store.clear();
     store.after_loads(move |_, slots, snapshot| {
@@ -20,7 +20,7 @@ fn change(store: &HookedStore<MemoryStore>, change: impl Fn(SlotName, Body) -> B
     });
 }
 
-/// The record of all devices.
+/// Returns the record of all devices.
 fn factors() -> SlotName {
     SLOTS[0]
 }
@@ -50,7 +50,7 @@ async fn tampered() -> (Arc<HookedStore<MemoryStore>>, World) {
 async fn a_lost_or_damaged_record_denies_and_stays() {
     let (store, world) = tampered().await;
     let before = world.revision().await;
-    // "No second factor" by a lost row would open the account.
+    // A lost row that counted as "no second factor" would open the account.
     change(&store, |slot, stored| stored.filter(|_| slot != factors()));
     assert_eq!(all_deny(&world).await, StepError::Damaged(Damage::Record(factors())));
     for at in [0_usize, 1, 9, 40, 60] {

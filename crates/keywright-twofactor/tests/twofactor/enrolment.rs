@@ -1,4 +1,5 @@
-//! Devices come pending and go active, replace each other only when proven, and go with all that hangs on them.
+//! Devices are pending before they are active, replace each other only when proven, and are removed
+//! together with what depends on them.
 
 use keywright_store::StepError;
 use keywright_store::guess::GUESS_DENIED;
@@ -10,7 +11,8 @@ use keywright_twofactor::{
 
 use crate::support::{Epoch, OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, step_error, unlike, wrong};
 
-/// A code that is wrong by any clock: else an enrolling code is told to be one of another time.
+/// A code that is wrong at any time; otherwise an enrolment code could be reported as one of
+/// another time.
 fn never(seeds: &[&[u8]], at: u64) -> String {
     unlike(seeds, at, 2_880)
 }
@@ -43,8 +45,8 @@ async fn asvs_2_3_1_pending_then_active_and_the_step_is_spent() {
     assert_eq!(world.told().await[..2], ["factor_pending", "factor_added"]);
 }
 
-/// Wrong enrolling codes are no guesses at a factor, so the ledger knows nothing of them; but they are few: nobody
-/// who was shown the secret needs more.
+/// Wrong enrolment codes are not guesses at a factor, so the ledger does not count them. Few are
+/// allowed, because a person who has seen the secret needs no more.
 #[tokio::test]
 async fn the_enrolling_code_is_never_charged_and_ten_wrong_ones_end_the_enrolment() {
     for (tries, ended) in [(ENROLMENT_TRIES - 1, false), (ENROLMENT_TRIES, true)] {
@@ -106,7 +108,7 @@ async fn a_pending_device_expires_and_is_void_after_a_change() {
         assert_eq!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::NonePending);
         assert_eq!(world.revision().await, before, "the first attempt tidied, the second writes nothing");
     }
-    // The last second of its life, and a fence that is younger than it.
+    // The last second before it expires, and a fence that is more recent.
     let world = World::new().await;
     let seed = world.begin("phone", None).await;
     world.advance(599);
@@ -131,8 +133,8 @@ async fn beginning_again_voids_what_was_pending() {
     assert!(matches!(confirm(&world, &code(&second, START)).await, EnrolmentOutcome::Active(_)));
 }
 
-/// What a session began is nobody else's: no login that was not shown the secret confirms it, by a right code either, or
-/// uses up its tries.
+/// No other session can use an enrolment that a session began: a login that was not shown the
+/// secret can neither confirm it, even with a correct code, nor use up its attempts.
 #[tokio::test]
 async fn only_the_session_that_began_confirms() {
     let world = World::new().await;
@@ -149,7 +151,7 @@ async fn only_the_session_that_began_confirms() {
     assert_eq!(world.revision().await, before, "as if nothing were pending");
     assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
 
-    // Beginning in another session replaces, and does not join.
+    // Beginning in another session replaces the enrolment, and does not join it.
     let world = World::new().await;
     let first = world.begin("phone", None).await;
     let begun = world.begin_enrolment(b"session-2", "theirs", None).await.unwrap();
@@ -182,11 +184,11 @@ async fn five_devices_are_the_most() {
     assert!(matches!(begun, EnrolmentStart::TooManyDevices));
     let sixth = ImportedDevice::new("sixth", TotpSecret::from_slice(SEED).unwrap());
     assert_eq!(world.try_import(sixth).await, Err(DeviceFault::TooManyDevices));
-    // Replacing needs no room.
+    // A replacement needs no free place.
     let seed = world.begin("in its place", Some(ids[2])).await;
     assert!(matches!(confirm(&world, &code(&seed, START)).await, EnrolmentOutcome::Active(_)));
     assert_eq!(service.enrolled(account).await.unwrap().devices.len(), 5);
-    // The room was taken while one was pending.
+    // The last place was taken while an enrolment was pending.
     world.remove_device(ids[0]).await.unwrap();
     let begun = world.begin_enrolment(SESSION, "late", None).await.unwrap();
     let EnrolmentStart::Begun(pending) = begun else { panic!("{begun:?}") };
@@ -252,8 +254,8 @@ async fn asvs_6_5_6_each_device_can_be_revoked() {
     assert!(matches!(verdict, keywright_twofactor::VerifyOutcome::Granted(_)));
 }
 
-/// `docs/security.md` § 3: else old recovery codes would open an account that has no second factor any more, and come
-/// back with the next device.
+/// `docs/security.md` § 3: otherwise old recovery codes would open an account that no longer has a
+/// second factor, and would be valid again with the next device.
 #[tokio::test]
 async fn the_last_device_takes_the_recovery_codes_with_it() {
     for all in [false, true] {

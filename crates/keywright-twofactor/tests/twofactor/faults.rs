@@ -106,7 +106,7 @@ async fn a_change_that_stays_unknown_is_told_so() {
     assert!(!world.service.enrolled(&world.account).await.unwrap().has_totp(), "it had happened");
 }
 
-/// Every act names all its slots at once: one load, whatever it decides.
+/// Every operation passes all its slots to the driver: there is one load, whatever the outcome.
 #[tokio::test]
 async fn every_act_loads_once() {
     let (store, world) = faulty().await;

@@ -1,5 +1,5 @@
-//! What was guessed belongs to one secret: its waits and limits end with it, and with nothing else. Clients that were
-//! known stay known, and whoever makes the change is known from the start.
+//! Guesses belong to one secret: its waits and limits end with it, and with nothing else. Clients
+//! that were known stay known, and the client that makes the change is known from the start.
 
 use keywright_core::Client;
 use keywright_store::Draft;
@@ -15,7 +15,7 @@ async fn world() -> World {
     World::with(TwoFactorPolicy::builder().recovery(Preset::RocketChat).build().unwrap()).await
 }
 
-/// Fifty wrong time-based codes and fifty wrong recovery codes of others.
+/// Fifty wrong time-based codes and fifty wrong recovery codes by other clients.
 async fn shut(world: &World) {
     for _ in 0..50 {
         world.totp(&wrong(&[SEED, OTHER], world.now())).await;
@@ -99,7 +99,7 @@ async fn a_new_set_of_recovery_codes_begins_anew_and_one_that_waits_changes_noth
     assert!(!is_shut(&world, CodeKind::Recovery).await && is_shut(&world, CodeKind::Totp).await);
 }
 
-/// An enrolment that is given up has no secret that anybody could have guessed at.
+/// An enrolment that is given up has no secret at which guesses could have been made.
 #[tokio::test]
 async fn giving_up_an_enrolment_lifts_nothing() {
     let world = world().await;
@@ -124,7 +124,7 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
         }
         assert!(matches!(world.totp_for(&code(seed, world.now()), "test", stranger).await, Told::Refused(_)));
     };
-    // The first device, by the phone.
+    // The phone enrols the first device.
     let seed = world.begin("one", None).await;
     confirm(&world, &seed, phone).await;
     world.advance(30);
@@ -132,7 +132,7 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
     assert!(world.totp_for(&code(&seed, world.now()), "test", phone).await.granted());
     world.advance(30);
     assert!(world.totp_for(&code(&seed, world.now()), "test", laptop).await.granted(), "the wait is over");
-    // Another in its place, by the laptop: the phone stays known.
+    // The laptop replaces it with another: the phone stays known.
     let id = world.service.enrolled(&world.account).await.unwrap().devices[0].id;
     let seed = world.begin("two", Some(id)).await;
     confirm(&world, &seed, laptop).await;
@@ -142,7 +142,7 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
     world.advance(30);
     hold_up(&seed).await;
     assert!(world.totp_for(&code(&seed, world.now()), "test", laptop).await.granted());
-    // All gone, and a secret that the phone brings.
+    // All devices are removed, and the phone supplies a secret.
     world.remove_all().await.unwrap();
     let device = ImportedDevice::new("app", TotpSecret::from_slice(OTHER).unwrap());
     let typed = code(OTHER, world.now());
@@ -176,7 +176,7 @@ async fn who_makes_recovery_codes_is_known_at_them() {
     assert!(judge(&codes[0], client(2)).await && judge(&codes[1], client(1)).await);
 }
 
-/// Whoever repeats a used code is not charged, and the log is not filled.
+/// Repeating a used code is not charged, and does not fill the log.
 #[tokio::test]
 async fn a_flood_of_replays_is_told_once_an_hour() {
     let world = World::new().await;
@@ -246,8 +246,9 @@ async fn a_secret_that_the_client_brings_takes_the_place_of_all_in_one_step() {
     assert!(!world.totp(&code(SEED, world.now())).await.granted());
 }
 
-/// `docs/security.md` § 6: the client that made the change is known by its token, and by its network where tokens end:
-/// the owner has to log in anew, and is not to wait behind others' guesses.
+/// `docs/security.md` § 6: the client that made the change is known by its token, and by its
+/// network where tokens end: the owner has to log in again, and must not wait because of others'
+/// guesses.
 #[tokio::test]
 async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
     let (owner, network) = (client(1).on_network(tag(50)), Client::network(tag(50)));
@@ -271,7 +272,7 @@ async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
         let recovered = service.verify_recovery(account, &codes[0], "test", network).await.unwrap();
         let told = world.totp_for(&typed, "test", network).await;
         assert_eq!((told.granted(), matches!(recovered, VerifyOutcome::Granted(_))), (ends, ends));
-        // By its own credential, where that goes on.
+        // Known by its own credential, where that stays valid.
         world.advance(30);
         assert!(world.totp_for(&code(&seed, world.now()), "test", client(1)).await.granted());
     }

@@ -1,4 +1,4 @@
-//! Time-based codes and step-up over stores. Names carry the requirement that a test is for.
+//! Time-based codes and step-up over stores. Test names contain the requirement that they check.
 #![forbid(unsafe_code)]
 #![expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a panic in a test is a failed test")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]

@@ -1,8 +1,9 @@
 //! Random histories against a few plain invariants:
-//! - no (secret, step) is ever accepted twice, whatever devices come and go and wherever the clock jumps;
+//! - no (secret, step) is ever accepted twice, whatever devices are added and removed and however
+//!   the clock jumps;
 //! - accepted steps of a secret only ever grow;
-//! - no history of failures, successes and changes of devices gains guesses at what is enrolled: the ledger's ceiling
-//!   holds until the last secret goes.
+//! - no history of failures, successes and changes of devices gains guesses at what is enrolled:
+//!   the ledger's limit holds until the last secret is removed.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,16 @@ use crate::support::{SESSION, START, Told, UNKNOWN, World, code};
 
 #[derive(Debug, Clone)]
 enum Act {
-    /// The code of a seed, so many steps from now.
+    /// The code of a seed, this many steps from now.
     Right {
         seed: u8,
         offset: i8,
     },
-    /// A code that no device of the test shows, as a rule.
+    /// A code that no device of the test shows, except by chance.
     Wrong(u32),
     Import(u8),
     Remove(u8),
-    /// Begins and confirms at once, in the place of a device or beside it.
+    /// Begins and confirms an enrolment, which replaces a device or adds one.
     Enrol(Option<u8>),
     /// Uses the last code that was accepted again.
     Replay,
@@ -51,7 +52,7 @@ struct Book {
 }
 
 impl Book {
-    /// Notes that a code was accepted at a moment: whose it was follows from the secrets in use.
+    /// Records that a code was accepted; its owner follows from the secrets in use.
     fn accepted(&mut self, secrets: &[Vec<u8>], typed: &str, now: u64) -> Result<(), TestCaseError> {
         let present = now / 30;
         let shown = |secret: &Vec<u8>| {
@@ -116,7 +117,7 @@ async fn history(acts: &[Act]) -> Result<(), TestCaseError> {
                 if usize::from(*at) < devices.len() {
                     let (id, _) = devices.remove((*at).into());
                     prop_assert!(world.remove_device(id).await.unwrap());
-                    // The secrets that were guessed at are gone, and with them the guesses.
+                    // The secrets at which guesses were made are gone, and with them the count.
                     charges = if devices.is_empty() { 0 } else { charges };
                 }
                 continue;
@@ -161,8 +162,8 @@ proptest! {
     }
 }
 
-/// Waiting out every wait for a year, with an owner who gets in daily: 50 guesses and one every two days are looked at, 232,
-/// and new devices give none back.
+/// An attacker waits out every wait for a year while the owner logs in daily: 50 guesses and one
+/// every two days are checked, 232, and new devices give none back.
 #[tokio::test]
 async fn no_history_gains_guesses() {
     let world = World::new().await;

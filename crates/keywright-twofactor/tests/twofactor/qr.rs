@@ -1,11 +1,11 @@
-//! QR codes: the pictures are well-formed and show the very modules.
+//! QR codes: the pictures are well-formed and show exactly the modules.
 
 use keywright_twofactor::qr;
 
 const URI: &str =
     "otpauth://totp/ACME%20Co:john.doe%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME%20Co";
 
-/// The modules as the picture shows them, quiet zone included: true is dark.
+/// Returns the modules as the picture shows them, quiet zone included: true is dark.
 fn expected(text: &str) -> (usize, Vec<bool>) {
     let code = qrcode::QrCode::with_error_correction_level(text, qrcode::EcLevel::M).unwrap();
     let side = code.width() + 8;
@@ -31,7 +31,7 @@ fn the_svg_has_a_square_for_every_dark_module() {
     assert!(!text.contains("GEZDG"), "the picture, not the text");
 }
 
-/// Read back by hand, to the byte: the container is this crate's own.
+/// The picture is parsed here byte by byte, because the crate writes the container itself.
 #[test]
 fn the_png_is_whole_and_shows_the_modules() {
     let png = qr::png(URI).unwrap();
@@ -72,7 +72,7 @@ fn the_png_is_whole_and_shows_the_modules() {
     }
 }
 
-/// By a decoder that others wrote: for a short text, and for one whose stream has several blocks.
+/// An independent decoder reads a short text, and one whose stream has several blocks.
 #[test]
 fn the_png_is_read_by_another_decoder() {
     for text in [URI, &"a".repeat(2_331)] {

@@ -1,4 +1,5 @@
-//! Many at once, on several servers over one store: each server has its own queue, so the guard decides.
+//! Many concurrent requests, on several servers over one store. Each server has its own queue, so
+//! the guard decides.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, wr
 
 const TASKS: usize = 64;
 
-/// Runs `task` so many times, all starting together, on four servers by turns. A server that lost too many races says
-/// "busy", which denies.
+/// Runs `task` this many times, all starting together, on four servers in turn. A server that lost
+/// too many races returns "busy", which denies.
 async fn crowd<T, F>(world: &World, tasks: usize, task: impl Fn(usize, TwoFactor) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -69,7 +70,7 @@ async fn asvs_15_4_2_of_64_with_one_code_one_is_granted() {
     }
 }
 
-/// Two devices, two codes: each once.
+/// Two devices and two codes: each is accepted once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_with_two_codes_two_are_granted() {
     for world in worlds().await {
@@ -93,7 +94,8 @@ async fn asvs_6_6_3_a_thousand_wrong_guesses_are_five() {
     }
 }
 
-/// The right code among a crowd of wrong ones: granted at most once, and five wrong ones between two waits.
+/// The correct code among many wrong ones is granted at most once, and five wrong ones are checked
+/// between two waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_right_code_in_a_crowd() {
     let world = World::new().await;

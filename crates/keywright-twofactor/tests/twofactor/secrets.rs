@@ -1,4 +1,4 @@
-//! Nothing shows a secret, a code or a session; no stored byte shows one.
+//! No output reveals a secret, a code or a session, and no stored byte does.
 
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{

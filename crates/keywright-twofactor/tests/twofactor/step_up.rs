@@ -1,4 +1,5 @@
-//! Step-up: what opens what, for how long, and never by less than the strongest that is enrolled.
+//! Step-up: which methods authorize which action, for how long, and never a weaker method than the
+//! strongest that is enrolled.
 
 use keywright_core::AccountId;
 use keywright_store::{Draft, StepError};
@@ -28,7 +29,7 @@ async fn attest(world: &World, action: &str, attested: Attested) -> bool {
     world.service.step_up_attested(&world.account, action, b"s", attested).await.unwrap().is_some()
 }
 
-/// `None`: remembered; else the methods asked for.
+/// `None` if a proof is remembered; otherwise the methods that are required.
 async fn demand(world: &World, action: &str, session: &[u8]) -> Option<Vec<Method>> {
     match world.service.demand(&world.account, action, session, true).await.unwrap() {
         Demand::Remembered(proof) => {
@@ -103,7 +104,7 @@ async fn a_window_is_void_when_epochs_move_in_the_future_and_before_the_fence() 
     assert!(matches!(demanded, Demand::Ask(_)));
 }
 
-/// Whoever spends a proof asks in the commit that acts whether it still holds.
+/// Code that spends a proof checks, in the commit that acts, that it is still valid.
 #[tokio::test]
 async fn a_proof_holds_for_its_account_until_an_epoch_moves() {
     let world = World::with(policy()).await;
@@ -124,7 +125,8 @@ async fn a_proof_holds_for_its_account_until_an_epoch_moves() {
     }
 }
 
-/// A password or mailed code opens nothing where a factor is enrolled, whatever the client names.
+/// A password or mailed code authorizes nothing where a factor is enrolled, whatever the client
+/// names.
 #[tokio::test]
 async fn owasp_2_2_the_server_enforces_the_method() {
     let world = World::with(policy()).await;
@@ -139,11 +141,11 @@ async fn owasp_2_2_the_server_enforces_the_method() {
     assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Totp]));
     assert!(!attest(&world, "a", Attested::Password).await);
     assert!(!attest(&world, "a", Attested::Mailed).await);
-    // Where the wire lets its clients choose among what is enrolled.
+    // The wire protocol lets its clients choose among the enrolled methods.
     assert_eq!(demand(&world, "any", b"s").await, Some(vec![Method::Totp, Method::Mailed]));
     assert!(attest(&world, "any", Attested::Mailed).await);
     assert!(!attest(&world, "any", Attested::Password).await);
-    // What was opened by a mailed code stays closed to what demands more.
+    // A mailed code does not authorize an action that requires more.
     assert_eq!(demand(&world, "any", b"s").await, None);
     assert_eq!(demand(&world, "a", b"s").await, Some(vec![Method::Totp]));
 }
@@ -157,7 +159,7 @@ async fn a_wrong_code_is_charged_and_opens_nothing() {
     assert!(demand(&world, "a", b"s").await.is_some());
 }
 
-/// A method that does not open the action is not looked at: its code is not spent.
+/// A method that does not authorize the action is not checked, so its code is not spent.
 #[tokio::test]
 async fn a_code_that_would_open_nothing_is_not_spent() {
     let step_up = StepUpPolicy::new(Rule::strongest_of(&[Method::Recovery]));
@@ -167,7 +169,7 @@ async fn a_code_that_would_open_nothing_is_not_spent() {
     assert!(world.totp(&code(SEED, START)).await.granted());
 }
 
-/// The last recovery code is enrolled until it is spent, and opens the action all the same.
+/// The last recovery code is enrolled until it is spent, and still authorizes the action.
 #[tokio::test]
 async fn every_recovery_code_opens_the_last_one_too() {
     let world = World::with(policy()).await;
@@ -180,7 +182,7 @@ async fn every_recovery_code_opens_the_last_one_too() {
     assert_eq!(demand(&world, "never", b"s").await, Some(vec![Method::Totp]));
 }
 
-/// A proof of one purpose is no step-up for another, and the names have bounds.
+/// A proof for one purpose is not a step-up for another, and the names have bounds.
 #[tokio::test]
 async fn asvs_6_6_2_a_code_is_bound_to_its_action() {
     let world = World::with(policy()).await;
@@ -213,8 +215,8 @@ async fn a_session_that_ends_forgets() {
     assert!(demand(&world, "a", b"s").await.is_some());
 }
 
-/// Sixteen sessions are remembered at once; one more takes the place of a void one, or of the one that proved itself
-/// longest ago, and nobody is refused.
+/// Sixteen sessions are remembered; one more replaces a void one, or the one that was authenticated
+/// longest ago, and no session is refused.
 #[tokio::test]
 async fn windows_are_bounded_and_the_oldest_makes_room() {
     let world = World::with(policy()).await;
@@ -237,7 +239,7 @@ async fn windows_are_bounded_and_the_oldest_makes_room() {
         assert!(remembered(nth).await);
     }
     assert!(!remembered(0).await && remembered(25).await);
-    // All are void; the clock goes back, and a window is made all the same.
+    // All are void because the clock went back, and a new record can still be made.
     world.move_epoch(Epoch::Credential).await;
     assert!(!remembered(39).await);
     world.advance(60);
@@ -254,7 +256,7 @@ async fn windows_are_bounded_and_the_oldest_makes_room() {
     }
 }
 
-/// OWASP 2.9: a jump of the clock neither brings a window back nor makes one longer.
+/// OWASP 2.9: a jump of the clock neither revives a remembered proof nor prolongs one.
 #[tokio::test]
 async fn a_window_from_the_future_is_never_fresh() {
     let world = World::with(policy()).await;

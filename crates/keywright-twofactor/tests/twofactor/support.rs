@@ -1,4 +1,4 @@
-//! The world with the service of two-factor authentication, and the codes that its tests type.
+//! The test fixture for the two-factor service, and the codes that its tests type.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) const SEED: &[u8] = b"12345678901234567890";
 /// The session that enrols.
 pub(crate) const SESSION: &[u8] = b"session-1";
 
-/// Another one.
+/// Another session.
 pub(crate) const OTHER: &[u8] = b"another seed of 20 b";
 
 /// A client of which nothing is known.
@@ -59,7 +59,7 @@ impl World {
         Self::guarded(store, policy, LedgerPolicy::default()).await
     }
 
-    /// With a ledger policy of the server's own.
+    /// Creates the fixture with a ledger policy of the server's own.
     pub(crate) async fn guarded(store: Arc<dyn Store>, policy: TwoFactorPolicy, ledger: LedgerPolicy) -> Self {
         Self::built(keywright_testing::World::builder().store(store).ledger(ledger), policy).await
     }
@@ -106,7 +106,8 @@ impl World {
         }
     }
 
-    /// What composes the steps has taken its proof elsewhere: `change.rs` tests those that take one.
+    /// The caller of the composed steps has taken its proof elsewhere: `change.rs` tests those that
+    /// take one.
     pub(crate) async fn run<T: Release + Send>(
         &self,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
@@ -143,23 +144,23 @@ impl World {
         self.root().await.factor_epoch
     }
 
-    /// The names of the changes and grants, oldest first.
+    /// Returns the names of the changes and grants, oldest first.
     pub(crate) async fn told(&self) -> Vec<String> {
         self.changes().await.iter().map(|event| event.kind().to_owned()).collect()
     }
 
-    /// The denials of one kind.
+    /// Returns the denials of one kind.
     pub(crate) async fn denials_of(&self, kind: &EventKind) -> Vec<SecurityEvent> {
         self.denials().await.into_iter().filter(|event| event.is(kind)).collect()
     }
 }
 
-/// An outcome that can be compared.
+/// A form of the outcome that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// With its drift in steps.
+    /// Granted, with its drift in steps.
     Granted(i8),
-    /// Wrong: the ledger's streak.
+    /// Wrong, with the ledger's streak.
     Charged(u16),
     Replayed,
     Refused(u64),
@@ -185,7 +186,7 @@ impl Told {
     }
 }
 
-/// The code that an app shows at a moment: six digits, 30 seconds, SHA-1.
+/// The code that an app shows at a time: six digits, 30 seconds, SHA-1.
 pub(crate) fn code(seed: &[u8], at: u64) -> String {
     code_of(seed, at, Parameters::default())
 }
@@ -201,7 +202,7 @@ pub(crate) fn code_of(seed: &[u8], at: u64, parameters: Parameters) -> String {
     app.with_step_duration(parameters.step_seconds()).build_noncompliant().generate(at).to_string()
 }
 
-/// A code that no step has within so many steps around a moment, for none of the seeds.
+/// A code that no step within this many steps of a time has, for any of the seeds.
 pub(crate) fn unlike(seeds: &[&[u8]], at: u64, steps: u64) -> String {
     let near = |seed: &&[u8]| {
         let (first, last) = ((at / 30).saturating_sub(steps), at / 30 + steps);
@@ -211,7 +212,7 @@ pub(crate) fn unlike(seeds: &[&[u8]], at: u64, steps: u64) -> String {
     (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).unwrap()
 }
 
-/// A code that no device shows near a moment.
+/// A code that no device shows near a time.
 pub(crate) fn wrong(seeds: &[&[u8]], at: u64) -> String {
     unlike(seeds, at, 3)
 }
@@ -225,7 +226,7 @@ pub(crate) const fn tag(byte: u8) -> ClientTag {
     ClientTag::from_bytes([byte; 16])
 }
 
-/// The step's own error.
+/// Returns the step's own error.
 pub(crate) fn step_error<T>(result: Result<T, TwoFactorError>) -> StepError {
     match result {
         Err(TwoFactorError::Transact(keywright_store::TransactError::Step(error))) => error,

@@ -1,6 +1,6 @@
-//! The shared vectors, all but what `docs/decisions.md` 27b leaves out and the recovery codes, which have tests of
-//! their own; with the changes of `docs/decisions.md` 67. Codes are checked through the whole service, not by a
-//! function of their own.
+//! The shared vectors, except those that `docs/decisions.md` 27b leaves out and those of recovery
+//! codes, which have tests of their own; with the changes of `docs/decisions.md` 67. Codes are
+//! checked through the whole service.
 
 use keywright_twofactor::{
     Algorithm, ImportedDevice, KeyUri, Once, Parameters, SecretError, TotpSecret, TwoFactorPolicy, UriError, Window,
@@ -26,7 +26,7 @@ fn parameters(case: &Value) -> Parameters {
     Parameters::new(algorithm, u8::try_from(number(&case["digits"])).unwrap(), number(&case["period"])).unwrap()
 }
 
-/// A world with one device, at a moment, that looks at so many steps.
+/// A fixture with one device, at a given time, whose window has this many steps.
 async fn world(secret: TotpSecret, parameters: Parameters, window: (u8, u8), at: u64) -> World {
     let builder = TwoFactorPolicy::builder().window(Window::new(window.0, window.1)).devices(1);
     let world = World::with(builder.min_secret_bits(80).build().unwrap()).await;
@@ -35,7 +35,8 @@ async fn world(secret: TotpSecret, parameters: Parameters, window: (u8, u8), at:
     world
 }
 
-/// The code is the one of the very step: with no window, it is accepted then and neither a step before nor after.
+/// The code belongs to exactly this step: without a window, it is accepted then, but neither a step
+/// before nor after.
 async fn shows(secret: &TotpSecret, parameters: Parameters, at: u64, code: &str) {
     let period = parameters.step_seconds();
     assert_eq!(world(secret.duplicate(), parameters, (0, 0), at).await.totp(code).await, Told::Granted(0), "{code}");
@@ -78,7 +79,8 @@ async fn every_algorithm_digits_and_period() {
     }
 }
 
-/// Leading zeros are digits like others, and nothing that a parser of numbers forgives is a code.
+/// Leading zeros are digits like others, and nothing that a lenient number parser would accept is a
+/// code.
 #[tokio::test]
 async fn rfc_4226_5_3_strict_digits() {
     let section = &vectors()["strict_digits"];
@@ -155,7 +157,8 @@ async fn base32_is_lenient_and_bounded() {
     for case in section["must_fail"].as_array().unwrap() {
         assert_eq!(TotpSecret::from_base32(text(&case["text"])).err(), Some(SecretError::Base32), "{case}");
     }
-    // What is decoded of these is too short for a secret; with a secret in front the rest is dropped.
+    // The decoded bytes of these are too short for a secret; if a secret comes first, the rest is
+    // dropped.
     for case in section["leftover_bits"].as_array().unwrap() {
         let (short, bytes) = (text(&case["text"]), hex::decode(text(&case["hex"])).unwrap());
         assert_eq!(TotpSecret::from_base32(short).err(), Some(SecretError::Length));

@@ -1,4 +1,5 @@
-//! Judging codes: once, all devices one secret, malformed and replayed uncharged, and the ledger's policy.
+//! Checking codes: each is accepted once, all devices count as one secret, malformed and replayed
+//! codes are not charged, and the ledger's policy applies.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ async fn nist_3_1_4_2_each_code_is_accepted_once() {
     assert_eq!((changes[1].text("purpose"), changes[1].text("device")), (Some("test"), changes[0].text("device")));
 }
 
-/// Right, wrong and used differ in the events only.
+/// The outcomes for correct, wrong and used codes differ only in the events.
 #[tokio::test]
 async fn a_denial_does_not_tell_its_reason() {
     let world = World::new().await;
@@ -49,7 +50,8 @@ async fn a_denial_does_not_tell_its_reason() {
     }
 }
 
-/// One code cannot be tried on one device after the other: it is compared with all and charged once.
+/// One code cannot be tried on one device after the other: it is compared with all of them and
+/// charged once.
 #[tokio::test]
 async fn rfc_4226_7_3_all_devices_are_one_secret_of_the_ledger() {
     let world = World::new().await;
@@ -77,15 +79,16 @@ async fn two_devices_with_one_secret_accept_one_code() {
     world.import("the same phone", SEED).await;
     assert!(world.totp(&code(SEED, START)).await.granted());
     assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
-    // A third one comes later, and brings nothing back.
+    // A third one is added later, and does not make any code valid again.
     world.import("and again", SEED).await;
     assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
     assert!(world.totp(&code(SEED, START + 30)).await.granted());
     assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
 }
 
-/// `docs/security.md` § 8: one secret under two names still works once. With other digits its codes are parts of each
-/// other, and with another step or hash nobody needs it twice.
+/// `docs/security.md` § 8: one secret under two names still works once. With another number of
+/// digits its codes are parts of each other, and there is no use for the same secret with another
+/// step or hash.
 #[tokio::test]
 async fn one_secret_has_one_set_of_parameters() {
     use Algorithm::{Sha1, Sha256};
@@ -108,12 +111,14 @@ async fn one_secret_has_one_set_of_parameters() {
     }
     assert_eq!(world.revision().await, before);
     assert_eq!(world.totp(&code_of(SEED, START, eight)).await, Told::Malformed, "there is no such device");
-    // With the same parameters it is the same device under another name, zeros at the end or not.
+    // With the same parameters it is the same device under another name, with or without trailing
+    // zeros.
     import(&padded, (Sha1, 6, 30)).await.unwrap();
     assert_eq!(world.totp(&code(SEED, START)).await, Told::Replayed);
     assert!(world.totp(&code(SEED, START + 30)).await.granted());
     assert_eq!(world.totp(&code(SEED, START + 30)).await, Told::Replayed);
-    // Another secret may have any, and so may this one when its devices are gone; what they have spent stays so.
+    // Another secret may have any parameters, and so may this one when its devices are gone; what
+    // they have spent stays spent.
     import(OTHER, (Sha1, 8, 60)).await.unwrap();
     assert!(world.remove_device(six).await.unwrap());
     assert!(import(SEED, (Sha1, 8, 30)).await.is_err(), "its twin is there");
@@ -127,7 +132,8 @@ async fn one_secret_has_one_set_of_parameters() {
 /// `docs/security.md` § 8: a code that a device shows at two steps of one window is spent at both.
 #[tokio::test]
 async fn one_code_at_two_steps_works_once() {
-    // Steps of the RFCs' seed with one code, found by trying: neighbours, and two that lie two apart.
+    // Steps of the RFCs' seed that have the same code, found by search: neighbours, and two that
+    // are two steps apart.
     for (first, second, now, shown) in [
         (1_732_990_050, 1_732_990_080, 1_732_990_050, "251166"),
         (1_732_990_050, 1_732_990_080, 1_732_990_080, "251166"),
@@ -147,7 +153,7 @@ async fn one_code_at_two_steps_works_once() {
     }
 }
 
-/// Else a code would come back with its device.
+/// Otherwise a code would be valid again with its device.
 #[tokio::test]
 async fn removed_and_imported_again_a_secret_stays_spent() {
     let world = World::new().await;
@@ -195,7 +201,7 @@ async fn malformed_is_not_counted_and_not_written() {
     assert_eq!(world.revision().await, before);
 }
 
-/// `docs/decisions.md` 67: apps show codes in groups, and phones put in what they like.
+/// `docs/decisions.md` 67: apps show codes in groups, and phones insert characters of their own.
 #[tokio::test]
 async fn blanks_and_hyphens_in_a_code_carry_nothing() {
     let world = World::new().await;
@@ -244,7 +250,8 @@ async fn once_per_purpose_is_a_policy() {
         assert!(world.totp_for(&now, purpose, UNKNOWN).await.granted());
         assert_eq!(world.totp_for(&now, purpose, UNKNOWN).await, Told::Replayed);
     }
-    // More purposes than are remembered apart: the oldest are folded together, which refuses more, never less.
+    // There are more purposes than are remembered separately: the oldest are merged, which refuses
+    // more, never less.
     let mut granted = 0;
     for nth in 0..40 {
         granted += u32::from(world.totp_for(&now, &format!("purpose {nth}"), UNKNOWN).await.granted());
@@ -255,7 +262,7 @@ async fn once_per_purpose_is_a_policy() {
     }
 }
 
-/// Under the default policy the same code opens one thing.
+/// Under the default policy a code is accepted for one purpose only.
 #[tokio::test]
 async fn once_is_account_wide_by_default() {
     let world = World::new().await;
@@ -279,7 +286,8 @@ async fn a_known_client_is_not_held_up_by_others() {
     assert!(world.totp_for(&code(SEED, START + 30), "login", client(1)).await.granted());
 }
 
-/// There is one ledger policy, the driver's; a service whose codes it does not guard is not built.
+/// There is one ledger policy, the driver's; a service whose codes it does not protect cannot be
+/// constructed.
 #[tokio::test]
 async fn the_drivers_ledger_policy_is_the_one_that_counts() {
     let ledger = LedgerPolicy::builder().free_tries(1).base_wait(60).build().unwrap();
@@ -294,7 +302,7 @@ async fn the_drivers_ledger_policy_is_the_one_that_counts() {
     for field in ["`window`", "`devices`", "`digits`"] {
         assert!(error.to_string().contains(field), "{error}");
     }
-    // A device of fewer digits than the policy's comes in by an import alone.
+    // A device with fewer digits than the policy's can only be imported.
     let wide = TwoFactorPolicy::builder().digits(8).window(Window::new(5, 5)).build().unwrap();
     let world = World::with(wide).await;
     let six = ImportedDevice::new("six", TotpSecret::from_slice(SEED).unwrap()).with_parameters(Parameters::DEFAULT);
@@ -315,7 +323,8 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
     assert!(matches!(judge("12345678").await, VerifyOutcome::NotEnrolled));
     world.import("phone", SEED).await;
     world.service.import_recovery(&world.account, &["23456789", "abcdefgh"]).await.unwrap();
-    // Eight digits are the form of both: a right one of either passes, and costs the other nothing.
+    // Eight digits have the form of both kinds: a correct code of either passes, and nothing is
+    // charged for the other.
     assert!(
         matches!(judge(&code_of(SEED, START, eight)).await, VerifyOutcome::Granted(proof) if proof.drift() == Some(0))
     );
@@ -327,7 +336,8 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
     assert!(matches!(judge("abc").await, VerifyOutcome::Malformed));
 }
 
-/// While time-based codes are refused, a text of both forms is still looked at as a recovery code: so it is charged as one.
+/// While time-based codes are refused, a text with the form of both kinds is still checked as a
+/// recovery code, so it is charged as one.
 #[tokio::test]
 async fn a_recovery_code_is_not_guessed_for_nothing_while_others_are_refused() {
     let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
@@ -350,7 +360,7 @@ async fn a_recovery_code_is_not_guessed_for_nothing_while_others_are_refused() {
     assert!(matches!(judge("23456789").await, VerifyOutcome::Refused(_)), "these have to wait too");
 }
 
-/// A first device and its recovery codes, in one act.
+/// A first device and its recovery codes, in one operation.
 #[tokio::test]
 async fn the_first_device_comes_with_its_recovery_codes() {
     let world = World::new().await;
@@ -366,11 +376,11 @@ async fn the_first_device_comes_with_its_recovery_codes() {
     let first = codes.iter().next().unwrap();
     let verdict = world.service.verify_recovery(&world.account, first, "login", UNKNOWN).await.unwrap();
     assert!(matches!(verdict, VerifyOutcome::Granted(_)));
-    // A live set that is there makes way.
+    // An existing live set is replaced.
     let _more = world.make_recovery(Liveness::Now).await.unwrap();
 }
 
-/// The operator's way out for an owner who has lost everything.
+/// The operator's help for an owner who has lost everything.
 #[tokio::test]
 async fn the_operator_removes_every_factor() {
     let world = World::new().await;
@@ -384,7 +394,7 @@ async fn the_operator_removes_every_factor() {
     assert_eq!(world.totp(&code(SEED, START)).await, Told::NotEnrolled);
 }
 
-/// Findings C6: by default a change of factors ends what was logged in before it.
+/// Findings C6: by default a change of factors ends the logins before it.
 #[tokio::test]
 async fn a_change_of_factors_moves_the_credential_epoch_unless_the_policy_says_no() {
     for ends in [true, false] {
@@ -407,7 +417,7 @@ async fn a_change_of_factors_moves_the_credential_epoch_unless_the_policy_says_n
         moved("mailed codes").await;
         world.remove_device(id).await.unwrap();
         moved("removed").await;
-        // A use is no change.
+        // Using a factor is not a change.
         world.import("next", SEED).await;
         moved("imported").await;
         assert!(world.totp(&code(SEED, START)).await.granted());
@@ -415,7 +425,8 @@ async fn a_change_of_factors_moves_the_credential_epoch_unless_the_policy_says_n
     }
 }
 
-/// RFC 6238 § 6: a code a step off is accepted and told, and the window does not move with it.
+/// RFC 6238 § 6: a code that is one step off is accepted and reported, and the window does not move
+/// with it.
 #[tokio::test]
 async fn rfc_6238_6_drift_is_told_and_never_learned() {
     let world = World::with(TwoFactorPolicy::builder().window(Window::new(2, 0)).build().unwrap()).await;

@@ -1,11 +1,11 @@
-//! The ways in for an owner whom others have shut out (`docs/security.md` § 6), walked one by one: `totp` and
-//! `recovery`.
+//! The ways in for an owner whom others have locked out (`docs/security.md` § 6), tested one by
+//! one: `totp` and `recovery`.
 //!
-//! | secret | what shuts it | ways in |
+//! | secret | what locks it | ways in |
 //! |---|---|---|
-//! | `totp` | fifty wrong codes of unknown clients | a known client; a recovery code; another session's proof; the operator |
-//! | `recovery`, 64 bits and more | nothing: it waits, an hour at most | time |
-//! | `recovery`, Rocket.Chat's 46 bits | fifty wrong codes of unknown clients | a known client; another session's proof; the operator |
+//! | `totp` | fifty wrong codes from unknown clients | a known client; a recovery code; another session's proof; the operator |
+//! | `recovery`, 64 bits and more | nothing; guesses wait at most an hour | time |
+//! | `recovery`, Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; another session's proof; the operator |
 
 use keywright_core::ClientAdmission;
 use keywright_store::guess::{CLIENT_ADMITTED, GUESSES_SHUT, GUESSES_UNLOCKED};
@@ -17,11 +17,11 @@ use keywright_twofactor::{
 
 use crate::support::{SEED, SESSION, START, Told, UNKNOWN, World, client, code, tag, unlike, wrong};
 
-/// The owner's phone, known at `totp`, and the laptop, which never was.
+/// The owner's phone, which is known for `totp`, and the laptop, which never was.
 const PHONE: u8 = 1;
 const LAPTOP: u8 = 2;
 
-/// An account with a device and recovery codes, shut out by unknown clients for good.
+/// An account with a device and recovery codes, locked for good by unknown clients.
 async fn shut_out() -> (World, Vec<String>) {
     let world = World::new().await;
     world.import("phone", SEED).await;
@@ -42,7 +42,7 @@ async fn shut_out() -> (World, Vec<String>) {
     (world, codes)
 }
 
-/// The right code, from a client.
+/// A client types the correct code.
 async fn by(world: &World, name: u8) -> Told {
     world.totp_for(&code(SEED, world.now()), "login", client(name)).await
 }
@@ -76,15 +76,15 @@ async fn a_recovery_code_lets_its_client_in() {
     world.advance(7_200);
     assert!(by(&world, LAPTOP).await.granted(), "it is known now");
 
-    // Where nothing is refused, nobody is let in, and no admission is used up.
+    // Where nothing is refused, no client is admitted, and no admission is used up.
     let _ = world.service.verify_recovery(&world.account, &codes[1], "login", client(LAPTOP)).await.unwrap();
-    // Nor where the client has no name.
+    // Nor is a client admitted that cannot be identified.
     let _ = world.service.verify_recovery(&world.account, &codes[2], "login", UNKNOWN).await.unwrap();
     let admitted = world.changes().await.iter().filter(|event| event.is(&CLIENT_ADMITTED)).count();
     assert_eq!(admitted, 1);
 }
 
-/// An admission is ten tries, and three a day.
+/// An admission gives ten attempts, and there are three a day.
 #[tokio::test]
 async fn an_admission_is_no_open_door() {
     let (world, codes) = shut_out().await;
@@ -118,7 +118,8 @@ async fn a_session_with_a_fresh_proof_lets_another_client_in() {
     assert!(by(&world, LAPTOP).await.granted());
     world.advance(30);
 
-    // For another action, by less than a factor, or from before an epoch moved: nobody.
+    // A proof for another action, with less than a factor, or from before an epoch moved admits no
+    // client.
     let refused = async |world: &World, proof: StepUp| {
         let done = world.service.admit_client(proof, CodeKind::Totp, tag(7)).await;
         assert!(matches!(done, Err(TwoFactorError::NotProven)), "{done:?}");
@@ -147,12 +148,12 @@ async fn the_operator_unlocks() {
     assert!(!empty.service.unlock(&empty.account, CodeKind::Totp).await.unwrap());
 }
 
-/// It is the way in when all else is shut.
+/// It is the way in when all others are closed.
 #[tokio::test]
 async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
     let (world, codes) = shut_out().await;
     for nth in 1..=200_u32 {
-        // A well-formed code of no set: its check symbols are right.
+        // A well-formed code that is in no set: its check symbols are correct.
         let typed = checked(nth);
         let verdict = world.service.verify_recovery(&world.account, &typed, "login", UNKNOWN).await.unwrap();
         match verdict {
