@@ -1,6 +1,6 @@
 //! The transitions with a policy. They compose with others in one draft.
 
-use keywright_core::{Client, Event, Refusal, UnixSeconds};
+use keywright_core::{Client, Event, Refusal, SessionId, UnixSeconds};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
 use crate::action::{Action, Binding, Confirmed, place};
@@ -21,8 +21,7 @@ pub const KEEP_ON_ERASE: &[SlotName] = &[COUNTS.name()];
 
 /// The pure transitions with a policy. [`Confirmations`](crate::Confirmations) runs them on a store.
 ///
-/// In all of them `session` is an opaque identity, not empty, that the wire knows the caller by. What was asked for in one
-/// session is confirmed in no other.
+/// What was asked for in one session is confirmed in no other.
 ///
 /// At most one confirmation is pending for an (action, session): asking again, in any style, voids the earlier one.
 /// Choose **one** style for an action; which one is the server's decision, not the client's.
@@ -52,7 +51,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Tentative<TypedCode>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         typed::ask(draft, &self.policy, &binding)
@@ -68,7 +67,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: A,
-        session: &[u8],
+        session: SessionId,
         typed: &str,
     ) -> Result<Confirmation<Tentative<Confirmed<A>>>, StepError> {
         let binding = Binding::of(draft, &action, session)?;
@@ -84,7 +83,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Tentative<Wait>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         wait::begin(draft, &self.policy, &binding)
@@ -99,7 +98,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<WaitOutcome<Tentative<Confirmed<A>>, Tentative<Wait>>, StepError> {
         let binding = Binding::of(draft, &action, session)?;
         let outcome = wait::confirm(draft, &self.policy, &binding)?;
@@ -115,7 +114,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<SendOutcome<Tentative<MailedCode>>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         mailed::ask(draft, &self.policy, &binding)
@@ -133,9 +132,9 @@ impl ConfirmSteps {
     pub fn resend_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
-        session: Option<&[u8]>,
+        session: Option<SessionId>,
     ) -> Result<Option<Tentative<MailedCode>>, StepError> {
-        let place = session.map(place::<A>).transpose()?;
+        let place = session.map(place::<A>);
         mailed::resend(draft, &self.policy, A::NAME, place.as_ref())
     }
 
@@ -152,7 +151,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: A,
-        session: &[u8],
+        session: SessionId,
         typed: &str,
         client: Client,
     ) -> Result<Confirmation<Tentative<Confirmed<A>>>, StepError> {
@@ -169,7 +168,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Option<UnixSeconds>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         mailed::pending(draft, &binding)
@@ -185,7 +184,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
         after: u64,
     ) -> Result<u64, StepError> {
         let binding = Binding::of(draft, action, session)?;

@@ -1,6 +1,6 @@
 //! What the steps and the service return. In a step, a grant is tentative; the driver releases it after the commit.
 
-use keywright_core::{AccountId, Charge, Refusal};
+use keywright_core::{AccountId, Charge, Purpose, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
 use crate::totp::device::DeviceId;
@@ -68,7 +68,7 @@ impl Denial {
 pub struct Proven {
     pub(crate) account: AccountId,
     pub(crate) method: Method,
-    pub(crate) purpose: String,
+    pub(crate) purpose: Purpose,
     /// Steps that the code was off; for TOTP.
     pub(crate) drift: Option<i8>,
 }
@@ -88,7 +88,7 @@ pub enum Method {
 }
 
 impl Proven {
-    pub(crate) const fn new(account: AccountId, method: Method, purpose: String) -> Self {
+    pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose) -> Self {
         Self { account, method, purpose, drift: None }
     }
 
@@ -106,7 +106,7 @@ impl Proven {
 
     /// What the proof is for, as the caller named it.
     #[must_use]
-    pub fn purpose(&self) -> &str {
+    pub const fn purpose(&self) -> &Purpose {
         &self.purpose
     }
 

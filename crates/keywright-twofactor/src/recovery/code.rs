@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below, typed};
+use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, SessionId, Strength, below, typed};
 use keywright_store::StepError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -68,27 +68,17 @@ impl Preset {
 }
 
 /// When a new set takes the place of the one before.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a set is live or waits for the owner's word; there is no third")]
-pub enum Liveness<'s> {
+pub enum Liveness {
     /// In the commit that shows it: for wires without an acknowledgement (`docs/decisions.md` 23).
     Now,
     /// When the owner says that it is kept, in the session that was shown it: see
     /// [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
     OnAcknowledgement {
-        /// The opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by.
-        session: &'s [u8],
+        /// The session that was shown it.
+        session: SessionId,
     },
-}
-
-impl fmt::Debug for Liveness<'_> {
-    /// Without the session: it may be what a session is known by.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Now => "Now",
-            Self::OnAcknowledgement { .. } => "OnAcknowledgement",
-        })
-    }
 }
 
 /// The 32 symbols of checked codes (`docs/security.md` § 5): without I, L, O, which are read as 1, 1, 0, and without U.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywright_core::AccountId;
+use keywright_core::{AccountId, ActionName, SessionId};
 use keywright_store::{Draft, StepError};
 
 use super::proof::StepUp;
@@ -12,7 +12,7 @@ use crate::state::Factors;
 
 /// The action that a [`StepUp`] must be for to change factors. Give it a rule of its own in
 /// [`StepUpPolicy`](crate::StepUpPolicy) if the default one remembers for too long.
-pub const CHANGE_FACTORS: &str = "factors.change";
+pub const CHANGE_FACTORS: ActionName = ActionName::new("factors.change");
 
 /// The authorization to change what proves an account: taken by value by what adds a factor.
 #[must_use = "an authorization that nobody takes allows nothing"]
@@ -23,8 +23,8 @@ pub enum FactorChange {
     FirstFactor {
         /// The account.
         account: AccountId,
-        /// The opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller by.
-        session: Vec<u8>,
+        /// The session that makes the change.
+        session: SessionId,
     },
     /// A fresh proof for [`CHANGE_FACTORS`].
     StepUp(StepUp),
@@ -37,8 +37,8 @@ impl FactorChange {
     /// or a moment before. A login token alone must not come this far: whoever steals one would put an authenticator of
     /// their own on the account, and shut the owner out. Where the host's password check is a step-up
     /// ([`Attested::Password`](crate::Attested::Password)), pass that proof instead.
-    pub fn first_factor(account: AccountId, session: &[u8]) -> Self {
-        Self::FirstFactor { account, session: session.to_vec() }
+    pub const fn first_factor(account: AccountId, session: SessionId) -> Self {
+        Self::FirstFactor { account, session }
     }
 
     /// The account.
@@ -52,9 +52,9 @@ impl FactorChange {
 
     /// The session that makes the change.
     #[must_use]
-    pub fn session(&self) -> &[u8] {
+    pub const fn session(&self) -> SessionId {
         match self {
-            Self::FirstFactor { session, .. } => session,
+            Self::FirstFactor { session, .. } => *session,
             Self::StepUp(proof) => proof.session(),
         }
     }
@@ -80,14 +80,13 @@ impl FactorChange {
                     Method::Mailed => !strong,
                     Method::Password => !strong && !factors.email,
                 };
-                enough && proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?
+                enough && *proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?
             }
         })
     }
 }
 
 impl fmt::Debug for FactorChange {
-    /// Without the session: it may be what a session is known by.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstFactor { account, .. } => write!(f, "FirstFactor({account:?})"),

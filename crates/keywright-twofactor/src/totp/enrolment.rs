@@ -1,6 +1,6 @@
 //! How devices come and go.
 
-use keywright_core::{Client, Event, EventKind};
+use keywright_core::{Client, Event, EventKind, SessionId};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::active::{MatchContext, is_name, seconds_off};
@@ -36,19 +36,18 @@ impl TwoFactorSteps {
     /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
     /// the new device is proven; an enrolment that was pending is void, whichever session began it.
     ///
-    /// `session` is the opaque identity of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes that the wire knows the caller
-    /// by. Only it can confirm, and only until an epoch moves.
+    /// Only the same `session` can confirm, and only until an epoch moves.
     ///
     /// # Errors
     /// [`StepError`]; nothing is pending that was not before.
     pub fn begin_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
-        session: &[u8],
+        session: SessionId,
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<EnrolmentStart<Tentative<PendingDevice>>, StepError> {
-        let session = session_digest(SESSION_LABEL, session)?;
+        let session = session_digest(SESSION_LABEL, session);
         let mut factors = Factors::read(draft)?;
         if !is_name(name) {
             return Ok(EnrolmentStart::BadName);
@@ -87,11 +86,11 @@ impl TwoFactorSteps {
     pub fn confirm_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
-        session: &[u8],
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<EnrolmentOutcome, StepError> {
-        let session = session_digest(SESSION_LABEL, session)?;
+        let session = session_digest(SESSION_LABEL, session);
         let mut factors = Factors::read(draft)?;
         let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
             return Ok(EnrolmentOutcome::NonePending);

@@ -1,6 +1,6 @@
 //! What the ledger makes of wrong codes, and what costs nothing.
 
-use keywright_core::Refusal;
+use keywright_core::{Refusal, SessionId};
 use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::{Liveness, Preset};
 
@@ -62,7 +62,7 @@ async fn a_new_set_is_guessed_at_anew_once_it_is_live() {
     assert!(looked == 50 && lock.is_some_and(|lock| lock.is_locked()));
     // One that waits refills nothing.
     for _ in 0..3 {
-        world.make(Preset::RocketChat, Liveness::OnAcknowledgement { session: SESSION }).await;
+        world.make(Preset::RocketChat, Liveness::OnAcknowledgement { session: SessionId::new(SESSION) }).await;
         assert!(matches!(world.verify(&foreign(Preset::RocketChat, 1)).await, Told::Refused(_)));
     }
     let codes = world.make(Preset::RocketChat, Liveness::Now).await;

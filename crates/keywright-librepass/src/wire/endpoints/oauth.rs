@@ -1,6 +1,6 @@
 //! `POST auth/oauth?grantType=login|2fa`: a token for a shared key, and the proof of the second factor.
 
-use keywright_core::{AccountId, Client};
+use keywright_core::{AccountId, Client, Purpose};
 use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::names::{NAMES, NameIndex};
@@ -29,7 +29,7 @@ use crate::wire::host::{Host, Subject};
 use crate::wire::request::{self, Input};
 
 /// What a code is accepted for, where the policy has it once for each purpose.
-pub(crate) const PURPOSE: &str = "librepass/login";
+pub(crate) const PURPOSE: Purpose = Purpose::new("librepass/login");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -281,9 +281,9 @@ fn prove_in<H: Host>(
     let client = login.prover_in(draft, network)?;
     let is_recovery = Preset::LibrePass.is_form_of(code);
     let verdict = if is_recovery {
-        cx.factors.verify_recovery_in(draft, code, PURPOSE, client)?
+        cx.factors.verify_recovery_in(draft, code, &PURPOSE, client)?
     } else {
-        cx.factors.verify_totp_in(draft, code, PURPOSE, client)?
+        cx.factors.verify_totp_in(draft, code, &PURPOSE, client)?
     };
     Ok(match verdict {
         VerifyOutcome::Granted(proof) => {
