@@ -9,6 +9,7 @@ use super::reading::{HeadSnapshot, TRIES};
 use crate::digest::Digest;
 use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
+use crate::outcome::Acceptance;
 use crate::seal::{self, Sealer};
 use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
 use crate::step;
@@ -24,28 +25,6 @@ pub enum Unreadable {
     Report,
     /// They are dropped for good.
     Drop,
-}
-
-/// The outcome of accepting a damaged vault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Acceptance {
-    /// The vault is what its rows are now.
-    Accepted {
-        /// How many ciphers it has now.
-        ciphers: u64,
-        /// How many its head had counted.
-        counted: u64,
-        /// Those that did not open, and were dropped.
-        dropped: Vec<CipherId>,
-    },
-    /// These do not open. Nothing is changed; say [`Unreadable::Drop`] to do without them.
-    Unreadable(Vec<CipherId>),
-    /// Every row is there and opens. Nothing is changed.
-    Undamaged,
-    /// The account has no vault.
-    NoVault,
 }
 
 /// What accepting a vault comes to, before it is committed.

@@ -1,7 +1,5 @@
 //! Replacing a vault: plan, swap, stage, hold, promote.
 
-use std::fmt;
-
 use bytes::Bytes;
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
@@ -15,76 +13,13 @@ use super::reading::TRIES;
 use crate::check::manifest::VaultManifest;
 use crate::digest::{Digest, Summing};
 use crate::error::VaultError;
+use crate::outcome::{Coverage, PlanOutcome, Promotion, Swap, SwapOutcome};
 use crate::parse::submission::Submission;
 use crate::policy::STAGE_GRACE_SECONDS;
-use crate::report::Difference;
 use crate::seal::{SealedSwap, Sealer};
+use crate::stage::{CheckedStage, StagedSwap};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step;
-use crate::step::staged::{CheckedStage, Promotion, StagedSwap};
-use crate::step::swap::SwapOutcome;
-
-/// The outcome of checking a submission against the vault.
-#[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub enum PlanOutcome {
-    /// It covers the vault; here it is, sealed.
-    Ready(SealedSwap),
-    /// It does not.
-    Refused(Difference),
-}
-
-/// The outcome of a swap that the service ran.
-#[must_use]
-#[non_exhaustive]
-pub enum Swap<T> {
-    /// It is committed.
-    Done {
-        /// The vault's head now.
-        head: Revision,
-        /// How many ciphers it has.
-        ciphers: u64,
-        /// What the caller's own step returned.
-        value: T,
-    },
-    /// The vault was changed between the check and the commit. Nothing is replaced: the client reads and encrypts anew.
-    HeadMoved,
-    /// The submission does not fit the vault. Nothing is replaced.
-    Refused(Difference),
-    /// What was held or uploaded is void, and dropped.
-    Void,
-    /// Nothing was held or uploaded under this name.
-    Nothing,
-}
-
-impl<T> fmt::Debug for Swap<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done { head, ciphers, .. } => write!(f, "Done({head:?}, {ciphers} ciphers)"),
-            Self::HeadMoved => f.write_str("HeadMoved"),
-            Self::Refused(difference) => f.debug_tuple("Refused").field(difference).finish(),
-            Self::Void => f.write_str("Void"),
-            Self::Nothing => f.write_str("Nothing"),
-        }
-    }
-}
-
-/// Whether what is held can still be promoted.
-#[derive(Debug, Clone)]
-#[must_use]
-#[non_exhaustive]
-pub enum Coverage {
-    /// Its rows are those that were held, and cover the vault: what [`promote_in`](crate::VaultSteps::promote_in) takes.
-    Covered(CheckedStage),
-    /// Rows are missing, because the sweep took them by the clock of another server, or they are not those that were
-    /// held. Drop it.
-    Uncovered(StageId),
-    /// The vault, an epoch or the time that it rests on has changed. Drop it.
-    Void(StageId),
-    /// Nothing is held.
-    Nothing,
-}
 
 /// How many texts of a stage are read at once to be opened.
 const OPENED_AT_ONCE: u32 = 500;

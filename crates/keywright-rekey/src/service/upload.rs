@@ -7,58 +7,21 @@
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
     CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, SlotName, StageId, StepError,
-    released_as_is,
 };
 
 use super::Vaults;
 use super::harm::Harm;
-use super::swapping::{Opened, Swap, checked, drop_stage, promoted, with_vault};
+use super::swapping::{Opened, checked, drop_stage, promoted, with_vault};
 use crate::check::check_nonces;
 use crate::check::manifest::VaultManifest;
 use crate::error::VaultError;
+use crate::outcome::{PartOutcome, Promotion, Swap, UploadStart};
 use crate::parse::submission::Submission;
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
 use crate::report::{Difference, Fault};
 use crate::seal::{self, Fresh, Marks, NewText, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step;
-use crate::step::staged::Promotion;
-
-/// The outcome of beginning an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum UploadStart {
-    /// It is begun. What was held or uploaded before is void.
-    Begun {
-        /// Its name, for every part and the finish.
-        upload: StageId,
-        /// The head of the vault that the parts are to replace.
-        head: Revision,
-    },
-    /// The vault is not the one that the client read.
-    HeadMoved,
-    /// The account has no vault.
-    NoVault,
-}
-
-/// The outcome of putting a part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum PartOutcome {
-    /// Its ciphers are kept, in place of those of the same ids that an earlier part had.
-    Kept {
-        /// How many the part has.
-        ciphers: usize,
-    },
-    /// The part itself is faulty. Nothing of it is kept.
-    Refused(Difference),
-    /// There is no such upload, or what it rests on has changed: begin anew.
-    Void,
-}
-
-released_as_is!(UploadStart, PartOutcome);
 
 impl Vaults {
     /// Begins an upload that can be finished before `until`. `known` is the head that the client read last, if that is

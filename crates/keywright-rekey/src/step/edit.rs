@@ -5,6 +5,7 @@ use std::fmt;
 use keywright_store::{CipherId, ClientNonce, Draft, Mark, Revision, Row, RowMarks, StepError, VaultWrite};
 
 use super::open;
+use crate::outcome::EditOutcome;
 use crate::policy::{AtRest, VaultPolicy};
 use crate::seal::{self, Marks, NewText, Sealer};
 use crate::state::{VAULT, VaultHead};
@@ -116,36 +117,6 @@ impl Existing {
     fn was_asked(&self, id: CipherId) -> bool {
         self.asked.as_ref().is_none_or(|asked| asked.binary_search(&id).is_ok())
     }
-}
-
-/// The outcome of an edit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum EditOutcome {
-    /// It is done, once the draft is committed.
-    Done {
-        /// The vault's head from then on.
-        head: Revision,
-        /// How many ciphers it has then.
-        count: u64,
-    },
-    /// The vault is not the one that `existing` was read from: read again.
-    HeadMoved,
-    /// The writer's key epoch is not the account's: it would write under a key that the owner no longer uses.
-    Fenced,
-    /// The vault would hold more ciphers than the policy allows.
-    Full {
-        /// The most.
-        limit: u64,
-    },
-    /// The vault would be too large to be sent again when it is encrypted anew.
-    TooLarge {
-        /// The most bytes, by the policy's count.
-        limit: u64,
-    },
-    /// One cipher is put twice.
-    Twice,
 }
 
 /// What an edit takes out of the vault: the rows that it replaces, and those that it deletes.

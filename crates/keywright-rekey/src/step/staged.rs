@@ -1,122 +1,16 @@
 //! Vaults that are staged beside the vault: held back, or still being uploaded.
 
-use std::fmt;
-
 use keywright_core::{Event, UnixSeconds};
-use keywright_store::{CipherId, Draft, Mark, Revision, StageId, StepError, VaultWrite};
+use keywright_store::{Draft, Revision, StageId, StepError, VaultWrite};
 
 use super::swap::{Next, belongs, replace};
 use super::{drop_held, open};
 use crate::digest::Digest;
 use crate::events::{VAULT_DROPPED, VAULT_HELD};
-use crate::seal::{Fresh, SealedSwap};
+use crate::outcome::{HoldOutcome, Promotion};
+use crate::seal::Fresh;
+use crate::stage::{CheckedStage, StagedSwap};
 use crate::state::{HELD, Phase, Staged};
-
-/// The outcome of holding a staged vault back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum HoldOutcome {
-    /// It waits for [`promote_in`](crate::VaultSteps::promote_in). One that waited before is void.
-    Held,
-    /// The vault is not the one that was checked.
-    HeadMoved,
-}
-
-/// The outcome of promoting a held vault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Promotion {
-    /// The held vault is the vault, the epochs are moved, once the draft is committed.
-    Done {
-        /// The vault's head from then on.
-        head: Revision,
-        /// How many ciphers it has.
-        ciphers: u64,
-    },
-    /// What it rests on has changed, or its time is over. It is dropped.
-    Void,
-    /// Another vault is held than the one whose rows were looked at. It is left alone: look again.
-    Other,
-    /// None is held.
-    Nothing,
-}
-
-/// A whole vault that lies in the store beside the vault. Made only from a [`SealedSwap`].
-#[must_use = "a stage that is not held is to be dropped; else it lies there until it is swept"]
-pub struct StagedSwap {
-    /// Without its rows, which lie in the store.
-    pub(crate) swap: SealedSwap,
-    pub(crate) stage: StageId,
-    pub(crate) until: UnixSeconds,
-}
-
-impl StagedSwap {
-    /// Its name, for [`Vaults::unstage`](crate::Vaults::unstage) if it is not held after all.
-    #[must_use]
-    pub const fn stage(&self) -> StageId {
-        self.stage
-    }
-
-    /// Until when it can be promoted, exclusive.
-    #[must_use]
-    pub const fn until(&self) -> UnixSeconds {
-        self.until
-    }
-
-    /// The head of the vault that it was checked against.
-    #[must_use]
-    pub const fn head(&self) -> Option<Revision> {
-        self.swap.head
-    }
-}
-
-impl fmt::Debug for StagedSwap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StagedSwap").field("stage", &self.stage).field("until", &self.until).finish_non_exhaustive()
-    }
-}
-
-/// The rows of a stage as they were read and checked: a promotion moves exactly these, or nothing. Made by
-/// [`Vaults::covered`](crate::Vaults::covered).
-#[must_use = "what was checked is not promoted yet"]
-#[derive(Clone)]
-pub struct CheckedStage {
-    pub(crate) stage: StageId,
-    /// The head of the vault that they were checked against.
-    pub(crate) head: Revision,
-    /// Sorted by id.
-    pub(crate) rows: Vec<(CipherId, Mark)>,
-    /// Of the rows, beside the notes that the vault has.
-    pub(crate) digest: Digest,
-}
-
-impl CheckedStage {
-    /// The stage.
-    #[must_use]
-    pub const fn stage(&self) -> StageId {
-        self.stage
-    }
-
-    /// How many ciphers it has.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether it has none: a stage of an empty vault.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-}
-
-impl fmt::Debug for CheckedStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CheckedStage({:?}, {} ciphers)", self.stage, self.rows.len())
-    }
-}
 
 pub(crate) fn hold(draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<HoldOutcome, StepError> {
     belongs(draft, &staged.swap)?;
