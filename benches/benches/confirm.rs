@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use keywright_benches::interleaved::self_timed;
 use keywright_confirm::{Action, ConfirmPolicy, Confirmation, Confirmations};
-use keywright_core::{AccountId, Keyring, SystemEntropy};
+use keywright_core::{AccountId, Keyring, SessionId, SystemEntropy};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Driver, MemoryStore, RecordStore};
 use tokio::runtime::Runtime;
@@ -53,9 +53,12 @@ impl Site {
     /// Asks, then redeems. Only the second is timed.
     fn redeem(&self) -> Result<Duration, Failure> {
         self.runtime.block_on(async {
-            let code = self.confirmations.ask_code(&self.account, &DeleteVault, SESSION).await?;
+            let code = self.confirmations.ask_code(&self.account, &DeleteVault, SessionId::new(SESSION)).await?;
             let started = Instant::now();
-            let outcome = self.confirmations.confirm_code(&self.account, DeleteVault, SESSION, code.expose()).await?;
+            let outcome = self
+                .confirmations
+                .confirm_code(&self.account, DeleteVault, SessionId::new(SESSION), code.expose())
+                .await?;
             let taken = started.elapsed();
             match black_box(outcome) {
                 Confirmation::Granted(_) => Ok(taken),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group};
 use hmac::{Hmac, KeyInit, Mac};
 use keywright_benches::interleaved::{interleaved, self_timed};
-use keywright_core::{AccountId, Client, Keyring, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, Client, Keyring, Purpose, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, Driver, MemoryStore, Partition, RecordStore};
 use keywright_twofactor::recovery::{CodeSet, Liveness, Matched, Preset};
@@ -59,7 +59,9 @@ impl Site {
         self.runtime.block_on(async {
             let code = self.code().await?;
             let started = Instant::now();
-            let step = |draft: &mut Draft<'_>| self.steps.verify_recovery_in(draft, &code, "bench", self.client);
+            let step = |draft: &mut Draft<'_>| {
+                self.steps.verify_recovery_in(draft, &code, &Purpose::new("bench"), self.client)
+            };
             let verdict = self.driver.run(&self.partition, RECOVERY_SLOTS, step).await?;
             let taken = started.elapsed();
             match black_box(verdict) {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use keywright_benches::process;
 use keywright_challenge::{ChallengeSecret, Challenges, Proof, Salts, SetOutcome, Verification};
-use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, Client, Keyring, ManualClock, Purpose, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, Driver, Partition, Record, Slot};
 use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactor, TwoFactorPolicy, VerifyOutcome};
@@ -82,11 +82,13 @@ impl Guesser {
     async fn guess(&self, account: &AccountId, secret: Secret) -> Result<bool, Failure> {
         let client = Client::unknown();
         match secret {
-            Secret::Totp => match self.two_factor.verify_totp(account, WRONG_CODE, "bench", client).await? {
-                VerifyOutcome::Refused(_) => Ok(true),
-                VerifyOutcome::Denied(_) => Ok(false),
-                other => Err(format!("{other:?}").into()),
-            },
+            Secret::Totp => {
+                match self.two_factor.verify_totp(account, WRONG_CODE, &Purpose::new("bench"), client).await? {
+                    VerifyOutcome::Refused(_) => Ok(true),
+                    VerifyOutcome::Denied(_) => Ok(false),
+                    other => Err(format!("{other:?}").into()),
+                }
+            }
             Secret::Challenge => match self.challenges.verify(account, &self.wrong, client).await? {
                 Verification::Refused(_) => Ok(true),
                 Verification::Denied(_) => Ok(false),

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
 use keywright_benches::interleaved::{interleaved, self_timed};
-use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, Client, Keyring, ManualClock, Purpose, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Driver, MemoryStore, RecordStore};
 use keywright_twofactor::{
@@ -75,7 +75,7 @@ impl Site {
         let client = Client::credential(self.driver.client_tag(&self.account, b"token"));
         self.runtime.block_on(async {
             let started = Instant::now();
-            let verdict = self.two_factor.verify_totp(&self.account, &code, "bench", client).await?;
+            let verdict = self.two_factor.verify_totp(&self.account, &code, &Purpose::new("bench"), client).await?;
             let taken = started.elapsed();
             match black_box(verdict) {
                 VerifyOutcome::Granted(_) => Ok(taken),

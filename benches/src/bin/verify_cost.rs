@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use keywright_benches::process::{bytes_written, cpu_time};
-use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, Client, Keyring, ManualClock, Purpose, SystemEntropy, UnixSeconds};
 use keywright_sqlite::SqliteStore;
 use keywright_store::Driver;
 use keywright_twofactor::{ImportedDevice, TotpSecret, TwoFactor, TwoFactorPolicy, VerifyOutcome};
@@ -44,7 +44,7 @@ async fn run(directory: &Path) -> Result<String, Failure> {
     let (warm_up, counted) = codes.split_at(WARM_UP);
     let verify = async |codes: &[String]| -> Result<(), Failure> {
         for code in codes {
-            match two_factor.verify_totp(&account, code, "login", client).await? {
+            match two_factor.verify_totp(&account, code, &Purpose::new("login"), client).await? {
                 VerifyOutcome::Granted(_) => clock.advance(STEP),
                 other => return Err(format!("a right code was not granted: {other:?}").into()),
             }

@@ -11,7 +11,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use std::sync::Arc;
-//! # use keywright_core::{AccountId, Keyring, SystemEntropy};
+//! # use keywright_core::{AccountId, Keyring, SessionId, SystemEntropy};
 //! use keywright_confirm::{Action, Confirmation, Confirmations, Confirmed, ConfirmPolicy};
 //! use keywright_store::{Driver, MemoryStore};
 //!
@@ -34,7 +34,7 @@
 //! let driver = Driver::builder(Arc::new(MemoryStore::new()), keyring).slots(keywright_confirm::SLOT_KINDS).build()?;
 //! driver.ensure_account(&account).await?;
 //! let confirmations = Confirmations::new(driver, ConfirmPolicy::default());
-//! let (session, asked) = (b"session-1", DeleteVault { vault: "v-7".into() });
+//! let (session, asked) = (SessionId::new("session-1"), DeleteVault { vault: "v-7".into() });
 //! let code = confirmations.ask_code(&account, &asked, session).await?;
 //! let typed = code.expose(); // the page shows it, the user types it back
 //!

@@ -1,6 +1,6 @@
 //! The async service, which runs the steps on a store. [`ConfirmSteps`] documents what each does.
 
-use keywright_core::{AccountId, Client};
+use keywright_core::{AccountId, Client, SessionId};
 use keywright_store::{Draft, Driver, Partition, Release, StepError};
 
 use crate::action::{Action, Binding, Confirmed};
@@ -43,7 +43,7 @@ impl Confirmations {
         &self,
         account: &AccountId,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<TypedCode, ConfirmError> {
         self.run(account, |draft| self.steps.ask_code_in(draft, action, session)).await
     }
@@ -57,7 +57,7 @@ impl Confirmations {
         &self,
         account: &AccountId,
         action: A,
-        session: &[u8],
+        session: SessionId,
         typed: &str,
     ) -> Result<Confirmation<Confirmed<A>>, ConfirmError> {
         let step = |draft: &mut Draft<'_>| {
@@ -76,7 +76,7 @@ impl Confirmations {
         &self,
         account: &AccountId,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Wait, ConfirmError> {
         self.run(account, |draft| self.steps.begin_wait_in(draft, action, session)).await
     }
@@ -90,7 +90,7 @@ impl Confirmations {
         &self,
         account: &AccountId,
         action: A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<WaitOutcome<Confirmed<A>>, ConfirmError> {
         let step = |draft: &mut Draft<'_>| {
             let binding = Binding::of(draft, &action, session)?;
@@ -108,7 +108,7 @@ impl Confirmations {
         &self,
         account: &AccountId,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<SendOutcome<MailedCode>, ConfirmError> {
         self.run(account, |draft| self.steps.ask_mailed_in(draft, action, session)).await
     }
@@ -123,7 +123,7 @@ impl Confirmations {
     pub async fn resend<A: Action>(
         &self,
         account: &AccountId,
-        session: Option<&[u8]>,
+        session: Option<SessionId>,
     ) -> Result<Option<MailedCode>, ConfirmError> {
         self.run(account, |draft| self.steps.resend_in::<A>(draft, session)).await
     }
@@ -137,7 +137,7 @@ impl Confirmations {
         &self,
         account: &AccountId,
         action: A,
-        session: &[u8],
+        session: SessionId,
         typed: &str,
         client: Client,
     ) -> Result<Confirmation<Confirmed<A>>, ConfirmError> {

@@ -5,13 +5,13 @@
 //! Without the pending confirmations everything is denied, so that record may expire. Without the
 //! counts, mails, attempts and events would be counted from zero, so that record is kept.
 
-use keywright_core::UnixSeconds;
+use keywright_core::{ActionName, UnixSeconds};
 use keywright_store::slot::Expiring;
 use keywright_store::{Draft, Epochs, Record, Slot, StepError};
 use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::action::{Binding, MAX_NAME, Place};
+use crate::action::{Binding, Place};
 use crate::code::{CancelToken, Code, Label};
 use crate::events::Reason;
 use crate::outbox::Outbox;
@@ -159,7 +159,7 @@ impl Pending {
             Style::Wait { .. } => return false,
             Style::MailedCode { .. } | Style::Spent { .. } => MAILED_MAX_SECONDS,
         };
-        (1..=MAX_NAME).contains(&self.action.len())
+        (1..=ActionName::MAX_BYTES).contains(&self.action.len())
             && self.cancels.len() <= MAX_CANCELS
             && self.made <= self.expires
             && self.expires.since(self.made) <= life

@@ -1,6 +1,6 @@
 //! The transitions under a policy. They can be composed with others in one draft.
 
-use keywright_core::{Client, Event, Refusal, UnixSeconds};
+use keywright_core::{Client, Event, Refusal, SessionId, UnixSeconds};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
 use crate::action::{Action, Binding, Confirmed, place};
@@ -19,15 +19,12 @@ pub const SLOTS: &[SlotName] = &[PENDING.name(), COUNTS.name(), guess::LEDGER.na
 /// that the day's count of mails is not lost.
 pub const KEEP_ON_ERASE: &[SlotName] = &[COUNTS.name()];
 
-/// The pure transitions under a policy. [`Confirmations`](crate::Confirmations) runs them on a
-/// store.
+/// The pure transitions with a policy. [`Confirmations`](crate::Confirmations) runs them on a store.
 ///
-/// In all of them `session` is an opaque, non-empty identity by which the wire protocol knows the
-/// caller. What was requested in one session cannot be confirmed in another.
+/// What was asked for in one session is confirmed in no other.
 ///
-/// At most one confirmation is pending for an (action, session): requesting again, in any style,
-/// voids the earlier one. Choose **one** style for an action. The server must make this choice, not
-/// the client.
+/// At most one confirmation is pending for an (action, session): asking again, in any style, voids the earlier one.
+/// Choose **one** style for an action; which one is the server's decision, not the client's.
 #[derive(Debug, Clone, Default)]
 pub struct ConfirmSteps {
     policy: ConfirmPolicy,
@@ -56,7 +53,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Tentative<TypedCode>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         typed::ask(draft, &self.policy, &binding)
@@ -74,7 +71,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: A,
-        session: &[u8],
+        session: SessionId,
         typed: &str,
     ) -> Result<Confirmation<Tentative<Confirmed<A>>>, StepError> {
         let binding = Binding::of(draft, &action, session)?;
@@ -91,7 +88,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Tentative<Wait>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         wait::begin(draft, &self.policy, &binding)
@@ -107,7 +104,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<WaitOutcome<Tentative<Confirmed<A>>, Tentative<Wait>>, StepError> {
         let binding = Binding::of(draft, &action, session)?;
         let outcome = wait::confirm(draft, &self.policy, &binding)?;
@@ -124,7 +121,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<SendOutcome<Tentative<MailedCode>>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         mailed::ask(draft, &self.policy, &binding)
@@ -146,9 +143,9 @@ impl ConfirmSteps {
     pub fn resend_in<A: Action>(
         &self,
         draft: &mut Draft<'_>,
-        session: Option<&[u8]>,
+        session: Option<SessionId>,
     ) -> Result<Option<Tentative<MailedCode>>, StepError> {
-        let place = session.map(place::<A>).transpose()?;
+        let place = session.map(place::<A>);
         mailed::resend(draft, &self.policy, A::NAME, place.as_ref())
     }
 
@@ -165,7 +162,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: A,
-        session: &[u8],
+        session: SessionId,
         typed: &str,
         client: Client,
     ) -> Result<Confirmation<Tentative<Confirmed<A>>>, StepError> {
@@ -183,7 +180,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
     ) -> Result<Option<UnixSeconds>, StepError> {
         let binding = Binding::of(draft, action, session)?;
         mailed::pending(draft, &binding)
@@ -200,7 +197,7 @@ impl ConfirmSteps {
         &self,
         draft: &mut Draft<'_>,
         action: &A,
-        session: &[u8],
+        session: SessionId,
         after: u64,
     ) -> Result<u64, StepError> {
         let binding = Binding::of(draft, action, session)?;

@@ -1,10 +1,9 @@
 //! Rate limiting of events that clients can cause at will: they are emitted once an hour and
 //! counted in between.
 
-use keywright_core::UnixSeconds;
+use keywright_core::{ActionName, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
-use crate::action::MAX_NAME;
 use crate::events::Reason;
 use crate::policy::TELL_SECONDS;
 
@@ -68,7 +67,8 @@ impl Tallies {
 
     /// Whether this crate can have written it.
     pub(crate) fn is_bounded(&self) -> bool {
-        self.0.len() <= MAX_TALLIES && self.0.iter().all(|tally| (1..=MAX_NAME).contains(&tally.action.len()))
+        self.0.len() <= MAX_TALLIES
+            && self.0.iter().all(|tally| (1..=ActionName::MAX_BYTES).contains(&tally.action.len()))
     }
 }
 

@@ -20,6 +20,7 @@
 //! ```
 //!
 //! # Map
+//! - [`SessionId`], [`ActionName`], [`Purpose`]: who asks, for what.
 //! - [`AccountId`], [`UnixSeconds`], [`Clock`], [`Entropy`]: what every other crate takes as parameters.
 //! - [`SecretBytes`], [`SecretVec`], [`SecretString`]: boxed, wiped on drop, redacted, compared in constant time.
 //! - [`redacted_debug!`]: `Debug` for a type that holds a secret.
@@ -35,10 +36,12 @@ mod event;
 mod key_id;
 mod keyring;
 pub mod ledger;
+mod name;
 mod plain;
 mod redact;
 mod seal;
 mod secret;
+mod session;
 mod time;
 pub mod typed;
 mod wrap;
@@ -55,9 +58,11 @@ pub use ledger::{
     GuessOdds, LedgerPolicy, LedgerPolicyBuilder, LedgerPolicyError, MAX_SECRETS, PendingGuess, Refusal, SecretKind,
     SecretName, ShutOut, Strength, Tell, Told, Untold,
 };
+pub use name::{ActionName, NameError, Purpose};
 pub use plain::PlainBytes;
 pub use rand_core;
 pub use seal::{OpenError, SEAL_OVERHEAD, SealBuffer, SealContext, SealError, append_lp};
 pub use secret::{SecretBytes, SecretString, SecretVec, WrongLength};
+pub use session::SessionId;
 pub use time::{Clock, ClockError, ManualClock, SystemClock, TimeError, UnixSeconds};
 pub use wrap::{WrapError, WrapKey};

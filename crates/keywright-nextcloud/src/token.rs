@@ -1,6 +1,6 @@
 //! Two-factor tokens (protocol § 6): what `session/request` lists and `session/open` checks.
 
-use keywright_core::{Charge, Client, Refusal};
+use keywright_core::{Charge, Client, Purpose, Refusal};
 use keywright_store::{Draft, Judged, StepError, Tentative};
 use keywright_twofactor::{Method, Proven, TwoFactorSteps, VerifyOutcome};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::request::{Mistyped, Params};
 const TOTP: &str = "totp";
 const BACKUP: &str = "backup_codes";
 /// The purpose that a token is a proof for.
-const PURPOSE: &str = "nextcloud/session/open";
+const PURPOSE: Purpose = Purpose::new("nextcloud/session/open");
 
 /// The tokens of a request. They are checked only if the account requires one.
 pub(crate) enum Tokens<'p> {
@@ -159,10 +159,10 @@ pub(crate) fn judge<'a, 's, H: Host>(
     }
     let mut steps: Vec<Step<'a, 's>> = Vec::new();
     if let Some(code) = totp {
-        steps.push(Box::new(move |draft| cx.factors.verify_totp_in(draft, code, PURPOSE, client)));
+        steps.push(Box::new(move |draft| cx.factors.verify_totp_in(draft, code, &PURPOSE, client)));
     }
     if let Some(code) = backup {
-        steps.push(Box::new(move |draft| cx.factors.verify_recovery_in(draft, code, PURPOSE, client)));
+        steps.push(Box::new(move |draft| cx.factors.verify_recovery_in(draft, code, &PURPOSE, client)));
     }
     let mut held = Vec::with_capacity(steps.len());
     for step in steps {

@@ -127,17 +127,23 @@ mod error;
 pub mod events;
 mod fingerprint;
 mod format;
+mod outcome;
 mod parse;
 mod policy;
 mod report;
 mod seal;
 mod service;
+mod stage;
 mod state;
 mod step;
 
 pub use check::{SwapPlan, VaultManifest, check_nonces};
 pub use error::VaultError;
 pub use format::{Base64, Format, Hex, MIN_ENVELOPE_BYTES, Malformed, NONCE_BYTES, TAG_BYTES};
+pub use outcome::{
+    Acceptance, Coverage, CreateOutcome, EditOutcome, HoldOutcome, PartOutcome, PlanOutcome, Promotion, Swap,
+    SwapOutcome, UploadStart,
+};
 pub use parse::{CipherList, Submission, id_text, parse_id};
 #[cfg(feature = "json")]
 pub use parse::{JsonError, Split};
@@ -147,11 +153,7 @@ pub use policy::{
 };
 pub use report::{Difference, Fault, NAMED};
 pub use seal::{SEALED_OVERHEAD, SealedSwap};
-pub use service::{
-    Acceptance, Cipher, Contents, Coverage, PartOutcome, PlanOutcome, Swap, Unreadable, UploadStart, VaultSteps, Vaults,
-};
+pub use service::{Cipher, Contents, Unreadable, VaultSteps, Vaults};
+pub use stage::{CheckedStage, StagedSwap};
 pub use state::{SLOT_KINDS, VAULT_SLOT, VAULT_SLOTS};
-pub use step::{
-    CheckedStage, CreateOutcome, Edit, EditOutcome, Existing, Head, HoldOutcome, Promotion, Put, StagedSwap,
-    SwapOutcome,
-};
+pub use step::{Edit, Existing, Head, Put};

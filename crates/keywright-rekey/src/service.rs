@@ -12,19 +12,17 @@ use std::sync::Arc;
 use keywright_core::AccountId;
 use keywright_store::{Draft, Driver, Partition, Revision, StageId, StepError, VaultStore};
 
-pub use damage::{Acceptance, Unreadable};
+pub use damage::Unreadable;
 pub use reading::{Cipher, Contents};
-pub use swapping::{Coverage, PlanOutcome, Swap};
-pub use upload::{PartOutcome, UploadStart};
 
 use crate::error::VaultError;
+use crate::outcome::{CreateOutcome, EditOutcome, HoldOutcome, Promotion, SwapOutcome};
 use crate::policy::VaultPolicy;
 use crate::seal::SealedSwap;
+use crate::stage::{CheckedStage, StagedSwap};
 use crate::state::{VAULT, VAULT_SLOT};
-use crate::step::edit::{Edit, EditOutcome, Existing};
-use crate::step::staged::{CheckedStage, HoldOutcome, Promotion, StagedSwap};
-use crate::step::swap::SwapOutcome;
-use crate::step::{self, CreateOutcome, Head};
+use crate::step::edit::{Edit, Existing};
+use crate::step::{self, Head};
 
 /// The server half: pure transitions under a policy. `Vaults` runs them on a store.
 ///

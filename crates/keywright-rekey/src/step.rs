@@ -8,13 +8,12 @@ use keywright_core::UnixSeconds;
 use keywright_store::{Draft, Revision, StepError, released_as_is};
 
 pub(crate) use edit::edit;
-pub use edit::{Edit, EditOutcome, Existing, Put};
-pub use staged::{CheckedStage, HoldOutcome, Promotion, StagedSwap};
+pub use edit::{Edit, Existing, Put};
 pub(crate) use staged::{hold, keep, promote, promote_upload, stage, staged};
-pub use swap::SwapOutcome;
 pub(crate) use swap::swap;
 
 use crate::events::VAULT_DROPPED;
+use crate::outcome::CreateOutcome;
 use crate::state::{HELD, VAULT, VaultHead};
 
 /// What is known of a vault without its ciphers.
@@ -37,18 +36,7 @@ impl Head {
     }
 }
 
-/// The outcome of creating a vault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum CreateOutcome {
-    /// The vault was created, and is empty.
-    Created,
-    /// The account already has a vault, which is left unchanged.
-    Exists,
-}
-
-released_as_is!(Head, CreateOutcome, EditOutcome, SwapOutcome, HoldOutcome, Promotion);
+released_as_is!(Head);
 
 /// Returns the vault's revision and record, if there is one.
 pub(crate) fn open(draft: &mut Draft<'_>) -> Result<Option<(Revision, VaultHead)>, StepError> {

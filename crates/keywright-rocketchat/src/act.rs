@@ -1,6 +1,7 @@
 //! The act that a second factor is proven for.
 
 use keywright_confirm::Action;
+use keywright_core::Purpose;
 
 use crate::host::Endpoint;
 use crate::request::Target;
@@ -21,8 +22,19 @@ impl Act {
     }
 
     /// Returns the purpose, for the factors' own records and the security log.
-    pub(crate) fn purpose(endpoint: Endpoint) -> String {
-        format!("rocketchat.{}", endpoint.path())
+    pub(crate) const fn purpose(endpoint: Endpoint) -> Purpose {
+        Purpose::new(match endpoint {
+            Endpoint::ResetE2eKey => "rocketchat.users.resetE2EKey",
+            Endpoint::ResetTotp => "rocketchat.users.resetTOTP",
+            Endpoint::TotpEnable => "rocketchat.users.totp.enable",
+            Endpoint::TotpValidate => "rocketchat.users.totp.validate",
+            Endpoint::TotpDisable => "rocketchat.users.totp.disable",
+            Endpoint::TotpRegenerateCodes => "rocketchat.users.totp.regenerateCodes",
+            Endpoint::TotpCodesRemaining => "rocketchat.users.totp.codesRemaining",
+            Endpoint::EnableEmail => "rocketchat.users.2fa.enableEmail",
+            Endpoint::DisableEmail => "rocketchat.users.2fa.disableEmail",
+            Endpoint::SendEmailCode => "rocketchat.users.2fa.sendEmailCode",
+        })
     }
 }
 
@@ -35,5 +47,17 @@ impl Action for Act {
 
     fn parameters(&self) -> Vec<u8> {
         self.endpoint.path().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_has_a_purpose_named_by_its_path() {
+        for endpoint in Endpoint::ALL {
+            assert_eq!(Act::purpose(endpoint).as_str(), format!("rocketchat.{}", endpoint.path()));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_confirm::ConfirmSteps;
-use keywright_core::{AccountId, Client, IndexKey, UnixSeconds};
+use keywright_core::{AccountId, Client, IndexKey, SessionId, UnixSeconds};
 use keywright_store::due::{self, DueTask};
 use keywright_store::{Draft, Driver, Epochs, Release, SlotName, StepError};
 use keywright_twofactor::TwoFactorSteps;
@@ -72,8 +72,9 @@ impl<H: Host> Context<H> {
 
     /// Returns the name of the login for confirmations and enrolments: what one login has begun, no
     /// other can finish.
-    pub(crate) fn session(&self, caller: &Caller) -> [u8; 32] {
-        self.index.mac(&[b"rocketchat-session", caller.user.account.as_str().as_bytes(), caller.token.0.as_bytes()])
+    pub(crate) fn session(&self, caller: &Caller) -> SessionId {
+        let account = caller.user.account.as_str().as_bytes();
+        SessionId::new(self.index.mac(&[b"rocketchat-session", account, caller.token.0.as_bytes()]))
     }
 }
 

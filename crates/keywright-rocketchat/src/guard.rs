@@ -3,7 +3,7 @@
 
 use keywright_confirm::{Confirmation, MailedCode, SendOutcome};
 use keywright_core::ledger::PendingGuess;
-use keywright_core::{AccountId, Attempt, Event, Generation, SecretString};
+use keywright_core::{AccountId, Attempt, Event, Generation, SecretString, SessionId};
 use keywright_store::{Draft, Partition, Receipt, Release, StepError, Tentative, TransactError, WrongReceipt, guess};
 use keywright_twofactor::VerifyOutcome;
 use keywright_twofactor::events::STEP_UP_GRANTED;
@@ -247,16 +247,16 @@ impl<H: Host> Guard<'_, H> {
             if self.sent.code.is_none() {
                 // The next call requests a code: what holds that back longer is reported now, not
                 // after this wait.
-                seconds = cx.confirmations.mailed_ready_in(draft, &self.act, &session, seconds)?;
+                seconds = cx.confirmations.mailed_ready_in(draft, &self.act, session, seconds)?;
             }
             return Ok(too_many(draft, seconds));
         }
         let mut details = enrolment.details(Factor::Email, &self.caller.user);
-        details.expires = cx.confirmations.mailed_pending_in(draft, &self.act, &session)?;
+        details.expires = cx.confirmations.mailed_pending_in(draft, &self.act, session)?;
         if let Some(code) = &self.sent.code {
             let digits = digits_of(code);
             let act = self.act.clone();
-            match cx.confirmations.confirm_mailed_in(draft, act, &session, &digits, client)? {
+            match cx.confirmations.confirm_mailed_in(draft, act, session, &digits, client)? {
                 Confirmation::Granted(proof) => {
                     return Ok(Ruling::Done(proof.map(|confirmed| {
                         let (account, act) = confirmed.into_parts();
@@ -270,14 +270,14 @@ impl<H: Host> Guard<'_, H> {
                 _ => {}
             }
         }
-        self.ask(draft, &session, details)
+        self.ask(draft, session, details)
     }
 
     /// Handles a call without a right code: reports that one is pending, or makes one.
     fn ask(
         &self,
         draft: &mut Draft<'_>,
-        session: &[u8],
+        session: SessionId,
         mut details: Details,
     ) -> Result<Ruling<Tentative<Authorized>>, StepError> {
         let complaint = if self.sent.code.is_some() { Complaint::Invalid } else { Complaint::Required };

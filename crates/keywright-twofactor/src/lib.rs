@@ -148,7 +148,7 @@ mod uri;
 use keywright_store::SlotKind;
 
 pub use error::TwoFactorError;
-pub use keywright_core::typed;
+pub use keywright_core::{ActionName, Purpose, SessionId, typed};
 pub use outcome::{
     ClockOffset, Denial, DeviceFault, DeviceImport, EnrolOutcome, EnrolmentOutcome, EnrolmentStart, Method, Proven,
     VerifyOutcome,
@@ -156,7 +156,6 @@ pub use outcome::{
 pub use policy::{ENROLMENT_TRIES, Once, TwoFactorPolicy, TwoFactorPolicyBuilder, TwoFactorPolicyError};
 pub use recovery::RECOVERY;
 pub use service::TwoFactor;
-pub use session::MAX_SESSION;
 pub use state::TOTP;
 pub use step::{CodeKind, RECOVERY_SLOTS, SLOTS, TOTP_SLOTS, TwoFactorSteps};
 pub use step_up::{

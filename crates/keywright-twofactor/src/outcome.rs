@@ -1,7 +1,7 @@
 //! The outcomes that the steps and the service return. In a step, a grant is tentative; the driver
 //! releases it after the commit.
 
-use keywright_core::{AccountId, Charge, Refusal};
+use keywright_core::{AccountId, Charge, Purpose, Refusal};
 use keywright_store::{Receipt, Release, WrongReceipt, released_as_is};
 
 use crate::totp::device::DeviceId;
@@ -72,7 +72,7 @@ impl Denial {
 pub struct Proven {
     pub(crate) account: AccountId,
     pub(crate) method: Method,
-    pub(crate) purpose: String,
+    pub(crate) purpose: Purpose,
     /// The number of steps by which a time-based code was off.
     pub(crate) drift: Option<i8>,
 }
@@ -94,7 +94,7 @@ pub enum Method {
 }
 
 impl Proven {
-    pub(crate) const fn new(account: AccountId, method: Method, purpose: String) -> Self {
+    pub(crate) const fn new(account: AccountId, method: Method, purpose: Purpose) -> Self {
         Self { account, method, purpose, drift: None }
     }
 
@@ -112,7 +112,7 @@ impl Proven {
 
     /// Returns the purpose of the proof, as the caller named it.
     #[must_use]
-    pub fn purpose(&self) -> &str {
+    pub const fn purpose(&self) -> &Purpose {
         &self.purpose
     }
 

@@ -1,6 +1,6 @@
 //! The async service, which runs the steps on a store.
 
-use keywright_core::{AccountId, Client, ClientAdmission, ClientTag, Refusal};
+use keywright_core::{AccountId, ActionName, Client, ClientAdmission, ClientTag, Purpose, Refusal, SessionId};
 use keywright_store::{Draft, Driver, Partition, Plain, Release, SlotName, StepError};
 
 use crate::error::TwoFactorError;
@@ -111,7 +111,7 @@ impl TwoFactor {
     pub async fn confirm_enrolment(
         &self,
         account: &AccountId,
-        session: &[u8],
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<EnrolmentOutcome, TwoFactorError> {
@@ -128,7 +128,7 @@ impl TwoFactor {
     pub async fn confirm_enrolment_with_codes(
         &self,
         account: &AccountId,
-        session: &[u8],
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<(EnrolmentOutcome, Option<RecoveryCodes>), TwoFactorError> {
@@ -215,7 +215,7 @@ impl TwoFactor {
     pub async fn make_recovery(
         &self,
         change: impl Into<FactorChange> + Send,
-        liveness: Liveness<'_>,
+        liveness: Liveness,
         client: Client,
     ) -> Result<RecoveryCodes, TwoFactorError> {
         self.authorized(&change.into(), |draft| self.steps.make_recovery_in(draft, liveness, client)).await
@@ -229,7 +229,7 @@ impl TwoFactor {
     pub async fn acknowledge_recovery(
         &self,
         account: &AccountId,
-        session: &[u8],
+        session: SessionId,
         client: Client,
     ) -> Result<bool, TwoFactorError> {
         self.run(account, SLOTS, |draft| self.steps.acknowledge_recovery_in(draft, session, client)).await
@@ -267,7 +267,7 @@ impl TwoFactor {
         &self,
         account: &AccountId,
         code: &str,
-        purpose: &str,
+        purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
         self.run(account, TOTP_SLOTS, |draft| self.steps.verify_totp_in(draft, code, purpose, client)).await
@@ -284,7 +284,7 @@ impl TwoFactor {
         &self,
         account: &AccountId,
         code: &str,
-        purpose: &str,
+        purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
@@ -307,7 +307,7 @@ impl TwoFactor {
         &self,
         account: &AccountId,
         code: &str,
-        purpose: &str,
+        purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Proven>, TwoFactorError> {
         let step = |draft: &mut Draft<'_>| {
@@ -332,11 +332,11 @@ impl TwoFactor {
     pub async fn demand(
         &self,
         account: &AccountId,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         password: bool,
     ) -> Result<Demand<StepUp>, TwoFactorError> {
-        let slots = step_up_slots(session)?;
+        let slots = step_up_slots(session);
         self.run(account, &slots, |draft| self.steps.demand_in(draft, action, session, password)).await
     }
 
@@ -348,12 +348,12 @@ impl TwoFactor {
     pub async fn step_up_totp(
         &self,
         account: &AccountId,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        let slots = step_up_slots(session)?;
+        let slots = step_up_slots(session);
         self.run(account, &slots, |draft| self.steps.step_up_totp_in(draft, action, session, code, client)).await
     }
 
@@ -365,12 +365,12 @@ impl TwoFactor {
     pub async fn step_up_recovery(
         &self,
         account: &AccountId,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<StepUp>, TwoFactorError> {
-        let slots = step_up_slots(session)?;
+        let slots = step_up_slots(session);
         self.run(account, &slots, |draft| self.steps.step_up_recovery_in(draft, action, session, code, client)).await
     }
 
@@ -382,11 +382,11 @@ impl TwoFactor {
     pub async fn step_up_attested(
         &self,
         account: &AccountId,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         attested: Attested,
     ) -> Result<Option<StepUp>, TwoFactorError> {
-        let slots = step_up_slots(session)?;
+        let slots = step_up_slots(session);
         self.run(account, &slots, |draft| self.steps.step_up_attested_in(draft, action, session, attested)).await
     }
 }
@@ -472,6 +472,6 @@ impl TwoFactor {
 keywright_core::redacted_debug!(TwoFactor { steps, .. });
 
 /// Returns the slots of a step-up.
-fn step_up_slots(session: &[u8]) -> Result<Vec<SlotName>, StepError> {
-    Ok(SLOTS.iter().copied().chain([StepUps::slot(session)?]).collect())
+fn step_up_slots(session: SessionId) -> Vec<SlotName> {
+    SLOTS.iter().copied().chain([StepUps::slot(session)]).collect()
 }

@@ -342,7 +342,7 @@ mod tests {
         let epochs = postcard::from_bytes(&[1, 1]).unwrap();
         let (name, secret, parameters) = ("next".into(), secret(3), Parameters::DEFAULT);
         let (made, expires) = (at(START), at(START + 600));
-        let session = session_digest(b"test", b"session").unwrap();
+        let session = session_digest(b"test", keywright_core::SessionId::new("session"));
         factors.pending =
             Some(Pending { name, replaces: Some(id(1)), session, secret, parameters, made, expires, epochs, wrong: 0 });
         assert!(factors.may_tell(at(START), |told| &mut told.ran_ahead));

@@ -4,7 +4,7 @@
 //! The methods are defined next to their subject: devices and time-based codes in `totp/`, recovery
 //! codes in `recovery/`.
 
-use keywright_core::{Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy};
+use keywright_core::{ActionName, Attempt, Client, ClientAdmission, ClientTag, LedgerPolicy, Purpose, SessionId};
 use keywright_store::{Draft, SlotName, StepError, Tentative, guess};
 
 use crate::events;
@@ -131,7 +131,7 @@ impl TwoFactorSteps {
         &self,
         draft: &mut Draft<'a>,
         code: &str,
-        purpose: &str,
+        purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let enrolled = self.enrolled_in(draft)?;
@@ -226,8 +226,8 @@ impl TwoFactorSteps {
     pub fn demand_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         password: bool,
     ) -> Result<Demand<Tentative<StepUp>>, StepError> {
         self.step_ups.demand_in(draft, action, session, password)
@@ -242,15 +242,15 @@ impl TwoFactorSteps {
     pub fn step_up_totp_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
         if !self.step_ups.permits_in(draft, action, Method::Totp)? {
             return Ok(VerifyOutcome::NotEnrolled);
         }
-        let verdict = self.verify_totp_in(draft, code, action, client)?;
+        let verdict = self.verify_totp_in(draft, code, &action.clone().into(), client)?;
         self.step_up_by(draft, action, session, verdict)
     }
 
@@ -262,15 +262,15 @@ impl TwoFactorSteps {
     pub fn step_up_recovery_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
         if !self.step_ups.permits_in(draft, action, Method::Recovery)? {
             return Ok(VerifyOutcome::NotEnrolled);
         }
-        let verdict = self.verify_recovery_in(draft, code, action, client)?;
+        let verdict = self.verify_recovery_in(draft, code, &action.clone().into(), client)?;
         self.step_up_by(draft, action, session, verdict)
     }
 
@@ -282,8 +282,8 @@ impl TwoFactorSteps {
     pub fn step_up_attested_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         attested: Attested,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         self.step_ups.attest_in(draft, action, session, attested)
@@ -292,8 +292,8 @@ impl TwoFactorSteps {
     fn step_up_by(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         verdict: VerifyOutcome<Tentative<Proven>>,
     ) -> Result<VerifyOutcome<Tentative<StepUp>>, StepError> {
         Ok(match verdict {

@@ -99,7 +99,6 @@ async fn accept_vault(
         Acceptance::Undamaged => Ok(format!("{name}: the vault is undamaged")),
         Acceptance::NoVault => Ok(format!("{name}: there is no vault")),
         Acceptance::Unreadable(ciphers) => Err(Failure::UnreadableCiphers { count: ciphers.len() }),
-        _ => Ok(format!("{name}: this program does not know what came of it; see the account's events")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Cancel tokens.
 
 use keywright_confirm::{CancelToken, SendOutcome};
+use keywright_core::SessionId;
 
 use crate::support::{DELETE, Delete, Mailed, Told, World};
 
@@ -11,14 +12,14 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
         let (service, account) = (&world.confirmations, &world.account);
         let (token, code) = match style {
             0 => {
-                let code = service.ask_code(account, &DELETE, b"s").await.unwrap();
+                let code = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
                 (code.cancel_token().to_hex(), code.expose().to_owned())
             }
             1 => {
-                let wait = service.begin_wait(account, &DELETE, b"s").await.unwrap();
+                let wait = service.begin_wait(account, &DELETE, SessionId::new("s")).await.unwrap();
                 (wait.cancel_token().to_hex(), String::new())
             }
-            _ => match service.ask_mailed(account, &DELETE, b"s").await.unwrap() {
+            _ => match service.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap() {
                 SendOutcome::Send(code) => (code.cancel_token().to_hex(), code.expose().to_owned()),
                 held => panic!("{held:?}"),
             },
@@ -28,11 +29,15 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
         assert!(!service.cancel(account, &token).await.unwrap(), "once");
         world.advance(10);
         match style {
-            0 => assert_eq!(world.code(DELETE, b"s", &code).await, Told::Denied),
-            1 => assert!(world.wait(DELETE, b"s").await.is_some()),
+            0 => assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Denied),
+            1 => assert!(world.wait(DELETE, SessionId::new("s")).await.is_some()),
             _ => {
-                assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Denied);
-                assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(50), "cancelling refills nothing");
+                assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Denied);
+                assert_eq!(
+                    world.ask_mailed(&DELETE, SessionId::new("s")).await,
+                    Mailed::NotYet(50),
+                    "cancelling refills nothing"
+                );
             }
         }
         let cancelled = "confirmation_cancelled (action: test.delete)";
@@ -43,50 +48,50 @@ async fn asvs_6_5_6_a_token_withdraws_each_style_once() {
 #[tokio::test]
 async fn a_wrong_token_changes_nothing() {
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, b"s").await;
+    let code = world.ask_code(&DELETE, SessionId::new("s")).await;
     let before = world.revision().await;
     for byte in ["00", "ff", "a5"] {
         let token = CancelToken::parse(&byte.repeat(32)).unwrap();
         assert!(!world.confirmations.cancel(&world.account, &token).await.unwrap());
     }
     assert_eq!(world.revision().await, before);
-    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Granted);
 }
 
 #[tokio::test]
 async fn it_withdraws_its_own_confirmation_only() {
     let world = World::new().await;
-    let kept = world.ask_code(&DELETE, b"kept").await;
-    let gone = world.confirmations.ask_code(&world.account, &DELETE, b"gone").await.unwrap();
+    let kept = world.ask_code(&DELETE, SessionId::new("kept")).await;
+    let gone = world.confirmations.ask_code(&world.account, &DELETE, SessionId::new("gone")).await.unwrap();
     assert!(world.confirmations.cancel(&world.account, gone.cancel_token()).await.unwrap());
-    assert_eq!(world.code(DELETE, b"gone", gone.expose()).await, Told::Denied);
-    assert_eq!(world.code(DELETE, b"kept", &kept).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("gone"), gone.expose()).await, Told::Denied);
+    assert_eq!(world.code(DELETE, SessionId::new("kept"), &kept).await, Told::Granted);
 }
 
 #[tokio::test]
 async fn the_link_of_an_earlier_notice_still_works_for_the_same_act() {
     let world = World::new().await;
     let (service, account) = (&world.confirmations, &world.account);
-    let first = service.ask_code(account, &DELETE, b"s").await.unwrap();
-    let second = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    let first = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let second = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
     assert!(service.cancel(account, first.cancel_token()).await.unwrap());
-    assert_eq!(world.code(DELETE, b"s", second.expose()).await, Told::Denied);
+    assert_eq!(world.code(DELETE, SessionId::new("s"), second.expose()).await, Told::Denied);
 
     let other = Delete { target: "vault-8", ..DELETE };
-    let first = service.ask_code(account, &DELETE, b"s").await.unwrap();
-    let second = service.ask_code(account, &other, b"s").await.unwrap();
+    let first = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    let second = service.ask_code(account, &other, SessionId::new("s")).await.unwrap();
     assert!(!service.cancel(account, first.cancel_token()).await.unwrap(), "of another act it is void");
-    assert_eq!(world.code(other, b"s", second.expose()).await, Told::Granted);
+    assert_eq!(world.code(other, SessionId::new("s"), second.expose()).await, Told::Granted);
 }
 
 #[tokio::test]
 async fn too_late_is_too_late() {
     let world = World::new().await;
     let (service, account) = (&world.confirmations, &world.account);
-    let code = service.ask_code(account, &DELETE, b"s").await.unwrap();
-    assert_eq!(world.code(DELETE, b"s", code.expose()).await, Told::Granted);
+    let code = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
+    assert_eq!(world.code(DELETE, SessionId::new("s"), code.expose()).await, Told::Granted);
     assert!(!service.cancel(account, code.cancel_token()).await.unwrap());
-    let code = service.ask_code(account, &DELETE, b"s").await.unwrap();
+    let code = service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
     world.advance(600);
     assert!(!service.cancel(account, code.cancel_token()).await.unwrap(), "expired");
 }

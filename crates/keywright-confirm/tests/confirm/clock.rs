@@ -2,7 +2,7 @@
 //! reported to end.
 
 use keywright_confirm::ConfirmPolicy;
-use keywright_core::Client;
+use keywright_core::{Client, SessionId};
 use proptest::prelude::*;
 
 use crate::support::{DELETE, Delete, Mailed, Told, World, wrong};
@@ -57,13 +57,16 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
     for step in steps {
         match step {
             Step::Clock(jump) => world.set(world.now().saturating_add_signed(jump)),
-            Step::AskCode(session) => drop(world.ask_code(&DELETE, &[session]).await),
-            Step::AskMailed(session) => drop(world.ask_mailed(&DELETE, &[session]).await),
+            Step::AskCode(session) => drop(world.ask_code(&DELETE, SessionId::new([session])).await),
+            Step::AskMailed(session) => drop(world.ask_mailed(&DELETE, SessionId::new([session])).await),
             Step::Resend => drop(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap()),
-            Step::WrongMailed(session) => drop(world.mailed(DELETE, &[session], "000000").await),
-            Step::WrongCode(session) => drop(world.code(DELETE, &[session], "AAAA-AAAA-AAAA-AAAA").await),
+            Step::WrongMailed(session) => drop(world.mailed(DELETE, SessionId::new([session]), "000000").await),
+            Step::WrongCode(session) => {
+                world.code(DELETE, SessionId::new([session]), "AAAA-AAAA-AAAA-AAAA").await;
+            }
             Step::BeginWait(session) => {
-                let wait = world.confirmations.begin_wait(&world.account, &DELETE, &[session]).await.unwrap();
+                let wait =
+                    world.confirmations.begin_wait(&world.account, &DELETE, SessionId::new([session])).await.unwrap();
                 told[usize::from(session)] = Some((wait.earliest().get(), wait.latest().get()));
             }
             Step::Wait(session) => {
@@ -71,7 +74,7 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
                 // begins again. A wait begun by a clock that ran ahead may be void.
                 let begun = told[usize::from(session)].take();
                 let in_time = begun.is_some_and(|(earliest, latest)| (earliest..latest).contains(&world.now()));
-                match world.wait(DELETE, &[session]).await {
+                match world.wait(DELETE, SessionId::new([session])).await {
                     None => assert!(in_time, "{begun:?} at {}", world.now()),
                     Some((_, earliest)) => told[usize::from(session)] = Some((earliest, earliest + 60)),
                 }
@@ -82,7 +85,7 @@ async fn history(seed: u64, day: bool, steps: Vec<Step>) -> World {
 }
 
 /// Requests mails twice: a refusal that had to correct a stored time has stored it.
-async fn mails_go_out_when_told(world: &World, session: &[u8]) -> String {
+async fn mails_go_out_when_told(world: &World, session: SessionId) -> String {
     let left = async || match world.ask_mailed(&DELETE, session).await {
         Mailed::Sent(code) => Err(code),
         Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => Ok(seconds),
@@ -107,7 +110,7 @@ async fn mails_go_out_when_told(world: &World, session: &[u8]) -> String {
 
 /// A guess at a mailed code by an unknown client.
 async fn guesses_are_looked_at_when_told(world: &World) {
-    let guess = async || match world.mailed(DELETE, b"nothing is pending here", "000000").await {
+    let guess = async || match world.mailed(DELETE, SessionId::new("nothing is pending here"), "000000").await {
         Told::Refused(seconds) => Some(seconds),
         Told::Denied => None,
         other => panic!("{other:?}"),
@@ -122,36 +125,41 @@ async fn told_comes_true(seed: u64, day: bool, steps: Vec<Step>) {
     let world = history(seed, day, steps).await;
     guesses_are_looked_at_when_told(&world).await;
     for session in 0..4_u8 {
-        let code = mails_go_out_when_told(&world, &[session]).await;
-        world.mailed(DELETE, &[session], &wrong(&code)).await;
+        let code = mails_go_out_when_told(&world, SessionId::new([session])).await;
+        world.mailed(DELETE, SessionId::new([session]), &wrong(&code)).await;
         guesses_are_looked_at_when_told(&world).await;
     }
 
     // Codes are valid for the lifetimes that were reported.
     for session in 0..4_u8 {
-        let wait = world.confirmations.begin_wait(&world.account, &DELETE, &[session]).await.unwrap();
+        let wait = world.confirmations.begin_wait(&world.account, &DELETE, SessionId::new([session])).await.unwrap();
         assert_eq!(wait.earliest().get(), world.now() + wait.seconds());
         // From the first second that was reported to the last one.
         let late = if seed.is_multiple_of(2) { 0 } else { wait.latest().get() - wait.earliest().get() - 1 };
         world.advance(wait.seconds() + late);
-        assert_eq!(world.wait(DELETE, &[session]).await, None);
+        assert_eq!(world.wait(DELETE, SessionId::new([session])).await, None);
     }
-    let code = world.confirmations.ask_code(&world.account, &DELETE, b"code").await.unwrap();
+    let code = world.confirmations.ask_code(&world.account, &DELETE, SessionId::new("code")).await.unwrap();
     world.set(code.expires().get() - 1);
-    assert_eq!(world.code(DELETE, b"code", code.expose()).await, Told::Granted);
-    let code = mails_go_out_when_told(&world, b"mailed").await;
+    assert_eq!(world.code(DELETE, SessionId::new("code"), code.expose()).await, Told::Granted);
+    let code = mails_go_out_when_told(&world, SessionId::new("mailed")).await;
     world.advance(599);
     let owner = world.client(b"the owner's token");
     guesses_are_looked_at_when_told_by(&world, owner).await;
-    let told = world.mailed_from(owner, DELETE, b"mailed", &code).await;
+    let told = world.mailed_from(owner, DELETE, SessionId::new("mailed"), &code).await;
     assert!(matches!(told, Told::Granted | Told::Denied), "{told:?}");
 }
 
 /// The same, for a client.
 async fn guesses_are_looked_at_when_told_by(world: &World, client: Client) {
-    if let Told::Refused(seconds) = world.mailed_from(client, DELETE, b"nothing is pending here", "000000").await {
+    if let Told::Refused(seconds) =
+        world.mailed_from(client, DELETE, SessionId::new("nothing is pending here"), "000000").await
+    {
         world.advance(seconds);
-        assert_eq!(world.mailed_from(client, DELETE, b"nothing is pending here", "000000").await, Told::Denied);
+        assert_eq!(
+            world.mailed_from(client, DELETE, SessionId::new("nothing is pending here"), "000000").await,
+            Told::Denied
+        );
     }
 }
 
@@ -173,14 +181,14 @@ async fn ten_years_ahead_and_back_cost_a_day_at_most() {
     let begun = world.now();
     world.set(begun + 315_576_000);
     for nth in 0..10_u8 {
-        let code = world.ask_mailed(&DELETE, &[nth]).await.sent();
-        world.mailed(DELETE, &[nth], &wrong(&code)).await;
+        let code = world.ask_mailed(&DELETE, SessionId::new([nth])).await.sent();
+        world.mailed(DELETE, SessionId::new([nth]), &wrong(&code)).await;
         world.advance(60);
     }
     world.set(begun);
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(86_400));
-    assert!(matches!(world.mailed(DELETE, b"s", "000000").await, Told::Refused(1..=3_600)));
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(86_400));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), "000000").await, Told::Refused(1..=3_600)));
     world.advance(86_400);
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
-    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
 }

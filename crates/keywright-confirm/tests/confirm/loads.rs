@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keywright_confirm::{ConfirmPolicy, Confirmation, Confirmations, SendOutcome, WaitOutcome};
-use keywright_core::{AccountId, Client, Keyring, ManualClock, SystemEntropy, UnixSeconds};
+use keywright_core::{AccountId, Client, Keyring, ManualClock, SessionId, SystemEntropy, UnixSeconds};
 use keywright_store::{Driver, MemoryStore};
 use keywright_store_conformance::FaultStore;
 
@@ -27,32 +27,37 @@ async fn every_act_loads_once() {
         store.note_loads();
     };
 
-    let code = confirmations.ask_code(account, &DELETE, b"s").await.unwrap();
+    let code = confirmations.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap();
     once("a typed code");
-    let denied = confirmations.confirm_code(account, DELETE, b"s", &wrong(code.expose())).await.unwrap();
+    let denied = confirmations.confirm_code(account, DELETE, SessionId::new("s"), &wrong(code.expose())).await.unwrap();
     assert!(matches!(denied, Confirmation::Denied(_)));
     once("a wrong one");
-    let granted = confirmations.confirm_code(account, DELETE, b"s", code.expose()).await.unwrap();
+    let granted = confirmations.confirm_code(account, DELETE, SessionId::new("s"), code.expose()).await.unwrap();
     assert!(matches!(granted, Confirmation::Granted(_)));
     once("the right one");
 
-    let asked = confirmations.ask_mailed(account, &DELETE, b"s").await.unwrap();
+    let asked = confirmations.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap();
     once("a mailed code");
     let SendOutcome::Send(code) = asked else { panic!("no mail") };
-    let none = confirmations.ask_mailed(account, &DELETE, b"s").await.unwrap();
+    let none = confirmations.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap();
     assert!(matches!(none, SendOutcome::NotYet { .. }));
     once("another too soon");
     clock.advance(60);
-    assert!(confirmations.resend::<Delete>(account, Some(b"s")).await.unwrap().is_some());
+    assert!(confirmations.resend::<Delete>(account, Some(SessionId::new("s"))).await.unwrap().is_some());
     once("the same again");
-    let denied =
-        confirmations.confirm_mailed(account, DELETE, b"s", &wrong(code.expose()), Client::unknown()).await.unwrap();
+    let denied = confirmations
+        .confirm_mailed(account, DELETE, SessionId::new("s"), &wrong(code.expose()), Client::unknown())
+        .await
+        .unwrap();
     assert!(!matches!(denied, Confirmation::Granted(_)));
     once("a wrong mailed code");
 
-    assert!(matches!(confirmations.confirm_wait(account, DELETE, b"s").await.unwrap(), WaitOutcome::Begun(_)));
+    assert!(matches!(
+        confirmations.confirm_wait(account, DELETE, SessionId::new("s")).await.unwrap(),
+        WaitOutcome::Begun(_)
+    ));
     once("a wait");
-    let wait = confirmations.begin_wait(account, &DELETE, b"s").await.unwrap();
+    let wait = confirmations.begin_wait(account, &DELETE, SessionId::new("s")).await.unwrap();
     once("a wait begun");
     assert!(confirmations.cancel(account, wait.cancel_token()).await.unwrap());
     once("a wait cancelled");

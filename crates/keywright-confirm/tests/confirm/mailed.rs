@@ -2,7 +2,7 @@
 
 use keywright_confirm::policy::{MAILED_CODE, MAILED_GENERATION};
 use keywright_confirm::{ConfirmPolicy, SLOTS};
-use keywright_core::{Client, ClientAdmission, ClientTag, UnixSeconds};
+use keywright_core::{Client, ClientAdmission, ClientTag, SessionId, UnixSeconds};
 use keywright_store::{Draft, guess};
 
 use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Told, World, denied, wrong};
@@ -11,11 +11,11 @@ use crate::support::{DELETE, Delete, Epoch, Export, Mailed, Told, World, denied,
 async fn nist_3_1_3_2_a_mailed_code_is_accepted_once_within_ten_minutes() {
     for (age, expected) in [(0, Told::Granted), (599, Told::Granted), (600, Told::Denied)] {
         let world = World::new().await;
-        let code = world.ask_mailed(&DELETE, b"s").await.sent();
+        let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
         assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
         world.advance(age);
-        assert_eq!(world.mailed(DELETE, b"s", &code).await, expected);
-        assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Denied);
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, expected);
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Denied);
         let reason = if expected == Told::Granted { "replayed" } else { "expired" };
         assert_eq!(world.denials().await.last(), Some(&denied(reason)));
     }
@@ -25,9 +25,9 @@ async fn nist_3_1_3_2_a_mailed_code_is_accepted_once_within_ten_minutes() {
 async fn nist_4_2_1_2_a_policy_may_give_a_day() {
     let policy = ConfirmPolicy::builder().mailed_seconds(86_400).build().unwrap();
     let world = World::with(policy, 1).await;
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.advance(86_399);
-    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
 }
 
 /// Wrong codes are charged to the confirmation and to the guess ledger; a new code gives nothing
@@ -35,20 +35,28 @@ async fn nist_4_2_1_2_a_policy_may_give_a_day() {
 #[tokio::test]
 async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
     let world = World::new().await;
-    let first = world.ask_mailed(&DELETE, b"s").await.sent();
+    let first = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     for streak in 1..=4 {
-        assert_eq!(world.mailed(DELETE, b"s", &wrong(&first)).await, Told::Charged(streak, false));
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &wrong(&first)).await, Told::Charged(streak, false));
     }
     world.advance(60);
-    let second = world.ask_mailed(&DELETE, b"s").await.sent();
-    assert_eq!(world.mailed(DELETE, b"s", &wrong(&second)).await, Told::Charged(5, true));
-    assert_eq!(world.mailed(DELETE, b"s", &second).await, Told::Refused(30), "the wait of all mailed codes");
+    let second = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &wrong(&second)).await, Told::Charged(5, true));
+    assert_eq!(
+        world.mailed(DELETE, SessionId::new("s"), &second).await,
+        Told::Refused(30),
+        "the wait of all mailed codes"
+    );
     world.advance(60);
-    assert_eq!(world.mailed(DELETE, b"s", &second).await, Told::Denied, "the code is dead");
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540), "until the code would have expired");
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &second).await, Told::Denied, "the code is dead");
+    assert_eq!(
+        world.ask_mailed(&DELETE, SessionId::new("s")).await,
+        Mailed::Exhausted(540),
+        "until the code would have expired"
+    );
     world.advance(540);
-    let third = world.ask_mailed(&DELETE, b"s").await.sent();
-    assert_eq!(world.mailed(DELETE, b"s", &third).await, Told::Granted);
+    let third = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &third).await, Told::Granted);
 }
 
 /// No other action, session or style gives back the attempts of an invalidated confirmation, nor do
@@ -56,57 +64,67 @@ async fn nist_3_1_3_2_a_fresh_code_does_not_reset_the_failure_count() {
 #[tokio::test]
 async fn re_asking_refills_nothing() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     for _ in 0..5 {
-        world.mailed(DELETE, b"s", &wrong(&code)).await;
+        world.mailed(DELETE, SessionId::new("s"), &wrong(&code)).await;
     }
     world.advance(60);
-    assert_eq!(world.ask_mailed(&Delete { target: "another", ..DELETE }, b"s").await, Mailed::Exhausted(540));
-    world.ask_code(&DELETE, b"s").await;
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540));
+    assert_eq!(
+        world.ask_mailed(&Delete { target: "another", ..DELETE }, SessionId::new("s")).await,
+        Mailed::Exhausted(540)
+    );
+    world.ask_code(&DELETE, SessionId::new("s")).await;
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
     for session in 0..8_u8 {
-        world.ask_code(&DELETE, &[session]).await;
+        world.ask_code(&DELETE, SessionId::new([session])).await;
     }
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540));
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
 }
 
 #[tokio::test]
 async fn a_new_session_meets_the_same_wait() {
     let world = World::new().await;
     for session in 0..5_u8 {
-        let code = world.ask_mailed(&DELETE, &[session]).await.sent();
+        let code = world.ask_mailed(&DELETE, SessionId::new([session])).await.sent();
         let streak = u16::from(session) + 1;
-        assert_eq!(world.mailed(DELETE, &[session], &wrong(&code)).await, Told::Charged(streak, false));
+        assert_eq!(world.mailed(DELETE, SessionId::new([session]), &wrong(&code)).await, Told::Charged(streak, false));
     }
-    let code = world.ask_mailed(&DELETE, &[9]).await.sent();
-    assert_eq!(world.mailed(DELETE, &[9], &code).await, Told::Refused(30));
+    let code = world.ask_mailed(&DELETE, SessionId::new([9])).await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Told::Refused(30));
     let before = world.revision().await;
-    assert_eq!(world.mailed(DELETE, &[9], &code).await, Told::Refused(30));
-    assert_eq!(world.mailed(DELETE, &[77], "123456").await, Told::Refused(30), "also where nothing is pending");
+    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Told::Refused(30));
+    assert_eq!(
+        world.mailed(DELETE, SessionId::new([77]), "123456").await,
+        Told::Refused(30),
+        "also where nothing is pending"
+    );
     assert_eq!(world.revision().await, before, "a refusal writes nothing");
     world.advance(30);
-    assert_eq!(world.mailed(DELETE, &[9], &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new([9]), &code).await, Told::Granted);
 }
 
 #[tokio::test]
 async fn mails_are_sixty_seconds_apart_and_five() {
     let world = World::new().await;
-    let mut last = world.ask_mailed(&DELETE, b"s").await.sent();
+    let mut last = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     for _ in 0..4 {
         let before = world.revision().await;
-        assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(60));
+        assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(60));
         world.advance(59);
-        assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(1));
+        assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(1));
         assert_eq!(world.revision().await, before, "a refusal writes nothing");
         world.advance(1);
-        let fresh = world.ask_mailed(&DELETE, b"s").await.sent();
+        let fresh = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
         assert_ne!(fresh, last);
-        assert!(matches!(world.mailed(DELETE, b"s", &last).await, Told::Charged(..)), "the one before is void");
+        assert!(
+            matches!(world.mailed(DELETE, SessionId::new("s"), &last).await, Told::Charged(..)),
+            "the one before is void"
+        );
         last = fresh;
     }
     world.advance(60);
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(540));
-    assert_eq!(world.mailed(DELETE, b"s", &last).await, Told::Granted, "the last stays valid");
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(540));
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &last).await, Told::Granted, "the last stays valid");
 }
 
 #[tokio::test]
@@ -114,40 +132,44 @@ async fn ten_mails_a_day_and_account() {
     let world = World::new().await;
     for nth in 0..10_u8 {
         let sent = if nth % 2 == 0 {
-            world.ask_mailed(&DELETE, &[nth]).await
+            world.ask_mailed(&DELETE, SessionId::new([nth])).await
         } else {
-            world.ask_mailed(&Export(DELETE), &[nth]).await
+            world.ask_mailed(&Export(DELETE), SessionId::new([nth])).await
         };
         sent.sent();
     }
-    assert_eq!(world.ask_mailed(&DELETE, &[200]).await, Mailed::Exhausted(86_400));
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new([200])).await, Mailed::Exhausted(86_400));
     world.move_epoch(Epoch::Credential).await;
-    assert_eq!(world.ask_mailed(&DELETE, &[201]).await, Mailed::Exhausted(86_400), "an epoch refills nothing");
+    assert_eq!(
+        world.ask_mailed(&DELETE, SessionId::new([201])).await,
+        Mailed::Exhausted(86_400),
+        "an epoch refills nothing"
+    );
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
     world.advance(86_400);
-    world.ask_mailed(&DELETE, &[202]).await.sent();
+    world.ask_mailed(&DELETE, SessionId::new([202])).await.sent();
 }
 
 #[tokio::test]
 async fn the_days_count_survives_an_erase_that_keeps_the_counts() {
     let world = World::new().await;
     for nth in 0..10_u8 {
-        world.ask_mailed(&DELETE, &[nth]).await.sent();
+        world.ask_mailed(&DELETE, SessionId::new([nth])).await.sent();
     }
     world.erase().await;
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(86_400));
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(86_400));
 }
 
 #[tokio::test]
 async fn malformed_input_is_never_charged_nor_written() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     let before = world.revision().await;
     for text in ["", "12345", "1234567", "12345a", &format!("{code}."), &format!("+{code}"), "١٢٣٤٥٦", "123-45"] {
-        assert_eq!(world.mailed(DELETE, b"s", text).await, Told::Denied, "{text:?}");
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), text).await, Told::Denied, "{text:?}");
     }
     assert_eq!(world.revision().await, before);
-    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
 }
 
 /// `docs/decisions.md` 67: characters that pasting and phones add to a code cost no attempt.
@@ -160,10 +182,19 @@ async fn blanks_and_hyphens_carry_nothing() {
         |code: &str| format!("{}\u{2011}{}\u{200b}", &code[..3], &code[3..]),
     ] {
         let world = World::new().await;
-        let code = world.ask_mailed(&DELETE, b"s").await.sent();
-        assert_eq!(world.mailed(DELETE, b"s", &change(&wrong(&code))).await, Told::Charged(1, false), "still judged");
-        assert_eq!(world.mailed(DELETE, b"s", &change(&code)).await, Told::Granted, "{:?}", change(&code));
-        assert_eq!(world.mailed(DELETE, b"s", &change(&code)).await, Told::Denied);
+        let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+        assert_eq!(
+            world.mailed(DELETE, SessionId::new("s"), &change(&wrong(&code))).await,
+            Told::Charged(1, false),
+            "still judged"
+        );
+        assert_eq!(
+            world.mailed(DELETE, SessionId::new("s"), &change(&code)).await,
+            Told::Granted,
+            "{:?}",
+            change(&code)
+        );
+        assert_eq!(world.mailed(DELETE, SessionId::new("s"), &change(&code)).await, Told::Denied);
         assert_eq!(world.denials().await.last(), Some(&denied("replayed")), "as a replay of the code");
     }
 }
@@ -173,21 +204,21 @@ async fn blanks_and_hyphens_carry_nothing() {
 #[tokio::test]
 async fn asvs_6_6_2_a_code_is_compared_with_its_own_pending_only() {
     let world = World::new().await;
-    let here = world.ask_mailed(&DELETE, b"here").await.sent();
-    let there = world.ask_mailed(&DELETE, b"there").await.sent();
-    let export = world.ask_mailed(&Export(DELETE), b"here").await.sent();
-    assert!(matches!(world.mailed(DELETE, b"here", &there).await, Told::Charged(..)));
-    assert!(matches!(world.mailed(DELETE, b"here", &export).await, Told::Charged(..)));
-    assert_eq!(world.mailed(DELETE, b"here", &here).await, Told::Granted);
-    assert_eq!(world.mailed(Export(DELETE), b"here", &export).await, Told::Granted);
+    let here = world.ask_mailed(&DELETE, SessionId::new("here")).await.sent();
+    let there = world.ask_mailed(&DELETE, SessionId::new("there")).await.sent();
+    let export = world.ask_mailed(&Export(DELETE), SessionId::new("here")).await.sent();
+    assert!(matches!(world.mailed(DELETE, SessionId::new("here"), &there).await, Told::Charged(..)));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("here"), &export).await, Told::Charged(..)));
+    assert_eq!(world.mailed(DELETE, SessionId::new("here"), &here).await, Told::Granted);
+    assert_eq!(world.mailed(Export(DELETE), SessionId::new("here"), &export).await, Told::Granted);
 }
 
 #[tokio::test]
 async fn owasp_txauth_2_6_a_right_code_for_other_data_is_a_wrong_try() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     let changed = Delete { target: "vault-8", ..DELETE };
-    assert_eq!(world.mailed(changed, b"s", &code).await, Told::Charged(1, false));
+    assert_eq!(world.mailed(changed, SessionId::new("s"), &code).await, Told::Charged(1, false));
     let guess = "guess_denied (secret: mailed, reason: wrong)".to_owned();
     assert_eq!(world.denials().await, [guess, denied("unbound")]);
 }
@@ -195,7 +226,7 @@ async fn owasp_txauth_2_6_a_right_code_for_other_data_is_a_wrong_try() {
 #[tokio::test]
 async fn a_resend_without_login_only_repeats_what_was_asked_for() {
     let world = World::new().await;
-    let resend = async |session: Option<&[u8]>| {
+    let resend = async |session: Option<SessionId>| {
         let sent = world.confirmations.resend::<Delete>(&world.account, session).await.unwrap();
         sent.map(|code| code.expose().to_owned())
     };
@@ -203,17 +234,17 @@ async fn a_resend_without_login_only_repeats_what_was_asked_for() {
     assert_eq!(resend(None).await, None, "nobody asked");
     assert_eq!(world.revision().await, before);
 
-    let first = world.ask_mailed(&DELETE, b"s").await.sent();
-    world.ask_mailed(&Export(DELETE), b"s").await.sent();
+    let first = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    world.ask_mailed(&Export(DELETE), SessionId::new("s")).await.sent();
     assert_eq!(resend(None).await, None, "too soon");
     world.advance(60);
-    assert_eq!(resend(Some(b"other")).await, None, "another session asked for nothing");
+    assert_eq!(resend(Some(SessionId::new(b"other"))).await, None, "another session asked for nothing");
     let second = resend(None).await.expect("a minute later");
-    assert!(matches!(world.mailed(DELETE, b"s", &first).await, Told::Charged(1, false)));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &first).await, Told::Charged(1, false)));
     world.advance(60);
-    let third = resend(Some(b"s")).await.expect("by its session");
-    assert!(matches!(world.mailed(DELETE, b"s", &second).await, Told::Charged(2, false)));
-    assert_eq!(world.mailed(DELETE, b"s", &third).await, Told::Granted);
+    let third = resend(Some(SessionId::new("s"))).await.expect("by its session");
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &second).await, Told::Charged(2, false)));
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &third).await, Told::Granted);
     world.advance(60);
     assert_eq!(resend(None).await, None, "spent");
 }
@@ -223,12 +254,16 @@ async fn a_resend_without_login_only_repeats_what_was_asked_for() {
 async fn a_resend_prolongs_nothing() {
     let world = World::new().await;
     let asked = world.now();
-    world.ask_mailed(&DELETE, b"s").await.sent();
+    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.advance(540);
     let again = world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().expect("a minute is over");
     assert_eq!(again.expires().get(), asked + 600);
     world.advance(60);
-    assert_eq!(world.mailed(DELETE, b"s", again.expose()).await, Told::Denied, "it ended with the first");
+    assert_eq!(
+        world.mailed(DELETE, SessionId::new("s"), again.expose()).await,
+        Told::Denied,
+        "it ended with the first"
+    );
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
 }
 
@@ -239,41 +274,41 @@ async fn requests_without_login_use_up_a_part_of_the_days_mails() {
     let mut resent = 0;
     let mut asked = 0;
     for nth in 0..7_u8 {
-        world.ask_mailed(&DELETE, &[nth]).await.sent();
+        world.ask_mailed(&DELETE, SessionId::new([nth])).await.sent();
         asked += 1;
         world.advance(60);
         resent += usize::from(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_some());
         world.advance(60);
     }
     assert_eq!((asked, resent), (7, 3));
-    assert!(matches!(world.ask_mailed(&DELETE, b"s").await, Mailed::Exhausted(_)), "ten in all");
+    assert!(matches!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::Exhausted(_)), "ten in all");
 }
 
 #[tokio::test]
 async fn what_is_pending_is_told_with_its_end() {
     let world = World::new().await;
-    let pending = async |action: Delete, session: &[u8]| {
+    let pending = async |action: Delete, session: SessionId| {
         let look = |draft: &mut Draft<'_>| world.confirmations.steps().mailed_pending_in(draft, &action, session);
         let end = world.driver.observe(&world.partition(), SLOTS, look).await.unwrap();
         end.map(UnixSeconds::get)
     };
-    assert_eq!(pending(DELETE, b"s").await, None);
-    let (code, end) = (world.ask_mailed(&DELETE, b"s").await.sent(), world.now() + 600);
-    assert_eq!(pending(DELETE, b"s").await, Some(end));
-    assert_eq!(pending(Delete { target: "vault-8", ..DELETE }, b"s").await, None);
-    assert_eq!(pending(DELETE, b"other").await, None);
+    assert_eq!(pending(DELETE, SessionId::new("s")).await, None);
+    let (code, end) = (world.ask_mailed(&DELETE, SessionId::new("s")).await.sent(), world.now() + 600);
+    assert_eq!(pending(DELETE, SessionId::new("s")).await, Some(end));
+    assert_eq!(pending(Delete { target: "vault-8", ..DELETE }, SessionId::new("s")).await, None);
+    assert_eq!(pending(DELETE, SessionId::new("other")).await, None);
     world.advance(599);
-    assert_eq!(pending(DELETE, b"s").await, Some(end));
+    assert_eq!(pending(DELETE, SessionId::new("s")).await, Some(end));
     world.advance(1);
-    assert_eq!(pending(DELETE, b"s").await, None, "expired");
+    assert_eq!(pending(DELETE, SessionId::new("s")).await, None, "expired");
     world.set(end - 1);
-    assert_eq!(world.mailed(DELETE, b"s", &code).await, Told::Granted);
-    assert_eq!(pending(DELETE, b"s").await, None, "spent");
-    world.ask_mailed(&DELETE, b"t").await.sent();
+    assert_eq!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    assert_eq!(pending(DELETE, SessionId::new("s")).await, None, "spent");
+    world.ask_mailed(&DELETE, SessionId::new("t")).await.sent();
     world.move_epoch(Epoch::Factor).await;
-    assert_eq!(pending(DELETE, b"t").await, None, "void");
-    world.ask_code(&DELETE, b"u").await;
-    assert_eq!(pending(DELETE, b"u").await, None, "another style");
+    assert_eq!(pending(DELETE, SessionId::new("t")).await, None, "void");
+    world.ask_code(&DELETE, SessionId::new("u")).await;
+    assert_eq!(pending(DELETE, SessionId::new("u")).await, None, "another style");
 }
 
 /// [`guess::refuse`]: a wait that is reported without being stored would begin again at every call.
@@ -281,21 +316,25 @@ async fn what_is_pending_is_told_with_its_end() {
 async fn a_wait_begins_anew_once_after_the_clock_went_back() {
     let world = World::new().await;
     for session in 0..5_u8 {
-        let code = world.ask_mailed(&DELETE, &[session]).await.sent();
-        world.mailed(DELETE, &[session], &wrong(&code)).await;
+        let code = world.ask_mailed(&DELETE, SessionId::new([session])).await.sent();
+        world.mailed(DELETE, SessionId::new([session]), &wrong(&code)).await;
     }
     world.set(world.now() - 1_000);
     for left in [30, 20, 10] {
-        assert_eq!(world.mailed(DELETE, &[77], "123456").await, Told::Refused(left), "where nothing is pending");
+        assert_eq!(
+            world.mailed(DELETE, SessionId::new([77]), "123456").await,
+            Told::Refused(left),
+            "where nothing is pending"
+        );
         world.advance(10);
     }
-    assert_eq!(world.mailed(DELETE, &[77], "123456").await, Told::Denied);
+    assert_eq!(world.mailed(DELETE, SessionId::new([77]), "123456").await, Told::Denied);
 }
 
 #[tokio::test]
 async fn a_resend_does_not_carry_over_a_moved_epoch() {
     let world = World::new().await;
-    world.ask_mailed(&DELETE, b"s").await.sent();
+    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.advance(60);
     world.move_epoch(Epoch::Factor).await;
     assert!(world.confirmations.resend::<Delete>(&world.account, None).await.unwrap().is_none());
@@ -305,11 +344,11 @@ async fn a_resend_does_not_carry_over_a_moved_epoch() {
 async fn a_known_client_is_not_held_up_by_others() {
     let world = World::new().await;
     let owner = world.client(b"the owner's token");
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
-    assert_eq!(world.mailed_from(owner, DELETE, b"s", &code).await, Told::Granted);
-    let other = world.ask_mailed(&Export(DELETE), b"x").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
+    assert_eq!(world.mailed_from(owner, DELETE, SessionId::new("s"), &code).await, Told::Granted);
+    let other = world.ask_mailed(&Export(DELETE), SessionId::new("x")).await.sent();
     for _ in 0..5 {
-        world.mailed(Export(DELETE), b"x", &wrong(&other)).await;
+        world.mailed(Export(DELETE), SessionId::new("x"), &wrong(&other)).await;
     }
     world.advance(20);
     let steps = world.confirmations.steps();
@@ -322,8 +361,8 @@ async fn a_known_client_is_not_held_up_by_others() {
     assert_eq!(refusal(world.client(b"another token")).await, Some(10));
     assert_eq!(refusal(owner).await, None);
     world.advance(40);
-    let code = world.ask_mailed(&DELETE, b"t").await.sent();
-    assert_eq!(world.mailed_from(owner, DELETE, b"t", &code).await, Told::Granted);
+    let code = world.ask_mailed(&DELETE, SessionId::new("t")).await.sent();
+    assert_eq!(world.mailed_from(owner, DELETE, SessionId::new("t"), &code).await, Told::Granted);
 }
 
 /// Locks mailed codes for unknown clients by fifty wrong ones, which take more than a day.
@@ -332,7 +371,7 @@ async fn shut(world: &World) {
     let begun = world.now();
     loop {
         session += 1;
-        let code = match world.ask_mailed(&DELETE, &session.to_be_bytes()).await {
+        let code = match world.ask_mailed(&DELETE, SessionId::new(session.to_be_bytes())).await {
             Mailed::Sent(code) => code,
             Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => {
                 world.advance(seconds);
@@ -340,7 +379,7 @@ async fn shut(world: &World) {
             }
         };
         for _ in 0..5 {
-            match world.mailed(DELETE, &session.to_be_bytes(), &wrong(&code)).await {
+            match world.mailed(DELETE, SessionId::new(session.to_be_bytes()), &wrong(&code)).await {
                 Told::Charged(..) => looked_at += 1,
                 Told::Refused(86_400) => {
                     assert_eq!(looked_at, 50);
@@ -360,8 +399,8 @@ async fn shut(world: &World) {
 async fn right(world: &World, client: Client) -> Told {
     loop {
         let session = world.now().to_be_bytes();
-        match world.ask_mailed(&DELETE, &session).await {
-            Mailed::Sent(code) => return world.mailed_from(client, DELETE, &session, &code).await,
+        match world.ask_mailed(&DELETE, SessionId::new(session)).await {
+            Mailed::Sent(code) => return world.mailed_from(client, DELETE, SessionId::new(session), &code).await,
             Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => world.advance(seconds),
         }
     }
@@ -386,16 +425,20 @@ async fn ways_in_for_an_owner_whom_others_have_shut_out() {
     let admission = world.driver.transact(&partition, &ledger, admit).await.unwrap();
     assert!(matches!(admission, ClientAdmission::Admitted { .. }));
     let session = b"admitted";
-    let code = match world.ask_mailed(&DELETE, session).await {
+    let code = match world.ask_mailed(&DELETE, SessionId::new(session)).await {
         Mailed::Sent(code) => code,
         Mailed::NotYet(seconds) | Mailed::Exhausted(seconds) => {
             world.advance(seconds);
             let admission = world.driver.transact(&partition, &ledger, admit).await.unwrap();
             assert!(matches!(admission, ClientAdmission::Admitted { .. }));
-            world.ask_mailed(&DELETE, session).await.sent()
+            world.ask_mailed(&DELETE, SessionId::new(session)).await.sent()
         }
     };
-    assert_eq!(world.mailed_from(Client::credential(fresh), DELETE, session, &code).await, Told::Granted, "admitted");
+    assert_eq!(
+        world.mailed_from(Client::credential(fresh), DELETE, SessionId::new(session), &code).await,
+        Told::Granted,
+        "admitted"
+    );
 
     let world = World::new().await;
     shut(&world).await;

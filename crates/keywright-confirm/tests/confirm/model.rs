@@ -9,6 +9,7 @@
 //!   three of them for requests without login;
 //! - a mail that is sent again prolongs nothing.
 
+use keywright_core::SessionId;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -266,12 +267,13 @@ async fn play(seed: u64, steps: Vec<Step>) {
         let now = world.now();
         match step {
             Step::AskCode(which) => {
-                let text = for_action!(which, |action| world.ask_code(&action, session(which)).await);
+                let text = for_action!(which, |action| world.ask_code(&action, SessionId::new(session(which))).await);
                 model.replace(place(which));
                 model.issue(Style::Typed, which, text, now);
             }
             Step::AskMailed(which) => {
-                let mailed = for_action!(which, |action| world.ask_mailed(&action, session(which)).await);
+                let mailed =
+                    for_action!(which, |action| world.ask_mailed(&action, SessionId::new(session(which))).await);
                 match mailed {
                     Mailed::Sent(text) => {
                         model.replace(place(which));
@@ -288,9 +290,9 @@ async fn play(seed: u64, steps: Vec<Step>) {
                 let which = (at.0, false, false, at.1);
                 let (service, account) = (&world.confirmations, &world.account);
                 let sent = if at.0 {
-                    service.resend::<Export>(account, Some(session(which))).await
+                    service.resend::<Export>(account, Some(SessionId::new(session(which)))).await
                 } else {
-                    service.resend::<Delete>(account, Some(session(which))).await
+                    service.resend::<Delete>(account, Some(SessionId::new(session(which)))).await
                 };
                 if let Some(code) = sent.unwrap() {
                     let live = |issued: &&Issued| issued.style == Style::Mailed && place(issued.which) == at;
@@ -308,16 +310,17 @@ async fn play(seed: u64, steps: Vec<Step>) {
             }
             Step::Code(which, guess) => {
                 let text = model.text(Style::Typed, which, guess);
-                let told = for_action!(which, |action| world.code(action, session(which), &text).await);
+                let told = for_action!(which, |action| world.code(action, SessionId::new(session(which)), &text).await);
                 model.book(Style::Typed, which, &text, now, told);
             }
             Step::Mailed(which, guess) => {
                 let text = model.text(Style::Mailed, which, guess);
-                let told = for_action!(which, |action| world.mailed(action, session(which), &text).await);
+                let told =
+                    for_action!(which, |action| world.mailed(action, SessionId::new(session(which)), &text).await);
                 model.book(Style::Mailed, which, &text, now, told);
             }
             Step::Wait(which) => {
-                let outcome = for_action!(which, |action| world.wait(action, session(which)).await);
+                let outcome = for_action!(which, |action| world.wait(action, SessionId::new(session(which))).await);
                 model.wait(which, outcome, now);
             }
             Step::Clock(seconds) => {
@@ -392,13 +395,13 @@ async fn both_ends_of_time() {
     for end in [0, keywright_core::UnixSeconds::MAX.get()] {
         let world = World::new().await;
         world.set(end);
-        let code = world.ask_code(&DELETE, b"s").await;
-        world.code(DELETE, b"s", &code).await;
-        world.wait(DELETE, b"w").await;
-        world.wait(DELETE, b"w").await;
-        let code = world.ask_mailed(&DELETE, b"m").await.sent();
-        world.mailed(DELETE, b"m", &wrong(&code)).await;
+        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+        world.code(DELETE, SessionId::new("s"), &code).await;
+        world.wait(DELETE, SessionId::new("w")).await;
+        world.wait(DELETE, SessionId::new("w")).await;
+        let code = world.ask_mailed(&DELETE, SessionId::new("m")).await.sent();
+        world.mailed(DELETE, SessionId::new("m"), &wrong(&code)).await;
         world.set(START);
-        assert_ne!(world.mailed(DELETE, b"m", &code).await, Told::Granted);
+        assert_ne!(world.mailed(DELETE, SessionId::new("m"), &code).await, Told::Granted);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keywright_confirm::{CancelToken, ConfirmError, Confirmation, Confirmations, SendOutcome, WaitOutcome};
-use keywright_core::Client;
+use keywright_core::{Client, SessionId};
 use keywright_store::TransactError;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -48,10 +48,10 @@ fn count(told: &[Told], what: Told) -> usize {
 async fn asvs_15_4_2_of_64_right_codes_one_is_granted() {
     for _ in 0..5 {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, b"s").await;
+        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
         let told = crowd(&world, |_, server| {
             let (account, code) = (world.account.clone(), code.clone());
-            async move { Ok(Told::of(server.confirm_code(&account, DELETE, b"s", &code).await?)) }
+            async move { Ok(Told::of(server.confirm_code(&account, DELETE, SessionId::new("s"), &code).await?)) }
         })
         .await;
         assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
@@ -61,10 +61,12 @@ async fn asvs_15_4_2_of_64_right_codes_one_is_granted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nist_3_1_3_2_of_64_right_mailed_codes_one_is_granted_and_none_charged() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     let told = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), code.clone());
-        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, Client::unknown()).await?)) }
+        async move {
+            Ok(Told::of(server.confirm_mailed(&account, DELETE, SessionId::new("s"), &code, Client::unknown()).await?))
+        }
     })
     .await;
     assert_eq!(count(&told, Told::Granted), 1, "{told:?}");
@@ -74,11 +76,13 @@ async fn nist_3_1_3_2_of_64_right_mailed_codes_one_is_granted_and_none_charged()
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_64_at_the_end_of_a_wait_one_is_granted() {
     let world = World::new().await;
-    let (_, earliest) = world.wait(DELETE, b"s").await.unwrap();
+    let (_, earliest) = world.wait(DELETE, SessionId::new("s")).await.unwrap();
     world.set(earliest);
     let granted = crowd(&world, |_, server| {
         let account = world.account.clone();
-        async move { Ok(matches!(server.confirm_wait(&account, DELETE, b"s").await?, WaitOutcome::Granted(_))) }
+        async move {
+            Ok(matches!(server.confirm_wait(&account, DELETE, SessionId::new("s")).await?, WaitOutcome::Granted(_)))
+        }
     })
     .await;
     assert_eq!(granted.iter().filter(|granted| **granted).count(), 1);
@@ -89,15 +93,15 @@ async fn of_64_at_the_end_of_a_wait_one_is_granted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asks_and_redeems_mixed() {
     let world = World::new().await;
-    let first = world.ask_code(&DELETE, b"s").await;
+    let first = world.ask_code(&DELETE, SessionId::new("s")).await;
     let outcomes = crowd(&world, |nth, server| {
         let (account, code) = (world.account.clone(), first.clone());
         async move {
             if nth % 2 == 0 {
-                let code = server.ask_code(&account, &DELETE, b"s").await?;
+                let code = server.ask_code(&account, &DELETE, SessionId::new("s")).await?;
                 return Ok(Err(code.expose().to_owned()));
             }
-            Ok(Ok(Told::of(server.confirm_code(&account, DELETE, b"s", &code).await?)))
+            Ok(Ok(Told::of(server.confirm_code(&account, DELETE, SessionId::new("s"), &code).await?)))
         }
     })
     .await;
@@ -106,7 +110,7 @@ async fn asks_and_redeems_mixed() {
     let codes: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
     let mut still = 0;
     for code in &codes {
-        still += usize::from(world.code(DELETE, b"s", code).await == Told::Granted);
+        still += usize::from(world.code(DELETE, SessionId::new("s"), code).await == Told::Granted);
     }
     assert!(still <= 1, "{still}");
 }
@@ -115,24 +119,26 @@ async fn asks_and_redeems_mixed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn asvs_6_6_3_parallel_guesses_do_not_outrun_the_limit() {
     let world = World::new().await;
-    let code = world.ask_mailed(&DELETE, b"s").await.sent();
+    let code = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     let told = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), wrong(&code));
-        async move { Ok(Told::of(server.confirm_mailed(&account, DELETE, b"s", &code, Client::unknown()).await?)) }
+        async move {
+            Ok(Told::of(server.confirm_mailed(&account, DELETE, SessionId::new("s"), &code, Client::unknown()).await?))
+        }
     })
     .await;
     let charged = told.iter().filter(|told| matches!(told, Told::Charged(..))).count();
     assert_eq!(charged, 5, "{told:?}");
-    assert!(matches!(world.mailed(DELETE, b"s", &code).await, Told::Refused(_)));
+    assert!(matches!(world.mailed(DELETE, SessionId::new("s"), &code).await, Told::Refused(_)));
 
-    let code = world.ask_code(&DELETE, b"t").await;
+    let code = world.ask_code(&DELETE, SessionId::new("t")).await;
     let told = crowd(&world, |_, server| {
         let (account, code) = (world.account.clone(), wrong(&code));
-        async move { Ok(Told::of(server.confirm_code(&account, DELETE, b"t", &code).await?)) }
+        async move { Ok(Told::of(server.confirm_code(&account, DELETE, SessionId::new("t"), &code).await?)) }
     })
     .await;
     assert_eq!(count(&told, Told::Last), 1);
-    assert_eq!(world.code(DELETE, b"t", &code).await, Told::Denied);
+    assert_eq!(world.code(DELETE, SessionId::new("t"), &code).await, Told::Denied);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -141,7 +147,7 @@ async fn of_64_asks_one_mail_goes_out() {
     let sent = crowd(&world, |_, server| {
         let account = world.account.clone();
         async move {
-            let sending = server.ask_mailed(&account, &DELETE, b"s").await?;
+            let sending = server.ask_mailed(&account, &DELETE, SessionId::new("s")).await?;
             Ok(matches!(sending, SendOutcome::Send(_)))
         }
     })
@@ -154,7 +160,7 @@ async fn of_64_asks_one_mail_goes_out() {
 async fn a_cancel_races_a_redeem() {
     for _ in 0..10 {
         let world = World::new().await;
-        let code = world.confirmations.ask_code(&world.account, &DELETE, b"s").await.unwrap();
+        let code = world.confirmations.ask_code(&world.account, &DELETE, SessionId::new("s")).await.unwrap();
         let (text, token) = (code.expose().to_owned(), code.cancel_token().to_hex());
         let won = crowd(&world, |nth, server| {
             let (account, text) = (world.account.clone(), text.clone());
@@ -163,7 +169,7 @@ async fn a_cancel_races_a_redeem() {
                 if nth % 2 == 0 {
                     return server.cancel(&account, &token).await;
                 }
-                let outcome = server.confirm_code(&account, DELETE, b"s", &text).await?;
+                let outcome = server.confirm_code(&account, DELETE, SessionId::new("s"), &text).await?;
                 Ok(matches!(outcome, Confirmation::Granted(_)))
             }
         })

@@ -2,7 +2,7 @@
 //! code.
 
 use keywright_confirm::{Action, CancelToken, ConfirmPolicy, SLOTS, SendOutcome};
-use keywright_core::Client;
+use keywright_core::{Client, SessionId};
 
 use crate::support::World;
 
@@ -21,22 +21,31 @@ impl Action for Secretive {
 async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let world = World::new().await;
     let (service, account, client) = (&world.confirmations, &world.account, Client::unknown());
-    let typed = service.ask_code(account, &Secretive, b"PLANTED-1").await.unwrap();
-    let wait = service.begin_wait(account, &Secretive, b"PLANTED-2").await.unwrap();
-    let sending = service.ask_mailed(account, &Secretive, b"PLANTED-3").await.unwrap();
+    let typed = service.ask_code(account, &Secretive, SessionId::new("PLANTED-1")).await.unwrap();
+    let wait = service.begin_wait(account, &Secretive, SessionId::new("PLANTED-2")).await.unwrap();
+    let sending = service.ask_mailed(account, &Secretive, SessionId::new("PLANTED-3")).await.unwrap();
     let mut shown = format!("{typed:?} {wait:?} {sending:?} {service:?} {:?}", service.steps());
     let SendOutcome::Send(mailed) = sending else { panic!("no mail") };
     let tokens = [typed.cancel_token(), wait.cancel_token(), mailed.cancel_token()].map(CancelToken::to_hex);
 
     let outcomes = [
-        format!("{:?}", service.confirm_mailed(account, Secretive, b"PLANTED-3", "000000", client).await.unwrap()),
         format!(
             "{:?}",
-            service.confirm_mailed(account, Secretive, b"PLANTED-3", mailed.expose(), client).await.unwrap()
+            service.confirm_mailed(account, Secretive, SessionId::new("PLANTED-3"), "000000", client).await.unwrap()
         ),
-        format!("{:?}", service.confirm_code(account, Secretive, b"PLANTED-1", typed.expose()).await.unwrap()),
-        format!("{:?}", service.confirm_wait(account, Secretive, b"PLANTED-2").await.unwrap()),
-        format!("{:?}", service.confirm_code(account, Secretive, &[], typed.expose()).await),
+        format!(
+            "{:?}",
+            service
+                .confirm_mailed(account, Secretive, SessionId::new("PLANTED-3"), mailed.expose(), client)
+                .await
+                .unwrap()
+        ),
+        format!(
+            "{:?}",
+            service.confirm_code(account, Secretive, SessionId::new("PLANTED-1"), typed.expose()).await.unwrap()
+        ),
+        format!("{:?}", service.confirm_wait(account, Secretive, SessionId::new("PLANTED-2")).await.unwrap()),
+        format!("{:?}", service.confirm_code(account, Secretive, SessionId::new([]), typed.expose()).await),
         format!("{:?} {:?}", mailed, typed.cancel_token()),
         format!("{:?}", CancelToken::parse("PLANTED")),
         format!("{:?} {:?}", ConfirmPolicy::builder(), ConfirmPolicy::builder().pending(9).build()),

@@ -1,6 +1,7 @@
 //! The two records: what is lost with each, and what bounds their size.
 
 use keywright_confirm::{ConfirmError, KEEP_ON_ERASE, SLOT_KINDS, SLOTS};
+use keywright_core::SessionId;
 use keywright_store::{Batch, Damage, Revision, SlotName, StepError, TransactError, Write};
 
 use crate::support::{DELETE, Mailed, START, Told, World};
@@ -42,22 +43,26 @@ fn one_record_expires_and_one_lasts() {
 #[tokio::test]
 async fn without_what_is_pending_everything_is_denied_and_nothing_is_given_back() {
     let world = World::new().await;
-    let typed = world.ask_code(&DELETE, b"typed").await;
-    let mailed = world.ask_mailed(&DELETE, b"mailed").await.sent();
-    let (_, earliest) = world.wait(DELETE, b"wait").await.unwrap();
+    let typed = world.ask_code(&DELETE, SessionId::new("typed")).await;
+    let mailed = world.ask_mailed(&DELETE, SessionId::new("mailed")).await.sent();
+    let (_, earliest) = world.wait(DELETE, SessionId::new("wait")).await.unwrap();
     world.lose(World::pending()).await;
     world.set(earliest);
-    assert_eq!(world.code(DELETE, b"typed", &typed).await, Told::Denied);
-    assert_eq!(world.mailed(DELETE, b"mailed", &mailed).await, Told::Denied);
-    assert!(world.wait(DELETE, b"wait").await.is_some());
+    assert_eq!(world.code(DELETE, SessionId::new("typed"), &typed).await, Told::Denied);
+    assert_eq!(world.mailed(DELETE, SessionId::new("mailed"), &mailed).await, Told::Denied);
+    assert!(world.wait(DELETE, SessionId::new("wait")).await.is_some());
     let left = START + 60 - world.now();
-    assert_eq!(world.ask_mailed(&DELETE, b"mailed").await, Mailed::NotYet(left), "the mail is still counted");
+    assert_eq!(
+        world.ask_mailed(&DELETE, SessionId::new("mailed")).await,
+        Mailed::NotYet(left),
+        "the mail is still counted"
+    );
 }
 
 #[tokio::test]
 async fn lost_counts_are_an_integrity_error() {
     let world = World::new().await;
-    let mailed = world.ask_mailed(&DELETE, b"s").await.sent();
+    let mailed = world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.lose(World::counts()).await;
     let damage = |error: ConfirmError| match error {
         ConfirmError::Transact(TransactError::Step(StepError::Damaged(Damage::Record(slot)))) => slot,
@@ -65,10 +70,10 @@ async fn lost_counts_are_an_integrity_error() {
     };
     let (service, account) = (&world.confirmations, &world.account);
     let client = keywright_core::Client::unknown();
-    let outcome = service.confirm_mailed(account, DELETE, b"s", &mailed, client).await;
+    let outcome = service.confirm_mailed(account, DELETE, SessionId::new("s"), &mailed, client).await;
     assert_eq!(damage(outcome.unwrap_err()), World::counts());
-    assert_eq!(damage(service.ask_mailed(account, &DELETE, b"s").await.unwrap_err()), World::counts());
-    assert_eq!(damage(service.ask_code(account, &DELETE, b"s").await.unwrap_err()), World::counts());
+    assert_eq!(damage(service.ask_mailed(account, &DELETE, SessionId::new("s")).await.unwrap_err()), World::counts());
+    assert_eq!(damage(service.ask_code(account, &DELETE, SessionId::new("s")).await.unwrap_err()), World::counts());
 }
 
 /// Whatever a session requests in a year, the two records stay small.
@@ -77,9 +82,9 @@ async fn a_year_of_requests_leaves_two_small_records() {
     let world = World::new().await;
     for quarter in 0..365 * 4_u32 {
         let session = quarter.to_be_bytes();
-        world.ask_code(&DELETE, &session).await;
-        world.code(DELETE, &session, "AAAA-AAAA-AAAA-AAAA").await;
-        world.ask_mailed(&DELETE, &session).await;
+        world.ask_code(&DELETE, SessionId::new(session)).await;
+        world.code(DELETE, SessionId::new(session), "AAAA-AAAA-AAAA-AAAA").await;
+        world.ask_mailed(&DELETE, SessionId::new(session)).await;
         world.advance(6 * 3_600);
     }
     let sizes = (world.size(World::pending()).await, world.size(World::counts()).await);

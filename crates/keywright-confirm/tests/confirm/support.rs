@@ -3,9 +3,9 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use keywright_confirm::{Action, ConfirmError, ConfirmPolicy, Confirmation, Confirmations, SendOutcome, WaitOutcome};
-use keywright_core::{Client, EventChain};
-use keywright_store::{MemoryStore, StepError, StoredEvent, TransactError};
+use keywright_confirm::{Action, ConfirmPolicy, Confirmation, Confirmations, SendOutcome, WaitOutcome};
+use keywright_core::{Client, EventChain, SessionId};
+use keywright_store::{MemoryStore, StoredEvent};
 
 pub(crate) use keywright_testing::Epoch;
 
@@ -111,15 +111,15 @@ impl World {
         Client::credential(self.driver.client_tag(&self.account, credential))
     }
 
-    pub(crate) async fn ask_code(&self, action: &impl Action, session: &[u8]) -> String {
+    pub(crate) async fn ask_code(&self, action: &impl Action, session: SessionId) -> String {
         self.confirmations.ask_code(&self.account, action, session).await.unwrap().expose().into()
     }
 
-    pub(crate) async fn code<A: Action>(&self, action: A, session: &[u8], typed: &str) -> Told {
+    pub(crate) async fn code<A: Action>(&self, action: A, session: SessionId, typed: &str) -> Told {
         Told::of(self.confirmations.confirm_code(&self.account, action, session, typed).await.unwrap())
     }
 
-    pub(crate) async fn ask_mailed(&self, action: &impl Action, session: &[u8]) -> Mailed {
+    pub(crate) async fn ask_mailed(&self, action: &impl Action, session: SessionId) -> Mailed {
         match self.confirmations.ask_mailed(&self.account, action, session).await.unwrap() {
             SendOutcome::Send(code) => Mailed::Sent(code.expose().into()),
             SendOutcome::NotYet { retry_after } => Mailed::NotYet(retry_after),
@@ -128,16 +128,22 @@ impl World {
     }
 
     /// Tries a mailed code as an unknown client.
-    pub(crate) async fn mailed<A: Action>(&self, action: A, session: &[u8], typed: &str) -> Told {
+    pub(crate) async fn mailed<A: Action>(&self, action: A, session: SessionId, typed: &str) -> Told {
         self.mailed_from(Client::unknown(), action, session, typed).await
     }
 
-    pub(crate) async fn mailed_from<A: Action>(&self, client: Client, action: A, session: &[u8], typed: &str) -> Told {
+    pub(crate) async fn mailed_from<A: Action>(
+        &self,
+        client: Client,
+        action: A,
+        session: SessionId,
+        typed: &str,
+    ) -> Told {
         Told::of(self.confirmations.confirm_mailed(&self.account, action, session, typed, client).await.unwrap())
     }
 
     /// `None` if granted; otherwise the length and the earliest time of the new wait.
-    pub(crate) async fn wait<A: Action>(&self, action: A, session: &[u8]) -> Option<(u64, u64)> {
+    pub(crate) async fn wait<A: Action>(&self, action: A, session: SessionId) -> Option<(u64, u64)> {
         match self.confirmations.confirm_wait(&self.account, action, session).await.unwrap() {
             WaitOutcome::Granted(_) => None,
             WaitOutcome::Begun(wait) => Some((wait.seconds(), wait.earliest().get())),
@@ -203,9 +209,4 @@ pub(crate) fn granted() -> String {
 
 pub(crate) fn denied(reason: &str) -> String {
     format!("confirmation_denied (action: test.delete, reason: {reason})")
-}
-
-/// An empty session is a programming error of the host.
-pub(crate) fn is_misuse<T>(result: Result<T, ConfirmError>) -> bool {
-    matches!(result, Err(ConfirmError::Transact(TransactError::Step(StepError::Misuse(_)))))
 }

@@ -1,6 +1,7 @@
 //! The events that void a pending confirmation.
 
 use keywright_confirm::Action;
+use keywright_core::SessionId;
 
 use crate::support::{DELETE, Delete, Epoch, Export, Mailed, START, Told, World, wrong};
 
@@ -9,25 +10,25 @@ const OTHER_PARAMETERS: Delete = Delete { parameters: "some", ..DELETE };
 /// The same bytes, divided differently.
 const SHIFTED: Delete = Delete { target: "vault-7a", parameters: "ll" };
 
-async fn all_deny<A: Action + Clone>(world: &World, action: A, session: &[u8], code: &str, mailed: &str) {
+async fn all_deny<A: Action + Clone>(world: &World, action: A, session: SessionId, code: &str, mailed: &str) {
     assert_ne!(world.code(action.clone(), session, code).await, Told::Granted);
     assert_ne!(world.mailed(action.clone(), session, mailed).await, Told::Granted);
     // The typed code and the wait would share one (action, session), so the wait has its own
     // session here.
-    assert!(world.wait(action, b"w").await.is_some());
+    assert!(world.wait(action, SessionId::new("w")).await.is_some());
 }
 
 /// There is a code in one session, a mailed one in another, and a wait in a third. After `change`,
 /// none of them is granted.
-async fn voids<A: Action + Clone>(action: A, sessions: [&[u8]; 3], change: impl AsyncFn(&World)) {
+async fn voids<A: Action + Clone>(action: A, sessions: [&str; 3], change: impl AsyncFn(&World)) {
     for attempt in 0..3 {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, b"c").await;
-        let mailed = world.ask_mailed(&DELETE, b"m").await.sent();
-        let (_, earliest) = world.wait(DELETE, b"w").await.unwrap();
+        let code = world.ask_code(&DELETE, SessionId::new("c")).await;
+        let mailed = world.ask_mailed(&DELETE, SessionId::new("m")).await.sent();
+        let (_, earliest) = world.wait(DELETE, SessionId::new("w")).await.unwrap();
         world.set(earliest);
         change(&world).await;
-        let [c, m, w] = sessions;
+        let [c, m, w] = sessions.map(SessionId::new);
         match attempt {
             0 => assert_eq!(world.code(action.clone(), c, &code).await, Told::Denied),
             1 => assert!(matches!(world.mailed(action.clone(), m, &mailed).await, Told::Denied | Told::Charged(..))),
@@ -36,19 +37,19 @@ async fn voids<A: Action + Clone>(action: A, sessions: [&[u8]; 3], change: impl 
     }
 }
 
-const SAME: [&[u8]; 3] = [b"c", b"m", b"w"];
+const SAME: [&str; 3] = ["c", "m", "w"];
 
 #[tokio::test]
 async fn the_unchanged_is_granted() {
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, b"c").await;
-    let mailed = world.ask_mailed(&DELETE, b"m").await.sent();
-    let (_, earliest) = world.wait(DELETE, b"w").await.unwrap();
+    let code = world.ask_code(&DELETE, SessionId::new("c")).await;
+    let mailed = world.ask_mailed(&DELETE, SessionId::new("m")).await.sent();
+    let (_, earliest) = world.wait(DELETE, SessionId::new("w")).await.unwrap();
     world.set(earliest);
-    assert_eq!(world.code(DELETE, b"c", &code).await, Told::Granted);
-    assert_eq!(world.mailed(DELETE, b"m", &mailed).await, Told::Granted);
-    assert_eq!(world.wait(DELETE, b"w").await, None);
-    all_deny(&world, DELETE, b"c", &code, &mailed).await;
+    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Told::Granted);
+    assert_eq!(world.mailed(DELETE, SessionId::new("m"), &mailed).await, Told::Granted);
+    assert_eq!(world.wait(DELETE, SessionId::new("w")).await, None);
+    all_deny(&world, DELETE, SessionId::new("c"), &code, &mailed).await;
 }
 
 #[tokio::test]
@@ -61,8 +62,8 @@ async fn owasp_txauth_2_6_action_target_and_parameters() {
 
 #[tokio::test]
 async fn asvs_6_6_2_the_session() {
-    voids(DELETE, [b"c2", b"m2", b"w2"], async |_: &World| ()).await;
-    voids(DELETE, [b"m", b"c", b"c"], async |_: &World| ()).await;
+    voids(DELETE, ["c2", "m2", "w2"], async |_: &World| ()).await;
+    voids(DELETE, ["m", "c", "c"], async |_: &World| ()).await;
 }
 
 #[tokio::test]
@@ -79,9 +80,9 @@ async fn an_erase() {
 #[tokio::test]
 async fn the_key_epoch_does_not() {
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, b"s").await;
+    let code = world.ask_code(&DELETE, SessionId::new("s")).await;
     world.move_epoch(Epoch::Key).await;
-    assert_eq!(world.code(DELETE, b"s", &code).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("s"), &code).await, Told::Granted);
 }
 
 const HOUR: u64 = 3_600;
@@ -98,33 +99,33 @@ async fn clock_jumps() {
         voids(DELETE, SAME, async |world: &World| world.advance(forward)).await;
     }
     let world = World::new().await;
-    let code = world.ask_code(&DELETE, b"c").await;
+    let code = world.ask_code(&DELETE, SessionId::new("c")).await;
     world.set(START - 1);
-    assert_eq!(world.code(DELETE, b"c", &code).await, Told::Denied, "a second is enough");
+    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Told::Denied, "a second is enough");
     world.set(START + 1);
-    let code = world.ask_code(&DELETE, b"c").await;
+    let code = world.ask_code(&DELETE, SessionId::new("c")).await;
     world.advance(1);
-    assert_eq!(world.code(DELETE, b"c", &code).await, Told::Granted);
+    assert_eq!(world.code(DELETE, SessionId::new("c"), &code).await, Told::Granted);
 }
 
 #[tokio::test]
 async fn after_the_clock_went_back_mails_go_out_again_soon() {
     let world = World::new().await;
-    world.ask_mailed(&DELETE, b"s").await.sent();
+    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
     world.set(START - TEN_YEARS);
-    assert_eq!(world.ask_mailed(&DELETE, b"s").await, Mailed::NotYet(60));
+    assert_eq!(world.ask_mailed(&DELETE, SessionId::new("s")).await, Mailed::NotYet(60));
     world.advance(60);
-    world.ask_mailed(&DELETE, b"s").await.sent();
+    world.ask_mailed(&DELETE, SessionId::new("s")).await.sent();
 }
 
 #[tokio::test]
 async fn the_keyrings_fence() {
     for (fence, expected) in [(START, Told::Granted), (START + 1, Told::Denied)] {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, b"s").await;
+        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
         world.advance(5);
         let restored = world.another_server(9, fence);
-        let outcome = restored.confirm_code(&world.account, DELETE, b"s", &code).await.unwrap();
+        let outcome = restored.confirm_code(&world.account, DELETE, SessionId::new("s"), &code).await.unwrap();
         assert_eq!(Told::of(outcome), expected);
     }
 }
@@ -135,18 +136,18 @@ async fn all_reasons_look_the_same() {
     let mut shown = Vec::new();
     for case in 0..5 {
         let world = World::new().await;
-        let code = world.ask_code(&DELETE, b"s").await;
-        let (action, session, typed): (_, &[u8], _) = match case {
-            0 => (DELETE, b"s", wrong(&code)),
-            1 => (OTHER_TARGET, b"s", code),
-            2 => (DELETE, b"x", code),
+        let code = world.ask_code(&DELETE, SessionId::new("s")).await;
+        let (action, session, typed): (_, SessionId, _) = match case {
+            0 => (DELETE, SessionId::new("s"), wrong(&code)),
+            1 => (OTHER_TARGET, SessionId::new("s"), code),
+            2 => (DELETE, SessionId::new("x"), code),
             3 => {
                 world.advance(600);
-                (DELETE, b"s", code)
+                (DELETE, SessionId::new("s"), code)
             }
             _ => {
                 world.move_epoch(Epoch::Factor).await;
-                (DELETE, b"s", code)
+                (DELETE, SessionId::new("s"), code)
             }
         };
         let outcome = world.confirmations.confirm_code(&world.account, action, session, &typed).await.unwrap();

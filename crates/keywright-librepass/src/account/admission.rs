@@ -1,6 +1,6 @@
 //! Admitting a network: by the link of a mail, or by a session of the account with a fresh proof.
 
-use keywright_core::{AccountId, ClientAdmission};
+use keywright_core::{AccountId, ClientAdmission, SessionId};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, Plain, SlotName};
 use keywright_twofactor::recovery::Preset;
@@ -105,8 +105,8 @@ pub(crate) async fn admit_by_code<H: Host>(
     network: Network,
 ) -> Result<NetworkAdmission, Failure> {
     let account: &AccountId = token.user().account();
-    let session = token.slot();
-    let own = [tokens::TOKEN.at(session).name(), StepUps::slot(&session)?];
+    let session = SessionId::new(token.slot());
+    let own = [tokens::TOKEN.at(token.slot()).name(), StepUps::slot(session)];
     let slots: Vec<SlotName> = own.iter().chain(keywright_twofactor::SLOTS).copied().collect();
     let step = |draft: &mut Draft<'_>| {
         let Some(login) = tokens::verify_in(draft, token)?.filter(Login::may_act) else {
@@ -114,9 +114,9 @@ pub(crate) async fn admit_by_code<H: Host>(
         };
         let client = login.client(draft, None);
         if Preset::LibrePass.is_form_of(code) {
-            cx.factors.step_up_recovery_in(draft, ADMIT_CLIENT, &session, code, client)
+            cx.factors.step_up_recovery_in(draft, &ADMIT_CLIENT, session, code, client)
         } else {
-            cx.factors.step_up_totp_in(draft, ADMIT_CLIENT, &session, code, client)
+            cx.factors.step_up_totp_in(draft, &ADMIT_CLIENT, session, code, client)
         }
     };
     let proof = match cx.step(account, &slots, step).await? {

@@ -124,7 +124,6 @@ pub(crate) async fn check_batch<H: Host>(
     match cx.vaults.plan(caller.account(), batch, known.0).await? {
         PlanOutcome::Ready(sealed) => Ok(sealed),
         PlanOutcome::Refused(difference) => Err(verdict(&difference).into()),
-        _ => Err(StepError::Misuse("a plan of an unknown kind").into()),
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) async fn claim_address<H: Host>(
     Ok(match claim(cx, &intent).await? {
         ClaimOutcome::Ours(claimed) => Taking::Claimed(claimed),
         ClaimOutcome::Void => Taking::Overtaken,
-        _ => Taking::Taken,
+        ClaimOutcome::Taken => Taking::Taken,
     })
 }
 

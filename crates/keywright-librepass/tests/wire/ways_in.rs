@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use keywright_core::Client as LedgerClient;
+use keywright_core::SessionId;
 use keywright_librepass::{NetworkAdmission, Privacy, SharedKey, Token, UserId};
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::{Draft, MemoryStore, Partition};
@@ -379,8 +380,11 @@ async fn at_the_second_factor_a_known_client_the_recovery_code_a_session_and_the
     let (tag, code) =
         (world.app.network_tag(user.account(), "203.0.113.77".parse().unwrap()), code_of(&SECRET, world.now()));
     let home = LedgerClient::network(world.app.network_tag(user.account(), HOME.parse().unwrap()));
-    let step_up = |draft: &mut Draft<'_>| world.factors().step_up_totp_in(draft, ADMIT_CLIENT, b"session", &code, home);
-    let slots = [keywright_twofactor::SLOTS, &[keywright_twofactor::StepUps::slot(b"session").unwrap()]].concat();
+    let step_up = |draft: &mut Draft<'_>| {
+        world.factors().step_up_totp_in(draft, &ADMIT_CLIENT, SessionId::new(b"session"), &code, home)
+    };
+    let slots =
+        [keywright_twofactor::SLOTS, &[keywright_twofactor::StepUps::slot(SessionId::new(b"session"))]].concat();
     let partition = Partition::account(user.account());
     let VerifyOutcome::Granted(proof) = world.driver.run(&partition, &slots, step_up).await.unwrap() else {
         panic!("shut")

@@ -6,7 +6,7 @@ use keywright_challenge::{CHALLENGE_SECRET, SLOTS as CHALLENGE};
 use keywright_confirm::{
     Action, Confirmation, Confirmed, KEEP_ON_ERASE, SLOTS as CONFIRMATIONS, TypedCode, Wait, WaitOutcome,
 };
-use keywright_core::{AccountId, PendingGuess, SecretString};
+use keywright_core::{AccountId, PendingGuess, SecretString, SessionId};
 use keywright_store::due::{self, DUE, NewTask};
 use keywright_store::{Draft, Partition, Plain, Receipt, Release, SlotName, StepError, Tentative, WrongReceipt, guess};
 use keywright_twofactor::SLOTS as FACTORS;
@@ -114,11 +114,11 @@ async fn by_code<H: Host>(cx: &Context<H>, caller: &Caller, code: Option<&str>) 
                     Ok(selector) => selector,
                     Err(error) => return Ok(Err(error)),
                 };
-                let code = cx.confirmations.ask_code_in(draft, &action, &selector)?;
+                let code = cx.confirmations.ask_code_in(draft, &action, SessionId::new(selector))?;
                 return Ok(Ok(Decision::Code(code)));
             };
             let Some(selector) = session.selector().copied() else { return Ok(Err(ApiError::RESET_CODE_INVALID)) };
-            match cx.confirmations.confirm_code_in(draft, action, &selector, code)? {
+            match cx.confirmations.confirm_code_in(draft, action, SessionId::new(selector), code)? {
                 Confirmation::Granted(proof) => reset(draft, session, &proof).map(Ok),
                 Confirmation::Denied(_) | Confirmation::Refused(_) => Ok(Err(ApiError::RESET_CODE_INVALID)),
             }
@@ -147,7 +147,7 @@ async fn by_wait<H: Host>(cx: &Context<H>, caller: &Caller, params: &Params) -> 
                 Err(error) => return Ok(Err(error)),
             };
             let action = ResetAccount { account: caller.account.clone() };
-            match cx.confirmations.confirm_wait_in(draft, action, &selector)? {
+            match cx.confirmations.confirm_wait_in(draft, action, SessionId::new(selector))? {
                 WaitOutcome::Granted(proof) => reset(draft, session, &proof).map(Ok),
                 WaitOutcome::Begun(wait) => Ok(Ok(Decision::Wait(wait))),
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::{AccountId, Client as Guesser, ClientAdmission, ClientTag, Clock};
+use keywright_core::{AccountId, Client as Guesser, ClientAdmission, ClientTag, Clock, Purpose, SessionId};
 use keywright_nextcloud::{AppTokenId, CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
 use keywright_sqlite::SqliteStore;
 use keywright_store::{Draft, MemoryStore, Partition};
@@ -130,7 +130,10 @@ async fn a_request_lists_the_tokens_that_the_account_has() {
     let codes = recovery(&world).await;
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp, backup]}));
     for code in &codes {
-        let verdict = factors(&world).verify_recovery(&alice(), code, "elsewhere", Guesser::unknown()).await.unwrap();
+        let verdict = factors(&world)
+            .verify_recovery(&alice(), code, &Purpose::new("elsewhere"), Guesser::unknown())
+            .await
+            .unwrap();
         assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     }
     laptop.get("session/request").await.is(200, json!({"challenge": challenge, "token": [totp]}));
@@ -151,7 +154,8 @@ async fn a_code_opens_once_in_every_protocol() {
         world.token("t1").open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
         world.token("t1").open_totp(&secret(1), &code_before()).await.fails(401, "8b4f02b4");
     }
-    let elsewhere = factors(&world).verify_totp(&alice(), &code(0), "elsewhere", Guesser::unknown()).await.unwrap();
+    let elsewhere =
+        factors(&world).verify_totp(&alice(), &code(0), &Purpose::new("elsewhere"), Guesser::unknown()).await.unwrap();
     assert!(matches!(elsewhere, VerifyOutcome::Denied(_)));
     assert_eq!(charged(&world, "totp").await + charged(&world, "challenge").await, 0, "a replay is not charged");
     world.clock.advance(30);
@@ -249,7 +253,7 @@ async fn shut(world: &World) {
     let (factors, network) = (factors(world), Guesser::network(ClientTag::from_bytes([0xee; 16])));
     let mut streak = 0;
     while streak < 50 {
-        match factors.verify_totp(&alice(), &wrong(), "elsewhere", network).await.unwrap() {
+        match factors.verify_totp(&alice(), &wrong(), &Purpose::new("elsewhere"), network).await.unwrap() {
             VerifyOutcome::Denied(denial) => streak = denial.charge().unwrap().streak(),
             VerifyOutcome::Refused(refusal) => world.clock.advance(refusal.retry_after()),
             other => panic!("{other:?}"),
@@ -307,7 +311,7 @@ async fn every_way_in_at_time_based_codes() {
     let factors = factors(&world);
     let tag = world.app.app_token_tag(&alice(), &AppTokenId("phone".into()));
     let step_up = factors
-        .step_up_recovery(&alice(), ADMIT_CLIENT, b"session-1", &codes[0], Guesser::credential(tag))
+        .step_up_recovery(&alice(), &ADMIT_CLIENT, SessionId::new(b"session-1"), &codes[0], Guesser::credential(tag))
         .await
         .unwrap();
     let VerifyOutcome::Granted(proof) = step_up else { panic!("{step_up:?}") };

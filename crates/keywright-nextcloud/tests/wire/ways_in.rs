@@ -73,7 +73,7 @@ async fn the_login_password_known_networks_and_every_way_in() {
     assert_eq!((log_in(&home).await, log_in(&away).await), (200, 429));
     // By a session of the account with a fresh proof.
     let tag = world.app.network_tag(&alice(), address(AWAY));
-    let proof = by_password(&world, ADMIT_CLIENT).await;
+    let proof = by_password(&world, &ADMIT_CLIENT).await;
     assert!(is_admitted(world.app.admit_client(proof, GuessedSecret::LoginPassword, tag).await.unwrap()));
     assert_eq!(log_in(&away).await, 200);
     // By the operator, for everybody.

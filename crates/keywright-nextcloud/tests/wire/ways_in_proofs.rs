@@ -2,7 +2,7 @@
 //! long, is in `ways_in.rs` and `two_factor.rs`.
 
 use keywright_challenge::{Proof, Verification};
-use keywright_core::{Client as Guesser, ClientAdmission, ClientTag, Clock};
+use keywright_core::{ActionName, Client as Guesser, ClientAdmission, ClientTag, Clock, Purpose, SessionId};
 use keywright_nextcloud::{AppTokenId, GuessedSecret, NextcloudPolicy};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
@@ -36,8 +36,8 @@ fn tag(world: &World, token: &str) -> ClientTag {
 }
 
 /// A proof of the login password, which the host has just checked.
-pub(crate) async fn by_password(world: &World, action: &str) -> StepUp {
-    factors(world).step_up_attested(&alice(), action, PAGE, Attested::Password).await.unwrap().unwrap()
+pub(crate) async fn by_password(world: &World, action: &ActionName) -> StepUp {
+    factors(world).step_up_attested(&alice(), action, SessionId::new(PAGE), Attested::Password).await.unwrap().unwrap()
 }
 
 /// A device that an app token's client enrolled, with the recovery codes that came with it.
@@ -49,14 +49,15 @@ struct Enrolled {
 impl Enrolled {
     async fn by(world: &World, token: &str) -> Self {
         let factors = factors(world);
-        let first = FactorChange::first_factor(alice(), PAGE);
+        let first = FactorChange::first_factor(alice(), SessionId::new(PAGE));
         let EnrolmentStart::Begun(pending) = factors.begin_enrolment(first, "phone", None).await.unwrap() else {
             panic!()
         };
         let seed = pending.secret().expose().to_vec();
         let typed = code_of(&seed, now(world));
         let client = Guesser::credential(tag(world, token));
-        let confirmed = factors.confirm_enrolment_with_codes(&alice(), PAGE, &typed, client).await.unwrap();
+        let confirmed =
+            factors.confirm_enrolment_with_codes(&alice(), SessionId::new(PAGE), &typed, client).await.unwrap();
         let (EnrolmentOutcome::Active(_), Some(codes)) = confirmed else { panic!("not confirmed") };
         world.clock.advance(30);
         Self { seed, codes: codes.iter().map(String::from).collect() }
@@ -76,10 +77,13 @@ impl Enrolled {
     }
 
     /// A fresh proof by the device, of a client that is not held up.
-    async fn step_up(&self, world: &World, action: &str, token: &str) -> StepUp {
+    async fn step_up(&self, world: &World, action: &ActionName, token: &str) -> StepUp {
         world.clock.advance(30);
         let client = Guesser::credential(tag(world, token));
-        let verdict = factors(world).step_up_totp(&alice(), action, PAGE, &self.code(world), client).await.unwrap();
+        let verdict = factors(world)
+            .step_up_totp(&alice(), action, SessionId::new(PAGE), &self.code(world), client)
+            .await
+            .unwrap();
         world.clock.advance(30);
         let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
         proof
@@ -97,16 +101,19 @@ async fn what_a_proof_is_not_for_it_lets_nobody_in_by() {
     let world = World::new().await;
     let mut phone = world.with_challenge().await;
     let t1 = tag(&world, "t1");
-    let other_action = by_password(&world, CHANGE_FACTORS).await;
+    let other_action = by_password(&world, &CHANGE_FACTORS).await;
     assert_eq!(world.app.admit_client(other_action, GuessedSecret::LoginPassword, t1).await.unwrap(), None);
-    let weaker = by_password(&world, ADMIT_CLIENT).await;
+    let weaker = by_password(&world, &ADMIT_CLIENT).await;
     assert_eq!(world.app.admit_client(weaker, GuessedSecret::Challenge, t1).await.unwrap(), None);
-    let stale = by_password(&world, ADMIT_CLIENT).await;
+    let stale = by_password(&world, &ADMIT_CLIENT).await;
     phone.set(&secret(1), Some(&secret(1))).await.is(200, json!({"success": true}));
     assert_eq!(world.app.admit_client(stale, GuessedSecret::LoginPassword, t1).await.unwrap(), None);
     assert_eq!(world.count_events("client_admitted").await, 0);
     // A proof names its account: bob's lets a client of bob's in.
-    let proof = factors(&world).step_up_attested(&bob(), ADMIT_CLIENT, PAGE, Attested::Password).await.unwrap();
+    let proof = factors(&world)
+        .step_up_attested(&bob(), &ADMIT_CLIENT, SessionId::new(PAGE), Attested::Password)
+        .await
+        .unwrap();
     assert!(is_admitted(world.app.admit_client(proof.unwrap(), GuessedSecret::LoginPassword, t1).await.unwrap()));
     assert_eq!(world.count_events("client_admitted").await, 0);
 }
@@ -144,7 +151,7 @@ async fn at_the_challenge_a_proof_of_it_or_of_a_factor_lets_a_client_in() {
     assert!(world.app.unlock(&alice(), GuessedSecret::Challenge).await.unwrap());
     shut_out_of_the_challenge(&world).await;
     assert_eq!(world.token("t3").open(&secret(1)).await.status, 429);
-    let proof = enrolled.step_up(&world, ADMIT_CLIENT, "phone").await;
+    let proof = enrolled.step_up(&world, &ADMIT_CLIENT, "phone").await;
     assert!(is_admitted(world.app.admit_client(proof, GuessedSecret::Challenge, tag(&world, "t3")).await.unwrap()));
     assert_eq!(world.token("t3").open(&secret(1)).await.status, 200);
 }
@@ -180,7 +187,7 @@ async fn hold_up(world: &World, foreign: &str) {
     let factors = factors(world);
     let stranger = Guesser::network(ClientTag::from_bytes([0xee; 16]));
     loop {
-        match factors.verify_recovery(&alice(), foreign, "elsewhere", stranger).await.unwrap() {
+        match factors.verify_recovery(&alice(), foreign, &Purpose::new("elsewhere"), stranger).await.unwrap() {
             VerifyOutcome::Denied(_) => {}
             VerifyOutcome::Refused(refusal) if refusal.retry_after() > 1_800 => {
                 assert!(refusal.retry_after() <= 3_600);
@@ -206,7 +213,7 @@ async fn recovery_codes_known_tokens_and_every_way_in() {
     hold_up(&world, &foreign).await;
     assert_eq!((by("t2").await, by("t3").await), (429, 200));
     // By a session with a fresh proof of a factor.
-    let proof = enrolled.step_up(&world, ADMIT_CLIENT, "t3").await;
+    let proof = enrolled.step_up(&world, &ADMIT_CLIENT, "t3").await;
     hold_up(&world, &foreign).await;
     let admitted = factors(&world).admit_client(proof, CodeKind::Recovery, tag(&world, "t4")).await.unwrap();
     assert!(matches!(admitted, ClientAdmission::Admitted { .. }));

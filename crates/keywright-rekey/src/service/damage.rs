@@ -10,6 +10,7 @@ use super::reading::{HeadSnapshot, TRIES};
 use crate::digest::Digest;
 use crate::error::VaultError;
 use crate::events::{VAULT_ACCEPTED, VAULT_DAMAGED};
+use crate::outcome::Acceptance;
 use crate::seal::{self, Sealer};
 use crate::state::{DAMAGE_TOLD, DamageTold, VAULT, VAULT_SLOT};
 use crate::step;
@@ -26,28 +27,6 @@ pub enum Unreadable {
     Report,
     /// Drop them for good.
     Drop,
-}
-
-/// The outcome of accepting a damaged vault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Acceptance {
-    /// The vault now consists of its present rows.
-    Accepted {
-        /// The number of ciphers that it has now.
-        ciphers: u64,
-        /// The number of ciphers that its head had counted.
-        counted: u64,
-        /// The ciphers that did not open and were dropped.
-        dropped: Vec<CipherId>,
-    },
-    /// These ciphers do not open. Nothing was changed; pass [`Unreadable::Drop`] to drop them.
-    Unreadable(Vec<CipherId>),
-    /// Every row is present and opens. Nothing was changed.
-    Undamaged,
-    /// The account has no vault.
-    NoVault,
 }
 
 /// The result of accepting a vault, before it is committed.

@@ -1,7 +1,5 @@
 //! Replacing a vault: plan, swap, stage, hold, promote.
 
-use std::fmt;
-
 use bytes::Bytes;
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
@@ -15,78 +13,13 @@ use super::reading::TRIES;
 use crate::check::manifest::VaultManifest;
 use crate::digest::{Digest, Summing};
 use crate::error::VaultError;
+use crate::outcome::{Coverage, PlanOutcome, Promotion, Swap, SwapOutcome};
 use crate::parse::submission::Submission;
 use crate::policy::STAGE_GRACE_SECONDS;
-use crate::report::Difference;
 use crate::seal::{SealedSwap, Sealer};
+use crate::stage::{CheckedStage, StagedSwap};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step;
-use crate::step::staged::{CheckedStage, Promotion, StagedSwap};
-use crate::step::swap::SwapOutcome;
-
-/// The outcome of checking a submission against the vault.
-#[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub enum PlanOutcome {
-    /// The submission covers the vault. This is the sealed swap.
-    Ready(SealedSwap),
-    /// The submission does not cover the vault.
-    Refused(Difference),
-}
-
-/// The outcome of a swap that the service ran.
-#[must_use]
-#[non_exhaustive]
-pub enum Swap<T> {
-    /// The swap is committed.
-    Done {
-        /// The vault's head after the swap.
-        head: Revision,
-        /// The number of ciphers in the vault.
-        ciphers: u64,
-        /// The value that the caller's own step returned.
-        value: T,
-    },
-    /// The vault was changed between the check and the commit. Nothing was replaced; the client
-    /// must read it and re-encrypt it again.
-    HeadMoved,
-    /// The submission does not match the vault. Nothing was replaced.
-    Refused(Difference),
-    /// The vault that was held or uploaded is void, and was dropped.
-    Void,
-    /// Nothing was held, or there is no such upload.
-    Nothing,
-}
-
-impl<T> fmt::Debug for Swap<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done { head, ciphers, .. } => write!(f, "Done({head:?}, {ciphers} ciphers)"),
-            Self::HeadMoved => f.write_str("HeadMoved"),
-            Self::Refused(difference) => f.debug_tuple("Refused").field(difference).finish(),
-            Self::Void => f.write_str("Void"),
-            Self::Nothing => f.write_str("Nothing"),
-        }
-    }
-}
-
-/// Whether the held vault can still be promoted.
-#[derive(Debug, Clone)]
-#[must_use]
-#[non_exhaustive]
-pub enum Coverage {
-    /// Its rows are those that were held, and cover the vault. Pass this to
-    /// [`promote_in`](crate::VaultSteps::promote_in).
-    Covered(CheckedStage),
-    /// Its rows are incomplete, because the sweep removed them by the clock of another server, or
-    /// they are not those that were held. Drop it.
-    Uncovered(StageId),
-    /// The vault or an epoch on which it depends has changed, or it has expired. Drop it.
-    Void(StageId),
-    /// Nothing is held.
-    Nothing,
-}
 
 /// The number of texts of a stage that are read together to be opened.
 const OPENED_AT_ONCE: u32 = 500;

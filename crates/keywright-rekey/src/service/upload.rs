@@ -9,59 +9,21 @@
 use keywright_core::{AccountId, UnixSeconds};
 use keywright_store::{
     CipherId, ClientNonce, Draft, Mark, Partition, Plain, Release, Revision, SlotName, StageId, StepError,
-    released_as_is,
 };
 
 use super::Vaults;
 use super::harm::Harm;
-use super::swapping::{Opened, Swap, checked, drop_stage, promoted, with_vault};
+use super::swapping::{Opened, checked, drop_stage, promoted, with_vault};
 use crate::check::check_nonces;
 use crate::check::manifest::VaultManifest;
 use crate::error::VaultError;
+use crate::outcome::{PartOutcome, Promotion, Swap, UploadStart};
 use crate::parse::submission::Submission;
 use crate::policy::{AtRest, STAGE_GRACE_SECONDS};
 use crate::report::{Difference, Fault};
 use crate::seal::{self, Fresh, Marks, NewText, Sealer};
 use crate::state::{Phase, Staged, VAULT_SLOTS};
 use crate::step;
-use crate::step::staged::Promotion;
-
-/// The outcome of beginning an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum UploadStart {
-    /// The upload has begun. A vault that was held or uploaded before is void.
-    Begun {
-        /// The upload's identifier, for every part and the finish.
-        upload: StageId,
-        /// The head of the vault that the parts are to replace.
-        head: Revision,
-    },
-    /// The vault is not the one that the client read.
-    HeadMoved,
-    /// The account has no vault.
-    NoVault,
-}
-
-/// The outcome of putting a part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum PartOutcome {
-    /// The ciphers of the part are stored. They replace those with the same ids from an earlier
-    /// part.
-    Kept {
-        /// The number of ciphers in the part.
-        ciphers: usize,
-    },
-    /// The part itself is faulty. Nothing of it was stored.
-    Refused(Difference),
-    /// There is no such upload, or what it depends on has changed. Begin again.
-    Void,
-}
-
-released_as_is!(UploadStart, PartOutcome);
 
 impl Vaults {
     /// Begins an upload that can be finished before `until`. `known` is the head that the client

@@ -5,6 +5,7 @@ use std::fmt;
 use keywright_store::{CipherId, ClientNonce, Draft, Mark, Revision, Row, RowMarks, StepError, VaultWrite};
 
 use super::open;
+use crate::outcome::EditOutcome;
 use crate::policy::{AtRest, VaultPolicy};
 use crate::seal::{self, Marks, NewText, Sealer};
 use crate::state::{VAULT, VaultHead};
@@ -119,37 +120,6 @@ impl Existing {
     fn was_asked(&self, id: CipherId) -> bool {
         self.asked.as_ref().is_none_or(|asked| asked.binary_search(&id).is_ok())
     }
-}
-
-/// The outcome of an edit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum EditOutcome {
-    /// The edit is done once the draft is committed.
-    Done {
-        /// The vault's head after the edit.
-        head: Revision,
-        /// The number of ciphers after the edit.
-        count: u64,
-    },
-    /// The vault is not the one from which `existing` was read. Read it again.
-    HeadMoved,
-    /// The writer's key epoch is not the account's: the edit would be written under a key that the
-    /// owner no longer uses.
-    Fenced,
-    /// The vault would have more ciphers than the policy allows.
-    Full {
-        /// The maximum number of ciphers.
-        limit: u64,
-    },
-    /// The vault would be too large to be sent again when it is re-encrypted.
-    TooLarge {
-        /// The maximum number of bytes, as the policy counts them.
-        limit: u64,
-    },
-    /// A cipher is put twice.
-    Twice,
 }
 
 /// The rows that an edit removes from the vault: those that it replaces, and those that it deletes.

@@ -1,121 +1,16 @@
 //! Vaults that are staged beside the current one: held back, or still being uploaded.
 
-use std::fmt;
-
 use keywright_core::{Event, UnixSeconds};
-use keywright_store::{CipherId, Draft, Mark, Revision, StageId, StepError, VaultWrite};
+use keywright_store::{Draft, Revision, StageId, StepError, VaultWrite};
 
 use super::swap::{Next, belongs, replace};
 use super::{drop_held, open};
 use crate::digest::Digest;
 use crate::events::{VAULT_DROPPED, VAULT_HELD};
-use crate::seal::{Fresh, SealedSwap};
+use crate::outcome::{HoldOutcome, Promotion};
+use crate::seal::Fresh;
+use crate::stage::{CheckedStage, StagedSwap};
 use crate::state::{HELD, Phase, Staged};
-
-/// The outcome of holding a staged vault back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum HoldOutcome {
-    /// The vault waits for [`promote_in`](crate::VaultSteps::promote_in). One that was held before
-    /// is void.
-    Held,
-    /// The vault is not the one against which the staged one was checked.
-    HeadMoved,
-}
-
-/// The outcome of promoting a held vault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Promotion {
-    /// The held vault becomes the current one, and the epochs move, once the draft is committed.
-    Done {
-        /// The vault's head after the promotion.
-        head: Revision,
-        /// The number of ciphers in the vault.
-        ciphers: u64,
-    },
-    /// What it depends on has changed, or it has expired. It is dropped.
-    Void,
-    /// The vault that is held is not the one whose rows were checked. It is left unchanged: check
-    /// again.
-    Other,
-    /// No vault is held.
-    Nothing,
-}
-
-/// A whole vault that is stored beside the current one. It is made only from a [`SealedSwap`].
-#[must_use = "a stage that is not held is to be dropped; else it lies there until it is swept"]
-pub struct StagedSwap {
-    /// The swap without its rows, which are in the store.
-    pub(crate) swap: SealedSwap,
-    pub(crate) stage: StageId,
-    pub(crate) until: UnixSeconds,
-}
-
-impl StagedSwap {
-    /// Returns the identifier of the stage, for [`Vaults::unstage`](crate::Vaults::unstage) if it
-    /// is not held after all.
-    #[must_use]
-    pub const fn stage(&self) -> StageId {
-        self.stage
-    }
-
-    /// Returns the time until which it can be promoted, exclusive.
-    #[must_use]
-    pub const fn until(&self) -> UnixSeconds {
-        self.until
-    }
-
-    /// Returns the head of the vault that it was checked against.
-    #[must_use]
-    pub const fn head(&self) -> Option<Revision> {
-        self.swap.head
-    }
-}
-
-keywright_core::redacted_debug!(StagedSwap { stage, until, .. });
-
-/// The rows of a stage as they were read and checked: a promotion moves exactly these, or nothing.
-/// Only [`Vaults::covered`](crate::Vaults::covered) and the finish of an upload make one.
-#[must_use = "what was checked is not promoted yet"]
-#[derive(Clone)]
-pub struct CheckedStage {
-    pub(crate) stage: StageId,
-    /// The head of the vault that they were checked against.
-    pub(crate) head: Revision,
-    /// The rows, sorted by id.
-    pub(crate) rows: Vec<(CipherId, Mark)>,
-    /// The digest of the rows with the notes that the vault has.
-    pub(crate) digest: Digest,
-}
-
-impl CheckedStage {
-    /// Returns the stage.
-    #[must_use]
-    pub const fn stage(&self) -> StageId {
-        self.stage
-    }
-
-    /// Returns how many ciphers it has.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether it has no ciphers, which is a stage of an empty vault.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-}
-
-impl fmt::Debug for CheckedStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CheckedStage({:?}, {} ciphers)", self.stage, self.rows.len())
-    }
-}
 
 pub(crate) fn hold(draft: &mut Draft<'_>, staged: &StagedSwap) -> Result<HoldOutcome, StepError> {
     belongs(draft, &staged.swap)?;

@@ -1,29 +1,14 @@
 //! The swap of a whole vault, and what it shares with a promotion.
 
 use keywright_core::Event;
-use keywright_store::{Draft, Revision, StepError, VaultWrite};
+use keywright_store::{Draft, StepError, VaultWrite};
 
 use super::{drop_held, open};
 use crate::digest::Digest;
 use crate::events::VAULT_SWAPPED;
+use crate::outcome::SwapOutcome;
 use crate::seal::{Fresh, SealedSwap};
 use crate::state::{VAULT, VaultHead};
-
-/// The outcome of a swap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum SwapOutcome {
-    /// Every cipher is replaced, and the epochs move, once the draft is committed.
-    Done {
-        /// The vault's head after the swap.
-        head: Revision,
-        /// The number of ciphers in the vault.
-        ciphers: u64,
-    },
-    /// The vault is not the one that was checked. Nothing was replaced.
-    HeadMoved,
-}
 
 pub(crate) fn swap(draft: &mut Draft<'_>, sealed: &SealedSwap) -> Result<SwapOutcome, StepError> {
     belongs(draft, sealed)?;

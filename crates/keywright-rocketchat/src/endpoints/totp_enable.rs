@@ -1,6 +1,7 @@
 //! `POST users.totp.enable`: begins an enrolment. What is active stays active; only `validate`
 //! changes that.
 
+use keywright_core::SessionId;
 use keywright_store::{Draft, StepError, Tentative};
 use keywright_twofactor::{EnrolmentStart, KeyUri, PendingDevice, SLOTS};
 use keywright_wire::Reply;
@@ -36,7 +37,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let session = cx.session(caller);
     let act = Act::new(Endpoint::TotpEnable, Target::Own);
     let guard = Guard { cx, caller, sent: &input.sent, act, demand: Demand::ToAdd };
-    let begun = guard.run(|draft, _| begin(cx, draft, &session)).await?;
+    let begun = guard.run(|draft, _| begin(cx, draft, session)).await?;
     let Some(device) = begun else { return Err(ApiError::already_enabled().into()) };
     let uri = device.uri(&cx.policy.issuer, name).map_err(|_| StepError::Misuse("no label for an otpauth URI"))?;
     Ok(ok(&json!({"success": true, "secret": device.base32().expose(), "url": uri.expose()})))
@@ -51,7 +52,7 @@ async fn has_totp<H: Host>(cx: &Context<H>, caller: &Caller) -> Result<bool, Fai
 fn begin<H: Host>(
     cx: &Context<H>,
     draft: &mut Draft<'_>,
-    session: &[u8],
+    session: SessionId,
 ) -> Result<Option<Tentative<PendingDevice>>, StepError> {
     if cx.factors.enrolled_in(draft)?.has_totp() {
         return Ok(None);

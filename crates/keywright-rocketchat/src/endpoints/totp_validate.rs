@@ -18,8 +18,7 @@ pub(crate) async fn run<H: Host>(cx: &Context<H>, caller: &Caller, input: &Input
     let made = cx
         .step_for(caller, SLOTS, |draft| {
             let client = caller.client(draft);
-            let EnrolmentOutcome::Active(_) =
-                cx.factors.confirm_enrolment_in(draft, &session, code.expose(), client)?
+            let EnrolmentOutcome::Active(_) = cx.factors.confirm_enrolment_in(draft, session, code.expose(), client)?
             else {
                 return Ok(None);
             };

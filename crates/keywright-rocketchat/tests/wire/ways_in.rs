@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-use keywright_core::{Client as Guesser, ClientAdmission};
+use keywright_core::{ActionName, Client as Guesser, ClientAdmission, SessionId};
 use keywright_rocketchat::{GuessedSecret, MailAdmits};
 use keywright_twofactor::{
     ADMIT_CLIENT, Attested, CHANGE_FACTORS, CodeKind, Method, Rule, StepUp, StepUpPolicy, TwoFactor, TwoFactorPolicy,
@@ -42,11 +42,11 @@ fn is_admitted(admission: ClientAdmission) -> bool {
 }
 
 /// A proof that a host's page has checked: the login password, or a mailed code.
-async fn attested(world: &World, action: &str, by: Attested) -> StepUp {
+async fn attested(world: &World, action: &ActionName, by: Attested) -> StepUp {
     let rule = Rule::strongest_of(&[Method::Totp, Method::Recovery, Method::Mailed, Method::Password]);
     let policy = TwoFactorPolicy::builder().step_up(StepUpPolicy::new(rule)).build().unwrap();
     let factors = TwoFactor::new(world.driver.clone(), policy).unwrap();
-    factors.step_up_attested(&ADMIN.account(), action, b"page", by).await.unwrap().unwrap()
+    factors.step_up_attested(&ADMIN.account(), action, SessionId::new(b"page"), by).await.unwrap().unwrap()
 }
 
 async fn is_refused(client: &Client, code: &str) -> bool {
@@ -82,11 +82,11 @@ async fn the_login_password_known_logins_and_every_way_in_but_a_mail() {
     shut_out_of_the_password(&world).await;
     assert!(is_refused(&fresh, &password).await);
     let (secret, tag) = (GuessedSecret::LoginPassword, world.tag(ADMIN, &fresh));
-    let other_action = attested(&world, CHANGE_FACTORS, Attested::Password).await;
+    let other_action = attested(&world, &CHANGE_FACTORS, Attested::Password).await;
     assert_eq!(world.app.admit_client(other_action, secret, tag).await.unwrap(), None);
-    let weaker = attested(&world, ADMIT_CLIENT, Attested::Password).await;
+    let weaker = attested(&world, &ADMIT_CLIENT, Attested::Password).await;
     assert_eq!(world.app.admit_client(weaker, GuessedSecret::MailedCode, tag).await.unwrap(), None);
-    let proof = attested(&world, ADMIT_CLIENT, Attested::Password).await;
+    let proof = attested(&world, &ADMIT_CLIENT, Attested::Password).await;
     assert!(is_admitted(world.app.admit_client(proof, secret, tag).await.unwrap().unwrap()));
     assert!(!is_refused(&fresh, &password).await);
     // By the operator, for everybody.
@@ -240,7 +240,9 @@ async fn time_based_codes_known_logins_and_every_way_in() {
     let (factors, account) = (world.two_factor(), USER.account());
     let (third, prover) = (world.other_client(USER, 3), Guesser::credential(world.tag(USER, &known)));
     assert_eq!(by_totp(&world, &third, USER).await, 429);
-    let step_up = factors.step_up_recovery(&account, ADMIT_CLIENT, b"page", &USER.recovery_code(1), prover).await;
+    let step_up = factors
+        .step_up_recovery(&account, &ADMIT_CLIENT, SessionId::new(b"page"), &USER.recovery_code(1), prover)
+        .await;
     let VerifyOutcome::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
     let tag = world.tag(USER, &third);
     assert!(is_admitted(factors.admit_client(proof, CodeKind::Totp, tag).await.unwrap()));
@@ -286,7 +288,8 @@ async fn recovery_codes_known_logins_and_every_way_in() {
     let (factors, account) = (world.two_factor(), USER.account());
     world.clock.advance(30);
     let prover = Guesser::credential(world.tag(USER, &fresh));
-    let step_up = factors.step_up_totp(&account, ADMIT_CLIENT, b"page", &world.totp(USER), prover).await;
+    let step_up =
+        factors.step_up_totp(&account, &ADMIT_CLIENT, SessionId::new(b"page"), &world.totp(USER), prover).await;
     let VerifyOutcome::Granted(proof) = step_up.unwrap() else { panic!("not granted") };
     assert!(is_admitted(factors.admit_client(proof, CodeKind::Recovery, world.tag(USER, &fresh)).await.unwrap()));
     assert!(!is_refused(&fresh, &USER.recovery_code(2)).await);
@@ -355,7 +358,7 @@ async fn mailed_codes_known_logins_and_every_way_in() {
     assert!(is_refused_by_mail(&world, &fresh).await);
     // An admission is for an hour.
     world.clock.advance(86_400);
-    let proof = attested(&world, ADMIT_CLIENT, Attested::Mailed).await;
+    let proof = attested(&world, &ADMIT_CLIENT, Attested::Mailed).await;
     let admitted = world.app.admit_client(proof, secret, world.tag(ADMIN, &fresh)).await.unwrap();
     assert!(is_admitted(admitted.unwrap()));
     fresh.reset_of(TARGET.id).send().await.fails("totp-required");

@@ -17,7 +17,7 @@ pub const MAX_OVERTAKEN: u32 = 64;
 
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "an outcome that callers must act on")]
 pub enum ClaimOutcome {
     /// The name says us. Now [`take`](super::take) it; nothing is owned yet.
     Ours(Claimed),

@@ -1,8 +1,6 @@
 //! The forms of recovery codes: how they are drawn, printed and parsed.
 
-use std::fmt;
-
-use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, Strength, below, typed};
+use keywright_core::{Entropy, EntropyError, SecretBytes, SecretString, SessionId, Strength, below, typed};
 use keywright_store::StepError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -72,29 +70,18 @@ impl Preset {
 }
 
 /// When a new set replaces the previous one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a set is live or waits for the owner's word; there is no third")]
-pub enum Liveness<'s> {
+pub enum Liveness {
     /// In the commit that creates it: for wire protocols without an acknowledgement
     /// (`docs/decisions.md` 23).
     Now,
     /// When the owner confirms, in the session that was shown the codes, that they have been kept:
     /// see [`acknowledge_recovery_in`](crate::TwoFactorSteps::acknowledge_recovery_in).
     OnAcknowledgement {
-        /// The opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by which the
-        /// wire protocol knows the caller.
-        session: &'s [u8],
+        /// The session that was shown it.
+        session: SessionId,
     },
-}
-
-impl fmt::Debug for Liveness<'_> {
-    /// The session is omitted, because its identity may be a credential.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Now => "Now",
-            Self::OnAcknowledgement { .. } => "OnAcknowledgement",
-        })
-    }
 }
 
 /// The 32 symbols of checked codes (`docs/security.md` § 5). I, L and O are left out and are read

@@ -1,6 +1,6 @@
 //! The transitions of recovery codes.
 
-use keywright_core::{Attempt, Client, Event, Refusal};
+use keywright_core::{Attempt, Client, Event, Purpose, Refusal, SessionId};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
 use keywright_store::{Draft, StepError, Tentative};
 
@@ -23,16 +23,14 @@ const SESSION_LABEL: &[u8] = b"keywright/v1/twofactor.recovery";
 
 /// Recovery codes.
 impl TwoFactorSteps {
-    /// Makes a set of recovery codes, which is to be shown once.
+    /// Makes a set of recovery codes, to be shown once.
     ///
     /// # Errors
-    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
-    /// nothing is made. Returns [`StepError::Misuse`] if the length of the session is not 1 to
-    /// [`MAX_SESSION`](crate::MAX_SESSION) bytes.
+    /// [`StepError`]; nothing is made.
     pub fn make_recovery_in(
         &self,
         draft: &mut Draft<'_>,
-        liveness: Liveness<'_>,
+        liveness: Liveness,
         client: Client,
     ) -> Result<Tentative<RecoveryCodes>, StepError> {
         let mut recovery = Recovery::read(draft)?;
@@ -41,7 +39,7 @@ impl TwoFactorSteps {
         match liveness {
             Liveness::Now => go_live(draft, &self.policy, recovery, set, client)?,
             Liveness::OnAcknowledgement { session } => {
-                let session = session_digest(SESSION_LABEL, session)?;
+                let session = session_digest(SESSION_LABEL, session);
                 let (epochs, expires) = (draft.root()?.epochs(), set.made.plus(self.policy.pending_seconds));
                 recovery.pending = Some(Pending { set, session, epochs, expires });
                 recovery.put(draft)?;
@@ -61,10 +59,10 @@ impl TwoFactorSteps {
     pub fn acknowledge_recovery_in(
         &self,
         draft: &mut Draft<'_>,
-        session: &[u8],
+        session: SessionId,
         client: Client,
     ) -> Result<bool, StepError> {
-        let session = session_digest(SESSION_LABEL, session)?;
+        let session = session_digest(SESSION_LABEL, session);
         let mut recovery = Recovery::read(draft)?;
         let Some(pending) = recovery.pending.take().filter(|pending| pending.is_of(&session)) else {
             return Ok(false);
@@ -122,7 +120,7 @@ impl TwoFactorSteps {
         &self,
         draft: &mut Draft<'_>,
         code: &str,
-        purpose: &str,
+        purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
@@ -147,7 +145,9 @@ impl TwoFactorSteps {
         live.spend(spend);
         let (remaining, made) = (live.remaining(), live.made);
         recovery.put(draft)?;
-        draft.event(Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose));
+        draft.event(
+            Event::new(&events::RECOVERY_CODE_USED).with("remaining", remaining).with("purpose", purpose.as_str()),
+        );
         if remaining == 0 {
             draft.event(&events::RECOVERY_CODES_EXHAUSTED);
         } else if remaining <= LOW {
@@ -156,7 +156,7 @@ impl TwoFactorSteps {
         if made < draft.keyring().fence() {
             draft.event(Event::new(&events::RECOVERY_CODES_STALE).with("remaining", remaining));
         }
-        Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.into()))))
+        Ok(VerifyOutcome::Granted(draft.tentative(Proven::new(account, Method::Recovery, purpose.clone()))))
     }
 
     /// Returns the refusal that a recovery code would get now. This only reads and changes nothing.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use keywright_core::AccountId;
+use keywright_core::{AccountId, ActionName, SessionId};
 use keywright_store::{Draft, StepError};
 
 use super::proof::StepUp;
@@ -13,7 +13,7 @@ use crate::state::Factors;
 
 /// The action that a [`StepUp`] must be for to change factors. Give it a rule of its own in
 /// [`StepUpPolicy`](crate::StepUpPolicy) if the default rule remembers a proof for too long.
-pub const CHANGE_FACTORS: &str = "factors.change";
+pub const CHANGE_FACTORS: ActionName = ActionName::new("factors.change");
 
 /// The authorization to change what authenticates an account. The functions that add a factor take
 /// it by value.
@@ -26,9 +26,8 @@ pub enum FactorChange {
     FirstFactor {
         /// The account.
         account: AccountId,
-        /// The opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by which the
-        /// wire protocol knows the caller.
-        session: Vec<u8>,
+        /// Returns the session that makes the change.
+        session: SessionId,
     },
     /// A fresh proof for [`CHANGE_FACTORS`].
     StepUp(StepUp),
@@ -42,8 +41,8 @@ impl FactorChange {
     /// of the token could add an authenticator to the account and lock the owner out. Where the
     /// host's password check is a step-up ([`Attested::Password`](crate::Attested::Password)), pass
     /// that proof instead.
-    pub fn first_factor(account: AccountId, session: &[u8]) -> Self {
-        Self::FirstFactor { account, session: session.to_vec() }
+    pub const fn first_factor(account: AccountId, session: SessionId) -> Self {
+        Self::FirstFactor { account, session }
     }
 
     /// Returns the account.
@@ -57,9 +56,9 @@ impl FactorChange {
 
     /// Returns the session that makes the change.
     #[must_use]
-    pub fn session(&self) -> &[u8] {
+    pub const fn session(&self) -> SessionId {
         match self {
-            Self::FirstFactor { session, .. } => session,
+            Self::FirstFactor { session, .. } => *session,
             Self::StepUp(proof) => proof.session(),
         }
     }
@@ -87,14 +86,13 @@ impl FactorChange {
                     Method::Mailed => !strong,
                     Method::Password => !strong && !factors.email,
                 };
-                enough && proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?
+                enough && *proof.action() == CHANGE_FACTORS && proof.is_valid_in(draft)?
             }
         })
     }
 }
 
 impl fmt::Debug for FactorChange {
-    /// The session is omitted, because its identity may be a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FirstFactor { account, .. } => write!(f, "FirstFactor({account:?})"),

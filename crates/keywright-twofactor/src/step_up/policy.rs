@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use keywright_core::ActionName;
+
 use crate::outcome::Method;
 
 /// How long a proof authorizes further actions of its session, in seconds, where a rule remembers
@@ -12,10 +14,6 @@ pub const FRESH_SECONDS: u64 = 900;
 
 /// The maximum time for which a proof is remembered, in seconds. Rocket.Chat's default is 1,800.
 pub const MAX_FRESH_SECONDS: u64 = 3_600;
-
-/// The maximum length of the name of an action, in bytes. It is also a bound of what is stored in
-/// events.
-pub(crate) const MAX_NAME: usize = 64;
 
 /// The methods that authorize an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,20 +105,20 @@ impl Rule {
     }
 }
 
-/// The rules by action name, and one for all other actions.
+/// Rules by action name, and one for all others.
 ///
 /// ```
-/// # use keywright_twofactor::{Method, Rule, StepUpPolicy, StepUpPolicyError, policy::FRESH_SECONDS};
+/// # use keywright_twofactor::{ActionName, Method, Rule, StepUpPolicy, StepUpPolicyError, policy::FRESH_SECONDS};
 /// let factors = [Method::Totp, Method::Recovery, Method::Password];
 /// let policy = StepUpPolicy::new(Rule::strongest_of(&factors).remembered(FRESH_SECONDS)?)
-///     .rule("vault.delete", Rule::strongest_of(&factors))?;
+///     .rule(ActionName::new("vault.delete"), Rule::strongest_of(&factors))?;
 /// # let _ = policy;
 /// # Ok::<(), StepUpPolicyError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepUpPolicy {
     default: Rule,
-    rules: BTreeMap<String, Rule>,
+    rules: BTreeMap<ActionName, Rule>,
 }
 
 impl Default for StepUpPolicy {
@@ -138,26 +136,22 @@ impl StepUpPolicy {
         Self { default, rules: BTreeMap::new() }
     }
 
-    /// Adds a rule for one action, whose name has 1 to 64 printable ASCII characters.
+    /// A rule of its own for an action.
     ///
     /// # Errors
-    /// Returns [`StepUpPolicyError::Name`] if the name has another form or already has a rule.
-    pub fn rule(mut self, action: &str, rule: Rule) -> Result<Self, StepUpPolicyError> {
-        if !is_name(action) || self.rules.insert(action.into(), rule).is_some() {
-            return Err(StepUpPolicyError::Name);
+    /// [`StepUpPolicyError::TwoRules`] if the action has one already.
+    pub fn rule(mut self, action: ActionName, rule: Rule) -> Result<Self, StepUpPolicyError> {
+        if self.rules.insert(action, rule).is_some() {
+            return Err(StepUpPolicyError::TwoRules);
         }
         Ok(self)
     }
 
     /// Returns the rule for an action.
     #[must_use]
-    pub fn rule_of(&self, action: &str) -> &Rule {
+    pub fn rule_of(&self, action: &ActionName) -> &Rule {
         self.rules.get(action).unwrap_or(&self.default)
     }
-}
-
-pub(crate) fn is_name(action: &str) -> bool {
-    (1..=MAX_NAME).contains(&action.len()) && action.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The reason why a rule is not valid.
@@ -167,9 +161,9 @@ pub enum StepUpPolicyError {
     /// The time for which a proof is remembered is out of bounds.
     #[error("`remembered` is not in 1..=3600")]
     Fresh,
-    /// The action's name is malformed or already has a rule.
-    #[error("an action's name has 1 to 64 printable ASCII characters, and one rule")]
-    Name,
+    /// An action has a rule already.
+    #[error("an action has two rules")]
+    TwoRules,
 }
 
 #[cfg(test)]
@@ -195,16 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn windows_and_names_have_bounds() {
+    fn windows_have_bounds_and_actions_one_rule() {
         let rule = Rule::strongest_of(&METHODS);
         for (seconds, good) in [(0, false), (1, true), (MAX_FRESH_SECONDS, true), (MAX_FRESH_SECONDS + 1, false)] {
             assert_eq!(rule.remembered(seconds).is_ok(), good);
         }
-        let policy = StepUpPolicy::default().rule("a.b", rule).unwrap();
-        assert!(policy.clone().rule("a.b", rule).is_err());
-        assert!(policy.clone().rule("", rule).is_err());
-        assert!(policy.clone().rule("two words", rule).is_err());
-        assert_eq!(policy.rule_of("a.b"), &rule);
-        assert_ne!(policy.rule_of("c"), &rule);
+        const OWN: ActionName = ActionName::new("a.b");
+        let policy = StepUpPolicy::default().rule(OWN, rule).unwrap();
+        assert_eq!(policy.clone().rule(OWN, rule), Err(StepUpPolicyError::TwoRules));
+        assert_eq!(policy.rule_of(&OWN), &rule);
+        assert_ne!(policy.rule_of(&ActionName::new("c")), &rule);
     }
 }

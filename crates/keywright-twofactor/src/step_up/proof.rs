@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keywright_core::AccountId;
+use keywright_core::{AccountId, ActionName, SessionId};
 use keywright_store::{Draft, Epochs, Receipt, Release, StepError, WrongReceipt};
 
 use super::policy::rank;
@@ -10,21 +10,21 @@ use crate::outcome::Method;
 
 /// The action that a [`StepUp`] must be for to admit another client of the account whose guesses
 /// are refused because of the failures of others.
-pub const ADMIT_CLIENT: &str = "guesses.admit";
+pub const ADMIT_CLIENT: ActionName = ActionName::new("guesses.admit");
 
-/// The proof that a session of an account was authenticated again for an action. Only a commit
-/// creates one.
+/// The proof that a session of an account proved itself once more for an action. Only a commit makes one.
 ///
-/// It is not `Clone` or `Serialize` and has no public constructor. The function that acts takes it
-/// by value and takes the account, action and session **from it**. In the commit that acts, that
-/// function checks that the proof [is still valid](Self::is_valid_in):
+/// Not `Clone`, not `Serialize`, without a constructor. The function that acts takes it by value and takes account,
+/// action and session **from it**. In the commit that acts it asks whether the proof [still holds](Self::is_valid_in):
 ///
 /// ```
 /// # use keywright_store::{Draft, Driver, Partition, TransactError};
-/// # use keywright_twofactor::StepUp;
+/// # use keywright_twofactor::{ActionName, StepUp};
+/// const MAKE_API_KEY: ActionName = ActionName::new("api-key.make");
+///
 /// async fn make_new_api_key(driver: &Driver, proof: StepUp) -> Result<bool, TransactError> {
 ///     let step = |draft: &mut Draft<'_>| {
-///         if proof.action() != "api-key.make" || !proof.is_valid_in(draft)? {
+///         if *proof.action() != MAKE_API_KEY || !proof.is_valid_in(draft)? {
 ///             return Ok(false);
 ///         }
 ///         // …
@@ -43,8 +43,8 @@ pub const ADMIT_CLIENT: &str = "guesses.admit";
 #[must_use = "a proof that nobody takes opens nothing"]
 pub struct StepUp {
     pub(super) account: AccountId,
-    pub(super) action: String,
-    pub(super) session: Vec<u8>,
+    pub(super) action: ActionName,
+    pub(super) session: SessionId,
     pub(super) method: Method,
     pub(super) remembered: bool,
     pub(super) epochs: Epochs,
@@ -82,14 +82,14 @@ impl StepUp {
 
     /// Returns the action that the proof is for.
     #[must_use]
-    pub fn action(&self) -> &str {
+    pub const fn action(&self) -> &ActionName {
         &self.action
     }
 
     /// Returns the session that was authenticated.
     #[must_use]
-    pub fn session(&self) -> &[u8] {
-        &self.session
+    pub const fn session(&self) -> SessionId {
+        self.session
     }
 
     /// Returns the factor that was shown.

@@ -1,9 +1,9 @@
 //! The transitions of step-up.
 
-use keywright_core::Event;
+use keywright_core::{ActionName, Event, SessionId};
 use keywright_store::{Draft, SlotName, StepError, Tentative};
 
-use super::policy::{Rule, StepUpPolicy, is_name};
+use super::policy::{Rule, StepUpPolicy};
 use super::proof::{Attested, Demand, StepUp};
 use super::state::SessionWindow;
 use crate::events;
@@ -11,12 +11,7 @@ use crate::outcome::{Method, Proven};
 use crate::recovery;
 use crate::state::Factors;
 
-/// The pure transitions of step-up under a policy. [`TwoFactorSteps`](crate::TwoFactorSteps)
-/// combines them with the codes.
-///
-/// In all of them `action` is a name of 1 to 64 printable ASCII characters, and `session` is the
-/// opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by which the wire protocol
-/// knows the caller. Other values are [`StepError::Misuse`].
+/// The pure transitions of step-up, with a policy. [`TwoFactorSteps`](crate::TwoFactorSteps) joins them with the codes.
 #[derive(Debug, Clone, Default)]
 pub struct StepUps {
     policy: StepUpPolicy,
@@ -35,12 +30,10 @@ impl StepUps {
         &self.policy
     }
 
-    /// Returns the slot of a session's record, to be passed to the driver.
-    ///
-    /// # Errors
-    /// Returns [`StepError::Misuse`] if the length of the session is out of bounds.
-    pub fn slot(session: &[u8]) -> Result<SlotName, StepError> {
-        SessionWindow::slot(session).map(|slot| slot.name())
+    /// Returns the slot of a session's window, to name to the driver.
+    #[must_use]
+    pub fn slot(session: SessionId) -> SlotName {
+        SessionWindow::slot(session).name()
     }
 
     /// Returns what an action requires now. `password` is whether the account has a login password
@@ -51,12 +44,12 @@ impl StepUps {
     pub fn demand_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         password: bool,
     ) -> Result<Demand<Tentative<StepUp>>, StepError> {
-        let rule = self.rule(action)?;
-        let slot = SessionWindow::slot(session)?;
+        let rule = self.policy.rule_of(action);
+        let slot = SessionWindow::slot(session);
         let methods = admissible(draft, rule, password.then_some(Method::Password))?;
         if methods.is_empty() {
             return Ok(Demand::NothingEnrolled);
@@ -77,8 +70,8 @@ impl StepUps {
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read; the caller must deny.
-    pub fn permits_in(&self, draft: &mut Draft<'_>, action: &str, method: Method) -> Result<bool, StepError> {
-        let rule = self.rule(action)?;
+    pub fn permits_in(&self, draft: &mut Draft<'_>, action: &ActionName, method: Method) -> Result<bool, StepError> {
+        let rule = self.policy.rule_of(action);
         // A caller that presents the password has one.
         let password = Some(Method::Password).filter(|_| method == Method::Password);
         Ok(admissible(draft, rule, password)?.contains(&method))
@@ -94,12 +87,12 @@ impl StepUps {
     pub fn grant_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         proven: Tentative<Proven>,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         let factor = proven.peek(draft)?;
-        if factor.purpose() != action {
+        if factor.purpose().as_str() != action.as_str() {
             return Err(StepError::Misuse("a code was verified for another purpose than this action"));
         }
         let method = factor.method();
@@ -117,8 +110,8 @@ impl StepUps {
     pub fn attest_in(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         attested: Attested,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
         let method = attested.into();
@@ -131,8 +124,8 @@ impl StepUps {
     ///
     /// # Errors
     /// Returns a [`StepError`] if a record cannot be read or written; then the record stays.
-    pub fn forget_in(&self, draft: &mut Draft<'_>, session: &[u8]) -> Result<bool, StepError> {
-        let slot = SessionWindow::slot(session)?;
+    pub fn forget_in(&self, draft: &mut Draft<'_>, session: SessionId) -> Result<bool, StepError> {
+        let slot = SessionWindow::slot(session);
         let there = draft.read(slot)?.is_some();
         if there {
             draft.delete(slot)?;
@@ -143,27 +136,20 @@ impl StepUps {
     fn open(
         &self,
         draft: &mut Draft<'_>,
-        action: &str,
-        session: &[u8],
+        action: &ActionName,
+        session: SessionId,
         method: Method,
         in_hand: Option<Method>,
     ) -> Result<Option<Tentative<StepUp>>, StepError> {
-        let (rule, slot) = (self.rule(action)?, SessionWindow::slot(session)?);
+        let (rule, slot) = (self.policy.rule_of(action), SessionWindow::slot(session));
         if !admissible(draft, rule, in_hand)?.contains(&method) {
             return Ok(None);
         }
         if rule.fresh_seconds().is_some() {
             SessionWindow::remember(draft, slot, method)?;
         }
-        draft.event(Event::new(&events::STEP_UP_GRANTED).with("action", action));
+        draft.event(Event::new(&events::STEP_UP_GRANTED).with("action", action.as_str()));
         proof(draft, action, session, method, false).map(Some)
-    }
-
-    fn rule(&self, action: &str) -> Result<&Rule, StepError> {
-        if !is_name(action) {
-            return Err(StepError::Misuse("an action's name has 1 to 64 printable ASCII characters"));
-        }
-        Ok(self.policy.rule_of(action))
     }
 }
 
@@ -183,13 +169,13 @@ fn admissible(draft: &mut Draft<'_>, rule: &Rule, in_hand: Option<Method>) -> Re
 
 fn proof(
     draft: &mut Draft<'_>,
-    action: &str,
-    session: &[u8],
+    action: &ActionName,
+    session: SessionId,
     method: Method,
     remembered: bool,
 ) -> Result<Tentative<StepUp>, StepError> {
     let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
     let epochs = draft.root()?.epochs();
-    let proof = StepUp { account, action: action.into(), session: session.to_vec(), method, remembered, epochs };
+    let proof = StepUp { account, action: action.clone(), session, method, remembered, epochs };
     Ok(draft.tentative(proof))
 }

@@ -1,6 +1,6 @@
 //! Adding and removing devices.
 
-use keywright_core::{Client, Event, EventKind};
+use keywright_core::{Client, Event, EventKind, SessionId};
 use keywright_store::{Draft, StepError, Tentative};
 
 use super::active::{MatchContext, is_name, seconds_off};
@@ -33,25 +33,21 @@ enum Comparison {
 
 /// Enrolment and removal of devices.
 impl TwoFactorSteps {
-    /// Begins the enrolment of a device, which replaces another or is added to them. Everything
-    /// that is active stays active until the new device is proven. An enrolment that was pending is
-    /// void, whichever session began it.
+    /// Begins the enrolment of a device, in the place of another or beside it. Everything that is active stays so until
+    /// the new device is proven; an enrolment that was pending is void, whichever session began it.
     ///
-    /// `session` is the opaque identity, of 1 to [`MAX_SESSION`](crate::MAX_SESSION) bytes, by
-    /// which the wire protocol knows the caller. Only this session can confirm the enrolment, and
-    /// only until an epoch moves.
+    /// Only the same `session` can confirm, and only until an epoch moves.
     ///
     /// # Errors
-    /// Returns a [`StepError`] if a record cannot be read or written or the generator fails; then
-    /// the enrolment has not begun.
+    /// [`StepError`]; nothing is pending that was not before.
     pub fn begin_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
-        session: &[u8],
+        session: SessionId,
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<EnrolmentStart<Tentative<PendingDevice>>, StepError> {
-        let session = session_digest(SESSION_LABEL, session)?;
+        let session = session_digest(SESSION_LABEL, session);
         let mut factors = Factors::read(draft)?;
         if !is_name(name) {
             return Ok(EnrolmentStart::BadName);
@@ -92,11 +88,11 @@ impl TwoFactorSteps {
     pub fn confirm_enrolment_in(
         &self,
         draft: &mut Draft<'_>,
-        session: &[u8],
+        session: SessionId,
         code: &str,
         client: Client,
     ) -> Result<EnrolmentOutcome, StepError> {
-        let session = session_digest(SESSION_LABEL, session)?;
+        let session = session_digest(SESSION_LABEL, session);
         let mut factors = Factors::read(draft)?;
         let Some(mut pending) = factors.pending.take().filter(|pending| pending.is_of(&session)) else {
             return Ok(EnrolmentOutcome::NonePending);

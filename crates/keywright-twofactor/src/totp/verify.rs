@@ -1,6 +1,6 @@
 //! Checking time-based codes, and the ways in when guesses at them are refused.
 
-use keywright_core::{Attempt, Client, Event, Refusal};
+use keywright_core::{Attempt, Client, Event, Purpose, Refusal};
 use keywright_store::guess::{self, AttemptOutcome, Comparison};
 use keywright_store::{Draft, StepError, Tentative};
 
@@ -27,7 +27,7 @@ impl TwoFactorSteps {
         &self,
         draft: &mut Draft<'_>,
         code: &str,
-        purpose: &str,
+        purpose: &Purpose,
         client: Client,
     ) -> Result<VerifyOutcome<Tentative<Proven>>, StepError> {
         let account = draft.partition().as_account().ok_or(StepError::NoAccount)?;
@@ -40,7 +40,7 @@ impl TwoFactorSteps {
         let Some(typed) = TypedCode::parse(code).filter(|typed| factors.knows_length(typed)) else {
             return Ok(VerifyOutcome::Malformed);
         };
-        let context = MatchContext::of_use(draft, &self.policy, purpose);
+        let context = MatchContext::of_use(draft, &self.policy, purpose.as_str());
         let mut spent = None;
         let outcome = guess::check(draft, &Attempt::new(TOTP, factors.generation, client), |_| {
             let matches = factors.compare(&typed, &context);
@@ -61,9 +61,9 @@ impl TwoFactorSteps {
                 if let Some((device, _)) = matches.by {
                     event = event.with("device", device.to_string().as_str());
                 }
-                draft.event(event.with("purpose", purpose));
+                draft.event(event.with("purpose", purpose.as_str()));
                 let drift = matches.by.and_then(|(_, drift)| drift);
-                let proven = Proven { drift, ..Proven::new(account, Method::Totp, String::from(purpose)) };
+                let proven = Proven { drift, ..Proven::new(account, Method::Totp, purpose.clone()) };
                 VerifyOutcome::Granted(draft.tentative(proven))
             }
             AttemptOutcome::Wrong(charge) => {

@@ -1,6 +1,6 @@
 //! How the ledger treats wrong codes, and which input is not charged.
 
-use keywright_core::Refusal;
+use keywright_core::{Refusal, SessionId};
 use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::{Liveness, Preset};
 
@@ -64,7 +64,7 @@ async fn a_new_set_is_guessed_at_anew_once_it_is_live() {
     assert!(looked == 50 && lock.is_some_and(|lock| lock.is_locked()));
     // A pending set does not reset the count.
     for _ in 0..3 {
-        world.make(Preset::RocketChat, Liveness::OnAcknowledgement { session: SESSION }).await;
+        world.make(Preset::RocketChat, Liveness::OnAcknowledgement { session: SessionId::new(SESSION) }).await;
         assert!(matches!(world.verify(&foreign(Preset::RocketChat, 1)).await, Told::Refused(_)));
     }
     let codes = world.make(Preset::RocketChat, Liveness::Now).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keywright_core::{Admission, Attempt, Generation, GuessLedger, LedgerPolicy, UnixSeconds};
+use keywright_core::{Admission, Attempt, Generation, GuessLedger, LedgerPolicy, SessionId, UnixSeconds};
 use keywright_twofactor::policy::PENDING_SECONDS;
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{CodeKind, RECOVERY};
@@ -12,7 +12,7 @@ use crate::world::{SESSION, START, Told, World, at, client, foreign, steps};
 
 #[derive(Debug, Clone)]
 enum Op {
-    Make(Preset, Liveness<'static>),
+    Make(Preset, Liveness),
     Acknowledge,
     Import(Preset, usize),
     Remove,
@@ -34,7 +34,8 @@ fn preset() -> impl Strategy<Value = Preset> {
 fn op() -> impl Strategy<Value = Op> {
     let who = prop::option::of(0..3_u8);
     let jump = prop::sample::select(vec![1, 29, 30, 60, 3_600, 86_400, 315_360_000]);
-    let liveness = prop::sample::select(vec![Liveness::Now, Liveness::OnAcknowledgement { session: SESSION }]);
+    let liveness =
+        prop::sample::select(vec![Liveness::Now, Liveness::OnAcknowledgement { session: SessionId::new(SESSION) }]);
     prop_oneof![
         2 => (preset(), liveness).prop_map(|(preset, liveness)| Op::Make(preset, liveness)),
         2 => Just(Op::Acknowledge),

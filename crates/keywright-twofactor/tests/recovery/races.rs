@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use keywright_core::SessionId;
 use keywright_store::Driver;
 use keywright_twofactor::recovery::{Liveness, Preset};
 use tokio::sync::Barrier;
@@ -88,7 +89,7 @@ async fn asvs_6_3_1_of_1000_wrong_guesses_five_are_looked_at() {
 async fn an_acknowledgement_races_the_old_code() {
     each(async |world, servers| {
         let old = world.make(Preset::Default, Liveness::Now).await;
-        let new = world.make(Preset::Default, Liveness::OnAcknowledgement { session: SESSION }).await;
+        let new = world.make(Preset::Default, Liveness::OnAcknowledgement { session: SessionId::new(SESSION) }).await;
         let barrier = Arc::new(Barrier::new(16));
         let mut tasks = JoinSet::new();
         for nth in 0..16 {

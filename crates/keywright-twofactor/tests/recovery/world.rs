@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use keywright_core::{Client, ClientTag, LedgerPolicy, Refusal};
+use keywright_core::{Client, ClientTag, LedgerPolicy, Purpose, Refusal, SessionId};
 use keywright_store::{Draft, Driver, Partition, Snapshot, TransactError};
 use keywright_testing::Store;
 pub(crate) use keywright_testing::at;
@@ -64,7 +64,7 @@ pub(crate) async fn judge(
 ) -> Result<Told, TransactError> {
     let steps = TwoFactorSteps::default();
     loop {
-        let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, code, "test.open", client);
+        let step = |draft: &mut Draft<'_>| steps.verify_recovery_in(draft, code, &Purpose::new("test.open"), client);
         let verdict = match driver.run(partition, RECOVERY_SLOTS, step).await {
             Err(TransactError::Busy) => {
                 tokio::task::yield_now().await;
@@ -75,7 +75,7 @@ pub(crate) async fn judge(
         return Ok(match verdict {
             VerifyOutcome::Granted(proof) => {
                 assert_eq!(Partition::account(proof.account()), *partition);
-                assert_eq!((proof.method(), proof.purpose()), (Method::Recovery, "test.open"));
+                assert_eq!((proof.method(), proof.purpose().as_str()), (Method::Recovery, "test.open"));
                 Told::Granted
             }
             VerifyOutcome::Denied(denial) => {
@@ -105,7 +105,7 @@ impl World {
         Self(builder.start(START).slots(SLOT_KINDS).build().await)
     }
 
-    pub(crate) async fn make(&self, preset: Preset, liveness: Liveness<'_>) -> Vec<String> {
+    pub(crate) async fn make(&self, preset: Preset, liveness: Liveness) -> Vec<String> {
         let steps = steps(preset);
         let codes = self.run(|draft| steps.make_recovery_in(draft, liveness, UNKNOWN)).await.unwrap();
         codes.iter().map(str::to_owned).collect()
@@ -163,7 +163,9 @@ impl World {
 /// One server's acknowledgement.
 pub(crate) async fn acknowledge(driver: &Driver, partition: &Partition) -> Result<bool, TransactError> {
     let steps = steps(Preset::Default);
-    driver.run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, SESSION, UNKNOWN)).await
+    driver
+        .run(partition, RECOVERY_SLOTS, |draft| steps.acknowledge_recovery_in(draft, SessionId::new(SESSION), UNKNOWN))
+        .await
 }
 
 /// A well-formed code of a preset that is in no set of these tests.

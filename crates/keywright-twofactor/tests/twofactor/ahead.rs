@@ -2,7 +2,7 @@
 //! (`docs/security.md` §§ 8, 12): a spent step belongs to its secret, and a device that can be
 //! enrolled can log in.
 
-use keywright_core::EventValue;
+use keywright_core::{EventValue, SessionId};
 use keywright_twofactor::events::{TOTP_CLOCK_RAN_AHEAD, TOTP_OUT_OF_WINDOW};
 use keywright_twofactor::policy::{DRIFT_SECONDS, ENROLMENT_DRIFT_SECONDS};
 use keywright_twofactor::{
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use crate::support::{OTHER, SEED, SESSION, START, Told, UNKNOWN, World, code, code_of, unlike};
 
 async fn confirm(world: &World, typed: &str) -> EnrolmentOutcome {
-    world.service.confirm_enrolment(&world.account, SESSION, typed, UNKNOWN).await.unwrap()
+    world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), typed, UNKNOWN).await.unwrap()
 }
 
 async fn enrol(world: &World, seed: &[u8], typed: &str) -> EnrolOutcome {
@@ -247,7 +247,8 @@ async fn history(acts: &[Act], window: Window, drift: i64, phase: u64) -> Result
     }
     let replaces = (devices.len() == 5).then(|| devices[0].0);
     world.advance(phase);
-    let EnrolmentStart::Begun(pending) = world.begin_enrolment(SESSION, "new", replaces).await.unwrap() else {
+    let EnrolmentStart::Begun(pending) = world.begin_enrolment(SessionId::new(SESSION), "new", replaces).await.unwrap()
+    else {
         return Err(TestCaseError::fail("an enrolment was refused"));
     };
     let secret = pending.secret().expose().to_vec();

@@ -1,5 +1,6 @@
 //! A change of factors takes a proof, and checks in its commit that the proof is still valid.
 
+use keywright_core::{ActionName, SessionId};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
     Attested, CHANGE_FACTORS, EnrolmentOutcome, EnrolmentStart, FactorChange, Method, Rule, StepUp, StepUpPolicy,
@@ -16,20 +17,21 @@ async fn weak() -> World {
     World::with(TwoFactorPolicy::builder().step_up(step_up).build().unwrap()).await
 }
 
-async fn proof(world: &World, action: &str) -> StepUp {
+async fn proof(world: &World, action: &ActionName) -> StepUp {
     let typed = code(SEED, world.now());
-    let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, UNKNOWN).await.unwrap();
+    let verdict =
+        world.service.step_up_totp(&world.account, action, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap();
     world.advance(30);
     let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
     proof
 }
 
 async fn attested(world: &World, by: Attested) -> StepUp {
-    world.service.step_up_attested(&world.account, CHANGE_FACTORS, SESSION, by).await.unwrap().unwrap()
+    world.service.step_up_attested(&world.account, &CHANGE_FACTORS, SessionId::new(SESSION), by).await.unwrap().unwrap()
 }
 
 fn first(world: &World) -> FactorChange {
-    FactorChange::first_factor(world.account.clone(), SESSION)
+    FactorChange::first_factor(world.account.clone(), SessionId::new(SESSION))
 }
 
 /// No change of factors happens with this authorization.
@@ -60,16 +62,16 @@ async fn asvs_7_5_1_a_change_takes_a_proof_of_what_is_enrolled() {
     let seed = pending.secret().expose().to_vec();
     let typed = code(&seed, START);
     assert!(matches!(
-        service.confirm_enrolment(&world.account, SESSION, &typed, UNKNOWN).await.unwrap(),
+        service.confirm_enrolment(&world.account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap(),
         EnrolmentOutcome::Active(_)
     ));
     world.import("other", SEED).await;
     let id = service.enrolled(&world.account).await.unwrap().devices[0].id;
-    let codes = service.make_recovery(proof(&world, CHANGE_FACTORS).await, Liveness::Now, UNKNOWN).await.unwrap();
+    let codes = service.make_recovery(proof(&world, &CHANGE_FACTORS).await, Liveness::Now, UNKNOWN).await.unwrap();
     assert_eq!(codes.iter().count(), 10);
-    assert!(service.set_email(proof(&world, CHANGE_FACTORS).await, true).await.unwrap());
-    assert!(service.remove_device(proof(&world, CHANGE_FACTORS).await, id, UNKNOWN).await.unwrap());
-    assert!(service.remove_all(proof(&world, CHANGE_FACTORS).await, UNKNOWN).await.unwrap());
+    assert!(service.set_email(proof(&world, &CHANGE_FACTORS).await, true).await.unwrap());
+    assert!(service.remove_device(proof(&world, &CHANGE_FACTORS).await, id, UNKNOWN).await.unwrap());
+    assert!(service.remove_all(proof(&world, &CHANGE_FACTORS).await, UNKNOWN).await.unwrap());
 }
 
 #[tokio::test]
@@ -91,7 +93,7 @@ async fn the_authorization_of_a_first_factor_ends_with_the_first_factor() {
 async fn a_proof_for_something_else_opens_no_change_of_factors() {
     let world = World::new().await;
     world.import("phone", SEED).await;
-    opens_nothing(&world, async |world| proof(world, "vault.delete").await.into()).await;
+    opens_nothing(&world, async |world| proof(world, &ActionName::new("vault.delete")).await.into()).await;
 }
 
 /// A host's rule may accept less for other actions.
@@ -112,7 +114,7 @@ async fn a_proof_from_before_an_epoch_moved_is_void() {
     for change in [Epoch::Credential, Epoch::Factor] {
         let world = World::new().await;
         world.import("phone", SEED).await;
-        let held = proof(&world, CHANGE_FACTORS).await;
+        let held = proof(&world, &CHANGE_FACTORS).await;
         world.move_epoch(change).await;
         assert!(matches!(world.service.remove_all(held, UNKNOWN).await, Err(TwoFactorError::NotProven)));
         assert!(world.service.enrolled(&world.account).await.unwrap().has_totp());
@@ -124,12 +126,12 @@ async fn a_proof_from_before_an_epoch_moved_is_void() {
 async fn what_was_proven_together_is_not_used_one_after_the_other() {
     let world = World::new().await;
     world.import("phone", SEED).await;
-    let (one, two) = (proof(&world, CHANGE_FACTORS).await, proof(&world, CHANGE_FACTORS).await);
+    let (one, two) = (proof(&world, &CHANGE_FACTORS).await, proof(&world, &CHANGE_FACTORS).await);
     let EnrolmentStart::Begun(_) = world.service.begin_enrolment(one, "next", None).await.unwrap() else {
         panic!("full")
     };
     assert!(world.service.set_email(two, true).await.unwrap(), "nothing has moved yet");
-    let three = proof(&world, CHANGE_FACTORS).await;
+    let three = proof(&world, &CHANGE_FACTORS).await;
     world.import("other", OTHER).await;
     assert!(matches!(world.service.remove_all(three, UNKNOWN).await, Err(TwoFactorError::NotProven)));
 }
@@ -144,5 +146,5 @@ async fn an_authorization_of_another_account_is_not_valid() {
         world.driver.observe(&world.partition(), keywright_twofactor::SLOTS, look).await.unwrap()
     };
     assert!(valid(&first(&world)).await);
-    assert!(!valid(&FactorChange::first_factor(other, SESSION)).await);
+    assert!(!valid(&FactorChange::first_factor(other, SessionId::new(SESSION))).await);
 }

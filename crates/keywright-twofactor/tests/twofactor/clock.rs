@@ -1,6 +1,7 @@
 //! Clock jumps and the fence (`docs/security.md` § 12).
 
 use crate::support::{SEED, START, Told, UNKNOWN, World, code};
+use keywright_core::Purpose;
 
 #[tokio::test]
 async fn the_last_step_stays_when_the_clock_goes_back() {
@@ -47,7 +48,8 @@ async fn steps_up_to_the_fence_are_refused() {
     let fenced = world.another_server(5, START + 7);
     // A code from before the fence is not a guess.
     for (at, told) in [(START - 30, Told::Replayed), (START, Told::Replayed), (START + 30, Told::Granted(1))] {
-        let verdict = fenced.verify_totp(&world.account, &code(SEED, at), "test", UNKNOWN).await.unwrap();
+        let verdict =
+            fenced.verify_totp(&world.account, &code(SEED, at), &Purpose::new("test"), UNKNOWN).await.unwrap();
         assert_eq!(Told::of(verdict), told, "{at}");
     }
 }

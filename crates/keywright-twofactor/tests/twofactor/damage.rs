@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keywright_core::{ActionName, Purpose, SessionId};
 use keywright_store::{Damage, MemoryStore, RecordStore as _, SlotName, StepError};
 use keywright_testing::HookedStore;
 use keywright_twofactor::{SLOTS, TwoFactorPolicy};
@@ -28,14 +29,14 @@ fn factors() -> SlotName {
 /// Every call fails with the same error.
 async fn all_deny(world: &World) -> StepError {
     let (service, account) = (&world.service, &world.account);
-    let error = step_error(service.verify_totp(account, &code(SEED, START), "test", UNKNOWN).await);
-    assert_eq!(step_error(service.verify_totp(account, "000000", "test", UNKNOWN).await), error);
+    let error = step_error(service.verify_totp(account, &code(SEED, START), &Purpose::new("test"), UNKNOWN).await);
+    assert_eq!(step_error(service.verify_totp(account, "000000", &Purpose::new("test"), UNKNOWN).await), error);
     assert_eq!(step_error(service.enrolled(account).await), error);
-    assert_eq!(step_error(world.begin_enrolment(SESSION, "new", None).await), error);
-    assert_eq!(step_error(service.confirm_enrolment(account, SESSION, "000000", UNKNOWN).await), error);
+    assert_eq!(step_error(world.begin_enrolment(SessionId::new(SESSION), "new", None).await), error);
+    assert_eq!(step_error(service.confirm_enrolment(account, SessionId::new(SESSION), "000000", UNKNOWN).await), error);
     assert_eq!(step_error(world.remove_all().await), error);
     assert_eq!(step_error(world.set_email(true).await), error);
-    assert_eq!(step_error(service.demand(account, "act", b"s", true).await), error);
+    assert_eq!(step_error(service.demand(account, &ActionName::new("act"), SessionId::new("s"), true).await), error);
     error
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use keywright_core::{ActionName, Purpose, SessionId};
 use keywright_store::{MemoryStore, TransactError};
 use keywright_store_conformance::{Fault, FaultStore, LoadFault, Odds};
 use keywright_twofactor::{CHANGE_FACTORS, CodeKind, EnrolmentStart, TwoFactorError, TwoFactorPolicy, VerifyOutcome};
@@ -49,10 +50,10 @@ async fn asvs_16_5_3_a_fault_denies_and_costs_nothing() {
         let before = world.ledger().await;
         for _ in 0..60 {
             store.next_commit(Fault::Rejected);
-            let verdict = world.service.verify_totp(&world.account, &guess, "test", UNKNOWN).await;
+            let verdict = world.service.verify_totp(&world.account, &guess, &Purpose::new("test"), UNKNOWN).await;
             assert!(matches!(verdict, Err(TwoFactorError::Transact(TransactError::Rejected(_)))));
             store.next_load(LoadFault::Fails);
-            let verdict = world.service.verify_totp(&world.account, &guess, "test", UNKNOWN).await;
+            let verdict = world.service.verify_totp(&world.account, &guess, &Purpose::new("test"), UNKNOWN).await;
             assert!(matches!(verdict, Err(TwoFactorError::Transact(TransactError::Load(_)))));
         }
         assert_eq!(world.ledger().await, before);
@@ -80,7 +81,7 @@ async fn at_random_no_code_is_granted_twice() {
             world.set(START + step * 30);
             let (typed, mut grants) = (code(SEED, world.now()), 0);
             for _ in 0..6 {
-                let verdict = world.service.verify_totp(&world.account, &typed, "test", UNKNOWN).await;
+                let verdict = world.service.verify_totp(&world.account, &typed, &Purpose::new("test"), UNKNOWN).await;
                 grants += u32::from(verdict.is_ok_and(|verdict| Told::of(verdict).granted()));
             }
             assert!(grants <= 1, "seed {seed}, step {step}");
@@ -117,20 +118,22 @@ async fn every_act_loads_once() {
         assert_eq!(loads.len(), 1, "{act}: {loads:?}");
         store.note_loads();
     };
-    let _ = service.verify_totp(account, &code(SEED, START), "test", UNKNOWN).await.unwrap();
+    let _ = service.verify_totp(account, &code(SEED, START), &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("a right code");
-    let _ = service.verify_totp(account, &code(SEED, START), "test", UNKNOWN).await.unwrap();
+    let _ = service.verify_totp(account, &code(SEED, START), &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("a used code");
-    let _ = service.verify_totp(account, &code(SEED, START + 300), "test", UNKNOWN).await.unwrap();
+    let _ = service.verify_totp(account, &code(SEED, START + 300), &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("a code of another time");
-    let _ = service.verify_code(account, "000000-000000-000001", "test", UNKNOWN).await.unwrap();
+    let _ = service.verify_code(account, "000000-000000-000001", &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("a code of either kind");
     service.totp_refusal(account, UNKNOWN).await.unwrap();
     once("a look at waits");
     service.enrolled(account).await.unwrap();
     once("what is enrolled");
-    let step_up =
-        service.step_up_totp(account, CHANGE_FACTORS, SESSION, &code(SEED, START + 30), UNKNOWN).await.unwrap();
+    let step_up = service
+        .step_up_totp(account, &CHANGE_FACTORS, SessionId::new(SESSION), &code(SEED, START + 30), UNKNOWN)
+        .await
+        .unwrap();
     once("a step-up");
     let VerifyOutcome::Granted(proof) = step_up else { panic!("{step_up:?}") };
     let EnrolmentStart::Begun(pending) = service.begin_enrolment(proof, "next", None).await.unwrap() else {
@@ -138,14 +141,14 @@ async fn every_act_loads_once() {
     };
     once("an enrolment");
     let typed = code(pending.secret().expose(), START);
-    let _ = service.confirm_enrolment_with_codes(account, SESSION, &typed, UNKNOWN).await.unwrap();
+    let _ = service.confirm_enrolment_with_codes(account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap();
     once("a confirmation");
-    let _ = service.demand(account, "act", SESSION, true).await.unwrap();
+    let _ = service.demand(account, &ActionName::new("act"), SessionId::new(SESSION), true).await.unwrap();
     once("a demand");
     service.unlock(account, CodeKind::Totp).await.unwrap();
     once("the operator's unlock");
     service.disable(account).await.unwrap();
     once("the operator's reset");
-    let _ = service.verify_totp(account, "123456", "test", UNKNOWN).await.unwrap();
+    let _ = service.verify_totp(account, "123456", &Purpose::new("test"), UNKNOWN).await.unwrap();
     once("no device");
 }

@@ -1,7 +1,7 @@
 //! Guesses belong to one secret: its waits and limits end with it, and with nothing else. Clients
 //! that were known stay known, and the client that makes the change is known from the start.
 
-use keywright_core::Client;
+use keywright_core::{Client, Purpose, SessionId};
 use keywright_store::Draft;
 use keywright_store::guess::{GUESS_DENIED, GUESSES_UNLOCKED};
 use keywright_twofactor::recovery::{Liveness, Preset};
@@ -19,7 +19,8 @@ async fn world() -> World {
 async fn shut(world: &World) {
     for _ in 0..50 {
         world.totp(&wrong(&[SEED, OTHER], world.now())).await;
-        let _ = world.service.verify_recovery(&world.account, "AAAAAAAA", "test", UNKNOWN).await.unwrap();
+        let _ =
+            world.service.verify_recovery(&world.account, "AAAAAAAA", &Purpose::new("test"), UNKNOWN).await.unwrap();
         world.advance(3_600);
     }
     assert!(is_shut(world, CodeKind::Totp).await && is_shut(world, CodeKind::Recovery).await);
@@ -35,7 +36,8 @@ async fn is_shut(world: &World, kind: CodeKind) -> bool {
 
 async fn confirm(world: &World, seed: &[u8], client: Client) {
     let typed = code(seed, world.now());
-    let confirmed = world.service.confirm_enrolment(&world.account, SESSION, &typed, client).await.unwrap();
+    let confirmed =
+        world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), &typed, client).await.unwrap();
     assert!(matches!(confirmed, EnrolmentOutcome::Active(_)));
 }
 
@@ -56,7 +58,8 @@ async fn the_last_secret_takes_its_limit_with_it() {
         let codes = world.make_recovery(Liveness::Now).await.unwrap();
         assert!(world.totp(&code(OTHER, world.now())).await.granted());
         let first = codes.iter().next().unwrap();
-        let verdict = world.service.verify_recovery(&world.account, first, "test", UNKNOWN).await.unwrap();
+        let verdict =
+            world.service.verify_recovery(&world.account, first, &Purpose::new("test"), UNKNOWN).await.unwrap();
         assert!(matches!(verdict, VerifyOutcome::Granted(_)), "{verdict:?}");
         assert!(!world.changes().await.iter().any(|event| event.is(&GUESSES_UNLOCKED)), "nobody lifted anything");
     }
@@ -93,9 +96,9 @@ async fn a_new_set_of_recovery_codes_begins_anew_and_one_that_waits_changes_noth
     world.import("phone", SEED).await;
     let _codes = world.make_recovery(Liveness::Now).await.unwrap();
     shut(&world).await;
-    let _codes = world.make_recovery(Liveness::OnAcknowledgement { session: SESSION }).await.unwrap();
+    let _codes = world.make_recovery(Liveness::OnAcknowledgement { session: SessionId::new(SESSION) }).await.unwrap();
     assert!(is_shut(&world, CodeKind::Recovery).await);
-    assert!(world.service.acknowledge_recovery(&world.account, SESSION, UNKNOWN).await.unwrap());
+    assert!(world.service.acknowledge_recovery(&world.account, SessionId::new(SESSION), UNKNOWN).await.unwrap());
     assert!(!is_shut(&world, CodeKind::Recovery).await && is_shut(&world, CodeKind::Totp).await);
 }
 
@@ -107,7 +110,8 @@ async fn giving_up_an_enrolment_lifts_nothing() {
     let _codes = world.make_recovery(Liveness::Now).await.unwrap();
     shut(&world).await;
     world.begin("next", None).await;
-    let confirmed = world.service.confirm_enrolment(&world.account, SESSION, "12345", UNKNOWN).await.unwrap();
+    let confirmed =
+        world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), "12345", UNKNOWN).await.unwrap();
     assert_eq!(confirmed, EnrolmentOutcome::Malformed);
     assert!(is_shut(&world, CodeKind::Totp).await);
 }
@@ -122,26 +126,32 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
         for _ in 0..5 {
             world.totp(&unlike(&[seed], world.now(), 3)).await;
         }
-        assert!(matches!(world.totp_for(&code(seed, world.now()), "test", stranger).await, Told::Refused(_)));
+        assert!(matches!(
+            world.totp_for(&code(seed, world.now()), &Purpose::new("test"), stranger).await,
+            Told::Refused(_)
+        ));
     };
     // The phone enrols the first device.
     let seed = world.begin("one", None).await;
     confirm(&world, &seed, phone).await;
     world.advance(30);
     hold_up(&seed).await;
-    assert!(world.totp_for(&code(&seed, world.now()), "test", phone).await.granted());
+    assert!(world.totp_for(&code(&seed, world.now()), &Purpose::new("test"), phone).await.granted());
     world.advance(30);
-    assert!(world.totp_for(&code(&seed, world.now()), "test", laptop).await.granted(), "the wait is over");
+    assert!(
+        world.totp_for(&code(&seed, world.now()), &Purpose::new("test"), laptop).await.granted(),
+        "the wait is over"
+    );
     // The laptop replaces it with another: the phone stays known.
     let id = world.service.enrolled(&world.account).await.unwrap().devices[0].id;
     let seed = world.begin("two", Some(id)).await;
     confirm(&world, &seed, laptop).await;
     world.advance(30);
     hold_up(&seed).await;
-    assert!(world.totp_for(&code(&seed, world.now()), "test", phone).await.granted());
+    assert!(world.totp_for(&code(&seed, world.now()), &Purpose::new("test"), phone).await.granted());
     world.advance(30);
     hold_up(&seed).await;
-    assert!(world.totp_for(&code(&seed, world.now()), "test", laptop).await.granted());
+    assert!(world.totp_for(&code(&seed, world.now()), &Purpose::new("test"), laptop).await.granted());
     // All devices are removed, and the phone supplies a secret.
     world.remove_all().await.unwrap();
     let device = ImportedDevice::new("app", TotpSecret::from_slice(OTHER).unwrap());
@@ -150,10 +160,10 @@ async fn known_clients_and_the_one_that_makes_the_change_are_known_from_the_star
     assert!(matches!(enrolled, EnrolOutcome::Active(_)));
     world.advance(30);
     hold_up(OTHER).await;
-    assert!(world.totp_for(&code(OTHER, world.now()), "test", laptop).await.granted());
+    assert!(world.totp_for(&code(OTHER, world.now()), &Purpose::new("test"), laptop).await.granted());
     world.advance(30);
     hold_up(OTHER).await;
-    assert!(world.totp_for(&code(OTHER, world.now()), "test", phone).await.granted());
+    assert!(world.totp_for(&code(OTHER, world.now()), &Purpose::new("test"), phone).await.granted());
 }
 
 #[tokio::test]
@@ -164,7 +174,8 @@ async fn who_makes_recovery_codes_is_known_at_them() {
         made.iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let judge = async |typed: &str, client| {
-        let verdict = world.service.verify_recovery(&world.account, typed, "test", client).await.unwrap();
+        let verdict =
+            world.service.verify_recovery(&world.account, typed, &Purpose::new("test"), client).await.unwrap();
         matches!(verdict, VerifyOutcome::Granted(_))
     };
     let _first = make(client(1)).await;
@@ -184,7 +195,7 @@ async fn a_flood_of_replays_is_told_once_an_hour() {
     let codes = world.make_recovery(Liveness::Now).await.unwrap();
     let first = codes.iter().next().unwrap().to_owned();
     let recovery = async || {
-        let _ = world.service.verify_recovery(&world.account, &first, "test", UNKNOWN).await.unwrap();
+        let _ = world.service.verify_recovery(&world.account, &first, &Purpose::new("test"), UNKNOWN).await.unwrap();
     };
     let typed = code(SEED, START);
     assert!(world.totp(&typed).await.granted());
@@ -258,22 +269,23 @@ async fn who_makes_a_change_that_ends_logins_is_known_by_the_network_too() {
         let seed = world.begin("phone", None).await;
         let typed = code(&seed, world.now());
         let (service, account) = (&world.service, &world.account);
-        let confirmed = service.confirm_enrolment_with_codes(account, SESSION, &typed, owner).await.unwrap();
+        let confirmed =
+            service.confirm_enrolment_with_codes(account, SessionId::new(SESSION), &typed, owner).await.unwrap();
         let (EnrolmentOutcome::Active(_), Some(codes)) = confirmed else { panic!("{confirmed:?}") };
         let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
         world.advance(60);
         for _ in 0..5 {
             world.totp(&unlike(&[&seed], world.now(), 3)).await;
-            let _ = service.verify_recovery(account, "AAAAAAAA", "test", UNKNOWN).await.unwrap();
+            let _ = service.verify_recovery(account, "AAAAAAAA", &Purpose::new("test"), UNKNOWN).await.unwrap();
         }
         let typed = code(&seed, world.now());
         let stranger = Client::network(tag(51));
-        assert!(matches!(world.totp_for(&typed, "test", stranger).await, Told::Refused(_)));
-        let recovered = service.verify_recovery(account, &codes[0], "test", network).await.unwrap();
-        let told = world.totp_for(&typed, "test", network).await;
+        assert!(matches!(world.totp_for(&typed, &Purpose::new("test"), stranger).await, Told::Refused(_)));
+        let recovered = service.verify_recovery(account, &codes[0], &Purpose::new("test"), network).await.unwrap();
+        let told = world.totp_for(&typed, &Purpose::new("test"), network).await;
         assert_eq!((told.granted(), matches!(recovered, VerifyOutcome::Granted(_))), (ends, ends));
         // Known by its own credential, where that stays valid.
         world.advance(30);
-        assert!(world.totp_for(&code(&seed, world.now()), "test", client(1)).await.granted());
+        assert!(world.totp_for(&code(&seed, world.now()), &Purpose::new("test"), client(1)).await.granted());
     }
 }

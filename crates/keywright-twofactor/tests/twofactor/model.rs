@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use keywright_core::SessionId;
 use keywright_twofactor::{DeviceId, EnrolmentOutcome};
 use proptest::prelude::*;
 
@@ -81,12 +82,12 @@ type Devices = Vec<(DeviceId, Vec<u8>)>;
 
 async fn enrol(world: &World, devices: &mut Devices, book: &mut Book, at: Option<u8>) -> Result<(), TestCaseError> {
     let replaced = at.and_then(|at| devices.get(usize::from(at))).map(|(id, _)| *id);
-    let begun = world.begin_enrolment(SESSION, "new", replaced).await.unwrap();
+    let begun = world.begin_enrolment(SessionId::new(SESSION), "new", replaced).await.unwrap();
     let keywright_twofactor::EnrolmentStart::Begun(pending) = begun else { return Ok(()) };
     let secret = pending.secret().expose().to_vec();
     let typed = code(&secret, world.now());
     if let EnrolmentOutcome::Active(id) =
-        world.service.confirm_enrolment(&world.account, SESSION, &typed, UNKNOWN).await.unwrap()
+        world.service.confirm_enrolment(&world.account, SessionId::new(SESSION), &typed, UNKNOWN).await.unwrap()
     {
         devices.retain(|(id, _)| Some(*id) != replaced);
         devices.push((id, secret.clone()));

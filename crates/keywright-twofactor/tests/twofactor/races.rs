@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use keywright_core::{Purpose, SessionId};
 use keywright_store::{Draft, Partition, TransactError};
 use keywright_twofactor::{SLOTS, TwoFactor, TwoFactorError};
 use tokio::sync::Barrier;
@@ -42,7 +43,7 @@ where
 async fn guess(world: &World, tasks: usize, codes: &[String]) -> Vec<Told> {
     crowd(world, tasks, |nth, server| {
         let (account, typed) = (world.account.clone(), codes[nth % codes.len()].clone());
-        async move { Ok(Told::of(server.verify_totp(&account, &typed, "race", UNKNOWN).await?)) }
+        async move { Ok(Told::of(server.verify_totp(&account, &typed, &Purpose::new("race"), UNKNOWN).await?)) }
     })
     .await
 }
@@ -116,7 +117,7 @@ async fn of_64_enrolling_codes_one_adds_a_device() {
         let told = crowd(&world, TASKS, |_, server| {
             let (account, typed) = (world.account.clone(), typed.clone());
             async move {
-                let told = server.confirm_enrolment(&account, SESSION, &typed, UNKNOWN).await?;
+                let told = server.confirm_enrolment(&account, SessionId::new(SESSION), &typed, UNKNOWN).await?;
                 Ok(matches!(told, keywright_twofactor::EnrolmentOutcome::Active(_)))
             }
         })
@@ -142,7 +143,7 @@ async fn a_removal_races_a_code() {
                     driver.transact(&Partition::account(&account), SLOTS, remove).await?;
                     return Ok(false);
                 }
-                Ok(Told::of(server.verify_totp(&account, &typed, "race", UNKNOWN).await?).granted())
+                Ok(Told::of(server.verify_totp(&account, &typed, &Purpose::new("race"), UNKNOWN).await?).granted())
             }
         })
         .await;

@@ -1,5 +1,6 @@
 //! No output reveals a secret, a code or a session, and no stored byte does.
 
+use keywright_core::{ActionName, Purpose, SessionId};
 use keywright_twofactor::recovery::Liveness;
 use keywright_twofactor::{
     EnrolmentStart, FactorChange, KeyUri, Method, Parameters, Rule, SLOTS, StepUpPolicy, StepUps, TotpSecret,
@@ -18,7 +19,8 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let secret = TotpSecret::from_slice(PLANTED).unwrap();
     let base32 = secret.to_base32();
     world.import("phone", PLANTED).await;
-    let EnrolmentStart::Begun(pending) = world.begin_enrolment(SESSION, "next", None).await.unwrap() else {
+    let EnrolmentStart::Begun(pending) = world.begin_enrolment(SessionId::new(SESSION), "next", None).await.unwrap()
+    else {
         panic!("full")
     };
     let drawn = [pending.base32(), pending.uri("Issuer", "account").unwrap()];
@@ -26,11 +28,23 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
     let uri = KeyUri::new(Some("Issuer"), "account", secret.duplicate(), Parameters::default()).unwrap();
     let mut shown = format!("{secret:?} {base32:?} {pending:?} {drawn:?} {uri:?} {service:?} {:?}", service.steps());
     for outcome in [
-        format!("{:?}", service.verify_totp(account, &wrong(&[PLANTED], START), "p", UNKNOWN).await.unwrap()),
-        format!("{:?}", service.step_up_totp(account, "act", b"SESSION-PLANTED", &right, UNKNOWN).await.unwrap()),
-        format!("{:?}", service.demand(account, "act", b"SESSION-PLANTED", false).await.unwrap()),
-        format!("{:?}", service.verify_totp(account, &right, "p", UNKNOWN).await.unwrap()),
-        format!("{:?}", service.confirm_enrolment(account, SESSION, "PLANTED", UNKNOWN).await.unwrap()),
+        format!(
+            "{:?}",
+            service.verify_totp(account, &wrong(&[PLANTED], START), &Purpose::new("p"), UNKNOWN).await.unwrap()
+        ),
+        format!(
+            "{:?}",
+            service
+                .step_up_totp(account, &ActionName::new("act"), SessionId::new("SESSION-PLANTED"), &right, UNKNOWN)
+                .await
+                .unwrap()
+        ),
+        format!(
+            "{:?}",
+            service.demand(account, &ActionName::new("act"), SessionId::new("SESSION-PLANTED"), false).await.unwrap()
+        ),
+        format!("{:?}", service.verify_totp(account, &right, &Purpose::new("p"), UNKNOWN).await.unwrap()),
+        format!("{:?}", service.confirm_enrolment(account, SessionId::new(SESSION), "PLANTED", UNKNOWN).await.unwrap()),
         format!("{:?}", service.enrolled(account).await.unwrap()),
         format!(
             "{:?} {:?}",
@@ -38,15 +52,15 @@ async fn asvs_16_2_5_no_debug_and_no_stored_byte_shows_a_secret() {
             KeyUri::parse("otpauth://totp/PLANTED?secret=PLANTED")
         ),
         format!("{:?}", TwoFactorPolicy::builder().min_secret_bits(7).build()),
-        format!("{:?}", FactorChange::first_factor(account.clone(), b"SESSION-PLANTED")),
-        format!("{:?}", Liveness::OnAcknowledgement { session: b"SESSION-PLANTED" }),
+        format!("{:?}", FactorChange::first_factor(account.clone(), SessionId::new("SESSION-PLANTED"))),
+        format!("{:?}", Liveness::OnAcknowledgement { session: SessionId::new("SESSION-PLANTED") }),
         format!("{:?}", keywright_twofactor::TotpVerifier::new(&secret, Parameters::default())),
         format!("{:?} {:?}", world.changes().await, world.denials().await),
     ] {
         shown.push_str(&outcome);
     }
     assert!(shown.contains("StepUp(act)"), "{shown}");
-    let slots = [SLOTS[0], SLOTS[2], StepUps::slot(b"SESSION-PLANTED").unwrap()];
+    let slots = [SLOTS[0], SLOTS[2], StepUps::slot(SessionId::new("SESSION-PLANTED"))];
     let stored = world.store.load(&world.partition(), &slots).await.unwrap();
     let root = stored.root.map(|root| root.body);
     let bodies: Vec<_> = stored.records.into_iter().chain([root]).flatten().collect();

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use keywright_core::{Client, ClientTag, EventKind, LedgerPolicy, SecurityEvent};
+use keywright_core::{Client, ClientTag, EventKind, LedgerPolicy, Purpose, SecurityEvent, SessionId};
 use keywright_store::{Draft, MemoryStore, Release, StepError};
 use keywright_testing::Store;
 use keywright_twofactor::recovery::{Liveness, RecoveryCodes};
@@ -91,16 +91,16 @@ impl World {
     }
 
     pub(crate) async fn totp(&self, code: &str) -> Told {
-        self.totp_for(code, "test", UNKNOWN).await
+        self.totp_for(code, &Purpose::new("test"), UNKNOWN).await
     }
 
-    pub(crate) async fn totp_for(&self, code: &str, purpose: &str, client: Client) -> Told {
+    pub(crate) async fn totp_for(&self, code: &str, purpose: &Purpose, client: Client) -> Told {
         Told::of(self.service.verify_totp(&self.account, code, purpose, client).await.unwrap())
     }
 
     /// Begins an enrolment and returns its secret.
     pub(crate) async fn begin(&self, name: &str, replaces: Option<DeviceId>) -> Vec<u8> {
-        match self.begin_enrolment(SESSION, name, replaces).await.unwrap() {
+        match self.begin_enrolment(SessionId::new(SESSION), name, replaces).await.unwrap() {
             EnrolmentStart::Begun(pending) => pending.secret().expose().to_vec(),
             other => panic!("{other:?}"),
         }
@@ -117,7 +117,7 @@ impl World {
 
     pub(crate) async fn begin_enrolment(
         &self,
-        session: &[u8],
+        session: SessionId,
         name: &str,
         replaces: Option<DeviceId>,
     ) -> Result<EnrolmentStart<PendingDevice>, TwoFactorError> {
@@ -136,7 +136,7 @@ impl World {
         self.run(|draft| self.steps().set_email_in(draft, on)).await
     }
 
-    pub(crate) async fn make_recovery(&self, liveness: Liveness<'_>) -> Result<RecoveryCodes, TwoFactorError> {
+    pub(crate) async fn make_recovery(&self, liveness: Liveness) -> Result<RecoveryCodes, TwoFactorError> {
         self.run(|draft| self.steps().make_recovery_in(draft, liveness, UNKNOWN)).await
     }
 

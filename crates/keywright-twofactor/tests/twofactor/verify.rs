@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use keywright_core::LedgerPolicy;
+use keywright_core::{LedgerPolicy, Purpose, SessionId};
 use keywright_store::MemoryStore;
 use keywright_store::guess::GUESS_DENIED;
 use keywright_twofactor::recovery::{Liveness, Preset};
@@ -46,7 +46,9 @@ async fn a_denial_does_not_tell_its_reason() {
     assert!(world.totp(&code(SEED, START)).await.granted());
     let shown = |verdict: VerifyOutcome<_>| matches!(verdict, VerifyOutcome::Denied(_));
     for guess in [code(SEED, START), wrong(&[SEED], START)] {
-        assert!(shown(world.service.verify_totp(&world.account, &guess, "test", UNKNOWN).await.unwrap()));
+        assert!(shown(
+            world.service.verify_totp(&world.account, &guess, &Purpose::new("test"), UNKNOWN).await.unwrap()
+        ));
     }
 }
 
@@ -246,7 +248,7 @@ async fn once_per_purpose_is_a_policy() {
     let world = World::with(TwoFactorPolicy::builder().once(Once::Purpose).build().unwrap()).await;
     world.import("phone", SEED).await;
     let now = code(SEED, START);
-    for purpose in ["login", "delete"] {
+    for purpose in [&Purpose::new("login"), &Purpose::new("delete")] {
         assert!(world.totp_for(&now, purpose, UNKNOWN).await.granted());
         assert_eq!(world.totp_for(&now, purpose, UNKNOWN).await, Told::Replayed);
     }
@@ -254,11 +256,16 @@ async fn once_per_purpose_is_a_policy() {
     // more, never less.
     let mut granted = 0;
     for nth in 0..40 {
-        granted += u32::from(world.totp_for(&now, &format!("purpose {nth}"), UNKNOWN).await.granted());
+        granted += u32::from(
+            world.totp_for(&now, &Purpose::parse(format!("purpose-{nth}")).unwrap(), UNKNOWN).await.granted(),
+        );
     }
     assert_eq!(granted, 15);
     for nth in 0..40 {
-        assert_eq!(world.totp_for(&now, &format!("purpose {nth}"), UNKNOWN).await, Told::Replayed);
+        assert_eq!(
+            world.totp_for(&now, &Purpose::parse(format!("purpose-{nth}")).unwrap(), UNKNOWN).await,
+            Told::Replayed
+        );
     }
 }
 
@@ -267,15 +274,15 @@ async fn once_per_purpose_is_a_policy() {
 async fn once_is_account_wide_by_default() {
     let world = World::new().await;
     world.import("phone", SEED).await;
-    assert!(world.totp_for(&code(SEED, START), "login", UNKNOWN).await.granted());
-    assert_eq!(world.totp_for(&code(SEED, START), "delete", UNKNOWN).await, Told::Replayed);
+    assert!(world.totp_for(&code(SEED, START), &Purpose::new("login"), UNKNOWN).await.granted());
+    assert_eq!(world.totp_for(&code(SEED, START), &Purpose::new("delete"), UNKNOWN).await, Told::Replayed);
 }
 
 #[tokio::test]
 async fn a_known_client_is_not_held_up_by_others() {
     let world = World::new().await;
     world.import("phone", SEED).await;
-    assert!(world.totp_for(&code(SEED, START), "login", client(1)).await.granted());
+    assert!(world.totp_for(&code(SEED, START), &Purpose::new("login"), client(1)).await.granted());
     for streak in 1..=5 {
         assert_eq!(world.totp(&wrong(&[SEED], START)).await, Told::Charged(streak));
     }
@@ -283,7 +290,7 @@ async fn a_known_client_is_not_held_up_by_others() {
     let service = &world.service;
     assert!(service.totp_refusal(&world.account, UNKNOWN).await.unwrap().is_some());
     assert!(service.totp_refusal(&world.account, client(1)).await.unwrap().is_none());
-    assert!(world.totp_for(&code(SEED, START + 30), "login", client(1)).await.granted());
+    assert!(world.totp_for(&code(SEED, START + 30), &Purpose::new("login"), client(1)).await.granted());
 }
 
 /// There is one ledger policy, the driver's; a service whose codes it does not protect cannot be
@@ -315,7 +322,9 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
     let eight = Parameters::new(Algorithm::Sha1, 8, 30).unwrap();
     let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
     let world = World::with(builder.build().unwrap()).await;
-    let judge = async |typed: &str| world.service.verify_code(&world.account, typed, "login", client(1)).await.unwrap();
+    let judge = async |typed: &str| {
+        world.service.verify_code(&world.account, typed, &Purpose::new("login"), client(1)).await.unwrap()
+    };
     let charged = |verdict: VerifyOutcome<_>| match verdict {
         VerifyOutcome::Denied(denial) => denial.charge().map(|charge| charge.admitted().secret().name().to_owned()),
         other => panic!("{other:?}"),
@@ -342,7 +351,9 @@ async fn a_code_of_either_kind_is_told_by_its_form() {
 async fn a_recovery_code_is_not_guessed_for_nothing_while_others_are_refused() {
     let builder = TwoFactorPolicy::builder().recovery(Preset::RocketChat).digits(8);
     let world = World::with(builder.build().unwrap()).await;
-    let judge = async |typed: &str| world.service.verify_code(&world.account, typed, "login", UNKNOWN).await.unwrap();
+    let judge = async |typed: &str| {
+        world.service.verify_code(&world.account, typed, &Purpose::new("login"), UNKNOWN).await.unwrap()
+    };
     world.import("phone", SEED).await;
     world.service.import_recovery(&world.account, &["23456789", "33333333"]).await.unwrap();
     for _ in 0..5 {
@@ -367,14 +378,17 @@ async fn the_first_device_comes_with_its_recovery_codes() {
     let seed = world.begin("phone", None).await;
     let confirm = async |typed: &str| {
         let (service, account) = (&world.service, &world.account);
-        service.confirm_enrolment_with_codes(account, crate::support::SESSION, typed, UNKNOWN).await.unwrap()
+        service
+            .confirm_enrolment_with_codes(account, SessionId::new(crate::support::SESSION), typed, UNKNOWN)
+            .await
+            .unwrap()
     };
     assert!(matches!(confirm("12345").await, (_, None)));
     let (_, codes) = confirm(&code(&seed, START)).await;
     let codes = codes.unwrap();
     assert_eq!(world.service.enrolled(&world.account).await.unwrap().recovery, Some(10));
     let first = codes.iter().next().unwrap();
-    let verdict = world.service.verify_recovery(&world.account, first, "login", UNKNOWN).await.unwrap();
+    let verdict = world.service.verify_recovery(&world.account, first, &Purpose::new("login"), UNKNOWN).await.unwrap();
     assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     // An existing live set is replaced.
     let _more = world.make_recovery(Liveness::Now).await.unwrap();
@@ -408,7 +422,9 @@ async fn a_change_of_factors_moves_the_credential_epoch_unless_the_policy_says_n
         };
         let seed = world.begin("phone", None).await;
         let (service, account) = (&world.service, &world.account);
-        let confirmed = service.confirm_enrolment(account, crate::support::SESSION, &code(&seed, START), UNKNOWN).await;
+        let confirmed = service
+            .confirm_enrolment(account, SessionId::new(crate::support::SESSION), &code(&seed, START), UNKNOWN)
+            .await;
         let keywright_twofactor::EnrolmentOutcome::Active(id) = confirmed.unwrap() else { panic!("not active") };
         moved("added").await;
         let _codes = world.make_recovery(Liveness::Now).await.unwrap();

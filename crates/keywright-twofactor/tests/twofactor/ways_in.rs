@@ -7,7 +7,7 @@
 //! | `recovery`, 64 bits and more | nothing; guesses wait at most an hour | time |
 //! | `recovery`, Rocket.Chat's 46 bits | fifty wrong codes from unknown clients | a known client; another session's proof; the operator |
 
-use keywright_core::ClientAdmission;
+use keywright_core::{ActionName, ClientAdmission, Purpose, SessionId};
 use keywright_store::guess::{CLIENT_ADMITTED, GUESSES_SHUT, GUESSES_UNLOCKED};
 use keywright_twofactor::recovery::{Liveness, Preset};
 use keywright_twofactor::{
@@ -26,7 +26,7 @@ async fn shut_out() -> (World, Vec<String>) {
     let world = World::new().await;
     world.import("phone", SEED).await;
     let codes = world.make_recovery(Liveness::Now).await.unwrap().iter().map(str::to_owned).collect();
-    assert!(world.totp_for(&code(SEED, START), "login", client(PHONE)).await.granted());
+    assert!(world.totp_for(&code(SEED, START), &Purpose::new("login"), client(PHONE)).await.granted());
     let mut charged = 0;
     while charged < 50 {
         match world.totp(&wrong(&[SEED], world.now())).await {
@@ -44,12 +44,16 @@ async fn shut_out() -> (World, Vec<String>) {
 
 /// A client types the correct code.
 async fn by(world: &World, name: u8) -> Told {
-    world.totp_for(&code(SEED, world.now()), "login", client(name)).await
+    world.totp_for(&code(SEED, world.now()), &Purpose::new("login"), client(name)).await
 }
 
-async fn step_up(world: &World, action: &str) -> StepUp {
+async fn step_up(world: &World, action: &ActionName) -> StepUp {
     let typed = code(SEED, world.now());
-    let verdict = world.service.step_up_totp(&world.account, action, SESSION, &typed, client(PHONE)).await.unwrap();
+    let verdict = world
+        .service
+        .step_up_totp(&world.account, action, SessionId::new(SESSION), &typed, client(PHONE))
+        .await
+        .unwrap();
     world.advance(30);
     let VerifyOutcome::Granted(proof) = verdict else { panic!("{verdict:?}") };
     proof
@@ -65,7 +69,8 @@ async fn a_known_client_gets_in_as_if_nothing_were() {
 #[tokio::test]
 async fn a_recovery_code_lets_its_client_in() {
     let (world, codes) = shut_out().await;
-    let verdict = world.service.verify_recovery(&world.account, &codes[0], "login", client(LAPTOP)).await.unwrap();
+    let verdict =
+        world.service.verify_recovery(&world.account, &codes[0], &Purpose::new("login"), client(LAPTOP)).await.unwrap();
     assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     let changes = world.changes().await;
     let admitted: Vec<_> = changes.iter().filter(|event| event.is(&CLIENT_ADMITTED)).collect();
@@ -77,9 +82,10 @@ async fn a_recovery_code_lets_its_client_in() {
     assert!(by(&world, LAPTOP).await.granted(), "it is known now");
 
     // Where nothing is refused, no client is admitted, and no admission is used up.
-    let _ = world.service.verify_recovery(&world.account, &codes[1], "login", client(LAPTOP)).await.unwrap();
+    let _ =
+        world.service.verify_recovery(&world.account, &codes[1], &Purpose::new("login"), client(LAPTOP)).await.unwrap();
     // Nor is a client admitted that cannot be identified.
-    let _ = world.service.verify_recovery(&world.account, &codes[2], "login", UNKNOWN).await.unwrap();
+    let _ = world.service.verify_recovery(&world.account, &codes[2], &Purpose::new("login"), UNKNOWN).await.unwrap();
     let admitted = world.changes().await.iter().filter(|event| event.is(&CLIENT_ADMITTED)).count();
     assert_eq!(admitted, 1);
 }
@@ -89,13 +95,17 @@ async fn a_recovery_code_lets_its_client_in() {
 async fn an_admission_is_no_open_door() {
     let (world, codes) = shut_out().await;
     let recover = async |nth: usize, name: u8| {
-        let verdict = world.service.verify_recovery(&world.account, &codes[nth], "login", client(name)).await.unwrap();
+        let verdict = world
+            .service
+            .verify_recovery(&world.account, &codes[nth], &Purpose::new("login"), client(name))
+            .await
+            .unwrap();
         assert!(matches!(verdict, VerifyOutcome::Granted(_)));
     };
     recover(0, LAPTOP).await;
     let bad = unlike(&[SEED], world.now(), 3);
     for tries in 1..=10 {
-        assert_eq!(world.totp_for(&bad, "login", client(LAPTOP)).await, Told::Charged(tries));
+        assert_eq!(world.totp_for(&bad, &Purpose::new("login"), client(LAPTOP)).await, Told::Charged(tries));
     }
     assert!(matches!(by(&world, LAPTOP).await, Told::Refused(_)));
     for (nth, name) in [(1, 10), (2, 11)] {
@@ -112,7 +122,7 @@ async fn an_admission_is_no_open_door() {
 #[tokio::test]
 async fn a_session_with_a_fresh_proof_lets_another_client_in() {
     let (world, _) = shut_out().await;
-    let proof = step_up(&world, ADMIT_CLIENT).await;
+    let proof = step_up(&world, &ADMIT_CLIENT).await;
     let admitted = world.service.admit_client(proof, CodeKind::Totp, tag(LAPTOP)).await.unwrap();
     assert!(matches!(admitted, ClientAdmission::Admitted { .. }));
     assert!(by(&world, LAPTOP).await.granted());
@@ -124,8 +134,8 @@ async fn a_session_with_a_fresh_proof_lets_another_client_in() {
         let done = world.service.admit_client(proof, CodeKind::Totp, tag(7)).await;
         assert!(matches!(done, Err(TwoFactorError::NotProven)), "{done:?}");
     };
-    refused(&world, step_up(&world, CHANGE_FACTORS).await).await;
-    let old = step_up(&world, ADMIT_CLIENT).await;
+    refused(&world, step_up(&world, &CHANGE_FACTORS).await).await;
+    let old = step_up(&world, &ADMIT_CLIENT).await;
     world.set_email(true).await.unwrap();
     refused(&world, old).await;
     let rule = Rule::any_enrolled_of(&[Method::Totp, Method::Mailed, Method::Password]);
@@ -133,7 +143,8 @@ async fn a_session_with_a_fresh_proof_lets_another_client_in() {
     let world = World::with(weak).await;
     world.import("phone", SEED).await;
     world.set_email(true).await.unwrap();
-    let attested = world.service.step_up_attested(&world.account, ADMIT_CLIENT, SESSION, Attested::Mailed).await;
+    let attested =
+        world.service.step_up_attested(&world.account, &ADMIT_CLIENT, SessionId::new(SESSION), Attested::Mailed).await;
     refused(&world, attested.unwrap().unwrap()).await;
 }
 
@@ -155,7 +166,8 @@ async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
     for nth in 1..=200_u32 {
         // A well-formed code that is in no set: its check symbols are correct.
         let typed = checked(nth);
-        let verdict = world.service.verify_recovery(&world.account, &typed, "login", UNKNOWN).await.unwrap();
+        let verdict =
+            world.service.verify_recovery(&world.account, &typed, &Purpose::new("login"), UNKNOWN).await.unwrap();
         match verdict {
             VerifyOutcome::Denied(_) => {}
             VerifyOutcome::Refused(refusal) => {
@@ -166,7 +178,8 @@ async fn recovery_codes_of_64_bits_wait_and_are_never_shut() {
         }
     }
     world.advance(3_600);
-    let verdict = world.service.verify_recovery(&world.account, &codes[0], "login", UNKNOWN).await.unwrap();
+    let verdict =
+        world.service.verify_recovery(&world.account, &codes[0], &Purpose::new("login"), UNKNOWN).await.unwrap();
     assert!(matches!(verdict, VerifyOutcome::Granted(_)));
 }
 
@@ -180,19 +193,27 @@ async fn short_recovery_codes_have_their_own_ways_in() {
         let codes = world.make_recovery(Liveness::Now).await.unwrap();
         let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
         let judge = async |typed: &str, name: u8| {
-            let verdict = world.service.verify_recovery(&world.account, typed, "login", client(name)).await.unwrap();
+            let verdict = world
+                .service
+                .verify_recovery(&world.account, typed, &Purpose::new("login"), client(name))
+                .await
+                .unwrap();
             matches!(verdict, VerifyOutcome::Granted(_))
         };
         assert!(judge(&codes[0], PHONE).await);
         for _ in 0..60 {
-            let _ = world.service.verify_recovery(&world.account, "AAAAAAAA", "login", UNKNOWN).await.unwrap();
+            let _ = world
+                .service
+                .verify_recovery(&world.account, "AAAAAAAA", &Purpose::new("login"), UNKNOWN)
+                .await
+                .unwrap();
             world.advance(3_600);
         }
         assert!(!judge(&codes[1], LAPTOP).await, "shut");
         if by_operator {
             assert!(world.service.unlock(&world.account, CodeKind::Recovery).await.unwrap());
         } else {
-            let proof = step_up(&world, ADMIT_CLIENT).await;
+            let proof = step_up(&world, &ADMIT_CLIENT).await;
             let admitted = world.service.admit_client(proof, CodeKind::Recovery, tag(LAPTOP)).await.unwrap();
             assert!(matches!(admitted, ClientAdmission::Admitted { .. }));
             assert!(!judge(&codes[1], 9).await, "nobody else");

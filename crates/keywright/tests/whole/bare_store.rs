@@ -2,6 +2,7 @@
 
 use keywright::challenge::{ChallengeSecret, Proof, SetOutcome, Verification};
 use keywright::confirm::{Confirmation, SendOutcome, WaitOutcome};
+use keywright::core::{Purpose, SessionId};
 use keywright::twofactor::recovery::Liveness;
 use keywright::twofactor::{Attested, CHANGE_FACTORS, EnrolmentOutcome, EnrolmentStart, FactorChange, VerifyOutcome};
 use keywright::{
@@ -32,38 +33,49 @@ async fn challenge_confirm_and_two_factor_are_served_without_a_vault() {
     assert!(matches!(verify(1).await, Verification::Granted(_)));
 
     let confirmations = keywright.confirmations();
-    let shown = confirmations.ask_code(&alice, &DeleteVault(1), session).await.unwrap();
-    let typed = confirmations.confirm_code(&alice, DeleteVault(1), session, shown.expose()).await.unwrap();
+    let shown = confirmations.ask_code(&alice, &DeleteVault(1), SessionId::new(session)).await.unwrap();
+    let typed =
+        confirmations.confirm_code(&alice, DeleteVault(1), SessionId::new(session), shown.expose()).await.unwrap();
     assert!(matches!(typed, Confirmation::Granted(_)));
-    let SendOutcome::Send(code) = confirmations.ask_mailed(&alice, &DeleteVault(2), session).await.unwrap() else {
+    let SendOutcome::Send(code) =
+        confirmations.ask_mailed(&alice, &DeleteVault(2), SessionId::new(session)).await.unwrap()
+    else {
         panic!("no code")
     };
-    let typed = confirmations.confirm_mailed(&alice, DeleteVault(2), session, code.expose(), phone).await.unwrap();
+    let typed = confirmations
+        .confirm_mailed(&alice, DeleteVault(2), SessionId::new(session), code.expose(), phone)
+        .await
+        .unwrap();
     assert!(matches!(typed, Confirmation::Granted(_)));
-    let wait = confirmations.begin_wait(&alice, &DeleteVault(3), session).await.unwrap();
+    let wait = confirmations.begin_wait(&alice, &DeleteVault(3), SessionId::new(session)).await.unwrap();
     clock.advance(wait.seconds());
-    let waited = confirmations.confirm_wait(&alice, DeleteVault(3), session).await.unwrap();
+    let waited = confirmations.confirm_wait(&alice, DeleteVault(3), SessionId::new(session)).await.unwrap();
     assert!(matches!(waited, WaitOutcome::Granted(_)));
 
     let two_factor = keywright.two_factor().unwrap();
-    let password = two_factor.step_up_attested(&alice, CHANGE_FACTORS, session, Attested::Password).await.unwrap();
+    let password = two_factor
+        .step_up_attested(&alice, &CHANGE_FACTORS, SessionId::new(session), Attested::Password)
+        .await
+        .unwrap();
     let begun = two_factor.begin_enrolment(FactorChange::from(password.unwrap()), "phone", None).await.unwrap();
     let EnrolmentStart::Begun(pending) = begun else { panic!("{begun:?}") };
     let seed = pending.secret().expose().to_vec();
     let now = || keywright::Clock::now(&*clock).unwrap().get();
-    let confirmed = two_factor.confirm_enrolment(&alice, session, &code_of(&seed, now()), phone).await.unwrap();
+    let confirmed =
+        two_factor.confirm_enrolment(&alice, SessionId::new(session), &code_of(&seed, now()), phone).await.unwrap();
     assert!(matches!(confirmed, EnrolmentOutcome::Active(_)), "{confirmed:?}");
     clock.advance(30);
     let code = code_of(&seed, now());
-    let verify = async || two_factor.verify_totp(&alice, &code, "log-in", phone).await.unwrap();
+    let verify = async || two_factor.verify_totp(&alice, &code, &Purpose::new("log-in"), phone).await.unwrap();
     assert!(matches!(verify().await, VerifyOutcome::Granted(_)));
     assert!(!matches!(verify().await, VerifyOutcome::Granted(_)), "once");
     clock.advance(30);
-    let stepped = two_factor.step_up_totp(&alice, CHANGE_FACTORS, session, &code_of(&seed, now()), phone).await;
+    let stepped =
+        two_factor.step_up_totp(&alice, &CHANGE_FACTORS, SessionId::new(session), &code_of(&seed, now()), phone).await;
     let VerifyOutcome::Granted(proof) = stepped.unwrap() else { panic!("no proof") };
     let codes = two_factor.make_recovery(proof, Liveness::Now, phone).await.unwrap();
     let recovery = codes.iter().next().unwrap().to_owned();
-    let verified = two_factor.verify_recovery(&alice, &recovery, "log-in", phone).await.unwrap();
+    let verified = two_factor.verify_recovery(&alice, &recovery, &Purpose::new("log-in"), phone).await.unwrap();
     assert!(matches!(verified, VerifyOutcome::Granted(_)));
 
     assert!(keywright.recent_events(&alice, 100).await.unwrap().len() >= 8);

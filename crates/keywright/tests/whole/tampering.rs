@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use keywright::challenge::{ChallengeSecret, Proof, Verification};
 use keywright::confirm::{Confirmation, SendOutcome};
+use keywright::core::{ActionName, Purpose, SessionId};
 use keywright::rekey::{Swap, VaultError};
 use keywright::store::slot::KindName;
 use keywright::store::{CipherId, Partition, SlotName, StageId, Which};
@@ -27,6 +28,8 @@ use crate::world::{
 const EMIL: &str = "emil";
 /// A member who has nothing.
 const FRITZ: &str = "fritz";
+/// What codes are accepted for.
+static LOG_IN: Purpose = Purpose::new("log-in");
 const SESSION: &[u8] = b"session 1";
 /// Who has LibrePass, whose registration waits, and who is nobody.
 const OWNER: &str = "owner@example.com";
@@ -150,14 +153,19 @@ impl Scene {
         for name in [DORA, EMIL] {
             known.insert(name, Known::default());
             let (member, client) = (account(name), server.client_of(name));
-            let change = server.step_up(name, CHANGE_FACTORS, SESSION).await;
+            let change = server.step_up(name, &CHANGE_FACTORS, SESSION).await;
             let codes = server.two_factor.make_recovery(change, Liveness::Now, client).await.unwrap();
             let codes: Vec<String> = codes.iter().map(str::to_owned).collect();
             snap();
-            let wrong = server.two_factor.verify_totp(&member, "000000", "log-in", Client::unknown()).await.unwrap();
+            let wrong = server
+                .two_factor
+                .verify_totp(&member, "000000", &Purpose::new("log-in"), Client::unknown())
+                .await
+                .unwrap();
             assert_eq!(granted(wrong), "denied");
             snap();
-            let right = server.two_factor.verify_recovery(&member, &codes[0], "log-in", client).await.unwrap();
+            let right =
+                server.two_factor.verify_recovery(&member, &codes[0], &Purpose::new("log-in"), client).await.unwrap();
             assert_eq!(granted(right), "granted");
             snap();
             known.entry(name).or_default().recovery = codes[1].clone();
@@ -233,16 +241,22 @@ impl Scene {
         // The members again: what lasts minutes only.
         for name in [DORA, EMIL] {
             let (member, known) = (account(name), known.get_mut(name).unwrap());
-            drop(server.step_up(name, "vault.export", SESSION).await);
+            drop(server.step_up(name, &ActionName::new("vault.export"), SESSION).await);
             snap();
             let confirmations = server.keywright.confirmations();
-            known.typed = confirmations.ask_code(&member, &DeleteVault(1), SESSION).await.unwrap().expose().to_owned();
+            known.typed = confirmations
+                .ask_code(&member, &DeleteVault(1), SessionId::new(SESSION))
+                .await
+                .unwrap()
+                .expose()
+                .to_owned();
             snap();
-            let sent = confirmations.ask_mailed(&member, &DeleteVault(2), SESSION).await.unwrap();
+            let sent = confirmations.ask_mailed(&member, &DeleteVault(2), SessionId::new(SESSION)).await.unwrap();
             let SendOutcome::Send(code) = sent else { panic!("{sent:?}") };
             known.mailed = code.expose().to_owned();
             snap();
-            let wrong = confirmations.confirm_code(&member, DeleteVault(1), SESSION, "000-000").await.unwrap();
+            let wrong =
+                confirmations.confirm_code(&member, DeleteVault(1), SessionId::new(SESSION), "000-000").await.unwrap();
             assert!(!matches!(wrong, Confirmation::Granted(_)));
             snap();
             let vaults = server.keywright.vaults();
@@ -318,14 +332,19 @@ impl Scene {
             }
             Use::Typed(name) => {
                 let typed = &known(name).typed;
-                match confirmations.confirm_code(&account(name), DeleteVault(1), SESSION, typed).await.map_err(said)? {
+                match confirmations
+                    .confirm_code(&account(name), DeleteVault(1), SessionId::new(SESSION), typed)
+                    .await
+                    .map_err(said)?
+                {
                     Confirmation::Granted(_) => "granted".into(),
                     _ => "denied".into(),
                 }
             }
             Use::Mailed(name) => {
                 let (member, client, typed) = (account(name), server.client_of(name), &known(name).mailed);
-                let confirmed = confirmations.confirm_mailed(&member, DeleteVault(2), SESSION, typed, client);
+                let confirmed =
+                    confirmations.confirm_mailed(&member, DeleteVault(2), SessionId::new(SESSION), typed, client);
                 match confirmed.await.map_err(said)? {
                     Confirmation::Granted(_) => "granted".into(),
                     _ => "denied".into(),
@@ -334,16 +353,21 @@ impl Scene {
             Use::Enrolled(name) => format!("{:?}", server.two_factor.enrolled(&account(name)).await.map_err(said)?),
             Use::Device(name) => {
                 let (member, code, client) = (account(name), server.totp(), server.client_of(name));
-                let verified = server.two_factor.verify_totp(&member, &code, "log-in", client);
+                let verified = server.two_factor.verify_totp(&member, &code, &LOG_IN, client);
                 granted(verified.await.map_err(said)?)
             }
             Use::Recovery(name) => {
                 let (member, code, client) = (account(name), &known(name).recovery, server.client_of(name));
-                let verified = server.two_factor.verify_recovery(&member, code, "log-in", client);
+                let verified = server.two_factor.verify_recovery(&member, code, &LOG_IN, client);
                 granted(verified.await.map_err(said)?)
             }
             Use::StepUp(name) => {
-                match server.two_factor.demand(&account(name), "vault.export", SESSION, true).await.map_err(said)? {
+                match server
+                    .two_factor
+                    .demand(&account(name), &ActionName::new("vault.export"), SessionId::new(SESSION), true)
+                    .await
+                    .map_err(said)?
+                {
                     Demand::Remembered(_) => "granted".into(),
                     _ => "denied".into(),
                 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::Request;
 use keywright::challenge::{ChallengeSecret, Salts, SetOutcome};
 use keywright::confirm::Action;
+use keywright::core::{ActionName, SessionId};
 use keywright::librepass::{LibrePass, LibrePassPolicy, Privacy, PrivateKey, PublicKey};
 use keywright::nextcloud::{Nextcloud, NextcloudPolicy};
 use keywright::rekey::{
@@ -411,9 +412,9 @@ impl Server {
     }
 
     /// Steps up for an action in a session, with the device.
-    pub(crate) async fn step_up(&self, name: &str, action: &str, session: &[u8]) -> StepUp {
+    pub(crate) async fn step_up(&self, name: &str, action: &ActionName, session: &[u8]) -> StepUp {
         let (member, code, client) = (account(name), self.totp(), self.client_of(name));
-        match self.two_factor.step_up_totp(&member, action, session, &code, client).await.unwrap() {
+        match self.two_factor.step_up_totp(&member, action, SessionId::new(session), &code, client).await.unwrap() {
             VerifyOutcome::Granted(proof) => proof,
             other => panic!("{other:?}"),
         }

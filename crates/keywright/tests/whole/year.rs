@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use keywright::challenge::{Proof, Verification};
+use keywright::core::{ActionName, Purpose, SessionId};
 use keywright::store::{EVENTS_KEPT, MAX_CHANGES, MAX_DENIALS, Partition, SlotKind, StageId};
 use keywright::twofactor::{CHANGE_FACTORS, EnrolmentStart};
 use keywright::{Client, EventChain, UnixSeconds};
@@ -117,16 +118,22 @@ async fn owners(server: &Server, diary: &mut Diary, day: u64) {
     assert!(matches!(verified, Verification::Granted(_)), "day {day}: {verified:?}");
     let confirmations = server.keywright.confirmations();
     for n in 0..3 {
-        confirmations.ask_code(&dora, &DeleteVault(n), format!("session {day}").as_bytes()).await.unwrap();
-        let _ = confirmations.ask_mailed(&dora, &DeleteVault(n), format!("session {n}").as_bytes()).await.unwrap();
+        confirmations
+            .ask_code(&dora, &DeleteVault(n), SessionId::new(format!("session {day}").as_bytes()))
+            .await
+            .unwrap();
+        let _ = confirmations
+            .ask_mailed(&dora, &DeleteVault(n), SessionId::new(format!("session {n}").as_bytes()))
+            .await
+            .unwrap();
     }
     let session = format!("session of day {day}");
-    let change = server.step_up(DORA, CHANGE_FACTORS, session.as_bytes()).await;
+    let change = server.step_up(DORA, &CHANGE_FACTORS, session.as_bytes()).await;
     let begun = server.two_factor.begin_enrolment(change, "tablet", None).await.unwrap();
     assert!(matches!(begun, EnrolmentStart::Begun(_)), "day {day}: {begun:?}");
     // A code opens one thing; the next comes with the next time step.
     server.clock.advance(60);
-    drop(server.step_up(DORA, "vault.export", session.as_bytes()).await);
+    drop(server.step_up(DORA, &ActionName::new("vault.export"), session.as_bytes()).await);
     server.edit(DORA, &[(u32::try_from(day % 3).unwrap(), "note")], &[]).await;
     if day % WEEK == 3 {
         let vaults = server.keywright.vaults();
@@ -198,11 +205,21 @@ async fn strangers(server: &Server, diary: &mut Diary, day: u64) {
         for client in [Client::unknown(), server.network(&dora, from)] {
             let wrong = Proof::from_client(&secret(9)).unwrap();
             let _ = server.keywright.challenges().verify(&dora, &wrong, client).await.unwrap();
-            let _ = server.two_factor.verify_totp(&dora, "123456", "log-in", client).await.unwrap();
-            let _ = server.two_factor.verify_recovery(&dora, "000000-000000-000001", "log-in", client).await.unwrap();
+            let _ = server.two_factor.verify_totp(&dora, "123456", &Purpose::new("log-in"), client).await.unwrap();
+            let _ = server
+                .two_factor
+                .verify_recovery(&dora, "000000-000000-000001", &Purpose::new("log-in"), client)
+                .await
+                .unwrap();
             let confirmations = server.keywright.confirmations();
             let session = format!("session {n}");
-            let wrong = confirmations.confirm_mailed(&dora, DeleteVault(0), session.as_bytes(), "000-000", client);
+            let wrong = confirmations.confirm_mailed(
+                &dora,
+                DeleteVault(0),
+                SessionId::new(session.as_bytes()),
+                "000-000",
+                client,
+            );
             assert!(!matches!(wrong.await.unwrap(), keywright::confirm::Confirmation::Granted(_)));
         }
     }

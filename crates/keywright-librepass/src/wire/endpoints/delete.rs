@@ -3,7 +3,7 @@
 //! It requires two proofs, the password's first, then the second factor's if there is one. Neither
 //! is spent or forgiven if the other was wrong. The recovery code is not accepted (protocol § 7).
 
-use keywright_core::Client;
+use keywright_core::{Client, Purpose};
 use keywright_store::guess::LEDGER;
 use keywright_store::names::{self, NAMES, Released};
 use keywright_store::{Draft, SlotName, StepError, Tentative};
@@ -25,7 +25,7 @@ use crate::wire::host::Host;
 use crate::wire::request::Input;
 
 /// The purpose that a code is accepted for, where the policy accepts it once for each purpose.
-pub(crate) const PURPOSE: &str = "librepass/delete";
+pub(crate) const PURPOSE: Purpose = Purpose::new("librepass/delete");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -120,7 +120,7 @@ fn prove_to_delete<H: Host>(
     code: &str,
     client: Client,
 ) -> Result<Option<ApiError>, StepError> {
-    Ok(match cx.factors.verify_totp_in(draft, code, PURPOSE, client)? {
+    Ok(match cx.factors.verify_totp_in(draft, code, &PURPOSE, client)? {
         VerifyOutcome::Granted(_) => None,
         VerifyOutcome::Refused(refusal) => Some(ApiError::too_many(refusal.retry_after())),
         VerifyOutcome::Denied(_) | VerifyOutcome::Malformed | VerifyOutcome::NotEnrolled => Some(ApiError::TWO_FACTOR),

@@ -1,7 +1,7 @@
 //! `POST auth/oauth?grantType=login|2fa`: returns a token for a shared key, and checks the proof of
 //! the second factor.
 
-use keywright_core::{AccountId, Client};
+use keywright_core::{AccountId, Client, Purpose};
 use keywright_store::due::DUE;
 use keywright_store::guess::{self, LEDGER};
 use keywright_store::names::{NAMES, NameIndex};
@@ -30,7 +30,7 @@ use crate::wire::host::{Host, Subject};
 use crate::wire::request::{self, Input};
 
 /// The purpose that a code is accepted for, where the policy accepts it once for each purpose.
-pub(crate) const PURPOSE: &str = "librepass/login";
+pub(crate) const PURPOSE: Purpose = Purpose::new("librepass/login");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -287,9 +287,9 @@ fn prove_in<H: Host>(
     let client = login.prover_in(draft, network)?;
     let is_recovery = Preset::LibrePass.is_form_of(code);
     let verdict = if is_recovery {
-        cx.factors.verify_recovery_in(draft, code, PURPOSE, client)?
+        cx.factors.verify_recovery_in(draft, code, &PURPOSE, client)?
     } else {
-        cx.factors.verify_totp_in(draft, code, PURPOSE, client)?
+        cx.factors.verify_totp_in(draft, code, &PURPOSE, client)?
     };
     Ok(match verdict {
         VerifyOutcome::Granted(proof) => {

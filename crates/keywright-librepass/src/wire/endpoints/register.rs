@@ -181,7 +181,7 @@ fn create_in<H: Host>(
     }
     match cx.vaults.steps().create_in(draft)? {
         CreateOutcome::Created => Ok(()),
-        _ => Err(StepError::AccountExists),
+        CreateOutcome::Exists => Err(StepError::AccountExists),
     }
 }
 

@@ -146,6 +146,6 @@ fn open_in<H: Host>(
             moved.map(Opening::Moved)
         }
         Promotion::Other => Ok(Opening::Overtaken),
-        _ => Ok(Opening::Refused(ApiError::EMAIL_CODE)),
+        Promotion::Void | Promotion::Nothing => Ok(Opening::Refused(ApiError::EMAIL_CODE)),
     }
 }
