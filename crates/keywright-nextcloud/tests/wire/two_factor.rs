@@ -1,11 +1,14 @@
 //! Two-factor tokens: what is required, what each answer costs, and what is left of a token beside
 //! a wrong passphrase.
 
+mod credit;
+mod races;
+mod waits;
+
 use std::sync::Arc;
 
 use keywright_core::{AccountId, Client as Guesser, ClientAdmission, ClientTag, Clock, Purpose, SessionId};
-use keywright_nextcloud::{AppTokenId, CREDIT_SECONDS, MAX_SESSIONS, NextcloudPolicy};
-use keywright_sqlite::SqliteStore;
+use keywright_nextcloud::{AppTokenId, NextcloudPolicy};
 use keywright_store::{Draft, MemoryStore, Partition};
 use keywright_store_conformance::{FaultStore, Odds};
 use keywright_twofactor::recovery::Liveness;
@@ -13,7 +16,6 @@ use keywright_twofactor::{
     ADMIT_CLIENT, CodeKind, DeviceImport, ImportedDevice, SLOTS, TotpSecret, TwoFactor, TwoFactorPolicy, VerifyOutcome,
 };
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use crate::support::{Answer, Client, START, World, alice, bob, salts, secret};
 
@@ -363,209 +365,6 @@ async fn a_change_of_factors_ends_the_sessions() {
     phone.open_totp(&secret(1), &code(0)).await.is(200, opened());
 }
 
-/// The form of both and the waits of both come before either is checked: nothing is learnt of one
-/// by spoiling the other.
-#[tokio::test]
-async fn a_shut_door_keeps_the_other_token_from_being_looked_at() {
-    let world = world().await;
-    let (codes, foreign) = (recovery(&world).await, foreign(&world).await);
-    for _ in 0..5 {
-        world.password().open_totp(&secret(1), &wrong()).await;
-    }
-    let (rows, mut laptop) = (world.scan().await, world.token("laptop"));
-    for backup in [&codes[0], &foreign[0]] {
-        for totp in [code(0), wrong()] {
-            let both = json!({"totp": totp, "backup_codes": backup});
-            laptop.open_with(&secret(1), both).await.is_refused(30);
-        }
-        laptop.open_with(&secret(1), json!({"totp": "x", "backup_codes": backup})).await.fails(401, "8b4f02b4");
-    }
-    assert_eq!(world.scan().await, rows);
-}
-
-#[tokio::test]
-async fn while_the_passphrase_waits_no_token_is_looked_at() {
-    let world = world().await;
-    let mut guesser = world.password();
-    guesser.open_totp(&secret(9), &code_before()).await.fails(401, "ab6e13ba");
-    for _ in 0..3 {
-        guesser.open(&secret(9)).await.fails(401, "ab6e13ba");
-    }
-    guesser.open(&secret(9)).await.waits(401, "ab6e13ba", 30);
-    let rows = world.scan().await;
-    for code in [code(0), wrong()] {
-        world.token("laptop").open_totp(&secret(1), &code).await.is_refused(30);
-    }
-    assert_eq!(world.scan().await, rows);
-    world.password().open_totp(&secret(1), &code(0)).await.is_refused(30);
-    world.clock.advance(30);
-    world.token("laptop").open_totp(&secret(1), &code(0)).await.is(200, opened());
-}
-
-/// Passphrase and token are refused for earlier wrong ones: the longer wait is reported, and after
-/// it neither is refused.
-#[tokio::test]
-async fn a_request_with_a_token_is_told_the_longer_of_two_waits() {
-    let mut policy = NextcloudPolicy::default();
-    policy.require_token = false;
-    let world = World::with(policy).await;
-    enrolled(&world).await;
-    let mut client = world.password();
-    for _ in 0..4 {
-        client.open(&secret(9)).await.fails(401, "ab6e13ba");
-    }
-    for _ in 0..4 {
-        client.open_totp(&secret(1), &wrong()).await.fails(401, "8b4f02b4");
-    }
-    client.open_totp(&secret(1), &wrong()).await.waits(401, "8b4f02b4", 30);
-    world.clock.advance(30);
-    client.open_totp(&secret(1), &wrong()).await.waits(401, "8b4f02b4", 60);
-    client.open(&secret(9)).await.waits(401, "ab6e13ba", 30);
-    let mut phone = world.token("t1");
-    for client in [&mut client, &mut phone] {
-        client.open(&secret(1)).await.is_refused(30);
-        client.open_totp(&secret(1), &code(30)).await.is_refused(60);
-        // It is malformed, so it is not checked, and no wait is reported for it.
-        client.open_totp(&secret(1), "code").await.is_refused(30);
-    }
-    world.clock.advance(60);
-    client.open_totp(&secret(1), &code(90)).await.is(200, opened());
-}
-
-#[tokio::test]
-async fn a_slip_costs_no_second_code_and_the_first_is_worth_nothing_elsewhere() {
-    let world = world().await;
-    let mut laptop = world.token("laptop");
-    laptop.get("session/request").await;
-    let before = laptop.session.clone();
-    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-    assert_ne!(laptop.session, before, "a record is made under a new id");
-    assert_eq!((charged(&world, "challenge").await, charged(&world, "totp").await), (1, 0));
-    // Another session, another login with this session's id, and the code again.
-    world.token("laptop").open(&secret(1)).await.fails(401, "c0980e3c");
-    for other in ["t1", "laptop"] {
-        world.token(other).open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
-    }
-    let mut thief = world.token("t1");
-    thief.session = laptop.session.clone();
-    thief.open(&secret(1)).await.fails(401, "c0980e3c");
-    // Other endpoints.
-    let mut elsewhere = laptop.clone();
-    for path in ["account/challenge/get", "keychain/get", "session/close", "account/reset"] {
-        elsewhere.get(path).await.fails(412, "4ad27488");
-    }
-    elsewhere.set(&secret(2), Some(&secret(1))).await.fails(412, "4ad27488");
-    assert!(elsewhere.get("session/request").await.json()["token"].is_array());
-    let kept = laptop.session.clone();
-    laptop.open(&secret(9)).await.fails(401, "ab6e13ba");
-    assert_eq!(laptop.session, kept);
-    laptop.open(&secret(1)).await.is(200, opened());
-    assert!(laptop.is_authorized().await && laptop.session != kept);
-    // It went with its session.
-    laptop.session = kept;
-    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
-}
-
-#[tokio::test]
-async fn with_a_credit_no_token_is_looked_at() {
-    let world = world().await;
-    let mut laptop = world.token("laptop");
-    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-    // What a client that sends its form again sends.
-    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-    laptop.open_totp(&secret(9), &wrong()).await.fails(401, "ab6e13ba");
-    assert_eq!(charged(&world, "totp").await, 0);
-    laptop.open_totp(&secret(1), &code(30)).await.is(200, opened());
-    world.token("t1").open_totp(&secret(1), &code(30)).await.is(200, opened());
-}
-
-#[tokio::test]
-async fn a_right_token_beside_no_passphrase_is_spent_too() {
-    for (proof, status, id) in [(json!(null), 401, "ab6e13ba"), (json!("short"), 400, "92312b66")] {
-        let world = world().await;
-        let mut laptop = world.token("laptop");
-        let body = json!({"challenge": proof, "token": {"totp": code(0)}});
-        laptop.post("session/open", body.clone()).await.fails(status, id);
-        world.token("t1").post("session/open", body.clone()).await.fails(401, "8b4f02b4");
-        laptop.post("session/open", body).await.fails(status, id);
-        assert_eq!(charged(&world, "challenge").await + charged(&world, "totp").await, 0);
-        laptop.open(&secret(1)).await.is(200, opened());
-    }
-}
-
-#[tokio::test]
-async fn a_credit_has_five_tries() {
-    for (slips, good) in [(4, true), (5, false)] {
-        let world = world().await;
-        let mut client = world.password();
-        client.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-        for _ in 0..slips {
-            // The fifth failure begins a wait.
-            let answer = client.open(&secret(9)).await;
-            assert!(matches!(answer.status, 401 | 403), "{answer:?}");
-            world.clock.advance(answer.retry_after().unwrap_or(0));
-        }
-        assert_eq!(charged(&world, "challenge").await, slips + 1);
-        world.clock.advance(60);
-        match good {
-            true => client.open(&secret(1)).await.is(200, opened()),
-            false => client.open(&secret(1)).await.fails(401, "c0980e3c"),
-        };
-    }
-}
-
-#[tokio::test]
-async fn a_credit_lasts_five_minutes_and_the_future_has_none() {
-    for (now, good) in [(0, true), (CREDIT_SECONDS - 1, true), (CREDIT_SECONDS, false)] {
-        let world = world().await;
-        let mut laptop = world.token("laptop");
-        laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-        world.clock.advance(now);
-        match good {
-            true => laptop.open(&secret(1)).await.is(200, opened()),
-            false => laptop.open(&secret(1)).await.fails(401, "c0980e3c"),
-        };
-    }
-    let world = world().await;
-    let mut laptop = world.token("laptop");
-    world.clock.advance(30);
-    laptop.open_totp(&secret(9), &code(30)).await.fails(401, "ab6e13ba");
-    world.clock.set(keywright_core::UnixSeconds::new(START + 29).unwrap());
-    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
-}
-
-#[tokio::test]
-async fn a_credit_ends_with_its_epochs() {
-    let world = World::new().await;
-    let mut phone = enrolled(&world).await;
-    let mut laptop = world.token("laptop");
-    laptop.open_totp(&secret(9), &code_before()).await.fails(401, "ab6e13ba");
-    recovery(&world).await;
-    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
-    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-    phone.set(&secret(2), Some(&secret(1))).await.is(200, json!({"success": true}));
-    laptop.open(&secret(2)).await.fails(401, "c0980e3c");
-    laptop.open_totp(&secret(2), &code(30)).await.is(200, opened());
-}
-
-#[tokio::test]
-async fn a_credit_drops_no_authorized_session() {
-    let world = World::new().await;
-    let mut sessions = vec![world.with_challenge().await];
-    for n in 1..MAX_SESSIONS {
-        sessions.push(world.opened(&format!("t{n}")).await);
-    }
-    enrol(&world).await;
-    let mut laptop = world.token("laptop");
-    laptop.open_totp(&secret(9), &code(0)).await.fails(401, "ab6e13ba");
-    for session in &mut sessions {
-        assert!(session.is_authorized().await);
-    }
-    laptop.open(&secret(1)).await.fails(401, "c0980e3c");
-    laptop.open_totp(&secret(1), &code(0)).await.fails(401, "8b4f02b4");
-    laptop.open_totp(&secret(1), &code(30)).await.is(200, opened());
-}
-
 #[tokio::test]
 async fn a_policy_can_offer_tokens_without_requiring_them() {
     let mut policy = NextcloudPolicy::default();
@@ -612,78 +411,4 @@ async fn a_fault_spends_and_charges_nothing() {
     assert!(!laptop.is_authorized().await);
     laptop.open(&secret(1)).await.fails(401, "c0980e3c");
     laptop.open_totp(&secret(1), &code(0)).await.is(200, opened());
-}
-
-/// Runs a test on both stores.
-async fn on_both<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
-    test(World::new().await).await;
-    let directory = tempfile::tempdir().unwrap();
-    let store = Arc::new(SqliteStore::open(directory.path().join("store.db")).unwrap());
-    test(World::on(store, NextcloudPolicy::default()).await).await;
-}
-
-/// 64 concurrent opens on two servers over one store, each with its proof and token.
-async fn at_once(world: &World, sent: impl Fn(usize) -> (String, Value)) -> Vec<Answer> {
-    let other = world.restarted(2);
-    let mut set = JoinSet::new();
-    for n in 0..64 {
-        let (proof, token) = sent(n);
-        let mut client = world.token(&format!("t{}", n % 16));
-        if n % 2 == 1 {
-            client.app = other.app.clone();
-        }
-        set.spawn(async move {
-            loop {
-                let answer = client.open_with(&proof, token.clone()).await;
-                // Busy: two servers met. The client's repeat must succeed (`docs/decisions.md` 13).
-                if answer.status != 503 {
-                    return answer;
-                }
-            }
-        });
-    }
-    set.join_all().await
-}
-
-fn with(answers: &[Answer], status: u16, id: &str) -> usize {
-    answers.iter().filter(|answer| answer.error() == (status, id.into())).count()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixty_four_opens_with_one_code_exactly_one_succeeds() {
-    on_both(async |world: World| {
-        enrolled(&world).await;
-        let answers = at_once(&world, |_| (secret(1), json!({"totp": code(0)}))).await;
-        assert_eq!((with(&answers, 200, ""), with(&answers, 401, "8b4f02b4")), (1, 63));
-        assert_eq!(world.count_events("session_opened").await, 1);
-        assert_eq!(world.count_events("totp_accepted").await, 1);
-        assert_eq!(charged(&world, "totp").await, 0);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_sixty_four_opens_with_one_or_two_recovery_codes_one_or_two_succeed() {
-    for different in [1, 2] {
-        on_both(async |world: World| {
-            enrolled(&world).await;
-            let codes = recovery(&world).await;
-            let answers = at_once(&world, |n| (secret(1), json!({"backup_codes": codes[n / 2 % different]}))).await;
-            assert_eq!((with(&answers, 200, ""), with(&answers, 401, "8b4f02b4")), (different, 64 - different));
-            assert_eq!(world.count_events("recovery_code_used").await, different);
-        })
-        .await;
-    }
-}
-
-/// Of a crowd with one code and wrong passphrases, one has its passphrase checked.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_code_buys_one_look_at_the_passphrase() {
-    on_both(async |world: World| {
-        enrolled(&world).await;
-        let answers = at_once(&world, |_| (secret(9), json!({"totp": code(0)}))).await;
-        assert_eq!((with(&answers, 401, "ab6e13ba"), with(&answers, 401, "8b4f02b4")), (1, 63));
-        assert_eq!(charged(&world, "challenge").await, 1);
-    })
-    .await;
 }
