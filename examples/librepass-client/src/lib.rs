@@ -6,7 +6,7 @@
 //! [`SavedLogin`] holds only the server's token.
 //!
 //! The protocol trusts the server. Whoever runs or impersonates it and knows a user's public key
-//! can make any client, including this one, send what gives the vault key away
+//! can make any client, including this one, send what reveals the vault key
 //! (`keywright_librepass`, *What a hostile server gets*). The checks of the server's key stop only
 //! the naive form of this attack. So use `https` beyond this machine, and only servers whose
 //! operator you trust.

@@ -171,7 +171,7 @@ pub async fn partitions_are_swept_whole(store: Handles) -> Result<(), Violation>
     Ok(())
 }
 
-/// Each commit sets anew when its partition expires, and a commit that sets no expiry keeps the
+/// Each commit sets again when its partition expires, and a commit that sets no expiry keeps the
 /// partition. A sweep that races with such a commit either drops the whole partition, so that the
 /// commit is a conflict, or drops nothing.
 ///

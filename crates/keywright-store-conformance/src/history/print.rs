@@ -150,7 +150,7 @@ fn cipher(id: CipherId) -> String {
     format!("c{first}")
 }
 
-/// The slots of histories are told apart by one byte.
+/// The slots of histories differ in one byte.
 fn short(slot: &SlotName) -> String {
     slot.id().map_or_else(|| slot.to_text(), |[first, ..]| format!("s{first}"))
 }
