@@ -1,10 +1,11 @@
-//! The challenge's server half: a verified proof over the memory store, which shows our own cost, and over a SQLite file,
-//! and a first challenge over both stores. One request at a time.
+//! The server half of the challenge, one request at a time: a verified proof over the memory store,
+//! which shows our own cost, and over a SQLite file, and a first challenge over both stores.
 //!
-//! The right proof of a known client asks whether the root still stands and writes nothing. A first challenge is written, so
-//! on SQLite it has one synchronisation. No Argon2 here: that is the client's, see `derive`.
+//! The right proof of a known client checks whether the root is still current, and writes nothing.
+//! A first challenge is written, so on SQLite it needs one synchronisation. Argon2 is not included,
+//! because the client runs it; see `derive`.
 //!
-//! The file lies in the build directory. In a file system in memory a synchronisation costs nothing.
+//! The file is in the build directory. In a file system in memory, a synchronisation costs nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ struct Site {
     secret: ChallengeSecret,
     proof: Proof,
     made: u64,
-    // Last: the store is closed before its file goes.
+    // The last field, so that the store is closed before its file is removed.
     _directory: Option<tempfile::TempDir>,
 }
 
@@ -63,7 +64,7 @@ impl Site {
         if site.set(&site.account) { Ok(site) } else { Err("the challenge was not set".into()) }
     }
 
-    /// An account without a challenge.
+    /// Returns an account without a challenge.
     fn fresh(&mut self) -> Result<AccountId, Failure> {
         self.made = self.made.saturating_add(1);
         let account = AccountId::new(format!("account-{:09}", self.made))?;
@@ -86,7 +87,7 @@ impl Site {
         matches!(verified, Ok(Verification::Granted(_)))
     }
 
-    /// Only the calls of `set` are timed, not the accounts made for them.
+    /// Times only the calls of `set`, and not the creation of their accounts.
     fn sets(&mut self, rounds: u64) -> Result<Duration, Failure> {
         let accounts = (0..rounds).map(|_| self.fresh()).collect::<Result<Vec<_>, _>>()?;
         let started = Instant::now();

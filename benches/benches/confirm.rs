@@ -1,7 +1,9 @@
-//! The redemption of a typed code: load, judge, seal, guarded commit, proof. On the memory store, which shows our own
-//! cost (a step runs inside a driver only), and on an SQLite file, where the disk's synchronisation is most of it.
+//! The redemption of a typed code: load, judge, seal, guarded commit, proof. It is measured on the
+//! memory store, which shows our own cost (a step runs only inside a driver), and on an SQLite
+//! file, where the disk's synchronisation dominates.
 //!
-//! Asking for the code is not measured. The file lies in the build directory, on a real disk as a rule.
+//! Requesting the code is not measured. The file is in the build directory, which is usually on a
+//! real disk.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -50,7 +52,7 @@ impl Site {
         Ok(Self { runtime, account, confirmations })
     }
 
-    /// Asks, then redeems. Only the second is timed.
+    /// Requests a code, then redeems it. Only the redemption is timed.
     fn redeem(&self) -> Result<Duration, Failure> {
         self.runtime.block_on(async {
             let code = self.confirmations.ask_code(&self.account, &DeleteVault, SessionId::new(SESSION)).await?;

@@ -1,11 +1,12 @@
-//! The client's key derivation with pooled memory, and with `argon2`'s own `hash_password_into`, which allocates 64 MiB
-//! for each call. Both have the same BLAKE2b step in front.
+//! The client's key derivation with pooled memory, and with `argon2`'s own `hash_password_into`,
+//! which allocates 64 MiB for each call. Both run the same BLAKE2b step first.
 //!
-//! After the two benches the ratio is measured and printed with its parts, interleaved, so that a change in the machine's
-//! load meets all of them. *Computing* is the same derivation in memory that is kept and never wiped: what neither can
-//! save. What the pool saves are the page faults of 64 MiB (fresh less computing; their number is counted on Linux). What it
-//! pays is the wipe (pooled less computing), which `argon2` itself does not do. There is no target: where the kernel hands
-//! out memory quickly, or in huge pages, there is little to save, and the wipe is paid all the same.
+//! After the two benches, the ratio is measured interleaved and printed with its parts, so that a
+//! change in the machine's load affects all of them. *Computing* is the same derivation in memory
+//! that is kept and never wiped, which neither can avoid. The pool saves the page faults of 64 MiB
+//! (fresh minus computing; on Linux their number is counted). It pays for the wipe (pooled minus
+//! computing), which `argon2` itself does not do. There is no target: where the kernel provides
+//! memory quickly, or in huge pages, there is little to save, and the wipe is paid all the same.
 
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
@@ -23,11 +24,11 @@ type Failure = Box<dyn std::error::Error>;
 const PASSWORD: &str = "correct horse battery staple";
 const SALT_BYTES: [(u8, usize); 3] = [(0x11, 256), (0x22, 64), (0x33, 16)];
 
-/// Derivations in a row before it is the next way's turn, and turns of each.
+/// The number of derivations in a row before the next way's turn, and the number of turns.
 const IN_A_ROW: u32 = 8;
 const TURNS: usize = 15;
 
-/// What every way begins with: Argon2, its input, its salt.
+/// What every way starts with: Argon2, its input, its salt.
 fn prepared() -> Result<(Argon2<'static>, impl AsRef<[u8]>, Vec<u8>), Failure> {
     let [appended, key, salt] = SALT_BYTES.map(|(byte, len)| vec![byte; len]);
     let mut hash = Blake2bMac512::new_with_salt_and_personal(Some(&key), &[], &[])?;
@@ -37,7 +38,7 @@ fn prepared() -> Result<(Argon2<'static>, impl AsRef<[u8]>, Vec<u8>), Failure> {
     Ok((argon2, hash.finalize_fixed(), salt))
 }
 
-/// What a caller without a pool writes.
+/// The code of a caller without a pool.
 fn fresh() -> Result<[u8; 32], Failure> {
     let (argon2, input, salt) = prepared()?;
     let mut out = [0; 32];
@@ -49,12 +50,12 @@ fn pooled(pool: &DeriverPool, salts: &[String; 3]) -> Result<ChallengeSecret, Fa
     Ok(pool.derive(PASSWORD, salts)?)
 }
 
-/// Memory that is kept and never wiped, a piece for each that derives at once.
+/// Memory that is kept and never wiped, one piece for each concurrent derivation.
 #[derive(Default)]
 struct Kept(Mutex<Vec<Vec<Block>>>);
 
 impl Kept {
-    /// The computing alone.
+    /// Only computes.
     fn derive(&self) -> Result<[u8; 32], Failure> {
         let (argon2, input, salt) = prepared()?;
         let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,16 +81,16 @@ fn derive(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What one way of deriving takes.
+/// The measurements of one way of deriving.
 #[derive(Default)]
 struct Figures {
     times: Vec<Duration>,
-    /// Of all turns together; `None` where they are not counted.
+    /// The page faults of all turns, or `None` where they are not counted.
     faults: Option<u64>,
 }
 
 impl Figures {
-    /// One turn, `threads` at once.
+    /// Measures one turn, with `threads` derivations at once.
     fn take(&mut self, threads: usize, one: &(dyn Fn() -> bool + Sync)) -> Result<(), Failure> {
         let (before, started) = (process::page_faults().ok(), Instant::now());
         let all_good = std::thread::scope(|scope| {
@@ -104,14 +105,14 @@ impl Figures {
         Ok(())
     }
 
-    /// The median of the time of one derivation, in milliseconds.
+    /// Returns the median time of one derivation, in milliseconds.
     fn median(&mut self) -> f64 {
         self.times.sort_unstable();
         self.times.get(self.times.len() / 2).copied().unwrap_or_default().as_secs_f64() * 1e3
     }
 }
 
-/// The ratio and its parts. `threads` derive at once.
+/// Prints the ratio and its parts, with `threads` derivations at once.
 #[expect(clippy::print_stdout, reason = "a bench reports")]
 fn report(threads: usize) -> Result<(), Failure> {
     let (pool, salts, kept) = (DeriverPool::default(), salts(), Kept::default());

@@ -1,9 +1,10 @@
-//! What it costs to prove that a vault is whole: the digest over the marks of 100,000 rows, which every read of the whole
-//! vault and every check of a submission computes. Target: at most 5 ms.
+//! The cost of proving that a vault is whole: the digest over the marks of 100,000 rows, which
+//! every read of the whole vault and every check of a submission computes. Target: at most 5 ms.
 //!
-//! The digest is no public function. So `Vaults::manifest` over the memory store, which reads the vault's head and the
-//! marks of all rows and compares their digest with the head's, is measured beside `VaultStore::manifest`, which only
-//! reads the marks, and beside `Vaults::head`, which only reads the head. The digest is the first without the other two.
+//! The digest is not a public function. So three calls are measured: `Vaults::manifest` over the
+//! memory store, which reads the vault's head and the marks of all rows and compares their digest
+//! with the head's; `VaultStore::manifest`, which only reads the marks; and `Vaults::head`, which
+//! only reads the head. The digest is the first minus the other two.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::runtime::Runtime;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const ROWS: usize = 100_000;
-/// Of a text: the digest does not read texts.
+/// The text of every cipher. The digest does not read texts.
 const TEXT: &str = "5a5a5a5a";
 const TURNS: usize = 31;
 
@@ -58,17 +59,17 @@ impl Site {
         }
     }
 
-    /// The marks of all rows, compared with the head.
+    /// Reads the marks of all rows, and compares them with the head.
     fn verified(&self) -> Result<usize, Failure> {
         Ok(self.runtime.block_on(self.vaults.manifest(&self.account))?.rows().len())
     }
 
-    /// The marks of all rows, as they lie there.
+    /// Reads the marks of all rows as they are stored.
     fn unverified(&self) -> Result<usize, Failure> {
         Ok(self.runtime.block_on(self.store.manifest(&self.partition))?.rows.len())
     }
 
-    /// How many rows there are, by the head.
+    /// Reads the number of rows from the head.
     fn head(&self) -> Result<usize, Failure> {
         Ok(usize::try_from(self.runtime.block_on(self.vaults.head(&self.account))?.ok_or("no vault")?.count)?)
     }

@@ -1,10 +1,11 @@
-//! 64 tasks that commit to 64 accounts on one SQLite file, together and one by one: the figure of group commit.
-//! Target: updates of existing records with groups ≥ 20 × as many as with groups of one, in the same run. Inserts of new
-//! accounts stand beside it, without a target.
+//! Group commit: 64 tasks that commit to 64 accounts on one SQLite file, together and one by one.
+//! Target: with groups, updates of existing records run ≥ 20 × as fast as with groups of one, in
+//! the same run. Inserts of new accounts are measured too, without a target.
 //!
-//! The file lies in the build directory, on a real disk as a rule. In a file system in memory a synchronisation costs
-//! nothing, there is nothing to share, and the ratio says nothing. What is saved is the disk's synchronisation, so the
-//! slower the disk, the higher the ratio; on a fast one the processor's share of a commit bounds it.
+//! The file is in the build directory, which is usually on a real disk. In a file system in memory,
+//! a synchronisation costs nothing, there is nothing to share, and the ratio is meaningless. Group
+//! commit saves the disk's synchronisation, so the slower the disk, the higher the ratio. On a fast
+//! disk, the processor's share of a commit limits it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,16 +24,17 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const TASKS: usize = 64;
 
-/// Of a sealed root record with five entries, and of a sealed ledger with one entry.
+/// The sizes of a sealed root record with five entries, and of a sealed ledger with one entry.
 const ROOT_BYTES: usize = 573;
 const LEDGER_BYTES: usize = 140 + SEAL_OVERHEAD;
 
-/// Commits in a row by each task before it is the other store's turn, and turns of each.
+/// The number of commits in a row by each task before the other store's turn, and the number of
+/// turns.
 const IN_A_ROW: u32 = 200;
 const ALONE_IN_A_ROW: u32 = 12;
 const TURNS: usize = 9;
 
-/// One store, its accounts, and the revisions that stand in it.
+/// One store, its accounts, and the current revisions of their roots.
 struct Site {
     runtime: Runtime,
     store: Arc<SqliteStore>,
@@ -47,7 +49,8 @@ struct Account {
     root: Revision,
 }
 
-/// What every charged guess commits at least: the root and the ledger are put. Returns the root's new revision.
+/// Commits the least that every charged guess does: puts the root and the ledger. Returns the
+/// root's new revision.
 async fn commit(store: &SqliteStore, account: &Partition, root: Option<Revision>) -> Result<Revision, Failure> {
     let next = Revision::draw()?;
     let ledger = Put { slot: LEDGER.name(), body: Bytes::from(vec![0x5a; LEDGER_BYTES]), purge_after: None };
@@ -79,7 +82,7 @@ impl Site {
         Ok(Partition::account(&AccountId::new(format!("account-{number:06}"))?))
     }
 
-    /// Every task commits `each` times to its own account, on its own.
+    /// Each task commits `each` times to an account of its own.
     fn updates(&mut self, each: u32) -> Result<Duration, Failure> {
         let accounts = self.accounts.clone();
         let started = Instant::now();
@@ -105,7 +108,7 @@ impl Site {
         Ok(started.elapsed())
     }
 
-    /// Every task makes `each` new accounts.
+    /// Each task creates `each` new accounts.
     fn inserts(&self, each: u32) -> Result<Duration, Failure> {
         let mut fresh = Vec::new();
         for _ in 0..TASKS {
@@ -155,12 +158,13 @@ fn group_commit(criterion: &mut Criterion) {
     bench.finish();
 }
 
-/// Commits in a second.
+/// Returns commits per second.
 fn rate(commits: u32, time: Duration) -> f64 {
     f64::from(commits) / time.as_secs_f64()
 }
 
-/// Medians of the rates together and one by one, interleaved, so that a change in the disk's load meets both.
+/// Returns the medians of the rates together and one by one, interleaved, so that a change in the
+/// disk's load affects both.
 fn interleaved(
     together: &mut Site,
     alone: &mut Site,

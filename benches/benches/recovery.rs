@@ -1,11 +1,12 @@
-//! One guess against ten recovery codes. `guess` is the look alone: reading what was typed, one keyed hash, a scan of all
-//! ten. Its peer reads nothing: one HMAC-SHA-256 over the same bytes and a scan by `subtle` over the slices of bytes, as one
-//! writes it. The goal is 1.2 × at most; the ratio is printed after the benches, interleaved. Ours compares words, an eighth
-//! of the steps, which more than pays for the reading.
+//! One guess against ten recovery codes. `guess` is only the comparison: reading what was typed,
+//! one keyed hash, and a scan of all ten. Its peer reads nothing: one HMAC-SHA-256 over the same
+//! bytes, and a scan with `subtle` over slices of bytes, which is the obvious way to write it. The
+//! target is at most 1.2 ×. The ratio is printed after the benches, interleaved. Ours compares
+//! words, which takes an eighth of the steps and more than pays for the reading.
 //!
-//! Beside them the whole act (load, ledger, events, sealing, commit) through a driver: on the memory store, which shows our
-//! own cost (a step runs inside a driver only), and on an SQLite file, where the disk's synchronisation is most of it.
-//! Making the set is not measured.
+//! The whole operation (load, ledger, events, sealing, commit) is measured too, through a driver:
+//! on the memory store, which shows our own cost (a step runs only inside a driver), and on an
+//! SQLite file, where the disk's synchronisation dominates. Making the set is not measured.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -47,14 +48,14 @@ impl Site {
         Ok(Self { runtime, driver, partition: Partition::account(&account), steps, client })
     }
 
-    /// Makes a set and gives its first code.
+    /// Makes a set and returns its first code.
     async fn code(&self) -> Result<String, Failure> {
         let step = |draft: &mut Draft<'_>| self.steps.make_recovery_in(draft, Liveness::Now, self.client);
         let codes = self.driver.run(&self.partition, RECOVERY_SLOTS, step).await?;
         Ok(codes.iter().next().ok_or("an empty set")?.to_owned())
     }
 
-    /// Makes a set, then uses a code of it. Only the second is timed.
+    /// Makes a set, then uses a code of it. Only the use is timed.
     fn redeem(&self) -> Result<Duration, Failure> {
         self.runtime.block_on(async {
             let code = self.code().await?;
@@ -74,7 +75,7 @@ impl Site {
 
 const WRONG: &str = "000000-000000-000001";
 
-/// A set and its last code.
+/// Returns a set and its last code.
 fn set() -> Result<(CodeSet, String), Failure> {
     let (set, codes) = CodeSet::make(&SystemEntropy, Preset::Default, UnixSeconds::EPOCH)?;
     let right = codes.iter().last().ok_or("an empty set")?.to_owned();
@@ -110,7 +111,7 @@ fn print_ratio() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The look and its peer, wrong and right.
+/// Measures the comparison and its peer, with a wrong and a right code.
 fn look(criterion: &mut Criterion) -> Result<(), Failure> {
     let (set, right) = set()?;
     let mut group = criterion.benchmark_group("recovery");
@@ -121,7 +122,7 @@ fn look(criterion: &mut Criterion) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The whole act: load, step, seal, commit.
+/// Measures the whole operation: load, step, seal, commit.
 fn whole(criterion: &mut Criterion) -> Result<(), Failure> {
     let memory = Site::new(Arc::new(MemoryStore::new()))?;
     let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;

@@ -1,14 +1,17 @@
-//! What a flood of refused guesses costs, and whom it holds up. Unknown clients guess at an account's time-based code and at
-//! its challenge until the guess ledger refuses them; from then on every guess of theirs is refused unseen. A refusal takes
-//! no turn at the account and writes nothing, so whoever writes there is held up only by the processor's time.
+//! The cost of a flood of refused guesses, and its effect on others. Unknown clients guess at an
+//! account's time-based code and at its challenge until the guess ledger refuses them. From then
+//! on, each of their guesses is refused without a check. A refusal does not hold the account and
+//! writes nothing, so a client that writes there is held up only by the processor time.
 //!
-//! `refusal`: one refused guess over an SQLite file. After the benches three rates are printed, interleaved: of a client
-//! that writes a record of the account, alone; beside tasks that are refused on the **same** account as fast as they can;
-//! and beside as many that are refused on **another** one. The last is the peer: it takes the same processor time and can
-//! take no turn of the writer's, so the writer's rates beside the two should be alike. The bytes that the process has
-//! handed to the kernel while it did nothing but refuse are printed too (on Linux); the target is none.
+//! `refusal` is one refused guess over an SQLite file. After the benches, three rates are printed,
+//! interleaved. They are those of a client that writes a record of the account: alone; beside tasks
+//! that are refused on the **same** account as fast as they can; and beside as many tasks that are
+//! refused on **another** account. The last is the peer. It takes the same processor time and
+//! cannot hold the writer's account, so the writer's rates beside the two should be alike. The
+//! bytes that the process passed to the kernel while it only refused are printed too (on Linux).
+//! The target is none.
 //!
-//! The file lies in the build directory, on a real disk as a rule.
+//! The file is in the build directory, which is usually on a real disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,20 +33,20 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const SEED: &[u8] = b"12345678901234567890";
 const START: u64 = 1_700_000_010;
-/// No code of the seed around `START`.
+/// Not a code of the seed at any time near `START`.
 const WRONG_CODE: &str = "000000";
-/// Tasks that guess at once: one for each secret, and more than there are processors on a small server.
+/// How many tasks guess at once: one for each secret, and more than a small server has processors.
 const GUESSERS: [usize; 2] = [2, 8];
 /// More than the free tries of any client.
 const MOST_TRIES: usize = 20;
 
-/// How long the writer writes before the next mode's turn, and turns of each. Short turns and many: two processors that
-/// are both busy share unevenly for a while.
+/// How long the writer writes before the next mode's turn, and the number of turns. There are many
+/// short turns, because two busy processors share unevenly for a while.
 const SLICE: Duration = Duration::from_millis(100);
 const TURNS: usize = 45;
 const REFUSALS_ALONE: u64 = 10_000;
 
-/// What the writer writes.
+/// The record that the writer writes.
 #[derive(Serialize, Deserialize)]
 struct Note(u64);
 impl Record for Note {
@@ -59,18 +62,18 @@ enum Secret {
 
 const SECRETS: [(&str, Secret); 2] = [("totp", Secret::Totp), ("challenge", Secret::Challenge)];
 
-/// Two accounts at which unknown clients are refused, on one file. The clock stands still, so no wait ends.
+/// Two accounts that refuse unknown clients, on one file. The clock stands still, so no wait ends.
 struct Site {
     runtime: Runtime,
     driver: Driver,
     guesser: Arc<Guesser>,
     own: AccountId,
     other: AccountId,
-    // Last: the store is closed before its file goes.
+    // The last field, so that the store is closed before its file is removed.
     _directory: tempfile::TempDir,
 }
 
-/// Who does not know the secrets.
+/// A client that does not know the secrets.
 struct Guesser {
     two_factor: TwoFactor,
     challenges: Challenges,
@@ -78,7 +81,7 @@ struct Guesser {
 }
 
 impl Guesser {
-    /// Guesses wrong. Returns whether the guess was refused, unseen.
+    /// Makes a wrong guess. Returns whether it was refused without a check.
     async fn guess(&self, account: &AccountId, secret: Secret) -> Result<bool, Failure> {
         let client = Client::unknown();
         match secret {
@@ -97,7 +100,7 @@ impl Guesser {
         }
     }
 
-    /// Guesses wrong where every guess is refused.
+    /// Makes a wrong guess where every guess is refused.
     async fn refused(&self, account: &AccountId, secret: Secret) -> Result<(), Failure> {
         if self.guess(account, secret).await? { Ok(()) } else { Err("a guess was not refused".into()) }
     }
@@ -123,7 +126,7 @@ impl Site {
         Ok(site)
     }
 
-    /// An account with both secrets, at which unknown clients have no free try left.
+    /// Sets up an account with both secrets, at which unknown clients have no free try left.
     async fn set_up(&self, account: &AccountId) -> Result<(), Failure> {
         self.driver.ensure_account(account).await?;
         let phone = ImportedDevice::new("phone", TotpSecret::from_slice(SEED)?);
@@ -149,13 +152,13 @@ impl Site {
         Err(format!("guesses at {secret:?} are never refused").into())
     }
 
-    /// One commit of a client who is let alone.
+    /// Makes one commit of a client that no guesses concern.
     async fn write(&self, number: u64) -> Result<(), Failure> {
         let step = |draft: &mut Draft<'_>| draft.put(NOTE, &Note(number));
         Ok(self.driver.transact(&Partition::account(&self.own), &[NOTE.name()], step).await?)
     }
 
-    /// Tasks that are refused on an account, half of them at each secret, until they are told to stop.
+    /// Runs tasks that are refused on an account, half of them at each secret, until `stop` is set.
     fn flood(&self, flood: Flood<'_>, stop: &Arc<AtomicBool>, refusals: &Arc<AtomicU64>) -> Vec<Task> {
         let Flood { account, guessers } = flood;
         let secrets = SECRETS.iter().cycle().take(guessers);
@@ -173,7 +176,7 @@ impl Site {
         secrets.map(task).collect()
     }
 
-    /// One turn of the writer, with a flood beside it.
+    /// Runs one turn of the writer, with a flood beside it.
     fn turn(&self, flood: Option<Flood<'_>>, counts: &mut Counts) -> Result<(), Failure> {
         let (stop, refusals) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let tasks = flood.map(|flood| self.flood(flood, &stop, &refusals)).unwrap_or_default();
@@ -196,7 +199,7 @@ impl Site {
         Ok(())
     }
 
-    /// Refusals in a second where nothing else happens, and the bytes that each has written.
+    /// Returns refusals per second while nothing else happens, and the bytes that each has written.
     fn alone(&self, secret: Secret) -> Result<(f64, Option<f64>), Failure> {
         let before = process::bytes_written().ok();
         let started = Instant::now();
@@ -214,14 +217,14 @@ impl Site {
 
 type Task = JoinHandle<Result<(), Failure>>;
 
-/// At which account, and by how many tasks.
+/// The account of a flood, and its number of tasks.
 #[derive(Clone, Copy)]
 struct Flood<'a> {
     account: &'a AccountId,
     guessers: usize,
 }
 
-/// Of all turns of one mode.
+/// The counts over all turns of one mode.
 #[derive(Default)]
 struct Counts {
     commits: u64,
@@ -230,7 +233,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Commits and refusals in a second.
+    /// Returns commits and refusals per second.
     fn rates(&self) -> (f64, f64) {
         let seconds = self.time.as_secs_f64();
         (self.commits as f64 / seconds, self.refusals as f64 / seconds)
@@ -239,7 +242,8 @@ impl Counts {
 
 #[expect(clippy::print_stdout, reason = "the ratios are the result")]
 fn report(site: &Site) -> Result<(), Failure> {
-    // Whatever the store still does after its last commit is done when the next has been answered.
+    // Whatever the store still does after its last commit is done when the next one has been
+    // answered.
     site.runtime.block_on(site.write(0))?;
     for (name, secret) in SECRETS {
         let (rate, bytes) = site.alone(secret)?;
@@ -252,7 +256,7 @@ fn report(site: &Site) -> Result<(), Failure> {
         let mut counts = modes.map(|_| Counts::default());
         for turn in 0..TURNS {
             let both = modes.iter().zip(&mut counts);
-            // In either order: none always follows the same other.
+            // In either order, so that no mode always follows the same other one.
             let both: Vec<_> = if turn % 2 == 0 { both.collect() } else { both.rev().collect() };
             both.into_iter().try_for_each(|(&mode, counts)| site.turn(mode, counts))?;
         }

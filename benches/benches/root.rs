@@ -1,8 +1,9 @@
-//! Sealing and opening the root of an account, the record that every commit puts anew and every load opens. A root names
-//! the account's other records, so it is measured with 1, 5, 20 and 60 of them, through `keywright_store::probe`.
+//! Sealing and opening the root of an account, which is the record that every commit writes and
+//! every load opens. A root names the account's other records, so it is measured with 1, 5, 20 and
+//! 60 of them, through `keywright_store::probe`.
 //!
-//! Target: both together at most 5 µs with 20 entries. The figure is printed after the benches, as medians of interleaved
-//! runs.
+//! Target: both together take at most 5 µs with 20 entries. The result is printed after the
+//! benches, as medians of interleaved runs.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,16 +1,19 @@
-//! A whole vault swapped on an SQLite file: 10,000 ciphers of 400 bytes, the durable commit included.
-//! Target: sealing and the vault's digest included, at least 1.15 × as fast as what an application does by itself: a
-//! prepared `UPDATE` for each row, unsealed, in the order in which the client sent them, in one transaction.
+//! Swapping a whole vault on an SQLite file: 10,000 ciphers of 400 bytes, including the durable
+//! commit. Target: including sealing and the vault's digest, at least 1.15 × as fast as what an
+//! application does by itself: a prepared `UPDATE` for each row, unsealed, in the order in which
+//! the client sent them, in one transaction.
 //!
-//! The peer has a table of the same form as ours in a file of its own, a write-ahead log, `synchronous=FULL`, and
-//! SQLite's other defaults. A second one has the table `WITHOUT ROWID`, as one might expect to be quicker: it is not.
-//! Ours overwrites what it replaces (`secure_delete`) and guards the head, the root and the cover besides. SQLite takes
-//! the log back into the file within the peer's `COMMIT`; ours does so after it has answered, which stands beside it
-//! too. What sealing and the digest cost stands apart: alone, and as the same swap with texts as sent. Beside them the
-//! whole service: reading the body, the manifest, the check, the swap.
+//! The peer has a table of the same form as ours in a file of its own, a write-ahead log,
+//! `synchronous=FULL`, and SQLite's other defaults. A second peer has the table `WITHOUT ROWID`,
+//! which one might expect to be faster, but is not. Ours also overwrites what it replaces
+//! (`secure_delete`), and guards the head, the root and the cover. SQLite copies the log back into
+//! the file within the peer's `COMMIT`; ours does so after it has answered, and that is measured
+//! too. The cost of sealing and the digest is shown separately: alone, and as the same swap with
+//! texts as sent. The whole service is measured as well: reading the body, the manifest, the check,
+//! the swap.
 //!
-//! Ratios are of medians of interleaved runs and are printed first. The files lie in the build directory, on a real disk
-//! as a rule.
+//! Ratios are of medians of interleaved runs, and are printed first. The files are in the build
+//! directory, which is usually on a real disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +36,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const CIPHERS: usize = 10_000;
 const TURNS: usize = 31;
 
-/// Two submissions for one vault, to be swapped in turn: each is new after the other.
+/// Two submissions for one vault, to be swapped alternately, so that each is new after the other.
 struct Bodies([Vec<u8>; 2]);
 
 impl Bodies {
@@ -87,14 +90,15 @@ impl Site {
         }
     }
 
-    /// Waits until the writer is done with what it does after it has answered, so that the next work is not held up by it.
+    /// Waits until the writer has finished what it does after it has answered, so that this does
+    /// not hold up the next work.
     async fn settle(&self) -> Result<(), Failure> {
         let step = |draft: &mut Draft<'_>| draft.mark_seeded();
         self.vaults.driver().transact(&Partition::account(&self.account), &[], step).await?;
         Ok(())
     }
 
-    /// From the plan to the durable commit; `settled`: until the writer is idle again.
+    /// Runs from the plan to the durable commit or, if `settled`, until the writer is idle again.
     fn swap(&self, bodies: &Bodies, turn: usize, settled: bool) -> Result<Duration, Failure> {
         self.runtime.block_on(async {
             let submission = bodies.at(turn)?;
@@ -114,7 +118,7 @@ impl Site {
         })
     }
 
-    /// From the body to the durable commit.
+    /// Runs from the body to the durable commit.
     fn service(&self, bodies: &Bodies, turn: usize) -> Result<Duration, Failure> {
         self.runtime.block_on(async {
             let started = Instant::now();
@@ -130,7 +134,7 @@ impl Site {
     }
 }
 
-/// Sealing and the digest alone.
+/// Only seals and computes the digest.
 fn seal(bodies: &Bodies, manifest: &VaultManifest) -> Result<Duration, Failure> {
     let submission = bodies.at(0)?;
     let plan = submission.against(manifest)?;
@@ -148,7 +152,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// `form`: nothing, or `WITHOUT ROWID`.
+    /// `form` is empty or `WITHOUT ROWID`.
     fn new(first: &Submission<'_>, form: &str) -> Result<Self, Failure> {
         let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
         let mut connection = Connection::open(directory.path().join("peer.db"))?;
@@ -187,7 +191,7 @@ impl Peer {
     }
 }
 
-/// A failed work must not look like a fast one.
+/// A run that failed must not look like a fast one.
 #[expect(clippy::panic, reason = "a bench that measures failures must stop")]
 fn sure<T>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
@@ -241,7 +245,7 @@ fn swaps(criterion: &mut Criterion) {
         ("peer", &mut |turn| sure(peer.swap(&bodies, turn))),
     ];
     for (name, work) in &mut works {
-        // Each site has seen the turns from 0 to `TURNS`; its own go on from there.
+        // Each site has run the turns from 0 to `TURNS`, and its own turns continue from there.
         let mut turn = TURNS - 1;
         group.bench_function(*name, |bencher| {
             bencher.iter_custom(|times| {

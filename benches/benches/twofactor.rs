@@ -1,18 +1,24 @@
 //! Judging a time-based code at ±1 step.
 //!
-//! `totp_check` is the look at one device's window. Ours computes three codes always and compares them without early
-//! exit; `totp-rs`'s own `check` goes through the window from its oldest step and stops at the first that matches. So each
-//! place in the window is measured, and a wrong code. After the benches the ratios are printed, interleaved:
-//! - *kept*: `TotpVerifier::check` beside `Totp::check`, on verifiers that are kept: the goal, 1.0 × at least;
-//! - *built*: from the stored secret to the verdict, as a server does it for each request: `TotpVerifier::new` and `check`
-//!   beside `Builder::new().with_secret(…).build()` and `check`, as the documentation of `totp-rs` has it.
+//! `totp_check` compares a code with one device's window. Ours always computes three codes and
+//! compares them without early exit. `totp-rs`'s own `check` goes through the window from its
+//! oldest step and stops at the first match. So each place in the window is measured, and a wrong
+//! code. After the benches, the ratios are printed, interleaved:
+//! - *kept*: `TotpVerifier::check` beside `Totp::check`, on verifiers that are kept. The target is
+//!   at least 1.0 ×.
+//! - *built*: from the stored secret to the verdict, as a server does it for each request:
+//!   `TotpVerifier::new` and `check` beside `Builder::new().with_secret(…).build()` and `check`, as
+//!   the documentation of `totp-rs` shows it.
 //!
-//! Kept, the goal holds for a code of the present step, for one ahead, for a wrong one, and for the mean of the three places,
-//! because the HMAC is keyed once and not for each code. It does not hold for a code of the step before: there the peer
-//! computes one code, and a look at the whole window cannot. That is what constant time costs. Built, ours pays for its key
-//! (two blocks of the hash) before the first code. `totp-rs/whole window` is the peer made to look at all three too.
+//! Kept, the target is met for a code of the current step, for one ahead, for a wrong one, and for
+//! the mean of the three places, because the HMAC is keyed once and not for each code. It is not
+//! met for a code of the previous step: there the peer computes only one code, and a comparison
+//! with the whole window cannot. That is the price of constant time. Built, ours pays for its key
+//! (two blocks of the hash) before the first code. `totp-rs/whole window` is the peer, changed to
+//! compare with all three codes too.
 //!
-//! `totp_verify`: the service on the `memory` store, which shows our own cost, and on `sqlite`, commit and proof included.
+//! `totp_verify` is the service on the `memory` store, which shows our own cost, and on `sqlite`,
+//! including commit and proof.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -36,7 +42,7 @@ type Failure = Box<dyn std::error::Error>;
 const SEED: &[u8] = b"12345678901234567890";
 const START: u64 = 1_700_000_010;
 
-/// Where in the window a code lies, and a moment whose code it is.
+/// The place of a code in the window, and a moment at which this is its code.
 const CODES: [(&str, u64); 4] =
     [("before", START - 30), ("present", START), ("after", START + 30), ("wrong", START + 3_000)];
 
@@ -68,7 +74,7 @@ impl Site {
         Ok(Self { runtime, driver, clock, account, two_factor, app: peer()? })
     }
 
-    /// Goes a step on, then verifies its code. Only the second is timed.
+    /// Moves the clock by one step, then verifies its code. Only the verification is timed.
     fn verify(&self) -> Result<Duration, Failure> {
         self.clock.advance(30);
         let code = self.app.generate(self.driver.clock().now()?.get()).to_string();
@@ -85,7 +91,7 @@ impl Site {
     }
 }
 
-/// The look at a window, ours and the peer's.
+/// Measures the comparison with a window, ours and the peer's.
 fn check(criterion: &mut Criterion) -> Result<(), Failure> {
     let (peer, secret) = (peer()?, TotpSecret::from_slice(SEED)?);
     let (now, window) = (UnixSeconds::new(START)?, Window::new(1, 1));
@@ -104,7 +110,8 @@ fn check(criterion: &mut Criterion) -> Result<(), Failure> {
             bencher.iter(|| peer.check(black_box(&code), black_box(START)));
         });
     }
-    // The peer made to look at the whole window too, as a host must that wants neither early exit nor a hidden older step.
+    // The peer, changed to compare with the whole window. A host must do this if it wants neither
+    // an early exit nor to hide an older step.
     let code = peer.generate(START).to_string();
     group.bench_function("totp-rs/whole window", |bencher| {
         bencher.iter(|| {

@@ -1,5 +1,5 @@
-//! Short works measured interleaved, so that a change in the machine's load meets all of them; and works that time
-//! themselves.
+//! Measures short pieces of work interleaved, so that a change in the machine's load affects all of
+//! them, and pieces of work that time themselves.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use criterion::BenchmarkGroup;
 use criterion::measurement::WallTime;
 
-/// Works in a row before it is the next one's turn, and turns of each.
+/// The number of runs in a row before the next one's turn, and the number of turns.
 const IN_A_ROW: u32 = 2_000;
 const TURNS: usize = 61;
 
-/// Medians of the time of one work, in nanoseconds.
+/// Returns the median time of one run of each, in nanoseconds.
 pub fn interleaved<const N: usize>(works: [&dyn Fn() -> bool; N]) -> [f64; N] {
     let mut times = [const { Vec::new() }; N];
     for _ in 0..TURNS {
@@ -30,10 +30,10 @@ pub fn interleaved<const N: usize>(works: [&dyn Fn() -> bool; N]) -> [f64; N] {
     })
 }
 
-/// A bench of works that time only a part of what they do, and may fail.
+/// Benches work that times only a part of what it does, and that may fail.
 ///
 /// # Errors
-/// The first work's that failed.
+/// The error of the first run that failed.
 pub fn self_timed(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -45,7 +45,8 @@ pub fn self_timed(
             (0..times)
                 .map(|_| work().map_err(|error| failure = Some(error)).unwrap_or_default())
                 .sum::<Duration>()
-                // A failed run is reported below; criterion refuses a time of nothing before that.
+                // A failed run is reported below. Before that, criterion would refuse a time of
+                // zero.
                 .max(Duration::from_nanos(1))
         });
     });

@@ -1,4 +1,4 @@
-//! A vault and a right submission for it.
+//! A vault and a valid submission for it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use keywright_rekey::{VaultManifest, id_text};
@@ -6,7 +6,7 @@ use keywright_store::{CipherId, ClientNonce, Mark, Revision, RowMarks};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// How texts are written down.
+/// The encoding of texts.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::exhaustive_enums, reason = "a bench names both")]
 pub enum Written {
@@ -16,17 +16,17 @@ pub enum Written {
     Base64,
 }
 
-/// Random ids, random texts; the submission is in another order than the vault.
+/// A vault with random ids and texts, and a submission in a different order.
 #[derive(Debug)]
 pub struct Vault {
-    /// The vault as it is.
+    /// The vault's manifest before the submission.
     pub manifest: VaultManifest,
-    /// A list of every cipher, encrypted anew.
+    /// A list of every cipher, encrypted again.
     pub body: Vec<u8>,
 }
 
 impl Vault {
-    /// A vault of `count` ciphers; the same each time.
+    /// Creates a vault of `count` ciphers, the same each time.
     #[must_use]
     pub fn new(count: usize, written: Written) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(7);

@@ -19,19 +19,19 @@ use crate::count::Counts;
 use crate::error::Error;
 use crate::{process, tools};
 
-/// A client that can be driven.
+/// A client that the run can drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Client {
-    /// `passwords-client`
+    /// The npm package `passwords-client`.
     Nextcloud,
-    /// `@rocket.chat/api-client`
+    /// The npm package `@rocket.chat/api-client`.
     Rocketchat,
 }
 
-/// Drives one client, or all.
+/// Drives one client, or all of them.
 ///
 /// # Errors
-/// Something could not be built, installed or started, or a step of a driver failed.
+/// An error if something cannot be built, installed or started, or if a step of a driver fails.
 pub(crate) fn run(root: &Path, server: Option<&Path>, only: Option<Client>, counts: &mut Counts) -> Result<(), Error> {
     let target = target_directory(root)?;
     let program = match server {

@@ -1,6 +1,6 @@
-//! Counts tests by reading what the runners print, so that one figure covers all of them.
+//! Counts tests from the output of the runners, so that one number covers all of them.
 
-/// Tests that ran.
+/// Counts of tests that ran.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
@@ -17,7 +17,8 @@ impl Counts {
         self.add(Self { passed: 1, failed: 0 });
     }
 
-    /// What one printed line says: the closing line of nextest or of libtest, or one step of a client driver.
+    /// Parses one printed line: the closing line of nextest or of libtest, or one step of a client
+    /// driver.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         let line = without_colour(line);
         let line = line.trim();
@@ -35,7 +36,8 @@ impl Counts {
         Self::sum(counts.split(','))
     }
 
-    /// Parts such as `3 passed (1 slow)`, `2 failed`, `1 timed out`, `0 skipped`. The bracket may itself hold a comma.
+    /// Adds up parts such as `3 passed (1 slow)`, `2 failed`, `1 timed out`, `0 skipped`. The
+    /// bracket may itself contain a comma.
     fn sum<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut counts = Self::default();
         for part in parts {
@@ -51,7 +53,7 @@ impl Counts {
     }
 }
 
-/// Drops the escape sequences that colour a terminal: ESC `[` … letter.
+/// Removes the escape sequences that colour a terminal: ESC `[` … letter.
 fn without_colour(line: &str) -> String {
     let mut plain = String::with_capacity(line.len());
     let mut characters = line.chars();

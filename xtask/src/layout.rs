@@ -1,4 +1,5 @@
-//! The layout of the code: no circle of files in any crate, and imports that name the module which defines a thing.
+//! Checks the layout of the code: no cycle of files in any crate, and every import names the module
+//! that defines the item.
 
 mod modules;
 
@@ -9,12 +10,12 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::layout::modules::Crate;
 
-/// The folders whose members are crates; `benches` and `xtask` are crates themselves.
+/// The folders whose subfolders are crates. `benches` and `xtask` are crates themselves.
 const FOLDERS: [&str; 2] = ["crates", "examples"];
 const SINGLE: [&str; 2] = ["benches", "xtask"];
 
 /// # Errors
-/// [`Error::Check`] with one line for each circle of files and each import through a re-export.
+/// [`Error::Check`] with one line for each cycle of files and each import through a re-export.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let mut complaints = Vec::new();
     for root_file in root_files(root)? {
@@ -35,7 +36,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
 }
 
-/// The `lib.rs` and `main.rs` of every crate, and its binaries.
+/// Returns the `lib.rs` and `main.rs` of every crate, and its binaries.
 fn root_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut crates: Vec<PathBuf> = SINGLE.iter().map(|name| root.join(name)).collect();
     for folder in FOLDERS {
@@ -56,7 +57,7 @@ fn root_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// The groups of files that reach each other, each sorted.
+/// Returns the groups of files that reach each other, each sorted.
 fn circles(edges: &BTreeSet<(PathBuf, PathBuf)>) -> BTreeSet<Vec<PathBuf>> {
     let reachable = |from: &PathBuf| {
         let mut seen = BTreeSet::new();
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(found, [names(&["a", "b", "c"]), names(&["d", "e"])].into());
     }
 
-    /// The real tree, read from the files of a crate laid out here.
+    /// The real check, on the files of a crate that is written here.
     #[test]
     fn a_circle_and_an_indirect_import_are_found_in_files() {
         let folder = tempfile::tempdir().unwrap();

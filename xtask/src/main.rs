@@ -1,7 +1,8 @@
-//! Everything CI does, runnable by hand: `cargo xtask test` is the one test command of Keywright.
+//! Everything that CI does, runnable by hand. `cargo xtask test` is the one test command of
+//! Keywright.
 //!
-//! It never changes a file outside `target/`, and never sends a request anywhere but to the package registries that
-//! Cargo and npm are set up for.
+//! It never changes a file outside `target/`, and sends requests only to the package registries
+//! that Cargo and npm are configured for.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its standard streams")]
 
@@ -37,7 +38,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Format, lints, docs, every test and the real-client run: what must pass before anything lands.
+    /// Formatting, lints, docs, every test and the real-client run: everything that must pass
+    /// before a change is merged.
     Test,
     /// Only the real-client run: the published clients against a freshly started account-server.
     Client {
@@ -48,21 +50,23 @@ enum Task {
         #[arg(long, value_name = "CLIENT", value_enum)]
         only: Option<Client>,
     },
-    /// The full proofs, for which `test` has small counts: the model's whole state spaces, many random histories.
+    /// The full proofs, for which `test` has small counts: the model's whole state spaces, and many
+    /// random histories.
     Proof {
-        /// How many random histories each store is checked on.
+        /// The number of random histories that each store is checked on.
         #[arg(long, default_value_t = 2_000)]
         histories: u32,
     },
     /// The criterion benches.
     Bench {
-        /// Passed on to the benches, for example a name to filter by.
+        /// Arguments for the benches, for example a name to filter by.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Only the layout: no circle of files, imports that name the defining module, references that resolve.
+    /// Only the layout: no cycle of files, imports that name the defining module, references that
+    /// resolve.
     Layout,
-    /// Licences, duplicate versions and sources of the dependencies, by cargo-deny.
+    /// Checks licences, duplicate versions and sources of the dependencies with cargo-deny.
     Deny,
 }
 

@@ -1,4 +1,4 @@
-//! The promise of `rust-version`: no crate of ours may promise an older Rust than what it needs to build.
+//! Checks `rust-version`: no crate of ours may declare an older Rust than it needs to build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::{process, tools};
 
-/// A `rust-version`: one to three numbers, absent ones are 0.
+/// A `rust-version` of one to three numbers. Absent numbers are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct RustVersion([u64; 3]);
 
@@ -27,14 +27,14 @@ impl FromStr for RustVersion {
     }
 }
 
-/// What `cargo metadata` says of one package.
+/// The part of the output of `cargo metadata` about one package.
 struct Package<'a> {
     name: &'a str,
     rust_version: Option<&'a str>,
 }
 
 /// # Errors
-/// [`Error::Check`] with one line per broken promise, each naming both packages.
+/// [`Error::Check`] with one line for each crate and dependency that contradict each other.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let text = process::read(tools::cargo(root).args(["metadata", "--format-version", "1", "--all-features"]))?;
     let metadata = serde_json::from_str(&text).map_err(|_| unreadable())?;
@@ -51,7 +51,8 @@ fn unreadable() -> Error {
     Error::Check("`cargo metadata` printed something unexpected".to_owned())
 }
 
-/// The number of workspace members, and a sentence for each promise that does not hold. `None`: not the expected shape.
+/// Returns the number of workspace members, and a sentence for each contradiction, or `None` if the
+/// output has an unexpected form.
 fn broken_promises(metadata: &Value) -> Option<(usize, BTreeSet<String>)> {
     let mut packages = BTreeMap::new();
     for package in metadata.get("packages")?.as_array()? {
@@ -91,7 +92,8 @@ fn broken_promises(metadata: &Value) -> Option<(usize, BTreeSet<String>)> {
     Some((members.len(), broken))
 }
 
-/// Normal and build dependencies, on every platform: a dev-dependency is no burden on who uses the crate.
+/// Normal and build dependencies, on every platform. Dev-dependencies do not affect users of the
+/// crate.
 fn needed_to_build(node: &Value) -> Option<Vec<&str>> {
     let mut ids = Vec::new();
     for dependency in node.get("deps")?.as_array()? {

@@ -1,4 +1,4 @@
-//! Runs programs with their output streamed through and read on the way.
+//! Runs programs, and passes their output on while reading it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -8,17 +8,19 @@ use std::thread;
 use crate::count::Counts;
 use crate::error::Error;
 
-/// The command as a user would type it: the program by its name alone, wherever it was found.
+/// Returns the command as a user would type it, with only the name of the program, wherever it was
+/// found.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str())).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Runs to the end, passes both streams on line by line, and adds the test counts found in them.
+/// Runs a program to its end, passes both streams on line by line, and adds the test counts found
+/// in them.
 ///
 /// # Errors
-/// The program could not be started, or did not exit with 0.
+/// An error if the program cannot be started, or does not exit with 0.
 pub(crate) fn stream(command: &mut Command, counts: &mut Counts) -> Result<(), Error> {
     stream_to(command, counts, &mut io::stdout(), &mut io::stderr())
 }
@@ -44,10 +46,11 @@ fn stream_to(
     if status.success() { Ok(()) } else { Err(Error::Command { command: name, outcome: format!("failed: {status}") }) }
 }
 
-/// Runs to the end and returns what was printed on standard output; standard error is passed on.
+/// Runs a program to its end, and returns its standard output. Standard error is passed on.
 ///
 /// # Errors
-/// The program could not be started, did not exit with 0, or printed something that is not UTF-8.
+/// An error if the program cannot be started, does not exit with 0, or prints something that is not
+/// UTF-8.
 pub(crate) fn read(command: &mut Command) -> Result<String, Error> {
     let name = shown(command);
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
@@ -59,14 +62,14 @@ pub(crate) fn read(command: &mut Command) -> Result<String, Error> {
         .map_err(|_| Error::Command { command: name, outcome: "printed something that is not UTF-8".to_owned() })
 }
 
-/// Bytes, not text: a runner's output is passed on as it is, whatever it holds.
+/// Works on bytes, because a runner's output is passed on unchanged, whatever it contains.
 fn pass_through(source: Option<impl Read>, sink: &mut impl Write) -> Counts {
     let mut counts = Counts::default();
     let Some(source) = source else { return counts };
     let mut source = BufReader::new(source);
     let mut line = Vec::new();
     while matches!(source.read_until(b'\n', &mut line), Ok(1..)) {
-        // A closed sink must not stop the reading: the program would block on a full pipe.
+        // A closed sink must not stop the reading, or the program would block on a full pipe.
         let _shown = sink.write_all(&line).and_then(|()| sink.flush());
         if let Some(found) = Counts::of_line(&String::from_utf8_lossy(&line)) {
             counts.add(found);

@@ -1,4 +1,4 @@
-//! The README's table of crates against the crates that exist.
+//! Compares the README's table of crates with the crates that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::error::Error;
 
 /// # Errors
-/// [`Error::Check`]: a crate in a table of the README does not exist, or one under `crates/` is in none.
+/// [`Error::Check`] if a crate in a table of the README does not exist, or one under `crates/` is
+/// missing there.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let readme = fs::read_to_string(root.join("README.md")).map_err(Error::io("README.md"))?;
     let mut existing = BTreeSet::new();
@@ -21,7 +22,8 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
 }
 
-/// Names in backticks in the first cell of a table row: ``| `keywright-core` | … |``, linked or not.
+/// Returns the names in backticks in the first cell of a table row: ``| `keywright-core` | … |``,
+/// linked or not.
 fn named_in_tables(readme: &str) -> BTreeSet<String> {
     let rows = readme.lines().filter_map(|line| line.trim().strip_prefix('|'));
     rows.filter_map(|row| row.split('|').next()?.split('`').nth(1))

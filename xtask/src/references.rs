@@ -1,7 +1,9 @@
-//! References of the code to the repository's documents, and what the ground floors may know.
+//! Checks references from the code to the documents, and that the crates below the protocols name
+//! no protocol.
 //!
-//! A comment names a document by its path from the root, then a section or a number: `docs/security.md` § 6,
-//! `docs/decisions.md` 27b. In a crate of a protocol, "protocol § 4.3" is a section of that protocol's page.
+//! A comment names a document by its path from the root, followed by a section or a number:
+//! `docs/security.md` § 6, `docs/decisions.md` 27b. In a protocol's crate, "protocol § 4.3" is a
+//! section of that protocol's page.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Where code is, `docs` aside.
+/// The folders with code.
 const FOLDERS: [&str; 5] = ["crates", "examples", "benches", "fuzz", "xtask"];
 
-/// The page that "protocol § …" means, by the folder it is written in.
+/// The page that "protocol § …" means, by the folder of the file.
 const PAGES: [(&str, &str); 4] = [
     ("crates/keywright-nextcloud/", "docs/protocols/nextcloud-passwords.md"),
     ("crates/keywright-rocketchat/", "docs/protocols/rocket-chat.md"),
@@ -20,7 +22,7 @@ const PAGES: [(&str, &str); 4] = [
     ("examples/librepass-client/", "docs/protocols/librepass.md"),
 ];
 
-/// What knows no protocol, in its code or its comments.
+/// The crates below the protocols. Neither their code nor their comments may name a protocol.
 const GROUND: [&str; 5] = [
     "crates/keywright-core/",
     "crates/keywright-store/",
@@ -29,11 +31,12 @@ const GROUND: [&str; 5] = [
     "crates/keywright-wire/",
 ];
 
-/// The names of the protocols, in small letters.
+/// The names of the protocols, in lower case.
 const PROTOCOLS: [&str; 4] = ["nextcloud", "rocketchat", "rocket.chat", "librepass"];
 
 /// # Errors
-/// [`Error::Check`] with one line for each reference that leads nowhere, and for each protocol that a ground floor names.
+/// [`Error::Check`] with one line for each reference that does not resolve, and for each protocol
+/// that a crate below names.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let mut complaints = Vec::new();
     for file in files(root)? {
@@ -42,7 +45,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
         if GROUND.iter().any(|ground| name.starts_with(ground)) {
             complaints.extend(protocols(&text).iter().map(|(line, found)| format!("{name}:{line}: names {found}")));
         }
-        // This file has examples of what is wrong.
+        // This file contains examples of wrong references.
         if name != "xtask/src/references.rs" {
             let page = PAGES.iter().find(|(folder, _)| name.starts_with(folder)).map(|(_, page)| *page);
             complaints.extend(unresolved(root, page, &text).into_iter().map(|found| format!("{name}: {found}")));
@@ -51,7 +54,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     if complaints.is_empty() { Ok(()) } else { Err(Error::Check(complaints.join("\n"))) }
 }
 
-/// The sources and manifests below the folders of code.
+/// Returns the sources and manifests below the folders with code.
 fn files(root: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     let mut folders: Vec<PathBuf> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
     let mut found = BTreeSet::new();
@@ -71,7 +74,7 @@ fn files(root: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     Ok(found)
 }
 
-/// The lines that name a protocol.
+/// Returns the lines that name a protocol.
 fn protocols(text: &str) -> Vec<(usize, &'static str)> {
     let lines = text.lines().enumerate();
     let found = lines.flat_map(|(at, line)| {
@@ -81,7 +84,7 @@ fn protocols(text: &str) -> Vec<(usize, &'static str)> {
     found.collect()
 }
 
-/// The references in a file's comments that lead nowhere.
+/// Returns the references in a file's comments that do not resolve.
 fn unresolved(root: &Path, page: Option<&str>, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for comment in comments(text) {
@@ -108,14 +111,15 @@ fn unresolved(root: &Path, page: Option<&str>, text: &str) -> Vec<String> {
     wrong
 }
 
-/// The path of a document that a word is, without what stands around it.
+/// Returns the path of a document in a word, without the punctuation around it.
 fn document(word: &str) -> Option<&str> {
     let start = word.find(|c: char| c.is_alphanumeric() || c == '.')?;
     let end = word.find(".md")?.checked_add(3)?;
     word.get(start..end).filter(|name| !name.contains("://") && !name.contains('('))
 }
 
-/// Checks the numbers behind a document's name: "§ 6", "§§ 8, 12", "14, 24". One that is no heading is returned.
+/// Checks the numbers after a document's name: "§ 6", "§§ 8, 12", "14, 24". Returns those without a
+/// heading.
 fn sections(root: &Path, document: &str, after: &[&str]) -> Vec<String> {
     let Ok(text) = fs::read_to_string(root.join(document)) else { return vec![format!("`{document}` does not exist")] };
     let headings: BTreeSet<&str> = text
@@ -134,7 +138,7 @@ fn sections(root: &Path, document: &str, after: &[&str]) -> Vec<String> {
         if !number.starts_with(|c: char| c.is_ascii_digit()) {
             break;
         }
-        // "27a" may be a part of 27; "1–2" is a range: its first will do.
+        // "27a" may be a part of 27. "1–2" is a range, of which the first number is checked.
         let number = number.split('–').next().unwrap_or(number);
         if !headings.contains(number) {
             wrong.push(format!("`{document}` has no heading {number}"));
@@ -142,7 +146,8 @@ fn sections(root: &Path, document: &str, after: &[&str]) -> Vec<String> {
         if !word.ends_with(',') && word.len() != number.len() {
             break;
         }
-        // After "§ 11, 2" come numbers of a list within that section: only what "§§" introduces are sections.
+        // After "§ 11, 2" come numbers of a list within that section. Only "§§" introduces several
+        // sections.
         if document != "docs/decisions.md" && !after.first().is_some_and(|first| first.starts_with("§§")) {
             break;
         }
@@ -150,7 +155,8 @@ fn sections(root: &Path, document: &str, after: &[&str]) -> Vec<String> {
     wrong
 }
 
-/// The comments of a file: each run of comment lines as one text, so that a reference may be broken over two lines.
+/// Returns the comments of a file. Each run of comment lines is one text, so that a reference may
+/// span two lines.
 fn comments(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut in_comment = false;

@@ -1,11 +1,11 @@
-//! The course of a suite: a heading and a time for each step, a summary at the end.
+//! The progress of a suite: a heading and a time for each step, and a summary at the end.
 
 use std::time::{Duration, Instant};
 
 use crate::count::Counts;
 use crate::error::Error;
 
-/// What the steps so far took and counted.
+/// The times and counts of the steps so far.
 #[derive(Debug)]
 pub(crate) struct Report {
     started: Instant,
@@ -28,7 +28,7 @@ impl Report {
     /// Runs one step under its heading.
     ///
     /// # Errors
-    /// [`Error::Step`] with the step's name; the step's own error has been printed.
+    /// [`Error::Step`] with the step's name. The step's own error has been printed.
     pub(crate) fn step(
         &mut self,
         name: &'static str,
@@ -73,7 +73,8 @@ impl Report {
             };
             text.push_str(&format!("{verdict:<6} {:>7.1} s  {name}{tests}\n", took.as_secs_f64()));
         }
-        // A step that failed without counting a test (a lint, a missing tool) still counts as a failure.
+        // A step that failed without counting a test (a lint, a missing tool) still counts as a
+        // failure.
         let uncounted = self.steps.iter().filter(|step| !step.passed && step.counts.failed == 0).count();
         sum.add(Counts { passed: 0, failed: u64::try_from(uncounted).unwrap_or(u64::MAX) });
         text.push_str(&format!("{} passed, {} failed\n", sum.passed, sum.failed));

@@ -1,6 +1,6 @@
-//! The promise of a wide range of `rusqlite`: `cargo add keywright` resolves beside the crates that server authors have
-//! already, because one program can link one `libsqlite3-sys` only. And both ends of the range build and pass every test
-//! of the backend.
+//! Checks the wide range of `rusqlite`. `cargo add keywright` must resolve beside the crates that
+//! server authors already use, because one program can link only one `libsqlite3-sys`. And with
+//! both ends of the range, every test of the backend must build and pass.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::count::Counts;
 use crate::error::Error;
 use crate::{process, tools};
 
-/// What stands beside Keywright in a program, as lines of a manifest.
+/// The dependencies of a program that Keywright is added to, as lines of a manifest.
 const BESIDE: [(&str, &str); 9] = [
     ("sqlx 0.8", r#"sqlx = { version = "0.8", features = ["sqlite", "runtime-tokio"] }"#),
     ("sqlx 0.8, PostgreSQL only", r#"sqlx = { version = "0.8", features = ["postgres", "runtime-tokio"] }"#),
@@ -22,11 +22,13 @@ const BESIDE: [(&str, &str); 9] = [
     ("rusqlite, the newest", r#"rusqlite = "*""#),
 ];
 
-/// The ends of the range, which every test of the backend is built and run with. What the lock file has lies between.
+/// The ends of the range. Every test of the backend is built and run with both. The version in the
+/// lock file is between them.
 const ENDS: [&str; 2] = ["0.32.0", "0.43.0"];
 
 /// # Errors
-/// [`Error::Check`] naming the neighbours beside which nothing resolves; [`Error::Step`] if an end of the range fails.
+/// [`Error::Check`] with the dependencies beside which nothing resolves, or [`Error::Step`] if an
+/// end of the range fails.
 pub(crate) fn check(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     let folder = root.join("target").join("resolve");
     let mut broken = Vec::new();
@@ -44,7 +46,7 @@ pub(crate) fn check(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     both_ends(root, counts)
 }
 
-/// A package with Keywright and one neighbour.
+/// Writes a package with Keywright and one other dependency.
 fn manifest(root: &Path, folder: &Path, line: &str) -> Result<std::path::PathBuf, Error> {
     let write = |path: &Path, text: &str| fs::write(path, text).map_err(Error::io("writing a package to resolve"));
     let source = folder.join("src");
@@ -58,13 +60,14 @@ fn manifest(root: &Path, folder: &Path, line: &str) -> Result<std::path::PathBuf
         ),
     )?;
     write(&source.join("lib.rs"), "")?;
-    // What an earlier neighbour locked must not stand in the way.
+    // Versions that an earlier dependency locked must not interfere.
     let _ = fs::remove_file(folder.join("Cargo.lock"));
     Ok(folder.to_owned())
 }
 
-/// Builds and runs the backend's tests with the oldest and the newest `rusqlite` of the range, in a copy of the workspace
-/// with a lock file of its own: nothing outside `target/` changes. What does not depend on `rusqlite` is built once.
+/// Builds and runs the backend's tests with the oldest and the newest `rusqlite` of the range, in a
+/// copy of the workspace with its own lock file, so that nothing outside `target/` changes. Crates
+/// that do not depend on `rusqlite` are built once.
 fn both_ends(root: &Path, counts: &mut Counts) -> Result<(), Error> {
     let copy = root.join("target").join("ends");
     for part in ["Cargo.toml", "Cargo.lock", "clippy.toml", "README.md", "crates", "benches", "examples", "xtask"] {
@@ -105,7 +108,7 @@ fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The minor version of `0.N` or `0.N.M`.
+    /// Returns the minor version of `0.N` or `0.N.M`.
     fn minor(version: &str) -> u32 {
         version.split('.').nth(1).unwrap().parse().unwrap()
     }

@@ -1,4 +1,4 @@
-//! The steps of `cargo xtask test`, in order; nothing runs after a failure.
+//! The steps of `cargo xtask test`, in order. Nothing runs after a failure.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::report::Report;
 use crate::{client, msrv, process, readme, resolve, tools};
 
 /// # Errors
-/// [`Error::Step`] of the first step that failed.
+/// [`Error::Step`] with the first step that failed.
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = every_step(root, &mut report);
@@ -18,7 +18,7 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
 }
 
 /// # Errors
-/// [`Error::Step`] of the first step that failed.
+/// [`Error::Step`] with the first step that failed.
 pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client>) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = report
@@ -28,7 +28,7 @@ pub(crate) fn run_client(root: &Path, server: Option<&Path>, only: Option<Client
     outcome
 }
 
-/// The features of `keywright` that are checked alone.
+/// The features of `keywright` that are checked one at a time.
 const FEATURES: [&str; 9] =
     ["challenge", "client", "confirm", "librepass", "nextcloud", "rekey", "rocketchat", "sqlite", "twofactor"];
 
@@ -60,8 +60,9 @@ fn every_step(root: &Path, report: &mut Report) -> Result<(), Error> {
     report.step("real client", |counts| client::run(root, None, None, counts))
 }
 
-/// What a user builds, by itself: the reference server, and the front door with one feature at a time. A build of the whole
-/// workspace turns on every feature that any member asks for, and so hides one that is missing.
+/// Checks what a user builds, separately: the reference server, and `keywright` with one feature at
+/// a time. A build of the whole workspace enables every feature that any member requests, and so
+/// hides a missing one.
 fn features(root: &Path) -> Result<(), Error> {
     cargo(root, &["check", "--package", "account-server"])?;
     cargo(root, &["check", "--package", "keywright", "--no-default-features"])?;
@@ -82,23 +83,25 @@ fn tests(root: &Path, counts: &mut Counts) -> Result<(), Error> {
         command.args(["nextest", "run", "--workspace", "--all-features", "--no-fail-fast"]);
     } else {
         println!("runner: cargo test (cargo nextest is not installed)");
-        // Doctests are a step of their own, so that none is counted twice.
+        // Doctests are a separate step, so that none is counted twice.
         command.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests", "--no-fail-fast"]);
     }
     process::stream(&mut command, counts)
 }
 
-/// Checks that every fuzz target builds. Fuzzing itself needs a nightly toolchain; it is run by hand.
+/// Checks that every fuzz target builds. Fuzzing itself needs a nightly toolchain, and is run by
+/// hand.
 fn fuzz_build(root: &Path) -> Result<(), Error> {
     let mut command = tools::cargo(root);
     command.args(["check", "--manifest-path", "fuzz/Cargo.toml"]);
     process::stream(command.env("CARGO_TARGET_DIR", root.join("target").join("fuzz")), &mut Counts::default())
 }
 
-/// The full proofs, for which `test` has small counts: the model's whole state spaces, and many random histories.
+/// Runs the full proofs, for which `test` has small counts: the model's whole state spaces, and
+/// many random histories.
 ///
 /// # Errors
-/// [`Error::Step`] of the first step that failed.
+/// [`Error::Step`] with the first step that failed.
 pub(crate) fn prove(root: &Path, histories: u32) -> Result<(), Error> {
     let mut report = Report::new();
     let outcome = report

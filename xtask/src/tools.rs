@@ -1,4 +1,4 @@
-//! The programs that the tasks call, and what to say when one is missing.
+//! The programs that the tasks call, and the advice when one is missing.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,17 @@ use std::process::{Command, Stdio};
 use crate::error::Error;
 use crate::process;
 
-/// The oldest Node whose `fetch`, `Request` and `Headers` are there without a flag.
+/// The oldest Node that has `fetch`, `Request` and `Headers` without a flag.
 const NODE_AT_LEAST: u64 = 18;
 
-/// The folder of the workspace, whatever folder the task was started in.
+/// Returns the root folder of the workspace, whichever folder the task was started in.
 pub(crate) fn repository_root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_owned()
 }
 
-/// The Cargo that started us, else the one on the path, at the root of the workspace.
+/// Returns a command for the Cargo that started us, or else the one on the path, at the root of the
+/// workspace.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
@@ -33,7 +34,7 @@ pub(crate) fn has_subcommand(root: &Path, name: &str) -> bool {
 }
 
 /// # Errors
-/// [`Error::MissingTool`] with the advice given.
+/// [`Error::MissingTool`] with the given advice.
 pub(crate) fn require_subcommand(root: &Path, name: &str, advice: &str) -> Result<(), Error> {
     if has_subcommand(root, name) {
         Ok(())
@@ -42,11 +43,11 @@ pub(crate) fn require_subcommand(root: &Path, name: &str, advice: &str) -> Resul
     }
 }
 
-/// Node and npm, for the published clients. Where they are missing and that is easily helped, installs them: on Debian
-/// as root, as on a fresh CI machine.
+/// Requires Node and npm, for the published clients. If they are missing, installs them where that
+/// is easy: on Debian as root, as on a fresh CI machine.
 ///
 /// # Errors
-/// [`Error::MissingTool`]: what is missing or too old, and what to install.
+/// [`Error::MissingTool`] with what is missing or too old, and what to install.
 pub(crate) fn require_node() -> Result<(), Error> {
     let missing = match missing_for_node() {
         None => return Ok(()),

@@ -20,7 +20,7 @@ fn resident() -> Result<u64, Failure> {
 fn main() -> Result<(), Failure> {
     let pool = DeriverPool::default();
     let salts = ["11".repeat(256), "22".repeat(64), "33".repeat(16)];
-    // Two threads, so that the pool has more than one piece of memory where it may.
+    // Two threads, so that the pool can have more than one piece of memory.
     let run = |each: u32| -> Result<(), Failure> {
         std::thread::scope(|scope| {
             let derive = || (0..each).all(|_| pool.derive("correct horse battery staple", &salts).is_ok());

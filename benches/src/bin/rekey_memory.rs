@@ -1,5 +1,5 @@
-//! Checks what a validation needs beyond the body and the manifest: 32 bytes a cipher at most, by the peak of the
-//! resident size.
+//! Checks that a validation needs at most 32 bytes a cipher beyond the body and the manifest, by
+//! the peak of the resident size.
 //!
 //! `cargo run --release -p keywright-benches --bin rekey_memory`. Linux only: it reads `/proc/self/status`.
 
@@ -11,10 +11,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const CIPHERS: usize = 100_000;
 const ALLOWED_BYTES: usize = 32;
-/// What the allocator and the stack may take besides.
+/// What the allocator and the stack may use in addition.
 const SLACK: usize = 128 << 10;
 
-/// Parses and checks; the bytes that the submission says it holds.
+/// Parses and checks a submission. Returns the number of bytes that it reports to hold.
 fn validate(vault: &Vault) -> Result<usize, Failure> {
     let submission = CipherList::new(&vault.body, Limits::default(), &Hex).read_json()?;
     let plan = submission.against(&vault.manifest)?;
@@ -23,7 +23,7 @@ fn validate(vault: &Vault) -> Result<usize, Failure> {
 
 #[expect(clippy::print_stdout, reason = "the result of a check run by hand")]
 fn main() -> Result<(), Failure> {
-    // A small one first, so that code and stack are there.
+    // A small one first, so that code and stack are already resident.
     validate(&Vault::new(100, Written::Hex))?;
     let vault = Vault::new(CIPHERS, Written::Hex);
     reset_peak()?;

@@ -1,9 +1,11 @@
-//! Checks what a vault of 100,000 ciphers of 400 bytes needs when it is uploaded in parts and promoted on SQLite: 64 MiB
-//! at most, by the peak of the resident size, the parts' own bodies included. A swap in one piece stands beside it,
-//! without a target: there the whole vault is in memory once, sealed.
+//! Checks that a vault of 100,000 ciphers of 400 bytes, uploaded in parts and promoted on SQLite,
+//! needs at most 64 MiB, by the peak of the resident size and including the parts' own bodies. A
+//! swap in one piece is measured too, without a target, because there the whole vault is in memory
+//! once, sealed.
 //!
-//! `cargo run --release -p keywright-benches --bin upload_memory`. Linux only: it reads `/proc/self/status`. Each act is a
-//! process of its own, so that none profits from memory that another has freed.
+//! `cargo run --release -p keywright-benches --bin upload_memory`. Linux only: it reads
+//! `/proc/self/status`. Each act runs in its own process, so that none benefits from memory that
+//! another has freed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,13 +25,13 @@ const CIPHERS: u32 = 100_000;
 const PART: u32 = 2_000;
 const ALLOWED_KIB: u64 = 64 << 10;
 
-/// The body of a part: fresh texts of 400 hex digits.
+/// Returns the body of a part: fresh texts of 400 hex digits.
 fn body(numbers: std::ops::Range<u32>) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::with_capacity(numbers.len().saturating_mul(480));
     for number in numbers {
         body.push(if body.is_empty() { b'[' } else { b',' });
         let mut id = [0; 16];
-        // Spread, as random ids are.
+        // Spread out, as random ids are.
         id.chunks_exact_mut(4).for_each(|part| part.copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes()));
         let text = hex::encode(random_bytes::<200>(&SystemEntropy)?);
         body.extend_from_slice(format!(r#"{{"id":"{}","data":"{text}"}}"#, id_text(CipherId(id))).as_bytes());
@@ -98,7 +100,7 @@ fn done(outcome: Swap<()>) -> Result<(), Failure> {
     }
 }
 
-/// One act in this process. Gives its peak beyond what there was before, in KiB.
+/// Runs one act in this process. Returns its peak beyond the memory in use before, in KiB.
 fn act(name: &str, path: &Path) -> Result<u64, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let site = Site::open(path)?;

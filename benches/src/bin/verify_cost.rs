@@ -1,10 +1,11 @@
-//! What one time-based code costs a server: processor time and bytes written, of `TwoFactor::verify_totp` over an SQLite
-//! file. The clock goes a step on each time, the client is a known one, and each code is right, so each is one commit with
-//! one synchronisation.
+//! The cost of one time-based code for a server: processor time and bytes written by
+//! `TwoFactor::verify_totp` over an SQLite file. The clock moves by a step each time, the client is
+//! a known one, and each code is right, so each is one commit with one synchronisation.
 //!
-//! `cargo run --release -p keywright-benches --bin verify_cost [directory]`. The file lies in the directory, or else in
-//! the system's for temporary files. Linux only: it reads `/proc/self`. Bytes are those handed to the kernel by calls that
-//! write: the log, and what is taken back from it into the file.
+//! `cargo run --release -p keywright-benches --bin verify_cost [directory]`. The file is in that
+//! directory, or else in the system's directory for temporary files. Linux only: it reads
+//! `/proc/self`. Bytes are those passed to the kernel by calls that write: the log, and what is
+//! copied back from it into the file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const SEED: &[u8] = b"12345678901234567890";
 const START: u64 = 1_700_000_010;
 const STEP: u64 = 30;
-/// The first codes are not counted: the statements are prepared, the client becomes a known one, the log fills.
+/// The first codes are not counted, while statements are prepared, the client becomes known, and
+/// the log fills.
 const WARM_UP: usize = 2_000;
 const COUNTED: usize = 6_000;
 
@@ -37,7 +39,7 @@ async fn run(directory: &Path) -> Result<String, Failure> {
     let phone = ImportedDevice::new("phone", TotpSecret::from_slice(SEED)?);
     let _ = two_factor.import_device(&account, &phone).await?;
 
-    // The app's work is none of the server's.
+    // The authenticator app's work is not part of the server's.
     let app = totp_rs::Builder::new().with_secret(SEED).build().map_err(|error| format!("{error:?}"))?;
     let moments = (START..).step_by(usize::try_from(STEP)?).take(WARM_UP + COUNTED);
     let codes: Vec<String> = moments.map(|moment| app.generate(moment).to_string()).collect();

@@ -1,40 +1,40 @@
-//! A driver and the attempt it is at: what it is to do, what it has opened, and where it is.
+//! A driver and its current attempt: its act, what it has opened, and its phase.
 
 use crate::store::{Batch, Expiry, Rev, Root};
 
-/// What a caller may want.
+/// An operation that a caller may request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Act {
     /// Spend the one-time code.
     Redeem,
     /// Move the counter by one.
     Change,
-    /// Begin a session that expires in a day.
+    /// Start a session that expires in a day.
     Touch,
-    /// Keep the record in the session's slot for good, whatever it was.
+    /// Keep the record in the session's slot permanently, whatever it was.
     Keep,
     /// End the session.
     End,
-    /// Be granted something because the session stands; writes nothing.
+    /// Obtain a grant because the session is valid. Writes nothing.
     Use,
-    /// Erase the account; the counter moves by one.
+    /// Erase the account. The counter moves by one.
     Erase,
     /// Create the account.
     Create,
-    /// Create an account that is swept whole in a day unless it is verified.
+    /// Create an account that is swept as a whole in a day, unless it is verified.
     Register,
-    /// Keep the account for good.
+    /// Keep the account permanently.
     Verify,
     /// Edit the vault.
     Edit,
-    /// Stage rows beside the vault, unguarded: no commit, and no driver's affair.
+    /// Stage rows beside the vault. This is unguarded, is not a commit, and involves no driver.
     Stage,
     /// Promote what is staged, if the vault is still the one over which it was staged.
     Promote,
 }
 
 impl Act {
-    /// How many acts there are.
+    /// The number of acts.
     pub const COUNT: usize = 13;
     /// Every act.
     pub const ALL: [Self; Self::COUNT] = [
@@ -54,7 +54,7 @@ impl Act {
     ];
 }
 
-/// The records of one load.
+/// The records that one load opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Opened {
     /// The code.
@@ -67,45 +67,45 @@ pub struct Opened {
     pub vault: Option<(u8, Rev)>,
 }
 
-/// Where a driver is.
+/// The phase of a driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// Nothing to do.
+    /// The driver has nothing to do.
     #[default]
     Idle,
-    /// About to load; `suspect` is the root of a load that did not open.
+    /// The driver is about to load. `suspect` is the root of a load that did not open.
     Loading {
-        /// The root's revision of that load.
+        /// The root's revision in that load.
         suspect: Option<Rev>,
     },
-    /// Has read the root and not yet the rows, where a load takes two reads.
+    /// On a backend that loads in two reads: the driver has read the root, but not yet the rows.
     Half {
-        /// The root it has read.
+        /// The root that it has read.
         root: Option<Root>,
         /// The newest number of the log, read with the root.
         log: u8,
         /// As in `Loading`.
         suspect: Option<Rev>,
     },
-    /// A seeded fault: loads the slot that the step turned out to need, and keeps what it opened
-    /// before.
+    /// A seeded fault: the driver loads the slot that the step turned out to need, and keeps what
+    /// it opened before.
     More {
-        /// What it opened.
+        /// The records that it opened before.
         first: Opened,
     },
-    /// Has decided, and sends the batch next.
+    /// The driver has decided, and sends the batch next.
     Ready {
         /// The batch.
         batch: Batch,
     },
-    /// Has lost the reply, and loads the root to settle what became of the attempt.
+    /// The driver has lost the reply, and loads the root to settle the attempt.
     Settling {
         /// The revision of the attempt.
         ours: Rev,
-        /// The revision it was based on.
+        /// The revision that the attempt was based on.
         loaded: Rev,
     },
-    /// Sends a fence next.
+    /// The driver sends a fence next.
     Fencing {
         /// As in `Settling`.
         ours: Rev,
@@ -116,31 +116,31 @@ pub enum Phase {
     },
 }
 
-/// A driver and the attempt it is at.
+/// A driver and its current attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Driver {
-    /// What it is at.
+    /// The act that it performs.
     pub act: Option<Act>,
-    /// Where it is.
+    /// Its phase.
     pub phase: Phase,
     /// How often it may still run the step again.
     pub reruns: u8,
-    /// How often it may still look at the root to settle this attempt.
+    /// How often it may still read the root to settle this attempt.
     pub looks: u8,
-    /// Whether the step has asked for the slot that is loaded only if it does.
+    /// Whether the step has requested the slot that is loaded only on request.
     pub wide: bool,
-    /// The store's horizon as it was last heard.
+    /// The store's horizon, as the driver last knew it.
     pub heard: u8,
-    /// The furthest horizon that was heard.
+    /// The furthest horizon that the driver has known.
     pub furthest: u8,
-    /// For the onlooker: whether an attempt of this act has landed.
+    /// For the observer: whether an attempt of this act has been applied.
     pub landed: bool,
-    /// For the onlooker: how many roots were put since it loaded.
+    /// For the observer: how many roots were put since the driver loaded.
     pub passed: u8,
 }
 
 impl Driver {
-    /// Hears where the store's horizon stands.
+    /// Learns the store's current horizon.
     pub(crate) fn hear(&mut self, horizon: u8) {
         self.heard = horizon;
         self.furthest = self.furthest.max(horizon);

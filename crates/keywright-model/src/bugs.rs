@@ -1,51 +1,53 @@
-//! Faults that can be seeded into the design, to show that the search would find them.
+//! Faults that can be seeded into the design, to show that the search finds them.
 
 /// One deliberate fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bug {
-    /// An attempt whose loaded revision still stands is taken as never landed, without a fence.
+    /// An attempt whose loaded revision is still current is settled as never applied, without a
+    /// fence.
     NoFence,
-    /// A fence does not push the revision that it replaces into `recent`.
+    /// A fence does not add the revision that it replaces to `recent`.
     SilentFence,
-    /// An attempt is taken as never landed as soon as its own revision is nowhere to be seen.
+    /// An attempt is settled as never applied as soon as its own revision is not found.
     SettleByAbsence,
     /// A root remembers one revision fewer than it promises.
     ShortRecent,
-    /// A root that remembers its fill keeps the oldest revisions and drops the newest.
+    /// A root whose `recent` is full keeps the oldest revisions and drops the newest.
     RecentDropsNewest,
-    /// A sweep chooses rows in one statement and deletes what it chose in another.
+    /// A sweep chooses rows in one statement and deletes them in another.
     SweepInTwoStatements,
-    /// A batch may name a slot twice: the prune of its expired record deletes what the step puts.
+    /// A batch may name a slot twice, so that pruning an expired record deletes what the step puts.
     PruneAndPut,
     /// An erase also deletes the rows that its own batch puts.
     EraseTakesPuts,
     /// A driver prunes by its own clock alone, without the store's horizon.
     PruneByOwnClock,
-    /// A prune drops the entry in the root and leaves the row to the sweep.
+    /// Pruning drops the entry in the root and leaves the row to the sweep.
     PruneLeavesRow,
-    /// A load reads root and rows one after the other, and an integrity error is told at once.
+    /// A load reads the root and then the rows, and an integrity error is reported at once.
     NoSecondLook,
-    /// The second look tells an integrity error whether or not the root has moved meanwhile.
+    /// The second read reports an integrity error whether or not the root has moved in between.
     BlindSecondLook,
-    /// Loads, and the check that a root still stands, are answered by a replica that lags behind.
+    /// Loads, and the check that a root is still current, are answered by a lagging replica.
     Replica,
-    /// A lost creation is taken as never landed as long as there is no root.
+    /// A lost creation is settled as never applied as long as there is no root.
     CreationWithoutFence,
-    /// A commit's statement may live on until after the sweep of a whole partition.
+    /// A commit's statement may live until after the sweep of a whole partition.
     StatementOutlivesSweep,
     /// The blank root that fences a creation expires by the driver's own clock alone, and the store
-    /// takes that moment as it is given: it may lie before the store's horizon already.
+    /// accepts that moment as given, although it may lie before the store's horizon already.
     BlankRootByOwnClock,
-    /// The store takes a partition's expiry as it is given, also where it lies before a day beyond
-    /// the horizon: a driver that has not heard how far the horizon is writes such a one.
+    /// The store accepts a partition's expiry as given, even if it lies less than a day beyond the
+    /// horizon. A driver that does not know how far the horizon is writes such an expiry.
     ExpiryAsGiven,
     /// A second load for further slots keeps the rows of the first although the root has moved.
     KeepsOldRows,
-    /// An event takes the number of the newest one, and the store replaces what has it.
+    /// An event takes the number of the newest one, and the store replaces that event.
     EventNumberReused,
     /// The store appends a batch's event before it compares the root.
     EventBeforeTheGuard,
-    /// A promotion does not look whether the vault is still the one over which its rows were staged.
+    /// A promotion does not check whether the vault is still the one over which its rows were
+    /// staged.
     PromotesOtherBase,
     /// A promotion replaces the vault's rows and leaves the head as it was.
     PromotionForgetsHead,

@@ -1,5 +1,5 @@
-//! What is searched: small configurations for every test run, full ones for the proof, and for
-//! each seeded fault the configuration that finds it.
+//! The configurations that are searched: small ones for every test run, full ones for the proof,
+//! and for each seeded fault the configuration that finds it.
 
 use crate::attempt::Act::{
     Change, Create, Edit, End, Erase, Keep, Promote, Redeem, Register, Stage, Touch, Use, Verify,
@@ -26,7 +26,7 @@ fn changes() -> Config {
     Config { name: "changes", acts: vec![(Redeem, 1), (Change, 3)], losses: 2, looks: 3, ..Config::default() }
 }
 
-/// A session that is used, renewed and ended while days pass; one clock is three days ahead.
+/// A session that is used, renewed and ended while days pass. One clock is three days ahead.
 fn sessions() -> Config {
     Config {
         name: "sessions",
@@ -40,7 +40,7 @@ fn sessions() -> Config {
     }
 }
 
-/// An expiring record that is kept for good while it is about to be swept.
+/// An expiring record that is kept permanently while it is about to be swept.
 fn kept() -> Config {
     Config { name: "kept for good", acts: vec![(Touch, 1), (Keep, 1)], ..sessions() }
 }
@@ -59,17 +59,17 @@ fn creation() -> Config {
     }
 }
 
-/// Accounts that are swept whole unless they are verified.
+/// Accounts that are swept as a whole unless they are verified.
 fn registration() -> Config {
     Config { name: "registration", acts: vec![(Register, 2), (Verify, 1)], losses: 1, ..creation() }
 }
 
-/// A creation by a driver whose clock has stopped days ago.
+/// A creation by a driver whose clock stopped days ago.
 fn creation_behind() -> Config {
     Config { name: "creation, a clock behind", ahead: vec![0, -3], first_day: 3, losses: 1, days: 0, ..creation() }
 }
 
-/// A creation while the upkeep's clock, and with it the horizon, is ahead.
+/// A creation while the clock of the upkeep is ahead, and the horizon with it.
 fn creation_upkeep_ahead() -> Config {
     Config { name: "creation, upkeep ahead", upkeep_ahead: 3, days: 0, losses: 1, late_news: false, ..creation() }
 }
@@ -86,7 +86,7 @@ fn registration_upkeep_ahead() -> Config {
     }
 }
 
-/// An erase beside everything else.
+/// An erase concurrent with everything else.
 fn erasure() -> Config {
     Config {
         name: "erasure",
@@ -112,7 +112,7 @@ fn extra_load() -> Config {
     }
 }
 
-/// A vault that is edited while others stage what is to take its place.
+/// A vault that is edited while others stage its replacement.
 fn vault() -> Config {
     Config {
         name: "a vault",
@@ -133,7 +133,7 @@ fn three() -> Config {
     }
 }
 
-/// Small configurations: all of them take a few seconds, unoptimised.
+/// Returns the small configurations. All of them together take a few seconds, unoptimised.
 #[must_use]
 pub fn small() -> Vec<Config> {
     vec![
@@ -154,14 +154,14 @@ pub fn small() -> Vec<Config> {
     ]
 }
 
-/// Full configurations: a few minutes, optimised.
+/// Returns the full configurations, which take a few minutes, optimised.
 #[must_use]
 pub fn full() -> Vec<Config> {
     let busy = |config: Config| Config { losses: 3, reruns: 2, looks: 3, restarts: 1, conflicts: 1, ..config };
     vec![
         Config { acts: vec![(Redeem, 3), (Change, 3)], ..busy(codes()) },
         Config { name: "codes, three remembered", depth: 3, acts: vec![(Redeem, 2), (Change, 4)], ..busy(codes()) },
-        // The news of the horizon multiply the states, so they are late only beside fewer acts.
+        // Late news of the horizon multiplies the states, so it is combined with fewer acts only.
         Config { acts: vec![(Touch, 1), (Use, 2), (End, 1), (Change, 1), (Keep, 1)], late_news: false, ..sessions() },
         Config { name: "sessions, news late", acts: vec![(Touch, 1), (Use, 1), (End, 1), (Keep, 1)], ..sessions() },
         Config { acts: vec![(Touch, 2), (Keep, 1), (Erase, 1), (Change, 1)], losses: 2, late_news: false, ..kept() },
@@ -214,7 +214,8 @@ pub fn full() -> Vec<Config> {
             reruns: 2,
             ..extra_load()
         },
-        // To stage needs no driver, so it may come between any two transitions and multiplies the states.
+        // Staging needs no driver, so it can come between any two transitions and multiplies the
+        // states.
         Config {
             acts: vec![(Edit, 2), (Stage, 2), (Promote, 2), (Erase, 1), (Change, 1)],
             losses: 2,
@@ -249,7 +250,8 @@ pub fn full() -> Vec<Config> {
     ]
 }
 
-/// For a seeded fault, the configuration that finds it and the promises that it breaks there.
+/// Returns, for a seeded fault, the configuration that finds it and the promises that it breaks
+/// there.
 #[must_use]
 pub fn seeded(bug: Bug) -> (Config, Vec<Promise>) {
     use Promise::{

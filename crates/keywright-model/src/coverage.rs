@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// What a caller is told.
+/// The answer that a caller receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It happened.
     Done,
-    /// It did not: refused, or busy.
+    /// It did not happen: refused, or busy.
     Refused,
     /// The stored data is damaged.
     Integrity,
@@ -19,24 +19,24 @@ impl Answer {
     const ALL: [Self; 4] = [Self::Done, Self::Refused, Self::Integrity, Self::Unknown];
 }
 
-/// Something that a search should meet.
+/// An event that a search should meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A code was granted.
     Granted,
     /// A commit found another root.
     Conflict,
-    /// A lost reply was settled as landed.
+    /// A lost reply was settled as applied.
     SettledLanded,
-    /// A lost reply was settled as never landed, by `recent`.
+    /// A lost reply was settled as never applied, by `recent`.
     SettledNever,
     /// A fence was sent.
     FenceSent,
-    /// A fence stood.
+    /// A fence was applied.
     FenceStands,
     /// A fence's own reply was lost.
     FenceLost,
-    /// A held commit landed late.
+    /// A held commit was applied late.
     LandedLate,
     /// The answer was "unknown" because `recent` did not reach back.
     Unknown,
@@ -48,7 +48,7 @@ pub enum Event {
     Pruned,
     /// A sweep deleted a row.
     Swept,
-    /// A whole partition was swept: a blank root, or an account that was never verified.
+    /// A whole partition was swept: one with a blank root, or an account that was never verified.
     SweptWhole,
     /// An account was erased.
     Erased,
@@ -58,13 +58,13 @@ pub enum Event {
     Verified,
     /// A blank root was put as the fence of a creation.
     BlankFence,
-    /// A load looked suspicious and was done once more.
+    /// A load looked suspicious and was repeated.
     SecondLook,
     /// A driver was restarted in the middle of an attempt.
     Restarted,
     /// Rows were staged beside the vault.
     Staged,
-    /// What was staged was promoted.
+    /// Staged rows were promoted.
     Promoted,
 }
 
@@ -96,11 +96,11 @@ impl Event {
     ];
 }
 
-/// How often each event was met, over all transitions of a search.
+/// Counts how often each event was met, over all transitions of a search.
 #[derive(Debug, Default)]
 pub struct Coverage {
     counts: [AtomicU64; Event::ALL.len()],
-    /// The last answer, counted from one; zero before the first.
+    /// The last answer, counted from one, or zero if there is none.
     told: AtomicU8,
 }
 
@@ -113,13 +113,14 @@ impl Coverage {
         self.told.store(answer as u8 + 1, Ordering::Relaxed);
     }
 
-    /// The last answer that a caller was told, for whoever follows a single history; it is told once.
+    /// Returns the last answer to a caller, for code that follows a single history. Each answer is
+    /// returned once.
     pub fn take_told(&self) -> Option<Answer> {
         let told = self.told.swap(0, Ordering::Relaxed);
         Answer::ALL.into_iter().find(|answer| *answer as u8 + 1 == told)
     }
 
-    /// How often an event was met.
+    /// Returns how often an event was met.
     #[must_use]
     pub fn count(&self, event: Event) -> u64 {
         self.counts[event as usize].load(Ordering::Relaxed)

@@ -1,7 +1,7 @@
-//! The driver as a state machine: load, commit, settle, fence, run again, answer.
+//! The driver as a state machine: load, commit, settle, fence, retry, answer.
 //!
-//! A load and the decision on it are one transition, because nothing can come between. A reply that
-//! is lost leaves a commit that is *held*: the store may apply it at once, later, or never.
+//! A load and the decision on it are one transition, because nothing can come between them. A lost
+//! reply leaves a commit that is *held*: the store may apply it at once, later, or never.
 
 use keywright_store::Revision;
 use keywright_store::settle::{Settlement, settle};
@@ -23,7 +23,7 @@ impl World {
         self.replica.as_ref().unwrap_or(&self.store)
     }
 
-    /// Begins an act. Nothing depends on when, so the first load comes with it.
+    /// Starts an act. Nothing depends on the moment, so the first load is part of it.
     pub(crate) fn begin(&mut self, search: &Search, driver: usize, act: Act) {
         self.acts[act as usize] -= 1;
         if act == Act::Stage {
@@ -39,7 +39,7 @@ impl World {
         self.load(search, driver);
     }
 
-    /// Rows are staged beside the vault, over the state that it is in. No root guards that.
+    /// Stages rows beside the vault, over its current state. No root guards this.
     fn stage(&mut self, search: &Search) {
         let head = self.store.root.and_then(|root| root.contents[VAULT]);
         if let Some((head, row)) = head.zip(self.store.rows[VAULT]) {
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// A load, or the first half of one.
+    /// Loads, or does the first half of a load.
     pub(crate) fn load(&mut self, search: &Search, driver: usize) {
         let shown = *self.shown();
         match self.drivers[driver].phase {
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// What a driver goes by.
+    /// Returns the moments that a driver uses.
     pub(crate) fn moments(&self, search: &Search, driver: usize) -> Moments {
         let Driver { heard, furthest, .. } = self.drivers[driver];
         Moments { now: self.now.saturating_add_signed(search.config.ahead[driver]), heard, furthest }
@@ -81,7 +81,7 @@ impl World {
         let slots: &[usize] = if asks { &[CODE, COUNTER, VAULT] } else { &[CODE, COUNTER, SESSION, VAULT] };
         let Some(seen) = open(&shown, slots) else {
             let bug = search.config.bug;
-            // An integrity error only if the root has not moved since the first look.
+            // It is an integrity error only if the root has not moved since the first read.
             let told = match suspect {
                 None => bug == Some(Bug::NoSecondLook),
                 Some(rev) => rev == shown.rev() || bug == Some(Bug::BlindSecondLook),
@@ -95,7 +95,7 @@ impl World {
             return;
         };
         if asks {
-            // Everything is loaded anew, in one snapshot.
+            // Everything is loaded again, in one snapshot.
             let keeps = search.config.bug == Some(Bug::KeepsOldRows);
             self.drivers[driver].wide = !keeps;
             self.drivers[driver].phase = if keeps { Phase::More { first: seen } } else { Phase::Loading { suspect } };
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// A seeded fault: the slot that was missing is loaded alone.
+    /// A seeded fault: only the missing slot is loaded.
     fn loaded_more(&mut self, search: &Search, driver: usize, shown: Store, first: Opened) {
         match open(&shown, &[SESSION]) {
             Some(Opened { session, .. }) => {
@@ -130,7 +130,7 @@ impl World {
         self.drivers[driver].phase = Phase::Ready { batch };
     }
 
-    /// Sends the batch or the fence, and the reply comes back.
+    /// Sends the batch or the fence, and receives the reply.
     pub(crate) fn commit(&mut self, search: &Search, driver: usize) {
         match self.drivers[driver].phase {
             Phase::Ready { batch: Batch { expect, write: None, effect } } => {
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// The store refuses the batch or the fence although the root stands, as databases do that
+    /// The store refuses the batch or the fence although the root is current, as databases do that
     /// give up one of two transactions.
     pub(crate) fn refuse(&mut self, search: &Search, driver: usize) {
         self.conflicts -= 1;
@@ -173,7 +173,8 @@ impl World {
         }
     }
 
-    /// The store has answered that the root still stands: the grant that writes nothing is out.
+    /// The store has answered that the root is still current, so the grant that writes nothing is
+    /// released.
     fn check(&mut self, search: &Search, driver: usize, effect: Effect) {
         search.coverage.met(Event::Checked);
         if effect != self.ledger.session.map_or(Effect::Denied, Effect::Live) {
@@ -191,7 +192,7 @@ impl World {
                 self.drivers[driver].looks = search.config.looks;
                 (batch, write.root.rev, batch.expect)
             }
-            // A question that was not answered has changed nothing: it is asked again.
+            // A check without an answer has changed nothing, so it is repeated.
             Phase::Ready { .. } if self.drivers[driver].reruns > 0 => return self.rerun(search, driver),
             Phase::Fencing { ours, loaded, fence } => {
                 search.coverage.met(Event::FenceLost);
@@ -204,7 +205,7 @@ impl World {
         self.look_again(search, driver, ours, loaded);
     }
 
-    /// Looks at the root, to settle what became of an attempt; but only so often.
+    /// Reads the root again to settle an attempt, up to the limit.
     fn look_again(&mut self, search: &Search, driver: usize, ours: Rev, loaded: Rev) {
         if self.drivers[driver].looks == 0 {
             return self.answer(search, driver, Answer::Unknown);
@@ -213,7 +214,7 @@ impl World {
         self.drivers[driver].phase = Phase::Settling { ours, loaded };
     }
 
-    /// The root was loaded to settle a lost reply.
+    /// Settles a lost reply by the root that was loaded.
     fn settle(&mut self, search: &Search, driver: usize, root: Option<&Root>, ours: Rev, loaded: Rev) {
         let bug = search.config.bug;
         let mut recent = [Revision::ZERO; MAX_DEPTH];
@@ -254,7 +255,7 @@ impl World {
         }
     }
 
-    /// The driver holds that no attempt of its act has landed or can.
+    /// The driver has concluded that no attempt of its act was applied or can be.
     fn never_landed(&mut self, search: &Search, driver: usize) {
         if self.drivers[driver].landed {
             self.broke(Promise::SettledStaysSettled);
@@ -277,14 +278,14 @@ impl World {
         attempt.phase = Phase::Loading { suspect: None };
     }
 
-    /// The attempts of a driver's act that may still land; its fences are free to.
+    /// Returns the attempts of a driver's act that may still be applied. Its fences may always be.
     fn held_of(&mut self, driver: usize) -> impl Iterator<Item = &mut Held> {
         self.held
             .iter_mut()
             .filter(move |held| held.owner.map(usize::from) == Some(driver) && held.batch.effect != Effect::Fence)
     }
 
-    /// Tells the caller, and forgets the act.
+    /// Answers the caller, and ends the act.
     fn answer(&mut self, search: &Search, driver: usize, answer: Answer) {
         let Driver { act, landed, .. } = self.drivers[driver];
         search.coverage.told(answer);
@@ -318,18 +319,18 @@ impl World {
         self.drivers[driver] = self.drivers[driver].at_rest();
     }
 
-    /// A driver forgets everything; its caller gets no answer.
+    /// Restarts a driver. It forgets everything, and its caller receives no answer.
     pub(crate) fn restart(&mut self, search: &Search, driver: usize) {
         search.coverage.met(Event::Restarted);
         self.restarts -= 1;
         self.answer(search, driver, Answer::Unknown);
-        // As it starts it hears where the horizon stands, and believes it up to its own clock.
+        // At its start, the driver learns the current horizon, and believes it up to its own clock.
         let now = self.moments(search, driver).now;
         self.drivers[driver] = Driver::default();
         self.drivers[driver].hear(self.horizon.min(now));
     }
 
-    /// A held commit lands late.
+    /// Applies a held commit late.
     pub(crate) fn land_late(&mut self, search: &Search, held: usize) {
         search.coverage.met(Event::LandedLate);
         let Held { owner, batch, dead, refused, done } = self.held.remove(held);
@@ -346,7 +347,7 @@ impl World {
         self.land(search, &batch, owner);
     }
 
-    /// A commit lands: the store applies it, and the onlooker books it.
+    /// Applies a commit to the store, and records it in the observer's ledger.
     fn land(&mut self, search: &Search, batch: &Batch, owner: Option<usize>) {
         let Some(write) = &batch.write else { return };
         self.store.apply(write, self.horizon, search.config.bug);
@@ -356,7 +357,7 @@ impl World {
         if let Effect::Promote(over) = batch.effect {
             search.coverage.met(Event::Promoted);
             if self.ledger.vault != Some(over) {
-                // Somebody's edit is overwritten.
+                // An edit is overwritten.
                 self.broke(Promise::RestsOnWhatStands);
             }
         }

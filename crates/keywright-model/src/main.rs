@@ -1,5 +1,5 @@
-//! Searches the model and prints what was found: `model` for the small configurations,
-//! `model --full` for the full ones; with a text behind it, for those alone whose names contain it.
+//! Searches the model and prints the results. `model` searches the small configurations and `model
+//! --full` the full ones. A further argument limits the search to those whose names contain it.
 #![expect(clippy::print_stdout, reason = "a command line tool talks on its standard streams")]
 
 use std::process::ExitCode;

@@ -75,34 +75,35 @@ impl Search {
     }
 }
 
-/// What happens next.
+/// A transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A driver begins an act and loads.
+    /// A driver starts an act and loads.
     Begin(usize, Act),
     /// A driver loads.
     Load(usize),
-    /// A driver's commit is applied or refused, and it is told.
+    /// A driver's commit is applied or refused, and the driver receives the reply.
     Commit(usize),
     /// A driver's commit gets no reply.
     Lose(usize),
-    /// A driver's commit is refused although the root stands.
+    /// A driver's commit is refused although the root is current.
     Refuse(usize),
     /// A driver is restarted.
     Restart(usize),
-    /// A held commit lands.
+    /// A held commit is applied.
     Land(usize),
     /// A day passes.
     Day,
     /// A round of upkeep.
     Sweep,
-    /// A round of upkeep whose clock, which was ahead, has been set right: the horizon comes back.
+    /// A round of upkeep whose clock was ahead and has been corrected, so that the horizon comes
+    /// back.
     SweepInTime,
-    /// The first half of a round in two statements.
+    /// The first half of a round of upkeep in two statements.
     Choose,
     /// The second half.
     Delete,
-    /// A driver hears where the horizon stands.
+    /// A driver learns the current horizon.
     Hear(usize),
     /// The replica catches up.
     Replicate,
@@ -123,7 +124,7 @@ impl Model for Search {
         for (driver, state) in world.drivers.iter().enumerate() {
             match state.phase {
                 Phase::Idle => {
-                    // Idle drivers with the same clock are alike.
+                    // Idle drivers with the same clock are interchangeable.
                     let alike = self.merges
                         && world.drivers[..driver]
                             .iter()

@@ -1,10 +1,10 @@
 //! The normal form of a state: states that differ only in names are one.
 //!
-//! Revisions are only ever compared, and drivers with the same clock are alike. So after every
-//! transition revisions are numbered in the order in which they are met, drivers are put in the
-//! order that gives the smallest state, and what can have no effect any more is dropped. Chain
-//! revisions (roots) and record revisions (rows and the entries that name them) are never compared
-//! with each other, and are numbered apart.
+//! Revisions are only ever compared, and drivers with the same clock are interchangeable. So after
+//! every transition, revisions are numbered in the order in which they occur, drivers are put in
+//! the order that results in the smallest state, and anything that can no longer have an effect is
+//! dropped. Chain revisions (roots) and record revisions (rows and the entries that name them) are
+//! never compared with each other, and are numbered separately.
 
 use crate::attempt::{Act, Driver, Phase};
 use crate::search::{Search, Start};
@@ -106,7 +106,7 @@ fn renumber(it: &mut World) {
 }
 
 impl World {
-    /// Whether there is a record that expires, or there may be one yet.
+    /// Whether there is a record that expires, or may still be one.
     fn rows_may_expire(&self) -> bool {
         let touches = |driver: &Driver| driver.act == Some(Act::Touch);
         let named =
@@ -115,17 +115,17 @@ impl World {
     }
 }
 
-/// Drops what can have no effect any more.
+/// Drops everything that can no longer have an effect.
 fn forget(search: &Search, it: &mut World) {
     let current = it.store.rev();
-    // A revision never comes back, so a held commit that expects another can never land. Only an
-    // absent root comes back, after the sweep of the whole partition. No statement lives that long,
-    // if a partition is swept as late as it should be.
+    // A revision never returns, so a held commit that expects a different one can never be applied.
+    // Only an absent root returns, after the sweep of the whole partition. No statement lives that
+    // long if a partition is swept as late as it should be.
     let returns = it.store.purge_after.is_some() && it.may_be_under_way(search);
     it.held.retain(|held| held.batch.expect == current || (returns && held.batch.expect == Rev::ZERO));
     it.held.sort_by_key(|held| held.owner);
 
-    // How long there has been a root counts only for what was sent where there was none.
+    // How long there has been a root matters only for commits that were sent when there was none.
     let on_absence = it.held.iter().any(|held| held.batch.expect == Rev::ZERO)
         || it.drivers.iter().any(|driver| {
             matches!(
@@ -140,8 +140,9 @@ fn forget(search: &Search, it: &mut World) {
         it.moves_since_absence = 2;
     }
 
-    // The furthest horizon counts only beyond a driver's own clock, which never goes back, and where
-    // a whole partition may be swept. The last one counts only where records expire.
+    // The furthest horizon matters only beyond a driver's own clock, which never goes back, and
+    // only where a whole partition may be swept. The last horizon matters only where records
+    // expire.
     let partitions_expire = search.config.start == Start::Nothing;
     let records_expire = it.rows_may_expire();
     for driver in 0..it.drivers.len() {
@@ -156,8 +157,8 @@ fn forget(search: &Search, it: &mut World) {
         }
     }
 
-    // A driver looks in `recent` for its own attempt and for what that is based on: what it holds
-    // now, or what a load may show it later.
+    // A driver looks in `recent` for its own attempt and for the revision that it is based on: the
+    // one that it holds now, or one that a later load may show it.
     let mut asked = [false; 256];
     let mut ask = |kind, rev: &mut Rev| {
         if matches!(kind, Kind::Chain) {

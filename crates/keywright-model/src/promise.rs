@@ -1,26 +1,27 @@
-//! What is promised.
+//! The promises that the search checks.
 
-/// A promise.
+/// A promise that must hold in every history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promise {
     /// A code is granted at most once.
     GrantedOnce,
-    /// No step lands twice.
+    /// No step is applied twice.
     LandedOnce,
-    /// What was acknowledged has landed, and stays.
+    /// A change that was acknowledged has been applied, and stays.
     AcknowledgedStays,
-    /// What was told as refused never lands, neither before nor later; that covers every answer
-    /// but success and "unknown".
+    /// A change that was answered as refused is never applied, neither before nor later. "Refused"
+    /// covers every answer except success and "unknown".
     RefusedNeverLands,
-    /// An attempt that was settled as never landed has not landed and cannot: the fence stands.
+    /// An attempt that was settled as never applied was not applied and cannot be, because the
+    /// fence holds.
     SettledStaysSettled,
     /// An honest history has no integrity error.
     Integrity,
-    /// What a commit rests on stands at the moment it lands, also if it writes nothing.
+    /// The state that a commit depends on is current when it is applied, even if it writes nothing.
     RestsOnWhatStands,
-    /// The log tells each landed change once, and nothing else.
+    /// The log contains each applied change once, and nothing else.
     ToldOnce,
-    /// "Unknown" is the answer only when `recent` has really been passed.
+    /// "Unknown" is the answer only if more commits have passed than `recent` can hold.
     UnknownOnlyBeyond,
 }
 
@@ -38,7 +39,7 @@ impl Promise {
         Self::UnknownOnlyBeyond,
     ];
 
-    /// The name of its property.
+    /// Returns the name of the promise's property.
     pub const fn name(self) -> &'static str {
         match self {
             Self::GrantedOnce => "a code is granted at most once",

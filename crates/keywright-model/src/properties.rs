@@ -24,7 +24,7 @@ impl World {
 /// Whether a state keeps a promise.
 pub(crate) type Condition = fn(&Search, &World) -> bool;
 
-/// Every promise, and what it comes to in a state.
+/// Every promise, and its condition on a state.
 pub(crate) fn conditions() -> [(Promise, Condition); Promise::ALL.len()] {
     [
         (Promise::GrantedOnce, |_, world| world.grants <= 1),
@@ -42,11 +42,11 @@ pub(crate) fn conditions() -> [(Promise, Condition); Promise::ALL.len()] {
     ]
 }
 
-/// Whether the store shows exactly what the landed commits amount to. An expiring record may be
+/// Whether the store shows exactly the result of the applied commits. An expiring record may be
 /// missing once it has expired.
 fn stands(search: &Search, world: &World) -> bool {
     let Some(Opened { code, counter, session, vault }) = open(&world.store, &ALL) else {
-        return true; // an integrity error is another property's affair
+        return true; // an integrity error belongs to another property
     };
     let ledger = &world.ledger;
     let session_stands = match (ledger.session, session) {

@@ -1,8 +1,8 @@
 //! The revisions that a root remembers, with a bound that a search can reach.
 //!
-//! It says the same as `keywright_store::Recent`, whose bound is always sixteen;
-//! `tests/same_rules.rs` compares the two. The rule that reads them, `keywright_store`'s `settle`,
-//! takes a list of any length, so the model runs that very function.
+//! It behaves like `keywright_store::Recent`, whose bound is always sixteen; `tests/same_rules.rs`
+//! compares the two. The rule that reads them, `keywright_store`'s `settle`, takes a list of any
+//! length, so the model runs that very function.
 
 /// The most revisions that a root of the model remembers.
 pub const MAX_DEPTH: usize = 3;
@@ -21,7 +21,7 @@ impl<R: Copy + Default, const MAX: usize> Default for Recent<R, MAX> {
 }
 
 impl<R: Copy + Default, const MAX: usize> Recent<R, MAX> {
-    /// Puts the revision that is being replaced in front, and forgets the oldest beyond `depth`.
+    /// Puts the revision that is being replaced in front, and drops the oldest beyond `depth`.
     pub fn push(&mut self, replaced: R, depth: usize) {
         let depth = depth.min(MAX);
         if depth == 0 {
@@ -34,14 +34,15 @@ impl<R: Copy + Default, const MAX: usize> Recent<R, MAX> {
         self.len = u8::try_from(kept + 1).unwrap_or(u8::MAX);
     }
 
-    /// A seeded fault: once `depth` are remembered, the newest are lost instead of the oldest.
+    /// A seeded fault: once `depth` revisions are remembered, the newest are lost instead of the
+    /// oldest.
     pub(crate) fn push_unless_full(&mut self, replaced: R, depth: usize) {
         if self.as_slice().len() < depth.min(MAX) {
             self.push(replaced, depth);
         }
     }
 
-    /// The revisions, newest first.
+    /// Returns the revisions, newest first.
     #[must_use]
     pub fn as_slice(&self) -> &[R] {
         &self.revisions[..usize::from(self.len)]

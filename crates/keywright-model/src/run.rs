@@ -14,23 +14,23 @@ use crate::search::{Config, Search};
 /// What a search found.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was searched.
+    /// The configuration that was searched.
     pub config: Config,
-    /// How many transitions it took.
+    /// The number of transitions.
     pub states: usize,
-    /// How many states there are.
+    /// The number of distinct states.
     pub unique: usize,
-    /// The length of the longest history it needed to reach a state.
+    /// The length of the longest history that was needed to reach a state.
     pub depth: usize,
-    /// How long it took.
+    /// The duration of the search.
     pub elapsed: Duration,
     /// The promises that were broken, each with a history that shows it.
     pub broken: Vec<(&'static str, Vec<Action>)>,
-    /// What it met on the way.
+    /// The events that the search met.
     pub coverage: Arc<Coverage>,
 }
 
-/// Searches every state of a configuration; stops at the first broken promise.
+/// Searches every state of a configuration, and stops at the first broken promise.
 #[must_use]
 pub fn run(config: Config, threads: usize) -> Report {
     let search = Search::new(config.clone());

@@ -1,4 +1,4 @@
-//! What is searched: a configuration, and what follows from it before the first state.
+//! A configuration to search, and what follows from it before the first state.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use crate::bugs::Bug;
 use crate::coverage::Coverage;
 use crate::promise::Promise;
 
-/// What a search covers. Every bound is a number of times that something may happen in a history.
+/// What a search covers. Every bound is the number of times that something may happen in a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// What it is called.
+    /// The configuration's name.
     pub name: &'static str,
     /// How many days each driver's clock is ahead; one entry per driver.
     pub ahead: Vec<i8>,
@@ -18,19 +18,19 @@ pub struct Config {
     pub upkeep_ahead: u8,
     /// The day on which histories begin.
     pub first_day: u8,
-    /// How many revisions a root remembers: sixteen in the design.
+    /// How many revisions a root remembers. The design has sixteen.
     pub depth: usize,
     /// Whether the account exists at the start, and with a session.
     pub start: Start,
-    /// How often each act is begun, by whichever driver is free.
+    /// How often each act is started, by any driver that is free.
     pub acts: Vec<(Act, u8)>,
-    /// How many replies are lost, those of fences included.
+    /// How many replies are lost, including those of fences.
     pub losses: u8,
     /// How often a step is run again.
     pub reruns: u8,
-    /// How often the root is looked at to settle one attempt; each look may end in a fence.
+    /// How often the root is read to settle one attempt. Each read may end in a fence.
     pub looks: u8,
-    /// How many commits the store refuses although the root stands.
+    /// How many commits the store refuses although the root is current.
     pub conflicts: u8,
     /// How many drivers are restarted.
     pub restarts: u8,
@@ -38,13 +38,14 @@ pub struct Config {
     pub days: u8,
     /// Whether there are rounds of upkeep.
     pub sweeps: bool,
-    /// Whether drivers hear only some time after a round where the horizon stands; else at once.
+    /// Whether drivers learn the new horizon only some time after a round. Otherwise they learn it
+    /// at once.
     pub late_news: bool,
     /// Whether a load reads the root first and the rows after it, in two reads.
     pub two_reads: bool,
     /// Whether steps turn out to need the session's slot only after a first load.
     pub extra_load: bool,
-    /// The only promise that counts; `None` if all do.
+    /// The only promise that counts, or `None` if all do.
     pub watch: Option<Promise>,
     /// The seeded fault.
     pub bug: Option<Bug>,
@@ -90,13 +91,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same with a seeded fault.
+    /// Returns the same configuration with a seeded fault.
     #[must_use]
     pub fn with(self, bug: Bug) -> Self {
         Self { bug: Some(bug), ..self }
     }
 
-    /// More roots than any root remembers.
+    /// A number of roots beyond what any root remembers.
     pub(crate) fn beyond(&self) -> u8 {
         u8::try_from(self.depth + 1).unwrap_or(u8::MAX)
     }
@@ -109,7 +110,7 @@ pub struct Search {
     pub(crate) coverage: Arc<Coverage>,
     /// The orders of the drivers that leave every clock in its place.
     pub(crate) orders: Vec<Vec<usize>>,
-    /// Whether states that differ only in names are one.
+    /// Whether states that differ only in names are merged.
     pub(crate) merges: bool,
 }
 
@@ -131,21 +132,21 @@ impl Search {
         Self { config, coverage: Arc::default(), orders, merges: true }
     }
 
-    /// Prepares a search that keeps states apart which the normal form makes one: slower, to show
-    /// that the normal form leaves nothing out.
+    /// Prepares a search that distinguishes states which the normal form merges. It is slower, and
+    /// shows that the normal form leaves nothing out.
     #[must_use]
     pub fn unmerged(config: Config) -> Self {
         let orders = vec![(0..config.ahead.len()).collect()];
         Self { orders, merges: false, ..Self::new(config) }
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What it has met so far.
+    /// Returns what the search has met so far.
     #[must_use]
     pub fn coverage(&self) -> Arc<Coverage> {
         Arc::clone(&self.coverage)

@@ -1,4 +1,5 @@
-//! What a driver does between a load and a commit: open, decide, and build the batch or the fence.
+//! The work of a driver between a load and a commit: open, decide, and build the batch or the
+//! fence.
 //!
 //! All of it is pure and takes no time.
 
@@ -11,11 +12,11 @@ use crate::store::{
     VaultWrite, Write,
 };
 
-/// Opens a load of some slots by what the root names; `None` is an integrity error.
+/// Opens a load of some slots as the root names them. `None` is an integrity error.
 pub(crate) fn open(store: &Store, slots: &[usize]) -> Option<Opened> {
     let Store { root, rows, log, vault, .. } = store;
     let Some(Root { contents, told, .. }) = root else {
-        // Where there is no root there must be nothing.
+        // Without a root there must be no rows.
         let is_empty = rows.iter().all(Option::is_none) && (*log, *vault) == (0, 0);
         return is_empty.then_some(Opened { code: None, counter: None, session: None, vault: None });
     };
@@ -42,32 +43,32 @@ pub(crate) fn open(store: &Store, slots: &[usize]) -> Option<Opened> {
     })
 }
 
-/// The moments that a driver goes by.
+/// The moments that a driver uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moments {
-    /// Its own clock.
+    /// The driver's own clock.
     pub(crate) now: u8,
-    /// The store's horizon, as it was last heard.
+    /// The store's horizon, as the driver last knew it.
     pub(crate) heard: u8,
-    /// The furthest horizon that was heard.
+    /// The furthest horizon that the driver has known.
     pub(crate) furthest: u8,
 }
 
 impl Moments {
-    /// What is written now is not swept before: a day from now, by the later of the driver's clock
-    /// and the furthest horizon that it has heard of.
+    /// What is written now is not swept before this moment: a day from now, by the later of the
+    /// driver's clock and the furthest horizon that it has known.
     fn earliest_sweep(self) -> u8 {
         self.now.max(self.furthest) + 1
     }
 }
 
-/// What a step wants written.
+/// What a step intends to write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     puts: [Option<(u8, Expiry)>; SLOTS],
     delete_session: bool,
     erase: bool,
-    /// When the whole partition expires, if the step says so.
+    /// When the whole partition expires, if the step sets it.
     expires: Option<Expiry>,
     vault: Option<VaultWrite>,
     effect: Effect,
@@ -98,7 +99,7 @@ impl Plan {
     }
 }
 
-/// The step: pure, over what was opened and the driver's time.
+/// The step, which is pure: it depends on what was opened and on the driver's time.
 pub(crate) fn decide(act: Act, seen: &Opened, stage: Option<Stage>, now: u8, bug: Option<Bug>) -> Plan {
     let denied = Plan::check(Effect::Denied);
     let session = seen.session.filter(|expiry| expiry.is_none_or(|expiry| now < expiry));
@@ -147,7 +148,7 @@ pub(crate) fn batch(search: &Search, root: Option<&Root>, plan: &Plan, moments: 
     let mut contents = root.filter(|_| !plan.erase).map_or([None; SLOTS], |root| root.contents);
     let mut deletes = [false; SLOTS];
     deletes[SESSION] = plan.delete_session;
-    // Only what expired more than a day ago, and never beyond the store's horizon.
+    // Only entries that expired more than a day ago, and never beyond the store's horizon.
     let Moments { now, heard, .. } = moments;
     let until = if bug == Some(Bug::PruneByOwnClock) { now } else { now.min(heard) };
     for slot in 0..SLOTS {
@@ -190,12 +191,12 @@ fn next_root(search: &Search, root: Option<&Root>, fence: bool) -> Root {
     Root { rev: Rev::FRESH, recent, contents, expires, told }
 }
 
-/// The fence: the same body under a fresh revision; a blank root where there is none.
+/// The fence: the same body under a fresh revision, or a blank root if there is none.
 pub(crate) fn fence(search: &Search, root: Option<&Root>, moments: Moments) -> Batch {
     let expect = root.map_or(Rev::ZERO, |root| root.rev);
     let mut fence = next_root(search, root, true);
     if root.is_none() {
-        // Nothing will ever be in it, so it goes again by itself.
+        // A blank root never holds anything, so it expires by itself.
         fence.expires = Some(moments.now);
     }
     let own_clock = root.is_none() && search.config.bug == Some(Bug::BlankRootByOwnClock);

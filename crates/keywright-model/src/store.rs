@@ -12,23 +12,23 @@ pub struct Rev(pub u8);
 impl Rev {
     /// The revision of an absent root.
     pub const ZERO: Self = Self(0);
-    /// A revision that nobody asks for any more: only its place in `recent` counts.
+    /// A revision that is not looked up any more. Only its place in `recent` matters.
     pub(crate) const FORGOTTEN: Self = Self(1);
-    /// A revision just drawn; the normal form gives it a number of its own.
+    /// A revision that was just drawn. The normal form assigns it a number.
     pub(crate) const FRESH: Self = Self(u8::MAX);
 
-    /// As the store knows it.
+    /// The revision in the store's form.
     pub(crate) const fn revision(self) -> Revision {
         Revision::from_bytes([self.0; 16])
     }
 }
 
-/// When a record expires; `None` if it does not.
+/// When a record expires, or `None` if it does not.
 pub type Expiry = Option<u8>;
 
-/// The slots of the partition: a lasting one with a one-time code, a lasting one with a counter of
-/// acknowledged changes, one whose record may expire (a session) or be kept for good, and a lasting
-/// one with the head of the vault.
+/// The slots of the partition: a permanent one with a one-time code, a permanent one with a counter
+/// of acknowledged changes, one whose record may expire (a session) or be kept permanently, and a
+/// permanent one with the head of the vault.
 pub const SLOTS: usize = 4;
 /// The slot of the one-time code: 0 is unspent, 1 is spent.
 pub const CODE: usize = 0;
@@ -36,8 +36,8 @@ pub const CODE: usize = 0;
 pub const COUNTER: usize = 1;
 /// The slot of the session.
 pub const SESSION: usize = 2;
-/// The slot of the vault's head, which names the vault's state: an edit moves it by one, a promotion
-/// by sixteen, so that no two histories of it lead to the same.
+/// The slot of the vault's head, which names the vault's state. An edit moves the state by one and
+/// a promotion by sixteen, so that no two histories lead to the same state.
 pub const VAULT: usize = 3;
 /// The state of a vault to which a stage was promoted.
 pub const PROMOTED: u8 = 16;
@@ -56,7 +56,7 @@ pub struct Entry {
 pub struct Row {
     /// The revision it was sealed under.
     pub rev: Rev,
-    /// What the record says.
+    /// The record's value.
     pub value: u8,
     /// The hint for the sweep.
     pub purge_after: Expiry,
@@ -69,16 +69,16 @@ pub struct Root {
     pub rev: Rev,
     /// The revisions before its own.
     pub recent: Recent<Rev>,
-    /// Which records there are.
+    /// The entries of the records.
     pub contents: [Option<Entry>; SLOTS],
-    /// When the whole partition may be swept.
+    /// From when the whole partition may be swept.
     pub expires: Expiry,
     /// The newest number of the chain of events.
     pub told: u8,
 }
 
 impl Root {
-    /// Whether it names no record: the fence of a creation.
+    /// Whether the root names no record, as the fence of a creation does.
     pub(crate) fn is_blank(&self) -> bool {
         self.contents.iter().all(Option::is_none)
     }
@@ -89,29 +89,29 @@ impl Root {
 pub struct Store {
     /// The root's row.
     pub root: Option<Root>,
-    /// The root's hint for the sweep of the whole partition, in clear beside it.
+    /// The root's hint for the sweep of the whole partition, stored in the clear beside it.
     pub purge_after: Expiry,
     /// The records' rows.
     pub rows: [Option<Row>; SLOTS],
-    /// The newest number among the rows of events; they begin at one, and none is missing.
+    /// The newest number among the rows of events. They start at one, without gaps.
     pub log: u8,
-    /// The state that the rows of the vault are in; 0 where there are none.
+    /// The state of the vault's rows, or 0 if there are none.
     pub vault: u8,
     /// What is staged beside the vault.
     pub stage: Option<Stage>,
 }
 
-/// Rows that are staged: unguarded, until they are promoted.
+/// Staged rows, which are unguarded until they are promoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stage {
-    /// The revision of the vault's head that they are to replace.
+    /// The revision of the vault's head that they are meant to replace.
     pub base: Rev,
     /// The state that the vault had then.
     pub over: u8,
 }
 
 impl Store {
-    /// Whether a batch can be applied: the root stands, and what it promotes is what is staged.
+    /// Whether a batch can be applied: the root is current, and what it promotes is what is staged.
     pub(crate) fn takes(&self, batch: &Batch) -> bool {
         let staged = |over| self.stage.is_some_and(|stage| stage.over == over);
         let vault = batch.write.as_ref().and_then(|write| write.vault);
@@ -125,9 +125,9 @@ impl Store {
 
     /// Applies what a batch writes. The caller has compared the root.
     ///
-    /// Deletes come last: a batch that names a slot twice shows what it does. A partition that would
-    /// be swept within a day of the horizon is kept until then: what was sent to it before may still
-    /// be under way.
+    /// Deletes come last, so that a batch that names a slot twice shows its effect. A partition
+    /// that would be swept within a day of the horizon is kept until then, because commits that
+    /// were sent to it earlier may still be in flight.
     pub(crate) fn apply(&mut self, write: &Write, horizon: u8, bug: Option<Bug>) {
         for (slot, row) in self.rows.iter_mut().enumerate() {
             if let Some(put) = write.puts[slot] {
@@ -146,7 +146,7 @@ impl Store {
             Some(VaultWrite::Edit(state)) => self.vault = state,
             Some(VaultWrite::Promote(over)) => (self.vault, self.stage) = (over + PROMOTED, None),
         }
-        // A number that is taken is replaced only by a faulty store.
+        // Only a faulty store replaces a number that is taken.
         self.log = self.log.max(write.tells.unwrap_or(0));
         let as_given = matches!(bug, Some(Bug::ExpiryAsGiven | Bug::BlankRootByOwnClock));
         let earliest = if as_given { 0 } else { horizon + 1 };
@@ -155,29 +155,29 @@ impl Store {
     }
 }
 
-/// What a batch writes besides comparing the root.
+/// What a batch writes if its root matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Write {
     /// The new root.
     pub root: Root,
-    /// The rows it puts.
+    /// The rows that it puts.
     pub puts: [Option<Row>; SLOTS],
-    /// The rows it deletes.
+    /// The rows that it deletes.
     pub deletes: [bool; SLOTS],
-    /// Whether all other rows go.
+    /// Whether all other rows are removed.
     pub erase: bool,
-    /// The number of the event that it tells.
+    /// The number of its event.
     pub tells: Option<u8>,
-    /// What it makes of the vault's rows.
+    /// Its change of the vault's rows.
     pub vault: Option<VaultWrite>,
 }
 
 /// A change of the vault's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VaultWrite {
-    /// They are in this state.
+    /// The rows are set to this state.
     Edit(u8),
-    /// The rows that were staged over this state take their place.
+    /// The rows that were staged over this state replace those of the vault.
     Promote(u8),
 }
 
@@ -186,47 +186,47 @@ pub enum VaultWrite {
 pub struct Batch {
     /// The revision that the root must still have.
     pub expect: Rev,
-    /// What it writes; `None` only asks whether the root still stands.
+    /// What the batch writes. `None` only checks whether the root is still current.
     pub write: Option<Write>,
-    /// What it means, for the ledger.
+    /// The batch's meaning, for the ledger.
     pub effect: Effect,
 }
 
-/// What a batch means to the account's owner.
+/// The meaning of a batch for the account's owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
-    /// The code is spent, and something granted for it.
+    /// The code is spent, and something is granted for it.
     Spend,
     /// The counter moves by one.
     Change,
-    /// A session begins, or begins anew, with this expiry.
+    /// A session starts, or starts again, with this expiry.
     Touch(u8),
-    /// The record in the session's slot is kept for good.
+    /// The record in the session's slot is kept permanently.
     Keep,
     /// The session ends.
     End,
-    /// Everything goes but the counter, which moves by one.
+    /// Everything is removed except the counter, which moves by one.
     Erase,
-    /// The account begins, with an unspent code.
+    /// The account is created, with an unspent code.
     Create,
     /// The same, but the whole account expires unless it is verified.
     Register(u8),
-    /// The account is kept for good.
+    /// The account is kept permanently.
     Verify,
     /// The vault is edited.
     Edit,
-    /// What was staged over this state of the vault takes its place.
+    /// What was staged over this state replaces the vault.
     Promote(u8),
-    /// Nothing: the root is put anew, a blank one where there was none.
+    /// No change: the root is put again, or a blank one where there was none.
     Fence,
-    /// Nothing: granted because the session stands, with this expiry.
+    /// No change: something is granted because the session is valid, with this expiry.
     Live(Expiry),
-    /// Nothing: refused. It is never committed.
+    /// No change: refused. It is never committed.
     Denied,
 }
 
 impl Effect {
-    /// Whether the log tells of it.
+    /// Whether the log has an event for it.
     pub(crate) const fn is_told(self) -> bool {
         matches!(
             self,

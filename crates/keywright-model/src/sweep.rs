@@ -9,22 +9,22 @@ use crate::store::{Rev, SLOTS, Store};
 use crate::world::{Ledger, World};
 
 impl World {
-    /// A round by a clock that is so many days ahead: the horizon moves forward by a day at most, or
-    /// back with the clock, and what lies before it is judged and deleted in one step.
+    /// A round of upkeep by a clock that is `ahead` days ahead. The horizon moves forward by a day
+    /// at most, or back with the clock. Then what lies before it is judged and deleted in one step.
     pub(crate) fn sweep(&mut self, search: &Search, ahead: u8) -> bool {
         let moved = self.move_horizon(search, ahead);
         let swept = self.delete(search, self.expired());
         self.sweep_partition(search, self.partition_expired()) || swept || moved
     }
 
-    /// A seeded fault: the first of two statements only chooses.
+    /// A seeded fault: the first of two statements only chooses what to delete.
     pub(crate) fn choose(&mut self, search: &Search) -> bool {
         let moved = self.move_horizon(search, search.config.upkeep_ahead);
         let chosen = (self.expired(), self.partition_expired());
         std::mem::replace(&mut self.chosen, chosen) != chosen || moved
     }
 
-    /// A seeded fault: the second of two statements deletes what the first has chosen.
+    /// A seeded fault: the second of two statements deletes what the first chose.
     pub(crate) fn delete_chosen(&mut self, search: &Search) -> bool {
         let (records, partition) = std::mem::take(&mut self.chosen);
         self.delete(search, records);
@@ -68,10 +68,11 @@ impl World {
         deleted
     }
 
-    /// A partition goes whole: a blank root, or an account that was never verified.
+    /// Sweeps the whole partition: one with a blank root, or an account that was never verified.
     fn sweep_partition(&mut self, search: &Search, chosen: bool) -> bool {
         let Some(root) = self.store.root.filter(|_| chosen) else { return false };
-        // A driver settles within seconds, so none that began on an absent root settles still.
+        // A driver settles within seconds, so no driver that started on an absent root is still
+        // settling.
         let settling = self.drivers.iter().any(|driver| {
             matches!(driver.phase, Phase::Settling { loaded: Rev::ZERO, .. } | Phase::Fencing { loaded: Rev::ZERO, .. })
         });
@@ -97,9 +98,9 @@ impl World {
         true
     }
 
-    /// Whether a statement may be under way that was sent before the root was put where there was
-    /// none: no statement lives longer than a minute, and the horizon moves forward by a day at most,
-    /// and not again within an hour. So after two moves there is none.
+    /// Whether a statement may still be in flight that was sent before the root was put where there
+    /// was none. No statement lives longer than a minute, and the horizon moves forward by a day at
+    /// most, and not again within an hour. So after two moves there is none.
     pub(crate) fn may_be_under_way(&self, search: &Search) -> bool {
         self.moves_since_absence < 2 || search.config.bug == Some(Bug::StatementOutlivesSweep)
     }

@@ -1,8 +1,8 @@
-//! The state of the world: one partition in a store, the commits under way, and the drivers.
+//! The state of the world: one partition in a store, the commits in flight, and the drivers.
 //!
-//! Beside what really exists, the state holds what only an onlooker knows (the *ledger*): what the
-//! landed commits amount to, taken one after the other, and which promise was broken. The
-//! properties compare the two.
+//! Besides what really exists, the state holds what only an observer knows: the *ledger*, which is
+//! the result of the applied commits in order, and the promises that were broken. The properties
+//! compare the two.
 
 use crate::attempt::{Act, Driver};
 pub use crate::store::{
@@ -10,10 +10,10 @@ pub use crate::store::{
     VaultWrite, Write,
 };
 
-/// What the landed commits amount to, one after the other.
+/// The result of the applied commits, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ledger {
-    /// Whether the code is spent; `None` if there is none.
+    /// Whether the code is spent, or `None` if there is none.
     pub code: Option<bool>,
     /// The counter.
     pub counter: Option<u8>,
@@ -21,19 +21,19 @@ pub struct Ledger {
     pub session: Option<Expiry>,
     /// When the whole account expires.
     pub expires: Expiry,
-    /// How many events were told.
+    /// The number of events in the log.
     pub told: u8,
     /// The vault's state, if there is one.
     pub vault: Option<u8>,
 }
 
 impl Ledger {
-    /// An account as it begins.
+    /// A new account.
     pub(crate) const fn new(expires: Expiry) -> Self {
         Self { code: Some(false), counter: Some(0), session: None, expires, told: 1, vault: None }
     }
 
-    /// Books a landed commit.
+    /// Records an applied commit.
     pub(crate) fn book(&mut self, effect: Effect) {
         self.told += u8::from(effect.is_told());
         match effect {
@@ -61,32 +61,32 @@ impl Ledger {
 pub struct Held {
     /// The driver that still waits for it.
     pub owner: Option<u8>,
-    /// What it would do.
+    /// The batch of the commit.
     pub batch: Batch,
-    /// Its driver has settled that it can never land.
+    /// Whether its driver has settled that it can never be applied.
     pub dead: bool,
-    /// Its caller was told that nothing happened.
+    /// Whether its caller was answered that nothing happened.
     pub refused: bool,
-    /// Its caller was told that it happened, by another attempt.
+    /// Whether its caller was answered that it happened, by another attempt.
     pub done: bool,
 }
 
-/// Everything.
+/// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct World {
-    /// The primary.
+    /// The primary store.
     pub store: Store,
-    /// What a replica that lags behind shows; kept only where it is read.
+    /// The state of a lagging replica, kept only where it is read.
     pub replica: Option<Store>,
-    /// Commits that may still land.
+    /// Commits that may still be applied.
     pub held: Vec<Held>,
     /// The drivers.
     pub drivers: Vec<Driver>,
-    /// How often each act may still be begun.
+    /// How often each act may still be started.
     pub acts: [u8; Act::COUNT],
     /// How many replies may still be lost.
     pub losses: u8,
-    /// How many commits the store may still refuse although the root stands.
+    /// How many commits the store may still refuse although the root is current.
     pub conflicts: u8,
     /// How many drivers may still be restarted.
     pub restarts: u8,
@@ -96,12 +96,12 @@ pub struct World {
     pub horizon: u8,
     /// What a sweep in two statements has chosen: records, and the partition.
     pub chosen: ([bool; SLOTS], bool),
-    /// How often the horizon has moved forward since a root was put where there was none: all that
-    /// was sent on its absence was sent before. Counted up to two.
+    /// How often the horizon has moved forward since a root was put where there was none.
+    /// Everything that expected its absence was sent before that. Counted up to two.
     pub moves_since_absence: u8,
     /// How many times the code was granted.
     pub grants: u8,
-    /// What the landed commits amount to.
+    /// The result of the applied commits.
     pub ledger: Ledger,
     /// Which promises were broken.
     pub broken: u16,

@@ -32,7 +32,7 @@ fn the_design_holds() {
     }
 }
 
-/// Every promise that the fault should break is broken, each looked for alone.
+/// Whether every promise that the fault should break is broken, each searched for alone.
 fn is_found(bug: Bug) {
     let (config, promises) = seeded(bug);
     assert_eq!(config.bug, Some(bug));
@@ -84,7 +84,8 @@ found! {
     a_promotion_that_forgets_the_head_is_found: PromotionForgetsHead;
 }
 
-/// A driver whose clock is days behind and that has heard of no horizon is safe, because the store keeps what it puts.
+/// A driver whose clock is days behind and that does not know the horizon is safe, because the
+/// store keeps what it puts.
 #[test]
 fn a_clock_behind_is_safe_on_a_store_that_keeps_a_partition_for_a_day() {
     let behind = |config: &Config| config.late_news && config.ahead.iter().any(|&ahead| ahead < 0);

@@ -25,7 +25,8 @@ fn recent_is_the_real_one_with_another_bound() {
     assert_eq!(real.as_slice().len(), 16);
 }
 
-/// What the design says, written apart from the code, by the place of each revision in the chain.
+/// The rule of the design, written independently of the code, by the position of each revision in
+/// the chain.
 fn stated(chain: &[u8], ours: u8, loaded: u8) -> Settlement {
     let place = |wanted| chain.iter().position(|&number| number == wanted);
     match (place(ours), place(loaded)) {
@@ -41,7 +42,7 @@ fn a_lost_reply_is_settled_as_the_design_states() {
     const NAMES: u8 = 6;
     let mut settled = 0;
     // Every chain of different revisions: the root's own and up to three before it. Zero is the
-    // revision of an absent root, so it is no root's own.
+    // revision of an absent root, so no root has it.
     let mut chains: Vec<Vec<u8>> = (1..NAMES).map(|own| vec![own]).collect();
     for _ in 0..3 {
         let longer: Vec<Vec<u8>> = chains

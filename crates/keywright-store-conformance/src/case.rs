@@ -13,7 +13,7 @@ use crate::history::plan::Plan;
 use crate::verdict::{CaseVerdict, Part};
 use crate::violation::{PATIENCE, Violation};
 
-/// A case that runs.
+/// A case that is running.
 type Running<T> = BoxFuture<'static, Result<T, Violation>>;
 
 #[derive(Clone, Copy)]
@@ -32,13 +32,13 @@ pub struct Case {
 }
 
 impl Case {
-    /// The case's name: that of its function in [`cases`].
+    /// Returns the case's name, which is the name of its function in [`cases`].
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The part that it belongs to.
+    /// Returns the part that the case belongs to.
     #[must_use]
     pub const fn part(&self) -> Part {
         self.part
@@ -70,7 +70,7 @@ impl fmt::Debug for Case {
     }
 }
 
-/// The case of this name.
+/// Returns the case with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<Case> {
     all().iter().find(|case| case.name == name).copied()
@@ -89,7 +89,7 @@ macro_rules! registry {
     (@hooked $case:ident) => { Run::Hooked(|fixture| Box::pin(async move { cases::$case(&*fixture).await })) };
 }
 
-/// Every case, in the order of a run.
+/// Returns every case, in the order of a run.
 #[must_use]
 pub const fn all() -> &'static [Case] {
     registry! {

@@ -1,6 +1,7 @@
-//! What a process writes until it is killed, and what must be there afterwards.
+//! What a process writes until it is killed, and what must be present afterwards.
 //!
-//! A backend's test names a command that runs [`child`] on its store: the test's own binary, as a rule.
+//! A backend's test names a command that runs [`child`] on its store. Usually this is the test's
+//! own binary.
 //!
 //! ```no_run
 //! # use keywright_store_conformance::{Handles, crash};
@@ -39,19 +40,20 @@ use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, event, put, row, slot};
 use crate::violation::{Violation, holds};
 
-/// To how many partitions a process writes at once.
+/// The number of partitions that a process writes to at once.
 pub const PARTITIONS: usize = 4;
 
-/// How many slots, and how many ciphers, it writes to by turns.
+/// The number of slots, and of ciphers, that a partition's writes cycle through.
 const SLOTS: u8 = 8;
 
-/// What is left after a kill.
+/// What remains after a kill.
 #[derive(Debug, Clone)]
 #[expect(clippy::exhaustive_structs, reason = "hooks make it")]
 pub struct Crashed {
-    /// The number of the last acknowledged commit of each partition; `None` where the process had not even begun.
+    /// The number of the last acknowledged commit of each partition, or `None` if the process had
+    /// not started on it.
     pub acknowledged: [Option<u64>; PARTITIONS],
-    /// The store, opened again as a server does it at its start.
+    /// The store, opened again as a server opens it at its start.
     pub handles: Handles,
 }
 
@@ -75,8 +77,8 @@ fn place(number: u64) -> u8 {
     u8::try_from(number.checked_rem(SLOTS.into()).unwrap_or(0)).unwrap_or(0)
 }
 
-/// The commit of this number: it follows from nothing but its partition and number, so that who looks afterwards knows
-/// what was written.
+/// The commit with this number. It depends only on its partition and number, so that the check
+/// afterwards knows what was written.
 fn write(partition: usize, number: u64, has_vault: bool) -> Write {
     let body = format!("{partition}/{number}").into_bytes();
     let at = place(number);
@@ -95,23 +97,23 @@ fn site(handles: &Handles, partition: usize) -> Result<Site, Violation> {
     Ok(Site::of(handles, Partition::account(&AccountId::new(format!("crash-{partition}"))?)))
 }
 
-/// The commit of this number to one of the partitions, as [`write_until_killed`] makes it on a
-/// store without a vault: what a journal can be played back from. Its revision is the partition and
+/// Returns the commit with this number to one of the partitions, as [`write_until_killed`] makes it
+/// on a store without a vault. A journal can be replayed from it. Its revision is the partition and
 /// the number, as eight bytes big endian each.
 ///
 /// # Errors
-/// None for numbers from 1 on: the one before is what it rests on.
+/// None for numbers from 1 on. The commit expects the revision of the one before it.
 pub fn batch(partition: usize, number: u64) -> Result<Batch, Violation> {
     let account = Partition::account(&AccountId::new(format!("crash-{partition}"))?);
     Ok(Batch::new(account, expected(partition, number.saturating_sub(1)), write(partition, number, false))?)
 }
 
-/// Commits to all partitions at once, through both handles, one after the other in each, for ever.
-/// `acknowledged` is told of each reply at once, and of where each partition begins, whose number
-/// the store has kept from before.
+/// Commits to all partitions at once, through both handles, one after the other in each, without
+/// end. Calls `acknowledged` at each reply, and once for the number at which each partition starts,
+/// which the store has kept from an earlier process.
 ///
 /// # Errors
-/// If the store does.
+/// A [`Violation`] if the store fails.
 pub async fn write_until_killed(
     handles: Handles,
     acknowledged: impl Fn(usize, u64) + Send + Sync + 'static,
@@ -162,8 +164,8 @@ fn replay(partition: usize, number: u64, has_vault: bool) -> (BTreeMap<SlotName,
     (records, rows.into_values().collect())
 }
 
-/// Compares what is there with what was acknowledged, where `before` was there before the process
-/// began. Returns how many commits of each partition are there.
+/// Compares the store with what was acknowledged, where `before` was stored before the process
+/// started. Returns how many commits each partition holds.
 pub(crate) async fn verify(crashed: &Crashed, before: [u64; PARTITIONS]) -> Result<[u64; PARTITIONS], Violation> {
     let mut there = before;
     let has_vault = crashed.handles.vault(0).is_some();
@@ -190,7 +192,7 @@ pub(crate) async fn verify(crashed: &Crashed, before: [u64; PARTITIONS]) -> Resu
         }
         *there = number;
     }
-    // The store goes on: what was on its way is settled by now.
+    // The store continues to work, and what was in flight is settled by now.
     let moment: UnixSeconds = LONG_AGO;
     crashed.handles.upkeep(0).due(moment, 1).await?;
     Ok(there)
@@ -198,17 +200,18 @@ pub(crate) async fn verify(crashed: &Crashed, before: [u64; PARTITIONS]) -> Resu
 
 const WORD: &str = "keywright-acknowledged";
 
-/// What the other process runs: opens the store and writes until it is killed, or until nobody listens any more.
+/// What the other process runs: opens the store and writes until it is killed, or until nobody
+/// reads its output any more.
 ///
 /// # Errors
-/// If the store does, or if no runtime can be started.
+/// A [`Violation`] if the store fails, or if no runtime can be started.
 pub fn child(open: impl AsyncFnOnce() -> Handles) -> Result<(), Violation> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Violation::suite)?;
     runtime.block_on(async {
         write_until_killed(open().await, |partition, number| {
             let mut out = std::io::stdout().lock();
-            // A test's harness may have begun a line of its own.
+            // The test harness may have started a line of its own.
             let told = write!(out, "\n{WORD} {partition} {number}\n").and_then(|()| out.flush());
             if told.is_err() {
                 std::process::exit(0);
@@ -218,22 +221,23 @@ pub fn child(open: impl AsyncFnOnce() -> Handles) -> Result<(), Violation> {
     })
 }
 
-/// A command that runs one test of this test binary, by its exact name, and nothing else.
+/// Returns a command that runs one test of this test binary, by its exact name, and nothing else.
 ///
 /// # Errors
-/// If the binary cannot be found.
+/// An error if the binary cannot be found.
 pub fn this_test(name: &str) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
     Ok(command)
 }
 
-/// Kills its process when nobody waits for it any more.
+/// Kills its process when it is dropped.
 struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill, and `wait` says so.
+        // The process may have ended by itself. Then there is nothing to kill, and `wait` reports
+        // the exit.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -243,7 +247,7 @@ impl Drop for Killed {
 /// without warning (`SIGKILL`). Returns the last acknowledged number of each partition.
 ///
 /// # Errors
-/// If the process cannot be started, or ends by itself.
+/// An error if the process cannot be started, or ends by itself.
 pub async fn kill_process(mut command: Command, acknowledged: usize) -> Result<[Option<u64>; PARTITIONS], BoxError> {
     let mut process = Killed(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
     let output = process.0.stdout.take().ok_or("the process has no output")?;
@@ -261,7 +265,7 @@ pub async fn kill_process(mut command: Command, acknowledged: usize) -> Result<[
     let mut count = 0_usize;
     let mut note = |(partition, number): (usize, u64), count: &mut usize| {
         if let Some(last) = last.get_mut(partition) {
-            // The first is where the partition begins.
+            // The first number is where the partition starts.
             *count = count.saturating_add(usize::from(last.is_some()));
             *last = Some(number);
         }
@@ -271,7 +275,7 @@ pub async fn kill_process(mut command: Command, acknowledged: usize) -> Result<[
         note(next, &mut count);
     }
     drop(process);
-    // What was told before the kill counts too.
+    // Replies that were reported before the kill count too.
     while let Some(next) = told.recv().await {
         note(next, &mut count);
     }

@@ -1,4 +1,4 @@
-//! A store that fails on purpose: lost replies, late deliveries, conflicts, loads that fail.
+//! A store that fails on purpose: lost replies, late deliveries, conflicts, failing loads.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,65 +11,65 @@ use keywright_store::{
 
 use crate::random::SplitMix;
 
-/// What happens to one commit.
+/// The fault of one commit.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "a script is a few of them")]
 pub enum Fault {
-    /// Nothing: it reaches the store, and the store's own reply comes back.
+    /// No fault: the commit reaches the store, and the store's own reply is returned.
     None,
-    /// `Conflict`. It never reaches the store.
+    /// Returns `Conflict`. The commit never reaches the store.
     Conflict,
-    /// `Rejected`. It never reaches the store.
+    /// Returns `Rejected`. The commit never reaches the store.
     Rejected,
-    /// `Unknown`. It never reaches the store.
+    /// Returns `Unknown`. The commit never reaches the store.
     LostBefore,
-    /// `Unknown`. It reached the store; what the store said is lost.
+    /// Returns `Unknown`. The commit reaches the store, but the store's reply is lost.
     LostAfter,
-    /// `Unknown`, as from a `COMMIT` that failed: it was rolled back.
+    /// Returns `Unknown`, as if `COMMIT` itself had failed. The commit is rolled back.
     CommitFailed,
-    /// `Unknown`. It is still on its way, until [`FaultStore::deliver`].
+    /// Returns `Unknown`. The commit is held until [`FaultStore::deliver`].
     Held,
-    /// Another server is faster: its batch reaches the store first, then this one does.
+    /// Another server is faster: its batch reaches the store first, and then this commit does.
     Overtaken(Batch),
 }
 
-/// What happens to one load of records.
+/// The fault of one load of records.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "a script is a few of them")]
 pub enum LoadFault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// `Failed`. It never reaches the store.
+    /// Returns `Failed`. The load never reaches the store.
     Fails,
-    /// It never comes back, and never reaches the store.
+    /// The load never returns, and never reaches the store.
     Hangs,
-    /// It is answered; then, before the answer is used, another server's batch reaches the store.
+    /// The load is answered. Before the answer is used, another server's batch reaches the store.
     Then(Batch),
-    /// It is answered; then, before the answer is used, every held commit is delivered.
+    /// The load is answered. Before the answer is used, every held commit is delivered.
     ThenDelivers,
 }
 
-/// How often a fault happens in random mode, each in 1/1000 of the calls it can happen to. At most 1,000 in sum for
-/// those of a commit; what is over has no effect.
+/// How often each fault happens in random mode, in 1/1000 of the calls that it can happen to. The
+/// odds of a commit may add up to at most 1,000; anything beyond that has no effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Odds {
-    /// Of a commit: [`Fault::Conflict`].
+    /// For a commit: [`Fault::Conflict`].
     pub conflict: u16,
-    /// Of a commit: [`Fault::Rejected`].
+    /// For a commit: [`Fault::Rejected`].
     pub rejected: u16,
-    /// Of a commit: [`Fault::LostBefore`].
+    /// For a commit: [`Fault::LostBefore`].
     pub lost_before: u16,
-    /// Of a commit: [`Fault::LostAfter`].
+    /// For a commit: [`Fault::LostAfter`].
     pub lost_after: u16,
-    /// Of a commit: [`Fault::Held`].
+    /// For a commit: [`Fault::Held`].
     pub held: u16,
-    /// Of a load: [`LoadFault::Fails`].
+    /// For a load: [`LoadFault::Fails`].
     pub load_fails: u16,
-    /// Of a load or commit: the oldest held commit is delivered just before or just after it.
+    /// For a load or commit: the oldest held commit is delivered just before or just after it.
     pub delivery: u16,
-    /// Of a load or commit: other tasks run before it.
+    /// For a load or commit: other tasks run before it.
     pub pause: u16,
 }
 
@@ -87,13 +87,13 @@ impl Odds {
     pub const UNREADABLE: Self = Self { load_fails: 1_000, ..Self::NONE };
 }
 
-/// What went through a [`FaultStore`] so far.
+/// Counts of the calls that went through a [`FaultStore`] so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Commits asked for, with and without a fault.
+    /// Commits that were requested, with and without a fault.
     pub commits: u64,
-    /// Of them, and of those delivered late, those that the store applied.
+    /// Commits that the store applied, including those delivered late.
     pub landed: u64,
     /// Loads of records.
     pub loads: u64,
@@ -110,16 +110,20 @@ struct Script {
     stages: Vec<(Partition, StageId)>,
 }
 
-/// Wraps a store and makes its commits and loads fail, by script or at random.
+/// Wraps a store and makes its commits and loads fail, as scripted or at random.
 ///
-/// Its own promises:
-/// - A scripted fault happens to exactly one call, in the order of the script; without script and odds nothing fails.
-/// - A commit reaches the store at most once, whole and unchanged, or is [`Held`](Fault::Held) until it is delivered.
-/// - `Conflict` and `Rejected` are said only of what was not and will not be written; `Unknown` of anything.
-/// - The same seed, odds and sequence of calls gives the same faults. The seed is no secret and the generator no secure
-///   one.
+/// It promises:
+/// - A scripted fault happens to exactly one call, in the order of the script. Without a script and
+///   odds, nothing fails.
+/// - A commit reaches the store at most once, whole and unchanged, or is [`Held`](Fault::Held)
+///   until it is delivered.
+/// - `Conflict` and `Rejected` are returned only for a commit that was not and will not be written.
+///   `Unknown` is returned for any.
+/// - The same seed, odds and sequence of calls produce the same faults. The seed is not secret, and
+///   the generator is not a secure one.
 ///
-/// Only [`load`](RecordStore::load) and [`commit`](RecordStore::commit) fail; all other calls pass.
+/// Only [`load`](RecordStore::load) and [`commit`](RecordStore::commit) fail. All other calls are
+/// passed on.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -149,29 +153,29 @@ pub struct FaultStore<S: ?Sized> {
 }
 
 impl<S: RecordStore + ?Sized> FaultStore<S> {
-    /// A store without any fault, yet.
+    /// Wraps a store, without any fault so far.
     #[must_use]
     pub fn new(inner: Arc<S>) -> Self {
         Self { script: Mutex::default(), inner }
     }
 
-    /// The store inside: what another server sees.
+    /// Returns the wrapped store, which is what another server sees.
     #[must_use]
     pub const fn inner(&self) -> &Arc<S> {
         &self.inner
     }
 
-    /// Adds to the script of commits.
+    /// Adds a fault to the script of commits.
     pub fn next_commit(&self, fault: Fault) {
         self.script().commits.push_back(fault);
     }
 
-    /// Adds to the script of loads.
+    /// Adds a fault to the script of loads.
     pub fn next_load(&self, fault: LoadFault) {
         self.script().loads.push_back(fault);
     }
 
-    /// From now on, what has no script fails at random.
+    /// From now on, calls without a scripted fault fail at random.
     pub fn randomise(&self, seed: u64, odds: Odds) {
         self.script().random = Some((SplitMix::new(seed), odds));
     }
@@ -184,39 +188,41 @@ impl<S: RecordStore + ?Sized> FaultStore<S> {
         script.loads.clear();
     }
 
-    /// How many commits are held.
+    /// Returns how many commits are held.
     #[must_use]
     pub fn held(&self) -> usize {
         self.script().held.len()
     }
 
-    /// Delivers the oldest held commit. Returns the store's answer, which nobody was waiting for any more; `None`
-    /// if none is held.
+    /// Delivers the oldest held commit. Returns the store's reply, which nobody was waiting for any
+    /// more, or `None` if no commit is held.
     pub async fn deliver(&self) -> Option<Result<(), CommitError>> {
         let batch = self.script().held.pop_front()?;
         Some(self.reach(batch).await)
     }
 
-    /// What went through so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.script().tally
     }
 
-    /// From now on the slots of every load are noted; what was noted before is forgotten.
+    /// From now on the slots of every load are noted. Earlier notes are dropped.
     pub fn note_loads(&self) {
         self.script().noted = Some(Vec::new());
     }
 
-    /// The slots of every load since [`note_loads`](Self::note_loads), those that failed too.
+    /// Returns the slots of every load since [`note_loads`](Self::note_loads), including those of
+    /// loads that failed.
     #[must_use]
     pub fn noted_loads(&self) -> Vec<Vec<SlotName>> {
         self.script().noted.iter().flatten().map(|(_, slots)| slots.clone()).collect()
     }
 
-    /// Noted loads, each with the one right before it, that asked one partition again for all that it had just been asked
-    /// for, and for more: what the driver does for an act that did not name all its slots at once. A look that is followed
-    /// by a commit of more slots seems the same.
+    /// Returns the noted loads that requested, from one partition, everything that the load right
+    /// before them had requested and more, each with the load before it. The driver does this for
+    /// an operation that did not name all its slots at once. A read followed by a commit with more
+    /// slots looks the same.
     #[must_use]
     pub fn extra_rounds(&self) -> Vec<[Vec<SlotName>; 2]> {
         let script = self.script();
@@ -230,7 +236,8 @@ impl<S: RecordStore + ?Sized> FaultStore<S> {
         extra
     }
 
-    /// Every stage that was filled so far, those that are gone too; one that was filled in parts is there for each.
+    /// Returns every stage that was filled so far, including those that no longer exist. A stage
+    /// that was filled in parts is listed once for each part.
     #[must_use]
     pub fn stages(&self) -> Vec<(Partition, StageId)> {
         self.script().stages.clone()
@@ -249,7 +256,7 @@ impl<S: RecordStore + ?Sized> FaultStore<S> {
         result
     }
 
-    /// In random mode: perhaps lets other tasks run, perhaps delivers a held commit.
+    /// In random mode, may let other tasks run, or deliver a held commit.
     async fn unsettle(&self) {
         let (pause, delivery) = {
             let mut script = self.script();
@@ -272,7 +279,7 @@ impl<S: RecordStore + ?Sized> FaultStore<S> {
             Fault::LostBefore => Err(lost()),
             Fault::CommitFailed => Err(CommitError::Unknown("COMMIT failed on purpose".into())),
             Fault::LostAfter => {
-                // Whatever it says: nobody hears it.
+                // The reply is lost, whatever it is.
                 let _ = self.reach(batch).await;
                 Err(lost())
             }
@@ -281,7 +288,7 @@ impl<S: RecordStore + ?Sized> FaultStore<S> {
                 Err(lost())
             }
             Fault::Overtaken(other) => {
-                // Whether the other landed is the test's to look at.
+                // It is for the test to check whether the other batch was applied.
                 let _ = self.inner.commit(other).await;
                 self.reach(batch).await
             }

@@ -1,4 +1,4 @@
-//! What the suite is given: two handles of one fresh store, and the hooks that the backend can offer.
+//! What a case runs on: two handles of one fresh store, and the hooks that the backend can offer.
 
 use std::sync::Arc;
 
@@ -7,30 +7,31 @@ use crate::fault::FaultStore;
 use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
 
 /// What a factory makes for each case: one fresh, empty store, opened twice, with the hooks that
-/// the backend offers, and whatever must live as long as it does.
+/// the backend offers and anything that must live as long as the store.
 ///
-/// A part whose hook is not offered is reported as *not proven*. For a backend without hooks, [`Handles`] and a pair of
-/// [`Handles`] and a guard (a temporary directory, a schema that is dropped at the end) are fixtures already.
+/// A part whose hook is not offered is reported as *not proven*. For a backend without hooks,
+/// [`Handles`] is a fixture, and so is a pair of [`Handles`] and a guard (a temporary directory, a
+/// schema that is dropped at the end).
 pub trait Fixture: Send + Sync {
-    /// The handles. Always of the same store.
+    /// Returns the handles, always of the same store.
     fn handles(&self) -> Handles;
 
-    /// How replies of the store are lost.
+    /// Returns the hooks that make replies of the store get lost.
     fn faults(&self) -> Option<&dyn FaultHooks> {
         None
     }
 
-    /// How a batch is applied inside a transaction of the host's own.
+    /// Returns the hook that applies a batch inside a transaction of the host.
     fn host(&self) -> Option<&dyn HostHook> {
         None
     }
 
-    /// How the root of a partition is lost behind the store's back.
+    /// Returns the hook that deletes the root of a partition without the store's knowledge.
     fn lost_roots(&self) -> Option<&dyn LostRootHook> {
         None
     }
 
-    /// How a process that writes to the store is killed, and the store opened again.
+    /// Returns the hook that kills a process which writes to the store, and opens the store again.
     fn crash(&self) -> Option<&dyn CrashHook> {
         None
     }
@@ -48,7 +49,8 @@ impl<G: Send + Sync> Fixture for (Handles, G) {
     }
 }
 
-/// For a store in this process: one handle, twice, and the injector's own faults.
+/// A fixture for a store in this process: one handle, used twice, and the faults of the injector
+/// itself.
 impl<S: Backend + 'static> Fixture for Arc<FaultStore<S>> {
     fn handles(&self) -> Handles {
         Handles::shared(Self::clone(self))

@@ -1,14 +1,16 @@
-//! The suite that every Keywright storage backend runs, and sabotaged stores that prove it bites.
+//! The test suite that every Keywright storage backend runs, and deliberately broken stores that
+//! prove that the suite finds faults.
 //!
-//! A backend promises little: one guard holds, a batch applies whole or not at all, a read is one
-//! snapshot that includes what was acknowledged. All that Keywright promises about races and lost
-//! replies rests on that little, so here it is tried: one case per promise, each with a name and a
-//! typed [`Violation`] that says what was broken.
+//! A backend promises little: one guard holds, a batch applies whole or not at all, and a read is
+//! one snapshot that includes everything acknowledged. All that Keywright promises about races and
+//! lost replies rests on these few promises. The suite tests each of them with a case, which has a
+//! name and reports a typed [`Violation`] that names the broken promise.
 //!
-//! This crate is for tests. It stores nothing, serves nobody, and must never be a dependency of a running server.
+//! This crate is for tests. A running server must never depend on it.
 //!
 //! # Test your own backend
-//! Make a fresh, empty store per call, and open it twice, as two servers would. One test does it all:
+//! Make a fresh, empty store for each call, and open it twice, as two servers would. One test runs
+//! everything:
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use std::sync::Arc;
@@ -30,29 +32,36 @@
 //! # Ok(())
 //! # }
 //! ```
-//! A backend without a vault uses [`Handles::without_vault`] and leaves [`Part::Vault`] unproven.
+//! For a backend without a vault, use [`Handles::without_vault`] and leave [`Part::Vault`]
+//! unproven.
 //!
 //! # Prove the rest
-//! What the port cannot bring about is a hook: implement [`Fixture`] for a type of your own, and offer what you can.
+//! Some situations cannot be brought about through the storage traits, so they need hooks.
+//! Implement [`Fixture`] for a type of your own, and offer the hooks that you can.
 //!
 //! | part | hook | what it takes |
 //! |---|---|---|
-//! | lost replies, failed commits, late commits | [`FaultHooks`] | a cut between the backend's last line and the database |
-//! | lost roots | [`LostRootHook`] | one `DELETE` past the port |
+//! | lost replies, failed commits, late commits | [`FaultHooks`] | a place to cut the connection between the backend's last line and the database |
+//! | lost roots | [`LostRootHook`] | one `DELETE` that bypasses the traits |
 //! | host transactions | [`HostHook`] | load and apply on a transaction that the host holds |
 //! | durability | [`CrashHook`] | a command that opens the store; see [`crash`] |
 //!
 //! # Map
-//! - [`Suite`], [`cases`], [`Report`]: what is tried, and what came of it. A case can be run alone, by its name.
-//! - [`history`]: random concurrent histories, checked for strict serialisability. `KEYWRIGHT_HISTORIES` says how many.
-//! - [`FaultStore`]: wraps any store and fails on purpose: for tests of what is built on a store.
-//! - [`glass`]: a sound store whose rows lie open: for tests of what somebody can do who writes the database.
-//! - [`sabotage`]: stores with one broken rule each, and the table of what each case shows.
+//! - [`Suite`], [`cases`], [`Report`]: what is tested, and the results. A case can be run alone, by
+//!   its name.
+//! - [`history`]: random concurrent histories, checked for strict serialisability.
+//!   `KEYWRIGHT_HISTORIES` sets their number.
+//! - [`FaultStore`]: wraps any store and fails on purpose, for tests of code that is built on a
+//!   store.
+//! - [`glass`]: a correct store whose rows a test can read and change, for tests of what somebody
+//!   with write access to the database can do.
+//! - [`sabotage`]: stores that each break one rule, and the table of what each case detects.
 //!
-//! # What it cannot see
-//! The loss of power: a kill of the process leaves what the operating system holds. A replica that
-//! takes over after a failover. A race that this machine did not bring about. A pass says that no
-//! violation was seen, and a part that was not run is not proven.
+//! # What it cannot detect
+//! The suite cannot detect a loss of power, because after a kill of the process the operating system
+//! still holds what was written. It cannot detect faults of a replica that takes over after a
+//! failover, or a race that did not happen on this machine. A pass means that no violation was seen.
+//! A part that was not run is not proven.
 #![forbid(unsafe_code)]
 
 mod backend;

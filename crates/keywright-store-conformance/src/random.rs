@@ -1,6 +1,7 @@
-//! The generator of choices that are no secret.
+//! A generator for choices that are not secret.
 
-/// Steele, Lea and Flood's SplitMix64: a few lines, good enough to choose faults and operations, never for a secret.
+/// SplitMix64 by Steele, Lea and Flood: short, and good enough to choose faults and operations.
+/// Never use it for a secret.
 #[derive(Debug, Clone)]
 pub(crate) struct SplitMix(u64);
 
@@ -25,7 +26,7 @@ impl SplitMix {
         self.per_mille() < odds
     }
 
-    /// A number below `bound`; 0 if that is 0.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);
         usize::try_from(self.next().checked_rem(bound).unwrap_or(0)).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! What a run of the suite has shown, part by part.
+//! The results of a run of the suite, part by part.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::verdict::{CaseVerdict, Part, PartVerdict};
 use crate::violation::Violation;
 
-/// What came of every case that was run.
+/// The verdicts on all cases that were run.
 #[derive(Debug, Default)]
 #[must_use = "a report that nobody asks proves nothing"]
 pub struct Report {
@@ -18,12 +18,12 @@ impl Report {
         self.cases.push((case, verdict));
     }
 
-    /// Every case with its verdict, in the order of the run.
+    /// Returns every case with its verdict, in the order of the run.
     pub fn cases(&self) -> impl Iterator<Item = (&Case, &CaseVerdict)> {
         self.cases.iter().map(|(case, verdict)| (case, verdict))
     }
 
-    /// Every case that has failed.
+    /// Returns every case that has failed.
     pub fn failed(&self) -> impl Iterator<Item = (&Case, &Violation)> {
         self.cases().filter_map(|(case, verdict)| match verdict {
             CaseVerdict::Failed(violation) => Some((case, violation)),
@@ -31,7 +31,7 @@ impl Report {
         })
     }
 
-    /// The verdict on a part; a part of which nothing was run is not proven.
+    /// Returns the verdict on a part. A part of which no case was run is not proven.
     #[must_use]
     pub fn part(&self, part: Part) -> PartVerdict {
         let mut verdict = None;
@@ -45,7 +45,7 @@ impl Report {
         verdict.unwrap_or(PartVerdict::NotProven)
     }
 
-    /// Whether every part has passed but those that are named, and none has failed.
+    /// Returns whether no part has failed and every part has passed, except for those named.
     #[must_use]
     pub fn passes(&self, not_proven: &[Part]) -> bool {
         Part::ALL.into_iter().all(|part| match self.part(part) {
@@ -58,16 +58,16 @@ impl Report {
     /// Requires that every part has passed.
     ///
     /// # Panics
-    /// With the report, if a part has failed or is not proven.
+    /// Panics with the report if a part has failed or is not proven.
     pub fn assert_passes(&self) {
         self.assert_passes_but(&[]);
     }
 
-    /// Requires that every part has passed, but for the parts that this backend is known not to
-    /// prove: they are printed as *not proven*, and nobody may say of them that the backend passes.
+    /// Requires that every part has passed, except for the parts that this backend is known not to
+    /// prove. These are printed as *not proven*, and such a backend must not be said to pass.
     ///
     /// # Panics
-    /// With the report, if a part has failed, or is not proven and not named here.
+    /// Panics with the report if a part has failed, or if a part is not proven and not named here.
     pub fn assert_passes_but(&self, not_proven: &[Part]) {
         assert!(self.passes(not_proven), "the store does not pass:\n{self}");
     }
@@ -102,7 +102,7 @@ struct Chain<'a>(&'a Violation);
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        // What a history has to say is in the message already.
+        // The message of a history already contains its details.
         if matches!(self.0, Violation::History(_)) {
             return Ok(());
         }

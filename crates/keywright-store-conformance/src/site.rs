@@ -1,4 +1,5 @@
-//! Where a case works: one partition of one store behind two handles, and the few things that every case does there.
+//! Where a case works: one partition of one store behind two handles, and the operations that every
+//! case uses.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,10 +18,11 @@ use tokio::task::JoinSet;
 use crate::backend::Handles;
 use crate::violation::{Violation, holds};
 
-/// A moment long before any clock that a backend could read.
+/// A moment long before the present of any clock that a backend could read.
 pub(crate) const LONG_AGO: UnixSeconds = UnixSeconds::EPOCH.plus(1_000_000);
 
-/// How often a racer tries again after a conflict that nobody else explains: some databases report such ones.
+/// How often a racer retries after a conflict that no other racer explains. Some databases report
+/// such conflicts.
 const PATIENCE: u32 = 256;
 
 /// One partition behind both handles.
@@ -35,7 +37,7 @@ pub(crate) fn draw() -> Result<Revision, Violation> {
     Ok(Revision::draw()?)
 }
 
-/// A slot of a family, by a number.
+/// A slot of a family, identified by a number.
 pub(crate) const fn slot(id: u8) -> SlotName {
     SlotName::new(KindName::new("case"), Some([id; 16]))
 }
@@ -76,10 +78,10 @@ pub(crate) fn edit(put: Vec<Row>) -> VaultWrite {
     VaultWrite::Edit { put, delete: Vec::new() }
 }
 
-/// An event of a chain, at a moment. Its bytes name its chain and number.
+/// An event of a chain at a moment. Its bytes name its chain and number.
 pub(crate) fn event_at(chain: EventChain, number: EventNumber, at: UnixSeconds) -> StoredEvent {
     let json = format!(r#"{{"kind":"case","chain":{},"number":{number}}}"#, chain.number());
-    // What was before it is not the store's to know; any 32 bytes do.
+    // The store does not know what came before the event, so any 32 bytes serve.
     let prev = chain_head(&[0x5a; 32], number, at, json.as_bytes());
     StoredEvent { chain, number, at, json: json.into(), prev }
 }
@@ -92,7 +94,7 @@ pub(crate) fn denial(number: EventNumber) -> StoredEvent {
     event_at(EventChain::Denials, number, LONG_AGO)
 }
 
-/// A cipher. The note's mark and bytes are of the id alone, so that a swap, which keeps notes,
+/// A cipher. The note's mark and bytes depend on the id alone, so that a swap, which keeps notes,
 /// leaves what a test compares with.
 pub(crate) fn row(id: u8, mark: u8, text: impl Into<Bytes>) -> Row {
     let marks = RowMarks {
@@ -108,13 +110,13 @@ pub(crate) const fn stage_id(id: u8) -> StageId {
     StageId([id; 16])
 }
 
-/// What a promotion names: id and text mark of each row.
+/// What a promotion names: the id and text mark of each row.
 pub(crate) fn checked(rows: &[Row]) -> Vec<(CipherId, Mark)> {
     rows.iter().map(|row| (row.marks.id, row.marks.text)).collect()
 }
 
 impl Site {
-    /// A partition of its own, without a root.
+    /// A partition of the case's own, without a root.
     pub(crate) fn bare(handles: &Handles) -> Result<Self, Violation> {
         let id = hex::encode(random_bytes::<8>(&SystemEntropy)?);
         Self::named(handles, &format!("account-{id}"))
@@ -128,14 +130,14 @@ impl Site {
         Self { handles: handles.clone(), account, uses: Arc::default() }
     }
 
-    /// A partition of its own with a root, and the root's revision.
+    /// A partition of the case's own with a root, and the root's revision.
     pub(crate) async fn made(handles: &Handles) -> Result<(Self, Revision), Violation> {
         let site = Self::bare(handles)?;
         let root = site.land(None, next()?).await?;
         Ok((site, root))
     }
 
-    /// The number of the next handle: commits go through the two alternately.
+    /// The number of the next handle. Commits go through the two alternately.
     fn next_handle(&self) -> usize {
         self.uses.fetch_add(1, Ordering::Relaxed)
     }
@@ -144,7 +146,7 @@ impl Site {
         Ok(Batch::new(self.account.clone(), expect, write)?)
     }
 
-    /// Commits through a handle; returns whether the batch landed.
+    /// Commits through a handle. Returns whether the batch was applied.
     pub(crate) async fn commit_through(&self, handle: usize, batch: Batch) -> Result<bool, Violation> {
         match self.handles.records(handle).commit(batch).await {
             Ok(()) => Ok(true),
@@ -153,13 +155,13 @@ impl Site {
         }
     }
 
-    /// Commits; returns whether the batch landed.
+    /// Commits. Returns whether the batch was applied.
     pub(crate) async fn commit(&self, expect: Option<Revision>, write: Write) -> Result<bool, Violation> {
         let batch = self.batch(expect, write)?;
         self.commit_through(self.next_handle(), batch).await
     }
 
-    /// Commits what must be refused, as a conflict or, if `rejected_too`, as rejected.
+    /// Commits a batch that must be refused as a conflict or, if `rejected_too`, as rejected.
     pub(crate) async fn is_refused(&self, batch: Batch, rejected_too: bool) -> Result<bool, Violation> {
         match self.handles.records(self.next_handle()).commit(batch).await {
             Ok(()) => Ok(false),
@@ -169,7 +171,7 @@ impl Site {
         }
     }
 
-    /// Commits what must land. Returns the root's new revision.
+    /// Commits a batch that must be applied. Returns the root's new revision.
     pub(crate) async fn land(&self, expect: Option<Revision>, write: Write) -> Result<Revision, Violation> {
         let revision = write.revision;
         let landed = self.commit(expect, write).await?;
@@ -177,7 +179,7 @@ impl Site {
         Ok(revision)
     }
 
-    /// Asks whether the root still has a revision.
+    /// Checks whether the root still has a revision.
     pub(crate) async fn still(&self, expect: Option<Revision>) -> Result<bool, Violation> {
         self.commit_through(self.next_handle(), Batch::check(self.account.clone(), expect)).await
     }
@@ -190,7 +192,7 @@ impl Site {
         Ok(snapshot)
     }
 
-    /// Loads through both handles, which must agree: for when nobody writes.
+    /// Loads through both handles, which must agree. For use while nothing writes.
     pub(crate) async fn load(&self, slots: &[SlotName]) -> Result<Snapshot, Violation> {
         let (first, second) = (self.load_through(0, slots).await?, self.load_through(1, slots).await?);
         holds!(first == second, Acknowledged, "two handles of one store show {first:?} and {second:?}");
@@ -201,28 +203,28 @@ impl Site {
         Ok(self.load(&[slot]).await?.records.into_iter().next().flatten())
     }
 
-    /// The root's revision, through both handles.
+    /// Returns the root's revision, read through both handles.
     pub(crate) async fn root(&self) -> Result<Option<Revision>, Violation> {
         Ok(self.load(&[]).await?.root.map(|root| root.revision))
     }
 
-    /// How many of these slots hold a record.
+    /// Returns how many of these slots hold a record.
     pub(crate) async fn count(&self, slots: &[SlotName]) -> Result<usize, Violation> {
         Ok(self.load(slots).await?.records.iter().flatten().count())
     }
 
-    /// All events of a chain, newest first.
+    /// Returns all events of a chain, newest first.
     pub(crate) async fn events(&self, chain: EventChain) -> Result<Vec<StoredEvent>, Violation> {
         let page = self.handles.records(self.next_handle()).events(&self.account, chain, None, u32::MAX).await?;
         Ok(page.events)
     }
 
-    /// The numbers of all events of a chain, newest first.
+    /// Returns the numbers of all events of a chain, newest first.
     pub(crate) async fn numbers(&self, chain: EventChain) -> Result<Vec<EventNumber>, Violation> {
         Ok(self.events(chain).await?.iter().map(|event| event.number).collect())
     }
 
-    /// Every row of the vault, through both handles, which must agree.
+    /// Returns every row of the vault, read through both handles, which must agree.
     pub(crate) async fn rows(&self) -> Result<Vec<Row>, Violation> {
         Ok(self.read(Which::All).await?.rows)
     }
@@ -243,7 +245,7 @@ impl Site {
         Ok(self.handles.needs_vault(self.next_handle())?.staged(&self.account, stage_id(stage)).await?)
     }
 
-    /// The texts of a stage, read in pages of two.
+    /// Returns the texts of a stage, read in pages of two.
     pub(crate) async fn staged_texts(&self, stage: u8) -> Result<Vec<StagedText>, Violation> {
         let mut texts: Vec<StagedText> = Vec::new();
         loop {
@@ -260,7 +262,7 @@ impl Site {
         }
     }
 
-    /// Moves the store's horizon, a day a round, until it stands at `moment`.
+    /// Moves the store's horizon, a day a round, until it is at `moment`.
     pub(crate) async fn move_horizon(&self, moment: UnixSeconds) -> Result<(), Violation> {
         for _ in 0..PATIENCE {
             let upkeep = self.handles.upkeep(self.next_handle());
@@ -276,8 +278,8 @@ impl Site {
         self.handles.upkeep(self.next_handle()).sweep(limit).await.map_err(Violation::Commit)
     }
 
-    /// Tries to land what `write` makes on a root, for as long as the root has that revision.
-    /// Returns the new revision if it landed.
+    /// Tries to apply what `write` makes on a root, for as long as the root has that revision.
+    /// Returns the new revision if it was applied.
     pub(crate) async fn contend(
         &self,
         handle: usize,
@@ -299,7 +301,7 @@ impl Site {
     }
 }
 
-/// Runs `count` tasks that all start at once; the first error ends it.
+/// Runs `count` tasks that all start at once. The first error ends the run.
 pub(crate) async fn together<T, F>(count: usize, task: impl Fn(usize) -> F) -> Result<Vec<T>, Violation>
 where
     T: Send + 'static,
@@ -344,7 +346,7 @@ where
     Ok((first.map_err(Violation::suite)??, second.map_err(Violation::suite)??))
 }
 
-/// Two counts of turns, other ones in each round, by which two that meet wait.
+/// Two numbers of yields, different in each round, that two racing tasks wait before they start.
 pub(crate) const fn leads(round: usize) -> (usize, usize) {
     (round % 7, (round / 7) % 11)
 }
@@ -356,8 +358,8 @@ pub(crate) async fn pause(turns: usize) {
     }
 }
 
-/// Lets a writer go on until the readers have looked often enough, and the readers until the writer is done: on a busy
-/// machine either could else be over before the other begins.
+/// Lets a writer continue until the readers have read often enough, and the readers until the
+/// writer is done. On a busy machine, one of them could otherwise finish before the other starts.
 #[derive(Default)]
 pub(crate) struct Watch {
     over: AtomicBool,
@@ -365,7 +367,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Counts one look; whether there is still something to see.
+    /// Counts one read. Returns whether there is still something to see.
     pub(crate) fn look(&self) -> bool {
         self.looks.fetch_add(1, Ordering::SeqCst);
         !self.over.load(Ordering::SeqCst)

@@ -1,4 +1,4 @@
-//! What runs the cases.
+//! Running the cases.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use crate::verdict::{CaseVerdict, Part};
 pub use crate::violation::PATIENCE;
 use crate::violation::Violation;
 
-/// How many threads of the runtime work on a case: more than one, so that tasks truly race.
+/// The number of threads that work on a case. It is more than one, so that tasks run truly in
+/// parallel.
 const WORKERS: usize = 4;
 
-/// Runs cases on stores that a factory makes: a fresh and empty one for each case.
+/// Runs cases on stores from a factory, which makes a fresh and empty one for each case.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,13 +40,14 @@ where
     F: AsyncFn() -> X,
     X: Fixture + 'static,
 {
-    /// A suite over the stores of a factory. The histories are as many as [`Plan::from_env`] finds.
+    /// Creates a suite over the stores of a factory. It checks as many histories as
+    /// [`Plan::from_env`] returns.
     #[must_use]
     pub fn new(factory: F) -> Self {
         Self { factory, plan: Plan::from_env() }
     }
 
-    /// With another plan for the histories.
+    /// Uses another plan for the histories.
     #[must_use]
     pub fn histories(self, plan: Plan) -> Self {
         Self { plan, ..self }
@@ -54,12 +56,12 @@ where
     /// Runs every case.
     ///
     /// # Errors
-    /// [`Violation::Suite`] if no runtime can be started.
+    /// [`Violation::Suite`] if the runtime cannot be started.
     pub fn run(&self) -> Result<Report, Violation> {
         self.run_parts(&Part::ALL)
     }
 
-    /// Runs the cases of some parts.
+    /// Runs the cases of the given parts.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -72,17 +74,17 @@ where
         Ok(report)
     }
 
-    /// Runs the case of this name.
+    /// Runs the case with this name.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and if there is no such case.
+    /// As [`run`](Self::run), and [`Violation::Suite`] if there is no such case.
     pub fn run_case(&self, name: &str) -> Result<CaseVerdict, Violation> {
         let case = find(name).ok_or_else(|| Violation::suite("there is no case of this name"))?;
         Ok(runtime()?.block_on(self.on_fresh(&case)))
     }
 
     async fn on_fresh(&self, case: &Case) -> CaseVerdict {
-        // Held to the end: it may own the directory that the store lives in.
+        // Kept until the end, because it may own the directory that the store is in.
         let fixture: Arc<dyn Fixture> = Arc::new((self.factory)().await);
         case.verdict(fixture, &self.plan).await
     }

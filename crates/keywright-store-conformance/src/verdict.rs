@@ -1,21 +1,21 @@
-//! The parts of the suite, and what can come of a case and of a part.
+//! The parts of the suite, and the verdicts on cases and parts.
 
 use std::fmt;
 
 use crate::violation::Violation;
 
-/// A part of the suite. What one hook makes testable is a part of its own, so that what a backend
-/// does not offer is named in its report.
+/// A part of the suite. Everything that one hook makes testable is a part of its own, so that the
+/// report names what a backend does not offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Part {
-    /// Guards, batches, races, loads, events. Every backend.
+    /// Guards, batches, races, loads, events. For every backend.
     Records,
-    /// Horizon, sweeps, listings. Every backend.
+    /// Horizon, sweeps, listings. For every backend.
     Upkeep,
-    /// Random concurrent histories, checked for strict serialisability. Every backend.
+    /// Random concurrent histories, checked for strict serialisability. For every backend.
     Histories,
-    /// The vault: edits, swaps, stages. Backends that keep one.
+    /// The vault: edits, swaps, stages. For backends that keep one.
     Vault,
     /// Replies lost before and after the write. Needs
     /// [`FaultHooks::lose_next_reply`](crate::FaultHooks::lose_next_reply).
@@ -24,11 +24,11 @@ pub enum Part {
     FailedCommits,
     /// A commit that arrives late. Needs [`FaultHooks::hold_next_commit`](crate::FaultHooks::hold_next_commit).
     LateCommits,
-    /// Rows that are left without a root. Needs [`LostRootHook`](crate::LostRootHook).
+    /// Rows that remain without a root. Needs [`LostRootHook`](crate::LostRootHook).
     LostRoots,
     /// Batches inside a host's own transaction. Needs [`HostHook`](crate::HostHook).
     HostTransactions,
-    /// A process that is killed, and the store opened again. Needs [`CrashHook`](crate::CrashHook).
+    /// A process is killed, and the store is opened again. Needs [`CrashHook`](crate::CrashHook).
     Durability,
 }
 
@@ -47,7 +47,7 @@ impl Part {
         Self::Durability,
     ];
 
-    /// The part's name, as a report prints it.
+    /// Returns the part's name, as a report prints it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,26 +71,27 @@ impl fmt::Display for Part {
     }
 }
 
-/// What came of one case.
+/// The verdict on one case.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a case passed, failed, or could not be run")]
 pub enum CaseVerdict {
     /// The promise held, as far as this run could see.
     Passed,
-    /// The backend offers no hook for it.
+    /// The backend does not offer the hook that the case needs.
     NotProven,
     /// The promise was broken.
     Failed(Violation),
 }
 
-/// What came of a part: failed if any of its cases did, not proven if any of them was not.
+/// The verdict on a part. It has failed if any of its cases has, and is not proven if any of them
+/// is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a part passed, failed, or could not be run")]
 pub enum PartVerdict {
     /// Every case passed.
     Passed,
-    /// A case could not be run, and none has failed.
+    /// At least one case could not be run, and none has failed.
     NotProven,
-    /// A case has failed.
+    /// At least one case has failed.
     Failed,
 }

@@ -21,12 +21,13 @@ use keywright_testing::HookedStore;
 const PLACE: &str = "KEYWRIGHT_CRASH_JOURNAL";
 const BUFFERED: &str = "KEYWRIGHT_CRASH_BUFFERED";
 
-/// Memory, and a file with a line for each commit: of the suite's own workload alone, whose batches follow from their
-/// numbers. With `buffered`, a line is left to a buffer of this process: as with `synchronous_commit = off`.
+/// Memory, and a file with a line for each commit of the suite's own workload, whose batches follow
+/// from their numbers. With `buffered`, lines stay in a buffer of this process, as with
+/// `synchronous_commit = off`.
 async fn journal(place: &Path, buffered: bool) -> Arc<HookedStore<MemoryStore>> {
     let file = OpenOptions::new().create(true).append(true).open(place).unwrap();
     let text = std::fs::read_to_string(place).unwrap();
-    // A kill may cut the last line short: it was not acknowledged.
+    // A kill may cut the last line short, which was not acknowledged.
     let whole = text.rfind('\n').map_or(0, |end| end + 1);
     file.set_len(whole.try_into().unwrap()).unwrap();
     let memory = Arc::new(MemoryStore::new());
@@ -58,7 +59,8 @@ fn commit_now(
     written.and_then(|()| if buffered { Ok(()) } else { file.flush() }).map_err(|e| CommitError::Unknown(e.into()))
 }
 
-/// What the suite starts and kills. Without its variable it is one more look at the journal: that it plays back.
+/// The test that the suite starts and kills. Without its variable, it checks once more that the
+/// journal plays back.
 #[test]
 fn crash_child() {
     let Some(place) = std::env::var_os(PLACE) else {

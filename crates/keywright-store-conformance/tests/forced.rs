@@ -1,4 +1,5 @@
-//! The parts that need a hook: on a store that offers all of them, and what is said where one is missing.
+//! The parts that need a hook: on a store that offers all of them, and the report where one is
+//! missing.
 
 use std::sync::Arc;
 

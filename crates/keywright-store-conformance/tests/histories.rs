@@ -1,4 +1,5 @@
-//! Random histories on the memory store: a few by default, as many as `KEYWRIGHT_HISTORIES` says for a full proof.
+//! Random histories on the memory store: a few by default, or the number in `KEYWRIGHT_HISTORIES`
+//! for a full proof.
 
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@ use keywright_store::MemoryStore;
 use keywright_store_conformance::glass::GlassStore;
 use keywright_store_conformance::{FaultStore, Handles, Part, Suite};
 
-/// A store in memory has no file to be opened again, no transaction of a host's, and no row that is
-/// reached past the port.
+/// A store in memory has no file to open again, no transaction of a host, and no row that can be
+/// reached without the storage traits.
 const NOT_PROVEN: [Part; 3] = [Part::LostRoots, Part::HostTransactions, Part::Durability];
 
 #[test]

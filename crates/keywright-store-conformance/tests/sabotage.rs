@@ -1,4 +1,5 @@
-//! The suite bites: each sabotaged store is caught by the case meant for it, and each case catches at least one.
+//! The suite finds faults: each broken store is caught by the case meant for it, and each case
+//! catches at least one.
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
@@ -45,7 +46,7 @@ fn each_case_catches_a_flaw() {
     assert!(idle.is_empty(), "no flaw shows what these are for: {idle:?}");
 }
 
-/// One handle of a flawed store, twice: what a suite would see that opens a store once.
+/// One handle of a flawed store, twice. A suite that opens a store only once would see this.
 struct OneHandle(Sabotaged);
 
 impl Fixture for OneHandle {
@@ -78,7 +79,7 @@ fn a_failing_history_is_printed_small() {
     }
 }
 
-/// The table in the docs, as the list of flaws makes it.
+/// The table in the documentation, generated from the list of flaws.
 fn table() -> String {
     let mut by_case: BTreeMap<&str, Vec<Flaw>> = BTreeMap::new();
     for flaw in Flaw::ALL {

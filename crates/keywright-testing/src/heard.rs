@@ -1,11 +1,11 @@
-//! An observer that remembers.
+//! An observer that records what it receives.
 
 use std::sync::{Arc, Mutex};
 
 use keywright_core::{AccountId, SecurityEvent};
 use keywright_store::{Observer, Partition, StepError};
 
-/// Remembers every event and every damage that a driver reports.
+/// Records every event and every report of damage from a driver.
 #[derive(Debug, Default)]
 pub struct Heard {
     events: Mutex<Vec<(AccountId, SecurityEvent)>>,
@@ -13,37 +13,37 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Somebody who has heard nothing yet.
+    /// Creates an observer that has received nothing yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// Every event so far, and whose it is, oldest first.
+    /// Returns every event so far with its account, oldest first.
     #[must_use]
     pub fn events(&self) -> Vec<(AccountId, SecurityEvent)> {
         self.events.lock().unwrap().clone()
     }
 
-    /// The kinds of the events so far, oldest first.
+    /// Returns the kinds of the events so far, oldest first.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         self.events.lock().unwrap().iter().map(|(_, event)| event.kind().to_owned()).collect()
     }
 
-    /// Every damage so far, and where it is, oldest first.
+    /// Returns every report of damage so far with its place, oldest first.
     #[must_use]
     pub fn damage(&self) -> Vec<(Partition, StepError)> {
         self.damage.lock().unwrap().clone()
     }
 
-    /// How often damage was reported.
+    /// Returns how often damage was reported.
     #[must_use]
     pub fn damages(&self) -> usize {
         self.damage.lock().unwrap().len()
     }
 
-    /// Forgets every damage so far. Returns it.
+    /// Removes every report of damage so far, and returns them.
     #[must_use]
     pub fn take_damage(&self) -> Vec<(Partition, StepError)> {
         std::mem::take(&mut self.damage.lock().unwrap())

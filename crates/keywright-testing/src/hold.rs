@@ -1,4 +1,4 @@
-//! A call that waits until a test lets it go on.
+//! A call that waits until a test releases it.
 
 use tokio::sync::Notify;
 
@@ -10,12 +10,12 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Waits until the call is there.
+    /// Waits until the call has arrived.
     pub async fn reached(&self) {
         self.reached.notified().await;
     }
 
-    /// Lets it go on.
+    /// Lets the call continue.
     pub fn release(&self) {
         self.released.notify_one();
     }

@@ -28,9 +28,9 @@ pub enum Call<'c> {
     Manifest(&'c Partition),
     /// A read of the vault's rows.
     Read(&'c Partition, Which<'c>),
-    /// Rows are kept under a stage.
+    /// Rows that are added to a stage.
     Stage(&'c Partition, StageId),
-    /// A stage is dropped.
+    /// A stage that is dropped.
     Unstage(&'c Partition, StageId),
     /// A read of a stage's marks.
     Staged(&'c Partition, StageId),
@@ -38,13 +38,13 @@ pub enum Call<'c> {
     StagedTexts(&'c Partition, StageId),
     /// A read of the horizon.
     Horizon,
-    /// The horizon is moved to this moment.
+    /// A move of the horizon to this moment.
     MoveHorizon(UnixSeconds),
-    /// What is over is dropped.
+    /// A sweep of expired rows.
     Sweep,
-    /// Events that are older than this many seconds are dropped.
+    /// The removal of events that are older than this many seconds.
     ForgetEvents(u64),
-    /// A search for what is due at this moment.
+    /// A search for partitions that are due at this moment.
     Due(UnixSeconds),
     /// A list of partitions.
     Partitions,
@@ -52,37 +52,37 @@ pub enum Call<'c> {
     Slots(&'c Partition),
 }
 
-/// An answer of the store, before the caller gets it. It can be changed on its way.
+/// A reply of the store, before the caller receives it. A hook can change it.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "the calls of the storage port")]
 pub enum Reply<'r> {
-    /// Of a load: what was asked for, and what was found.
+    /// The reply to a load: what was requested, and what was found.
     Load(&'r Partition, &'r [SlotName], &'r mut Result<Snapshot, LoadError>),
-    /// Of a commit.
+    /// The reply to a commit.
     Commit(&'r mut Result<(), CommitError>),
-    /// Of a read of events.
+    /// The reply to a read of events.
     Events(&'r mut Result<StoredEvents, LoadError>),
-    /// Of a read of the vault's marks.
+    /// The reply to a read of the vault's marks.
     Manifest(&'r mut Result<Manifest, LoadError>),
-    /// Of a read of the vault's rows: which were asked for, and what was found.
+    /// The reply to a read of the vault's rows: which were requested, and what was found.
     Read(Which<'r>, &'r mut Result<VaultRows, LoadError>),
-    /// Of rows that were staged, or of a stage that was dropped.
+    /// The reply to staging rows, or to dropping a stage.
     Stage(&'r mut Result<(), CommitError>),
-    /// Of a read of a stage's marks.
+    /// The reply to a read of a stage's marks.
     Staged(&'r mut Result<Vec<(CipherId, Mark)>, LoadError>),
-    /// Of a read of a stage's texts.
+    /// The reply to a read of a stage's texts.
     StagedTexts(&'r mut Result<Vec<StagedText>, LoadError>),
-    /// Of a read of the horizon.
+    /// The reply to a read of the horizon.
     Horizon(&'r mut Result<Option<UnixSeconds>, LoadError>),
-    /// Of a move of the horizon.
+    /// The reply to a move of the horizon.
     MoveHorizon(&'r mut Result<UnixSeconds, CommitError>),
-    /// Of a sweep, or of events that were forgotten: how many were dropped.
+    /// The reply to a sweep, or to the removal of old events: how many were dropped.
     Dropped(&'r mut Result<u64, CommitError>),
-    /// Of a search for what is due.
+    /// The reply to a search for due partitions.
     Due(&'r mut Result<Vec<Partition>, LoadError>),
-    /// Of a list of partitions.
+    /// The reply to a list of partitions.
     Partitions(&'r mut Result<Vec<Partition>, LoadError>),
-    /// Of a list of a partition's slots.
+    /// The reply to a list of a partition's slots.
     Slots(&'r mut Result<StoredSlots, LoadError>),
 }
 
@@ -100,21 +100,23 @@ struct Hooks {
     after: Vec<After>,
     load: Option<InsteadOfLoad>,
     commit: Option<InsteadOfCommit>,
-    /// How many calls of the kind pass first, which calls, and where the next one waits.
+    /// How many matching calls pass first, which calls match, and where the next one waits.
     holds: Vec<(usize, Wanted, Arc<Hold>)>,
 }
 
-/// Any store, with hooks: closures that run before, after or instead of its calls. Without hooks every call passes.
+/// Wraps any store with hooks: closures that run before, after or instead of its calls. Without
+/// hooks, every call passes.
 ///
-/// Hooks of one kind run in the order in which they were added, and one that fails keeps the call from the store. What
-/// waits or counts is a closure over what it needs; what delivers to the store itself is a closure over the store.
+/// Hooks of one kind run in the order in which they were added. A hook that fails keeps the call
+/// from the store. To wait or to count, use a closure over the state that this needs. To deliver
+/// something to the store itself, use a closure over the store.
 pub struct HookedStore<S: ?Sized = dyn Store> {
     hooks: Mutex<Hooks>,
     inner: Arc<S>,
 }
 
 impl HookedStore<MemoryStore> {
-    /// Around a new store in memory.
+    /// Wraps a new store in memory.
     #[must_use]
     pub fn memory() -> Arc<Self> {
         Self::new(Arc::default())
@@ -122,19 +124,19 @@ impl HookedStore<MemoryStore> {
 }
 
 impl<S: ?Sized> HookedStore<S> {
-    /// Around a store, without any hook yet.
+    /// Wraps a store, without any hook yet.
     #[must_use]
     pub fn new(inner: Arc<S>) -> Arc<Self> {
         Arc::new(Self { hooks: Mutex::default(), inner })
     }
 
-    /// The store inside: what another server sees.
+    /// Returns the wrapped store, which is what another server sees.
     #[must_use]
     pub const fn inner(&self) -> &Arc<S> {
         &self.inner
     }
 
-    /// Runs before everything that reads; what it fails with is the answer.
+    /// Adds a hook that runs before every read. If it fails, its error is the reply.
     pub fn before_reads<F>(&self, hook: impl Fn(Call<'_>) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), LoadError>> + Send + 'static,
@@ -142,7 +144,7 @@ impl<S: ?Sized> HookedStore<S> {
         self.hooks().reads.push(Arc::new(move |call| Box::pin(hook(call))));
     }
 
-    /// Runs before everything that writes; what it fails with is the answer.
+    /// Adds a hook that runs before every write. If it fails, its error is the reply.
     pub fn before_writes<F>(&self, hook: impl Fn(Call<'_>) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), CommitError>> + Send + 'static,
@@ -150,12 +152,13 @@ impl<S: ?Sized> HookedStore<S> {
         self.hooks().writes.push(Arc::new(move |call| Box::pin(hook(call))));
     }
 
-    /// Sees every answer of the store, and may change it. It sees none where a hook before it has failed.
+    /// Adds a hook that sees every reply of the store and may change it. It does not run if an
+    /// earlier hook has failed.
     pub fn after(&self, hook: impl Fn(Reply<'_>) + Send + Sync + 'static) {
         self.hooks().after.push(Arc::new(hook));
     }
 
-    /// Sees what every load found, and may change it.
+    /// Adds a hook that sees what every load found and may change it.
     pub fn after_loads(&self, hook: impl Fn(&Partition, &[SlotName], &mut Snapshot) + Send + Sync + 'static) {
         self.after(move |reply| {
             if let Reply::Load(partition, slots, Ok(snapshot)) = reply {
@@ -164,7 +167,7 @@ impl<S: ?Sized> HookedStore<S> {
         });
     }
 
-    /// Runs instead of every load.
+    /// Adds a hook that runs instead of every load.
     pub fn instead_of_load<F>(&self, hook: impl Fn(Partition, Vec<SlotName>) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<Snapshot, LoadError>> + Send + 'static,
@@ -172,7 +175,7 @@ impl<S: ?Sized> HookedStore<S> {
         self.hooks().load = Some(Arc::new(move |partition, slots| Box::pin(hook(partition, slots))));
     }
 
-    /// Runs instead of every commit.
+    /// Adds a hook that runs instead of every commit.
     pub fn instead_of_commit<F>(&self, hook: impl Fn(Batch) -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), CommitError>> + Send + 'static,
@@ -180,29 +183,30 @@ impl<S: ?Sized> HookedStore<S> {
         self.hooks().commit = Some(Arc::new(move |batch| Box::pin(hook(batch))));
     }
 
-    /// Holds one call up: the first that is wanted after `others` that are. Calls that are held come before all hooks.
+    /// Holds up one call: the first that matches `wanted` after `others` matching ones. Holding
+    /// happens before all hooks.
     pub fn hold(&self, others: usize, wanted: impl Fn(Call<'_>) -> bool + Send + 'static) -> Arc<Hold> {
         let hold = Arc::<Hold>::default();
         self.hooks().holds.push((others, Box::new(wanted), Arc::clone(&hold)));
         hold
     }
 
-    /// Holds one load up: the first after `others`.
+    /// Holds up one load: the first after `others`.
     pub fn hold_load(&self, others: usize) -> Arc<Hold> {
         self.hold(others, |call| matches!(call, Call::Load(..)))
     }
 
-    /// Holds the next commit up.
+    /// Holds up the next commit.
     pub fn hold_commit(&self) -> Arc<Hold> {
         self.hold(0, |call| matches!(call, Call::Commit(_)))
     }
 
-    /// Holds the next commit of a partition up.
+    /// Holds up the next commit of a partition.
     pub fn hold_commit_of(&self, partition: Partition) -> Arc<Hold> {
         self.hold(0, move |call| matches!(call, Call::Commit(batch) if *batch.partition() == partition))
     }
 
-    /// Takes every hook away. What is held up stays so.
+    /// Removes every hook. Calls that are held up remain so.
     pub fn clear(&self) {
         *self.hooks() = Hooks::default();
     }
@@ -248,7 +252,7 @@ impl<S: ?Sized> HookedStore<S> {
         Ok(())
     }
 
-    /// Shows an answer to the hooks.
+    /// Shows a reply to the hooks.
     fn seen<T>(&self, mut answer: T, reply: impl Fn(&mut T) -> Reply<'_>) -> T {
         let hooks = self.hooks().after.clone();
         for hook in hooks {

@@ -1,8 +1,9 @@
-//! What the tests of the Keywright crates share.
+//! Test support shared by the Keywright crates.
 //!
-//! A test needs a store, a keyring, a clock that stands still, a generator that gives the same numbers every time, a driver
-//! over them and an account: a [`World`]. A crate's own tests add the services that they are about, in a wrapper that
-//! derefs to it. This crate is never published and never more than a dev-dependency.
+//! A [`World`] holds what a test needs: a store, a keyring, a clock that stands still, a generator
+//! that returns the same numbers every time, a driver over them, and an account. A crate's own
+//! tests wrap it, add the services that they test, and deref to it. This crate is never published,
+//! and is only ever a dev-dependency.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,17 +11,17 @@
 //! use keywright_store::{CommitError, Partition};
 //! use keywright_testing::{Heard, HookedStore, Secrets, World};
 //!
-//! // One account on a store in memory, with somebody who hears of its events.
+//! // One account on a store in memory, with an observer that records its events.
 //! let (store, heard) = (HookedStore::memory(), Heard::new());
 //! let world = World::builder().store(store.clone()).observer(heard.clone()).build().await;
 //! assert_eq!(heard.kinds(), ["account_created"]);
 //!
-//! // The store fails when it is told to.
+//! // The store fails on request.
 //! store.before_writes(|_| async { Err(CommitError::Rejected("full".into())) });
 //! assert!(world.driver.ensure_account(&World::id("user-2")).await.is_err());
 //! store.clear();
 //!
-//! // Nothing of a key lies in the store in clear.
+//! // No key is stored in the clear.
 //! let secrets = Secrets::new();
 //! secrets.plant([1; 32]);
 //! secrets.are_absent_from("the store", &world.dump().await);
@@ -30,12 +31,13 @@
 //! ```
 //!
 //! # Map
-//! - [`World`]: store, keyring, clock, entropy, driver and accounts, and what a test asks of them.
-//! - [`HookedStore`]: any store, with closures before, after and instead of its calls, and calls that can be held up;
-//!   [`WithoutVault`]: any store as one that keeps no vault.
-//! - [`Heard`]: an observer that remembers. [`Outbox`]: mails that were caught.
-//! - [`Secrets`]: the leak search. [`CapturedLog`]: what was logged meanwhile (feature `log`).
-//! - [`process`]: a program in a folder of its own, and a server of it on a free port.
+//! - [`World`]: store, keyring, clock, entropy, driver and accounts, and the operations on them
+//!   that tests need.
+//! - [`HookedStore`]: any store, with closures before, after and instead of its calls, and calls
+//!   that can be held up. [`WithoutVault`]: any store, as one that keeps no vault.
+//! - [`Heard`]: an observer that records what it receives. [`Outbox`]: catches mails.
+//! - [`Secrets`]: searches for leaked secrets. [`CapturedLog`]: captures the log (feature `log`).
+//! - [`process`]: runs a program in its own folder, and a server on a free port.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 #![expect(clippy::missing_panics_doc, reason = "what cannot be done fails the test")]

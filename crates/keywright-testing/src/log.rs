@@ -1,4 +1,4 @@
-//! A log that is caught.
+//! Captures the log.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Everything that this thread logs, down to the finest level, until [`end`](Self::end).
+/// Captures everything that this thread logs, down to the finest level, until [`end`](Self::end).
 #[derive(Debug)]
 pub struct CapturedLog {
     sink: Sink,
@@ -18,7 +18,7 @@ pub struct CapturedLog {
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl CapturedLog {
-    /// Catches from now on.
+    /// Starts to capture.
     #[must_use]
     pub fn begin() -> Self {
         let sink = Sink::default();
@@ -27,7 +27,7 @@ impl CapturedLog {
         Self { sink, _guard: guard }
     }
 
-    /// Catches no more. Returns the log.
+    /// Stops capturing, and returns the log.
     #[must_use]
     pub fn end(self) -> String {
         let Self { sink, _guard } = self;

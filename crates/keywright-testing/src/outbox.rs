@@ -1,17 +1,17 @@
-//! Mails that were caught instead of sent.
+//! Catches mails instead of sending them.
 
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Catches mails of any kind, and fails when it is told to.
+/// Catches mails of any kind, and fails on request.
 pub struct Outbox<M> {
     mails: Mutex<Vec<M>>,
     tried: AtomicUsize,
     is_down: AtomicBool,
 }
 
-/// The outbox was told to fail.
+/// The outbox was set to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "there is nothing to say beyond it")]
 pub struct OutboxDown;
@@ -28,7 +28,7 @@ impl<M> Outbox<M> {
     /// Catches a mail.
     ///
     /// # Errors
-    /// [`OutboxDown`] while it is down; the mail is dropped.
+    /// [`OutboxDown`] while the outbox is down. The mail is then dropped.
     pub fn send(&self, mail: M) -> Result<(), OutboxDown> {
         self.tried.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
@@ -38,18 +38,18 @@ impl<M> Outbox<M> {
         Ok(())
     }
 
-    /// From now on, mails fail, or go out again.
+    /// Makes mails fail from now on, or succeed again.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// How many mails were to be sent, those that failed too.
+    /// Returns how many mails were sent, including those that failed.
     #[must_use]
     pub fn tried(&self) -> usize {
         self.tried.load(Ordering::SeqCst)
     }
 
-    /// The mails so far, oldest first; they are taken.
+    /// Removes the mails so far, and returns them, oldest first.
     #[must_use]
     pub fn take(&self) -> Vec<M> {
         std::mem::take(&mut self.mails.lock().unwrap())
@@ -57,7 +57,7 @@ impl<M> Outbox<M> {
 }
 
 impl<M: Clone> Outbox<M> {
-    /// The mails so far, oldest first.
+    /// Returns the mails so far, oldest first.
     #[must_use]
     pub fn mails(&self) -> Vec<M> {
         self.mails.lock().unwrap().clone()
@@ -70,7 +70,7 @@ impl<M> Default for Outbox<M> {
     }
 }
 
-/// Says how many mails there are, and nothing of what is in them.
+/// Shows how many mails there are, and nothing of their contents.
 impl<M> fmt::Debug for Outbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Outbox({} mails)", self.mails.lock().unwrap().len())

@@ -1,7 +1,7 @@
-//! A program in a folder of its own, and a server of it on a free port.
+//! Runs a program in its own folder, and a server on a free port.
 //!
-//! The program takes `--listen ADDRESS`, and prints `listening on URL` as its last line once it does. What it logs goes to
-//! `log.txt` in its folder.
+//! The program takes `--listen ADDRESS`. Once it listens, it prints `listening on URL` as its last
+//! line. Its log goes to `log.txt` in its folder.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// Files for a program, removed at the end.
+/// A folder with the files of a program, removed at the end.
 #[derive(Debug)]
 pub struct Folder {
     files: TempDir,
@@ -18,13 +18,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// An empty folder for a program: `env!("CARGO_BIN_EXE_…")` in a test of the program's own crate.
+    /// Creates an empty folder for a program: `env!("CARGO_BIN_EXE_…")` in a test of the program's
+    /// own crate.
     #[must_use]
     pub fn new(program: impl AsRef<Path>) -> Self {
         Self { files: tempfile::tempdir().unwrap(), program: program.as_ref().to_owned() }
     }
 
-    /// Where a file lies.
+    /// Returns the path of a file.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.files.path().join(name)
@@ -55,7 +56,7 @@ impl Folder {
         command
     }
 
-    /// Starts a server here, and waits until it says that it is listening.
+    /// Starts a server in this folder, and waits until it reports that it is listening.
     #[must_use]
     pub fn start(&self, options: &[&str]) -> Server {
         let log = File::options().create(true).append(true).open(self.path("log.txt")).unwrap();
@@ -75,19 +76,19 @@ impl Folder {
         Server { child, output, printed, url, log: self.path("log.txt") }
     }
 
-    /// Runs a server that must not start. Returns its complaint.
+    /// Runs a server that must not start, and returns its error output.
     #[must_use]
     pub fn refuse(&self, options: &[&str]) -> String {
         complaint(self.command(options))
     }
 
-    /// Runs an operator's command that must fail. Returns its complaint.
+    /// Runs an operator's command that must fail, and returns its error output.
     #[must_use]
     pub fn refuse_command(&self, options: &[&str]) -> String {
         complaint(self.program(options))
     }
 
-    /// Runs an operator's command that prints something and fails. Returns both.
+    /// Runs an operator's command that prints something and fails. Returns both outputs.
     #[must_use]
     pub fn fail(&self, options: &[&str]) -> (String, String) {
         let Output { status, stdout, stderr } = self.program(options).output().unwrap();
@@ -96,14 +97,14 @@ impl Folder {
         (printed, complaint)
     }
 
-    /// Runs an operator's command that succeeds. Returns what it printed.
+    /// Runs an operator's command that must succeed, and returns what it printed.
     pub fn run(&self, options: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.program(options).output().unwrap();
         assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).unwrap()
     }
 
-    /// The exit code for a command line that is none.
+    /// Returns the exit code for an invalid command line.
     #[must_use]
     pub fn usage(&self, options: &[&str]) -> Option<i32> {
         self.command(options).output().unwrap().status.code()
@@ -119,39 +120,39 @@ fn complaint(mut command: Command) -> String {
     complaint
 }
 
-/// The process, ended at the latest when this is dropped.
+/// The process, which ends at the latest when this is dropped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Server {
     child: Child,
     output: BufReader<ChildStdout>,
-    /// What it printed before it was listening.
+    /// What the process printed before it was listening.
     pub printed: String,
-    /// Where it listens, with the scheme.
+    /// The URL that it listens on, with the scheme.
     pub url: String,
     log: PathBuf,
 }
 
 impl Server {
-    /// Where it listens: `HOST:PORT`.
+    /// Returns the address that it listens on: `HOST:PORT`.
     #[must_use]
     pub fn address(&self) -> &str {
         self.url.split_once("://").unwrap().1
     }
 
-    /// What it logged so far, and the servers before it in the same folder.
+    /// Returns the log so far, including that of earlier servers in the same folder.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Sends a signal, by the name that `kill` knows.
+    /// Sends a signal, by its name in `kill`.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Waits for its end. Returns how it ended.
+    /// Waits for the end of the process, and returns its exit status.
     pub fn wait(mut self) -> ExitStatus {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
@@ -159,7 +160,7 @@ impl Server {
         self.child.wait().unwrap()
     }
 
-    /// Ends it in order, and asserts that it took it so.
+    /// Ends the process in order, and asserts that it exited in order.
     pub fn stop(self) {
         self.signal("TERM");
         let log = self.log.clone();
@@ -169,7 +170,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A process that has ended already makes both calls harmless.
+        // If the process has ended already, both calls are harmless.
         let _killed = self.child.kill();
         let _status = self.child.wait();
     }

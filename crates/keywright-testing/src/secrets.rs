@@ -1,4 +1,4 @@
-//! The leak search: what was planted is looked for wherever it must not be.
+//! The leak search looks for planted secrets wherever they must not be.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -11,37 +11,38 @@ const AROUND: usize = 200;
 pub struct Secrets(Mutex<Vec<Vec<u8>>>);
 
 impl Secrets {
-    /// Nothing is planted yet.
+    /// Creates a search without any secret.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Remembers a secret. One of fewer than four bytes would be found by chance, and an empty one anywhere.
+    /// Plants a secret. It must have at least four bytes: a shorter one would be found by chance,
+    /// and an empty one anywhere.
     pub fn plant(&self, secret: impl AsRef<[u8]>) {
         let secret = secret.as_ref();
         assert!(secret.len() >= 4, "too short to be looked for");
         self.0.lock().unwrap().push(secret.to_vec());
     }
 
-    /// Remembers several secrets.
+    /// Plants several secrets.
     pub fn plant_all<S: AsRef<[u8]>>(&self, secrets: impl IntoIterator<Item = S>) {
         secrets.into_iter().for_each(|secret| self.plant(secret));
     }
 
-    /// How many secrets were planted.
+    /// Returns how many secrets were planted.
     #[must_use]
     pub fn planted(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
-    /// Which of the secrets, counted from 0, is in these bytes; `None` if none is.
+    /// Returns which of the secrets, counted from 0, is in these bytes, or `None` if none is.
     #[must_use]
     pub fn find_in(&self, bytes: impl AsRef<[u8]>) -> Option<usize> {
         self.search(bytes.as_ref()).map(|(number, _)| number)
     }
 
-    /// Asserts that none of the secrets is in these bytes: a text, a log, a row, a file.
+    /// Asserts that none of the secrets is in these bytes, such as a text, a log, a row or a file.
     #[track_caller]
     pub fn are_absent_from(&self, place: &str, bytes: impl AsRef<[u8]>) {
         if let Some((number, around)) = self.search(bytes.as_ref()) {
@@ -49,7 +50,7 @@ impl Secrets {
         }
     }
 
-    /// The first secret that is there, and what is around it.
+    /// Returns the first secret that is found, and what is around it.
     fn search(&self, bytes: &[u8]) -> Option<(usize, String)> {
         let text = each_byte(bytes);
         self.0.lock().unwrap().iter().enumerate().find_map(|(number, secret)| {
@@ -76,7 +77,8 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// A character for each byte: text is searched quickly, in a build without optimisation too.
+/// Maps each byte to a character, because text is searched quickly even in a build without
+/// optimisation.
 fn each_byte(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
@@ -91,7 +93,7 @@ mod tests {
         assert_eq!(secrets.find_in("a line with planted text"), Some(0));
         assert_eq!(secrets.find_in([1, 0xff, 0xfe, 0x80, 0x00, 2]), Some(1));
         assert_eq!(secrets.find_in([0xff, 0xfe, 0x80]), None, "a part of one is none");
-        // The bytes that UTF-8 makes of a character are not the character.
+        // The bytes of a character's UTF-8 form do not count as the character.
         assert_eq!(secrets.find_in("\u{ff}\u{fe}\u{80}\u{0}"), None);
     }
 

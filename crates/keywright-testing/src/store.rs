@@ -1,4 +1,4 @@
-//! What a test needs of a store, and a store that keeps no vault.
+//! The store that a test needs, and a store that keeps no vault.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use keywright_store::{
     StoredSlots, Upkeep, VaultStore,
 };
 
-/// A whole store: records, vault and upkeep. Whatever has the three has this.
+/// A whole store: records, vault and upkeep. Every type with these three traits implements it.
 pub trait Store: VaultStore + Upkeep {}
 
 impl<S: VaultStore + Upkeep + ?Sized> Store for S {}
 
-/// The records and the upkeep of a store. By its type it keeps no vault.
+/// The records and the upkeep of a store. Its type keeps no vault.
 #[derive(Debug)]
 pub struct WithoutVault<S: ?Sized>(Arc<S>);
 

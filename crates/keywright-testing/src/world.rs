@@ -23,56 +23,57 @@ use crate::store::Store;
 /// More events, or partitions, than any test makes.
 const ALL: u32 = 100_000;
 
-/// A generator that gives the same numbers every time.
+/// A generator that returns the same numbers every time.
 pub type SeededRng = SharedRng<ChaCha20Rng>;
 
-/// A seeded generator: a failing test fails again.
+/// Returns a seeded generator, so that a failing test fails again.
 #[must_use]
 pub fn seeded(seed: u64) -> Arc<SeededRng> {
     Arc::new(SharedRng::new(ChaCha20Rng::seed_from_u64(seed)))
 }
 
-/// A moment, in seconds since 1970.
+/// Returns a moment, in seconds since 1970.
 #[must_use]
 pub fn at(seconds: u64) -> UnixSeconds {
     UnixSeconds::new(seconds).unwrap()
 }
 
-/// The keyring of every world that is given no other: one sealing key of ones, an index key of twos.
+/// Returns the keyring of every world without another one. Its sealing key is all ones, and its
+/// index key all twos.
 #[must_use]
 pub fn keyring() -> Keyring {
     let key = |byte: u8| SecretBytes::from_slice(&[byte; 32]).unwrap();
     Keyring::from_keys(&[key(1)], &key(2)).unwrap()
 }
 
-/// What a test does to an account from outside.
+/// The event of a change that a test makes to an account from outside.
 static TOUCHED: EventKind = EventKind::change("test_touched", Severity::Info, "a test changed the account");
 
-/// What voids what was made or proven before.
+/// An epoch of an account. A move of it voids what was made or proven before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "the epochs of a root")]
 pub enum Epoch {
-    /// A change of a credential.
+    /// Moved by a change of a credential.
     Credential,
-    /// A change of a second factor.
+    /// Moved by a change of a second factor.
     Factor,
-    /// A change of a vault's key.
+    /// Moved by a change of a vault's key.
     Key,
 }
 
-/// A root or a record as it lies in the store.
+/// A root or a record as it is stored.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "what a row is")]
 pub struct Row {
-    /// Whose it is.
+    /// The partition that it belongs to.
     pub partition: Partition,
-    /// The slot as text; `root` for a root.
+    /// The slot as text, or `root` for a root.
     pub slot: String,
     /// The sealed body.
     pub body: Bytes,
 }
 
-/// Where it lies, and what tells it from others; not its whole body.
+/// Shows the place and what distinguishes the row from others, but not the whole body.
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = self.body.get(self.body.len().saturating_sub(4)..).unwrap_or_default();
@@ -80,37 +81,37 @@ impl fmt::Debug for Row {
     }
 }
 
-/// What is the same for all servers of a world.
+/// What all servers of a world share.
 struct Setup {
     slots: Option<Vec<SlotKind>>,
     ledger: LedgerPolicy,
     observer: Option<Arc<dyn Observer>>,
-    /// A seed that no server had yet.
+    /// The next seed that no server has used.
     seeds: AtomicU64,
-    /// The file of an SQLite store, as long as the world.
+    /// The file of an SQLite store, kept as long as the world.
     _folder: Option<TempDir>,
 }
 
-/// What a test runs in. A clone shares everything, the clock and the store too.
+/// Everything a test runs on. A clone shares all of it, including the clock and the store.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct World {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// Stands still until it is told otherwise.
+    /// The clock, which stands still until a test moves it.
     pub clock: Arc<ManualClock>,
-    /// What the driver draws from.
+    /// The generator that the driver draws from.
     pub entropy: Arc<SeededRng>,
-    /// The keys.
+    /// The keyring.
     pub keyring: Arc<Keyring>,
-    /// The account that the test is about: the first of the builder's.
+    /// The account that the test is about, which is the first one of the builder.
     pub account: AccountId,
-    /// The first server's.
+    /// The driver of the first server.
     pub driver: Driver,
     setup: Arc<Setup>,
 }
 
-/// Puts a [`World`] together.
+/// Builds a [`World`].
 #[must_use = "a builder does nothing until `build` or `open`"]
 pub struct WorldBuilder {
     store: Arc<dyn Store>,
@@ -125,13 +126,13 @@ pub struct WorldBuilder {
 }
 
 impl WorldBuilder {
-    /// Another store than a new one in memory.
+    /// Uses the given store instead of a new one in memory.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = store;
         self
     }
 
-    /// A new SQLite store, in a folder that goes with the world.
+    /// Uses a new SQLite store, in a folder that is removed with the world.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(mut self) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -140,55 +141,56 @@ impl WorldBuilder {
         self
     }
 
-    /// Where the clock stands, in seconds since 1970. Default [`World::START`].
+    /// Sets the clock's time, in seconds since 1970. The default is [`World::START`].
     pub fn start(mut self, seconds: u64) -> Self {
         self.start = at(seconds);
         self
     }
 
-    /// What the generator starts from. Default 1.
+    /// Sets the generator's seed. The default is 1.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Another seed each time: for a store that outlives the process, in which revisions must not come again.
+    /// Uses another seed each time, for a store that outlives the process, in which revisions must
+    /// not repeat.
     pub fn unseeded(mut self) -> Self {
         self.seed = u64::from_be_bytes(random_bytes(&SystemEntropy).unwrap()) >> 1;
         self
     }
 
-    /// Another keyring than [`keyring`].
+    /// Uses the given keyring instead of [`keyring`].
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.keyring = keyring;
         self
     }
 
-    /// The kinds of slots that a crate declares. Default: all kinds are taken as they come.
+    /// Sets the kinds of slots that a crate declares. By default, all kinds are accepted.
     pub fn slots(mut self, kinds: &[SlotKind]) -> Self {
         self.slots.get_or_insert_default().extend_from_slice(kinds);
         self
     }
 
-    /// The ledger policy of every server.
+    /// Sets the ledger policy of every server.
     pub fn ledger(mut self, policy: LedgerPolicy) -> Self {
         self.ledger = policy;
         self
     }
 
-    /// Who hears of events and damage.
+    /// Sets the observer of events and damage.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    /// Other accounts than `user-1` alone.
+    /// Sets the accounts to create, instead of `user-1` alone.
     pub fn accounts<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         self.accounts = names.into_iter().map(World::id).collect();
         self
     }
 
-    /// The world, its accounts created.
+    /// Builds the world and creates its accounts.
     pub async fn build(self) -> World {
         let accounts = self.accounts.clone();
         let world = self.open();
@@ -198,7 +200,7 @@ impl WorldBuilder {
         world
     }
 
-    /// The world without any account that its store has not.
+    /// Builds the world without creating accounts that its store does not have.
     #[must_use]
     pub fn open(self) -> World {
         let (clock, entropy) = (Arc::new(ManualClock::new(self.start)), seeded(self.seed));
@@ -244,12 +246,12 @@ impl Setup {
     }
 }
 
-/// Worlds and their servers.
+/// The world and its servers.
 impl World {
-    /// 2023-11-14, far from both ends of time.
+    /// 2023-11-14, far from both ends of the range of times.
     pub const START: u64 = 1_700_000_000;
 
-    /// Begins to put a world together: `user-1` on a new store in memory, at [`START`](Self::START).
+    /// Returns a builder: `user-1` on a new store in memory, at [`START`](Self::START).
     pub fn builder() -> WorldBuilder {
         WorldBuilder {
             store: Arc::new(MemoryStore::new()),
@@ -264,36 +266,37 @@ impl World {
         }
     }
 
-    /// An account's id.
+    /// Returns an account's id.
     #[must_use]
     pub fn id(name: &str) -> AccountId {
         AccountId::new(name).unwrap()
     }
 
-    /// The same world, about another account.
+    /// Returns the same world, about another account.
     #[must_use]
     pub fn of(&self, account: AccountId) -> Self {
         Self { account, ..self.clone() }
     }
 
-    /// A server on another way to the store, with a keyring of its own: put together, but for what a test adds.
+    /// Returns the builder of a server on another handle of the store with its own keyring, which a
+    /// test can still change.
     pub fn server_on(&self, store: Arc<dyn RecordStore>, keyring: &Arc<Keyring>, seed: u64) -> DriverBuilder {
         self.setup.driver(store, keyring, &seeded(seed), &self.clock)
     }
 
-    /// A further server on the store: its own queue, its own generator.
+    /// Returns a further server on the store, with its own queue and its own generator.
     #[must_use]
     pub fn server(&self, seed: u64) -> Driver {
         self.server_on(self.store.clone(), &self.keyring, seed).build().unwrap()
     }
 
-    /// The same world after a restart, or as a second process sees it.
+    /// Returns the same world after a restart, or as a second process sees it.
     #[must_use]
     pub fn restarted(&self, seed: u64) -> Self {
         self.moved_to(self.store.clone(), seed)
     }
 
-    /// The same on another store: after a restart from its file.
+    /// Returns the same world on another store, such as after a restart from its file.
     #[must_use]
     pub fn moved_to(&self, store: Arc<dyn Store>, seed: u64) -> Self {
         let entropy = seeded(seed);
@@ -301,19 +304,20 @@ impl World {
         Self { store, entropy, driver, ..self.clone() }
     }
 
-    /// The same after a restart with another keyring.
+    /// Returns the same world after a restart with another keyring.
     #[must_use]
     pub fn keyed(&self, keyring: Keyring, seed: u64) -> Self {
         Self { keyring: Arc::new(keyring), ..self.clone() }.restarted(seed)
     }
 
-    /// The same after a backup was put back: what was made before `fence` is void. With the keyring [`keyring`].
+    /// Returns the same world after a backup was restored: what was made before `fence` is void.
+    /// Uses the keyring [`keyring`].
     #[must_use]
     pub fn fenced(&self, fence: u64, seed: u64) -> Self {
         self.keyed(keyring().with_fence(at(fence)), seed)
     }
 
-    /// A seed that no server of this world had.
+    /// Returns a seed that no server of this world has used.
     #[must_use]
     pub fn next_seed(&self) -> u64 {
         self.setup.seeds.fetch_add(1, Ordering::Relaxed)
@@ -322,7 +326,7 @@ impl World {
 
 /// Time.
 impl World {
-    /// Where the clock stands, in seconds since 1970.
+    /// Returns the clock's time, in seconds since 1970.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.clock.now().unwrap().get()
@@ -333,15 +337,15 @@ impl World {
         self.clock.set(at(seconds));
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward by so many seconds.
     pub fn advance(&self, seconds: u64) {
         self.clock.advance(seconds);
     }
 }
 
-/// The account, and what lies in the store.
+/// The account, and what is stored.
 impl World {
-    /// Where the account lies.
+    /// Returns the account's partition.
     #[must_use]
     pub fn partition(&self) -> Partition {
         Partition::account(&self.account)
@@ -350,7 +354,7 @@ impl World {
     /// Runs a step on the account.
     ///
     /// # Errors
-    /// What the driver answers.
+    /// The driver's error.
     pub async fn run<T: Release + Send>(
         &self,
         step: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send,
@@ -358,12 +362,12 @@ impl World {
         self.driver.run(&self.partition(), &[], step).await
     }
 
-    /// Looks at the account.
+    /// Reads the account.
     pub async fn look<T: Send>(&self, look: impl FnMut(&mut Draft<'_>) -> Result<T, StepError> + Send) -> T {
         self.driver.observe(&self.partition(), &[], look).await.unwrap()
     }
 
-    /// Moves one of the account's epochs, as a change beside the test's own does.
+    /// Moves one of the account's epochs, as a change made outside the test does.
     pub async fn move_epoch(&self, epoch: Epoch) {
         let step = |draft: &mut Draft<'_>| {
             draft.event(&TOUCHED);
@@ -376,40 +380,40 @@ impl World {
         self.run(step).await.unwrap();
     }
 
-    /// The account's root.
+    /// Returns the account's root.
     pub async fn root(&self) -> Root {
         self.look(|draft| draft.root()).await
     }
 
-    /// The root's revision, to see whether anything was written.
+    /// Returns the root's revision, which shows whether anything was written.
     pub async fn revision(&self) -> Revision {
         self.store.load(&self.partition(), &[]).await.unwrap().root.unwrap().revision
     }
 
-    /// The account's guess ledger.
+    /// Returns the account's guess ledger.
     pub async fn ledger(&self) -> GuessLedger {
         let look = |draft: &mut Draft<'_>| draft.read(guess::LEDGER);
         self.driver.observe(&self.partition(), &[guess::LEDGER.name()], look).await.unwrap().unwrap_or_default()
     }
 
-    /// The account's events of one chain, oldest first.
+    /// Returns the account's events of one chain, oldest first.
     pub async fn chain(&self, chain: EventChain) -> Vec<SecurityEvent> {
         let mut events = self.driver.events(&self.account, chain, None, ALL).await.unwrap().events;
         events.reverse();
         events
     }
 
-    /// Changes and grants, oldest first, without the creation of the account.
+    /// Returns changes and grants, oldest first, without the creation of the account.
     pub async fn changes(&self) -> Vec<SecurityEvent> {
         self.chain(EventChain::Changes).await.into_iter().skip(1).collect()
     }
 
-    /// Denials, oldest first.
+    /// Returns denials, oldest first.
     pub async fn denials(&self) -> Vec<SecurityEvent> {
         self.chain(EventChain::Denials).await
     }
 
-    /// The account's events as JSON, each chain oldest first.
+    /// Returns the account's events as JSON, each chain oldest first.
     pub async fn events_as_json(&self) -> Vec<Value> {
         let mut all = Vec::new();
         for chain in EventChain::ALL {
@@ -418,8 +422,9 @@ impl World {
         all
     }
 
-    /// How many denials of one kind at one of the account's secrets were counted. Within an hour the log has one event for
-    /// all; the ledger counts those that were not told yet.
+    /// Returns how many denials of one kind were counted at one of the account's secrets. Within an
+    /// hour, the log has one event for all of them, and the ledger counts those that are not in an
+    /// event yet.
     pub async fn denied(&self, secret: &str, what: Told) -> u64 {
         let reason = match what {
             Told::Wrong => "wrong",
@@ -437,12 +442,12 @@ impl World {
         told.chain(untold.map(|untold| u64::from(untold.times))).sum()
     }
 
-    /// Every root and record there is.
+    /// Returns every root and record in the store.
     pub async fn scan(&self) -> Vec<Row> {
         self.rows(false).await
     }
 
-    /// Every root there is, and every record that is named by one that opens.
+    /// Returns every root in the store, and every record that is named by a root that opens.
     pub async fn scan_what_opens(&self) -> Vec<Row> {
         self.rows(true).await
     }
@@ -463,7 +468,7 @@ impl World {
         rows
     }
 
-    /// What a thief of the database holds: every key, slot, body and event.
+    /// Returns what a thief of the database holds: every key, slot, body and event.
     pub async fn dump(&self) -> Vec<u8> {
         let mut dump = Vec::new();
         for row in self.scan().await {

@@ -12,20 +12,20 @@ use crate::options::Style;
 
 const NAME: &str = "demo";
 
-/// What the demo account's lines depend on.
+/// What the printed lines depend on.
 pub(crate) struct Scene<'a> {
-    /// The server's address, as this machine reaches it.
+    /// The server's address, as seen from this machine.
     pub(crate) url: &'a str,
     pub(crate) tls: bool,
-    /// Whether the protocol's paths answer at all.
+    /// Whether the protocol's paths are served.
     pub(crate) usable: bool,
     pub(crate) reset: Style,
 }
 
-/// Makes the demo account if there is no account at all. Gives what to print.
+/// Creates the demo account if there is no account at all. Returns the lines to print.
 ///
 /// # Errors
-/// [`AccountsError`].
+/// An [`AccountsError`] if the accounts cannot be read or changed.
 pub(crate) async fn seed(accounts: &Accounts, nobody: bool, scene: &Scene<'_>) -> Result<String, AccountsError> {
     if !nobody {
         return match accounts.is_known(NAME).await {
@@ -64,13 +64,13 @@ fn introduce(app: &str, login: &str, scene: &Scene<'_>) -> String {
     let options = if scene.tls { "--insecure " } else { "" };
     let (curl, base) = (format!("curl {options}-u {NAME}:{app}"), format!("{}{BASE_PATH}", scene.url));
     let json = "-H 'Content-Type: application/json' -d";
-    // Writing to a text does not fail.
+    // Writing to a string does not fail.
     let _written = write!(text, "{curl} {base}session/request\n{curl} {json} '{{}}' {base}session/open\n");
     let _written = match scene.reset {
         Style::Code => writeln!(text, "{curl} {base}account/reset"),
         Style::Wait => writeln!(text, "{curl} {json} '{{\"password\":\"{login}\"}}' {base}account/reset"),
     };
-    // Its users make their accounts themselves.
+    // Its users create their accounts themselves.
     let client = "cargo run -p librepass-client --";
     let _written = write!(text, "LibrePass: {client} register --server {} --email you@example.org", scene.url);
     text

@@ -1,5 +1,5 @@
-//! What runs beside requests: work that is still due after a crash or a failure, every few seconds, and the store's
-//! upkeep, every hour.
+//! Background work: every few seconds, work that is still due after a crash or a failure; every
+//! hour, the store's upkeep.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -21,27 +21,29 @@ use crate::limits::token_bucket::TokenBuckets;
 use crate::notices::Notices;
 use crate::running::Running;
 
-/// How often due work is looked for. How often one piece of it is tried is in the records: the pauses grow to an hour.
+/// How often due work is searched for. How often one task is tried is in the records, where the
+/// pauses grow to an hour.
 const DUE_EVERY: Duration = Duration::from_secs(10);
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
-/// How long the start waits for due work; what is not done by then is done later.
+/// How long the start waits for due work. The rest is done later.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// Records looked at, or dropped, in one go: a pause for the writer between two of them.
+/// How many records are read or dropped at once. In between, the store's writer can do other work.
 const LIMIT: u32 = 500;
-/// Accounts whose work is done at the same time: a mail server that says nothing holds up so many.
+/// How many accounts' work is done at the same time. A mail server that does not respond holds up
+/// this many.
 const AT_ONCE: usize = 8;
 
-/// A round over accounts that are owed work, and where it stands.
+/// A round over accounts that have due work, and its position.
 enum Round {
-    /// Those whose work may be tried now.
+    /// The accounts whose work may be tried now.
     Due(Option<DuePlace>),
-    /// All that are owed something, by their sealed roots, whatever the index says.
+    /// All accounts that have due work according to their sealed roots, whatever the index holds.
     All(Option<Place>),
-    /// All of the index, pauses passed over.
+    /// All accounts of the index, whether or not their pauses are over.
     AtStart(Option<DuePlace>),
 }
 
-/// Everything that is looked after.
+/// Everything that housekeeping takes care of.
 pub(crate) struct Housekeeper {
     pub(crate) keywright: Keywright,
     pub(crate) notices: Notices,
@@ -49,19 +51,19 @@ pub(crate) struct Housekeeper {
     pub(crate) rocketchat: RocketChat<RocketChatHost>,
     pub(crate) librepass: LibrePass<LibrePassHost>,
     pub(crate) server: Arc<Server>,
-    /// Those of LibrePass and of the unlock page. `None`: no request limits.
+    /// The limits of LibrePass and of the unlock page, or `None` for no limits.
     pub(crate) librepass_limits: Option<Arc<TokenBuckets>>,
-    /// Requests, due work, and mails.
+    /// Counts requests, due work, and mails.
     pub(crate) running: Running,
     pub(crate) beginnings: Beginnings,
 }
 
-/// What decides whether an account's work may begin.
+/// Decides whether an account's work may start.
 pub(crate) struct Beginnings {
-    /// A permit for each account that is worked on.
+    /// A permit for each account that is being worked on.
     at_once: Arc<Semaphore>,
-    /// Whether every claim on due work is a dead process's: before any request is served, and by a server that is alone at
-    /// its store.
+    /// Whether every claim on due work belongs to a dead process. This holds before any request is
+    /// served, if no other server uses the store.
     no_claim_lives: AtomicBool,
 }
 
@@ -72,8 +74,9 @@ impl Default for Beginnings {
 }
 
 impl Housekeeper {
-    /// Tries everything that is due at once, for a short while. Only before any request is served, and by a server that is
-    /// alone at its store: there every claim is a dead process's. Another one begins with what is free.
+    /// Tries everything that is due once, for a short while. Call it only before any request is
+    /// served. If no other server uses the store, every claim belongs to a dead process, and all
+    /// work is tried. Otherwise only unclaimed work is.
     pub(crate) async fn start(self: &Arc<Self>) {
         let no_claim_lives = &self.beginnings.no_claim_lives;
         no_claim_lives.store(true, Ordering::SeqCst);
@@ -83,7 +86,8 @@ impl Housekeeper {
             round.ended().await;
             Ok(())
         });
-        // Whatever was begun goes on: a mail that is cut off in the middle goes out twice.
+        // Work that was started continues, because a mail that is cut off in the middle is sent
+        // twice.
         match timeout(START_WITHIN, round).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => warn(&error),
@@ -110,14 +114,14 @@ impl Housekeeper {
                 _ = rounds.tick() => {}
                 () = self.server.wake.notified() => {}
             }
-            // The next round need not wait for this one's work: what is claimed is not found.
+            // The next round need not wait for this one's work, because claimed work is not found.
             if let Err(error) = self.finish_all(Round::Due(None)).await {
                 warn(&error);
             }
         }
     }
 
-    /// The first round at once.
+    /// The first round runs at once.
     async fn keep_store(self: &Arc<Self>) {
         let mut rounds = interval(UPKEEP_EVERY);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -130,7 +134,7 @@ impl Housekeeper {
         }
     }
 
-    /// Each part is tried, whatever has become of those before it.
+    /// Each part is tried, whether or not those before it have failed.
     async fn upkeep(self: &Arc<Self>) {
         let housekeeping = self.keywright.housekeeping();
         match housekeeping.move_horizon().await {
@@ -152,8 +156,8 @@ impl Housekeeper {
         }
     }
 
-    /// Begins the work of every account of a round, a few at the same time, each as a task of its own. Returns those that
-    /// still run.
+    /// Starts the work of every account of a round, a few at the same time, each as a separate
+    /// task. Returns the tasks that still run.
     async fn finish_all(self: &Arc<Self>, round: Round) -> Result<Running, HousekeepingError> {
         let (begun, mut next) = (Running::default(), Some(round));
         while let Some(round) = next {
@@ -187,14 +191,15 @@ impl Housekeeper {
                 (due.accounts, due.next.map(|next| Round::AtStart(Some(next))))
             }
             Round::All(after) => {
-                // What does not open is in the log: the driver's observer has heard of it.
+                // Records that do not open are in the log, because the driver has reported them to
+                // the observer.
                 let owed = housekeeping.owed(after, LIMIT).await?;
                 (owed.accounts, owed.next.map(|next| Round::All(Some(next))))
             }
         })
     }
 
-    /// Work that fails must keep neither the account's other work nor other accounts waiting.
+    /// Work that fails must hold up neither the account's other work nor other accounts.
     async fn finish_due(&self, account: &AccountId) {
         let at_start = || self.beginnings.no_claim_lives.load(Ordering::SeqCst);
         let still_due = |error: &DueError| {
@@ -253,7 +258,8 @@ mod tests {
     use keywright_testing::{Call, HookedStore, Reply};
     use std::net::TcpListener;
 
-    /// A store whose horizon does not move, which sweeps nothing, and whose index of due work is empty.
+    /// A store whose horizon does not move, which sweeps nothing, and whose index of due work is
+    /// empty.
     fn worn() -> Arc<HookedStore<MemoryStore>> {
         let store = HookedStore::memory();
         store.before_writes(|call| {
@@ -314,7 +320,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_start_that_takes_long_cuts_no_mail_off() {
-        // It takes connections, by its backlog, and says nothing.
+        // It accepts connections, through its backlog, and never responds.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let smtp = format!("smtp://{}", silent.local_addr().unwrap());
         let clock = clock();
@@ -330,7 +336,7 @@ mod tests {
             "it is still tried"
         );
         housekeeper.running.ended().await;
-        // Had it been cut off, its claim would not have been given back.
+        // If it had been cut off, its claim would not have been released.
         assert_eq!(pending(&housekeeper, &account).await.first().map(|task| task.failures), Some(1));
         assert!(!housekeeper.beginnings.no_claim_lives.load(Ordering::SeqCst));
     }

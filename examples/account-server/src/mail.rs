@@ -1,7 +1,7 @@
-//! Mail: appended to a text file, sent by SMTP, or not at all.
+//! Mail is appended to a text file, sent by SMTP, or not sent at all.
 //!
-//! What cannot be delivered is logged. Most of it delays or undoes nothing; where a protocol demands that a notice goes
-//! out first, the caller waits for it.
+//! Failed deliveries are logged. Most of them delay or undo nothing. Where a protocol requires that
+//! a notice is sent first, the caller waits for it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -17,31 +17,33 @@ use tokio::time::timeout;
 use crate::options::PublicUrl;
 use crate::running::Running;
 
-/// How long a whole delivery may take. Due work is claimed for no longer, and its caller may be waiting.
+/// How long a whole delivery may take. Due work is claimed for no longer, and a caller may be
+/// waiting.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(30);
-/// How long a mail server may take for one step of the conversation.
+/// How long a mail server may take for one step of the dialogue.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One message.
 pub(crate) struct Message {
-    /// The address, checked when it was seeded: no control characters, no blanks.
+    /// The address, which was checked when it was seeded: it has no control characters and no
+    /// blanks.
     pub(crate) to: String,
-    /// One line.
+    /// The subject, which is one line.
     pub(crate) subject: &'static str,
     pub(crate) text: String,
 }
 
-/// Where mail goes.
+/// Where mail is sent.
 pub(crate) enum Mailer {
-    /// Nowhere.
+    /// Mail is off.
     Off,
-    /// To the end of a file.
+    /// Mail is appended to a file.
     Outbox(PathBuf),
-    /// To a mail server.
+    /// Mail is sent to a mail server.
     Smtp(Box<Smtp>),
 }
 
-/// A mail server, and whom it sends for.
+/// A mail server, and the sender of its mails.
 #[derive(Clone)]
 pub(crate) struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -50,20 +52,21 @@ pub(crate) struct Smtp {
 }
 
 impl Mailer {
-    /// Mail to a file, which is made now if it is absent.
+    /// Appends mail to a file, which is created now if it does not exist.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// An error if the file cannot be written.
     pub(crate) fn outbox(path: PathBuf) -> io::Result<Self> {
         open(&path)?;
         Ok(Self::Outbox(path))
     }
 
-    /// Mail by SMTP, from an address at the host of `public_url`. What is sent while the caller goes on is counted in
-    /// `running`.
+    /// Sends mail by SMTP, from an address at the host of `public_url`. Deliveries that no caller
+    /// waits for are counted in `running`.
     ///
     /// # Errors
-    /// [`SmtpUrlError`]. It does not quote the URL, which may hold a password.
+    /// A [`SmtpUrlError`] if the URL cannot be used. It does not quote the URL, which may contain a
+    /// password.
     pub(crate) fn smtp(url: &str, public_url: &PublicUrl, running: &Running) -> Result<Self, SmtpUrlError> {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| SmtpUrlError)?;
         let sender = format!("Account server <no-reply@{}>", public_url.host());
@@ -73,18 +76,20 @@ impl Mailer {
         Ok(Self::Smtp(Box::new(Smtp { transport, from, running: running.clone() })))
     }
 
-    /// Hands a message over. A file has it when this returns; a mail server gets it while the caller goes on.
+    /// Hands over a message. A file has it when this returns; a mail server receives it while the
+    /// caller continues.
     pub(crate) async fn send(&self, message: Message) {
         if let Self::Smtp(smtp) = self {
             let mailer = Self::Smtp(smtp.clone());
             drop(smtp.running.spawn(async move { mailer.deliver(message).await }));
         } else {
-            // It is logged there.
+            // `deliver` logs a failure.
             let _delivered = self.deliver(message).await;
         }
     }
 
-    /// Where mail goes to a mail server, which may take long: what counts the deliveries that nobody waits for.
+    /// Returns the counter of deliveries that no caller waits for, if mail is sent to a mail
+    /// server, which may take long.
     pub(crate) const fn remote(&self) -> Option<&Running> {
         match self {
             Self::Smtp(smtp) => Some(&smtp.running),
@@ -92,11 +97,11 @@ impl Mailer {
         }
     }
 
-    /// Delivers a message: the file has it, or the mail server has taken it, when this returns. It returns within half a
-    /// minute, whatever the mail server does.
+    /// Delivers a message: when this returns, the file has it or the mail server has accepted it.
+    /// It returns within half a minute, whatever the mail server does.
     ///
     /// # Errors
-    /// [`NotDelivered`]; it was logged.
+    /// [`NotDelivered`], which has been logged.
     pub(crate) async fn deliver(&self, message: Message) -> Result<(), NotDelivered> {
         timeout(DELIVERED_WITHIN, self.attempt(message)).await.unwrap_or_else(|_| {
             tracing::error!("a mail was not sent in time");
@@ -104,11 +109,12 @@ impl Mailer {
         })
     }
 
-    /// Delivers the same text to each of several addresses of one person, within the time that one delivery takes.
+    /// Delivers the same text to several addresses of one person, within the time that one delivery
+    /// takes.
     ///
     /// # Errors
-    /// [`NotDelivered`] if none has got it. Where some have, the others are logged and left: trying again would send it to
-    /// the former once more each time.
+    /// [`NotDelivered`] if no address received it. If some did, the others are logged and dropped,
+    /// because a retry would send it again to those that did.
     pub(crate) async fn deliver_to_any(
         &self,
         addresses: &[String],
@@ -165,7 +171,7 @@ impl Smtp {
             tracing::error!("a mail could not be composed: is the account's address one?");
             return Err(NotDelivered);
         };
-        // The mail server's own words may quote the recipient: its status has to do.
+        // The mail server's own message may quote the recipient, so only its status is logged.
         if let Err(error) = self.transport.send(message).await {
             let code = error.status().map(|code| code.to_string());
             tracing::error!(code, timeout = error.is_timeout(), "a mail was not sent");
@@ -175,7 +181,8 @@ impl Smtp {
     }
 }
 
-/// Subject and text of a mail to an owner at one of whose secrets others guess. `refused`: which login was refused.
+/// Returns subject and text of a mail to an owner whose secret others guess at. `refused` names the
+/// login that was refused.
 pub(crate) fn shut_out(
     secret: &str,
     name: &str,
@@ -195,17 +202,17 @@ pub(crate) fn shut_out(
     ("Somebody is guessing at your account", text)
 }
 
-/// A message that did not go out.
+/// A message was not delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("a mail was not delivered")]
 pub(crate) struct NotDelivered;
 
-/// The URL of a mail server that cannot be used.
+/// The URL of a mail server cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("`--smtp` is no SMTP URL; expected `smtps://user:password@host` or `smtp://host?tls=required`")]
 pub(crate) struct SmtpUrlError;
 
-/// The recipient of a message: one bare address.
+/// Parses the recipient of a message, which is one bare address.
 pub(crate) fn recipient(text: &str) -> Option<Mailbox> {
     text.parse().ok().map(|address| Mailbox::new(None, address))
 }
@@ -219,7 +226,7 @@ fn compose(from: Mailbox, message: Message) -> Option<lettre::Message> {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
-    // Mail will carry codes.
+    // The mails will contain codes.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
@@ -256,7 +263,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_mail_server_that_says_nothing_is_given_up() {
-        // It takes the connection, by its backlog, and nothing more.
+        // It accepts the connection, through its backlog, and does nothing more.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("smtp://{}", silent.local_addr().unwrap());
         let mailer = Mailer::smtp(&url, &"https://example.org".parse().unwrap(), &Running::default()).unwrap();

@@ -1,20 +1,23 @@
-//! The reference server: Keywright's protocols on an embedded SQLite file. Read it to see how a server embeds Keywright.
+//! The reference server: Keywright's protocols on an embedded SQLite file. Read it to learn how a
+//! server embeds Keywright.
 //!
-//! It is no product: it has only as much login as real clients need to reach the account endpoints. Names, e-mail
-//! addresses and password hashes lie in the same store, sealed like everything else.
+//! It is not a product. Its log-in is just enough for real clients to reach the account endpoints.
+//! Names, e-mail addresses and password hashes are in the same store, sealed like everything else.
 //!
-//! - [`options`]: the command line. [`start`]: how the parts are put together. [`demo`]: the account of a first start.
-//! - [`accounts`]: who there is. `directory` looks accounts up, `rocketchat` does so for that wire, `seed` makes them, from
-//!   what `file` has read or for the demo; `slots` is what is stored of them.
-//! - [`hosts`]: what the protocols of Nextcloud Passwords, of Rocket.Chat and of LibrePass ask of the server around them, a
-//!   file each; `server` is what they share.
-//! - [`limits`]: how many requests are taken: `per_user` (Nextcloud Passwords), `fixed_window` (Rocket.Chat) and
-//!   `token_bucket` (LibrePass).
-//! - [`http`]: `routes` is what is served where, `unlock` the page behind the `links` of mails, `serve` and `tls` how it is
-//!   listened for, `peer` who asks.
-//! - [`mail`], [`notices`]: what owners are told. [`security_log`]: what operators are told.
-//! - [`housekeeping`], [`store_watch`], [`store_lock`]: what runs beside requests. [`running`]: what must come to its end.
-//!   [`operator`]: what an operator does beside the server. [`output`]: what is printed.
+//! - [`options`]: the command line. [`start`]: puts the parts together. [`demo`]: the account of a
+//!   first start.
+//! - [`accounts`]: who has an account. `directory` looks accounts up, and `rocketchat` does so for
+//!   that protocol. `seed` creates accounts, from what `file` has read or for the demo. `slots`
+//!   declares what is stored about them.
+//! - [`hosts`]: the host traits of the protocols of Nextcloud Passwords, Rocket.Chat and LibrePass,
+//!   one file each. `server` is what they share.
+//! - [`limits`]: how many requests are accepted: `per_user` (Nextcloud Passwords), `fixed_window`
+//!   (Rocket.Chat) and `token_bucket` (LibrePass).
+//! - [`http`]: `routes` maps paths to services, `unlock` is the page behind the `links` of mails,
+//!   `serve` and `tls` listen, and `peer` identifies the client.
+//! - [`mail`], [`notices`]: messages to owners. [`security_log`]: messages to operators.
+//! - [`housekeeping`], [`store_watch`], [`store_lock`]: background work. [`running`]: tasks that
+//!   must run to their end. [`operator`]: an operator's commands. [`output`]: what is printed.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -58,7 +61,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Our own crates at `info`, others only when they warn: what they log of requests is not ours to vouch for.
+/// Our own crates log at `info`, others only at `warn`, because we cannot vouch for what they log
+/// about requests.
 fn log_to_stderr() {
     let ours = ["account_server", "keywright"].map(|target| (target, LevelFilter::INFO));
     let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);

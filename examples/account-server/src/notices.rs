@@ -1,8 +1,10 @@
-//! Notices of this server's own to the owner of an account: that it was reset, that one of its app passwords was ended.
+//! This server's own notices to the owner of an account: that it was reset, or that one of its app
+//! passwords was ended.
 //!
-//! Each is due work of the account, written before the act that it reports counts as done, and kept until it is
-//! delivered: a mail server that is down for a day delays a notice. It may arrive twice. Of those that cannot be delivered
-//! the last few of each kind are kept; older ones say nothing more.
+//! Each notice is due work of the account. It is written before the act that it reports counts as
+//! done, and kept until it is delivered, so a mail server that is down for a day delays it. A
+//! notice may arrive twice. Of those that cannot be delivered, only the last few of each kind are
+//! kept, because older ones add nothing.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,22 +18,22 @@ use crate::accounts::error::AccountsError;
 use crate::mail::{Mailer, Message, NotDelivered};
 use crate::options::PublicUrl;
 
-/// Notices of one kind that are kept until they are delivered.
+/// How many notices of one kind are kept until they are delivered.
 const AT_MOST: usize = 4;
 
-/// What the owner of an account is told.
+/// A message to the owner of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// The account was reset.
     AccountReset,
-    /// An app password was ended, because too many wrong passphrases came with it.
+    /// An app password was ended, because too many wrong passphrases were sent with it.
     AppPasswordEnded,
 }
 
 impl Notice {
     const ALL: [Self; 2] = [Self::AccountReset, Self::AppPasswordEnded];
 
-    /// The name of the due task, with this server's prefix.
+    /// Returns the name of the due task, with this server's prefix.
     const fn task(self) -> &'static str {
         match self {
             Self::AccountReset => "account-server/account-reset",
@@ -43,7 +45,7 @@ impl Notice {
         Self::ALL.into_iter().find(|notice| notice.task() == task)
     }
 
-    /// Subject and text, for the account of this name on this server.
+    /// Returns subject and text, for the account with this name on this server.
     fn write(self, name: &str, server: &PublicUrl) -> (&'static str, String) {
         match self {
             Self::AccountReset => (
@@ -75,11 +77,11 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// Makes a notice due: once for an `occasion`, as long as it is not delivered. From then on it is not lost. Returns
-    /// what to [`deliver`](Self::deliver).
+    /// Makes a notice due, once for an `occasion` as long as it is not delivered. From then on it
+    /// cannot be lost. Returns the task to [`deliver`](Self::deliver).
     ///
     /// # Errors
-    /// The store failed, or too much is due already.
+    /// An error if the store fails, or if too much work is due already.
     pub(crate) async fn add(
         &self,
         account: &AccountId,
@@ -96,8 +98,8 @@ impl Notices {
         self.accounts.driver().transact(&account.into(), &[DUE.name()], step).await
     }
 
-    /// Delivers a notice that was added. A file has it when this returns; a mail server gets it while the caller goes on.
-    /// One that fails stays due.
+    /// Delivers a notice that was added. A file has it when this returns; a mail server receives it
+    /// while the caller continues. A notice that fails stays due.
     pub(crate) async fn deliver(&self, account: &AccountId, task: DueTask) {
         let (notices, account) = (self.clone(), account.clone());
         let delivery = async move {
@@ -111,11 +113,11 @@ impl Notices {
         }
     }
 
-    /// Delivers the notices of an account that a crash or a failure has left. `at_start`: whether pauses, and claims of
-    /// earlier processes, are passed over. Returns how many were delivered.
+    /// Delivers the notices of an account that remain after a crash or a failure. `at_start`
+    /// ignores pauses and the claims of earlier processes. Returns how many were delivered.
     ///
     /// # Errors
-    /// [`NoticeError`]; what was not delivered is tried again later.
+    /// A [`NoticeError`]. What was not delivered is retried later.
     pub(crate) async fn finish_due(&self, account: &AccountId, at_start: bool) -> Result<usize, NoticeError> {
         let partition = Partition::account(account);
         let work = DueWork::new(self.accounts.driver(), &partition);
@@ -135,7 +137,7 @@ impl Notices {
         worked.result()
     }
 
-    /// Nobody is told where there is no address.
+    /// Without an address, no message is sent.
     async fn send(&self, account: &AccountId, task: &DueTask) -> Result<(), NoticeError> {
         let (Some(notice), Some(profile)) = (Notice::of(&task.name), self.accounts.profile(account).await?) else {
             return Ok(());
@@ -146,7 +148,7 @@ impl Notices {
     }
 }
 
-/// A notice that was not delivered. It stays due.
+/// A notice was not delivered. It stays due.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoticeError {
     #[error(transparent)]
@@ -222,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("outbox");
         let notices = notices(&accounts, Mailer::outbox(outbox.clone()).unwrap());
-        // Added, and then the process died.
+        // The notice was added, and then the process died.
         notices.add(&account, Notice::AppPasswordEnded, b"id").await.unwrap().unwrap();
         assert_eq!(notices.finish_due(&account, false).await.unwrap(), 0);
         assert_eq!(notices.finish_due(&account, true).await.unwrap(), 1);
@@ -240,7 +242,7 @@ mod tests {
         let pending = accounts.driver().observe(&(&account).into(), &[DUE.name()], due::pending).await.unwrap();
         let kept: Vec<_> = pending.into_iter().flat_map(|task| task.detail).collect();
         assert_eq!(kept, [196, 197, 198, 199]);
-        // Whatever else fills the list.
+        // Other work fills the list.
         let fill = |draft: &mut Draft<'_>| {
             for _ in kept.len()..due::MAX_DUE {
                 due::add(draft, NewTask::new("other/work", Vec::new()))?;

@@ -1,4 +1,5 @@
-//! What an operator does beside the server, which may go on running: its events are written like all others.
+//! An operator's commands. The server may keep running meanwhile, because their events are written
+//! like all others.
 
 use std::sync::Arc;
 
@@ -13,13 +14,13 @@ use crate::options::{AccountCommand, Command, Options, StoreChoice};
 use crate::output;
 use crate::start::{self, Failure};
 
-/// Partitions that are looked at in one go.
+/// How many partitions are read at once.
 const PARTITIONS: u32 = 64;
 
-/// Runs one command and prints what it did.
+/// Runs one command and prints the result.
 ///
 /// # Errors
-/// [`Failure`]; nothing was changed, unless it is said that this is unknown.
+/// A [`Failure`]. Nothing was changed, unless the message states that this is unknown.
 pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Failure> {
     match &options.store {
         StoreChoice::Memory => return Err(Failure::NothingStored),
@@ -48,7 +49,7 @@ pub(crate) async fn run(options: &Options, command: &Command) -> Result<(), Fail
     output::say(&done).map_err(Failure::Output)
 }
 
-/// Looks at everything, and prints what is damaged as it is found.
+/// Checks everything, and prints damage as it is found.
 async fn check(keywright: &Keywright) -> Result<(), Failure> {
     let (accounts, housekeeping) = (Accounts::new(keywright.driver().clone())?, keywright.housekeeping());
     let (mut partitions, mut records, mut ciphers, mut damaged) = (0_u64, 0_u64, 0_u64, 0_u64);
@@ -75,12 +76,13 @@ async fn check(keywright: &Keywright) -> Result<(), Failure> {
     if damaged == 0 { Ok(()) } else { Err(Failure::Damaged { partitions: damaged }) }
 }
 
-/// What an operator knows a partition by: what `--accept` takes, if it is an account.
+/// Returns how an operator refers to a partition. For an account, it is what `--accept` takes.
 async fn name(accounts: &Accounts, partition: &Partition) -> String {
     let Some(account) = partition.as_account() else { return format!("partition {}", partition.key()) };
     match accounts.profile(&account).await {
         Ok(Some(profile)) => format!("account {account} ({})", profile.name),
-        // Not of the accounts file, or its profile is damaged too, which is told beside it.
+        // The account is not in the accounts file, or its profile is damaged too, which is reported
+        // separately.
         Ok(None) | Err(_) => format!("account {account}"),
     }
 }
@@ -102,8 +104,8 @@ async fn accept_vault(
     }
 }
 
-/// An account by its name or a verified address of the accounts file, by the address of a LibrePass user, or by the id that
-/// the log shows.
+/// Finds an account by its name or a verified address in the accounts file, by the address of a
+/// LibrePass user, or by the id in the log.
 async fn find(keywright: &Keywright, name: &str) -> Result<AccountId, Failure> {
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
     if let Some(account) = accounts.find(name).await? {

@@ -13,24 +13,25 @@ use keywright::nextcloud::ResetStyle;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Options {
-    /// What to do instead of serving.
+    /// A command to run instead of serving.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Where to listen. Port 0 takes a free one.
+    /// The address to listen on. Port 0 picks a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
-    /// Where everything is kept: `sqlite:PATH` or `memory:`.
+    /// Where the data is kept: `sqlite:PATH` or `memory:`.
     #[arg(long, global = true, value_name = "STORE", default_value = "sqlite:account-server.sqlite")]
     pub(crate) store: StoreChoice,
 
-    /// Accounts to make, once, from a TOML file. Without it a demo account is made on the first start.
+    /// A TOML file with accounts to create, once. Without it, a demo account is created on the
+    /// first start.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) accounts: Option<PathBuf>,
 
-    /// The keyring; made if it is absent and the store is empty. Default: beside the SQLite file, ending in
-    /// `.keyring.toml`; for `memory:` none is written.
+    /// The keyring file. It is created if it is absent and the store is empty. Default: beside the
+    /// SQLite file, ending in `.keyring.toml`; with `memory:` no file is written.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) keyring: Option<PathBuf>,
 
@@ -42,7 +43,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "URL")]
     pub(crate) smtp: Option<String>,
 
-    /// Serves TLS with a certificate made at the start.
+    /// Serves TLS with a certificate that is made at the start.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     pub(crate) tls_self_signed: bool,
 
@@ -54,11 +55,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Request limits, per user or per address as the protocol has them. The guess ledger always stays on.
+    /// Request limits, per user or per address as the protocol defines them. The guess ledger is
+    /// always on.
     #[arg(long, value_name = "on|off", default_value = "on", hide_possible_values = true)]
     pub(crate) rate_limits: Switch,
 
-    /// The largest request body in bytes, where a protocol takes large ones; 1 MiB elsewhere.
+    /// The largest request body in bytes, where a protocol accepts large ones. Elsewhere it is 1
+    /// MiB.
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024)]
     pub(crate) max_body: usize,
 
@@ -66,27 +69,28 @@ pub(crate) struct Options {
     #[arg(long, value_name = "on|off", default_value = "on", hide_possible_values = true)]
     pub(crate) librepass_verify_email: Switch,
 
-    /// How many ciphers a LibrePass vault may have.
+    /// The most ciphers that a LibrePass vault may have.
     #[arg(long, value_name = "N", default_value_t = VAULT_LIMIT, value_parser = value_parser!(u64).range(1..=100_000))]
     pub(crate) vault_limit: u64,
 
-    /// How an account is reset: a shown code typed back, or the login password and a wait.
+    /// How an account is reset: by typing a code that is shown, or by the login password and a
+    /// wait.
     #[arg(long, value_name = "code|wait", default_value = "code", hide_possible_values = true)]
     pub(crate) reset_style: Style,
 
-    /// The address that mails name. Default: the listening one.
+    /// The address of this server in mails. Default: the address that it listens on.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<PublicUrl>,
 }
 
 impl Options {
-    /// Whether requests come in over TLS.
+    /// Whether requests arrive over TLS.
     pub(crate) const fn has_tls(&self) -> bool {
         self.tls_self_signed || self.tls_cert.is_some()
     }
 }
 
-/// What an operator does. The server may go on running meanwhile.
+/// An operator's command. The server may keep running meanwhile.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Acts on one account.
@@ -94,26 +98,29 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AccountCommand,
     },
-    /// Looks at everything that is stored, and says what is damaged; it changes nothing but to tell an owner's log of a
-    /// damaged vault. Ends with an error if anything is damaged.
+    /// Checks everything that is stored, and reports damage. Changes nothing, except that a damaged
+    /// vault is added to its owner's log. Ends with an error if anything is damaged.
     Check {
-        /// Instead: accepts the damaged vault of this account as it is, once it is known what happened.
+        /// Instead of checking, accepts the damaged vault of this account as it is. Use it once you
+        /// know what happened.
         #[arg(long, value_name = "ACCOUNT")]
         accept: Option<String>,
 
-        /// Drops the vault's ciphers that do not open; without it nothing is accepted while there are any.
+        /// Drops the vault's ciphers that do not open. Without it, a vault with such ciphers is not
+        /// accepted.
         #[arg(long, requires = "accept")]
         drop_unreadable: bool,
     },
 }
 
-/// What an operator does to one account.
+/// An operator's command for one account.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
-    /// Lifts all waits and limits on guesses at the secrets of an account. See to it first that it is its owner who asks.
+    /// Lifts all waits and limits on guesses at the secrets of an account. First make sure that it
+    /// is the owner who asks.
     Unlock {
-        /// A name or a verified address of the accounts file, the address of a LibrePass user, or an account's id as the
-        /// log shows it.
+        /// A name or a verified address in the accounts file, the address of a LibrePass user, or
+        /// an account's id from the log.
         account: String,
     },
 }
@@ -141,7 +148,7 @@ impl From<Style> for ResetStyle {
     }
 }
 
-/// Where everything is kept.
+/// Where the data is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StoreChoice {
     Sqlite(PathBuf),
@@ -160,7 +167,7 @@ impl FromStr for StoreChoice {
     }
 }
 
-/// An `http` or `https` URL without query, and without the slash at its end.
+/// An `http` or `https` URL without a query, and without a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicUrl {
     text: String,
@@ -168,7 +175,7 @@ pub(crate) struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// The name or address in it, without port.
+    /// Returns the name or address in the URL, without the port.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

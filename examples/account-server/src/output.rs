@@ -3,17 +3,17 @@
 use std::error::Error;
 use std::io::{self, Write};
 
-/// Prints lines to standard output, at once: a script may wait for them on a pipe.
+/// Prints lines to standard output and flushes, because a script may wait for them on a pipe.
 ///
 /// # Errors
-/// Nobody reads any more.
+/// An error if standard output is closed.
 pub(crate) fn say(lines: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{lines}")?;
     out.flush()
 }
 
-/// Prints an error with its causes. None of our errors quotes what a file or a request held.
+/// Prints an error with its causes. None of our errors quotes the contents of a file or a request.
 pub(crate) fn complain(error: &dyn Error) {
     let mut text = format!("account-server: {error}");
     let mut cause = error.source();
@@ -21,6 +21,6 @@ pub(crate) fn complain(error: &dyn Error) {
         text.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    // Standard error is gone: nobody is left to tell.
+    // Standard error is closed, so the failure cannot be reported.
     let _told = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,5 @@
-//! What was begun and must come to its end, whoever stops waiting for it: requests, due work, mails.
+//! Tasks that must run to their end even if nobody waits for them any more: requests, due work,
+//! mails.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-/// Counts tasks that run on by themselves, so that a stop can wait for them. Cheap to clone; clones count together.
+/// Counts independent tasks, so that a stop can wait for them. Cheap to clone, and clones share one
+/// count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
     state: watch::Sender<State>,
@@ -19,12 +21,12 @@ struct State {
     stopped_at: Option<Instant>,
 }
 
-/// One task, until this is dropped.
+/// Counts as one task until it is dropped.
 #[derive(Debug)]
 struct Begun(watch::Sender<State>);
 
 impl Running {
-    /// Runs something as a task of its own. Dropping the handle does not end it.
+    /// Runs a future as a separate task. Dropping the handle does not end it.
     pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -32,7 +34,7 @@ impl Running {
         tokio::spawn(self.counted(work))
     }
 
-    /// Counts something from now until it ends or is dropped.
+    /// Counts a future from now until it ends or is dropped.
     pub(crate) fn counted<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         self.state.send_modify(|state| state.count = state.count.saturating_add(1));
         let begun = Begun(self.state.clone());
@@ -42,19 +44,19 @@ impl Running {
         }
     }
 
-    /// From now on nothing is begun that nobody waits for. What runs goes on.
+    /// From now on, nothing is started that no caller waits for. Running tasks continue.
     pub(crate) fn stop(&self) {
         self.state.send_modify(|state| {
             state.stopped_at.get_or_insert_with(Instant::now);
         });
     }
 
-    /// Whether it was told to stop.
+    /// Whether `stop` was called.
     pub(crate) fn is_stopping(&self) -> bool {
         self.state.borrow().stopped_at.is_some()
     }
 
-    /// Waits until it is told to stop.
+    /// Waits until `stop` is called.
     pub(crate) async fn stopping(&self) {
         self.wait_for(|state| state.stopped_at.is_some()).await;
     }
@@ -64,8 +66,8 @@ impl Running {
         self.wait_for(|state| state.count == 0).await;
     }
 
-    /// Stops, and waits until nothing runs, for `limit` from the moment of the stop at the most. Returns how many are cut
-    /// off.
+    /// Stops, and waits until nothing runs, for at most `limit` from the moment of the stop.
+    /// Returns how many tasks were cut off.
     pub(crate) async fn finish(&self, limit: Duration) -> usize {
         self.stop();
         let stopped_at = self.state.borrow().stopped_at;
@@ -76,7 +78,7 @@ impl Running {
 
     async fn wait_for(&self, reached: impl Fn(&State) -> bool) {
         let mut state = self.state.subscribe();
-        // The sender is here, so the channel is open.
+        // The sender is owned here, so the channel is open.
         let _reached = state.wait_for(|state| reached(state)).await;
     }
 }

@@ -4,7 +4,8 @@ use keywright::core::EventChain;
 use keywright::store::{Partition, StepError};
 use keywright::{AccountId, Observer, SecurityEvent};
 
-/// Writes what it hears of to the log: the account, the kind and the fields of an event, none of which is ever a secret.
+/// Writes events and damage to the log: the account, and the event's kind and fields, none of which
+/// is ever a secret.
 #[derive(Debug)]
 pub(crate) struct SecurityLog;
 

@@ -1,4 +1,4 @@
-//! How the parts are put together: listener, store and keyring, accounts, protocol, router.
+//! Puts the parts together: listener, store and keyring, accounts, protocols, router.
 
 use std::error::Error;
 use std::io;
@@ -43,14 +43,14 @@ use crate::store_lock::StoreLock;
 use crate::store_watch::StoreWatch;
 use crate::{demo, output};
 
-/// What that policy takes, in bytes.
+/// The smallest body that the policy accepts, in bytes.
 const LEAST_VAULT_BODY: usize = 1024;
 const MOST_VAULT_BODY: usize = 1024 * 1024 * 1024;
 
-/// Starts the server and runs it until it is told to stop.
+/// Starts the server and runs it until it receives the signal to stop.
 ///
 /// # Errors
-/// [`Failure`].
+/// A [`Failure`] with its reason.
 pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let stop = serve::told_to_stop().map_err(Failure::Signals)?;
     let (listener, address) = listen(&options.listen)?;
@@ -64,7 +64,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
 
     let Opened { keywright, sqlite } = open(options).await?;
     let watch = StoreWatch::new(sqlite);
-    // Seen before anything is seeded. The order of partitions puts accounts first.
+    // Checked before anything is seeded. In the order of partitions, accounts come first.
     let first = keywright.store().partitions(None, 1).await.map_err(Failure::Scan)?;
     let nobody = !first.iter().any(Partition::is_account);
     let accounts = Arc::new(Accounts::new(keywright.driver().clone())?);
@@ -88,7 +88,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     }
 
     let housekeeper = Arc::new(assemble(options, keywright, accounts, refuse_plain_http, public_url).await?);
-    // Held until the server has ended. Nobody else reaches a store in memory.
+    // Held until the server has ended. No other process can reach a store in memory.
     let lock = match &options.store {
         StoreChoice::Sqlite(path) => StoreLock::take(path).map(Some),
         StoreChoice::Memory => Some(None),
@@ -119,10 +119,10 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
-/// The protocols, around hosts that share accounts and mail.
+/// Sets up the protocols, with hosts that share accounts and mail.
 ///
 /// # Errors
-/// [`Failure`].
+/// A [`Failure`] with its reason.
 pub(crate) async fn assemble(
     options: &Options,
     keywright: Keywright,
@@ -166,7 +166,8 @@ pub(crate) async fn assemble(
     })
 }
 
-/// Seeds an account. One whose data is damaged denies every request of its own; it must not keep all others from being
+/// Seeds an account. An account with damaged data denies every request of its own, but must not
+/// keep the others from being served.
 /// served.
 async fn seed(accounts: &Accounts, new: &NewAccount) -> Result<(), AccountsError> {
     match accounts.seed(new).await {
@@ -193,7 +194,7 @@ fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
     bind().map_err(|source| Failure::Listen { address: address.to_owned(), source })
 }
 
-/// Where this machine reaches what listens on every address.
+/// Returns an address at which this machine reaches a server that listens on every address.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
@@ -213,7 +214,7 @@ fn tls_config(options: &Options, address: SocketAddr) -> Result<Option<RustlsCon
     Ok(Some(made.config))
 }
 
-/// The runtime's timer, for commits that get no answer.
+/// The runtime's timer, for commits without a reply.
 #[derive(Debug)]
 struct TokioTimer;
 
@@ -223,7 +224,7 @@ impl Timer for TokioTimer {
     }
 }
 
-/// A store that is open.
+/// An open store.
 pub(crate) struct Opened {
     pub(crate) keywright: Keywright,
     /// The same store, if it is a file.
@@ -233,7 +234,7 @@ pub(crate) struct Opened {
 /// Opens the store with its keyring.
 ///
 /// # Errors
-/// [`Failure`].
+/// A [`Failure`] with its reason.
 pub(crate) async fn open(options: &Options) -> Result<Opened, Failure> {
     let (store, sqlite, beside): (Arc<dyn Store>, _, Option<PathBuf>) = match &options.store {
         StoreChoice::Sqlite(path) => {

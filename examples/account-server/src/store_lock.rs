@@ -1,18 +1,20 @@
-//! Whether this server is alone at its store. Only then are the claims on due work that it finds at its start those of dead
-//! processes.
+//! Whether no other server uses the store. Only then do the claims on due work that it finds at its
+//! start belong to dead processes.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An advisory lock on a file beside the store, held while this lives. An operator's commands do not take it.
+/// An advisory lock on a file beside the store, held while this value lives. An operator's commands
+/// do not take it.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
     _file: File,
 }
 
 impl StoreLock {
-    /// Takes the lock of a store. `None` if another server has it, or if that cannot be found out; then it was logged.
+    /// Takes the lock of a store. Returns `None` if another server holds it, or if this cannot be
+    /// determined, which is logged.
     pub(crate) fn take(store: &Path) -> Option<Self> {
         match Self::attempt(store) {
             Ok(lock) => Some(lock),
@@ -34,14 +36,14 @@ impl StoreLock {
     }
 }
 
-/// By the store's own path: a link to it is the same store.
+/// Derived from the store's real path, because a link to a store is the same store.
 fn lock_path(store: &Path) -> io::Result<PathBuf> {
     let mut path = store.canonicalize()?.into_os_string();
     path.push(".lock");
     Ok(path.into())
 }
 
-/// It is never removed: somebody may be about to lock it.
+/// The file is never removed, because another server may be about to lock it.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);

@@ -1,5 +1,5 @@
-//! Whether the store's files are still those that were opened. What is written to a file that was deleted or replaced is
-//! lost, so the server stops.
+//! Whether the store's files are still those that were opened. Whatever is written to a file that
+//! was deleted or replaced is lost, so the server stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ impl StoreWatch {
         Self { store, looked: Arc::default() }
     }
 
-    /// Looks now: a health check asks, and so does a request that failed. Returns the fault if the files are lost, and
-    /// wakes [`lost`](Self::lost) then.
+    /// Checks now. A health check calls this, and so does a request that failed. If the files are
+    /// lost, returns the fault and wakes [`lost`](Self::lost).
     pub(crate) fn look(&self) -> Option<Fault> {
         let fault = self.store.as_ref()?.check_files().err()?;
         if fault.kind() == FaultKind::FileReplaced {
@@ -33,10 +33,10 @@ impl StoreWatch {
         None
     }
 
-    /// Ends once the files are lost. Looks every few seconds.
+    /// Returns once the files are lost. Checks every few seconds.
     pub(crate) async fn lost(&self) {
         while self.look().is_none() {
-            // Woken or not: the next look decides.
+            // Whether or not it was woken, the next check decides.
             let _woken = tokio::time::timeout(EVERY, self.looked.notified()).await;
         }
         tracing::error!("the store's file was deleted or replaced");

@@ -6,20 +6,21 @@ use clap::{Args, Parser, Subcommand};
 
 /// A client of LibrePass.
 ///
-/// Passwords are asked for on the terminal, or come from LIBREPASS_PASSWORD, LIBREPASS_NEW_PASSWORD or a file; codes from
-/// LIBREPASS_CODE. Never from an argument: everybody on the machine can see those.
+/// Passwords are typed on the terminal, or come from LIBREPASS_PASSWORD, LIBREPASS_NEW_PASSWORD or
+/// a file. Codes come from the terminal or LIBREPASS_CODE. Neither is ever an argument, because
+/// everybody on the machine can see those.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub(crate) struct Arguments {
-    /// Where the log-in is kept: the server's token, and no key.
+    /// The file of the log-in. It holds the server's token, and no key.
     #[arg(long, global = true, value_name = "FILE", default_value = "librepass-login.json")]
     pub(crate) session: PathBuf,
 
-    /// The first line of this file is the password.
+    /// A file whose first line is the password.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 
-    /// The first line of this file is the new password.
+    /// A file whose first line is the new password.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) new_password_file: Option<PathBuf>,
 
@@ -27,18 +28,18 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Makes an account. Open the link in the mail, then log in.
+    /// Creates an account. Open the link in the mail, then log in.
     Register {
         #[command(flatten)]
         account: Account,
-        /// What reminds you of the password; mailed to whoever asks, if it is your address.
+        /// A hint that reminds you of the password. The server mails it to your address on request.
         #[arg(long, value_name = "TEXT")]
         hint: Option<String>,
     },
-    /// Logs in and keeps the log-in.
+    /// Logs in, and saves the log-in.
     Login {
         #[command(flatten)]
         account: Account,
@@ -47,42 +48,43 @@ pub(crate) enum Command {
     List,
     /// Writes a secure note. `-` reads it from standard input.
     Add {
-        /// The title; what follows the first line is the note.
+        /// The title. Anything after the first line is the note.
         text: String,
     },
-    /// Changes the password: every cipher is encrypted anew.
+    /// Changes the password. Every cipher is encrypted again.
     ChangePassword {
-        /// What reminds you of the new password. Without it the old hint is cleared.
+        /// A hint that reminds you of the new password. Without it, the old hint is cleared.
         #[arg(long, value_name = "TEXT")]
         hint: Option<String>,
-        /// Says where the time went.
+        /// Prints where the time went.
         #[arg(long)]
         timings: bool,
     },
-    /// Changes the e-mail address: every cipher is encrypted anew, and changed when the link in the mail is opened.
+    /// Changes the e-mail address. Every cipher is encrypted again. The change takes effect when
+    /// the link in the mail is opened.
     ChangeEmail {
         /// The new address.
         email: String,
-        /// Says where the time went.
+        /// Prints where the time went.
         #[arg(long)]
         timings: bool,
     },
-    /// Switches the second factor on, and shows the recovery code once.
+    /// Switches on the second factor, and shows the recovery code once.
     TwoFactor,
-    /// Deletes the account and all that is in it.
+    /// Deletes the account and everything in it.
     Delete,
 }
 
-/// Whose account, and where.
+/// The account, and its server.
 #[derive(Debug, Args)]
 pub(crate) struct Account {
-    /// The server.
+    /// The server's URL.
     #[arg(long, value_name = "URL")]
     pub(crate) server: String,
-    /// The address, always written the same way: it is part of the key.
+    /// The e-mail address. Always write it the same way, because it is part of the key.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) email: String,
-    /// Certificates to trust instead of the public authorities, in PEM.
+    /// A PEM file with certificates to trust instead of the public authorities.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
 }

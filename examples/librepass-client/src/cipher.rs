@@ -1,4 +1,5 @@
-//! Ciphers as they travel (protocol § 3), and the notes inside that this client writes.
+//! Ciphers in the form of the protocol (protocol § 3), and the notes that this client writes into
+//! them.
 
 use keywright_core::SecretVec;
 use serde::{Deserialize, Serialize};
@@ -8,31 +9,31 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Cipher {
-    /// A UUID.
+    /// The cipher's id, a UUID.
     pub id: String,
     /// The user's id.
     pub owner: String,
-    /// What is inside.
+    /// What the cipher contains.
     #[serde(default, rename = "type")]
     pub kind: Kind,
-    /// The envelope: hex.
+    /// The encrypted envelope, in hex.
     pub protected_data: String,
-    /// Shown first by clients.
+    /// Whether clients list the cipher first.
     #[serde(default)]
     pub favorite: bool,
-    /// Clients ask for the password before they show it.
+    /// Whether clients ask for the password before they show the cipher.
     #[serde(default)]
     pub re_prompt: bool,
-    /// Whole seconds since 1970, if known.
+    /// When it was created, in whole seconds since 1970, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<i64>,
-    /// Whole seconds since 1970, if known.
+    /// When it was last changed, in whole seconds since 1970, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<i64>,
 }
 
 impl Cipher {
-    /// A new one of an owner.
+    /// Creates a new cipher of an owner.
     #[must_use]
     pub fn new(id: String, owner: &str, kind: Kind, protected_data: String) -> Self {
         let owner = owner.to_owned();
@@ -40,7 +41,7 @@ impl Cipher {
     }
 }
 
-/// What is inside a cipher: a number, which servers do not check.
+/// What a cipher contains, as a number that servers do not check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Kind(pub i64);
@@ -54,21 +55,21 @@ impl Kind {
     pub const CARD: Self = Self(2);
 }
 
-/// The members of a note.
+/// The JSON members of a note.
 #[derive(Serialize)]
 pub(crate) struct Note<'a> {
     pub(crate) title: &'a str,
     pub(crate) note: &'a str,
 }
 
-/// What a list shows: the name or title of a cipher's JSON.
+/// What a list shows: the name or title in a cipher's JSON.
 #[derive(Deserialize)]
 struct Named {
     #[serde(alias = "title")]
     name: Option<String>,
 }
 
-/// The name or title in a cipher's text, if it has one.
+/// Returns the name or title in a cipher's text, if it has one.
 pub(crate) fn name(text: &SecretVec) -> Option<String> {
     serde_json::from_slice::<Named>(text.expose()).ok().and_then(|named| named.name)
 }

@@ -15,7 +15,7 @@ use crate::secrets;
 type Done<T = ()> = Result<T, Box<dyn Error>>;
 
 /// # Errors
-/// Whatever went wrong.
+/// Runs a command, and returns any error.
 pub(crate) fn run(arguments: &Arguments) -> Done {
     match &arguments.command {
         Command::Register { account, hint } => register(arguments, account, hint.as_deref()),
@@ -44,7 +44,7 @@ fn login(arguments: &Arguments, account: &Account) -> Done {
         session.prove_second_factor(secrets::code()?.expose())?;
     }
     let mut login = session.into_login();
-    // Another working directory must not lose it.
+    // An absolute path stays valid in another working directory.
     login.certificates = account.ca.as_deref().map(fs::canonicalize).transpose()?;
     login.write(&arguments.session)?;
     println!("logged in");
@@ -54,7 +54,8 @@ fn login(arguments: &Arguments, account: &Account) -> Done {
 fn list(arguments: &Arguments) -> Done {
     let session = session(arguments)?;
     for cipher in session.read()? {
-        // A name comes out of somebody's cipher, and a terminal obeys control characters.
+        // The name comes from a cipher that others may have written, and a terminal obeys control
+        // characters.
         let name = session.name(&cipher)?.unwrap_or_default().replace(char::is_control, " ");
         println!("{}  {name}", cipher.id);
     }
@@ -140,7 +141,7 @@ fn session(arguments: &Arguments) -> Done<Session> {
     Ok(server.resume(login, password(arguments)?.expose())?)
 }
 
-/// The token has ended.
+/// Removes the saved log-in, because its token has ended.
 fn forget(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }

@@ -1,4 +1,4 @@
-//! HTTP: one blocking call, its answer, and refusals as the protocol words them.
+//! HTTP: one blocking call, its answer, and refusals in the protocol's form.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 
-/// For a whole call, as the stock client has it (protocol § 4).
+/// The time limit for a whole call, which is the stock client's (protocol § 4).
 const CALL_WITHIN: Duration = Duration::from_secs(30);
-/// The largest answer, in bytes: 100,000 ciphers of 400 bytes, and room.
+/// The largest answer, in bytes. It has room for 100,000 ciphers of 400 bytes.
 const MAX_ANSWER: u64 = 256 * 1024 * 1024;
 
-/// What a call does.
+/// The method of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Verb {
     Post,
@@ -28,7 +28,7 @@ pub(crate) enum Verb {
     Delete,
 }
 
-/// A server's address, and how it is reached.
+/// A server's address, and the HTTP client that reaches it.
 #[derive(Clone)]
 pub(crate) struct Http {
     agent: Agent,
@@ -36,7 +36,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// `certificates` is a PEM file to trust instead of the public authorities.
+    /// Creates a client. `certificates` is a PEM file to trust instead of the public authorities.
     pub(crate) fn new(base: &str, certificates: Option<&Path>) -> Result<Self, ClientError> {
         let base = base.trim_end_matches('/').to_owned();
         if !is_private(&base) {
@@ -44,7 +44,7 @@ impl Http {
         }
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
-            // The protocol redirects browsers only, and a token goes nowhere else.
+            // The protocol redirects only browsers, and the token must not be sent anywhere else.
             .max_redirects(0)
             .timeout_global(Some(CALL_WITHIN));
         if let Some(path) = certificates {
@@ -58,14 +58,14 @@ impl Http {
         &self.base
     }
 
-    /// A `GET` with parameters.
+    /// Sends a `GET` with parameters.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, ClientError> {
         let request = self.agent.get(format!("{}{path}", self.base));
         let sent = request.query_pairs(query.iter().copied()).header(header::ACCEPT, "application/json").call();
         read(sent)
     }
 
-    /// A call with a body: JSON that may hold keys, so it is wiped.
+    /// Sends a call with a body of JSON. It may contain keys, so it is wiped.
     pub(crate) fn send<T: DeserializeOwned>(
         &self,
         verb: Verb,
@@ -86,7 +86,7 @@ impl Http {
     }
 }
 
-/// The body of a call.
+/// Serialises the body of a call.
 pub(crate) fn body(of: &impl serde::Serialize) -> Result<Zeroizing<Vec<u8>>, ClientError> {
     serde_json::to_vec(of).map(Zeroizing::new).map_err(ClientError::answer)
 }
@@ -113,7 +113,7 @@ fn read<T: DeserializeOwned>(sent: Result<Response<ureq::Body>, ureq::Error>) ->
     Err(ClientError::Refused { status, code, message, retry_after })
 }
 
-/// Whether nobody on the way can read along: what proves the password is in every second body.
+/// Whether nobody on the network can read along. Many bodies contain a proof of the password.
 fn is_private(base: &str) -> bool {
     let Ok(uri) = base.parse::<Uri>() else { return false };
     let Some(authority) = uri.authority().filter(|authority| !authority.as_str().contains('@')) else { return false };
@@ -158,7 +158,7 @@ mod tests {
         {
             assert!(matches!(Http::new(bad, None), Err(ClientError::Address)), "{bad}");
         }
-        // What looks like this machine's name is a user's there.
+        // The part that looks like this machine's name is a user name there.
         assert!(matches!(Http::new("http://localhost:1@pass.example", None), Err(ClientError::Address)));
     }
 

@@ -1,18 +1,20 @@
-//! A client of LibrePass: what the command line is made of, and what an end-to-end test drives.
+//! A client of LibrePass, used by the command line program and by an end-to-end test.
 //!
-//! [`Server`] speaks HTTP and knows no password. [`Session`] is a log-in together with the keys that the password
-//! gives; it reads and writes a vault, and changes password or address by encrypting every cipher anew, on all cores. No
-//! key is ever written to a file: a [`SavedLogin`] holds the server's token alone.
+//! [`Server`] speaks HTTP and knows no password. [`Session`] is a log-in together with the keys
+//! that are derived from the password. It reads and writes a vault, and changes the password or the
+//! address by encrypting every cipher again, on all cores. No key is ever written to a file: a
+//! [`SavedLogin`] holds only the server's token.
 //!
-//! The protocol trusts the server: whoever runs it, or stands in its place, and knows a user's public key can make any
-//! client, this one too, send what gives the vault key away (`keywright_librepass`, *What a hostile server gets*). What is
-//! checked of the server's key stops the naive form alone. So `https` beyond this machine, and servers whose operator is
-//! trusted.
+//! The protocol trusts the server. Whoever runs or impersonates it and knows a user's public key
+//! can make any client, including this one, send what reveals the vault key
+//! (`keywright_librepass`, *What a hostile server gets*). The checks of the server's key stop only
+//! the naive form of this attack. So use `https` beyond this machine, and only servers whose
+//! operator you trust.
 //!
 //! Comments cite the protocol by section, as in "protocol § 4": `docs/protocols/librepass.md`.
 //!
-//! It never prints, never asks, and takes no password from an argument. Apart from certificates and saved log-ins it
-//! touches no file.
+//! The library never prints, never prompts, and takes no password from a command line argument. It
+//! touches no files except certificates and saved log-ins.
 //!
 //! ```no_run
 //! use librepass_client::{ArgonParameters, Server};

@@ -1,4 +1,5 @@
-//! LibrePass on the command line. The library beside it does the work; this asks and prints.
+//! The LibrePass command line program. The library in this package does the work; the program
+//! prompts and prints.
 //!
 //! - [`arguments`]: the command line. [`commands`]: one function each. [`secrets`]: passwords and codes.
 #![forbid(unsafe_code)]

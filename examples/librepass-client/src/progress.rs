@@ -1,16 +1,16 @@
-//! A bar that shows how far the re-encryption is.
+//! A progress bar for the re-encryption.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar on standard error; nothing where that is no terminal.
+/// A bar on standard error, or nothing if that is not a terminal.
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::no_length();
-        // Constant, and right: a style that was none would leave the default.
+        // The template is constant and valid. If it were invalid, the default style would remain.
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
             bar.set_style(style);
         }
@@ -18,7 +18,8 @@ impl Bar {
         Self(bar)
     }
 
-    /// One more is done; the last one leaves the waiting for the server.
+    /// Shows how many ciphers are done. After the last one, it shows that the server is being
+    /// waited for.
     pub(crate) fn show(&self, done: usize, total: usize) {
         self.0.set_length(total as u64);
         self.0.set_position(done as u64);

@@ -1,4 +1,5 @@
-//! A log-in that outlives the process: a file for its owner alone. It holds the token, and no key.
+//! A log-in that outlives the process, in a file that only its owner can read. It holds the token,
+//! and no key.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ClientError;
 
-/// A log-in.
+/// A saved log-in.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SavedLogin {
@@ -19,11 +20,11 @@ pub struct SavedLogin {
     pub server: String,
     /// A PEM file to trust instead of the public authorities.
     pub certificates: Option<PathBuf>,
-    /// The address as it was typed: the salt of the keys.
+    /// The e-mail address as it was typed, which is the salt of the keys.
     pub email: String,
     /// The user's id.
     pub user: String,
-    /// Of the derivation: what changes them ends this log-in.
+    /// The parameters of the derivation. A change of them ends this log-in.
     pub(crate) parameters: ArgonParameters,
     /// The server's token.
     pub(crate) token: SecretString,
@@ -53,29 +54,29 @@ struct Written<'a> {
 }
 
 impl SavedLogin {
-    /// The server's token: whoever has it is the user, as far as the server can tell.
+    /// Returns the server's token. To the server, whoever has it is the user.
     #[must_use]
     pub const fn token(&self) -> &SecretString {
         &self.token
     }
 
-    /// Reads a file.
+    /// Reads a saved log-in from a file.
     ///
     /// # Errors
-    /// [`ClientError::Saved`].
+    /// [`ClientError::Saved`] if the file cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self, ClientError> {
         let text = Zeroizing::new(fs::read(path).map_err(ClientError::Saved)?);
-        // The parser's own words quote the file.
+        // The parser's own message quotes the file.
         let file: Read = serde_json::from_slice(&text)
             .map_err(|_| ClientError::Saved(io::Error::other("the file was not written by this program")))?;
         let Read { server, certificates, email, user, parameters, token } = file;
         Ok(Self { server, certificates, email, user, parameters, token: SecretString::new(token) })
     }
 
-    /// Writes a file that nobody else can read, in place of any that was there.
+    /// Writes a file that nobody else can read, and replaces an existing one.
     ///
     /// # Errors
-    /// [`ClientError::Saved`].
+    /// [`ClientError::Saved`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ClientError> {
         let file = Written {
             server: &self.server,
@@ -90,7 +91,7 @@ impl SavedLogin {
     }
 }
 
-/// Made anew, because the mode of a file that is there already would stay.
+/// Creates a new file, because an existing one would keep its mode.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

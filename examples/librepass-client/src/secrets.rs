@@ -1,4 +1,5 @@
-//! Passwords and codes: from a file, from the environment, or typed without being shown.
+//! Reads passwords and codes from a file, from the environment, or from the terminal without
+//! showing them.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -6,18 +7,18 @@ use std::{env, fs, io};
 use console::Term;
 use keywright_core::SecretString;
 
-/// The present password.
+/// Reads the current password.
 ///
 /// # Errors
-/// The file or the terminal cannot be read.
+/// An error if the file or the terminal cannot be read.
 pub(crate) fn password(file: Option<&Path>) -> io::Result<SecretString> {
     given(file, "LIBREPASS_PASSWORD")?.map_or_else(|| ask("password"), Ok)
 }
 
-/// A password that is being chosen: typed twice.
+/// Reads a password that is being chosen. On the terminal it is typed twice.
 ///
 /// # Errors
-/// As [`password`]; also if the second is another.
+/// As [`password`], and an error if the two entries differ.
 pub(crate) fn new_password(file: Option<&Path>, variable: &str) -> io::Result<SecretString> {
     if let Some(given) = given(file, variable)? {
         return Ok(given);
@@ -26,10 +27,10 @@ pub(crate) fn new_password(file: Option<&Path>, variable: &str) -> io::Result<Se
     if first.expose() == second.expose() { Ok(first) } else { Err(io::Error::other("the two passwords differ")) }
 }
 
-/// A code of the authenticator app, or the recovery code.
+/// Reads a code of the authenticator app, or the recovery code.
 ///
 /// # Errors
-/// The terminal cannot be read.
+/// An error if the terminal cannot be read.
 pub(crate) fn code() -> io::Result<SecretString> {
     given(None, "LIBREPASS_CODE")?.map_or_else(|| ask("code"), Ok)
 }
@@ -40,7 +41,7 @@ fn given(file: Option<&Path>, variable: &str) -> io::Result<Option<SecretString>
     Ok(Some(SecretString::new(text.expose().lines().next().unwrap_or_default().to_owned())))
 }
 
-/// On standard error, so that standard output can be a file.
+/// Prompts on standard error, so that standard output can be a file.
 fn ask(what: &str) -> io::Result<SecretString> {
     let terminal = Term::stderr();
     if !terminal.is_term() {

@@ -1,4 +1,4 @@
-//! A server, before anybody has logged in.
+//! A server, before a log-in.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use crate::error::ClientError;
 use crate::http::{Http, Verb, body};
 
-/// What a server calls itself (protocol § 6).
+/// The name that a LibrePass server reports (protocol § 6).
 const GROUP: &str = "dev.medzik.librepass";
 
 /// A LibrePass server.
@@ -31,11 +31,12 @@ struct Build {
 }
 
 impl Server {
-    /// Sees that a LibrePass server answers at an address. `certificates` is a PEM file to trust instead of the public
-    /// authorities: for a certificate that a server made itself.
+    /// Checks that a LibrePass server answers at an address. `certificates` is a PEM file to trust
+    /// instead of the public authorities, for a server that made its own certificate.
     ///
     /// # Errors
-    /// [`ClientError`]; [`ClientError::NoLibrePass`] if it is another kind of server.
+    /// [`ClientError::NoLibrePass`] if it is another kind of server, and another [`ClientError`] if
+    /// the call fails.
     pub fn open(address: &str, certificates: Option<&Path>) -> Result<Self, ClientError> {
         let http = Http::new(address, certificates)?;
         let info: Info = http.get("/actuator/info", &[]).map_err(|error| match error {
@@ -46,17 +47,18 @@ impl Server {
         if group.as_deref() == Some(GROUP) { Ok(Self { http }) } else { Err(ClientError::NoLibrePass) }
     }
 
-    /// Its address.
+    /// Returns the server's address.
     #[must_use]
     pub fn address(&self) -> &str {
         self.http.base()
     }
 
-    /// Makes an account. The server mails a link that must be opened before the first log-in. The address is the salt of
-    /// the keys: log in with the very same text, capitals included.
+    /// Creates an account. The server mails a link that must be opened before the first log-in. The
+    /// address is the salt of the keys, so log in with exactly the same text, including capitals.
     ///
     /// # Errors
-    /// [`ClientError`]; refused with `LP-Duplicated` if the address has an account.
+    /// A [`ClientError`] if the call fails. The server refuses with `LP-Duplicated` if the address
+    /// has an account.
     pub fn register(
         &self,
         email: &str,
@@ -72,7 +74,8 @@ impl Server {
         Ok(())
     }
 
-    /// The parameters of an address, and the server's present key. Asked before each proof: the key changes every day.
+    /// Returns the parameters of an address, and the server's current key. It is called before each
+    /// proof, because the key changes every day.
     pub(crate) fn pre_login(&self, email: &str) -> Result<PreLogin, ClientError> {
         self.http.get("/api/auth/preLogin", &[("email", email)])
     }

@@ -1,4 +1,5 @@
-//! A log-in with the keys of its password: reads and writes the vault, changes password and address.
+//! A log-in with the keys of its password. It reads and writes the vault, and changes password and
+//! address.
 
 mod change;
 
@@ -13,7 +14,8 @@ use crate::http::{Verb, body};
 use crate::saved::SavedLogin;
 use crate::server::Server;
 
-/// A log-in, and the keys that its password gave. The keys are in memory alone, and wiped when this is dropped.
+/// A log-in, and the keys derived from its password. The keys are only in memory, and are wiped
+/// when this is dropped.
 pub struct Session {
     server: Server,
     login: SavedLogin,
@@ -66,11 +68,11 @@ struct LoggedIn {
 
 /// Log-ins.
 impl Server {
-    /// Logs in. Where a second factor is on, the session can do nothing until
+    /// Logs in. If a second factor is enabled, the session can do nothing until
     /// [`prove_second_factor`](Session::prove_second_factor).
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the log-in fails.
     pub fn log_in(&self, email: &str, password: &str) -> Result<Session, ClientError> {
         let offer = self.pre_login(email)?;
         let keys = UserKeys::derive(email, password, offer.parameters)?;
@@ -87,10 +89,12 @@ impl Server {
         Ok(Session::new(self.clone(), login, keys, !answer.verified))
     }
 
-    /// Goes on with a log-in that was saved: the password gives the keys again, and is not sent.
+    /// Resumes a saved log-in. The keys are derived from the password again, and the password is
+    /// not sent.
     ///
     /// # Errors
-    /// [`ClientError`]. Whether the password is right shows when a cipher is opened or something is changed.
+    /// A [`ClientError`] if the keys cannot be derived. A wrong password is noticed only when a
+    /// cipher is opened or something is changed.
     pub fn resume(&self, login: SavedLogin, password: &str) -> Result<Session, ClientError> {
         let keys = UserKeys::derive(&login.email, password, login.parameters)?;
         Ok(Session::new(self.clone(), login, keys, false))
@@ -102,19 +106,19 @@ impl Session {
         Self { server, login, keys, needs_second_factor }
     }
 
-    /// What to save in order to go on later.
+    /// Returns what to save in order to resume later.
     #[must_use]
     pub const fn login(&self) -> &SavedLogin {
         &self.login
     }
 
-    /// As [`login`](Self::login), to be taken away.
+    /// As [`login`](Self::login), but consumes the session.
     #[must_use]
     pub fn into_login(self) -> SavedLogin {
         self.login
     }
 
-    /// Whether the server waits for a code before anything else.
+    /// Whether the server requires a code before anything else.
     #[must_use]
     pub const fn needs_second_factor(&self) -> bool {
         self.needs_second_factor
@@ -123,7 +127,7 @@ impl Session {
     /// Sends a code of the authenticator app, or the recovery code.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the code is refused or the call fails.
     pub fn prove_second_factor(&mut self, code: &str) -> Result<(), ClientError> {
         let body = body(&SecondFactor { api_key: self.login.token.expose(), code })?;
         self.server.http().send::<IgnoredAny>(Verb::Post, "/api/auth/oauth?grantType=2fa", None, &body)?;
@@ -131,18 +135,18 @@ impl Session {
         Ok(())
     }
 
-    /// The whole vault, encrypted.
+    /// Reads the whole vault, still encrypted.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the call fails.
     pub fn read(&self) -> Result<Vec<Cipher>, ClientError> {
         self.sync(0, &[], &[])
     }
 
-    /// Puts ciphers, new or changed, in one call.
+    /// Puts new or changed ciphers in one call.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the call fails.
     pub fn put(&self, ciphers: &[Cipher]) -> Result<(), ClientError> {
         self.sync(now()?, ciphers, &[]).map(drop)
     }
@@ -150,29 +154,30 @@ impl Session {
     /// Removes ciphers.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the call fails.
     pub fn remove(&self, ids: &[&str]) -> Result<(), ClientError> {
         self.sync(now()?, &[], ids).map(drop)
     }
 
-    /// Encrypts a text into a new cipher, which is not sent.
+    /// Encrypts a text into a new cipher, which is not sent yet.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the text cannot be encrypted.
     pub fn seal(&self, kind: Kind, text: &[u8]) -> Result<Cipher, ClientError> {
         let data = self.keys.vault_key().encrypt(text, &SystemEntropy)?;
         Ok(Cipher::new(fresh_id()?, &self.login.user, kind, data))
     }
 
-    /// The text of a cipher.
+    /// Decrypts the text of a cipher.
     ///
     /// # Errors
-    /// [`EnvelopeError`]; `Denied` with the wrong password.
+    /// An [`EnvelopeError`] if the cipher does not open, which is `Denied` if the password is
+    /// wrong.
     pub fn open(&self, cipher: &Cipher) -> Result<SecretVec, EnvelopeError> {
         self.keys.vault_key().decrypt(&cipher.protected_data)
     }
 
-    /// The name or title in a cipher, if it has one.
+    /// Returns the name or title in a cipher, if it has one.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -180,21 +185,21 @@ impl Session {
         Ok(cipher::name(&self.open(cipher)?))
     }
 
-    /// Writes a new secure note. Gives its id.
+    /// Writes a new secure note, and returns its id.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the note cannot be encrypted or the call fails.
     pub fn write_note(&self, title: &str, note: &str) -> Result<String, ClientError> {
         let cipher = self.seal(Kind::NOTE, &body(&Note { title, note })?)?;
         self.put(std::slice::from_ref(&cipher))?;
         Ok(cipher.id)
     }
 
-    /// Switches the second factor on: `secret` in base32, and a code made of it. Gives the recovery code, which works
-    /// once.
+    /// Enables the second factor, from a `secret` in base32 and a code computed from it. Returns
+    /// the recovery code, which works once.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the code is refused or the call fails.
     pub fn set_up_two_factor(&self, secret: &SecretString, code: &str) -> Result<SecretString, ClientError> {
         let proof = self.proof()?.to_hex();
         let body = body(&TwoFactor { shared_key: proof.expose(), secret: secret.expose(), code })?;
@@ -203,10 +208,11 @@ impl Session {
         Ok(SecretString::new(done.recovery_code))
     }
 
-    /// Deletes the account with all that is in it. `code` is one of the authenticator app, where a second factor is on.
+    /// Deletes the account and everything in it. If a second factor is enabled, `code` is one of
+    /// the authenticator app.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// A [`ClientError`] if the call fails.
     pub fn delete_account(&self, code: Option<&str>) -> Result<(), ClientError> {
         let proof = self.proof()?.to_hex();
         let body = body(&Delete { shared_key: proof.expose(), code })?;
@@ -214,13 +220,14 @@ impl Session {
         done.map(drop).map_err(ClientError::of_change)
     }
 
-    /// Changes what is named, and gives what has changed since a time in seconds; everything for 0.
+    /// Sends the given changes, and returns what has changed since a time in seconds, or everything
+    /// for 0.
     fn sync(&self, since: u64, updated: &[Cipher], deleted: &[&str]) -> Result<Vec<Cipher>, ClientError> {
         let body = body(&Sync { last_sync_timestamp: since, updated, deleted })?;
         Ok(self.send::<Synced>(Verb::Post, "/api/cipher/sync", &body)?.ciphers)
     }
 
-    /// The proof of the password, for the server's present key.
+    /// Computes the proof of the password, for the server's current key.
     fn proof(&self) -> Result<SharedKey, ClientError> {
         Ok(self.keys.shared_key(&self.server.pre_login(&self.login.email)?.server)?)
     }
@@ -235,7 +242,7 @@ impl Session {
     }
 }
 
-/// For calls that ask for no other ciphers than those just written.
+/// Returns the time to send so that the answer contains no ciphers other than those just written.
 fn now() -> Result<u64, ClientError> {
     Ok(SystemClock.now()?.get())
 }

@@ -1,4 +1,4 @@
-//! Where the time of a change goes.
+//! How the time of a change is spent.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Ciphers in the vault.
+    /// The number of ciphers in the vault.
     pub ciphers: usize,
     /// Reading the vault: request, answer, JSON.
     pub read: Duration,
@@ -17,14 +17,14 @@ pub struct Timings {
     pub reencrypt: Duration,
     /// Writing the body.
     pub encode: Duration,
-    /// Bytes of the body.
+    /// The size of the body in bytes.
     pub bytes: usize,
-    /// Sending it, and waiting until the server has validated, swapped and stored it.
+    /// Sending the body, and waiting until the server has validated, swapped and stored it.
     pub change: Duration,
 }
 
 impl Timings {
-    /// All of it.
+    /// Returns the total time.
     #[must_use]
     pub fn total(&self) -> Duration {
         [self.read, self.derive, self.reencrypt, self.encode, self.change].iter().sum()
@@ -48,7 +48,7 @@ impl fmt::Display for Timings {
     }
 }
 
-/// The time since the last mark, and a new mark.
+/// Returns the time since the last mark, and sets a new mark.
 pub(crate) fn lap(mark: &mut Instant) -> Duration {
     let passed = mark.elapsed();
     *mark = Instant::now();

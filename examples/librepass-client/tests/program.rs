@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Exit code and complaint. There is no terminal to ask on.
+/// Returns the exit code and the error output. There is no terminal to prompt on.
 fn run(folder: &Path, arguments: &[&str], password: Option<&str>) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_librepass-client"));
     command.current_dir(folder).args(arguments).stdin(Stdio::null()).env_remove("LIBREPASS_PASSWORD");
@@ -25,7 +25,7 @@ fn what_cannot_be_done_is_said_and_nothing_is_left() {
         (&["list"][..], "log in again"),
         (&["login", "--server", "http://pass.example", "--email", "user@example.com"], "must be an https URL"),
         (&["login", "--server", "https://a", "--email", "user@example.com", "--ca", "absent"], "certificates"),
-        // Nothing listens on the port for nothing.
+        // Nothing listens on this port.
         (&["login", "--server", "http://127.0.0.1:9", "--email", "user@example.com"], "did not answer"),
     ] {
         let (code, complaint) = run(folder.path(), arguments, Some("sesame"));

@@ -1,7 +1,8 @@
-//! The drivers of one client: installed from a lock file, bundled, and run phase by phase.
+//! The drivers of one client, which are installed from a lock file, bundled, and run phase by
+//! phase.
 //!
-//! They are copied into `target/`, the packages that their lock file names are installed beside them, and the whole is
-//! bundled, since not every client's sources load in Node alone.
+//! They are copied into `target/`, the packages of their lock file are installed beside them, and
+//! everything is bundled, because the sources of some clients do not load in Node as they are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,14 +23,14 @@ pub(crate) struct Drivers {
 }
 
 impl Drivers {
-    /// Copies, installs and bundles those of one client below `runs`. What is installed is kept for as long as the lock
-    /// file stays the same.
+    /// Copies, installs and bundles the drivers of one client below `runs`. Installed packages are
+    /// kept as long as the lock file stays the same.
     pub(crate) fn install(root: &Path, runs: &Path, client: &str) -> Result<Self, Error> {
         let source = root.join(DRIVERS).join(client);
         let shown = format!("{DRIVERS}/{client}");
         let directory = runs.join(client);
         fs::create_dir_all(&directory).map_err(Error::io(format!("{}", directory.display())))?;
-        // What the clients share lies one folder up, there as here.
+        // Files that the clients share are one folder up, in both places.
         for (from, to) in [(root.join(DRIVERS), runs), (source.clone(), &directory)] {
             copy_files(&from, to).map_err(Error::io(shown.as_str()))?;
         }
@@ -46,7 +47,8 @@ impl Drivers {
         Ok(Self { directory })
     }
 
-    /// Node with a bundled script. Nothing in the environment may switch off the verification of certificates.
+    /// Returns a command that runs Node with a bundled script. Nothing in the environment may
+    /// switch off the verification of certificates.
     pub(crate) fn node(&self, script: &str) -> Command {
         let mut command = Command::new("node");
         command.current_dir(&self.directory).arg("--enable-source-maps").arg(Path::new("out").join(script));
@@ -54,7 +56,7 @@ impl Drivers {
         command
     }
 
-    /// Runs one phase of a driver against the server, with what it finds in its environment besides.
+    /// Runs one phase of a driver against the server, with `environment` as further variables.
     pub(crate) fn drive(
         &self,
         (driver, phase): (&str, &str),
@@ -66,7 +68,7 @@ impl Drivers {
         println!("# {driver}, phase {phase}");
         let mut command = self.node(driver);
         command.arg(phase).env("NODE_EXTRA_CA_CERTS", scene.certificate());
-        // The slash at the end is as the first client wants it.
+        // The first client expects the slash at the end.
         command.env("BASE_URL", format!("{}/", server.address())).env("STATE", scene.state());
         command.envs(environment.iter().copied());
         let before = *counts;
@@ -78,7 +80,7 @@ impl Drivers {
     }
 }
 
-/// The files of a folder, not what lies deeper.
+/// Copies the files of a folder, without subfolders.
 fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -93,7 +95,8 @@ fn npm(directory: &Path, arguments: &[&str]) -> Result<(), Error> {
     process::stream(Command::new("npm").current_dir(directory).args(arguments), &mut Counts::default())
 }
 
-/// Whether a package is pinned to where it was once fetched from. Addresses to give money to are no such thing.
+/// Whether a package is pinned to the host that it was once fetched from. Addresses for donations
+/// do not count.
 fn names_a_host(lock: &str) -> bool {
     lock.contains("\"resolved\"") || lock.contains("git+")
 }

@@ -10,7 +10,8 @@ use super::server::Server;
 use crate::count::Counts;
 use crate::error::Error;
 
-/// name, app passwords, login password. A colon and letters beyond ASCII: HTTP Basic must carry both.
+/// Name, app passwords, login password. They contain a colon and letters beyond ASCII, which HTTP
+/// Basic must carry.
 const ACCOUNTS: [(&str, &[&str], &str); 3] = [
     ("alice", &["alice-app-Qm3vT9xKd2"], "alice: Grüße aus Köln"),
     ("bob", &["bob-app-Hc7yR4nWs8", "bob-app-stolen-Lz5p"], "bob: Grüße aus Köln"),
@@ -18,7 +19,7 @@ const ACCOUNTS: [(&str, &[&str], &str); 3] = [
 ];
 
 /// # Errors
-/// Something could not be installed or started, or a step of a driver failed.
+/// An error if something cannot be installed or started, or if a step of a driver fails.
 pub(crate) fn run(root: &Path, runs: &Path, program: &Path, counts: &mut Counts) -> Result<(), Error> {
     let drivers = Drivers::install(root, runs, "nextcloud")?;
 
@@ -31,7 +32,8 @@ pub(crate) fn run(root: &Path, runs: &Path, program: &Path, counts: &mut Counts)
     course.inspect_err(|_| scene.show_log("password and wait"))
 }
 
-/// A whole life of an account: challenge, keychain, guesses, change, restart, reset by typed code.
+/// The whole life of an account: challenge, keychain, guesses, change, restart, reset by typed
+/// code.
 fn typed_code(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts) -> Result<(), Error> {
     for phases in [["first", "lockout"].as_slice(), &["restarted"], &["pending"]] {
         let server = start(program, scene, "code")?;
@@ -43,7 +45,7 @@ fn typed_code(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Cou
     Ok(())
 }
 
-/// The older reset, which really waits: up to ten seconds.
+/// The older reset, which really waits, for up to ten seconds.
 fn password_and_wait(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts) -> Result<(), Error> {
     let server = start(program, scene, "wait")?;
     drivers.drive(("wait.cjs", "wait"), &server, scene, &[], counts)?;
@@ -58,7 +60,7 @@ fn start(program: &Path, scene: &Scene, reset_style: &str) -> Result<Server, Err
 fn accounts_file() -> String {
     let mut text = String::new();
     for (name, app_passwords, login_password) in ACCOUNTS {
-        // Neither quotes nor backslashes are in there, so Rust's quoting is TOML's.
+        // The strings contain neither quotes nor backslashes, so Rust's quoting is also TOML's.
         text.push_str(&format!(
             "[[account]]\nname = \"{name}\"\nemail = \"{name}@example.org\"\nlogin_password = \"{login_password}\"\n\
              app_passwords = {app_passwords:?}\n\n"
@@ -67,7 +69,7 @@ fn accounts_file() -> String {
     text
 }
 
-/// What the drivers find: the accounts by name, and the secrets so far.
+/// The drivers' initial state: the accounts by name, and the secrets so far.
 fn initial_state() -> Value {
     let mut accounts = serde_json::Map::new();
     let mut secrets = Vec::new();

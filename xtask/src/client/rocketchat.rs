@@ -1,4 +1,5 @@
-//! Rocket.Chat: `@rocket.chat/api-client` with its two-factor handler, and a mail server that the codes are read from.
+//! Rocket.Chat: `@rocket.chat/api-client` with its two-factor handler, and a mail server that codes
+//! are read from.
 
 use std::path::Path;
 
@@ -12,13 +13,14 @@ use crate::error::Error;
 
 const KEYS_OF_OTHERS: &[&str] = &["edit-other-user-e2ee"];
 
-/// An account as it is seeded. Its user id is made of its name, and so are its tokens and its address.
+/// An account to seed. Its user id, tokens and address are derived from its name.
 struct Account {
     name: &'static str,
     permissions: &'static [&'static str],
     email_2fa: bool,
     login_password: Option<&'static str>,
-    /// What the shared secret is in base32, and before. As Rocket.Chat makes them: base32 of ASCII letters.
+    /// The shared secret in base32, and its plain form. As Rocket.Chat makes them, it is base32 of
+    /// ASCII letters.
     totp: Option<(&'static str, &'static str)>,
     recovery_codes: &'static [&'static str],
 }
@@ -26,7 +28,8 @@ struct Account {
 const PLAIN: Account =
     Account { name: "", permissions: &[], email_2fa: false, login_password: None, totp: None, recovery_codes: &[] };
 
-/// One for each scene: a time-based code works once in thirty seconds, and no driver waits for the next.
+/// One account for each scene, because a time-based code works once in thirty seconds, and no
+/// driver waits for the next.
 const ACCOUNTS: [Account; 11] = [
     Account {
         name: "ada",
@@ -68,12 +71,12 @@ const ACCOUNTS: [Account; 11] = [
 ];
 
 impl Account {
-    /// As long as Rocket.Chat's, which are random.
+    /// Has the length of Rocket.Chat's ids, which are random.
     fn user_id(&self) -> String {
         format!("{}{}", self.name, "K7tWc4Nn2XbQ9y")
     }
 
-    /// Two logins.
+    /// The tokens of two logins.
     fn tokens(&self) -> [String; 2] {
         let name = self.name;
         [
@@ -92,7 +95,7 @@ impl Account {
         if let Some(password) = self.login_password {
             text.push_str(&format!("login_password = \"{password}\"\n"));
         }
-        // Neither quotes nor backslashes are in there, so Rust's quoting is TOML's.
+        // The strings contain neither quotes nor backslashes, so Rust's quoting is also TOML's.
         text.push_str(&format!(
             "[account.rocketchat]\nuser_id = \"{}\"\nauth_tokens = {:?}\npermissions = {:?}\nverified_emails = [\"{email}\"]\n\
              email_2fa = {}\n",
@@ -123,7 +126,7 @@ impl Account {
         })
     }
 
-    /// What must never be seen in clear: of the shared secret neither form.
+    /// The values that must never appear in the clear, including both forms of the shared secret.
     fn secrets(&self) -> impl Iterator<Item = String> {
         let totp = self.totp.into_iter().flat_map(|(base32, plain)| [base32, plain]);
         let fixed = totp.chain(self.login_password).chain(self.recovery_codes.iter().copied()).map(str::to_owned);
@@ -132,7 +135,7 @@ impl Account {
 }
 
 /// # Errors
-/// Something could not be installed or started, or a step of a driver failed.
+/// An error if something cannot be installed or started, or if a step of a driver fails.
 pub(crate) fn run(root: &Path, runs: &Path, program: &Path, counts: &mut Counts) -> Result<(), Error> {
     let drivers = Drivers::install(root, runs, "rocketchat")?;
     let scene = Scene::new(runs, &ACCOUNTS.iter().map(Account::table).collect::<String>(), &initial_state())?;
@@ -140,7 +143,7 @@ pub(crate) fn run(root: &Path, runs: &Path, program: &Path, counts: &mut Counts)
     course.inspect_err(|_| scene.show_log("two-factor"))
 }
 
-/// The last phase alone has request limits: ten calls a minute would not do for the others.
+/// Only the last phase has request limits, because ten calls a minute are too few for the others.
 fn phases(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts) -> Result<(), Error> {
     let mail = Server::launch(drivers.node("mail.cjs"), &scene.path("mail.log"), "smtp://")?;
     let addresses = mail.address().split_once(' ');
@@ -157,7 +160,7 @@ fn phases(program: &Path, drivers: &Drivers, scene: &Scene, counts: &mut Counts)
     mail.stop()
 }
 
-/// What the driver finds: the accounts by name, and the secrets so far.
+/// The driver's initial state: the accounts by name, and the secrets so far.
 fn initial_state() -> Value {
     let accounts = ACCOUNTS.iter().map(|account| (account.name.to_owned(), account.state()));
     let accounts: serde_json::Map<_, _> = accounts.collect();

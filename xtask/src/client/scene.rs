@@ -1,4 +1,4 @@
-//! The files that a server is started on, and the search for secrets that it must not have left in them.
+//! The files that a server is started on, and the search for secrets that must not be left in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// `accounts` is an accounts file. `state` is what the drivers find; no string in its `secrets` may turn up in clear.
+    /// Creates the folder. `accounts` is an accounts file. `state` is the drivers' initial state;
+    /// no string in its `secrets` may appear in the clear.
     pub(crate) fn new(parent: &Path, accounts: &str, state: &Value) -> Result<Self, Error> {
         let directory = tempfile::Builder::new().prefix("run-").tempdir_in(parent);
         let scene = Self { directory: directory.map_err(Error::io("a folder for the run"))? };
@@ -33,12 +34,12 @@ impl Scene {
         fs::write(self.path(name), text).map_err(Error::io(name))
     }
 
-    /// A file of this scene, there or not.
+    /// Returns the path of a file of this scene, whether or not it exists.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// The options of account-server for these files. Where mail goes is left to the run.
+    /// Returns the options of account-server for these files. The run adds those for mail.
     pub(crate) fn server_options(&self) -> Vec<String> {
         let path = |name| self.path(name).display().to_string();
         let pairs = [
@@ -60,7 +61,8 @@ impl Scene {
         self.path("state.json")
     }
 
-    /// Everything that the server printed, over all restarts.
+    /// Returns the path of the log, which holds everything that the server printed, over all
+    /// restarts.
     pub(crate) fn log(&self) -> PathBuf {
         self.path("server.log")
     }
@@ -74,10 +76,10 @@ impl Scene {
         }
     }
 
-    /// No secret that was used may stand in clear in the log or in the store.
+    /// Checks that no secret that was used is in the log or in the store in the clear.
     ///
     /// # Errors
-    /// [`Error::Check`] naming the file; the secret itself is not repeated.
+    /// [`Error::Check`] with the name of the file. It does not repeat the secret.
     pub(crate) fn check_for_secrets(&self, counts: &mut Counts) -> Result<(), Error> {
         let secrets = self.secrets()?;
         let files = [("server.log", true), ("accounts.sqlite", true), ("accounts.sqlite-wal", false)];

@@ -1,4 +1,4 @@
-//! One running server: account-server itself, or the mail server that it sends to.
+//! A running server: account-server itself, or the mail server that it sends to.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -12,29 +12,31 @@ use super::scene::Scene;
 use crate::count::Counts;
 use crate::error::Error;
 
-/// A debug build seeds its accounts with a slow hash: generous, since a machine may be busy.
+/// A generous limit, because a debug build seeds its accounts with a slow hash and the machine may
+/// be busy.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 /// Requests in progress are finished first.
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The process, ended at the latest when this is dropped.
+/// The process, which ends at the latest when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     address: String,
-    /// Lines of its standard output; closed when the process closes it.
+    /// The lines of its standard output, closed when the process closes it.
     lines: Receiver<String>,
 }
 
 impl Server {
-    /// Starts account-server on the files of the scene and waits until it says that it is listening.
+    /// Starts account-server on the files of the scene, and waits until it reports that it is
+    /// listening.
     pub(crate) fn start(program: &Path, scene: &Scene, options: &[&str]) -> Result<Self, Error> {
         let mut command = Command::new(program);
         command.args(scene.server_options()).args(options);
         Self::launch(command, &scene.log(), "https://")
     }
 
-    /// Starts a program that is a server and names its URL, which begins like this.
+    /// Starts a program that is a server and prints its URL, which starts with this scheme.
     pub(crate) fn launch(mut command: Command, log: &Path, scheme: &str) -> Result<Self, Error> {
         let log = File::options().create(true).append(true).open(log).map_err(Error::io("server.log"))?;
         let errors = log.try_clone().map_err(Error::io("server.log"))?;
@@ -50,7 +52,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Stops it, and counts that it stopped cleanly.
+    /// Stops the server, and counts a clean stop.
     pub(crate) fn stop_counted(self, counts: &mut Counts) -> Result<(), Error> {
         self.stop()?;
         println!("ok - the server stops cleanly when told to");
@@ -58,7 +60,7 @@ impl Server {
         Ok(())
     }
 
-    /// The URL that it listens on, without a slash at the end.
+    /// Returns the URL that it listens on, without a slash at the end.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -84,9 +86,9 @@ impl Server {
         }
     }
 
-    /// Asks it to stop, as a service manager does, and waits for a clean exit.
+    /// Requests a stop, as a service manager does, and waits for a clean exit.
     pub(crate) fn stop(mut self) -> Result<(), Error> {
-        // The standard library can only kill; every Unix shell can ask.
+        // The standard library can only kill, but every Unix shell can send the signal.
         let ask = format!("kill -TERM {}", self.child.id());
         let asked = Command::new("sh").args(["-c", &ask]).status().map_err(Error::io(ask))?;
         if !asked.success() {
@@ -110,7 +112,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // After a failure somewhere else. A process that has ended already makes both calls harmless.
+        // Runs after a failure elsewhere. If the process has ended already, both calls are
+        // harmless.
         let _killed = self.child.kill();
         let _status = self.child.wait();
     }
@@ -119,13 +122,14 @@ impl Drop for Server {
 fn forward(output: ChildStdout, mut log: File, lines: &Sender<String>) {
     for line in BufReader::new(output).lines().map_while(Result::ok) {
         let _logged = writeln!(log, "{line}");
-        // Nobody may listen any more; the log still wants the rest.
+        // Even if nobody receives the line any more, the rest still belongs in the log.
         let _heard = lines.send(line);
     }
 }
 
-/// `listening on https://127.0.0.1:4711` → the URL without a slash at the end, if it has the scheme. The clients insist
-/// on TLS, so another scheme is not taken. What a script says after a blank is kept.
+/// Parses `listening on https://127.0.0.1:4711` into the URL without a slash at the end, if it has
+/// the scheme. The clients require TLS, so another scheme is not accepted. Anything that a script
+/// prints after a blank is kept.
 fn address_in(line: &str, scheme: &str) -> Option<String> {
     let url = line.trim().strip_prefix("listening on ")?.trim();
     url.starts_with(scheme).then(|| url.trim_end_matches('/').to_owned())
@@ -158,7 +162,7 @@ mod tests {
         (scene, server)
     }
 
-    /// Blocks on a pipe that nobody writes to until SIGTERM arrives, then exits with this code.
+    /// A script that blocks on an empty pipe until SIGTERM arrives, and then exits with this code.
     fn until_asked(exit: u8) -> String {
         let block = "mkfifo never; cat never > never.out 2>&1 &";
         format!("{block} trap \"kill $!; exit {exit}\" TERM; echo hello; echo listening on https://127.0.0.1:1; wait")

@@ -1,4 +1,4 @@
-//! The modules of a crate, what each file defines, and what it takes from the others.
+//! The modules of a crate, what each file defines, and what it uses from the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,28 +9,28 @@ use syn::visit::{self, Visit};
 
 use crate::error::Error;
 
-/// A crate as its files lay it out. What only tests see is left out.
+/// A crate as its files define it, without code that is only for tests.
 pub(crate) struct Crate {
     modules: BTreeMap<Vec<String>, Module>,
 }
 
-/// An import that names another place than the one that defines the thing.
+/// An import that does not name the module which defines the item.
 pub(crate) struct Indirect {
     pub(crate) file: PathBuf,
-    /// As it is written.
+    /// The path as it is written.
     pub(crate) path: String,
-    /// The module that defines the thing: what to write instead.
+    /// The module that defines the item, which the import should name.
     pub(crate) defined_in: String,
 }
 
 #[derive(Default)]
 struct Module {
     file: PathBuf,
-    /// What is re-exported here with `use`: the name, and the path that it stands for.
+    /// The items that are re-exported here with `use`, by name, with the path that each stands for.
     re_exports: BTreeMap<String, Vec<String>>,
-    /// Names of what is defined here, modules included.
+    /// The names of the items that are defined here, including modules.
     definitions: BTreeSet<String>,
-    /// Paths into this crate, as written.
+    /// The paths into this crate, as they are written.
     paths: BTreeSet<Vec<String>>,
 }
 
@@ -46,7 +46,7 @@ impl Crate {
         Ok(parsed)
     }
 
-    /// `folder`: where the files of this module's children lie.
+    /// `folder` is where the files of this module's children are.
     fn read_file(&mut self, module: Vec<String>, file: &Path, folder: &Path) -> Result<(), Error> {
         let text = fs::read_to_string(file).map_err(Error::io(file.display().to_string()))?;
         let parsed = syn::parse_file(&text).map_err(|error| Error::Check(format!("{}: {error}", file.display())))?;
@@ -95,7 +95,8 @@ impl Crate {
         Ok(())
     }
 
-    /// Which file takes something from which other one. A re-export takes nothing: it is there for others.
+    /// Returns which file uses an item from which other file. Re-exports do not count, because they
+    /// are for other files.
     pub(crate) fn edges(&self) -> BTreeSet<(PathBuf, PathBuf)> {
         let modules = self.modules.iter();
         let used = modules.flat_map(|(at, module)| {
@@ -108,7 +109,8 @@ impl Crate {
         used.filter(|(from, to)| from != to).collect()
     }
 
-    /// The imports that name a re-export. A crate's root file names what it likes: its re-exports are what it is for.
+    /// Returns the imports that name a re-export. A crate's root file may import from anywhere,
+    /// because it exists to re-export.
     pub(crate) fn indirect(&self) -> Vec<Indirect> {
         let mut found = Vec::new();
         for (at, module) in self.modules.iter().filter(|(at, _)| !at.is_empty()) {
@@ -124,11 +126,13 @@ impl Crate {
         found
     }
 
-    /// The module that defines what another one re-exports; `None` if it is that one itself, or outside of the crate.
+    /// Returns the module that defines what another one re-exports, or `None` if that is the module
+    /// itself or one outside the crate.
     fn definer(&self, module: &[String], name: &str) -> Option<Vec<String>> {
         let mut at = module.to_vec();
         let mut name = name.to_owned();
-        // As many steps as there are modules at most: a re-export of itself does not compile.
+        // There are at most as many steps as modules, because a re-export of itself does not
+        // compile.
         for _ in 0..self.modules.len() {
             let here = self.modules.get(&at)?;
             if here.definitions.contains(&name) {
@@ -142,7 +146,8 @@ impl Crate {
         (at != module).then_some(at)
     }
 
-    /// The module that a path leads to, and the first name after it. `None`: it leads out of the crate.
+    /// Returns the module that a path leads to, and the first name after it, or `None` if it leads
+    /// out of the crate.
     fn resolve<'a>(&self, at: &[String], path: &'a [String]) -> Option<(Vec<String>, Option<&'a str>)> {
         let mut module = at.to_vec();
         let mut rest = path.iter();
@@ -160,7 +165,7 @@ impl Crate {
                     module.pop();
                 }
             }
-            // A path that begins with a child of the module.
+            // A path that starts with a child of the module.
             child => {
                 let below = [at, &[child.to_owned()]].concat();
                 self.modules.get(&below)?;
@@ -179,7 +184,7 @@ impl Crate {
     }
 }
 
-/// Collects the paths into the crate that code names in full, those in macros included.
+/// Collects the paths into the crate that are written in full, including those in macros.
 struct Paths<'a>(&'a mut BTreeSet<Vec<String>>);
 
 impl<'ast> Visit<'ast> for Paths<'_> {
@@ -200,14 +205,15 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         let arguments = syn::punctuated::Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated;
         if let Ok(arguments) = arguments.parse2(called.tokens.clone()) {
             for argument in &arguments {
-                // What was parsed here lives no longer than this call.
+                // What was parsed here does not outlive this call.
                 Paths(self.0).visit_expr(argument);
             }
         }
     }
 }
 
-/// The leaves of a `use`: the whole path, and the name by which it is known here. A glob ends with its module.
+/// Collects the leaves of a `use`: the whole path, and the name by which it is known here. A glob
+/// ends with its module.
 fn flatten(tree: &syn::UseTree, before: &mut Vec<String>, leaves: &mut Vec<(Vec<String>, String)>) {
     let leaf = |name: &str| [before.as_slice(), &[name.to_owned()]].concat();
     match tree {
@@ -257,7 +263,7 @@ fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     }
 }
 
-/// Whether an item is there for tests alone: `#[cfg(test)]`, or `#[cfg(all(test, …))]`.
+/// Whether an item is only for tests: `#[cfg(test)]`, or `#[cfg(all(test, …))]`.
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")

@@ -1,4 +1,4 @@
-//! A store that answers when the history says so, and what the history says.
+//! A store that answers when the history allows it, and with what the history determines.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,7 +7,7 @@ use std::task::Poll;
 use keywright_store::{Batch, CommitError, MemoryStore, SlotName, Snapshot};
 use keywright_testing::{Call, HookedStore};
 
-/// What a driver has asked for.
+/// The request of a driver.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "there are only a few of them")]
 pub(crate) enum Asked {
@@ -27,7 +27,7 @@ struct Desk {
     answer: Option<Answer>,
 }
 
-/// One driver's way to the store.
+/// One driver's access to the store.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(Mutex<Desk>);
 
@@ -51,7 +51,7 @@ impl Gate {
     }
 }
 
-/// A store of which nothing is reached but its gate.
+/// A store that is reached only through its gate.
 pub(crate) fn gated(gate: &Arc<Gate>) -> Arc<HookedStore<MemoryStore>> {
     let store = HookedStore::memory();
     store.before_reads(|call| {

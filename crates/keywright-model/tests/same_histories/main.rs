@@ -1,9 +1,11 @@
-//! The model and the real code go through the same random histories, and after every step the partition, the commits under
-//! way, what each driver waits for and what callers were told are the same.
+//! The model and the real code run through the same random histories. After every step, the
+//! partition, the commits in flight, what each driver waits for, and the answers to callers are the
+//! same.
 //!
-//! So opening, deciding, batching, pruning, fencing, settling, the second look and the sweep of the model say what
-//! `keywright_store`'s `Driver` and `MemoryStore` do. The model remembers three revisions and the real root sixteen, so a
-//! history ends where the model would answer "unknown" for want of more.
+//! So the model's opening, deciding, batching, pruning, fencing, settling, second read and sweep
+//! behave like `keywright_store`'s `Driver` and `MemoryStore`. The model remembers three revisions
+//! and the real root sixteen, so a history ends where the model would answer "unknown" because it
+//! remembers fewer.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -44,7 +46,7 @@ fn everything(acts: &[Act]) -> Config {
 fn configs() -> Vec<Config> {
     use Act::{Change, Create, Edit, End, Erase, Keep, Promote, Redeem, Register, Stage, Touch, Use, Verify};
     let all = everything(&[Redeem, Change, Touch, Keep, End, Use, Erase, Create, Register, Verify]);
-    // A vault's states are numbers of a byte, and each promotion adds sixteen.
+    // A vault's states are one-byte numbers, and each promotion adds sixteen.
     let vaults = |acts: &[Act]| {
         let mut config = Config { start: Start::Vault, ..everything(acts) };
         config.acts.extend([(Edit, 40), (Stage, 40), (Promote, 10)]);
@@ -92,8 +94,9 @@ impl SplitMix {
     }
 }
 
-/// A driver that settles a creation for longer than a partition lives is none: the model holds the sweep back until it is
-/// done, and the real store, which cannot know, is not asked.
+/// Whether a driver settles a creation. None does so for longer than a partition lives, so the
+/// model holds the sweep back until it is done. The real store cannot know this, so the sweep is
+/// not run there.
 fn settles_a_creation(world: &World) -> bool {
     world.drivers.iter().any(|driver| {
         matches!(driver.phase, Phase::Settling { loaded: Rev::ZERO, .. } | Phase::Fencing { loaded: Rev::ZERO, .. })
@@ -153,8 +156,9 @@ fn follow(search: &Search, seed: u64, steps: usize) -> usize {
     history.len()
 }
 
-/// How many histories of each kind, and which: as the environment variables `KEYWRIGHT_HISTORIES` and `KEYWRIGHT_SEED` say,
-/// for a full proof or to try a failure again.
+/// Returns how many histories of each kind to run, and the first seed, from the environment
+/// variables `KEYWRIGHT_HISTORIES` and `KEYWRIGHT_SEED`. They serve to run a full proof, or to
+/// repeat a failure.
 fn seeds() -> (u64, u64) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     (number("KEYWRIGHT_HISTORIES").unwrap_or(8).max(8), number("KEYWRIGHT_SEED").unwrap_or(0))
@@ -174,7 +178,7 @@ fn the_model_and_the_real_code_go_through_the_same_histories() {
     }
     assert!(steps > 4_000, "{steps}");
     for (event, met) in Event::ALL.into_iter().zip(met) {
-        // Sixteen reruns are not met by chance; `Busy` is the answer after them.
+        // Sixteen reruns do not occur by chance, and `Busy` is the answer after them.
         assert!(met > 0 || event == Event::Busy, "no history meets {event:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The real code: drivers over one store in memory, moved one answer at a time.
+//! The real code: drivers over one store in memory, advanced one answer at a time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,10 +43,10 @@ impl Record for Session {
 
 const CODE: Slot<Number> = Slot::lasting("code");
 const COUNTER: Slot<Number> = Slot::lasting("counter");
-/// One slot, whose record may expire or be kept for good.
+/// One slot, whose record may expire or be kept permanently.
 const SESSION: Slot<Session, Expiring> = Slot::expiring("session");
 const KEPT: Slot<Session> = Slot::lasting("session");
-/// What steps name where they find out later that they need the session too.
+/// The slots that a step names if it finds out later that it needs the session too.
 const FIRST: &[SlotName] = &[CODE.name(), COUNTER.name(), HEAD.name()];
 /// In the order of the model.
 const NAMES: [SlotName; SLOTS] = [CODE.name(), COUNTER.name(), SESSION.name(), HEAD.name()];
@@ -74,7 +74,7 @@ fn id(revision: Revision) -> u128 {
     u128::from_be_bytes(revision.to_bytes())
 }
 
-/// Whatever a store in memory is asked, it answers at once.
+/// A store in memory answers every call at once.
 fn at_once<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -102,7 +102,7 @@ pub(crate) struct Real {
     held: Vec<(Option<u8>, Batch)>,
     staged: Staged,
     now: u8,
-    /// What the last caller to be answered was told.
+    /// The answer to the last caller.
     pub(crate) told: Option<coverage::Answer>,
 }
 
@@ -154,7 +154,7 @@ impl Real {
         at_once(self.store.horizon()).unwrap().unwrap()
     }
 
-    /// A server as it starts: it hears where the horizon stands, and believes it up to its own clock.
+    /// A server at its start: it learns the current horizon, and believes it up to its own clock.
     fn server(&self, number: usize) -> Server {
         let gate = Arc::new(Gate::default());
         let clock = Arc::new(ManualClock::new(self.clock(number)));
@@ -189,7 +189,7 @@ impl Real {
         *self.staged.lock().unwrap() = Some((*base, state));
     }
 
-    /// Answers a load; with `first`, only reads the root where loads take two reads.
+    /// Answers a load. With `first`, it only reads the root if loads take two reads.
     pub(crate) fn load(&mut self, number: usize, first: bool) {
         let Some(Asked::Load(slots)) = self.servers[number].gate.asked() else { panic!("no load was asked for") };
         let snapshot = at_once(self.store.load(&self.account, &slots)).unwrap();
@@ -266,7 +266,7 @@ impl Real {
             (0..self.servers.len()).for_each(|number| self.hear(number));
         }
         if was && self.root().is_none() {
-            // What was sent before there was a root is as old as the model takes it to be.
+            // What was sent before there was a root is as old as the model assumes.
             self.held.retain(|(_, batch)| batch.expect().is_some());
         }
     }
@@ -275,7 +275,7 @@ impl Real {
         self.servers[number].driver.set_horizon(self.horizon());
     }
 
-    /// Lets a driver go on with what it was answered.
+    /// Lets a driver continue with its answer.
     fn go_on(&mut self, number: usize) {
         let Some(act) = &mut self.servers[number].act else { panic!("nothing was begun") };
         let Poll::Ready(told) = act.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
@@ -303,7 +303,7 @@ impl Real {
 
     /// The same form as the model's.
     pub(crate) fn seen(&mut self) -> Seen {
-        // As the model keeps them.
+        // In the model's order.
         self.held.sort_by_key(|(owner, _)| *owner);
         let snapshot = at_once(self.store.load(&self.account, &NAMES)).unwrap();
         let root = snapshot.root.map(|root| self.open_root(root.revision, &root.body));
@@ -328,7 +328,8 @@ impl Real {
         Seen { root, rows, log, vault, stage, held, drivers: self.servers.iter().map(wants).collect() }.numbered()
     }
 
-    /// What the vault's rows say. The head must vouch for exactly these, by count and digest.
+    /// Returns the value of the vault's rows. The head must vouch for exactly these, by count and
+    /// digest.
     fn vault(&self, root: &Option<Root>) -> Option<u8> {
         let seen = at_once(self.store.read(&self.account, Which::All)).unwrap();
         let manifest = at_once(self.store.manifest(&self.account)).unwrap();
@@ -346,7 +347,7 @@ impl Real {
         Some(there.state)
     }
 
-    /// What the store has in the stage, and under which head it was staged.
+    /// Returns what is in the stage, and the head under which it was staged.
     fn staged(&self) -> Option<(u128, u8)> {
         let texts = at_once(self.store.staged_texts(&self.account, STAGE, None, u32::MAX)).unwrap();
         let known = *self.staged.lock().unwrap();
@@ -367,7 +368,7 @@ impl Real {
         Root { revision: id(revision), recent, contents, expires: expiry(view.expires), told }
     }
 
-    /// What a record says. It must open under exactly this revision.
+    /// Returns a record's value. It must open under exactly this revision.
     fn open(&self, slot: usize, revision: Revision, body: &Bytes) -> u8 {
         let (keyring, account, name) = (&self.keyring, &self.account, NAMES[slot]);
         if name == SESSION.name() {

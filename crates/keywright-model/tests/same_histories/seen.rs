@@ -1,5 +1,6 @@
-//! What is compared: a partition, the commits under way and what each driver waits for, told in one form for the model and
-//! for the real code. Revisions are only ever compared, so they are numbered in the order in which they are met.
+//! What is compared, in one form for the model and the real code: a partition, the commits in
+//! flight, and what each driver waits for. Revisions are only ever compared, so they are numbered
+//! in the order in which they occur.
 
 use std::collections::HashMap;
 
@@ -42,7 +43,7 @@ pub(crate) struct Write {
     pub vault: Option<VaultWrite>,
 }
 
-/// A change of the vault's rows: what they say afterwards.
+/// A change of the vault's rows: their value afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum VaultWrite {
     Edit(u8),
@@ -58,23 +59,23 @@ pub(crate) enum Wants {
     Commit(Sent),
 }
 
-/// Everything.
+/// The whole state that is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub root: Option<Root>,
     pub rows: [Row; SLOTS],
     /// The numbers of the log's rows.
     pub log: Vec<u64>,
-    /// What the rows of the vault say, if there are any; each says the same.
+    /// The value of the vault's rows, if there are any. All rows have the same value.
     pub vault: Option<u8>,
-    /// What is staged, and under which head it was.
+    /// What is staged, and under which head.
     pub stage: Option<(Put, u8)>,
     pub held: Vec<(Option<u8>, Sent)>,
     pub drivers: Vec<Wants>,
 }
 
 impl Seen {
-    /// The same with its revisions numbered as they are met.
+    /// Returns the same state with its revisions numbered in the order in which they occur.
     pub(crate) fn numbered(mut self) -> Self {
         let (mut chain, mut puts) = (Names::default(), Names::default());
         let mut names = (&mut chain, &mut puts);
@@ -90,7 +91,7 @@ impl Seen {
         self
     }
 
-    /// The model's.
+    /// Returns the state of the model.
     pub(crate) fn of(world: &World) -> Self {
         let wants = |phase: &Phase| match phase {
             Phase::Idle => Wants::Nothing,

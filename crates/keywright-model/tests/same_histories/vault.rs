@@ -1,4 +1,5 @@
-//! A vault as small as can be: three ciphers that all say the same, and a head that vouches for them.
+//! The smallest possible vault: three ciphers with the same value, and a head that vouches for
+//! them.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +9,7 @@ use keywright_store::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What vouches for the vault's rows: what they say, how many there are, and the sum of their marks.
+/// What vouches for the vault's rows: their value, their number, and the sum of their marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) state: u8,
@@ -23,14 +24,15 @@ pub(crate) const HEAD: Slot<Head> = Slot::lasting("vault");
 
 /// How many ciphers a vault has.
 pub(crate) const CIPHERS: u8 = 3;
-/// The one stage: staged anew, its rows are replaced.
+/// The only stage. Staging again replaces its rows.
 pub(crate) const STAGE: StageId = StageId([7; 16]);
 
 static PROMOTED_EVENT: EventKind = EventKind::change("test_promoted", Severity::Info, "a stage was promoted");
-/// What is staged, as those who promote it know it: the head's revision that it rests on, and what its rows say.
+/// What is staged, as those who promote it know it: the revision of the head that it is based on,
+/// and the rows' value.
 pub(crate) type Staged = Arc<Mutex<Option<(Revision, u8)>>>;
 
-/// The rows of a vault that says so.
+/// Returns the rows of a vault with this value.
 pub(crate) fn ciphers(state: u8) -> Vec<keywright_store::Row> {
     let row = |id: u8| {
         let marks = RowMarks {
@@ -44,7 +46,7 @@ pub(crate) fn ciphers(state: u8) -> Vec<keywright_store::Row> {
     (1..=CIPHERS).map(row).collect()
 }
 
-/// What vouches for these rows.
+/// Returns the head that vouches for these rows.
 pub(crate) fn head_of<'a>(state: u8, marks: impl IntoIterator<Item = &'a RowMarks>) -> Head {
     let mut head = Head { state, count: 0, digest: [0; 16] };
     for marks in marks {
@@ -60,7 +62,7 @@ pub(crate) fn head(state: u8) -> Head {
     head_of(state, ciphers(state).iter().map(|row| &row.marks))
 }
 
-/// Promotes what is staged, if the head is still the one that it rests on.
+/// Promotes what is staged, if the head is still the one that it is based on.
 pub(crate) fn promote(staged: &Staged, draft: &mut Draft<'_>) -> Result<bool, StepError> {
     let known = *staged.lock().unwrap();
     let Some((_, state)) = known.filter(|(base, _)| draft.revision(HEAD) == Some(*base)) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! All or nothing, and what was acknowledged is there.
+//! Batches apply whole or not at all, and an acknowledged batch is visible.
 
 use std::task::{Context, Waker};
 
@@ -11,7 +11,7 @@ use crate::site::{
 };
 use crate::violation::{Violation, holds};
 
-/// A write with something in every part that a store of records has.
+/// A write with something in every part of a store of records.
 fn everything(first: u64) -> Result<Write, Violation> {
     Ok(Write {
         purge_after: Some(LONG_AGO),
@@ -33,10 +33,11 @@ async fn filled(store: &Handles) -> Result<(Site, Revision), Violation> {
     Ok((site, root))
 }
 
-/// A conflict writes nothing: no root, no record, no deletion, no hint; with an erase it drops nothing either.
+/// A conflict writes nothing: no root, no record, no deletion, no hint. With an erase, it drops
+/// nothing either.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn conflict_writes_nothing(store: Handles) -> Result<(), Violation> {
     for erase in [false, true] {
         for expect in [Some(draw()?), None] {
@@ -56,7 +57,7 @@ pub async fn conflict_writes_nothing(store: Handles) -> Result<(), Violation> {
 /// A conflict appends no event, and forgets none.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn conflict_appends_no_event(store: Handles) -> Result<(), Violation> {
     let (site, _) = filled(&store).await?;
     for expect in [Some(draw()?), None] {
@@ -72,10 +73,10 @@ pub async fn conflict_appends_no_event(store: Handles) -> Result<(), Violation> 
     Ok(())
 }
 
-/// Each part of a write lands with its root: puts, deletions, events, and what is forgotten.
+/// Each part of a write is applied with its root: puts, deletions, events, and forgotten events.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn every_part_of_a_write_lands(store: Handles) -> Result<(), Violation> {
     let (site, root) = filled(&store).await?;
     let revision = site.land(Some(root), everything(2)?).await?;
@@ -92,10 +93,11 @@ pub async fn every_part_of_a_write_lands(store: Handles) -> Result<(), Violation
     Ok(())
 }
 
-/// Records are put whether or not there was one, and deleted whether or not there is one: the root is the only guard.
+/// Records are put whether or not they existed, and deleted whether or not they exist. The root is
+/// the only guard.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn puts_and_deletes_are_blind(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     for body in ["first", "second", ""] {
@@ -115,10 +117,11 @@ pub async fn puts_and_deletes_are_blind(store: Handles) -> Result<(), Violation>
     Ok(())
 }
 
-/// What was acknowledged through one handle is there, through both, from the moment of the reply on; and later too.
+/// What was acknowledged through one handle is visible through both from the moment of the reply
+/// on, and stays visible.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn acknowledged_commits_are_there(store: Handles) -> Result<(), Violation> {
     let sites = together(8, |_| {
         let store = store.clone();
@@ -143,11 +146,11 @@ pub async fn acknowledged_commits_are_there(store: Handles) -> Result<(), Violat
     Ok(())
 }
 
-/// A commit whose future was dropped, before or after it was first polled, has landed whole or never lands at all: not
-/// in part, and not after a fence.
+/// A commit whose future was dropped, before or after it was first polled, has been applied whole
+/// or never is: not in part, and not after a fence.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn dropped_commit_is_whole_or_nothing(store: Handles) -> Result<(), Violation> {
     let slots: Vec<SlotName> = (0..6).map(slot).collect();
     for round in 0..32_usize {
@@ -177,7 +180,7 @@ pub async fn dropped_commit_is_whole_or_nothing(store: Handles) -> Result<(), Vi
     Ok(())
 }
 
-/// Puts the root anew, whatever its revision is. Returns the new one.
+/// Puts the root again, whatever its revision is. Returns the new revision.
 async fn fence(site: &Site, handle: usize) -> Result<Revision, Violation> {
     loop {
         let Some(root) = site.load_through(handle, &[]).await?.root else {
@@ -191,11 +194,11 @@ async fn fence(site: &Site, handle: usize) -> Result<Revision, Violation> {
     }
 }
 
-/// A batch made on the root before a fence is a conflict after it, whatever it writes: how a lost commit that was still
-/// on its way is kept from landing late.
+/// A batch made on the root before a fence is a conflict after the fence, whatever it writes. This
+/// keeps a lost commit that is still in flight from being applied late.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn commit_after_a_fence_never_lands(store: Handles) -> Result<(), Violation> {
     let (site, root) = filled(&store).await?;
     let held = [puts(vec![put(slot(3), "late")])?, next()?, everything(2)?, Write { erase: true, ..next()? }];
@@ -216,15 +219,14 @@ pub async fn commit_after_a_fence_never_lands(store: Handles) -> Result<(), Viol
     Ok(())
 }
 
-/// How often a commit and a fence meet.
+/// How often a commit races with a fence.
 const MEETINGS: usize = 200;
 
-/// A commit is on its way through one handle while a fence lands through the other. Of the two
-/// exactly one lands; and once the fence is acknowledged, whoever looks never sees the commit, then
-/// or later.
+/// A commit is in flight through one handle while a fence is written through the other. Exactly one
+/// of the two is applied. Once the fence is acknowledged, no reader sees the commit, then or later.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn commit_in_flight_never_passes_a_fence(store: Handles) -> Result<(), Violation> {
     for round in 0..MEETINGS {
         let (site, root) = Site::made(&store).await?;
@@ -240,7 +242,7 @@ pub async fn commit_in_flight_never_passes_a_fence(store: Handles) -> Result<(),
         let fence = async move {
             pause(delay).await;
             let fenced = fencing.commit_through(round.wrapping_add(1), fence).await?;
-            // Looked at once the fence is acknowledged, whatever has become of the commit by then.
+            // Read once the fence is acknowledged, whatever has become of the commit by then.
             Ok((fenced, fencing.load_through(round, &[slot(1)]).await?))
         };
         let (landed, (fenced, seen)) = meet(commit, fence).await?;

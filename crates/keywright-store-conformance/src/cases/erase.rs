@@ -1,4 +1,5 @@
-//! Erase: everything but what its own batch puts, and the events; against whoever is writing.
+//! An erase removes everything except what its own batch puts and the events, even against
+//! concurrent writers.
 
 use keywright_core::EventChain;
 use keywright_store::{Revision, SlotName, Write};
@@ -9,7 +10,7 @@ use crate::violation::{Violation, holds};
 
 const SLOTS: [SlotName; 7] = [slot(0), slot(1), slot(2), slot(3), slot(0x80), slot(0xff), SINGLE];
 
-/// Fills a partition with records that last and records that expire. Returns the root's revision.
+/// Fills a partition with permanent and expiring records. Returns the root's revision.
 async fn fill(site: &Site) -> Result<Revision, Violation> {
     let lasting = SLOTS.iter().map(|&slot| put(slot, "a"));
     let put: Vec<_> = lasting.filter(|put| put.slot != slot(3)).chain([put_until(slot(3), "a", LONG_AGO)]).collect();
@@ -21,11 +22,12 @@ async fn left(site: &Site) -> Result<Vec<SlotName>, Violation> {
     Ok(SLOTS.into_iter().zip(seen.records).filter_map(|(slot, body)| body.map(|_| slot)).collect())
 }
 
-/// An erase drops every record that its batch does not put, those that expire too, and keeps those that it puts: also
-/// where it puts what was there before, and where it deletes on top.
+/// An erase drops every record that its batch does not put, including expiring ones. It keeps those
+/// that its batch puts, even where they existed before, and even where the batch deletes them as
+/// well.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn erase_drops_what_it_does_not_put(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let root = fill(&site).await?;
@@ -37,7 +39,7 @@ pub async fn erase_drops_what_it_does_not_put(store: Handles) -> Result<(), Viol
         let seen = site.one(slot).await?;
         holds!(seen.as_deref() == Some(body.as_bytes()), Erase, "{slot}, which the erase itself puts, holds {seen:?}");
     }
-    // The erased partition goes on like any other; a second erase leaves the root alone.
+    // The erased partition can be used like any other. A second erase leaves the root alone.
     let root = site.land(Some(root), puts(vec![put(slot(2), "after")])?).await?;
     let root = site.land(Some(root), Write { erase: true, ..next()? }).await?;
     let seen = site.load(&SLOTS).await?;
@@ -46,10 +48,10 @@ pub async fn erase_drops_what_it_does_not_put(store: Handles) -> Result<(), Viol
     Ok(())
 }
 
-/// An erase keeps the events and adds its own; what comes after has greater numbers.
+/// An erase keeps the events and adds its own. Later events have greater numbers.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn erase_keeps_the_events(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let root = fill(&site).await?;
@@ -65,7 +67,7 @@ pub async fn erase_keeps_the_events(store: Handles) -> Result<(), Violation> {
 /// An erase whose guard fails erases nothing.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn erase_in_conflict_drops_nothing(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let root = fill(&site).await?;
@@ -81,9 +83,10 @@ pub async fn erase_in_conflict_drops_nothing(store: Handles) -> Result<(), Viola
 /// An erase touches no other partition.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn erase_keeps_other_partitions(store: Handles) -> Result<(), Violation> {
-    // The one's name begins with the other's: a prefix is no partition.
+    // The name of one begins with the name of the other, so a comparison by prefix would be
+    // noticed.
     let erased = Site::named(&store, "erase")?;
     let others = [Site::named(&store, "erase-not")?, Site::named(&store, "eras")?, Site::named(&store, "ERASE")?];
     let root = fill(&erased).await?;
@@ -99,14 +102,14 @@ pub async fn erase_keeps_other_partitions(store: Handles) -> Result<(), Violatio
     Ok(())
 }
 
-/// How many records a creator makes at most before it gives up waiting for the erase.
+/// How many records a creator makes at most before it stops waiting for the erase.
 const RECORDS: u8 = 8;
 
 /// An erase against 32 creators on two handles, 6 times. Whatever was made on a root before the
-/// erase's is gone, however late it arrives.
+/// erase's own is removed, however late it arrives.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn erase_beats_32_creators(store: Handles) -> Result<(), Violation> {
     for _ in 0..6 {
         let (site, _) = Site::made(&store).await?;
@@ -129,10 +132,10 @@ fn created(task: usize, round: u8) -> SlotName {
     SlotName::new(slot(0).kind(), Some(id))
 }
 
-/// The body that tells creators that they are too late.
+/// The body that shows creators that they are too late.
 const ERASED: &[u8] = b"erased";
 
-/// Puts records as long as the root is none of an erase. Returns how many landed.
+/// Puts records until the root is that of an erase. Returns how many were applied.
 async fn create(site: &Site, task: usize) -> Result<usize, Violation> {
     let mut made = 0;
     while made < RECORDS {
@@ -150,7 +153,7 @@ async fn create(site: &Site, task: usize) -> Result<usize, Violation> {
 }
 
 async fn erase_soon(site: &Site) -> Result<(), Violation> {
-    // Some creators are to be before it and some after.
+    // Lets some creators write before it and some after.
     pause(8).await;
     loop {
         let Some(root) = site.load_through(1, &[]).await?.root else {

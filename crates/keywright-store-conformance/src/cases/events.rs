@@ -1,4 +1,5 @@
-//! Events: as they were, newest first, with their change, never lost, past an erase.
+//! Events are stored unaltered and with their change, are listed newest first, are never lost, and
+//! outlive an erase.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, Watch, denial, event, event_at, next, pause, put, puts, slot, together};
 use crate::violation::{Violation, holds};
 
-/// Events come back with chain, number, moment, bytes and the head before them, unaltered.
+/// Events are returned with their chain, number, moment, bytes and the head before them, unaltered.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn events_come_back_as_they_were(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let odd = r#"{"kind":"case","text":"é \"\\ \u0000 \ud83d\ude00","spaces" :  1.50}"#;
@@ -36,18 +37,18 @@ pub async fn events_come_back_as_they_were(store: Handles) -> Result<(), Violati
     Ok(())
 }
 
-/// The two chains are listed apart, newest number first whatever the moments say, in pages that neither repeat nor skip
-/// one, with the root's revision.
+/// The two chains are listed separately, highest number first whatever their times are, in pages
+/// that neither repeat nor skip an event, with the root's revision.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn events_are_paged_newest_first(store: Handles) -> Result<(), Violation> {
     let bare = Site::bare(&store)?;
     let page = store.records(0).events(&bare.account, EventChain::Changes, None, 10).await?;
     holds!(page.root.is_none() && page.events.is_empty(), EventPages, "an empty partition has the page {page:?}");
     let (site, mut root) = Site::made(&store).await?;
     for first in [1_u64, 4, 7] {
-        // Their clock runs backwards: the order is that of the numbers.
+        // Their clock runs backwards, so the order can only be that of the numbers.
         let numbers = first..first.saturating_add(3);
         let events = numbers.map(|number| event_at(EventChain::Changes, number, LONG_AGO.minus(number)));
         let events = events.chain([denial(first), denial(first.saturating_add(1))]).collect();
@@ -82,11 +83,11 @@ pub async fn events_are_paged_newest_first(store: Handles) -> Result<(), Violati
     Ok(())
 }
 
-/// A writer appends an event with each root; no page through the other handle ever shows the events
-/// of one state and the root of another.
+/// A writer appends an event with each root. No page through the other handle shows the events of
+/// one state with the root of another.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn event_pages_carry_their_root(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let watch = Arc::new(Watch::default());
@@ -137,11 +138,11 @@ async fn append_often(site: &Site, mut root: Revision, watch: &Watch) -> Result<
     Ok(())
 }
 
-/// 16 tasks on two handles write on one account at once; each batch that landed has its event in the log, under the
-/// number that it gave it, and nothing else is there.
+/// 16 tasks on two handles write to one account at once. Each batch that was applied has its event
+/// in the log, under the number that the batch chose, and the log has no other event.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn events_are_never_lost(store: Handles) -> Result<(), Violation> {
     let (site, _) = Site::made(&store).await?;
     let landed = together(16, |task| {
@@ -170,11 +171,12 @@ pub async fn events_are_never_lost(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A batch that gives an event a number which is taken is rejected whole; the number is free in the other chain and in
-/// another partition. In one that conflicts too, the conflict may be told instead.
+/// A batch with an event number that is already taken is rejected as a whole. The number is free in
+/// the other chain and in another partition. If the batch is also in conflict, the conflict may be
+/// reported instead.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn taken_event_number_is_rejected(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let root = site.land(Some(root), Write { events: vec![event(1), event(2)], ..next()? }).await?;
@@ -206,11 +208,11 @@ pub async fn taken_event_number_is_rejected(store: Handles) -> Result<(), Violat
     Ok(())
 }
 
-/// A load reports the highest number of each chain: not a count, not the last by time, not of the other chain; 0 where
-/// there is none.
+/// A load reports the highest number of each chain, or 0 for an empty chain. It is not a count, not
+/// the last event by time, and not a number of the other chain.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn newest_is_the_highest_number(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     let newest = async || -> Result<_, Violation> {
@@ -223,7 +225,7 @@ pub async fn newest_is_the_highest_number(store: Handles) -> Result<(), Violatio
     let steps: [Step; 4] = [
         (vec![denial(1)], vec![], (0, 1)),
         (vec![late(1), late(2), late(3)], vec![], (3, 1)),
-        // What is forgotten at the old end leaves the newest alone.
+        // Forgetting events at the old end does not change the newest.
         (vec![late(4)], vec![(EventChain::Changes, 3)], (4, 1)),
         (vec![denial(2), denial(3)], vec![(EventChain::Denials, 3)], (4, 3)),
     ];
@@ -235,10 +237,11 @@ pub async fn newest_is_the_highest_number(store: Handles) -> Result<(), Violatio
     Ok(())
 }
 
-/// A write forgets what lies below a number of one chain, and nothing of the other, of another partition, or above.
+/// A write forgets the events below a number in one chain, and nothing at or above it, in the other
+/// chain or in another partition.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn forget_drops_the_old_end_alone(store: Handles) -> Result<(), Violation> {
     let five = || -> Result<Write, Violation> {
         let events = (1..=5).flat_map(|number| [event(number), denial(number)]).collect();

@@ -12,25 +12,25 @@ use crate::site::{LONG_AGO, SINGLE, Site, draw, edit, event, next, put, puts, ro
 use crate::verdict::CaseVerdict;
 use crate::violation::{Violation, holds};
 
-/// Two records and an event: enough to see half of it.
+/// Two records and an event: enough to notice a half-applied batch.
 fn whole() -> Result<Write, Violation> {
     Ok(Write { events: vec![event(1)], ..puts(vec![put(slot(1), "a"), put(SINGLE, "b")])? })
 }
 
-/// How much of [`whole`] is there: 0 to 3 parts.
+/// Returns how many parts of [`whole`] are stored: 0 to 3.
 async fn parts(site: &Site) -> Result<usize, Violation> {
     let seen = site.load(&[slot(1), SINGLE]).await?;
     Ok(seen.records.iter().flatten().count().saturating_add(usize::from(seen.newest.changes > 0)))
 }
 
-/// Commits through the first handle what must be answered with `Unknown`.
+/// Commits, through the first handle, a batch that must be answered with `Unknown`.
 async fn unknown(site: &Site, batch: Batch, what: &str) -> Result<(), Violation> {
     let said = site.handles.records(0).commit(batch).await;
     holds!(matches!(said, Err(CommitError::Unknown(_))), Unknown, "{what} was answered with {said:?}");
     Ok(())
 }
 
-/// The next commit is an ordinary one, through both handles.
+/// Checks that the next commit succeeds as usual, through both handles.
 async fn goes_on(site: &Site) -> Result<(), Violation> {
     let root = site.root().await?;
     let root = site.land(root, next()?).await?;
@@ -42,11 +42,12 @@ fn armed(hook: Hook) -> bool {
     hook == Hook::Armed
 }
 
-/// A lost reply is `Unknown`, whether the batch landed or not: never a conflict, as if another had been faster; never
-/// rejected, as if nothing had happened. And the batch landed whole or not at all.
+/// A lost reply is `Unknown`, whether or not the batch was applied. It is never a conflict, as if
+/// another writer had been faster, and never rejected, as if nothing had happened. The batch was
+/// applied whole or not at all.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn lost_reply_is_unknown(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     for landed in [false, true] {
@@ -73,11 +74,11 @@ pub async fn lost_reply_is_unknown(fixture: &dyn Fixture) -> Result<CaseVerdict,
 
 static GRANTED: EventKind = EventKind::change("conformance_granted", Severity::Info, "a grant was made");
 
-/// A driver whose reply is lost settles it: its step lands exactly once, whether the lost commit landed or not, the
-/// creation of an account included.
+/// A driver whose reply is lost settles the commit. Its step is applied exactly once, whether or
+/// not the lost commit was applied. This includes the creation of an account.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     let handles = fixture.handles();
@@ -108,10 +109,11 @@ pub async fn lost_reply_is_settled(fixture: &dyn Fixture) -> Result<CaseVerdict,
     Ok(CaseVerdict::Passed)
 }
 
-/// An error from `COMMIT` itself is `Unknown`, never `Rejected`; whatever it did, it did whole.
+/// An error from `COMMIT` itself is `Unknown`, never `Rejected`. Whatever it did, it did as a
+/// whole.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn commit_error_is_unknown(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     let (site, root) = Site::made(&fixture.handles()).await?;
@@ -125,10 +127,11 @@ pub async fn commit_error_is_unknown(fixture: &dyn Fixture) -> Result<CaseVerdic
     Ok(CaseVerdict::Passed)
 }
 
-/// A commit that is still on its way when a fence lands never lands, on a present root and on none.
+/// A commit that is still in flight when a fence is written is never applied, whether or not there
+/// was a root.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn held_commit_never_lands_after_a_fence(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hooks) = fixture.faults() else { return Ok(CaseVerdict::NotProven) };
     for made in [true, false] {
@@ -153,10 +156,11 @@ async fn deliver_in_vain(site: &Site, hooks: &dyn FaultHooks, fence: Revision) -
     Ok(())
 }
 
-/// A partition whose root was lost is loaded without a root, and a load reports that rows are left: of each kind alone.
+/// A partition whose root was lost loads without a root, and the load reports the remaining rows.
+/// Each kind of row is tested alone.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hook) = fixture.lost_roots() else { return Ok(CaseVerdict::NotProven) };
     let handles = fixture.handles();
@@ -187,11 +191,12 @@ pub async fn rows_without_root_are_reported(fixture: &dyn Fixture) -> Result<Cas
     Ok(CaseVerdict::Passed)
 }
 
-/// Inside a host's transaction: a batch in conflict leaves nothing, though the host commits; a good one goes with the
-/// host's rollback, and stays with its commit. A load there sees what the transaction has done.
+/// Inside a host's transaction, a batch in conflict leaves nothing behind, even if the host
+/// commits. A good batch disappears with the host's rollback, and stays with its commit. A load
+/// inside the transaction sees what the transaction has done.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hook) = fixture.host() else { return Ok(CaseVerdict::NotProven) };
     for (good, end, right) in [
@@ -205,7 +210,7 @@ pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Resu
         let revision = write.revision;
         let batch = site.batch(Some(if good { root } else { draw()? }), write)?;
         let mut met = None;
-        // The hook is synchronous, as the port inside a transaction is.
+        // The hook is synchronous, as the trait inside a transaction is.
         tokio::task::block_in_place(|| {
             hook.within(end, &mut |transaction| {
                 let check = transaction.apply(Batch::check(site.account.clone(), Some(root)));
@@ -238,11 +243,12 @@ pub async fn host_transaction_is_whole_or_nothing(fixture: &dyn Fixture) -> Resu
 /// How many commits are acknowledged before each kill.
 const KILLS: [usize; 3] = [1, 40, 150];
 
-/// A process that commits to several partitions at once is killed without warning, three times. Whatever it said was
-/// acknowledged is there when the store is opened again, in order, whole, and nothing else but what was on its way.
+/// A process that commits to several partitions at once is killed without warning, three times.
+/// Every commit that it reported as acknowledged is present when the store is opened again, in
+/// order and whole. Beyond those, only commits in flight may be present.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn acknowledged_commits_survive_a_kill(fixture: &dyn Fixture) -> Result<CaseVerdict, Violation> {
     let Some(hook) = fixture.crash() else { return Ok(CaseVerdict::NotProven) };
     let mut before = [0; crate::crash::PARTITIONS];

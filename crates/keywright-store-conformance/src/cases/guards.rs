@@ -1,4 +1,4 @@
-//! The one guard: what makes a batch a conflict, and that nothing else does.
+//! The one guard: it makes a batch a conflict, and nothing else does.
 
 use keywright_store::{Batch, Partition, Revision, Write};
 
@@ -6,7 +6,7 @@ use crate::backend::Handles;
 use crate::site::{Site, body_of, draw, next, put, puts, slot};
 use crate::violation::{Violation, holds};
 
-/// Tries a batch that must be a conflict; it must leave nothing behind.
+/// Tries a batch that must be a conflict and must leave nothing behind.
 async fn refuse(site: &Site, expect: Option<Revision>, what: &str) -> Result<(), Violation> {
     let before = site.load(&[]).await?;
     let bystander = slot(0xee);
@@ -17,10 +17,11 @@ async fn refuse(site: &Site, expect: Option<Revision>, what: &str) -> Result<(),
     Ok(())
 }
 
-/// A batch applies exactly when the root has the expected revision: not another one, not a former one, not none.
+/// A batch applies exactly if the root has the expected revision: not another one, not a former
+/// one, and not if there is no root.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn root_guard_holds(store: Handles) -> Result<(), Violation> {
     let (site, first) = Site::made(&store).await?;
     refuse(&site, Some(draw()?), "a revision that never was").await?;
@@ -30,7 +31,7 @@ pub async fn root_guard_holds(store: Handles) -> Result<(), Violation> {
     let third = site.land(Some(second), next()?).await?;
     refuse(&site, Some(first), "a revision of long ago").await?;
     refuse(&site, Some(second), "the former revision").await?;
-    // One that differs in its last byte, and one in its first.
+    // One that differs in its first byte, and one in its last.
     for flipped in [0, 15] {
         let mut near = third.to_bytes();
         if let Some(byte) = near.get_mut(flipped) {
@@ -42,11 +43,11 @@ pub async fn root_guard_holds(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A batch that expects no root makes one where there is none, and never replaces one. One that expects a root never
-/// makes one.
+/// A batch that expects no root creates one where there is none, and never replaces one. A batch
+/// that expects a root never creates one.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn absent_root_guard_holds(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     refuse(&site, Some(draw()?), "a root where there is none").await?;
@@ -55,15 +56,16 @@ pub async fn absent_root_guard_holds(store: Handles) -> Result<(), Violation> {
     refuse(&site, None, "no root where there is one").await?;
     holds!(site.root().await? == Some(made), Guard, "a second root replaced the first");
     holds!(site.one(slot(1)).await?.as_deref() == Some(b"a"), Guard, "a second root took the record of the first");
-    // Nor where the root is all that there is.
+    // Not even where the root is the only row.
     let (bare, _) = Site::made(&store).await?;
     refuse(&bare, None, "no root where there is one").await
 }
 
-/// A batch without a write answers whether the root still has a revision, or is still absent, and changes nothing.
+/// A batch without a write reports whether the root still has a revision, or is still absent, and
+/// changes nothing.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn checks_hold_exactly_when_guards_do(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     for (expect, right) in [(None, true), (Some(draw()?), false), (Some(Revision::ZERO), false)] {
@@ -82,11 +84,11 @@ pub async fn checks_hold_exactly_when_guards_do(store: Handles) -> Result<(), Vi
     Ok(())
 }
 
-/// A root that has the body of a former one does not satisfy a guard on the former: nobody may take
-/// "it looks as before" for "it has not changed".
+/// A root that has the body of a former root does not satisfy a guard on the former one. A root
+/// that looks the same may still have changed.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn revived_root_refuses_an_old_guard(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let same = || -> Result<Write, Violation> {
@@ -103,10 +105,10 @@ pub async fn revived_root_refuses_an_old_guard(store: Handles) -> Result<(), Vio
     Ok(())
 }
 
-/// The root lies under the revision and with the body of the last batch that landed.
+/// The root is stored under the revision and with the body of the last batch that was applied.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn root_lies_under_the_batchs_revision(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let mut expect = None;
@@ -122,12 +124,13 @@ pub async fn root_lies_under_the_batchs_revision(store: Handles) -> Result<(), V
     Ok(())
 }
 
-/// The same slots in two partitions are different ones, however alike the partitions' keys are.
+/// The same slots in two partitions are different slots, however similar the partitions' keys are.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn partitions_are_independent(store: Handles) -> Result<(), Violation> {
-    // Case, trailing blanks, accents written two ways, and what SQL patterns and paths would take for more than text.
+    // Names that differ in case, trailing blanks, or the form of an accent, and names with
+    // characters that SQL patterns and paths treat specially.
     let names =
         ["alice", "Alice", "alice ", " alice", "al%ce", "al_ce", "alice/", "../alice", "caf\u{e9}", "cafe\u{301}"];
     let names = names.iter().chain(&["'; --", "\u{fffd}", "a\u{10ffff}", "s/", "n/"]);

@@ -1,4 +1,4 @@
-//! The horizon, and the events that are forgotten by it.
+//! The horizon, and the events that are forgotten because of it.
 
 use keywright_core::{EventChain, UnixSeconds};
 use keywright_store::{EventNumber, HORIZON_STEP, Write};
@@ -16,11 +16,11 @@ async fn moved(store: &Handles, handle: usize, now: UnixSeconds) -> Result<UnixS
     Ok(horizon)
 }
 
-/// The horizon is none at first, starts from the given moment in an empty store, and moves by at most a day a round,
-/// however far the clock has run ahead.
+/// A new store has no horizon. In an empty store it starts at the given moment. It moves by at most
+/// a day a round, however far the clock has run ahead.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn horizon_moves_a_day_a_round(store: Handles) -> Result<(), Violation> {
     let none = store.upkeep(0).horizon().await?;
     holds!(none.is_none(), Horizon, "a store whose horizon was never moved has the horizon {none:?}");
@@ -40,11 +40,11 @@ pub async fn horizon_moves_a_day_a_round(store: Handles) -> Result<(), Violation
     Ok(())
 }
 
-/// The horizon comes back with a clock that goes back, at once and however far, and moves on from there: a clock that ran
-/// ahead for days leaves no horizon behind by which what is alive is swept.
+/// The horizon follows a clock that goes back, at once and however far, and moves on from there. So
+/// a clock that ran ahead for days leaves behind no horizon that would sweep live rows.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn horizon_comes_back_with_the_clock(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     site.land(Some(root), puts(vec![put_until(slot(1), "in use", LONG_AGO.plus(5))])?).await?;
@@ -65,12 +65,12 @@ pub async fn horizon_comes_back_with_the_clock(store: Handles) -> Result<(), Vio
     Ok(())
 }
 
-/// In a store that has events, the horizon starts at most a day after the newest of them, of any
-/// chain and partition: the first round of a server whose clock is ten years ahead drops a day's
-/// worth, not everything.
+/// In a store that has events, the horizon starts at most a day after the newest event of any chain
+/// and partition. So the first round of a server whose clock is ten years ahead drops a day's
+/// worth, and not everything.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn horizon_starts_at_the_newest_event(store: Handles) -> Result<(), Violation> {
     let newest = LONG_AGO.plus(500);
     for (chain, at) in [(EventChain::Changes, LONG_AGO), (EventChain::Denials, newest)] {
@@ -98,11 +98,11 @@ async fn forget(store: &Handles, handle: usize, age: u64, limit: u32) -> Result<
     store.upkeep(handle).forget_events(age, limit).await.map_err(Violation::Commit)
 }
 
-/// Events that are older than the horizon by more than an age are forgotten, from the old end of their chain up to the
-/// first that is not, at most a limit at once.
+/// Events that are older than the horizon by more than the given age are forgotten, from the old
+/// end of their chain up to the first that is not, and at most a limit at once.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn old_events_are_forgotten(store: Handles) -> Result<(), Violation> {
     let (changes, denials) = (five(&store, EventChain::Changes).await?, five(&store, EventChain::Denials).await?);
     let numbers = async || -> Result<[Vec<EventNumber>; 2], Violation> {
@@ -115,10 +115,11 @@ pub async fn old_events_are_forgotten(store: Handles) -> Result<(), Violation> {
         Forget,
         "events were forgotten without a horizon"
     );
-    // By now a day has passed since the newest: the horizon stands at 40 seconds after the first of them.
+    // A day has passed since the newest event, so the horizon is 40 seconds after the first of
+    // them.
     changes.move_horizon(LONG_AGO.plus(40)).await?;
     for (age, right) in [(39, 0), (38, 2)] {
-        // At the age is not beyond it.
+        // An event of exactly that age is not older than it.
         let forgotten = forget(&store, 1, age, 100).await?;
         holds!(forgotten == right, Forget, "beyond the age of {age} s, {forgotten} events were forgotten, not {right}");
     }
@@ -142,7 +143,7 @@ pub async fn old_events_are_forgotten(store: Handles) -> Result<(), Violation> {
 /// The newest event of a chain is never forgotten, however old it is: the root vouches for its number.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn newest_event_is_never_forgotten(store: Handles) -> Result<(), Violation> {
     let site = five(&store, EventChain::Changes).await?;
     let other = Site::bare(&store)?;

@@ -1,4 +1,5 @@
-//! What upkeep finds: due partitions, all partitions; and the port behind two drivers.
+//! What upkeep finds, that is due partitions and all partitions; and the storage traits under two
+//! drivers.
 
 use std::sync::Arc;
 
@@ -15,10 +16,11 @@ async fn due_at(store: &Handles, handle: usize, before: UnixSeconds, limit: u32)
     Ok(store.upkeep(handle).due(before, limit).await?)
 }
 
-/// Partitions that are due at or before a moment are found, the earliest first, at most a limit; the others are not.
+/// Partitions that are due at or before a moment are found, the earliest first, up to a limit.
+/// Others are not.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn due_partitions_are_found(store: Handles) -> Result<(), Violation> {
     let mut sites = Vec::new();
     for (id, after) in [("c", 3), ("a", 5), ("b", 1), ("e", 4), ("d", 2)] {
@@ -39,11 +41,11 @@ pub async fn due_partitions_are_found(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A partition is due at the moment that its last commit says; one whose last commit says none, and one that was swept,
-/// are not found.
+/// A partition is due at the moment that its last commit names. A partition whose last commit names
+/// none, and one that was swept, are not found.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn due_moment_is_the_last_commits(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let other = Site::bare(&store)?;
@@ -69,14 +71,15 @@ pub async fn due_moment_is_the_last_commits(store: Handles) -> Result<(), Violat
     Ok(())
 }
 
-/// Every partition is listed once, in the order of its key's bytes, in pages of any size, from anywhere.
+/// Every partition is listed once, in the order of its key's bytes, in pages of any size, from any
+/// start.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn partitions_are_paged_in_order(store: Handles) -> Result<(), Violation> {
     let none = store.upkeep(0).partitions(None, 10).await?;
     holds!(none.is_empty(), Listing, "an empty store lists {none:?}");
-    // Upper case comes before lower case, and accents after both, in bytes alone.
+    // By bytes alone, upper case comes before lower case, and accents after both.
     let names = ["b", "B", "a", "a-", "a/b", "ab", "Z", "\u{e9}", "e\u{301}", "\u{10ffff}", "_", "10", "9"];
     let mut right = vec![Partition::server(), Partition::name(&[0x0f; 32]), Partition::name(&[0xf0; 32])];
     for name in names {
@@ -104,7 +107,7 @@ pub async fn partitions_are_paged_in_order(store: Handles) -> Result<(), Violati
         }
         holds!(listed == right, Listing, "pages of {limit} list {listed:?}");
     }
-    // From a partition that is not there, too.
+    // The start may also be a partition that does not exist.
     let after = Partition::account(&AccountId::new("aa")?);
     let expected: Vec<Partition> = right.iter().filter(|partition| partition.key() > after.key()).cloned().collect();
     let page = store.upkeep(0).partitions(Some(after), 100).await?;
@@ -114,11 +117,12 @@ pub async fn partitions_are_paged_in_order(store: Handles) -> Result<(), Violati
     Ok(())
 }
 
-/// Every slot of a partition that holds a record is listed once, in the order of its printed form's bytes, in pages of any
-/// size, from anywhere; with the root's revision, and whatever the root says. Those of other partitions are not.
+/// Every slot of a partition that holds a record is listed once, in the order of its printed form's
+/// bytes, in pages of any size, from any start. The list carries the root's revision, and does not
+/// depend on the root's contents. Slots of other partitions are not listed.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn slots_are_paged_in_order(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let (other, other_root) = Site::made(&store).await?;
@@ -128,7 +132,8 @@ pub async fn slots_are_paged_in_order(store: Handles) -> Result<(), Violation> {
     let none = list(&site, 0, None, 10).await?;
     let right = StoredSlots { root: Some(root), slots: Vec::new() };
     holds!(none == right, Listing, "a partition that has only a root lists {none:?}");
-    // A family comes behind the kinds whose names go on with a hyphen: a slash is the later byte.
+    // A family comes after the kinds whose names continue with a hyphen, because a slash is the
+    // greater byte.
     let kinds = ["case", "case-2", "c", "ca-se", "z9", "9"].map(KindName::new);
     let ids = [None, Some([0; 16]), Some([0x0f; 16]), Some([0xf0; 16]), Some([0xff; 16])];
     let mut slots: Vec<SlotName> = kinds.iter().flat_map(|kind| ids.map(|id| SlotName::new(*kind, id))).collect();
@@ -139,7 +144,7 @@ pub async fn slots_are_paged_in_order(store: Handles) -> Result<(), Violation> {
     let root = site.land(Some(root), Write { put: put.collect(), ..next()? }).await?;
     let strangers = [slot(7), SINGLE].map(|slot| crate::site::put(slot, "b")).to_vec();
     other.land(Some(other_root), Write { put: strangers, ..next()? }).await?;
-    // What is deleted is not listed any more.
+    // Deleted records are no longer listed.
     let gone = SlotName::new(KindName::new("c"), Some([0xf0; 16]));
     let root = site.land(Some(root), Write { delete: vec![gone], ..next()? }).await?;
     slots.retain(|slot| *slot != gone);
@@ -158,7 +163,7 @@ pub async fn slots_are_paged_in_order(store: Handles) -> Result<(), Violation> {
         }
         holds!(listed == slots, Listing, "pages of {limit} list {listed:?}");
     }
-    // From a slot that is not there, too.
+    // The start may also be a slot that does not exist.
     let expected: Vec<SlotName> = slots.iter().filter(|slot| slot.to_text() > gone.to_text()).copied().collect();
     let page = list(&site, 0, Some(gone), 100).await?;
     holds!(page.slots == expected, Listing, "after a slot that is not there, {:?} are listed", page.slots);
@@ -170,13 +175,13 @@ pub async fn slots_are_paged_in_order(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A writer puts one more slot with each root; no list through the other handle ever shows the slots of one state and the
-/// root of another.
+/// A writer puts one more slot with each root. No list through the other handle shows the slots of
+/// one state with the root of another.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn slots_carry_their_root(store: Handles) -> Result<(), Violation> {
-    /// More than any handle is asked to list.
+    /// More slots than any handle is asked to list.
     const MOST: u8 = 250;
     let site = Site::bare(&store)?;
     let watch = Arc::new(Watch::default());
@@ -211,11 +216,11 @@ pub async fn slots_carry_their_root(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Two drivers, each on its handle, with the operating system's entropy: of 16 tasks exactly one is
-/// granted what is there once, and the log that they leave verifies.
+/// Two drivers, each on its own handle, use the operating system's entropy. Of 16 tasks, exactly
+/// one is granted what exists once, and the log that they leave verifies.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn drivers_run_on_both_handles(store: Handles) -> Result<(), Violation> {
     let keyring = Arc::new(Keyring::generate(&SystemEntropy)?);
     let clock = Arc::new(ManualClock::new(LONG_AGO));
@@ -243,7 +248,7 @@ pub async fn drivers_run_on_both_handles(store: Handles) -> Result<(), Violation
 static GRANTED: keywright_core::EventKind =
     keywright_core::EventKind::change("conformance_granted", keywright_core::Severity::Info, "a grant was made");
 
-/// Grants as long as nothing is due, and leaves something due.
+/// Grants if nothing is due, and leaves something due.
 fn grant(draft: &mut Draft<'_>) -> Result<Option<keywright_store::Tentative<()>>, StepError> {
     if !due::pending(draft)?.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Loads: bytes, order, one snapshot, nothing old, no filter.
+//! Loads return exact bytes in the requested order, from one current snapshot, without a filter.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::backend::Handles;
 use crate::site::{LONG_AGO, SINGLE, Site, Watch, draw, event, next, pause, put, put_until, puts, slot, together};
 use crate::violation::{Violation, holds};
 
-/// Bodies that a text column, a length limit or a C string would spoil.
+/// Bodies that a text column, a length limit or a C string would corrupt.
 pub(super) fn odd_bodies() -> Vec<Vec<u8>> {
     let counting = || (0..=u8::MAX).cycle();
     vec![
@@ -26,10 +26,11 @@ pub(super) fn odd_bodies() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Bodies come back byte for byte, of records and of the root: 0, 1, 255, 4096 bytes and 1 MiB, with NULs, no UTF-8.
+/// Bodies are returned byte for byte, for records and for the root: 0, 1, 255, 4096 bytes and 1
+/// MiB, with NULs, and not valid UTF-8.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn bodies_survive(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     for (id, body) in (0..).zip(odd_bodies()) {
@@ -48,11 +49,11 @@ pub async fn bodies_survive(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A load answers in the order of the question, absent slots included, with the root beside them;
-/// one of nothing has the root alone.
+/// A load returns the slots in the order of the request, absent ones included, together with the
+/// root. A load of no slots returns the root alone.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn loads_keep_the_order(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let odd = (0..100).filter(|id| id % 2 == 1);
@@ -78,11 +79,11 @@ pub async fn loads_keep_the_order(store: Handles) -> Result<(), Violation> {
 /// The slots that a writer always puts together.
 const WATCHED: [SlotName; 4] = [slot(1), slot(2), slot(0xfe), SINGLE];
 
-/// A writer always puts a root, four records and an event at once; no load through the other handle
-/// ever shows two of its states.
+/// A writer always puts a root, four records and an event at once. No load through the other handle
+/// shows two of its states.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn loads_are_one_snapshot(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let root = site.land(None, generation(1)?).await?;
@@ -109,7 +110,7 @@ pub async fn loads_are_one_snapshot(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A root, records and an event that all carry one number.
+/// A root, records and an event that all carry the same number.
 fn generation(number: u64) -> Result<Write, Violation> {
     let body = number.to_be_bytes().to_vec();
     let put = WATCHED.iter().map(|&slot| put(slot, body.clone())).collect();
@@ -133,11 +134,11 @@ async fn write_often(site: &Site, mut root: Revision, watch: &Watch) -> Result<(
     Ok(())
 }
 
-/// Whoever loads after a reply sees what was acknowledged, through the other handle too: a load is never answered by a
-/// replica that lags, nor by what a handle remembers.
+/// A load that starts after a reply sees what was acknowledged, through the other handle too. A
+/// load is never answered by a lagging replica, or from the memory of a handle.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn loads_see_acknowledged_commits(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     for round in 0..60_u8 {
@@ -156,11 +157,11 @@ pub async fn loads_see_acknowledged_commits(store: Handles) -> Result<(), Violat
     Ok(())
 }
 
-/// A batch without a write is answered by what is acknowledged, through either handle: a grant that
-/// changes nothing rests on it alone.
+/// A batch without a write is answered from acknowledged state, through either handle. A grant that
+/// changes nothing rests on this alone.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn checks_see_acknowledged_commits(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     for round in 0..60_usize {
@@ -180,8 +181,8 @@ pub async fn checks_see_acknowledged_commits(store: Handles) -> Result<(), Viola
     ended_sessions_are_seen(&store).await
 }
 
-/// The same beside a writer: whoever was told that a root still stands was told the truth at some
-/// moment of his question.
+/// The same beside a writer: if a check reported that a root is still current, this was true at
+/// some moment during the check.
 async fn ended_sessions_are_seen(store: &Handles) -> Result<(), Violation> {
     for round in 0..60 {
         let (site, root) = Site::made(store).await?;
@@ -189,7 +190,7 @@ async fn ended_sessions_are_seen(store: &Handles) -> Result<(), Violation> {
             let site = site.clone();
             tokio::spawn(async move {
                 pause(round % 5).await;
-                // Acknowledged before the question is asked: it must say no.
+                // This was acknowledged before the check started, so the check must fail.
                 let seen = site.load_through(round, &[]).await?.root.map(|seen| seen.revision);
                 let ended = seen != Some(root);
                 Ok::<_, Violation>((ended, site.still(Some(root)).await?))
@@ -203,11 +204,11 @@ async fn ended_sessions_are_seen(store: &Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A record whose `purge_after` is long past is loaded like any other, until a sweep drops it; so is a partition's: the
-/// caller owns the clock.
+/// A record whose `purge_after` is long past is loaded like any other until a sweep drops it, and
+/// so is a record of a partition whose own is. The caller owns the clock.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn loads_never_filter_by_age(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let slots = [slot(1), slot(2), SINGLE];

@@ -1,5 +1,5 @@
-//! The cases, one promise each. Every one takes two handles of a **fresh, empty** store and may be
-//! called alone, inside a Tokio runtime with more than one thread. Those that need a hook take the
+//! The cases, one for each promise. Each takes two handles of a **fresh, empty** store, and can be
+//! called alone inside a Tokio runtime with more than one thread. Cases that need a hook take the
 //! fixture.
 
 mod atomic;

@@ -1,4 +1,5 @@
-//! Races: tasks, threads and handles, and batches that rest on what another writes.
+//! Races between tasks, threads and handles, and between batches that each depend on what the other
+//! writes.
 
 use std::sync::{Arc, Barrier};
 
@@ -12,7 +13,8 @@ use crate::violation::{Violation, holds};
 
 const RACERS: usize = 32;
 
-/// One racer's try at a grant: whoever moves the root from `old` has it. Returns the revision of a win.
+/// One racer's attempt at a grant: the racer that moves the root from `old` has it. Returns the
+/// revision if it won.
 async fn grab(site: Site, racer: usize, old: Option<Revision>) -> Result<Option<Revision>, Violation> {
     let body = racer.to_be_bytes().to_vec();
     site.contend(racer, old, || puts(vec![put(slot(1), body.clone())])).await
@@ -29,13 +31,13 @@ async fn judge(site: &Site, wins: &[Option<Revision>]) -> Result<Option<Revision
 /// 32 tasks on two handles race for one root, 20 times. Exactly one wins each time.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn one_of_32_tasks_wins(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let mut old = Some(root);
     for _ in 0..20 {
         let wins = together(RACERS, |racer| grab(site.clone(), racer, old)).await?;
-        // The winner's revision is what the next round races for.
+        // The next round races for the winner's revision.
         old = judge(&site, &wins).await?;
     }
     Ok(())
@@ -44,7 +46,7 @@ pub async fn one_of_32_tasks_wins(store: Handles) -> Result<(), Violation> {
 /// 32 threads of the operating system on two handles race for one root, 5 times.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn one_of_32_threads_wins(store: Handles) -> Result<(), Violation> {
     for _ in 0..5 {
         let (site, root) = Site::made(&store).await?;
@@ -72,7 +74,7 @@ pub async fn one_of_32_threads_wins(store: Handles) -> Result<(), Violation> {
 /// 32 tasks on two handles race to make one partition's first root, 10 times. Exactly one makes it.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn one_of_32_makes_the_root(store: Handles) -> Result<(), Violation> {
     for _ in 0..10 {
         let site = Site::bare(&store)?;
@@ -82,11 +84,11 @@ pub async fn one_of_32_makes_the_root(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Two tasks, each alone on its handle, race for one root, 100 times: a guard that holds within one process only lets
-/// both win.
+/// Two tasks, each alone on its handle, race for one root, 100 times. A guard that holds only
+/// within one process would let both win.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn one_of_two_handles_wins(store: Handles) -> Result<(), Violation> {
     for round in 0..100 {
         let (site, root) = if round % 2 == 0 { (Site::bare(&store)?, None) } else { made(&store).await? };
@@ -100,20 +102,20 @@ async fn made(store: &Handles) -> Result<(Site, Option<Revision>), Violation> {
     Site::made(store).await.map(|(site, root)| (site, Some(root)))
 }
 
-/// Two grants that exclude each other: each rests on the other's record being unspent, and spends
-/// its own. Never do both land, 100 times.
+/// Two grants that exclude each other: each requires that the other's record is unspent, and spends
+/// its own. Over 100 rounds, both are never applied.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn write_skew_on_presences_is_impossible(store: Handles) -> Result<(), Violation> {
     skew(&store, true).await
 }
 
-/// Two grants that exclude each other: each rests on the other's record being absent, and makes its own. Never do both
-/// land, 100 times.
+/// Two grants that exclude each other: each requires that the other's record is absent, and creates
+/// its own. Over 100 rounds, both are never applied.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn write_skew_on_absences_is_impossible(store: Handles) -> Result<(), Violation> {
     skew(&store, false).await
 }
@@ -134,7 +136,7 @@ async fn skew(store: &Handles, presences: bool) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Loads both records, and spends the own one if the other is not spent; begins again after a conflict.
+/// Loads both records, and spends its own if the other is not spent. Starts again after a conflict.
 async fn exclude(site: Site, number: usize) -> Result<bool, Violation> {
     let (mine, other) = if number == 0 { (slot(0), slot(1)) } else { (slot(1), slot(0)) };
     loop {

@@ -1,4 +1,4 @@
-//! Stages: filled in parts, promoted as they were checked, dropped, swept.
+//! Stages are filled in parts, promoted as they were checked, dropped, or swept.
 
 use keywright_store::{CipherId, CommitError, Mark, Row, StagedText, VaultWrite, Write};
 
@@ -6,11 +6,11 @@ use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, checked, edit, leads, meet, next, pause, row, stage_id, vault};
 use crate::violation::{Violation, holds};
 
-/// A stage is filled in parts, in any order, repeated at will, through both handles; an unknown one is empty. What was
-/// staged is not in the vault.
+/// A stage is filled in parts, in any order, with any repetition, through both handles. An unknown
+/// stage is empty. Staged rows are not in the vault.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn stages_are_upserts(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let root = site.land(Some(root), vault(edit(vec![row(1, 1, "old")]))?).await?;
@@ -43,11 +43,12 @@ pub async fn stages_are_upserts(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The texts of a stage are those that were staged in it last, byte for byte and under their marks, whatever the vault and
-/// other stages have under the same ids; and they are read in pages of any size, from anywhere.
+/// The texts of a stage are those that were staged in it last, byte for byte and under their marks,
+/// whatever the vault and other stages hold under the same ids. They are read in pages of any size,
+/// from any start.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn staged_texts_are_what_was_staged(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let (other, other_root) = Site::made(&store).await?;
@@ -59,7 +60,7 @@ pub async fn staged_texts_are_what_was_staged(store: Handles) -> Result<(), Viol
         site.stage(stage, (1..=7).map(|id| row(id, mark, format!("{stage} {id}"))).collect(), LONG_AGO).await?;
     }
     other.stage(1, (1..=7).map(|id| row(id, 6, format!("another's {id}"))).collect(), LONG_AGO).await?;
-    // In two parts, the later first.
+    // In two parts, the later one first.
     site.stage(1, new.iter().skip(3).cloned().collect(), LONG_AGO).await?;
     site.stage(1, new.iter().take(3).cloned().collect(), LONG_AGO).await?;
     let all: Vec<StagedText> = new.iter().cloned().map(staged_text).collect();
@@ -78,7 +79,7 @@ pub async fn staged_texts_are_what_was_staged(store: Handles) -> Result<(), Viol
         }
         holds!(read == all, Stages, "pages of {limit} show {read:?}");
     }
-    // From an id that is not there, and before the first.
+    // Starts at an id that does not exist, and before the first id.
     for (after, skipped) in [([0; 16], 0), ([3; 16], 3), ([4; 16].map(|byte: u8| byte ^ 0x80), 7), ([0xff; 16], 7)] {
         let page = store.needs_vault(1)?.staged_texts(&site.account, stage_id(1), Some(CipherId(after)), 100).await?;
         let right = all.get(skipped..).unwrap_or_default();
@@ -95,11 +96,11 @@ pub async fn staged_texts_are_what_was_staged(store: Handles) -> Result<(), Viol
     Ok(())
 }
 
-/// A stage that is dropped is gone with its rows, and no other one is; to drop an unknown one, or
-/// one twice, is no error. Its id may be filled again.
+/// Dropping a stage removes its rows, and no other stage. Dropping an unknown stage, or one twice,
+/// is not an error. The id can be used again.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn unstage_drops_a_stage(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let (other, _) = Site::made(&store).await?;
@@ -123,11 +124,12 @@ pub async fn unstage_drops_a_stage(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A partition without a root takes no stage, whether it never had one, or was swept: that would be a row without a root.
-/// Beside a root a stage is a row like any other, and a load reports it.
+/// A partition without a root accepts no stage, whether it never had a root or was swept, because a
+/// stage would be a row without a root. In a partition with a root, a stage is a row like any
+/// other, and a load reports it.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn stages_need_a_root(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let refuse = async |what: &str| -> Result<(), Violation> {
@@ -161,12 +163,12 @@ pub async fn stages_need_a_root(store: Handles) -> Result<(), Violation> {
     refuse("that was swept").await
 }
 
-/// A stage goes with its rows once its moment lies before the horizon; each part that is staged
-/// moves the moment of all. A sweep beside a part that keeps the stage alive leaves the part's rows
-/// there.
+/// A stage is removed with its rows once its moment lies before the horizon. Each part that is
+/// staged moves the moment for all parts. A sweep that races with a part which keeps the stage
+/// alive leaves that part's rows.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn stages_are_swept_by_the_horizon(store: Handles) -> Result<(), Violation> {
     let (site, _) = Site::made(&store).await?;
     site.stage(1, vec![row(1, 1, "a"), row(2, 1, "a")], LONG_AGO.minus(1)).await?;
@@ -205,10 +207,11 @@ pub async fn stages_are_swept_by_the_horizon(store: Handles) -> Result<(), Viola
     Ok(())
 }
 
-/// A partition that is swept goes with its ciphers and its stages, those that are not due included.
+/// When a partition is swept, its ciphers and stages are removed too, including stages that are not
+/// due.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn swept_partition_takes_its_vault(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let write = Write { purge_after: Some(LONG_AGO.minus(1)), ..vault(edit(vec![row(1, 1, "a")]))? };
@@ -224,12 +227,12 @@ pub async fn swept_partition_takes_its_vault(store: Handles) -> Result<(), Viola
     Ok(())
 }
 
-/// A promotion lands only if the stage holds exactly the rows that were checked: not with a part
-/// that came late, not with one that was staged twice with other texts, not with one that is
-/// missing. A refused one leaves the stage.
+/// A promotion is applied only if the stage holds exactly the rows that were checked. It is refused
+/// if a part came late, was staged twice with different texts, or is missing. A refused promotion
+/// leaves the stage.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn promote_moves_what_was_checked(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let old = vec![row(1, 1, "old"), row(2, 1, "old")];
@@ -257,7 +260,7 @@ pub async fn promote_moves_what_was_checked(store: Handles) -> Result<(), Violat
     refuse("of which a part was checked", &[row(1, 2, "new")]).await?;
     let staged = site.staged(1).await?;
     holds!(staged == checked(&new), Stages, "refused promotions left the stage {staged:?}");
-    // A part that comes twice as it was changes nothing.
+    // A part that arrives twice unchanged has no effect.
     site.stage(1, vec![row(1, 2, "new")], LONG_AGO).await?;
     site.land(Some(root), promote(&new)?).await?;
     let seen = site.rows().await?;
@@ -270,7 +273,7 @@ pub async fn promote_moves_what_was_checked(store: Handles) -> Result<(), Violat
 /// A promotion covers exactly the ciphers that the account has, as a swap does.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn promote_covers_exactly(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let old = vec![row(1, 1, "old"), row(2, 1, "old")];
@@ -284,7 +287,8 @@ pub async fn promote_covers_exactly(store: Handles) -> Result<(), Violation> {
         holds!(seen == old, ExactCover, "the refused promotion of {ids:?} left {seen:?}");
         holds!(site.staged(stage).await?.len() == ids.len(), Stages, "a refused promotion left half of its stage");
     }
-    // An edit between the check and the promotion moves the root: the guard refuses what the cover would let in.
+    // An edit between the check and the promotion moves the root, so the guard refuses what the
+    // cover alone would admit.
     let new = vec![row(1, 2, "new"), row(2, 2, "new")];
     site.stage(9, new.clone(), LONG_AGO).await?;
     let promote = || vault(VaultWrite::Promote { stage: stage_id(9), rows: checked(&new) });

@@ -1,4 +1,4 @@
-//! Swaps: exact cover, notes that stay, never seen half.
+//! Swaps cover the vault exactly, leave notes alone, and are never seen half done.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use crate::backend::Handles;
 use crate::site::{LONG_AGO, Site, Watch, checked, edit, next, row, stage_id, together, vault};
 use crate::violation::{Violation, holds};
 
-/// A swap lands exactly if its ids are those that the account has: none missing, none extra, none twice. A refused one
-/// changes nothing.
+/// A swap is applied exactly if its ids are those that the account has: none missing, none extra,
+/// none twice. A refused swap changes nothing.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn swap_covers_exactly(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let old = [1, 2, 3].map(|id| row(id, 1, "old")).to_vec();
     let root = site.land(Some(root), vault(edit(old.clone()))?).await?;
-    // An id of another account is as unknown as any.
+    // An id of another account counts as unknown.
     let (other, other_root) = Site::made(&store).await?;
     other.land(Some(other_root), vault(edit(vec![row(9, 1, "foreign")]))?).await?;
     for ids in [&[1, 2][..], &[], &[1, 2, 3, 4], &[1, 2, 9], &[1, 2, 2], &[1, 2, 3, 3], &[4, 5, 6]] {
@@ -42,11 +42,12 @@ pub async fn swap_covers_exactly(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// An application's note beside a cipher, and the note's mark, are written by edits alone: a swap and a promotion,
-/// whatever their rows say, leave those that are there. The text, its mark and the nonce change.
+/// Only edits write an application's note beside a cipher, and the note's mark. A swap and a
+/// promotion leave the existing notes, whatever their own rows contain. The text, its mark and the
+/// nonce change.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn notes_outlive_a_swap(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let noted = |text: u8, note: u8| Row {
@@ -90,11 +91,11 @@ fn generation(number: u8) -> Vec<Row> {
     (0..WATCHED).map(|n| Row { marks: marks(n), text: vec![number; 40].into(), note: bytes::Bytes::new() }).collect()
 }
 
-/// Readers watch through both handles while a vault is swapped again and again, every third time by a promotion: by
-/// manifest and by read, each sees one generation, whole.
+/// Readers watch through both handles while a vault is swapped again and again, every third time by
+/// a promotion. In each manifest and each read, they see one whole generation.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn swap_is_never_seen_half(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let root = site.land(Some(root), vault(edit(generation(0)))?).await?;
@@ -152,11 +153,11 @@ async fn look(site: &Site, handle: usize) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Of an edit and a swap on one root, through two handles, exactly one lands, 20 times: neither is ever overwritten
-/// unseen.
+/// Of an edit and a swap on one root, through two handles, exactly one is applied, 20 times.
+/// Neither silently overwrites the other.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn one_of_edit_and_swap_wins(store: Handles) -> Result<(), Violation> {
     for _ in 0..20 {
         let (site, root) = Site::made(&store).await?;

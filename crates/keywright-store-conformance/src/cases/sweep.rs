@@ -1,4 +1,4 @@
-//! Sweeps: what lies before the horizon, as it is at the moment in which it is deleted, and nothing else.
+//! Sweeps drop what lies before the horizon at the moment of deletion, and nothing else.
 
 use keywright_core::EventChain;
 use keywright_store::{Batch, HORIZON_STEP, Revision, SlotName, Write};
@@ -8,17 +8,17 @@ use crate::site::{LONG_AGO, SINGLE, Site, event, leads, meet, next, pause, put, 
 use crate::violation::{Violation, holds};
 
 /// A sweep drops the records whose `purge_after` lies before the horizon. Those at the horizon or
-/// later stay, whatever any clock says; without a horizon nothing is dropped.
+/// later stay, whatever any clock shows. Without a horizon, nothing is dropped.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn sweep_drops_what_lies_before_the_horizon(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let moments = [LONG_AGO.minus(1), LONG_AGO, LONG_AGO.plus(1), LONG_AGO.minus(900_000)];
     let put: Vec<_> = (1..).zip(moments).map(|(id, due)| put_until(slot(id), "a", due)).collect();
     let slots: Vec<SlotName> = put.iter().map(|put| put.slot).collect();
     let root = site.land(Some(root), puts(put)?).await?;
-    // All of them are long over by the clock of any machine.
+    // All of them have expired by the clock of any machine.
     let early = site.sweep(100).await?;
     holds!(early == 0, Sweep, "without a horizon a sweep dropped {early} records");
     holds!(site.count(&slots).await? == 4, Sweep, "without a horizon a sweep dropped records");
@@ -35,7 +35,7 @@ pub async fn sweep_drops_what_lies_before_the_horizon(store: Handles) -> Result<
 /// A record without an expiry, a partition without one, and events are never swept.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn sweep_keeps_what_does_not_expire(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let put = vec![put(slot(1), "lasts"), put(SINGLE, "lasts"), put_until(slot(2), "a", LONG_AGO.minus(1))];
@@ -53,10 +53,11 @@ pub async fn sweep_keeps_what_does_not_expire(store: Handles) -> Result<(), Viol
     Ok(())
 }
 
-/// A sweep drops no more than its limit, and says how many it dropped; further ones drop the rest.
+/// A sweep drops no more than its limit, and returns how many it dropped. Further sweeps drop the
+/// rest.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn sweep_keeps_to_its_limit(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let slots: Vec<SlotName> = (0..10).map(slot).collect();
@@ -72,10 +73,11 @@ pub async fn sweep_keeps_to_its_limit(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The last put of a record decides when it goes: an expiry that was extended, shortened, taken back or given later.
+/// The last put of a record decides when it is removed, whether the expiry was extended, shortened,
+/// taken back, or added later.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn last_put_decides_the_expiry(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let (due, later) = (Some(LONG_AGO.minus(1)), Some(LONG_AGO.plus(1)));
@@ -94,14 +96,15 @@ pub async fn last_put_decides_the_expiry(store: Handles) -> Result<(), Violation
     Ok(())
 }
 
-/// How often a sweep and a commit meet.
+/// How often a sweep races with a commit.
 const MEETINGS: usize = 154;
 
-/// A sweep meets a put that takes the record's expiry back, through the other handle. What was put to last is there
-/// afterwards, whichever came first: a sweep judges a record as it is when it deletes it.
+/// A sweep races with a put through the other handle that takes the record's expiry back.
+/// Afterwards the record is present, whichever came first, because a sweep judges a record as it is
+/// when it deletes it.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn sweep_judges_as_it_deletes(store: Handles) -> Result<(), Violation> {
     let (site, mut root) = Site::made(&store).await?;
     site.move_horizon(LONG_AGO).await?;
@@ -118,7 +121,8 @@ pub async fn sweep_judges_as_it_deletes(store: Handles) -> Result<(), Violation>
     Ok(())
 }
 
-/// A commit through one handle beside a sweep through the other. Returns whether it landed.
+/// Runs a commit through one handle beside a sweep through the other. Returns whether the commit
+/// was applied.
 async fn beside_a_sweep(site: &Site, round: usize, batch: Batch) -> Result<bool, Violation> {
     let (lead, delay) = leads(round);
     let (sweeper, committer) = (site.clone(), site.clone());
@@ -141,10 +145,10 @@ async fn expiring(store: &Handles, due: keywright_core::UnixSeconds) -> Result<(
 }
 
 /// A partition whose own expiry lies before the horizon is dropped with everything in it: root,
-/// records that last, events. One at the horizon, or later, stays whole.
+/// permanent records, events. A partition at the horizon or later stays whole.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn partitions_are_swept_whole(store: Handles) -> Result<(), Violation> {
     let (gone, _) = expiring(&store, LONG_AGO.minus(1)).await?;
     let (stays, root) = expiring(&store, LONG_AGO).await?;
@@ -167,14 +171,16 @@ pub async fn partitions_are_swept_whole(store: Handles) -> Result<(), Violation>
     Ok(())
 }
 
-/// Each commit says anew when its partition goes, and one that says nothing keeps it. A sweep
-/// beside such a commit drops the whole partition, and then the commit is a conflict, or nothing.
+/// Each commit sets again when its partition expires, and a commit that sets no expiry keeps the
+/// partition. A sweep that races with such a commit either drops the whole partition, so that the
+/// commit is a conflict, or drops nothing.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn kept_partition_is_not_swept(store: Handles) -> Result<(), Violation> {
     let (site, root) = expiring(&store, LONG_AGO.minus(1)).await?;
-    // Made before there is a horizon, which keeps whatever is made behind it; each meeting is due a second after the last.
+    // Made before there is a horizon, because a horizon would keep partitions that are made behind
+    // it. Each round is due a second after the last.
     let mut due = LONG_AGO.plus(10);
     let mut meetings = Vec::new();
     for _ in 0..MEETINGS {
@@ -208,11 +214,12 @@ pub async fn kept_partition_is_not_swept(store: Handles) -> Result<(), Violation
     Ok(())
 }
 
-/// A partition that is put with an expiry less than a day beyond the horizon, be it made or written again, is kept until a
-/// day beyond the horizon: a writer whose clock is behind must not lose it while a commit of its own may still arrive.
+/// A partition that is put with an expiry less than a day after the horizon, whether created or
+/// written again, is kept until a day after the horizon. A writer whose clock is behind must not
+/// lose it while one of its commits may still arrive.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn late_partition_is_kept_a_day(store: Handles) -> Result<(), Violation> {
     let sites = [Site::bare(&store)?, Site::bare(&store)?, Site::bare(&store)?];
     let [made, again, lasts] = &sites;
@@ -240,10 +247,11 @@ pub async fn late_partition_is_kept_a_day(store: Handles) -> Result<(), Violatio
     Ok(())
 }
 
-/// A partition that was swept is as one that never was: it can be made again, and no guard on its former root holds.
+/// A partition that was swept is like one that never existed: it can be created again, and no guard
+/// on its former root holds.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn swept_partition_refuses_an_old_guard(store: Handles) -> Result<(), Violation> {
     let (site, former) = expiring(&store, LONG_AGO.minus(1)).await?;
     site.move_horizon(LONG_AGO).await?;

@@ -13,11 +13,11 @@ pub(super) fn marks(rows: &[Row]) -> Vec<RowMarks> {
     rows.iter().map(|row| row.marks).collect()
 }
 
-/// An edit inserts, replaces and deletes, and nothing else; to delete what is not there is no
+/// An edit inserts, replaces and deletes, and does nothing else. Deleting an absent row is not an
 /// error. Notes and marks are written with the texts.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn vault_edits_apply(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let root = site.land(Some(root), vault(edit([1, 2, 3].map(|id| row(id, 1, "a")).to_vec()))?).await?;
@@ -31,7 +31,7 @@ pub async fn vault_edits_apply(store: Handles) -> Result<(), Violation> {
     holds!(site.is_refused(twice, true).await?, Vault, "an edit that puts one id twice was applied");
     holds!(site.rows().await? == right, AllOrNothing, "a refused edit changed the vault");
     holds!(site.root().await? == Some(root), AllOrNothing, "a refused edit moved the root");
-    // A note alone: its mark and bytes change, the text's stay.
+    // A note alone: its mark and bytes change, and the text's stay.
     let noted =
         Row { note: "other".into(), marks: RowMarks { note: Mark([9; 16]), ..row(1, 1, "a").marks }, ..row(1, 1, "a") };
     site.land(Some(root), vault(edit(vec![noted.clone()]))?).await?;
@@ -40,11 +40,11 @@ pub async fn vault_edits_apply(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Manifest and read are sorted by id and agree; a list of ids gives those that exist, with the marks of all rows where
-/// they are asked for; no vault is an empty one.
+/// Manifest and read are sorted by id and agree. A request for some ids returns those that exist,
+/// with the marks of all rows if requested. A missing vault is an empty one.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn vault_reads_are_sorted(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     holds!(site.rows().await?.is_empty(), Vault, "no vault has rows");
@@ -72,10 +72,11 @@ pub async fn vault_reads_are_sorted(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A vault's rows come back byte for byte, texts and notes, from an edit, a swap and a promoted stage.
+/// A vault's rows are returned byte for byte, texts and notes, after an edit, a swap and the
+/// promotion of a stage.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn vault_bodies_survive(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let rows = |mark| -> Vec<Row> {
@@ -93,7 +94,7 @@ pub async fn vault_bodies_survive(store: Handles) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A vault's rows whose mark is the first byte of the root that they were written with.
+/// A vault's rows, whose mark is the first byte of the root that they were written with.
 fn generation(revision: Revision) -> Vec<Row> {
     let [first, ..] = revision.to_bytes();
     (0..WATCHED).map(|id| row(id, first, vec![first; 40])).collect()
@@ -101,11 +102,12 @@ fn generation(revision: Revision) -> Vec<Row> {
 
 const WATCHED: u8 = 24;
 
-/// A writer puts all rows anew with each root; no manifest and no read through the other handle,
-/// whole or of some ids with all marks, ever shows the rows of one state and the root of another.
+/// A writer puts all rows again with each root. No manifest and no read through the other handle,
+/// whether of the whole vault or of some ids with all marks, shows the rows of one state with the
+/// root of another.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn vault_reads_carry_their_root(store: Handles) -> Result<(), Violation> {
     let site = Site::bare(&store)?;
     let watch = Arc::new(Watch::default());
@@ -138,7 +140,7 @@ async fn rewrite_often(site: &Site, mut root: Revision, watch: &Watch) -> Result
         }
         let write = next()?;
         let rows = generation(write.revision);
-        // By turns as an edit and as a swap.
+        // Alternates between an edit and a swap.
         let change = if round % 2 == 0 { edit(rows) } else { VaultWrite::Swap { rows } };
         root = site.land(Some(root), Write { vault: Some(change), ..write }).await?;
         tokio::task::yield_now().await;
@@ -162,11 +164,11 @@ async fn look(site: &Site, handle: usize) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A conflict leaves the vault as it was: whether the root's guard fails, or the cover of a swap. Nor does the rest of
-/// such a batch land.
+/// A conflict leaves the vault as it was, whether the root's guard fails or the cover of a swap.
+/// The rest of such a batch is not applied either.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn vault_conflict_writes_nothing(store: Handles) -> Result<(), Violation> {
     let (site, root) = Site::made(&store).await?;
     let root = site.land(Some(root), vault(edit(vec![row(1, 1, "a"), row(2, 1, "b")]))?).await?;
@@ -191,11 +193,11 @@ pub async fn vault_conflict_writes_nothing(store: Handles) -> Result<(), Violati
     Ok(())
 }
 
-/// An erase drops the ciphers and the stages; a vault edit in the same batch begins with an empty vault. Other accounts
-/// keep theirs.
+/// An erase drops the ciphers and the stages. A vault edit in the same batch starts with an empty
+/// vault. Other accounts keep theirs.
 ///
 /// # Errors
-/// What was broken.
+/// Returns a [`Violation`] that names the broken promise.
 pub async fn erase_drops_the_vault(store: Handles) -> Result<(), Violation> {
     let filled = async || -> Result<(Site, Revision), Violation> {
         let (site, root) = Site::made(&store).await?;

@@ -1,5 +1,5 @@
-//! A sound store in memory whose rows lie open: for tests of what somebody can do who writes the
-//! database but has no key.
+//! A correct store in memory whose rows a test can read and change, for tests of what somebody can
+//! do who writes to the database but has no key.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,19 +47,19 @@ pub struct GlassStore {
 }
 
 impl GlassStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A copy of all rows, to look at or to put back later.
+    /// Returns a copy of all rows, to inspect or to put back later.
     #[must_use]
     pub fn rows(&self) -> Rows {
         self.open().clone()
     }
 
-    /// Changes rows past the port.
+    /// Changes rows without going through the storage traits.
     pub fn edit<T>(&self, change: impl FnOnce(&mut Rows) -> T) -> T {
         change(&mut self.open())
     }

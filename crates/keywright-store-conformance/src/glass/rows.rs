@@ -1,4 +1,4 @@
-//! The tables, and what each call of the port does to them.
+//! The tables, and what each call of the storage traits does to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use keywright_store::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a row that lies open")]
 pub struct RootRow {
-    /// Its revision and its sealed body.
+    /// The root's revision and its sealed body.
     pub stored: Stored,
-    /// From when on the whole partition may be swept.
+    /// The moment from which the whole partition may be swept.
     pub purge_after: Option<UnixSeconds>,
-    /// When the partition has due work.
+    /// The moment at which the partition has due work.
     pub due_at: Option<UnixSeconds>,
 }
 
@@ -26,9 +26,9 @@ pub struct RootRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a row that lies open")]
 pub struct RecordRow {
-    /// Its sealed body.
+    /// The record's sealed body.
     pub body: Bytes,
-    /// From when on it may be swept.
+    /// The moment from which the record may be swept.
     pub purge_after: Option<UnixSeconds>,
 }
 
@@ -36,9 +36,9 @@ pub struct RecordRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "rows that lie open")]
 pub struct StageRows {
-    /// Its rows.
+    /// The stage's rows.
     pub rows: BTreeMap<CipherId, Row>,
-    /// From when on it may be swept.
+    /// The moment from which the stage may be swept.
     pub purge_after: UnixSeconds,
 }
 
@@ -46,15 +46,15 @@ pub struct StageRows {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "tables that lie open")]
 pub struct Rows {
-    /// Roots.
+    /// The roots.
     pub roots: BTreeMap<Partition, RootRow>,
-    /// Records.
+    /// The records.
     pub records: BTreeMap<(Partition, SlotName), RecordRow>,
-    /// Ciphers.
+    /// The ciphers.
     pub ciphers: BTreeMap<(Partition, CipherId), Row>,
-    /// Stages.
+    /// The stages.
     pub stages: BTreeMap<(Partition, StageId), StageRows>,
-    /// Events.
+    /// The events.
     pub events: BTreeMap<(Partition, EventChain, EventNumber), StoredEvent>,
     /// The horizon.
     pub horizon: Option<UnixSeconds>,
@@ -70,13 +70,13 @@ pub(crate) fn distinct(rows: &[Row]) -> Result<BTreeMap<CipherId, Row>, CommitEr
 }
 
 impl Rows {
-    /// The revision of a partition's root.
+    /// Returns the revision of a partition's root.
     #[must_use]
     pub fn revision(&self, partition: &Partition) -> Option<Revision> {
         self.roots.get(partition).map(|root| root.stored.revision)
     }
 
-    /// The ciphers of an account, sorted by id.
+    /// Returns the ciphers of an account, sorted by id.
     pub fn vault<'a>(&'a self, account: &'a Partition) -> impl Iterator<Item = &'a Row> {
         self.ciphers.iter().filter(move |((owner, _), _)| owner == account).map(|(_, row)| row)
     }
@@ -87,7 +87,7 @@ impl Rows {
             return Err(CommitError::Conflict);
         }
         let Some(write) = write else { return Ok(()) };
-        // Whatever can refuse comes before the first change.
+        // Everything that can refuse comes before the first change.
         let numbers: BTreeSet<_> = write.events.iter().map(|event| (event.chain, event.number)).collect();
         let taken = |(chain, number): &(EventChain, EventNumber)| {
             self.events.contains_key(&(partition.clone(), *chain, *number))
@@ -137,7 +137,7 @@ impl Rows {
         self.stages.retain(|(owner, _), _| owner != partition);
     }
 
-    /// The vault as it will be.
+    /// The vault as it will be after the batch.
     fn plan(
         &self,
         partition: &Partition,
@@ -248,7 +248,7 @@ impl Rows {
         rows.take(usize::try_from(limit).unwrap_or(usize::MAX)).map(text).collect()
     }
 
-    /// When the newest event of all was told.
+    /// The time of the newest event in the store.
     pub(crate) fn newest_moment(&self) -> Option<UnixSeconds> {
         self.events.values().map(|event| event.at).max()
     }
@@ -292,7 +292,7 @@ impl Rows {
         self.events.retain(|(owner, _, _), _| owner != partition);
     }
 
-    /// The chains that have events, and the numbers of each, the oldest first.
+    /// The chains that have events, and the numbers of each, oldest first.
     pub(crate) fn chains(&self) -> BTreeMap<(Partition, EventChain), Vec<(EventNumber, UnixSeconds)>> {
         let mut chains: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for ((partition, chain, number), event) in &self.events {
@@ -329,7 +329,7 @@ impl Rows {
         self.roots.keys().chain(self.others()).collect()
     }
 
-    /// The partitions of all rows that are no roots.
+    /// The partitions of all rows other than roots.
     fn others(&self) -> impl Iterator<Item = &Partition> {
         let records = self.records.keys().map(|(partition, _)| partition);
         let ciphers = self.ciphers.keys().map(|(partition, _)| partition);
@@ -354,7 +354,7 @@ impl Rows {
     }
 }
 
-/// The next rows with the notes of those that they replace, if the two have the same ids.
+/// The next rows with the notes of the rows that they replace, if both have the same ids.
 fn cover(
     owned: &BTreeMap<CipherId, Row>,
     next: BTreeMap<CipherId, Row>,

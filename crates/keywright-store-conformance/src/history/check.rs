@@ -1,4 +1,5 @@
-//! The checker. See the module's own words on what it looks for, and why no search is needed.
+//! The checker. The module's documentation describes what it looks for, and why no search is
+//! needed.
 
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ use super::model::State;
 use super::record::{Act, History, Operation, Partial, Told};
 use super::statistics::Statistics;
 
-/// What was found, and where: the operations that contradict each other.
+/// The anomaly, and the operations that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) kind: AnomalyKind,
@@ -31,7 +32,7 @@ pub(super) fn check(history: &History) -> Result<Statistics, Found> {
 
 type Contradiction = (AnomalyKind, [Option<usize>; 2]);
 
-/// The batches that landed, in their order: indices of operations.
+/// The applied batches in their order, as indices of operations.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     pub(super) landed: Vec<usize>,
@@ -45,7 +46,8 @@ fn written(operation: &Operation) -> Option<(Option<Revision>, &Write, Told)> {
 }
 
 impl Chain {
-    /// Finds what has landed: what was acknowledged, what was seen, and whatever those rest on.
+    /// Determines which batches were applied: those that were acknowledged, those that were seen,
+    /// and those that these expect.
     pub(super) fn of(partial: &Partial) -> Result<Self, Contradiction> {
         let operations = &partial.operations;
         let start = partial.start.revision();
@@ -55,7 +57,7 @@ impl Chain {
                 by_revision.insert(write.revision, at);
             }
         }
-        // Who says that a batch has landed, and which.
+        // Which operation shows that a batch was applied, and which batch.
         let mut claims: Vec<(usize, Option<Revision>)> = Vec::new();
         for (at, operation) in operations.iter().enumerate() {
             if let Some(root) = operation.saw() {
@@ -72,7 +74,7 @@ impl Chain {
             }
             let known = root.and_then(|revision| by_revision.get(&revision)).copied();
             let Some(at) = known else {
-                // Not even the absence of a root: a partition never loses one.
+                // This covers the absence of a root too, because a partition never loses one.
                 return Err((AnomalyKind::UnknownRoot, [Some(witness), None]));
             };
             let Some((expect, _, told)) = operations.get(at).and_then(written) else { continue };
@@ -82,7 +84,7 @@ impl Chain {
             match successor.insert(expect, at) {
                 Some(other) if other != at => return Err((AnomalyKind::TwoWinners, [Some(other), Some(at)])),
                 Some(_) => {}
-                // Seen for the first time: so has what it rests on.
+                // Seen for the first time, so the batch that it expects was applied too.
                 None => claims.push((at, expect)),
             }
         }
@@ -95,7 +97,7 @@ impl Chain {
         Ok(Self { landed })
     }
 
-    /// Lays everything along the time, and compares what was read.
+    /// Places everything along the timeline, and compares what was read.
     fn verify(&self, partial: &Partial) -> Result<(), Contradiction> {
         let mut reads: HashMap<Option<Revision>, Vec<usize>> = HashMap::new();
         for (at, operation) in partial.operations.iter().enumerate() {
@@ -165,7 +167,8 @@ impl Chain {
     }
 }
 
-/// How far along the time the chain has been laid: whatever comes next must be answered after this was asked.
+/// How far along the timeline the chain has been placed. Whatever comes next must have been
+/// answered after this was requested.
 #[derive(Debug, Default)]
 struct Line {
     latest: Option<(usize, u64)>,
@@ -187,7 +190,8 @@ impl Line {
         }
     }
 
-    /// Everything that saw one root comes between the batch that put it and the one that replaced it, in any order.
+    /// Every read of one root comes between the batch that put it and the one that replaced it, in
+    /// any order.
     fn reads(&mut self, partial: &Partial, state: &mut State, reads: Option<&Vec<usize>>) -> Result<(), Contradiction> {
         let reads = || reads.into_iter().flatten().filter_map(|&at| Some((at, partial.operations.get(at)?)));
         for (at, operation) in reads() {
@@ -203,7 +207,8 @@ impl Line {
             }
             self.after_all_before(at, operation.answered)?;
         }
-        // A record that a sweep has taken does not come back under the same root, nor under a later one that does not put it.
+        // A record that a sweep has dropped does not reappear under the same root, or under a later
+        // one that does not put it.
         let loads = || {
             reads().filter_map(|(at, operation)| match &operation.act {
                 Act::Load { slots, seen } => Some((at, operation, slots.iter().copied().zip(&seen.records))),
@@ -274,7 +279,7 @@ mod tests {
         check(&History { partitions: vec![partial] }).map_err(|found| found.kind)
     }
 
-    /// A load of what was put with an expiry that has passed.
+    /// A load of a record that was put with an expiry in the past.
     fn expiring(number: u8) -> Act {
         let put = vec![crate::site::put_until(slot(1), vec![number], crate::site::LONG_AGO.minus(1))];
         let write = Write { put, ..Write::root(revision(number), "root".into()) };
@@ -285,10 +290,10 @@ mod tests {
     fn a_sweep_takes_what_is_due_and_it_does_not_come_back() {
         let put = || at(0, 1, expiring(1));
         judge(vec![put(), at(2, 3, load(1, 1)), at(4, 5, load(1, 0))]).unwrap();
-        // A load beside the sweep may see either.
+        // A load concurrent with the sweep may see either state.
         judge(vec![put(), at(2, 6, load(1, 1)), at(4, 5, load(1, 0))]).unwrap();
         assert_eq!(judge(vec![put(), at(2, 3, load(1, 0)), at(4, 5, load(1, 1))]).map(drop), Err(AnomalyKind::Order));
-        // Neither under a later root; and what was put to last is not taken.
+        // Nor under a later root. A record that was put last is not dropped.
         let fence = || {
             let write = Write::root(revision(2), "root".into());
             Act::Commit { expect: Some(revision(1)), write: Arc::new(write), told: Told::Yes }
@@ -321,23 +326,23 @@ mod tests {
 
     #[test]
     fn sound_histories_are_explained() {
-        // A load beside a commit may see either state.
+        // A load concurrent with a commit may see either state.
         for seen in [0, 1] {
             judge(vec![at(0, 3, commit(0, 1, Told::Yes)), at(1, 2, load(seen, seen))]).unwrap();
         }
-        // A lost commit may land late, or never.
+        // A lost commit may be applied late, or never.
         let lost = || at(0, None, commit(0, 1, Told::Unknown));
         judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, load(1, 1))]).unwrap();
         judge(vec![lost(), at(1, 2, load(0, 0)), at(3, 4, commit(0, 2, Told::Yes)), at(5, 6, load(2, 2))]).unwrap();
-        // One that landed unheard is known by what rests on it.
+        // A batch that was applied without a reply is known from the batch that expects its root.
         let statistics = judge(vec![lost(), at(1, 2, commit(1, 2, Told::Yes)), at(3, 4, load(2, 2))]).unwrap();
         assert_eq!((statistics.landed, statistics.landed_unknown, statistics.reads), (2, 1, 1));
-        // A check beside a commit may be told either.
+        // A check concurrent with a commit may get either reply.
         for told in [Told::Yes, Told::Conflict] {
             let base = at(0, 1, commit(0, 1, Told::Yes));
             judge(vec![base, at(2, 5, commit(1, 2, Told::Yes)), at(3, 4, still(1, told))]).unwrap();
         }
-        // Operations that overlap may be laid in any order that fits.
+        // Operations that overlap may be placed in any order that fits.
         let writes = [at(0, 9, commit(0, 1, Told::Yes)), at(1, 8, commit(1, 2, Told::Yes))];
         judge(writes.into_iter().chain([at(2, 3, load(0, 0)), at(4, 5, load(2, 2))]).collect()).unwrap();
     }
@@ -346,7 +351,7 @@ mod tests {
     fn unsound_histories_are_not() {
         let base = || at(0, 1, commit(0, 1, Told::Yes));
         let cases = [
-            // Two winners; one of them perhaps seen only by another's base.
+            // Two winners, one of which may be seen only as the base of another batch.
             (vec![base(), at(2, 3, commit(0, 2, Told::Yes))], AnomalyKind::TwoWinners),
             (
                 vec![
@@ -357,27 +362,27 @@ mod tests {
                 ],
                 AnomalyKind::TwoWinners,
             ),
-            // What was refused is there.
+            // A refused batch is visible.
             (vec![base(), at(2, 3, commit(1, 2, Told::Conflict)), at(4, 5, load(2, 2))], AnomalyKind::RefusedLanded),
             (
                 vec![base(), at(2, 3, commit(1, 2, Told::Rejected)), at(4, 5, commit(2, 3, Told::Yes))],
                 AnomalyKind::RefusedLanded,
             ),
-            // A root out of nowhere.
+            // A root that no client put.
             (vec![base(), at(2, 3, load(9, 9))], AnomalyKind::UnknownRoot),
-            // Half of one, half of another.
+            // Half of one state, and half of another.
             (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(2, 1))], AnomalyKind::Torn),
             (vec![base(), at(2, 3, load(1, 0))], AnomalyKind::Torn),
-            // Stale: a load, a check, a second load that goes back.
+            // Stale reads: a load, a check, and a second load that goes back.
             (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, load(1, 1))], AnomalyKind::Order),
             (vec![base(), at(2, 3, commit(1, 2, Told::Yes)), at(4, 5, still(1, Told::Yes))], AnomalyKind::Order),
             (
                 vec![base(), at(2, 9, commit(1, 2, Told::Yes)), at(3, 4, load(2, 2)), at(5, 6, load(1, 1))],
                 AnomalyKind::Order,
             ),
-            // Lost: acknowledged, and nobody sees it.
+            // A lost write: acknowledged, but no read sees it.
             (vec![base(), at(2, 3, load(0, 0))], AnomalyKind::Order),
-            // Seen before it was asked for.
+            // Seen before it was requested.
             (vec![base(), at(2, 3, load(2, 2)), at(4, 5, commit(1, 2, Told::Yes))], AnomalyKind::Order),
         ];
         for (number, (operations, kind)) in cases.into_iter().enumerate() {

@@ -33,9 +33,9 @@ struct Client {
     number: usize,
     sites: Vec<Site>,
     views: Vec<View>,
-    /// The ciphers that it last saw in each partition's vault.
+    /// The ciphers that the client last saw in each partition's vault.
     ciphers: Vec<Vec<CipherId>>,
-    /// Roots that it saw before: what a batch that comes too late rests on.
+    /// Roots that the client saw earlier. A batch that comes too late expects one of them.
     older: Vec<Option<Revision>>,
     rng: SplitMix,
     clock: Clock,
@@ -46,7 +46,7 @@ struct Client {
     adrift: JoinSet<()>,
 }
 
-/// Lets clients work, and returns what happened.
+/// Runs the clients, and returns what happened.
 pub(super) async fn record(handles: &Handles, plan: Plan) -> Result<History, Violation> {
     let partitions = plan.partitions.max(1);
     let sites: Vec<Site> = (0..partitions).map(|_| Site::bare(handles)).collect::<Result<_, _>>()?;
@@ -103,7 +103,7 @@ impl Client {
         Ok(())
     }
 
-    /// At the end: a fence, and a look at everything through both handles.
+    /// At the end: writes a fence, and reads everything through both handles.
     async fn settle(mut self) -> Result<(), Violation> {
         for partition in 0..self.sites.len() {
             let mut landed = false;
@@ -140,7 +140,7 @@ impl Client {
 
     fn note(&self, partition: usize, handle: usize, asked: u64, answered: Option<u64>, act: Act) {
         let operation = Operation { client: self.number, handle: handle % 2, asked, answered, act };
-        // Nobody listens only if the history has failed already.
+        // Nobody receives this only if the history has failed already.
         let _ = self.notes.send((partition, operation));
     }
 
@@ -188,7 +188,8 @@ impl Client {
         Ok(())
     }
 
-    /// A round of upkeep. The horizon of a history stands at one moment, so that what is due is always due.
+    /// A round of upkeep. The horizon of a history stays at one moment, so that what is due is
+    /// always due.
     async fn sweep(&mut self, partition: usize, handle: usize) -> Result<(), Violation> {
         let site = self.site(partition)?;
         let upkeep = site.handles.upkeep(handle);
@@ -198,7 +199,7 @@ impl Client {
         Ok(())
     }
 
-    /// The root that a batch rests on: the last that was seen, as a rule.
+    /// The root that a batch expects, usually the last one that was seen.
     fn rest(&mut self, partition: usize) -> Option<Revision> {
         match self.rng.per_mille() {
             0..100 => {
@@ -229,7 +230,7 @@ impl Client {
             && self.rng.happens(600)
         {
             write.vault = self.stage(partition, handle, rows.clone()).await?;
-            // To stage takes a while: who promotes looks at the root once more, as a rule.
+            // Staging takes a while, so a client that promotes usually reads the root once more.
             if self.rng.happens(700) {
                 self.load(partition, handle).await?;
                 expect = self.rest(partition);
@@ -242,15 +243,15 @@ impl Client {
         }
     }
 
-    /// Stages rows in one or two parts, and returns their promotion. Now and then the stage is due for a sweep, or a part comes
-    /// late, with another text.
+    /// Stages rows in one or two parts, and returns their promotion. Sometimes the stage is due for
+    /// a sweep, or a part arrives late, with another text.
     async fn stage(&mut self, partition: usize, handle: usize, rows: Rows) -> Result<Option<VaultWrite>, Violation> {
         let site = self.site(partition)?;
         let Some(vault) = site.handles.vault(handle).map(Arc::clone) else { return Ok(None) };
         let [number, place] = [self.rng.next(), self.rng.next()].map(u64::to_be_bytes);
         let mut stage = StageId([0; 16]);
         stage.0.iter_mut().zip(number.into_iter().chain(place)).for_each(|(to, from)| *to = from);
-        // Under another mark: the same one always stands for the same text.
+        // Under another mark, because one mark always belongs to one text.
         let late = rows.first().filter(|_| self.rng.happens(300)).map(|Row { marks, .. }| {
             let (CipherId([id, ..]), Mark([mark, ..])) = (marks.id, marks.text);
             row(id, !mark, "late")
@@ -265,7 +266,8 @@ impl Client {
         let (first, second) = rows.split_at(half);
         for part in [second, first].into_iter().filter(|part| !part.is_empty()) {
             match vault.stage(&site.account, stage, part.to_vec(), purge_after).await {
-                // The account was swept, or nobody has made it: there is nothing to promote over either.
+                // The account was swept or never created, so there is nothing to promote over
+                // either.
                 Err(CommitError::Conflict) => return Ok(None),
                 result => result.map_err(Violation::Commit)?,
             }
@@ -274,14 +276,14 @@ impl Client {
             let delay = self.rng.below(6);
             self.adrift.spawn(async move {
                 pause(delay).await;
-                // Whatever it says: nobody hears it.
+                // The reply is ignored, whatever it is.
                 let _ = vault.stage(&site.account, stage, vec![late], purge_after).await;
             });
         }
         Ok(Some(VaultWrite::Promote { stage, rows: checked }))
     }
 
-    /// A batch of a little of everything.
+    /// Draws a batch with some of everything.
     fn draw_write(&mut self, partition: usize) -> Result<Write, Violation> {
         let revision = draw()?;
         let newest = self.view(partition).newest;
@@ -302,7 +304,7 @@ impl Client {
                 let number = newest.of(chain).saturating_add(1);
                 write.events.push(event_at(chain, number, LONG_AGO.plus(number)));
             }
-            // Only the old end goes; the newest stays.
+            // Only the old end is forgotten, and the newest event stays.
             if self.rng.happens(100) && newest.of(chain) > 0 {
                 let back = u64::try_from(self.rng.below(3)).unwrap_or(0);
                 write.forget.push((chain, newest.of(chain).saturating_sub(back)));
@@ -320,7 +322,7 @@ impl Client {
         let mut made = |id: u8| {
             let text = text();
             let mut row = row(id, text[0], text.to_vec());
-            // Notes of their own: a swap must keep those that are there.
+            // The rows carry notes of their own; a swap must keep the existing ones instead.
             row.marks.note = Mark([text[1]; 16]);
             row.note = text.to_vec().into();
             row
@@ -371,7 +373,7 @@ impl Client {
         Ok(())
     }
 
-    /// Remembers which ciphers there are after a batch of its own.
+    /// Remembers which ciphers exist after a batch of the client's own.
     fn know(&mut self, partition: usize, write: &Write) {
         let Some(known) = self.ciphers.get_mut(partition) else { return };
         if write.erase {
@@ -385,7 +387,8 @@ impl Client {
         }
     }
 
-    /// Commits, and goes on without waiting: the reply is lost, and the commit lands at any time, or never.
+    /// Commits, and continues without waiting. The reply is lost, and the commit is applied at any
+    /// time, or never.
     fn lose(
         &mut self,
         partition: usize,
@@ -399,7 +402,7 @@ impl Client {
         let asked = self.tick();
         self.adrift.spawn(async move {
             pause(delay).await;
-            // Whatever it says: nobody hears it.
+            // The reply is ignored, whatever it is.
             let _ = site.handles.records(handle).commit(batch).await;
         });
         self.note(partition, handle, asked, None, Act::Commit { expect, write: Arc::new(write), told: Told::Unknown });
@@ -437,7 +440,8 @@ fn told(result: Result<(), CommitError>) -> Told {
         Ok(()) => Told::Yes,
         Err(CommitError::Conflict) => Told::Conflict,
         Err(CommitError::Unknown(_)) => Told::Unknown,
-        // Of a kind that is new to this checker, as of one that was rejected: it must have had no effect.
+        // An error that this checker does not know is treated as a rejection, so the batch must
+        // have had no effect.
         Err(_) => Told::Rejected,
     }
 }

@@ -16,14 +16,14 @@ use crate::site::LONG_AGO;
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) body: Bytes,
-    /// Whether a sweep may take it: the horizon of every history stands at one moment.
+    /// Whether a sweep may drop it. The horizon of every history stays at one moment.
     pub(super) due: bool,
-    /// Whether a sweep has taken it: somebody has seen that it is gone.
+    /// Whether a sweep has dropped it, because a read has seen that it is missing.
     pub(super) gone: bool,
 }
 
-/// The texts that were staged, under which stage, cipher and mark. Parts of a stage are unguarded, so only what a promotion
-/// names counts.
+/// The texts that were staged, by stage, cipher and mark. Parts of a stage are unguarded, so only
+/// the rows that a promotion names count.
 pub(super) type Staged = HashMap<(StageId, CipherId, Mark), Bytes>;
 
 /// A partition's rows.
@@ -33,7 +33,7 @@ pub(super) struct State {
     pub(super) records: BTreeMap<SlotName, Kept>,
     pub(super) ciphers: BTreeMap<CipherId, Row>,
     pub(super) events: BTreeMap<(EventChain, EventNumber), StoredEvent>,
-    /// Whatever was staged in the whole history, in all partitions.
+    /// Everything that was staged in the whole history, in all partitions.
     pub(super) staged: Arc<Staged>,
 }
 
@@ -60,7 +60,7 @@ impl State {
                 for (id, mark) in rows {
                     let text = self.staged.get(&(*stage, *id, *mark));
                     if let (Some(kept), Some(text)) = (self.ciphers.get_mut(id), text) {
-                        // As the clients make them: the nonce follows from the mark.
+                        // As the clients make them, the nonce follows from the mark.
                         let nonce = ClientNonce(mark.0.map(|byte| byte ^ 0xff));
                         kept.marks = RowMarks { text: *mark, nonce, ..kept.marks };
                         kept.text = text.clone();
@@ -106,19 +106,20 @@ impl State {
         seen.root == self.revision() && seen.rows.iter().eq(self.ciphers.values())
     }
 
-    /// Whether a load shows that a sweep has taken this record.
+    /// Whether a load shows that a sweep has dropped this record.
     pub(super) fn is_swept(&self, slot: SlotName, seen: Option<&Bytes>) -> bool {
         seen.is_none() && self.records.get(&slot).is_some_and(|record| record.due)
     }
 
-    /// Notes that a sweep has taken a record: until it is put again, it does not come back.
+    /// Notes that a sweep has dropped a record. It does not reappear until it is put again.
     pub(super) fn take(&mut self, slot: SlotName) {
         if let Some(record) = self.records.get_mut(&slot) {
             record.gone = true;
         }
     }
 
-    /// Whether a load of these slots shows exactly this state. What is due may be gone already.
+    /// Whether a load of these slots shows exactly this state. Records that are due may be missing
+    /// already.
     pub(super) fn shows(&self, slots: &[SlotName], seen: &Snapshot) -> bool {
         let root = seen.root.as_ref().map(|root| (root.revision, root.body.clone()));
         let shown = |(slot, seen): (&SlotName, &Option<Bytes>)| match (self.records.get(slot), seen) {
@@ -134,7 +135,8 @@ impl State {
             && self.rows_are(seen.has_rows)
     }
 
-    /// Whether a load may say so of the rows beside the root. What is due may be gone already.
+    /// Whether a load may report this about the rows beside the root. Records that are due may be
+    /// missing already.
     fn rows_are(&self, there: bool) -> bool {
         let lasting =
             !self.events.is_empty() || !self.ciphers.is_empty() || self.records.values().any(|record| !record.due);

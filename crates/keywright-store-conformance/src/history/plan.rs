@@ -1,18 +1,18 @@
-//! How much is tried.
+//! How many histories are checked, and their size.
 
-/// How many histories are tried, and of what size.
+/// The number and size of the histories that are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "parameters and nothing else")]
 pub struct Plan {
-    /// How many.
+    /// The number of histories.
     pub histories: u32,
-    /// How many clients work at once in each.
+    /// The number of clients that work at once in each history.
     pub clients: usize,
-    /// How many operations each client makes at most: histories come in all sizes up to this.
+    /// The most operations that a client makes. Histories of all sizes up to this occur.
     pub operations: usize,
-    /// How many partitions they share.
+    /// The number of partitions that the clients share.
     pub partitions: usize,
-    /// What the clients' choices follow from. How their operations interleave does not.
+    /// The seed of the clients' choices. How their operations interleave does not depend on it.
     pub seed: u64,
 }
 
@@ -23,8 +23,9 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// The default plan, with as many histories as the environment variable `KEYWRIGHT_HISTORIES`
-    /// says, and the seed that `KEYWRIGHT_SEED` says: for a full proof, or to try a failure again.
+    /// Returns the default plan, with the number of histories from the environment variable
+    /// `KEYWRIGHT_HISTORIES` and the seed from `KEYWRIGHT_SEED`, if they are set. They serve to run
+    /// a full proof, or to repeat a failure.
     #[must_use]
     pub fn from_env() -> Self {
         let default = Self::default();

@@ -1,4 +1,4 @@
-//! A failing history, in words.
+//! Prints a failing history as text.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,7 +10,8 @@ use keywright_store::{CipherId, Newest, Revision, Row, SlotName, VaultWrite, Wri
 use super::anomaly::{Anomaly, AnomalyKind};
 use super::record::{Act, Operation, Partial, Told};
 
-/// A history that fails as `kind` says, with the operations marked that contradict each other.
+/// Prints a history that fails as `kind` describes, and marks the operations that contradict each
+/// other.
 pub(super) fn anomaly(kind: AnomalyKind, partial: &Partial, guilty: [Option<usize>; 2], total: usize) -> Anomaly {
     let mut names = Names::default();
     let mut text = String::new();
@@ -23,7 +24,7 @@ pub(super) fn anomaly(kind: AnomalyKind, partial: &Partial, guilty: [Option<usiz
     Anomaly { kind, seed: 0, shown: partial.operations.len(), total, text }
 }
 
-/// Short names for revisions and bodies, in the order in which they are met.
+/// Short names for revisions and bodies, in the order in which they occur.
 #[derive(Default)]
 struct Names {
     roots: HashMap<Revision, usize>,
@@ -149,7 +150,7 @@ fn cipher(id: CipherId) -> String {
     format!("c{first}")
 }
 
-/// The slots of histories are told apart by one byte.
+/// The slots of histories differ in one byte.
 fn short(slot: &SlotName) -> String {
     slot.id().map_or_else(|| slot.to_text(), |[first, ..]| format!("s{first}"))
 }

@@ -1,4 +1,4 @@
-//! What a client asked, and what it was told.
+//! What a client requested, and which reply it received.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -8,19 +8,19 @@ use keywright_store::{Manifest, Revision, SlotName, Snapshot, StoredEvents, Vaul
 
 use super::model::State;
 
-/// The shared counter by which operations are asked and answered.
+/// The shared counter that numbers requests and replies.
 pub(super) type Clock = Arc<AtomicU64>;
 
-/// What a client was told of a commit.
+/// The reply to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
-    /// It landed; of a check: the root still stands.
+    /// The commit was applied. For a check: the root is still current.
     Yes,
     /// A conflict.
     Conflict,
-    /// It was rejected.
+    /// The commit was rejected.
     Rejected,
-    /// Nothing, or "unknown".
+    /// No reply, or "unknown".
     Unknown,
 }
 
@@ -29,9 +29,9 @@ pub(super) enum Told {
 pub(super) struct Operation {
     pub(super) client: usize,
     pub(super) handle: usize,
-    /// When it was asked.
+    /// When the operation was requested.
     pub(super) asked: u64,
-    /// When it was answered; `None` if it never was.
+    /// When it was answered, or `None` if it never was.
     pub(super) answered: Option<u64>,
     pub(super) act: Act,
 }
@@ -68,19 +68,19 @@ pub(super) enum Act {
 /// Everything that happened to one partition.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Partial {
-    /// What it held before.
+    /// What the partition held before.
     pub(super) start: State,
     pub(super) operations: Vec<Operation>,
 }
 
-/// One history: its partitions have nothing to do with each other.
+/// One history. Its partitions are independent of each other.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     pub(super) partitions: Vec<Partial>,
 }
 
 impl Operation {
-    /// The root that it saw, for one that saw one.
+    /// The root that the operation saw, if it saw one.
     pub(super) fn saw(&self) -> Option<Option<Revision>> {
         match &self.act {
             Act::Load { seen, .. } => Some(seen.root.as_ref().map(|root| root.revision)),

@@ -1,11 +1,11 @@
-//! Cutting a failing history down to what one can read.
+//! Reduces a failing history to a readable size.
 
 use super::anomaly::{Anomaly, AnomalyKind};
 use super::check::{Chain, Found, check};
 use super::print::anomaly;
 use super::record::{Act, History, Partial};
 
-/// The shortest history that could be found in which the same thing goes wrong, printed.
+/// Returns the shortest history that was found in which the same anomaly occurs, printed.
 pub(super) fn shrink(history: &History, found: &Found) -> Anomaly {
     let whole = history.partitions.get(found.partition).cloned().unwrap_or_default();
     let total = whole.operations.len();
@@ -23,9 +23,9 @@ fn fails_alike(partial: &Partial, kind: AnomalyKind) -> bool {
     fails(partial).is_some_and(|found| found.kind == kind)
 }
 
-/// Begins with the state after as many batches as possible, instead of with an empty partition.
+/// Starts from the state after as many batches as possible, instead of from an empty partition.
 fn drop_beginning(partial: Partial, kind: AnomalyKind) -> Partial {
-    // Where the chain itself is broken, single operations are dropped alone.
+    // If the chain itself is broken, only single operations are dropped.
     let Ok(chain) = Chain::of(&partial) else { return partial };
     for length in (1..=chain.landed.len()).rev() {
         let mut start = partial.start.clone();
@@ -36,7 +36,7 @@ fn drop_beginning(partial: Partial, kind: AnomalyKind) -> Partial {
                 gone.push(start.revision());
             }
         }
-        // The last of them is where it begins now.
+        // The last of them is the new start.
         gone.pop();
         let mut kept = Partial { start, operations: Vec::new() };
         for (at, operation) in partial.operations.iter().enumerate() {
@@ -53,7 +53,7 @@ fn drop_beginning(partial: Partial, kind: AnomalyKind) -> Partial {
     partial
 }
 
-/// Drops one operation after the other, as long as the same thing goes wrong without it.
+/// Drops one operation after the other, as long as the same anomaly occurs without it.
 fn drop_operations(mut partial: Partial, kind: AnomalyKind) -> Partial {
     loop {
         let before = partial.operations.len();

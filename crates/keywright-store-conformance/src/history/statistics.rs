@@ -1,26 +1,27 @@
-//! What the histories amount to.
+//! Counts over the histories of a run.
 
 use std::fmt;
 
-/// What happened in the histories that were tried: a run in which nothing met proves nothing.
+/// What happened in the histories that were checked. A run in which no operations met proves
+/// nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Operations.
+    /// The number of operations.
     pub operations: u64,
-    /// Batches that landed.
+    /// Batches that were applied.
     pub landed: u64,
-    /// Of them, those whose reply was lost.
+    /// Applied batches whose reply was lost.
     pub landed_unknown: u64,
-    /// Of them, those that promoted a stage.
+    /// Applied batches that promoted a stage.
     pub promoted: u64,
-    /// Batches and checks that were told of a conflict.
+    /// Batches and checks that were answered with a conflict.
     pub conflicts: u64,
-    /// Reads and checks that were laid along the chain.
+    /// Reads and checks that were placed along the chain.
     pub reads: u64,
-    /// Of them, reads of a vault that was not empty.
+    /// Those of these reads that saw a vault which was not empty.
     pub vault: u64,
-    /// Of them, loads that met a record which a sweep had taken.
+    /// Those of these reads that met a record which a sweep had dropped.
     pub swept: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Commits that are wrong in one transaction.
+//! Commits that are wrong within one transaction.
 
 use std::sync::atomic::Ordering;
 
@@ -31,7 +31,7 @@ impl SabotagedStore {
         }
     }
 
-    /// In one transaction, with whatever is wrong about it.
+    /// Commits in one transaction, with the flaw's fault.
     pub(super) async fn at_once(&self, batch: Batch) -> Result<(), CommitError> {
         let result = self.transact(batch);
         if self.alive.load(Ordering::SeqCst) { result } else { std::future::pending().await }
@@ -183,7 +183,7 @@ impl SabotagedStore {
     }
 }
 
-/// The batch with the expected revision that the root has.
+/// The batch, changed to expect the revision that the root has.
 pub(super) fn forced(rows: &Rows, batch: Batch) -> Batch {
     let (partition, _, write) = batch.into_parts();
     let expect = rows.revision(&partition);
@@ -193,13 +193,13 @@ pub(super) fn forced(rows: &Rows, batch: Batch) -> Batch {
 pub(super) fn remade(partition: Partition, expect: Option<keywright_store::Revision>, write: Option<Write>) -> Batch {
     let check = Batch::check(partition.clone(), expect);
     match write {
-        // A write that no batch can be is a conflict: it expects what it puts.
+        // A write that cannot form a batch is a conflict: it expects what it puts.
         Some(write) => Batch::new(partition, expect, write).unwrap_or(check),
         None => check,
     }
 }
 
-/// Events that are there already go.
+/// Removes events whose numbers the batch uses.
 pub(super) fn make_room(rows: &mut Rows, partition: &Partition, write: &Write) {
     for event in &write.events {
         rows.events.remove(&(partition.clone(), event.chain, event.number));

@@ -1,4 +1,4 @@
-//! The hooks of a sabotaged store: all of them, so that each can be shown to be worth something.
+//! The hooks of a broken store: all of them, so that each hook's use can be shown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +44,7 @@ impl FaultHooks for Sabotaged {
     }
 }
 
-/// A host's transaction: the rows as they were at its beginning, and as it leaves them.
+/// A host's transaction: the rows at its start, and the rows as it leaves them.
 struct Transaction {
     flaw: Flaw,
     rows: Rows,
@@ -90,7 +90,7 @@ impl LostRootHook for Sabotaged {
     }
 }
 
-/// A process that is played: its handles answer nobody any more once it is dead.
+/// A simulated process: once it is dead, its handles answer no more.
 impl CrashHook for Sabotaged {
     fn kill_and_reopen(&self, acknowledged: usize) -> BoxFuture<'_, Result<Crashed, BoxError>> {
         Box::pin(async move {
@@ -98,7 +98,7 @@ impl CrashHook for Sabotaged {
             let (tell, mut told) = mpsc::unbounded_channel();
             let writing =
                 tokio::spawn(write_until_killed(open(self.flaw, &self.shared, &alive), move |partition, number| {
-                    // Nobody listens once the process is dead.
+                    // Nobody receives this once the process is dead.
                     let _ = tell.send((partition, number));
                 }));
             let mut last = [None; PARTITIONS];
@@ -107,7 +107,7 @@ impl CrashHook for Sabotaged {
                     *last = Some(number);
                 }
             };
-            // Beside the commits, it is told where each partition begins.
+            // Besides the commits, one report for each partition names where it starts.
             for _ in 0..acknowledged.saturating_add(PARTITIONS) {
                 note(told.recv().await.ok_or("the process ended before it was killed")?);
             }
@@ -119,7 +119,7 @@ impl CrashHook for Sabotaged {
                 }
             }
             writing.abort();
-            // What was told before the kill counts too.
+            // Reports from before the kill count too.
             while let Some(told) = told.recv().await {
                 note(told);
             }

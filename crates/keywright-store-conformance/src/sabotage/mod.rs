@@ -1,5 +1,5 @@
-//! Sabotaged stores: each a store in memory with one broken rule, to prove that the suite bites, and to show an author
-//! what each case is for.
+//! Deliberately broken stores: each is a store in memory with one broken rule. They prove that the
+//! suite finds faults, and show an author what each case is for.
 //!
 //! ```
 //! use keywright_store_conformance::sabotage::{Flaw, Sabotaged};
@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! # What each case shows
+//! # What each case detects
 #![doc = include_str!("table.md")]
 
 mod commits;
@@ -42,14 +42,14 @@ use crate::fixture::Fixture;
 use crate::glass::rows::Rows;
 use crate::hooks::{CrashHook, FaultHooks, HostHook, LostRootHook};
 
-/// What a flaw needs to remember, beside the tables.
+/// What a flaw needs to remember, in addition to the tables.
 #[derive(Default)]
 struct Notes {
-    /// The bodies that roots ever had.
+    /// All bodies that roots ever had.
     bodies: HashMap<Revision, Bytes>,
-    /// A version of each revision that some changes do not move.
+    /// A version of each revision that some changes do not increase.
     versions: HashMap<Revision, u64>,
-    /// The slots that each batch of a partition wrote, with whether they were there before.
+    /// The slots that each batch of a partition wrote, with whether they existed before.
     log: HashMap<Partition, Vec<Logged>>,
     /// The root that each partition had last.
     last: HashMap<Partition, Revision>,
@@ -62,7 +62,7 @@ struct Logged {
     wrote: Vec<(SlotName, bool)>,
 }
 
-/// What happens to the next commit.
+/// The fault of the next commit.
 #[derive(Debug, Clone, Copy)]
 enum Armed {
     LostBefore,
@@ -77,7 +77,7 @@ struct Shared {
     rows: Mutex<Rows>,
     /// What a replica shows: the state before the last commit.
     replica: Mutex<Rows>,
-    /// What would be there after a crash.
+    /// What would be present after a crash.
     disk: Mutex<Rows>,
     notes: Mutex<Notes>,
     armed: Mutex<Option<Armed>>,
@@ -91,12 +91,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One handle of a store with one broken rule.
 struct SabotagedStore {
     flaw: Flaw,
-    /// 0 or 1.
+    /// The handle's number, 0 or 1.
     number: usize,
     shared: Arc<Shared>,
-    /// A lock that the other handle knows nothing of.
+    /// A lock that the other handle does not see.
     gate: tokio::sync::Mutex<()>,
-    /// Whether the process that holds it still lives.
+    /// Whether the process that holds it is still alive.
     alive: Arc<AtomicBool>,
 }
 
@@ -116,7 +116,8 @@ impl fmt::Debug for SabotagedStore {
     }
 }
 
-/// A store in memory with one broken rule, opened twice, with all hooks. For tests of the suite; never for data.
+/// A store in memory with one broken rule, opened twice, with all hooks. For tests of the suite,
+/// never for data.
 pub struct Sabotaged {
     flaw: Flaw,
     shared: Arc<Shared>,
@@ -124,7 +125,7 @@ pub struct Sabotaged {
 }
 
 impl Sabotaged {
-    /// An empty one.
+    /// Creates an empty store.
     #[must_use]
     pub fn new(flaw: Flaw) -> Self {
         let shared = Arc::new(Shared::default());
@@ -133,7 +134,7 @@ impl Sabotaged {
     }
 }
 
-/// Two handles, as one process holds them for as long as it lives.
+/// Opens two handles, as one process holds them for as long as it lives.
 fn open(flaw: Flaw, shared: &Arc<Shared>, alive: &Arc<AtomicBool>) -> Handles {
     let handle = |number| {
         let (shared, alive) = (Arc::clone(shared), Arc::clone(alive));

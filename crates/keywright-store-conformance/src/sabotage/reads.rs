@@ -1,4 +1,4 @@
-//! Loads, pages, reads of the vault, stages; the port of records and of vaults.
+//! Loads, pages, reads of the vault, and stages: the storage traits for records and vaults.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{Flaw, SabotagedStore, lock};
 use crate::glass::rows::{StageRows, distinct};
 use crate::site::pause;
 
-/// What a flawed store takes for the present: the year 2001.
+/// The present of a flawed store: the year 2001.
 pub(super) const ITS_CLOCK: UnixSeconds = UnixSeconds::EPOCH.plus(1_000_000_000);
 
 impl SabotagedStore {
@@ -156,7 +156,7 @@ impl SabotagedStore {
         let rows = self.rows();
         let mut page = rows.staged_texts(&place, stage, after, limit);
         match self.flaw {
-            // The next page begins behind one that this one did not show.
+            // The next page starts after a row that this page did not show.
             Flaw::SkipsTextsBetweenPages if after.is_some() => {
                 page = rows.staged_texts(&place, stage, after, limit.saturating_add(1));
                 page = page.into_iter().skip(1).collect();

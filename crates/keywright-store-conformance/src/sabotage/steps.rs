@@ -9,20 +9,20 @@ use super::{SabotagedStore, Shared, lock};
 use crate::glass::rows::RecordRow;
 use crate::site::pause;
 
-/// How long a half-done swap waits for a reader, in turns of the scheduler.
+/// How long a half-done swap waits for a reader, in yields to the scheduler.
 const NOBODY_COMES: u32 = 10_000;
 
-/// How long somebody who is slow between two statements waits for a commit, in the same turns.
+/// How long a client that is slow between two statements waits for a commit, in the same yields.
 const NOBODY_COMMITS: u32 = 400;
 
 impl SabotagedStore {
-    /// Compares the guard, lets others run, and writes whatever the root is by then.
+    /// Compares the guard, lets other tasks run, and then writes, whatever the root is by then.
     pub(super) async fn compare_then_write(&self, batch: Batch, turns: usize) -> Result<(), CommitError> {
         if self.rows().revision(batch.partition()) != batch.expect() {
             return Err(CommitError::Conflict);
         }
         for _ in 0..turns {
-            // Other tasks run, and other threads.
+            // Other tasks run, and other threads too.
             pause(1).await;
             std::thread::yield_now();
         }
@@ -34,7 +34,7 @@ impl SabotagedStore {
         rows.apply(batch)
     }
 
-    /// Compares the guard, says yes, and writes a little later.
+    /// Compares the guard, reports success, and writes a little later.
     pub(super) fn write_behind(&self, batch: Batch) -> Result<(), CommitError> {
         if self.rows().revision(batch.partition()) != batch.expect() {
             return Err(CommitError::Conflict);
@@ -50,7 +50,7 @@ impl SabotagedStore {
         Ok(())
     }
 
-    /// The first half of the records with the root, the rest a little later.
+    /// Writes the first half of the records with the root, and the rest a little later.
     pub(super) async fn write_in_steps(&self, batch: Batch) -> Result<(), CommitError> {
         let (partition, expect, write) = batch.into_parts();
         let Some(mut write) = write else { return self.at_once(remade(partition, expect, None)).await };
@@ -61,7 +61,7 @@ impl SabotagedStore {
         Ok(())
     }
 
-    /// The root first, the records in a transaction of their own that nobody can drop.
+    /// Writes the root first, and the records in a separate transaction that cannot be dropped.
     pub(super) async fn puts_after_the_root(&self, batch: Batch) -> Result<(), CommitError> {
         let (partition, expect, write) = batch.into_parts();
         let Some(mut write) = write else { return self.at_once(remade(partition, expect, None)).await };
@@ -80,7 +80,7 @@ impl SabotagedStore {
         }
     }
 
-    /// The first half of a swap's rows, then, once somebody has read them, all.
+    /// Writes the first half of a swap's rows and, once a reader has read them, all of them.
     pub(super) async fn swap_in_steps(&self, batch: Batch) -> Result<(), CommitError> {
         let half = match batch.write() {
             Some(Write { vault: Some(VaultWrite::Swap { rows }), .. }) => {
@@ -101,7 +101,7 @@ impl SabotagedStore {
         self.at_once(batch).await
     }
 
-    /// Waits until somebody has committed, or nobody does: as slow as a round trip to a busy database.
+    /// Waits for a commit, or until none comes. This is as slow as a round trip to a busy database.
     pub(super) async fn wait_for_a_commit(&self) {
         let before = self.notes().commits;
         for _ in 0..NOBODY_COMMITS {
@@ -112,7 +112,7 @@ impl SabotagedStore {
         }
     }
 
-    /// Waits until somebody has read what is half done, or nobody comes.
+    /// Waits until a reader has read the half-done state, or until none comes.
     async fn wait_for_a_reader(&self) {
         let before = self.notes().reads;
         for _ in 0..NOBODY_COMES {

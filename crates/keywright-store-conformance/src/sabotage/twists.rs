@@ -1,4 +1,4 @@
-//! What a flaw makes of a batch before it applies it.
+//! How a flaw changes a batch before the batch is applied.
 
 use bytes::Bytes;
 use keywright_core::AccountId;
@@ -23,7 +23,7 @@ pub(super) fn up_to_nul(body: &Bytes) -> Bytes {
 }
 
 impl SabotagedStore {
-    /// The batch as this store takes it; `None` if it takes no notice of it.
+    /// The batch as this store treats it, or `None` if the store ignores it.
     pub(super) fn twist(&self, rows: &mut Rows, batch: Batch) -> Option<Batch> {
         let batch = if self.flaw == Flaw::FoldsCase {
             let (partition, expect, write) = batch.into_parts();
@@ -41,7 +41,7 @@ impl SabotagedStore {
         self.twist_write(rows, batch)
     }
 
-    /// Whether this store takes a guard for satisfied, whatever the root is.
+    /// Whether this store treats a guard as satisfied, whatever the root is.
     fn overlooks_the_guard(&self, rows: &Rows, batch: &Batch) -> bool {
         let (partition, expect) = (batch.partition(), batch.expect());
         let root = rows.roots.get(partition);
@@ -147,7 +147,7 @@ impl SabotagedStore {
                 VaultWrite::Edit { put, delete: Vec::new() }
             }
             (Flaw::PromotesWhateverLiesThere, VaultWrite::Promote { stage, rows: checked }) => {
-                // Any stage will do that is there.
+                // Any existing stage will do.
                 let staged = rows.staged(partition, stage);
                 VaultWrite::Promote { stage, rows: if staged.is_empty() { checked } else { staged } }
             }
@@ -174,7 +174,7 @@ fn spoil_bodies(write: &mut Write, spoil: impl Fn(&Bytes) -> Bytes) {
     write.put.iter_mut().for_each(|put| put.body = spoil(&put.body));
 }
 
-/// As a column of JSON values does: blanks go.
+/// Reformats as a column of JSON values does: blanks are removed.
 fn reformat(event: &mut StoredEvent) {
     event.json = event.json.iter().copied().filter(|byte| *byte != b' ').collect();
 }

@@ -1,4 +1,5 @@
-//! Stores that answer what was not asked, or what is old: typed errors that deny, and lose nothing.
+//! Stores that answer a different request, or with old data: typed errors that deny, and lose
+//! nothing.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use keywright_testing::HookedStore;
 
 use crate::{BOTH, COUNTERS, VOUCHER, World, count, redeem, step_error};
 
-/// A server on a store whose answers to loads are spoilt, so many times.
+/// A server on a store whose next `times` answers to loads are spoilt.
 fn spoilt(
     world: &World,
     times: u32,
@@ -147,8 +148,8 @@ async fn the_log_is_looked_at_once_more_too() {
     assert_eq!(world.heard.damages(), 1);
 }
 
-/// Two looks that each show damage, but under different roots, prove none: the log is denied as damaged only if one root was
-/// seen twice.
+/// Two reads that each show damage, but under different roots, prove none. The log is denied as
+/// damaged only if one root was seen twice.
 #[tokio::test]
 async fn damage_of_the_log_is_told_only_if_two_looks_show_the_same_root() {
     let world = filled(7).await;
@@ -161,8 +162,8 @@ async fn damage_of_the_log_is_told_only_if_two_looks_show_the_same_root() {
         });
         tell.await.unwrap();
     }
-    // At each look another of the roots that were there before, beside the rows of now: as a read in two steps shows it
-    // while others commit.
+    // Each read returns another of the earlier roots, with the current rows, as a read in two steps
+    // does while others commit.
     let past = Arc::new(past);
     let torn = |times: u32| {
         let (past, looks) = (Arc::clone(&past), Mutex::new(0));
@@ -179,7 +180,7 @@ async fn damage_of_the_log_is_told_only_if_two_looks_show_the_same_root() {
     let busy = torn(u32::MAX).events(&world.account, EventChain::Changes, None, 100).await;
     assert!(matches!(busy, Err(TransactError::Busy)), "{busy:?}");
     assert_eq!(world.heard.damages(), 0);
-    // The same old root at both looks is damage.
+    // The same old root in both reads is damage.
     let old = past[0].clone();
     let driver = spoilt(&world, u32::MAX, move |_, _, _, s| Snapshot { root: old.clone(), ..s });
     let error = step_error(driver.events(&world.account, EventChain::Changes, None, 100).await);
@@ -187,7 +188,7 @@ async fn damage_of_the_log_is_told_only_if_two_looks_show_the_same_root() {
     assert_eq!(world.heard.damages(), 1);
 }
 
-/// A store that goes on answering loads with what was there before a moment: a replica that has stopped.
+/// A store that keeps answering loads with an earlier state, like a replica that has stopped.
 #[tokio::test]
 async fn stale_answers_grant_nothing() {
     let world = filled(4).await;
@@ -230,7 +231,7 @@ async fn stale_answers_grant_nothing() {
     assert_eq!(world.glass.rows(), rows);
 }
 
-/// A store that finds rows in which it can read nothing.
+/// A store that cannot read its rows.
 fn unreadable() -> Arc<HookedStore<MemoryStore>> {
     let store = HookedStore::memory();
     store.before_reads(|_| async { Err(LoadError::Corrupt("a revision of 15 bytes".into())) });
@@ -253,7 +254,7 @@ async fn an_operator_hears_of_rows_of_an_unknown_form() {
     assert_eq!(heard, vec![right; 3]);
 }
 
-/// Damage that is another each time is not looked at for ever.
+/// Damage that differs each time is not read again without end.
 #[tokio::test]
 async fn a_store_that_never_answers_the_same_twice_is_denied() {
     let world = filled(5).await;

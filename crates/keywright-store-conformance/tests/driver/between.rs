@@ -1,4 +1,5 @@
-//! A way to the store on which others are faster, and replies are lost, at a moment that a test chooses.
+//! A store on which other servers are faster, and replies are lost, at a moment that a test
+//! chooses.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,13 +16,13 @@ type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
 pub(crate) enum Loss {
     /// Another server's step is committed first.
     Overtaken(Step),
-    /// It lands; then so many steps of another server do; then its reply is lost.
+    /// The commit is applied, then so many steps of another server are, then its reply is lost.
     After(u32, Step),
-    /// So many steps of another server land; it is lost itself.
+    /// So many steps of another server are applied, and the commit itself is lost.
     Before(u32, Step),
-    /// It lands, the rows are changed past the port, and its reply is lost.
+    /// The commit is applied, the rows are changed without the driver, and its reply is lost.
     AfterThen(fn(&mut Rows)),
-    /// No answer ever comes; whether it lands.
+    /// No reply ever comes. The value is whether the commit is applied.
     Hangs(bool),
 }
 
@@ -79,13 +80,13 @@ impl Between {
     }
 }
 
-/// A step of another server that touches nothing of ours but the root.
+/// A step of another server that touches only the root of ours.
 pub(crate) fn counts(draft: &mut Draft<'_>) -> Result<(), StepError> {
     crate::count(draft).map(drop)
 }
 
 impl Between {
-    /// The way itself.
+    /// Returns the store.
     pub(crate) fn store(self: &Arc<Self>) -> Arc<HookedStore<GlassStore>> {
         let (store, between) = (HookedStore::new(Arc::clone(&self.store)), Arc::clone(self));
         store.instead_of_commit(move |batch| {
@@ -97,7 +98,7 @@ impl Between {
 }
 
 impl crate::World {
-    /// A server with a way of its own to the store.
+    /// A server on a store of this kind.
     pub(crate) fn between(&self) -> (Driver, Arc<Between>) {
         let between = Between::new(Arc::clone(&self.glass), self.calm(), self.partition.clone());
         (self.driver_on(between.store()), between)

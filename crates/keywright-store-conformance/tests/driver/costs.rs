@@ -1,4 +1,4 @@
-//! What an act costs: loads and commits.
+//! The cost of an operation: loads and commits.
 
 use keywright_store::{AccountCreation, Draft, Erasure, SlotName, StepError};
 
@@ -55,7 +55,7 @@ async fn slots_that_were_not_named_are_loaded_in_rounds() {
     assert_eq!(read.await.unwrap(), (Some(Voucher { spent: false }), None));
     assert_eq!((runs, since(&world, before)), (3, (3, 0)), "one by one");
 
-    // As many as there are are one round, once they are known.
+    // Once the slots are known, any number of them takes one round.
     let names: Vec<SlotName> = (0..4).map(|id| NOTES.at([id; 16]).name()).collect();
     let before = now(&world);
     let all = world.driver.transact(&world.partition, VOUCHERS, |draft| {

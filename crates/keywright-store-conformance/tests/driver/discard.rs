@@ -33,11 +33,11 @@ async fn what_is_discarded_is_gone_with_one_load() {
     assert!(has_row(&world));
     assert_eq!(run(&world, |draft| draft.discard(TICKETS.at(ID))).await, ((), 1, vec![]));
     assert!(!has_row(&world), "the row goes too");
-    // A second time, and what never was.
+    // A second time, and an id that never existed.
     for id in [ID, [2; 16]] {
         assert_eq!(run(&world, |draft| draft.discard(TICKETS.at(id))).await, ((), 1, vec![]));
     }
-    // Its row was taken away meanwhile: that denied already.
+    // Its row was removed in the meantime, which already caused a denial.
     run(&world, issue).await;
     world.glass.edit(|rows| rows.records.remove(&(world.partition.clone(), TICKETS.at(ID).name())));
     assert_eq!(run(&world, |draft| draft.discard(TICKETS.at(ID))).await, ((), 1, vec![]));
@@ -61,7 +61,7 @@ async fn a_discarded_record_reads_as_absent_and_can_be_put_again() {
     assert_eq!(run(&world, again).await.2, [ID]);
 }
 
-/// Held back with the step, booked with it.
+/// Held back with the step, and recorded with it.
 #[tokio::test]
 async fn what_is_not_staged_is_not_discarded() {
     let world = World::made(3).await;

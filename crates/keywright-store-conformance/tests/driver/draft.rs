@@ -1,4 +1,4 @@
-//! What a step may count on.
+//! What a step can rely on.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ async fn record_that_the_root_vouches_for_must_be_there() {
     assert_eq!(step_error(read().await), damaged(), "lost is not the same as never set");
     assert_eq!(step_error(put().await), damaged(), "a put would hide the loss");
     assert_eq!(step_error(delete().await), damaged());
-    // And the other way round: a revived row of a record that was removed.
+    // And the other way round: a row of a removed record that was revived.
     world.glass.edit(|rows| rows.records.insert(row.clone(), lost.clone()));
     delete().await.unwrap();
     assert_eq!(read().await.unwrap(), None);
@@ -160,7 +160,7 @@ async fn body_that_does_not_open_denies_and_stays() {
         assert!(matches!(step_error(denied), StepError::Open(error) if error.slot() == VOUCHER.name().to_text()));
     }
     assert_eq!(world.body(VOUCHER.name()).unwrap(), spoilt, "an operator can still mend it");
-    // The other records of the account are as good as before.
+    // The other records of the account are unaffected.
     assert_eq!(world.driver.transact(&world.partition, COUNTERS, count).await.unwrap(), 1);
 }
 
@@ -187,7 +187,7 @@ async fn account_is_made_once_and_never_by_accident() {
     }
     assert_eq!(bare.glass.rows(), keywright_store_conformance::glass::Rows::default());
 
-    // A root that is gone while rows are left is damage, not a new account.
+    // A root that is missing while rows remain is damage, not a new account.
     let rows = world.glass.edit(|rows| {
         rows.roots.clear();
         rows.clone()

@@ -1,8 +1,9 @@
-//! What is told of due work comes true, for any history of clocks: a claim ends when it said, a task that failed may be
-//! tried again when it was told, and the account is found when its root and the index say so.
+//! What is announced about due work holds, for any history of clocks: a claim ends when announced,
+//! a failed task may be retried when announced, and the account is found at the moment in its root
+//! and the index.
 //!
-//! Two servers, whose clocks differ by no more than they may, add, claim, fail, put back, finish, and die; the clock that
-//! both follow jumps, and stays wrong for a while.
+//! Two servers, whose clocks differ by no more than is allowed, add, claim, fail, put back, finish,
+//! and die. The clock that both follow jumps, and stays wrong for a while.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,22 +18,22 @@ use crate::{KINDS, START, World};
 const OWED: &[SlotName] = &[DUE.name()];
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
 
-/// After so many seconds of a right clock whatever a wrong one has left is over: the longest pause, by a clock that is as
-/// far off as it may be.
+/// After so many seconds of a correct clock, everything that a wrong one left behind is over: the
+/// longest pause, by a clock that is off by as much as is allowed.
 const ALL_IS_OVER: u64 = LONGEST_PAUSE + CLOCK_SKEW_SECONDS;
 
 #[derive(Debug, Clone, Copy)]
 enum Op {
     Jump(i64),
-    /// A letter is worth nothing after so many seconds.
+    /// A letter is worthless after so many seconds.
     Add(usize, Option<u64>),
     Claim(usize),
-    /// The oldest task that the server is at: done, failed, put back, claimed once more.
+    /// The oldest task that the server works on: done, failed, put back, or claimed once more.
     Done(usize),
     Fail(usize),
     PutBack(usize),
     Again(usize),
-    /// It forgets what it was at.
+    /// The server forgets its tasks.
     Die(usize),
 }
 
@@ -65,11 +66,11 @@ struct Server {
     clock: Arc<ManualClock>,
     /// How far its clock is off.
     skew: i64,
-    /// What it is at.
+    /// The tasks that it works on.
     at: Vec<DueTask>,
 }
 
-/// What somebody was told of a task, as it was stored then: from `end` on it is free.
+/// What was announced about a task, as it was stored then. From `end` on, the task is free.
 struct Told {
     task: DueTask,
     end: UnixSeconds,
@@ -79,9 +80,9 @@ struct History {
     world: World,
     servers: [Server; 2],
     told: Vec<Told>,
-    /// The ends of the pauses that were told last, by the tasks' ids.
+    /// The ends of the pauses that were announced last, by the tasks' ids.
     pauses: HashMap<[u8; 16], UnixSeconds>,
-    /// What the root said at the last commit.
+    /// The due moment in the root at the last commit.
     due_at: Option<UnixSeconds>,
 }
 
@@ -97,7 +98,7 @@ impl History {
         Self { world, servers, told: Vec::new(), pauses: HashMap::new(), due_at: None }
     }
 
-    /// Commits a step of a server's, and checks and keeps what the root says then.
+    /// Commits a step of a server, and checks and keeps the root's due moment.
     async fn commit<T: Send>(
         &mut self,
         server: usize,
@@ -115,12 +116,13 @@ impl History {
         value
     }
 
-    /// Tasks that a server is at from now on.
+    /// Adds tasks that a server works on from now on.
     fn take(&mut self, server: usize, tasks: Vec<DueTask>) {
         let server = &mut self.servers[server];
         let end = server.clock.now().unwrap().plus(CLAIM_LASTS);
         for task in &tasks {
-            // A pause that was told before counts on, by a clock that has gone back and comes back.
+            // A pause that was announced earlier continues, by a clock that has gone back and comes
+            // back.
             let end = self.pauses.get(&task.id).map_or(end, |pause| end.max(*pause));
             self.told.push(Told { task: task.clone(), end });
         }
@@ -173,7 +175,7 @@ impl History {
                 self.commit(server, |draft| due::release(draft, std::slice::from_ref(&task))).await;
                 let now = self.servers[server].clock.now().unwrap();
                 let failed = self.pending().await.into_iter().find(|found| found.id == task.id);
-                // Unless somebody else has claimed it since.
+                // Unless another server has claimed it since.
                 if let Some(task) = failed.filter(|found| !before.contains(found)) {
                     let end = now.plus(pause(task.failures));
                     self.pauses.insert(task.id, end);
@@ -187,7 +189,7 @@ impl History {
         self.world.driver.observe(&self.world.partition, OWED, due::pending).await.unwrap()
     }
 
-    /// Nothing that was told is still to come, by either server's clock.
+    /// Nothing that was announced is still to come, by either server's clock.
     async fn check(&mut self) {
         for server in 0..self.servers.len() {
             let Server { driver, clock, .. } = &self.servers[server];
@@ -200,7 +202,7 @@ impl History {
             let found = !self.world.glass.due(now, 10).await.unwrap().is_empty();
             assert_eq!(found, self.due_at.is_some_and(|at| at <= now), "the index tells another thing than the root");
             if found && !tasks.iter().any(|task| task.is_free(now)) {
-                // Then something is over, and goes with the look.
+                // Then something is over, and is removed by the read.
                 let before = self.due_at;
                 let claimed = self.commit(server, |draft| due::claim(draft, |_| true)).await;
                 assert!(
@@ -211,8 +213,9 @@ impl History {
         }
     }
 
-    /// From now on the clock is right, all servers have died, and one does what it finds: once in a pass over all accounts,
-    /// and then when the root says so. All is done within an hour and what clocks may differ.
+    /// From now on the clock is correct, all servers have died, and one does the work that it
+    /// finds: once in a pass over all accounts, and then at the moment in the root. All is done
+    /// within an hour plus the allowed difference of clocks.
     async fn finish(mut self) {
         let begun = self.world.clock.now().unwrap();
         let mut looks = 0;

@@ -1,4 +1,4 @@
-//! Due work: what is struck, what is tried again and when, and what stays claimed.
+//! Due work: what is completed, what is retried and when, and what stays claimed.
 
 use std::cell::RefCell;
 
@@ -16,7 +16,7 @@ fn is_own(name: &str) -> bool {
     OWN.contains(&name)
 }
 
-/// Three tasks of this part's and one of another's, claimed by who committed them.
+/// Three tasks of this part and one of another, claimed by the server that committed them.
 async fn owing(world: &World) -> Vec<DueTask> {
     let add = world.driver.transact(&world.partition, OWED, |draft| {
         due::add(draft, NewTask::new("host/mail", Vec::new()))?;
@@ -25,7 +25,7 @@ async fn owing(world: &World) -> Vec<DueTask> {
     add.await.unwrap()
 }
 
-/// What is due by name, and whether it is free.
+/// The due tasks by name, and whether each is free.
 async fn left(world: &World) -> Vec<(String, bool)> {
     let look = world.driver.observe(&world.partition, OWED, |draft| {
         let now = draft.now();
@@ -38,7 +38,7 @@ fn named(tasks: &[(&str, bool)]) -> Vec<(String, bool)> {
     tasks.iter().map(|&(name, free)| (name.to_owned(), free)).collect()
 }
 
-/// Does all three; `b` fails, or is put off.
+/// Does all three tasks; `b` fails, or is postponed.
 async fn run(
     world: &World,
     tasks: &[DueTask],
@@ -85,8 +85,8 @@ async fn what_is_done_is_struck_and_what_was_put_off_pauses() {
     pauses(12, 3_600).await;
 }
 
-/// A clock that ran ahead while the host failed, and was put right: what is due can be done again at once, and its pauses
-/// count from then.
+/// A clock that ran ahead while the host failed was corrected. The due work can be done again at
+/// once, and its pauses count from then.
 #[tokio::test]
 async fn a_failure_from_the_future_is_tried_at_once() {
     let world = World::made(41).await;
@@ -107,8 +107,8 @@ async fn a_failure_from_the_future_is_tried_at_once() {
     assert_eq!(left(&world).await, named(&[("test/b", true)]));
 }
 
-/// What comes from a clock that ran ahead holds up nobody. Once a commit has told that, it does so for good: when the right
-/// clock gets to where the wrong one was, nothing begins anew.
+/// Work from a clock that ran ahead delays nobody. Once a commit has recorded this, it holds
+/// permanently: when the right clock gets to where the wrong one was, no delay starts again.
 #[tokio::test]
 async fn what_was_told_to_be_due_stays_due_when_the_clock_gets_there_again() {
     let world = World::made(42).await;
@@ -125,7 +125,8 @@ async fn what_was_told_to_be_due_stays_due_when_the_clock_gets_there_again() {
         assert_eq!(left(&world).await, named(&[("test/a", true), ("test/a", true)]));
         world.clock.advance(1);
     }
-    // Nobody else has claimed it, so whoever had done it before the clock was put right need not do it twice.
+    // No other server has claimed it, so the server that did it before the clock was corrected need
+    // not do it twice.
     let strike = |draft: &mut Draft<'_>| due::complete(draft, &claimed);
     assert!(world.driver.transact(&world.partition, OWED, strike).await.unwrap());
 }
@@ -182,7 +183,8 @@ async fn work_that_took_long_is_claimed_anew_or_left_to_others() {
             let (world, theirs) = (&world, &theirs);
             async move {
                 if task.name == "test/a" {
-                    // So long that the others' claims have run out: another server takes them, and does one.
+                    // So long that the others' claims have expired: another server takes them, and
+                    // completes one.
                     world.clock.advance(CLAIM_LASTS);
                     let taken = theirs.claim(|name| name == "test/b").await?;
                     assert_eq!(taken.len(), 1);
@@ -226,7 +228,7 @@ async fn somebody_elses_claim_is_not_struck() {
     assert_eq!(left(&world).await, []);
 }
 
-/// The host's own method uses the driver on the very account whose work it does.
+/// The host's own method uses the driver on the account whose work it does.
 #[tokio::test]
 async fn work_may_use_the_driver_on_the_same_account() {
     let world = World::made(36).await;
@@ -245,7 +247,7 @@ async fn work_may_use_the_driver_on_the_same_account() {
     assert!(redeem(&world.driver, &world.partition).await.unwrap());
     let counted = world.driver.observe(&world.partition, COUNTERS, |draft| draft.read(COUNTER)).await.unwrap();
     assert_eq!(counted.unwrap().count, 3);
-    // Even where the work takes the account away.
+    // Even if the work removes the account.
     let last =
         world.driver.transact(&world.partition, OWED, |draft| due::add(draft, NewTask::new("test/a", Vec::new())));
     let last = [last.await.unwrap()];
@@ -304,7 +306,8 @@ async fn the_store_finds_what_is_due_when_it_is() {
     assert!(!found(CLAIM_LASTS - 1).await && found(CLAIM_LASTS).await, "once its claims have run out");
     let _ = run(&world, &tasks, OnFailure::GoOn, Err("down")).await.0.unwrap();
     let work = DueWork::new(&world.driver, &world.partition);
-    // The other part's task is still claimed by whoever committed it; the failed one is due after its pause.
+    // The other part's task is still claimed by the server that committed it. The failed one is due
+    // after its pause.
     assert!(!found(1).await && found(2).await);
     let all = work.claim_now(|_| true).await.unwrap();
     assert_eq!(all.len(), 2, "at the start of a server that is alone, pauses and claims are no reason to wait");

@@ -1,4 +1,5 @@
-//! An account that was erased: what is left of it goes in time, unless it is used again.
+//! An account that was erased: what is left of it is removed in time, unless the account is used
+//! again.
 
 use keywright_store::due::{self, Attempt, DUE, DueWork, NewTask, OnFailure};
 use keywright_store::{AccountCreation, Damage, Draft, EVENTS_KEPT, Erasure, Partition, StepError, Upkeep, VaultWrite};
@@ -35,7 +36,7 @@ async fn counted(world: &World) -> u64 {
     look.await.unwrap().map_or(0, |counter| counter.count)
 }
 
-/// What the host owes beside an erase: a notice.
+/// Work of the host that is due beside an erase: a notice.
 async fn owe(world: &World) -> due::DueTask {
     let step = |draft: &mut Draft<'_>| due::add(draft, NewTask::new("test/notice", Vec::new()));
     world.driver.transact(&world.partition, &[DUE.name()], step).await.unwrap()
@@ -78,7 +79,7 @@ async fn an_erased_account_that_is_made_again_stays() {
     }
 }
 
-/// A host that does not say that the account is wanted again: whatever is stored says it.
+/// A host that does not report that the account is used again. Anything that is stored shows it.
 #[tokio::test]
 async fn an_erased_account_that_is_used_again_stays() {
     type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
@@ -98,7 +99,8 @@ async fn an_erased_account_that_is_used_again_stays() {
         days(&world, DAYS_KEPT + 3).await;
         assert!(world.root().is_some(), "use {seed}");
     }
-    // What expires because it was never verified is another thing: a record does not keep it.
+    // An expiry because of a missing verification is different: a record does not keep such an
+    // account.
     let world = World::made(58).await;
     upkeep(&world).await;
     let expire = |draft: &mut Draft<'_>| draft.expire_partition(draft.now());
@@ -108,7 +110,7 @@ async fn an_erased_account_that_is_used_again_stays() {
     assert!(world.root().is_none());
 }
 
-/// Nor does a look, a removal, or the work that is still due: this only puts the end off.
+/// Neither does a read, a removal, or work that is still due, which only postpones the end.
 #[tokio::test]
 async fn what_is_due_does_not_keep_an_erased_account_for_good() {
     let world = World::made(59).await;
@@ -129,7 +131,8 @@ async fn what_is_due_does_not_keep_an_erased_account_for_good() {
     assert!(world.root().is_none());
 }
 
-/// A root that was dropped alone is damage for whoever asks whether there is an account, never the answer "no".
+/// A root that was dropped alone is damage to a caller that checks whether an account exists, and
+/// never the answer "no".
 #[tokio::test]
 async fn a_root_that_was_dropped_alone_is_not_no_account() {
     let world = World::made(60).await;

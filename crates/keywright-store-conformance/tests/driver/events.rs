@@ -1,4 +1,4 @@
-//! The security log, and who hears of it.
+//! The security log, and its observers.
 
 use keywright_core::{Event, EventChain, SecurityEvent};
 use keywright_store::{Damage, Draft, EventCursor, StepError};
@@ -6,7 +6,7 @@ use keywright_store_conformance::Fault;
 
 use crate::{REDEEMED, REFUSED, START, World, step_error};
 
-/// Tells one change and one denial.
+/// Writes one change and one denial.
 fn tell(draft: &mut Draft<'_>) -> Result<(), StepError> {
     draft.event(Event::new(&REDEEMED).with("action", "test"));
     draft.event(&REFUSED);
@@ -35,7 +35,7 @@ async fn the_observer_hears_of_each_event_once_after_its_commit() {
     let (account, event) = world.heard.events()[1].clone();
     assert_eq!((&account, event.at, event.number), (&world.account, START, 2));
     assert!(event.is(&REDEEMED) && event.text("action") == Some("test"));
-    // What was heard is what is written.
+    // The observer received what was written.
     let told = |event: &SecurityEvent| (event.chain, event.number, event.at, event.to_string());
     let mut written: Vec<_> = world.driver.recent_events(&world.account, 100).await.unwrap().iter().map(told).collect();
     let mut heard: Vec<_> = world.heard.events().iter().map(|(_, event)| told(event)).collect();
@@ -80,13 +80,14 @@ async fn pages_lead_to_the_old_end_and_no_further() {
     assert!(matches!(step_error(crossed), StepError::Misuse(_)));
     let mixed = world.driver.recent_events(&world.account, 3).await.unwrap();
     assert_eq!(mixed.len(), 3);
-    // A cursor serves across commits that came meanwhile.
+    // A cursor stays valid across later commits.
     world.driver.transact(&world.partition, &[], tell).await.unwrap();
     let page = world.driver.events(&world.account, EventChain::Changes, Some(&cursor), 2).await.unwrap();
     assert_eq!(page.events.iter().map(|event| event.number).collect::<Vec<_>>(), [7, 6]);
 }
 
-/// An event below the oldest number that the root keeps was added, however the pages fall.
+/// An event below the oldest number that the root keeps is one that was added, however the pages
+/// are cut.
 #[tokio::test]
 async fn nothing_lies_below_the_old_end() {
     let world = World::made(6).await;

@@ -1,4 +1,4 @@
-//! Conflicts, failed loads, refused commits; and what a grant rests on.
+//! Conflicts, failed loads, refused commits, and the state that a grant depends on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn failed_load_counts_nothing() {
     assert!(world.redeem().await.unwrap());
 }
 
-/// A driver over the world's store that gives up at once whatever is not there at once.
+/// A driver over the world's store that gives up on everything that is not ready at once.
 fn impatient(world: &World) -> Driver {
     let store: Arc<dyn RecordStore> = world.faults.clone();
     let limit = Duration::from_secs(LOAD_SECONDS);
@@ -75,7 +75,7 @@ async fn a_load_that_hangs_is_given_up_and_nothing_is_changed() {
     assert_eq!(world.heard.kinds(), ["account_created", "test_redeemed"]);
 }
 
-/// What became of a commit cannot be found out in time: unknown, never refused.
+/// The outcome of a commit cannot be determined in time: unknown, never refused.
 #[tokio::test]
 async fn a_load_that_hangs_while_a_reply_is_settled_leaves_it_unknown() {
     for fault in [Fault::LostAfter, Fault::LostBefore] {
@@ -104,7 +104,7 @@ async fn what_was_only_read_is_guarded() {
     let world = World::made(4).await;
     world.driver.transact(&world.partition, COUNTERS, crate::count).await.unwrap();
     let (driver, between) = world.between();
-    // After the load and before the commit, another server removes what the grant rests on.
+    // After the load and before the commit, another server removes what the grant depends on.
     between.next(Loss::Overtaken(|draft| draft.delete(COUNTER)));
     let mut seen = Vec::new();
     let grant = driver.run(&world.partition, BOTH, |draft| {

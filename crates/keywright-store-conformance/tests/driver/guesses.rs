@@ -1,4 +1,4 @@
-//! Guesses: never judged by a ledger that is not committed, never compared for nothing.
+//! Guesses are never judged by a ledger that is not committed, and never compared without need.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,7 +12,7 @@ use crate::World;
 
 const SECRET: SecretKind = SecretKind::new("test-secret");
 
-/// How a guess ended: compared and wrong, or refused unseen.
+/// How a guess ended: compared and wrong, or refused without a comparison.
 async fn guess(driver: &Driver, account: &Partition, compared: &AtomicU32) -> Result<bool, TransactError> {
     let attempt = Attempt::new(SECRET, Generation::from_u64(1), Client::unknown());
     let step = |draft: &mut Draft<'_>| {
@@ -52,7 +52,7 @@ async fn parallel_guesses_are_charged_one_by_one() {
     let free = u32::from(world.driver.ledger_policy().free_tries());
     assert!(wrong <= free + 2, "{wrong} of 200 parallel guesses were judged");
     assert!(refused > 0);
-    // Both servers may have compared beside each other; what they answered is what was charged.
+    // Both servers may have compared concurrently, but what they answered was charged.
     assert!(compared.load(Ordering::SeqCst) <= 2 * (free + 2), "{compared:?}");
     assert!(world.numbers(EventChain::Denials) >= 1);
 }
@@ -88,8 +88,9 @@ async fn a_charge_that_is_lost_is_settled_and_counted_once() {
     }
 }
 
-/// A clock that ran ahead used up the day's admissions, and was put right: the wait that is told then has ended when it was
-/// said to, for a session's admission and for a click on a mail's link, which it does not use up.
+/// A clock that ran ahead used up the day's admissions, and was corrected. The wait that is
+/// announced then ends when announced, for a session's admission and for a click on a mail's link,
+/// which does not use one up.
 #[tokio::test]
 async fn a_day_of_admissions_ends_when_it_was_told_after_the_clock_went_back() {
     const TICKET: [u8; 16] = [7; 16];

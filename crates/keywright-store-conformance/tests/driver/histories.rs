@@ -1,4 +1,4 @@
-//! Random histories: a voucher is never granted twice, and never lost without a word.
+//! Random histories: a voucher is never granted twice, and never lost without a report.
 
 use keywright_store::TransactError;
 use keywright_store_conformance::Odds;
@@ -6,14 +6,15 @@ use tokio::task::JoinSet;
 
 use crate::{World, redeem};
 
-/// What came of one history: grants, and answers of "unknown".
+/// The outcome of one history: grants, and answers of "unknown".
 struct Told {
     grants: u32,
     unknown: u32,
     events: usize,
 }
 
-/// Two servers, six calls at once, on a store with these odds; then calm, everything late delivered, one more call.
+/// Two servers and six calls at once, on a store with these odds. Then no more faults, everything
+/// late is delivered, and one more call.
 async fn history(seed: u64, odds: Odds) -> Told {
     let world = World::made(seed).await;
     let servers = [world.another_server(), world.another_server()];
@@ -42,7 +43,7 @@ async fn history(seed: u64, odds: Odds) -> Told {
     told
 }
 
-/// A few by default, as many as `KEYWRIGHT_HISTORIES` says for a full proof.
+/// Returns a small default, or the number in `KEYWRIGHT_HISTORIES` for a full proof.
 fn histories() -> u64 {
     std::env::var("KEYWRIGHT_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
 }
@@ -64,7 +65,8 @@ async fn random_histories_grant_at_most_once() {
         let told = history(seed, odds).await;
         assert!(told.grants <= 1, "seed {seed}: granted {} times", told.grants);
         assert_eq!(told.events, 2, "seed {seed}: the spending has one event");
-        // Whoever spent it without getting it was told so: nothing is lost in silence.
+        // A caller that spent it without receiving it was answered "unknown", so nothing is lost
+        // silently.
         assert!(told.grants == 1 || told.unknown > 0, "seed {seed}: lost, and nobody was told");
         once += told.grants;
         silent += u64::from(told.unknown == 0);
@@ -78,7 +80,7 @@ async fn random_histories_grant_at_most_once() {
 #[tokio::test]
 async fn replies_that_are_lost_but_landed_grant_exactly_once() {
     for seed in 0..60 {
-        // A conflict's reply is lost too, and is then settled as one that never landed.
+        // A conflict's reply is lost too, and is then settled as never applied.
         let told = history(seed, Odds { lost_after: 500, pause: 500, ..Odds::default() }).await;
         assert_eq!(told.grants, 1, "seed {seed}");
     }
@@ -87,7 +89,8 @@ async fn replies_that_are_lost_but_landed_grant_exactly_once() {
 #[tokio::test]
 async fn late_deliveries_alone_grant_exactly_once() {
     for seed in 0..100 {
-        // Held, and delivered at any later moment: before the look, between look and fence, after the fence.
+        // Held, and delivered at any later moment: before the read, between read and fence, after
+        // the fence.
         let told = history(seed, Odds { held: 300, delivery: 400, pause: 500, ..Odds::default() }).await;
         assert!(told.grants <= 1 && (told.grants == 1 || told.unknown > 0), "seed {seed}");
     }

@@ -1,4 +1,4 @@
-//! The driver and the draft, over a store that fails on purpose and whose rows lie open.
+//! The driver and the draft, over a store that fails on purpose and whose rows a test can reach.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ use keywright_store_conformance::glass::GlassStore;
 use keywright_testing::Heard;
 use serde::{Deserialize, Serialize};
 
-/// What may be granted once.
+/// Something that may be granted once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Voucher {
     spent: bool,
@@ -48,7 +48,7 @@ impl Record for Voucher {
     const SCHEMA: u16 = 1;
 }
 
-/// What counts.
+/// A counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counter {
     count: u64,
@@ -62,7 +62,7 @@ const COUNTER: Slot<Counter> = Slot::lasting("counter");
 const NOTES: SlotFamily<Counter> = SlotFamily::lasting("note", 4);
 const TICKETS: SlotFamily<Counter, Expiring> = SlotFamily::expiring("ticket", 3, keywright_store::Full::Refuses);
 
-/// What acts name.
+/// The slots that operations name.
 const VOUCHERS: &[SlotName] = &[VOUCHER.name()];
 const COUNTERS: &[SlotName] = &[COUNTER.name()];
 const BOTH: &[SlotName] = &[VOUCHER.name(), COUNTER.name()];
@@ -74,13 +74,13 @@ static REFUSED: EventKind = EventKind::denial("test_refused", "a voucher was ref
 
 const START: UnixSeconds = UnixSeconds::EPOCH.plus(keywright_testing::World::START);
 
-/// On a store that fails when it is told to, over one whose rows lie open.
+/// A world on a store that fails on request, over one whose rows a test can reach.
 struct World {
     base: keywright_testing::World,
     glass: Arc<GlassStore>,
     faults: Arc<FaultStore<GlassStore>>,
     heard: Arc<Heard>,
-    /// Where the account lies.
+    /// The account's partition.
     partition: Partition,
 }
 
@@ -115,7 +115,7 @@ impl World {
         self.server(self.next_seed())
     }
 
-    /// A server on another way to the same store.
+    /// A server on another store handle.
     fn driver_on(&self, store: Arc<dyn RecordStore>) -> Driver {
         self.server_on(store, &self.keyring, self.next_seed()).build().unwrap()
     }
@@ -147,12 +147,12 @@ impl World {
         redeem(&self.driver, &self.partition).await
     }
 
-    /// The root's revision, seen past the faults.
+    /// The root's revision, read without faults.
     fn root(&self) -> Option<Revision> {
         self.glass.rows().revision(&self.partition)
     }
 
-    /// What lies in a slot, seen past the faults.
+    /// The record in a slot, read without faults.
     fn body(&self, slot: SlotName) -> Option<bytes::Bytes> {
         self.glass.rows().records.get(&(self.partition.clone(), slot)).map(|row| row.body.clone())
     }
@@ -169,7 +169,7 @@ fn make(draft: &mut Draft<'_>) -> Result<(), StepError> {
     draft.put(VOUCHER, &Voucher { spent: false })
 }
 
-/// Spends the voucher; whether this call was granted it. A refusal changes nothing.
+/// Spends the voucher. Returns whether this call was granted it. A refusal changes nothing.
 fn spend(draft: &mut Draft<'_>) -> Result<Option<keywright_store::Tentative<()>>, StepError> {
     if draft.read(VOUCHER)?.is_none_or(|voucher| voucher.spent) {
         return Ok(None);

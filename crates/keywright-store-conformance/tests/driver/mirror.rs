@@ -1,4 +1,5 @@
-//! The stored form of a root, written down a second time: so that roots can be made that no driver makes.
+//! The stored form of a root, written down a second time, so that roots can be made that no driver
+//! makes.
 
 const HAS_STATE: u8 = 1;
 const SEEDED: u8 = 1 << 1;
@@ -65,7 +66,7 @@ impl Mirror {
             out.extend_from_slice(head);
         }
         for (kind, entries) in &self.contents {
-            // A kind without slots has a run of none.
+            // A kind without slots has an empty run.
             let none: &[Entry] = &[];
             let runs = entries.chunk_by(|one, other| parts(one) == parts(other));
             for run in runs.chain(entries.is_empty().then_some(none)) {
@@ -83,7 +84,7 @@ impl Mirror {
         out
     }
 
-    /// Of what a driver wrote.
+    /// Decodes what a driver wrote.
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         let mut rest = bytes;
         let [flags] = take(&mut rest);

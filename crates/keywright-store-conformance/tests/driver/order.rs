@@ -1,4 +1,5 @@
-//! Who waits for whom: one commit of a partition at a time in one process, known clients first, refusals for nobody.
+//! The order of waiting: one commit of a partition at a time in one process, known clients first,
+//! and refusals wait for nobody.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -107,7 +108,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     assert!(waiting.iter_mut().all(|act| poll(act).is_pending()), "one at it, two behind");
     let mut fourth: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(matches!(poll(&mut fourth), Poll::Ready(Err(TransactError::Busy))));
-    // Who gives up leaves the place.
+    // A waiter that gives up leaves its place.
     drop(waiting.pop());
     let mut fifth: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut fifth).is_pending());
@@ -116,7 +117,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     for (act, right) in waiting.iter_mut().zip(1..) {
         assert!(matches!(poll(act), Poll::Ready(Ok(counted)) if counted == right));
     }
-    // The one that is dropped while it commits lets the next one in, too.
+    // One that is dropped while it commits also makes way for the next.
     gate.open.store(false, Ordering::SeqCst);
     let mut dropped: Act<'_, _> = Box::pin(driver.transact(&world.partition, COUNTERS, count));
     assert!(poll(&mut dropped).is_pending());

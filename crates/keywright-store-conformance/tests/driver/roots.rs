@@ -1,4 +1,4 @@
-//! Roots as nobody but somebody with the keyring can make them, and as a newer version might: each
+//! Roots that only somebody with the keyring can make, or that a newer version might make. Each
 //! denies, and is left as it is.
 
 use keywright_core::{Keyring, SealContext, SystemEntropy};
@@ -165,7 +165,7 @@ async fn a_root_that_cannot_have_been_written_denies() {
         put_mirror(&world, &mirror);
         assert_eq!(denied(&world, &world.driver).await, StepError::Damaged(Damage::Root), "{what}");
     }
-    // One that is sound by itself, but whose log is another.
+    // One that is valid by itself, but whose log is another.
     for changes in [chain(1, 3), chain(1, 1), chain(3, 3)] {
         put_mirror(&world, &of_changes(changes));
         let error = denied(&world, &world.driver).await;
@@ -237,7 +237,8 @@ async fn orphans_deny_in_every_kind_of_partition() {
     }
 }
 
-/// A blank root says that nothing is there: whatever lies beside it was put there by somebody else, or came too late.
+/// A blank root means that nothing is there. Any row beside it was put there by an attacker, or
+/// arrived too late.
 #[tokio::test]
 async fn orphans_beside_a_blank_root_deny_too() {
     let world = World::bare(18);
@@ -273,14 +274,14 @@ async fn orphans_beside_a_blank_root_deny_too() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
-    /// Whatever is sealed as a root: it is one, or it denies.
+    /// Anything sealed as a root either is one, or denies.
     #[test]
     fn no_root_crashes(plain in proptest::collection::vec(any::<u8>(), 0..400), keep in 0_usize..200) {
         futures_lite::future::block_on(async {
             let world = World::bare(9);
             let made = world.driver.transact(&world.partition, VOUCHERS, crate::make);
             made.await.unwrap();
-            // The beginning of a sound root, then anything.
+            // The start of a valid root, then arbitrary bytes.
             let mut bytes = open(&world).encode();
             bytes.truncate(keep);
             bytes.extend_from_slice(&plain);
@@ -293,7 +294,7 @@ proptest! {
     }
 }
 
-/// The list of kinds is what these tests take it for.
+/// The list of kinds is what these tests assume.
 #[test]
 fn kinds_are_declared() {
     assert_eq!(KINDS.iter().map(|kind| u32::from(kind.most())).sum::<u32>(), 9);

@@ -1,4 +1,4 @@
-//! Lost replies: what the driver makes of them.
+//! Lost replies, and how the driver settles them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ async fn others_commits_since_do_not_matter_up_to_sixteen() {
                 Err(TransactError::Unknown(_)) => assert!(!known, "{since} {landed}"),
                 Err(other) => panic!("{other}"),
             }
-            // Whatever was said: the step landed at most once, and its event with it.
+            // Whatever the answer was, the step was applied at most once, and its event with it.
             let left = redeem(&world.calm(), &world.partition).await.unwrap();
             assert_eq!(left, !known && !landed, "{since} {landed}");
             assert_eq!(world.numbers(EventChain::Changes), 2);
@@ -88,7 +88,8 @@ async fn others_commits_since_do_not_matter_up_to_sixteen() {
     }
 }
 
-/// A put over an absent slot lands, its reply is lost, and the record goes before the driver looks.
+/// A put over an absent slot is applied, its reply is lost, and the record is removed before the
+/// driver reads.
 #[tokio::test]
 async fn a_landed_put_whose_record_is_gone_is_not_run_again() {
     let world = World::made(6).await;
@@ -239,7 +240,7 @@ async fn a_question_that_was_not_answered_is_asked_again() {
     assert!(matches!(world.driver.run(&world.partition, &[], grant).await, Err(TransactError::Unknown(_))));
 }
 
-/// Ends at once: whoever waits for it has no patience.
+/// Ends at once, like a caller without patience.
 #[derive(Debug)]
 pub(crate) struct NoPatience;
 

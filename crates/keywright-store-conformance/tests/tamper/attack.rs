@@ -1,4 +1,4 @@
-//! An attack, and what must come of it.
+//! An attack, and its required outcome.
 
 use keywright_store::Partition;
 use keywright_store_conformance::glass::Rows;
@@ -22,7 +22,7 @@ impl Attack {
     }
 }
 
-/// Tries every attack. Returns how many there were; one that changes nothing is none.
+/// Tries every attack. Returns how many there were, without those that change nothing.
 pub(crate) async fn all_are_noticed(world: &World, attacks: Vec<Attack>) -> usize {
     let truth: Audit = audit(world).await;
     assert!(truth.values().all(Result::is_ok), "{truth:#?}");
@@ -52,7 +52,7 @@ pub(crate) async fn all_are_noticed(world: &World, attacks: Vec<Attack>) -> usiz
     count
 }
 
-/// Whether any row of a partition is another.
+/// Whether any row of a partition differs.
 fn differs(a: &Rows, b: &Rows, partition: &Partition) -> bool {
     let records = |rows: &Rows| -> Vec<_> {
         let own = rows.records.iter().filter(|((owner, _), _)| owner == partition);
@@ -65,7 +65,7 @@ fn differs(a: &Rows, b: &Rows, partition: &Partition) -> bool {
     a.roots.get(partition) != b.roots.get(partition) || records(a) != records(b) || events(a) != events(b)
 }
 
-/// No write heals what was noticed: it is denied, or it leaves it as it is.
+/// No write repairs what was noticed: it is denied, or it leaves the row as it is.
 async fn is_not_mended(world: &World, attack: &Attack, touched: &[Partition], at: &[Use]) {
     for partition in touched {
         for slot in slots() {
@@ -78,7 +78,8 @@ async fn is_not_mended(world: &World, attack: &Attack, touched: &[Partition], at
             let made = world.driver.ensure_account(&account).await;
             assert_eq!(made.is_err(), at.contains(&Use::Root(partition.clone())), "{}", attack.what);
         }
-        // What needs no new seal is not opened; what is opened must be sound. Either way nothing is healed: see below.
+        // Records that need no new seal are not opened, and opened ones must be valid. Either way
+        // nothing is repaired: see below.
         let _ = world.driver.reseal(partition).await;
     }
     let after = audit_of(world, touched).await;
@@ -87,7 +88,7 @@ async fn is_not_mended(world: &World, attack: &Attack, touched: &[Partition], at
     }
 }
 
-/// A body that is spoilt in every way that leaves it a body.
+/// A body that is spoilt in every way in which it remains a body.
 pub(crate) fn spoilt(body: &bytes::Bytes) -> Vec<(String, bytes::Bytes)> {
     let mut all: Vec<(String, Vec<u8>)> = vec![
         ("emptied".into(), Vec::new()),

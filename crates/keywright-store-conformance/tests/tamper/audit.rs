@@ -1,4 +1,4 @@
-//! Every use that there is of what lies in a store, one by one.
+//! Every possible use of what is stored, one by one.
 
 use std::collections::BTreeMap;
 

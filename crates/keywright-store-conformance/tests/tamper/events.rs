@@ -1,4 +1,5 @@
-//! Events. Their bytes are in clear, and how they are chained is no secret: he can chain as well as anybody.
+//! Events. Their bytes are in the clear, and how they are chained is not secret, so an attacker can
+//! chain them too.
 
 use keywright_core::{EventChain, chain_head};
 use keywright_store::{EventNumber, Partition, StoredEvent};
@@ -10,7 +11,7 @@ use crate::world::World;
 
 type Key = (Partition, EventChain, EventNumber);
 
-/// Where it shows: at any use if the newest number is another than before, else in the log.
+/// Where an attack shows: at any use if the newest number has changed, else in the log.
 fn shows(world: &World, rows: &Rows, (partition, chain, _): &Key) -> Use {
     let newest = |rows: &Rows| {
         let of_chain = rows.events.keys().filter(|(owner, of, _)| owner == partition && of == chain);
@@ -65,7 +66,7 @@ async fn an_event_that_is_moved_or_copied_is_noticed() {
                 for number in 0..=9 {
                     let target = (owner.clone(), chain, number);
                     let there = world.rows().events.get(&target);
-                    // Two accounts that did the same at the same moments have some events alike.
+                    // Two accounts that did the same at the same moments share some equal events.
                     if there.is_some_and(|there| {
                         there.json == event.json && there.at == event.at && there.prev == event.prev
                     }) {
@@ -100,7 +101,7 @@ async fn an_event_that_is_added_is_noticed_however_well_it_is_chained() {
                 let what = format!("{stray:?} added");
                 attacks.push(attack(&world, what, &stray, |rows| put(rows, &stray, newest.clone())));
             }
-            // From one on, all of them told anew, each chained to the one before.
+            // From one event on, all of them written again, each chained to the one before.
             for first in 0..own.len() {
                 let what = format!("{account:?} {chain:?} told anew from number {}", own[first].0.2);
                 attacks.push(attack(&world, what, &own[first].0, |rows| {

@@ -1,4 +1,4 @@
-//! What is left to him, exactly: `docs/security.md` § 3.
+//! What an attacker can still do, exactly: `docs/security.md` § 3.
 
 use keywright_core::EventChain;
 use keywright_store::{EVENTS_KEPT, Partition, Upkeep};
@@ -7,7 +7,7 @@ use keywright_store_conformance::glass::Rows;
 use crate::audit::{Audit, Use, audit};
 use crate::world::{World, expires};
 
-/// The uses that show something else than the truth; none may end in an error.
+/// The uses that show something other than the truth. None may end in an error.
 fn differ(truth: &Audit, seen: &Audit) -> Vec<(Use, String)> {
     assert!(seen.values().all(Result::is_ok), "{seen:#?}");
     let pairs = truth.iter().filter(|(used, right)| seen[*used] != **right);
@@ -99,14 +99,14 @@ async fn the_old_end_of_a_log_may_go_once_it_is_old() {
     }
 }
 
-/// The horizon lies in clear too. Whoever moves it to the end of time makes no log older by it.
+/// The horizon is in the clear too. Moving it to the end of time makes no log older.
 #[tokio::test]
 async fn a_forged_horizon_ages_no_log() {
     let world = World::new().await;
     let [account, ..] = &world.partitions;
     world.glass.edit(|rows| {
         rows.horizon = Some(keywright_core::UnixSeconds::MAX);
-        // All but the newest of each chain are gone.
+        // All but the newest event of each chain are gone.
         let own = |owner: &Partition| owner == account;
         let later = rows.events.keys().filter(|(owner, ..)| own(owner)).cloned().collect::<Vec<_>>();
         rows.events.retain(|(owner, chain, number), _| {
@@ -121,7 +121,8 @@ async fn a_forged_horizon_ages_no_log() {
     }
 }
 
-/// The hints beside the bodies are in clear: they decide when something is swept or looked for, and never what is read.
+/// The hints beside the bodies are in the clear. They decide when something is swept or searched
+/// for, and never what is read.
 #[tokio::test]
 async fn hints_change_nothing_that_is_read() {
     let world = World::new().await;

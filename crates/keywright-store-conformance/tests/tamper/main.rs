@@ -1,9 +1,10 @@
-//! Somebody who writes the database but has no key of the keyring: whatever one row he puts back,
-//! moves, drops, adds or alters, the next use of it is an error that denies, or shows what is true.
-//! Nothing crashes, and nothing is mended in silence. What is left to him is what `docs/security.md` § 3
-//! says: a whole account, the loss of what expires, and the old end of a log.
+//! An attacker who writes to the database but has no key of the keyring. Whatever one row is put
+//! back, moved, dropped, added or altered, the next use of it either is an error that denies, or
+//! shows the truth. Nothing crashes, and nothing is silently repaired. What remains possible is
+//! listed in `docs/security.md` § 3: rolling back a whole account, losing what expires, and cutting
+//! the old end of a log.
 //!
-//! Vaults are tried where their heads are: in `keywright-rekey`.
+//! Vaults are tested where their heads are, in `keywright-rekey`.
 
 #![expect(
     clippy::unwrap_used,

@@ -8,7 +8,7 @@ use crate::attack::{Attack, all_are_noticed, spoilt};
 use crate::audit::Use;
 use crate::world::{World, expires, slots};
 
-/// Every record that there ever was.
+/// Every record that ever existed.
 fn ever(world: &World) -> BTreeSet<(Partition, SlotName)> {
     world.history.iter().flat_map(|rows| rows.records.keys().cloned()).collect()
 }
@@ -65,7 +65,8 @@ async fn a_record_that_is_altered_is_noticed() {
 async fn a_record_that_is_moved_or_copied_is_noticed() {
     let world = World::new().await;
     let mut attacks = Vec::new();
-    // To every slot of every partition, from every record of one account, the name and the server.
+    // Into every slot of every partition, from every record of one account, the name and the
+    // server.
     let from = world.rows().records.iter().filter(|((owner, _), _)| *owner != world.partitions[1]);
     for (key, row) in from {
         for partition in &world.partitions {
@@ -85,7 +86,7 @@ async fn a_record_that_is_moved_or_copied_is_noticed() {
     let mut attacks = Vec::new();
     for (key, row) in &world.rows().records {
         for target in world.rows().records.keys().filter(|target| *target != key) {
-            // The two change places, or the one takes the other's.
+            // The two change places, or one replaces the other.
             let swap = Attack::new(format!("{key:?} and {target:?} swapped"), used(target), world.rows(), |rows| {
                 let other = rows.records.insert(target.clone(), row.clone()).unwrap();
                 rows.records.insert(key.clone(), other);

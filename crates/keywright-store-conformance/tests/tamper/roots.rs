@@ -8,8 +8,8 @@ use crate::attack::{Attack, all_are_noticed, at_root, spoilt};
 use crate::audit::Use;
 use crate::world::{COUNTER, World};
 
-/// Where a root that is put back shows: at any use of an account whose log has grown since, else at the record that was
-/// put last.
+/// Where a root that is put back shows: at any use of an account whose log has grown since, else at
+/// the record that was put last.
 fn shows(world: &World, partition: &Partition, old: usize) -> Use {
     let newest = |rows: &keywright_store_conformance::glass::Rows| {
         rows.events.keys().filter(|(owner, ..)| owner == partition).count()
@@ -89,12 +89,12 @@ async fn nothing_can_be_put_where_no_account_is() {
         Err(TransactError::Step(error)) => error,
         other => panic!("{other:?}"),
     };
-    // Another's root.
+    // The root of another account.
     let root = world.rows().roots[account].clone();
     world.glass.edit(|rows| rows.roots.insert(empty.clone(), root));
     assert!(matches!(ensure().await, StepError::Open(_)));
     world.put(world.rows());
-    // Another's record, or event: a creation on top of it would bury it.
+    // A record or an event of another account. A creation on top of it would bury it.
     for (key, row) in world.rows().records.iter().filter(|((owner, _), _)| owner == account) {
         world.glass.edit(|rows| rows.records.insert((empty.clone(), key.1), row.clone()));
         assert_eq!(ensure().await, StepError::Damaged(Damage::Orphans));

@@ -1,4 +1,4 @@
-//! A populated store: two accounts, a name and the server, and every state that they were in on the way.
+//! A populated store: two accounts, a name and the server, and every earlier state of them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ static REFUSED: EventKind = EventKind::denial("test_refused", "something was ref
 pub(crate) const START: UnixSeconds = UnixSeconds::EPOCH.plus(keywright_testing::World::START);
 const SECRET: SecretKind = SecretKind::new("test-secret");
 
-/// Every slot that anybody reads, those that never held a record included.
+/// Every slot that is ever read, including those that never held a record.
 pub(crate) fn slots() -> Vec<SlotName> {
     let mut slots = vec![VOUCHER.name(), COUNTER.name(), DUE.name(), LEDGER.name()];
     slots.extend((1..=4).map(|id| NOTES.at([id; 16]).name()));
@@ -45,7 +45,7 @@ pub(crate) fn expires(slot: SlotName) -> bool {
     slot.kind() == TICKETS.kind().name()
 }
 
-/// What an account does.
+/// A step of an account.
 type Step = fn(&mut Draft<'_>) -> Result<(), StepError>;
 
 pub(crate) struct World {
@@ -54,7 +54,7 @@ pub(crate) struct World {
     pub(crate) heard: Arc<Heard>,
     /// Two accounts that did the same things, a name, the server.
     pub(crate) partitions: [Partition; 4],
-    /// All rows after each commit; the last are those that are there.
+    /// All rows after each commit. The last are the current ones.
     pub(crate) history: Vec<Rows>,
 }
 
@@ -78,7 +78,7 @@ impl World {
         world
     }
 
-    /// What is there.
+    /// The current rows.
     pub(crate) fn rows(&self) -> &Rows {
         self.history.last().unwrap()
     }
@@ -137,7 +137,8 @@ impl World {
                 draft.event(Event::new(&REFUSED).with("reason", "test"));
                 draft.put(NOTES.at([3; 16]), &Counter { count: 3 })
             },
-            // One without any event: only its record tells its root from the one before.
+            // A commit without any event: only its record distinguishes its root from the one
+            // before.
             |draft| draft.put(COUNTER, &Counter { count: 3 }),
         ];
         let slots = slots();

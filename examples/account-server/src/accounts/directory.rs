@@ -1,4 +1,4 @@
-//! Looking accounts up, and what is true of all of them.
+//! Looking up accounts, and operations on all of them.
 
 use keywright::core::random_bytes;
 use keywright::nextcloud::queue::Asker;
@@ -18,14 +18,14 @@ use crate::accounts::slots::{APP_PASSWORD, AppPassword, PROFILE, Profile};
 pub(crate) struct Accounts {
     pub(super) driver: Driver,
     pub(super) keys: IndexKeys,
-    /// Takes second factors over from the accounts file.
+    /// Imports second factors from the accounts file.
     pub(super) factors: TwoFactorSteps,
     pub(super) passwords: Passwords,
 }
 
 impl Accounts {
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the random generator fails or the policy is invalid.
     pub(crate) fn new(driver: Driver) -> Result<Self, AccountsError> {
         let keys = IndexKeys::new(driver.keyring());
         // `docs/decisions.md` 27c: 80 bits are enough there.
@@ -36,33 +36,34 @@ impl Accounts {
         Ok(Self { driver, keys, factors, passwords })
     }
 
-    /// Runs steps on the accounts' records.
+    /// The driver that runs steps on the accounts' records.
     pub(crate) const fn driver(&self) -> &Driver {
         &self.driver
     }
 
-    /// The account behind a login name. Upper and lower case of ASCII letters are one name.
+    /// Returns the account with a login name. ASCII letters are compared without regard to case.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn find(&self, login_name: &str) -> Result<Option<AccountId>, AccountsError> {
         let account = self.id(login_name)?;
         Ok(self.profile(&account).await?.map(|_| account))
     }
 
-    /// What is known of an account.
+    /// Returns the profile of an account.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, AccountsError> {
         let Some(partition) = profile_partition(account) else { return Ok(None) };
         Ok(self.driver.observe(&partition, &[PROFILE.name()], |draft| draft.read(PROFILE)).await?)
     }
 
-    /// Whether this is the account's login password. The same work is done where there is none.
+    /// Whether this is the account's login password. Where there is no account, the same work is
+    /// done.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn check_password(
         &self,
         account: Option<&AccountId>,
@@ -77,10 +78,11 @@ impl Accounts {
         Ok(self.passwords.check(asker, password, stored).await?)
     }
 
-    /// Whose app password this is, and its id, which is its index value in hex digits.
+    /// Returns the account of an app password and the password's id, which is its index value in
+    /// hex digits.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn app_password(&self, secret: &SecretString) -> Result<Option<AppToken>, AccountsError> {
         let index = self.keys.app_password(secret);
         let look = |draft: &mut Draft<'_>| draft.read(APP_PASSWORD);
@@ -92,10 +94,10 @@ impl Accounts {
         Ok(found.map(token))
     }
 
-    /// Whether an app password is one of this account's and has not ended.
+    /// Whether an app password belongs to this account and has not ended.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn is_live_app_password(
         &self,
         account: &AccountId,
@@ -107,10 +109,10 @@ impl Accounts {
         Ok(found.is_some_and(|found| found.account == *account && !found.ended))
     }
 
-    /// Ends an app password, for good. Returns whether it was alive.
+    /// Ends an app password permanently. Returns whether it was still valid.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn end_app_password(&self, account: &AccountId, id: &AppTokenId) -> Result<bool, AccountsError> {
         let Some(index) = decode(&id.0) else { return Ok(false) };
         let step = |draft: &mut Draft<'_>| match draft.read(APP_PASSWORD)? {
@@ -122,18 +124,18 @@ impl Accounts {
         Ok(self.driver.transact(&Partition::name(&index), &[APP_PASSWORD.name()], step).await?)
     }
 
-    /// Whether an account of this name was seeded before.
+    /// Whether an account with this name was seeded earlier.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn is_known(&self, login_name: &str) -> Result<bool, AccountsError> {
         self.is_seeded(&self.id(login_name)?).await
     }
 
-    /// A fresh secret of 160 bits, for an app password or a login password.
+    /// Returns a fresh secret of 160 bits, for an app password or a login password.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) fn fresh_secret(&self) -> Result<SecretString, AccountsError> {
         Ok(SecretString::new(hex::encode(random_bytes::<20>(&**self.driver.entropy())?)))
     }

@@ -1,4 +1,4 @@
-//! Why accounts cannot be used.
+//! Errors of accounts.
 
 use keywright::TransactError;
 use keywright::core::EntropyError;
@@ -26,7 +26,7 @@ pub(crate) enum AccountsError {
 }
 
 impl AccountsError {
-    /// The same, as a protocol's host tells it.
+    /// Converts the error to the one that a protocol's host returns.
     pub(crate) fn into_host_error(self) -> HostError {
         match self {
             Self::Password(PasswordError::Busy(busy)) => busy.into(),
@@ -34,7 +34,8 @@ impl AccountsError {
         }
     }
 
-    /// Whether what is stored of an account is damaged, lost or altered, so that trying again does not help.
+    /// Whether the stored data of an account is damaged, lost or altered, so that a retry does not
+    /// help.
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Transact(TransactError::Step(error)) => error.is_damage(),

@@ -1,4 +1,5 @@
-//! How a name, an address or a secret leads to its record: by an index value, which tells nobody what it was made of.
+//! How a name, an address or a secret leads to its record: by an index value, which does not reveal
+//! what it was made from.
 
 use keywright::core::{IndexKey, Keyring};
 use keywright::store::Partition;
@@ -26,7 +27,7 @@ impl IndexKeys {
         }
     }
 
-    /// Upper and lower case of ASCII letters are one name.
+    /// ASCII letters are treated alike in upper and lower case.
     pub(super) fn login_name(&self, name: &str) -> [u8; 32] {
         self.login_names.mac(&[name.to_ascii_lowercase().as_bytes()])
     }
@@ -35,12 +36,12 @@ impl IndexKeys {
         self.app_passwords.mac(&[secret.expose().as_bytes()])
     }
 
-    /// Where the holder of a user id of Rocket.Chat is found.
+    /// Returns the partition that names the holder of a Rocket.Chat user id.
     pub(super) fn user_id(&self, id: &str) -> Partition {
         Partition::name(&self.user_ids.mac(&[id.as_bytes()]))
     }
 
-    /// Where the holder of a verified address is found.
+    /// Returns the partition that names the holder of a verified address.
     pub(super) fn email(&self, address: &str) -> Partition {
         Partition::name(&self.emails.mac(&[address.to_ascii_lowercase().as_bytes()]))
     }
@@ -50,12 +51,14 @@ impl IndexKeys {
     }
 }
 
-/// Returns the id of the account whose login name has this index value; `None` if it makes no id.
+/// Returns the id of the account whose login name has this index value, or `None` if it does not
+/// form a valid id.
 pub(super) fn account_id(login_name: &[u8; 32]) -> Option<AccountId> {
     AccountId::new(format!("{ID_PREFIX}{}", hex::encode(login_name))).ok()
 }
 
-/// Returns where the profile of an account lies; `None` for an id that is not of this server's making.
+/// Returns the partition of an account's profile, or `None` for an id that this server did not
+/// make.
 pub(super) fn profile_partition(account: &AccountId) -> Option<Partition> {
     account.as_str().strip_prefix(ID_PREFIX).and_then(decode).map(|index| Partition::name(&index))
 }

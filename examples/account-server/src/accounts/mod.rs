@@ -1,8 +1,9 @@
-//! Who there is: profiles and app passwords, sealed records in the same store.
+//! Profiles and app passwords, which are sealed records in the same store.
 //!
-//! An account's own partition belongs to Keywright, and a reset empties it. So what must outlive a reset lies in the
-//! partitions of names: the profile under the login name's index value, an app password under its own. The account's id
-//! is `acc-` and the login name's index value: stored nowhere twice, and telling nobody the name.
+//! An account's own partition belongs to Keywright, and a reset empties it. Data that must outlive
+//! a reset is therefore in the partitions of names: the profile under the login name's index value,
+//! and an app password under its own. The account's id is `acc-` followed by the login name's index
+//! value, so it is not stored a second time and does not reveal the name.
 
 pub(crate) mod directory;
 pub(crate) mod error;

@@ -1,9 +1,9 @@
-//! An account that is to be made.
+//! An account that is to be created.
 
 use keywright::SecretString;
 use keywright::twofactor::TotpSecret;
 
-/// An account as it stands in the accounts file.
+/// An account as the accounts file describes it.
 #[derive(Debug)]
 pub(crate) struct NewAccount {
     pub(crate) name: String,
@@ -13,7 +13,7 @@ pub(crate) struct NewAccount {
     pub(crate) rocketchat: Option<NewRocketChatUser>,
 }
 
-/// What an account is to have on the wire of Rocket.Chat.
+/// What an account gets in the Rocket.Chat protocol.
 #[derive(Debug)]
 pub(crate) struct NewRocketChatUser {
     pub(crate) user_id: String,
@@ -22,6 +22,6 @@ pub(crate) struct NewRocketChatUser {
     pub(crate) verified_emails: Vec<String>,
     pub(crate) email_2fa: bool,
     pub(crate) totp_secret: Option<TotpSecret>,
-    /// Checked: they make one set.
+    /// Checked already: the codes form one set.
     pub(crate) recovery_codes: Vec<SecretString>,
 }

@@ -1,5 +1,6 @@
-//! Login passwords: Argon2id, off the executor's threads, as many at once as there are cores. More wait in a bounded queue
-//! that is fair between accounts; whoever finds no place is told "busy", before anything is hashed.
+//! Login passwords: Argon2id, off the executor's threads, as many at once as there are cores.
+//! Further ones wait in a bounded queue that is fair between accounts. A request that finds no
+//! place in it is answered "busy" before anything is hashed.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use keywright::core::EntropyError;
@@ -19,7 +20,7 @@ struct Cost {
     lanes: u32,
 }
 
-/// A password's hash, with what it takes to compute it again.
+/// A password's hash, with the parameters that computed it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PasswordHash {
     cost: Cost,
@@ -28,23 +29,23 @@ pub(crate) struct PasswordHash {
     hash: SecretBytes<32>,
 }
 
-/// Hashes and checks.
+/// Hashes and checks passwords.
 pub(crate) struct Passwords {
     queue: WorkQueue,
-    /// Checked where there is no account: the same work, and never right.
+    /// The hash to check where there is no account. It takes the same work, and never matches.
     dummy: PasswordHash,
 }
 
 impl Passwords {
     /// # Errors
-    /// The generator failed.
+    /// An [`EntropyError`] if the generator fails.
     pub(crate) fn new(entropy: &(impl Entropy + ?Sized)) -> Result<Self, EntropyError> {
         let dummy = PasswordHash { cost: COST, salt: [0; 16], hash: SecretBytes::random(entropy)? };
         Ok(Self { queue: WorkQueue::new(Limits::default()), dummy })
     }
 
     /// # Errors
-    /// [`PasswordError`].
+    /// A [`PasswordError`] if the password cannot be hashed.
     pub(crate) async fn hash(
         &self,
         asker: &Asker,
@@ -55,10 +56,10 @@ impl Passwords {
         Ok(PasswordHash { cost: COST, salt, hash: self.run(asker, password, salt, COST).await? })
     }
 
-    /// Whether this is the password. Without a hash the same work is done, and the answer is no.
+    /// Whether this is the password. Without a hash, the same work is done, and the answer is no.
     ///
     /// # Errors
-    /// [`PasswordError`].
+    /// A [`PasswordError`] if the password cannot be hashed.
     pub(crate) async fn check(
         &self,
         asker: &Asker,
@@ -80,7 +81,7 @@ impl Passwords {
         let turn = self.queue.enter(asker).await?;
         let password = SecretString::new(password.expose().to_owned());
         let work = move || {
-            // The work goes on if the request is given up, and so must its turn.
+            // The work continues if the request is dropped, so its place must be held as long.
             let _turn = turn;
             derive(&password, &salt, cost)
         };
@@ -99,7 +100,7 @@ fn derive(password: &SecretString, salt: &[u8; 16], cost: Cost) -> Result<Secret
     Ok(hash)
 }
 
-/// A password that could not be hashed. Not a wrong one.
+/// A password could not be hashed. This does not mean that it is wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
     #[error(transparent)]
@@ -138,8 +139,9 @@ mod tests {
         assert!(!passwords.check(&asker, &password, None).await.unwrap());
     }
 
-    /// Strangers who guess at many names at once are told "busy" alike for names that exist and names that do not, before
-    /// anything is hashed; the owner's known device is served before all who wait.
+    /// Unknown clients that guess at many names at once are answered "busy", alike for names that
+    /// exist and names that do not, before anything is hashed. The owner's known device is served
+    /// before all that wait.
     #[tokio::test]
     async fn a_crowd_is_told_busy_whoever_it_asks_for_and_known_clients_come_first() {
         let queue = WorkQueue::new(Limits::default().at_once(1).waiting(4, 2));
@@ -157,7 +159,7 @@ mod tests {
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         assert!(others.as_mut().poll(&mut context).is_pending());
         for stored in [None, Some(&stored)] {
-            // Not pending, not for a moment: nothing was handed to a thread.
+            // It is not pending for a moment, because nothing was handed to a thread.
             let told = pin!(passwords.check(&third, &password, stored)).poll(&mut context);
             assert!(matches!(told, Poll::Ready(Err(PasswordError::Busy(_)))), "{told:?}");
         }

@@ -5,7 +5,8 @@ use keywright::rocketchat::Permission;
 const PERMISSIONS: [Permission; 3] =
     [Permission::EditOtherUserE2ee, Permission::EditOtherUserTotp, Permission::BypassRateLimit];
 
-/// Returns upstream's name, which is the accounts file's too; `None` for one that this server does not know.
+/// Returns upstream's name, which the accounts file uses too, or `None` for a permission that this
+/// server does not know.
 pub(super) const fn permission_name(permission: Permission) -> Option<&'static str> {
     match permission {
         Permission::EditOtherUserE2ee => Some("edit-other-user-e2ee"),

@@ -1,7 +1,8 @@
-//! What an account has on the wire of Rocket.Chat: id, addresses, permissions, login tokens.
+//! What an account has in the Rocket.Chat protocol: id, addresses, permissions, login tokens.
 //!
-//! The profile lies beside the account's other one, under the index value of its name. User ids and addresses lead there
-//! through records under index values of their own, and so does a login token, which is kept like an app password.
+//! The profile is stored beside the account's other one, under the index value of its name. User
+//! ids and addresses lead to it through records under index values of their own. So does a login
+//! token, which is stored like an app password.
 
 use keywright::nextcloud::queue::Asker;
 use keywright::rocketchat::{EndLogins, Login, LoginTokenId, Named, Permission, User};
@@ -15,10 +16,10 @@ use crate::accounts::permissions::permission_name;
 use crate::accounts::slots::{AUTH_TOKEN, AuthToken, HOLDER, PROFILE, ROCKETCHAT_PROFILE, RocketChatProfile};
 
 impl Accounts {
-    /// The login of a user id and a token, both right and the token alive.
+    /// Returns the login for a user id and a token, if both are right and the token is still valid.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn rocketchat_login(
         &self,
         user_id: &str,
@@ -33,10 +34,10 @@ impl Accounts {
         Ok((profile.user_id == user_id).then(login))
     }
 
-    /// The user that a request names.
+    /// Returns the user that a request names.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn rocketchat_user(&self, named: Named<'_>) -> Result<Option<User>, AccountsError> {
         let account = match named {
             Named::Id(id) => self.holder(&self.keys.user_id(id)).await?,
@@ -52,10 +53,11 @@ impl Accounts {
         Ok(self.rocketchat_profile(&account).await?.map(|(name, profile)| profile.user(account, name)))
     }
 
-    /// Which of the account's logins this is, counted from 1 in the order of the accounts file.
+    /// Returns which of the account's logins this is, counted from 1 in the order of the accounts
+    /// file.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn rocketchat_login_number(
         &self,
         account: &AccountId,
@@ -70,7 +72,7 @@ impl Accounts {
     /// Whether a user has a permission.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn is_permitted(
         &self,
         account: &AccountId,
@@ -84,7 +86,7 @@ impl Accounts {
     /// Whether this is the SHA-256 of the account's login password, in lower-case hex digits.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn check_password_digest(
         &self,
         account: &AccountId,
@@ -96,10 +98,10 @@ impl Accounts {
         Ok(self.passwords.check(asker, digest, stored).await?)
     }
 
-    /// Ends login tokens, for good. Again, it does what is left.
+    /// Ends login tokens permanently. Called again, it ends those that remain.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn end_rocketchat_logins(
         &self,
         account: &AccountId,

@@ -1,4 +1,4 @@
-//! Making accounts, from the accounts file or for a demo.
+//! Creates accounts, from the accounts file or for a demo.
 
 use keywright::nextcloud::queue::Asker;
 use keywright::store::{Draft, Partition, StepError};
@@ -15,28 +15,30 @@ use crate::accounts::slots::{
     RocketChatProfile,
 };
 
-/// App passwords are looked up, not throttled, so they must be too long to guess: 128 bits, as 22 characters have in
-/// base64. One from the accounts file may be shorter; then the log says so.
+/// App passwords are looked up, not throttled, so they must be too long to guess: 128 bits, which
+/// 22 characters of base64 hold. One from the accounts file may be shorter, and then a warning is
+/// logged.
 const UNGUESSABLE_CHARACTERS: usize = 22;
 
-/// How the seeded device is called.
+/// The name of the seeded device.
 const DEVICE: &str = "accounts file";
 
-/// What became of an account that was to be seeded.
+/// The outcome of seeding an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seeding {
-    /// It was made now.
+    /// The account was created now.
     Made,
-    /// It was made before, and stays as it is.
+    /// The account had been created earlier, and was left as it is.
     Kept,
 }
 
 impl Accounts {
-    /// Makes an account, once and never again. The account's own records come last and say that it was seeded, so what
-    /// was cut short is done again, and what was done stays: a restart brings nothing back that was spent or ended.
+    /// Creates an account exactly once. The account's own records are written last, and mark it as
+    /// seeded. So seeding that was interrupted is repeated, and completed seeding is not: a restart
+    /// brings back nothing that was spent or ended.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// An [`AccountsError`] if the accounts cannot be read or changed.
     pub(crate) async fn seed(&self, new: &NewAccount) -> Result<Seeding, AccountsError> {
         let account = self.id(&new.name)?;
         if self.is_seeded(&account).await? {
@@ -86,8 +88,8 @@ impl Accounts {
         if ours { Ok(()) } else { Err(AccountsError::Taken { what: "an app password", name: name.to_owned() }) }
     }
 
-    /// Takes ids, addresses and tokens for an account that is being made, and gives its profile. Nothing that is there
-    /// is changed.
+    /// Claims ids, addresses and tokens for an account that is being created, and returns its
+    /// profile. Nothing that exists is changed.
     async fn prepare_rocketchat(
         &self,
         account: &AccountId,
@@ -154,7 +156,8 @@ impl Accounts {
     }
 }
 
-/// The first root and the second factors, in one commit with the mark that seeding came to its end.
+/// Writes the first root and the second factors, in one commit with the mark that seeding is
+/// complete.
 fn make_seeded(
     draft: &mut Draft<'_>,
     factors: &TwoFactorSteps,
@@ -173,8 +176,8 @@ fn warn_if_short(account: &AccountId, secret: &SecretString, what: &'static str)
     }
 }
 
-/// Enrols what the accounts file gives, in the commit that makes the account: so no restart does it again, and nothing
-/// that was spent comes back.
+/// Enrols the factors of the accounts file, in the commit that creates the account. So no restart
+/// repeats it, and nothing that was spent comes back.
 fn enrol(draft: &mut Draft<'_>, factors: &TwoFactorSteps, new: &NewRocketChatUser) -> Result<(), StepError> {
     if let Some(secret) = &new.totp_secret {
         let device = ImportedDevice::new(DEVICE, secret.duplicate());
@@ -216,7 +219,7 @@ mod tests {
         assert!(accounts.find("bob").await.unwrap().is_none());
     }
 
-    /// Every act names all its slots at once, those of the second factors included.
+    /// Every act names all its slots at once, including those of the second factors.
     #[tokio::test]
     async fn seeding_makes_no_extra_loads() {
         let store = Arc::new(FaultStore::new(Arc::new(MemoryStore::new())));

@@ -1,4 +1,4 @@
-//! What the store keeps of accounts: the records, and the slots that this server declares for them.
+//! What is stored about accounts: the records, and the slots that this server declares for them.
 
 use keywright::store::{Record, Slot};
 use keywright::{AccountId, SlotKind};
@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::password::PasswordHash;
 
-/// Lies under the index value of the login name.
+/// The profile, under the index value of the login name.
 pub(super) const PROFILE: Slot<Profile> = Slot::lasting("server-profile");
-/// Lies under the index value of the app password.
+/// An app password, under its own index value.
 pub(super) const APP_PASSWORD: Slot<AppPassword> = Slot::lasting("server-app-password");
-/// Lies beside [`PROFILE`].
+/// The Rocket.Chat profile, beside [`PROFILE`].
 pub(super) const ROCKETCHAT_PROFILE: Slot<RocketChatProfile> = Slot::lasting("server-rocketchat-user");
-/// Lies under the index value of a user id of Rocket.Chat, or of a verified address.
+/// The holder of a Rocket.Chat user id or of a verified address, under its index value.
 pub(super) const HOLDER: Slot<Holder> = Slot::lasting("server-rocketchat-owner");
-/// Lies under the index value of a login token of Rocket.Chat.
+/// A Rocket.Chat login token, under its own index value.
 pub(super) const AUTH_TOKEN: Slot<AuthToken> = Slot::lasting("server-rocketchat-token");
 
 /// The kinds of slots that this server declares.
 pub(crate) const SLOT_KINDS: &[SlotKind] =
     &[PROFILE.kind(), APP_PASSWORD.kind(), ROCKETCHAT_PROFILE.kind(), HOLDER.kind(), AUTH_TOKEN.kind()];
 
-/// What the server knows of an account.
+/// What the server knows about an account.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Profile {
-    /// As it stands in the accounts file.
+    /// The name as the accounts file spells it.
     pub(crate) name: String,
     pub(crate) email: Option<String>,
     pub(super) password: Option<PasswordHash>,
@@ -38,7 +38,7 @@ impl Record for Profile {
 #[derive(Serialize, Deserialize)]
 pub(super) struct AppPassword {
     pub(super) account: AccountId,
-    /// Kept when it has ended, so that nothing brings it back.
+    /// A record that has ended is kept, so that nothing brings it back.
     pub(super) ended: bool,
 }
 
@@ -46,18 +46,19 @@ impl Record for AppPassword {
     const SCHEMA: u16 = 1;
 }
 
-/// What an account is to Rocket.Chat.
+/// What an account has in the Rocket.Chat protocol.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RocketChatProfile {
     pub(super) user_id: String,
-    /// By upstream's names.
+    /// Upstream's names of the permissions.
     pub(super) permissions: Vec<String>,
     pub(super) verified_emails: Vec<String>,
-    /// Of the password's SHA-256 in lower-case hex, which is all that this wire sends. The login password's own hash
-    /// cannot be compared with that, and the digest as it is would be as good as the password here: so a second slow
-    /// hash, with a salt of its own.
+    /// The slow hash of the password's SHA-256 in lower-case hex digits, which is all that this
+    /// protocol sends. The login password's own hash cannot be compared with that digest, and the
+    /// bare digest would be as good as the password here. So this is a second slow hash, with its
+    /// own salt.
     pub(super) password_digest: Option<PasswordHash>,
-    /// The index values of its login tokens, ended ones too.
+    /// The index values of the account's login tokens, including those that have ended.
     pub(super) auth_tokens: Vec<[u8; 32]>,
 }
 
@@ -65,7 +66,7 @@ impl Record for RocketChatProfile {
     const SCHEMA: u16 = 1;
 }
 
-/// Whose a user id or an address is.
+/// The account that a user id or an address belongs to.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Holder {
     pub(super) account: AccountId,
@@ -79,7 +80,7 @@ impl Record for Holder {
 #[derive(Serialize, Deserialize)]
 pub(super) struct AuthToken {
     pub(super) account: AccountId,
-    /// Kept when it has ended, so that nothing brings it back.
+    /// A record that has ended is kept, so that nothing brings it back.
     pub(super) ended: bool,
 }
 

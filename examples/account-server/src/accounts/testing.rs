@@ -16,7 +16,7 @@ pub(super) fn secret(text: &str) -> SecretString {
     SecretString::new(text.to_owned())
 }
 
-/// An account with app passwords, and nothing of Rocket.Chat.
+/// An account with app passwords, and without Rocket.Chat.
 pub(super) fn new_account(name: &str, app_passwords: &[&str]) -> NewAccount {
     NewAccount {
         name: name.to_owned(),
@@ -27,7 +27,7 @@ pub(super) fn new_account(name: &str, app_passwords: &[&str]) -> NewAccount {
     }
 }
 
-/// An account with everything that Rocket.Chat knows.
+/// An account with everything that the Rocket.Chat protocol knows.
 pub(super) fn alice() -> NewAccount {
     NewAccount {
         name: "Alice".to_owned(),

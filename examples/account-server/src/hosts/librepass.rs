@@ -1,4 +1,5 @@
-//! What the protocol of LibrePass asks of the server around it. It has no accounts here: its users register themselves.
+//! The host of the LibrePass protocol. It has no accounts here, because its users register
+//! themselves.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,23 +15,24 @@ use crate::mail::Message;
 /// This server, as that protocol sees it.
 pub(crate) struct LibrePassHost {
     pub(crate) server: Arc<Server>,
-    /// `None`: no request limits.
+    /// The request limits, or `None` for no limits.
     pub(crate) limits: Option<Arc<TokenBuckets>>,
 }
 
 impl Host for LibrePassHost {
-    /// Delivered, not queued: what fails stays due, and is sent again.
+    /// The mail is delivered, not queued: one that fails stays due, and is sent again.
     async fn mail(&self, mail: Mail<'_>) -> Result<(), HostError> {
         let message = Message { to: mail.to.to_owned(), subject: mail.message.subject(), text: mail.message.text() };
         self.server.mailer.deliver(message).await.map_err(HostError::new)
     }
 
-    /// A mail server is not waited for: the sweep sends, and is woken. A file has the mail when the request is answered.
+    /// No request waits for a mail server, because the sweep is woken and sends the mail. A file
+    /// has the mail when the request is answered.
     fn mails_due(&self, _: &AccountId) -> bool {
         self.server.sends_later()
     }
 
-    /// By the socket's address: behind a proxy all its clients are one.
+    /// Counted by the socket's address, so behind a proxy all its clients count as one.
     fn admit(&self, endpoint: Endpoint, peer: Peer<'_>, subject: Subject<'_>) -> Admittance {
         let Some(limits) = &self.limits else { return Admittance::Open };
         let counted = match subject {

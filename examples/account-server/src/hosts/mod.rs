@@ -1,4 +1,4 @@
-//! What the protocols ask of the server around them, one file each, and what they share.
+//! The hosts of the protocols, one file each, and what they share.
 
 pub(crate) mod librepass;
 pub(crate) mod nextcloud;

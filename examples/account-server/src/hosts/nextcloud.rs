@@ -1,4 +1,4 @@
-//! What the Nextcloud protocol asks of the server around it.
+//! The host of the Nextcloud Passwords protocol.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -47,7 +47,8 @@ impl Host for NextcloudHost {
         self.server.accounts.check_password(account, password, asker).await.map_err(AccountsError::into_host_error)
     }
 
-    /// The notice is due before the app password has ended, so that no crash in between loses it.
+    /// The notice becomes due before the app password has ended, so that no crash in between loses
+    /// it.
     async fn end_app_token(&self, account: &AccountId, token: &AppTokenId) -> Result<(), HostError> {
         if !self.server.accounts.is_live_app_password(account, token).await.map_err(HostError::new)? {
             return Ok(());
@@ -61,13 +62,14 @@ impl Host for NextcloudHost {
         Ok(())
     }
 
-    /// This server keeps no passwords, folders or tags: all there was to erase went with the commit of the reset. What
-    /// is left to do is to see that the owner hears of it.
+    /// This server keeps no passwords, folders or tags, so everything that there was to erase was
+    /// removed by the commit of the reset. What remains is to inform the owner.
     async fn erase_data(&self, account: &AccountId, erasure: &Erasure) -> Result<(), HostError> {
         match self.server.notices.add(account, Notice::AccountReset, &erasure.id).await {
             Ok(Some(notice)) => self.server.notices.deliver(account, notice).await,
             Ok(None) => {}
-            // The account stays blocked until its erasure is done: no notice is worth that.
+            // The account stays blocked until its erasure is done, which is too high a price for a
+            // notice.
             Err(TransactError::Step(StepError::TooMuchDue)) => {
                 tracing::error!(%account, "no notice of a reset: too much is due already");
             }
@@ -90,7 +92,7 @@ impl Host for NextcloudHost {
         self.server.mailer.deliver(Message { to, subject, text }).await.map_err(HostError::new)
     }
 
-    /// The socket's address: behind a proxy all its clients are one.
+    /// The socket's address, so behind a proxy all its clients count as one.
     fn client_address(&self, peer: Peer<'_>) -> Option<IpAddr> {
         socket_address(peer.extensions)
     }

@@ -1,4 +1,4 @@
-//! What the protocol of Rocket.Chat asks of the server around it.
+//! The host of the Rocket.Chat protocol.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::mail::{Message, shut_out};
 /// This server, as that protocol sees it.
 pub(crate) struct RocketChatHost {
     pub(crate) server: Arc<Server>,
-    /// `None`: no request limits.
+    /// The request limits, or `None` for no limits.
     pub(crate) limits: Option<FixedWindows>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl RocketChatHost {
-    /// Subject and text of a mail to a user.
+    /// Returns subject and text of a mail to a user.
     async fn write(&self, to: &User, mail: Mail<'_>) -> Result<Option<(&'static str, String)>, AccountsError> {
         let server = &self.server.public_url;
         let name = to.username.as_deref().unwrap_or_default();
@@ -91,9 +91,9 @@ impl Host for RocketChatHost {
         checked.map_err(AccountsError::into_host_error)
     }
 
-    /// A code is queued: the answer must not tell by its time whether there was one. A notice is delivered, because
-    /// nothing is changed without it, and so is a link, because it is tried again if it fails: to one of the addresses at
-    /// least.
+    /// A code is queued, because the time of the answer must not reveal whether one was sent. A
+    /// notice is delivered, because nothing is changed without it. A link is delivered too, because
+    /// it is retried if it fails. Both go to at least one of the addresses.
     async fn mail(&self, to: &User, mail: Mail<'_>) -> Result<(), MailError> {
         let failed = |error| MailError::new("the mail could not be written").with_source(error);
         let Some((subject, text)) = self.write(to, mail).await.map_err(failed)? else {
@@ -115,8 +115,8 @@ impl Host for RocketChatHost {
         self.server.sends_later()
     }
 
-    /// This server keeps no end-to-end keys of its own, so what is left of a reset is to end the logins. A server that
-    /// keeps some removes them here first.
+    /// This server keeps no end-to-end keys, so all that a reset leaves to do is to end the logins.
+    /// A server that keeps keys removes them here first.
     async fn remove_keys(&self, account: &AccountId) -> Result<(), HostError> {
         self.end_logins(account, &EndLogins::All).await?;
         tracing::info!(%account, "end-to-end keys were reset");
@@ -131,7 +131,8 @@ impl Host for RocketChatHost {
         socket_address(peer.extensions)
     }
 
-    /// By the socket's address: behind a proxy all its clients are one. Uncounted if there is none, or no time.
+    /// Counted by the socket's address, so behind a proxy all its clients count as one. Not counted
+    /// without an address or a time.
     fn admit(&self, peer: Peer<'_>, endpoint: Endpoint) -> Admittance {
         match (&self.limits, socket_address(peer.extensions), self.clock.now()) {
             (Some(limits), Some(address), Ok(now)) => limits.admit(address.to_canonical(), endpoint, now),

@@ -20,7 +20,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Wakes the sweep for mails that are due, where a mail server would be waited for. Returns whether it did.
+    /// Wakes the sweep for mails that are due, if a mail server would otherwise hold up the
+    /// request. Returns whether it did.
     pub(crate) fn sends_later(&self) -> bool {
         let remote = self.mailer.remote().is_some();
         if remote {

@@ -1,4 +1,4 @@
-//! HTTP: what is served where, and how it is listened for.
+//! HTTP: the routes, and how the server listens.
 
 pub(crate) mod links;
 pub(crate) mod peer;

@@ -1,11 +1,12 @@
-//! Who a request comes from.
+//! The origin of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use axum::http::Extensions;
 
-/// Returns the address that a request came from, as the listener has noted it; `None` if it has noted none.
+/// Returns the address that a request came from, as the listener recorded it, or `None` if it
+/// recorded none.
 pub(crate) fn socket_address(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }

@@ -1,4 +1,4 @@
-//! What is served where, and what is logged of it.
+//! The routes, and the log of requests.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use crate::store_watch::StoreWatch;
 const PAGE: &str = include_str!("page.html");
 const VERIFIED: &str = include_str!("verified.html");
 
-/// The whole server.
+/// Returns the routes of the whole server.
 pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
     let Housekeeper { nextcloud, rocketchat, librepass, .. } = housekeeper;
     let (nextcloud_base, rocketchat_base, librepass_base) =
@@ -36,7 +36,8 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
         .route_service(&format!("{rocketchat_base}{{*unknown}}"), rocketchat.clone())
         .route_service(librepass_base, librepass.clone())
         .route_service(&format!("{librepass_base}{{*unknown}}"), librepass.clone());
-    // One route each, so that the log can name the endpoint without repeating what a client sent.
+    // Each endpoint is a separate route, so that the log can name it without repeating what a
+    // client sent.
     for endpoint in nextcloud::Endpoint::ALL {
         router = router.route_service(&format!("{nextcloud_base}{}", endpoint.path()), nextcloud.clone());
     }
@@ -50,20 +51,20 @@ pub(crate) fn routes(housekeeper: &Housekeeper, watch: &StoreWatch) -> Router {
     finishing(router, watch, &housekeeper.running)
 }
 
-/// Every request is logged, and runs to its end.
+/// Logs every request, and lets it run to its end.
 fn finishing(router: Router, watch: &StoreWatch, running: &Running) -> Router {
     let (watch, running) = (watch.clone(), running.clone());
     router.layer(from_fn(move |request, next| to_the_end(running.clone(), log(watch.clone(), request, next))))
 }
 
-/// A client that goes away must not stop its request: between a commit and what has to follow it (the event's observers,
-/// the host's work, the verdict on a guess that was charged) the HTTP server would drop it. So it runs as a task of its
-/// own.
+/// A client that disconnects must not stop its request. Otherwise the HTTP server would drop it
+/// between a commit and what must follow: the event's observers, the host's work, the verdict on a
+/// guess that was charged. So the request runs as a separate task.
 async fn to_the_end(running: Running, answer: impl Future<Output = Response> + Send + 'static) -> Response {
     running.spawn(answer).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// The pages behind the links of mails to owners whom others have shut out.
+/// The pages behind the links in mails to owners whom others have locked out.
 fn unlock_pages(housekeeper: &Housekeeper) -> Router {
     let (nextcloud, rocketchat) = (housekeeper.nextcloud.clone(), housekeeper.rocketchat.clone());
     let limits = housekeeper.librepass_limits.clone();
@@ -102,8 +103,8 @@ fn page(page: &'static str) -> impl IntoResponse {
     (headers, Html(page))
 }
 
-/// The route, never the path or the query: those may carry codes. A request that failed may have failed because the
-/// store is lost.
+/// Logs the route, never the path or the query, because those may contain codes. A request that
+/// failed may have failed because the store is lost, so this is checked too.
 async fn log(watch: StoreWatch, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = known(request.method());
@@ -113,13 +114,13 @@ async fn log(watch: StoreWatch, request: Request, next: Next) -> Response {
     let (route, status) = (route.as_ref().map_or("none", MatchedPath::as_str), response.status().as_u16());
     tracing::info!(method, route, status, milliseconds, "request");
     if response.status().is_server_error() {
-        // Whoever waits for its loss is woken.
+        // This wakes the task that waits for the loss of the store.
         let _lost = watch.look();
     }
     response
 }
 
-/// A method's name can be any text; only the usual ones are repeated.
+/// A method's name can be any text, so only the usual ones are repeated.
 fn known(method: &Method) -> &'static str {
     const METHODS: [(Method, &str); 7] = [
         (Method::GET, "GET"),
@@ -156,7 +157,7 @@ mod tests {
         }
     }
 
-    /// The client is gone before the commit; the observer hears of it all the same.
+    /// The client disconnects before the commit, and the observer still receives the event.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_request_runs_to_its_end_without_its_client() {
         let (sender, heard) = mpsc::channel();
@@ -185,7 +186,7 @@ mod tests {
         });
         let mut stream = connected.await.unwrap();
         begun.notified().await;
-        // The server closes its side once it has seen that the client has gone.
+        // The server closes its side once it has seen that the client has disconnected.
         let rest = spawn_blocking(move || {
             stream.shutdown(Shutdown::Write).unwrap();
             let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! Listening, answering, and stopping without cutting anybody off.
+//! Listening, answering, and stopping without cutting off requests.
 
 use std::future::Future;
 use std::io;
@@ -10,15 +10,16 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 
-/// Requests in progress are finished for so long after the signal to stop.
+/// After the signal to stop, requests in progress have this long to finish.
 pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// A client that has not sent its headers by then is cut off.
+/// A client that has not sent its headers within this time is disconnected.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 
-/// The signal to stop: an interrupt or a termination. Watched from this call on, not from the first poll.
+/// Returns a future of the signal to stop, which is an interrupt or a termination. It is watched
+/// from this call on, not from the first poll.
 ///
 /// # Errors
-/// The system does not let us watch.
+/// An error if the system does not allow watching for signals.
 #[cfg(unix)]
 pub(crate) fn told_to_stop() -> io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +32,7 @@ pub(crate) fn told_to_stop() -> io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// The signal to stop: an interrupt.
+/// Returns a future of the signal to stop, which is an interrupt.
 ///
 /// # Errors
 /// None.
@@ -44,10 +45,10 @@ pub(crate) fn told_to_stop() -> io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Answers until `stop`, then finishes what was begun.
+/// Answers requests until `stop`, then finishes those in progress.
 ///
 /// # Errors
-/// The listener failed.
+/// An error if the listener fails.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
@@ -61,7 +62,7 @@ pub(crate) async fn serve(
         tracing::info!("stopping");
         stopping.graceful_shutdown(Some(STOP_WITHIN));
     });
-    // Request limits are per address.
+    // Request limits are counted per address.
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     match tls {
         Some(config) => {

@@ -1,4 +1,4 @@
-//! TLS on `ring`: a certificate from files, or one made for this run.
+//! TLS on `ring`, with a certificate from files or one made for this run.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -14,12 +14,12 @@ use sha2::{Digest, Sha256};
 /// A certificate made for this run.
 pub(crate) struct SelfSigned {
     pub(crate) config: RustlsConfig,
-    /// SHA-256 of the certificate, 32 pairs of hex digits: what a client compares.
+    /// SHA-256 of the certificate as 32 pairs of hex digits, for a client to compare.
     pub(crate) fingerprint: String,
 }
 
 /// # Errors
-/// [`TlsError`].
+/// A [`TlsError`] if the certificate or its key cannot be used.
 pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<RustlsConfig, TlsError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -30,10 +30,10 @@ pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<RustlsConfig,
     config(chain, key)
 }
 
-/// A certificate for this machine's own names and the address that is listened on.
+/// Makes a certificate for this machine's own names and the address that the server listens on.
 ///
 /// # Errors
-/// [`TlsError`].
+/// A [`TlsError`] if the certificate or its key cannot be used.
 pub(crate) fn self_signed(listening: IpAddr) -> Result<SelfSigned, TlsError> {
     let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     let address = listening.to_string();
@@ -56,7 +56,7 @@ fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> R
     Ok(RustlsConfig::from_config(Arc::new(config)))
 }
 
-/// Why there is no TLS.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error("the file of `--tls-cert` cannot be read as certificates in PEM")]

@@ -1,7 +1,7 @@
-//! The page behind the link of a mail to an owner whom others have shut out by guessing, for the protocols of Nextcloud
-//! Passwords and Rocket.Chat. LibrePass serves one of its own.
+//! The page behind the link in a mail to an owner whom others have locked out by guessing, for the
+//! protocols of Nextcloud Passwords and Rocket.Chat. LibrePass serves a page of its own.
 //!
-//! The link opens a page, and only the page's button does something: mail scanners open links.
+//! The link opens a page, and only the page's button acts, because mail scanners open links.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -19,17 +19,17 @@ use crate::limits::token_bucket::{Counted, TokenBuckets};
 
 /// A form has one short field.
 const MAX_FORM: usize = 1024;
-/// The field of the other button; without it the network that the click comes from is let in.
+/// The field of the second button. Without it, the network that the click comes from is admitted.
 const REFUSED: (&str, &str) = ("admit", "refused");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
 
-/// The page with the buttons, whatever the link carries: they post to where it leads.
+/// Returns the page with the buttons, whatever the link carries. They post to the link's address.
 pub(crate) fn question() -> Response {
     page(StatusCode::OK, include_str!("unlock.html"))
 }
 
-/// What a button does, within `limits`, if there are any. `click` gets the token, and the address to let in the network of;
-/// `None` for the client that was refused.
+/// Does what a button does, within `limits` if there are any. `click` receives the token and the
+/// address whose network is to be admitted, or `None` for the client that was refused.
 pub(crate) async fn admit<F>(
     limits: Option<&TokenBuckets>,
     request: Request,
@@ -57,13 +57,13 @@ where
     }
 }
 
-/// What a link carries; empty if it carries nothing.
+/// Returns the token in a link, or an empty string.
 fn token(query: &str) -> String {
     let found = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
     found.map(|(_, token)| token.into_owned()).unwrap_or_default()
 }
 
-/// Whether a form was sent by the other button.
+/// Whether a form was sent by the second button.
 fn is_refused(form: &[u8]) -> bool {
     form_urlencoded::parse(form).any(|(name, value)| (&*name, &*value) == REFUSED)
 }
@@ -82,7 +82,7 @@ fn page(status: StatusCode, page: &'static str) -> Response {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
-        // The address of this page is what lets somebody in.
+        // The address of this page admits a client.
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     (status, headers, Html(page)).into_response()
@@ -158,13 +158,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = folder.path().join("outbox");
         let housekeeper = housekeeper(&clock, &outbox).await;
-        // Guesses from everywhere, until even who waits is not looked at.
+        // Guesses from everywhere, until even a client that waits is refused without a check.
         for attacker in 0..80 {
             log_in(&housekeeper, &format!("203.0.113.{attacker}"), "wrong").await;
             clock.advance(3_600);
         }
         assert_eq!(log_in(&housekeeper, HOME, "login").await, 429);
-        // The mail is left to the sweep, so that the refusal's time says nothing about who exists.
+        // The mail is left to the sweep, so that the time of the refusal does not reveal which
+        // accounts exist.
         for account in housekeeper.keywright.housekeeping().due_at_start(None, 10).await.unwrap().accounts {
             housekeeper.nextcloud.finish_due_at_start(&account).await.unwrap();
         }

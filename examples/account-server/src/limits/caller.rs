@@ -1,12 +1,13 @@
-//! Who counts as one caller, where requests are counted by address.
+//! What counts as one caller, where requests are counted by address.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The bits of an IPv6 address that name a network. The other 64 name an interface (RFC 4291 § 2.5.1), and who has a
-/// network can call from any of them.
+/// The bits of an IPv6 address that name a network. The other 64 name an interface (RFC 4291 §
+/// 2.5.1), and a caller that has a network can use any of them.
 const NETWORK: u128 = !0 << 64;
 
-/// Returns what an address is counted as: an IPv4 address, written as either kind, or an IPv6 network.
+/// Returns the caller that an address counts as: an IPv4 address in either notation, or an IPv6
+/// network.
 pub(crate) fn caller(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),

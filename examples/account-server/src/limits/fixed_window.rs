@@ -1,5 +1,5 @@
-//! Request limits per client address and endpoint, as Rocket.Chat has them; an IPv6 network is one client. They save work;
-//! what protects secrets is the guess ledger.
+//! Request limits per client address and endpoint, as Rocket.Chat has them. An IPv6 network is one
+//! client. The limits save work; secrets are protected by the guess ledger.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,9 +10,9 @@ use keywright::rocketchat::{Admittance, Endpoint, Quota};
 
 use crate::limits::caller::caller;
 
-/// Calls in a window (`docs/protocols/rocket-chat.md` § 13).
+/// The calls in a window (`docs/protocols/rocket-chat.md` § 13).
 const LIMIT: u32 = 10;
-/// Length of a window, in seconds (there too).
+/// The length of a window, in seconds (same section).
 const WINDOW: u64 = 60;
 
 /// Fixed windows, in the memory of this process.
@@ -23,19 +23,20 @@ pub(crate) struct FixedWindows {
 
 #[derive(Default)]
 struct CurrentWindow {
-    /// Which window this is: forgotten as a whole when the next one begins, so it holds a minute's callers at most.
+    /// The number of the window. It is dropped as a whole when the next one starts, so it holds at
+    /// most a minute's callers.
     number: u64,
     calls: HashMap<(IpAddr, Endpoint), u32>,
 }
 
 impl FixedWindows {
-    /// Counted, then compared: ten pass, the eleventh is refused.
+    /// Counts, then compares: ten calls pass, and the eleventh is refused.
     pub(crate) fn admit(&self, address: IpAddr, endpoint: Endpoint, now: UnixSeconds) -> Admittance {
         let now = now.get();
         let (number, passed) = (now.div_euclid(WINDOW), now.rem_euclid(WINDOW));
         let left = WINDOW.saturating_sub(passed);
         let reset = now.saturating_add(left).saturating_mul(1_000);
-        // Nothing panics while it is held; were it otherwise, counts are still counts.
+        // Nothing panics while the lock is held. If something did, counts would still be counts.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.number != number {
             *current = CurrentWindow { number, calls: HashMap::new() };

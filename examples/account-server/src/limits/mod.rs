@@ -1,4 +1,5 @@
-//! Limits of requests, one file for each way of counting. They save work; what protects secrets is the guess ledger.
+//! Request limits, one file for each way of counting. They save work; secrets are protected by the
+//! guess ledger.
 
 pub(crate) mod caller;
 pub(crate) mod fixed_window;

@@ -1,4 +1,5 @@
-//! Request limits per user, as the protocols have them. They save work; what protects secrets is the guess ledger.
+//! Request limits per user, as the protocols have them. They save work; secrets are protected by
+//! the guess ledger.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -12,18 +13,18 @@ use keywright::nextcloud::{Admittance, Endpoint};
 const OPENS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const OPEN_EVERY: Duration = Duration::from_secs(3);
 
-/// The limits of all users; a user who was never here costs nothing.
+/// The limits of all users. A user that has made no request takes no space.
 pub(crate) struct PerUserLimits {
     opens: Option<DefaultKeyedRateLimiter<AccountId>>,
 }
 
 impl PerUserLimits {
-    /// With limits.
+    /// Returns limits that are on.
     pub(crate) fn on() -> Self {
         Self { opens: Quota::with_period(OPEN_EVERY).map(|quota| RateLimiter::keyed(quota.allow_burst(OPENS))) }
     }
 
-    /// Without any.
+    /// Returns limits that are off.
     pub(crate) const fn off() -> Self {
         Self { opens: None }
     }
@@ -34,7 +35,7 @@ impl PerUserLimits {
             Ok(()) => Admittance::Open,
             Err(not_until) => {
                 let wait = not_until.wait_time_from(opens.clock().now());
-                // Whole seconds, rounded up: who waits that long is let in.
+                // Whole seconds, rounded up, so that a client that waits that long is admitted.
                 Admittance::Full { retry_after: wait.as_secs().saturating_add(1) }
             }
         }

@@ -1,5 +1,5 @@
-//! Request limits of LibrePass: token buckets per client address, per named e-mail address and per account. They save
-//! work; what protects secrets is the guess ledger.
+//! Request limits of LibrePass: token buckets per client address, per named e-mail address and per
+//! account. They save work; secrets are protected by the guess ledger.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -14,11 +14,12 @@ use sha2::{Digest, Sha256};
 
 use crate::limits::caller::caller;
 
-/// What is counted by, as a digest: names, addresses and tokens are not kept, and every entry has one size.
+/// The key of a bucket, as a digest. Names, addresses and tokens are not kept, and every entry has
+/// the same size.
 type Key = [u8; 32];
 type Limiter = DefaultKeyedRateLimiter<Key>;
 
-/// Calls whose buckets are kept before those that are full again are forgotten.
+/// How many calls pass before buckets that are full again are dropped.
 const FORGET_EVERY: u32 = 8_192;
 
 const fn number(number: u32) -> NonZeroU32 {
@@ -28,25 +29,27 @@ const fn number(number: u32) -> NonZeroU32 {
     }
 }
 
-/// Who a request is counted for.
+/// What a request is counted by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Counted<'a> {
     /// The client's address.
     Peer(IpAddr),
-    /// The e-mail address that it names.
+    /// The e-mail address that the request names.
     Address(&'a str),
-    /// The account of its token.
+    /// The account of the request's token.
     Account(&'a AccountId),
-    /// The account that it names without a proof: strangers who know a user's id use up a bucket of their own.
+    /// The account that the request names without a proof. Unknown clients that know a user's id
+    /// use up a separate bucket.
     Named(&'a AccountId),
 }
 
-/// The buckets of everybody; who was never here costs nothing.
+/// The buckets of all callers. A caller that has made no request takes no space.
 pub(crate) struct TokenBuckets {
-    /// Capacity 20, 10 a minute (`docs/protocols/librepass.md` § 9), shared by all endpoints of a kind. The user
-    /// endpoints have the same numbers, by account: a choice of ours (§ 10), upstream has none.
+    /// Capacity 20, 10 a minute (`docs/protocols/librepass.md` § 9), shared by all endpoints of a
+    /// kind. The user endpoints have the same numbers by account, which is our choice (§ 10),
+    /// because upstream has none.
     auth: Limiter,
-    /// Capacity 2, one in five minutes: mails that anybody can have sent (§ 9).
+    /// Capacity 2, one in five minutes: mails that anybody can cause (§ 9).
     mails: Limiter,
     /// Capacity 200, 100 a minute, by account (§ 9).
     ciphers: Limiter,
@@ -64,7 +67,7 @@ impl TokenBuckets {
         }
     }
 
-    /// Takes one from each bucket that the endpoint has for this key.
+    /// Takes one token from each bucket that the endpoint has for this key.
     pub(crate) fn admit(&self, endpoint: Endpoint, counted: Counted<'_>) -> Admittance {
         if self.calls.fetch_add(1, Ordering::Relaxed).checked_rem(FORGET_EVERY) == Some(FORGET_EVERY.saturating_sub(1))
         {
@@ -74,14 +77,14 @@ impl TokenBuckets {
         for limiter in self.of(endpoint, counted) {
             if let Err(not_until) = limiter.check_key(&key) {
                 let wait = not_until.wait_time_from(limiter.clock().now());
-                // Whole seconds, rounded up: who waits that long is let in.
+                // Whole seconds, rounded up, so that a client that waits that long is admitted.
                 return Admittance::Full { retry_after: wait.as_secs().saturating_add(1) };
             }
         }
         Admittance::Open
     }
 
-    /// Forgets buckets that are full again: they say nothing.
+    /// Drops buckets that are full again, because they hold no information.
     pub(crate) fn forget(&self) {
         for limiter in [&self.auth, &self.mails, &self.ciphers] {
             limiter.retain_recent();
@@ -127,7 +130,7 @@ mod tests {
 
     const HERE: Counted<'_> = Counted::Peer(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
-    /// How many calls pass at once, and how long the next one waits.
+    /// Returns how many calls pass at once, and how long the next one waits.
     fn burst(limits: &TokenBuckets, endpoint: Endpoint, counted: Counted<'_>) -> (usize, u64) {
         for passed in 0..1_000 {
             if let Admittance::Full { retry_after } = limits.admit(endpoint, counted) {

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client over any stream: it sends what it is told to, good or bad.
+//! A small HTTP/1.1 client over any stream. It sends whatever a test gives it, valid or not.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads one to the end of the stream.
+    /// Reads an answer to the end of the stream.
     pub(crate) fn read(stream: &mut impl Read) -> Self {
         let mut bytes = Vec::new();
         // A server that refuses a body closes without reading it: what came before the reset is the answer.

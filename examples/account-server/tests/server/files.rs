@@ -1,4 +1,4 @@
-//! Store and keyring: what belongs together, what is refused.
+//! Store and keyring: what belongs together, and what is refused.
 
 use std::fs;
 #[cfg(unix)]
@@ -94,7 +94,7 @@ fn a_server_whose_store_is_deleted_or_replaced_stops_with_an_error() {
         } else {
             fs::remove_file(folder.path("db")).unwrap();
         }
-        // Nobody asks anything of it: it looks by itself.
+        // Without any request, the server checks by itself.
         assert_eq!(server.wait().code(), Some(1));
         let log = folder.read("log.txt");
         let said = "what it would store would be lost: the database file was deleted or replaced while it was open";

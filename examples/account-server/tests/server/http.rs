@@ -1,4 +1,4 @@
-//! HTTP itself: what is there, what is not, and what nobody should send.
+//! HTTP itself: what is served, what is not, and malformed requests.
 
 use crate::client::{BASE, Client, get, raw, text};
 use crate::program::{Folder, Server, new_folder};

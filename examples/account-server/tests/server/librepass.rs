@@ -1,4 +1,4 @@
-//! LibrePass, driven by the library of the client on the command line, with real keys and over TLS.
+//! LibrePass, driven by the library of the command line client, with real keys and over TLS.
 
 mod crash;
 mod damage;

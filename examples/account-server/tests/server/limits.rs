@@ -12,7 +12,8 @@ fn ten_opens_then_429() {
     folder.write("accounts.toml", ALICE);
     let server = folder.start(&["--store", "memory:", "--accounts", "accounts.toml"]);
     let mut alice = Client::new(&server, "alice", "alice-app-password");
-    // A slow machine may be let in once or twice more: one open comes back every three seconds.
+    // On a slow machine one or two more may be admitted, because one open is restored every three
+    // seconds.
     let refused = (0..1_000).map(|_| alice.post("session/open", "{}")).find(|answer| answer.status != 200).unwrap();
     assert_eq!(refused.status, 429);
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
@@ -37,7 +38,7 @@ fn guesses_at_the_login_password_are_always_counted() {
     let refused = Client::new(&server, "alice", "login").get("session/request");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!(refused.status == 429 && (20..=30).contains(&wait), "a slow machine has waited a little: {refused:?}");
-    // An app password is another door.
+    // An app password is another secret kind.
     assert_eq!(Client::new(&server, "alice", "alice-app-password").get("session/request").status, 200);
     server.stop();
 }

@@ -1,4 +1,5 @@
-//! The server as its users meet it: the real program on a free port, with files in a folder of its own.
+//! The server as its users meet it: the real program on a free port, with its files in a temporary
+//! folder.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is a failed test")]
 

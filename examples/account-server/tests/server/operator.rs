@@ -1,4 +1,4 @@
-//! What an operator does beside the server, while it runs.
+//! An operator's commands while the server runs.
 
 use keywright::sqlite::rusqlite::Connection;
 
@@ -44,7 +44,7 @@ fn who_or_what_is_not_there_is_named_and_nothing_is_made() {
 
 #[test]
 fn a_check_finds_what_is_damaged_and_names_it() {
-    // What somebody does who writes the database, and what the check says of it.
+    // What somebody with write access to the database can do, and what the check reports.
     for (damage, place, said) in [
         ("UPDATE keywright_roots SET body = zeroblob(80) WHERE partition LIKE 'a/%'", "account acc-", "root"),
         ("DELETE FROM keywright_roots WHERE partition LIKE 'a/%'", "account acc-", "rows but no root"),

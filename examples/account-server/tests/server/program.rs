@@ -1,4 +1,4 @@
-//! The account-server in a folder of its own.
+//! The account-server in a temporary folder.
 
 pub(crate) use keywright_testing::process::{Folder, Server};
 

@@ -44,7 +44,7 @@ const ADMIN: Login = Login("adminId", "admin-token-0123456789abc");
 const ALICE: Login = Login("aliceId", "alice-token-one-456789abc");
 const BOB: Login = Login("bobId", "bob-token-0123456789abcde");
 const CAROL: Login = Login("carolId", "carol-token-0123456789abc");
-/// Of the admin; Alice's is its first half.
+/// The admin's secret. Its first half is Alice's.
 const SECRET: &[u8] = b"12345678901234567890";
 const OPTIONS: [&str; 4] = ["--accounts", "accounts.toml", "--outbox", "outbox.txt"];
 const DONE: (u16, &str) = (200, "{\"success\":true}");

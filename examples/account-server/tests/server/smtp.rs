@@ -34,18 +34,18 @@ const BOB: &str = "x-user-id: bobId\r\nx-auth-token: bob-token-0123456789abcde\r
 /// Mail comes within a second; a slow machine gets more.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Takes mail, as RFC 5321 has it. Gives its address, and the messages as they come.
+/// Accepts mail, as RFC 5321 defines it. Returns its address, and the messages as they arrive.
 fn mail_server() -> (String, Receiver<String>) {
     mail_server_that_waits(|| {})
 }
 
-/// The same for a server that says that it has taken a message only after `wait`.
+/// The same for a server that reports only after `wait` that it has accepted a message.
 fn mail_server_that_waits(wait: impl Fn() + Clone + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, messages) = channel();
     thread::spawn(move || {
-        // Ends with the test: then nobody takes messages any more.
+        // Ends with the test, when no messages are accepted any more.
         for stream in listener.incoming() {
             let (sender, wait) = (sender.clone(), wait.clone());
             thread::spawn(move || converse(&stream.unwrap(), &sender, wait));
@@ -144,7 +144,8 @@ fn reset_alice(server: &Server) {
     assert_eq!(alice.post("account/reset", &format!("{{\"code\":\"{code}\"}}")).status, 200);
 }
 
-/// A mail that the mail server has taken must be struck from what is due, or it goes out again after the restart.
+/// A mail that the mail server has accepted must be removed from the due work, or it is sent again
+/// after the restart.
 #[test]
 fn a_stop_waits_for_a_mail_in_the_middle() {
     let gate = Arc::new(Barrier::new(2));
@@ -213,7 +214,7 @@ fn a_second_server_on_the_store_leaves_what_the_first_is_at() {
     assert_eq!(folder.read("outbox.txt"), "", "once");
 }
 
-/// A mail server that takes its time holds up no answer, and the mail goes out once.
+/// A slow mail server holds up no answer, and the mail is sent once.
 #[test]
 fn a_registration_is_answered_before_its_mail_is_taken() {
     let gate = Arc::new(Barrier::new(2));
@@ -223,7 +224,7 @@ fn a_registration_is_answered_before_its_mail_is_taken() {
     });
     let folder = new_folder();
     let server = start(&folder, &address);
-    // Argon2 as weak as may be.
+    // The weakest Argon2 that is allowed.
     let parameters = ArgonParameters::new(1, 20_480, 1).unwrap();
     librepass_client::Server::open(&server.url, None)
         .unwrap()

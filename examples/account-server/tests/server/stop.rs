@@ -1,4 +1,4 @@
-//! Stopping: what was begun is finished.
+//! Stopping: requests in progress are finished.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ fn a_request_in_progress_gets_its_answer() {
     let headers = format!("{login}content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 2\r\n");
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(text("POST", &format!("{BASE}session/open"), &headers, "").as_bytes()).unwrap();
-    // The server asks for the body: it is in the middle of the request.
+    // The server requests the body, so it is in the middle of the request.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");

@@ -1,4 +1,5 @@
-//! A new password or a new address: new keys, and with them every cipher encrypted anew, in one call.
+//! Changes of the password or the address: new keys, with every cipher encrypted again, in one
+//! call.
 
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::error::ClientError;
 use crate::http::{Verb, body};
 use crate::timings::{Timings, lap};
 
-/// What both changes have in common, once every cipher is encrypted anew.
+/// What both changes have in common once every cipher is encrypted again.
 struct Prepared {
     old_proof: SharedKey,
     new_proof: SharedKey,
@@ -28,11 +29,13 @@ struct Prepared {
 }
 
 impl Session {
-    /// Changes the password, with fresh parameters of the derivation. All log-ins end, this one included: log in anew.
-    /// `progress` hears how many ciphers are encrypted anew, of how many. A `hint` that is absent is cleared.
+    /// Changes the password, with fresh parameters of the derivation. All log-ins end, including
+    /// this one, so log in again. `progress` is called with the number of ciphers encrypted so far
+    /// and the total. Without a `hint`, the old one is cleared.
     ///
     /// # Errors
-    /// [`ClientError`]; [`ClientError::Unknown`] if no answer came: then try the new password first.
+    /// [`ClientError::Unknown`] if no answer came, in which case try the new password first;
+    /// otherwise the [`ClientError`] of the failed step.
     pub fn change_password(
         &self,
         password: &str,
@@ -53,8 +56,9 @@ impl Session {
         self.apply("/api/user/password", &change, prepared.timings)
     }
 
-    /// Asks for another address, with the present password. The server mails a link to the new address; when it is
-    /// opened, the change is made and all log-ins end. A change of the vault in between voids it.
+    /// Requests a change of the address, with the current password. The server mails a link to the
+    /// new address. When the link is opened, the change is made and all log-ins end. A change of
+    /// the vault in between voids the request.
     ///
     /// # Errors
     /// As [`change_password`](Self::change_password).
@@ -64,7 +68,7 @@ impl Session {
         password: &str,
         progress: impl FnMut(usize, usize) + Send,
     ) -> Result<Timings, ClientError> {
-        // The account's own parameters stay in force (protocol § 7).
+        // The account's own parameters remain in force (protocol § 7).
         let prepared = self.prepare(email, password, self.login.parameters, progress)?;
         let ciphers = entries(&prepared.ciphers);
         let change = ChangeEmail {
@@ -92,13 +96,14 @@ impl Session {
         timings.derive = lap(&mut mark);
         let ciphers = self.reencrypt(vault, &keys, progress)?;
         timings.reencrypt = lap(&mut mark);
-        // One answer for both proofs: the server may have renewed its key in between.
+        // One answer serves both proofs, because the server may renew its key between two.
         let server = self.server.pre_login(&self.login.email)?.server;
         let (old_proof, new_proof) = (self.keys.shared_key(&server)?, keys.shared_key(&server)?);
         Ok(Prepared { old_proof, new_proof, keys, ciphers, timings })
     }
 
-    /// Every cipher under the new key. One that does not open stops it: a vault is changed whole or not at all.
+    /// Encrypts every cipher under the new key. One that does not open stops the change, because a
+    /// vault is changed as a whole or not at all.
     fn reencrypt(
         &self,
         vault: Vec<Cipher>,

@@ -1,4 +1,5 @@
-//! The accounts file. It holds passwords in clear, so no error quotes it: keys and lines only.
+//! The accounts file. It holds passwords in the clear, so errors name keys and lines only and never
+//! quote it.
 
 pub(crate) mod error;
 mod reader;
@@ -22,7 +23,7 @@ const ACCOUNT_KEYS: [&str; 5] = ["name", "email", "login_password", "app_passwor
 /// Reads the file.
 ///
 /// # Errors
-/// [`AccountsFileError`].
+/// An [`AccountsFileError`] if the file or one of its values is invalid.
 pub(crate) fn read(path: &Path) -> Result<Vec<NewAccount>, AccountsFileError> {
     let text = SecretString::new(std::fs::read_to_string(path)?);
     parse(text.expose())
@@ -41,7 +42,8 @@ fn parse(text: &str) -> Result<Vec<NewAccount>, AccountsFileError> {
     Ok(accounts)
 }
 
-/// What would make a login ambiguous: a name twice, an app password twice, and the like.
+/// Refuses anything that would make a login ambiguous, such as a name or an app password that
+/// occurs twice.
 fn unambiguous(accounts: &[NewAccount]) -> Result<(), AccountsFileError> {
     let (mut names, mut app_passwords) = (HashSet::new(), HashSet::new());
     let (mut ids, mut tokens, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());

@@ -1,4 +1,4 @@
-//! Reading values from tables. No error quotes one: keys and lines only.
+//! Reads values from tables. Errors name keys and lines only and never quote a value.
 
 use keywright::SecretString;
 use toml::Spanned;
@@ -6,18 +6,18 @@ use toml::de::{DeTable, DeValue};
 
 use crate::accounts::file::error::AccountsFileError;
 
-/// The text of an accounts file, and what its tables hold.
+/// The text of an accounts file, and readers for the values of its tables.
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
 }
 
 impl Reader<'_> {
-    /// The line, counted from 1, of a place in the text.
+    /// Returns the line, counted from 1, of a position in the text.
     pub(super) fn line(&self, at: usize) -> usize {
         self.text.get(..at).unwrap_or(self.text).matches('\n').count().saturating_add(1)
     }
 
-    /// The error for a value of another kind than is expected.
+    /// Returns the error for a value of an unexpected kind.
     pub(super) fn wrong(
         &self,
         key: &'static str,
@@ -28,7 +28,7 @@ impl Reader<'_> {
     }
 
     /// # Errors
-    /// [`AccountsFileError::UnknownKeys`] if the table has any but the known ones.
+    /// [`AccountsFileError::UnknownKeys`] if the table has any other keys.
     pub(super) fn known_keys(&self, table: &DeTable<'_>, known: &[&str], place: &str) -> Result<(), AccountsFileError> {
         let unknown: Vec<_> = table
             .keys()
@@ -41,7 +41,7 @@ impl Reader<'_> {
         Err(AccountsFileError::UnknownKeys { keys: unknown.join(", "), place: place.to_owned() })
     }
 
-    /// A text; `None` without the key.
+    /// Reads a string. Returns `None` without the key.
     pub(super) fn string(
         &self,
         fields: &DeTable<'_>,
@@ -54,13 +54,13 @@ impl Reader<'_> {
         text.map(|text| Some(text.to_owned())).ok_or_else(|| self.wrong(key, value, expected))
     }
 
-    /// True or false; false without the key.
+    /// Reads a boolean. Returns false without the key.
     pub(super) fn switch(&self, table: &DeTable<'_>, key: &'static str) -> Result<bool, AccountsFileError> {
         let Some(value) = table.get(key) else { return Ok(false) };
         value.get_ref().as_bool().ok_or_else(|| self.wrong(key, value, "true or false"))
     }
 
-    /// A list of texts; without the key an empty one.
+    /// Reads a list of strings. Returns an empty list without the key.
     pub(super) fn list(
         &self,
         fields: &DeTable<'_>,

@@ -1,4 +1,4 @@
-//! `[account.rocketchat]`: what an account has on that wire.
+//! `[account.rocketchat]`: what an account has in the Rocket.Chat protocol.
 
 use keywright::twofactor::TotpSecret;
 use keywright::twofactor::recovery::{CodeSet, Preset};
@@ -15,10 +15,10 @@ const PLACE: &str = "`[account.rocketchat]`";
 const KEYS: [&str; 7] =
     ["user_id", "auth_tokens", "permissions", "verified_emails", "email_2fa", "totp_secret", "recovery_codes"];
 
-/// Reads the table; `None` without one.
+/// Reads the table. Returns `None` if there is none.
 ///
 /// # Errors
-/// [`AccountsFileError`].
+/// An [`AccountsFileError`] if the file or one of its values is invalid.
 pub(super) fn read(reader: &Reader<'_>, fields: &DeTable<'_>) -> Result<Option<NewRocketChatUser>, AccountsFileError> {
     let Some(value) = fields.get("rocketchat") else { return Ok(None) };
     let table = value.get_ref().as_table();
@@ -59,7 +59,7 @@ fn recovery_codes(reader: &Reader<'_>, table: &DeTable<'_>) -> Result<Vec<Secret
     }
 }
 
-/// Whether the codes will be taken when the account is made. The set made here is thrown away.
+/// Whether the codes will be accepted when the account is created. The set made here is dropped.
 fn is_set(codes: &[&str]) -> bool {
     CodeSet::import(&SystemEntropy, Preset::RocketChat, UnixSeconds::EPOCH, codes).is_ok()
 }

@@ -1,5 +1,6 @@
-//! The server is killed while it changes a password: the old vault with the old password or the new one with the new,
-//! and the client never says that a change was refused which was made.
+//! The server is killed while it changes a password. What remains is the old vault with the old
+//! password or the new vault with the new one, and the client never reports a change as refused
+//! that was made.
 
 use std::sync::mpsc;
 use std::thread;
@@ -25,7 +26,7 @@ fn a_killed_server_has_the_old_vault_or_the_new_one() {
     let session = scene.log_in(&server, EMAIL, now).unwrap();
     let ciphers: Vec<_> = (0..CIPHERS).map(|_| session.seal(Kind::LOGIN, &[b'x'; 172]).unwrap()).collect();
     session.put(&ciphers).unwrap();
-    // How long one takes that is left alone.
+    // How long an undisturbed change takes.
     let whole = session.change_password(then, None, |_, _| {}).unwrap().change;
     (now, then) = (then, now);
     let mut session = scene.log_in(&server, EMAIL, now).unwrap();
@@ -34,7 +35,7 @@ fn a_killed_server_has_the_old_vault_or_the_new_one() {
         let (encrypted, waiting) = mpsc::channel();
         let change = thread::spawn(move || change(&session, then, &encrypted));
         waiting.recv().unwrap();
-        // Somewhere on the way of the request, in the commit, or just after it.
+        // Some time during the request, in the commit, or just after it.
         let (begun, percent) = (Instant::now(), below(&SystemEntropy, 130).unwrap());
         while begun.elapsed() < whole.saturating_mul(percent) / 100 {
             std::hint::spin_loop();

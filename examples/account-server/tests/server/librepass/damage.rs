@@ -1,4 +1,5 @@
-//! A vault that lost a row: nobody gets the rest as if it were all, until an operator accepts it.
+//! A vault that lost a row: no client receives the rest as if it were complete, until an operator
+//! accepts it.
 
 use keywright::sqlite::rusqlite::Connection;
 
@@ -38,7 +39,7 @@ fn a_vault_that_lost_a_row_is_denied_until_an_operator_accepts_it() {
     let lost = "the rows of the vault and its head disagree: a row was lost, altered, added or put back";
     assert!(printed.contains(&format!("account {account}: {lost}\n")), "{printed}");
     assert!(complaint.contains("damaged, lost or altered data in 1 partitions"), "{complaint}");
-    // By the address that its owner gave.
+    // By the address that its owner uses.
     let accepted = scene.run(&["check", "--accept", EMAIL]);
     let said = "the vault is accepted; ciphers before: 2, now: 1, dropped because they do not open: 0";
     assert_eq!(

@@ -104,7 +104,7 @@ fn opens(session: &Session, plain: &Plain) {
     }
 }
 
-/// Time-based codes, each of a later step than the one before: a step is taken once.
+/// Time-based codes, each of a later step than the one before, because a step is accepted once.
 struct Codes {
     secret: TotpSecret,
     last: u64,
@@ -117,21 +117,21 @@ impl Codes {
         Self { secret, last: 0 }
     }
 
-    /// The oldest that is still good.
+    /// Returns the oldest code that is still valid.
     fn next(&mut self) -> String {
         let now = SystemClock.now().unwrap().get().div_euclid(30);
         self.last = now.saturating_sub(1).max(self.last.saturating_add(1));
         self.last()
     }
 
-    /// The one before.
+    /// Returns the code before.
     fn last(&self) -> String {
         let totp = totp_rs::Builder::new().with_secret(self.secret.expose()).build_noncompliant();
         totp.generate(self.last.saturating_mul(30)).to_string()
     }
 }
 
-/// Switches it on and logs in with it. Gives the recovery code.
+/// Switches on the second factor and logs in with it. Returns the recovery code.
 fn second_factor(scene: &Scene, server: &Server, codes: &mut Codes, plain: &Plain) -> String {
     let session = scene.log_in(server, NEW, SECOND).unwrap();
     let base32 = codes.secret.to_base32();
@@ -149,7 +149,7 @@ fn second_factor(scene: &Scene, server: &Server, codes: &mut Codes, plain: &Plai
     recovery
 }
 
-/// Gives the session that the recovery code proved.
+/// Returns the session that the recovery code proved.
 fn recovers_once(scene: &Scene, server: &Server, recovery: &str) -> Session {
     let mut session = scene.log_in(server, NEW, SECOND).unwrap();
     session.prove_second_factor(recovery).unwrap();

@@ -1,4 +1,4 @@
-//! Requests that are too many, too large, or none; and what the log says of them.
+//! Requests that are too many, too large, or malformed, and what is logged about them.
 
 use librepass_client::Kind;
 
@@ -93,7 +93,8 @@ fn twenty_calls_then_429() {
     let scene = Scene::new();
     let server = scene.start(&["--rate-limits", "on"]);
     let ask = || scene.send(&server, "GET", "/api/auth/preLogin?email=", "", "");
-    // A slow machine may be let in once or twice more: one call comes back every six seconds.
+    // On a slow machine one or two more may be admitted, because one call is restored every six
+    // seconds.
     let refused = (0..200).map(|_| ask()).find(|answer| answer.status != 200).unwrap();
     is_refusal(&refused, 429, "LP-RateLimit");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();

@@ -1,4 +1,4 @@
-//! Mailed links: what opens them, what does not, and who is told.
+//! Mailed links: what opens them, what does not, and who is informed.
 
 use super::scene::{Scene, quick, refusal};
 use crate::program::Server;
@@ -7,7 +7,7 @@ const EMAIL: &str = "user@example.org";
 const OTHER: &str = "other@example.org";
 const PASSWORD: &str = "correct horse";
 
-/// What looks at a link before its owner does.
+/// Requests that scanners make of a link before its owner does.
 fn only_looked_at(scene: &Scene, server: &Server, link: &str) {
     for (method, headers) in [
         ("HEAD", ""),

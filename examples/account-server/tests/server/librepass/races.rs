@@ -1,4 +1,5 @@
-//! Several devices at once: one change wins whole, and nothing that was written is lost or left under an old key.
+//! Several devices at once: one change wins as a whole, and nothing that was written is lost or
+//! left under an old key.
 
 use std::sync::Barrier;
 use std::thread;

@@ -1,4 +1,4 @@
-//! The files of a server over TLS, its mail, and everything that must never be seen in clear.
+//! The files of a server over TLS, its mail, and everything that must never appear in the clear.
 
 use std::fs;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ impl Scene {
         self.folder.run(&[&["--store", "sqlite:db", "--keyring", "keys"], command].concat())
     }
 
-    /// The same for a command that fails. Returns what it printed, and its complaint.
+    /// The same for a command that fails. Returns what it printed, and its error output.
     pub(crate) fn fail(&self, command: &[&str]) -> (String, String) {
         self.folder.fail(&[&["--store", "sqlite:db", "--keyring", "keys"], command].concat())
     }
@@ -119,7 +119,8 @@ impl Scene {
         self.secrets.plant(secret);
     }
 
-    /// The keys that a password gives, as bytes and as they travel. A public key is a secret too: it tests guesses.
+    /// The keys derived from a password, as bytes and as they are sent. A public key is a secret
+    /// too, because it tests guesses.
     pub(crate) fn are_secret_keys(&self, email: &str, password: &str, parameters: ArgonParameters) {
         let keys = UserKeys::derive(email, password, parameters).unwrap();
         for key in [keys.private_key().expose(), keys.public_key().expose()] {
@@ -128,7 +129,7 @@ impl Scene {
         }
     }
 
-    /// Looks for every secret, in log and database.
+    /// Searches for every secret, in log and database.
     pub(crate) fn holds_no_secret(&self) {
         for name in ["log.txt", "db", "db-wal"] {
             let Ok(bytes) = fs::read(self.folder.path(name)) else {
