@@ -94,7 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What may have been looked at of one generation.
+/// The guesses of one generation that may have been checked.
 #[derive(Debug, Clone, Default)]
 struct Budget {
     /// Seconds that the clock has moved forward since the first wrong guess.
@@ -116,7 +116,7 @@ struct Question {
     generation: Generation,
 }
 
-/// A wait that a client was told.
+/// A wait that was reported to a client.
 struct Promise {
     kind: usize,
     who: Who,

@@ -1,4 +1,4 @@
-//! The known numbers of the rules, and what each rule is for.
+//! The rules' known numbers, and the purpose of each rule.
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use super::model::tag;

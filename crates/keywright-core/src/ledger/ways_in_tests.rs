@@ -1,4 +1,4 @@
-//! Changes of the secret, ways in, and what is told.
+//! Changes of the secret, admissions, and reported denials.
 
 use super::model::tag;
 use super::tests::{
@@ -311,7 +311,7 @@ fn a_link_works_three_times_until_the_next_mail_may_go() {
     }
     assert!(click(&mut ledger.clone(), TICKET, 7 * DAY - 1));
     assert!(click(&mut ledger, TICKET, 4 * DAY) && !click(&mut ledger, TICKET, 5 * DAY));
-    // And the pauses begin anew.
+    // And the pauses start over.
     ledger.unlock_mail_sent(&policy(), &by(STRANGER), TICKET, at(5 * DAY));
     assert!(!click(&mut ledger, TICKET, 6 * DAY));
     // A mail that is sent again ends the link before.
@@ -398,7 +398,8 @@ fn a_client_that_is_renamed_keeps_all_that_is_known_of_it() {
     assert_eq!((own(&ledger, 1), own(&ledger, 2)), (Some(tag(1)), None));
     assert!(rename(&mut ledger, 1, 2, now) && !rename(&mut ledger, 1, 2, now));
     assert_eq!((own(&ledger, 1), own(&ledger, 2)), (None, Some(tag(2))));
-    // The old name is a stranger's; the guess that was in flight counts for the new one, at its limit now.
+    // The old name now belongs to an unknown client. The guess that was in flight counts for the
+    // new name, which is at its limit now.
     assert!(refused(&mut ledger, credential(1), at(now)).is_locked());
     assert!(ledger.settle_wrong(&policy(), &pending, at(now)).is_some());
     assert!(ledger.peek(&policy(), &by(credential(2)), at(now + 3_600)).is_some());
