@@ -35,7 +35,7 @@
 //!             looked_at += 1;
 //!             ledger.charge(&policy, &admitted, now); // the guess was wrong
 //!         }
-//!         Admission::Refused(refusal) => break refusal, // the guess is not looked at
+//!         Admission::Refused(refusal) => break refusal, // the guess is not checked
 //!     }
 //! };
 //! assert_eq!((looked_at, refusal.retry_after(), refusal.is_locked()), (5, 30, false));

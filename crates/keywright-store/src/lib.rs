@@ -31,7 +31,7 @@
 //! driver.transact(&account, &[VOUCHER.name()], |draft| draft.put(VOUCHER, &Voucher { spent: false })).await?;
 //!
 //! let redeem = async || {
-//!     // What is tentative comes out only after the commit.
+//!     // A tentative value is released only after the commit.
 //!     driver.run(&account, &[VOUCHER.name()], |draft| match draft.read(VOUCHER)? {
 //!         Some(Voucher { spent: false }) => {
 //!             draft.put(VOUCHER, &Voucher { spent: true })?; // a spent state, never a mere delete

@@ -33,13 +33,13 @@
 //! driver.ensure_account(&account).await?;
 //! let partition = Partition::account(&account);
 //!
-//! // 1: the account notes what it is about to do.
+//! // 1: the account records its intent.
 //! let step = |draft: &mut Draft<'_>| names::intend(draft, &address);
 //! let intent = driver.run(&partition, &[NAMES.name()], step).await?.ok_or("owned already")?;
-//! // 2: the name says who.
+//! // 2: the name's partition records the claim.
 //! let ClaimOutcome::Ours(claimed) = service.claim(&intent).await? else { return Err("taken".into()) };
 //! assert_eq!(service.find(&address).await?, None, "a claim is not yet ownership");
-//! // 3: the account takes it, together with whatever it is taken for.
+//! // 3: the account takes the name, together with what it is taken for.
 //! assert!(driver.run(&partition, &[NAMES.name()], |draft| names::take(draft, &claimed)).await?);
 //! assert_eq!(service.find(&address).await?, Some(account));
 //! # Ok(())

@@ -8,9 +8,9 @@
 //! # #[derive(serde::Serialize, serde::Deserialize)] struct Ticket;
 //! # impl Record for Ticket { const SCHEMA: u16 = 1; }
 //!
-//! /// Must be there once it was written: its loss denies.
+//! /// Must be there once it was written, or the account is denied.
 //! const VOUCHER: Slot<Voucher> = Slot::lasting("voucher");
-//! /// At most eight; each may be missing once its time is over. A ninth takes the place of the one that ends first.
+//! /// At most eight; each may be missing once it has expired. A ninth replaces the first to expire.
 //! const TICKETS: SlotFamily<Ticket, Expiring> = SlotFamily::expiring("ticket", 8, Full::EvictsFirstToExpire);
 //!
 //! assert_eq!(VOUCHER.name().to_string(), "voucher");

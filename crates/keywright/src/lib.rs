@@ -23,7 +23,7 @@
 //! # let (salts, typed) = (Salts::parse(&[one.as_str(), two.as_str(), three.as_str()])?, "5e".repeat(32));
 //! // The client sends salts and a secret that it derived from the password, and later the secret alone.
 //! let challenges = keywright.challenges();
-//! let client = keywright.client(&account, b"the app token of the request"); // once right, no stranger holds it up
+//! let client = keywright.client(&account, b"the app token of the request"); // once right, unknown clients cannot delay it
 //! let _ = challenges.set(&account, &ChallengeSecret::from_client(&typed)?, &salts, client).await?;
 //! match challenges.verify(&account, &Proof::from_client(&typed)?, client).await? {
 //!     Verification::Granted(_user_key) => println!("welcome"),

@@ -135,7 +135,7 @@ fn a_guess_whose_verdict_never_comes_is_charged() {
     open(&mut ledger, STRANGER, at(120));
 }
 
-/// A host that is busy has not looked at the guess: it was never made.
+/// A busy host has not checked the guess, so it counts as never made.
 #[test]
 fn a_guess_that_is_taken_back_leaves_no_trace() {
     for client in [PHONE, STRANGER] {

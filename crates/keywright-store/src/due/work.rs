@@ -26,7 +26,7 @@ use crate::step_error::StepError;
 /// driver.ensure_account(&account).await?;
 /// let account = Partition::account(&account);
 /// let task = driver.transact(&account, &[DUE.name()], |draft| {
-///     // Claimed: whoever commits it does it.
+///     // The task is claimed: the process that commits it does it.
 ///     due::add(draft, NewTask::new("example/greet", b"hello".to_vec()))
 /// }).await?;
 ///
