@@ -182,7 +182,6 @@ type Entry = (String, String, String, Option<String>);
 /// # Errors
 /// Returns [`FaultKind::AlteredSchema`], with the name in the log, or the fault if the file cannot
 /// be read.
-/// [`FaultKind::AlteredSchema`], with the name in the log; or the fault.
 pub(crate) fn check(connection: &Connection, version: i32) -> Result<(), Fault> {
     let found = match entries(connection) {
         Err(error) if Fault::from_row(&error) => return Err(altered("a row of an unknown form")),

@@ -129,7 +129,6 @@ impl Write {
 /// revision if and only if it still has the expected one, and applies all the rest in the same
 /// atomic, durable step. Without a write, the store only checks whether the root still has that
 /// revision, by a read that sees every commit acknowledged before it began.
-/// answers whether the root still has that revision, by a read that sees every commit acknowledged before it began.
 #[derive(Debug, Clone)]
 pub struct Batch {
     partition: Partition,

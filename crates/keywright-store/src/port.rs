@@ -33,7 +33,6 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed. The caller must deny.
-    /// [`LoadError`]; the caller denies.
     fn load<'a>(
         &'a self,
         partition: &'a Partition,
@@ -49,7 +48,6 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Returns [`CommitError`] if the batch was not applied, or if that is unknown.
-    /// [`CommitError`].
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), CommitError>>;
 
     /// Loads events of one chain, newest first: those with a number below `before`, at most
@@ -57,7 +55,6 @@ pub trait RecordStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Returns [`LoadError`] if the load failed.
-    /// [`LoadError`].
     fn events<'a>(
         &'a self,
         partition: &'a Partition,

@@ -176,7 +176,6 @@ pub struct UnknownSlot;
 
 /// What happens when more records of a kind are put than a partition may have. It is part of the
 /// kind's declaration, and the draft applies it. No variant ever drops a record that must be there.
-/// out by the draft. None of them ever drops a record that must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Full {

@@ -20,7 +20,6 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// Returns the step's own errors.
-    /// The step's own.
     pub fn judge<T, F>(&mut self, step: F) -> Result<Judged<T, F>, StepError>
     where
         F: Fn(&mut Draft<'a>) -> Result<T, StepError>,
